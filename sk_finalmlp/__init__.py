@@ -1,0 +1,31 @@
+"""FinalMLP, the two-stream MLP for click prediction, as scikit-learn estimators."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public names load on first use (PEP 562): the encoder needs no torch.
+_ROOM_OF = {
+    "CTREncoder": "sk_finalmlp.preprocessing",
+    "DualMLPClassifier": "sk_finalmlp.estimators",
+    "FinalMLPClassifier": "sk_finalmlp.estimators",
+}
+
+__all__ = ["CTREncoder", "DualMLPClassifier", "FinalMLPClassifier", "__version__"]
+
+if TYPE_CHECKING:
+    from .estimators import DualMLPClassifier, FinalMLPClassifier
+    from .preprocessing import CTREncoder
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_ROOM_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,127 @@
+"""What one input field of the network is, and how the names of its columns say so.
+
+The encoder writes columns by the rules of this module and the classifier reads them by the same rules, so
+neither needs to know the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+FieldKind = Literal["categorical", "multi-valued", "numeric"]
+
+#: The code that `CTREncoder` gives to a value that is missing, unseen or too rare to learn, and the padding of
+#: multi-valued columns.
+UNKNOWN_CODE = 0
+
+_KINDS: tuple[FieldKind, ...] = ("categorical", "multi-valued", "numeric")
+_ELEMENT_NAME = re.compile(r"(?P<field>.+)\[(?P<position>0|[1-9][0-9]*)\]", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input field: the unit that gets an embedding.
+
+    Parameters
+    ----------
+    name : str
+        Name of the field; the name of its column, or `genres` for the columns `genres[0]`, `genres[1]`, ...
+    kind : {"categorical", "multi-valued", "numeric"}
+        A categorical field is one column of codes, a multi-valued field several columns of codes that share an
+        embedding table, a numeric field one column of floats.
+    n_codes : int, default=0
+        Rows of the embedding table, row 0 included; 0 for a numeric field.
+    n_columns : int, default=1
+        Columns of the input table that the field takes; more than one only for a multi-valued field.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import Field
+    >>> Field("user", "categorical", n_codes=944)
+    Field(name='user', kind='categorical', n_codes=944, n_columns=1)
+    """
+
+    name: str
+    kind: FieldKind
+    n_codes: int = 0
+    n_columns: int = 1
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ValueError(f"Field {self.name!r}: kind must be one of {list(_KINDS)}, got {self.kind!r}.")
+        if self.kind != "numeric" and self.n_codes < 1:
+            raise ValueError(f"Field {self.name!r} is {self.kind}: n_codes must be at least 1, got {self.n_codes}.")
+        if self.kind == "numeric" and self.n_codes != 0:
+            raise ValueError(f"Field {self.name!r} is numeric and has no codes: n_codes must be 0, got {self.n_codes}.")
+        if self.n_columns < 1 or (self.kind != "multi-valued" and self.n_columns != 1):
+            raise ValueError(f"Field {self.name!r} is {self.kind}: it can't take {self.n_columns} columns.")
+
+
+def element_names(field: str, n_columns: int) -> list[str]:
+    """Names of the columns of a multi-valued field.
+
+    Parameters
+    ----------
+    field : str
+        Name of the field.
+    n_columns : int
+        Number of its columns.
+
+    Returns
+    -------
+    list of str
+        One name per column.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import element_names
+    >>> element_names("genres", 2)
+    ['genres[0]', 'genres[1]']
+    """
+    return [f"{field}[{position}]" for position in range(n_columns)]
+
+
+def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[str, list[int]]]:
+    """Which columns make up which field.
+
+    Integer columns named `field[0]`, `field[1]`, ..., numbered from 0 without a gap, are the elements of one
+    multi-valued field. Any other column is a field of its own.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of all columns of the table.
+    integer : iterable of bool
+        Whether the column holds integers.
+
+    Returns
+    -------
+    list of (str, list of int)
+        Name of each field and the positions of its columns, in the order of the elements; fields in the order
+        of their first column.  A field is multi-valued if its name isn't that of its column.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import group_columns
+    >>> group_columns(["user", "genres[0]", "genres[1]"], [True, True, True])
+    [('user', [0]), ('genres', [1, 2])]
+    """
+    elements: dict[str, dict[int, int]] = {}
+    for column, (name, is_integer) in enumerate(zip(names, integer, strict=True)):
+        if is_integer and (match := _ELEMENT_NAME.fullmatch(name)):
+            elements.setdefault(match["field"], {})[int(match["position"])] = column
+    multi_valued = {
+        field: [columns[position] for position in range(len(columns))]
+        for field, columns in elements.items()
+        if columns.keys() == set(range(len(columns))) and field not in names
+    }
+    field_of = {column: field for field, columns in multi_valued.items() for column in columns}
+    groups: dict[int, tuple[str, list[int]]] = {}
+    for column, name in enumerate(names):
+        field = field_of.get(column)
+        first, group = (column, (name, [column])) if field is None else (min(multi_valued[field]), (field, multi_valued[field]))
+        groups.setdefault(first, group)
+    return [groups[first] for first in sorted(groups)]
