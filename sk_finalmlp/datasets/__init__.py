@@ -1,0 +1,5 @@
+"""Click data for examples, tests and benchmarks: real impressions by download, synthetic ones by seed."""
+
+from ._movielens import fetch_movielens_100k
+
+__all__ = ["fetch_movielens_100k"]
