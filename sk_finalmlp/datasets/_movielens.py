@@ -6,7 +6,7 @@ import csv
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 from zipfile import ZipFile
 
 import pandas as pd
@@ -220,8 +220,10 @@ def _read_package_index(archive: ZipFile) -> _Tables:
     return _Tables(ratings, users, items[["item", "title", "genres"]])
 
 
-def _read_table(file: IO[bytes], **options: object) -> pd.DataFrame:
-    return pd.read_csv(file, quoting=csv.QUOTE_NONE, **options)
+def _read_table(file: IO[bytes], **options: Any) -> pd.DataFrame:
+    # A title may hold quotation marks; they quote nothing.
+    table: pd.DataFrame = pd.read_csv(file, quoting=csv.QUOTE_NONE, **options)
+    return table
 
 
 _READERS: dict[Archive, Callable[[ZipFile], _Tables]] = {

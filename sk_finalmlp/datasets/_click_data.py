@@ -1,0 +1,246 @@
+"""Synthetic impressions whose click probabilities are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+from sklearn.utils._param_validation import Interval, validate_params
+
+_N_LATENT = 4
+_N_SEGMENTS = 8
+_N_CATEGORIES = 12
+_N_CONTEXT_VALUES = 5
+_MAX_TAGS = 3
+_NO_TAG = -1
+_START = np.datetime64("2024-01-01", "s")
+_SECONDS_A_DAY = 86_400
+_N_DAYS = 28
+
+_Floats = npt.NDArray[np.float64]
+_Codes = npt.NDArray[np.int64]
+
+
+@validate_params(
+    {
+        "n_samples": [Interval(Integral, 1, None, closed="left")],
+        "n_users": [Interval(Integral, 1, None, closed="left")],
+        "n_items": [Interval(Integral, 1, None, closed="left")],
+        "n_contexts": [Interval(Integral, 1, None, closed="left")],
+        "n_numeric": [Interval(Integral, 0, None, closed="left")],
+        "n_tags": [Interval(Integral, _MAX_TAGS, None, closed="left")],
+        "zipf_exponent": [Interval(Real, 0, None, closed="left")],
+        "click_rate": [Interval(Real, 0, 1, closed="neither")],
+        "logit_scale": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_click_data(
+    n_samples: int = 10_000,
+    *,
+    n_users: int = 1_000,
+    n_items: int = 500,
+    n_contexts: int = 2,
+    n_numeric: int = 2,
+    n_tags: int = 20,
+    zipf_exponent: float = 1.0,
+    click_rate: float = 0.1,
+    logit_scale: float = 1.5,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+    """Generate impressions, their clicks and the true probabilities of a click.
+
+    Few users and items make up most impressions, as Zipf's law says. Whether an impression is clicked depends on
+    user and item alone and, mostly, on pairs of columns, so that a model that only adds up the effects of columns
+    stays behind one that learns interactions. The true probabilities give the best score that any model can have.
+
+    Parameters
+    ----------
+    n_samples : int, default=10_000
+        Number of impressions (rows).
+    n_users, n_items : int, default=1_000, 500
+        Number of users and items; the rarest may not occur.
+    n_contexts : int, default=2
+        Number of context columns, with 5 values each.
+    n_numeric : int, default=2
+        Number of numeric columns.
+    n_tags : int, default=20
+        Number of different tags, at least 3.
+    zipf_exponent : float, default=1.0
+        The r-th most frequent user has a share of impressions proportional to `r ** -zipf_exponent`, and so has
+        the r-th item; 0 makes all equally frequent.
+    click_rate : float, default=0.1
+        Mean of the true probabilities, between 0 and 1.
+    logit_scale : float, default=1.5
+        Standard deviation of the true log-odds, about; 0 makes all probabilities equal.
+    random_state : int, RandomState instance or None, default=None
+        Seed. An int gives the same data each time.
+
+    Returns
+    -------
+    X : DataFrame of shape (n_samples, 5 + n_contexts + n_numeric + 1)
+        The impressions, in order of time:
+
+        - `user`, `item`: strings, `user_0` and `item_0` the most frequent ones;
+        - `segment`: string, a property of the user; `category`: string, a property of the item;
+        - `context_0`, ...: strings;
+        - `numeric_0`, ...: floats, normally distributed where the number is even, else log-normally;
+        - `tags`: list of 1 to 3 strings, a property of the item; rows of one item share one list;
+        - `time`: datetime, within 28 days.
+    y : Series of shape (n_samples,)
+        `click`: 1 or 0, drawn with the true probability.
+    probability : Series of shape (n_samples,)
+        The true probability of a click of each impression.
+
+    Notes
+    -----
+    The log-odds are an intercept, solved for the click rate, plus a sum of terms of equal expected variance: an
+    effect of each user and of each item; inner products of latent vectors of user and item; segment x category;
+    segment x tag (summed over the tags of the item, divided by the root of their number); numeric x context (a
+    slope for each value of the context); and segment x hour of the day (a sine, with a phase for each segment).
+
+    The global random state of numpy is neither used nor changed.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.datasets import make_click_data
+    >>> X, y, probability = make_click_data(1_000, click_rate=0.2, random_state=0)
+    >>> X.shape
+    (1000, 10)
+    >>> round(float(probability.mean()), 6)
+    0.2
+    """
+    rng = _generator(random_state)
+    impressions = _Impressions(
+        user=_zipf_codes(rng, n_users, n_samples, zipf_exponent),
+        item=_zipf_codes(rng, n_items, n_samples, zipf_exponent),
+        segment_of_user=rng.integers(_N_SEGMENTS, size=n_users),
+        category_of_item=rng.integers(_N_CATEGORIES, size=n_items),
+        tags_of_item=_tag_codes(rng, n_items, n_tags),
+        contexts=[rng.integers(_N_CONTEXT_VALUES, size=n_samples) for _ in range(n_contexts)],
+        numeric=[rng.standard_normal(n_samples) for _ in range(n_numeric)],
+        seconds=np.sort(rng.integers(_N_DAYS * _SECONDS_A_DAY, size=n_samples)),
+    )
+    log_odds = logit_scale * _unit_log_odds(rng, impressions, n_tags)
+    probability = expit(log_odds + _intercept(log_odds, click_rate))
+    clicks = (rng.random(n_samples) < probability).astype(np.int64)
+    return _table(impressions), pd.Series(clicks, name="click"), pd.Series(probability, name="probability")
+
+
+@dataclass(frozen=True)
+class _Impressions:
+    """Codes and values of each impression, and the properties of users and items."""
+
+    user: _Codes
+    item: _Codes
+    segment_of_user: _Codes
+    category_of_item: _Codes
+    tags_of_item: _Codes
+    contexts: list[_Codes]
+    numeric: list[_Floats]
+    seconds: _Codes
+
+
+def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31))
+    return np.random.default_rng(random_state)
+
+
+def _zipf_codes(rng: np.random.Generator, n_codes: int, n_samples: int, exponent: float) -> _Codes:
+    share = np.arange(1, n_codes + 1) ** -float(exponent)
+    return rng.choice(n_codes, size=n_samples, p=share / share.sum())
+
+
+def _tag_codes(rng: np.random.Generator, n_items: int, n_tags: int) -> _Codes:
+    # Steps around a circle of all tags, too short to come round again, give each item different tags.
+    steps = rng.integers(1, (n_tags - 1) // (_MAX_TAGS - 1), endpoint=True, size=(n_items, _MAX_TAGS))
+    tags = (np.cumsum(steps, axis=1) + rng.integers(n_tags, size=(n_items, 1))) % n_tags
+    counts = rng.integers(1, _MAX_TAGS, endpoint=True, size=(n_items, 1))
+    return np.where(np.arange(_MAX_TAGS) < counts, tags, _NO_TAG)
+
+
+def _unit_log_odds(rng: np.random.Generator, impressions: _Impressions, n_tags: int) -> _Floats:
+    """Sum of all effects, without intercept; its variance is about 1."""
+    total = np.zeros(len(impressions.user))
+    n_terms = 0
+    for term in _terms(rng, impressions, n_tags):
+        total += term
+        n_terms += 1
+    return total / math.sqrt(n_terms)
+
+
+def _terms(rng: np.random.Generator, impressions: _Impressions, n_tags: int) -> Iterator[_Floats]:
+    """Effects of expected variance 1, one at a time because each has a number per row."""
+    user, item = impressions.user, impressions.item
+    n_users, n_items = len(impressions.segment_of_user), len(impressions.category_of_item)
+    segment = impressions.segment_of_user[user]
+    yield rng.standard_normal(n_users)[user]
+    yield rng.standard_normal(n_items)[item]
+    yield _inner_products(
+        rng.standard_normal((_N_LATENT, n_users)), rng.standard_normal((_N_LATENT, n_items)), user, item
+    )
+    yield rng.standard_normal((_N_SEGMENTS, _N_CATEGORIES))[segment, impressions.category_of_item[item]]
+    yield _pooled(rng.standard_normal((_N_SEGMENTS, n_tags)), impressions.tags_of_item)[segment, item]
+    for position, values in enumerate(impressions.numeric):
+        context = impressions.contexts[position % len(impressions.contexts)]
+        yield rng.standard_normal(_N_CONTEXT_VALUES)[context] * values
+    phase = rng.uniform(0, 2 * np.pi, size=_N_SEGMENTS)[segment]
+    yield math.sqrt(2) * np.sin(impressions.seconds * (2 * np.pi / _SECONDS_A_DAY) + phase)
+
+
+def _inner_products(left: _Floats, right: _Floats, left_codes: _Codes, right_codes: _Codes) -> _Floats:
+    # One latent dimension at a time: a tenth of the memory that the vectors of all rows would take.
+    total = np.zeros(len(left_codes))
+    for left_values, right_values in zip(left, right, strict=True):
+        total += left_values[left_codes] * right_values[right_codes]
+    return total / math.sqrt(len(left))
+
+
+def _pooled(effects: _Floats, tags_of_item: _Codes) -> _Floats:
+    """Effects (segments, tags) summed over the tags of each item and brought back to variance 1: (segments, items)."""
+    is_tag = tags_of_item != _NO_TAG
+    pooled: _Floats = (effects[:, tags_of_item] * is_tag).sum(axis=2) / np.sqrt(is_tag.sum(axis=1))
+    return pooled
+
+
+def _intercept(log_odds: _Floats, click_rate: float) -> float:
+    # With these two intercepts every single probability is at most, or at least, the click rate.
+    lowest, highest = logit(click_rate) - log_odds.max(), logit(click_rate) - log_odds.min()
+    return float(brentq(lambda intercept: expit(log_odds + intercept).mean() - click_rate, lowest, highest))
+
+
+def _table(impressions: _Impressions) -> pd.DataFrame:
+    user, item = impressions.user, impressions.item
+    columns: dict[str, Any] = {
+        "user": _named("user", len(impressions.segment_of_user), user),
+        "item": _named("item", len(impressions.category_of_item), item),
+        "segment": _named("segment", _N_SEGMENTS, impressions.segment_of_user[user]),
+        "category": _named("category", _N_CATEGORIES, impressions.category_of_item[item]),
+    }
+    for position, codes in enumerate(impressions.contexts):
+        columns[f"context_{position}"] = _named("value", _N_CONTEXT_VALUES, codes)
+    for position, values in enumerate(impressions.numeric):
+        columns[f"numeric_{position}"] = np.exp(values) if position % 2 else values
+    columns["tags"] = _tag_lists(impressions.tags_of_item)[item]
+    columns["time"] = _START + impressions.seconds.astype("timedelta64[s]")
+    return pd.DataFrame(columns)
+
+
+def _named(prefix: str, n_codes: int, codes: _Codes) -> pd.api.extensions.ExtensionArray:
+    return pd.Series([f"{prefix}_{code}" for code in range(n_codes)]).array.take(codes)
+
+
+def _tag_lists(tags_of_item: _Codes) -> npt.NDArray[np.object_]:
+    lists = np.empty(len(tags_of_item), dtype=object)
+    lists[:] = [[f"tag_{tag}" for tag in tags if tag != _NO_TAG] for tags in tags_of_item]
+    return lists
