@@ -60,6 +60,28 @@ class Field:
             raise ValueError(f"Field {self.name!r} is {self.kind}: it can't take {self.n_columns} columns.")
 
 
+def by_kind(fields: Iterable[Field]) -> list[Field]:
+    """The fields in the order of the network: categorical, multi-valued, numeric.
+
+    Parameters
+    ----------
+    fields : iterable of Field
+        Fields in any order.
+
+    Returns
+    -------
+    list of Field
+        The same fields; within a kind their order is kept.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import Field, by_kind
+    >>> [field.name for field in by_kind([Field("age", "numeric"), Field("user", "categorical", n_codes=3)])]
+    ['user', 'age']
+    """
+    return sorted(fields, key=lambda field: _KINDS.index(field.kind))
+
+
 def element_names(field: str, n_columns: int) -> list[str]:
     """Names of the columns of a multi-valued field.
 
@@ -109,19 +131,13 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
     >>> group_columns(["user", "genres[0]", "genres[1]"], [True, True, True])
     [('user', [0]), ('genres', [1, 2])]
     """
-    elements: dict[str, dict[int, int]] = {}
+    columns_of: dict[str, dict[int, int]] = {}
     for column, (name, is_integer) in enumerate(zip(names, integer, strict=True)):
         if is_integer and (match := _ELEMENT_NAME.fullmatch(name)):
-            elements.setdefault(match["field"], {})[int(match["position"])] = column
-    multi_valued = {
-        field: [columns[position] for position in range(len(columns))]
-        for field, columns in elements.items()
-        if columns.keys() == set(range(len(columns))) and field not in names
-    }
-    field_of = {column: field for field, columns in multi_valued.items() for column in columns}
-    groups: dict[int, tuple[str, list[int]]] = {}
-    for column, name in enumerate(names):
-        field = field_of.get(column)
-        first, group = (column, (name, [column])) if field is None else (min(multi_valued[field]), (field, multi_valued[field]))
-        groups.setdefault(first, group)
-    return [groups[first] for first in sorted(groups)]
+            columns_of.setdefault(match["field"], {})[int(match["position"])] = column
+    groups = [(name, [column]) for column, name in enumerate(names)]
+    for field, columns in columns_of.items():
+        if field not in names and columns.keys() == set(range(len(columns))):
+            elements = [columns[position] for position in range(len(columns))]
+            groups = [group for group in groups if group[1][0] not in elements] + [(field, elements)]
+    return sorted(groups, key=lambda group: min(group[1]))

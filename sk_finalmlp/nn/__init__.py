@@ -1,0 +1,22 @@
+"""The paper in torch: embedding, gate, stream, fusion, network.
+
+The modules know tensors alone, no tables and no training, and each can be used on its own.
+"""
+
+from ._dropout import Dropout, dropout_generator
+from ._embedding import FieldEmbedding
+from ._fusion import MultiHeadBilinearFusion
+from ._gate import FeatureGate
+from ._network import DualMLP, FinalMLP
+from ._stream import Stream
+
+__all__ = [
+    "Dropout",
+    "DualMLP",
+    "FeatureGate",
+    "FieldEmbedding",
+    "FinalMLP",
+    "MultiHeadBilinearFusion",
+    "Stream",
+    "dropout_generator",
+]

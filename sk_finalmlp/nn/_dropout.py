@@ -1,0 +1,69 @@
+"""Dropout that draws from a generator of the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class Dropout(nn.Module):
+    """Set elements to zero with probability `p` and scale the others by 1 / (1 - p); the identity in evaluation.
+
+    `torch.nn.Dropout` draws from the global generator, which concurrent fits would share. This one draws from
+    the generator that `dropout_generator` lends to it for the time of a training.
+
+    Parameters
+    ----------
+    p : float
+        Probability of an element to be set to zero, in [0, 1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Dropout, dropout_generator
+    >>> dropout = Dropout(0.5)
+    >>> with dropout_generator(dropout, torch.Generator().manual_seed(0)):
+    ...     dropout(torch.ones(2, 4)).unique()
+    tensor([0., 2.])
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {p!r}.")
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop elements of `x`, any shape, in training mode."""
+        if not self.training or self.p == 0:
+            return x
+        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
+        return x * keep.div_(1 - self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+@contextmanager
+def dropout_generator(network: nn.Module, generator: torch.Generator) -> Iterator[None]:
+    """Let all dropout of a network draw from one generator, for the time of the context.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network, on the device of the generator.
+    generator : torch.Generator
+        Source of the dropout masks.
+    """
+    layers = [module for module in network.modules() if isinstance(module, Dropout)]
+    for layer in layers:
+        layer.generator = generator
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.generator = None

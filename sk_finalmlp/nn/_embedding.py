@@ -1,0 +1,144 @@
+"""Embedding of input fields: from codes and floats to one vector per field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..fields import Field, by_kind
+
+_START_STD = 1e-4
+
+
+class FieldEmbedding(nn.Module):
+    """One vector per input field, the first layer of the network.
+
+    A categorical field looks its code up in a table, a multi-valued field takes the mean over its codes, a
+    numeric field scales a learned vector. Code 0 stands for nothing: its row is zero and stays zero, and the
+    mean leaves it out.
+
+    The tables of all fields are stacked in one parameter, `table`; that of a field begins at row
+    `first_row[name]`.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        All fields of the input.
+    embedding_dim : int
+        Length d of a vector.
+    names : sequence of str, default=None
+        The fields to embed; all if None.
+    generator : torch.Generator, default=None
+        Source of the start weights, N(0, 1e-4); the global one if None.
+
+    Attributes
+    ----------
+    fields : list of Field
+        The F embedded fields in the order of the output: categorical, multi-valued, numeric.
+    first_row : dict of str to int
+        Where the table of each categorical and multi-valued field begins.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import FieldEmbedding
+    >>> fields = [Field("user", "categorical", n_codes=944), Field("age", "numeric")]
+    >>> embedding = FieldEmbedding(fields, embedding_dim=10)
+    >>> embedding(torch.tensor([[3], [0]]), torch.tensor([[0.5], [1.5]])).shape
+    torch.Size([2, 2, 10])
+    """
+
+    _row_offsets: Tensor
+
+    def __init__(
+        self,
+        fields: Sequence[Field],
+        embedding_dim: int,
+        names: Sequence[str] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        everything = by_kind(fields)
+        self.fields = everything if names is None else [field for field in everything if field.name in names]
+        self.embedding_dim = embedding_dim
+        self._code_columns, self._value_columns = _columns_of(self.fields, everything)
+        coded = [field for field in self.fields if field.kind != "numeric"]
+        *first_rows, n_rows = accumulate((field.n_codes for field in coded), initial=0)
+        self.first_row = {field.name: row for field, row in zip(coded, first_rows, strict=True)}
+        self._n_elements = [field.n_columns for field in coded if field.kind == "multi-valued"]
+        row_offsets = [row for field, row in zip(coded, first_rows, strict=True) for _ in range(field.n_columns)]
+        self.register_buffer("_row_offsets", torch.tensor(row_offsets, dtype=torch.int64))
+        self.table = nn.Parameter(torch.empty(n_rows, embedding_dim))
+        self.numeric = nn.Parameter(torch.empty(len(self.fields) - len(coded), embedding_dim))
+        self._start(generator)
+
+    def _start(self, generator: torch.Generator | None) -> None:
+        for parameter in (self.table, self.numeric):
+            nn.init.normal_(parameter, std=_START_STD, generator=generator)
+        with torch.no_grad():
+            self.table[list(self.first_row.values())] = 0
+
+    def forward(self, codes: Tensor, values: Tensor) -> Tensor:
+        """Embed a batch.
+
+        Parameters
+        ----------
+        codes : Tensor of int32 or int64, shape (B, n_code_columns)
+            Codes of all categorical fields of the input, then those of its multi-valued fields.
+        values : Tensor of float32, shape (B, n_numeric)
+            Values of all numeric fields of the input.
+
+        Returns
+        -------
+        Tensor of float32, shape (B, F, d)
+        """
+        vectors = self._look_up(_take(codes, self._code_columns))
+        scaled = _take(values, self._value_columns).unsqueeze(2) * self.numeric
+        return torch.cat([*vectors, scaled], dim=1)
+
+    def _look_up(self, codes: Tensor) -> list[Tensor]:
+        """Vectors of the categorical fields, (B, n, d), and the mean vector of each multi-valued one, (B, 1, d)."""
+        if not self._row_offsets.numel():
+            return []
+        # Code 0 of any field is sent to the very first row, the one that gets no gradient.
+        rows = torch.where(codes > 0, codes + self._row_offsets, 0)
+        vectors = F.embedding(rows, self.table, padding_idx=0)
+        sizes = [codes.shape[1] - sum(self._n_elements), *self._n_elements]
+        categorical, *multi_valued = torch.split(vectors, sizes, dim=1)
+        _, *elements = torch.split(codes, sizes, dim=1)
+        return [categorical, *map(_masked_mean, multi_valued, elements)]
+
+    def extra_repr(self) -> str:
+        return f"{len(self.fields)} fields, {len(self.table)} codes, embedding_dim={self.embedding_dim}"
+
+
+def _masked_mean(vectors: Tensor, codes: Tensor) -> Tensor:
+    """Mean over the vectors whose code isn't 0: (B, n, d), (B, n) -> (B, 1, d)."""
+    n_known = (codes > 0).sum(dim=1).clamp(min=1)
+    return vectors.sum(dim=1, keepdim=True) / n_known.view(-1, 1, 1)
+
+
+def _take(columns: Tensor, positions: list[int] | None) -> Tensor:
+    return columns if positions is None else columns[:, positions]
+
+
+def _columns_of(fields: list[Field], everything: list[Field]) -> tuple[list[int] | None, list[int] | None]:
+    """Positions of the fields' columns among the code columns and value columns of all fields; None for all."""
+    if fields == everything:
+        return None, None
+    codes: list[int] = []
+    values: list[int] = []
+    n_codes = n_values = 0
+    for field in everything:
+        if field.kind == "numeric":
+            values += [n_values] if field in fields else []
+            n_values += 1
+        else:
+            codes += range(n_codes, n_codes + field.n_columns) if field in fields else []
+            n_codes += field.n_columns
+    return codes, values

@@ -1,0 +1,100 @@
+"""Fusion of the two streams (section 3.3 of the paper)."""
+
+from __future__ import annotations
+
+from math import gcd
+
+import torch
+from torch import Tensor, nn
+
+from ._linear import Linear
+
+
+class MultiHeadBilinearFusion(nn.Module):
+    """Logits from two streams: a linear term of each and a bilinear term of both, per head.
+
+    logit = w1.o1 + b1 + w2.o2 + b2 + sum over h of o1_h' W_h o2_h, where o1_h and o2_h are the H equal slices of
+    o1 and o2.
+
+    Parameters
+    ----------
+    x_dim, y_dim : int
+        Widths of the two streams.
+    n_outputs : int, default=1
+        Number C of logits.
+    num_heads : int, default=1
+        Number H of heads; it divides both widths.
+    generator : torch.Generator, default=None
+        Source of the start weights; the global one if None.
+
+    Raises
+    ------
+    ValueError
+        If `num_heads` doesn't divide both widths.
+
+    Notes
+    -----
+    All W_h together start as one Xavier-normal matrix of shape (H * x/H * y/H, C), as in the reference
+    implementation: the bilinear term is then of the order of the linear ones.
+
+    References
+    ----------
+    Mao et al., "FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction", AAAI 2023, section 3.3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import MultiHeadBilinearFusion
+    >>> fusion = MultiHeadBilinearFusion(x_dim=40, y_dim=20, num_heads=5)
+    >>> fusion(torch.ones(3, 40), torch.ones(3, 20)).shape
+    torch.Size([3, 1])
+    """
+
+    def __init__(
+        self, x_dim: int, y_dim: int, n_outputs: int = 1, num_heads: int = 1, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        check_heads(num_heads, x_dim, y_dim)
+        self.num_heads = num_heads
+        self.n_outputs = n_outputs
+        self.linear_x = Linear(x_dim, n_outputs, generator=generator)
+        self.linear_y = Linear(y_dim, n_outputs, generator=generator)
+        x_head, y_head = x_dim // num_heads, y_dim // num_heads
+        start = nn.init.xavier_normal_(torch.empty(num_heads * x_head * y_head, n_outputs), generator=generator)
+        self.bilinear = nn.Parameter(start.view(num_heads, x_head, y_head, n_outputs).movedim(3, 2).contiguous())
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Fuse two streams.
+
+        Parameters
+        ----------
+        x, y : Tensor of float32, shapes (B, x_dim) and (B, y_dim)
+            Outputs of the streams.
+
+        Returns
+        -------
+        Tensor of float32, shape (B, C)
+            Logits.
+        """
+        logits: Tensor = self.linear_x(x) + self.linear_y(y) + self._bilinear(x, y)
+        return logits
+
+    def _bilinear(self, x: Tensor, y: Tensor) -> Tensor:
+        x_heads = x.view(len(x), self.num_heads, -1).transpose(0, 1)
+        y_heads = y.view(len(y), self.num_heads, 1, -1).transpose(0, 1)
+        projected = torch.bmm(x_heads, self.bilinear.flatten(start_dim=2))
+        return (projected.view(*projected.shape[:2], self.n_outputs, -1) * y_heads).sum(dim=(0, 3))
+
+    def extra_repr(self) -> str:
+        return f"num_heads={self.num_heads}"
+
+
+def check_heads(num_heads: int, x_dim: int, y_dim: int) -> None:
+    """Raise a ValueError that names the divisors that work, where the heads don't divide both widths."""
+    if x_dim % num_heads or y_dim % num_heads:
+        common = gcd(x_dim, y_dim)
+        divisors = [heads for heads in range(1, common + 1) if common % heads == 0]
+        raise ValueError(
+            f"num_heads={num_heads} doesn't divide both stream widths, {x_dim} and {y_dim}: "
+            f"each head needs an equal slice of both. It can be one of {divisors}."
+        )

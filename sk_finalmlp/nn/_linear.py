@@ -1,0 +1,34 @@
+"""The affine map with the start weights of the paper."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Linear(nn.Linear):
+    """Affine map that starts with Xavier-normal weights and zero bias.
+
+    `torch.nn.Linear` draws its start weights from the global generator; this one takes the generator to draw
+    from, so that the caller's random state stays as it was.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Widths of input and output.
+    bias : bool, default=True
+        Whether to add a learned bias.
+    generator : torch.Generator, default=None
+        Source of the start weights; the global one if None.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, *, bias: bool = True, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(in_features, out_features, bias=bias)
+        nn.init.xavier_normal_(self.weight, generator=generator)
+        if bias:
+            nn.init.zeros_(self.bias)
+
+    def reset_parameters(self) -> None:
+        """Draw nothing: `torch.nn.Linear` calls this before the generator is known."""

@@ -1,0 +1,59 @@
+"""One of the two streams: an MLP without output layer (section 3.1 of the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ._dropout import Dropout
+from ._linear import Linear
+
+
+class Stream(nn.Sequential):
+    """MLP of Linear, batch norm (optional), ReLU and dropout per layer.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of the input.
+    hidden_units : sequence of int
+        Width of each layer; the last one is that of the output.
+    dropout : float, default=0.0
+        Probability of an element to be dropped, in [0, 1).
+    batch_norm : bool, default=False
+        Whether to normalise each layer over the batch.
+    generator : torch.Generator, default=None
+        Source of the start weights; the global one if None.
+
+    Notes
+    -----
+    A layer with batch norm has no bias before it: its true gradient is zero, and Adam would turn the rounding
+    noise in it into a drift that the running means follow too late.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Stream
+    >>> Stream(n_features=30, hidden_units=[64, 32], dropout=0.2)(torch.zeros(5, 30)).shape
+    torch.Size([5, 32])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_units: Sequence[int],
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        if not hidden_units:
+            raise ValueError("A stream needs at least one layer: hidden_units is empty.")
+        layers: list[nn.Module] = []
+        for width in hidden_units:
+            layers.append(Linear(n_features, width, bias=not batch_norm, generator=generator))
+            layers += [nn.BatchNorm1d(width)] if batch_norm else []
+            layers += [nn.ReLU(), Dropout(dropout)]
+            n_features = width
+        super().__init__(*layers)

@@ -1,0 +1,132 @@
+"""Each part of the network alone."""
+
+import pytest
+import torch
+
+from sk_finalmlp.fields import Field
+from sk_finalmlp.nn import (
+    Dropout,
+    FeatureGate,
+    FieldEmbedding,
+    MultiHeadBilinearFusion,
+    Stream,
+    dropout_generator,
+)
+
+NO_VALUES = torch.empty(2, 0)
+
+
+class TestFieldEmbedding:
+    def test_numeric_field_scales_its_vector(self):
+        embedding = FieldEmbedding([Field("age", "numeric")], 4)
+        vectors = embedding(torch.empty(2, 0, dtype=torch.int64), torch.tensor([[2.0], [-1.0]]))
+        torch.testing.assert_close(vectors[:, 0], torch.stack([2 * embedding.numeric[0], -embedding.numeric[0]]))
+
+    def test_tables_of_fields_do_not_overlap(self):
+        embedding = FieldEmbedding([Field("a", "categorical", n_codes=3), Field("b", "categorical", n_codes=5)], 4)
+        vectors = embedding(torch.tensor([[2, 4], [1, 0]]), NO_VALUES)
+        torch.testing.assert_close(vectors[0], embedding.table[[2, 3 + 4]])
+        torch.testing.assert_close(vectors[1], torch.stack([embedding.table[1], torch.zeros(4)]))
+
+    def test_multi_valued_field_is_the_mean_of_its_known_codes(self):
+        embedding = FieldEmbedding([Field("genres", "multi-valued", n_codes=5, n_columns=3)], 4)
+        vectors = embedding(torch.tensor([[1, 4, 0], [0, 0, 0]]), NO_VALUES)
+        torch.testing.assert_close(vectors[0, 0], embedding.table[[1, 4]].mean(dim=0))
+        assert not vectors[1].any()
+
+    def test_order_is_by_kind(self):
+        fields = [
+            Field("age", "numeric"),
+            Field("genres", "multi-valued", n_codes=5, n_columns=2),
+            Field("user", "categorical", n_codes=3),
+        ]
+        assert [field.name for field in FieldEmbedding(fields, 4).fields] == ["user", "genres", "age"]
+
+    def test_a_choice_of_fields_takes_their_columns_of_the_whole_batch(self):
+        fields = [
+            Field("user", "categorical", n_codes=3),
+            Field("genres", "multi-valued", n_codes=5, n_columns=2),
+            Field("age", "numeric"),
+            Field("price", "numeric"),
+        ]
+        embedding = FieldEmbedding(fields, 4, names=["price", "genres"])
+        vectors = embedding(torch.tensor([[2, 1, 4]]), torch.tensor([[7.0, 3.0]]))
+        torch.testing.assert_close(vectors[0, 0], embedding.table[[1, 4]].mean(dim=0))
+        torch.testing.assert_close(vectors[0, 1], 3 * embedding.numeric[0])
+
+
+class TestFeatureGate:
+    FIELDS = (Field("user", "categorical", n_codes=50), Field("age", "numeric"))
+
+    @pytest.mark.parametrize("context", [(), ("user",), ("user", "age")])
+    def test_is_one_at_the_start(self, context):
+        gate = FeatureGate(self.FIELDS, context, n_features=30, hidden_units=[400])
+        weights = gate(torch.arange(50).view(-1, 1), torch.randn(50, 1))
+        torch.testing.assert_close(weights, torch.ones_like(weights), rtol=0, atol=0.02)
+
+    def test_without_context_is_one_row_for_the_whole_batch(self):
+        gate = FeatureGate(self.FIELDS, (), n_features=30, hidden_units=[400])
+        assert gate(torch.arange(50).view(-1, 1), torch.randn(50, 1)).shape == (1, 30)
+
+    def test_stays_between_zero_and_two(self):
+        gate = FeatureGate(self.FIELDS, ("age",), n_features=30, hidden_units=[8])
+        weights = gate(torch.zeros(2, 1, dtype=torch.int64), torch.tensor([[1e9], [-1e9]]))
+        assert ((weights >= 0) & (weights <= 2)).all()
+
+
+class TestStream:
+    def test_has_a_bias_only_where_no_batch_norm_follows(self):
+        assert Stream(6, [4], batch_norm=True)[0].bias is None
+        assert Stream(6, [4], batch_norm=False)[0].bias is not None
+
+    def test_refuses_no_layers(self):
+        with pytest.raises(ValueError, match="hidden_units is empty"):
+            Stream(6, [])
+
+
+class TestFusion:
+    @pytest.mark.parametrize("num_heads", [1, 2, 4])
+    @pytest.mark.parametrize("n_outputs", [1, 3])
+    def test_equals_a_loop_over_heads(self, num_heads, n_outputs):
+        fusion = MultiHeadBilinearFusion(8, 12, n_outputs, num_heads).double()
+        x, y = torch.randn(5, 8, dtype=torch.float64), torch.randn(5, 12, dtype=torch.float64)
+        expected = fusion.linear_x(x) + fusion.linear_y(y)
+        weights = fusion.bilinear.view(num_heads, 8 // num_heads, n_outputs, 12 // num_heads)
+        for head, (x_head, y_head) in enumerate(zip(x.chunk(num_heads, 1), y.chunk(num_heads, 1), strict=True)):
+            for output in range(n_outputs):
+                for row in range(5):
+                    expected[row, output] += x_head[row] @ weights[head, :, output] @ y_head[row]
+        torch.testing.assert_close(fusion(x, y), expected)
+
+    def test_names_the_widths_and_the_divisors_that_work(self):
+        with pytest.raises(ValueError, match=r"num_heads=3 .* 400 and 100.*\[1, 2, 4, 5, 10, 20, 25, 50, 100\]"):
+            MultiHeadBilinearFusion(400, 100, num_heads=3)
+
+
+class TestDropout:
+    @pytest.mark.parametrize("p", [0.1, 0.4, 0.9])
+    def test_rate_and_scale(self, p):
+        x = torch.ones(1000, 100)
+        dropped = Dropout(p)(x)
+        assert dropped.unique().tolist() == pytest.approx([0, 1 / (1 - p)])
+        assert (dropped == 0).float().mean().item() == pytest.approx(p, abs=0.01)
+
+    def test_is_the_identity_in_evaluation(self):
+        x = torch.randn(10, 10)
+        assert torch.equal(Dropout(0.5).eval()(x), x)
+
+    def test_draws_from_the_generator_it_is_lent(self):
+        network, x = Stream(4, [8], dropout=0.5), torch.randn(100, 4)
+        state = torch.get_rng_state()
+
+        def draw():
+            with dropout_generator(network, torch.Generator().manual_seed(3)):
+                return network(x)
+
+        assert torch.equal(draw(), draw())
+        assert torch.equal(torch.get_rng_state(), state)
+
+    @pytest.mark.parametrize("p", [-0.1, 1.0])
+    def test_refuses_what_is_no_probability(self, p):
+        with pytest.raises(ValueError, match="dropout must be in"):
+            Dropout(p)
