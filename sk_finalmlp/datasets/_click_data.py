@@ -214,8 +214,8 @@ def _pooled(effects: _Floats, tags_of_item: _Codes) -> _Floats:
 
 
 def _intercept(log_odds: _Floats, click_rate: float) -> float:
-    # With these two intercepts every single probability is at most, or at least, the click rate.
-    lowest, highest = logit(click_rate) - log_odds.max(), logit(click_rate) - log_odds.min()
+    # With these two intercepts every single probability is below, or above, the click rate.
+    lowest, highest = logit(click_rate) - log_odds.max() - 1, logit(click_rate) - log_odds.min() + 1
     return float(brentq(lambda intercept: expit(log_odds + intercept).mean() - click_rate, lowest, highest))
 
 
