@@ -1,0 +1,5 @@
+"""From a raw table of impressions to the codes and floats that the network reads. Needs no torch."""
+
+from ._ctr_encoder import CTREncoder
+
+__all__ = ["CTREncoder"]

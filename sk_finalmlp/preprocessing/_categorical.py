@@ -1,0 +1,99 @@
+"""Categorical columns: one code per value, or a fixed number of hash buckets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ..fields import UNKNOWN_CODE, Field
+from ._column import Column, as_strings
+from ._vocabulary import Vocabulary, count_values, most_frequent
+
+
+@dataclass(frozen=True)
+class VocabularyRule:
+    """Which values are learned, and how.
+
+    Parameters
+    ----------
+    min_frequency : int or float
+        Least number (int) or share (float) of rows in which a value must occur.
+    max_categories : int or None
+        How many of the most frequent values are learned at most.
+    n_hash_buckets : int or None
+        Number of buckets into which values are hashed instead.
+    """
+
+    min_frequency: float = 1
+    max_categories: int | None = None
+    n_hash_buckets: int | None = None
+
+    def fit(self, values: pa.Array, counts: np.ndarray, total: float) -> Vocabulary | HashBuckets:
+        """Learn from distinct values, their counts, and the total weight of all rows."""
+        if self.n_hash_buckets is not None:
+            return HashBuckets(self.n_hash_buckets)
+        return Vocabulary(most_frequent(values, counts, self._threshold(total), self.max_categories))
+
+    def _threshold(self, total: float) -> float:
+        if isinstance(self.min_frequency, float):
+            return self.min_frequency * total
+        # 1 keeps every value, also one whose rows weigh less than 1 together.
+        return self.min_frequency if self.min_frequency > 1 else 0
+
+
+class HashBuckets:
+    """Codes 1 to `n_buckets` by a hash of the value that is the same in every process."""
+
+    def __init__(self, n_buckets: int) -> None:
+        self.n_codes = n_buckets + 1
+
+    def encode(self, values: pa.Array) -> np.ndarray:
+        """Codes (int64) of values of any canonical type."""
+        dictionary = values.dictionary_encode()
+        texts = as_strings(dictionary.dictionary).to_numpy(zero_copy_only=False)
+        buckets = pd.util.hash_array(texts, categorize=False) % np.uint64(self.n_codes - 1)
+        # One entry more, for missing values.
+        codes = np.append(buckets.astype(np.int64) + 1, UNKNOWN_CODE)
+        return codes[dictionary.indices.fill_null(len(texts)).to_numpy()]
+
+    def decode(self, codes: np.ndarray) -> pa.Array:
+        """All null: a hash can't be inverted."""
+        return pa.nulls(len(codes))
+
+
+class CategoricalEncoder:
+    """A column as one column of codes."""
+
+    kind = "categorical"
+
+    def __init__(self, rule: VocabularyRule) -> None:
+        self.rule = rule
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn the vocabulary of the column."""
+        if pa.types.is_large_list(column.values.type):
+            raise TypeError("lists are no categories; name the column in `multi_valued` or `drop`")
+        dictionary = column.dictionary
+        total = len(column) if weights is None else weights.sum()
+        self.vocabulary = self.rule.fit(dictionary.dictionary, count_values(dictionary, weights), total)
+        return self
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Codes, as a list of one array."""
+        return [self.vocabulary.encode(column.values)]
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Values of the codes."""
+        return self.vocabulary.decode(outputs[0])
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One categorical field."""
+        return [Field(name, "categorical", n_codes=self.vocabulary.n_codes)]
+
+    def vocabularies(self, name: str) -> dict[str, Vocabulary | HashBuckets]:
+        """The vocabulary of the field."""
+        return {name: self.vocabulary}

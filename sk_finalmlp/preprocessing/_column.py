@@ -1,0 +1,244 @@
+"""One column of a raw table as an Arrow array of a few canonical types, whatever container it came from.
+
+The canonical types are bool, int64, uint64 (only where int64 is too small), double, large_string, timestamp, date32,
+duration, null, and large lists of these.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import numbers
+import uuid
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_SCALARS = (str, numbers.Number, np.bool_, decimal.Decimal, datetime.date, datetime.time, datetime.timedelta, uuid.UUID)
+_LARGEST_INT64 = np.iinfo(np.int64).max
+#: Beyond it a double can't hold every integer, so that an integral double need not have been an integer.
+_LARGEST_EXACT_INTEGER = 2**53
+
+
+class Column:
+    """A named column in canonical form.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column, for messages.
+    values : pyarrow.Array
+        Its values, of a canonical type; missing ones are null.
+    """
+
+    def __init__(self, name: str, values: pa.Array) -> None:
+        self.name = name
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def dictionary(self) -> pa.DictionaryArray:
+        """The distinct values and, for each row, which of them it holds."""
+        return self.values.dictionary_encode()
+
+    @property
+    def n_missing(self) -> int:
+        """Number of missing values."""
+        return self.values.null_count
+
+
+def read_column(name: str, raw: Any) -> Column:
+    """Bring a Series or array of any library to canonical form."""
+    try:
+        return Column(name, _canonical(_to_arrow(raw)))
+    except (TypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise TypeError(f"Column {name!r} can't be encoded: {error}") from error
+
+
+def _to_arrow(raw: Any) -> pa.Array:
+    if isinstance(raw, pa.Array | pa.ChunkedArray):
+        return raw
+    if raw.dtype == object:
+        return _objects_to_arrow(np.asarray(raw))
+    if isinstance(raw, np.ndarray):
+        raw = np.ascontiguousarray(raw)
+    return pa.array(raw, from_pandas=True)
+
+
+def _objects_to_arrow(objects: np.ndarray) -> pa.Array:
+    try:
+        return pa.array(objects, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return _mixed_to_strings(objects)
+
+
+def _mixed_to_strings(objects: np.ndarray) -> pa.Array:
+    """Objects of several types as the text they read as."""
+    _check_scalars(objects)
+    codes, distinct = pd.factorize(objects)
+    texts = pa.array([_text(value) for value in distinct], pa.large_string())
+    return texts.take(pa.array(codes, mask=codes < 0))
+
+
+def _check_scalars(objects: np.ndarray) -> None:
+    present = objects[~pd.isna(objects)]
+    types = pd.unique(np.fromiter(map(type, present), object, len(present)))
+    strangers = tuple(kind for kind in types if not issubclass(kind, _SCALARS))
+    if strangers:
+        value = next(value for value in present if isinstance(value, strangers))
+        raise TypeError(_unsupported(f"it holds {value!r} of type {type(value).__name__}"))
+
+
+def _unsupported(what: str) -> str:
+    return (
+        f"{what}, but each argument must be a string, a number, a bool, a date or time, or else a list of strings or "
+        "numbers in every row. Turn it into one of these, or leave the column out with `drop`."
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+    if isinstance(values, pa.ChunkedArray):
+        values = pa.concat_arrays(values.chunks)
+    dtype = values.type
+    if pa.types.is_dictionary(dtype):
+        return _canonical(values.dictionary_decode())
+    if _is_list(dtype):
+        return _canonical_lists(values)
+    target = _canonical_type(values)
+    return values if target == dtype else values.cast(target)
+
+
+def _canonical_type(values: pa.Array) -> pa.DataType:
+    dtype = values.type
+    if pa.types.is_integer(dtype):
+        return pa.uint64() if _exceeds_int64(values) else pa.int64()
+    if pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
+        return pa.float64()
+    if pa.types.is_date(dtype):
+        return pa.date32()
+    if is_string(dtype) or pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype) or pa.types.is_time(dtype):
+        return pa.large_string()
+    if any(
+        check(dtype) for check in (pa.types.is_boolean, pa.types.is_timestamp, pa.types.is_duration, pa.types.is_null)
+    ):
+        return dtype
+    example = next((value for value in values.to_pylist() if value is not None), None)
+    raise TypeError(_unsupported(f"it holds values like {example!r} of type {dtype}"))
+
+
+def _exceeds_int64(values: pa.Array) -> bool:
+    return pa.types.is_uint64(values.type) and (pc.max(values).as_py() or 0) > _LARGEST_INT64
+
+
+def is_string(dtype: pa.DataType) -> bool:
+    """Whether values of this type are strings."""
+    return pa.types.is_large_string(dtype) or pa.types.is_string(dtype) or pa.types.is_string_view(dtype)
+
+
+def _is_list(dtype: pa.DataType) -> bool:
+    checks = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view)
+    return any(check(dtype) for check in (*checks, pa.types.is_large_list_view))
+
+
+def _canonical_lists(values: pa.Array) -> pa.Array:
+    lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy().astype(np.int64)
+    elements = _canonical(values.flatten())
+    if _is_list(elements.type):
+        raise TypeError(_unsupported(f"it holds lists of lists, such as {elements[0].as_py()!r}"))
+    return lists_of(elements, lengths, missing=values.is_null())
+
+
+def lists_of(elements: pa.Array, lengths: np.ndarray, missing: pa.Array | None = None) -> pa.LargeListArray:
+    """Lists of the given lengths, filled with the elements in order."""
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
+    return pa.LargeListArray.from_arrays(offsets, elements, mask=missing)
+
+
+def integral_to_int64(values: pa.Array) -> pa.Array:
+    """Doubles that are all integers as int64; other values as they are.
+
+    An integer column turns into doubles as soon as a value is missing, and must mean the same afterwards.
+    """
+    if pa.types.is_large_list(values.type):
+        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy()
+        return lists_of(integral_to_int64(values.flatten()), lengths, missing=values.is_null())
+    if not pa.types.is_floating(values.type):
+        return values
+    floats = as_floats(values)
+    finite = np.isfinite(floats)
+    if not finite.any() or not _is_integral(floats[finite]).all():
+        return values
+    return as_integers(values)
+
+
+def _is_integral(floats: np.ndarray) -> np.ndarray:
+    return (np.abs(floats) <= _LARGEST_EXACT_INTEGER) & (np.floor(floats) == floats)
+
+
+def as_integers(values: pa.Array) -> pa.Array:
+    """Values as int64; null where a value is no integer."""
+    if pa.types.is_int64(values.type):
+        return values
+    if pa.types.is_floating(values.type):
+        floats = as_floats(values)
+        integral = _is_integral(floats)
+        return pa.array(np.where(integral, floats, 0).astype(np.int64), mask=~integral)
+    if is_string(values.type):
+        digits = _parse(values, r"^-?\d{1,18}(\.0*)?$")
+        return pc.replace_substring_regex(digits, r"\.0*$", "").cast(pa.int64())
+    if pa.types.is_boolean(values.type):
+        return values.cast(pa.int64())
+    return pa.nulls(len(values), pa.int64())
+
+
+def as_floats(values: pa.Array) -> np.ndarray:
+    """Values as doubles; NaN where a value is missing or no number."""
+    dtype = values.type
+    if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
+        return as_floats(values.cast(pa.timestamp("us")).cast(pa.int64())) / 1e6
+    if pa.types.is_duration(dtype):
+        return as_floats(values.cast(pa.duration("us"), safe=False).cast(pa.int64())) / 1e6
+    if is_string(dtype):
+        values = _parse(values, r"^-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
+    return values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+
+
+def _parse(values: pa.Array, pattern: str) -> pa.Array:
+    texts = pc.utf8_ltrim(pc.utf8_trim_whitespace(values), "+")
+    return pc.if_else(pc.match_substring_regex(texts, pattern), texts, pa.scalar(None, texts.type))
+
+
+def as_strings(values: pa.Array) -> pa.Array:
+    """Values as the text they read as; integral doubles read as integers."""
+    return values.cast(pa.large_string())
+
+
+def as_timestamps(values: pa.Array) -> pa.Array:
+    """Values as timestamps or dates; null where a string is no ISO 8601 time."""
+    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+        return values
+    if pa.types.is_null(values.type):
+        return values.cast(pa.timestamp("us"))
+    if is_string(values.type):
+        times = pd.to_datetime(values.to_pandas(), errors="coerce", format="ISO8601")
+        return pa.array(times, from_pandas=True)
+    raise TypeError(
+        f"values of type {values.type}, such as {values[0].as_py()!r}, are no dates or times. Convert the column "
+        "first, for example with `pandas.to_datetime(X[column], unit='s')`."
+    )

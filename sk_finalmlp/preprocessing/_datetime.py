@@ -1,0 +1,77 @@
+"""Datetime columns: the parts of a time by which clicking habits differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..fields import Field
+from ._categorical import CategoricalEncoder, VocabularyRule
+from ._column import Column, as_timestamps
+from ._vocabulary import Vocabulary
+
+_SATURDAY = 5
+
+_PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
+    "hour": pc.hour,
+    "weekday": pc.day_of_week,
+    "weekend": lambda times: pc.greater_equal(pc.day_of_week(times), _SATURDAY),
+    "day": pc.day,
+}
+
+
+class DatetimeEncoder:
+    """Hour, weekday (0 is Monday), weekend and day of the month, each as a categorical field.
+
+    A column of dates has no hour.
+    """
+
+    kind = "datetime"
+
+    def __init__(self, rule: VocabularyRule) -> None:
+        self.rule = rule
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn which hours, weekdays and days occur."""
+        times = as_timestamps(column.values)
+        if times.null_count > column.n_missing:
+            lost = times.is_null().to_numpy(zero_copy_only=False) & column.values.is_valid().to_numpy(
+                zero_copy_only=False
+            )
+            value = column.values[int(lost.argmax())].as_py()
+            raise ValueError(
+                f"{value!r} is no ISO 8601 date or time. Convert the column with `pandas.to_datetime`, or make the "
+                "value missing."
+            )
+        parts = [part for part in _PARTS if part != "hour" or not pa.types.is_date(times.type)]
+        self.encoders = {part: CategoricalEncoder(self.rule) for part in parts}
+        for part, encoder in self.encoders.items():
+            encoder.fit(_part(part, times), weights)
+        return self
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Codes of each part."""
+        times = as_timestamps(column.values)
+        return [encoder.transform(_part(part, times))[0] for part, encoder in self.encoders.items()]
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """All null: the parts don't make up a time."""
+        return pa.nulls(len(outputs[0]))
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One categorical field per part."""
+        return [field for part, encoder in self.encoders.items() for field in encoder.output_fields(f"{name}_{part}")]
+
+    def vocabularies(self, name: str) -> dict[str, Vocabulary]:
+        """The vocabulary of each part."""
+        return {f"{name}_{part}": encoder.vocabulary for part, encoder in self.encoders.items()}
+
+
+def _part(part: str, times: pa.Array) -> Column:
+    if part == "hour" and pa.types.is_date(times.type):
+        return Column(part, pa.nulls(len(times), pa.int64()))
+    return Column(part, _PARTS[part](times))

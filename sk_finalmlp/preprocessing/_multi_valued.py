@@ -1,0 +1,122 @@
+"""Multi-valued columns: lists, or strings of several elements with a separator between them."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..fields import UNKNOWN_CODE, Field
+from ._categorical import HashBuckets, VocabularyRule
+from ._column import Column, is_string, lists_of
+from ._vocabulary import Vocabulary, count_values
+
+_CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
+
+
+class MultiValuedEncoder:
+    """Codes of the known elements of each row, in order, padded with 0.
+
+    Unknown elements take no place. Where a row has more known elements than there are output columns, the first ones
+    are kept.
+    """
+
+    kind = "multi-valued"
+
+    def __init__(self, rule: VocabularyRule, separator: str | None, max_values: int | None) -> None:
+        self.rule = rule
+        self.separator = separator
+        self.max_values = max_values
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn the vocabulary of the elements and the number of output columns."""
+        self.splits_strings = is_string(column.values.type)
+        if self.splits_strings and self.separator is None:
+            self.separator = find_separator(column.dictionary.dictionary)
+        lists, row_weights = self._weighted_lists(column, weights)
+        elements, lengths = lists.flatten(), _lengths(lists)
+        dictionary = elements.dictionary_encode()
+        total = len(column) if weights is None else weights.sum()
+        counts = count_values(dictionary, None if row_weights is None else np.repeat(row_weights, lengths))
+        self.vocabulary = self.rule.fit(dictionary.dictionary, counts, total)
+        self.n_columns = self._longest(elements, lengths)
+        return self
+
+    def _weighted_lists(self, column: Column, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray | None]:
+        """Lists to learn from, and the weight of each; a string that repeats is split once."""
+        if self.splits_strings:
+            return split(column.dictionary.dictionary, self.separator), count_values(column.dictionary, weights)
+        return self._lists(column.values), weights
+
+    def _lists(self, values: pa.Array) -> pa.Array:
+        if pa.types.is_large_list(values.type):
+            return values
+        if is_string(values.type) and self.separator is not None:
+            return split(values, self.separator)
+        return lists_of(values, np.ones(len(values), np.int64))
+
+    def _longest(self, elements: pa.Array, lengths: np.ndarray) -> int:
+        known = self.vocabulary.encode(elements) != UNKNOWN_CODE
+        rows = np.repeat(np.arange(len(lengths)), lengths)[known]
+        longest = int(np.bincount(rows).max(initial=1))
+        return longest if self.max_values is None else min(longest, self.max_values)
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Codes, as one array per position."""
+        if not is_string(column.values.type):
+            return list(self._codes(self._lists(column.values)))
+        distinct = self._codes(self._lists(column.dictionary.dictionary))
+        # One row more, for missing strings.
+        distinct = np.pad(distinct, ((0, 0), (0, 1)), constant_values=UNKNOWN_CODE)
+        rows = column.dictionary.indices.fill_null(distinct.shape[1] - 1).to_numpy()
+        return [codes[rows] for codes in distinct]
+
+    def _codes(self, lists: pa.Array) -> np.ndarray:
+        """Codes, of shape (n_columns, n_lists)."""
+        flat = self.vocabulary.encode(lists.flatten())
+        known = flat != UNKNOWN_CODE
+        rows = np.repeat(np.arange(len(lists)), _lengths(lists))[known]
+        n_known = np.bincount(rows, minlength=len(lists))
+        positions = np.arange(len(rows)) - (np.cumsum(n_known) - n_known)[rows]
+        kept = positions < self.n_columns
+        codes = np.full((self.n_columns, len(lists)), UNKNOWN_CODE)
+        codes[positions[kept], rows[kept]] = flat[known][kept]
+        return codes
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Lists of elements, or strings where fit saw strings; null where a row has no known element."""
+        codes = np.column_stack(outputs)
+        known = codes != UNKNOWN_CODE
+        elements = self.vocabulary.decode(codes[known])
+        lists = lists_of(elements, known.sum(axis=1), missing=pa.array(~known.any(axis=1)))
+        if not self.splits_strings or isinstance(self.vocabulary, HashBuckets):
+            return lists
+        return pc.binary_join(lists.cast(pa.list_(pa.string())), self.separator).cast(pa.large_string())
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One multi-valued field."""
+        return [Field(name, "multi-valued", n_codes=self.vocabulary.n_codes, n_columns=self.n_columns)]
+
+    def vocabularies(self, name: str) -> dict[str, Vocabulary | HashBuckets]:
+        """The vocabulary of the elements."""
+        return {name: self.vocabulary}
+
+
+def find_separator(values: pa.Array) -> str:
+    """The first of the usual separators that occurs in any of the strings."""
+    found = (sep for sep in _CANDIDATE_SEPARATORS if pc.any(pc.match_substring(values, sep)).as_py())
+    return next(found, _CANDIDATE_SEPARATORS[0])
+
+
+def split(values: pa.Array, separator: str | None) -> pa.Array:
+    """Elements of each string, without the white space around them; empty ones are null."""
+    lists = pc.split_pattern(values, separator)
+    elements = pc.utf8_trim_whitespace(lists.flatten())
+    elements = pc.if_else(pc.equal(elements, ""), pa.scalar(None, elements.type), elements)
+    return lists_of(elements, _lengths(lists), missing=values.is_null())
+
+
+def _lengths(lists: pa.Array) -> np.ndarray:
+    return pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)

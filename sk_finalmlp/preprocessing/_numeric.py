@@ -1,0 +1,162 @@
+"""Numeric columns: standardised, in quantile bins, or in the logarithmic buckets used on Criteo.
+
+Missing and infinite values take no part in fit. They become 0 in every transform: the mean of a standardised column,
+the code of the unknown otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from ..fields import UNKNOWN_CODE, Field
+from ._categorical import CategoricalEncoder, VocabularyRule
+from ._column import Column, as_floats
+from ._vocabulary import Vocabulary
+
+#: Farther outliers would only saturate the network, and overflow its floats in the end.
+MAX_DEVIATIONS = 10.0
+#: A spread below this share of the largest value is rounding, not variation.
+_MIN_RELATIVE_SPREAD = 1e-13
+
+
+def finite_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Finite values of a column, and their weights."""
+    floats = as_floats(column.values)
+    _check_parsed(column, floats)
+    finite = np.isfinite(floats)
+    return floats[finite], None if weights is None else weights[finite]
+
+
+def _check_parsed(column: Column, floats: np.ndarray) -> None:
+    lost = np.isnan(floats) & column.values.is_valid().to_numpy(zero_copy_only=False)
+    if lost.any() and not pa.types.is_floating(column.values.type):
+        value = column.values[int(lost.argmax())].as_py()
+        raise ValueError(
+            f"{value!r} is no number. Correct the value or make it missing, or take the column as another kind."
+        )
+
+
+class Standardizer:
+    """Deviation from the mean in standard deviations, as float32."""
+
+    kind = "numeric"
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn mean and standard deviation."""
+        floats, weights = finite_values(column, weights)
+        # All is computed in units of the largest value, since squares of large doubles overflow.
+        self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
+        scaled = floats / self.unit
+        self.mean = float(np.average(scaled, weights=weights)) if len(scaled) else 0.0
+        variance = float(np.average((scaled - self.mean) ** 2, weights=weights)) if len(scaled) else 0.0
+        self.deviation = variance**0.5 if variance**0.5 > _MIN_RELATIVE_SPREAD else 0.0
+        return self
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Standardised values, clipped to 10 standard deviations."""
+        floats = as_floats(column.values)
+        if self.deviation == 0:
+            return [np.zeros(len(floats), np.float32)]
+        with np.errstate(over="ignore"):
+            deviations = (floats / self.unit - self.mean) / self.deviation
+        deviations = np.clip(deviations, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+        return [np.where(np.isfinite(floats), deviations, 0.0).astype(np.float32)]
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Values on the original scale."""
+        return pa.array((outputs[0].astype(np.float64) * self.deviation + self.mean) * self.unit)
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One numeric field."""
+        return [Field(name, "numeric")]
+
+    def vocabularies(self, name: str) -> dict[str, Vocabulary]:
+        """None: a numeric field has no codes."""
+        return {}
+
+
+class QuantileBinner:
+    """Codes 1, 2, ... of bins that hold about as many rows each."""
+
+    kind = "numeric"
+
+    def __init__(self, n_bins: int) -> None:
+        self.n_bins = n_bins
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn the upper edges of all bins but the last, and the mean of each bin."""
+        floats, weights = finite_values(column, weights)
+        shares = np.arange(1, self.n_bins) / self.n_bins
+        quantiles = np.quantile(floats, shares, method="inverted_cdf", weights=weights) if len(floats) else []
+        self.edges = np.unique(np.asarray(quantiles, dtype=np.float64))
+        self.edges = self.edges[self.edges < floats.max(initial=-np.inf)]
+        self.means = self._bin_means(floats, weights)
+        return self
+
+    def _bin_means(self, floats: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        bins = np.searchsorted(self.edges, floats)
+        weights = np.ones(len(floats)) if weights is None else weights
+        totals = np.bincount(bins, weights, minlength=self._n_bins_used)
+        shares = weights / np.maximum(totals[bins], np.finfo(np.float64).tiny)
+        return np.bincount(bins, floats * shares, minlength=self._n_bins_used)
+
+    @property
+    def _n_bins_used(self) -> int:
+        return len(self.edges) + 1
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Codes of the bins."""
+        floats = as_floats(column.values)
+        bins = np.searchsorted(self.edges, floats)
+        return [np.where(np.isfinite(floats), bins + 1, UNKNOWN_CODE)]
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Mean of the training rows in the bin."""
+        return Vocabulary(pa.array(self.means)).decode(outputs[0])
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One categorical field."""
+        return [Field(name, "categorical", n_codes=self._n_bins_used + 1)]
+
+    def vocabularies(self, name: str) -> dict[str, Vocabulary]:
+        """None: bins are no values."""
+        return {}
+
+
+class LogBucketer(CategoricalEncoder):
+    """Codes of logarithmic buckets, as in the published work on the Criteo data.
+
+    A value above 2 goes into bucket floor(ln(value)^2), another one is cut to an integer. Buckets are then looked up
+    like categories, so that rare ones are unknown.
+    """
+
+    kind = "numeric"
+
+    def __init__(self, rule: VocabularyRule) -> None:
+        super().__init__(rule)
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn the buckets that occur."""
+        _check_parsed(column, as_floats(column.values))
+        return super().fit(_buckets(column), weights)
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Codes of the buckets."""
+        return super().transform(_buckets(column))
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Lower bound of the bucket."""
+        buckets = as_floats(super().inverse_transform(outputs))
+        with np.errstate(invalid="ignore"):
+            return pa.array(np.where(buckets > 2, np.exp(np.sqrt(np.abs(buckets))), buckets), from_pandas=True)
+
+
+def _buckets(column: Column) -> Column:
+    floats = as_floats(column.values)
+    finite = np.isfinite(floats)
+    logarithms = np.log(np.where(finite & (floats > 2), floats, 1.0))
+    buckets = np.where(floats > 2, np.floor(logarithms**2), np.trunc(np.clip(floats, -(2.0**53), None)))
+    return Column(column.name, pa.array(np.where(finite, buckets, 0).astype(np.int64), mask=~finite))

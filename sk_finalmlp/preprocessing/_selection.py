@@ -1,0 +1,63 @@
+"""Columns that the user picks out, by the same means as in scikit-learn's `ColumnTransformer`."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Selection = str | int | slice | Sequence[str] | Sequence[int] | Sequence[bool] | Callable[[Any], Any] | None
+
+
+def select_columns(selection: Selection, X: Any, names: Sequence[str]) -> list[int]:
+    """Positions of the selected columns.
+
+    Parameters
+    ----------
+    selection : str, int, slice, list of str, int or bool, callable or None
+        A name or position, several of them, a mask, or a function that is given X and returns one of these.
+    X : dataframe or array
+        The table that a callable is given.
+    names : sequence of str
+        Names of its columns.
+
+    Returns
+    -------
+    list of int
+        Positions, without repetition, in the order of the selection.
+    """
+    if callable(selection):
+        selection = selection(X)
+    if selection is None:
+        return []
+    if isinstance(selection, slice):
+        return list(range(len(names)))[selection]
+    keys = [selection] if isinstance(selection, str | numbers.Integral) else list(selection)
+    if keys and all(isinstance(key, bool | np.bool_) for key in keys):
+        return _masked(keys, names)
+    return list(dict.fromkeys(_position(key, names) for key in keys))
+
+
+def _masked(mask: list[bool], names: Sequence[str]) -> list[int]:
+    if len(mask) != len(names):
+        raise ValueError(f"A mask of {len(mask)} entries can't select among {len(names)} columns: give one per column.")
+    return [position for position, selected in enumerate(mask) if selected]
+
+
+def _position(key: Any, names: Sequence[str]) -> int:
+    if isinstance(key, str):
+        return _position_of_name(key, names)
+    if not isinstance(key, numbers.Integral):
+        raise TypeError(f"{key!r} selects no column: give names, positions or a boolean mask.")
+    if not -len(names) <= key < len(names):
+        raise ValueError(f"There is no column {key}: X has {len(names)} columns.")
+    return int(key) % len(names)
+
+
+def _position_of_name(name: str, names: Sequence[str]) -> int:
+    matches = [position for position, other in enumerate(names) if other == name]
+    if not matches:
+        raise ValueError(f"There is no column {name!r}. The columns are {list(names)}.")
+    return matches[0]

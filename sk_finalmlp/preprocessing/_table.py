@@ -1,0 +1,155 @@
+"""Tables of any container, in and out, column by column.
+
+scikit-learn's own wrapper would copy all columns into one array of doubles, and codes have to stay integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from sklearn.utils.validation import validate_data
+
+from ._column import Column, read_column
+
+
+def is_frame(X: Any) -> bool:
+    """Whether X is a dataframe of a library that narwhals knows."""
+    return isinstance(X, pd.DataFrame) or nw.dependencies.is_into_dataframe(X)
+
+
+def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Check a table as scikit-learn would, without converting its columns.
+
+    Parameters
+    ----------
+    estimator : CTREncoder
+        Holds the names and number of columns seen in fit.
+    X : dataframe or array-like of shape (n_samples, n_features)
+        The table.
+    reset : bool
+        Whether to set those names and that number rather than check against them.
+
+    Returns
+    -------
+    dataframe or ndarray
+        X itself if it is a dataframe, otherwise an array of any dtype.
+    """
+    if isinstance(nw.from_native(X, pass_through=True), nw.LazyFrame):
+        raise TypeError("X is lazy: call `.collect()` on it first.")
+    if is_frame(X):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        _check_not_empty(estimator, X)
+        return X
+    if not hasattr(X, "dtype"):
+        # Numpy would turn the numbers among strings into strings.
+        X = np.asarray(X, dtype=None if hasattr(X, "__array__") else object)
+    return validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite=False)
+
+
+def _check_not_empty(estimator: Any, X: Any) -> None:
+    for n, what in zip(X.shape, ("sample", "feature"), strict=True):
+        if n == 0:
+            raise ValueError(
+                f"Found a table with 0 {what}(s) (shape={tuple(X.shape)}) while a minimum of 1 is required by "
+                f"{type(estimator).__name__}."
+            )
+
+
+def read_columns(X: Any, names: Sequence[str]) -> Iterator[Column]:
+    """Columns of a valid table, one at a time."""
+    return (read_column(name, raw) for name, raw in zip(names, _raw_columns(X), strict=True))
+
+
+def _raw_columns(X: Any) -> Iterator[Any]:
+    if isinstance(X, pd.DataFrame):
+        return (series for _, series in X.items())
+    if is_frame(X):
+        return (series.to_arrow() for series in nw.from_native(X, eager_only=True).iter_columns())
+    return iter(X.T)
+
+
+def read_outputs(X: Any, names: Sequence[str]) -> list[np.ndarray]:
+    """Columns of a table that the encoder wrote, as arrays."""
+    X = X if is_frame(X) else np.asarray(X)
+    if len(X.shape) != 2 or X.shape[1] != len(names):
+        raise ValueError(f"X has shape {tuple(X.shape)}, but {len(names)} columns are expected: {list(names)}.")
+    if not is_frame(X):
+        return list(X.T)
+    frame = nw.from_native(X, eager_only=True)
+    if list(frame.columns) != list(names):
+        raise ValueError(f"X has columns {frame.columns}, but {list(names)} are expected, in this order.")
+    return [series.to_numpy() for series in frame.iter_columns()]
+
+
+def write_table(
+    outputs: Iterator[tuple[str, np.ndarray]], numeric: Sequence[bool], named: bool, X: Any, library: str
+) -> Any:
+    """Put output columns into the container that is asked for.
+
+    Parameters
+    ----------
+    outputs : iterator of (str, ndarray)
+        Names and columns, computed as they are taken.
+    numeric : sequence of bool
+        Whether each column holds floats rather than codes.
+    named : bool
+        Whether the names mean something that an array would lose.
+    X : dataframe or ndarray
+        The table that was transformed.
+    library : {"default", "pandas", "polars"}
+        The container asked for; "default" is that of X.
+
+    Returns
+    -------
+    dataframe or ndarray
+        The output table.
+    """
+    if library == "polars":
+        return nw.from_dict(dict(outputs), backend="polars").to_native()
+    if library == "pandas" or isinstance(X, pd.DataFrame):
+        return _pandas_frame(outputs, X)
+    if is_frame(X):
+        return nw.from_dict(dict(outputs), backend=nw.from_native(X, eager_only=True).implementation).to_native()
+    if named or (any(numeric) and not all(numeric)):
+        return _pandas_frame(outputs, X)
+    return _array(outputs, (len(X), len(numeric)), np.float32 if all(numeric) else np.int64)
+
+
+def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataFrame:
+    return pd.DataFrame(dict(outputs), index=X.index if isinstance(X, pd.DataFrame) else None, copy=False)
+
+
+def _array(outputs: Iterator[tuple[str, np.ndarray]], shape: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:
+    array = np.empty(shape, dtype)
+    for position, (_, column) in enumerate(outputs):
+        array[:, position] = column
+    return array
+
+
+def write_values(values: dict[str, pa.Array], X: Any) -> Any:
+    """Put original values into a container like that of the encoded table X."""
+    if isinstance(X, pd.DataFrame):
+        return pd.DataFrame({name: _to_pandas(column) for name, column in values.items()}).set_axis(X.index)
+    if is_frame(X):
+        return nw.from_arrow(pa.table(values), backend=nw.from_native(X, eager_only=True).implementation).to_native()
+    columns = [_to_numpy(column) for column in values.values()]
+    dtype = np.result_type(*columns) if all(column.dtype.kind in "bif" for column in columns) else np.dtype(object)
+    return np.column_stack([column.astype(dtype) for column in columns])
+
+
+def _to_pandas(column: pa.Array) -> pd.Series:
+    if pa.types.is_integer(column.type) and column.null_count:
+        # Doubles would round large ids.
+        return column.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}.get)
+    return column.to_pandas()
+
+
+def _to_numpy(column: pa.Array) -> np.ndarray:
+    if pa.types.is_integer(column.type) and column.null_count:
+        return column.to_pandas(integer_object_nulls=True).to_numpy()
+    return column.to_numpy(zero_copy_only=False)

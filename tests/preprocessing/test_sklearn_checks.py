@@ -1,0 +1,44 @@
+"""scikit-learn's own checks, those that `check_estimator` leaves out included."""
+
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sk_finalmlp.preprocessing import CTREncoder
+
+CONFIGURATIONS = [
+    CTREncoder(),
+    CTREncoder(min_frequency=2, max_categories=3),
+    CTREncoder(n_hash_buckets=5),
+    CTREncoder(numeric_encoding="bins", n_bins=4),
+    CTREncoder(numeric_encoding="log", min_frequency=0.1),
+    CTREncoder(numeric=slice(None)),
+    CTREncoder(multi_valued=[0]),
+]
+
+
+@parametrize_with_checks(CONFIGURATIONS)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("encoder", CONFIGURATIONS, ids=repr)
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_dataframe_column_names_consistency,
+        estimator_checks.check_get_feature_names_out_error,
+        estimator_checks.check_global_output_transform_pandas,
+        estimator_checks.check_global_set_output_transform_polars,
+        estimator_checks.check_n_features_in_after_fitting,
+        estimator_checks.check_param_validation,
+        estimator_checks.check_set_output_transform,
+        estimator_checks.check_set_output_transform_pandas,
+        estimator_checks.check_set_output_transform_polars,
+        estimator_checks.check_transformer_get_feature_names_out,
+        estimator_checks.check_transformer_get_feature_names_out_pandas,
+    ],
+)
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
+def test_scikit_learn_check_that_check_estimator_leaves_out(encoder, check):
+    check("CTREncoder", encoder)
