@@ -1,0 +1,55 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types imports tests wheel check-wheel format clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/installed-dev ## Make .venv with all that development needs
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+demo: $(VENV)/installed ## Train on MovieLens-100K and compare with boosted trees
+	$(BIN)/python examples/quickstart.py
+
+test: lint types imports tests check-wheel ## All checks
+
+lint: venv ## Style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv ## Type hints
+	$(BIN)/mypy
+
+imports: venv ## Which room may import which
+	$(BIN)/lint-imports
+
+tests: venv ## Tests and doctests, with coverage
+	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+
+wheel: venv ## Build the wheel into dist/
+	rm -rf dist
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+# In a folder of its own, which comes before the working tree on the path.
+check-wheel: wheel ## The wheel holds all that importing needs
+	rm -rf build/site
+	$(BIN)/pip install --quiet --no-deps --target build/site dist/*.whl
+	PYTHONPATH=build/site $(BIN)/python -P .ci/check_wheel.py build/site
+
+format: venv ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove the environment and all that was built
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
