@@ -23,7 +23,7 @@ from sk_finalmlp.datasets import fetch_movielens_100k
 # A row is an impression: strings, numbers, a date and a list of genres.
 
 X, y = fetch_movielens_100k(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.1, random_state=0, stratify=y)
+X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.1, random_state=0)
 print(X.iloc[0], end="\n\n")
 
 # %%
