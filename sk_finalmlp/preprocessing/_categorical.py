@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ..fields import UNKNOWN_CODE, Field
-from ._column import Column, as_strings
+from ._column import Column, as_strings, require_scalars
 from ._vocabulary import Vocabulary, count_values, most_frequent
 
 
@@ -39,7 +40,7 @@ class VocabularyRule:
         return Vocabulary(most_frequent(values, counts, self._threshold(total), self.max_categories))
 
     def _threshold(self, total: float) -> float:
-        if isinstance(self.min_frequency, float):
+        if self.min_frequency < 1:
             return self.min_frequency * total
         # 1 keeps every value, also one whose rows weigh less than 1 together.
         return self.min_frequency if self.min_frequency > 1 else 0
@@ -57,8 +58,9 @@ class HashBuckets:
         texts = as_strings(dictionary.dictionary).to_numpy(zero_copy_only=False)
         buckets = pd.util.hash_array(texts, categorize=False) % np.uint64(self.n_codes - 1)
         # One entry more, for missing values.
-        codes = np.append(buckets.astype(np.int64) + 1, UNKNOWN_CODE)
-        return codes[dictionary.indices.fill_null(len(texts)).to_numpy()]
+        code_of = np.append(buckets.astype(np.int64) + 1, UNKNOWN_CODE)
+        codes: np.ndarray = code_of[dictionary.indices.fill_null(len(texts)).to_numpy()]
+        return codes
 
     def decode(self, codes: np.ndarray) -> pa.Array:
         """All null: a hash can't be inverted."""
@@ -68,15 +70,12 @@ class HashBuckets:
 class CategoricalEncoder:
     """A column as one column of codes."""
 
-    kind = "categorical"
-
     def __init__(self, rule: VocabularyRule) -> None:
         self.rule = rule
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the vocabulary of the column."""
-        if pa.types.is_large_list(column.values.type):
-            raise TypeError("lists are no categories; name the column in `multi_valued` or `drop`")
+        require_scalars(column.values)
         dictionary = column.dictionary
         total = len(column) if weights is None else weights.sum()
         self.vocabulary = self.rule.fit(dictionary.dictionary, count_values(dictionary, weights), total)
@@ -94,6 +93,6 @@ class CategoricalEncoder:
         """One categorical field."""
         return [Field(name, "categorical", n_codes=self.vocabulary.n_codes)]
 
-    def vocabularies(self, name: str) -> dict[str, Vocabulary | HashBuckets]:
+    def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
         """The vocabulary of the field."""
         return {name: self.vocabulary}

@@ -1,7 +1,7 @@
 """One column of a raw table as an Arrow array of a few canonical types, whatever container it came from.
 
 The canonical types are bool, int64, uint64 (only where int64 is too small), double, large_string, timestamp, date32,
-duration, null, and large lists of these.
+duration, null, and large lists of these. Missing values are null, and so are NaN and infinite doubles.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Column:
     @property
     def n_missing(self) -> int:
         """Number of missing values."""
-        return self.values.null_count
+        n_missing: int = self.values.null_count
+        return n_missing
 
 
 def read_column(name: str, raw: Any) -> Column:
@@ -121,7 +122,13 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     if _is_list(dtype):
         return _canonical_lists(values)
     target = _canonical_type(values)
-    return values if target == dtype else values.cast(target)
+    values = values if target == dtype else values.cast(target, safe=False)
+    return _finite(values) if pa.types.is_floating(target) else values
+
+
+def _finite(values: pa.Array) -> pa.Array:
+    finite = pc.is_finite(values)
+    return values if pc.all(finite).as_py() else pc.if_else(finite, values, pa.scalar(None, values.type))
 
 
 def _canonical_type(values: pa.Array) -> pa.DataType:
@@ -132,23 +139,28 @@ def _canonical_type(values: pa.Array) -> pa.DataType:
         return pa.float64()
     if pa.types.is_date(dtype):
         return pa.date32()
+    if pa.types.is_timestamp(dtype):
+        return pa.timestamp("us", dtype.tz)
+    if pa.types.is_duration(dtype):
+        return pa.duration("us")
     if is_string(dtype) or pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype) or pa.types.is_time(dtype):
         return pa.large_string()
-    if any(
-        check(dtype) for check in (pa.types.is_boolean, pa.types.is_timestamp, pa.types.is_duration, pa.types.is_null)
-    ):
+    if pa.types.is_boolean(dtype) or pa.types.is_null(dtype):
         return dtype
     example = next((value for value in values.to_pylist() if value is not None), None)
     raise TypeError(_unsupported(f"it holds values like {example!r} of type {dtype}"))
 
 
 def _exceeds_int64(values: pa.Array) -> bool:
-    return pa.types.is_uint64(values.type) and (pc.max(values).as_py() or 0) > _LARGEST_INT64
+    if not pa.types.is_uint64(values.type):
+        return False
+    largest: int | None = pc.max(values).as_py()
+    return largest is not None and largest > _LARGEST_INT64
 
 
 def is_string(dtype: pa.DataType) -> bool:
     """Whether values of this type are strings."""
-    return pa.types.is_large_string(dtype) or pa.types.is_string(dtype) or pa.types.is_string_view(dtype)
+    return any(check(dtype) for check in (pa.types.is_large_string, pa.types.is_string, pa.types.is_string_view))
 
 
 def _is_list(dtype: pa.DataType) -> bool:
@@ -180,19 +192,24 @@ def integral_to_int64(values: pa.Array) -> pa.Array:
         return lists_of(integral_to_int64(values.flatten()), lengths, missing=values.is_null())
     if not pa.types.is_floating(values.type):
         return values
-    floats = as_floats(values)
-    finite = np.isfinite(floats)
-    if not finite.any() or not _is_integral(floats[finite]).all():
-        return values
-    return as_integers(values)
+    floats = as_floats(values.drop_null())
+    return as_integers(values) if len(floats) and _is_integral(floats).all() else values
 
 
 def _is_integral(floats: np.ndarray) -> np.ndarray:
-    return (np.abs(floats) <= _LARGEST_EXACT_INTEGER) & (np.floor(floats) == floats)
+    integral: np.ndarray = (np.abs(floats) <= _LARGEST_EXACT_INTEGER) & (np.floor(floats) == floats)
+    return integral
+
+
+def require_scalars(values: pa.Array) -> None:
+    """Refuse lists."""
+    if pa.types.is_large_list(values.type):
+        raise TypeError("lists are no single values; name the column in `multi_valued` or `drop`, also in fit.")
 
 
 def as_integers(values: pa.Array) -> pa.Array:
     """Values as int64; null where a value is no integer."""
+    require_scalars(values)
     if pa.types.is_int64(values.type):
         return values
     if pa.types.is_floating(values.type):
@@ -204,19 +221,24 @@ def as_integers(values: pa.Array) -> pa.Array:
         return pc.replace_substring_regex(digits, r"\.0*$", "").cast(pa.int64())
     if pa.types.is_boolean(values.type):
         return values.cast(pa.int64())
+    if pa.types.is_uint64(values.type):
+        small = pc.less_equal(values, pa.scalar(_LARGEST_INT64, pa.uint64()))
+        return pc.if_else(small, values, pa.scalar(None, pa.uint64())).cast(pa.int64())
     return pa.nulls(len(values), pa.int64())
 
 
 def as_floats(values: pa.Array) -> np.ndarray:
     """Values as doubles; NaN where a value is missing or no number."""
+    require_scalars(values)
     dtype = values.type
     if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
         return as_floats(values.cast(pa.timestamp("us")).cast(pa.int64())) / 1e6
     if pa.types.is_duration(dtype):
-        return as_floats(values.cast(pa.duration("us"), safe=False).cast(pa.int64())) / 1e6
+        return as_floats(values.cast(pa.int64())) / 1e6
     if is_string(dtype):
         values = _parse(values, r"^-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
-    return values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    floats: np.ndarray = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return floats
 
 
 def _parse(values: pa.Array, pattern: str) -> pa.Array:
@@ -226,6 +248,7 @@ def _parse(values: pa.Array, pattern: str) -> pa.Array:
 
 def as_strings(values: pa.Array) -> pa.Array:
     """Values as the text they read as; integral doubles read as integers."""
+    require_scalars(values)
     return values.cast(pa.large_string())
 
 

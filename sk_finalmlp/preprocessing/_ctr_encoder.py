@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,10 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight, check_is_fitted
 
-from ..fields import Field, element_names, group_columns
-from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
+from ..fields import Field
+from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, integral_to_int64
+from ._column_encoder import ColumnEncoder, are_numeric, check_fields, column_names
 from ._datetime import DatetimeEncoder
 from ._kinds import Finding, Kind, find_kind
 from ._multi_valued import MultiValuedEncoder
@@ -28,26 +29,124 @@ from ._table import read_columns, read_outputs, validate_table, write_table, wri
 from ._vocabulary import Vocabulary
 
 _AUTO_SEPARATOR = "|"
-
-
-class ColumnEncoder(Protocol):
-    """What turns one column of the raw table into output columns."""
-
-    def fit(self, column: Column, weights: np.ndarray | None) -> Self: ...
-    def transform(self, column: Column) -> list[np.ndarray]: ...
-    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array: ...
-    def output_fields(self, name: str) -> list[Field]: ...
-    def vocabularies(self, name: str) -> dict[str, Vocabulary | HashBuckets]: ...
+_SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
 class CTREncoder(TransformerMixin, BaseEstimator):
-    """Encode a raw table of impressions as the codes and floats that a CTR network reads."""
+    """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
-    _parameter_constraints = {
-        **dict.fromkeys(
-            ("categorical", "numeric", "multi_valued", "datetime", "drop"),
-            [str, Integral, slice, "array-like", callable, None],
-        ),
+    Each column is one of four kinds, found out from its values in `fit` unless the user says otherwise:
+
+    - *categorical*: strings, categories, bools, and integers that repeat, since in click data these are ids. A column
+      of codes: 0 for a value that is missing, unseen in `fit` or too rare, and 1, 2, ... for known values by
+      descending frequency, ties broken by value.
+    - *numeric*: floats, durations (in seconds), and integers of which more than 98% are distinct. A column of floats,
+      or of codes of bins, according to `numeric_encoding`. Floats that are all integral count as integers: that is
+      what an integer column becomes when a value is missing.
+    - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday), whether it is the weekend, and the
+      day of the month, as columns `time_hour`, `time_weekday`, `time_weekend` and `time_day` for a column `time`.
+      Pure dates have no hour.
+    - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres[0]`,
+      `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
+      row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
+
+    Parameters
+    ----------
+    categorical, numeric, multi_valued, datetime : column selection, default=None
+        Columns that are of this kind, whatever they look like: a name, a position, a list of either, a slice, a
+        boolean mask, or a callable that is given `X` and returns one of these, such as
+        :func:`~sklearn.compose.make_column_selector`. The kinds of all other columns are found out.
+    drop : column selection, default=None
+        Columns to leave out.
+    min_frequency : int or float, default=1
+        Number (int) or share (float) of rows in which a value must occur to get a code of its own; for the elements
+        of multi-valued columns, the number of occurrences.
+    max_categories : int, default=None
+        Largest number of values per column that get codes of their own, the most frequent ones. `None` sets no limit.
+    n_hash_buckets : int, default=None
+        If given, the values of categorical and multi-valued columns are hashed into so many codes, and
+        `min_frequency` and `max_categories` don't apply to them. Only missing values have code 0 then. The hash is
+        the same in each process.
+    numeric_encoding : {"standard", "bins", "log"}, default="standard"
+        What becomes of numeric columns. Missing and infinite values take no part in `fit` and become 0.
+
+        - "standard": deviation from the mean in standard deviations, clipped to [-10, 10], as float32. A missing
+          value counts as the mean. A constant column becomes 0.
+        - "bins": codes of quantile bins 1, 2, ...; bins that would hold the same values are merged.
+        - "log": codes of the buckets used on the Criteo data: floor(ln(x)^2) for x > 2, otherwise x cut to an
+          integer. Rare buckets are unknown, as for a categorical column.
+    n_bins : int, default=32
+        Largest number of bins of `numeric_encoding="bins"`.
+    separator : str, default="auto"
+        What stands between the elements of multi-valued strings. White space around an element isn't part of it.
+        "auto" looks for "|", and in columns named in `multi_valued` for the first of "|", ";", "," and space that
+        occurs. A column isn't taken for multi-valued on its own unless a tenth of its distinct strings contain the
+        separator and their elements come 1.5 times each on average, so that a title with a separator in it stays
+        whole.
+    max_values : int, default=None
+        Largest number of output columns of a multi-valued column. `None` sets no limit.
+
+    Attributes
+    ----------
+    feature_kinds_ : pandas.DataFrame
+        What each input column (the index) was found to be: `kind`, `why`, `n_missing` (values missing in `fit`),
+        `n_codes` (of all its fields, code 0 included) and `n_columns` (of the output).
+    fields_ : list of Field
+        The fields of the output in order, ready for a network built by hand.
+    cardinalities_ : dict of {str: int}
+        Number of codes, code 0 included, of each field that has codes.
+    categories_ : dict of {str: ndarray}
+        Known values of each field whose codes stand for values: code k is value k - 1.
+    n_features_in_ : int
+        Number of columns seen during :term:`fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns seen during :term:`fit`, if all of them are strings.
+
+    See Also
+    --------
+    sklearn.preprocessing.OrdinalEncoder : Codes by the order of values, for categorical columns only.
+    sklearn.compose.ColumnTransformer : Different parameters for different columns.
+
+    Notes
+    -----
+    The output container is that of the input, unless :meth:`set_output` or :func:`sklearn.set_config` asks for
+    another one. For an ndarray it is an int64 array if there are only codes, a float32 array if there are only
+    floats, and otherwise a pandas DataFrame, since one array can't hold both, and since the names of multi-valued
+    columns are needed to read them.
+
+    Values are compared by what they read as, not by their type: 5, 5.0 and "5" are the same category. A column of
+    mixed types is a column of strings.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sk_finalmlp.preprocessing import CTREncoder
+    >>> X = pd.DataFrame({
+    ...     "user": [7, 7, 12, 7],
+    ...     "genres": ["Action|Comedy", "Comedy", "Drama|Action", "Drama"],
+    ...     "price": [1.5, 2.5, None, 3.5],
+    ... })
+    >>> encoder = CTREncoder().fit(X)
+    >>> encoder.feature_kinds_["kind"].to_dict()
+    {'user': 'categorical', 'genres': 'multi-valued', 'price': 'numeric'}
+    >>> print(encoder.feature_kinds_.loc["user", "why"])
+    integers that repeat: 2 distinct of 4
+    >>> encoder.transform(X)
+       user  genres[0]  genres[1]     price
+    0     1          1          2 -1.224745
+    1     1          2          0  0.000000
+    2     2          3          1  0.000000
+    3     1          3          0  1.224745
+    >>> encoder.cardinalities_
+    {'user': 3, 'genres': 4}
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "categorical": _SELECTION,
+        "numeric": _SELECTION,
+        "multi_valued": _SELECTION,
+        "datetime": _SELECTION,
+        "drop": _SELECTION,
         "min_frequency": [Interval(Integral, 1, None, closed="left"), Interval(RealNotInt, 0, 1, closed="neither")],
         "max_categories": [Interval(Integral, 1, None, closed="left"), None],
         "n_hash_buckets": [Interval(Integral, 1, None, closed="left"), None],
@@ -88,18 +187,35 @@ class CTREncoder(TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Find out what each column is, and learn to encode it.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like} of shape (n_samples, n_features)
+            The raw table.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights: a row of weight 2 counts like two rows in frequencies, means and quantiles, a row of
+            weight 0 not at all. What a column is depends on its rows, not on their weights.
+
+        Returns
+        -------
+        self : CTREncoder
+            The fitted encoder.
+        """
         X = validate_table(self, X, reset=True)
         names = _check_feature_names_in(self)
         chosen = self._chosen_kinds(X, names)
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        self._encoders: list[ColumnEncoder | None] = []
-        findings = []
-        for position, column in enumerate(read_columns(X, names)):
-            encoder, finding = self._fit_column(column, chosen.get(position), weights)
-            self._encoders.append(encoder)
-            findings.append(finding)
-        _check_output(self.fields_)
-        self.feature_kinds_ = pd.DataFrame(findings, index=pd.Index(names, name="column"))
+        weights = None if sample_weight is None else _check_weights(sample_weight, X)
+        fitted = [
+            self._fit_column(column, chosen.get(position), weights)
+            for position, column in enumerate(read_columns(X, names))
+        ]
+        encoders = [encoder for encoder, _ in fitted]
+        check_fields(_output_fields(names, encoders))
+        self._encoders = encoders
+        self.feature_kinds_ = pd.DataFrame([row for _, row in fitted], index=pd.Index(names, name="column"))
         return self
 
     def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
@@ -121,13 +237,12 @@ class CTREncoder(TransformerMixin, BaseEstimator):
     def _fit_column(
         self, column: Column, chosen: Kind | None, weights: np.ndarray | None
     ) -> tuple[ColumnEncoder | None, dict[str, Any]]:
+        """The encoder of a column, and its row of `feature_kinds_`."""
         column, weights = _weighted_rows(column, weights)
         with _naming(column.name):
             finding = self._find_kind(column) if chosen is None else Finding(chosen, "chosen by the user")
             encoder = self._make_encoder(finding.kind)
-            if encoder is not None:
-                encoder.fit(column, weights)
-        fields = [] if encoder is None else encoder.output_fields(column.name)
+            fields = [] if encoder is None else encoder.fit(column, weights).output_fields(column.name)
         return encoder, {
             **finding._asdict(),
             "n_missing": column.n_missing,
@@ -154,66 +269,94 @@ class CTREncoder(TransformerMixin, BaseEstimator):
         return Standardizer() if self.numeric_encoding == "standard" else QuantileBinner(self.n_bins)
 
     def transform(self, X: Any) -> Any:
+        """Encode a table.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like} of shape (n_samples, n_features)
+            A raw table with the columns seen in `fit`.
+
+        Returns
+        -------
+        X_out : {dataframe, ndarray} of shape (n_samples, n_features_out)
+            Codes as int64, standardised values as float32.
+        """
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)
         fields = self.fields_
         return write_table(
             self._outputs(X),
-            numeric=[field.kind == "numeric" for field in fields for _ in range(field.n_columns)],
+            numeric=are_numeric(fields),
             named=any(field.kind == "multi-valued" for field in fields),
             X=X,
             library=_get_output_config("transform", self)["dense"],
         )
 
     def _outputs(self, X: Any) -> Iterator[tuple[str, np.ndarray]]:
-        names = _check_feature_names_in(self)
-        for encoder, column in zip(self._encoders, read_columns(X, names), strict=True):
+        for encoder, column in zip(self._encoders, read_columns(X, _check_feature_names_in(self)), strict=True):
             if encoder is not None:
                 with _naming(column.name):
                     outputs = encoder.transform(column)
-                yield from zip(_column_names(encoder.output_fields(column.name)), outputs, strict=True)
+                yield from zip(column_names(encoder.output_fields(column.name)), outputs, strict=True)
 
     def inverse_transform(self, X: Any) -> Any:
+        """Turn codes back into values.
+
+        Code 0 becomes a missing value. Standardised values come back but for rounding and clipping, binned ones as
+        the mean of their bin and logarithmic buckets as their lower bound. Datetimes, hashed and dropped columns
+        can't be brought back: all their values are missing.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like} of shape (n_samples, n_features_out)
+            A table as :meth:`transform` returns it.
+
+        Returns
+        -------
+        X_original : {dataframe, ndarray} of shape (n_samples, n_features)
+            Values in the container of `X`, under the names of the columns seen in `fit`.
+        """
         check_is_fitted(self)
-        outputs = iter(read_outputs(X, self.get_feature_names_out()))
-        values = {}
-        for name, encoder in zip(_check_feature_names_in(self), self._encoders, strict=True):
-            if encoder is None:
-                values[name] = pa.nulls(len(X))
-                continue
-            fields = encoder.output_fields(name)
-            with _naming(name):
-                values[name] = encoder.inverse_transform(
-                    [_decodable(field, next(outputs)) for field in fields for _ in range(field.n_columns)]
-                )
+        outputs = iter(read_outputs(X, list(self.get_feature_names_out())))
+        names = _check_feature_names_in(self)
+        values = {
+            name: pa.nulls(len(X)) if encoder is None else _decode(name, encoder, outputs)
+            for name, encoder in zip(names, self._encoders, strict=True)
+        }
         return write_values(values, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the output columns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the input columns, by default those seen in `fit`, or x0, x1, ... if it saw none.
+
+        Returns
+        -------
+        feature_names_out : ndarray of str objects
+            The names.
+        """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
-        return np.asarray(_column_names(self._fields(names)), dtype=object)
+        return np.asarray(column_names(_output_fields(names, self._encoders)), dtype=object)
 
     @property
     def fields_(self) -> list[Field]:
-        """The fields of the output, in order."""
-        return self._fields(_check_feature_names_in(self))
-
-    def _fields(self, names: Sequence[str]) -> list[Field]:
-        return [
-            field
-            for name, encoder in zip(names, self._encoders, strict=True)
-            if encoder is not None
-            for field in encoder.output_fields(name)
-        ]
+        """The fields of the output in order."""
+        check_is_fitted(self)
+        return _output_fields(_check_feature_names_in(self), self._encoders)
 
     @property
     def cardinalities_(self) -> dict[str, int]:
-        """Number of codes of each field that has codes, code 0 included."""
+        """Number of codes, code 0 included, of each field that has codes."""
         return {field.name: field.n_codes for field in self.fields_ if field.kind != "numeric"}
 
     @property
     def categories_(self) -> dict[str, np.ndarray]:
-        """Known values of each field that has a vocabulary."""
+        """Known values of each field whose codes stand for values."""
+        check_is_fitted(self)
         return {
             field: vocabulary.values.to_numpy(zero_copy_only=False)
             for name, encoder in zip(_check_feature_names_in(self), self._encoders, strict=True)
@@ -241,38 +384,32 @@ def _weighted_rows(column: Column, weights: np.ndarray | None) -> tuple[Column, 
     return Column(column.name, integral_to_int64(values)), weights
 
 
-def _column_names(fields: Sequence[Field]) -> list[str]:
-    return [
-        name
-        for field in fields
-        for name in (element_names(field.name, field.n_columns) if field.kind == "multi-valued" else [field.name])
-    ]
+def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
+    weights: np.ndarray = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
 
 
-def _decodable(field: Field, output: np.ndarray) -> np.ndarray:
-    if field.kind == "numeric":
+def _output_fields(names: Sequence[str], encoders: Sequence[ColumnEncoder | None]) -> list[Field]:
+    pairs = zip(names, encoders, strict=True)
+    return [field for name, encoder in pairs if encoder is not None for field in encoder.output_fields(name)]
+
+
+def _decode(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) -> pa.Array:
+    """Values of the next output columns."""
+    numeric = are_numeric(encoder.output_fields(name))
+    with _naming(name):
+        return encoder.inverse_transform([_as_floats_or_codes(next(outputs), is_float) for is_float in numeric])
+
+
+def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
+    if is_float:
         return output.astype(np.float64)
     codes = output.astype(np.int64)
     if not np.array_equal(codes, output):
-        raise ValueError("it holds values that are no codes")
+        raise ValueError(f"{output[codes != output][0]!r} is no code")
     return codes
-
-
-def _check_output(fields: Sequence[Field]) -> None:
-    """The classifier must read the fields that were written."""
-    if not fields:
-        raise ValueError("No column is left to encode: all of them are dropped.")
-    names = _column_names(fields)
-    clashes = sorted({name for name in names if names.count(name) > 1})
-    if clashes:
-        raise ValueError(f"Several output columns would be called {clashes[0]!r}: rename the input columns.")
-    integer = [field.kind != "numeric" for field in fields for _ in range(field.n_columns)]
-    written = {field.name for field in fields}
-    misread = next((name for name, _ in group_columns(names, integer) if name not in written), None)
-    if misread is not None:
-        raise ValueError(
-            f"Columns {misread}[0], ... would be read as one multi-valued field {misread!r}: rename the input columns."
-        )
 
 
 @contextmanager

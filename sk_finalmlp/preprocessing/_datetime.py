@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..fields import Field
-from ._categorical import CategoricalEncoder, VocabularyRule
+from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
 from ._column import Column, as_timestamps
 from ._vocabulary import Vocabulary
 
@@ -29,8 +29,6 @@ class DatetimeEncoder:
 
     A column of dates has no hour.
     """
-
-    kind = "datetime"
 
     def __init__(self, rule: VocabularyRule) -> None:
         self.rule = rule
@@ -66,7 +64,7 @@ class DatetimeEncoder:
         """One categorical field per part."""
         return [field for part, encoder in self.encoders.items() for field in encoder.output_fields(f"{name}_{part}")]
 
-    def vocabularies(self, name: str) -> dict[str, Vocabulary]:
+    def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
         """The vocabulary of each part."""
         return {f"{name}_{part}": encoder.vocabulary for part, encoder in self.encoders.items()}
 

@@ -56,6 +56,8 @@ def find_kind(column: Column, separator: str) -> Finding:
         return _find_list_kind(column)
     if is_string(dtype):
         return _find_string_kind(column, separator)
+    if pa.types.is_uint64(dtype):
+        return Finding("categorical", "integers beyond 63 bits, as hashes are")
     if pa.types.is_integer(dtype):
         return _find_integer_kind(column)
     if pa.types.is_floating(dtype):
@@ -87,7 +89,8 @@ def _is_separated(distinct: pa.Array, separator: str) -> bool:
     if n_separated == 0 or n_separated < _MIN_SEPARATED_SHARE * len(distinct):
         return False
     elements = split(distinct, separator).flatten().drop_null()
-    return len(elements) >= _MIN_ELEMENT_REUSE * pc.count_distinct(elements).as_py()
+    n_distinct: int = pc.count_distinct(elements).as_py()
+    return len(elements) >= _MIN_ELEMENT_REUSE * n_distinct
 
 
 def _find_integer_kind(column: Column) -> Finding:

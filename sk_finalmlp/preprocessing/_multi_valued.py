@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -22,8 +23,6 @@ class MultiValuedEncoder:
     Unknown elements take no place. Where a row has more known elements than there are output columns, the first ones
     are kept.
     """
-
-    kind = "multi-valued"
 
     def __init__(self, rule: VocabularyRule, separator: str | None, max_values: int | None) -> None:
         self.rule = rule
@@ -99,7 +98,7 @@ class MultiValuedEncoder:
         """One multi-valued field."""
         return [Field(name, "multi-valued", n_codes=self.vocabulary.n_codes, n_columns=self.n_columns)]
 
-    def vocabularies(self, name: str) -> dict[str, Vocabulary | HashBuckets]:
+    def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
         """The vocabulary of the elements."""
         return {name: self.vocabulary}
 
@@ -119,4 +118,5 @@ def split(values: pa.Array, separator: str | None) -> pa.Array:
 
 
 def _lengths(lists: pa.Array) -> np.ndarray:
-    return pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
+    lengths: np.ndarray = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
+    return lengths

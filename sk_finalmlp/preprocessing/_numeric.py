@@ -1,7 +1,7 @@
 """Numeric columns: standardised, in quantile bins, or in the logarithmic buckets used on Criteo.
 
-Missing and infinite values take no part in fit. They become 0 in every transform: the mean of a standardised column,
-the code of the unknown otherwise.
+Missing values, infinite ones among them, take no part in fit. They become 0 in every transform: the mean of a
+standardised column, the code of the unknown otherwise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..fields import UNKNOWN_CODE, Field
-from ._categorical import CategoricalEncoder, VocabularyRule
+from ._categorical import CategoricalEncoder
 from ._column import Column, as_floats
 from ._vocabulary import Vocabulary
 
@@ -22,17 +22,17 @@ MAX_DEVIATIONS = 10.0
 _MIN_RELATIVE_SPREAD = 1e-13
 
 
-def finite_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Finite values of a column, and their weights."""
+def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Present values of a column, and their weights."""
     floats = as_floats(column.values)
     _check_parsed(column, floats)
-    finite = np.isfinite(floats)
-    return floats[finite], None if weights is None else weights[finite]
+    present = ~np.isnan(floats)
+    return floats[present], None if weights is None else weights[present]
 
 
 def _check_parsed(column: Column, floats: np.ndarray) -> None:
     lost = np.isnan(floats) & column.values.is_valid().to_numpy(zero_copy_only=False)
-    if lost.any() and not pa.types.is_floating(column.values.type):
+    if lost.any():
         value = column.values[int(lost.argmax())].as_py()
         raise ValueError(
             f"{value!r} is no number. Correct the value or make it missing, or take the column as another kind."
@@ -42,11 +42,9 @@ def _check_parsed(column: Column, floats: np.ndarray) -> None:
 class Standardizer:
     """Deviation from the mean in standard deviations, as float32."""
 
-    kind = "numeric"
-
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn mean and standard deviation."""
-        floats, weights = finite_values(column, weights)
+        floats, weights = present_values(column, weights)
         # All is computed in units of the largest value, since squares of large doubles overflow.
         self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
         scaled = floats / self.unit
@@ -63,7 +61,7 @@ class Standardizer:
         with np.errstate(over="ignore"):
             deviations = (floats / self.unit - self.mean) / self.deviation
         deviations = np.clip(deviations, -MAX_DEVIATIONS, MAX_DEVIATIONS)
-        return [np.where(np.isfinite(floats), deviations, 0.0).astype(np.float32)]
+        return [np.where(np.isnan(floats), 0.0, deviations).astype(np.float32)]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         """Values on the original scale."""
@@ -81,14 +79,12 @@ class Standardizer:
 class QuantileBinner:
     """Codes 1, 2, ... of bins that hold about as many rows each."""
 
-    kind = "numeric"
-
     def __init__(self, n_bins: int) -> None:
         self.n_bins = n_bins
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the upper edges of all bins but the last, and the mean of each bin."""
-        floats, weights = finite_values(column, weights)
+        floats, weights = present_values(column, weights)
         shares = np.arange(1, self.n_bins) / self.n_bins
         quantiles = np.quantile(floats, shares, method="inverted_cdf", weights=weights) if len(floats) else []
         self.edges = np.unique(np.asarray(quantiles, dtype=np.float64))
@@ -111,7 +107,7 @@ class QuantileBinner:
         """Codes of the bins."""
         floats = as_floats(column.values)
         bins = np.searchsorted(self.edges, floats)
-        return [np.where(np.isfinite(floats), bins + 1, UNKNOWN_CODE)]
+        return [np.where(np.isnan(floats), UNKNOWN_CODE, bins + 1)]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         """Mean of the training rows in the bin."""
@@ -133,11 +129,6 @@ class LogBucketer(CategoricalEncoder):
     like categories, so that rare ones are unknown.
     """
 
-    kind = "numeric"
-
-    def __init__(self, rule: VocabularyRule) -> None:
-        super().__init__(rule)
-
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the buckets that occur."""
         _check_parsed(column, as_floats(column.values))
@@ -156,7 +147,7 @@ class LogBucketer(CategoricalEncoder):
 
 def _buckets(column: Column) -> Column:
     floats = as_floats(column.values)
-    finite = np.isfinite(floats)
-    logarithms = np.log(np.where(finite & (floats > 2), floats, 1.0))
+    present = ~np.isnan(floats)
+    logarithms = np.log(np.where(present & (floats > 2), floats, 1.0))
     buckets = np.where(floats > 2, np.floor(logarithms**2), np.trunc(np.clip(floats, -(2.0**53), None)))
-    return Column(column.name, pa.array(np.where(finite, buckets, 0).astype(np.int64), mask=~finite))
+    return Column(column.name, pa.array(np.where(present, buckets, 0).astype(np.int64), mask=~present))

@@ -29,12 +29,12 @@ def select_columns(selection: Selection, X: Any, names: Sequence[str]) -> list[i
         Positions, without repetition, in the order of the selection.
     """
     if callable(selection):
-        selection = selection(X)
+        return select_columns(selection(X), X, names)
     if selection is None:
         return []
     if isinstance(selection, slice):
         return list(range(len(names)))[selection]
-    keys = [selection] if isinstance(selection, str | numbers.Integral) else list(selection)
+    keys: list[Any] = [selection] if isinstance(selection, str | int | numbers.Integral) else list(selection)
     if keys and all(isinstance(key, bool | np.bool_) for key in keys):
         return _masked(keys, names)
     return list(dict.fromkeys(_position(key, names) for key in keys))
@@ -51,9 +51,10 @@ def _position(key: Any, names: Sequence[str]) -> int:
         return _position_of_name(key, names)
     if not isinstance(key, numbers.Integral):
         raise TypeError(f"{key!r} selects no column: give names, positions or a boolean mask.")
-    if not -len(names) <= key < len(names):
-        raise ValueError(f"There is no column {key}: X has {len(names)} columns.")
-    return int(key) % len(names)
+    position = int(key)
+    if not -len(names) <= position < len(names):
+        raise ValueError(f"There is no column {position}: X has {len(names)} columns.")
+    return position % len(names)
 
 
 def _position_of_name(name: str, names: Sequence[str]) -> int:

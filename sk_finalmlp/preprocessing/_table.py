@@ -39,16 +39,20 @@ def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
     dataframe or ndarray
         X itself if it is a dataframe, otherwise an array of any dtype.
     """
+    if not is_frame(X):
+        return validate_data(estimator, _as_array(X), reset=reset, dtype=None, ensure_all_finite=False)
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    _check_not_empty(estimator, X)
+    return X
+
+
+def _as_array(X: Any) -> Any:
     if isinstance(nw.from_native(X, pass_through=True), nw.LazyFrame):
         raise TypeError("X is lazy: call `.collect()` on it first.")
-    if is_frame(X):
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-        _check_not_empty(estimator, X)
+    if hasattr(X, "dtype"):
         return X
-    if not hasattr(X, "dtype"):
-        # Numpy would turn the numbers among strings into strings.
-        X = np.asarray(X, dtype=None if hasattr(X, "__array__") else object)
-    return validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite=False)
+    # Without `dtype=object` numpy would turn the numbers among strings into strings.
+    return np.asarray(X) if hasattr(X, "__array__") else np.asarray(X, dtype=object)
 
 
 def _check_not_empty(estimator: Any, X: Any) -> None:
@@ -142,14 +146,14 @@ def write_values(values: dict[str, pa.Array], X: Any) -> Any:
     return np.column_stack([column.astype(dtype) for column in columns])
 
 
-def _to_pandas(column: pa.Array) -> pd.Series:
+def _to_pandas(column: pa.Array) -> Any:
     if pa.types.is_integer(column.type) and column.null_count:
         # Doubles would round large ids.
         return column.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}.get)
     return column.to_pandas()
 
 
-def _to_numpy(column: pa.Array) -> np.ndarray:
+def _to_numpy(column: pa.Array) -> Any:
     if pa.types.is_integer(column.type) and column.null_count:
         return column.to_pandas(integer_object_nulls=True).to_numpy()
     return column.to_numpy(zero_copy_only=False)

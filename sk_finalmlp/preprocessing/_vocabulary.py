@@ -56,7 +56,8 @@ class Vocabulary:
         if len(keys) < max(_FEW_ROWS, self.n_codes // _KNOWN_VALUES_PER_ROW):
             return np.fromiter(map(self._code_of.__getitem__, keys.to_pylist()), np.int64, len(keys))
         positions = pc.fill_null(pc.index_in(keys, value_set=self._keys), UNKNOWN_CODE - 1)
-        return np.add(positions.to_numpy(), 1, dtype=np.int64)
+        codes: np.ndarray = np.add(positions.to_numpy(), 1, dtype=np.int64)
+        return codes
 
     def decode(self, codes: np.ndarray) -> pa.Array:
         """Values of codes; null for code 0."""
@@ -72,8 +73,7 @@ def as_keys(values: pa.Array, dtype: pa.DataType) -> pa.Array:
     if pa.types.is_int64(dtype) or pa.types.is_boolean(dtype):
         return as_integers(values)
     if pa.types.is_floating(dtype):
-        floats = as_floats(values)
-        return pa.array(floats, mask=~np.isfinite(floats))
+        return pa.array(as_floats(values), from_pandas=True)
     return as_strings(values)
 
 
@@ -89,7 +89,8 @@ def count_values(dictionary: pa.DictionaryArray, weights: np.ndarray | None) -> 
 
 def most_frequent(values: pa.Array, counts: np.ndarray, threshold: float, max_values: int | None) -> pa.Array:
     """Values with at least the threshold's count, by descending count and then by value."""
-    frequent = counts >= threshold
+    # Less a little, because a share of the rows is rounded: 0.1 * 30 > 3.
+    frequent = counts >= threshold * (1 - 1e-9)
     values, counts = values.filter(pa.array(frequent)), counts[frequent]
     by_value = pc.array_sort_indices(values).to_numpy()
     # Sums of fractional weights depend on the order of the rows in their last bits; ties must not.

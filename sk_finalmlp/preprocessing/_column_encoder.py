@@ -1,0 +1,69 @@
+"""What all parts of the encoder have in common: each turns one raw column into output columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+
+from ..fields import Field, element_names, group_columns
+from ._categorical import HashBuckets
+from ._column import Column
+from ._vocabulary import Vocabulary
+
+
+class ColumnEncoder(Protocol):
+    """One column of the raw table in, one or more columns of codes or floats out."""
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn from a column and, if there are any, the positive weights of its rows."""
+        ...
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Output columns, int64 for codes and float32 for numbers."""
+        ...
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Values of output columns; null where nothing is known."""
+        ...
+
+    def output_fields(self, name: str) -> list[Field]:
+        """Fields that the output columns make up, for a column of this name."""
+        ...
+
+    def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
+        """What looks up the codes of each field, where anything does."""
+        ...
+
+
+def column_names(fields: Sequence[Field]) -> list[str]:
+    """Names of the columns of fields."""
+    return [
+        name
+        for field in fields
+        for name in (element_names(field.name, field.n_columns) if field.kind == "multi-valued" else [field.name])
+    ]
+
+
+def are_numeric(fields: Sequence[Field]) -> list[bool]:
+    """Whether each column of the fields holds floats rather than codes."""
+    return [field.kind == "numeric" for field in fields for _ in range(field.n_columns)]
+
+
+def check_fields(fields: Sequence[Field]) -> None:
+    """Check that whoever reads the columns by name finds these fields."""
+    if not fields:
+        raise ValueError("No column is left to encode: all of them are dropped.")
+    names = column_names(fields)
+    clash = next((name for position, name in enumerate(names) if name in names[:position]), None)
+    if clash is not None:
+        raise ValueError(f"Several output columns would be called {clash!r}: rename the input columns.")
+    read = group_columns(names, [not numeric for numeric in are_numeric(fields)])
+    misread = {name for name, _ in read}.symmetric_difference(field.name for field in fields)
+    if misread:
+        raise ValueError(
+            f"The columns of {sorted(misread)} would be read as the elements of a multi-valued field, or the other "
+            "way round: rename the input columns so that none is called like 'name[0]' or like a multi-valued column."
+        )
