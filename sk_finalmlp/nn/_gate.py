@@ -71,7 +71,8 @@ class FeatureGate(nn.Module):
         else:
             self.context_vector = nn.Parameter(torch.empty(1, embedding_dim))
             nn.init.normal_(self.context_vector, std=_CONTEXT_START_STD, generator=generator)
-        widths = [max(1, len(context)) * embedding_dim, *hidden_units]
+        n_vectors = len(self.context_embedding.fields) if context else 1
+        widths = [n_vectors * embedding_dim, *hidden_units]
         hidden = [
             layer
             for before, after in pairwise(widths)
@@ -105,4 +106,4 @@ def _check_context(context: Sequence[str], fields: Sequence[Field]) -> None:
     names = [field.name for field in fields]
     for name in context:
         if name not in names:
-            raise ValueError(f"The context of a gate names the field {name!r}, but there is none. Fields: {names}.")
+            raise ValueError(f"A gate's context (fs1_context, fs2_context) names {name!r}, but the fields are {names}.")

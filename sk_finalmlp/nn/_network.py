@@ -110,8 +110,8 @@ class FinalMLP(nn.Module):
         Whether each stream has a gate on its input.
     fs_hidden_units : sequence of int, default=(64,)
         Widths of the gates' hidden layers.
-    fs1_context, fs2_context : sequence of str, default=()
-        Names of the fields that condition the gate of each stream; none: one learned vector.
+    fs1_context, fs2_context : sequence of str, default=None
+        Names of the fields that condition the gate of each stream; None or empty: one learned vector.
     num_heads : int, default=1
         Number of heads of the fusion; it divides the last width of both streams.
     n_outputs : int, default=1
@@ -150,8 +150,8 @@ class FinalMLP(nn.Module):
         mlp2_batch_norm: bool = True,
         feature_selection: bool = True,
         fs_hidden_units: Sequence[int] = (64,),
-        fs1_context: Sequence[str] = (),
-        fs2_context: Sequence[str] = (),
+        fs1_context: Sequence[str] | None = None,
+        fs2_context: Sequence[str] | None = None,
         num_heads: int = 1,
         n_outputs: int = 1,
         generator: torch.Generator | None = None,
@@ -161,8 +161,8 @@ class FinalMLP(nn.Module):
         self.embedding = FieldEmbedding(fields, embedding_dim, generator=generator)
         self.gate1 = self.gate2 = None
         if feature_selection:
-            self.gate1 = FeatureGate(fields, fs1_context, n_features, fs_hidden_units, embedding_dim, generator)
-            self.gate2 = FeatureGate(fields, fs2_context, n_features, fs_hidden_units, embedding_dim, generator)
+            self.gate1 = FeatureGate(fields, fs1_context or (), n_features, fs_hidden_units, embedding_dim, generator)
+            self.gate2 = FeatureGate(fields, fs2_context or (), n_features, fs_hidden_units, embedding_dim, generator)
         self.mlp1 = Stream(n_features, mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm, generator)
         self.mlp2 = Stream(n_features, mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm, generator)
         self.fusion = MultiHeadBilinearFusion(

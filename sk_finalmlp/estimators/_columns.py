@@ -1,0 +1,85 @@
+"""From the table that the user gives to its columns, each checked on its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import validate_data
+
+_HOW_TO_ENCODE = "Encode the table first: Pipeline([('enc', CTREncoder()), ('clf', ...)])."
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the input table.
+
+    Parameters
+    ----------
+    name : str
+        Its name, or `x0`, `x1`, ... where the table has no names.
+    values : ndarray of bool, int or float, shape (n,)
+        Its values.
+    """
+
+    name: str
+    values: NDArray[Any]
+
+    @property
+    def is_integer(self) -> bool:
+        return self.values.dtype.kind in "biu"
+
+
+def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[Column]:
+    """Columns of a table, as many and named as the estimator expects.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted or predicts; `n_features_in_` and `feature_names_in_` are set or checked on it.
+    X : dataframe or array-like of shape (n_samples, n_features)
+        The table.
+    reset : bool
+        True in `fit`, False afterwards.
+
+    Returns
+    -------
+    list of Column
+
+    Raises
+    ------
+    ValueError
+        If a column holds something else than numbers, or a missing or infinite value.
+    """
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame):
+        array = validate_data(estimator, X, dtype="numeric", reset=reset)
+        names = getattr(estimator, "feature_names_in_", [f"x{position}" for position in range(array.shape[1])])
+        return [Column(str(name), array[:, position]) for position, name in enumerate(names)]
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
+    _check_not_empty(frame)
+    return [_read_series(str(series.name), series) for series in frame.iter_columns()]
+
+
+def _check_not_empty(frame: nw.DataFrame[Any]) -> None:
+    for size, what in zip(frame.shape, ("sample", "feature"), strict=True):
+        if size == 0:
+            raise ValueError(f"Found array with 0 {what}(s) (shape={frame.shape}) while a minimum of 1 is required.")
+
+
+def _read_series(name: str, series: Any) -> Column:
+    if not (series.dtype.is_integer() or series.dtype.is_float() or series.dtype == nw.Boolean):
+        raise ValueError(
+            f"Column {name!r} has dtype {series.dtype}: the classifier takes codes and floats, and the codes of a "
+            f"category would mean something else in another table. {_HOW_TO_ENCODE}"
+        )
+    if series.null_count():
+        raise ValueError(f"Column {name!r} contains missing values (NaN). {_HOW_TO_ENCODE}")
+    values = series.to_numpy()
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        what = "NaN" if np.isnan(values).any() else "infinity"
+        raise ValueError(f"Input X contains {what} in column {name!r}. {_HOW_TO_ENCODE}")
+    return Column(name, values)

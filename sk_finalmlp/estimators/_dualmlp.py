@@ -1,0 +1,159 @@
+"""The paper's baseline as a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from numpy.random import RandomState
+
+from ..nn import DualMLP
+from ._base import TwoStreamClassifier
+
+
+class DualMLPClassifier(TwoStreamClassifier):
+    """Click prediction by DualMLP: two streams whose logits are added.
+
+    The baseline of the FinalMLP paper: `FinalMLPClassifier` without gates and without the bilinear term.
+
+    Parameters
+    ----------
+    embedding_dim : int, default=10
+        Length of the vector that each field gets.
+    mlp1_hidden_units, mlp2_hidden_units : array-like of int, default=(400,)
+        Width of each layer of the two streams.
+    mlp1_dropout, mlp2_dropout : float, default=0.2
+        Share of a layer's outputs that is dropped in training, in [0, 1).
+    mlp1_batch_norm, mlp2_batch_norm : bool, default=True
+        Whether the streams normalise their layers over the batch.
+    embedding_regularizer : float, default=0.01
+        Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
+        mean loss of each batch.
+    net_regularizer : float, default=0.0
+        The same for all other weights.
+    learning_rate : float, default=1e-3
+        Learning rate of Adam at the start; it falls to a tenth whenever the validation score doesn't improve.
+    batch_size : int or "auto", default="auto"
+        Rows per step. "auto" takes 64 steps per pass over the data, within 16 and 4096 rows.
+    max_epochs : int, default=100
+        Passes over the data at most.
+    early_stopping : bool, default=True
+        Whether to score the network on validation rows after each epoch, to end the training when the score
+        doesn't improve, and to keep the weights of the best epoch. The score is AUC minus log-loss for two
+        classes, minus the log-loss for more. Without it there are `max_epochs` epochs at a constant learning
+        rate.
+    validation_fraction : float, default=0.1
+        Share of each class that is held out for early stopping, where `fit` gets no `X_val`.
+    n_iter_no_change : int, default=2
+        Epochs without improvement after which the training ends.
+    tol : float, default=1e-6
+        What counts as an improvement of the score.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss; "balanced" weighs by inverse frequency. It shifts the probabilities.
+    categorical_features : "auto", None or array-like, default="auto"
+        Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ...
+        are one multi-valued field. A list of names, positions or a boolean mask: those columns, each a field of
+        its own; the name `tags` stands for all columns of the multi-valued field. None: no column.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last `fit`. The fields stay those of the first `fit`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of start weights, held-out rows, order of rows and dropout. With the same seed, machine and number
+        of torch threads, the predictions are the same to the last bit.
+    device : str, default="auto"
+        Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
+    verbose : int, default=0
+        Whether to print a line per epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    fields_ : list of Field
+        The input fields, in the order of the columns.
+    network_ : torch.nn.Module
+        The trained network.
+    history_ : list of dict
+        One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc`, `learning_rate`, `seconds`.
+    n_iter_ : int
+        Number of epochs.
+    best_epoch_ : int
+        The epoch, from 1, whose weights the network has.
+    best_score_ : float or None
+        Score of that epoch on the validation rows; None without validation rows.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where they are all strings.
+
+    See Also
+    --------
+    FinalMLPClassifier : The same with gates and fusion.
+
+    References
+    ----------
+    Mao et al., "FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction", AAAI 2023, arXiv:2304.00902.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_finalmlp import DualMLPClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.integers(0, 20, size=(1000, 3))
+    >>> y = (X[:, 0] + X[:, 1]) % 2
+    >>> clf = DualMLPClassifier(random_state=0).fit(X, y)
+    >>> clf.predict_proba(X[:2]).shape
+    (2, 2)
+    """
+
+    _network_class = DualMLP
+
+    def __init__(
+        self,
+        *,
+        embedding_dim: int = 10,
+        mlp1_hidden_units: Sequence[int] = (400,),
+        mlp2_hidden_units: Sequence[int] = (400,),
+        mlp1_dropout: float = 0.2,
+        mlp2_dropout: float = 0.2,
+        mlp1_batch_norm: bool = True,
+        mlp2_batch_norm: bool = True,
+        embedding_regularizer: float = 0.01,
+        net_regularizer: float = 0.0,
+        learning_rate: float = 1e-3,
+        batch_size: int | Literal["auto"] = "auto",
+        max_epochs: int = 100,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 2,
+        tol: float = 1e-6,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        categorical_features: Any = "auto",
+        warm_start: bool = False,
+        random_state: int | RandomState | None = None,
+        device: str = "auto",
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            embedding_dim=embedding_dim,
+            mlp1_hidden_units=mlp1_hidden_units,
+            mlp2_hidden_units=mlp2_hidden_units,
+            mlp1_dropout=mlp1_dropout,
+            mlp2_dropout=mlp2_dropout,
+            mlp1_batch_norm=mlp1_batch_norm,
+            mlp2_batch_norm=mlp2_batch_norm,
+            embedding_regularizer=embedding_regularizer,
+            net_regularizer=net_regularizer,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            class_weight=class_weight,
+            categorical_features=categorical_features,
+            warm_start=warm_start,
+            random_state=random_state,
+            device=device,
+            verbose=verbose,
+        )

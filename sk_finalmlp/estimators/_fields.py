@@ -1,0 +1,210 @@
+"""From columns to fields: which columns are codes, which codes there are, and the matrices of a table."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fields import UNKNOWN_CODE, Field, FieldKind, by_kind, group_columns
+from ._columns import Column
+
+# Raw ids of 10^9 must not allocate a table of embeddings by mistake.
+_MAX_CODE = 1_000_000
+_MAX_CODE_PER_ROW = 10
+
+# The first row of an embedding table is for codes that fit didn't see; in a multi-valued field that is what
+# code 0 stands for already.
+_FIRST_CODE: dict[FieldKind, int] = {"categorical": 1, "multi-valued": 0}
+
+
+@dataclass(frozen=True)
+class FieldReader:
+    """How one field is read from the columns of a table.
+
+    Parameters
+    ----------
+    field : Field
+        The field.
+    positions : list of int
+        Positions of its columns.
+    row_of_code : ndarray of int32, shape (largest code in fit + 2,)
+        Row of the embedding table for each code: 0 for codes that fit didn't see, and, as the last entry, for
+        larger ones. Empty for a numeric field.
+    """
+
+    field: Field
+    positions: list[int]
+    row_of_code: NDArray[np.int32]
+
+    def read(self, columns: Sequence[Column]) -> NDArray[Any]:
+        """Codes (int32) or values (float32) of the field, shape (n, n_columns)."""
+        own = [columns[position] for position in self.positions]
+        if self.field.kind == "numeric":
+            return _as_float32(own[0])[:, np.newaxis]
+        largest = len(self.row_of_code) - 1
+        codes = [np.minimum(_codes(column), largest) for column in own]
+        return np.stack([self.row_of_code[column] for column in codes], axis=1)
+
+
+def learn_fields(columns: Sequence[Column], categorical_features: Any) -> list[FieldReader]:
+    """Find out what the columns of a training table are.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        Columns of the training table.
+    categorical_features : "auto", None or array-like
+        As for `FinalMLPClassifier`.
+
+    Returns
+    -------
+    list of FieldReader
+        One per field, in the order of the table.
+    """
+    categorical, pooled = _choose_categorical(columns, categorical_features)
+    groups = group_columns([column.name for column in columns], [p in pooled for p in range(len(columns))])
+    return [
+        _learn_coded(name, positions, columns) if positions[0] in categorical else _numeric(name, positions)
+        for name, positions in groups
+    ]
+
+
+def read_matrices(readers: Sequence[FieldReader], columns: Sequence[Column]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The table as the network takes it.
+
+    Parameters
+    ----------
+    readers : sequence of FieldReader
+        What `learn_fields` found.
+    columns : sequence of Column
+        Columns of any table with the same columns.
+
+    Returns
+    -------
+    codes : ndarray of int32, shape (n, n_code_columns)
+        Codes of the categorical fields, then those of the multi-valued fields.
+    values : ndarray of float32, shape (n, n_numeric)
+        Values of the numeric fields.
+    """
+    reader_of = {reader.field.name: reader for reader in readers}
+    parts = [(field.kind, reader_of[field.name].read(columns)) for field in by_kind(r.field for r in readers)]
+    n_rows = len(columns[0].values)
+    codes = [np.empty((n_rows, 0), np.int32), *(part for kind, part in parts if kind != "numeric")]
+    values = [np.empty((n_rows, 0), np.float32), *(part for kind, part in parts if kind == "numeric")]
+    return np.concatenate(codes, axis=1), np.concatenate(values, axis=1)
+
+
+def _choose_categorical(columns: Sequence[Column], chosen: Any) -> tuple[set[int], set[int]]:
+    """Positions of the categorical columns, and of those that may be elements of multi-valued fields."""
+    if isinstance(chosen, str):
+        integer = {position for position, column in enumerate(columns) if column.is_integer}
+        if not integer:
+            _warn_about_integral_floats(columns)
+        return integer, integer
+    chosen = np.asarray([] if chosen is None else chosen)
+    if chosen.dtype.kind == "b":
+        return _from_mask(chosen, len(columns)), set()
+    if chosen.dtype.kind in "iu":
+        return _from_positions(chosen, len(columns)), set()
+    return _from_names([str(name) for name in chosen], columns)
+
+
+def _from_mask(mask: NDArray[np.bool_], n_columns: int) -> set[int]:
+    if mask.shape != (n_columns,):
+        raise ValueError(
+            f"categorical_features is a boolean mask of shape {mask.shape}; the table has {n_columns} columns, so "
+            f"its shape must be ({n_columns},)."
+        )
+    return set(np.flatnonzero(mask).tolist())
+
+
+def _from_positions(positions: NDArray[np.integer], n_columns: int) -> set[int]:
+    outside = positions[(positions < 0) | (positions >= n_columns)]
+    if outside.size:
+        raise ValueError(f"categorical_features has position {outside[0]}; positions go from 0 to {n_columns - 1}.")
+    return set(positions.tolist())
+
+
+def _from_names(chosen: Sequence[str], columns: Sequence[Column]) -> tuple[set[int], set[int]]:
+    names = [column.name for column in columns]
+    own = {name: [position] for position, name in enumerate(names)}
+    multi_valued = dict(group_columns(names, [column.is_integer for column in columns]))
+    for name in chosen:
+        if name not in own and name not in multi_valued:
+            raise ValueError(f"categorical_features names {name!r}, but the table has the columns {names}.")
+    pooled = {position for name in chosen if name not in own for position in multi_valued[name]}
+    return pooled | {position for name in chosen for position in own.get(name, [])}, pooled
+
+
+def _warn_about_integral_floats(columns: Sequence[Column]) -> None:
+    if all((column.values == np.floor(column.values)).all() for column in columns):
+        warnings.warn(
+            "No column is of integers, so none is taken as categorical, but every float is a whole number. If they "
+            "are codes (OrdinalEncoder and ColumnTransformer write them as floats), name them in "
+            "categorical_features or use OrdinalEncoder(dtype=int); if they are quantities, "
+            "categorical_features=None says so.",
+            stacklevel=2,
+        )
+
+
+def _numeric(name: str, positions: list[int]) -> FieldReader:
+    return FieldReader(Field(name, "numeric"), positions, np.empty(0, np.int32))
+
+
+def _learn_coded(name: str, positions: list[int], columns: Sequence[Column]) -> FieldReader:
+    kind: FieldKind = "categorical" if name == columns[positions[0]].name else "multi-valued"
+    own = [_codes(columns[position]) for position in positions]
+    largest = max(int(codes.max()) for codes in own)
+    _check_largest_code(name, largest, n_rows=len(own[0]))
+    is_known = np.zeros(largest + 2, dtype=bool)
+    for codes in own:
+        is_known[codes] = True
+    rows = np.arange(largest + 2, dtype=np.int32) + np.int32(_FIRST_CODE[kind])
+    n_codes = largest + 1 + _FIRST_CODE[kind]
+    field = Field(name, kind, n_codes=n_codes, n_columns=len(positions))
+    return FieldReader(field, positions, np.where(is_known, rows, np.int32(UNKNOWN_CODE)))
+
+
+def _check_largest_code(name: str, largest: int, n_rows: int) -> None:
+    limit = max(_MAX_CODE, _MAX_CODE_PER_ROW * n_rows)
+    if largest > limit:
+        raise ValueError(
+            f"Column {name!r} has the code {largest}, and each code up to it would get an embedding; with {n_rows} "
+            f"rows the limit is {limit}. If it is a raw id, let CTREncoder number its values; if it is a quantity, "
+            "give it as floats or leave it out of categorical_features."
+        )
+
+
+def _codes(column: Column) -> NDArray[Any]:
+    """The column as codes; a ValueError where it can't be."""
+    values = column.values
+    if values.dtype.kind == "f":
+        fractional = values != np.floor(values)
+        if fractional.any():
+            raise ValueError(
+                f"Column {column.name!r} is categorical but has the fractional value {values[fractional][0]}: codes "
+                "are whole numbers. Let CTREncoder make codes of it, or leave it out of categorical_features."
+            )
+    if values.dtype.kind != "b" and values.min() < 0:
+        raise ValueError(
+            f"Column {column.name!r} is categorical but has the negative code {values.min()}: codes begin at 0. If "
+            "it stands for unknown values (OrdinalEncoder can write -1 for them), let CTREncoder make the codes or "
+            "add 1 to all of them; if the column is a quantity, give it as floats."
+        )
+    return values if values.dtype.kind == "u" else values.astype(np.int64)
+
+
+def _as_float32(column: Column) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        values = column.values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"Input X contains infinity or a value too large for dtype('float32') in column {column.name!r}. Scale "
+            "it, for example by CTREncoder."
+        )
+    return values

@@ -1,0 +1,197 @@
+"""The classifier of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from numpy.random import RandomState
+
+from ..nn import FinalMLP
+from ._base import AT_LEAST_ONE, TwoStreamClassifier
+
+
+class FinalMLPClassifier(TwoStreamClassifier):
+    """Click prediction by FinalMLP: two gated streams and a multi-head bilinear fusion.
+
+    Each column of the table is a field and gets an embedding. Two multi-layer perceptrons, the streams, read the
+    embeddings, each through a gate of its own that weighs them; a bilinear form of both streams, split into heads,
+    gives the logit.
+
+    Integer columns are categorical and float columns numeric; `CTREncoder` makes such columns of a raw table.
+
+    Parameters
+    ----------
+    embedding_dim : int, default=10
+        Length of the vector that each field gets.
+    mlp1_hidden_units, mlp2_hidden_units : array-like of int, default=(400,)
+        Width of each layer of the two streams.
+    mlp1_dropout, mlp2_dropout : float, default=0.2
+        Share of a layer's outputs that is dropped in training, in [0, 1).
+    mlp1_batch_norm, mlp2_batch_norm : bool, default=True
+        Whether the streams normalise their layers over the batch.
+    feature_selection : bool, default=True
+        Whether each stream has a gate that weighs its inputs.
+    fs_hidden_units : array-like of int, default=(64,)
+        Widths of the gates' hidden layers.
+    fs1_context, fs2_context : array-like of str, default=None
+        Names of the fields that condition the gate of each stream, a user's and an item's for example; None for
+        one learned vector that all rows share. The columns of an array are named `x0`, `x1`, ...
+    num_heads : int, default=10
+        Heads of the bilinear fusion; it must divide the last width of both streams.
+    embedding_regularizer : float, default=0.01
+        Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
+        mean loss of each batch.
+    net_regularizer : float, default=0.0
+        The same for all other weights.
+    learning_rate : float, default=1e-3
+        Learning rate of Adam at the start; it falls to a tenth whenever the validation score doesn't improve.
+    batch_size : int or "auto", default="auto"
+        Rows per step. "auto" takes 64 steps per pass over the data, within 16 and 4096 rows.
+    max_epochs : int, default=100
+        Passes over the data at most.
+    early_stopping : bool, default=True
+        Whether to score the network on validation rows after each epoch, to end the training when the score
+        doesn't improve, and to keep the weights of the best epoch. The score is AUC minus log-loss for two
+        classes, minus the log-loss for more. Without it there are `max_epochs` epochs at a constant learning
+        rate.
+    validation_fraction : float, default=0.1
+        Share of each class that is held out for early stopping, where `fit` gets no `X_val`.
+    n_iter_no_change : int, default=2
+        Epochs without improvement after which the training ends.
+    tol : float, default=1e-6
+        What counts as an improvement of the score.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss; "balanced" weighs by inverse frequency. It shifts the probabilities.
+    categorical_features : "auto", None or array-like, default="auto"
+        Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ...
+        are one multi-valued field. A list of names, positions or a boolean mask: those columns, each a field of
+        its own; the name `tags` stands for all columns of the multi-valued field. None: no column.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last `fit`. The fields stay those of the first `fit`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of start weights, held-out rows, order of rows and dropout. With the same seed, machine and number
+        of torch threads, the predictions are the same to the last bit.
+    device : str, default="auto"
+        Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
+    verbose : int, default=0
+        Whether to print a line per epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    fields_ : list of Field
+        The input fields, in the order of the columns.
+    network_ : torch.nn.Module
+        The trained network.
+    history_ : list of dict
+        One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc`, `learning_rate`, `seconds`.
+    n_iter_ : int
+        Number of epochs.
+    best_epoch_ : int
+        The epoch, from 1, whose weights the network has.
+    best_score_ : float or None
+        Score of that epoch on the validation rows; None without validation rows.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where they are all strings.
+
+    See Also
+    --------
+    DualMLPClassifier : The same without gates and fusion.
+    sk_finalmlp.preprocessing.CTREncoder : Codes and floats from a raw table.
+
+    Notes
+    -----
+    In parallel searches use joblib's default backend, loky: processes that are forked after torch has used its
+    threads hang.
+
+    References
+    ----------
+    Mao et al., "FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction", AAAI 2023, arXiv:2304.00902.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_finalmlp import FinalMLPClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.integers(0, 20, size=(1000, 3))
+    >>> y = (X[:, 0] + X[:, 1]) % 2
+    >>> clf = FinalMLPClassifier(random_state=0).fit(X, y)
+    >>> clf.predict_proba(X[:2]).shape
+    (2, 2)
+    """
+
+    _network_class = FinalMLP
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TwoStreamClassifier._parameter_constraints,
+        "feature_selection": ["boolean"],
+        "fs_hidden_units": ["array-like"],
+        "fs1_context": ["array-like", None],
+        "fs2_context": ["array-like", None],
+        "num_heads": [AT_LEAST_ONE],
+    }
+
+    def __init__(
+        self,
+        *,
+        embedding_dim: int = 10,
+        mlp1_hidden_units: Sequence[int] = (400,),
+        mlp2_hidden_units: Sequence[int] = (400,),
+        mlp1_dropout: float = 0.2,
+        mlp2_dropout: float = 0.2,
+        mlp1_batch_norm: bool = True,
+        mlp2_batch_norm: bool = True,
+        feature_selection: bool = True,
+        fs_hidden_units: Sequence[int] = (64,),
+        fs1_context: Sequence[str] | None = None,
+        fs2_context: Sequence[str] | None = None,
+        num_heads: int = 10,
+        embedding_regularizer: float = 0.01,
+        net_regularizer: float = 0.0,
+        learning_rate: float = 1e-3,
+        batch_size: int | Literal["auto"] = "auto",
+        max_epochs: int = 100,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 2,
+        tol: float = 1e-6,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        categorical_features: Any = "auto",
+        warm_start: bool = False,
+        random_state: int | RandomState | None = None,
+        device: str = "auto",
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            embedding_dim=embedding_dim,
+            mlp1_hidden_units=mlp1_hidden_units,
+            mlp2_hidden_units=mlp2_hidden_units,
+            mlp1_dropout=mlp1_dropout,
+            mlp2_dropout=mlp2_dropout,
+            mlp1_batch_norm=mlp1_batch_norm,
+            mlp2_batch_norm=mlp2_batch_norm,
+            embedding_regularizer=embedding_regularizer,
+            net_regularizer=net_regularizer,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            class_weight=class_weight,
+            categorical_features=categorical_features,
+            warm_start=warm_start,
+            random_state=random_state,
+            device=device,
+            verbose=verbose,
+        )
+        self.feature_selection = feature_selection
+        self.fs_hidden_units = fs_hidden_units
+        self.fs1_context = fs1_context
+        self.fs2_context = fs2_context
+        self.num_heads = num_heads

@@ -1,0 +1,95 @@
+"""What happens beside the steps of a training: evaluation, early stopping, progress, the guard against NaN."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from ._batches import Impressions
+from ._evaluation import evaluate
+
+
+class StopTraining(Exception):
+    """Raised by a callback to end the training after an epoch."""
+
+
+class FiniteLoss(Callback):
+    """Ends the training with an error when the loss is no longer a number."""
+
+    def on_batch_end(self, net: Any, loss: Tensor, **kwargs: Any) -> None:
+        if not math.isfinite(net.history[-1, "batches", -1, "train_loss"]):
+            raise FloatingPointError(
+                f"The training loss became {loss.item()} in epoch {len(net.history)}. Try a lower learning_rate, "
+                "batch norm in both streams, and numeric columns of unit variance without extreme values "
+                "(CTREncoder makes such columns)."
+            )
+
+
+class EpochRecord(Callback):
+    """Writes the record of an epoch: losses, scores, learning rate, seconds.
+
+    Parameters
+    ----------
+    validation : Impressions or None
+        Rows to score the network on.
+    """
+
+    def __init__(self, validation: Impressions | None) -> None:
+        self.validation = validation
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        self.start_ = time.perf_counter()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        batches = net.history[-1, "batches", :, ("train_loss", "train_batch_size")]
+        losses, sizes = zip(*batches, strict=True)
+        net.history.record("train_loss", float(np.average(losses, weights=sizes)))
+        if self.validation is not None:
+            scores = evaluate(net.module_, self.validation)
+            net.history.record("valid_loss", scores.loss)
+            net.history.record("valid_auc", scores.auc)
+            net.history.record("monitored", scores.monitored)
+        net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
+        net.history.record("seconds", time.perf_counter() - self.start_)
+
+
+class BestEpoch(Callback):
+    """Remembers the weights of the best epoch and ends the training when none better comes.
+
+    Parameters
+    ----------
+    patience : int
+        Evaluations in a row without an improvement after which the training ends.
+    tol : float
+        What counts as an improvement of the monitored score.
+    """
+
+    def __init__(self, patience: int, tol: float) -> None:
+        self.patience = patience
+        self.tol = tol
+        self.epoch_ = 0
+        self.score_ = -math.inf
+        self.weights_: dict[str, Tensor] | None = None
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        epoch, score = len(net.history), net.history[-1, "monitored"]
+        if score > self.score_ + self.tol:
+            self.epoch_, self.score_ = epoch, score
+            self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
+        elif epoch - self.epoch_ >= self.patience:
+            raise StopTraining
+
+
+class ProgressLine(Callback):
+    """Prints a line per epoch."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        record = net.history[-1]
+        losses = [f"{name} {record[name]:.5f}" for name in ("train_loss", "valid_loss", "valid_auc") if name in record]
+        line = [f"epoch {record['epoch']:3d}", *losses, f"learning_rate {record['learning_rate']:.0e}"]
+        print("  ".join([*line, f"{record['seconds']:.1f} s"]), flush=True)

@@ -1,0 +1,47 @@
+"""Which device to train on."""
+
+from __future__ import annotations
+
+import torch
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Parameters
+    ----------
+    name : str
+        "auto" for the first there is of cuda, mps and cpu, or a name that torch knows, such as "cuda:1".
+
+    Returns
+    -------
+    torch.device
+
+    Raises
+    ------
+    ValueError
+        If there is no such device on this machine.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.training import resolve_device
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    available = _available_types()
+    if name == "auto":
+        return torch.device(available[0])
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device={name!r} isn't a name of a device. Use 'auto' or one of {available}.") from None
+    if device.type not in available:
+        raise ValueError(
+            f"device={name!r} was asked for, but torch finds no such device here. Use 'auto' or one of {available}."
+        )
+    return device
+
+
+def _available_types() -> list[str]:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, is_there in available.items() if is_there]

@@ -1,0 +1,66 @@
+"""Scores of a network on validation rows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from ._batches import Impressions
+from ._inference import predict_logits
+from ._loss import cross_entropy
+
+
+class Scores(NamedTuple):
+    """Scores on validation rows.
+
+    Attributes
+    ----------
+    loss : float
+        Weighted mean cross-entropy, in nats.
+    auc : float
+        Area under the ROC curve (mean of one class against the rest where there are more than two); NaN where
+        a class is missing.
+    monitored : float
+        What decides about the best epoch, higher is better.
+    """
+
+    loss: float
+    auc: float
+    monitored: float
+
+
+def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
+    """Score a network on validation rows.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network that maps codes and values to logits; it is left in evaluation mode.
+    impressions : Impressions
+        Validation rows.
+
+    Returns
+    -------
+    Scores
+    """
+    network.eval()
+    logits = predict_logits(network, impressions.codes, impressions.values)
+    losses = cross_entropy(logits, impressions.target)
+    loss = float((losses * impressions.weight).sum() / impressions.weight.sum())
+    auc = _auc(logits, impressions)
+    return Scores(loss, auc, -loss if np.isnan(auc) else auc - loss)
+
+
+def _auc(logits: Tensor, impressions: Impressions) -> float:
+    target, weight = impressions.target.numpy(), impressions.weight.numpy()
+    n_classes = max(2, logits.shape[1])
+    if len(np.unique(target)) < n_classes or not torch.isfinite(logits).all():
+        return float("nan")
+    if n_classes == 2:
+        return float(roc_auc_score(target, logits[:, 0], sample_weight=weight))
+    probabilities = logits.double().softmax(dim=1)
+    return float(roc_auc_score(target, probabilities, sample_weight=weight, multi_class="ovr"))

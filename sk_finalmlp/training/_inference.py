@@ -1,0 +1,44 @@
+"""Logits of many rows, the same whatever batch a row comes in."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+#: BLAS picks its kernel by the number of rows, and kernels differ in the last bits. With a multiple of this
+#: number of rows it is always the same one.
+_ROW_MULTIPLE = 32
+_BATCH_SIZE = 8192
+
+
+def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
+    """Logits of a network in evaluation mode.
+
+    A row's logits don't depend on the rows beside it, to the last bit.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network that maps codes and values to logits, in evaluation mode.
+    codes : Tensor of int32, shape (n, n_code_columns)
+        Codes of the categorical fields, then those of the multi-valued fields.
+    values : Tensor of float32, shape (n, n_numeric)
+        Values of the numeric fields.
+
+    Returns
+    -------
+    Tensor of float32, shape (n, C)
+        Logits, on the CPU.
+    """
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        batches = zip(torch.split(codes, _BATCH_SIZE), torch.split(values, _BATCH_SIZE), strict=True)
+        return torch.cat([_batch_logits(network, c.to(device), v.to(device)) for c, v in batches])
+
+
+def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
+    n_rows = len(codes)
+    padding = (0, 0, 0, -n_rows % _ROW_MULTIPLE)
+    logits: Tensor = network(F.pad(codes, padding), F.pad(values, padding))
+    return logits[:n_rows].cpu()

@@ -1,0 +1,38 @@
+"""The skorch net: how impressions become a loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from ._batches import Batches, Inputs, Labels
+from ._loss import cross_entropy
+
+
+class ClickNet(NeuralNet):
+    """skorch net that trains on `Batches`, without datasets and loaders of torch between."""
+
+    def get_default_callbacks(self) -> list[tuple[str, Callback]]:
+        """None: skorch's own would record and print what the callbacks of this room do."""
+        return []
+
+    def get_split_datasets(self, X: Batches, y: None = None, **fit_params: Any) -> tuple[Batches, None]:
+        """The batches are those of the training; a callback evaluates, on all validation rows at once."""
+        return X, None
+
+    def get_iterator(self, dataset: Batches, training: bool = False) -> Batches:
+        """The batches, as they are."""
+        return dataset
+
+    def infer(self, x: Inputs, **fit_params: Any) -> Tensor:
+        """Logits of a batch."""
+        logits: Tensor = self.module_(*x)
+        return logits
+
+    def get_loss(self, y_pred: Tensor, y_true: Labels, X: Inputs | None = None, training: bool = False) -> Tensor:
+        """Mean of the weighted cross-entropy."""
+        target, weight = y_true
+        return (cross_entropy(y_pred, target) * weight).mean()

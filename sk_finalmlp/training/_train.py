@@ -1,0 +1,182 @@
+"""Training of a network from its start weights to those of its best epoch."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
+from torch import nn
+
+from ..nn import dropout_generator
+from ._batches import Batches, Impressions
+from ._callbacks import BestEpoch, EpochRecord, FiniteLoss, ProgressLine, StopTraining
+from ._net import ClickNet
+
+# Published values that nobody tunes.
+_GRADIENT_NORM = 10.0
+_LEARNING_RATE_FACTOR = 0.1
+_MIN_LEARNING_RATE = 1e-6
+
+_RECORD = ("epoch", "train_loss", "valid_loss", "valid_auc", "learning_rate", "seconds")
+
+EpochHistory = list[dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How to train; the names are those of the estimators' parameters."""
+
+    learning_rate: float
+    batch_size: int
+    max_epochs: int
+    n_iter_no_change: int
+    tol: float
+    embedding_regularizer: float
+    net_regularizer: float
+    device: torch.device
+    verbose: bool
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training leaves beside the weights.
+
+    Parameters
+    ----------
+    history : list of dict
+        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, learning_rate, seconds.
+    best_epoch : int
+        The epoch, from 1, whose weights the network has.
+    best_score : float or None
+        Its monitored score; None without validation rows.
+    """
+
+    history: EpochHistory
+    best_epoch: int
+    best_score: float | None
+
+
+def train(
+    network: nn.Module,
+    impressions: Impressions,
+    validation: Impressions | None,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+) -> TrainingResult:
+    """Train a network in place.
+
+    The loss is the mean weighted cross-entropy plus lambda/2 times the sum of squares of the embedding tables,
+    the optimizer Adam with gradients clipped to norm 10. With validation rows, the network is scored after each
+    epoch; the learning rate falls to a tenth whenever the score hasn't improved, and in the end the network has
+    the weights of the best epoch. Ctrl-C ends the training after the last finished epoch.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network that maps codes and values to logits. Parameters with "embedding" in the name get the embeddings'
+        penalty, all others the net's.
+    impressions : Impressions
+        Training rows.
+    validation : Impressions or None
+        Rows for early stopping; without them the training takes `max_epochs`.
+    settings : TrainingSettings
+        How to train.
+    generator : torch.Generator
+        Source of the order of rows and of dropout, on the CPU.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss becomes NaN or infinite.
+    KeyboardInterrupt
+        If Ctrl-C comes before the end of the first epoch.
+    """
+    best = BestEpoch(settings.n_iter_no_change, settings.tol)
+    net = _make_net(network, validation, best, settings)
+    batches = Batches(impressions, settings.batch_size, generator, settings.device)
+    interrupted = False
+    try:
+        with dropout_generator(network, _generator_on(settings.device, generator)):
+            net.notify("on_train_begin", X=batches, y=None)
+            net.fit_loop(batches)
+    except StopTraining:
+        pass
+    except KeyboardInterrupt:
+        if not _finished_epochs(net):
+            raise
+        interrupted = True
+    if best.weights_ is not None:
+        network.load_state_dict(best.weights_)
+    network.eval()
+    history = _finished_epochs(net)
+    result = TrainingResult(history, best.epoch_ or len(history), best.score_ if best.epoch_ else None)
+    if interrupted:
+        warnings.warn(
+            f"The training was interrupted in epoch {len(history) + 1}; the model has the weights of epoch "
+            f"{result.best_epoch}, the best so far.",
+            stacklevel=2,
+        )
+    return result
+
+
+def _make_net(
+    network: nn.Module, validation: Impressions | None, best: BestEpoch, settings: TrainingSettings
+) -> ClickNet:
+    net = ClickNet(
+        network,
+        criterion=nn.Identity,
+        optimizer=torch.optim.Adam,
+        lr=settings.learning_rate,
+        # (lambda / 2) * w^2 in the loss is lambda * w in the gradient, which is Adam's (coupled) weight decay.
+        optimizer__weight_decay=settings.net_regularizer,
+        optimizer__param_groups=[("*embedding.*", {"weight_decay": settings.embedding_regularizer})],
+        optimizer__fused=settings.device.type != "mps",
+        max_epochs=settings.max_epochs,
+        device=settings.device,
+        callbacks=_callbacks(validation, best, settings),
+        verbose=0,
+    )
+    net.initialize()
+    return net
+
+
+def _callbacks(
+    validation: Impressions | None, best: BestEpoch, settings: TrainingSettings
+) -> list[tuple[str, Callback]]:
+    callbacks = [
+        ("clipping", GradientNormClipping(_GRADIENT_NORM)),
+        ("finite", FiniteLoss()),
+        ("record", EpochRecord(validation)),
+    ]
+    if settings.verbose:
+        callbacks.append(("progress", ProgressLine()))
+    if validation is not None:
+        schedule = LRScheduler(
+            torch.optim.lr_scheduler.ReduceLROnPlateau,
+            monitor="monitored",
+            mode="max",
+            factor=_LEARNING_RATE_FACTOR,
+            patience=0,
+            threshold=settings.tol,
+            threshold_mode="abs",
+            min_lr=_MIN_LEARNING_RATE,
+        )
+        callbacks += [("schedule", schedule), ("best", best)]
+    return callbacks
+
+
+def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """A generator on the device: the same one on the CPU, else one that is seeded from it."""
+    if device.type == "cpu":
+        return generator
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
+
+
+def _finished_epochs(net: ClickNet) -> EpochHistory:
+    return [{name: epoch[name] for name in _RECORD if name in epoch} for epoch in net.history if "seconds" in epoch]

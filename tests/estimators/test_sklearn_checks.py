@@ -1,0 +1,20 @@
+"""scikit-learn's own checks, and those that its generator leaves out."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": "Weights and repeated rows make different batches; "
+    "test_weights.py shows the equivalence in one full batch.",
+}
+
+
+# Some checks have columns of whole floats, as numbers.
+@pytest.mark.filterwarnings("ignore:No column is of integers")
+@parametrize_with_checks(
+    [DualMLPClassifier(), FinalMLPClassifier()], expected_failed_checks=lambda estimator: EXPECTED_FAILURES
+)
+def test_estimator_checks(estimator, check):
+    check(estimator)
