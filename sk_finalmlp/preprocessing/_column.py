@@ -1,7 +1,7 @@
 """One column of a raw table as an Arrow array of a few canonical types, whatever container it came from.
 
 The canonical types are bool, int64, uint64 (only where int64 is too small), double, large_string, timestamp, date32,
-duration, null, and large lists of these. Missing values are null, and so are NaN and infinite doubles.
+duration, and large lists of these. Missing values are null, and so are NaN and infinite doubles.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_SCALARS = (str, numbers.Number, np.bool_, decimal.Decimal, datetime.date, datetime.time, datetime.timedelta, uuid.UUID)
+_SCALARS = (str, numbers.Real, np.bool_, decimal.Decimal, datetime.date, datetime.time, datetime.timedelta, uuid.UUID)
+_READ_AS_STRINGS = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_time, pa.types.is_null)
 _LARGEST_INT64 = np.iinfo(np.int64).max
 #: Beyond it a double can't hold every integer, so that an integral double need not have been an integer.
 _LARGEST_EXACT_INTEGER = 2**53
@@ -67,6 +68,12 @@ def _to_arrow(raw: Any) -> pa.Array:
         return raw
     if raw.dtype == object:
         return _objects_to_arrow(np.asarray(raw))
+    if raw.dtype.kind == "c":
+        raise TypeError(_unsupported("it holds complex numbers"))
+    if isinstance(raw.dtype, pd.SparseDtype):
+        raw = raw.sparse.to_dense()
+    if raw.dtype == np.longdouble:
+        raw = raw.astype(np.float64)
     if isinstance(raw, np.ndarray):
         raw = np.ascontiguousarray(raw)
     return pa.array(raw, from_pandas=True)
@@ -74,9 +81,10 @@ def _to_arrow(raw: Any) -> pa.Array:
 
 def _objects_to_arrow(objects: np.ndarray) -> pa.Array:
     try:
-        return pa.array(objects, from_pandas=True)
+        values = pa.array(objects, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
         return _mixed_to_strings(objects)
+    return _mixed_to_strings(objects) if isinstance(values.type, pa.BaseExtensionType) else values
 
 
 def _mixed_to_strings(objects: np.ndarray) -> pa.Array:
@@ -122,7 +130,8 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     if _is_list(dtype):
         return _canonical_lists(values)
     target = _canonical_type(values)
-    values = values if target == dtype else values.cast(target, safe=False)
+    # Unsafe casts round, which times and decimals need; they would let through invalid text too.
+    values = values if target == dtype else values.cast(target, safe=is_string(target))
     return _finite(values) if pa.types.is_floating(target) else values
 
 
@@ -143,9 +152,9 @@ def _canonical_type(values: pa.Array) -> pa.DataType:
         return pa.timestamp("us", dtype.tz)
     if pa.types.is_duration(dtype):
         return pa.duration("us")
-    if is_string(dtype) or pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype) or pa.types.is_time(dtype):
+    if is_string(dtype) or any(check(dtype) for check in _READ_AS_STRINGS):
         return pa.large_string()
-    if pa.types.is_boolean(dtype) or pa.types.is_null(dtype):
+    if pa.types.is_boolean(dtype):
         return dtype
     example = next((value for value in values.to_pylist() if value is not None), None)
     raise TypeError(_unsupported(f"it holds values like {example!r} of type {dtype}"))
@@ -256,8 +265,6 @@ def as_timestamps(values: pa.Array) -> pa.Array:
     """Values as timestamps or dates; null where a string is no ISO 8601 time."""
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
         return values
-    if pa.types.is_null(values.type):
-        return values.cast(pa.timestamp("us"))
     if is_string(values.type):
         times = pd.to_datetime(values.to_pandas(), errors="coerce", format="ISO8601")
         return pa.array(times, from_pandas=True)

@@ -54,6 +54,8 @@ def find_kind(column: Column, separator: str) -> Finding:
     dtype = column.values.type
     if pa.types.is_large_list(dtype):
         return _find_list_kind(column)
+    if column.n_missing == len(column):
+        return Finding("numeric" if pa.types.is_floating(dtype) else "categorical", "no values")
     if is_string(dtype):
         return _find_string_kind(column, separator)
     if pa.types.is_uint64(dtype):
@@ -61,12 +63,12 @@ def find_kind(column: Column, separator: str) -> Finding:
     if pa.types.is_integer(dtype):
         return _find_integer_kind(column)
     if pa.types.is_floating(dtype):
-        return Finding("numeric", "numbers with a fractional part" if len(column) > column.n_missing else "no values")
+        return Finding("numeric", "numbers with a fractional part")
     if pa.types.is_duration(dtype):
         return Finding("numeric", "durations, in seconds")
     if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
         return Finding("datetime", "dates" if pa.types.is_date(dtype) else "dates with a time of day")
-    return Finding("categorical", "true or false" if pa.types.is_boolean(dtype) else "no values")
+    return Finding("categorical", "true or false")
 
 
 def _find_list_kind(column: Column) -> Finding:

@@ -86,11 +86,13 @@ class MultiValuedEncoder:
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         """Lists of elements, or strings where fit saw strings; null where a row has no known element."""
+        if isinstance(self.vocabulary, HashBuckets):
+            return pa.nulls(len(outputs[0]))
         codes = np.column_stack(outputs)
         known = codes != UNKNOWN_CODE
         elements = self.vocabulary.decode(codes[known])
         lists = lists_of(elements, known.sum(axis=1), missing=pa.array(~known.any(axis=1)))
-        if not self.splits_strings or isinstance(self.vocabulary, HashBuckets):
+        if not self.splits_strings:
             return lists
         return pc.binary_join(lists.cast(pa.list_(pa.string())), self.separator).cast(pa.large_string())
 

@@ -20,6 +20,7 @@ from ._vocabulary import Vocabulary
 MAX_DEVIATIONS = 10.0
 #: A spread below this share of the largest value is rounding, not variation.
 _MIN_RELATIVE_SPREAD = 1e-13
+_LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
 
 
 def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -141,8 +142,8 @@ class LogBucketer(CategoricalEncoder):
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         """Lower bound of the bucket."""
         buckets = as_floats(super().inverse_transform(outputs))
-        with np.errstate(invalid="ignore"):
-            return pa.array(np.where(buckets > 2, np.exp(np.sqrt(np.abs(buckets))), buckets), from_pandas=True)
+        logarithms = np.minimum(np.sqrt(np.abs(buckets)), _LARGEST_LOGARITHM)
+        return pa.array(np.where(buckets > 2, np.exp(logarithms), buckets), from_pandas=True)
 
 
 def _buckets(column: Column) -> Column:

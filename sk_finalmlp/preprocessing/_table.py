@@ -150,10 +150,18 @@ def _to_pandas(column: pa.Array) -> Any:
     if pa.types.is_integer(column.type) and column.null_count:
         # Doubles would round large ids.
         return column.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}.get)
-    return column.to_pandas()
+    return _lists(column) if pa.types.is_large_list(column.type) else column.to_pandas()
 
 
 def _to_numpy(column: pa.Array) -> Any:
     if pa.types.is_integer(column.type) and column.null_count:
         return column.to_pandas(integer_object_nulls=True).to_numpy()
+    if pa.types.is_large_list(column.type):
+        return _lists(column)
     return column.to_numpy(zero_copy_only=False)
+
+
+def _lists(column: pa.Array) -> np.ndarray:
+    lists = np.empty(len(column), dtype=object)
+    lists[:] = column.to_pylist()
+    return lists
