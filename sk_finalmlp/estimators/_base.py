@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state, compute_sample_weight
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -166,6 +166,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             If the loss becomes NaN.
         """
         self._check_validation_arguments(X_val, y_val, sample_weight_val)
+        self._check_hidden_units()
         device = resolve_device(self.device)
         columns = read_columns(self, X, reset=not self._continues())
         y, weight = check_target(y, columns), check_weight(sample_weight, columns)
@@ -245,6 +246,15 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
 
     def _continues(self) -> bool:
         return self.warm_start and hasattr(self, "network_")
+
+    def _check_hidden_units(self) -> None:
+        for name, fewest in {"mlp1_hidden_units": 1, "mlp2_hidden_units": 1, "fs_hidden_units": 0}.items():
+            units = self.get_params(deep=False).get(name, (1,))
+            if len(units) < fewest or not all(isinstance(width, Integral) and width >= 1 for width in units):
+                raise InvalidParameterError(
+                    f"The {name!r} parameter of {type(self).__name__} must be the width of each layer, integers of "
+                    f"at least 1, such as (400, 200). Got {units!r} instead."
+                )
 
     def _check_validation_arguments(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
         if (X_val is None) != (y_val is None):

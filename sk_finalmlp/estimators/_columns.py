@@ -77,9 +77,8 @@ def _read_series(name: str, series: Any) -> Column:
             f"category would mean something else in another table. {_HOW_TO_ENCODE}"
         )
     if series.null_count():
-        raise ValueError(f"Column {name!r} contains missing values (NaN). {_HOW_TO_ENCODE}")
+        raise ValueError(f"Input X contains NaN: values of column {name!r} are missing. {_HOW_TO_ENCODE}")
     values = series.to_numpy()
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        what = "NaN" if np.isnan(values).any() else "infinity"
-        raise ValueError(f"Input X contains {what} in column {name!r}. {_HOW_TO_ENCODE}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"Input X contains NaN or infinity in column {name!r}. {_HOW_TO_ENCODE}")
     return Column(name, values)

@@ -113,7 +113,7 @@ def train(
         interrupted = True
     if best.weights_ is not None:
         network.load_state_dict(best.weights_)
-    network.eval()
+    network.eval().zero_grad()
     history = _finished_epochs(net)
     result = TrainingResult(history, best.epoch_ or len(history), best.score_ if best.epoch_ else None)
     if interrupted:

@@ -1,0 +1,254 @@
+"""The loop on a small problem: schedule, early stopping, penalty, interruption, divergence."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from sk_finalmlp.fields import Field
+from sk_finalmlp.nn import DualMLP, FinalMLP
+from sk_finalmlp.training import Batches, Impressions, TrainingSettings, predict_logits, resolve_device, train
+
+CPU = torch.device("cpu")
+SETTINGS = TrainingSettings(
+    learning_rate=1e-2,
+    batch_size=64,
+    max_epochs=30,
+    n_iter_no_change=2,
+    tol=1e-6,
+    embedding_regularizer=0.0,
+    net_regularizer=0.0,
+    device=CPU,
+    verbose=False,
+)
+FIELDS = [Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20), Field("age", "numeric")]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def impressions(n_rows=1000, seed=0, noise=1.0):
+    generator = seeded(seed)
+    codes = torch.randint(1, 20, (n_rows, 2), generator=generator, dtype=torch.int32)
+    values = torch.randn(n_rows, 1, generator=generator)
+    logit = torch.sin(codes.double()).prod(dim=1) * 4 + values[:, 0] + noise * torch.randn(n_rows, generator=generator)
+    return Impressions(codes, values, (logit > 0).long(), torch.ones(n_rows))
+
+
+def network(**parameters):
+    parameters = {"mlp1_hidden_units": (32,), "mlp2_hidden_units": (16,), **parameters}
+    return FinalMLP(FIELDS, generator=seeded(), **parameters)
+
+
+def weighted_loss(trained, rows):
+    logits = predict_logits(trained, rows.codes, rows.values)[:, 0]
+    return nn.functional.binary_cross_entropy_with_logits(logits, rows.target.float()).item()
+
+
+@pytest.fixture(scope="module")
+def trained():
+    model = network(mlp1_dropout=0.1)
+    return model, train(model, impressions(seed=1), impressions(seed=2), SETTINGS, seeded())
+
+
+def test_learns(trained):
+    _, result = trained
+    assert result.history[0]["valid_auc"] < result.history[result.best_epoch - 1]["valid_auc"]
+    assert result.history[result.best_epoch - 1]["valid_auc"] > 0.85
+
+
+def test_history_has_one_record_per_epoch(trained):
+    _, result = trained
+    names = ["epoch", "train_loss", "valid_loss", "valid_auc", "learning_rate", "seconds"]
+    assert [list(record) for record in result.history] == [names] * len(result.history)
+    assert [record["epoch"] for record in result.history] == list(range(1, len(result.history) + 1))
+
+
+def test_learning_rate_falls_to_a_tenth_where_the_score_does_not_improve(trained):
+    _, result = trained
+    best, rate, expected = -float("inf"), SETTINGS.learning_rate, []
+    for record in result.history:
+        expected.append(rate)
+        score = record["valid_auc"] - record["valid_loss"]
+        rate = rate if score > best + SETTINGS.tol else max(rate * 0.1, 1e-6)
+        best = max(best, score)
+    assert [record["learning_rate"] for record in result.history] == pytest.approx(expected)
+    assert expected[-1] < SETTINGS.learning_rate
+
+
+def test_stops_after_two_epochs_without_improvement_and_restores_the_best(trained):
+    model, result = trained
+    scores = [record["valid_auc"] - record["valid_loss"] for record in result.history]
+    assert result.best_epoch == scores.index(max(scores)) + 1 == len(scores) - 2
+    assert result.best_score == pytest.approx(max(scores))
+    best_loss = result.history[result.best_epoch - 1]["valid_loss"]
+    assert weighted_loss(model, impressions(seed=2)) == pytest.approx(best_loss, abs=1e-6)
+
+
+def test_without_validation_rows_takes_all_epochs_at_one_rate():
+    result = train(network(), impressions(), None, replace(SETTINGS, max_epochs=4), seeded())
+    assert [record["learning_rate"] for record in result.history] == [SETTINGS.learning_rate] * 4
+    assert (result.best_epoch, result.best_score) == (4, None)
+    assert "valid_loss" not in result.history[0]
+
+
+def test_penalty_is_half_lambda_times_the_squared_norm_of_the_complete_tables():
+    rows = impressions(15)  # too few to touch all of the codes
+    settings = replace(SETTINGS, max_epochs=1, embedding_regularizer=0.3, net_regularizer=0.1)
+    parameters = {"feature_selection": False, "mlp1_batch_norm": False, "mlp2_batch_norm": False}
+    model, expected = network(**parameters), network(**parameters)
+    train(model, rows, None, settings, seeded())
+
+    optimizer = torch.optim.Adam(expected.parameters(), lr=settings.learning_rate)
+    logits = expected(rows.codes, rows.values)[:, 0]
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, rows.target.float())
+    for name, parameter in expected.named_parameters():
+        loss = loss + (0.3 if "embedding" in name else 0.1) / 2 * parameter.square().sum()
+    loss.backward()
+    optimizer.step()
+    for (name, actual), wanted in zip(model.named_parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(actual, wanted, msg=name, rtol=1e-3, atol=1e-5)
+
+
+def test_weight_of_a_row_counts_like_copies_of_it_in_a_full_batch():
+    rows = impressions(100)
+    copies = torch.arange(100) % 3 + 1
+    parameters = {"mlp1_batch_norm": False, "mlp2_batch_norm": False}
+    settings = replace(SETTINGS, max_epochs=3, batch_size=1000)
+    weighted, repeated = network(**parameters), network(**parameters)
+    train(weighted, replace(rows, weight=copies / copies.float().mean()), None, settings, seeded())
+    train(repeated, rows.take(torch.arange(100).repeat_interleave(copies)), None, settings, seeded())
+    for actual, wanted in zip(weighted.parameters(), repeated.parameters(), strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_gradients_are_clipped_to_norm_ten():
+    norms = []
+
+    def record(optimizer, *_):
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(nn.utils.get_total_norm(gradients).item())
+
+    rows = replace(impressions(200), weight=torch.full((200,), 1e6))
+    hook = register_optimizer_step_post_hook(record)
+    try:
+        train(network(), rows, None, replace(SETTINGS, max_epochs=1), seeded())
+    finally:
+        hook.remove()
+    assert norms == pytest.approx([10.0] * 4, rel=1e-3)
+
+
+def test_same_generator_same_weights_and_global_random_state_is_left_alone():
+    state = torch.get_rng_state()
+    settings = replace(SETTINGS, max_epochs=2)
+    first, second = network(mlp1_dropout=0.5), network(mlp1_dropout=0.5)
+    for model in (first, second):
+        train(model, impressions(), None, settings, seeded(3))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class _RaisesAt(DualMLP):
+    """A network that raises in a given call, as Ctrl-C would."""
+
+    def __init__(self, call, **parameters):
+        super().__init__(FIELDS, mlp1_hidden_units=(8,), mlp2_hidden_units=(8,), generator=seeded(), **parameters)
+        self.calls_left = call
+
+    def forward(self, codes, values):
+        if self.training:
+            self.calls_left -= 1
+            if self.calls_left == 0:
+                raise KeyboardInterrupt
+        return super().forward(codes, values)
+
+
+def test_interrupt_after_an_epoch_keeps_the_best_weights_and_warns():
+    rows, validation = impressions(640), impressions(100, seed=1)
+    model = _RaisesAt(call=25)
+    with pytest.warns(UserWarning, match="interrupted in epoch 3; the model has the weights of epoch 2"):
+        result = train(model, rows, validation, SETTINGS, seeded())
+    assert len(result.history) == 2
+    assert weighted_loss(model, validation) == pytest.approx(result.history[1]["valid_loss"], abs=1e-6)
+    assert not model.training
+
+
+def test_interrupt_before_the_end_of_an_epoch_is_raised():
+    with pytest.raises(KeyboardInterrupt):
+        train(_RaisesAt(call=5), impressions(640), None, SETTINGS, seeded())
+
+
+def test_nan_stops_with_advice():
+    rows = impressions()
+    rows.values[700] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"became nan in epoch 1\. Try a lower learning_rate"):
+        train(network(), rows, None, SETTINGS, seeded())
+
+
+def test_verbose_prints_a_line_per_epoch(capsys):
+    train(network(), impressions(), impressions(seed=1), replace(SETTINGS, max_epochs=2, verbose=True), seeded())
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    pattern = (
+        r"epoch   1  train_loss \d\.\d{5}  valid_loss \d\.\d{5}  valid_auc 0\.\d{5}  learning_rate 1e-02  \d+\.\d s"
+    )
+    assert re.fullmatch(pattern, lines[0])
+
+
+def test_is_silent_without_verbose(capsys):
+    train(network(), impressions(), impressions(seed=1), replace(SETTINGS, max_epochs=2), seeded())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_validation_rows_of_one_class_have_no_auc_but_a_score():
+    validation = impressions(100, seed=1)
+    validation = replace(validation, target=torch.zeros_like(validation.target))
+    result = train(network(), impressions(), validation, replace(SETTINGS, max_epochs=2), seeded())
+    assert all(record["valid_auc"] != record["valid_auc"] for record in result.history)
+    assert result.best_score == pytest.approx(-min(record["valid_loss"] for record in result.history))
+
+
+@pytest.mark.parametrize(("n_rows", "batch_size"), [(1000, 64), (65, 64), (3, 2), (2, 1), (1, 64)])
+def test_batches_hold_every_row_once_and_are_of_equal_size(n_rows, batch_size):
+    rows = replace(impressions(n_rows), weight=torch.arange(n_rows, dtype=torch.float32))
+    batches = Batches(rows, batch_size, seeded(), CPU)
+    weights = [weight for _, (_, weight) in batches]
+    assert len(weights) == len(batches)
+    assert torch.equal(torch.cat(weights).sort().values, rows.weight)
+    sizes = {len(weight) for weight in weights}
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= max(batch_size, 3)
+    assert min(sizes) >= min(2, n_rows)
+
+
+def test_batches_are_shuffled_anew_and_codes_stay_integers():
+    batches = Batches(impressions(), 1000, seeded(), CPU)
+    ((first, _), _), ((second, _), _) = next(iter(batches)), next(iter(batches))
+    assert first.dtype == torch.int32
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 33, 200])
+def test_logits_do_not_depend_on_the_rows_beside(trained, n_rows):
+    model, _ = trained
+    rows = impressions(200, seed=5)
+    all_logits = predict_logits(model, rows.codes, rows.values)
+    assert torch.equal(predict_logits(model, rows.codes[:n_rows], rows.values[:n_rows]), all_logits[:n_rows])
+
+
+class TestDevice:
+    def test_auto_is_one_that_torch_can_use(self):
+        torch.ones(1, device=resolve_device("auto"))
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+    def test_absent_device_is_an_error(self):
+        with pytest.raises(ValueError, match=r"device='cuda' was asked for, but torch finds no such device here"):
+            resolve_device("cuda")
+
+    def test_unknown_name_is_an_error(self):
+        with pytest.raises(ValueError, match="device='gpu0' isn't a name of a device"):
+            resolve_device("gpu0")
