@@ -245,7 +245,7 @@ def as_floats(values: pa.Array) -> np.ndarray:
     if pa.types.is_duration(dtype):
         return as_floats(values.cast(pa.int64())) / 1e6
     if is_string(dtype):
-        values = _parse(values, r"^-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
+        values = _finite(_parse(values, r"^-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$").cast(pa.float64()))
     floats: np.ndarray = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return floats
 

@@ -1,0 +1,166 @@
+"""What `CTREncoder` takes a column for, and how the user overrules it."""
+
+import datetime
+import decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.compose import make_column_selector
+
+from sk_finalmlp.preprocessing import CTREncoder
+
+
+def kind_of(values, **parameters):
+    encoder = CTREncoder(**parameters).fit(pd.DataFrame({"column": values}))
+    return encoder.feature_kinds_.loc["column", "kind"]
+
+
+TIMES = pd.to_datetime(["2024-05-01 10:00", "2024-05-04 23:00", None])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["a", "b", None], "categorical"),
+        (pd.Categorical(["a", "b", None]), "categorical"),
+        (pd.Categorical([3, 4, 3]), "categorical"),
+        ([True, False, None], "categorical"),
+        (pd.array([True, None], dtype="boolean"), "categorical"),
+        ([5, 7, 5], "categorical"),
+        ([5.0, 7.0, 5.0], "categorical"),
+        ([5.0, None, 5.0], "categorical"),
+        ([5.0, np.inf, 5.0], "categorical"),
+        (pd.array([5, None, 5], dtype="Int64"), "categorical"),
+        (np.array([2**64 - 1, 5, 7], dtype=np.uint64), "categorical"),
+        ([1, "1", 2.5], "categorical"),
+        ([datetime.time(10), datetime.time(11)], "categorical"),
+        ([None, None], "categorical"),
+        (pd.arrays.SparseArray([0, 0, 1]), "categorical"),
+        (range(100), "numeric"),
+        ([0.5, 1.5, 0.5], "numeric"),
+        ([np.nan, np.nan], "numeric"),
+        ([1e300, 1e300, 2e300], "numeric"),
+        ([decimal.Decimal("0.5"), decimal.Decimal("1.5")], "numeric"),
+        (TIMES - TIMES[0], "numeric"),
+        (TIMES, "datetime"),
+        (TIMES.tz_localize("Europe/Berlin"), "datetime"),
+        ([datetime.date(2024, 5, 1), None], "datetime"),
+        ([["a", "b"], ["a"], None], "multi-valued"),
+        ([("a", "b"), ("a",)], "multi-valued"),
+        ([np.array([1, 2]), np.array([2])], "multi-valued"),
+        ([[1.0, np.nan], [2.0]], "multi-valued"),
+        (["Action|Comedy", "Comedy", "Drama|Action", None], "multi-valued"),
+    ],
+)
+def test_kind_follows_from_the_values(values, kind):
+    assert kind_of(values) == kind
+
+
+def test_id_with_a_million_values_is_no_quantity():
+    ids = np.random.default_rng(0).integers(0, 1_000_000, size=300_000)
+    assert kind_of(ids) == "categorical"
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [
+        ["Toy Story, The", "Heat, The", "Toy, Heat"],
+        ["Heat | part one", "Star | the film", "Jaws | a fish"],
+        ["Mozilla (X11; Linux)", "Mozilla (X11; Windows)", "Mozilla (X12; Linux)"],
+        ["a"] * 5 + [f"title {n}" for n in range(50)] + ["strange|one"],
+        ["always|the|same"] * 10,
+    ],
+)
+def test_text_with_a_separator_in_it_stays_whole(titles):
+    assert kind_of(titles) == "categorical"
+
+
+def test_separator_of_the_user_is_looked_for():
+    values = ["a;b", "b;c", "c;a", "a"]
+    assert kind_of(values) == "categorical"
+    assert kind_of(values, separator=";") == "multi-valued"
+
+
+def test_table_says_what_was_found_and_why():
+    X = pd.DataFrame({"user": [3, 3, None], "genres": [["a"], ["a", "b"], []], "score": [0.5, 1.5, 2.5], "row": 0})
+    table = CTREncoder(drop="row").fit(X).feature_kinds_
+    assert list(table.index) == list(X.columns)
+    assert list(table["kind"]) == ["categorical", "multi-valued", "numeric", "dropped"]
+    assert list(table["n_missing"]) == [1, 0, 0, 0]
+    assert list(table["n_codes"]) == [2, 3, 0, 0]
+    assert list(table["n_columns"]) == [1, 2, 1, 0]
+    assert "1 distinct of 2" in table.loc["user", "why"]
+    assert table.loc["row", "why"] == "chosen by the user"
+
+
+X_AGE = pd.DataFrame({"age": [20, 30, 20], "item": ["1", "2", "2"], "score": [0.5, 1.5, 1.5]})
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        "age",
+        ["age"],
+        0,
+        [0],
+        [-3],
+        slice(0, 1),
+        [True, False, False],
+        np.array([True, False, False]),
+        np.array(["age"]),
+        make_column_selector(pattern="ag"),
+        make_column_selector(dtype_include=np.int64),
+        lambda X: [name for name in X.columns if name.startswith("a")],
+    ],
+    ids=repr,
+)
+def test_user_overrules_by_any_column_selection(selection):
+    kinds = CTREncoder(numeric=selection).fit(X_AGE).feature_kinds_["kind"]
+    assert kinds.to_dict() == {"age": "numeric", "item": "categorical", "score": "numeric"}
+
+
+def test_each_kind_can_be_chosen():
+    X = pd.DataFrame(
+        {
+            "a": [0.5, 1.5],
+            "b": ["1.5", "2"],
+            "c": ["x,y", "x"],
+            "d": ["2024-05-01", "2024-05-02 10:00"],
+            "e": ["x", "y"],
+        }
+    )
+    encoder = CTREncoder(categorical="a", numeric="b", multi_valued="c", datetime="d", drop="e").fit(X)
+    assert list(encoder.feature_kinds_["kind"]) == ["categorical", "numeric", "multi-valued", "datetime", "dropped"]
+    assert list(encoder.get_feature_names_out()) == [
+        *["a", "b", "c[0]", "c[1]", "d_hour", "d_weekday", "d_weekend", "d_day"]
+    ]
+
+
+def test_array_columns_are_chosen_by_position_or_generated_name():
+    X = np.array([[1, 2], [1, 2]])
+    for selection in (1, "x1"):
+        assert list(CTREncoder(numeric=selection).fit(X).feature_kinds_["kind"]) == ["categorical", "numeric"]
+
+
+def test_callable_gets_the_table_of_the_user():
+    X = pl.DataFrame({"a": [1, 1], "b": [2, 2]})
+    encoder = CTREncoder(drop=lambda X: X.select(pl.col("b")).columns).fit(X)
+    assert list(encoder.get_feature_names_out()) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"numeric": "oge"}, ValueError, r"no column 'oge'.*'age', 'item', 'score'"),
+        ({"numeric": 3}, ValueError, "no column 3: X has 3 columns"),
+        ({"numeric": [True]}, ValueError, "mask of 1 entries can't select among 3 columns"),
+        ({"numeric": [1.5]}, TypeError, "1.5 selects no column"),
+        ({"numeric": "age", "categorical": [0]}, ValueError, "'age' is chosen as categorical and as numeric"),
+        ({"drop": slice(None)}, ValueError, "No column is left"),
+    ],
+)
+def test_selection_that_makes_no_sense(parameters, error, message):
+    with pytest.raises(error, match=message):
+        CTREncoder(**parameters).fit(X_AGE)

@@ -1,0 +1,136 @@
+"""Numeric columns."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sk_finalmlp.preprocessing import CTREncoder
+
+quick = settings(max_examples=40, deadline=None)
+
+FLOATS = st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=30)
+
+
+def frame(values):
+    return pd.DataFrame({"c": values})
+
+
+def fit(values, numeric_encoding="standard", sample_weight=None, **parameters):
+    encoder = CTREncoder(numeric="c", numeric_encoding=numeric_encoding, **parameters)
+    return encoder.fit(frame(values), sample_weight=sample_weight)
+
+
+def encode(encoder, values):
+    return encoder.transform(frame(values))["c"].to_numpy()
+
+
+@quick
+@given(FLOATS, FLOATS)
+@pytest.mark.parametrize("numeric_encoding", ["standard", "bins", "log"])
+def test_output_is_finite_whatever_the_input(numeric_encoding, seen, unseen):
+    encoder = fit(seen, numeric_encoding, n_bins=3)
+    for values in (seen, unseen):
+        encoded = encode(encoder, values)
+        assert np.isfinite(encoded).all()
+        assert encoded.dtype == (np.float32 if numeric_encoding == "standard" else np.int64)
+        assert (encoded[~np.isfinite(values)] == 0).all()
+
+
+def test_standardised_values():
+    values = np.random.default_rng(0).normal(5, 3, size=1000)
+    encoded = encode(fit(values), values)
+    assert encoded.mean() == pytest.approx(0, abs=1e-6)
+    assert encoded.std() == pytest.approx(1, abs=1e-6)
+
+
+def test_missing_and_infinite_values_take_no_part_and_become_the_mean():
+    encoder = fit([1.5, 2.5, np.nan, np.inf, -np.inf])
+    assert encode(encoder, [1.5, 2.5, np.nan, np.inf, -np.inf]).tolist() == [-1, 1, 0, 0, 0]
+
+
+def test_outliers_are_clipped():
+    assert encode(fit([0.5, 1.5]), [1e9, -1e300]).tolist() == [10, -10]
+
+
+@pytest.mark.parametrize("constant", [0.1, 1e300, 0.0])
+def test_constant_column_is_zero(constant):
+    encoder = fit([constant] * 7)
+    assert encode(encoder, [constant, constant + 5]).tolist() == [0, 0]
+
+
+@quick
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50))
+def test_standardised_values_come_back(values):
+    encoder = fit(values)
+    decoded = encoder.inverse_transform(encoder.transform(frame(values)))["c"]
+    np.testing.assert_allclose(decoded, values, atol=1e-6 * np.ptp(values) + 1e-9 * np.abs(values).max())
+
+
+@pytest.mark.parametrize("numeric_encoding", ["standard", "bins", "log"])
+def test_integer_weights_are_repetitions(numeric_encoding):
+    rng = np.random.default_rng(0)
+    values, weights = rng.exponential(100, size=200), rng.integers(0, 4, size=200)
+    weighted = fit(values, numeric_encoding, sample_weight=weights)
+    repeated = fit(np.repeat(values, weights), numeric_encoding)
+    np.testing.assert_allclose(encode(weighted, values), encode(repeated, values), rtol=1e-5, atol=1e-6)
+
+
+def test_bins_hold_about_as_many_rows_each():
+    values = np.random.default_rng(0).exponential(size=1000)
+    encoder = fit(values, "bins", n_bins=10)
+    assert np.bincount(encode(encoder, values)).tolist() == [0] + [100] * 10
+    assert encode(encoder, [-1e300, 1e300]).tolist() == [1, 10]
+    assert encoder.cardinalities_ == {"c": 11}
+
+
+def test_bins_of_the_same_values_are_merged():
+    values = [0.5] * 90 + [1.5] * 10
+    encoder = fit(values, "bins", n_bins=10)
+    assert encode(encoder, [0.5, 1.5]).tolist() == [1, 2]
+    assert encoder.cardinalities_ == {"c": 3}
+
+
+def test_bins_come_back_as_their_mean():
+    encoder = fit([1.0, 2.0, 10.0, 20.0], "bins", n_bins=2)
+    decoded = encoder.inverse_transform(encoder.transform(frame([1.0, 20.0, np.nan])))["c"]
+    np.testing.assert_allclose(decoded, [1.5, 15, np.nan])
+
+
+def criteo_bucket(value):
+    return np.floor(np.log(value) ** 2) if value > 2 else np.trunc(value)
+
+
+def test_log_buckets_are_those_of_the_published_code():
+    values = [-3.0, 0.0, 1.0, 2.0, 3.0, 7.5, 100.0, 101.0, 12345.0]
+    codes = encode(fit(values, "log"), values)
+    buckets = [criteo_bucket(value) for value in values]
+    for code, bucket in zip(codes, buckets, strict=True):
+        assert [other == code for other in codes] == [other == bucket for other in buckets]
+
+
+def test_rare_and_unseen_log_buckets_are_unknown():
+    encoder = fit([1.0, 1.0, 100.0], "log", min_frequency=2)
+    assert encode(encoder, [1.0, 100.0, 12345.0, np.nan]).tolist() == [1, 0, 0, 0]
+
+
+def test_log_buckets_come_back_as_their_lower_bound():
+    encoder = fit([0.0, 1000.0], "log")
+    decoded = encoder.inverse_transform(encoder.transform(frame([0.0, 1000.0, np.nan])))["c"]
+    np.testing.assert_allclose(decoded, [0, np.exp(np.sqrt(criteo_bucket(1000))), np.nan])
+
+
+def test_strings_are_read_as_numbers_where_the_user_says_so():
+    encoder = fit(["1.5", " 2.5 ", None])
+    assert encode(encoder, ["1.5", "+2.5", "what", "1e999", None]).tolist() == [-1, 1, 0, 0, 0]
+    with pytest.raises(ValueError, match="Column 'c': 'what' is no number"):
+        fit(["1.5", "what"])
+
+
+def test_durations_are_seconds():
+    hours = pd.to_timedelta(["1h", "3h", None])
+    encoder = CTREncoder().fit(frame(hours))
+    encoded = encoder.transform(frame(hours))
+    assert encoded["c"].tolist() == [-1, 1, 0]
+    assert encoder.inverse_transform(encoded)["c"].tolist() == pytest.approx([3600, 10800, 7200])
