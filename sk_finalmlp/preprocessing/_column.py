@@ -20,6 +20,9 @@ import pyarrow.compute as pc
 
 _SCALARS = (str, numbers.Real, np.bool_, decimal.Decimal, datetime.date, datetime.time, datetime.timedelta, uuid.UUID)
 _READ_AS_STRINGS = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_time, pa.types.is_null)
+# Not all of 19 digits fit int64; those from 9 * 10^18 on are left out.
+_INTEGER_TEXT = r"^-?(\d{1,18}|[1-8]\d{18})(\.0*)?$"
+_NUMBER_TEXT = r"^-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _LARGEST_INT64 = np.iinfo(np.int64).max
 #: Beyond it a double can't hold every integer, so that an integral double need not have been an integer.
 _LARGEST_EXACT_INTEGER = 2**53
@@ -121,9 +124,7 @@ def _text(value: Any) -> str:
 
 def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
-    if isinstance(values, pa.ChunkedArray):
-        values = pa.concat_arrays(values.chunks)
+        return _canonical(_one_chunk(values))
     dtype = values.type
     if pa.types.is_dictionary(dtype):
         return _canonical(values.dictionary_decode())
@@ -133,6 +134,13 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     # Unsafe casts round, which times and decimals need; they would let through invalid text too.
     values = values if target == dtype else values.cast(target, safe=is_string(target))
     return _finite(values) if pa.types.is_floating(target) else values
+
+
+def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
+    if values.num_chunks == 1:
+        return values.chunk(0)
+    # All chunks together can be too long for the 32-bit offsets of a plain string array.
+    return (values.cast(pa.large_string()) if is_string(values.type) else values).combine_chunks()
 
 
 def _finite(values: pa.Array) -> pa.Array:
@@ -226,7 +234,7 @@ def as_integers(values: pa.Array) -> pa.Array:
         integral = _is_integral(floats)
         return pa.array(np.where(integral, floats, 0).astype(np.int64), mask=~integral)
     if is_string(values.type):
-        digits = _parse(values, r"^-?\d{1,18}(\.0*)?$")
+        digits = _parse(values, _INTEGER_TEXT)
         return pc.replace_substring_regex(digits, r"\.0*$", "").cast(pa.int64())
     if pa.types.is_boolean(values.type):
         return values.cast(pa.int64())
@@ -245,7 +253,7 @@ def as_floats(values: pa.Array) -> np.ndarray:
     if pa.types.is_duration(dtype):
         return as_floats(values.cast(pa.int64())) / 1e6
     if is_string(dtype):
-        values = _finite(_parse(values, r"^-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$").cast(pa.float64()))
+        values = _finite(_parse(values, _NUMBER_TEXT).cast(pa.float64()))
     floats: np.ndarray = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return floats
 
@@ -265,10 +273,13 @@ def as_timestamps(values: pa.Array) -> pa.Array:
     """Values as timestamps or dates; null where a string is no ISO 8601 time."""
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
         return values
+    if values.null_count == len(values):
+        return pa.nulls(len(values), pa.timestamp("us"))
     if is_string(values.type):
         times = pd.to_datetime(values.to_pandas(), errors="coerce", format="ISO8601")
         return pa.array(times, from_pandas=True)
+    example = values.drop_null()[0].as_py()
     raise TypeError(
-        f"values of type {values.type}, such as {values[0].as_py()!r}, are no dates or times. Convert the column "
-        "first, for example with `pandas.to_datetime(X[column], unit='s')`."
+        f"values of type {values.type}, such as {example!r}, are no dates or times. Convert the column first, for "
+        "example with `pandas.to_datetime(X[column], unit='s')`."
     )

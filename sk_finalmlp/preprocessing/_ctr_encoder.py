@@ -406,7 +406,8 @@ def _decode(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) ->
 def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
     if is_float:
         return output.astype(np.float64)
-    codes = output.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        codes = output.astype(np.int64)
     if not np.array_equal(codes, output):
         raise ValueError(f"{output[codes != output][0]!r} is no code")
     return codes

@@ -89,11 +89,11 @@ def count_values(dictionary: pa.DictionaryArray, weights: np.ndarray | None) -> 
 
 def most_frequent(values: pa.Array, counts: np.ndarray, threshold: float, max_values: int | None) -> pa.Array:
     """Values with at least the threshold's count, by descending count and then by value."""
-    # Less a little, because a share of the rows is rounded: 0.1 * 30 > 3.
+    # Less a little, because a share of the rows is rounded: 0.07 * 100 > 7.
     frequent = counts >= threshold * (1 - 1e-9)
     values, counts = values.filter(pa.array(frequent)), counts[frequent]
     by_value = pc.array_sort_indices(values).to_numpy()
     # Sums of fractional weights depend on the order of the rows in their last bits; ties must not.
-    shares = np.round(counts[by_value] / max(counts.sum(), 1), 12) if counts.dtype.kind == "f" else counts[by_value]
+    shares = np.round(counts[by_value] / counts.sum(), 12)
     order = by_value[np.argsort(-shares, kind="stable")][:max_values]
     return values.take(pa.array(order))

@@ -101,6 +101,7 @@ def test_large_ids_stay_exact():
     encoder = fit(ids)
     assert codes(encoder, ids) == [1, 2, 0, 1]
     assert encoder.inverse_transform(encoder.transform(frame(ids)))["c"].tolist()[:2] == ids[:2]
+    assert codes(encoder, [str(2**60), str(2**60 + 1), "9" * 19, "9" * 25]) == [1, 2, 0, 0]
     hashes = np.array([2**64 - 1, 5, 5], dtype=np.uint64)
     encoder = CTREncoder().fit(pd.DataFrame({"c": hashes}))
     assert encoder.transform(pd.DataFrame({"c": hashes}))["c"].tolist() == [2, 1, 1]
@@ -174,7 +175,7 @@ def test_hash_is_the_same_in_another_process():
     assert printed.strip() == str(here.ravel().tolist())
 
 
-@pytest.mark.parametrize("code", [-1, 3, 0.5])
+@pytest.mark.parametrize("code", [-1, 3, 0.5, np.nan])
 def test_inverse_of_what_is_no_code(code):
     encoder = fit(["a", "b"])
     with pytest.raises(ValueError, match=r"Column 'c': .*code"):

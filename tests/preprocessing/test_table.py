@@ -312,3 +312,24 @@ def test_import_needs_no_torch():
     )
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=repr)
+@pytest.mark.parametrize("numeric_encoding", ["standard", "bins", "log"])
+def test_a_row_without_any_value_is_all_zeros(missing, numeric_encoding):
+    X = PANDAS.assign(time=pd.to_datetime("2024-05-03"), day=pd.Timestamp("2024-05-03").date(), ok=True)
+    encoder = CTREncoder(numeric_encoding=numeric_encoding).fit(X)
+    for row in (
+        pd.DataFrame([[missing] * 7], columns=X.columns),
+        pd.DataFrame([[missing] * 7], columns=X.columns, dtype=object),
+    ):
+        out = encoder.transform(row)
+        assert out.shape == (1, 5 + 4 + 3 + 1)
+        assert (out == 0).all(axis=None)
+
+
+def test_chunked_columns():
+    X = pa.concat_tables([ARROW.slice(2), ARROW.slice(0, 2)])
+    out = CTREncoder().fit(ARROW).transform(X)
+    assert out["item"].to_pylist() == [0, 1, 1, 2]
+    assert out["genres[0]"].to_pylist() == [0, 0, 1, 1]
