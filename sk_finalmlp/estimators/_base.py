@@ -250,7 +250,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
     def _check_hidden_units(self) -> None:
         for name, fewest in {"mlp1_hidden_units": 1, "mlp2_hidden_units": 1, "fs_hidden_units": 0}.items():
             units = self.get_params(deep=False).get(name, (1,))
-            if len(units) < fewest or not all(isinstance(width, Integral) and width >= 1 for width in units):
+            if len(units) < fewest or not all(isinstance(width, int | np.integer) and width >= 1 for width in units):
                 raise InvalidParameterError(
                     f"The {name!r} parameter of {type(self).__name__} must be the width of each layer, integers of "
                     f"at least 1, such as (400, 200). Got {units!r} instead."

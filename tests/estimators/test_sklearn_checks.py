@@ -1,7 +1,11 @@
 """scikit-learn's own checks, and those that its generator leaves out."""
 
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_param_validation,
+    parametrize_with_checks,
+)
 
 from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
 
@@ -18,3 +22,9 @@ EXPECTED_FAILURES = {
 )
 def test_estimator_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("check", [check_param_validation, check_dataframe_column_names_consistency])
+@pytest.mark.parametrize("classifier", [DualMLPClassifier(max_epochs=2), FinalMLPClassifier(max_epochs=2)], ids=str)
+def test_checks_that_the_generator_leaves_out(check, classifier):
+    check(type(classifier).__name__, classifier)
