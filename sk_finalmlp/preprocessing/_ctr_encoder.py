@@ -60,7 +60,7 @@ class CTREncoder(TransformerMixin, BaseEstimator):
         Columns to leave out.
     min_frequency : int or float, default=1
         Number (int) or share (float) of rows in which a value must occur to get a code of its own; for the elements
-        of multi-valued columns, the number of occurrences.
+        of multi-valued columns, the number of occurrences. 1 keeps all values, however small their sample weight.
     max_categories : int, default=None
         Largest number of values per column that get codes of their own, the most frequent ones. `None` sets no limit.
     n_hash_buckets : int, default=None
@@ -84,7 +84,8 @@ class CTREncoder(TransformerMixin, BaseEstimator):
         separator and their elements come 1.5 times each on average, so that a title with a separator in it stays
         whole.
     max_values : int, default=None
-        Largest number of output columns of a multi-valued column. `None` sets no limit.
+        Largest number of output columns of a multi-valued column. `None` sets no limit: one row with very many
+        elements makes the output wide for all rows.
 
     Attributes
     ----------
