@@ -114,12 +114,14 @@ def _unsupported(what: str) -> str:
     )
 
 
-def _text(value: Any) -> str:
+def _text(value: Any) -> str | None:
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    if not np.isfinite(value):
+        return None
+    return str(int(value)) if value.is_integer() else str(value)
 
 
 def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:

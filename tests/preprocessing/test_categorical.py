@@ -92,8 +92,10 @@ def test_values_are_compared_by_what_they_read_as():
 
 
 def test_mixed_types_are_strings():
-    encoder = fit([1, "1", 2.0, "x", True, None])
-    assert codes(encoder, ["1", 1, 1.0, 2, "x"]) == [1, 1, 1, 2, 3]
+    encoder = fit([1, "1", 2.0, "x", 0.5, None, np.inf])
+    assert encoder.categories_["c"].tolist() == ["1", "0.5", "2", "x"]
+    assert codes(encoder, ["1", 1, 1.0, 0.5, 2, "x", np.inf]) == [1, 1, 1, 2, 3, 4, 0]
+    assert fit([True, "true", False]).categories_["c"].tolist() == ["true", "false"]
 
 
 def test_large_ids_stay_exact():
@@ -105,7 +107,9 @@ def test_large_ids_stay_exact():
     hashes = np.array([2**64 - 1, 5, 5], dtype=np.uint64)
     encoder = CTREncoder().fit(pd.DataFrame({"c": hashes}))
     assert encoder.transform(pd.DataFrame({"c": hashes}))["c"].tolist() == [2, 1, 1]
-    assert codes(fit([3, 5, 5]), np.array([2**64 - 1, 5, 3], dtype=np.uint64)) == [0, 1, 2]
+    out = fit([3, 5, 5]).transform(pd.DataFrame({"c": np.array([2**64 - 1, 5, 3], dtype=np.uint64)}))
+    assert out["c"].tolist() == [0, 1, 2]
+    assert codes(fit([2**70, 2**70, 3]), [2**70, 3]) == [1, 2]
 
 
 def test_few_and_many_rows_give_the_same_codes():

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,7 @@ TIMES = pd.to_datetime(["2024-05-01 10:00", "2024-05-04 23:00", None])
         ([1, "1", 2.5], "categorical"),
         ([datetime.time(10), datetime.time(11)], "categorical"),
         ([None, None], "categorical"),
+        ([uuid.UUID(int=1), uuid.UUID(int=2)], "categorical"),
         (pd.arrays.SparseArray([0, 0, 1]), "categorical"),
         (range(100), "numeric"),
         ([0.5, 1.5, 0.5], "numeric"),

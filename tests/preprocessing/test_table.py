@@ -131,6 +131,12 @@ def test_array_round_trip():
     assert decoded.tolist() == numbers.tolist()
 
 
+def test_array_with_lists_round_trip():
+    X = pd.DataFrame({"tags": [["a", "b"], ["b"]]})
+    encoder = CTREncoder().fit(X)
+    assert encoder.inverse_transform(encoder.transform(X).to_numpy()).tolist() == [[["a", "b"]], [["b"]]]
+
+
 def test_dropped_columns_come_back_as_missing():
     encoder = CTREncoder(drop="item").fit(PANDAS)
     decoded = encoder.inverse_transform(encoder.transform(PANDAS))
@@ -329,7 +335,10 @@ def test_a_row_without_any_value_is_all_zeros(missing, numeric_encoding):
 
 
 def test_chunked_columns():
-    X = pa.concat_tables([ARROW.slice(2), ARROW.slice(0, 2)])
-    out = CTREncoder().fit(ARROW).transform(X)
-    assert out["item"].to_pylist() == [0, 1, 1, 2]
-    assert out["genres[0]"].to_pylist() == [0, 0, 1, 1]
+    encoder = CTREncoder().fit(PANDAS)
+    parts = [slice(2, None), slice(0, 2)]
+    from_pandas = encoder.transform(pd.concat([PANDAS.astype({"item": "string[pyarrow]"})[part] for part in parts]))
+    from_arrow = encoder.transform(pa.concat_tables([ARROW.slice(2), ARROW.slice(0, 2)])).to_pandas()
+    for out in (from_pandas, from_arrow):
+        assert out["item"].tolist() == [0, 1, 1, 2]
+        assert out["genres[0]"].tolist() == [0, 0, 1, 1]
