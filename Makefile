@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# A batch is too small to gain from a second thread, and threads that share cores with other work wait for each other.
+export OMP_NUM_THREADS ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types imports tests wheel check-wheel format clean
 
