@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight, check_is_fitted
 
+from .._persistence import VersionedState
 from ..fields import Field
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, integral_to_int64
@@ -32,7 +33,7 @@ _AUTO_SEPARATOR = "|"
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
-class CTREncoder(TransformerMixin, BaseEstimator):
+class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
     Each column is one of four kinds, found out from its values in `fit` unless the user says otherwise:

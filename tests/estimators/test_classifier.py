@@ -316,14 +316,6 @@ class TestPersistence:
         with pytest.raises(NotFittedError):
             pickle.loads(pickle.dumps(FinalMLPClassifier())).predict([[1, 2]])
 
-    def test_another_version_warns(self, table, fitted, monkeypatch):
-        monkeypatch.setattr("sk_finalmlp._persistence.__version__", "0.0.1")
-        saved = pickle.dumps(fitted)
-        monkeypatch.undo()
-        with pytest.warns(InconsistentVersionWarning, match=r"FinalMLPClassifier from version 0\.0\.1 of sk_finalmlp"):
-            again = pickle.loads(saved)
-        assert np.array_equal(again.predict_proba(table[0]), fitted.predict_proba(table[0]))
-
     def test_another_version_that_cannot_be_read_says_so(self, fitted, monkeypatch):
         monkeypatch.setattr("sk_finalmlp._persistence.__version__", "9.0")
         state = fitted.__getstate__()

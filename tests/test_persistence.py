@@ -1,0 +1,30 @@
+"""Version stamp of every public estimator."""
+
+import pickle
+
+import pandas as pd
+import pytest
+from sklearn.exceptions import InconsistentVersionWarning
+
+import sk_finalmlp
+from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+
+ESTIMATORS = [CTREncoder(), DualMLPClassifier(max_epochs=1), FinalMLPClassifier(max_epochs=1)]
+
+
+@pytest.fixture(params=ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
+def fitted(request):
+    return request.param.fit(pd.DataFrame({"user": [1, 1, 2, 2, 3, 3] * 5}), [0, 1, 1, 0, 1, 0] * 5)
+
+
+def test_same_version_is_silent(fitted):
+    assert vars(pickle.loads(pickle.dumps(fitted))).keys() == vars(fitted).keys()
+
+
+def test_another_version_warns(fitted, monkeypatch):
+    monkeypatch.setattr("sk_finalmlp._persistence.__version__", "0.0.1")
+    saved = pickle.dumps(fitted)
+    monkeypatch.undo()
+    name, version = type(fitted).__name__, sk_finalmlp.__version__
+    with pytest.warns(InconsistentVersionWarning, match=rf"{name} from version 0\.0\.1 .* using version {version}"):
+        pickle.loads(saved)
