@@ -35,7 +35,9 @@ class VersionedState:
             )
         try:
             self._restore({key: value for key, value in state.items() if key != _VERSION_KEY})
-        except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            if saved_by == __version__:
+                raise
             raise ValueError(
                 f"This {type(self).__name__} was saved by version {saved_by} of sk_finalmlp, and version {__version__} "
                 f"can't read it. Install version {saved_by} to load it, or fit it again."

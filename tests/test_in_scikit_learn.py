@@ -83,7 +83,11 @@ def test_grid_search_over_encoder_model_and_training_in_two_processes(movielens)
 
 def test_randomized_search(movielens):
     X, _, y, _ = movielens
-    distributions = {"enc__max_categories": [50, 500, None], "clf__embedding_dim": [4, 10], "clf__mlp1_dropout": [0, 0.3]}
+    distributions = {
+        "enc__max_categories": [50, 500, None],
+        "clf__embedding_dim": [4, 10],
+        "clf__mlp1_dropout": [0, 0.3],
+    }
     search = RandomizedSearchCV(pipeline(), distributions, n_iter=2, scoring="roc_auc", cv=2, random_state=0)
     assert search.fit(X, y).best_score_ > 0.5
 
@@ -134,7 +138,9 @@ def test_voting(movielens):
     linear = make_pipeline(
         ColumnTransformer([("onehot", OneHotEncoder(handle_unknown="ignore"), ["user", "item"])]), LogisticRegression()
     )
-    dual = make_pipeline(CTREncoder(), DualMLPClassifier(mlp1_hidden_units=(16,), mlp2_hidden_units=(16,), max_epochs=3))
+    dual = make_pipeline(
+        CTREncoder(), DualMLPClassifier(mlp1_hidden_units=(16,), mlp2_hidden_units=(16,), max_epochs=3)
+    )
     votes = VotingClassifier([("final", pipeline()), ("dual", dual), ("linear", linear)], voting="soft").fit(X, y)
     assert roc_auc_score(y_test, votes.predict_proba(X_test)[:, 1]) > 0.65
 
@@ -161,9 +167,7 @@ def test_pipeline_transforms_validation_rows(movielens):
         model = Pipeline([("enc", CTREncoder()), ("clf", classifier)], transform_input=["X_val"])
         model.fit(X, y, X_val=X_test, y_val=y_test)
     encoder = CTREncoder().fit(X)
-    expected = FinalMLPClassifier(**SMALL).fit(
-        encoder.transform(X), y, X_val=encoder.transform(X_test), y_val=y_test
-    )
+    expected = FinalMLPClassifier(**SMALL).fit(encoder.transform(X), y, X_val=encoder.transform(X_test), y_val=y_test)
     assert np.array_equal(model.predict_proba(X_test), expected.predict_proba(encoder.transform(X_test)))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABCMeta
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -14,27 +16,16 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._persistence import VersionedState
-from ..training import (
-    EpochHistory,
-    Impressions,
-    TrainingResult,
-    TrainingSettings,
-    predict_logits,
-    resolve_device,
-    train,
-)
-from ._columns import Column, read_columns
+from ..training import EpochHistory, Impressions, TrainingSettings, predict_logits, resolve_device, train
+from ._columns import read_columns
 from ._fields import FieldReader, learn_fields, read_matrices
-from ._targets import check_target, check_weight, drop_weightless, hold_out, positions_of
-
-_STEPS_PER_EPOCH = 64
-_MIN_BATCH_SIZE, _MAX_BATCH_SIZE = 16, 4096
+from ._rows import check_rows, make_impressions, split_rows, weight_of_class
 
 _FRACTION = Interval(Real, 0, 1, closed="left")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -60,7 +51,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         "embedding_regularizer": [_NON_NEGATIVE],
         "net_regularizer": [_NON_NEGATIVE],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [AT_LEAST_ONE, StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
         "max_epochs": [AT_LEAST_ONE],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -70,7 +61,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         "categorical_features": ["array-like", StrOptions({"auto"}), None],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
-        "device": [str],
+        "device": [str, torch.device],
         "verbose": ["verbose"],
     }
 
@@ -97,7 +88,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         categorical_features: Any,
         warm_start: bool,
         random_state: Any,
-        device: str,
+        device: str | torch.device,
         verbose: Any,
     ) -> None:
         self.embedding_dim = embedding_dim
@@ -167,24 +158,19 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         """
         self._check_validation_arguments(X_val, y_val, sample_weight_val)
         self._check_hidden_units()
-        device = resolve_device(self.device)
-        columns = read_columns(self, X, reset=not self._continues())
-        y, weight = check_target(y, columns), check_weight(sample_weight, columns)
-        classes = self._check_classes(np.unique(y))
-        columns, y, weight = drop_weightless(columns, y, weight)
-        seed = _draw_seed(self.random_state)
-        readers = self._readers if self._continues() else learn_fields(columns, self.categorical_features)
-        rows = self._impressions(readers, classes, columns, y, weight)
-        if X_val is not None:
-            columns_val = read_columns(self, X_val, reset=False)
-            y_val, weight_val = check_target(y_val, columns_val), check_weight(sample_weight_val, columns_val)
-            validation: Impressions | None = self._impressions(readers, classes, columns_val, y_val, weight_val)
-        else:
-            rows, validation = self._hold_out(rows, classes, seed)
-        generator = torch.Generator().manual_seed(seed)
-        network, arguments = self._network_to_train(readers, classes, generator)
-        result = train(network, rows.of_mean_weight_one(), validation, self._settings(len(rows), device), generator)
-        self._keep(result, network, arguments, readers, classes)
+        with _all_or_nothing(self):
+            rows = check_rows(self, X, y, sample_weight, reset=not self._continues())
+            classes = self._check_classes(rows.y)
+            class_weight = weight_of_class(self.class_weight, classes, rows.y)
+            readers = self._readers if self._continues() else learn_fields(rows.columns, self.categorical_features)
+            training = make_impressions(rows, readers, classes, class_weight)
+            seed = self._seed if self._continues() else _draw_seed(self.random_state)
+            if X_val is not None:
+                rows_val = check_rows(self, X_val, y_val, sample_weight_val, reset=False)
+                validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
+            else:
+                training, validation = self._hold_out(training, classes, seed)
+            self._train(training, validation, readers, classes, seed)
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -250,7 +236,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
     def _check_hidden_units(self) -> None:
         for name, fewest in {"mlp1_hidden_units": 1, "mlp2_hidden_units": 1, "fs_hidden_units": 0}.items():
             units = self.get_params(deep=False).get(name, (1,))
-            if len(units) < fewest or not all(isinstance(width, int | np.integer) and width >= 1 for width in units):
+            if len(units) < fewest or not all(_is_width(width) for width in units):
                 raise InvalidParameterError(
                     f"The {name!r} parameter of {type(self).__name__} must be the width of each layer, integers of "
                     f"at least 1, such as (400, 200). Got {units!r} instead."
@@ -267,9 +253,13 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
                 "X_val and y_val are for early stopping, but early_stopping=False. Set it to True or leave them out."
             )
 
-    def _check_classes(self, classes: NDArray[Any]) -> NDArray[Any]:
+    def _check_classes(self, y: NDArray[Any]) -> NDArray[Any]:
+        classes = np.unique(y)
         if len(classes) < 2:
-            raise ValueError(f"A classifier needs rows of at least two classes; y has one class, {classes.tolist()}.")
+            raise ValueError(
+                f"A classifier needs rows of at least two classes with a positive weight; y has one class, "
+                f"{classes.tolist()}."
+            )
         if self._continues() and not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"With warm_start=True, y must have the classes of the first fit, {self.classes_.tolist()}; it has "
@@ -277,75 +267,39 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             )
         return classes
 
-    def _impressions(
-        self,
-        readers: list[FieldReader],
-        classes: NDArray[Any],
-        columns: list[Column],
-        y: NDArray[Any],
-        weight: NDArray[np.float64],
-    ) -> Impressions:
-        codes, values = read_matrices(readers, columns)
-        target = positions_of(y, classes)
-        weight = weight * compute_sample_weight(self.class_weight, y)
-        return Impressions(*map(torch.from_numpy, (codes, values, target, weight.astype(np.float32))))
-
-    def _hold_out(self, rows: Impressions, classes: NDArray[Any], seed: int) -> tuple[Impressions, Impressions | None]:
-        """Training rows and validation rows; None for the latter where there can be none."""
+    def _hold_out(
+        self, training: Impressions, classes: NDArray[Any], seed: int
+    ) -> tuple[Impressions, Impressions | None]:
+        """Training rows and validation rows; None for the latter where there are none."""
         if not self.early_stopping:
-            return rows, None
-        target = rows.target.numpy()
-        counts = np.bincount(target, minlength=len(classes))
+            return training, None
+        counts = np.bincount(training.target.numpy(), minlength=len(classes))
         if 1 in counts:
             warnings.warn(
                 f"The class {classes.tolist()[int((counts == 1).argmax())]!r} has a single row, so none is held out "
                 f"for early stopping and the training takes all of max_epochs={self.max_epochs}. Give X_val and "
                 "y_val, or set early_stopping=False.",
-                stacklevel=3,
+                stacklevel=4,
             )
-            return rows, None
-        held_out = hold_out(target, self.validation_fraction, np.random.default_rng(seed))
-        train_rows, validation_rows = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~held_out, held_out))
-        return rows.take(train_rows), rows.take(validation_rows)
+            return training, None
+        return split_rows(training, self.validation_fraction, seed)
 
-    def _network_to_train(
-        self, readers: list[FieldReader], classes: NDArray[Any], generator: torch.Generator
-    ) -> tuple[nn.Module, dict[str, Any]]:
-        """The network and the arguments that made it."""
-        if self._continues():
-            # A copy: if the training fails, the classifier is as it was.
-            return deepcopy(self.network_), self._network_arguments
-        parameters = inspect.signature(self._network_class).parameters.keys() & self.get_params(deep=False).keys()
-        arguments = {
-            "fields": [reader.field for reader in readers],
-            "n_outputs": 1 if len(classes) == 2 else len(classes),
-            **{name: getattr(self, name) for name in sorted(parameters)},
-        }
-        return self._network_class(**arguments, generator=generator), arguments
-
-    def _settings(self, n_rows: int, device: torch.device) -> TrainingSettings:
-        automatic = int(np.clip(n_rows // _STEPS_PER_EPOCH, _MIN_BATCH_SIZE, _MAX_BATCH_SIZE))
-        return TrainingSettings(
-            learning_rate=self.learning_rate,
-            batch_size=automatic if self.batch_size == "auto" else self.batch_size,
-            max_epochs=self.max_epochs,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            embedding_regularizer=self.embedding_regularizer,
-            net_regularizer=self.net_regularizer,
-            device=device,
-            verbose=bool(self.verbose),
-        )
-
-    def _keep(
+    def _train(
         self,
-        result: TrainingResult,
-        network: nn.Module,
-        arguments: dict[str, Any],
+        training: Impressions,
+        validation: Impressions | None,
         readers: list[FieldReader],
         classes: NDArray[Any],
+        seed: int,
     ) -> None:
         before = self.history_ if self._continues() else []
+        generator = torch.Generator().manual_seed(seed + len(before))
+        arguments = self._arguments_of_network(readers, classes)
+        if self._continues():
+            network = self._network_to_continue(arguments)
+        else:
+            network = self._network_class(**arguments, generator=generator)
+        result = train(network, training.of_mean_weight_one(), validation, self._settings(len(training)), generator)
         self.classes_ = classes
         self.fields_ = [reader.field for reader in readers]
         self.network_ = network
@@ -354,7 +308,42 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         self.best_epoch_ = len(before) + result.best_epoch
         self.best_score_ = result.best_score
         self._readers = readers
+        self._seed = seed
         self._network_arguments = arguments
+
+    def _arguments_of_network(self, readers: list[FieldReader], classes: NDArray[Any]) -> dict[str, Any]:
+        """Arguments that make the network; copies, so that the caller's lists can change."""
+        names = inspect.signature(self._network_class).parameters.keys() & self.get_params(deep=False).keys()
+        arguments = {name: getattr(self, name) for name in sorted(names)}
+        for name, value in arguments.items():
+            if name.endswith("_hidden_units"):
+                arguments[name] = tuple(int(width) for width in value)
+            elif name.endswith("_context"):
+                arguments[name] = None if value is None else tuple(str(field) for field in value)
+        fields = [reader.field for reader in readers]
+        return {"fields": fields, "n_outputs": 1 if len(classes) == 2 else len(classes), **arguments}
+
+    def _network_to_continue(self, arguments: dict[str, Any]) -> nn.Module:
+        changed = [name for name, value in arguments.items() if value != self._network_arguments[name]]
+        if changed:
+            raise ValueError(
+                f"With warm_start=True the network stays as it is, but these parameters have changed since the first "
+                f"fit: {changed}. Set them back, or set warm_start=False."
+            )
+        return deepcopy(self.network_)
+
+    def _settings(self, n_rows: int) -> TrainingSettings:
+        return TrainingSettings(
+            learning_rate=self.learning_rate,
+            batch_size=_automatic_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size,
+            max_epochs=self.max_epochs,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            embedding_regularizer=self.embedding_regularizer,
+            net_regularizer=self.net_regularizer,
+            device=resolve_device(self.device),
+            verbose=bool(self.verbose),
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -374,8 +363,29 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         super()._restore(state)
 
 
+@contextmanager
+def _all_or_nothing(estimator: Any) -> Iterator[None]:
+    """Leave the estimator as it was if fitting fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _is_width(width: Any) -> bool:
+    return isinstance(width, int | np.integer) and not isinstance(width, bool) and bool(width >= 1)
+
+
 def _draw_seed(random_state: Any) -> int:
     # Without a seed, fresh entropy: numpy's global generator stays as it was.
     rng = np.random.default_rng() if random_state is None else check_random_state(random_state)
     draw = rng.integers if isinstance(rng, np.random.Generator) else rng.randint
     return int(draw(np.iinfo(np.int32).max))
+
+
+def _automatic_batch_size(n_rows: int) -> int:
+    """Large tables want fast steps, small ones enough of them."""
+    return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))

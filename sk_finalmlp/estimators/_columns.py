@@ -54,7 +54,9 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[Column]:
     ValueError
         If a column holds something else than numbers, or a missing or infinite value.
     """
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    frame = nw.from_native(X, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        raise TypeError("X is a lazy frame. Pass X.collect(), the table itself.")
     if not isinstance(frame, nw.DataFrame):
         array = validate_data(estimator, X, dtype="numeric", reset=reset)
         names = getattr(estimator, "feature_names_in_", [f"x{position}" for position in range(array.shape[1])])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import torch
 from numpy.random import RandomState
 
 from ..nn import DualMLP
@@ -20,13 +21,13 @@ class DualMLPClassifier(TwoStreamClassifier):
     ----------
     embedding_dim : int, default=10
         Length of the vector that each field gets.
-    mlp1_hidden_units, mlp2_hidden_units : array-like of int, default=(400,)
+    mlp1_hidden_units, mlp2_hidden_units : array-like of int, default=(128,)
         Width of each layer of the two streams.
     mlp1_dropout, mlp2_dropout : float, default=0.2
         Share of a layer's outputs that is dropped in training, in [0, 1).
     mlp1_batch_norm, mlp2_batch_norm : bool, default=True
         Whether the streams normalise their layers over the batch.
-    embedding_regularizer : float, default=0.01
+    embedding_regularizer : float, default=0.2
         Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
         mean loss of each batch.
     net_regularizer : float, default=0.0
@@ -34,14 +35,14 @@ class DualMLPClassifier(TwoStreamClassifier):
     learning_rate : float, default=1e-3
         Learning rate of Adam at the start; it falls to a tenth whenever the validation score doesn't improve.
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" takes 64 steps per pass over the data, within 16 and 4096 rows.
+        Rows per step, 2 or more. "auto" takes twice the square root of the number of rows, within 16 and 4096.
     max_epochs : int, default=100
-        Passes over the data at most.
+        Passes over the data at most, in each `fit`.
     early_stopping : bool, default=True
         Whether to score the network on validation rows after each epoch, to end the training when the score
-        doesn't improve, and to keep the weights of the best epoch. The score is AUC minus log-loss for two
-        classes, minus the log-loss for more. Without it there are `max_epochs` epochs at a constant learning
-        rate.
+        doesn't improve, and to keep the weights of the best epoch. The score is AUC minus log-loss; for more than
+        two classes, AUC is the mean over one class against the others. Without it there are `max_epochs` epochs
+        at a constant learning rate.
     validation_fraction : float, default=0.1
         Share of each class that is held out for early stopping, where `fit` gets no `X_val`.
     n_iter_no_change : int, default=2
@@ -52,14 +53,16 @@ class DualMLPClassifier(TwoStreamClassifier):
         Weight of each class in the loss; "balanced" weighs by inverse frequency. It shifts the probabilities.
     categorical_features : "auto", None or array-like, default="auto"
         Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ...
-        are one multi-valued field. A list of names, positions or a boolean mask: those columns, each a field of
-        its own; the name `tags` stands for all columns of the multi-valued field. None: no column.
+        are one multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those
+        columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
+        column.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last `fit`. The fields stay those of the first `fit`.
+        Whether `fit` goes on from the weights of the last `fit`. Fields, network and held-out rows stay those of the
+        first `fit`; codes that it didn't see stay unknown.
     random_state : int, RandomState instance or None, default=None
         Seed of start weights, held-out rows, order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
-    device : str, default="auto"
+    device : str or torch.device, default="auto"
         Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
     verbose : int, default=0
         Whether to print a line per epoch.
@@ -111,13 +114,13 @@ class DualMLPClassifier(TwoStreamClassifier):
         self,
         *,
         embedding_dim: int = 10,
-        mlp1_hidden_units: Sequence[int] = (400,),
-        mlp2_hidden_units: Sequence[int] = (400,),
+        mlp1_hidden_units: Sequence[int] = (128,),
+        mlp2_hidden_units: Sequence[int] = (128,),
         mlp1_dropout: float = 0.2,
         mlp2_dropout: float = 0.2,
         mlp1_batch_norm: bool = True,
         mlp2_batch_norm: bool = True,
-        embedding_regularizer: float = 0.01,
+        embedding_regularizer: float = 0.2,
         net_regularizer: float = 0.0,
         learning_rate: float = 1e-3,
         batch_size: int | Literal["auto"] = "auto",
@@ -130,7 +133,7 @@ class DualMLPClassifier(TwoStreamClassifier):
         categorical_features: Any = "auto",
         warm_start: bool = False,
         random_state: int | RandomState | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         verbose: int = 0,
     ) -> None:
         super().__init__(

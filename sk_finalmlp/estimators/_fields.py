@@ -17,6 +17,11 @@ from ._columns import Column
 _MAX_CODE = 1_000_000
 _MAX_CODE_PER_ROW = 10
 
+_BEYOND_ANY_TABLE = 2**62
+
+# Numbers of this size drown the embeddings beside them.
+_LARGEST_SCALE = 1000
+
 # The first row of an embedding table is for codes that fit didn't see; in a multi-valued field that is what
 # code 0 stands for already.
 _FIRST_CODE: dict[FieldKind, int] = {"categorical": 1, "multi-valued": 0}
@@ -69,7 +74,9 @@ def learn_fields(columns: Sequence[Column], categorical_features: Any) -> list[F
     categorical, pooled = _choose_categorical(columns, categorical_features)
     groups = group_columns([column.name for column in columns], [p in pooled for p in range(len(columns))])
     return [
-        _learn_coded(name, positions, columns) if positions[0] in categorical else _numeric(name, positions)
+        _learn_coded(name, positions, columns)
+        if positions[0] in categorical
+        else _learn_numeric(columns[positions[0]], positions)
         for name, positions in groups
     ]
 
@@ -152,8 +159,17 @@ def _warn_about_integral_floats(columns: Sequence[Column]) -> None:
         )
 
 
-def _numeric(name: str, positions: list[int]) -> FieldReader:
-    return FieldReader(Field(name, "numeric"), positions, np.empty(0, np.int32))
+def _learn_numeric(column: Column, positions: list[int]) -> FieldReader:
+    values = _as_float32(column)
+    mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+    if max(abs(mean), deviation) > _LARGEST_SCALE:
+        warnings.warn(
+            f"Numeric column {column.name!r} has mean {mean:.3g} and standard deviation {deviation:.3g}, but a network "
+            "learns from columns of mean 0 and deviation 1. Standardise it, for example by CTREncoder or "
+            "StandardScaler.",
+            stacklevel=6,
+        )
+    return FieldReader(Field(column.name, "numeric"), positions, np.empty(0, np.int32))
 
 
 def _learn_coded(name: str, positions: list[int], columns: Sequence[Column]) -> FieldReader:
@@ -196,7 +212,16 @@ def _codes(column: Column) -> NDArray[Any]:
             "it stands for unknown values (OrdinalEncoder can write -1 for them), let CTREncoder make the codes or "
             "add 1 to all of them; if the column is a quantity, give it as floats."
         )
-    return values if values.dtype.kind == "u" else values.astype(np.int64)
+    return _as_int64(values)
+
+
+def _as_int64(values: NDArray[Any]) -> NDArray[np.int64]:
+    """The same codes, those beyond any table cut to one that is, so that none overflows."""
+    if values.dtype.kind == "f":
+        values = np.minimum(values.astype(np.float64), float(_BEYOND_ANY_TABLE))
+    elif values.dtype.kind == "u":
+        values = np.minimum(values.astype(np.uint64), np.uint64(_BEYOND_ANY_TABLE))
+    return values.astype(np.int64)
 
 
 def _as_float32(column: Column) -> NDArray[np.float32]:

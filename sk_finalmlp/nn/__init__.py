@@ -6,7 +6,7 @@ The modules know tensors alone, no tables and no training, and each can be used 
 from ._dropout import Dropout, dropout_generator
 from ._embedding import FieldEmbedding
 from ._fusion import MultiHeadBilinearFusion
-from ._gate import FeatureGate
+from ._gate import FeatureGate, Gate
 from ._network import DualMLP, FinalMLP
 from ._stream import Stream
 
@@ -16,6 +16,7 @@ __all__ = [
     "FeatureGate",
     "FieldEmbedding",
     "FinalMLP",
+    "Gate",
     "MultiHeadBilinearFusion",
     "Stream",
     "dropout_generator",

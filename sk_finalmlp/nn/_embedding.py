@@ -18,8 +18,8 @@ class FieldEmbedding(nn.Module):
     """One vector per input field, the first layer of the network.
 
     A categorical field looks its code up in a table, a multi-valued field takes the mean over its codes, a
-    numeric field scales a learned vector. Code 0 stands for nothing: its row is zero and stays zero, and the
-    mean leaves it out.
+    numeric field scales a learned vector. Code 0, and any code beyond the table, stands for nothing: its row is
+    zero and stays zero, and the mean leaves it out.
 
     The tables of all fields are stacked in one parameter, `table`; that of a field begins at row
     `first_row[name]`.
@@ -54,6 +54,7 @@ class FieldEmbedding(nn.Module):
     """
 
     _row_offsets: Tensor
+    _n_codes: Tensor
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class FieldEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         everything = by_kind(fields)
+        _check_names(everything)
         self.fields = everything if names is None else [field for field in everything if field.name in names]
         self.embedding_dim = embedding_dim
         self._code_columns, self._value_columns = _columns_of(self.fields, everything)
@@ -71,8 +73,12 @@ class FieldEmbedding(nn.Module):
         *first_rows, n_rows = accumulate((field.n_codes for field in coded), initial=0)
         self.first_row = {field.name: row for field, row in zip(coded, first_rows, strict=True)}
         self._n_elements = [field.n_columns for field in coded if field.kind == "multi-valued"]
-        row_offsets = [row for field, row in zip(coded, first_rows, strict=True) for _ in range(field.n_columns)]
-        self.register_buffer("_row_offsets", torch.tensor(row_offsets, dtype=torch.int64))
+        for name, of_field in {
+            "_row_offsets": first_rows,
+            "_n_codes": [field.n_codes for field in coded],
+        }.items():
+            per_column = [of_field[i] for i, field in enumerate(coded) for _ in range(field.n_columns)]
+            self.register_buffer(name, torch.tensor(per_column, dtype=torch.int64))
         self.table = nn.Parameter(torch.empty(n_rows, embedding_dim))
         self.numeric = nn.Parameter(torch.empty(len(self.fields) - len(coded), embedding_dim))
         self._start(generator)
@@ -97,29 +103,47 @@ class FieldEmbedding(nn.Module):
         -------
         Tensor of float32, shape (B, F, d)
         """
-        vectors = self._look_up(_take(codes, self._code_columns))
         scaled = _take(values, self._value_columns).unsqueeze(2) * self.numeric
-        return torch.cat([*vectors, scaled], dim=1)
+        return torch.cat([*self._look_up(_take(codes, self._code_columns)), scaled], dim=1)
+
+    def distinct(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed each distinct row of codes of a batch once; for fields that all have codes.
+
+        Parameters
+        ----------
+        codes : Tensor of int32 or int64, shape (B, n_code_columns)
+            As for `forward`.
+
+        Returns
+        -------
+        vectors : Tensor of float32, shape (n_distinct, F, d)
+            The embeddings of the distinct rows.
+        positions : Tensor of int64, shape (B,)
+            Which of them each row of the batch has.
+        """
+        rows, positions = torch.unique(_take(codes, self._code_columns), dim=0, return_inverse=True)
+        return torch.cat(self._look_up(rows), dim=1), positions
 
     def _look_up(self, codes: Tensor) -> list[Tensor]:
         """Vectors of the categorical fields, (B, n, d), and the mean vector of each multi-valued one, (B, 1, d)."""
         if not self._row_offsets.numel():
             return []
-        # Code 0 of any field is sent to the very first row, the one that gets no gradient.
-        rows = torch.where(codes > 0, codes + self._row_offsets, 0)
+        # What is unknown in any field is sent to the very first row, the one that gets no gradient.
+        is_known = (codes > 0) & (codes < self._n_codes)
+        rows = torch.where(is_known, codes + self._row_offsets, 0)
         vectors = F.embedding(rows, self.table, padding_idx=0)
         sizes = [codes.shape[1] - sum(self._n_elements), *self._n_elements]
         categorical, *multi_valued = torch.split(vectors, sizes, dim=1)
-        _, *elements = torch.split(codes, sizes, dim=1)
+        _, *elements = torch.split(is_known, sizes, dim=1)
         return [categorical, *map(_masked_mean, multi_valued, elements)]
 
     def extra_repr(self) -> str:
         return f"{len(self.fields)} fields, {len(self.table)} codes, embedding_dim={self.embedding_dim}"
 
 
-def _masked_mean(vectors: Tensor, codes: Tensor) -> Tensor:
-    """Mean over the vectors whose code isn't 0: (B, n, d), (B, n) -> (B, 1, d)."""
-    n_known = (codes > 0).sum(dim=1).clamp(min=1)
+def _masked_mean(vectors: Tensor, is_known: Tensor) -> Tensor:
+    """Mean over the vectors of known codes, the others being zero: (B, n, d), (B, n) -> (B, 1, d)."""
+    n_known = is_known.sum(dim=1).clamp(min=1)
     return vectors.sum(dim=1, keepdim=True) / n_known.view(-1, 1, 1)
 
 
@@ -142,3 +166,10 @@ def _columns_of(fields: list[Field], everything: list[Field]) -> tuple[list[int]
             codes += range(n_codes, n_codes + field.n_columns) if field in fields else []
             n_codes += field.n_columns
     return codes, values
+
+
+def _check_names(fields: list[Field]) -> None:
+    names = [field.name for field in fields]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"Each field needs a name of its own; {repeated} occur more than once.")

@@ -76,14 +76,24 @@ class MultiHeadBilinearFusion(nn.Module):
         Tensor of float32, shape (B, C)
             Logits.
         """
+        self._check_widths(x, y)
         logits: Tensor = self.linear_x(x) + self.linear_y(y) + self._bilinear(x, y)
         return logits
 
+    def _check_widths(self, x: Tensor, y: Tensor) -> None:
+        expected = (self.linear_x.in_features, self.linear_y.in_features)
+        if (x.shape[1], y.shape[1]) != expected:
+            raise ValueError(
+                f"The fusion is made for streams of widths {expected[0]} and {expected[1]}; it got tensors of shapes "
+                f"{tuple(x.shape)} and {tuple(y.shape)}."
+            )
+
     def _bilinear(self, x: Tensor, y: Tensor) -> Tensor:
-        x_heads = x.view(len(x), self.num_heads, -1).transpose(0, 1)
-        y_heads = y.view(len(y), self.num_heads, 1, -1).transpose(0, 1)
+        n_rows, n_heads, n_outputs = len(x), self.num_heads, self.n_outputs
+        x_heads = x.view(n_rows, n_heads, x.shape[1] // n_heads).transpose(0, 1)
+        y_heads = y.view(n_rows, n_heads, 1, y.shape[1] // n_heads).transpose(0, 1)
         projected = torch.bmm(x_heads, self.bilinear.flatten(start_dim=2))
-        return (projected.view(*projected.shape[:2], self.n_outputs, -1) * y_heads).sum(dim=(0, 3))
+        return (projected.view(n_heads, n_rows, n_outputs, y_heads.shape[3]) * y_heads).sum(dim=(0, 3))
 
     def extra_repr(self) -> str:
         return f"num_heads={self.num_heads}"
@@ -91,7 +101,7 @@ class MultiHeadBilinearFusion(nn.Module):
 
 def check_heads(num_heads: int, x_dim: int, y_dim: int) -> None:
     """Raise a ValueError that names the divisors that work, where the heads don't divide both widths."""
-    if x_dim % num_heads or y_dim % num_heads:
+    if num_heads < 1 or x_dim % num_heads or y_dim % num_heads:
         common = gcd(x_dim, y_dim)
         divisors = [heads for heads in range(1, common + 1) if common % heads == 0]
         raise ValueError(

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..fields import Field
 from ._embedding import FieldEmbedding
@@ -15,23 +16,65 @@ from ._linear import Linear
 _CONTEXT_START_STD = 0.01
 
 
-class FeatureGate(nn.Module):
-    """Weights, between 0 and 2, that a stream gives to the elements of the flattened embeddings.
+class Gate(nn.Module):
+    """Weights between 0 and 2 from a context: 2 * sigmoid(MLP(context)).
 
-    The gate is 2 * sigmoid(MLP(context)). The context is either the embeddings of chosen fields, from tables of
-    the gate's own, or one learned vector that all rows share. At the start the gate is near 1.
+    Parameters
+    ----------
+    context_dim : int
+        Width c of the context.
+    n_features : int
+        Width D of what the gate is multiplied onto.
+    hidden_units : sequence of int
+        Widths of the hidden layers.
+    generator : torch.Generator, default=None
+        Source of the start weights; the global one if None.
+
+    Examples
+    --------
+    A gate on a stream of any network, conditioned on any tensor:
+
+    >>> import torch
+    >>> from sk_finalmlp.nn import Gate
+    >>> stream, context = torch.ones(4, 30), torch.zeros(4, 8)
+    >>> (stream * Gate(context_dim=8, n_features=30, hidden_units=[16])(context)).shape
+    torch.Size([4, 30])
+    """
+
+    def __init__(
+        self, context_dim: int, n_features: int, hidden_units: Sequence[int], generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        widths = [context_dim, *hidden_units]
+        hidden = [
+            layer
+            for before, after in pairwise(widths)
+            for layer in (Linear(before, after, generator=generator), nn.ReLU())
+        ]
+        self.mlp = nn.Sequential(*hidden, Linear(widths[-1], n_features, generator=generator))
+
+    def forward(self, context: Tensor) -> Tensor:
+        """Gate of each context: (n, c) -> (n, D)."""
+        return 2 * torch.sigmoid(self.mlp(context))
+
+
+class FeatureGate(nn.Module):
+    """The gate of a stream of FinalMLP, onto its flattened embeddings.
+
+    The context is either the embeddings of chosen fields, from tables of the gate's own, or one learned vector that
+    all rows share. At the start the gate is near 1.
 
     Parameters
     ----------
     fields : sequence of Field
         All fields of the input.
-    context : sequence of str
-        Names of the fields that condition the gate; empty for one learned vector.
+    context : sequence of str or None
+        Names of the fields that condition the gate; None or empty for one learned vector.
     n_features : int
         Width D of the gate: of what it is multiplied onto.
     hidden_units : sequence of int
         Widths of the hidden layers.
-    embedding_dim : int
+    embedding_dim : int, default=10
         Length d of a context vector.
     generator : torch.Generator, default=None
         Source of the start weights; the global one if None.
@@ -58,27 +101,22 @@ class FeatureGate(nn.Module):
     def __init__(
         self,
         fields: Sequence[Field],
-        context: Sequence[str],
+        context: Sequence[str] | None,
         n_features: int,
         hidden_units: Sequence[int],
         embedding_dim: int = 10,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        _check_context(context, fields)
-        if context:
-            self.context_embedding = FieldEmbedding(fields, embedding_dim, names=context, generator=generator)
+        names = [] if context is None else list(context)
+        _check_context(names, fields)
+        self.context_embedding = None
+        if names:
+            self.context_embedding = FieldEmbedding(fields, embedding_dim, names, generator)
         else:
             self.context_vector = nn.Parameter(torch.empty(1, embedding_dim))
             nn.init.normal_(self.context_vector, std=_CONTEXT_START_STD, generator=generator)
-        n_vectors = len(self.context_embedding.fields) if context else 1
-        widths = [n_vectors * embedding_dim, *hidden_units]
-        hidden = [
-            layer
-            for before, after in pairwise(widths)
-            for layer in (Linear(before, after, generator=generator), nn.ReLU())
-        ]
-        self.mlp = nn.Sequential(*hidden, Linear(widths[-1], n_features, generator=generator))
+        self.gate = Gate(max(1, len(set(names))) * embedding_dim, n_features, hidden_units, generator)
 
     def forward(self, codes: Tensor, values: Tensor) -> Tensor:
         """Gate of a batch.
@@ -93,13 +131,16 @@ class FeatureGate(nn.Module):
         Tensor of float32, shape (B, D) or (1, D)
             One row for all of the batch where the gate has no context fields.
         """
-        return 2 * torch.sigmoid(self.mlp(self._context(codes, values)))
-
-    def _context(self, codes: Tensor, values: Tensor) -> Tensor:
-        if hasattr(self, "context_embedding"):
-            context: Tensor = self.context_embedding(codes, values).flatten(start_dim=1)
-            return context
-        return self.context_vector
+        gates: Tensor
+        if self.context_embedding is None:
+            gates = self.gate(self.context_vector)
+        elif len(self.context_embedding.numeric):
+            gates = self.gate(self.context_embedding(codes, values).flatten(start_dim=1))
+        else:
+            # Rows of one context share their gate, and a batch has far fewer users than rows.
+            contexts, context_of_row = self.context_embedding.distinct(codes)
+            gates = F.embedding(context_of_row, self.gate(contexts.flatten(start_dim=1)))
+        return gates
 
 
 def _check_context(context: Sequence[str], fields: Sequence[Field]) -> None:

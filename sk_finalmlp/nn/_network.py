@@ -24,9 +24,9 @@ class DualMLP(nn.Module):
         The F input fields.
     embedding_dim : int, default=10
         Length d of a field's vector.
-    mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(400,)
+    mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(128,)
         Width of each layer of the two streams.
-    mlp1_dropout, mlp2_dropout : float, default=0.0
+    mlp1_dropout, mlp2_dropout : float, default=0.2
         Dropout of the two streams, in [0, 1).
     mlp1_batch_norm, mlp2_batch_norm : bool, default=True
         Whether the streams normalise their layers over the batch.
@@ -54,10 +54,10 @@ class DualMLP(nn.Module):
         fields: Sequence[Field],
         *,
         embedding_dim: int = 10,
-        mlp1_hidden_units: Sequence[int] = (400,),
-        mlp2_hidden_units: Sequence[int] = (400,),
-        mlp1_dropout: float = 0.0,
-        mlp2_dropout: float = 0.0,
+        mlp1_hidden_units: Sequence[int] = (128,),
+        mlp2_hidden_units: Sequence[int] = (128,),
+        mlp1_dropout: float = 0.2,
+        mlp2_dropout: float = 0.2,
         mlp1_batch_norm: bool = True,
         mlp2_batch_norm: bool = True,
         n_outputs: int = 1,
@@ -100,9 +100,9 @@ class FinalMLP(nn.Module):
         The F input fields.
     embedding_dim : int, default=10
         Length d of a field's vector.
-    mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(400,)
+    mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(128,)
         Width of each layer of the two streams.
-    mlp1_dropout, mlp2_dropout : float, default=0.0
+    mlp1_dropout, mlp2_dropout : float, default=0.2
         Dropout of the two streams, in [0, 1).
     mlp1_batch_norm, mlp2_batch_norm : bool, default=True
         Whether the streams normalise their layers over the batch.
@@ -112,7 +112,7 @@ class FinalMLP(nn.Module):
         Widths of the gates' hidden layers.
     fs1_context, fs2_context : sequence of str, default=None
         Names of the fields that condition the gate of each stream; None or empty: one learned vector.
-    num_heads : int, default=1
+    num_heads : int, default=8
         Number of heads of the fusion; it divides the last width of both streams.
     n_outputs : int, default=1
         Number C of logits: 1 for two classes, the number of classes for more.
@@ -132,9 +132,9 @@ class FinalMLP(nn.Module):
     >>> from sk_finalmlp.nn import FinalMLP
     >>> fields = [Field("user", "categorical", n_codes=10**6), Field("item", "categorical", n_codes=10**5)]
     >>> with torch.device("meta"):
-    ...     network = FinalMLP(fields, num_heads=10, fs1_context=["user"], fs2_context=["item"])
+    ...     network = FinalMLP(fields, fs1_context=["user"], fs2_context=["item"])
     >>> sum(parameter.numel() for parameter in network.parameters())
-    22038410
+    22011946
     """
 
     def __init__(
@@ -142,17 +142,17 @@ class FinalMLP(nn.Module):
         fields: Sequence[Field],
         *,
         embedding_dim: int = 10,
-        mlp1_hidden_units: Sequence[int] = (400,),
-        mlp2_hidden_units: Sequence[int] = (400,),
-        mlp1_dropout: float = 0.0,
-        mlp2_dropout: float = 0.0,
+        mlp1_hidden_units: Sequence[int] = (128,),
+        mlp2_hidden_units: Sequence[int] = (128,),
+        mlp1_dropout: float = 0.2,
+        mlp2_dropout: float = 0.2,
         mlp1_batch_norm: bool = True,
         mlp2_batch_norm: bool = True,
         feature_selection: bool = True,
         fs_hidden_units: Sequence[int] = (64,),
         fs1_context: Sequence[str] | None = None,
         fs2_context: Sequence[str] | None = None,
-        num_heads: int = 1,
+        num_heads: int = 8,
         n_outputs: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -161,8 +161,8 @@ class FinalMLP(nn.Module):
         self.embedding = FieldEmbedding(fields, embedding_dim, generator=generator)
         self.gate1 = self.gate2 = None
         if feature_selection:
-            self.gate1 = FeatureGate(fields, fs1_context or (), n_features, fs_hidden_units, embedding_dim, generator)
-            self.gate2 = FeatureGate(fields, fs2_context or (), n_features, fs_hidden_units, embedding_dim, generator)
+            self.gate1 = FeatureGate(fields, fs1_context, n_features, fs_hidden_units, embedding_dim, generator)
+            self.gate2 = FeatureGate(fields, fs2_context, n_features, fs_hidden_units, embedding_dim, generator)
         self.mlp1 = Stream(n_features, mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm, generator)
         self.mlp2 = Stream(n_features, mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm, generator)
         self.fusion = MultiHeadBilinearFusion(

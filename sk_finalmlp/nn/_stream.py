@@ -48,7 +48,7 @@ class Stream(nn.Sequential):
         batch_norm: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
-        if not hidden_units:
+        if len(hidden_units) == 0:
             raise ValueError("A stream needs at least one layer: hidden_units is empty.")
         layers: list[nn.Module] = []
         for width in hidden_units:

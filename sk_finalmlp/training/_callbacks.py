@@ -7,27 +7,41 @@ import time
 from typing import Any
 
 import numpy as np
+import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from ._batches import Impressions
+from ._batches import Batches, Impressions
 from ._evaluation import evaluate
+from ._inference import predict_logits
+
+_A_FEW_ROWS = 256
 
 
 class StopTraining(Exception):
     """Raised by a callback to end the training after an epoch."""
 
 
-class FiniteLoss(Callback):
-    """Ends the training with an error when the loss is no longer a number."""
+class Divergence(Callback):
+    """Ends the training with an error when the loss or the logits are no longer numbers."""
 
     def on_batch_end(self, net: Any, loss: Tensor, **kwargs: Any) -> None:
         if not math.isfinite(net.history[-1, "batches", -1, "train_loss"]):
-            raise FloatingPointError(
-                f"The training loss became {loss.item()} in epoch {len(net.history)}. Try a lower learning_rate, "
-                "batch norm in both streams, and numeric columns of unit variance without extreme values "
-                "(CTREncoder makes such columns)."
-            )
+            raise _divergence(f"The training loss became {loss.item()}", net)
+
+    def on_epoch_end(self, net: Any, dataset_train: Batches, **kwargs: Any) -> None:
+        # No loss tells of the last step.
+        some = dataset_train.impressions
+        logits = predict_logits(net.module_.eval(), some.codes[:_A_FEW_ROWS], some.values[:_A_FEW_ROWS])
+        if not torch.isfinite(logits).all():
+            raise _divergence("The logits became NaN or infinite", net)
+
+
+def _divergence(what: str, net: Any) -> FloatingPointError:
+    return FloatingPointError(
+        f"{what} in epoch {len(net.history)}. Try a lower learning_rate, batch norm in both streams, and numeric "
+        "columns of unit variance without extreme values (CTREncoder makes such columns)."
+    )
 
 
 class EpochRecord(Callback):
@@ -61,6 +75,8 @@ class EpochRecord(Callback):
 class BestEpoch(Callback):
     """Remembers the weights of the best epoch and ends the training when none better comes.
 
+    Without validation rows the last epoch is the best.
+
     Parameters
     ----------
     patience : int
@@ -73,12 +89,12 @@ class BestEpoch(Callback):
         self.patience = patience
         self.tol = tol
         self.epoch_ = 0
-        self.score_ = -math.inf
-        self.weights_: dict[str, Tensor] | None = None
+        self.score_: float | None = None
+        self.weights_: dict[str, Tensor] = {}
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        epoch, score = len(net.history), net.history[-1, "monitored"]
-        if score > self.score_ + self.tol:
+        epoch, score = len(net.history), net.history[-1].get("monitored")
+        if self.score_ is None or score > self.score_ + self.tol:
             self.epoch_, self.score_ = epoch, score
             self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
         elif epoch - self.epoch_ >= self.patience:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str | torch.device) -> torch.device:
     """The device of a name.
 
     Parameters
     ----------
-    name : str
+    name : str or torch.device
         "auto" for the first there is of cuda, mps and cpu, or a name that torch knows, such as "cuda:1".
 
     Returns
@@ -35,9 +35,10 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise ValueError(f"device={name!r} isn't a name of a device. Use 'auto' or one of {available}.") from None
-    if device.type not in available:
+    if device.type not in available or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         raise ValueError(
-            f"device={name!r} was asked for, but torch finds no such device here. Use 'auto' or one of {available}."
+            f"device={str(name)!r} was asked for, but torch finds no such device here. Use 'auto' or one of "
+            f"{available}."
         )
     return device
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..nn import dropout_generator
 from ._batches import Batches, Impressions
-from ._callbacks import BestEpoch, EpochRecord, FiniteLoss, ProgressLine, StopTraining
+from ._callbacks import BestEpoch, Divergence, EpochRecord, ProgressLine, StopTraining
 from ._net import ClickNet
 
 # Published values that nobody tunes.
@@ -67,8 +67,8 @@ def train(
 ) -> TrainingResult:
     """Train a network in place.
 
-    The loss is the mean weighted cross-entropy plus lambda/2 times the sum of squares of the embedding tables,
-    the optimizer Adam with gradients clipped to norm 10. With validation rows, the network is scored after each
+    The loss is the mean weighted cross-entropy, its gradient clipped to norm 10, plus lambda/2 times the sum of
+    squares of the embedding tables; the optimizer is Adam. With validation rows, the network is scored after each
     epoch; the learning rate falls to a tenth whenever the score hasn't improved, and in the end the network has
     the weights of the best epoch. Ctrl-C ends the training after the last finished epoch.
 
@@ -108,17 +108,15 @@ def train(
     except StopTraining:
         pass
     except KeyboardInterrupt:
-        if not _finished_epochs(net):
+        if not best.epoch_:
             raise
         interrupted = True
-    if best.weights_ is not None:
-        network.load_state_dict(best.weights_)
+    network.load_state_dict(best.weights_)
     network.eval().zero_grad()
-    history = _finished_epochs(net)
-    result = TrainingResult(history, best.epoch_ or len(history), best.score_ if best.epoch_ else None)
+    result = TrainingResult(_finished_epochs(net), best.epoch_, best.score_)
     if interrupted:
         warnings.warn(
-            f"The training was interrupted in epoch {len(history) + 1}; the model has the weights of epoch "
+            f"The training was interrupted in epoch {len(result.history) + 1}; the model has the weights of epoch "
             f"{result.best_epoch}, the best so far.",
             stacklevel=2,
         )
@@ -151,7 +149,7 @@ def _callbacks(
 ) -> list[tuple[str, Callback]]:
     callbacks = [
         ("clipping", GradientNormClipping(_GRADIENT_NORM)),
-        ("finite", FiniteLoss()),
+        ("divergence", Divergence()),
         ("record", EpochRecord(validation)),
     ]
     if settings.verbose:
@@ -167,8 +165,8 @@ def _callbacks(
             threshold_mode="abs",
             min_lr=_MIN_LEARNING_RATE,
         )
-        callbacks += [("schedule", schedule), ("best", best)]
-    return callbacks
+        callbacks.append(("schedule", schedule))
+    return [*callbacks, ("best", best)]
 
 
 def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:

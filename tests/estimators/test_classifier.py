@@ -17,7 +17,13 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
 from sk_finalmlp.fields import Field
 
-SMALL = {"mlp1_hidden_units": (32,), "mlp2_hidden_units": (16,), "num_heads": 4, "random_state": 0}
+SMALL = {
+    "mlp1_hidden_units": (32,),
+    "mlp2_hidden_units": (16,),
+    "num_heads": 1,
+    "embedding_regularizer": 0.01,
+    "random_state": 0,
+}
 QUICK = {**SMALL, "max_epochs": 2}
 
 
@@ -33,7 +39,7 @@ class TestLearning:
         [
             FinalMLPClassifier(**SMALL),
             FinalMLPClassifier(**SMALL, fs1_context=["user"], fs2_context=["item", "price", "tags"]),
-            DualMLPClassifier(mlp1_hidden_units=(32,), mlp2_hidden_units=(16,), random_state=0),
+            DualMLPClassifier(**{name: value for name, value in SMALL.items() if name != "num_heads"}),
         ],
         ids=["FinalMLP", "with contexts", "DualMLP"],
     )
@@ -70,10 +76,26 @@ class TestLearning:
 
     def test_class_weight_is_a_sample_weight(self, table):
         X, y = table
-        by_class = FinalMLPClassifier(**QUICK, class_weight={0: 1, 1: 5}).fit(X, y)
-        by_row = FinalMLPClassifier(**QUICK).fit(X, y, sample_weight=np.where(y == 1, 5, 1))
-        assert np.array_equal(by_class.predict_proba(X), by_row.predict_proba(X))
+        by_class = FinalMLPClassifier(**SMALL, class_weight={0: 1, 1: 5}).fit(X, y)
+        by_row = FinalMLPClassifier(**SMALL).fit(X, y, sample_weight=np.where(y == 1, 5, 1))
+        assert by_class.predict_proba(X) == pytest.approx(by_row.predict_proba(X), abs=1e-3)
         assert by_class.predict_proba(X)[:, 1].mean() > y.mean() + 0.1
+
+    def test_class_weights_are_those_of_the_training_rows_on_validation_rows_too(self, table):
+        X, y = table
+        rare, common = np.flatnonzero(y == 1)[:100], np.flatnonzero(y == 0)[:900]
+        rows = np.concatenate([rare, common])
+        classifier = FinalMLPClassifier(**QUICK, class_weight="balanced").fit(X.iloc[rows], y[rows], X_val=X, y_val=y)
+        record = classifier.history_[classifier.best_epoch_ - 1]
+        weight = np.where(y == 1, 1000 / 200, 1000 / 1800)
+        expected = log_loss(y, classifier.predict_proba(X), sample_weight=weight)
+        assert record["valid_loss"] == pytest.approx(expected, abs=1e-5)
+
+    @pytest.mark.parametrize("scale", [1e-60, 1e60])
+    def test_weights_of_any_size(self, table, scale):
+        X, y = table
+        scaled = FinalMLPClassifier(**QUICK).fit(X, y, sample_weight=np.full(len(y), scale))
+        assert np.array_equal(scaled.predict_proba(X), FinalMLPClassifier(**QUICK).fit(X, y).predict_proba(X))
 
     def test_a_row_of_weight_zero_is_as_if_it_were_not_there(self, table):
         X, y = table
@@ -124,6 +146,48 @@ class TestColumns:
         fields = FinalMLPClassifier(**QUICK, categorical_features=["tags"]).fit(X, y).fields_
         assert fields[2] == Field("tags", "multi-valued", n_codes=6, n_columns=2)
         assert {field.kind for field in fields[:2] + fields[3:]} == {"numeric"}
+
+    @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "uint64", "float16", "float64"])
+    def test_codes_of_any_type(self, table, dtype):
+        X, y = table
+        X = X.assign(item=np.arange(len(X)) % 128)
+        parameters = {**QUICK, "categorical_features": ["user", "item", "tags", "is_new"]}
+        classifier = FinalMLPClassifier(**parameters).fit(X, y)
+        other = X.astype({"item": dtype})
+        assert np.array_equal(classifier.predict_proba(other), classifier.predict_proba(X))
+        again = FinalMLPClassifier(**parameters).fit(other, y)
+        assert np.array_equal(again.predict_proba(X), classifier.predict_proba(X))
+
+    def test_codes_that_fill_their_type(self, table):
+        X, y = table
+        X = X.assign(item=(np.arange(len(X)) % 256).astype(np.uint8))
+        assert FinalMLPClassifier(**QUICK).fit(X, y).fields_[1].n_codes == 257
+
+    def test_codes_beyond_every_integer_are_unknown(self, table):
+        X, y = table
+        classifier = FinalMLPClassifier(**QUICK, categorical_features=["user", "item"]).fit(X, y)
+        unknown = classifier.predict_proba(X.assign(item=10**6))
+        assert np.array_equal(classifier.predict_proba(X.assign(item=1e20)), unknown)
+        assert np.array_equal(classifier.predict_proba(X.assign(item=np.uint64(2**64 - 1))), unknown)
+
+    def test_numbers_far_from_unit_scale_are_warned_about(self, table):
+        X, y = table
+        with pytest.warns(UserWarning, match=r"Numeric column 'price' has mean .* Standardise it"):
+            FinalMLPClassifier(**QUICK).fit(X.assign(price=X["price"] * 1e5), y)
+
+    def test_parameters_may_be_arrays(self, table):
+        X, y = table
+        lists = FinalMLPClassifier(**{**QUICK, "mlp1_hidden_units": [16, 8], "fs1_context": ["user", "item"]})
+        arrays = FinalMLPClassifier(
+            **{**QUICK, "mlp1_hidden_units": np.array([16, 8]), "fs1_context": pd.Index(["user", "item"])}
+        )
+        assert np.array_equal(lists.fit(X, y).predict_proba(X), arrays.fit(X, y).predict_proba(X))
+
+    def test_columns_named_by_integers_can_be_contexts(self, table):
+        X, y = table
+        X = X[["user", "item", "price"]].set_axis([0, 1, 2], axis=1)
+        classifier = FinalMLPClassifier(**QUICK, fs1_context=[0]).fit(X, y)
+        assert classifier.network_.gate1.context_embedding.fields == [classifier.fields_[0]]
 
     def test_no_categorical_column(self, table):
         X, y = table
@@ -230,6 +294,21 @@ class TestWarmStart:
         first = classifier.predict_proba(X)
         assert np.array_equal(classifier.fit(X, y).predict_proba(X), first)
 
+    def test_held_out_rows_stay_held_out(self, table):
+        X, y = table
+        parameters = {**QUICK, "mlp1_batch_norm": False, "mlp2_batch_norm": False, "random_state": None}
+        classifier = FinalMLPClassifier(**parameters, warm_start=True)
+        classifier.fit(X, y)
+        before = classifier.history_[classifier.best_epoch_ - 1]["valid_loss"]
+        after = classifier.set_params(learning_rate=1e-30, max_epochs=1).fit(X, y).history_[-1]["valid_loss"]
+        assert after == pytest.approx(before, abs=1e-6)
+
+    def test_changed_parameters_of_the_network_are_an_error(self, table):
+        X, y = table
+        classifier = FinalMLPClassifier(**QUICK, warm_start=True).fit(X, y)
+        with pytest.raises(ValueError, match=r"have changed since the first fit: \['embedding_dim'\]"):
+            classifier.set_params(embedding_dim=3).fit(X, y)
+
     def test_other_classes_are_an_error(self, table):
         X, y = table
         classifier = FinalMLPClassifier(**QUICK, warm_start=True).fit(X, y)
@@ -286,9 +365,12 @@ class TestReproducibility:
         assert not np.array_equal(first.predict_proba(X), second.predict_proba(X))
 
     @pytest.mark.parametrize("n_rows", [1, 31, 32, 33, 100])
-    def test_probability_of_a_row_does_not_depend_on_the_others(self, table, fitted, n_rows):
-        X, _ = table
-        assert np.array_equal(fitted.predict_proba(X[:n_rows]), fitted.predict_proba(X)[:n_rows])
+    @pytest.mark.parametrize("contexts", [{}, {"fs1_context": ["user"], "fs2_context": ["item", "price"]}], ids=str)
+    def test_probability_of_a_row_does_not_depend_on_the_others(self, table, contexts, n_rows):
+        X, y = table
+        classifier = FinalMLPClassifier(random_state=0, max_epochs=2, **contexts).fit(X, y)
+        some = np.random.default_rng(n_rows).choice(len(X), n_rows, replace=False)
+        assert np.array_equal(classifier.predict_proba(X.iloc[some]), classifier.predict_proba(X)[some])
 
 
 class TestPersistence:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
 from sklearn.utils._param_validation import InvalidParameterError
@@ -60,7 +61,7 @@ IN_FIT = {
         r"Input X contains NaN: values of column 'item' are missing.*CTREncoder",
     ),
     "too large for float32": (
-        refit(columns={"price": lambda X: X["price"] * 1e300}),
+        refit(columns={"price": lambda X: X["price"].where(X.index > 0, 1e39)}),
         ValueError,
         r"value too large for dtype\('float32'\) in column 'price'",
     ),
@@ -99,7 +100,32 @@ IN_FIT = {
     "all weights zero": (
         refit(fit={"sample_weight": lambda X, y: 0 * y}),
         ValueError,
-        r"[Aa]ll sample weights are zero|zero",
+        r"[Ss]ample weights (are zero|must contain at least one non-zero number)",
+    ),
+    "missing label": (
+        refit(fit={"y": lambda X, y: pd.Series(np.where(y == 1, "yes", None), dtype=object)}),
+        ValueError,
+        r"Input y contains NaN",
+    ),
+    "missing integer label": (
+        refit(fit={"y": lambda X, y: pd.Series(y, dtype="Int64").where(y == 1)}),
+        ValueError,
+        r"Input y contains NaN",
+    ),
+    "class weight of zero": (
+        refit(parameters={"class_weight": {0: 0, 1: 1}}),
+        ValueError,
+        r"class_weight must be positive, but class 0 has 0",
+    ),
+    "a class without weight": (
+        refit(fit={"sample_weight": lambda X, y: y}),
+        ValueError,
+        r"at least two classes with a positive weight; y has one class, \[1\]",
+    ),
+    "lazy frame": (
+        refit(fit={"X": lambda X, y: pl.from_pandas(X).lazy()}),
+        TypeError,
+        r"X is a lazy frame\. Pass X\.collect\(\)",
     ),
     "X_val without y_val": (refit(fit={"X_val": lambda X, y: X}), ValueError, r"X_val is given but y_val isn't"),
     "y_val without X_val": (refit(fit={"y_val": lambda X, y: y}), ValueError, r"y_val is given but X_val isn't"),
@@ -179,6 +205,7 @@ def test_fit_refuses(table, fit, error, message):
         {"mlp1_hidden_units": 64},
         {"mlp1_hidden_units": ()},
         {"mlp2_hidden_units": (64, 0)},
+        {"mlp2_hidden_units": (True,)},
         {"fs_hidden_units": (1.5,)},
         {"mlp1_dropout": 1.0},
         {"num_heads": 0},
@@ -237,6 +264,15 @@ def test_a_failed_fit_leaves_no_half_fitted_classifier(table):
     with pytest.raises(FloatingPointError):
         classifier.fit(X, y)
     assert not hasattr(classifier, "network_")
+
+
+def test_a_failed_refit_leaves_the_classifier_as_it_was(table):
+    X, y = table
+    classifier = FinalMLPClassifier(**SMALL).fit(X, y)
+    before = classifier.predict_proba(X)
+    with pytest.raises(ValueError, match="negative code"):
+        classifier.fit(X[["user"]] - 100, y)
+    assert np.array_equal(classifier.predict_proba(X), before)
 
 
 def test_a_failed_warm_start_leaves_the_classifier_as_it_was(table):

@@ -11,7 +11,7 @@ from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
 
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": "Weights and repeated rows make different batches; "
-    "test_weights.py shows the equivalence in one full batch.",
+    "test_classifier.py shows the equivalence in one full batch.",
 }
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import (
@@ -54,6 +55,14 @@ class TestFieldEmbedding:
         torch.testing.assert_close(vectors[0, 0], embedding.table[[1, 4]].mean(dim=0))
         torch.testing.assert_close(vectors[0, 1], 3 * embedding.numeric[0])
 
+    def test_codes_beyond_the_table_are_unknown(self):
+        embedding = FieldEmbedding([Field("a", "categorical", n_codes=3), Field("b", "categorical", n_codes=5)], 4)
+        assert not embedding(torch.tensor([[3, 5], [100, -1]]), NO_VALUES).any()
+
+    def test_fields_of_one_name_are_refused(self):
+        with pytest.raises(ValueError, match=r"\['a'\] occur more than once"):
+            FieldEmbedding([Field("a", "numeric"), Field("a", "categorical", n_codes=3)], 4)
+
 
 class TestFeatureGate:
     FIELDS = (Field("user", "categorical", n_codes=50), Field("age", "numeric"))
@@ -67,6 +76,21 @@ class TestFeatureGate:
     def test_without_context_is_one_row_for_the_whole_batch(self):
         gate = FeatureGate(self.FIELDS, (), n_features=30, hidden_units=[400])
         assert gate(torch.arange(50).view(-1, 1), torch.randn(50, 1)).shape == (1, 30)
+
+    @pytest.mark.parametrize("context", [("user",), ("age",), ("user", "age"), ("user", "item")])
+    def test_is_that_of_the_context_of_each_row(self, context):
+        fields = [*self.FIELDS, Field("item", "categorical", n_codes=4)]
+        gate = FeatureGate(fields, context, n_features=6, hidden_units=[8]).double()
+        nn.init.normal_(gate.context_embedding.table)
+        codes, values = torch.stack([torch.arange(40) % 7, torch.arange(40) % 3], dim=1), torch.randn(40, 1).double()
+        together = gate(codes, values)
+        one_by_one = torch.cat([gate(codes[row : row + 1], values[row : row + 1]) for row in range(40)])
+        torch.testing.assert_close(together, one_by_one)
+        upstream = torch.randn(40, 6).double()
+        torch.testing.assert_close(
+            torch.autograd.grad((together * upstream).sum(), list(gate.gate.parameters())),
+            torch.autograd.grad((one_by_one * upstream).sum(), list(gate.gate.parameters())),
+        )
 
     def test_stays_between_zero_and_two(self):
         gate = FeatureGate(self.FIELDS, ("age",), n_features=30, hidden_units=[8])
@@ -97,6 +121,16 @@ class TestFusion:
                 for row in range(5):
                     expected[row, output] += x_head[row] @ weights[head, :, output] @ y_head[row]
         torch.testing.assert_close(fusion(x, y), expected)
+
+    def test_fuses_streams_of_any_network(self):
+        streams = nn.Linear(3, 8), nn.Linear(5, 12)
+        fused = MultiHeadBilinearFusion(8, 12, num_heads=4)(streams[0](torch.ones(2, 3)), streams[1](torch.ones(2, 5)))
+        fused.sum().backward()
+        assert all(stream.weight.grad.any() for stream in streams)
+
+    def test_names_the_shapes_that_do_not_fit(self):
+        with pytest.raises(ValueError, match=r"widths 8 and 12; it got tensors of shapes \(5, 12\) and \(5, 8\)"):
+            MultiHeadBilinearFusion(8, 12)(torch.ones(5, 12), torch.ones(5, 8))
 
     def test_names_the_widths_and_the_divisors_that_work(self):
         with pytest.raises(ValueError, match=r"num_heads=3 .* 400 and 100.*\[1, 2, 4, 5, 10, 20, 25, 50, 100\]"):

@@ -40,7 +40,8 @@ def impressions(n_rows=1000, seed=0, noise=1.0):
 
 
 def network(**parameters):
-    parameters = {"mlp1_hidden_units": (32,), "mlp2_hidden_units": (16,), **parameters}
+    widths = {"mlp1_hidden_units": (32,), "mlp2_hidden_units": (16,), "num_heads": 4}
+    parameters = {**widths, "mlp1_dropout": 0.0, "mlp2_dropout": 0.0, **parameters}
     return FinalMLP(FIELDS, generator=seeded(), **parameters)
 
 
@@ -98,20 +99,22 @@ def test_without_validation_rows_takes_all_epochs_at_one_rate():
 
 def test_penalty_is_half_lambda_times_the_squared_norm_of_the_complete_tables():
     rows = impressions(15)  # too few to touch all of the codes
-    settings = replace(SETTINGS, max_epochs=1, embedding_regularizer=0.3, net_regularizer=0.1)
+    settings = replace(SETTINGS, max_epochs=5, embedding_regularizer=0.3, net_regularizer=0.1)
     parameters = {"feature_selection": False, "mlp1_batch_norm": False, "mlp2_batch_norm": False}
     model, expected = network(**parameters), network(**parameters)
     train(model, rows, None, settings, seeded())
 
     optimizer = torch.optim.Adam(expected.parameters(), lr=settings.learning_rate)
-    logits = expected(rows.codes, rows.values)[:, 0]
-    loss = nn.functional.binary_cross_entropy_with_logits(logits, rows.target.float())
-    for name, parameter in expected.named_parameters():
-        loss = loss + (0.3 if "embedding" in name else 0.1) / 2 * parameter.square().sum()
-    loss.backward()
-    optimizer.step()
+    for _ in range(5):
+        logits = expected(rows.codes, rows.values)[:, 0]
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, rows.target.float())
+        for name, parameter in expected.named_parameters():
+            loss = loss + (0.3 if "embedding" in name else 0.1) / 2 * parameter.square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
     for (name, actual), wanted in zip(model.named_parameters(), expected.parameters(), strict=True):
-        torch.testing.assert_close(actual, wanted, msg=name, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(actual, wanted, msg=name, rtol=1e-3, atol=1e-4)
 
 
 def test_weight_of_a_row_counts_like_copies_of_it_in_a_full_batch():
@@ -131,7 +134,7 @@ def test_gradients_are_clipped_to_norm_ten():
 
     def record(optimizer, *_):
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norms.append(nn.utils.get_total_norm(gradients).item())
+        norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm().item())
 
     rows = replace(impressions(200), weight=torch.full((200,), 1e6))
     hook = register_optimizer_step_post_hook(record)
@@ -177,6 +180,15 @@ def test_interrupt_after_an_epoch_keeps_the_best_weights_and_warns():
     assert not model.training
 
 
+def test_interrupt_without_validation_rows_keeps_the_last_finished_epoch():
+    rows = impressions(640)
+    interrupted, finished = _RaisesAt(call=25), _RaisesAt(call=-1)
+    with pytest.warns(UserWarning, match="interrupted in epoch 3; the model has the weights of epoch 2"):
+        train(interrupted, rows, None, SETTINGS, seeded())
+    train(finished, rows, None, replace(SETTINGS, max_epochs=2), seeded())
+    assert all(torch.equal(a, b) for a, b in zip(interrupted.parameters(), finished.parameters(), strict=True))
+
+
 def test_interrupt_before_the_end_of_an_epoch_is_raised():
     with pytest.raises(KeyboardInterrupt):
         train(_RaisesAt(call=5), impressions(640), None, SETTINGS, seeded())
@@ -187,6 +199,12 @@ def test_nan_stops_with_advice():
     rows.values[700] = float("nan")
     with pytest.raises(FloatingPointError, match=r"became nan in epoch 1\. Try a lower learning_rate"):
         train(network(), rows, None, SETTINGS, seeded())
+
+
+def test_divergence_in_the_last_step_stops_with_advice():
+    settings = replace(SETTINGS, max_epochs=1, batch_size=1000, learning_rate=1e30)
+    with pytest.raises(FloatingPointError, match=r"became .+ in epoch 1\. Try a lower learning_rate"):
+        train(network(mlp1_batch_norm=False, mlp2_batch_norm=False), impressions(), None, settings, seeded())
 
 
 def test_verbose_prints_a_line_per_epoch(capsys):

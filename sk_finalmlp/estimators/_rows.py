@@ -1,0 +1,120 @@
+"""Labelled rows: columns, labels and weights, checked together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length
+
+from ..training import Impressions
+from ._columns import Column, read_columns
+from ._fields import FieldReader, read_matrices
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows as `fit` takes them.
+
+    Parameters
+    ----------
+    columns : list of Column
+        Columns of the table.
+    y : ndarray of shape (n,)
+        Labels.
+    weight : ndarray of float64, shape (n,)
+        Positive weights, 1 at most.
+    """
+
+    columns: list[Column]
+    y: NDArray[Any]
+    weight: NDArray[np.float64]
+
+
+def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> LabelledRows:
+    """Check table, labels and weights; scikit-learn's usual errors where they can't be used.
+
+    A row of weight 0 is left out of everything, of batch norm and of the known codes too.
+    """
+    columns = read_columns(estimator, X, reset=reset)
+    y = _check_labels(y, columns)
+    weight = _check_weight(sample_weight, columns)
+    counts = weight > 0
+    if not counts.all():
+        columns = [Column(column.name, column.values[counts]) for column in columns]
+        y, weight = y[counts], weight[counts]
+    return LabelledRows(columns, y, weight)
+
+
+def weight_of_class(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    """Weight of each class, by the labels of the training rows."""
+    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
+    if (weights <= 0).any():
+        label = classes[weights <= 0].tolist()[0]
+        raise ValueError(f"class_weight must be positive, but class {label!r} has {weights[weights <= 0][0]}.")
+    return weights
+
+
+def make_impressions(
+    rows: LabelledRows, readers: list[FieldReader], classes: NDArray[Any], class_weight: NDArray[np.float64]
+) -> Impressions:
+    """Rows as the network takes them."""
+    codes, values = read_matrices(readers, rows.columns)
+    target = _positions_of(rows.y, classes)
+    weight = (rows.weight * class_weight[target]).astype(np.float32)
+    return Impressions(*map(torch.from_numpy, (codes, values, target, weight)))
+
+
+def split_rows(impressions: Impressions, fraction: float, seed: int) -> tuple[Impressions, Impressions]:
+    """Training rows and a random part of each class held out from them: at least one row of it and never all."""
+    target = impressions.target.numpy()
+    rng = np.random.default_rng(seed)
+    is_held_out = np.zeros(len(target), dtype=bool)
+    for position in np.unique(target):
+        rows = rng.permutation(np.flatnonzero(target == position))
+        is_held_out[rows[: min(ceil(fraction * len(rows)), len(rows) - 1)]] = True
+    kept, held_out = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~is_held_out, is_held_out))
+    return impressions.take(kept), impressions.take(held_out)
+
+
+def _check_labels(y: Any, columns: list[Column]) -> NDArray[Any]:
+    if y is None:
+        raise ValueError("A classifier requires y to be passed, but the target y is None.")
+    series = nw.from_native(y, series_only=True, pass_through=True)
+    y = column_or_1d(series.to_numpy() if isinstance(series, nw.Series) else y, warn=True)
+    if pd.isna(y).any():
+        raise ValueError("Input y contains NaN: some labels are missing. Leave those rows out.")
+    labels: NDArray[Any] = y
+    assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    check_consistent_length(columns[0].values, labels)
+    return labels
+
+
+def _check_weight(sample_weight: Any, columns: list[Column]) -> NDArray[np.float64]:
+    weight: NDArray[np.float64] = _check_sample_weight(
+        sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weight.any():
+        raise ValueError("All sample weights are zero: there is nothing to learn from.")
+    normalised: NDArray[np.float64] = weight / weight.max()
+    return normalised
+
+
+def _positions_of(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Position of each label among the classes of the training rows."""
+    unseen = np.setdiff1d(y, classes)
+    if unseen.size:
+        raise ValueError(
+            f"y_val has the classes {unseen.tolist()}, which y lacks: y has {classes.tolist()}. Drop those "
+            "validation rows, or add such rows to the training data."
+        )
+    return np.searchsorted(classes, y)
