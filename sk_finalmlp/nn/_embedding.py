@@ -121,8 +121,16 @@ class FieldEmbedding(nn.Module):
         positions : Tensor of int64, shape (B,)
             Which of them each row of the batch has.
         """
-        rows, positions = torch.unique(_take(codes, self._code_columns), dim=0, return_inverse=True)
-        return torch.cat(self._look_up(rows), dim=1), positions
+        codes = _take(codes, self._code_columns)
+        positions = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
+        n_distinct = 1
+        for column in codes.unbind(dim=1):
+            # A column at a time, so that the keys stay small however many columns there are.
+            keys, positions = torch.unique(positions + n_distinct * column, return_inverse=True)
+            n_distinct = len(keys)
+        some_row = positions.new_empty(n_distinct)
+        some_row[positions] = torch.arange(len(codes), device=codes.device)
+        return torch.cat(self._look_up(codes[some_row]), dim=1), positions
 
     def _look_up(self, codes: Tensor) -> list[Tensor]:
         """Vectors of the categorical fields, (B, n, d), and the mean vector of each multi-valued one, (B, 1, d)."""
