@@ -58,12 +58,22 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[Column]:
     if isinstance(frame, nw.LazyFrame):
         raise TypeError("X is a lazy frame. Pass X.collect(), the table itself.")
     if not isinstance(frame, nw.DataFrame):
-        array = validate_data(estimator, X, dtype="numeric", reset=reset)
+        array = _check_array(estimator, X, reset)
         names = getattr(estimator, "feature_names_in_", [f"x{position}" for position in range(array.shape[1])])
         return [Column(str(name), array[:, position]) for position, name in enumerate(names)]
     validate_data(estimator, X, skip_check_array=True, reset=reset)
     _check_not_empty(frame)
     return [_read_series(str(series.name), series) for series in frame.iter_columns()]
+
+
+def _check_array(estimator: Any, X: Any, reset: bool) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = validate_data(estimator, X, dtype="numeric", reset=reset)
+    except ValueError as error:
+        if "string" in str(error):
+            raise ValueError(f"X holds strings ({error}). {_HOW_TO_ENCODE}") from error
+        raise
+    return array
 
 
 def _check_not_empty(frame: nw.DataFrame[Any]) -> None:

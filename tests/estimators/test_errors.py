@@ -43,7 +43,12 @@ IN_FIT = {
     "strings in an array": (
         refit(fit={"X": lambda X, y: X.astype(str).to_numpy(dtype=object)}),
         ValueError,
-        r"could not convert string to float",
+        r"X holds strings \(could not convert string to float: 'False'\).*CTREncoder",
+    ),
+    "array of strings": (
+        refit(fit={"X": lambda X, y: X.astype(str).to_numpy(dtype="U20")}),
+        ValueError,
+        r"X holds strings.*CTREncoder",
     ),
     "NaN": (
         refit(columns={"price": lambda X: X["price"].where(X["price"] > 0)}),
