@@ -50,6 +50,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         "mlp2_batch_norm": ["boolean"],
         "embedding_regularizer": [_NON_NEGATIVE],
         "net_regularizer": [_NON_NEGATIVE],
+        "embedding_update": [StrOptions({"auto", "dense", "lazy"})],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
         "max_epochs": [AT_LEAST_ONE],
@@ -77,6 +78,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         mlp2_batch_norm: bool,
         embedding_regularizer: float,
         net_regularizer: float,
+        embedding_update: Any,
         learning_rate: float,
         batch_size: Any,
         max_epochs: int,
@@ -100,6 +102,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         self.mlp2_batch_norm = mlp2_batch_norm
         self.embedding_regularizer = embedding_regularizer
         self.net_regularizer = net_regularizer
+        self.embedding_update = embedding_update
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_epochs = max_epochs
@@ -341,6 +344,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             tol=self.tol,
             embedding_regularizer=self.embedding_regularizer,
             net_regularizer=self.net_regularizer,
+            embedding_update=self.embedding_update,
             device=resolve_device(self.device),
             verbose=bool(self.verbose),
         )

@@ -46,6 +46,11 @@ class FinalMLPClassifier(TwoStreamClassifier):
         mean loss of each batch.
     net_regularizer : float, default=0.0
         The same for all other weights.
+    embedding_update : {"auto", "dense", "lazy"}, default="auto"
+        Which rows of the embedding tables a step updates. "dense": all of them, which costs time in proportion to the
+        table. "lazy": those that the batch holds; what the penalty and the momentum would have done to the others in
+        between is made up for, in close approximation, when they are next touched. "auto" is lazy for tables of
+        100,000 rows or more.
     learning_rate : float, default=1e-3
         Learning rate of Adam at the start; it falls to a tenth whenever the validation score doesn't improve.
     batch_size : int or "auto", default="auto"
@@ -160,6 +165,7 @@ class FinalMLPClassifier(TwoStreamClassifier):
         num_heads: int = 8,
         embedding_regularizer: float = 0.2,
         net_regularizer: float = 0.0,
+        embedding_update: Literal["auto", "dense", "lazy"] = "auto",
         learning_rate: float = 1e-3,
         batch_size: int | Literal["auto"] = "auto",
         max_epochs: int = 100,
@@ -184,6 +190,7 @@ class FinalMLPClassifier(TwoStreamClassifier):
             mlp2_batch_norm=mlp2_batch_norm,
             embedding_regularizer=embedding_regularizer,
             net_regularizer=net_regularizer,
+            embedding_update=embedding_update,
             learning_rate=learning_rate,
             batch_size=batch_size,
             max_epochs=max_epochs,

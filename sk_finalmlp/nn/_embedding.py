@@ -72,6 +72,8 @@ class FieldEmbedding(nn.Module):
         coded = [field for field in self.fields if field.kind != "numeric"]
         *first_rows, n_rows = accumulate((field.n_codes for field in coded), initial=0)
         self.first_row = {field.name: row for field, row in zip(coded, first_rows, strict=True)}
+        # Set for the time of a training that updates only the rows that a batch touches.
+        self.sparse_gradient = False
         self._n_elements = [field.n_columns for field in coded if field.kind == "multi-valued"]
         for name, of_field in {
             "_row_offsets": first_rows,
@@ -139,7 +141,7 @@ class FieldEmbedding(nn.Module):
         # What is unknown in any field is sent to the very first row, the one that gets no gradient.
         is_known = (codes > 0) & (codes < self._n_codes)
         rows = torch.where(is_known, codes + self._row_offsets, 0)
-        vectors = F.embedding(rows, self.table, padding_idx=0)
+        vectors = F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
         sizes = [codes.shape[1] - sum(self._n_elements), *self._n_elements]
         categorical, *multi_valued = torch.split(vectors, sizes, dim=1)
         _, *elements = torch.split(is_known, sizes, dim=1)

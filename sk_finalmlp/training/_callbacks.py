@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from skorch.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 
 from ._batches import Batches, Impressions
 from ._evaluation import evaluate
@@ -20,6 +20,36 @@ _A_FEW_ROWS = 256
 
 class StopTraining(Exception):
     """Raised by a callback to end the training after an epoch."""
+
+
+class GradientClipping(Callback):
+    """Scales the gradient of all parameters to a norm, sparse ones included, where it is longer."""
+
+    def __init__(self, max_norm: float) -> None:
+        self.max_norm = max_norm
+
+    def on_grad_computed(self, net: Any, **kwargs: Any) -> None:
+        gradients = [_values(parameter) for parameter in net.module_.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        factor = (self.max_norm / (norm + 1e-6)).clamp(max=1)
+        for gradient in gradients:
+            gradient.mul_(factor)
+
+
+def _values(parameter: Tensor) -> Tensor:
+    """The numbers of a parameter's gradient."""
+    assert parameter.grad is not None
+    if not parameter.grad.is_sparse:
+        return parameter.grad
+    parameter.grad = parameter.grad.coalesce()
+    return parameter.grad.values()
+
+
+class SettledTables(Callback):
+    """Brings the embedding tables up to date at the end of an epoch, before anything reads them."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        net.optimizer_.settle()
 
 
 class Divergence(Callback):

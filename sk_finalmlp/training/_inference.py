@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 #: BLAS picks its kernel by the number of rows, and kernels differ in the last bits. With a multiple of this
 #: number of rows it is always the same one.
@@ -39,6 +38,10 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
 
 def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     n_rows = len(codes)
-    padding = (0, 0, 0, -n_rows % _ROW_MULTIPLE)
-    logits: Tensor = network(F.pad(codes, padding), F.pad(values, padding))
+    logits: Tensor = network(_pad_rows(codes), _pad_rows(values))
     return logits[:n_rows].cpu()
+
+
+def _pad_rows(columns: Tensor) -> Tensor:
+    missing = -len(columns) % _ROW_MULTIPLE
+    return torch.cat([columns, columns.new_zeros(missing, columns.shape[1])]) if missing else columns

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
+from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from ..nn import dropout_generator
+from ..nn import FieldEmbedding, dropout_generator
 from ._batches import Batches, Impressions
-from ._callbacks import BestEpoch, Divergence, EpochRecord, ProgressLine, StopTraining
+from ._callbacks import (
+    BestEpoch,
+    Divergence,
+    EpochRecord,
+    GradientClipping,
+    ProgressLine,
+    SettledTables,
+    StopTraining,
+)
+from ._lazy_adam import LazyAdam
 from ._net import ClickNet
 
 # Published values that nobody tunes.
 _GRADIENT_NORM = 10.0
 _LEARNING_RATE_FACTOR = 0.1
 _MIN_LEARNING_RATE = 1e-6
+
+# In smaller tables a dense update is faster, and it is exact.
+_LAZY_FROM_ROWS = 100_000
 
 _RECORD = ("epoch", "train_loss", "valid_loss", "valid_auc", "learning_rate", "seconds")
 
@@ -35,6 +51,7 @@ class TrainingSettings:
     tol: float
     embedding_regularizer: float
     net_regularizer: float
+    embedding_update: Literal["auto", "dense", "lazy"]
     device: torch.device
     verbose: bool
 
@@ -102,7 +119,10 @@ def train(
     batches = Batches(impressions, settings.batch_size, generator, settings.device)
     interrupted = False
     try:
-        with dropout_generator(network, _generator_on(settings.device, generator)):
+        with (
+            dropout_generator(network, _generator_on(settings.device, generator)),
+            _sparse_gradients(network, settings.embedding_update),
+        ):
             net.notify("on_train_begin", X=batches, y=None)
             net.fit_loop(batches)
     except StopTraining:
@@ -129,7 +149,7 @@ def _make_net(
     net = ClickNet(
         network,
         criterion=nn.Identity,
-        optimizer=torch.optim.Adam,
+        optimizer=LazyAdam,
         lr=settings.learning_rate,
         # (lambda / 2) * w^2 in the loss is lambda * w in the gradient, which is Adam's (coupled) weight decay.
         optimizer__weight_decay=settings.net_regularizer,
@@ -148,7 +168,8 @@ def _callbacks(
     validation: Impressions | None, best: BestEpoch, settings: TrainingSettings
 ) -> list[tuple[str, Callback]]:
     callbacks = [
-        ("clipping", GradientNormClipping(_GRADIENT_NORM)),
+        ("clipping", GradientClipping(_GRADIENT_NORM)),
+        ("settled", SettledTables()),
         ("divergence", Divergence()),
         ("record", EpochRecord(validation)),
     ]
@@ -167,6 +188,20 @@ def _callbacks(
         )
         callbacks.append(("schedule", schedule))
     return [*callbacks, ("best", best)]
+
+
+@contextmanager
+def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[None]:
+    """Let the embedding tables that are updated lazily have sparse gradients, for the time of the training."""
+    fewest = {"auto": _LAZY_FROM_ROWS, "dense": math.inf, "lazy": 0}[embedding_update]
+    lazy = [m for m in network.modules() if isinstance(m, FieldEmbedding) and len(m.table) >= fewest]
+    for embedding in lazy:
+        embedding.sparse_gradient = True
+    try:
+        yield
+    finally:
+        for embedding in lazy:
+            embedding.sparse_gradient = False
 
 
 def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:

@@ -1,0 +1,151 @@
+"""Adam whose cost doesn't grow with the embedding tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+_PARTS_OF_A_GAP = 2
+_ROWS_AT_ONCE = 65_536
+
+
+class LazyAdam(Adam):
+    """Adam that leaves the rows of an embedding table alone until a batch touches them.
+
+    Parameters with dense gradients are updated as by `torch.optim.Adam`. Of a parameter with a sparse gradient, a
+    step costs what the rows in the gradient cost. What plain Adam would have done to a row in the steps that it
+    missed, when its gradient was the weight decay alone, is made up for when it is next touched, or by `settle`:
+    exactly for the decay of the moments, approximately for the weight. Rows that no step misses are updated as by
+    plain Adam.
+
+    The state is that of plain Adam, two numbers per weight, and the last step of each row.
+
+    Parameters
+    ----------
+    params : iterable
+        Parameters or parameter groups.
+    **options : Any
+        `lr`, `betas`, `eps`, `weight_decay` and `fused` of `torch.optim.Adam`.
+
+    References
+    ----------
+    Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.training import LazyAdam
+    >>> table = torch.nn.Embedding(1_000_000, 10, sparse=True)
+    >>> optimizer = LazyAdam(table.parameters(), lr=1e-3, weight_decay=0.1)
+    >>> table(torch.tensor([3, 8, 3])).sum().backward()
+    >>> optimizer.step()
+    >>> optimizer.settle()
+    """
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take a step; with a closure, compute loss and gradients by it first and return the loss."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
+        for parameter, options in self._parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                self._update_rows(parameter, options)
+                parameter.grad = None
+        super().step()
+        return loss
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Make up for what all rows have missed, before the tables are read or the learning rate changes."""
+        for parameter, options in self._parameters():
+            state = self.state[parameter]
+            if "last_step" in state:
+                tables = (parameter, state["exp_avg"], state["exp_avg_sq"], state["last_step"])
+                for *part, last_step in zip(*(torch.split(table, _ROWS_AT_ONCE) for table in tables), strict=True):
+                    caught_up = _catch_up(_Rows(*part), last_step, state["n_steps"], options)
+                    for table, values in zip(part, caught_up, strict=True):
+                        table.copy_(values)
+                state["last_step"].fill_(state["n_steps"])
+
+    def _parameters(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                yield parameter, group
+
+    @torch.no_grad()
+    def _update_rows(self, parameter: Tensor, options: dict[str, Any]) -> None:
+        assert parameter.grad is not None
+        state = self._state_of_rows(parameter)
+        gradient = parameter.grad.coalesce()
+        touched = gradient.indices()[0]
+        tables = _Rows(parameter, state["exp_avg"], state["exp_avg_sq"])
+        rows = _Rows(*(table.index_select(0, touched) for table in tables))
+        rows = _catch_up(rows, state["last_step"][touched], state["n_steps"], options)
+        state["n_steps"] += 1
+        rows = _adam_step(rows, gradient.values(), state["n_steps"], options)
+        for table, values in zip(tables, rows, strict=True):
+            table.index_copy_(0, touched, values)
+        state["last_step"][touched] = state["n_steps"]
+
+    def _state_of_rows(self, parameter: Tensor) -> dict[str, Any]:
+        state: dict[str, Any] = self.state[parameter]
+        if not state:
+            state["n_steps"] = 0
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+            state["last_step"] = torch.zeros(len(parameter), dtype=torch.int32, device=parameter.device)
+        return state
+
+
+class _Rows(NamedTuple):
+    """Rows of a table and of its moments, all of shape (n, d)."""
+
+    weight: Tensor
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+
+
+def _adam_step(rows: _Rows, gradient: Tensor, n_steps: int, options: dict[str, Any]) -> _Rows:
+    """A step of plain Adam, the `n_steps`-th."""
+    beta1, beta2 = options["betas"]
+    gradient = gradient.add(rows.weight, alpha=options["weight_decay"])
+    exp_avg = rows.exp_avg.lerp(gradient, 1 - beta1)
+    exp_avg_sq = rows.exp_avg_sq.mul(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+    deviation = exp_avg_sq.div(1 - beta2**n_steps).sqrt_().add_(options["eps"])
+    weight = rows.weight.addcdiv(exp_avg, deviation, value=-options["lr"] / (1 - beta1**n_steps))
+    return _Rows(weight, exp_avg, exp_avg_sq)
+
+
+def _catch_up(rows: _Rows, last_step: Tensor, n_steps: int, options: dict[str, Any]) -> _Rows:
+    """What the steps after `last_step` up to `n_steps` would have done to rows without a gradient of their own.
+
+    The gradient was weight decay alone, lambda * w. The first moment runs from where it was to that gradient, which
+    leaves its remainder and the decay to move the weight. The weight falls too far in a long gap for its start to
+    tell how fast, so that the gap is taken in parts, and exponentially, so that no weight crosses zero.
+    """
+    beta1, beta2 = options["betas"]
+    decay = options["weight_decay"]
+    first = last_step.unsqueeze(1).to(rows.weight.dtype)
+    missed = n_steps - first
+
+    def deviation(weight: Tensor, steps: Tensor) -> Tensor:
+        """Square root of the second moment so many steps into the gap."""
+        kept = beta2**steps
+        second = kept * rows.exp_avg_sq + (1 - kept) * (decay * weight).square()
+        corrected: Tensor = second / (1 - beta2 ** (first + steps).clamp_(min=1))
+        return corrected.sqrt_().add_(options["eps"])
+
+    weight = rows.weight
+    remainder = beta1 * (1 - beta1**missed) / (1 - beta1)
+    weight = weight - options["lr"] * remainder * rows.exp_avg / deviation(weight, missed.clamp(max=5) / 2)
+    for part in range(_PARTS_OF_A_GAP):
+        into_the_gap = missed * ((part + 0.5) / _PARTS_OF_A_GAP)
+        steps = (missed - remainder) / _PARTS_OF_A_GAP
+        weight = weight * torch.exp(-options["lr"] * decay * steps / deviation(weight, into_the_gap))
+    exp_avg = torch.lerp(decay * weight, rows.exp_avg, beta1**missed)
+    exp_avg_sq = torch.lerp((decay * weight).square(), rows.exp_avg_sq, beta2**missed)
+    is_behind = missed > 0
+    caught_up = zip((weight, exp_avg, exp_avg_sq), rows, strict=True)
+    return _Rows(*(torch.where(is_behind, new, old) for new, old in caught_up))

@@ -1,0 +1,103 @@
+"""The lazy optimizer against plain Adam."""
+
+import pytest
+import torch
+from torch import nn
+
+from sk_finalmlp.training import LazyAdam
+
+OPTIONS = {"lr": 1e-2, "weight_decay": 0.1}
+N_ROWS, DIM = 40, 3
+
+
+def train_both(n_steps, rows_of_step, **options):
+    """Tables after training, by plain Adam with dense gradients and by LazyAdam with sparse ones."""
+    options = {**OPTIONS, **options}
+    start = torch.randn(N_ROWS, DIM, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    target = torch.randn(N_ROWS, DIM, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    tables = []
+    for optimizer_class in (torch.optim.Adam, LazyAdam):
+        table = nn.Parameter(start.clone())
+        optimizer = optimizer_class([table], **options)
+        for step in range(n_steps):
+            rows = rows_of_step(step)
+            vectors = nn.functional.embedding(rows, table, sparse=optimizer_class is LazyAdam)
+            optimizer.zero_grad()
+            (vectors - target[rows]).square().sum().backward()
+            optimizer.step()
+        if optimizer_class is LazyAdam:
+            optimizer.settle()
+        tables.append(table.detach())
+    return *tables, start
+
+
+def all_rows(step):
+    return torch.arange(N_ROWS)
+
+
+def some_rows(share):
+    generator = torch.Generator().manual_seed(2)
+    masks = torch.rand(1000, N_ROWS, generator=generator) < share
+    return lambda step: masks[step].nonzero()[:, 0]
+
+
+def test_is_plain_adam_where_every_step_touches_every_row():
+    dense, lazy, _ = train_both(50, all_rows)
+    torch.testing.assert_close(lazy, dense)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.02])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_is_close_to_plain_adam_where_steps_miss_rows(share, decay):
+    dense, lazy, start = train_both(300, some_rows(share), weight_decay=decay)
+    assert (lazy - dense).abs().mean() < 0.1 * (dense - start).abs().mean()
+
+
+def test_repeated_rows_of_a_batch_add_up():
+    dense, lazy, _ = train_both(20, lambda step: torch.arange(N_ROWS).repeat(2))
+    torch.testing.assert_close(lazy, dense)
+
+
+def test_a_step_leaves_the_rows_alone_that_it_does_not_touch():
+    table = nn.Embedding(N_ROWS, DIM, sparse=True)
+    before = table.weight.detach().clone()
+    optimizer = LazyAdam(table.parameters(), **OPTIONS)
+    for _ in range(3):
+        table(torch.tensor([3, 7])).square().sum().backward()
+        optimizer.step()
+    changed = (table.weight != before).any(dim=1)
+    assert changed.nonzero()[:, 0].tolist() == [3, 7]
+
+
+def test_settling_twice_is_settling_once():
+    table = nn.Embedding(N_ROWS, DIM, sparse=True)
+    optimizer = LazyAdam(table.parameters(), **OPTIONS)
+    for row in (3, 7):
+        table(torch.tensor([row])).square().sum().backward()
+        optimizer.step()
+    optimizer.settle()
+    once = table.weight.detach().clone()
+    optimizer.settle()
+    assert torch.equal(table.weight, once)
+
+
+def test_rows_of_zeros_stay_zero():
+    table = nn.Embedding(N_ROWS, DIM, padding_idx=0, sparse=True)
+    optimizer = LazyAdam(table.parameters(), **OPTIONS)
+    for _ in range(3):
+        table(torch.tensor([0, 7])).square().sum().backward()
+        optimizer.step()
+    optimizer.settle()
+    assert not table.weight[0].any()
+
+
+def test_weights_do_not_cross_zero_in_a_long_gap():
+    table = nn.Embedding(2, DIM, sparse=True)
+    sign = table.weight[0].detach().sign()
+    optimizer = LazyAdam(table.parameters(), lr=0.1, weight_decay=1.0)
+    for _ in range(500):
+        table(torch.tensor([1])).square().sum().backward()
+        optimizer.step()
+    optimizer.settle()
+    assert (table.weight[0] * sign >= 0).all()
+    assert table.weight[0].abs().max() < 1e-3
