@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.exceptions import InconsistentVersionWarning
 
-from . import __version__
+from ._version import __version__
 
 _VERSION_KEY = "_sk_finalmlp_version"
 
