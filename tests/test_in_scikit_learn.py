@@ -16,7 +16,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import get_scorer, roc_auc_score
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_predict, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
@@ -177,13 +177,17 @@ def test_sample_weight_is_routed(movielens):
     by_step = pipeline().fit(X, y, clf__sample_weight=weight)
     with config_context(enable_metadata_routing=True):
         model = pipeline()
-        model["clf"].set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        model["clf"].set_fit_request(sample_weight=True)
         model["enc"].set_fit_request(sample_weight=False)
         routed = model.fit(X, y, sample_weight=weight)
-        scores = cross_validate(model, X, y, cv=2, params={"sample_weight": weight})
+        scorers = {
+            "weighted": get_scorer("neg_log_loss").set_score_request(sample_weight=True),
+            "unweighted": get_scorer("neg_log_loss").set_score_request(sample_weight=False),
+        }
+        scores = cross_validate(model, X, y, cv=2, scoring=scorers, params={"sample_weight": weight})
     assert np.array_equal(routed.predict_proba(X_test), by_step.predict_proba(X_test))
     assert routed.predict_proba(X_test)[:, 1].mean() > y.mean() + 0.1
-    assert len(scores["test_score"]) == 2
+    assert (scores["test_weighted"] > scores["test_unweighted"]).all()
 
 
 def test_permutation_importance_finds_the_item(movielens, fitted):

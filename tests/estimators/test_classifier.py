@@ -147,7 +147,7 @@ class TestColumns:
         assert fields[2] == Field("tags", "multi-valued", n_codes=6, n_columns=2)
         assert {field.kind for field in fields[:2] + fields[3:]} == {"numeric"}
 
-    @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "uint64", "float16", "float64"])
+    @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "uint64", "float32", "float64"])
     def test_codes_of_any_type(self, table, dtype):
         X, y = table
         X = X.assign(item=np.arange(len(X)) % 128)
