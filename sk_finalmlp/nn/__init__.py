@@ -4,13 +4,14 @@ The modules know tensors alone, no tables and no training, and each can be used 
 """
 
 from ._dropout import Dropout, dropout_generator
-from ._embedding import FieldEmbedding
+from ._embedding import ROW_MULTIPLE, FieldEmbedding
 from ._fusion import MultiHeadBilinearFusion
 from ._gate import FeatureGate, Gate
 from ._network import DualMLP, FinalMLP
 from ._stream import Stream
 
 __all__ = [
+    "ROW_MULTIPLE",
     "Dropout",
     "DualMLP",
     "FeatureGate",

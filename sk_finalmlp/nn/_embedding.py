@@ -13,6 +13,10 @@ from ..fields import Field, by_kind
 
 _START_STD = 1e-4
 
+#: BLAS picks its kernel by the number of rows, and kernels differ in the last bits. With a multiple of this number of
+#: rows it is always the same one, so that a row's output doesn't depend on the rows beside it.
+ROW_MULTIPLE = 32
+
 
 class FieldEmbedding(nn.Module):
     """One vector per input field, the first layer of the network.
@@ -119,7 +123,7 @@ class FieldEmbedding(nn.Module):
         Returns
         -------
         vectors : Tensor of float32, shape (n_distinct, F, d)
-            The embeddings of the distinct rows.
+            The embeddings of the distinct rows, filled up to a multiple of `ROW_MULTIPLE` rows.
         positions : Tensor of int64, shape (B,)
             Which of them each row of the batch has.
         """
@@ -130,7 +134,7 @@ class FieldEmbedding(nn.Module):
             # A column at a time, so that the keys stay small however many columns there are.
             keys, positions = torch.unique(positions + n_distinct * column, return_inverse=True)
             n_distinct = len(keys)
-        some_row = positions.new_empty(n_distinct)
+        some_row = positions.new_zeros(n_distinct + -n_distinct % ROW_MULTIPLE)
         some_row[positions] = torch.arange(len(codes), device=codes.device)
         return torch.cat(self._look_up(codes[some_row]), dim=1), positions
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-#: BLAS picks its kernel by the number of rows, and kernels differ in the last bits. With a multiple of this
-#: number of rows it is always the same one.
-_ROW_MULTIPLE = 32
+from ..nn import ROW_MULTIPLE
+
 _BATCH_SIZE = 8192
 
 
 def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     """Logits of a network in evaluation mode.
 
-    A row's logits don't depend on the rows beside it, to the last bit.
+    A row's logits don't depend on the rows beside it: to the last bit where widths of layers and heads are multiples
+    of 16, else to rounding.
 
     Parameters
     ----------
@@ -43,5 +43,5 @@ def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
 
 
 def _pad_rows(columns: Tensor) -> Tensor:
-    missing = -len(columns) % _ROW_MULTIPLE
+    missing = -len(columns) % ROW_MULTIPLE
     return torch.cat([columns, columns.new_zeros(missing, columns.shape[1])]) if missing else columns
