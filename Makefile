@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports tests wheel check-wheel format clean
+.PHONY: help venv demo test lint types imports tests wheel check-wheel bench bench-quick format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable ".[bench]"
 	touch $@
 
 demo: $(VENV)/installed ## Train on MovieLens-100K and compare with boosted trees
@@ -49,6 +53,12 @@ check-wheel: wheel ## The wheel holds all that importing needs
 	rm -rf build/site
 	$(BIN)/pip install --quiet --no-deps --target build/site dist/*.whl
 	PYTHONPATH=build/site $(BIN)/python -P .ci/check_wheel.py build/site
+
+bench: $(VENV)/installed-bench ## Measure the speed targets into build/bench/ (half an hour)
+	$(BIN)/python examples/benchmarks
+
+bench-quick: $(VENV)/installed-bench ## A part of that, in about two minutes
+	$(BIN)/python examples/benchmarks --size quick
 
 format: venv ## Format and fix what can be fixed
 	$(BIN)/ruff format .
