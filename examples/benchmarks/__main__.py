@@ -13,7 +13,7 @@ import torch
 from _results import Result, table
 from _sizes import SIZES
 
-BENCHMARKS = ("training",)
+BENCHMARKS = ("start", "encoding", "prediction", "training", "vocabulary", "search", "growth")
 
 
 def main() -> None:

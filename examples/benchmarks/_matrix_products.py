@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from _frappe import BATCH_SIZE, N_CODES, PUBLISHED
+from _frappe import N_CODES, PUBLISHED
 
 Product = Callable[[], object]
 
@@ -38,10 +38,10 @@ def matrix_products(n_rows: int, n_contexts: Sequence[int], *, backward: bool) -
     return run
 
 
-def mean_n_distinct(columns: pd.DataFrame) -> list[int]:
+def mean_n_distinct(columns: pd.DataFrame, batch_size: int) -> list[int]:
     """Mean number of distinct codes in a batch, for each column."""
     shuffled = columns.sample(frac=1, random_state=0)
-    batches = [shuffled[first : first + BATCH_SIZE] for first in range(0, len(shuffled), BATCH_SIZE)]
+    batches = [shuffled[first : first + batch_size] for first in range(0, len(shuffled), batch_size)]
     return [int(np.mean([batch[name].nunique() for batch in batches])) for name in columns]
 
 

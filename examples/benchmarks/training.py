@@ -55,7 +55,7 @@ def _seconds_of_epochs(X: pd.DataFrame, y: pd.Series, n_turns: int) -> Seconds:
 
 def _seconds_of_steps(X: pd.DataFrame, y: pd.Series, n_turns: int) -> Seconds:
     """A burst of steps of each in turn, within one fit."""
-    contexts = mean_n_distinct(X[["user", "item"]])
+    contexts = mean_n_distinct(X[["user", "item"]], BATCH_SIZE)
     plain = _plain_steps(X, y)
     others: dict[str, Callable[[], object]] = {
         _PLAIN: lambda: next(plain),

@@ -1,0 +1,19 @@
+"""Peak memory of this process."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import pandas as pd
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held so far; it never falls, so each measurement needs a new process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def table_bytes(*tables: pd.DataFrame) -> int:
+    """Memory of tables, strings included."""
+    return sum(int(table.memory_usage(deep=True).sum()) for table in tables)

@@ -1,0 +1,46 @@
+"""Imports, each in a Python process of its own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from functools import partial
+from time import perf_counter
+
+from _results import Result
+from _sizes import Size
+from _timing import in_new_process, take_turns
+
+_STANDS_ON = ("torch", "sklearn", "pandas")
+
+
+def measure(size: Size) -> list[Result]:
+    """What importing the package adds to importing what it stands on."""
+    contestants = {
+        "import sk_finalmlp": partial(in_new_process, seconds_added, ["sk_finalmlp"]),
+        "first use of encoder and classifier": partial(
+            in_new_process, seconds_added, ["sk_finalmlp.preprocessing", "sk_finalmlp.estimators"]
+        ),
+    }
+    seconds = take_turns(contestants, size.n_turns)
+    modules = float(in_new_process(n_torch_modules_of_encoder))
+    return [
+        *(Result("start", name, values, at_most=0.2, unit="s") for name, values in seconds.items()),
+        Result("start", "modules of torch that sk_finalmlp.preprocessing loads", [modules], at_most=0),
+    ]
+
+
+def seconds_added(names: list[str]) -> float:
+    """Seconds of importing modules once torch, scikit-learn and pandas are there."""
+    for name in _STANDS_ON:
+        importlib.import_module(name)
+    start = perf_counter()
+    for name in names:
+        importlib.import_module(name)
+    return perf_counter() - start
+
+
+def n_torch_modules_of_encoder() -> int:
+    """How many modules of torch importing the encoder loads."""
+    importlib.import_module("sk_finalmlp.preprocessing")
+    return sum(name.split(".")[0] == "torch" for name in sys.modules)
