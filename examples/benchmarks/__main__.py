@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import platform
 from pathlib import Path
 from time import perf_counter
 
+import fuxictr
 import torch
 from _results import Result, table
 from _sizes import SIZES
@@ -31,7 +33,8 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--size", choices=SIZES, default="full", help="how much to measure (default: %(default)s)")
-    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=BENCHMARKS, help="benchmarks to run")
+    available = (*BENCHMARKS, "fuxictr") if fuxictr.HOME in os.environ else BENCHMARKS
+    parser.add_argument("--only", nargs="+", choices=available, default=available, help="benchmarks to run")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder to write to (%(default)s)")
     parser.add_argument("--no-plot", action="store_true", help="write no plot, which needs matplotlib")
     return parser.parse_args()

@@ -22,10 +22,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._persistence import VersionedState
+from ..nn import DualMLP, FinalMLP
 from ..training import EpochHistory, Impressions, TrainingSettings, predict_logits, resolve_device, train
 from ._columns import read_columns
 from ._fields import FieldReader, learn_fields, read_matrices
-from ._rows import check_rows, make_impressions, split_rows, weight_of_class
+from ._rows import LabelledRows, check_rows, make_impressions, split_rows, weight_of_class
 
 _FRACTION = Interval(Real, 0, 1, closed="left")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -35,7 +36,7 @@ AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the classifiers: everything but the network and the documentation of its parameters."""
 
-    _network_class: ClassVar[type[nn.Module]]
+    _network_class: ClassVar[type[DualMLP | FinalMLP]]
 
     classes_: NDArray[Any]
     history_: EpochHistory
@@ -139,9 +140,9 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each impression in the loss. A row of weight 0 is left out.
         X_val : dataframe or array-like of shape (n_val, n_features), default=None
-            Validation rows for early stopping. In a pipeline, `Pipeline(..., transform_input=["X_val"])`
-            transforms them like `X`. Without them, a part of `X` is held out. Note that a search by
-            cross-validation slices fit parameters that are as long as `X`.
+            Validation rows for early stopping, encoded like `X`; without them, a part of `X` is held out. A pipeline
+            encodes them if its last step requests them, as in the example of `FinalMLPClassifier`. Note that a
+            search by cross-validation slices fit parameters that are as long as `X`.
         y_val : array-like of shape (n_val,), default=None
             Labels of the validation rows.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -169,7 +170,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             training = make_impressions(rows, readers, classes, class_weight)
             seed = self._seed if self._continues() else _draw_seed(self.random_state)
             if X_val is not None:
-                rows_val = check_rows(self, X_val, y_val, sample_weight_val, reset=False)
+                rows_val = self._check_validation_rows(X_val, y_val, sample_weight_val)
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
                 training, validation = self._hold_out(training, classes, seed)
@@ -256,6 +257,14 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
                 "X_val and y_val are for early stopping, but early_stopping=False. Set it to True or leave them out."
             )
 
+    def _check_validation_rows(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> LabelledRows:
+        try:
+            return check_rows(self, X_val, y_val, sample_weight_val, reset=False)
+        except ValueError as error:
+            raise ValueError(
+                f"X_val, y_val: {error}\nX_val must be encoded like X, by the same fitted encoder."
+            ) from error
+
     def _check_classes(self, y: NDArray[Any]) -> NDArray[Any]:
         classes = np.unique(y)
         if len(classes) < 2:
@@ -302,6 +311,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             network = self._network_to_continue(arguments)
         else:
             network = self._network_class(**arguments, generator=generator)
+            network.start_at(_log_odds(training, arguments["n_outputs"]))
         result = train(network, training.of_mean_weight_one(), validation, self._settings(len(training)), generator)
         self.classes_ = classes
         self.fields_ = [reader.field for reader in readers]
@@ -388,6 +398,12 @@ def _draw_seed(random_state: Any) -> int:
     rng = np.random.default_rng() if random_state is None else check_random_state(random_state)
     draw = rng.integers if isinstance(rng, np.random.Generator) else rng.randint
     return int(draw(np.iinfo(np.int32).max))
+
+
+def _log_odds(training: Impressions, n_outputs: int) -> torch.Tensor:
+    """The logits that predict the share of each class, so that rare clicks need not be learned first."""
+    log_share = torch.bincount(training.target, weights=training.weight.double()).log()
+    return log_share[1:] - log_share[0] if n_outputs == 1 else log_share - log_share.mean()
 
 
 def _automatic_batch_size(n_rows: int) -> int:

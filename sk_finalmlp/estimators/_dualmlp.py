@@ -63,7 +63,8 @@ class DualMLPClassifier(TwoStreamClassifier):
         column.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last `fit`. Fields, network and held-out rows stay those of the
-        first `fit`; codes that it didn't see stay unknown.
+        first `fit`; codes that it didn't see stay unknown. Codes must mean what they meant in the first `fit`: fit the
+        encoder once and go on with the classifier alone, not with a pipeline, which would number the values anew.
     random_state : int, RandomState instance or None, default=None
         Seed of start weights, held-out rows, order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
@@ -75,13 +76,15 @@ class DualMLPClassifier(TwoStreamClassifier):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels.
+        Labels in sorted order, that of the columns of `predict_proba`.
     fields_ : list of Field
-        The input fields, in the order of the columns.
+        The input fields, in the order of the columns. A categorical field has a code more than its column: the codes
+        are moved up by one, and row 0 of its table is for those that `fit` didn't see.
     network_ : torch.nn.Module
         The trained network.
     history_ : list of dict
-        One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc`, `learning_rate`, `seconds`.
+        One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc` (both with validation rows
+        only), `learning_rate`, `seconds`.
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int

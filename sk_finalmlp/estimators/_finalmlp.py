@@ -37,8 +37,9 @@ class FinalMLPClassifier(TwoStreamClassifier):
     fs_hidden_units : array-like of int, default=(64,)
         Widths of the gates' hidden layers.
     fs1_context, fs2_context : array-like of str, default=None
-        Names of the fields that condition the gate of each stream, a user's and an item's for example; None for
-        one learned vector that all rows share. The columns of an array are named `x0`, `x1`, ...
+        Names of the fields that condition the gate of each stream, a user's and an item's for example (`tags` for
+        the columns `tags[0]`, `tags[1]`, ...; `x0`, `x1`, ... for those of an array); None for one learned vector
+        that all rows share.
     num_heads : int, default=8
         Heads of the bilinear fusion; it must divide the last width of both streams.
     embedding_regularizer : float, default=0.2
@@ -77,7 +78,8 @@ class FinalMLPClassifier(TwoStreamClassifier):
         column.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last `fit`. Fields, network and held-out rows stay those of the
-        first `fit`; codes that it didn't see stay unknown.
+        first `fit`; codes that it didn't see stay unknown. Codes must mean what they meant in the first `fit`: fit the
+        encoder once and go on with the classifier alone, not with a pipeline, which would number the values anew.
     random_state : int, RandomState instance or None, default=None
         Seed of start weights, held-out rows, order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
@@ -89,13 +91,15 @@ class FinalMLPClassifier(TwoStreamClassifier):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels.
+        Labels in sorted order, that of the columns of `predict_proba`.
     fields_ : list of Field
-        The input fields, in the order of the columns.
+        The input fields, in the order of the columns. A categorical field has a code more than its column: the codes
+        are moved up by one, and row 0 of its table is for those that `fit` didn't see.
     network_ : torch.nn.Module
         The trained network.
     history_ : list of dict
-        One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc`, `learning_rate`, `seconds`.
+        One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc` (both with validation rows
+        only), `learning_rate`, `seconds`.
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
@@ -135,6 +139,19 @@ class FinalMLPClassifier(TwoStreamClassifier):
     >>> clf = FinalMLPClassifier(random_state=0).fit(X, y)
     >>> clf.predict_proba(X[:2]).shape
     (2, 2)
+
+    On a raw table, with validation rows of one's own:
+
+    >>> import sklearn
+    >>> from sklearn.pipeline import Pipeline
+    >>> from sk_finalmlp import CTREncoder
+    >>> from sk_finalmlp.datasets import make_click_data
+    >>> X, y, _ = make_click_data(3000, random_state=0)
+    >>> clf = FinalMLPClassifier(random_state=0)
+    >>> with sklearn.config_context(enable_metadata_routing=True):
+    ...     clf = clf.set_fit_request(X_val=True, y_val=True)
+    ...     model = Pipeline([("enc", CTREncoder()), ("clf", clf)], transform_input=["X_val"])
+    ...     model = model.fit(X[:2000], y[:2000], X_val=X[2000:], y_val=y[2000:])
     """
 
     _network_class = FinalMLP

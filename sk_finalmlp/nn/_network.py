@@ -71,6 +71,11 @@ class DualMLP(nn.Module):
         self.output1 = Linear(mlp1_hidden_units[-1], n_outputs, generator=generator)
         self.output2 = Linear(mlp2_hidden_units[-1], n_outputs, generator=generator)
 
+    def start_at(self, logits: Tensor) -> None:
+        """Let the output start at these logits, shape (C,), for example the log-odds of the click rate."""
+        with torch.no_grad():
+            self.output1.bias.copy_(logits)
+
     def forward(self, codes: Tensor, values: Tensor) -> Tensor:
         """Logits of a batch.
 
@@ -168,6 +173,11 @@ class FinalMLP(nn.Module):
         self.fusion = MultiHeadBilinearFusion(
             mlp1_hidden_units[-1], mlp2_hidden_units[-1], n_outputs, num_heads, generator
         )
+
+    def start_at(self, logits: Tensor) -> None:
+        """Let the output start at these logits, shape (C,), for example the log-odds of the click rate."""
+        with torch.no_grad():
+            self.fusion.linear_x.bias.copy_(logits)
 
     def forward(self, codes: Tensor, values: Tensor) -> Tensor:
         """Logits of a batch.

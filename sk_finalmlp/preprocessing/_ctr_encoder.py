@@ -45,8 +45,9 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
       or of codes of bins, according to `numeric_encoding`. Floats that are all integral count as integers: that is
       what an integer column becomes when a value is missing.
     - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday), whether it is the weekend, and the
-      day of the month, as columns `time_hour`, `time_weekday`, `time_weekend` and `time_day` for a column `time`.
-      Pure dates have no hour.
+      day of the month, as columns `time_hour`, `time_weekday`, `time_weekend` and `time_day` for a column `time`;
+      which code stands for which hour or day is in `categories_`. Pure dates have no hour. Dates written as strings
+      are categorical unless named in `datetime`.
     - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres[0]`,
       `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
@@ -276,12 +277,17 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : {dataframe, array-like} of shape (n_samples, n_features)
-            A raw table with the columns seen in `fit`.
+            A raw table with the columns seen in `fit`. Values that `fit` didn't see have code 0.
 
         Returns
         -------
         X_out : {dataframe, ndarray} of shape (n_samples, n_features_out)
             Codes as int64, standardised values as float32.
+
+        Raises
+        ------
+        ValueError
+            If a value of a numeric column is no number, or one of a datetime column no date.
         """
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)

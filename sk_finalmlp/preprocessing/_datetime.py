@@ -27,7 +27,7 @@ _PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
 class DatetimeEncoder:
     """Hour, weekday (0 is Monday), weekend and day of the month, each as a categorical field.
 
-    A column of dates has no hour.
+    A column of dates has no hour, nor has one of times that are all at midnight.
     """
 
     def __init__(self, rule: VocabularyRule) -> None:
@@ -35,17 +35,8 @@ class DatetimeEncoder:
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn which hours, weekdays and days occur."""
-        times = as_timestamps(column.values)
-        if times.null_count > column.n_missing:
-            lost = times.is_null().to_numpy(zero_copy_only=False) & column.values.is_valid().to_numpy(
-                zero_copy_only=False
-            )
-            value = column.values[int(lost.argmax())].as_py()
-            raise ValueError(
-                f"{value!r} is no ISO 8601 date or time. Convert the column with `pandas.to_datetime`, or make the "
-                "value missing."
-            )
-        parts = [part for part in _PARTS if part != "hour" or not pa.types.is_date(times.type)]
+        times = _read_times(column)
+        parts = [part for part in _PARTS if part != "hour" or has_time_of_day(times)]
         self.encoders = {part: CategoricalEncoder(self.rule) for part in parts}
         for part, encoder in self.encoders.items():
             encoder.fit(_part(part, times), weights)
@@ -53,7 +44,7 @@ class DatetimeEncoder:
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes of each part."""
-        times = as_timestamps(column.values)
+        times = _read_times(column)
         return [encoder.transform(_part(part, times))[0] for part, encoder in self.encoders.items()]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
@@ -67,6 +58,25 @@ class DatetimeEncoder:
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
         """The vocabulary of each part."""
         return {f"{name}_{part}": encoder.vocabulary for part, encoder in self.encoders.items()}
+
+
+def has_time_of_day(times: pa.Array) -> bool:
+    """Whether timestamps are more than dates: not all of them at midnight."""
+    if pa.types.is_date(times.type):
+        return False
+    return bool(pc.any(pc.not_equal(times, pc.floor_temporal(times, unit="day"))).as_py())
+
+
+def _read_times(column: Column) -> pa.Array:
+    times = as_timestamps(column.values)
+    if times.null_count > column.n_missing:
+        lost = pc.and_(times.is_null(), column.values.is_valid()).to_numpy(zero_copy_only=False)
+        value = column.values[int(lost.argmax())].as_py()
+        raise ValueError(
+            f"{value!r} is no ISO 8601 date or time. Convert the column with `pandas.to_datetime`, or make the value "
+            "missing."
+        )
+    return times
 
 
 def _part(part: str, times: pa.Array) -> Column:

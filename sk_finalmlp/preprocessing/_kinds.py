@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ._column import Column, is_string
+from ._datetime import has_time_of_day
 from ._multi_valued import split
 
 Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "dropped"]
@@ -67,7 +68,7 @@ def find_kind(column: Column, separator: str) -> Finding:
     if pa.types.is_duration(dtype):
         return Finding("numeric", "durations, in seconds")
     if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
-        return Finding("datetime", "dates" if pa.types.is_date(dtype) else "dates with a time of day")
+        return Finding("datetime", "dates with a time of day" if has_time_of_day(column.values) else "dates")
     return Finding("categorical", "true or false")
 
 
@@ -83,7 +84,8 @@ def _find_list_kind(column: Column) -> Finding:
 def _find_string_kind(column: Column, separator: str) -> Finding:
     if _is_separated(column.dictionary.dictionary, separator):
         return Finding("multi-valued", f"strings of recurring elements, separated by {separator!r}")
-    return Finding("categorical", "strings")
+    repeating = "strings" if _repeats(column) else "strings that hardly repeat"
+    return Finding("categorical", f"{repeating}: {_facts(column)}")
 
 
 def _is_separated(distinct: pa.Array, separator: str) -> bool:
@@ -96,9 +98,14 @@ def _is_separated(distinct: pa.Array, separator: str) -> bool:
 
 
 def _find_integer_kind(column: Column) -> Finding:
-    n_present = len(column) - column.n_missing
-    n_distinct = len(column.dictionary.dictionary)
-    facts = f"{n_distinct} distinct of {n_present}"
-    if n_distinct > _QUANTITY_SHARE * n_present:
-        return Finding("numeric", f"integers that hardly repeat: {facts}")
-    return Finding("categorical", f"integers that repeat: {facts}")
+    if _repeats(column):
+        return Finding("categorical", f"integers that repeat: {_facts(column)}")
+    return Finding("numeric", f"integers that hardly repeat: {_facts(column)}")
+
+
+def _repeats(column: Column) -> bool:
+    return len(column.dictionary.dictionary) <= _QUANTITY_SHARE * (len(column) - column.n_missing)
+
+
+def _facts(column: Column) -> str:
+    return f"{len(column.dictionary.dictionary)} distinct of {len(column) - column.n_missing}"

@@ -25,19 +25,21 @@ _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
 
 def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Present values of a column, and their weights."""
-    floats = as_floats(column.values)
-    _check_parsed(column, floats)
+    floats = _read_floats(column)
     present = ~np.isnan(floats)
     return floats[present], None if weights is None else weights[present]
 
 
-def _check_parsed(column: Column, floats: np.ndarray) -> None:
+def _read_floats(column: Column) -> np.ndarray:
+    """Values as doubles, NaN where missing; an error where a value is no number."""
+    floats = as_floats(column.values)
     lost = np.isnan(floats) & column.values.is_valid().to_numpy(zero_copy_only=False)
     if lost.any():
         value = column.values[int(lost.argmax())].as_py()
         raise ValueError(
-            f"{value!r} is no number. Correct the value or make it missing, or take the column as another kind."
+            f"{value!r} is no number. Correct the value or make it missing, or take the column as another kind in fit."
         )
+    return floats
 
 
 class Standardizer:
@@ -56,7 +58,7 @@ class Standardizer:
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Standardised values, clipped to 10 standard deviations."""
-        floats = as_floats(column.values)
+        floats = _read_floats(column)
         if self.deviation == 0:
             return [np.zeros(len(floats), np.float32)]
         with np.errstate(over="ignore"):
@@ -106,7 +108,7 @@ class QuantileBinner:
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes of the bins."""
-        floats = as_floats(column.values)
+        floats = _read_floats(column)
         bins = np.searchsorted(self.edges, floats)
         return [np.where(np.isnan(floats), UNKNOWN_CODE, bins + 1)]
 
@@ -132,7 +134,6 @@ class LogBucketer(CategoricalEncoder):
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the buckets that occur."""
-        _check_parsed(column, as_floats(column.values))
         return super().fit(_buckets(column), weights)
 
     def transform(self, column: Column) -> list[np.ndarray]:
@@ -147,7 +148,7 @@ class LogBucketer(CategoricalEncoder):
 
 
 def _buckets(column: Column) -> Column:
-    floats = as_floats(column.values)
+    floats = _read_floats(column)
     present = ~np.isnan(floats)
     logarithms = np.log(np.where(present & (floats > 2), floats, 1.0))
     buckets = np.where(floats > 2, np.floor(logarithms**2), np.trunc(np.clip(floats, -(2.0**53), None)))

@@ -119,6 +119,16 @@ class TestLearning:
         four = FinalMLPClassifier(**QUICK).fit(X, y, sample_weight=np.full(len(y), 4.0))
         assert np.array_equal(one.predict_proba(X), four.predict_proba(X))
 
+    def test_rare_clicks_start_at_their_rate(self, table):
+        X, y = table[0][:300], np.repeat([0, 1], [285, 15])
+        classifier = FinalMLPClassifier(**QUICK | {"learning_rate": 1e-9}).fit(X, y)
+        assert classifier.predict_proba(X)[:, 1].mean() == pytest.approx(0.05, abs=0.02)
+
+    def test_rare_classes_start_at_their_rates(self, table):
+        X, y = table[0][:300], np.repeat(["a", "b", "c"], [240, 45, 15])
+        classifier = FinalMLPClassifier(**QUICK | {"learning_rate": 1e-9}).fit(X, y)
+        assert classifier.predict_proba(X).mean(axis=0) == pytest.approx([0.8, 0.15, 0.05], abs=0.05)
+
 
 class TestColumns:
     def test_fields_by_type_of_column(self, fitted):

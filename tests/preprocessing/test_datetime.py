@@ -71,8 +71,17 @@ def test_unit_does_not_matter(unit):
 
 def test_strings_are_read_as_times_where_the_user_says_so():
     encoder = CTREncoder(datetime="time").fit(pd.DataFrame({"time": ["2024-05-03 10:00:00", "2024-05-04", None]}))
-    out = encoder.transform(pd.DataFrame({"time": ["2024-05-03T10:00", "what", None]}))
+    out = encoder.transform(pd.DataFrame({"time": ["2024-05-03T10:00", "2024-05-03T11:00", None]}))
     assert out["time_hour"].tolist() == [2, 0, 0]
+    with pytest.raises(ValueError, match="Column 'time': 'what' is no ISO 8601 date or time"):
+        encoder.transform(pd.DataFrame({"time": ["2024-05-03T10:00", "what", None]}))
+
+
+def test_times_that_are_all_at_midnight_are_dates():
+    X = pd.DataFrame({"time": pd.to_datetime(["2024-05-03", "2024-05-04", None])})
+    encoder = CTREncoder().fit(X)
+    assert encoder.feature_kinds_.loc["time", "why"] == "dates"
+    assert "time_hour" not in encoder.get_feature_names_out()
 
 
 @pytest.mark.parametrize(

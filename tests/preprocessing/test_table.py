@@ -323,7 +323,7 @@ def test_import_needs_no_torch():
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=repr)
 @pytest.mark.parametrize("numeric_encoding", ["standard", "bins", "log"])
 def test_a_row_without_any_value_is_all_zeros(missing, numeric_encoding):
-    X = PANDAS.assign(time=pd.to_datetime("2024-05-03"), day=pd.Timestamp("2024-05-03").date(), ok=True)
+    X = PANDAS.assign(time=pd.to_datetime("2024-05-03 10:00"), day=pd.Timestamp("2024-05-03").date(), ok=True)
     encoder = CTREncoder(numeric_encoding=numeric_encoding).fit(X)
     for row in (
         pd.DataFrame([[missing] * 7], columns=X.columns),

@@ -1,0 +1,144 @@
+"""The reference implementation, FuxiCTR, as an optional peer: its epochs against ours on the same rows.
+
+It wants an environment of its own. In a clone of https://github.com/reczoo/FuxiCTR:
+
+    python -m venv venv
+    venv/bin/pip install torch numpy scipy pandas scikit-learn pyyaml h5py tqdm pyarrow keras_preprocessing "polars<2"
+
+Then `FUXICTR_HOME` is the clone and `FUXICTR_PYTHON` the interpreter, `venv/bin/python` in the clone by default. None
+of its code is used but by running its own script.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+from _frappe import N_CODES, PUBLISHED, make_frappe_like
+from _results import Result, ratio
+from _sizes import Size
+from _timing import take_turns
+
+from sk_finalmlp import FinalMLPClassifier
+
+HOME = "FUXICTR_HOME"
+_EXPERIMENT, _DATASET = "benchmark", "frappe_like"
+_N_EPOCHS = 2
+
+
+def measure(size: Size) -> list[Result]:
+    """Epochs of both, in turns."""
+    X, y = make_frappe_like(size.n_rows_training)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write_inputs(folder, X, y)
+        contestants = {"FuxiCTR": lambda: _seconds_of_epoch(folder), "sk_finalmlp": lambda: _our_seconds(X, y)}
+        # A run takes a minute, and its first epoch is the warm-up.
+        seconds = take_turns(contestants, max(1, size.n_turns // 3), n_warm_up=0)
+    return [ratio("training epoch", seconds, *contestants, at_least=10)]
+
+
+def _our_seconds(X: pd.DataFrame, y: pd.Series) -> float:
+    classifier = FinalMLPClassifier(**PUBLISHED, max_epochs=_N_EPOCHS, early_stopping=False)
+    return float(classifier.fit(X, y).history_[-1]["seconds"])
+
+
+def _seconds_of_epoch(folder: Path) -> float:
+    """Seconds from the end of one epoch to the training loss of the next; its validation is not in them."""
+    home = Path(os.environ[HOME]).resolve()
+    command = [
+        os.environ.get("FUXICTR_PYTHON", str(home / "venv/bin/python")),
+        str(home / "model_zoo/FinalMLP/run_expid.py"),
+        *("--config", str(folder), "--expid", _EXPERIMENT, "--gpu", "-1"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(home)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        ends = dict(_ends_of_epochs(process.stderr))
+    if process.returncode or "loss" not in ends:
+        raise RuntimeError(f"FuxiCTR ended with status {process.returncode}: run {' '.join(command)} to see why.")
+    return ends["loss"] - ends["epoch"]
+
+
+def _ends_of_epochs(log: Any) -> Iterator[tuple[str, float]]:
+    """When the log told of the end of the last epoch but one, and of the loss of the last."""
+    for line in log:
+        if f"Epoch={_N_EPOCHS - 1} end" in line:
+            yield "epoch", perf_counter()
+        elif "Train loss" in line:
+            yield "loss", perf_counter()
+
+
+def _write_inputs(folder: Path, X: pd.DataFrame, y: pd.Series) -> None:
+    table = X.assign(click=y)
+    table.to_csv(folder / "train.csv", index=False)
+    table[: len(table) // 10].to_csv(folder / "valid.csv", index=False)
+    for name, content in _config(folder).items():
+        # JSON is YAML too.
+        (folder / f"{name}.yaml").write_text(json.dumps(content), encoding="utf-8")
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    columns = {"name": list(N_CODES), "active": True, "dtype": "str", "type": "categorical"}
+    dataset = {
+        "data_root": f"{folder}/",
+        "data_format": "csv",
+        "train_data": f"{folder}/train.csv",
+        "valid_data": f"{folder}/valid.csv",
+        "test_data": f"{folder}/valid.csv",
+        "min_categr_count": 1,
+        "feature_cols": [columns],
+        "label_col": {"name": "click", "dtype": "float"},
+    }
+    return {"dataset_config": {_DATASET: dataset}, "model_config": {"Base": _base(folder), _EXPERIMENT: _experiment()}}
+
+
+def _base(folder: Path) -> dict[str, Any]:
+    return {
+        "model_root": f"{folder}/checkpoints/",
+        "num_workers": 0,
+        "verbose": 1,
+        "early_stop_patience": 2,
+        "pickle_feature_encoder": True,
+        "save_best_only": True,
+        "eval_steps": None,
+        "debug_mode": False,
+        "group_id": None,
+        "use_features": None,
+        "feature_specs": None,
+        "feature_config": None,
+    }
+
+
+def _experiment() -> dict[str, Any]:
+    names = PUBLISHED.keys() - {"random_state", "device"}
+    published = {name: list(v) if isinstance(v := PUBLISHED[name], tuple) else v for name in names}
+    return {
+        **published,
+        "model": "FinalMLP",
+        "dataset_id": _DATASET,
+        "loss": "binary_crossentropy",
+        "metrics": ["AUC", "logloss"],
+        "task": "binary_classification",
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "net_regularizer": 0,
+        "mlp1_hidden_activations": "relu",
+        "mlp2_hidden_activations": "relu",
+        "mlp1_batch_norm": True,
+        "mlp2_batch_norm": True,
+        "use_fs": True,
+        "epochs": _N_EPOCHS,
+        "shuffle": True,
+        "seed": 2021,
+        "monitor": "AUC",
+        "monitor_mode": "max",
+    }
