@@ -28,7 +28,7 @@ SIZES = {
     ),
     "quick": Size(
         n_turns=3,
-        n_rows_training=100_000,
+        n_rows_training=50_000,
         n_rows_encoding=1_000_000,
         n_rows_prediction=80_000,
         n_rows_search=10_000,

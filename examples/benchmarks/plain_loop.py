@@ -1,7 +1,7 @@
 """The plain PyTorch way to train FinalMLP, to measure this library against.
 
 The network of the paper as anybody would write it first: a table per field, `torch.nn` layers, gates computed row by
-row, the penalty in the loss, Adam, batches sliced from a permutation.
+row, the penalty in the loss, Adam, batches sliced from a permutation, all of one size.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def plain_steps(network: PlainFinalMLP, codes: Tensor, clicks: Tensor) -> Iterat
     """Train for ever; yields the loss of each step."""
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     while True:
-        for rows in torch.randperm(len(codes)).split(BATCH_SIZE):
+        for rows in torch.randperm(len(codes)).tensor_split(-(-len(codes) // BATCH_SIZE)):
             optimizer.zero_grad()
             logits = network(codes[rows])[:, 0]
             loss = nn.functional.binary_cross_entropy_with_logits(logits, clicks[rows]) + network.penalty()

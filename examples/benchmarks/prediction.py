@@ -71,5 +71,5 @@ def _against_products(codes: pd.DataFrame, y: pd.Series, size: Size) -> list[Res
     ours, published, deduplicated = contestants
     return [
         ratio("prediction", seconds, ours, published, at_most=2),
-        ratio("prediction", seconds, ours, deduplicated),
+        ratio("prediction", seconds, ours, deduplicated, at_most=2),
     ]
