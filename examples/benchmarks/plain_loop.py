@@ -40,13 +40,29 @@ class PlainFinalMLP(nn.Module):
             stream(e * 2 * gate(context))
             for stream, gate, context in zip(self.streams, self.gates, contexts, strict=True)
         )
-        heads1, heads2 = (o.view(len(o), HEADS, 1, -1) for o in (o1, o2))
-        fused = (heads1 @ self.bilinear @ heads2.transpose(2, 3)).sum(dim=1)[:, :, 0]
-        return self.outputs[0](o1) + self.outputs[1](o2) + fused
+        return self.outputs[0](o1) + self.outputs[1](o2) + self.fuse(o1, o2)
+
+    def fuse(self, o1: Tensor, o2: Tensor) -> Tensor:
+        """The bilinear term, each head one matrix product over the batch."""
+        heads1, heads2 = (o.view(len(o), HEADS, -1).transpose(0, 1) for o in (o1, o2))
+        return (heads1 @ self.bilinear * heads2).sum(dim=(0, 2)).unsqueeze(1)
 
     def penalty(self) -> Tensor:
         tables = [*self.tables, *self.context_tables]
         return PENALTY / 2 * sum((table.weight.square().sum() for table in tables), torch.zeros(()))
+
+
+class BroadcastFinalMLP(PlainFinalMLP):
+    """The same with the bilinear term as the reference implementation writes it.
+
+    A matrix product that broadcasts over rows copies the weights once per row, 131 MB a batch and as much for the
+    gradient, so that this is no yardstick: half of a step or more goes into these copies.
+    """
+
+    def fuse(self, o1: Tensor, o2: Tensor) -> Tensor:
+        """The bilinear term, row by row."""
+        heads1, heads2 = (o.view(len(o), HEADS, 1, -1) for o in (o1, o2))
+        return (heads1 @ self.bilinear @ heads2.transpose(2, 3)).sum(dim=1)[:, :, 0]
 
 
 def _table(n_codes: int) -> nn.Embedding:

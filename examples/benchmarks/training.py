@@ -13,11 +13,12 @@ from _results import Result, ratio
 from _sizes import Size
 from _steps import WatchedSteps
 from _timing import Seconds, take_turns, timed
-from plain_loop import PlainFinalMLP, plain_steps
+from plain_loop import BroadcastFinalMLP, PlainFinalMLP, plain_steps
 
 from sk_finalmlp import FinalMLPClassifier
 
 _PLAIN, _OURS = "plain PyTorch loop", "sk_finalmlp"
+_BROADCAST = "plain PyTorch loop, heads row by row"
 _PUBLISHED, _DEDUPLICATED = "matrix products, gates row by row", "matrix products, gates per distinct context"
 # Steps in a row, so that each contestant runs in caches of its own making; the first is left out.
 _BURST = 4
@@ -33,13 +34,14 @@ def measure(size: Size) -> list[Result]:
         ratio("training step", step, _OURS, _PUBLISHED, at_most=2),
         ratio("training step", step, _OURS, _DEDUPLICATED, at_most=2),
         ratio("training step", step, _PLAIN, _OURS),
+        ratio("training step", step, _BROADCAST, _OURS),
         Result("training fit", "fit with validation / sum of its steps", fit["fit"], at_most=1.25),
     ]
 
 
 def _seconds_of_epochs(X: pd.DataFrame, y: pd.Series, n_turns: int) -> Seconds:
     """An epoch of each in turn, within one fit: before each epoch of ours, one of the plain loop."""
-    steps = _plain_steps(X, y)
+    steps = _plain_steps(PlainFinalMLP, X, y)
     n_steps = -(-len(X) // BATCH_SIZE)
     plain: list[float] = []
 
@@ -59,9 +61,10 @@ def _seconds_of_steps(X: pd.DataFrame, y: pd.Series, n_turns: int) -> Seconds:
     # Both loops make all batches of an epoch equal.
     n_rows = -(-len(X) // n_steps)
     contexts = mean_n_distinct(X[["user", "item"]], n_rows)
-    plain = _plain_steps(X, y)
+    plain, broadcast = (_plain_steps(network, X, y) for network in (PlainFinalMLP, BroadcastFinalMLP))
     others: dict[str, Callable[[], object]] = {
         _PLAIN: lambda: next(plain),
+        _BROADCAST: lambda: next(broadcast),
         _PUBLISHED: matrix_products(n_rows, [n_rows, n_rows], backward=True),
         _DEDUPLICATED: matrix_products(n_rows, contexts, backward=True),
     }
@@ -94,8 +97,8 @@ def _classifier(*, max_epochs: int, early_stopping: bool = False) -> FinalMLPCla
     return FinalMLPClassifier(**PUBLISHED, max_epochs=max_epochs, early_stopping=early_stopping)
 
 
-def _plain_steps(X: pd.DataFrame, y: pd.Series) -> Iterator[float]:
+def _plain_steps(kind: type[PlainFinalMLP], X: pd.DataFrame, y: pd.Series) -> Iterator[float]:
     # Code 0 of the plain network stands for nothing, as in the tables of the classifier.
     codes, clicks = torch.from_numpy(X.to_numpy() + 1).int(), torch.tensor(y.tolist(), dtype=torch.float32)
-    network = PlainFinalMLP([n_codes + 1 for n_codes in N_CODES.values()])
+    network = kind([n_codes + 1 for n_codes in N_CODES.values()])
     return plain_steps(network, codes, clicks)
