@@ -60,9 +60,8 @@ class FinalMLPClassifier(TwoStreamClassifier):
         Passes over the data at most, in each `fit`.
     early_stopping : bool, default=True
         Whether to score the network on validation rows after each epoch, to end the training when the score
-        doesn't improve, and to keep the weights of the best epoch. The score is AUC minus log-loss; for more than
-        two classes, AUC is the mean over one class against the others. Without it there are `max_epochs` epochs
-        at a constant learning rate.
+        doesn't improve, and to keep the weights of the best epoch. The score is the AUC for two classes, minus the
+        log-loss for more. Without it there are `max_epochs` epochs at a constant learning rate.
     validation_fraction : float, default=0.1
         Share of each class that is held out for early stopping, where `fit` gets no `X_val`.
     n_iter_no_change : int, default=2

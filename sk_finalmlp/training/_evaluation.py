@@ -25,7 +25,8 @@ class Scores(NamedTuple):
         Area under the ROC curve (mean of one class against the rest where there are more than two); NaN where
         a class is missing.
     monitored : float
-        What decides about the best epoch, higher is better.
+        What decides about the best epoch, higher is better: the AUC of two classes, as in the published trainings;
+        minus the loss of more classes, or where a class is missing.
     """
 
     loss: float
@@ -52,7 +53,8 @@ def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
     losses = cross_entropy(logits, impressions.target)
     loss = float((losses * impressions.weight).sum() / impressions.weight.sum())
     auc = _auc(logits, impressions)
-    return Scores(loss, auc, -loss if np.isnan(auc) else auc - loss)
+    is_binary = logits.shape[1] == 1
+    return Scores(loss, auc, auc if is_binary and not np.isnan(auc) else -loss)
 
 
 def _auc(logits: Tensor, impressions: Impressions) -> float:

@@ -68,6 +68,7 @@ class TestLearning:
         assert probabilities.sum(axis=1) == pytest.approx(1)
         assert log_loss(y[1500:], probabilities) < 0.8
         assert np.isfinite([record["valid_auc"] for record in classifier.history_]).all()
+        assert classifier.best_score_ == -min(record["valid_loss"] for record in classifier.history_)
 
     def test_decision_function_is_the_log_odds(self, table, fitted):
         X, _ = table
@@ -255,7 +256,7 @@ class TestValidation:
         classifier = FinalMLPClassifier(**SMALL).fit(X[:1500], y[:1500], X_val=X[1500:], y_val=y[1500:])
         record = classifier.history_[classifier.best_epoch_ - 1]
         assert log_loss(y[1500:], classifier.predict_proba(X[1500:])) == pytest.approx(record["valid_loss"], abs=1e-5)
-        assert classifier.best_score_ == pytest.approx(record["valid_auc"] - record["valid_loss"])
+        assert classifier.best_score_ == pytest.approx(record["valid_auc"])
         assert classifier.n_iter_ == len(classifier.history_) == classifier.best_epoch_ + 2
 
     def test_validation_weights_count(self, table):
