@@ -12,7 +12,7 @@ from _matrix_products import matrix_products, mean_n_distinct
 from _results import Result, ratio
 from _sizes import Size
 from _steps import WatchedSteps
-from _timing import Seconds, take_turns, timed
+from _timing import Seconds, in_new_process, timed
 from plain_loop import BroadcastFinalMLP, PlainFinalMLP, plain_steps
 
 from sk_finalmlp import FinalMLPClassifier
@@ -20,27 +20,36 @@ from sk_finalmlp import FinalMLPClassifier
 _PLAIN, _OURS = "plain PyTorch loop", "sk_finalmlp"
 _BROADCAST = "plain PyTorch loop, heads row by row"
 _PUBLISHED, _DEDUPLICATED = "matrix products, gates row by row", "matrix products, gates per distinct context"
+_NETWORKS = {_PLAIN: PlainFinalMLP, _BROADCAST: BroadcastFinalMLP}
 # Steps in a row, so that each contestant runs in caches of its own making; the first is left out.
 _BURST = 4
 
 
 def measure(size: Size) -> list[Result]:
-    """Epoch, step and whole fit."""
-    X, y = make_frappe_like(size.n_rows_training)
-    epoch, step = _seconds_of_epochs(X, y, size.n_turns), _seconds_of_steps(X, y, size.n_turns)
-    fit = take_turns({"fit": lambda: _fit_over_steps(X, y)}, max(1, size.n_turns // 2))
+    """Epoch, step and whole fit, each in a process of its own.
+
+    Blocks of tens of MB that a process has freed teach the C allocator to keep memory, which spares later steps most
+    of their page faults: what ran before decides about a quarter of a step's time.
+    """
+    arguments = size.n_rows_training, size.n_turns
+    epoch = in_new_process(seconds_of_epochs, *arguments)
+    products = in_new_process(seconds_of_steps, [_PUBLISHED, _DEDUPLICATED], *arguments)
+    plain = in_new_process(seconds_of_steps, [_PLAIN], *arguments)
+    broadcast = in_new_process(seconds_of_steps, [_BROADCAST], *arguments)
+    fit = [in_new_process(fit_over_steps, size.n_rows_training) for _ in range(max(1, size.n_turns // 2))]
     return [
         ratio("training epoch", epoch, _PLAIN, _OURS, at_least=3),
-        ratio("training step", step, _OURS, _PUBLISHED, at_most=2),
-        ratio("training step", step, _OURS, _DEDUPLICATED, at_most=2),
-        ratio("training step", step, _PLAIN, _OURS),
-        ratio("training step", step, _BROADCAST, _OURS),
-        Result("training fit", "fit with validation / sum of its steps", fit["fit"], at_most=1.25),
+        ratio("training step", products, _OURS, _PUBLISHED, at_most=2),
+        ratio("training step", products, _OURS, _DEDUPLICATED, at_most=2),
+        ratio("training step", plain, _PLAIN, _OURS),
+        ratio("training step", broadcast, _BROADCAST, _OURS),
+        Result("training fit", "fit with validation / sum of its steps", fit, at_most=1.25),
     ]
 
 
-def _seconds_of_epochs(X: pd.DataFrame, y: pd.Series, n_turns: int) -> Seconds:
+def seconds_of_epochs(n_rows: int, n_turns: int) -> Seconds:
     """An epoch of each in turn, within one fit: before each epoch of ours, one of the plain loop."""
+    X, y = make_frappe_like(n_rows)
     steps = _plain_steps(PlainFinalMLP, X, y)
     n_steps = -(-len(X) // BATCH_SIZE)
     plain: list[float] = []
@@ -55,19 +64,11 @@ def _seconds_of_epochs(X: pd.DataFrame, y: pd.Series, n_turns: int) -> Seconds:
     return {_PLAIN: plain[1:], _OURS: ours[1:]}
 
 
-def _seconds_of_steps(X: pd.DataFrame, y: pd.Series, n_turns: int) -> Seconds:
-    """A burst of steps of each in turn, within one fit."""
-    n_steps = -(-len(X) // BATCH_SIZE)
-    # Both loops make all batches of an epoch equal.
-    n_rows = -(-len(X) // n_steps)
-    contexts = mean_n_distinct(X[["user", "item"]], n_rows)
-    plain, broadcast = (_plain_steps(network, X, y) for network in (PlainFinalMLP, BroadcastFinalMLP))
-    others: dict[str, Callable[[], object]] = {
-        _PLAIN: lambda: next(plain),
-        _BROADCAST: lambda: next(broadcast),
-        _PUBLISHED: matrix_products(n_rows, [n_rows, n_rows], backward=True),
-        _DEDUPLICATED: matrix_products(n_rows, contexts, backward=True),
-    }
+def seconds_of_steps(names: list[str], n_rows: int, n_turns: int) -> Seconds:
+    """A burst of steps of ours and of each other contestant in turn, within one fit."""
+    X, y = make_frappe_like(n_rows)
+    n_steps = -(-n_rows // BATCH_SIZE)
+    others = {name: _contestant(name, X, y) for name in names}
     seconds: Seconds = {name: [] for name in others}
 
     def burst_of_others(step: int) -> None:
@@ -85,8 +86,19 @@ def _seconds_of_steps(X: pd.DataFrame, y: pd.Series, n_turns: int) -> Seconds:
     return {name: values[1 : len(complete)] for name, values in seconds.items()}
 
 
-def _fit_over_steps(X: pd.DataFrame, y: pd.Series) -> float:
+def _contestant(name: str, X: pd.DataFrame, y: pd.Series) -> Callable[[], object]:
+    if name in _NETWORKS:
+        steps = _plain_steps(_NETWORKS[name], X, y)
+        return lambda: next(steps)
+    # Both loops make all batches of an epoch equal.
+    n_rows = -(-len(X) // -(-len(X) // BATCH_SIZE))
+    contexts = [n_rows, n_rows] if name == _PUBLISHED else mean_n_distinct(X[["user", "item"]], n_rows)
+    return matrix_products(n_rows, contexts, backward=True)
+
+
+def fit_over_steps(n_rows: int) -> float:
     """A whole fit, with held-out rows, bookkeeping and preparation, over the sum of its steps."""
+    X, y = make_frappe_like(n_rows)
     with WatchedSteps() as steps:
         start = perf_counter()
         _classifier(early_stopping=True, max_epochs=4).fit(X, y)
