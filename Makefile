@@ -57,7 +57,7 @@ check-wheel: wheel ## The wheel holds all that importing needs
 bench: $(VENV)/installed-bench ## Measure the speed targets into build/bench/ (half an hour)
 	$(BIN)/python examples/benchmarks
 
-bench-quick: $(VENV)/installed-bench ## A part of that, in about three minutes
+bench-quick: $(VENV)/installed-bench ## A part of that, in about five minutes
 	$(BIN)/python examples/benchmarks --size quick
 
 format: venv ## Format and fix what can be fixed
