@@ -1,0 +1,313 @@
+"""How sure an AUC is, and a difference of two: the method of DeLong et al. (1988)."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils._param_validation import Interval, validate_params
+
+from ._inputs import Label, check_both_classes, check_clicks, check_scores, check_weights
+from ._ranks import weight_below
+
+
+class AUCInterval(NamedTuple):
+    """An AUC with its confidence interval, as `roc_auc_interval` returns it.
+
+    Attributes
+    ----------
+    auc : float
+        Area under the ROC curve, between 0 and 1.
+    low, high : float
+        Ends of the confidence interval, between 0 and 1.
+    standard_error : float
+        Standard error of the AUC.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.metrics import AUCInterval
+    >>> auc, low, high, _ = AUCInterval(auc=0.8, low=0.7, high=0.9, standard_error=0.05)
+    """
+
+    auc: float
+    low: float
+    high: float
+    standard_error: float
+
+
+class DeLongResult(NamedTuple):
+    """A difference of two AUCs and its test, as `delong_test` returns it.
+
+    Attributes
+    ----------
+    difference : float
+        AUC of the first scores minus that of the second.
+    low, high : float
+        Ends of the confidence interval of the difference, between -1 and 1.
+    standard_error : float
+        Standard error of the difference.
+    statistic : float
+        Difference divided by its standard error.
+    pvalue : float
+        Two-sided p-value: how probable a statistic at least as far from 0 is where both AUCs are the same.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.metrics import delong_test
+    >>> result = delong_test([0, 1, 0, 1, 0, 1], [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6])
+    >>> result.difference, result.pvalue
+    (0.0, 1.0)
+    """
+
+    difference: float
+    low: float
+    high: float
+    standard_error: float
+    statistic: float
+    pvalue: float
+
+
+_CONFIDENCE_LEVEL = {"confidence_level": [Interval(Real, 0, 1, closed="neither")]}
+
+
+@validate_params(_CONFIDENCE_LEVEL, prefer_skip_nested_validation=True)
+def roc_auc_interval(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    confidence_level: float = 0.95,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Label | None = None,
+) -> AUCInterval:
+    r"""AUC with DeLong's confidence interval.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels of two classes, at least two rows of each.
+    y_score : array-like of shape (n_samples,)
+        Scores that rise with the probability of a click.
+    confidence_level : float, default=0.95
+        Probability with which the interval should hold the AUC, between 0 and 1.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, at least 0, as weights of importance; see the notes.
+    pos_label : bool, int, float or str, default=None
+        Label of a click; by default the greater of the two.
+
+    Returns
+    -------
+    AUCInterval
+        The named tuple `auc, low, high, standard_error`.
+
+    Raises
+    ------
+    ValueError
+        If a class has fewer than two rows of weight above 0, or the input isn't valid: labels of more than two
+        classes, scores that aren't finite, negative weights, different lengths.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If the AUC is 0 or 1: its estimated standard error is 0 then, however few the rows.
+
+    See Also
+    --------
+    delong_test : The difference of two AUCs on the same rows.
+
+    Notes
+    -----
+    The placement of a click is the weighted share of other rows that score lower, ties by half, and the placement of
+    another row the weighted share of clicks that score higher:
+
+    .. math::
+        V_i = \sum_{j \in N} v_j\,\psi(s_i, s_j), \quad V_j = \sum_{i \in C} u_i\,\psi(s_i, s_j), \quad
+        u_i = \frac{w_i}{\sum_C w}, \quad v_j = \frac{w_j}{\sum_N w}
+
+    Their weighted means are both the AUC :math:`A`, and each class adds to its variance
+
+    .. math::
+        \widehat{\mathrm{Var}}(A) = \frac{\sum_C u_i^2 (V_i - A)^2}{1 - \sum_C u_i^2}
+                                  + \frac{\sum_N v_j^2 (V_j - A)^2}{1 - \sum_N v_j^2}
+
+    Without weights this is equation 3 of DeLong et al. (1988), :math:`S_{10}/m + S_{01}/n`. With weights, it is the
+    linearised variance of a weighted mean that surveys use, corrected by Kish's effective number of rows
+    :math:`1/\sum u_i^2` in place of their number. The weights say how much a row stands for, not how often it was
+    seen: only their ratios within a class matter. So where one in ten of the rows that weren't clicked is kept and
+    weighs 10, the interval is that of the rows that were kept. For rows that were really seen as often as they weigh,
+    repeat them.
+
+    The interval is the AUC plus and minus a normal quantile times the standard error, cut at 0 and 1. It takes the
+    rows as independent. The rows of one user are alike, so that new users would move the AUC by more than it says.
+
+    Placements come from ranks, in time O(n log n), as in Sun and Xu (2014).
+
+    References
+    ----------
+    E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson. "Comparing the Areas under Two or More Correlated Receiver
+    Operating Characteristic Curves: A Nonparametric Approach." Biometrics 44 (1988), 837-845.
+    X. Sun, W. Xu. "Fast Implementation of DeLong's Algorithm for Comparing the Areas Under Correlated Receiver
+    Operating Characteristic Curves." IEEE Signal Processing Letters 21 (2014), 1389-1393.
+    L. Kish. "Survey Sampling." Wiley 1965.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.metrics import roc_auc_interval
+    >>> clicked = [0, 0, 1, 1, 0, 1, 0, 0, 1, 1]
+    >>> score = [0.1, 0.3, 0.2, 0.8, 0.2, 0.9, 0.1, 0.5, 0.7, 0.6]
+    >>> auc, low, high, standard_error = roc_auc_interval(clicked, score)
+    >>> print(f"{auc:.2f} ({low:.2f} to {high:.2f})")
+    0.90 (0.69 to 1.00)
+    """
+    clicks, weights = _check_classes(y_true, sample_weight, pos_label)
+    placements = _placements(clicks, check_scores(y_score, "y_score", clicks), weights)
+    auc = _mean(placements[clicks], weights[clicks])
+    error = _standard_error(clicks, placements, weights)
+    if error == 0 and auc in (0, 1):
+        warnings.warn(
+            f"The AUC is {auc:.0f}, so that DeLong's standard error is 0, however few the rows: the interval says "
+            "nothing.",
+            UndefinedMetricWarning,
+            stacklevel=2,
+        )
+    low, high = _interval(auc, error, confidence_level)
+    return AUCInterval(auc, max(low, 0.0), min(high, 1.0), error)
+
+
+@validate_params(_CONFIDENCE_LEVEL, prefer_skip_nested_validation=True)
+def delong_test(
+    y_true: ArrayLike,
+    y_score_1: ArrayLike,
+    y_score_2: ArrayLike,
+    *,
+    confidence_level: float = 0.95,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Label | None = None,
+) -> DeLongResult:
+    """DeLong's paired test: do two models have the same AUC on the same rows?
+
+    Both models are right and wrong about much the same rows, so that the difference of their AUCs is far surer than
+    each AUC: two confidence intervals that overlap prove nothing.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels of two classes, at least two rows of each.
+    y_score_1, y_score_2 : array-like of shape (n_samples,)
+        Scores of the two models, which rise with the probability of a click; only their order matters.
+    confidence_level : float, default=0.95
+        Probability with which the interval should hold the difference, between 0 and 1.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, at least 0, as weights of importance; see `roc_auc_interval`.
+    pos_label : bool, int, float or str, default=None
+        Label of a click; by default the greater of the two.
+
+    Returns
+    -------
+    DeLongResult
+        The named tuple `difference, low, high, standard_error, statistic, pvalue`.
+
+    Raises
+    ------
+    ValueError
+        If a class has fewer than two rows of weight above 0, or the input isn't valid: labels of more than two
+        classes, scores that aren't finite, negative weights, different lengths.
+
+    See Also
+    --------
+    roc_auc_interval : An AUC with its confidence interval, and the formulas.
+
+    Notes
+    -----
+    The variance is that of `roc_auc_interval`, of the differences of both models' placements. Scores that order the
+    rows alike have a difference of 0 and a p-value of 1. Models of several seeds or folds are not what this test is
+    about: it takes both models as given and the rows as drawn at random. Of many comparisons, correct the p-values
+    (:func:`scipy.stats.false_discovery_control`).
+
+    References
+    ----------
+    See `roc_auc_interval`.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.metrics import delong_test
+    >>> clicked = [0, 0, 1, 1, 0, 1, 0, 0, 1, 1]
+    >>> first = [0.1, 0.3, 0.2, 0.8, 0.2, 0.9, 0.1, 0.5, 0.7, 0.6]
+    >>> second = [0.1, 0.7, 0.4, 0.3, 0.2, 0.9, 0.5, 0.8, 0.6, 0.5]
+    >>> result = delong_test(clicked, first, second)
+    >>> print(f"{result.difference:.2f}, p = {result.pvalue:.2f}")
+    0.32, p = 0.10
+    """
+    clicks, weights = _check_classes(y_true, sample_weight, pos_label)
+    first = _placements(clicks, check_scores(y_score_1, "y_score_1", clicks), weights)
+    second = _placements(clicks, check_scores(y_score_2, "y_score_2", clicks), weights)
+    gained = _without_rounding(first - second)
+    difference = _mean(gained[clicks], weights[clicks])
+    error = _standard_error(clicks, gained, weights)
+    statistic = _ratio(difference, error)
+    low, high = _interval(difference, error, confidence_level)
+    pvalue = float(2 * norm.sf(abs(statistic)))
+    return DeLongResult(difference, max(low, -1.0), min(high, 1.0), error, statistic, pvalue)
+
+
+def _check_classes(
+    y_true: ArrayLike, sample_weight: ArrayLike | None, pos_label: Label | None
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    clicks = check_clicks(y_true, pos_label)
+    weights = check_weights(sample_weight, clicks)
+    check_both_classes(clicks, weights)
+    if any(_effective_share(weights[rows]) >= 1 for rows in (clicks, ~clicks)):
+        raise ValueError("DeLong's variance needs at least two rows of each class, of weight above 0.")
+    return clicks, weights
+
+
+def _placements(
+    clicks: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    one_group = np.zeros(len(clicks), dtype=np.intp)
+    of_clicks, of_others = weights * clicks, weights * ~clicks
+    below = weight_below(scores, of_others, one_group) / of_others.sum()
+    above = weight_below(-scores, of_clicks, one_group) / of_clicks.sum()
+    placements: NDArray[np.float64] = np.where(clicks, below, above)
+    return placements
+
+
+def _without_rounding(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    # The same weights summed in another order differ in the last digits, which is no difference between models.
+    rounding = len(differences) * np.finfo(np.float64).eps
+    return differences * (np.abs(differences) > rounding)
+
+
+def _standard_error(clicks: NDArray[np.bool_], placements: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    return float(np.sqrt(sum(_variance_of_mean(placements[rows], weights[rows]) for rows in (clicks, ~clicks))))
+
+
+def _variance_of_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    shares = weights / weights.sum()
+    deviations = shares * (values - _mean(values, weights))
+    return float(deviations @ deviations) / (1 - _effective_share(weights))
+
+
+def _effective_share(weights: NDArray[np.float64]) -> float:
+    """One over Kish's effective number of rows."""
+    shares = weights / weights.sum()
+    return float(shares @ shares)
+
+
+def _mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    return float(np.average(values, weights=weights))
+
+
+def _ratio(difference: float, error: float) -> float:
+    if difference == 0:
+        return 0.0
+    return difference / error if error > 0 else float(np.copysign(np.inf, difference))
+
+
+def _interval(center: float, error: float, confidence_level: float) -> tuple[float, float]:
+    margin = float(norm.isf((1 - confidence_level) / 2)) * error
+    return center - margin, center + margin

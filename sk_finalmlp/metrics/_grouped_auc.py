@@ -1,0 +1,179 @@
+"""AUC within groups, such as the impressions of one user."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils._param_validation import StrOptions, validate_params
+
+from ._inputs import Label, check_clicks, check_scores, check_weights
+from ._ranks import weight_below
+
+
+@validate_params({"group_weight": [StrOptions({"rows", "clicks", "uniform"})]}, prefer_skip_nested_validation=True)
+def grouped_auc(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    group_weight: Literal["rows", "clicks", "uniform"] = "rows",
+    sample_weight: ArrayLike | None = None,
+    pos_label: Label | None = None,
+) -> float:
+    r"""Grouped AUC (GAUC): the mean of the AUC within each group.
+
+    A page shows one user's candidates, so that only the order within a user matters. The AUC of all rows also rewards
+    a model for telling users who click much from those who click little; the mean of each user's own AUC does not:
+
+    .. math:: \mathrm{GAUC} = \frac{\sum_g w_g\,\mathrm{AUC}_g}{\sum_g w_g}
+
+    Groups without a click, or with nothing but clicks, have no AUC and are left out of both sums; `auc_per_group`
+    shows which. On a small test set most users may be among them.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels of two classes.
+    y_score : array-like of shape (n_samples,)
+        Scores that rise with the probability of a click.
+    groups : array-like of shape (n_samples,)
+        Group of each row: numbers, strings or anything else that pandas can count. It has no usable default.
+    group_weight : {"rows", "clicks", "uniform"}, default="rows"
+        Weight of a group: its rows (impressions, the usual choice), its clicks, or 1. Rows and clicks are counted by
+        `sample_weight`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, at least 0; an integer weight equals a row repeated as often.
+    pos_label : bool, int, float or str, default=None
+        Label of a click; by default the greater of the two.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; 1/2 for scores without any order.
+
+    Raises
+    ------
+    ValueError
+        If `groups` is None or holds missing values, no group has both classes, or the rest isn't valid: labels of
+        more than two classes, scores that aren't finite, negative weights, different lengths.
+
+    See Also
+    --------
+    auc_per_group : The AUC of each group.
+    make_grouped_auc_scorer : A scorer that reads the groups from a column.
+
+    References
+    ----------
+    H. Zhu et al. "Optimized Cost per Click in Taobao Display Advertising." KDD 2017.
+    G. Zhou et al. "Deep Interest Network for Click-Through Rate Prediction." KDD 2018 (weighted by impressions).
+
+    Examples
+    --------
+    >>> from sk_finalmlp.metrics import grouped_auc
+    >>> clicked = [1, 0, 0, 1, 1, 0]
+    >>> score = [0.2, 0.1, 0.3, 0.9, 0.8, 0.7]
+    >>> grouped_auc(clicked, score, groups=["ann", "ann", "ann", "bob", "bob", "bob"])
+    0.75
+    """
+    table = auc_per_group(y_true, y_score, groups, sample_weight=sample_weight, pos_label=pos_label)
+    ranked = table[table["auc"].notna()]
+    if ranked.empty:
+        raise ValueError(
+            f"Only one class is present in each of the {len(table)} groups: no group has clicks and others, so that "
+            "none has an AUC. Score more rows at once, or use coarser groups."
+        )
+    weights = None if group_weight == "uniform" else ranked[group_weight]
+    return float(np.average(ranked["auc"], weights=weights))
+
+
+def auc_per_group(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Label | None = None,
+) -> pd.DataFrame:
+    """AUC of each group.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels of two classes.
+    y_score : array-like of shape (n_samples,)
+        Scores that rise with the probability of a click.
+    groups : array-like of shape (n_samples,)
+        Group of each row. It has no usable default.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, at least 0.
+    pos_label : bool, int, float or str, default=None
+        Label of a click; by default the greater of the two.
+
+    Returns
+    -------
+    DataFrame
+        One row per group, in the order in which they first appear, with the columns `auc` (NaN where the group has
+        one class only), `rows` and `clicks` (sums of `sample_weight`).
+
+    Raises
+    ------
+    ValueError
+        If `groups` is None or holds missing values, or the rest isn't valid, as in `grouped_auc`.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.metrics import auc_per_group
+    >>> auc_per_group([1, 0, 0, 1], [0.2, 0.1, 0.3, 0.9], groups=["ann", "ann", "ann", "bob"])
+         auc  rows  clicks
+    ann  0.5   3.0     1.0
+    bob  NaN   1.0     1.0
+    """
+    clicks = check_clicks(y_true, pos_label)
+    scores = check_scores(y_score, "y_score", clicks)
+    weights = check_weights(sample_weight, clicks)
+    codes, names = _group_codes(groups, clicks)
+    columns = {
+        "auc": _aucs(clicks, scores, weights, codes),
+        "rows": np.bincount(codes, weights),
+        "clicks": np.bincount(codes, weights * clicks),
+    }
+    return pd.DataFrame(columns, index=names)
+
+
+def _group_codes(groups: ArrayLike | None, clicks: NDArray[np.bool_]) -> tuple[NDArray[np.intp], pd.Index]:
+    if groups is None:
+        raise ValueError(
+            "The 'groups' parameter should not be None: pass the user of each row. A scorer gets it by metadata "
+            "routing, set_score_request(groups=True), or from a column of X, make_grouped_auc_scorer(column)."
+        )
+    check_consistent_length(clicks, groups)
+    codes, names = pd.factorize(column_or_1d(groups))
+    if (codes < 0).any():
+        raise ValueError(
+            f"groups is missing in {(codes < 0).sum()} rows: leave these rows out, or fill in a group of their own, "
+            "such as groups.fillna('unknown')."
+        )
+    return codes, pd.Index(names)
+
+
+def _aucs(
+    clicks: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.float64], codes: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    relative = _relative_to_heaviest(weights, codes)
+    of_clicks, of_others = relative * clicks, relative * ~clicks
+    pairs_in_order = np.bincount(codes, of_clicks * weight_below(scores, of_others, codes))
+    pairs = np.bincount(codes, of_clicks) * np.bincount(codes, of_others)
+    aucs: NDArray[np.float64] = np.full(len(pairs), np.nan)
+    np.divide(pairs_in_order, pairs, out=aucs, where=pairs > 0)
+    return aucs
+
+
+def _relative_to_heaviest(weights: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[np.float64]:
+    # An AUC knows no scale. Sums run over all groups, and a group of huge weights would round the others away.
+    heaviest = np.zeros(codes.max() + 1)
+    np.maximum.at(heaviest, codes, weights)
+    return weights / np.where(heaviest > 0, heaviest, 1)[codes]

@@ -1,0 +1,162 @@
+"""Checks of what the metrics are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import _check_sample_weight
+
+Label = bool | int | float | str
+
+
+def check_clicks(y_true: ArrayLike, pos_label: Label | None) -> NDArray[np.bool_]:
+    """Which rows are clicks.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels of two classes, or of one.
+    pos_label : bool, int, float, str or None
+        Label of a click; None for the greater of two labels. A single label must then be one of -1, 0 and 1.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If there are more than two labels, missing ones, or none; if `pos_label` is none of them; or if it is None
+        and the only label is no number that says whether it stands for a click.
+    """
+    labels = column_or_1d(y_true)
+    check_array(labels, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y_true")
+    target_type = type_of_target(labels, input_name="y_true", raise_unknown=True)
+    if target_type != "binary":
+        raise ValueError(f"Only binary y_true is supported: clicked or not. The type of the target is {target_type}.")
+    clicks: NDArray[np.bool_] = labels == _click_label(np.unique(labels), pos_label)
+    return clicks
+
+
+def _click_label(labels: NDArray[Any], pos_label: Label | None) -> Any:
+    if pos_label is None and len(labels) == 1:
+        return _click_label_besides(labels[0])
+    if pos_label is not None and len(labels) == 2 and pos_label not in labels:
+        raise ValueError(f"pos_label={pos_label!r} is not a valid label: it should be one of {labels.tolist()}.")
+    return labels[-1] if pos_label is None else pos_label
+
+
+def _click_label_besides(label: Any) -> int:
+    if label not in (-1, 0, 1):
+        raise ValueError(f"y_true holds the label {label!r} alone: say by pos_label what the label of a click is.")
+    return 1
+
+
+def check_scores(scores: ArrayLike, name: str, clicks: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Scores as floats, one per row.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_samples,)
+        Scores of the rows.
+    name : str
+        What they are called in errors.
+    clicks : ndarray of shape (n_samples,)
+        Whether each row is a click.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        In float32 if they came so, otherwise in float64.
+
+    Raises
+    ------
+    ValueError
+        If they are of another length, no numbers, not finite, or several per row.
+    """
+    floats = check_array(scores, ensure_2d=False, dtype=[np.float64, np.float32], input_name=name)
+    if floats.ndim > 1 and floats.shape[1] > 1:
+        raise ValueError(
+            f"{name} should be a 1d array, got an array of shape {floats.shape} instead: of predict_proba, pass the "
+            "column of the click, predict_proba(X)[:, 1]."
+        )
+    check_consistent_length(clicks, floats)
+    column: NDArray[np.floating] = column_or_1d(floats)
+    return column
+
+
+def check_probabilities(y_proba: ArrayLike, clicks: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Scores that are probabilities.
+
+    Parameters
+    ----------
+    y_proba : array-like of shape (n_samples,)
+        Probabilities of a click.
+    clicks : ndarray of shape (n_samples,)
+        Whether each row is a click.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        As `check_scores`, and if one is below 0 or above 1.
+    """
+    probabilities = check_scores(y_proba, "y_proba", clicks)
+    if probabilities.max() > 1:
+        raise ValueError(f"y_proba contains values greater than 1: {probabilities.max()}")
+    if probabilities.min() < 0:
+        raise ValueError(f"y_proba contains values less than 0: {probabilities.min()}")
+    return probabilities
+
+
+def check_weights(sample_weight: ArrayLike | None, clicks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Weights as floats, one per row.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,) or None
+        Weights of the rows; None for ones.
+    clicks : ndarray of shape (n_samples,)
+        Whether each row is a click.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If they are of another length, negative, not finite, or all zero.
+    """
+    weights: NDArray[np.float64] = _check_sample_weight(
+        sample_weight, clicks, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every row.")
+    return weights
+
+
+def check_both_classes(clicks: NDArray[np.bool_], weights: NDArray[np.float64]) -> None:
+    """Refuse rows of one class.
+
+    Parameters
+    ----------
+    clicks : ndarray of shape (n_samples,)
+        Whether each row is a click.
+    weights : ndarray of shape (n_samples,)
+        Weight of each row; one of weight 0 counts as absent.
+
+    Raises
+    ------
+    ValueError
+        If all rows are clicks, or none is.
+    """
+    if not weights[clicks].any() or not weights[~clicks].any():
+        raise ValueError("Only one class is present in y_true, where this metric needs clicks and others.")
