@@ -172,7 +172,7 @@ def roc_auc_interval(
             f"The AUC is {auc:.0f}, so that DeLong's standard error is 0, however few the rows: the interval says "
             "nothing.",
             UndefinedMetricWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     low, high = _interval(auc, error, confidence_level)
     return AUCInterval(auc, max(low, 0.0), min(high, 1.0), error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
@@ -35,6 +36,8 @@ def check_clicks(y_true: ArrayLike, pos_label: Label | None) -> NDArray[np.bool_
     """
     labels = column_or_1d(y_true)
     check_array(labels, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y_true")
+    if pd.isna(labels).any():
+        raise ValueError("Input y_true contains NaN: leave out the rows without a label.")
     target_type = type_of_target(labels, input_name="y_true", raise_unknown=True)
     if target_type != "binary":
         raise ValueError(f"Only binary y_true is supported: clicked or not. The type of the target is {target_type}.")
@@ -52,7 +55,7 @@ def _click_label(labels: NDArray[Any], pos_label: Label | None) -> Any:
 
 def _click_label_besides(label: Any) -> int:
     if label not in (-1, 0, 1):
-        raise ValueError(f"y_true holds the label {label!r} alone: say by pos_label what the label of a click is.")
+        raise ValueError(f"y_true holds the label {str(label)!r} alone: say by pos_label what the label of a click is.")
     return 1
 
 
