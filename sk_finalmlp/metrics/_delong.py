@@ -13,7 +13,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils._param_validation import Interval, validate_params
 
 from ._inputs import Label, check_both_classes, check_clicks, check_scores, check_weights
-from ._ranks import weight_below
+from ._ranks import share_below
 
 
 class AUCInterval(NamedTuple):
@@ -269,9 +269,8 @@ def _placements(
     clicks: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     one_group = np.zeros(len(clicks), dtype=np.intp)
-    of_clicks, of_others = weights * clicks, weights * ~clicks
-    below = weight_below(scores, of_others, one_group) / of_others.sum()
-    above = weight_below(-scores, of_clicks, one_group) / of_clicks.sum()
+    below = share_below(scores, weights * ~clicks, one_group)
+    above = share_below(-scores, weights * clicks, one_group)
     placements: NDArray[np.float64] = np.where(clicks, below, above)
     return placements
 

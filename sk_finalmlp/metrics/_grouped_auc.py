@@ -11,7 +11,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from ._inputs import Label, check_clicks, check_scores, check_weights
-from ._ranks import weight_below
+from ._ranks import share_below
 
 
 @validate_params({"group_weight": [StrOptions({"rows", "clicks", "uniform"})]}, prefer_skip_nested_validation=True)
@@ -165,10 +165,10 @@ def _aucs(
 ) -> NDArray[np.float64]:
     relative = _relative_to_heaviest(weights, codes)
     of_clicks, of_others = relative * clicks, relative * ~clicks
-    pairs_in_order = np.bincount(codes, of_clicks * weight_below(scores, of_others, codes))
-    pairs = np.bincount(codes, of_clicks) * np.bincount(codes, of_others)
-    aucs: NDArray[np.float64] = np.full(len(pairs), np.nan)
-    np.divide(pairs_in_order, pairs, out=aucs, where=pairs > 0)
+    in_order = np.bincount(codes, of_clicks * share_below(scores, of_others, codes))
+    aucs: NDArray[np.float64] = np.full(len(in_order), np.nan)
+    total = np.bincount(codes, of_clicks)
+    np.divide(in_order, total, out=aucs, where=total > 0)
     return aucs
 
 

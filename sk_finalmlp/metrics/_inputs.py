@@ -46,14 +46,14 @@ def check_clicks(y_true: ArrayLike, pos_label: Label | None) -> NDArray[np.bool_
 
 
 def _click_label(labels: NDArray[Any], pos_label: Label | None) -> Any:
-    if pos_label is None and len(labels) == 1:
-        return _click_label_besides(labels[0])
-    if pos_label is not None and len(labels) == 2 and pos_label not in labels:
+    if pos_label is None:
+        return labels[1] if len(labels) == 2 else _click_label_beside(labels[0])
+    if len(labels) == 2 and pos_label not in labels:
         raise ValueError(f"pos_label={pos_label!r} is not a valid label: it should be one of {labels.tolist()}.")
-    return labels[-1] if pos_label is None else pos_label
+    return pos_label
 
 
-def _click_label_besides(label: Any) -> int:
+def _click_label_beside(label: Any) -> int:
     if label not in (-1, 0, 1):
         raise ValueError(f"y_true holds the label {str(label)!r} alone: say by pos_label what the label of a click is.")
     return 1

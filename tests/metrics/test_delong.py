@@ -199,6 +199,13 @@ def test_perfect_order_warns_that_the_interval_is_empty(scores, auc):
         assert roc_auc_interval([0, 0, 1, 1], scores) == (auc, auc, auc, 0)
 
 
+def test_perfect_order_is_perfect_whatever_the_weights():
+    rng = np.random.default_rng(0)
+    clicks, weights = np.arange(1000) > 700, rng.random(1000)
+    with pytest.warns(UndefinedMetricWarning, match="The AUC is 1"):
+        assert roc_auc_interval(clicks, np.arange(1000), sample_weight=weights) == (1, 1, 1, 0)
+
+
 def test_constant_scores_have_an_auc_of_one_half():
     assert roc_auc_interval([0, 0, 1, 1], [3, 3, 3, 3]) == (0.5, 0.5, 0.5, 0)
 
