@@ -163,7 +163,7 @@ def _group_codes(groups: ArrayLike | None, clicks: NDArray[np.bool_]) -> tuple[N
 def _aucs(
     clicks: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.float64], codes: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    relative = _relative_to_heaviest(weights, codes)
+    relative = _relative_to_heaviest(weights, 2 * codes + clicks)
     of_clicks, of_others = relative * clicks, relative * ~clicks
     in_order = np.bincount(codes, of_clicks * share_below(scores, of_others, codes))
     aucs: NDArray[np.float64] = np.full(len(in_order), np.nan)
@@ -173,7 +173,7 @@ def _aucs(
 
 
 def _relative_to_heaviest(weights: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[np.float64]:
-    # An AUC knows no scale. Sums run over all groups, and a group of huge weights would round the others away.
+    # An AUC knows no scale of either class. Sums run over all groups: huge weights of one would round others away.
     heaviest = np.zeros(codes.max() + 1)
     np.maximum.at(heaviest, codes, weights)
     return weights / np.where(heaviest > 0, heaviest, 1)[codes]

@@ -34,7 +34,7 @@ def share_below(
     starts_group = _changes(groups[order])
     starts_tie = starts_group | _changes(scores[order])
     tie_of_row = np.cumsum(starts_tie) - 1
-    tie_weight: NDArray[np.float64] = np.bincount(tie_of_row, weights[order])
+    tie_weight = np.bincount(tie_of_row, weights[order]).astype(np.float64, copy=False)
     shares = np.empty(len(weights))
     shares[order] = _share_below_ties(tie_weight, starts_group[starts_tie])[tie_of_row]
     return shares
