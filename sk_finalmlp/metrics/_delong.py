@@ -134,7 +134,7 @@ def roc_auc_interval(
         \widehat{\mathrm{Var}}(A) = \frac{\sum_C u_i^2 (V_i - A)^2}{1 - \sum_C u_i^2}
                                   + \frac{\sum_N v_j^2 (V_j - A)^2}{1 - \sum_N v_j^2}
 
-    Without weights this is equation 3 of DeLong et al. (1988), :math:`S_{10}/m + S_{01}/n`. With weights, it is the
+    Without weights this is the variance of DeLong et al. (1988), :math:`S_{10}/m + S_{01}/n`. With weights, it is the
     linearised variance of a weighted mean that surveys use, corrected by Kish's effective number of rows
     :math:`1/\sum u_i^2` in place of their number. The weights say how much a row stands for, not how often it was
     seen: only their ratios within a class matter. So where one in ten of the rows that weren't clicked is kept and

@@ -141,7 +141,7 @@ def check_weights(sample_weight: ArrayLike | None, clicks: NDArray[np.bool_]) ->
     weights: NDArray[np.float64] = _check_sample_weight(
         sample_weight, clicks, dtype=np.float64, ensure_non_negative=True
     )
-    if not weights.any():
+    if not weights.any():  # older versions of scikit-learn let these pass
         raise ValueError("sample_weight is zero for every row.")
     return weights
 

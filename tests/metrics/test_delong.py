@@ -24,7 +24,7 @@ def columns(rows):
 
 
 def structural_components(clicks, scores):
-    """Equations 1 to 3 of DeLong et al. (1988), pair by pair."""
+    """The AUC and the components V10 and V01 of DeLong et al. (1988), pair by pair."""
     x, y = scores[clicks][:, None], scores[~clicks][None, :]
     psi = (x > y) + 0.5 * (x == y)
     return psi.mean(), psi.mean(axis=1), psi.mean(axis=0)
