@@ -11,29 +11,33 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-FieldKind = Literal["categorical", "multi-valued", "numeric"]
+FieldKind = Literal["categorical", "multi-valued", "numeric", "statistic"]
+Measure = Literal["rate", "count"]
 
 #: The code that `CTREncoder` gives to a value that is missing, unseen or too rare to learn, and the padding of
 #: multi-valued columns.
 UNKNOWN_CODE = 0
 
-_KINDS: tuple[FieldKind, ...] = ("categorical", "multi-valued", "numeric")
+_KINDS: tuple[FieldKind, ...] = ("categorical", "multi-valued", "numeric", "statistic")
+_WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "statistic")
+_STATISTIC_NAME = re.compile(r"(rate|count)\(.+\)(=.+)?", re.DOTALL)
 _ELEMENT_NAME = re.compile(r"(?P<field>.+)\[(?P<position>0|[1-9][0-9]*)\]", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Field:
-    """One input field: the unit that gets an embedding.
+    """One input field of the network.
 
     Parameters
     ----------
     name : str
         Name of the field; the name of its column, or `genres` for the columns `genres[0]`, `genres[1]`, ...
-    kind : {"categorical", "multi-valued", "numeric"}
+    kind : {"categorical", "multi-valued", "numeric", "statistic"}
         A categorical field is one column of codes, a multi-valued field several columns of codes that share an
-        embedding table, a numeric field one column of floats.
+        embedding table, a numeric field one column of floats. A statistic is a column of floats that tells of the
+        clicks of a value or a combination of values: it needs no embedding.
     n_codes : int, default=0
-        Rows of the embedding table, row 0 included; 0 for a numeric field.
+        Rows of the embedding table, row 0 included; 0 for a numeric field and a statistic.
     n_columns : int, default=1
         Columns of the input table that the field takes; more than one only for a multi-valued field.
 
@@ -52,16 +56,23 @@ class Field:
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
             raise ValueError(f"Field {self.name!r}: kind must be one of {list(_KINDS)}, got {self.kind!r}.")
-        if self.kind != "numeric" and self.n_codes < 1:
+        if self.has_codes and self.n_codes < 1:
             raise ValueError(f"Field {self.name!r} is {self.kind}: n_codes must be at least 1, got {self.n_codes}.")
-        if self.kind == "numeric" and self.n_codes != 0:
-            raise ValueError(f"Field {self.name!r} is numeric and has no codes: n_codes must be 0, got {self.n_codes}.")
+        if not self.has_codes and self.n_codes != 0:
+            raise ValueError(
+                f"Field {self.name!r} is {self.kind} and has no codes: n_codes must be 0, got {self.n_codes}."
+            )
         if self.n_columns < 1 or (self.kind != "multi-valued" and self.n_columns != 1):
             raise ValueError(f"Field {self.name!r} is {self.kind}: it can't take {self.n_columns} columns.")
 
+    @property
+    def has_codes(self) -> bool:
+        """Whether its columns hold codes, not floats."""
+        return self.kind not in _WITHOUT_CODES
+
 
 def by_kind(fields: Iterable[Field]) -> list[Field]:
-    """The fields in the order of the network: categorical, multi-valued, numeric.
+    """The fields in the order of the network: categorical, multi-valued, numeric, statistic.
 
     Parameters
     ----------
@@ -141,3 +152,72 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
             elements = [columns[position] for position in range(len(columns))]
             groups = [group for group in groups if group[1][0] not in elements] + [(field, elements)]
     return sorted(groups, key=lambda group: min(group[1]))
+
+
+def cross_name(fields: Sequence[str]) -> str:
+    """Name of the field that holds combinations of values of several fields.
+
+    Parameters
+    ----------
+    fields : sequence of str
+        Names of the fields.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import cross_name
+    >>> cross_name(["user", "item"])
+    'user & item'
+    """
+    return " & ".join(fields)
+
+
+def statistic_name(measure: Measure, field: str, label: str | None = None) -> str:
+    """Name of a column that holds a statistic, by which the classifier knows it from a plain number.
+
+    Parameters
+    ----------
+    measure : {"rate", "count"}
+        What it tells of each value: the share of clicks, or the number of rows.
+    field : str
+        Name of the field or cross whose values it is about.
+    label : str, default=None
+        The class whose share it is, where there are more than two.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import statistic_name
+    >>> statistic_name("rate", "user & item")
+    'rate(user & item)'
+    >>> statistic_name("rate", "item", label="purchase")
+    'rate(item)=purchase'
+    """
+    return f"{measure}({field})" + ("" if label is None else f"={label}")
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a column of floats of this name is a statistic.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import is_statistic
+    >>> is_statistic("count(item)"), is_statistic("price")
+    (True, False)
+    """
+    return _STATISTIC_NAME.fullmatch(name) is not None
