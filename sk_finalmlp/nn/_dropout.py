@@ -50,11 +50,23 @@ class Dropout(nn.Module):
 def _keep_mask(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
     if x.device.type != "cpu":
         return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - p, generator=generator)
-    # On the CPU bernoulli_ draws one element at a time, which is a third of a training step. A word of random bits
-    # serves four elements; the share of dropped ones is exact to 1 / 65536.
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
-    bits = words.view(torch.int16)[: x.numel()].view(x.shape)
-    return bits >= round(p * 2**16) - 2**15
+    # On the CPU bernoulli_ draws one element at a time, which is a third of a training step.
+    return draw_bits(torch.empty(n_words(x), dtype=torch.int64), x, generator) > threshold(p)
+
+
+def n_words(x: Tensor) -> int:
+    """Number of words of 64 bits that serve the elements of `x`, four each."""
+    return -(-x.numel() // 4)
+
+
+def draw_bits(words: Tensor, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Fill words with random bits, and view them as one int16 per element of `x`."""
+    return words.random_(-(2**63), None, generator=generator).view(torch.int16)[: x.numel()].view(x.shape)
+
+
+def threshold(p: float) -> float:
+    """What the bits of an element exceed where it is kept; the rate is exact to 1 / 65536."""
+    return round(p * 2**16) - 2**15 - 0.5
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from ..nn import FieldEmbedding, dropout_generator
+from ..nn import FieldEmbedding, dropout_generator, lent_workspaces
 from ._batches import Batches, Impressions
 from ._callbacks import (
     BestEpoch,
@@ -121,6 +121,7 @@ def train(
     try:
         with (
             dropout_generator(network, _generator_on(settings.device, generator)),
+            lent_workspaces(network) if settings.device.type == "cpu" else nullcontext(),
             _sparse_gradients(network, settings.embedding_update),
         ):
             net.notify("on_train_begin", X=batches, y=None)
