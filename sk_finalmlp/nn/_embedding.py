@@ -151,6 +151,8 @@ class FieldEmbedding(WorkspaceUser):
             vectors = F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
         else:
             vectors = look_up(self.table, rows, self.workspace)
+        if not self._n_elements:
+            return [vectors]
         sizes = [codes.shape[1] - sum(self._n_elements), *self._n_elements]
         categorical, *multi_valued = torch.split(vectors, sizes, dim=1)
         _, *elements = torch.split(is_known, sizes, dim=1)

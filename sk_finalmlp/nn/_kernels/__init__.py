@@ -4,10 +4,10 @@ Each module holds one function with its derivative, equal to a few plain lines o
 beside it shows.
 """
 
-from .activation import activation, normalised_activation
-from .fusion import bilinear_fusion
-from .gating import gated
-from .linear import linear
-from .lookup import look_up
+from ._activation import activation, normalised_activation
+from ._fusion import bilinear_fusion
+from ._gating import gated
+from ._linear import linear
+from ._lookup import look_up
 
 __all__ = ["activation", "bilinear_fusion", "gated", "linear", "look_up", "normalised_activation"]

@@ -15,6 +15,8 @@ from .._workspace import Workspace
 
 def normalised_activation(x: Tensor, norm: nn.BatchNorm1d, dropout: Dropout, workspace: Workspace) -> Tensor:
     """`dropout(relu(norm(x)))` in training mode, (B, n) -> (B, n); the running statistics move as there."""
+    if len(x) == 1:
+        raise ValueError("Batch norm needs more than 1 value per channel: a batch of one row has no variance.")
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
     output: Tensor = _NormalisedActivation.apply(x, norm.weight, norm.bias, norm, dropout, workspace)

@@ -49,9 +49,10 @@ class _BilinearFusion(Function):
         y_heads = _heads(y_by_output, n_heads)
         to_x = ctx.workspace.empty_like("to_x", x)
         torch.bmm(y_heads, bilinear.flatten(start_dim=2).transpose(1, 2), out=_heads(to_x, n_heads))
-        to_x.addmm_(gradient, weight_x)
+        for to_logit, weight in zip(gradient.split(1, dim=1), weight_x, strict=True):
+            to_x.addcmul_(to_logit, weight)
         to_bilinear = torch.bmm(_heads(x, n_heads).transpose(1, 2), y_heads).view_as(bilinear)
-        to_y = factor.mul_(upstream)
+        to_y = torch.mul(factor, upstream, out=ctx.workspace.empty_like("to_y", factor))
         to_y = (to_y if n_outputs == 1 else to_y.sum(dim=2)).view_as(y)
         return to_x, to_y, gradient.t() @ x, gradient.t() @ y, to_bilinear, None
 
