@@ -10,6 +10,9 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+# So few need no pages of their own.
+_FEW_ELEMENTS = 16_384
+
 
 class Workspace:
     """Hands out memory for the large tensors of a training step, the same in each step.
@@ -25,12 +28,12 @@ class Workspace:
     >>> import torch
     >>> from sk_finalmlp.nn._workspace import Workspace
     >>> workspace = Workspace()
-    >>> first = workspace.empty("output", (4, 3), torch.float32)
+    >>> first = workspace.empty("output", (4096, 30), torch.float32)
     >>> address = first.data_ptr()
-    >>> workspace.empty("output", (4, 3), torch.float32).data_ptr() == address
+    >>> workspace.empty("output", (4096, 30), torch.float32).data_ptr() == address
     False
     >>> del first
-    >>> workspace.empty("output", (2, 3), torch.float32).data_ptr() == address
+    >>> workspace.empty("output", (4095, 30), torch.float32).data_ptr() == address
     True
     """
 
@@ -40,9 +43,9 @@ class Workspace:
 
     def empty(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A tensor of any content, in the memory of this name."""
-        if name in self._holders and self._holders[name]() is not None:
+        size, block, holder = prod(shape), self._blocks.get(name), self._holders.get(name)
+        if size < _FEW_ELEMENTS or (holder is not None and holder() is not None):
             return torch.empty(shape, dtype=dtype)
-        size, block = prod(shape), self._blocks.get(name)
         if block is None or block.dtype != dtype or len(block) < size:
             block = self._blocks[name] = torch.empty(size, dtype=dtype)
         # Detached, so that what is made of the tensor has it as its base, not the block.

@@ -5,9 +5,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sk_finalmlp.nn import Activation, Dropout, MultiHeadBilinearFusion, dropout_generator, lent_workspaces
+from sk_finalmlp.nn import Activation, Dropout, MultiHeadBilinearFusion, _workspace, dropout_generator, lent_workspaces
 from sk_finalmlp.nn._kernels import _activation, bilinear_fusion, gated, linear, look_up
 from sk_finalmlp.nn._workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def keep_small_tensors_too(monkeypatch):
+    monkeypatch.setattr(_workspace, "_FEW_ELEMENTS", 0)
 
 
 def seeded(seed=0):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sk_finalmlp.fields import Field
-from sk_finalmlp.nn import DualMLP, FinalMLP, dropout_generator, lent_workspaces
+from sk_finalmlp.nn import DualMLP, FinalMLP, _workspace, dropout_generator, lent_workspaces
 from sk_finalmlp.nn._workspace import Workspace, WorkspaceUser
 
 FIELDS = [
@@ -25,6 +25,11 @@ NETWORKS = {
     "no gates, classes": {"feature_selection": False, "n_outputs": 3},
 }
 WIDTHS = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (8,), "num_heads": 4}
+
+
+@pytest.fixture(autouse=True)
+def keep_small_tensors_too(monkeypatch):
+    monkeypatch.setattr(_workspace, "_FEW_ELEMENTS", 0)
 
 
 def seeded(seed=0):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from .._dropout import Dropout, draw_bits, n_words, threshold
+from .._dropout import Dropout
 from .._workspace import Workspace
 
 
@@ -43,7 +43,8 @@ class _NormalisedActivation(Function):
         ctx.scale = 1 / (1 - dropout.p)
         output = workspace.empty_like("output", x)
         torch.addcmul(bias * ctx.scale, standard, weight * ctx.scale, out=output)
-        _rectify_and_drop(output, dropout, workspace)
+        output.clamp_(min=0)
+        _drop(output, dropout, workspace)
         ctx.workspace = workspace
         ctx.save_for_backward(output, standard, weight, inverse_deviation)
         return output
@@ -68,8 +69,9 @@ class _Activation(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dropout: Dropout, workspace: Workspace) -> Tensor:
         ctx.scale = 1 / (1 - dropout.p)
-        output = torch.mul(x, ctx.scale, out=workspace.empty_like("output", x))
-        _rectify_and_drop(output, dropout, workspace)
+        output = torch.clamp(x, min=0, out=workspace.empty_like("output", x))
+        _drop(output, dropout, workspace)
+        _scale(output, ctx.scale)
         ctx.workspace = workspace
         ctx.save_for_backward(output)
         return output
@@ -80,15 +82,17 @@ class _Activation(Function):
         (output,) = ctx.saved_tensors
         to_x = ctx.workspace.empty_like("to_x", output)
         keep_where_above(gradient, output, 0, out=to_x)
-        return to_x if ctx.scale == 1 else to_x.mul_(ctx.scale), None, None
+        return _scale(to_x, ctx.scale), None, None
 
 
-def _rectify_and_drop(x: Tensor, dropout: Dropout, workspace: Workspace) -> None:
-    x.clamp_(min=0)
+def _drop(x: Tensor, dropout: Dropout, workspace: Workspace) -> None:
     if dropout.p:
-        words = workspace.empty("words", (n_words(x),), torch.int64)
-        bits = workspace.empty_like("scratch", x).copy_(draw_bits(words, x, dropout.generator))
-        keep_where_above(x, bits, threshold(dropout.p), out=x)
+        numbers = dropout.draw(workspace.empty_like("scratch", x))
+        keep_where_above(x, numbers, dropout.threshold, out=x)
+
+
+def _scale(x: Tensor, scale: float) -> Tensor:
+    return x if scale == 1 else x.mul_(scale)
 
 
 def keep_where_above(x: Tensor, other: Tensor, threshold: float, out: Tensor) -> None:
