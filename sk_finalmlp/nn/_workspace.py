@@ -41,6 +41,10 @@ class Workspace:
         self._blocks: dict[str, Tensor] = {}
         self._holders: dict[str, weakref.ref[Tensor]] = {}
 
+    def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
+        """A copy of a network has memory of its own."""
+        return Workspace, ()
+
     def empty(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A tensor of any content, in the memory of this name."""
         size, block, holder = prod(shape), self._blocks.get(name), self._holders.get(name)

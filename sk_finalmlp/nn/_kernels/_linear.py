@@ -33,7 +33,7 @@ class _Linear(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         to_x = to_weight = to_bias = None
-        # For few columns of the result, BLAS takes up to twice the time unless they lie in memory one after the other.
+        # Where x is narrow, BLAS is up to six times as fast with the other operand or the result transposed.
         is_narrow = x.shape[1] < gradient.shape[1]
         if ctx.needs_input_grad[0]:
             by_columns = weight.t().contiguous().t() if is_narrow else weight
