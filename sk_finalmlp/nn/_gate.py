@@ -134,14 +134,13 @@ class FeatureGate(WorkspaceUser):
         Tensor of float32, shape (B, D) or (1, D)
             One row for all of the batch where the gate has no context fields.
         """
-        gates, gate_of_row = self._distinct_gates(codes, values)
-        return gates if gate_of_row is None else F.embedding(gate_of_row, gates)
+        return _of_rows(*self._distinct_gates(codes, values))
 
     def select(self, e: Tensor, codes: Tensor, values: Tensor) -> Tensor:
         """Multiply the embeddings of a batch, (B, D), by their gates."""
         gates, gate_of_row = self._distinct_gates(codes, values)
-        if self.workspace is None or gate_of_row is None:
-            return e * (gates if gate_of_row is None else F.embedding(gate_of_row, gates))
+        if self.workspace is None:
+            return e * _of_rows(gates, gate_of_row)
         return gated(e, gates, gate_of_row, self.workspace)
 
     def _distinct_gates(self, codes: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -153,6 +152,10 @@ class FeatureGate(WorkspaceUser):
         # Rows of one context share their gate, and a batch has far fewer users than rows.
         contexts, context_of_row = self.context_embedding.distinct(codes)
         return self.gate(contexts.flatten(start_dim=1)), context_of_row
+
+
+def _of_rows(gates: Tensor, gate_of_row: Tensor | None) -> Tensor:
+    return gates if gate_of_row is None else F.embedding(gate_of_row, gates)
 
 
 def _check_context(context: Sequence[str], fields: Sequence[Field]) -> None:

@@ -72,6 +72,11 @@ def test_gated():
     check(gated, lambda e, gates, of_row: e * gates[of_row], draw(6, 4), draw(3, 4), torch.tensor([2, 0, 0, 2, 1, 0]))
 
 
+@pytest.mark.parametrize("n_gates", [1, 6])
+def test_gated_by_one_gate_for_all_rows_or_for_each(n_gates):
+    check(gated, lambda e, gates, _: e * gates, draw(6, 4), draw(n_gates, 4, seed=1), None)
+
+
 @pytest.mark.parametrize("n_heads", [1, 2])
 @pytest.mark.parametrize("n_outputs", [1, 3])
 def test_bilinear_fusion(n_heads, n_outputs):
