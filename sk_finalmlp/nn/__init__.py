@@ -3,15 +3,18 @@
 The modules know tensors alone, no tables and no training, and each can be used on its own.
 """
 
+from ._activation import Activation
 from ._dropout import Dropout, dropout_generator
 from ._embedding import ROW_MULTIPLE, FieldEmbedding
 from ._fusion import MultiHeadBilinearFusion
 from ._gate import FeatureGate, Gate
 from ._network import DualMLP, FinalMLP
 from ._stream import Stream
+from ._workspace import lent_workspaces
 
 __all__ = [
     "ROW_MULTIPLE",
+    "Activation",
     "Dropout",
     "DualMLP",
     "FeatureGate",
@@ -21,4 +24,5 @@ __all__ = [
     "MultiHeadBilinearFusion",
     "Stream",
     "dropout_generator",
+    "lent_workspaces",
 ]

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from ._random_bits import RandomBits
+
 
 class Dropout(nn.Module):
     """Set elements to zero with probability `p` and scale the others by 1 / (1 - p); the identity in evaluation.
@@ -36,25 +38,31 @@ class Dropout(nn.Module):
             raise ValueError(f"dropout must be in [0, 1), got {p!r}.")
         self.p = p
         self.generator: torch.Generator | None = None
+        self.bits: RandomBits | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements of `x`, any shape, in training mode."""
         if not self.training or self.p == 0:
             return x
-        return x * _keep_mask(x, self.p, self.generator) * (1 / (1 - self.p))
+        return x * self._keep_mask(x) * (1 / (1 - self.p))
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
 
+    def draw(self, numbers: Tensor) -> Tensor:
+        """Fill a tensor on the CPU with random numbers; those above `threshold` stand for what is kept."""
+        return (self.bits or RandomBits(None)).fill(numbers)
 
-def _keep_mask(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
-    if x.device.type != "cpu":
-        return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - p, generator=generator)
-    # On the CPU bernoulli_ draws one element at a time, which is a third of a training step. A word of random bits
-    # serves four elements; the share of dropped ones is exact to 1 / 65536.
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
-    bits = words.view(torch.int16)[: x.numel()].view(x.shape)
-    return bits >= round(p * 2**16) - 2**15
+    @property
+    def threshold(self) -> float:
+        """Between two whole numbers; the rate is exact to 1 / 65536."""
+        return round(self.p * 2**16) - 0.5
+
+    def _keep_mask(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - self.p, generator=self.generator)
+        # On the CPU bernoulli_ draws one element at a time, which is a third of a training step.
+        return self.draw(torch.empty(x.shape)) > self.threshold
 
 
 @contextmanager
@@ -69,10 +77,11 @@ def dropout_generator(network: nn.Module, generator: torch.Generator) -> Iterato
         Source of the dropout masks.
     """
     layers = [module for module in network.modules() if isinstance(module, Dropout)]
+    bits = RandomBits(generator) if generator.device.type == "cpu" else None
     for layer in layers:
-        layer.generator = generator
+        layer.generator, layer.bits = generator, bits
     try:
         yield
     finally:
         for layer in layers:
-            layer.generator = None
+            layer.generator = layer.bits = None

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..fields import Field, by_kind
+from ._kernels import look_up
+from ._workspace import WorkspaceUser
 
 _START_STD = 1e-4
 
@@ -18,7 +20,7 @@ _START_STD = 1e-4
 ROW_MULTIPLE = 32
 
 
-class FieldEmbedding(nn.Module):
+class FieldEmbedding(WorkspaceUser):
     """One vector per input field, the first layer of the network.
 
     A categorical field looks its code up in a table, a multi-valued field takes the mean over its codes, a
@@ -110,7 +112,7 @@ class FieldEmbedding(nn.Module):
         Tensor of float32, shape (B, F, d)
         """
         scaled = _take(values, self._value_columns).unsqueeze(2) * self.numeric
-        return torch.cat([*self._look_up(_take(codes, self._code_columns)), scaled], dim=1)
+        return _join([*self._look_up(_take(codes, self._code_columns)), scaled])
 
     def distinct(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Embed each distinct row of codes of a batch once; for fields that all have codes.
@@ -136,7 +138,7 @@ class FieldEmbedding(nn.Module):
             n_distinct = len(keys)
         some_row = positions.new_zeros(n_distinct + -n_distinct % ROW_MULTIPLE)
         some_row[positions] = torch.arange(len(codes), device=codes.device)
-        return torch.cat(self._look_up(codes[some_row]), dim=1), positions
+        return _join(self._look_up(codes[some_row])), positions
 
     def _look_up(self, codes: Tensor) -> list[Tensor]:
         """Vectors of the categorical fields, (B, n, d), and the mean vector of each multi-valued one, (B, 1, d)."""
@@ -145,7 +147,12 @@ class FieldEmbedding(nn.Module):
         # What is unknown in any field is sent to the very first row, the one that gets no gradient.
         is_known = (codes > 0) & (codes < self._n_codes)
         rows = torch.where(is_known, codes + self._row_offsets, 0)
-        vectors = F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
+        if self.workspace is None or self.sparse_gradient:
+            vectors = F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
+        else:
+            vectors = look_up(self.table, rows, self.workspace)
+        if not self._n_elements:
+            return [vectors]
         sizes = [codes.shape[1] - sum(self._n_elements), *self._n_elements]
         categorical, *multi_valued = torch.split(vectors, sizes, dim=1)
         _, *elements = torch.split(is_known, sizes, dim=1)
@@ -159,6 +166,12 @@ def _masked_mean(vectors: Tensor, is_known: Tensor) -> Tensor:
     """Mean over the vectors of known codes, the others being zero: (B, n, d), (B, n) -> (B, 1, d)."""
     n_known = is_known.sum(dim=1).clamp(min=1)
     return vectors.sum(dim=1, keepdim=True) / n_known.view(-1, 1, 1)
+
+
+def _join(vectors: list[Tensor]) -> Tensor:
+    """Vectors of all fields, (B, F, d); without a copy where all are of one kind."""
+    filled = [part for part in vectors if part.shape[1]]
+    return filled[0] if len(filled) == 1 else torch.cat(filled, dim=1)
 
 
 def _take(columns: Tensor, positions: list[int] | None) -> Tensor:

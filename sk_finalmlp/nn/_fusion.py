@@ -7,10 +7,12 @@ from math import gcd
 import torch
 from torch import Tensor, nn
 
+from ._kernels import bilinear_fusion
 from ._linear import Linear
+from ._workspace import WorkspaceUser
 
 
-class MultiHeadBilinearFusion(nn.Module):
+class MultiHeadBilinearFusion(WorkspaceUser):
     """Logits from two streams: a linear term of each and a bilinear term of both, per head.
 
     logit = w1.o1 + b1 + w2.o2 + b2 + sum over h of o1_h' W_h o2_h, where o1_h and o2_h are the H equal slices of
@@ -77,6 +79,9 @@ class MultiHeadBilinearFusion(nn.Module):
             Logits.
         """
         self._check_widths(x, y)
+        if self.workspace is not None:
+            weights = self.linear_x.weight, self.linear_y.weight, self.bilinear
+            return bilinear_fusion(x, y, *weights, self.workspace) + self.linear_x.bias + self.linear_y.bias
         logits: Tensor = self.linear_x(x) + self.linear_y(y) + self._bilinear(x, y)
         return logits
 

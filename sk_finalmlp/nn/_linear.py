@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from ._kernels import linear
+from ._workspace import WorkspaceUser
 
 
-class Linear(nn.Linear):
+class Linear(nn.Linear, WorkspaceUser):
     """Affine map that starts with Xavier-normal weights and zero bias.
 
     `torch.nn.Linear` draws its start weights from the global generator; this one takes the generator to draw
@@ -29,6 +32,12 @@ class Linear(nn.Linear):
         nn.init.xavier_normal_(self.weight, generator=generator)
         if bias:
             nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the rows of a matrix, (B, in_features) -> (B, out_features)."""
+        if self.workspace is None:
+            return super().forward(x)
+        return linear(x, self.weight, self.bias, self.workspace)
 
     def reset_parameters(self) -> None:
         """Draw nothing: `torch.nn.Linear` calls this before the generator is known."""

@@ -194,8 +194,8 @@ class FinalMLP(nn.Module):
         Tensor of float32, shape (B, C)
         """
         e = self.embedding(codes, values).flatten(start_dim=1)
-        e1 = e if self.gate1 is None else e * self.gate1(codes, values)
-        e2 = e if self.gate2 is None else e * self.gate2(codes, values)
+        e1 = e if self.gate1 is None else self.gate1.select(e, codes, values)
+        e2 = e if self.gate2 is None else self.gate2.select(e, codes, values)
         o1, o2 = self.mlp1(e1), self.mlp2(e2)
         logits: Tensor = self.fusion(o1, o2)
         return logits

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ._dropout import Dropout
+from ._activation import Activation
 from ._linear import Linear
 
 
@@ -53,7 +53,6 @@ class Stream(nn.Sequential):
         layers: list[nn.Module] = []
         for width in hidden_units:
             layers.append(Linear(n_features, width, bias=not batch_norm, generator=generator))
-            layers += [nn.BatchNorm1d(width)] if batch_norm else []
-            layers += [nn.ReLU(), Dropout(dropout)]
+            layers.append(Activation(width, dropout, batch_norm))
             n_features = width
         super().__init__(*layers)

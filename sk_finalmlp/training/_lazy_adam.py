@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -46,6 +47,11 @@ class LazyAdam(Adam):
     >>> optimizer.settle()
     """
 
+    # Torch wraps these in what keeps its compiler away, which imports the compiler: a second of the first fit.
+    add_param_group = inspect.unwrap(Adam.add_param_group)
+    zero_grad = inspect.unwrap(Adam.zero_grad)
+    _dense_step = torch.no_grad()(inspect.unwrap(Adam.step))
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take a step; with a closure, compute loss and gradients by it first and return the loss."""
         loss = None if closure is None else torch.enable_grad()(closure)()
@@ -53,7 +59,7 @@ class LazyAdam(Adam):
             if parameter.grad is not None and parameter.grad.is_sparse:
                 self._update_rows(parameter, options)
                 parameter.grad = None
-        super().step()
+        self._dense_step()
         return loss
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from ..nn import FieldEmbedding, dropout_generator
+from ..nn import FieldEmbedding, dropout_generator, lent_workspaces
 from ._batches import Batches, Impressions
 from ._callbacks import (
     BestEpoch,
@@ -34,6 +34,9 @@ _MIN_LEARNING_RATE = 1e-6
 
 # In smaller tables a dense update is faster, and it is exact.
 _LAZY_FROM_ROWS = 100_000
+
+# In smaller batches a Python function per layer costs more time than fresh memory does.
+_KEEP_MEMORY_FROM_ROWS = 512
 
 _RECORD = ("epoch", "train_loss", "valid_loss", "valid_auc", "learning_rate", "seconds")
 
@@ -121,6 +124,7 @@ def train(
     try:
         with (
             dropout_generator(network, _generator_on(settings.device, generator)),
+            _kept_memory(network, batches),
             _sparse_gradients(network, settings.embedding_update),
         ):
             net.notify("on_train_begin", X=batches, y=None)
@@ -202,6 +206,13 @@ def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[Non
     finally:
         for embedding in lazy:
             embedding.sparse_gradient = False
+
+
+def _kept_memory(network: nn.Module, batches: Batches) -> AbstractContextManager[None]:
+    """Let the network keep its memory from step to step where that pays."""
+    n_rows = len(batches.impressions) / len(batches)
+    pays = batches.device.type == "cpu" and n_rows >= _KEEP_MEMORY_FROM_ROWS
+    return lent_workspaces(network) if pays else nullcontext()
 
 
 def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:

@@ -1,5 +1,8 @@
 """The lazy optimizer against plain Adam."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -101,3 +104,18 @@ def test_weights_do_not_cross_zero_in_a_long_gap():
     optimizer.settle()
     assert (table.weight[0] * sign >= 0).all()
     assert table.weight[0].abs().max() < 1e-3
+
+
+def test_does_not_import_the_compiler_of_torch():
+    code = """
+import sys, torch
+from sk_finalmlp.training import LazyAdam
+weight = torch.nn.Parameter(torch.ones(3))
+optimizer = LazyAdam([weight], fused=True)
+optimizer.zero_grad()
+weight.sum().backward()
+optimizer.step()
+assert weight.max() < 1
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,8 @@
 """The loop on a small problem: schedule, early stopping, penalty, interruption, divergence."""
 
+import math
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP, FieldEmbedding, FinalMLP
-from sk_finalmlp.training import Batches, Impressions, TrainingSettings, predict_logits, resolve_device, train
+from sk_finalmlp.training import Batches, Impressions, TrainingSettings, _train, predict_logits, resolve_device, train
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(
@@ -169,6 +171,31 @@ def test_same_generator_same_weights_and_global_random_state_is_left_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+class TestMemoryThatIsKept:
+    """In batches of so many rows that a training keeps memory from step to step."""
+
+    @staticmethod
+    def weights(keep_from, monkeypatch=None, **parameters):
+        if monkeypatch is not None:
+            monkeypatch.setattr(_train, "_KEEP_MEMORY_FROM_ROWS", keep_from)
+        model = network(mlp1_dropout=0.3, fs1_context=["user"], fs2_context=["item", "age"], **parameters)
+        settings = replace(SETTINGS, max_epochs=2, batch_size=1024)
+        train(model, impressions(4000), impressions(500, seed=1), settings, seeded(3))
+        assert not any(getattr(module, "_lent", None) for module in model.modules())
+        return list(model.parameters())
+
+    def test_changes_no_weight(self, monkeypatch):
+        kept, fresh = self.weights(0, monkeypatch), self.weights(math.inf, monkeypatch)
+        for actual, wanted in zip(kept, fresh, strict=True):
+            torch.testing.assert_close(actual, wanted, rtol=1e-3, atol=1e-4)
+
+    def test_same_weights_to_the_last_bit_also_in_threads(self):
+        expected = self.weights(0)
+        with ThreadPoolExecutor(3) as pool:
+            for weights in pool.map(self.weights, [0] * 3):
+                assert all(torch.equal(actual, wanted) for actual, wanted in zip(weights, expected, strict=True))
+
+
 class _RaisesAt(DualMLP):
     """A network that raises in a given call, as Ctrl-C would."""
 
@@ -186,7 +213,7 @@ class _RaisesAt(DualMLP):
 
 def test_interrupt_after_an_epoch_keeps_the_best_weights_and_warns():
     rows, validation = impressions(640), impressions(100, seed=1)
-    model = _RaisesAt(call=25)
+    model = _RaisesAt(call=25, mlp1_dropout=0.0, mlp2_dropout=0.0)
     with pytest.warns(UserWarning, match="interrupted in epoch 3; the model has the weights of epoch 2"):
         result = train(model, rows, validation, SETTINGS, seeded())
     assert len(result.history) == 2
