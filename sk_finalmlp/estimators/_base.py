@@ -22,10 +22,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._persistence import VersionedState
-from ..nn import DualMLP, FinalMLP
+from ..nn import DualMLP, Ensemble, FinalMLP
 from ..training import EpochHistory, Impressions, TrainingSettings, predict_logits, resolve_device, train
 from ._columns import read_columns
-from ._fields import FieldReader, learn_fields, read_matrices
+from ._fields import FieldReader, fields_of_streams, learn_fields, read_matrices
 from ._rows import LabelledRows, check_rows, make_impressions, split_rows, weight_of_class
 
 _FRACTION = Interval(Real, 0, 1, closed="left")
@@ -43,12 +43,15 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "embedding_dim": [AT_LEAST_ONE],
+        "mlp1_fields": ["array-like", StrOptions({"auto"}), None],
+        "mlp2_fields": ["array-like", StrOptions({"auto"}), None],
         "mlp1_hidden_units": ["array-like"],
         "mlp2_hidden_units": ["array-like"],
         "mlp1_dropout": [_FRACTION],
         "mlp2_dropout": [_FRACTION],
         "mlp1_batch_norm": ["boolean"],
         "mlp2_batch_norm": ["boolean"],
+        "n_members": [AT_LEAST_ONE],
         "embedding_regularizer": [_NON_NEGATIVE],
         "net_regularizer": [_NON_NEGATIVE],
         "embedding_update": [StrOptions({"auto", "dense", "lazy"})],
@@ -71,12 +74,15 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         self,
         *,
         embedding_dim: int,
+        mlp1_fields: Any,
+        mlp2_fields: Any,
         mlp1_hidden_units: Any,
         mlp2_hidden_units: Any,
         mlp1_dropout: float,
         mlp2_dropout: float,
         mlp1_batch_norm: bool,
         mlp2_batch_norm: bool,
+        n_members: int,
         embedding_regularizer: float,
         net_regularizer: float,
         embedding_update: Any,
@@ -95,12 +101,15 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         verbose: Any,
     ) -> None:
         self.embedding_dim = embedding_dim
+        self.mlp1_fields = mlp1_fields
+        self.mlp2_fields = mlp2_fields
         self.mlp1_hidden_units = mlp1_hidden_units
         self.mlp2_hidden_units = mlp2_hidden_units
         self.mlp1_dropout = mlp1_dropout
         self.mlp2_dropout = mlp2_dropout
         self.mlp1_batch_norm = mlp1_batch_norm
         self.mlp2_batch_norm = mlp2_batch_norm
+        self.n_members = n_members
         self.embedding_regularizer = embedding_regularizer
         self.net_regularizer = net_regularizer
         self.embedding_update = embedding_update
@@ -308,10 +317,10 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         generator = torch.Generator().manual_seed(seed + len(before))
         arguments = self._arguments_of_network(readers, classes)
         if self._continues():
-            network = self._network_to_continue(arguments)
+            network: nn.Module = self._network_to_continue(arguments)
         else:
-            network = self._network_class(**arguments, generator=generator)
-            network.start_at(_log_odds(training, arguments["n_outputs"]))
+            network = start = self._make_network(arguments, generator)
+            start.start_at(_log_odds(training, arguments["n_outputs"]))
         result = train(network, training.of_mean_weight_one(), validation, self._settings(len(training)), generator)
         self.classes_ = classes
         self.fields_ = [reader.field for reader in readers]
@@ -331,10 +340,24 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         for name, value in arguments.items():
             if name.endswith("_hidden_units"):
                 arguments[name] = tuple(int(width) for width in value)
-            elif name.endswith("_context"):
+            elif name.endswith(("_context", "_fields")) and not isinstance(value, str):
                 arguments[name] = None if value is None else tuple(str(field) for field in value)
         fields = [reader.field for reader in readers]
-        return {"fields": fields, "n_outputs": 1 if len(classes) == 2 else len(classes), **arguments}
+        for name, chosen in zip(("mlp1_fields", "mlp2_fields"), fields_of_streams(fields), strict=True):
+            if isinstance(arguments[name], str):
+                arguments[name] = chosen
+        n_outputs = 1 if len(classes) == 2 else len(classes)
+        return {"fields": fields, "n_outputs": n_outputs, "n_members": self.n_members, **arguments}
+
+    @classmethod
+    def _make_network(
+        cls, arguments: dict[str, Any], generator: torch.Generator | None = None
+    ) -> DualMLP | FinalMLP | Ensemble:
+        n_members, arguments = arguments["n_members"], {**arguments}
+        del arguments["n_members"]
+        if n_members == 1:
+            return cls._network_class(**arguments, generator=generator)
+        return Ensemble(cls._network_class(**arguments, generator=generator) for _ in range(n_members))
 
     def _network_to_continue(self, arguments: dict[str, Any]) -> nn.Module:
         changed = [name for name, value in arguments.items() if value != self._network_arguments[name]]
@@ -370,7 +393,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
     def _restore(self, state: dict[str, Any]) -> None:
         if "network_" in state:
             with torch.device("meta"):
-                network = self._network_class(**state["_network_arguments"])
+                network = self._make_network(state["_network_arguments"])
             weights = {name: torch.from_numpy(np.array(weight)) for name, weight in state["network_"].items()}
             network.load_state_dict(weights, assign=True)
             state = {**state, "network_": network.eval()}

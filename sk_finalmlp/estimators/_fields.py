@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..fields import UNKNOWN_CODE, Field, FieldKind, by_kind, group_columns
+from ..fields import UNKNOWN_CODE, Field, FieldKind, by_kind, group_columns, is_statistic
 from ._columns import Column
 
 # Raw ids of 10^9 must not allocate a table of embeddings by mistake.
@@ -39,7 +39,7 @@ class FieldReader:
         Positions of its columns.
     row_of_code : ndarray of int32, shape (largest code in fit + 2,)
         Row of the embedding table for each code: 0 for codes that fit didn't see, and, as the last entry, for
-        larger ones. Empty for a numeric field.
+        larger ones. Empty for a numeric field and a statistic.
     """
 
     field: Field
@@ -49,7 +49,7 @@ class FieldReader:
     def read(self, columns: Sequence[Column]) -> NDArray[Any]:
         """Codes (int32) or values (float32) of the field, shape (n, n_columns)."""
         own = [columns[position] for position in self.positions]
-        if self.field.kind == "numeric":
+        if not self.field.has_codes:
             return _as_float32(own[0])[:, np.newaxis]
         largest = len(self.row_of_code) - 1
         codes = [np.minimum(_codes(column), largest) for column in own]
@@ -95,15 +95,42 @@ def read_matrices(readers: Sequence[FieldReader], columns: Sequence[Column]) -> 
     -------
     codes : ndarray of int32, shape (n, n_code_columns)
         Codes of the categorical fields, then those of the multi-valued fields.
-    values : ndarray of float32, shape (n, n_numeric)
-        Values of the numeric fields.
+    values : ndarray of float32, shape (n, n_values)
+        Values of the numeric fields, then the statistics.
     """
     reader_of = {reader.field.name: reader for reader in readers}
-    parts = [(field.kind, reader_of[field.name].read(columns)) for field in by_kind(r.field for r in readers)]
+    parts = [(field.has_codes, reader_of[field.name].read(columns)) for field in by_kind(r.field for r in readers)]
     n_rows = len(columns[0].values)
-    codes = [np.empty((n_rows, 0), np.int32), *(part for kind, part in parts if kind != "numeric")]
-    values = [np.empty((n_rows, 0), np.float32), *(part for kind, part in parts if kind == "numeric")]
+    codes = [np.empty((n_rows, 0), np.int32), *(part for has_codes, part in parts if has_codes)]
+    values = [np.empty((n_rows, 0), np.float32), *(part for has_codes, part in parts if not has_codes)]
     return np.concatenate(codes, axis=1), np.concatenate(values, axis=1)
+
+
+def fields_of_streams(fields: Sequence[Field]) -> tuple[list[str] | None, list[str] | None]:
+    """Which fields each stream reads where the user doesn't say: all, unless there are statistics.
+
+    A stream that reads both the codes of an item and its click rate learns for the items of the training rows by how
+    much the rate of the other rows misses their own labels, which helps nowhere else.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        The input fields.
+
+    Returns
+    -------
+    list of str or None
+        Fields of the first stream: all but statistics; None for all.
+    list of str or None
+        Fields of the second: all without codes; None for all.
+    """
+    kinds = {field.kind for field in fields}
+    if "statistic" not in kinds or kinds <= {"statistic", "numeric"}:
+        return None, None
+    return (
+        [field.name for field in fields if field.kind != "statistic"],
+        [field.name for field in fields if not field.has_codes],
+    )
 
 
 def _choose_categorical(columns: Sequence[Column], chosen: Any) -> tuple[set[int], set[int]]:
@@ -169,7 +196,8 @@ def _learn_numeric(column: Column, positions: list[int]) -> FieldReader:
             "StandardScaler.",
             stacklevel=6,
         )
-    return FieldReader(Field(column.name, "numeric"), positions, np.empty(0, np.int32))
+    kind: FieldKind = "statistic" if is_statistic(column.name) else "numeric"
+    return FieldReader(Field(column.name, kind), positions, np.empty(0, np.int32))
 
 
 def _learn_coded(name: str, positions: list[int], columns: Sequence[Column]) -> FieldReader:

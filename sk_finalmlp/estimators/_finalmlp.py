@@ -25,7 +25,12 @@ class FinalMLPClassifier(TwoStreamClassifier):
     Parameters
     ----------
     embedding_dim : int, default=10
-        Length of the vector that each field gets.
+        Length of the vector that each field gets; statistics have none.
+    mlp1_fields, mlp2_fields : "auto", None or array-like of str, default="auto"
+        Names of the fields that each stream reads (`tags` for the columns `tags[0]`, `tags[1]`, ...), None for all.
+        "auto": where the table has statistics, such as `CTREncoder` writes, the first stream reads all else, and the
+        second the statistics and the numeric fields, so that the two streams differ by what they see and the network
+        can't learn by heart how the statistics miss the labels they were learned from; without statistics, all.
     mlp1_hidden_units, mlp2_hidden_units : array-like of int, default=(128,)
         Width of each layer of the two streams.
     mlp1_dropout, mlp2_dropout : float, default=0.2
@@ -42,6 +47,9 @@ class FinalMLPClassifier(TwoStreamClassifier):
         that all rows share.
     num_heads : int, default=8
         Heads of the bilinear fusion; it must divide the last width of both streams.
+    n_members : int, default=1
+        Number of networks that are trained side by side, on the same batches from different start weights, and predict
+        by the mean of their logits: a fit takes so many times as long.
     embedding_regularizer : float, default=0.2
         Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
         mean loss of each batch.
@@ -53,7 +61,8 @@ class FinalMLPClassifier(TwoStreamClassifier):
         between is made up for, in close approximation, when they are next touched. "auto" is lazy for tables of
         100,000 rows or more.
     learning_rate : float, default=1e-3
-        Learning rate of Adam at the start; it falls to a tenth whenever the validation score doesn't improve.
+        Learning rate of Adam at the start; it falls to a tenth whenever half of `n_iter_no_change` epochs
+        don't improve the validation score.
     batch_size : int or "auto", default="auto"
         Rows per step, 2 or more. "auto" takes twice the square root of the number of rows, within 16 and 4096.
     max_epochs : int, default=100
@@ -168,6 +177,8 @@ class FinalMLPClassifier(TwoStreamClassifier):
         self,
         *,
         embedding_dim: int = 10,
+        mlp1_fields: Sequence[str] | Literal["auto"] | None = "auto",
+        mlp2_fields: Sequence[str] | Literal["auto"] | None = "auto",
         mlp1_hidden_units: Sequence[int] = (128,),
         mlp2_hidden_units: Sequence[int] = (128,),
         mlp1_dropout: float = 0.2,
@@ -179,6 +190,7 @@ class FinalMLPClassifier(TwoStreamClassifier):
         fs1_context: Sequence[str] | None = None,
         fs2_context: Sequence[str] | None = None,
         num_heads: int = 8,
+        n_members: int = 1,
         embedding_regularizer: float = 0.2,
         net_regularizer: float = 0.0,
         embedding_update: Literal["auto", "dense", "lazy"] = "auto",
@@ -198,12 +210,15 @@ class FinalMLPClassifier(TwoStreamClassifier):
     ) -> None:
         super().__init__(
             embedding_dim=embedding_dim,
+            mlp1_fields=mlp1_fields,
+            mlp2_fields=mlp2_fields,
             mlp1_hidden_units=mlp1_hidden_units,
             mlp2_hidden_units=mlp2_hidden_units,
             mlp1_dropout=mlp1_dropout,
             mlp2_dropout=mlp2_dropout,
             mlp1_batch_norm=mlp1_batch_norm,
             mlp2_batch_norm=mlp2_batch_norm,
+            n_members=n_members,
             embedding_regularizer=embedding_regularizer,
             net_regularizer=net_regularizer,
             embedding_update=embedding_update,

@@ -6,6 +6,8 @@ The modules know tensors alone, no tables and no training, and each can be used 
 from ._activation import Activation
 from ._dropout import Dropout, dropout_generator
 from ._embedding import ROW_MULTIPLE, FieldEmbedding
+from ._ensemble import Ensemble
+from ._fields import FieldSelection
 from ._fusion import MultiHeadBilinearFusion
 from ._gate import FeatureGate, Gate
 from ._network import DualMLP, FinalMLP
@@ -17,8 +19,10 @@ __all__ = [
     "Activation",
     "Dropout",
     "DualMLP",
+    "Ensemble",
     "FeatureGate",
     "FieldEmbedding",
+    "FieldSelection",
     "FinalMLP",
     "Gate",
     "MultiHeadBilinearFusion",

@@ -24,8 +24,8 @@ class FieldEmbedding(WorkspaceUser):
     """One vector per input field, the first layer of the network.
 
     A categorical field looks its code up in a table, a multi-valued field takes the mean over its codes, a
-    numeric field scales a learned vector. Code 0, and any code beyond the table, stands for nothing: its row is
-    zero and stays zero, and the mean leaves it out.
+    numeric field scales a learned vector; statistics have none. Code 0, and any code beyond the table, stands for
+    nothing: its row is zero and stays zero, and the mean leaves it out.
 
     The tables of all fields are stacked in one parameter, `table`; that of a field begins at row
     `first_row[name]`.
@@ -37,7 +37,7 @@ class FieldEmbedding(WorkspaceUser):
     embedding_dim : int
         Length d of a vector.
     names : sequence of str, default=None
-        The fields to embed; all if None.
+        The fields to embed; all but statistics if None.
     generator : torch.Generator, default=None
         Source of the start weights, N(0, 1e-4); the global one if None.
 
@@ -70,12 +70,12 @@ class FieldEmbedding(WorkspaceUser):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        everything = by_kind(fields)
-        _check_names(everything)
+        _check_names(fields)
+        everything = [field for field in by_kind(fields) if field.kind != "statistic"]
         self.fields = everything if names is None else [field for field in everything if field.name in names]
         self.embedding_dim = embedding_dim
         self._code_columns, self._value_columns = _columns_of(self.fields, everything)
-        coded = [field for field in self.fields if field.kind != "numeric"]
+        coded = [field for field in self.fields if field.has_codes]
         *first_rows, n_rows = accumulate((field.n_codes for field in coded), initial=0)
         self.first_row = {field.name: row for field, row in zip(coded, first_rows, strict=True)}
         # Set for the time of a training that updates only the rows that a batch touches.
@@ -104,15 +104,30 @@ class FieldEmbedding(WorkspaceUser):
         ----------
         codes : Tensor of int32 or int64, shape (B, n_code_columns)
             Codes of all categorical fields of the input, then those of its multi-valued fields.
-        values : Tensor of float32, shape (B, n_numeric)
-            Values of all numeric fields of the input.
+        values : Tensor of float32, shape (B, n_values)
+            Values of all numeric fields of the input, then those of its statistics.
 
         Returns
         -------
         Tensor of float32, shape (B, F, d)
         """
-        scaled = _take(values, self._value_columns).unsqueeze(2) * self.numeric
-        return _join([*self._look_up(_take(codes, self._code_columns)), scaled])
+        scaled = values[:, self._value_columns].unsqueeze(2) * self.numeric
+        return _join([*self._look_up(codes[:, self._code_columns]), scaled])
+
+    def features(self, codes: Tensor, values: Tensor) -> Tensor:
+        """The input of the streams: the vectors of all fields side by side, and after them the statistics as they are.
+
+        Parameters
+        ----------
+        codes, values : Tensor
+            As for `forward`.
+
+        Returns
+        -------
+        Tensor of float32, shape (B, F * d + n_statistics)
+        """
+        vectors, statistics = self(codes, values).flatten(start_dim=1), values[:, len(self.numeric) :]
+        return torch.cat([vectors, statistics], dim=1) if statistics.shape[1] else vectors
 
     def distinct(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Embed each distinct row of codes of a batch once; for fields that all have codes.
@@ -129,7 +144,7 @@ class FieldEmbedding(WorkspaceUser):
         positions : Tensor of int64, shape (B,)
             Which of them each row of the batch has.
         """
-        codes = _take(codes, self._code_columns)
+        codes = codes[:, self._code_columns]
         positions = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
         n_distinct = 1
         for column in codes.unbind(dim=1):
@@ -171,31 +186,34 @@ def _masked_mean(vectors: Tensor, is_known: Tensor) -> Tensor:
 def _join(vectors: list[Tensor]) -> Tensor:
     """Vectors of all fields, (B, F, d); without a copy where all are of one kind."""
     filled = [part for part in vectors if part.shape[1]]
-    return filled[0] if len(filled) == 1 else torch.cat(filled, dim=1)
+    return filled[0] if len(filled) == 1 else torch.cat(filled or vectors, dim=1)
 
 
-def _take(columns: Tensor, positions: list[int] | None) -> Tensor:
-    return columns if positions is None else columns[:, positions]
+_Columns = list[int] | slice
 
 
-def _columns_of(fields: list[Field], everything: list[Field]) -> tuple[list[int] | None, list[int] | None]:
-    """Positions of the fields' columns among the code columns and value columns of all fields; None for all."""
-    if fields == everything:
-        return None, None
+def _columns_of(fields: list[Field], everything: list[Field]) -> tuple[_Columns, _Columns]:
+    """Positions of the fields' columns among the code columns and among the value columns of all fields."""
     codes: list[int] = []
     values: list[int] = []
     n_codes = n_values = 0
     for field in everything:
-        if field.kind == "numeric":
+        if not field.has_codes:
             values += [n_values] if field in fields else []
             n_values += 1
         else:
             codes += range(n_codes, n_codes + field.n_columns) if field in fields else []
             n_codes += field.n_columns
-    return codes, values
+    return _compact(codes), _compact(values)
 
 
-def _check_names(fields: list[Field]) -> None:
+def _compact(positions: list[int]) -> _Columns:
+    """The same positions as a slice, which copies nothing, where they are the first ones."""
+    first = list(range(len(positions)))
+    return slice(len(positions)) if positions == first else positions
+
+
+def _check_names(fields: Sequence[Field]) -> None:
     names = [field.name for field in fields]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

@@ -159,7 +159,7 @@ def _of_rows(gates: Tensor, gate_of_row: Tensor | None) -> Tensor:
 
 
 def _check_context(context: Sequence[str], fields: Sequence[Field]) -> None:
-    names = [field.name for field in fields]
+    names = [field.name for field in fields if field.kind != "statistic"]
     for name in context:
         if name not in names:
             raise ValueError(f"A gate's context (fs1_context, fs2_context) names {name!r}, but the fields are {names}.")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..fields import Field
 from ._embedding import FieldEmbedding
+from ._fields import FieldSelection
 from ._fusion import MultiHeadBilinearFusion
 from ._gate import FeatureGate
 from ._linear import Linear
@@ -24,6 +25,8 @@ class DualMLP(nn.Module):
         The F input fields.
     embedding_dim : int, default=10
         Length d of a field's vector.
+    mlp1_fields, mlp2_fields : sequence of str, default=None
+        Names of the fields that each stream reads; all if None.
     mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(128,)
         Width of each layer of the two streams.
     mlp1_dropout, mlp2_dropout : float, default=0.2
@@ -54,6 +57,8 @@ class DualMLP(nn.Module):
         fields: Sequence[Field],
         *,
         embedding_dim: int = 10,
+        mlp1_fields: Sequence[str] | None = None,
+        mlp2_fields: Sequence[str] | None = None,
         mlp1_hidden_units: Sequence[int] = (128,),
         mlp2_hidden_units: Sequence[int] = (128,),
         mlp1_dropout: float = 0.2,
@@ -64,10 +69,11 @@ class DualMLP(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        n_features = len(fields) * embedding_dim
         self.embedding = FieldEmbedding(fields, embedding_dim, generator=generator)
-        self.mlp1 = Stream(n_features, mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm, generator)
-        self.mlp2 = Stream(n_features, mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm, generator)
+        self.fields1 = FieldSelection(fields, embedding_dim, mlp1_fields)
+        self.fields2 = FieldSelection(fields, embedding_dim, mlp2_fields)
+        self.mlp1 = Stream(self.fields1.n_features, mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm, generator)
+        self.mlp2 = Stream(self.fields2.n_features, mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm, generator)
         self.output1 = Linear(mlp1_hidden_units[-1], n_outputs, generator=generator)
         self.output2 = Linear(mlp2_hidden_units[-1], n_outputs, generator=generator)
 
@@ -83,15 +89,15 @@ class DualMLP(nn.Module):
         ----------
         codes : Tensor of int32 or int64, shape (B, n_code_columns)
             Codes of the categorical fields, then those of the multi-valued fields.
-        values : Tensor of float32, shape (B, n_numeric)
-            Values of the numeric fields.
+        values : Tensor of float32, shape (B, n_values)
+            Values of the numeric fields, then the statistics.
 
         Returns
         -------
         Tensor of float32, shape (B, C)
         """
-        e = self.embedding(codes, values).flatten(start_dim=1)
-        o1, o2 = self.mlp1(e), self.mlp2(e)
+        e = self.embedding.features(codes, values)
+        o1, o2 = self.mlp1(self.fields1(e)), self.mlp2(self.fields2(e))
         logits: Tensor = self.output1(o1) + self.output2(o2)
         return logits
 
@@ -105,6 +111,8 @@ class FinalMLP(nn.Module):
         The F input fields.
     embedding_dim : int, default=10
         Length d of a field's vector.
+    mlp1_fields, mlp2_fields : sequence of str, default=None
+        Names of the fields that each stream reads; all if None.
     mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(128,)
         Width of each layer of the two streams.
     mlp1_dropout, mlp2_dropout : float, default=0.2
@@ -147,6 +155,8 @@ class FinalMLP(nn.Module):
         fields: Sequence[Field],
         *,
         embedding_dim: int = 10,
+        mlp1_fields: Sequence[str] | None = None,
+        mlp2_fields: Sequence[str] | None = None,
         mlp1_hidden_units: Sequence[int] = (128,),
         mlp2_hidden_units: Sequence[int] = (128,),
         mlp1_dropout: float = 0.2,
@@ -162,14 +172,19 @@ class FinalMLP(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        n_features = len(fields) * embedding_dim
         self.embedding = FieldEmbedding(fields, embedding_dim, generator=generator)
+        self.fields1 = FieldSelection(fields, embedding_dim, mlp1_fields)
+        self.fields2 = FieldSelection(fields, embedding_dim, mlp2_fields)
         self.gate1 = self.gate2 = None
         if feature_selection:
-            self.gate1 = FeatureGate(fields, fs1_context, n_features, fs_hidden_units, embedding_dim, generator)
-            self.gate2 = FeatureGate(fields, fs2_context, n_features, fs_hidden_units, embedding_dim, generator)
-        self.mlp1 = Stream(n_features, mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm, generator)
-        self.mlp2 = Stream(n_features, mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm, generator)
+            self.gate1 = FeatureGate(
+                fields, fs1_context, self.fields1.n_features, fs_hidden_units, embedding_dim, generator
+            )
+            self.gate2 = FeatureGate(
+                fields, fs2_context, self.fields2.n_features, fs_hidden_units, embedding_dim, generator
+            )
+        self.mlp1 = Stream(self.fields1.n_features, mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm, generator)
+        self.mlp2 = Stream(self.fields2.n_features, mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm, generator)
         self.fusion = MultiHeadBilinearFusion(
             mlp1_hidden_units[-1], mlp2_hidden_units[-1], n_outputs, num_heads, generator
         )
@@ -186,16 +201,17 @@ class FinalMLP(nn.Module):
         ----------
         codes : Tensor of int32 or int64, shape (B, n_code_columns)
             Codes of the categorical fields, then those of the multi-valued fields.
-        values : Tensor of float32, shape (B, n_numeric)
-            Values of the numeric fields.
+        values : Tensor of float32, shape (B, n_values)
+            Values of the numeric fields, then the statistics.
 
         Returns
         -------
         Tensor of float32, shape (B, C)
         """
-        e = self.embedding(codes, values).flatten(start_dim=1)
-        e1 = e if self.gate1 is None else self.gate1.select(e, codes, values)
-        e2 = e if self.gate2 is None else self.gate2.select(e, codes, values)
+        e = self.embedding.features(codes, values)
+        e1, e2 = self.fields1(e), self.fields2(e)
+        if self.gate1 is not None and self.gate2 is not None:
+            e1, e2 = self.gate1.select(e1, codes, values), self.gate2.select(e2, codes, values)
         o1, o2 = self.mlp1(e1), self.mlp2(e2)
         logits: Tensor = self.fusion(o1, o2)
         return logits

@@ -33,6 +33,6 @@ class ClickNet(NeuralNet):
         return logits
 
     def get_loss(self, y_pred: Tensor, y_true: Labels, X: Inputs | None = None, training: bool = False) -> Tensor:
-        """Mean of the weighted cross-entropy."""
+        """Mean of the weighted cross-entropy over the rows, and over the members of an ensemble."""
         target, weight = y_true
         return (cross_entropy(y_pred, target) * weight).mean()

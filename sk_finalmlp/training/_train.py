@@ -13,7 +13,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from ..nn import FieldEmbedding, dropout_generator, lent_workspaces
+from ..nn import Ensemble, FieldEmbedding, dropout_generator, lent_workspaces
 from ._batches import Batches, Impressions
 from ._callbacks import (
     BestEpoch,
@@ -88,9 +88,10 @@ def train(
     """Train a network in place.
 
     The loss is the mean weighted cross-entropy, its gradient clipped to norm 10, plus lambda/2 times the sum of
-    squares of the embedding tables; the optimizer is Adam. With validation rows, the network is scored after each
-    epoch; the learning rate falls to a tenth whenever the score hasn't improved, and in the end the network has
-    the weights of the best epoch. Ctrl-C ends the training after the last finished epoch.
+    squares of the embedding tables; the optimizer is Adam. The members of an ensemble have such a loss each. With
+    validation rows, the network is scored after each epoch; the learning rate falls to a tenth whenever half of
+    `n_iter_no_change` epochs haven't improved the score, and in the end the network has the weights of the best
+    epoch. Ctrl-C ends the training after the last finished epoch.
 
     Parameters
     ----------
@@ -150,14 +151,16 @@ def train(
 def _make_net(
     network: nn.Module, validation: Impressions | None, best: BestEpoch, settings: TrainingSettings
 ) -> ClickNet:
+    # The loss is a mean over the members, and so is the penalty.
+    n_members = len(network.members) if isinstance(network, Ensemble) else 1
     net = ClickNet(
         network,
         criterion=nn.Identity,
         optimizer=LazyAdam,
         lr=settings.learning_rate,
         # (lambda / 2) * w^2 in the loss is lambda * w in the gradient, which is Adam's (coupled) weight decay.
-        optimizer__weight_decay=settings.net_regularizer,
-        optimizer__param_groups=[("*embedding.*", {"weight_decay": settings.embedding_regularizer})],
+        optimizer__weight_decay=settings.net_regularizer / n_members,
+        optimizer__param_groups=[("*embedding.*", {"weight_decay": settings.embedding_regularizer / n_members})],
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,
@@ -185,7 +188,8 @@ def _callbacks(
             monitor="monitored",
             mode="max",
             factor=_LEARNING_RATE_FACTOR,
-            patience=0,
+            # Torch counts the epochs that may pass before the one that lets the rate fall.
+            patience=(settings.n_iter_no_change + 1) // 2 - 1,
             threshold=settings.tol,
             threshold_mode="abs",
             min_lr=_MIN_LEARNING_RATE,

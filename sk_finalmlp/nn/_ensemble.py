@@ -1,0 +1,64 @@
+"""Several networks in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from ._network import DualMLP, FinalMLP
+
+
+class Ensemble(nn.Module):
+    """Networks that learn side by side from the same batches and predict by the mean of their logits.
+
+    They differ in their start weights and in what dropout leaves out.
+
+    Parameters
+    ----------
+    members : iterable of FinalMLP or DualMLP
+        The M networks, made for the same fields.
+
+    References
+    ----------
+    Lakshminarayanan et al., "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles",
+    NeurIPS 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import Ensemble, FinalMLP
+    >>> fields = [Field("user", "categorical", n_codes=944), Field("item", "categorical", n_codes=1683)]
+    >>> ensemble = Ensemble(FinalMLP(fields) for _ in range(4))
+    >>> codes, values = torch.tensor([[3, 8], [0, 5]]), torch.empty(2, 0)
+    >>> ensemble(codes, values).shape, ensemble.eval()(codes, values).shape
+    (torch.Size([4, 2, 1]), torch.Size([2, 1]))
+    """
+
+    def __init__(self, members: Iterable[FinalMLP | DualMLP]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def start_at(self, logits: Tensor) -> None:
+        """Let the output of each member start at these logits, shape (C,)."""
+        for member in self.members:
+            assert isinstance(member, FinalMLP | DualMLP)
+            member.start_at(logits)
+
+    def forward(self, codes: Tensor, values: Tensor) -> Tensor:
+        """Logits of a batch.
+
+        Parameters
+        ----------
+        codes, values : Tensor
+            The batch, as for the members.
+
+        Returns
+        -------
+        Tensor of float32, shape (M, B, C) in training, (B, C) in evaluation
+            In training those of each member, for each has a loss of its own; in evaluation their mean.
+        """
+        logits = torch.stack([member(codes, values) for member in self.members])
+        return logits if self.training else logits.mean(dim=0)

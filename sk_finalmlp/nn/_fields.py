@@ -1,0 +1,83 @@
+"""What each of the two streams reads of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..fields import Field, by_kind
+
+
+class FieldSelection(nn.Module):
+    """The features of chosen fields, side by side, out of those of all fields.
+
+    A field with an embedding has as many features as its vector is long, a statistic has one.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        All fields of the input.
+    embedding_dim : int
+        Length d of an embedding.
+    names : sequence of str, default=None
+        The chosen fields; all if None.
+
+    Attributes
+    ----------
+    n_features : int
+        Number D of features of the chosen fields.
+
+    Raises
+    ------
+    ValueError
+        If a name isn't that of a field, or none is given.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import FieldSelection
+    >>> fields = [Field("user", "categorical", n_codes=944), Field("rate(user)", "statistic")]
+    >>> FieldSelection(fields, embedding_dim=10, names=["user"])(torch.ones(2, 11)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(self, fields: Sequence[Field], embedding_dim: int, names: Sequence[str] | None = None) -> None:
+        super().__init__()
+        _check_chosen(names, fields)
+        self._parts: list[slice] = []
+        self.n_features = end = 0
+        for field in by_kind(fields):
+            start, end = end, end + (1 if field.kind == "statistic" else embedding_dim)
+            if names is None or field.name in names:
+                self.n_features += end - start
+                self._extend(start, end)
+
+    def _extend(self, start: int, end: int) -> None:
+        """Add a range of features, to the last one where they lie side by side."""
+        if self._parts and self._parts[-1].stop == start:
+            start = self._parts.pop().start
+        self._parts.append(slice(start, end))
+
+    def forward(self, e: Tensor) -> Tensor:
+        """Features of the chosen fields: (B, all features) -> (B, D)."""
+        parts = [e[:, part] for part in self._parts]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def extra_repr(self) -> str:
+        return f"n_features={self.n_features}"
+
+
+def _check_chosen(names: Sequence[str] | None, fields: Sequence[Field]) -> None:
+    if names is None:
+        return
+    known = [field.name for field in fields]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"A stream's fields (mlp1_fields, mlp2_fields) name {unknown[0]!r}, but the fields are {known}."
+        )
+    if len(names) == 0:
+        raise ValueError("A stream needs a field to read: mlp1_fields or mlp2_fields is empty.")
