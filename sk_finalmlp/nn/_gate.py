@@ -137,7 +137,19 @@ class FeatureGate(WorkspaceUser):
         return _of_rows(*self._distinct_gates(codes, values))
 
     def select(self, e: Tensor, codes: Tensor, values: Tensor) -> Tensor:
-        """Multiply the embeddings of a batch, (B, D), by their gates."""
+        """Multiply the embeddings of a batch by their gates.
+
+        Parameters
+        ----------
+        e : Tensor of float32, shape (B, D)
+            Flattened embeddings.
+        codes, values : Tensor
+            The batch, as for `FieldEmbedding`.
+
+        Returns
+        -------
+        Tensor of float32, shape (B, D)
+        """
         gates, gate_of_row = self._distinct_gates(codes, values)
         if self.workspace is None:
             return e * _of_rows(gates, gate_of_row)

@@ -54,7 +54,7 @@ class _NormalisedActivation(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         output, standard, weight, inverse_deviation = ctx.saved_tensors
         kept = ctx.workspace.empty_like("scratch", output)
-        keep_where_above(gradient, output, 0, out=kept)
+        _keep_where_above(gradient, output, 0, out=kept)
         to_bias = ctx.scale * kept.sum(dim=0)
         to_x = torch.mul(kept, standard, out=ctx.workspace.empty_like("to_x", output))
         to_weight = ctx.scale * to_x.sum(dim=0)
@@ -81,22 +81,23 @@ class _Activation(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (output,) = ctx.saved_tensors
         to_x = ctx.workspace.empty_like("to_x", output)
-        keep_where_above(gradient, output, 0, out=to_x)
+        _keep_where_above(gradient, output, 0, out=to_x)
         return _scale(to_x, ctx.scale), None, None
 
 
 def _drop(x: Tensor, dropout: Dropout, workspace: Workspace) -> None:
+    """Set elements to zero in place; the others keep their scale."""
     if dropout.p:
         numbers = dropout.draw(workspace.empty_like("scratch", x))
-        keep_where_above(x, numbers, dropout.threshold, out=x)
+        _keep_where_above(x, numbers, dropout.threshold, out=x)
 
 
 def _scale(x: Tensor, scale: float) -> Tensor:
     return x if scale == 1 else x.mul_(scale)
 
 
-def keep_where_above(x: Tensor, other: Tensor, threshold: float, out: Tensor) -> None:
-    """Write x into `out`, with zeros where `other` isn't above the threshold."""
+def _keep_where_above(x: Tensor, other: Tensor, threshold: float, out: Tensor) -> None:
+    """Write `x` into `out`, with zeros where `other` isn't above the threshold."""
     if _threshold_backward is None:
         torch.mul(x, other > threshold, out=out)
     else:
