@@ -182,7 +182,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
                 rows_val = self._check_validation_rows(X_val, y_val, sample_weight_val)
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
-                training, validation = self._hold_out(training, classes, seed)
+                training, validation = self._hold_out(training, classes)
             self._train(training, validation, readers, classes, seed)
         return self
 
@@ -288,9 +288,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             )
         return classes
 
-    def _hold_out(
-        self, training: Impressions, classes: NDArray[Any], seed: int
-    ) -> tuple[Impressions, Impressions | None]:
+    def _hold_out(self, training: Impressions, classes: NDArray[Any]) -> tuple[Impressions, Impressions | None]:
         """Training rows and validation rows; None for the latter where there are none."""
         if not self.early_stopping:
             return training, None
@@ -303,7 +301,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
                 stacklevel=4,
             )
             return training, None
-        return split_rows(training, self.validation_fraction, seed)
+        return split_rows(training, self.validation_fraction)
 
     def _train(
         self,

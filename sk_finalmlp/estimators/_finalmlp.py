@@ -72,7 +72,8 @@ class FinalMLPClassifier(TwoStreamClassifier):
         doesn't improve, and to keep the weights of the best epoch. The score is the AUC for two classes, minus the
         log-loss for more. Without it there are `max_epochs` epochs at a constant learning rate.
     validation_fraction : float, default=0.1
-        Share of each class that is held out for early stopping, where `fit` gets no `X_val`.
+        Share of each class that is held out for early stopping, where `fit` gets no `X_val`. Which rows these are
+        depends on `y` alone: the default tenth is what `CTREncoder` leaves out of the statistics of all other rows.
     n_iter_no_change : int, default=2
         Epochs without improvement after which the training ends.
     tol : float, default=1e-6
@@ -89,7 +90,7 @@ class FinalMLPClassifier(TwoStreamClassifier):
         first `fit`; codes that it didn't see stay unknown. Codes must mean what they meant in the first `fit`: fit the
         encoder once and go on with the classifier alone, not with a pipeline, which would number the values anew.
     random_state : int, RandomState instance or None, default=None
-        Seed of start weights, held-out rows, order of rows and dropout. With the same seed, machine and number
+        Seed of start weights, order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
     device : str or torch.device, default="auto"
         Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".

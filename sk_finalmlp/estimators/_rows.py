@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -15,6 +14,7 @@ from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
+from .._hold_out import held_out_rows
 from ..training import Impressions
 from ._columns import Column, read_columns
 from ._fields import FieldReader, read_matrices
@@ -73,14 +73,9 @@ def make_impressions(
     return Impressions(*map(torch.from_numpy, (codes, values, target, weight)))
 
 
-def split_rows(impressions: Impressions, fraction: float, seed: int) -> tuple[Impressions, Impressions]:
-    """Training rows and a random part of each class held out from them: at least one row of it and never all."""
-    target = impressions.target.numpy()
-    rng = np.random.default_rng(seed)
-    is_held_out = np.zeros(len(target), dtype=bool)
-    for position in np.unique(target):
-        rows = rng.permutation(np.flatnonzero(target == position))
-        is_held_out[rows[: min(ceil(fraction * len(rows)), len(rows) - 1)]] = True
+def split_rows(impressions: Impressions, fraction: float) -> tuple[Impressions, Impressions]:
+    """Training rows, and a part of each class that is held out from them."""
+    is_held_out = held_out_rows(impressions.target.numpy(), fraction)
     kept, held_out = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~is_held_out, is_held_out))
     return impressions.take(kept), impressions.take(held_out)
 
