@@ -12,12 +12,13 @@ _ROOM_OF = {
     "CTREncoder": "sk_finalmlp.preprocessing",
     "DualMLPClassifier": "sk_finalmlp.estimators",
     "FinalMLPClassifier": "sk_finalmlp.estimators",
+    "finalmlp_configs": "sk_finalmlp.estimators",
 }
 
-__all__ = ["CTREncoder", "DualMLPClassifier", "FinalMLPClassifier", "__version__"]
+__all__ = ["CTREncoder", "DualMLPClassifier", "FinalMLPClassifier", "__version__", "finalmlp_configs"]
 
 if TYPE_CHECKING:
-    from .estimators import DualMLPClassifier, FinalMLPClassifier
+    from .estimators import DualMLPClassifier, FinalMLPClassifier, finalmlp_configs
     from .preprocessing import CTREncoder
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from sk_finalmlp import finalmlp_configs
+
 N_CODES = {
     "user": 958,
     "item": 4083,
@@ -21,24 +23,9 @@ N_CODES = {
     "city": 234,
 }
 
-BATCH_SIZE = 4096
+PUBLISHED: dict[str, Any] = {**finalmlp_configs["frappe"], "random_state": 0, "device": "cpu"}
 
-# FinalMLP_frappe_x1 of the reference implementation.
-PUBLISHED: dict[str, Any] = {
-    "embedding_dim": 10,
-    "mlp1_hidden_units": (400,),
-    "mlp2_hidden_units": (100,),
-    "mlp1_dropout": 0.4,
-    "mlp2_dropout": 0.4,
-    "fs_hidden_units": (400,),
-    "fs1_context": ("user",),
-    "fs2_context": ("item",),
-    "num_heads": 5,
-    "embedding_regularizer": 0.05,
-    "batch_size": BATCH_SIZE,
-    "random_state": 0,
-    "device": "cpu",
-}
+BATCH_SIZE: int = PUBLISHED["batch_size"]
 
 
 def make_frappe_like(n_rows: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:

@@ -55,7 +55,7 @@ def _many_rows(ours: Pipeline, trees: Pipeline, X: pd.DataFrame, size: Size) -> 
 
 def _against_products(codes: pd.DataFrame, y: pd.Series, size: Size) -> list[Result]:
     """The published network, with its wide gates, of codes: the arithmetic is most of the work there."""
-    classifier = FinalMLPClassifier(**PUBLISHED, max_epochs=1, early_stopping=False).fit(codes, y)
+    classifier = FinalMLPClassifier(**{**PUBLISHED, "max_epochs": 1, "early_stopping": False}).fit(codes, y)
     n_batches = len(codes) / _PRODUCTS_BATCH
 
     def seconds_of_products(n_contexts: list[int]) -> float:

@@ -106,7 +106,7 @@ def fit_over_steps(n_rows: int) -> float:
 
 
 def _classifier(*, max_epochs: int, early_stopping: bool = False) -> FinalMLPClassifier:
-    return FinalMLPClassifier(**PUBLISHED, max_epochs=max_epochs, early_stopping=early_stopping)
+    return FinalMLPClassifier(**{**PUBLISHED, "max_epochs": max_epochs, "early_stopping": early_stopping})
 
 
 def _plain_steps(kind: type[PlainFinalMLP], X: pd.DataFrame, y: pd.Series) -> Iterator[float]:

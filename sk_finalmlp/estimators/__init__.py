@@ -2,5 +2,6 @@
 
 from ._dualmlp import DualMLPClassifier
 from ._finalmlp import FinalMLPClassifier
+from ._published import finalmlp_configs
 
-__all__ = ["DualMLPClassifier", "FinalMLPClassifier"]
+__all__ = ["DualMLPClassifier", "FinalMLPClassifier", "finalmlp_configs"]
