@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
-from ._keys import Key, KeyIndex
+from ._keys import Key, factorize
 from ._logistic import LogisticRegressions
 from ._statistics import KeySums, log_odds
 from ._target import Target
@@ -25,6 +25,8 @@ _MAX_FIELDS = 16
 _MAX_PAIRS = 12
 #: Fields that are taken for ids, with whose pairs it is counted how often they meet.
 _N_IDS = 2
+#: Rows per combination, on average, from which on a pair of an id is counted.
+_MIN_REPEATS = 2
 #: Least fall of the mean log-loss.
 _MIN_GAIN = 1e-4
 #: Probability that chance alone lifts any of all candidates above the least gain.
@@ -139,7 +141,7 @@ def _count_pairs_of_ids(singles: Sequence[Choice], pairs: Sequence[Choice], tria
     worth = [choice.key for choice in singles if choice.count]
     ids = {key.name for key in sorted(worth, key=lambda key: -key.n_possible)[:_N_IDS]}
     for choice in pairs:
-        if not choice.count and ids.intersection(choice.key.parts) and trial.is_new(choice.key):
+        if not choice.count and ids.intersection(choice.key.parts) and trial.is_countable(choice.key):
             choice.count = True
             choice.why += f"; counted as a pair of {' and '.join(sorted(ids.intersection(choice.key.parts)))}"
 
@@ -189,6 +191,10 @@ class _Trial:
         n_distinct = self._n_distinct[key.parts]
         return max(self._n_distinct[part,] for part in key.parts) < n_distinct < len(self._target.weights)
 
+    def is_countable(self, key: Key) -> bool:
+        """Whether a new pair repeats often enough for its count to be worth the memory."""
+        return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.parts] <= len(self._target.weights)
+
     def _why_not_new(self, key: Key) -> str:
         if self._n_distinct[key.parts] == len(self._target.weights):
             return "each row has another combination"
@@ -196,10 +202,9 @@ class _Trial:
 
     def _log_odds(self, key: Key) -> list[np.ndarray]:
         """Cross-fitted log-odds of each label."""
-        keys = key.combine(self._codes)
-        index = KeyIndex.learn(keys, key.n_possible)
-        self._n_distinct[key.parts] = len(index)
-        sums = KeySums(index.find(keys), len(index), self._target)
+        positions, distinct = factorize(key.combine(self._codes), key.n_possible)
+        self._n_distinct[key.parts] = len(distinct)
+        sums = KeySums(positions, len(distinct), self._target)
         _, n_rows = sums.sums(self._target.weights)
         pairs = zip(self._target.weights_of, self._target.priors, strict=True)
         return [log_odds(sums.sums(weights)[1], n_rows, prior) for weights, prior in pairs]

@@ -269,9 +269,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
             for position, column in enumerate(read_columns(X, names))
         ]
         self._encoders = [encoder for encoder, _ in fitted]
-        self._derived = DerivedFields([], [])
         self.feature_kinds_ = pd.DataFrame([row for _, row in fitted], index=pd.Index(names, name="column"))
-        check_fields(self.fields_)
 
     def _fit_derived(
         self, planner: Planner, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
@@ -280,9 +278,10 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         names = _check_feature_names_in(self)
         plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target)
         self._derived = DerivedFields(plan.crosses, plan.statistics)
-        self.statistics_ = report(plan.choices)
         yield from self._derived.fit_transform(codes, weights, target)
-        check_fields(self.fields_)
+        self._fields = self._output_fields(names)
+        check_fields(self._fields)
+        self.statistics_ = report(plan.choices)
 
     def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
         choices: dict[Kind, Selection] = {
@@ -360,11 +359,10 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         return self._write(X, self._outputs(X))
 
     def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:
-        fields = self.fields_
         return write_table(
             outputs,
-            numeric=are_numeric(fields),
-            named=any(field.kind == "multi-valued" for field in fields),
+            numeric=are_numeric(self._fields),
+            named=any(field.kind == "multi-valued" for field in self._fields),
             X=X,
             library=_get_output_config("transform", self)["dense"],
         )
@@ -434,7 +432,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     def fields_(self) -> list[Field]:
         """The fields of the output in order."""
         check_is_fitted(self)
-        return self._output_fields(_check_feature_names_in(self))
+        return list(self._fields)
 
     def _output_fields(self, names: Sequence[str]) -> list[Field]:
         """The fields of the output, for columns of these names."""
@@ -468,7 +466,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         }
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "feature_kinds_")
+        return hasattr(self, "statistics_")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -13,10 +13,9 @@ import pandas as pd
 
 from ..fields import Field, cross_name
 
-#: A table with an entry for every possible key may always be this long, or this many times the number of known keys.
-_DENSE_KEYS = 2**20
-_DENSE_KEYS_PER_KNOWN = 16
-#: For fewer rows than this a table isn't worth building.
+#: Up to so many, keys are counted in an array with a place for each; beyond, by hashing.
+_POSSIBLE_KEYS_PER_ROW = 2
+#: Fewer rows than this are found by bisection: building a hash table costs more.
 _FEW_ROWS = 1024
 
 
@@ -73,50 +72,53 @@ class Key:
         return keys
 
 
+def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys in any order, and for each row which of them it has; all keys are below `n_possible`."""
+    if n_possible <= _POSSIBLE_KEYS_PER_ROW * len(keys):
+        present = np.bincount(keys, minlength=n_possible) > 0
+        return (np.cumsum(present) - 1).take(keys), np.flatnonzero(present)
+    return pd.factorize(keys)
+
+
 class KeyIndex:
-    """Where each key stands among the known ones; unknown keys stand after the last.
+    """Where each key stands among the known ones.
 
     Parameters
     ----------
     known : ndarray of int64
         Distinct known keys in ascending order.
-    n_possible : int
-        All keys are below it.
     """
 
-    def __init__(self, known: np.ndarray, n_possible: int) -> None:
+    def __init__(self, known: np.ndarray) -> None:
         self.known = known
-        self.n_possible = n_possible
 
     @classmethod
-    def learn(cls, keys: np.ndarray, n_possible: int) -> Self:
-        """Know the keys of training rows."""
-        if n_possible <= 2 * len(keys):
-            return cls(np.flatnonzero(np.bincount(keys, minlength=n_possible)), n_possible)
-        return cls(np.sort(pd.unique(keys)), n_possible)
+    def learn(cls, keys: np.ndarray, n_possible: int) -> tuple[Self, np.ndarray]:
+        """Know the keys of training rows, all below `n_possible`, and say where they stand."""
+        positions, known = factorize(keys, n_possible)
+        order = np.argsort(known)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        return cls(known[order]), rank.take(positions)
 
     def __len__(self) -> int:
         return len(self.known)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_position_of"}
+        return {name: value for name, value in vars(self).items() if name != "_hash_table"}
 
     @cached_property
-    def _position_of(self) -> np.ndarray:
-        positions = np.full(self.n_possible, len(self), np.int32)
-        positions[self.known] = np.arange(len(self))
-        return positions
+    def _hash_table(self) -> Any:
+        return pd.Index(self.known)
 
     def find(self, keys: np.ndarray) -> np.ndarray:
-        """Positions of keys; `len(self)` for a key that isn't known."""
-        if "_position_of" in vars(self) or (len(keys) >= _FEW_ROWS and self._is_dense()):
-            return self._position_of.take(keys)
-        positions: np.ndarray = np.searchsorted(self.known, keys)
-        positions[self.known.take(positions, mode="clip") != keys] = len(self)
+        """Positions of keys; -1 for a key that isn't known."""
+        if len(keys) >= _FEW_ROWS:
+            positions: np.ndarray = self._hash_table.get_indexer(keys)
+            return positions
+        positions = np.searchsorted(self.known, keys)
+        positions[self.known.take(positions, mode="clip") != keys] = -1
         return positions
-
-    def _is_dense(self) -> bool:
-        return self.n_possible <= max(_DENSE_KEYS, _DENSE_KEYS_PER_KNOWN * len(self))
 
 
 def find_keys(entries: Iterable[Any], fields_of: Mapping[str, Sequence[Field]], parameter: str) -> list[Key]:

@@ -35,7 +35,7 @@ class KeySums:
     positions : ndarray of shape (n_samples,)
         The key of each training row.
     n_keys : int
-        Positions are at most this.
+        Positions are below it, or equal to it where a row without weight has a key of its own.
     target : Target
         Folds of the rows.
     """
@@ -86,8 +86,8 @@ class KeyStatistics:
             Cross-fitted statistics by name, as float32.
         """
         keys = self.key.combine(codes)
-        self._index = KeyIndex.learn(keys[target.weights > 0], self.key.n_possible)
-        sums = KeySums(self._index.find(keys), len(self._index), target)
+        self._index, positions = _learn_weighted(keys, target.weights > 0, self.key.n_possible)
+        sums = KeySums(positions, len(self._index), target)
         self._columns: list[_Column] = []
         outputs = {}
         for measure, label, of_keys, of_rows in self._measured(sums, target):
@@ -116,6 +116,15 @@ class KeyStatistics:
     def output_fields(self, key: Key) -> list[Field]:
         """One field per statistic, for a key that may have been renamed."""
         return [Field(statistic_name(measure, key.name, label), "statistic") for measure, label, _ in self._columns]
+
+
+def _learn_weighted(keys: np.ndarray, has_weight: np.ndarray, n_possible: int) -> tuple[KeyIndex, np.ndarray]:
+    """Know the keys of rows with weight, and say where all rows stand."""
+    if has_weight.all():
+        return KeyIndex.learn(keys, n_possible)
+    index, _ = KeyIndex.learn(keys[has_weight], n_possible)
+    positions = index.find(keys)
+    return index, np.where(positions < 0, len(index), positions)
 
 
 class _Column(NamedTuple):
