@@ -8,7 +8,7 @@ from typing import Protocol, Self
 import numpy as np
 import pyarrow as pa
 
-from ..fields import Field, element_names, group_columns
+from ..fields import Field, element_names, group_columns, is_statistic
 from ._categorical import HashBuckets
 from ._column import Column
 from ._vocabulary import Vocabulary
@@ -49,7 +49,7 @@ def column_names(fields: Sequence[Field]) -> list[str]:
 
 def are_numeric(fields: Sequence[Field]) -> list[bool]:
     """Whether each column of the fields holds floats rather than codes."""
-    return [field.kind == "numeric" for field in fields for _ in range(field.n_columns)]
+    return [not field.has_codes for field in fields for _ in range(field.n_columns)]
 
 
 def check_fields(fields: Sequence[Field]) -> None:
@@ -61,6 +61,9 @@ def check_fields(fields: Sequence[Field]) -> None:
     if clash is not None:
         raise ValueError(f"Several output columns would be called {clash!r}: rename the input columns.")
     read = group_columns(names, [not numeric for numeric in are_numeric(fields)])
+    posing = next((field.name for field in fields if field.kind == "numeric" and is_statistic(field.name)), None)
+    if posing is not None:
+        raise ValueError(f"The numeric column {posing!r} would be read as a statistic of clicks: rename it.")
     misread = {name for name, _ in read}.symmetric_difference(field.name for field in fields)
     if misread:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight, check_is_fitted
@@ -19,14 +19,18 @@ from sklearn.utils.validation import _check_feature_names_in, _check_sample_weig
 from .._persistence import VersionedState
 from ..fields import Field
 from ._categorical import CategoricalEncoder, VocabularyRule
+from ._choice import report
 from ._column import Column, integral_to_int64
 from ._column_encoder import ColumnEncoder, are_numeric, check_fields, column_names
 from ._datetime import DatetimeEncoder
+from ._derived import DerivedFields
 from ._kinds import Finding, Kind, find_kind
 from ._multi_valued import MultiValuedEncoder
 from ._numeric import LogBucketer, QuantileBinner, Standardizer
+from ._plan import Combinations, Planner
 from ._selection import Selection, select_columns
 from ._table import read_columns, read_outputs, validate_table, write_table, write_values
+from ._target import NoLabels, Target
 from ._vocabulary import Vocabulary
 
 _AUTO_SEPARATOR = "|"
@@ -157,6 +161,9 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         "n_bins": [Interval(Integral, 2, None, closed="left")],
         "separator": [str],
         "max_values": [Interval(Integral, 1, None, closed="left"), None],
+        "crosses": [list, tuple, StrOptions({"auto"}), None],
+        "statistics": [list, tuple, StrOptions({"auto"}), None],
+        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -174,6 +181,9 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         n_bins: int = 32,
         separator: str = "auto",
         max_values: int | None = None,
+        crosses: Combinations = None,
+        statistics: Combinations = "auto",
+        random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.categorical = categorical
         self.numeric = numeric
@@ -187,6 +197,9 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         self.n_bins = n_bins
         self.separator = separator
         self.max_values = max_values
+        self.crosses = crosses
+        self.statistics = statistics
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -208,18 +221,67 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
             The fitted encoder.
         """
         X = validate_table(self, X, reset=True)
+        weights = None if sample_weight is None else _check_weights(sample_weight, X)
+        planner = self._planner()
+        target = planner.read_target(y, X, weights)
+        self._fit_columns(X, weights)
+        codes = {} if planner.is_empty else dict(self._plain_outputs(X, codes_only=True))
+        for _ in self._fit_derived(planner, codes, weights, target):
+            pass
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit, and encode the training table with statistics that are cross-fitted.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like} of shape (n_samples, n_features)
+            The raw table.
+        y : array-like of shape (n_samples,), default=None
+            Labels of the rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in :meth:`fit`.
+
+        Returns
+        -------
+        X_out : {dataframe, ndarray} of shape (n_samples, n_features_out)
+            What :meth:`transform` returns, but for the statistics.
+        """
+        X = validate_table(self, X, reset=True)
+        weights = None if sample_weight is None else _check_weights(sample_weight, X)
+        planner = self._planner()
+        target = planner.read_target(y, X, weights)
+        self._fit_columns(X, weights)
+        outputs = dict(self._plain_outputs(X))
+        outputs.update(self._fit_derived(planner, outputs, weights, target))
+        return self._write(X, iter(outputs.items()))
+
+    def _planner(self) -> Planner:
+        return Planner(self.crosses, self.statistics, self._vocabulary_rule(), check_random_state(self.random_state))
+
+    def _fit_columns(self, X: Any, weights: np.ndarray | None) -> None:
+        """Find out what each column is, and learn to encode it alone."""
         names = _check_feature_names_in(self)
         chosen = self._chosen_kinds(X, names)
-        weights = None if sample_weight is None else _check_weights(sample_weight, X)
         fitted = [
             self._fit_column(column, chosen.get(position), weights)
             for position, column in enumerate(read_columns(X, names))
         ]
-        encoders = [encoder for encoder, _ in fitted]
-        check_fields(_output_fields(names, encoders))
-        self._encoders = encoders
+        self._encoders = [encoder for encoder, _ in fitted]
         self.feature_kinds_ = pd.DataFrame([row for _, row in fitted], index=pd.Index(names, name="column"))
-        return self
+
+    def _fit_derived(
+        self, planner: Planner, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Choose and learn crosses and statistics, and yield those of the training table."""
+        names = _check_feature_names_in(self)
+        plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target)
+        self._derived = DerivedFields(plan.crosses, plan.statistics)
+        yield from self._derived.fit_transform(codes, weights, target)
+        self._fields = self._output_fields(names)
+        check_fields(self._fields)
+        self.statistics_ = report(plan.choices)
 
     def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
         choices: dict[Kind, Selection] = {
@@ -257,7 +319,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         return find_kind(column, _AUTO_SEPARATOR if self.separator == "auto" else self.separator)
 
     def _make_encoder(self, kind: Kind) -> ColumnEncoder | None:
-        rule = VocabularyRule(self.min_frequency, self.max_categories, self.n_hash_buckets)
+        rule = self._vocabulary_rule()
         plain_rule = VocabularyRule(self.min_frequency, self.max_categories)
         if kind == "dropped":
             return None
@@ -270,6 +332,9 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         if self.numeric_encoding == "log":
             return LogBucketer(plain_rule)
         return Standardizer() if self.numeric_encoding == "standard" else QuantileBinner(self.n_bins)
+
+    def _vocabulary_rule(self) -> VocabularyRule:
+        return VocabularyRule(self.min_frequency, self.max_categories, self.n_hash_buckets)
 
     def transform(self, X: Any) -> Any:
         """Encode a table.
@@ -291,21 +356,33 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)
-        fields = self.fields_
+        return self._write(X, self._outputs(X))
+
+    def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:
         return write_table(
-            self._outputs(X),
-            numeric=are_numeric(fields),
-            named=any(field.kind == "multi-valued" for field in fields),
+            outputs,
+            numeric=are_numeric(self._fields),
+            named=any(field.kind == "multi-valued" for field in self._fields),
             X=X,
             library=_get_output_config("transform", self)["dense"],
         )
 
     def _outputs(self, X: Any) -> Iterator[tuple[str, np.ndarray]]:
+        codes: dict[str, np.ndarray] = {}
+        for name, output in self._plain_outputs(X):
+            codes[name] = output
+            yield name, output
+        yield from self._derived.transform(codes)
+
+    def _plain_outputs(self, X: Any, codes_only: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+        """Output columns of the columns alone, or only those of them from which others can be made."""
         for encoder, column in zip(self._encoders, read_columns(X, _check_feature_names_in(self)), strict=True):
-            if encoder is not None:
-                with _naming(column.name):
-                    outputs = encoder.transform(column)
-                yield from zip(column_names(encoder.output_fields(column.name)), outputs, strict=True)
+            if encoder is None:
+                continue
+            with _naming(column.name):
+                fields = encoder.output_fields(column.name)
+                if not codes_only or any(field.kind == "categorical" for field in fields):
+                    yield from zip(column_names(fields), encoder.transform(column), strict=True)
 
     def inverse_transform(self, X: Any) -> Any:
         """Turn codes back into values.
@@ -325,6 +402,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
             Values in the container of `X`, under the names of the columns seen in `fit`.
         """
         check_is_fitted(self)
+        # Crosses and statistics come last, and say nothing new.
         outputs = iter(read_outputs(X, list(self.get_feature_names_out())))
         names = _check_feature_names_in(self)
         values = {
@@ -348,18 +426,32 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
-        return np.asarray(column_names(_output_fields(names, self._encoders)), dtype=object)
+        return np.asarray(column_names(self._output_fields(names)), dtype=object)
 
     @property
     def fields_(self) -> list[Field]:
         """The fields of the output in order."""
         check_is_fitted(self)
-        return _output_fields(_check_feature_names_in(self), self._encoders)
+        return list(self._fields)
+
+    def _output_fields(self, names: Sequence[str]) -> list[Field]:
+        """The fields of the output, for columns of these names."""
+        learned = [field for fields in self._fields_of(_check_feature_names_in(self)) for field in fields]
+        plain = [field for fields in self._fields_of(names) for field in fields]
+        new_names = {field.name: new.name for field, new in zip(learned, plain, strict=True)}
+        return plain + self._derived.output_fields(new_names)
+
+    def _fields_of(self, names: Sequence[str]) -> list[list[Field]]:
+        """The fields of each column of the input, for columns of these names."""
+        return [
+            [] if encoder is None else encoder.output_fields(name)
+            for name, encoder in zip(names, self._encoders, strict=True)
+        ]
 
     @property
     def cardinalities_(self) -> dict[str, int]:
         """Number of codes, code 0 included, of each field that has codes."""
-        return {field.name: field.n_codes for field in self.fields_ if field.kind != "numeric"}
+        return {field.name: field.n_codes for field in self.fields_ if field.has_codes}
 
     @property
     def categories_(self) -> dict[str, np.ndarray]:
@@ -374,7 +466,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         }
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "feature_kinds_")
+        return hasattr(self, "statistics_")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -397,11 +489,6 @@ def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
-
-
-def _output_fields(names: Sequence[str], encoders: Sequence[ColumnEncoder | None]) -> list[Field]:
-    pairs = zip(names, encoders, strict=True)
-    return [field for name, encoder in pairs if encoder is not None for field in encoder.output_fields(name)]
 
 
 def _decode(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) -> pa.Array:

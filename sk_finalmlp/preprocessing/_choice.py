@@ -1,0 +1,228 @@
+"""Which fields and pairs of fields are worth statistics, by how much better they predict the training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from ._keys import Key, factorize
+from ._logistic import LogisticRegressions
+from ._statistics import KeySums, log_odds
+from ._target import Target
+
+#: With fewer rows than this, nothing is chosen.
+MIN_ROWS = 1_000
+#: With more classes than this, nothing is chosen: each would add a rate of each key.
+MAX_CLASSES = 20
+#: Fields that are combined in pairs.
+_MAX_FIELDS = 16
+#: Pairs that get a rate.
+_MAX_PAIRS = 12
+#: Fields that are taken for ids, with whose pairs it is counted how often they meet.
+_N_IDS = 2
+#: Rows per combination, on average, from which on a pair of an id is counted.
+_MIN_REPEATS = 2
+#: Least fall of the mean log-loss.
+_MIN_GAIN = 1e-4
+#: Probability that chance alone lifts any of all candidates above the least gain.
+_SIGNIFICANCE = 0.01
+#: Limit of sampled rows times candidates times classes, and the number of rows that are sampled at least.
+_MAX_SAMPLED_VALUES = 2 * 10**7
+_MIN_SAMPLED_ROWS = 20_000
+
+
+@dataclass
+class Choice:
+    """A candidate, and what was decided.
+
+    Parameters
+    ----------
+    key : Key
+        A field or a combination of fields.
+    rate, count : bool, default=False
+        Whether this statistic is kept.
+    gain : float, default=nan
+        By how much the rate lowers the mean log-loss of the sampled rows; NaN where it wasn't tried.
+    coefficient : float, default=nan
+        That of the rate in the logistic regression: negative where it predicts against its own direction.
+    why : str, default=""
+        The reason, for a reader.
+    """
+
+    key: Key
+    rate: bool = False
+    count: bool = False
+    gain: float = np.nan
+    coefficient: float = np.nan
+    why: str = ""
+
+
+def report(choices: Iterable[Choice]) -> pd.DataFrame:
+    """Choices as a table, one row per key."""
+    choices = list(choices)
+    index = pd.Index([choice.key.name for choice in choices], name="key", dtype=object)
+    columns = ["rate", "count", "gain", "coefficient", "why"]
+    return pd.DataFrame({name: [getattr(choice, name) for choice in choices] for name in columns}, index=index)
+
+
+def why_no_choice(target: Target) -> str:
+    """Why nothing should be chosen for these labels, if there is a reason."""
+    n_rows = np.count_nonzero(target.weights)
+    if n_rows < MIN_ROWS:
+        return f"{n_rows} rows are too few to choose by, {MIN_ROWS} would be enough"
+    if len(target.labels) > MAX_CLASSES:
+        return f"y has {len(target.labels)} classes, more than {MAX_CLASSES}"
+    return ""
+
+
+def choose(
+    fields: Sequence[Key], codes: Mapping[str, np.ndarray], target: Target, random_state: np.random.RandomState
+) -> list[Choice]:
+    """Choose among single fields and pairs of them.
+
+    Parameters
+    ----------
+    fields : sequence of Key
+        All categorical fields.
+    codes : mapping of str to ndarray of shape (n_samples,)
+        Their codes.
+    target : Target
+        Labels and weights of the rows.
+    random_state : RandomState
+        Samples the rows.
+
+    Returns
+    -------
+    list of Choice
+        All candidates, single fields first.
+    """
+    n_fields = min(len(fields), _MAX_FIELDS)
+    n_candidates = len(fields) + n_fields * (n_fields - 1) // 2
+    rows = _sample(target, n_candidates, random_state)
+    trial = _Trial({name: values[rows] for name, values in codes.items()}, target.take(rows), n_candidates)
+    singles = [trial.try_field(key) for key in fields]
+    pairs = [trial.try_pair(a.key.and_(b.key)) for a, b in combinations(_entering_pairs(singles), 2)]
+    _keep_best(pairs)
+    _count_pairs_of_ids(singles, pairs, trial)
+    return singles + pairs
+
+
+def _sample(target: Target, n_candidates: int, random_state: np.random.RandomState) -> np.ndarray:
+    """Rows with weight: all of them, or as many as time allows."""
+    rows = np.flatnonzero(target.weights)
+    n_rows = max(_MAX_SAMPLED_VALUES // max(n_candidates * len(target.labels), 1), _MIN_SAMPLED_ROWS)
+    return rows if len(rows) <= n_rows else np.sort(random_state.choice(rows, n_rows, replace=False))
+
+
+def _entering_pairs(singles: Sequence[Choice]) -> list[Choice]:
+    """The fields with the most codes: combinations tell most about ids."""
+    worth = [choice for choice in singles if choice.count]
+    chosen = sorted(worth, key=lambda choice: -choice.key.n_possible)[:_MAX_FIELDS]
+    return [choice for choice in singles if choice in chosen]
+
+
+def _keep_best(pairs: Sequence[Choice]) -> None:
+    """Of the pairs whose rates passed, keep those with the largest gain, with their counts."""
+    passed = sorted((choice for choice in pairs if choice.rate), key=lambda choice: -choice.gain)
+    for choice in passed:
+        choice.count = True
+    for choice in passed[_MAX_PAIRS:]:
+        choice.rate = choice.count = False
+        choice.why = f"not among the {_MAX_PAIRS} pairs with the largest gain"
+
+
+def _count_pairs_of_ids(singles: Sequence[Choice], pairs: Sequence[Choice], trial: _Trial) -> None:
+    """How often an id meets the values of other fields tells of it even where the clicks don't."""
+    worth = [choice.key for choice in singles if choice.count]
+    ids = {key.name for key in sorted(worth, key=lambda key: -key.n_possible)[:_N_IDS]}
+    for choice in pairs:
+        if not choice.count and ids.intersection(choice.key.parts) and trial.is_countable(choice.key):
+            choice.count = True
+            choice.why += f"; counted as a pair of {' and '.join(sorted(ids.intersection(choice.key.parts)))}"
+
+
+class _Trial:
+    """Logistic regressions on cross-fitted log-odds of sampled rows.
+
+    A rate has to predict in its own direction: its coefficient has to be positive, and has to lower the log-loss;
+    that of a pair beside the rates of its fields. Where sampling has fixed how many clicks a user has, more clicks in
+    the other folds mean fewer in the row's own, and the coefficient is negative.
+    """
+
+    def __init__(self, codes: Mapping[str, np.ndarray], target: Target, n_candidates: int) -> None:
+        self._codes = codes
+        self._target = target
+        self._regressions = [LogisticRegressions(weights > 0, target.weights) for weights in target.weights_of]
+        chance = chi2.isf(_SIGNIFICANCE / max(n_candidates, 1), df=1) / (2 * len(target.weights))
+        self._min_gain = max(_MIN_GAIN, chance)
+        self._n_distinct: dict[tuple[str, ...], int] = {}
+        # Log-odds of the fields whose rates are kept, for each label.
+        self._kept: dict[str, list[np.ndarray]] = {}
+
+    def try_field(self, key: Key) -> Choice:
+        """Whether the rate of a field predicts better than the overall rate."""
+        log_odds = self._log_odds(key)
+        n_distinct = self._n_distinct[key.parts]
+        if n_distinct == 1:
+            return Choice(key, why="a single value")
+        if n_distinct == len(self._target.weights):
+            return Choice(key, why="each row has another value")
+        choice = self._try(key, log_odds, [[] for _ in log_odds])
+        choice.count = True
+        if choice.rate:
+            self._kept[key.name] = log_odds
+        return choice
+
+    def try_pair(self, key: Key) -> Choice:
+        """Whether the rate of a pair predicts better than those of its fields."""
+        log_odds = self._log_odds(key)
+        if not self.is_new(key):
+            return Choice(key, why=self._why_not_new(key))
+        kept = [self._kept[part] for part in key.parts if part in self._kept]
+        return self._try(key, log_odds, [[columns[label] for columns in kept] for label in range(len(log_odds))])
+
+    def is_new(self, key: Key) -> bool:
+        """Whether a pair repeats, but less often than each of its fields."""
+        n_distinct = self._n_distinct[key.parts]
+        return max(self._n_distinct[part,] for part in key.parts) < n_distinct < len(self._target.weights)
+
+    def is_countable(self, key: Key) -> bool:
+        """Whether a new pair repeats often enough for its count to be worth the memory."""
+        return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.parts] <= len(self._target.weights)
+
+    def _why_not_new(self, key: Key) -> str:
+        if self._n_distinct[key.parts] == len(self._target.weights):
+            return "each row has another combination"
+        return "one field says all about the other"
+
+    def _log_odds(self, key: Key) -> list[np.ndarray]:
+        """Cross-fitted log-odds of each label."""
+        positions, distinct = factorize(key.combine(self._codes), key.n_possible)
+        self._n_distinct[key.parts] = len(distinct)
+        sums = KeySums(positions, len(distinct), self._target)
+        _, n_rows = sums.sums(self._target.weights)
+        pairs = zip(self._target.weights_of, self._target.priors, strict=True)
+        return [log_odds(sums.sums(weights)[1], n_rows, prior) for weights, prior in pairs]
+
+    def _try(self, key: Key, log_odds: list[np.ndarray], beside: list[list[np.ndarray]]) -> Choice:
+        gain, coefficients = 0.0, []
+        for regressions, column, others in zip(self._regressions, log_odds, beside, strict=True):
+            without = regressions.fit(others, regressions.constant.coefficients) if others else regressions.constant
+            with_rate = regressions.fit([*others, column], without.coefficients)
+            gain += without.loss - with_rate.loss
+            coefficients.append(with_rate.coefficients[-1])
+        coefficient = float(np.mean(coefficients))
+        kept, why = self._judge(gain, coefficient)
+        return Choice(key, rate=kept, gain=gain, coefficient=coefficient, why=why)
+
+    def _judge(self, gain: float, coefficient: float) -> tuple[bool, str]:
+        if coefficient <= 0:
+            return False, "rate predicts against its own direction"
+        if gain <= self._min_gain:
+            return False, f"rate gains less than {self._min_gain:.1e}"
+        return True, "rate predicts"

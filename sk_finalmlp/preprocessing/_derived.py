@@ -1,0 +1,66 @@
+"""Fields made of the codes of other fields: crosses and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ..fields import Field
+from ._crosses import CrossEncoder
+from ._statistics import KeyStatistics
+from ._target import NoLabels, Target
+
+
+class DerivedFields:
+    """All crosses and statistics of an encoder.
+
+    Parameters
+    ----------
+    crosses : sequence of CrossEncoder
+        The crosses.
+    statistics : sequence of KeyStatistics
+        The statistics.
+    """
+
+    def __init__(self, crosses: Sequence[CrossEncoder], statistics: Sequence[KeyStatistics]) -> None:
+        self._crosses = crosses
+        self._statistics = statistics
+
+    def fit_transform(
+        self, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Learn one after the other from training rows, and yield what those become.
+
+        Parameters
+        ----------
+        codes : mapping of str to ndarray of shape (n_samples,)
+            Codes of the categorical fields.
+        weights : ndarray of shape (n_samples,) or None
+            Weights of the rows.
+        target : Target or NoLabels
+            Labels of the rows, without which there are no statistics.
+
+        Yields
+        ------
+        (str, ndarray of shape (n_samples,))
+            Names and columns; statistics are cross-fitted.
+        """
+        for cross in self._crosses:
+            cross.fit(codes, weights)
+            yield cross.key.name, cross.transform(codes)
+        if isinstance(target, Target):
+            for statistics in self._statistics:
+                yield from statistics.fit_transform(codes, target).items()
+
+    def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+        """Names and columns of rows."""
+        for cross in self._crosses:
+            yield cross.key.name, cross.transform(codes)
+        for statistics in self._statistics:
+            yield from statistics.transform(codes)
+
+    def output_fields(self, names: Mapping[str, str]) -> list[Field]:
+        """Fields in the order of the columns, where the fields they are made of have these names."""
+        parts: list[CrossEncoder | KeyStatistics] = [*self._crosses, *self._statistics]
+        return [field for part in parts for field in part.output_fields(part.key.renamed(names))]

@@ -1,0 +1,163 @@
+"""Combinations of categorical fields: one integer per row, and where it stands among those that fit saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from ..fields import Field, cross_name
+
+#: Up to so many, keys are counted in an array with a place for each; beyond, by hashing.
+_POSSIBLE_KEYS_PER_ROW = 2
+#: Fewer rows than this are found by bisection: building a hash table costs more.
+_FEW_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Key:
+    """One categorical field or a combination of several.
+
+    Parameters
+    ----------
+    parts : tuple of str
+        Names of the fields.
+    cardinalities : tuple of int
+        Number of codes of each field, code 0 included.
+    """
+
+    parts: tuple[str, ...]
+    cardinalities: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.n_possible > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"{self.name!r} has {self.n_possible:.1e} possible combinations of codes, more than 63 bits can count: "
+                "combine fewer fields, or lower their number of codes with `max_categories` or `n_hash_buckets`."
+            )
+
+    @property
+    def name(self) -> str:
+        """Name of the field or of the cross."""
+        return cross_name(self.parts)
+
+    @property
+    def n_possible(self) -> int:
+        """Number of combinations of codes."""
+        return prod(self.cardinalities)
+
+    @property
+    def is_combination(self) -> bool:
+        """Whether there are several fields."""
+        return len(self.parts) > 1
+
+    def renamed(self, names: Mapping[str, str]) -> Key:
+        """The same key of fields of other names."""
+        return Key(tuple(names[part] for part in self.parts), self.cardinalities)
+
+    def and_(self, other: Key) -> Key:
+        """The combination with another key."""
+        return Key(self.parts + other.parts, self.cardinalities + other.cardinalities)
+
+    def combine(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:
+        """One int64 per row, from the codes of each field."""
+        keys = codes[self.parts[0]]
+        for part, cardinality in zip(self.parts[1:], self.cardinalities[1:], strict=True):
+            keys = keys * cardinality + codes[part]
+        return keys
+
+
+def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys in any order, and for each row which of them it has; all keys are below `n_possible`."""
+    if n_possible <= _POSSIBLE_KEYS_PER_ROW * len(keys):
+        present = np.bincount(keys, minlength=n_possible) > 0
+        return (np.cumsum(present) - 1).take(keys), np.flatnonzero(present)
+    return pd.factorize(keys)
+
+
+class KeyIndex:
+    """Where each key stands among the known ones.
+
+    Parameters
+    ----------
+    known : ndarray of int64
+        Distinct known keys in ascending order.
+    """
+
+    def __init__(self, known: np.ndarray) -> None:
+        self.known = known
+
+    @classmethod
+    def learn(cls, keys: np.ndarray, n_possible: int) -> tuple[Self, np.ndarray]:
+        """Know the keys of training rows, all below `n_possible`, and say where they stand."""
+        positions, known = factorize(keys, n_possible)
+        order = np.argsort(known)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        return cls(known[order]), rank.take(positions)
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_hash_table"}
+
+    @cached_property
+    def _hash_table(self) -> Any:
+        return pd.Index(self.known)
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """Positions of keys; -1 for a key that isn't known."""
+        if len(keys) >= _FEW_ROWS:
+            positions: np.ndarray = self._hash_table.get_indexer(keys)
+            return positions
+        positions = np.searchsorted(self.known, keys)
+        positions[self.known.take(positions, mode="clip") != keys] = -1
+        return positions
+
+
+def find_keys(entries: Iterable[Any], fields_of: Mapping[str, Sequence[Field]], parameter: str) -> list[Key]:
+    """Keys of names and tuples of names, each once.
+
+    Parameters
+    ----------
+    entries : iterable of (str or sequence of str)
+        Names of fields, or of columns that make a single field, and combinations of them.
+    fields_of : mapping of str to sequence of Field
+        The fields of each column.
+    parameter : {"crosses", "statistics"}
+        Where the entries come from, for messages.
+    """
+    keys: dict[frozenset[str], Key] = {}
+    for entry in entries:
+        names = (entry,) if isinstance(entry, str) else tuple(entry)
+        fields = [_find_field(name, fields_of, parameter) for name in names]
+        key = Key(tuple(field.name for field in fields), tuple(field.n_codes for field in fields))
+        if len(set(key.parts)) < max(len(key.parts), 1):
+            raise ValueError(f"{parameter}: {entry!r} must name different columns, and at least one.")
+        keys.setdefault(frozenset(key.parts), key)
+    return list(keys.values())
+
+
+def _find_field(name: Any, fields_of: Mapping[str, Sequence[Field]], parameter: str) -> Field:
+    every = {field.name: field for fields in fields_of.values() for field in fields}
+    found = [every[name]] if name in every else list(fields_of.get(name, []))
+    if not found:
+        raise ValueError(f"{parameter}: there is no field {name!r}. The fields are {list(every)}.")
+    if len(found) > 1:
+        names = [field.name for field in found]
+        raise ValueError(f"{parameter}: column {name!r} makes several fields, name one of them: {names}.")
+    if found[0].kind != "categorical":
+        raise ValueError(f"{parameter}: {name!r} is {found[0].kind}, and {_REMEDIES[found[0].kind]}")
+    return found[0]
+
+
+_REMEDIES = {
+    "multi-valued": "only a field with a single code per row can be combined and counted. Leave it out.",
+    "numeric": "a number has no code. Take it as categorical, or in bins with `numeric_encoding='bins'`.",
+}

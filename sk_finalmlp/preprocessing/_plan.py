@@ -1,0 +1,127 @@
+"""Which crosses and statistics an encoder makes: those that the user names, or those that are worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..fields import Field
+from ._categorical import VocabularyRule
+from ._choice import Choice, choose, why_no_choice
+from ._crosses import CrossEncoder
+from ._keys import find_keys
+from ._statistics import KeyStatistics
+from ._target import NoLabels, Target, read_target
+
+#: Bounds of crosses that nobody asked for one by one.
+_MIN_AUTO_FREQUENCY = 5
+_MAX_AUTO_CATEGORIES = 100_000
+
+#: A value of the two parameters.
+Combinations = Literal["auto"] | Sequence[str | Sequence[str]] | None
+FieldsOf = Mapping[str, Sequence[Field]]
+Codes = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to make, and what each candidate was kept or left out for.
+
+    Parameters
+    ----------
+    crosses : list of CrossEncoder
+        Crosses, not yet fitted.
+    statistics : list of KeyStatistics
+        Statistics, not yet fitted.
+    choices : list of Choice
+        All candidates for statistics.
+    """
+
+    crosses: list[CrossEncoder]
+    statistics: list[KeyStatistics]
+    choices: list[Choice]
+
+
+class Planner:
+    """Makes the plan that two parameters of the encoder ask for.
+
+    Parameters
+    ----------
+    crosses, statistics : None, "auto" or list of (str or tuple of str)
+        The parameters.
+    rule : VocabularyRule
+        Which combinations of a cross get codes of their own.
+    random_state : RandomState
+        Shuffles folds and samples rows.
+    """
+
+    def __init__(
+        self, crosses: Combinations, statistics: Combinations, rule: VocabularyRule, random_state: np.random.RandomState
+    ) -> None:
+        self.crosses = crosses
+        self.statistics = statistics
+        self.rule = rule
+        self.random_state = random_state
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be made."""
+        return not self.crosses and not self.statistics
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether anything is chosen by itself."""
+        return "auto" in (self.crosses, self.statistics)
+
+    def read_target(self, y: object, X: object, weights: np.ndarray | None) -> Target | NoLabels:
+        """The labels, or why there are none."""
+        if self.statistics is None and not self.is_auto:
+            return NoLabels("no statistics are wanted")
+        try:
+            return read_target(y, X, weights, self.random_state)
+        except NoLabels as reason:
+            if self.statistics == "auto" or self.statistics is None:
+                return reason
+            raise ValueError(
+                f"Statistics tell of the classes of y, but {reason}. Give labels as y, or leave `statistics` out."
+            ) from reason
+
+    def plan(self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels) -> Plan:
+        """Choose what is to be chosen."""
+        choices = self._choose(fields_of, codes, target) if self.is_auto else []
+        crosses = self._crosses(fields_of, choices, target)
+        if self.statistics != "auto":
+            keys = find_keys(self.statistics or [], fields_of, "statistics")
+            choices = [Choice(key, rate=True, count=True, why="chosen by the user") for key in keys]
+        kept = [choice for choice in choices if choice.rate or choice.count]
+        return Plan(crosses, [KeyStatistics(choice.key, choice.rate, choice.count) for choice in kept], choices)
+
+    def _choose(self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels) -> list[Choice]:
+        names = [field.name for fields in fields_of.values() for field in fields if field.kind == "categorical"]
+        keys = find_keys(names, fields_of, "statistics")
+        reason = str(target) if isinstance(target, NoLabels) else why_no_choice(target)
+        if isinstance(target, NoLabels) or reason:
+            return [Choice(key, why=f"no statistics: {reason}") for key in keys]
+        return choose(keys, codes, target, self.random_state)
+
+    def _crosses(self, fields_of: FieldsOf, choices: Sequence[Choice], target: Target | NoLabels) -> list[CrossEncoder]:
+        if self.crosses == "auto":
+            rule = self._bounded_rule(target)
+            return [CrossEncoder(choice.key, rule) for choice in choices if choice.rate and choice.key.is_combination]
+        keys = find_keys(self.crosses or [], fields_of, "crosses")
+        single = next((key.name for key in keys if not key.is_combination), None)
+        if single is not None:
+            raise ValueError(f"crosses: {single!r} is a single field: a cross takes a tuple of two or more.")
+        return [CrossEncoder(key, self.rule) for key in keys]
+
+    def _bounded_rule(self, target: Target | NoLabels) -> VocabularyRule:
+        total = 0.0 if isinstance(target, NoLabels) else target.weights.sum()
+        least = self.rule.min_frequency
+        return VocabularyRule(
+            max(least if least >= 1 else least * total, _MIN_AUTO_FREQUENCY),
+            min(self.rule.max_categories or _MAX_AUTO_CATEGORIES, _MAX_AUTO_CATEGORIES),
+            self.rule.n_hash_buckets,
+        )

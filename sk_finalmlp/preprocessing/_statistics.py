@@ -1,0 +1,150 @@
+"""Smoothed click rates and log-counts of keys, learned without leakage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ..fields import Field, Measure, statistic_name
+from ._keys import Key, KeyIndex
+from ._target import Target
+
+#: Weight of the overall rate, in rows, in the rate of a key.
+SMOOTHING = 3.0
+#: Statistics are cut at so many standard deviations.
+_MAX_DEVIATIONS = 5.0
+#: Keeps the log-odds finite where all rows, or none, are of a class.
+_MIN_PRIOR = 1e-6
+
+
+def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float) -> np.ndarray:
+    """Log-odds of a rate that is drawn towards the prior, as if there had been 3 more rows (Micci-Barreca 2001)."""
+    prior = min(max(prior, _MIN_PRIOR), 1 - _MIN_PRIOR)
+    odds = (clicks + SMOOTHING * prior) / (rows - clicks + SMOOTHING * (1 - prior))
+    logarithms: np.ndarray = np.log(odds)
+    return logarithms
+
+
+class KeySums:
+    """Weight of the training rows of each key, in all and by fold.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_samples,)
+        The key of each training row.
+    n_keys : int
+        Positions are below it, or equal to it where a row without weight has a key of its own.
+    target : Target
+        Folds of the rows.
+    """
+
+    def __init__(self, positions: np.ndarray, n_keys: int, target: Target) -> None:
+        n_cells = target.n_folds + 1
+        self._shape = (n_keys + 1, n_cells)
+        self._cells = positions * n_cells + target.folds
+        self._positions = positions
+
+    def sums(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums by key, and for each row that of its key over the rows of other folds."""
+        by_fold = np.bincount(self._cells, weights, minlength=self._shape[0] * self._shape[1])
+        by_key = by_fold.reshape(self._shape).sum(axis=1)
+        # Differences of fractional weights may be a little below 0.
+        return by_key, np.maximum(by_key[self._positions] - by_fold[self._cells], 0)
+
+
+class KeyStatistics:
+    """Rate and count of each value of a key.
+
+    Parameters
+    ----------
+    key : Key
+        The field or combination of fields.
+    rate, count : bool
+        Which of the two are wanted.
+    """
+
+    def __init__(self, key: Key, rate: bool, count: bool) -> None:
+        self.key = key
+        self.rate = rate
+        self.count = count
+
+    def fit_transform(self, codes: Mapping[str, np.ndarray], target: Target) -> dict[str, np.ndarray]:
+        """Learn from training rows, and return their own statistics, learned from the other folds.
+
+        Parameters
+        ----------
+        codes : mapping of str to ndarray of shape (n_samples,)
+            Codes of each field.
+        target : Target
+            Labels and weights of the rows.
+
+        Returns
+        -------
+        dict of {str: ndarray of shape (n_samples,)}
+            Cross-fitted statistics by name, as float32.
+        """
+        keys = self.key.combine(codes)
+        self._index, positions = _learn_weighted(keys, target.weights > 0, self.key.n_possible)
+        sums = KeySums(positions, len(self._index), target)
+        self._columns: list[_Column] = []
+        outputs = {}
+        for measure, label, of_keys, of_rows in self._measured(sums, target):
+            standardize = _Standardization(of_rows, target.weights)
+            self._columns.append(_Column(measure, label, standardize(of_keys)))
+            outputs[statistic_name(measure, self.key.name, label)] = standardize(of_rows)
+        return outputs
+
+    def _measured(self, sums: KeySums, target: Target) -> Iterator[tuple[Measure, str | None, np.ndarray, np.ndarray]]:
+        """Measure, label, values by key, and cross-fitted values by row of each statistic."""
+        n_keys, n_rows = sums.sums(target.weights)
+        if self.rate:
+            for label, weights, prior in zip(target.labels, target.weights_of, target.priors, strict=True):
+                of_keys, of_rows = sums.sums(weights)
+                # The prior is that of all folds: a number that all rows share tells none of them its label.
+                yield "rate", label, log_odds(of_keys, n_keys, prior), log_odds(of_rows, n_rows, prior)
+        if self.count:
+            yield "count", None, np.log1p(n_keys), np.log1p(n_rows)
+
+    def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+        """Statistics of rows by name, learned from all training rows."""
+        positions = self._index.find(self.key.combine(codes))
+        for measure, label, table in self._columns:
+            yield statistic_name(measure, self.key.name, label), table.take(positions)
+
+    def output_fields(self, key: Key) -> list[Field]:
+        """One field per statistic, for a key that may have been renamed."""
+        return [Field(statistic_name(measure, key.name, label), "statistic") for measure, label, _ in self._columns]
+
+
+def _learn_weighted(keys: np.ndarray, has_weight: np.ndarray, n_possible: int) -> tuple[KeyIndex, np.ndarray]:
+    """Know the keys of rows with weight, and say where all rows stand."""
+    if has_weight.all():
+        return KeyIndex.learn(keys, n_possible)
+    index, _ = KeyIndex.learn(keys[has_weight], n_possible)
+    positions = index.find(keys)
+    return index, np.where(positions < 0, len(index), positions)
+
+
+class _Column(NamedTuple):
+    """A statistic, and its value for each known key and for unknown ones."""
+
+    measure: Measure
+    label: str | None
+    table: np.ndarray
+
+
+class _Standardization:
+    """Deviation from the mean of training rows in standard deviations, cut at 5, as float32."""
+
+    def __init__(self, values: np.ndarray, weights: np.ndarray) -> None:
+        self._mean = np.average(values, weights=weights)
+        deviation = np.average((values - self._mean) ** 2, weights=weights) ** 0.5
+        # A smaller deviation is rounding.
+        self._scale = 1 / deviation if deviation > 1e-9 * max(abs(self._mean), 1) else 0.0
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        deviations = (values - self._mean) * self._scale
+        cut: np.ndarray = np.clip(deviations, -_MAX_DEVIATIONS, _MAX_DEVIATIONS).astype(np.float32)
+        return cut
