@@ -41,17 +41,20 @@ class KeySums:
     """
 
     def __init__(self, positions: np.ndarray, n_keys: int, target: Target) -> None:
-        n_cells = target.n_folds + 1
+        n_cells = target.n_folds + 2
         self._shape = (n_keys + 1, n_cells)
         self._cells = positions * n_cells + target.folds
+        self._cells_of_held_out = positions * n_cells + target.n_folds
+        self._is_held_out = target.folds == target.n_folds
         self._positions = positions
 
     def sums(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums by key, and for each row that of its key over the rows of other folds."""
+        """Sums by key, and for each row that of its key over other folds, the held-out one never among them."""
         by_fold = np.bincount(self._cells, weights, minlength=self._shape[0] * self._shape[1])
         by_key = by_fold.reshape(self._shape).sum(axis=1)
         # Differences of fractional weights may be a little below 0.
-        return by_key, np.maximum(by_key[self._positions] - by_fold[self._cells], 0)
+        of_held_out = np.where(self._is_held_out, 0, by_fold[self._cells_of_held_out])
+        return by_key, np.maximum(by_key[self._positions] - by_fold[self._cells] - of_held_out, 0)
 
 
 class KeyStatistics:

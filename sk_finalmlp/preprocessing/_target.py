@@ -12,6 +12,8 @@ import pandas as pd
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
+from .._hold_out import held_out_rows
+
 _N_FOLDS = 10
 
 
@@ -32,7 +34,8 @@ class Target:
     weights_of : sequence of ndarray of shape (n_samples,)
         For each of `labels`, the weights of its rows; other rows have weight 0.
     folds : ndarray of shape (n_samples,)
-        The fold of each row. Rows without weight are in no fold: they have the last number, `n_folds`.
+        The fold of each row. Rows that the classifier holds out for early stopping have the number `n_folds`, and
+        rows without weight, which are in no fold, `n_folds + 1`.
     n_folds : int
         Number of folds.
     """
@@ -121,11 +124,14 @@ def _make_target(
 def _stratified_folds(
     y: np.ndarray, present: np.ndarray, random_state: np.random.RandomState
 ) -> tuple[np.ndarray, int]:
-    """Folds with equal shares of each class, but for one row."""
-    rows = random_state.permutation(np.flatnonzero(present))
+    """Folds with equal shares of each class, but for one row, of all rows that aren't held out."""
+    rows = np.flatnonzero(present)
+    is_held_out = held_out_rows(y[rows])
+    held_out, rows = rows[is_held_out], random_state.permutation(rows[~is_held_out])
     rows = rows[np.argsort(y[rows], kind="stable")]
     n_folds = _number_of_folds(y[rows])
-    folds = np.full(len(y), n_folds)
+    folds = np.full(len(y), n_folds + 1)
+    folds[held_out] = n_folds
     folds[rows] = np.arange(len(rows)) % n_folds
     return folds, n_folds
 
