@@ -31,12 +31,12 @@ def main() -> None:
         os.environ[variable] = str(arguments.threads)
     from _runs import Results
 
-    data, models, results = _data(arguments), _models(arguments), Results(arguments.out)
+    data, results = _data(arguments), Results(arguments.out)
     if arguments.list:
         _list(data)
         return
     if not arguments.no_fit:
-        _fit(arguments, data, models, results)
+        _fit(arguments, data, _models(arguments), results)
     _summarise(results, arguments)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -147,10 +148,19 @@ def wanted(
 
 
 def _versions() -> str:
-    found = [f"sk_finalmlp {sk_finalmlp.__version__}"]
+    found = [f"sk_finalmlp {sk_finalmlp.__version__} {_commit()}".rstrip()]
     for package in _PACKAGES:
         try:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
     return "; ".join(found)
+
+
+def _commit() -> str:
+    """The commit of the library's working tree, "-dirty" if it was changed; empty where there is no git."""
+    command = ["git", "-C", str(Path(sk_finalmlp.__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
