@@ -43,4 +43,4 @@ def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
         name = stored.name.replace("finalmlp(clf__max_epochs=1)", "catboost")
         stored.with_name(name).write_bytes(stored.read_bytes())
     _, text = compare_accuracy(tmp_path, "--no-fit")
-    assert "| +0.0100 (0.0000 | 0.0000) | -0.0200 (0.0000 | 0.0000) |" in text
+    assert "| +0.0100 (0.0000; 0.0000) | -0.0200 (0.0000; 0.0000) |" in text

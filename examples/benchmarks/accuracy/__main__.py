@@ -130,15 +130,18 @@ def _fit_on(table: Table | None, runs: list[Any], models: dict[str, Model], resu
 
 
 def _summarise(results: Any, arguments: argparse.Namespace) -> None:
+    from _real import REAL
     from _summary import summarise, to_markdown
+    from _synthetic import SYNTHETIC
 
-    summary = summarise(results, arguments.part, arguments.rows)
-    text = to_markdown(summary)
+    summary = summarise(results, part=arguments.part, rows=arguments.rows, threads=arguments.threads)
+    text = to_markdown(summary, {name: data_set.role for name, data_set in (REAL | SYNTHETIC).items()})
     print(f"\n{text}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     stem = f"accuracy-{arguments.part}" + (f"-{arguments.rows}" if arguments.rows else "")
     (arguments.out / f"{stem}.md").write_text(text, encoding="utf-8")
-    if not arguments.no_plot and len(summary):
+    # The plot shows differences to CatBoost.
+    if not arguments.no_plot and "auc_difference" in summary:
         from _plot import plot
 
         plot(summary, arguments.out / f"{stem}.png")
