@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports tests wheel check-wheel bench bench-quick format clean
+.PHONY: help venv demo test lint types imports tests wheel check-wheel bench bench-quick bench-accuracy format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 $(VENV)/installed-bench: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable ".[bench]"
+	touch $@
+
+$(VENV)/installed-peers: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable ".[bench,peers]"
 	touch $@
 
 demo: $(VENV)/installed ## Train on MovieLens-100K and compare with boosted trees
@@ -59,6 +63,9 @@ bench: $(VENV)/installed-bench ## Measure the speed targets into build/bench/ (h
 
 bench-quick: $(VENV)/installed-bench ## A part of that, in about five minutes
 	$(BIN)/python examples/benchmarks --size quick
+
+bench-accuracy: $(VENV)/installed-peers ## Compare AUC and log-loss with other models, into build/accuracy/ (hours)
+	$(BIN)/python examples/benchmarks/accuracy
 
 format: venv ## Format and fix what can be fixed
 	$(BIN)/ruff format .

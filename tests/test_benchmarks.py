@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
 BENCHMARKS = Path(__file__).parents[1] / "examples" / "benchmarks"
 
@@ -18,3 +20,27 @@ def test_a_benchmark_writes_its_results(name, tmp_path):
     results = json.loads((tmp_path / "results.json").read_text())["results"]
     assert {result["benchmark"] for result in results} == {name}
     assert all(result["median"] >= 0 for result in results)
+
+
+def compare_accuracy(out, *options):
+    command = [sys.executable, BENCHMARKS / "accuracy", "--rows", "400", "--no-plot", "--out", out, *options]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return pd.read_csv(out / "accuracy.csv"), (out / "accuracy-validation-400.md").read_text()
+
+
+def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
+    options = ["--data", "click_dense", "--models", "finalmlp", "--params", "clf__max_epochs=1", "--seeds"]
+    before, _ = compare_accuracy(tmp_path, *options, "0")
+    records, _ = compare_accuracy(tmp_path, *options, "0", "1")
+    assert_frame_equal(records.head(1), before)
+    assert records["seed"].tolist() == [0, 1]
+    assert records["model"].unique().tolist() == ["finalmlp(clf__max_epochs=1)"]
+
+    # A stand-in, as CatBoost needn't be installed.
+    catboost = records.assign(model="catboost", auc=records["auc"] - 0.01, log_loss=records["log_loss"] + 0.02)
+    pd.concat([records, catboost]).to_csv(tmp_path / "accuracy.csv", index=False)
+    for stored in list((tmp_path / "probabilities").iterdir()):
+        name = stored.name.replace("finalmlp(clf__max_epochs=1)", "catboost")
+        stored.with_name(name).write_bytes(stored.read_bytes())
+    _, text = compare_accuracy(tmp_path, "--no-fit")
+    assert "| +0.0100 (0.0000; 0.0000) | -0.0200 (0.0000; 0.0000) |" in text
