@@ -56,6 +56,13 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
       `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
 
+    Behind these columns come those made of the codes of categorical fields, datetime parts and bins included:
+
+    - *crosses*, by request: combinations such as `user & item` as categorical fields of their own.
+    - *statistics*, where `y` holds class labels: `rate(item)`, the smoothed click rate of each item, and
+      `count(item)`, how often it was seen, and the same of combinations, `rate(user & item)`. In `fit_transform` they
+      are cross-fitted: see the Notes.
+
     Parameters
     ----------
     categorical, numeric, multi_valued, datetime : column selection, default=None
@@ -92,12 +99,29 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     max_values : int, default=None
         Largest number of output columns of a multi-valued column. `None` sets no limit: one row with very many
         elements makes the output wide for all rows.
+    crosses : None, "auto" or list of tuple of (str or int), default=None
+        Combinations of fields that get codes of their own, under `min_frequency`, `max_categories` and
+        `n_hash_buckets` like those of a column. A combination in which any field has code 0 has code 0. A field goes
+        by the name or position of its column, or by its own name where a datetime makes several (`time_hour`).
+        "auto" takes the pairs of which `statistics="auto"` would keep the rate, with codes for at most 100,000
+        combinations of 5 rows or more.
+    statistics : None, "auto" or list of (str, int or tuple of these), default="auto"
+        Fields and combinations of fields that get a rate and a count. "auto" chooses single fields and pairs by what
+        they add to the prediction of `y` (see the Notes) if there are 1,000 rows and class labels, and makes none
+        otherwise; what it chose is in `statistics_`. `None`: plain codes.
+    random_state : int, RandomState instance or None, default=0
+        Shuffles the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
+        to the same rows agree.
 
     Attributes
     ----------
     feature_kinds_ : pandas.DataFrame
         What each input column (the index) was found to be: `kind`, `why`, `n_missing` (values missing in `fit`),
         `n_codes` (of all its fields, code 0 included) and `n_columns` (of the output).
+    statistics_ : pandas.DataFrame
+        What was decided about each field and pair (the index) that was a candidate for statistics: `rate` and `count`
+        (whether they are made), `gain` (by how much the rate lowers the log-loss), `coefficient` (of the rate, in a
+        logistic regression) and `why`.
     fields_ : list of Field
         The fields of the output in order, ready for a network built by hand.
     cardinalities_ : dict of {str: int}
@@ -112,10 +136,32 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     See Also
     --------
     sklearn.preprocessing.OrdinalEncoder : Codes by the order of values, for categorical columns only.
+    sklearn.preprocessing.TargetEncoder : Smoothed means of the target, of single columns.
     sklearn.compose.ColumnTransformer : Different parameters for different columns.
 
     Notes
     -----
+    **Statistics.** The rate of a value with n rows, p of them clicks, is the log-odds of (p + 3 q) / (n + 3), where q
+    is the overall share of clicks; this draws rates of few rows towards q [1]_. A click is the greater of two labels;
+    of more labels, each has a rate of its own, `rate(item)=label`. The count is log(1 + n). Both are
+    standardised, cut at 5 standard deviations, and float32. Code 0 is a value like others. A value or combination
+    without a row has the overall rate and the count of zero rows.
+
+    **Why `fit_transform` differs.** A rate that counts a row's own label gives the label away, and a model learns to
+    trust it: on new rows it fails [2]_. So `fit_transform(X, y)` takes the statistics of each row from nine of ten
+    stratified, shuffled folds, those that the row isn't in, and `transform` takes those of new rows from all training
+    rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline` does, for the rows that the model is trained
+    on, never `fit(X, y).transform(X)`. Leaving out the row alone wouldn't do: where the rows were sampled so that each
+    user has as many clicks as any other, the rest of a user's rows give away which label is missing.
+
+    **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
+    coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
+    does; that of a pair if it does so beside the rates of its two fields, and is among the best 12. A negative
+    coefficient tells of sampling that has fixed the rates: such a rate says nothing about new rows. Fields get a count
+    unless they have a single value, or another one in each row; pairs get one if they get a rate, or if one of
+    their fields is among the two with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the
+    16 fields with the most codes, on a random sample of rows if there are very many.
+
     The output container is that of the input, unless :meth:`set_output` or :func:`sklearn.set_config` asks for
     another one. For an ndarray it is an int64 array if there are only codes, a float32 array if there are only
     floats, and otherwise a pandas DataFrame, since one array can't hold both, and since the names of multi-valued
@@ -123,6 +169,13 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
 
     Values are compared by what they read as, not by their type: 5, 5.0 and "5" are the same category. A column of
     mixed types is a column of strings.
+
+    References
+    ----------
+    .. [1] D. Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes in classification and
+       prediction problems", SIGKDD Explorations 3 (2001).
+    .. [2] L. Prokhorenkova, G. Gusev, A. Vorobev, A. V. Dorogush, A. Gulin, "CatBoost: unbiased boosting with
+       categorical features", NeurIPS 2018: on target leakage, and statistics of combinations.
 
     Examples
     --------
@@ -146,6 +199,14 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     3     1          3          0  1.224745
     >>> encoder.cardinalities_
     {'user': 3, 'genres': 4}
+
+    With labels, and columns or combinations to watch:
+
+    >>> encoder = CTREncoder(crosses=[("user", "item")], statistics=["item", ("user", "item")])
+    >>> X = pd.DataFrame({"user": [1, 1, 2, 2] * 5, "item": ["a", "b", "b", "b"] * 5})
+    >>> out = encoder.fit_transform(X, y=[1, 0, 0, 1] * 5)
+    >>> list(out.columns)[2:]
+    ['user & item', 'rate(item)', 'count(item)', 'rate(user & item)', 'count(user & item)']
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -205,15 +266,19 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Find out what each column is, and learn to encode it.
 
+        Encode the rows themselves with :meth:`fit_transform`, not with :meth:`transform`, if there are statistics.
+
         Parameters
         ----------
         X : {dataframe, array-like} of shape (n_samples, n_features)
             The raw table.
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,), default=None
+            Labels of the rows, for statistics. Without them, or if they are no class labels but numbers,
+            `statistics="auto"` makes none.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights: a row of weight 2 counts like two rows in frequencies, means and quantiles, a row of
-            weight 0 not at all. What a column is depends on its rows, not on their weights.
+            weight 0 not at all; rates and counts are of weights too. What a column is depends on its rows, not on
+            their weights.
 
         Returns
         -------
@@ -233,6 +298,9 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, and encode the training table with statistics that are cross-fitted.
+
+        Statistics of a row are learned from the rows of other folds, so that they don't give away its own label.
+        This differs from `fit(X, y).transform(X)`: see the Notes of the class.
 
         Parameters
         ----------
@@ -337,7 +405,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         return VocabularyRule(self.min_frequency, self.max_categories, self.n_hash_buckets)
 
     def transform(self, X: Any) -> Any:
-        """Encode a table.
+        """Encode a table, with statistics of all training rows.
 
         Parameters
         ----------
@@ -347,7 +415,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         Returns
         -------
         X_out : {dataframe, ndarray} of shape (n_samples, n_features_out)
-            Codes as int64, standardised values as float32.
+            Codes as int64, standardised values and statistics as float32.
 
         Raises
         ------
@@ -389,7 +457,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
 
         Code 0 becomes a missing value. Standardised values come back but for rounding and clipping, binned ones as
         the mean of their bin and logarithmic buckets as their lower bound. Datetimes, hashed and dropped columns
-        can't be brought back: all their values are missing.
+        can't be brought back: all their values are missing. Crosses and statistics are left aside.
 
         Parameters
         ----------
@@ -402,7 +470,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
             Values in the container of `X`, under the names of the columns seen in `fit`.
         """
         check_is_fitted(self)
-        # Crosses and statistics come last, and say nothing new.
+        # Crosses and statistics come last and aren't read.
         outputs = iter(read_outputs(X, list(self.get_feature_names_out())))
         names = _check_feature_names_in(self)
         values = {

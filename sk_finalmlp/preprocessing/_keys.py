@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -126,8 +127,8 @@ def find_keys(entries: Iterable[Any], fields_of: Mapping[str, Sequence[Field]], 
 
     Parameters
     ----------
-    entries : iterable of (str or sequence of str)
-        Names of fields, or of columns that make a single field, and combinations of them.
+    entries : iterable of (str, int, or sequence of these)
+        Names of fields, names or positions of columns that make a single field, and combinations of them.
     fields_of : mapping of str to sequence of Field
         The fields of each column.
     parameter : {"crosses", "statistics"}
@@ -135,7 +136,7 @@ def find_keys(entries: Iterable[Any], fields_of: Mapping[str, Sequence[Field]], 
     """
     keys: dict[frozenset[str], Key] = {}
     for entry in entries:
-        names = (entry,) if isinstance(entry, str) else tuple(entry)
+        names = tuple(entry) if isinstance(entry, list | tuple) else (entry,)
         fields = [_find_field(name, fields_of, parameter) for name in names]
         key = Key(tuple(field.name for field in fields), tuple(field.n_codes for field in fields))
         if len(set(key.parts)) < max(len(key.parts), 1):
@@ -146,7 +147,9 @@ def find_keys(entries: Iterable[Any], fields_of: Mapping[str, Sequence[Field]], 
 
 def _find_field(name: Any, fields_of: Mapping[str, Sequence[Field]], parameter: str) -> Field:
     every = {field.name: field for fields in fields_of.values() for field in fields}
-    found = [every[name]] if name in every else list(fields_of.get(name, []))
+    if isinstance(name, Integral) and int(name) in range(len(fields_of)):
+        name = list(fields_of)[int(name)]
+    found = [every[name]] if name in every else fields_of.get(name, [])
     if not found:
         raise ValueError(f"{parameter}: there is no field {name!r}. The fields are {list(every)}.")
     if len(found) > 1:

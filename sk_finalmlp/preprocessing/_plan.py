@@ -21,7 +21,7 @@ _MIN_AUTO_FREQUENCY = 5
 _MAX_AUTO_CATEGORIES = 100_000
 
 #: A value of the two parameters.
-Combinations = Literal["auto"] | Sequence[str | Sequence[str]] | None
+Combinations = Literal["auto"] | Sequence[str | int | Sequence[str | int]] | None
 FieldsOf = Mapping[str, Sequence[Field]]
 Codes = Mapping[str, np.ndarray]
 

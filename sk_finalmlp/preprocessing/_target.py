@@ -98,10 +98,10 @@ def _read_labels(y: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
         warnings.simplefilter("ignore", UserWarning)
         kind = type_of_target(y, input_name="y")
     if kind not in ("binary", "multiclass"):
-        raise NoLabels(f"y holds no class labels, but is {kind}")
+        raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
     classes, positions = np.unique(column_or_1d(y), return_inverse=True)
     if len(classes) == 1:
-        raise NoLabels("y has a single class")
+        raise NoLabels("y has only one class")
     return classes, positions
 
 

@@ -14,10 +14,25 @@ CONFIGURATIONS = [
     CTREncoder(numeric_encoding="log", min_frequency=0.1),
     CTREncoder(numeric=slice(None)),
     CTREncoder(multi_valued=[0]),
+    CTREncoder(categorical=slice(None), crosses="auto"),
+    CTREncoder(categorical=slice(None), statistics=None),
+    CTREncoder(categorical=slice(None), statistics=[0]),
 ]
 
+_CROSS_FITTED = "the statistics of training rows are cross-fitted: fit_transform differs from transform"
+_EXPECTED_TO_FAIL = {
+    "check_transformer_general": _CROSS_FITTED,
+    "check_transformer_data_not_an_array": _CROSS_FITTED,
+    "check_sample_weight_equivalence_on_dense_data": "rows that are repeated are in other folds than a row of weight 2",
+}
 
-@parametrize_with_checks(CONFIGURATIONS)
+
+def expected_to_fail(encoder):
+    # "auto" makes no statistics of so few rows.
+    return _EXPECTED_TO_FAIL if isinstance(encoder.statistics, list) else {}
+
+
+@parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=expected_to_fail)
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 

@@ -1,0 +1,354 @@
+"""Rates and counts of values and combinations that the user names."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import Pipeline
+
+from sk_finalmlp.fields import Field
+from sk_finalmlp.preprocessing import CTREncoder
+from sk_finalmlp.preprocessing._target import read_target
+
+
+def impressions(n=400, seed=0, n_users=20, n_items=8):
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"user": rng.integers(n_users, size=n), "item": rng.choice(list("abcdefgh")[:n_items], n)})
+    return X, rng.integers(2, size=n)
+
+
+def affinely_equal(column, reference):
+    """Whether a standardised column is the reference up to mean and deviation, where it isn't cut."""
+    inside = np.abs(column) < 5
+    slope, intercept = np.polyfit(reference[inside], column[inside], 1)
+    return slope > 0 and np.allclose(slope * reference[inside] + intercept, column[inside], atol=1e-4)
+
+
+def slow_statistics(train, y, weights, new, key, prior):
+    """Log-odds of the rate and log-count of each new row, by the book."""
+    frame = train.assign(clicks=y * weights, rows=weights)
+    sums = frame.groupby(key)[["clicks", "rows"]].sum()
+    sums = new[key].merge(sums.reset_index(), on=key, how="left").fillna(0.0)
+    rate = (sums["clicks"] + 3 * prior) / (sums["rows"] + 3)
+    return np.log(rate / (1 - rate)).to_numpy(), np.log1p(sums["rows"]).to_numpy()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), key=st.sampled_from([["user"], ["item"], ["user", "item"]]), weighted=st.booleans())
+def test_transform_gives_smoothed_log_odds_and_log_counts_of_all_training_rows(seed, key, weighted):
+    X, y = impressions(seed=seed)
+    new, _ = impressions(seed=seed + 1)
+    weights = np.random.default_rng(seed).integers(0, 4, len(y)) if weighted else np.ones(len(y))
+    encoder = CTREncoder(statistics=[tuple(key)]).fit(X, y, sample_weight=weights)
+    out = encoder.transform(new)
+    # Rows without weight are no training rows, and neither are the values that only they have.
+    known = {name: set(X.loc[weights > 0, name]) for name in X}
+    seen = new.apply(lambda column: column.isin(known[column.name])).all(axis=1).to_numpy()
+    rate, count = slow_statistics(X, y, weights, new, key, np.average(y, weights=weights))
+    name = " & ".join(key)
+    assert affinely_equal(out[f"rate({name})"].to_numpy()[seen], rate[seen])
+    assert affinely_equal(out[f"count({name})"].to_numpy()[seen], count[seen])
+
+
+@pytest.mark.parametrize("key", [["user"], ["user", "item"]])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_fit_transform_takes_the_statistics_of_a_row_from_the_other_folds(key, weighted):
+    X, y = impressions(1500)
+    weights = np.random.default_rng(0).integers(1, 4, len(y)) if weighted else np.ones(len(y))
+    out = CTREncoder(statistics=[tuple(key)]).fit_transform(X, y, sample_weight=weights)
+    folds = read_target(y, X, weights, np.random.RandomState(0)).folds
+    rate, count = np.empty(len(y)), np.empty(len(y))
+    for fold in range(10):
+        own = folds == fold
+        prior = np.average(y, weights=weights)
+        rate[own], count[own] = slow_statistics(X[~own], y[~own], weights[~own], X[own], key, prior)
+    name = " & ".join(key)
+    assert affinely_equal(out[f"rate({name})"].to_numpy(), rate)
+    assert affinely_equal(out[f"count({name})"].to_numpy(), count)
+
+
+def test_folds_are_stratified_and_shuffled():
+    y = np.repeat([0, 1, 2], [900, 95, 5])
+    folds = read_target(y, y, None, np.random.RandomState(0)).folds
+    for label, size in enumerate([900, 95, 5]):
+        counts = np.bincount(folds[y == label], minlength=10)
+        assert counts.sum() == size
+        assert np.ptp(counts) <= 1
+    assert np.ptp(np.bincount(folds)) == 0
+    assert len(np.unique(folds[:30])) > 5
+
+
+@pytest.mark.parametrize("order", ["shuffled", "sorted by y"])
+@pytest.mark.parametrize("key", ["user", ("user", "item")])
+def test_cross_fitted_rate_says_nothing_about_noise(order, key):
+    X, y = impressions(20_000, n_users=2000)
+    y = np.sort(y) if order == "sorted by y" else y
+    out = CTREncoder(statistics=[key]).fit_transform(X, y)
+    leaky = CTREncoder(statistics=[key]).fit(X, y).transform(X)
+    assert roc_auc_score(y, out.iloc[:, 2]) == pytest.approx(0.5, abs=0.02)
+    assert roc_auc_score(y, leaky.iloc[:, 2]) > 0.6
+
+
+def test_weights_count_like_repeated_rows():
+    X, y = impressions()
+    weights = np.random.default_rng(1).integers(1, 4, len(y))
+    rows = np.repeat(np.arange(len(y)), weights)
+    statistics = ["user", ("item", "user")]
+    weighted = CTREncoder(statistics=statistics).fit(X, y, sample_weight=weights).transform(X)
+    repeated = CTREncoder(statistics=statistics).fit(X.iloc[rows], y[rows]).transform(X)
+    assert list(weighted) == list(repeated)
+    for name in list(weighted)[2:]:
+        assert affinely_equal(weighted[name].to_numpy(), repeated[name].to_numpy())
+
+
+def test_rows_of_weight_zero_change_nothing_and_get_what_new_rows_get():
+    X, y = impressions()
+    weights = np.ones(len(y))
+    more_X = pd.concat([X, X.assign(user=99)], ignore_index=True)
+    more_y = np.r_[y, 1 - y]
+    statistics = ["user", ("item", "user")]
+    encoder = CTREncoder(statistics=statistics)
+    alone = encoder.fit_transform(X, y)
+    more = clone(encoder)
+    both = more.fit_transform(more_X, more_y, sample_weight=np.r_[weights, 0 * weights])
+    np.testing.assert_array_equal(both.iloc[: len(X)], alone)
+    np.testing.assert_array_equal(both.iloc[len(X) :], more.transform(more_X.iloc[len(X) :]))
+
+
+def test_unseen_values_have_the_overall_rate_and_no_rows():
+    X, y = impressions()
+    encoder = CTREncoder(statistics=["user", "item"]).fit(X, y)
+    unseen = encoder.transform(pd.DataFrame({"user": [99, 98], "item": ["new", None]}))
+    everywhere = pd.concat([encoder.transform(X), unseen])
+    assert (unseen["rate(user)"] == unseen["rate(user)"].iloc[0]).all()
+    assert (everywhere["count(user)"].min() == unseen["count(user)"]).all()
+    assert (everywhere["count(item)"].min() == unseen["count(item)"]).all()
+    assert everywhere["rate(user)"].min() < unseen["rate(user)"].iloc[0] < everywhere["rate(user)"].max()
+
+
+def test_missing_is_a_value_with_a_rate_of_its_own():
+    X = pd.DataFrame({"user": ["a", "b", None, "c"] * 50})
+    y = (X["user"].isna()).astype(int)
+    y[:8] = 1 - y[:8]
+    encoder = CTREncoder(statistics=["user"]).fit(X, y)
+    out = encoder.transform(pd.DataFrame({"user": [None, "a", "z"]}))
+    assert out["rate(user)"][0] > out["rate(user)"][1]
+    # Unseen and rare values share code 0 with missing ones.
+    assert out["rate(user)"][2] == out["rate(user)"][0]
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], [0, 1], [False, True], [-1.0, 1.0]])
+def test_rate_is_that_of_the_greater_label(labels):
+    X = pd.DataFrame({"user": ["often", "seldom"] * 100})
+    y = np.asarray(labels)[[1, 0] * 90 + [0, 1] * 10]
+    out = CTREncoder(statistics=["user"]).fit(X, y).transform(X[:2])
+    assert out["rate(user)"][0] > 0 > out["rate(user)"][1]
+
+
+def test_each_of_several_classes_has_a_rate():
+    X = pd.DataFrame({"user": ["a", "b", "c"] * 100})
+    y = np.array(["buy", "click", "none"] * 90 + ["click", "none", "buy"] * 10)
+    encoder = CTREncoder(statistics=["user"])
+    out = encoder.fit(X, y).transform(X[:3])
+    rates = ["rate(user)=buy", "rate(user)=click", "rate(user)=none"]
+    assert list(out.columns) == ["user", *rates, "count(user)"]
+    assert out[rates].to_numpy().argmax(axis=1).tolist() == [0, 1, 2]
+    assert [field.kind for field in encoder.fields_[1:]] == ["statistic"] * 4
+
+
+def test_statistics_are_standardised_and_cut():
+    X, y = impressions(5000)
+    out = CTREncoder(statistics=["user", ("user", "item")]).fit_transform(X, y).iloc[:, 2:]
+    assert (out.dtypes == np.float32).all()
+    assert out.mean().abs().max() < 0.02
+    assert out.std().between(0.95, 1.02).all()
+    rare = pd.DataFrame({"user": ["a"] * 5000 + ["b"] * 5})
+    out = CTREncoder(statistics=["user"]).fit(rare, np.arange(5005) % 2).transform(rare)
+    assert out["count(user)"].min() == -5
+
+
+def test_statistics_of_what_becomes_codes():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(
+        {
+            "time": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 10**6, 300), unit="s"),
+            "price": rng.random(300),
+        }
+    )
+    y = rng.integers(2, size=300)
+    encoder = CTREncoder(numeric_encoding="bins", statistics=["time_hour", ("time_weekday", "price")]).fit(X, y)
+    assert encoder.get_feature_names_out()[-4:].tolist() == [
+        "rate(time_hour)",
+        "count(time_hour)",
+        "rate(time_weekday & price)",
+        "count(time_weekday & price)",
+    ]
+    assert np.isfinite(encoder.transform(X)).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("statistics", "message"),
+    [
+        (["users"], "no field 'users'. The fields are"),
+        ([("user", "users")], "no field 'users'"),
+        (["genres"], "'genres' is multi-valued"),
+        ([("user", "price")], "'price' is numeric, and .*numeric_encoding='bins'"),
+        (["time"], r"'time' makes several fields.*\['time_hour', 'time_weekday', 'time_weekend', 'time_day'\]"),
+        ([("user", "user")], "must name different columns"),
+        ([()], "at least one"),
+        ([3], "makes several"),
+        ([4], "there is no field 4"),
+    ],
+)
+def test_what_has_no_statistics_is_an_error(statistics, message):
+    X = pd.DataFrame(
+        {
+            "user": [1, 1, 2, 2],
+            "genres": ["a|b", "a", "b", "b|a"],
+            "price": [0.5, 1.5, 2.5, 3.5],
+            "time": pd.to_datetime(["2024-01-01 10:00", "2024-01-02 11:00"] * 2),
+        }
+    )
+    with pytest.raises(ValueError, match=message):
+        CTREncoder(statistics=statistics).fit(X, [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "there is no y. Give labels"),
+        (np.linspace(0, 1, 400), "no class labels .*continuous"),
+        (np.zeros((400, 2)), "no class labels .*multilabel"),
+        (np.ones(400), "only one class"),
+    ],
+)
+def test_statistics_that_are_asked_for_need_labels(y, message):
+    X, _ = impressions()
+    with pytest.raises(ValueError, match=message):
+        CTREncoder(statistics=["user"]).fit(X, y)
+
+
+@pytest.mark.parametrize("statistics", ["auto", ["user"]])
+@pytest.mark.parametrize(
+    ("y", "message"), [(np.r_[np.nan, np.ones(399)], "NaN"), ([None] * 400, "NaN"), (np.ones(399), "inconsistent")]
+)
+def test_wrong_labels_are_an_error(statistics, y, message):
+    X, _ = impressions()
+    with pytest.raises(ValueError, match=message):
+        CTREncoder(statistics=statistics).fit_transform(X, y)
+
+
+def test_combination_that_can_not_be_counted_is_an_error():
+    X = pd.DataFrame({f"x{i}": np.arange(2**13) for i in range(5)})
+    encoder = CTREncoder(categorical=slice(None), statistics=[tuple(X)])
+    with pytest.raises(ValueError, match=r"'x0 & x1 & x2 & x3 & x4' has .* more than 63 bits"):
+        encoder.fit(X, np.arange(2**13) % 2)
+
+
+@pytest.mark.parametrize("y", [[0, 1, 0], ["a", "b", "c"], [0, 0, 1]])
+def test_few_rows(y):
+    X = pd.DataFrame({"user": [1, 1, 2]})
+    out = CTREncoder(statistics=["user"]).fit_transform(X, y)
+    assert np.isfinite(out).all(axis=None)
+
+
+def test_class_with_a_single_row():
+    X, y = impressions()
+    y[0] = 2
+    out = CTREncoder(statistics=["user", ("user", "item")]).fit_transform(X, y)
+    assert np.isfinite(out).all(axis=None)
+
+
+def test_same_combination_is_made_once():
+    X, y = impressions()
+    names = CTREncoder(statistics=["user", ("user",), ("user", "item"), ("item", "user")]).fit(X, y)
+    assert len(names.get_feature_names_out()) == 2 + 4
+
+
+def test_two_fits_agree_and_a_seed_changes_the_folds():
+    X, y = impressions()
+    encoder = CTREncoder(statistics=["user"])
+    out = encoder.fit_transform(X, y)
+    pd.testing.assert_frame_equal(clone(encoder).fit_transform(X, y), out)
+    pd.testing.assert_frame_equal(encoder.fit_transform(X, y), out)
+    assert not clone(encoder).set_params(random_state=1).fit_transform(X, y).equals(out)
+    pd.testing.assert_frame_equal(encoder.fit(X, y).transform(X), clone(encoder).fit(X, y).transform(X))
+
+
+@pytest.mark.parametrize("rows", [1, 2000])
+def test_pickled_encoder_gives_the_same_statistics(rows):
+    X, y = impressions(2000, n_users=500)
+    encoder = CTREncoder(crosses=[("item", "user")], statistics=["user", ("user", "item")]).fit(X, y)
+    out = encoder.transform(X[:rows])
+    size = len(pickle.dumps(encoder))
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(encoder)).transform(X[:rows]), out)
+    # What is only there to be fast isn't saved.
+    encoder.transform(X)
+    assert len(pickle.dumps(encoder)) == size
+
+
+def test_rows_are_encoded_alike_alone_and_together():
+    X, y = impressions(3000, n_users=700)
+    new = pd.concat([X, pd.DataFrame({"user": [10**6], "item": ["new"]})])
+    encoder = CTREncoder(crosses=[("user", "item")], statistics=["user", ("user", "item")]).fit(X, y)
+    together = encoder.transform(new)
+    alone = pd.concat([encoder.transform(new[i : i + 1]) for i in (0, 1, len(new) - 1)])
+    pd.testing.assert_frame_equal(together.iloc[[0, 1, len(new) - 1]], alone)
+
+
+def test_polars_in_polars_out():
+    X, y = impressions()
+    encoder = CTREncoder(statistics=[("user", "item")])
+    out = encoder.fit_transform(pl.from_pandas(X), pl.Series(y))
+    assert isinstance(out, pl.DataFrame)
+    np.testing.assert_array_equal(out.to_numpy(), encoder.fit_transform(X, y).to_numpy())
+    assert out.schema["rate(user & item)"] == pl.Float32
+
+
+def test_array_with_statistics_becomes_a_frame():
+    X, y = impressions()
+    out = CTREncoder(statistics=["x0"]).fit_transform(X.to_numpy(dtype=object), y)
+    assert list(out.columns) == ["x0", "x1", "rate(x0)", "count(x0)"]
+
+
+def test_names_that_are_given_reach_statistics_and_crosses():
+    X, y = impressions()
+    encoder = CTREncoder(crosses=[("x0", "x1")], statistics=["x0"]).fit(X.to_numpy(dtype=object), y)
+    names = encoder.get_feature_names_out(["user", "item"])
+    assert names.tolist() == ["user", "item", "user & item", "rate(user)", "count(user)"]
+
+
+def test_inverse_transform_leaves_crosses_and_statistics_aside():
+    X, y = impressions()
+    encoder = CTREncoder(crosses=[("user", "item")], statistics=["user"])
+    pd.testing.assert_frame_equal(
+        encoder.inverse_transform(encoder.fit_transform(X, y)), X, check_dtype=False, check_column_type=False
+    )
+
+
+def test_numeric_column_that_is_called_like_a_statistic_is_an_error():
+    with pytest.raises(ValueError, match="rename"):
+        CTREncoder().fit(pd.DataFrame({"rate(user)": [0.5, 1.5]}))
+
+
+def test_search_over_a_pipeline():
+    X, y = impressions()
+    model = Pipeline([("enc", CTREncoder(statistics=["user", "item"])), ("clf", LogisticRegression())])
+    search = GridSearchCV(model, {"enc__statistics": [None, ["user"]]}, cv=StratifiedKFold(2), error_score="raise")
+    assert search.fit(X, y).best_estimator_.predict_proba(X).shape == (400, 2)
+
+
+def test_fields_of_statistics_have_no_codes():
+    X, y = impressions()
+    encoder = CTREncoder(statistics=["item"]).fit(X, y)
+    assert encoder.fields_[2:] == [Field("rate(item)", "statistic"), Field("count(item)", "statistic")]
+    assert list(encoder.cardinalities_) == ["user", "item"]
+    assert list(encoder.feature_kinds_.index) == ["user", "item"]
