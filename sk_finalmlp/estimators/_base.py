@@ -60,6 +60,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         "max_epochs": [AT_LEAST_ONE],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "final_epoch": ["boolean"],
         "n_iter_no_change": [AT_LEAST_ONE],
         "tol": [_NON_NEGATIVE],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -91,6 +92,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         max_epochs: int,
         early_stopping: bool,
         validation_fraction: float,
+        final_epoch: bool,
         n_iter_no_change: int,
         tol: float,
         class_weight: Any,
@@ -118,6 +120,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.final_epoch = final_epoch
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.class_weight = class_weight
@@ -176,14 +179,17 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             classes = self._check_classes(rows.y)
             class_weight = weight_of_class(self.class_weight, classes, rows.y)
             readers = self._readers if self._continues() else learn_fields(rows.columns, self.categorical_features)
-            training = make_impressions(rows, readers, classes, class_weight)
+            training = make_impressions(rows, readers, classes, class_weight).of_mean_weight_one()
             seed = self._seed if self._continues() else _draw_seed(self.random_state)
             if X_val is not None:
                 rows_val = self._check_validation_rows(X_val, y_val, sample_weight_val)
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
                 training, validation = self._hold_out(training, classes)
-            self._train(training, validation, readers, classes, seed)
+            # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
+            final_epoch = self.final_epoch and X_val is None and not self.warm_start
+            settings = self._settings(len(training), final_epoch)
+            self._train(training, validation, readers, classes, settings, seed)
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -309,6 +315,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         validation: Impressions | None,
         readers: list[FieldReader],
         classes: NDArray[Any],
+        settings: TrainingSettings,
         seed: int,
     ) -> None:
         before = self.history_ if self._continues() else []
@@ -319,7 +326,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         else:
             network = start = self._make_network(arguments, generator)
             start.start_at(_log_odds(training, arguments["n_outputs"]))
-        result = train(network, training.of_mean_weight_one(), validation, self._settings(len(training)), generator)
+        result = train(network, training, validation, settings, generator)
         self.classes_ = classes
         self.fields_ = [reader.field for reader in readers]
         self.network_ = network
@@ -366,7 +373,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             )
         return deepcopy(self.network_)
 
-    def _settings(self, n_rows: int) -> TrainingSettings:
+    def _settings(self, n_rows: int, final_epoch: bool) -> TrainingSettings:
         return TrainingSettings(
             learning_rate=self.learning_rate,
             batch_size=_automatic_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size,
@@ -377,6 +384,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             net_regularizer=self.net_regularizer,
             embedding_update=self.embedding_update,
             device=resolve_device(self.device),
+            final_epoch=final_epoch,
             verbose=bool(self.verbose),
         )
 

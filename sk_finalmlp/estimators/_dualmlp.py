@@ -59,6 +59,10 @@ class DualMLPClassifier(TwoStreamClassifier):
     validation_fraction : float, default=0.1
         Share of each class that is held out for early stopping, where `fit` gets no `X_val`. Which rows these are
         depends on `y` alone: the default tenth is what `CTREncoder` leaves out of the statistics of all other rows.
+    final_epoch : bool, default=True
+        Whether, after early stopping, the rows that were held out join the others for one more epoch, at a tenth of
+        the learning rate, so that they are learned from too. It isn't in `history_`. Rows given as `X_val` stay
+        out, and with `warm_start` so do all held-out rows, by which the next `fit` will stop.
     n_iter_no_change : int, default=2
         Epochs without improvement after which the training ends.
     tol : float, default=1e-6
@@ -148,6 +152,7 @@ class DualMLPClassifier(TwoStreamClassifier):
         max_epochs: int = 100,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
+        final_epoch: bool = True,
         n_iter_no_change: int = 2,
         tol: float = 1e-6,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
@@ -176,6 +181,7 @@ class DualMLPClassifier(TwoStreamClassifier):
             max_epochs=max_epochs,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
+            final_epoch=final_epoch,
             n_iter_no_change=n_iter_no_change,
             tol=tol,
             class_weight=class_weight,

@@ -40,6 +40,10 @@ class Impressions:
         """Some of the rows, by position."""
         return Impressions(*(column.index_select(0, rows) for column in vars(self).values()))
 
+    def and_(self, others: Impressions) -> Impressions:
+        """These rows and then the others."""
+        return Impressions(*map(torch.cat, zip(vars(self).values(), vars(others).values(), strict=True)))
+
     def of_mean_weight_one(self) -> Impressions:
         """The same rows with weights scaled so that the loss is of one size whatever the weights' size."""
         return replace(self, weight=self.weight / self.weight.mean())

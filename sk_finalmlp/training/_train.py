@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -56,6 +56,7 @@ class TrainingSettings:
     net_regularizer: float
     embedding_update: Literal["auto", "dense", "lazy"]
     device: torch.device
+    final_epoch: bool
     verbose: bool
 
 
@@ -91,7 +92,8 @@ def train(
     squares of the embedding tables; the optimizer is Adam. The members of an ensemble have such a loss each. With
     validation rows, the network is scored after each epoch; the learning rate falls to a tenth whenever half of
     `n_iter_no_change` epochs haven't improved the score, and in the end the network has the weights of the best
-    epoch. Ctrl-C ends the training after the last finished epoch.
+    epoch. With `final_epoch`, one more epoch follows in which the validation rows are trained on, too, at a tenth of
+    the learning rate; it isn't in the history. Ctrl-C ends the training after the last finished epoch.
 
     Parameters
     ----------
@@ -120,32 +122,52 @@ def train(
     """
     best = BestEpoch(settings.n_iter_no_change, settings.tol)
     net = _make_net(network, validation, best, settings)
-    batches = Batches(impressions, settings.batch_size, generator, settings.device)
-    interrupted = False
+    interrupted = ""
     try:
-        with (
-            dropout_generator(network, _generator_on(settings.device, generator)),
-            _kept_memory(network, batches),
-            _sparse_gradients(network, settings.embedding_update),
-        ):
-            net.notify("on_train_begin", X=batches, y=None)
-            net.fit_loop(batches)
+        _run(net, impressions, settings, generator)
     except StopTraining:
         pass
     except KeyboardInterrupt:
         if not best.epoch_:
             raise
-        interrupted = True
+        interrupted = f"epoch {len(_finished_epochs(net)) + 1}"
     network.load_state_dict(best.weights_)
+    if settings.final_epoch and validation is not None and not interrupted:
+        try:
+            _train_on_all_rows(network, impressions.and_(validation), settings, generator)
+        except KeyboardInterrupt:
+            network.load_state_dict(best.weights_)
+            interrupted = "the final epoch"
     network.eval().zero_grad()
-    result = TrainingResult(_finished_epochs(net), best.epoch_, best.score_)
     if interrupted:
         warnings.warn(
-            f"The training was interrupted in epoch {len(result.history) + 1}; the model has the weights of epoch "
-            f"{result.best_epoch}, the best so far.",
+            f"The training was interrupted in {interrupted}; the model has the weights of epoch {best.epoch_}, the "
+            "best so far.",
             stacklevel=2,
         )
-    return result
+    return TrainingResult(_finished_epochs(net), best.epoch_, best.score_)
+
+
+def _run(net: ClickNet, impressions: Impressions, settings: TrainingSettings, generator: torch.Generator) -> None:
+    """Let the net take its epochs, with what the network is lent for a training."""
+    batches = Batches(impressions, settings.batch_size, generator, settings.device)
+    with (
+        dropout_generator(net.module_, _generator_on(settings.device, generator)),
+        _kept_memory(net.module_, batches),
+        _sparse_gradients(net.module_, settings.embedding_update),
+    ):
+        net.notify("on_train_begin", X=batches, y=None)
+        net.fit_loop(batches)
+
+
+def _train_on_all_rows(
+    network: nn.Module, impressions: Impressions, settings: TrainingSettings, generator: torch.Generator
+) -> None:
+    """One more epoch, in which nothing is held out: at a low learning rate, since nothing tells when to stop."""
+    learning_rate = settings.learning_rate * _LEARNING_RATE_FACTOR
+    settings = replace(settings, learning_rate=learning_rate, max_epochs=1, verbose=False)
+    last = BestEpoch(settings.n_iter_no_change, settings.tol)
+    _run(_make_net(network, None, last, settings), impressions, settings, generator)
 
 
 def _make_net(

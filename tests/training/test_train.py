@@ -25,6 +25,7 @@ SETTINGS = TrainingSettings(
     net_regularizer=0.0,
     embedding_update="auto",
     device=CPU,
+    final_epoch=False,
     verbose=False,
 )
 FIELDS = [Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20), Field("age", "numeric")]
@@ -91,6 +92,37 @@ def test_stops_after_two_epochs_without_improvement_and_restores_the_best(traine
     assert result.best_score == pytest.approx(max(scores))
     best_loss = result.history[result.best_epoch - 1]["valid_loss"]
     assert weighted_loss(model, impressions(seed=2)) == pytest.approx(best_loss, abs=1e-6)
+
+
+def test_final_epoch_learns_from_the_validation_rows_and_leaves_history_and_best_epoch_alone():
+    rows, validation = impressions(seed=1), impressions(seed=2)
+    (without, before), (with_it, after) = (
+        (model := network(), train(model, rows, validation, replace(SETTINGS, final_epoch=final_epoch), seeded()))
+        for final_epoch in (False, True)
+    )
+    timeless = [[{**record, "seconds": 0} for record in result.history] for result in (before, after)]
+    assert timeless[0] == timeless[1]
+    assert (before.best_epoch, before.best_score) == (after.best_epoch, after.best_score)
+    assert weighted_loss(with_it, validation) < weighted_loss(without, validation)
+
+
+def test_interrupt_in_the_final_epoch_keeps_the_best_epoch(monkeypatch):
+    rows, validation = impressions(seed=1), impressions(seed=2)
+    best = network()
+    train(best, rows, validation, SETTINGS, seeded())
+    interrupted = network()
+    take = Impressions.take
+
+    def take_or_interrupt(self, chosen):
+        if len(self) > len(rows):
+            raise KeyboardInterrupt
+        return take(self, chosen)
+
+    monkeypatch.setattr(Impressions, "take", take_or_interrupt)
+    with pytest.warns(UserWarning, match="interrupted in the final epoch"):
+        train(interrupted, rows, validation, replace(SETTINGS, final_epoch=True), seeded())
+    for name, weights in best.state_dict().items():
+        torch.testing.assert_close(interrupted.state_dict()[name], weights, rtol=0, atol=0)
 
 
 def test_without_validation_rows_takes_all_epochs_at_one_rate():
