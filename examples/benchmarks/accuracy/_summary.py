@@ -17,10 +17,11 @@ _SCORES = ("auc", "log_loss")
 def summarise(results: Results, **of: str | int) -> pd.DataFrame:
     """One row per data set and model, of the records whose `part`, `rows` and `threads` are those given.
 
-    Columns are `n` (seeds), of each score the `_mean` and the `_std` over seeds, and of its difference to CatBoost, on
-    the seeds that both have, the mean, the standard error over seeds (`_seed_error`) and that which the scored rows of
-    one seed give (`_row_error`). The first is unknown for one seed, and where the split is the same for each seed it
-    tells of the model's own chance alone; the second tells of the chance of the rows.
+    Columns are `n` (seeds) and `n_compared` (those that CatBoost has, too), of each score the `_mean` and the `_std`
+    over seeds, and of its difference to CatBoost, on the seeds that both have, the mean, the standard error over seeds
+    (`_seed_error`) and that which the scored rows of one seed give (`_row_error`). The first is unknown for one seed,
+    and where the split is the same for each seed it tells of the model's own chance alone; the second tells of the
+    chance of the rows.
     """
     records = results.records()
     for name, value in of.items():
@@ -52,6 +53,7 @@ def _row(group: pd.DataFrame, records: pd.DataFrame, results: Results) -> dict[s
         return row
     opponents = records[(records["data"] == data) & (records["model"] == _OPPONENT)]
     pairs = group.merge(opponents, on=["seed", "threads"], suffixes=("", "_opponent"))
+    row["n_compared"] = len(pairs)
     for score in _SCORES:
         differences = pairs[score] - pairs[f"{score}_opponent"]
         row |= {f"{score}_difference": differences.mean(), f"{score}_seed_error": _error(differences)}
@@ -85,7 +87,9 @@ def _errors_of_pair(pair: dict[str, Any], results: Results) -> tuple[float, floa
 def _cells(row: dict[str, Any]) -> list[str]:
     scores = [_score(row, score) for score in _SCORES]
     differences = [_difference(row, score) for score in _SCORES]
-    return [row["model"], str(row["n"]), *scores, *differences, f"{row['fit_seconds']:.3g}"]
+    compared = row.get("n_compared", np.nan)
+    seeds = f"{row['n']}" if np.isnan(compared) or compared == row["n"] else f"{row['n']} ({compared:.0f} compared)"
+    return [row["model"], seeds, *scores, *differences, f"{row['fit_seconds']:.3g}"]
 
 
 def _score(row: dict[str, Any], score: str) -> str:
