@@ -116,7 +116,10 @@ def test_calibration(movielens):
 def test_column_transformer_in_front(movielens):
     X, X_test, y, _ = movielens
     transformer = ColumnTransformer(
-        [("frequent", CTREncoder(min_frequency=10), ["user", "item"]), ("other", CTREncoder(), ["age", "genres"])],
+        [
+            ("frequent", CTREncoder(min_frequency=10, statistics=None), ["user", "item"]),
+            ("other", CTREncoder(statistics=None), ["age", "genres"]),
+        ],
         verbose_feature_names_out=False,
     )
     model = make_pipeline(transformer.set_output(transform="pandas"), FinalMLPClassifier(**SMALL)).fit(X, y)
@@ -166,8 +169,9 @@ def test_pipeline_transforms_validation_rows(movielens):
         classifier = FinalMLPClassifier(**SMALL).set_fit_request(X_val=True, y_val=True)
         model = Pipeline([("enc", CTREncoder()), ("clf", classifier)], transform_input=["X_val"])
         model.fit(X, y, X_val=X_test, y_val=y_test)
-    encoder = CTREncoder().fit(X)
-    expected = FinalMLPClassifier(**SMALL).fit(encoder.transform(X), y, X_val=encoder.transform(X_test), y_val=y_test)
+    encoder = CTREncoder()
+    codes = encoder.fit_transform(X, y)
+    expected = FinalMLPClassifier(**SMALL).fit(codes, y, X_val=encoder.transform(X_test), y_val=y_test)
     assert np.array_equal(model.predict_proba(X_test), expected.predict_proba(encoder.transform(X_test)))
 
 

@@ -285,13 +285,13 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         self : CTREncoder
             The fitted encoder.
         """
-        X = validate_table(self, X, reset=True)
-        weights = None if sample_weight is None else _check_weights(sample_weight, X)
+        X, weights = self._validate_training_table(X, sample_weight)
         planner = self._planner()
         target = planner.read_target(y, X, weights)
         self._fit_columns(X, weights)
         codes = {} if planner.is_empty else dict(self._plain_outputs(X, codes_only=True))
         for _ in self._fit_derived(planner, codes, weights, target):
+            # Each column is let go as soon as it is learned.
             pass
         return self
 
@@ -316,14 +316,17 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         X_out : {dataframe, ndarray} of shape (n_samples, n_features_out)
             What :meth:`transform` returns, but for the statistics.
         """
-        X = validate_table(self, X, reset=True)
-        weights = None if sample_weight is None else _check_weights(sample_weight, X)
+        X, weights = self._validate_training_table(X, sample_weight)
         planner = self._planner()
         target = planner.read_target(y, X, weights)
         self._fit_columns(X, weights)
         outputs = dict(self._plain_outputs(X))
         outputs.update(self._fit_derived(planner, outputs, weights, target))
         return self._write(X, iter(outputs.items()))
+
+    def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
+        X = validate_table(self, X, reset=True)
+        return X, None if sample_weight is None else _check_weights(sample_weight, X)
 
     def _planner(self) -> Planner:
         return Planner(self.crosses, self.statistics, self._vocabulary_rule(), check_random_state(self.random_state))
