@@ -348,24 +348,26 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             elif name.endswith(("_context", "_fields")) and not isinstance(value, str):
                 arguments[name] = None if value is None else tuple(str(field) for field in value)
         fields = [reader.field for reader in readers]
-        for name, chosen in zip(("mlp1_fields", "mlp2_fields"), fields_of_streams(fields), strict=True):
-            if isinstance(arguments[name], str):
-                arguments[name] = chosen
+        chosen = {name: arguments.pop(name) for name in ("mlp1_fields", "mlp2_fields")}
+        members = []
+        for member in range(self.n_members):
+            automatic = dict(zip(chosen, fields_of_streams(fields, member), strict=True))
+            members.append({name: automatic[name] if value == "auto" else value for name, value in chosen.items()})
         n_outputs = 1 if len(classes) == 2 else len(classes)
-        return {"fields": fields, "n_outputs": n_outputs, "n_members": self.n_members, **arguments}
+        return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments}
 
     @classmethod
     def _make_network(
         cls, arguments: dict[str, Any], generator: torch.Generator | None = None
     ) -> DualMLP | FinalMLP | Ensemble:
-        n_members, arguments = arguments["n_members"], {**arguments}
-        del arguments["n_members"]
-        if n_members == 1:
-            return cls._network_class(**arguments, generator=generator)
-        return Ensemble(cls._network_class(**arguments, generator=generator) for _ in range(n_members))
+        shared = {name: value for name, value in arguments.items() if name != "members"}
+        members = [cls._network_class(**shared, **own, generator=generator) for own in arguments["members"]]
+        return members[0] if len(members) == 1 else Ensemble(members)
 
     def _network_to_continue(self, arguments: dict[str, Any]) -> nn.Module:
         changed = [name for name, value in arguments.items() if value != self._network_arguments[name]]
+        if "members" in changed:
+            changed[changed.index("members")] = "n_members, mlp1_fields or mlp2_fields"
         if changed:
             raise ValueError(
                 f"With warm_start=True the network stays as it is, but these parameters have changed since the first "

@@ -23,18 +23,19 @@ class DualMLPClassifier(TwoStreamClassifier):
         Length of the vector that each field gets; statistics have none.
     mlp1_fields, mlp2_fields : "auto", None or array-like of str, default="auto"
         Names of the fields that each stream reads (`tags` for the columns `tags[0]`, `tags[1]`, ...), None for all.
-        "auto": where the table has statistics, such as `CTREncoder` writes, the first stream reads all else, and the
-        second the statistics and the numeric fields, so that the two streams differ by what they see and the network
-        can't learn by heart how the statistics miss the labels they were learned from; without statistics, all.
+        "auto": where the table has statistics, such as `CTREncoder` writes, the first stream reads all else and the
+        second all fields; the second member of an ensemble reads no statistics, and the second stream of the third
+        only statistics and numeric fields; and so on in turn.
     mlp1_hidden_units, mlp2_hidden_units : array-like of int, default=(128,)
         Width of each layer of the two streams.
     mlp1_dropout, mlp2_dropout : float, default=0.2
         Share of a layer's outputs that is dropped in training, in [0, 1).
     mlp1_batch_norm, mlp2_batch_norm : bool, default=True
         Whether the streams normalise their layers over the batch.
-    n_members : int, default=1
-        Number of networks that are trained side by side, on the same batches from different start weights, and predict
-        by the mean of their logits: a fit takes so many times as long.
+    n_members : int, default=3
+        Number of networks that are trained side by side, from different start weights, and vote: they predict by the
+        mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
+        takes so many times as long. 1 is the single network of the paper.
     embedding_regularizer : float, default=0.2
         Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
         mean loss of each batch.
@@ -143,7 +144,7 @@ class DualMLPClassifier(TwoStreamClassifier):
         mlp2_dropout: float = 0.2,
         mlp1_batch_norm: bool = True,
         mlp2_batch_norm: bool = True,
-        n_members: int = 1,
+        n_members: int = 3,
         embedding_regularizer: float = 0.2,
         net_regularizer: float = 0.0,
         embedding_update: Literal["auto", "dense", "lazy"] = "auto",

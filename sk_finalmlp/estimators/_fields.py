@@ -106,31 +106,33 @@ def read_matrices(readers: Sequence[FieldReader], columns: Sequence[Column]) -> 
     return np.concatenate(codes, axis=1), np.concatenate(values, axis=1)
 
 
-def fields_of_streams(fields: Sequence[Field]) -> tuple[list[str] | None, list[str] | None]:
-    """Which fields each stream reads where the user doesn't say: all, unless there are statistics.
+def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] | None, list[str] | None]:
+    """Which fields the streams of a network read where the user doesn't say: all, unless there are statistics.
 
-    A stream that reads both the codes of an item and its click rate learns for the items of the training rows by how
-    much the rate of the other rows misses their own labels, which helps nowhere else.
+    Where click rates tell much, a stream of their own serves best; where they are noisy, the network is better off
+    without them. The members of an ensemble try it in turn: statistics beside all else in the second stream, no
+    statistics, and statistics and numbers alone in the second stream.
 
     Parameters
     ----------
     fields : sequence of Field
         The input fields.
+    member : int
+        Position of the network in its ensemble.
 
     Returns
     -------
     list of str or None
         Fields of the first stream: all but statistics; None for all.
     list of str or None
-        Fields of the second: all without codes; None for all.
+        Fields of the second; None for all.
     """
     kinds = {field.kind for field in fields}
     if "statistic" not in kinds or kinds <= {"statistic", "numeric"}:
         return None, None
-    return (
-        [field.name for field in fields if field.kind != "statistic"],
-        [field.name for field in fields if not field.has_codes],
-    )
+    plain = [field.name for field in fields if field.kind != "statistic"]
+    without_codes = [field.name for field in fields if not field.has_codes]
+    return plain, (None, plain, without_codes)[member % 3]
 
 
 def _choose_categorical(columns: Sequence[Column], chosen: Any) -> tuple[set[int], set[int]]:

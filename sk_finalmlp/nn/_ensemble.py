@@ -11,14 +11,19 @@ from ._network import DualMLP, FinalMLP
 
 
 class Ensemble(nn.Module):
-    """Networks that learn side by side from the same batches and predict by the mean of their logits.
+    """Networks that learn side by side from the same batches and predict by a weighted mean of their logits.
 
-    They differ in their start weights and in what dropout leaves out.
+    They differ in their start weights, in what dropout leaves out, and perhaps in the fields that their streams read.
 
     Parameters
     ----------
     members : iterable of FinalMLP or DualMLP
         The M networks, made for the same fields.
+
+    Attributes
+    ----------
+    weights : Tensor of float32, shape (M,)
+        Weight of each member in the mean; equal until set otherwise.
 
     References
     ----------
@@ -37,9 +42,13 @@ class Ensemble(nn.Module):
     (torch.Size([4, 2, 1]), torch.Size([2, 1]))
     """
 
+    weights: Tensor
+
     def __init__(self, members: Iterable[FinalMLP | DualMLP]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        n_members = len(self.members)
+        self.register_buffer("weights", torch.full((n_members,), 1 / n_members))
 
     def start_at(self, logits: Tensor) -> None:
         """Let the output of each member start at these logits, shape (C,)."""
@@ -58,7 +67,7 @@ class Ensemble(nn.Module):
         Returns
         -------
         Tensor of float32, shape (M, B, C) in training, (B, C) in evaluation
-            In training those of each member, for each has a loss of its own; in evaluation their mean.
+            In training those of each member, for each has a loss of its own; in evaluation their weighted mean.
         """
         logits = torch.stack([member(codes, values) for member in self.members])
-        return logits if self.training else logits.mean(dim=0)
+        return logits if self.training else torch.tensordot(self.weights, logits, dims=1)

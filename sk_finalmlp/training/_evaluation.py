@@ -9,9 +9,11 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
+from ..nn import Ensemble
 from ._batches import Impressions
 from ._inference import predict_logits
 from ._loss import cross_entropy
+from ._weighting import weigh_members
 
 
 class Scores(NamedTuple):
@@ -40,7 +42,8 @@ def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
     Parameters
     ----------
     network : torch.nn.Module
-        Network that maps codes and values to logits; it is left in evaluation mode.
+        Network that maps codes and values to logits; it is left in evaluation mode. The members of an ensemble are
+        weighted anew by these rows.
     impressions : Impressions
         Validation rows.
 
@@ -49,6 +52,8 @@ def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
     Scores
     """
     network.eval()
+    if isinstance(network, Ensemble):
+        weigh_members(network, impressions)
     logits = predict_logits(network, impressions.codes, impressions.values)
     losses = cross_entropy(logits, impressions.target)
     loss = float((losses * impressions.weight).sum() / impressions.weight.sum())
