@@ -60,6 +60,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         "max_epochs": [AT_LEAST_ONE],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
         "final_epoch": ["boolean"],
         "n_iter_no_change": [AT_LEAST_ONE],
         "tol": [_NON_NEGATIVE],
@@ -92,6 +93,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         max_epochs: int,
         early_stopping: bool,
         validation_fraction: float,
+        scoring: Any,
         final_epoch: bool,
         n_iter_no_change: int,
         tol: float,
@@ -120,6 +122,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.scoring = scoring
         self.final_epoch = final_epoch
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
@@ -386,6 +389,7 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             net_regularizer=self.net_regularizer,
             embedding_update=self.embedding_update,
             device=resolve_device(self.device),
+            scoring=self.scoring,
             final_epoch=final_epoch,
             verbose=bool(self.verbose),
         )

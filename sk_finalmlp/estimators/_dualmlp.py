@@ -55,11 +55,14 @@ class DualMLPClassifier(TwoStreamClassifier):
         Passes over the data at most, in each `fit`.
     early_stopping : bool, default=True
         Whether to score the network on validation rows after each epoch, to end the training when the score
-        doesn't improve, and to keep the weights of the best epoch. The score is the AUC for two classes, minus the
-        log-loss for more. Without it there are `max_epochs` epochs at a constant learning rate.
+        doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs at a
+        constant learning rate.
     validation_fraction : float, default=0.1
         Share of each class that is held out for early stopping, where `fit` gets no `X_val`. Which rows these are
         depends on `y` alone: the default tenth is what `CTREncoder` leaves out of the statistics of all other rows.
+    scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"
+        The score on the validation rows by which the best epoch is chosen. "roc_auc" (the mean of one class against
+        the rest where there are more than two) lets probabilities become too certain on small data.
     final_epoch : bool, default=True
         Whether, after early stopping, the rows that were held out join the others for one more epoch, at a tenth of
         the learning rate, so that they are learned from too. It isn't in `history_`. Rows given as `X_val` stay
@@ -153,6 +156,7 @@ class DualMLPClassifier(TwoStreamClassifier):
         max_epochs: int = 100,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
+        scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
         final_epoch: bool = True,
         n_iter_no_change: int = 2,
         tol: float = 1e-6,
@@ -182,6 +186,7 @@ class DualMLPClassifier(TwoStreamClassifier):
             max_epochs=max_epochs,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
+            scoring=scoring,
             final_epoch=final_epoch,
             n_iter_no_change=n_iter_no_change,
             tol=tol,

@@ -20,6 +20,7 @@ _COMMON: dict[str, Any] = {
     "learning_rate": 1e-3,
     "max_epochs": 100,
     "early_stopping": True,
+    "scoring": "roc_auc",
     "final_epoch": False,
     "n_iter_no_change": 2,
     "tol": 1e-6,

@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from ._batches import Batches, Impressions
-from ._evaluation import evaluate
+from ._evaluation import Scoring, evaluate
 from ._inference import predict_logits
 
 _A_FEW_ROWS = 256
@@ -81,10 +81,13 @@ class EpochRecord(Callback):
     ----------
     validation : Impressions or None
         Rows to score the network on.
+    scoring : {"neg_log_loss", "roc_auc"}
+        The score that is monitored.
     """
 
-    def __init__(self, validation: Impressions | None) -> None:
+    def __init__(self, validation: Impressions | None, scoring: Scoring) -> None:
         self.validation = validation
+        self.scoring = scoring
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter()
@@ -97,7 +100,7 @@ class EpochRecord(Callback):
             scores = evaluate(net.module_, self.validation)
             net.history.record("valid_loss", scores.loss)
             net.history.record("valid_auc", scores.auc)
-            net.history.record("monitored", scores.monitored)
+            net.history.record("monitored", scores.monitored(self.scoring))
         net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
         net.history.record("seconds", time.perf_counter() - self.start_)
 

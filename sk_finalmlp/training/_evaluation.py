@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from ._inference import predict_logits
 from ._loss import cross_entropy
 from ._weighting import weigh_members
 
+Scoring = Literal["neg_log_loss", "roc_auc"]
+
 
 class Scores(NamedTuple):
     """Scores on validation rows.
@@ -26,14 +28,14 @@ class Scores(NamedTuple):
     auc : float
         Area under the ROC curve (mean of one class against the rest where there are more than two); NaN where
         a class is missing.
-    monitored : float
-        What decides about the best epoch, higher is better: the AUC of two classes, as in the published trainings;
-        minus the loss of more classes, or where a class is missing.
     """
 
     loss: float
     auc: float
-    monitored: float
+
+    def monitored(self, scoring: Scoring) -> float:
+        """What decides about the best epoch, higher is better; minus the loss where there is no AUC."""
+        return self.auc if scoring == "roc_auc" and not np.isnan(self.auc) else -self.loss
 
 
 def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
@@ -57,9 +59,7 @@ def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
     logits = predict_logits(network, impressions.codes, impressions.values)
     losses = cross_entropy(logits, impressions.target)
     loss = float((losses * impressions.weight).sum() / impressions.weight.sum())
-    auc = _auc(logits, impressions)
-    is_binary = logits.shape[1] == 1
-    return Scores(loss, auc, auc if is_binary and not np.isnan(auc) else -loss)
+    return Scores(loss, _auc(logits, impressions))
 
 
 def _auc(logits: Tensor, impressions: Impressions) -> float:

@@ -24,6 +24,7 @@ from ._callbacks import (
     SettledTables,
     StopTraining,
 )
+from ._evaluation import Scoring
 from ._lazy_adam import LazyAdam
 from ._net import ClickNet
 
@@ -56,6 +57,7 @@ class TrainingSettings:
     net_regularizer: float
     embedding_update: Literal["auto", "dense", "lazy"]
     device: torch.device
+    scoring: Scoring
     final_epoch: bool
     verbose: bool
 
@@ -200,7 +202,7 @@ def _callbacks(
         ("clipping", GradientClipping(_GRADIENT_NORM)),
         ("settled", SettledTables()),
         ("divergence", Divergence()),
-        ("record", EpochRecord(validation)),
+        ("record", EpochRecord(validation, settings.scoring)),
     ]
     if settings.verbose:
         callbacks.append(("progress", ProgressLine()))

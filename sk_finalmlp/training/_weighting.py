@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import softmax
 from torch import Tensor
 
 from ..nn import Ensemble
 from ._batches import Impressions
 from ._inference import predict_logits
 from ._loss import cross_entropy
-
-_MAX_ITERATIONS = 50
 
 
 def weigh_members(ensemble: Ensemble, impressions: Impressions) -> None:
@@ -30,15 +32,10 @@ def weigh_members(ensemble: Ensemble, impressions: Impressions) -> None:
 
 def _best_weights(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Weights of logits, shape (M, n, C)."""
-    scores = torch.zeros(len(logits), dtype=logits.dtype, requires_grad=True)
-    optimizer = torch.optim.LBFGS([scores], max_iter=_MAX_ITERATIONS, line_search_fn="strong_wolfe")
 
-    def loss_with_gradient() -> float:
-        optimizer.zero_grad()
-        mean = torch.tensordot(scores.softmax(dim=0), logits, dims=1)
-        loss = (cross_entropy(mean, target) * weight).sum() / weight.sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss)
+    def loss(scores: NDArray[np.float64]) -> float:
+        mean = torch.tensordot(torch.from_numpy(softmax(scores)), logits, dims=1)
+        return float((cross_entropy(mean, target) * weight).sum() / weight.sum())
 
-    optimizer.step(loss_with_gradient)
-    return scores.detach().softmax(dim=0)
+    scores = minimize(loss, np.zeros(len(logits)), method="L-BFGS-B").x
+    return torch.from_numpy(softmax(scores))

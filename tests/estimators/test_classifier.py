@@ -197,7 +197,7 @@ class TestColumns:
     def test_columns_named_by_integers_can_be_contexts(self, table):
         X, y = table
         X = X[["user", "item", "price"]].set_axis([0, 1, 2], axis=1)
-        classifier = FinalMLPClassifier(**QUICK, fs1_context=[0]).fit(X, y)
+        classifier = FinalMLPClassifier(**QUICK, n_members=1, fs1_context=[0]).fit(X, y)
         assert classifier.network_.gate1.context_embedding.fields == [classifier.fields_[0]]
 
     def test_no_categorical_column(self, table):
@@ -256,7 +256,7 @@ class TestValidation:
         classifier = FinalMLPClassifier(**SMALL).fit(X[:1500], y[:1500], X_val=X[1500:], y_val=y[1500:])
         record = classifier.history_[classifier.best_epoch_ - 1]
         assert log_loss(y[1500:], classifier.predict_proba(X[1500:])) == pytest.approx(record["valid_loss"], abs=1e-5)
-        assert classifier.best_score_ == pytest.approx(record["valid_auc"])
+        assert classifier.best_score_ == pytest.approx(-record["valid_loss"])
         assert classifier.n_iter_ == len(classifier.history_) == classifier.best_epoch_ + 2
 
     def test_validation_weights_count(self, table):

@@ -25,6 +25,7 @@ SETTINGS = TrainingSettings(
     net_regularizer=0.0,
     embedding_update="auto",
     device=CPU,
+    scoring="roc_auc",
     final_epoch=False,
     verbose=False,
 )
