@@ -100,5 +100,5 @@ def test_score_on_held_out_rows_is_that_on_new_rows():
     auc_new = (low + high) / 2
     # Standard error of an AUC by the number of clicks and others (Hanley & McNeil 1982), at its largest.
     n_clicks = y[:4000][held_out].sum()
-    error = 0.5 / np.sqrt(min(n_clicks, held_out.sum() - n_clicks)) 
+    error = 0.5 / np.sqrt(min(n_clicks, held_out.sum() - n_clicks))
     assert abs(model.history_[model.best_epoch_ - 1]["valid_auc"] - auc_new) < 3 * error + (high - low) / 2
