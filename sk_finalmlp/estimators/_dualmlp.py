@@ -98,7 +98,7 @@ class DualMLPClassifier(TwoStreamClassifier):
         The input fields, in the order of the columns. A categorical field has a code more than its column: the codes
         are moved up by one, and row 0 of its table is for those that `fit` didn't see.
     network_ : torch.nn.Module
-        The trained network.
+        The trained network: `sk_finalmlp.nn.Ensemble` of several members, or the single one.
     history_ : list of dict
         One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc` (both with validation rows
         only), `learning_rate`, `seconds`.
@@ -107,7 +107,7 @@ class DualMLPClassifier(TwoStreamClassifier):
     best_epoch_ : int
         The epoch, from 1, whose weights the network has.
     best_score_ : float or None
-        Score of that epoch on the validation rows; None without validation rows.
+        Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features_in_,)

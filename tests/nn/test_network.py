@@ -125,3 +125,24 @@ def test_start_weights_come_from_the_generator_alone():
 def test_unknown_context_names_the_fields_there_are():
     with pytest.raises(ValueError, match=r"'usr'.*'user', 'item', 'genres', 'age'"):
         FinalMLP([FIELDS[1], FIELDS[3], FIELDS[2], FIELDS[0]], fs1_context=["usr"])
+
+
+def test_a_statistic_can_not_be_a_context():
+    with pytest.raises(ValueError, match=r"'rate\(user\)'.*'age', 'user', 'genres', 'item', 'price'\]"):
+        FinalMLP([*FIELDS, Field("rate(user)", "statistic")], fs1_context=["rate(user)"])
+
+
+@pytest.mark.parametrize("network_class", [FinalMLP, DualMLP])
+def test_a_stream_reads_its_own_fields_alone(network_class):
+    fields = [*FIELDS, Field("rate(user)", "statistic")]
+    network = network_class(fields, mlp1_fields=["user", "age"], mlp2_fields=["price", "rate(user)"]).eval()
+    codes, values = batch()
+    values = torch.cat([values, torch.ones(len(values), 1)], dim=1).requires_grad_()
+    e = network.embedding.features(codes, values)
+    for stream, selection, reads in (
+        (network.mlp1, network.fields1, [True, False, False]),
+        (network.mlp2, network.fields2, [False, True, True]),
+    ):
+        (gradient,) = torch.autograd.grad(stream(selection(e)).sum(), values, retain_graph=True)
+        assert gradient.any(dim=0).tolist() == reads
+    assert torch.autograd.grad(network(codes, values).sum(), values)[0].any(dim=0).all()

@@ -9,6 +9,7 @@ from sk_finalmlp.nn import (
     Dropout,
     FeatureGate,
     FieldEmbedding,
+    FieldSelection,
     MultiHeadBilinearFusion,
     Stream,
     dropout_generator,
@@ -59,9 +60,59 @@ class TestFieldEmbedding:
         embedding = FieldEmbedding([Field("a", "categorical", n_codes=3), Field("b", "categorical", n_codes=5)], 4)
         assert not embedding(torch.tensor([[3, 5], [100, -1]]), NO_VALUES).any()
 
+    def test_features_are_all_vectors_and_then_the_statistics_as_they_are(self):
+        fields = [Field("rate(user)", "statistic"), Field("age", "numeric"), Field("user", "categorical", n_codes=3)]
+        embedding = FieldEmbedding(fields, 4)
+        codes, values = torch.tensor([[2], [0]]), torch.tensor([[0.5, 7.0], [1.5, -2.0]])
+        features = embedding.features(codes, values)
+        torch.testing.assert_close(features[:, :8], embedding(codes, values).flatten(start_dim=1))
+        assert features[:, 8:].tolist() == [[7.0], [-2.0]]
+
+    def test_features_of_statistics_alone(self):
+        embedding = FieldEmbedding([Field("rate(a)", "statistic"), Field("count(a)", "statistic")], 4)
+        values = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+        assert torch.equal(embedding.features(torch.empty(2, 0, dtype=torch.int64), values), values)
+
     def test_fields_of_one_name_are_refused(self):
         with pytest.raises(ValueError, match=r"\['a'\] occur more than once"):
             FieldEmbedding([Field("a", "numeric"), Field("a", "categorical", n_codes=3)], 4)
+
+
+class TestFieldSelection:
+    FIELDS = (
+        Field("rate(user)", "statistic"),
+        Field("age", "numeric"),
+        Field("user", "categorical", n_codes=3),
+        Field("count(user)", "statistic"),
+        Field("item", "categorical", n_codes=3),
+    )
+    # By kind: user 0-1, item 2-3, age 4-5, rate(user) 6, count(user) 7.
+
+    @pytest.mark.parametrize(
+        ("names", "positions"),
+        [
+            (None, range(8)),
+            (["item", "age"], [2, 3, 4, 5]),
+            (["count(user)", "user"], [0, 1, 7]),
+            (["user", "age", "rate(user)"], [0, 1, 4, 5, 6]),
+            (["count(user)"], [7]),
+            (["user", "user"], [0, 1]),
+        ],
+        ids=["all", "side by side", "apart", "both", "one", "twice"],
+    )
+    def test_takes_the_features_of_the_chosen_fields_in_order(self, names, positions):
+        selection = FieldSelection(self.FIELDS, 2, names)
+        e = torch.arange(24.0).reshape(3, 8)
+        assert torch.equal(selection(e), e[:, list(positions)])
+        assert selection.n_features == len(positions)
+
+    def test_names_what_is_no_field(self):
+        with pytest.raises(ValueError, match=r"mlp1_fields, mlp2_fields\) name 'usr', but the fields are .*'user'"):
+            FieldSelection(self.FIELDS, 2, ["user", "usr"])
+
+    def test_refuses_to_read_nothing(self):
+        with pytest.raises(ValueError, match="mlp1_fields or mlp2_fields is empty"):
+            FieldSelection(self.FIELDS, 2, [])
 
 
 class TestFeatureGate:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from sk_finalmlp.fields import Field
-from sk_finalmlp.nn import DualMLP, FieldEmbedding, FinalMLP
+from sk_finalmlp.nn import DualMLP, Ensemble, FieldEmbedding, FinalMLP
 from sk_finalmlp.training import Batches, Impressions, TrainingSettings, _train, predict_logits, resolve_device, train
 
 CPU = torch.device("cpu")
@@ -86,6 +86,33 @@ def test_learning_rate_falls_to_a_tenth_where_the_score_does_not_improve(trained
     assert expected[-1] < SETTINGS.learning_rate
 
 
+def test_learning_rate_falls_after_half_of_the_epochs_that_end_the_training():
+    settings = replace(SETTINGS, n_iter_no_change=4)
+    history = train(network(), impressions(seed=1), impressions(seed=2), settings, seeded()).history
+    best, bad, rate, expected = -float("inf"), 0, SETTINGS.learning_rate, []
+    for record in history:
+        expected.append(rate)
+        bad = 0 if record["valid_auc"] > best + SETTINGS.tol else bad + 1
+        best = max(best, record["valid_auc"])
+        if bad == 2:
+            rate, bad = max(rate * 0.1, 1e-6), 0
+    assert [record["learning_rate"] for record in history] == pytest.approx(expected)
+    assert expected[-1] < SETTINGS.learning_rate
+
+
+@pytest.mark.parametrize(("scoring", "name", "sign"), [("neg_log_loss", "valid_loss", -1), ("roc_auc", "valid_auc", 1)])
+def test_the_best_epoch_is_that_by_the_chosen_score(scoring, name, sign):
+    # Few rows with noise, so that the loss rises while the AUC still does.
+    settings = replace(SETTINGS, scoring=scoring, n_iter_no_change=8)
+    result = train(network(), impressions(400, seed=1, noise=3.0), impressions(seed=2), settings, seeded())
+    other = {"valid_loss": "valid_auc", "valid_auc": "valid_loss"}[name]
+    scores = [sign * record[name] for record in result.history]
+    others = [-sign * record[other] for record in result.history]
+    assert result.best_epoch == scores.index(max(scores)) + 1
+    assert result.best_score == pytest.approx(max(scores))
+    assert result.best_epoch != others.index(max(others)) + 1
+
+
 def test_stops_after_two_epochs_without_improvement_and_restores_the_best(trained):
     model, result = trained
     scores = [record["valid_auc"] for record in result.history]
@@ -151,6 +178,21 @@ def test_penalty_is_half_lambda_times_the_squared_norm_of_the_complete_tables():
         optimizer.step()
     for (name, actual), wanted in zip(model.named_parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(actual, wanted, msg=name, rtol=1e-3, atol=1e-4)
+
+
+def test_an_ensemble_is_weighed_by_the_validation_rows_and_keeps_the_weights_of_its_best_epoch():
+    models = [network(), network(fs1_context=["user"]), network(mlp1_fields=["age"], mlp2_fields=["age"])]
+    ensemble = Ensemble(models)
+    validation = impressions(seed=2)
+    result = train(ensemble, impressions(seed=1), validation, SETTINGS, seeded())
+    assert ensemble.weights.sum().item() == pytest.approx(1)
+    assert ensemble.weights[2] < ensemble.weights[:2].min()
+    best_loss = result.history[result.best_epoch - 1]["valid_loss"]
+    assert weighted_loss(ensemble, validation) == pytest.approx(best_loss, abs=1e-6)
+
+    equal = Ensemble([network(), network(fs1_context=["user"])])
+    train(equal, impressions(seed=1), None, replace(SETTINGS, max_epochs=2), seeded())
+    assert equal.weights.tolist() == [0.5, 0.5]
 
 
 def test_weight_of_a_row_counts_like_copies_of_it_in_a_full_batch():

@@ -1,0 +1,167 @@
+"""Several members, and which fields their streams read."""
+
+import copy
+import pickle
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils._param_validation import InvalidParameterError
+
+from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp.nn import Ensemble
+
+SMALL = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (8,), "num_heads": 1, "random_state": 0, "device": "cpu"}
+QUICK = {**SMALL, "max_epochs": 2}
+DUAL = {name: value for name, value in QUICK.items() if name != "num_heads"}
+EMBEDDING = 10
+
+
+@pytest.fixture(scope="module")
+def with_statistics(table):
+    """The table with two statistics behind it: 5 fields with an embedding and 2 without."""
+    X, y = table
+    rng = np.random.default_rng(1)
+    rate, count = (rng.standard_normal(len(X)).astype(np.float32) for _ in range(2))
+    return X.assign(**{"rate(user & item)": rate, "count(item)": count}), y
+
+
+@pytest.fixture(scope="module")
+def fitted(with_statistics):
+    return FinalMLPClassifier(**QUICK).fit(*with_statistics)
+
+
+def widths(network):
+    """How many features each stream of a network reads."""
+    return network.fields1.n_features, network.fields2.n_features
+
+
+class TestStreams:
+    def test_floats_that_are_named_like_statistics_are_statistics(self, fitted):
+        kinds = {field.name: field.kind for field in fitted.fields_}
+        assert [name for name, kind in kinds.items() if kind == "statistic"] == ["rate(user & item)", "count(item)"]
+        assert kinds["price"] == "numeric"
+
+    def test_codes_that_are_named_like_statistics_are_codes(self, table):
+        X, y = table
+        classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"user": "count(user)"}), y)
+        assert classifier.fields_[0].kind == "categorical"
+
+    def test_members_read_statistics_in_turns(self, with_statistics):
+        classifier = FinalMLPClassifier(**QUICK, n_members=5).fit(*with_statistics)
+        plain, everything = 5 * EMBEDDING, 5 * EMBEDDING + 2
+        # Numbers and statistics: price, and the two.
+        expected = [(plain, everything), (plain, plain), (plain, EMBEDDING + 2), (plain, everything), (plain, plain)]
+        assert [widths(member) for member in classifier.network_.members] == expected
+
+    @pytest.mark.parametrize("classifier", [FinalMLPClassifier(**QUICK), DualMLPClassifier(**DUAL)])
+    def test_there_are_three_members_by_default(self, with_statistics, classifier):
+        assert len(clone(classifier).fit(*with_statistics).network_.members) == 3
+
+    def test_without_statistics_all_members_read_everything(self, table):
+        classifier = FinalMLPClassifier(**QUICK).fit(*table)
+        assert [widths(member) for member in classifier.network_.members] == [(5 * EMBEDDING, 5 * EMBEDDING)] * 3
+
+    def test_a_single_member_is_the_plain_network(self, with_statistics):
+        classifier = FinalMLPClassifier(**QUICK, n_members=1).fit(*with_statistics)
+        assert not isinstance(classifier.network_, Ensemble)
+        assert widths(classifier.network_) == (5 * EMBEDDING, 5 * EMBEDDING + 2)
+
+    def test_fields_that_are_named_are_read_by_all_members(self, with_statistics):
+        chosen = {"mlp1_fields": None, "mlp2_fields": np.array(["tags", "count(item)"])}
+        classifier = FinalMLPClassifier(**QUICK, **chosen).fit(*with_statistics)
+        assert [widths(m) for m in classifier.network_.members] == [(5 * EMBEDDING + 2, EMBEDDING + 1)] * 3
+
+    @pytest.mark.parametrize("columns", [["rate(user & item)", "count(item)"], ["price", "count(item)"]])
+    def test_tables_without_codes(self, with_statistics, columns):
+        X, y = with_statistics
+        probability = FinalMLPClassifier(**QUICK).fit(X[columns], y).predict_proba(X[columns])
+        assert np.isfinite(probability).all()
+
+    def test_unknown_fields_are_an_error(self, with_statistics):
+        with pytest.raises(ValueError, match=r"\(mlp1_fields, mlp2_fields\) name 'rate\(usr\)', but the fields are"):
+            FinalMLPClassifier(**QUICK, mlp2_fields=["user", "rate(usr)"]).fit(*with_statistics)
+
+    @pytest.mark.parametrize("parameters", [{"mlp2_fields": "user"}, {"n_members": 0}, {"scoring": "accuracy"}])
+    def test_out_of_range(self, with_statistics, parameters):
+        with pytest.raises(InvalidParameterError, match=next(iter(parameters))):
+            FinalMLPClassifier(**QUICK, **parameters).fit(*with_statistics)
+
+    def test_containers_do_not_matter(self, with_statistics, fitted):
+        X, y = with_statistics
+        other = FinalMLPClassifier(**QUICK).fit(pl.from_pandas(X), pl.Series(y))
+        assert np.array_equal(other.predict_proba(pl.from_pandas(X)), fitted.predict_proba(X))
+
+
+class TestMembers:
+    def test_weights_lie_on_the_simplex_and_are_equal_without_validation_rows(self, with_statistics, fitted):
+        assert fitted.network_.weights.sum().item() == pytest.approx(1)
+        assert (fitted.network_.weights >= 0).all()
+        equal = FinalMLPClassifier(**QUICK, early_stopping=False).fit(*with_statistics)
+        assert equal.network_.weights.tolist() == pytest.approx([1 / 3] * 3)
+        assert equal.best_score_ is None
+
+    def test_logits_are_the_weighted_mean_of_the_members(self, with_statistics, fitted):
+        X, _ = with_statistics
+        one = copy.deepcopy(fitted)
+        logits = []
+        for member in range(3):
+            one.network_.weights.zero_()[member] = 1
+            logits.append(one.decision_function(X))
+        expected = fitted.network_.weights.double().numpy() @ np.array(logits)
+        np.testing.assert_allclose(fitted.decision_function(X), expected, rtol=1e-4, atol=1e-5)
+        assert not np.allclose(logits[0], logits[1], atol=1e-2)
+
+    def test_copies_keep_weights_and_predictions(self, with_statistics, fitted):
+        X, _ = with_statistics
+        for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+            assert other.network_.weights.tolist() == fitted.network_.weights.tolist()
+            assert np.array_equal(other.decision_function(X), fitted.decision_function(X))
+
+    @pytest.mark.parametrize("early_stopping", [True, False])
+    def test_several_classes(self, with_statistics, early_stopping):
+        X, y = with_statistics
+        labels = np.array(["a", "b", "c"])[y + (X["user"] > 15).to_numpy()]
+        classifier = FinalMLPClassifier(**SMALL, early_stopping=early_stopping, max_epochs=8).fit(X, labels)
+        probability = classifier.predict_proba(X)
+        assert probability.shape == (len(X), 3)
+        np.testing.assert_allclose(probability.sum(axis=1), 1)
+        shares = np.unique(labels, return_counts=True)[1] / len(labels)
+        assert log_loss(labels, probability) < -(shares * np.log(shares)).sum() - 0.1
+
+    def test_warm_start_goes_on_with_all_members(self, with_statistics):
+        X, y = with_statistics
+        classifier = FinalMLPClassifier(**QUICK, warm_start=True).fit(X, y)
+        before = classifier.history_[-1]["train_loss"]
+        classifier.fit(X, y)
+        assert classifier.history_[2]["train_loss"] < before
+        with pytest.raises(ValueError, match="changed since the first fit: .*n_members, mlp1_fields or mlp2_fields"):
+            classifier.set_params(n_members=2).fit(X, y)
+
+    def test_search_over_the_number_of_members(self, with_statistics):
+        X, y = with_statistics
+        search = GridSearchCV(FinalMLPClassifier(**QUICK), {"n_members": [1, 2]}, cv=2, scoring="roc_auc").fit(X, y)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+class TestFinalEpoch:
+    def test_changes_the_weights_and_not_the_history(self, table):
+        X, y = table
+        plain, final = (FinalMLPClassifier(**QUICK, final_epoch=final_epoch).fit(X, y) for final_epoch in (False, True))
+        assert [r["valid_loss"] for r in plain.history_] == [r["valid_loss"] for r in final.history_]
+        assert plain.network_.weights.tolist() == final.network_.weights.tolist()
+        assert not np.allclose(plain.predict_proba(X), final.predict_proba(X), atol=1e-4)
+
+    @pytest.mark.parametrize("case", ["X_val", "warm_start", "early_stopping=False"])
+    def test_there_is_none(self, table, case):
+        X, y = table
+        parameters = {"warm_start": case == "warm_start", "early_stopping": case != "early_stopping=False"}
+        validation = {"X_val": X[:300], "y_val": y[:300]} if case == "X_val" else {}
+        plain, final = (
+            FinalMLPClassifier(**QUICK, **parameters, final_epoch=final_epoch).fit(X[300:], y[300:], **validation)
+            for final_epoch in (False, True)
+        )
+        assert np.array_equal(plain.predict_proba(X), final.predict_proba(X))

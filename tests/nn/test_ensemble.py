@@ -1,0 +1,54 @@
+"""Several networks in one."""
+
+import pytest
+import torch
+
+from sk_finalmlp.fields import Field
+from sk_finalmlp.nn import DualMLP, Ensemble, FinalMLP
+
+FIELDS = [Field("user", "categorical", n_codes=9), Field("age", "numeric"), Field("rate(user)", "statistic")]
+WIDTHS = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,)}
+
+
+def batch(n_rows=5):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(1, 9, (n_rows, 1), generator=generator), torch.randn(n_rows, 2, generator=generator)
+
+
+def ensemble(n_members=3, n_outputs=1):
+    fields = [{"mlp1_fields": ["user"]}, {}, {"mlp2_fields": ["age", "rate(user)"]}]
+    return Ensemble(FinalMLP(FIELDS, **WIDTHS, **fields[i % 3], n_outputs=n_outputs) for i in range(n_members))
+
+
+@pytest.mark.parametrize("n_outputs", [1, 4])
+def test_gives_the_logits_of_each_member_in_training_and_their_mean_in_evaluation(n_outputs):
+    network = ensemble(n_outputs=n_outputs)
+    assert network(*batch()).shape == (3, 5, n_outputs)
+    network.eval()
+    each = torch.stack([member(*batch()) for member in network.members])
+    torch.testing.assert_close(network(*batch()), each.mean(dim=0))
+    network.weights.copy_(torch.tensor([0.7, 0.0, 0.3]))
+    torch.testing.assert_close(network(*batch()), 0.7 * each[0] + 0.3 * each[2])
+
+
+def test_members_vote_alike_until_weighed_and_their_weights_are_saved_but_not_learned():
+    network = ensemble(n_members=4)
+    assert network.weights.tolist() == [0.25] * 4
+    assert "weights" in network.state_dict()
+    assert "weights" not in dict(network.named_parameters())
+
+
+def test_gradients_reach_all_members():
+    network = ensemble()
+    network(*batch()).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert not parameter.numel() or parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("network_class", [FinalMLP, DualMLP])
+def test_all_members_start_at_the_same_logits(network_class):
+    network = Ensemble(network_class(FIELDS, **WIDTHS, n_outputs=2) for _ in range(2)).eval()
+    before = torch.stack([member(*batch()) for member in network.members])
+    network.start_at(torch.tensor([-3.0, 2.0]))
+    after = torch.stack([member(*batch()) for member in network.members])
+    torch.testing.assert_close(after - before, torch.tensor([-3.0, 2.0]).expand(2, 5, 2))

@@ -1,0 +1,72 @@
+"""The weights by which the members of an ensemble vote."""
+
+import pytest
+import torch
+from torch import nn
+
+from sk_finalmlp.nn import Ensemble
+from sk_finalmlp.training import Impressions
+from sk_finalmlp.training._weighting import weigh_members
+
+N_ROWS = 2000
+
+
+class Logits(nn.Module):
+    """A network whose logits are some of the values."""
+
+    def __init__(self, *columns):
+        super().__init__()
+        self.columns = columns
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, codes, values):
+        return self.scale * values[:, list(self.columns)]
+
+
+def rows(n_values, n_classes=2, weight=None):
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(N_ROWS, n_values, generator=generator)
+    logits = torch.nn.functional.pad(values[:, :1], (1, 0)) if n_classes == 2 else values[:, :n_classes]
+    target = torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
+    return Impressions(torch.empty(N_ROWS, 0), values, target, torch.ones(N_ROWS) if weight is None else weight)
+
+
+def weigh(members, impressions):
+    ensemble = Ensemble(members).eval()
+    weigh_members(ensemble, impressions)
+    assert (ensemble.weights >= 0).all()
+    assert ensemble.weights.sum().item() == pytest.approx(1)
+    return ensemble.weights.tolist()
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_the_member_that_knows_has_nearly_all_the_weight(position):
+    columns = [1, 2, 3]
+    columns[position] = 0
+    assert weigh([Logits(column) for column in columns], rows(4))[position] > 0.85
+
+
+def test_the_member_that_knows_of_several_classes():
+    assert weigh([Logits(3, 4, 5), Logits(0, 1, 2)], rows(6, n_classes=3))[1] > 0.85
+
+
+def test_members_that_say_the_same_vote_alike():
+    assert weigh([Logits(0)] * 4, rows(1)) == pytest.approx([0.25] * 4)
+
+
+def test_the_mean_of_two_halves_is_better_than_either():
+    impressions = rows(1)
+    halves = impressions.values + torch.tensor([[2.0, -2.0]]) * torch.randn(
+        N_ROWS, 1, generator=torch.Generator().manual_seed(1)
+    )
+    impressions = Impressions(impressions.codes, halves, impressions.target, impressions.weight)
+    assert weigh([Logits(0), Logits(1)], impressions) == pytest.approx([0.5, 0.5], abs=0.05)
+
+
+def test_rows_without_weight_say_nothing():
+    weight = (torch.arange(N_ROWS) < N_ROWS // 2).float()
+    impressions = rows(2, weight=weight)
+    # In the other half the second member is right.
+    swapped = torch.where(weight[:, None] > 0, impressions.values, impressions.values.flip(1) * 100)
+    impressions = Impressions(impressions.codes, swapped, impressions.target, weight)
+    assert weigh([Logits(0), Logits(1)], impressions)[0] > 0.85
