@@ -3,7 +3,8 @@
 It wants an environment of its own. In a clone of https://github.com/reczoo/FuxiCTR:
 
     python -m venv venv
-    venv/bin/pip install torch numpy scipy pandas scikit-learn pyyaml h5py tqdm pyarrow keras_preprocessing packaging "polars<2"
+    venv/bin/pip install torch numpy scipy pandas scikit-learn pyyaml h5py tqdm pyarrow packaging
+    venv/bin/pip install keras_preprocessing "polars<2"
 
 Then `FUXICTR_HOME` is the clone and `FUXICTR_PYTHON` the interpreter, `venv/bin/python` in the clone by default. None
 of its code is used but by running its own script.

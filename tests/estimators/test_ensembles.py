@@ -138,7 +138,7 @@ class TestMembers:
         before = classifier.history_[-1]["train_loss"]
         classifier.fit(X, y)
         assert classifier.history_[2]["train_loss"] < before
-        with pytest.raises(ValueError, match="changed since the first fit: .*n_members, mlp1_fields or mlp2_fields"):
+        with pytest.raises(ValueError, match=r"changed since the first fit: .*n_members, mlp1_fields or mlp2_fields"):
             classifier.set_params(n_members=2).fit(X, y)
 
     def test_search_over_the_number_of_members(self, with_statistics):
