@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
+from sk_finalmlp._hold_out import held_out_rows
 from sk_finalmlp.fields import Field
 from sk_finalmlp.preprocessing import CTREncoder
 from sk_finalmlp.preprocessing._target import read_target
@@ -65,11 +66,13 @@ def test_fit_transform_takes_the_statistics_of_a_row_from_the_other_folds(key, w
     weights = np.random.default_rng(0).integers(1, 4, len(y)) if weighted else np.ones(len(y))
     out = CTREncoder(statistics=[tuple(key)]).fit_transform(X, y, sample_weight=weights)
     folds = read_target(y, X, weights, np.random.RandomState(0)).folds
+    is_held_out = held_out_rows(y)
     rate, count = np.empty(len(y)), np.empty(len(y))
-    for fold in range(10):
-        own = folds == fold
-        prior = np.average(y, weights=weights)
-        rate[own], count[own] = slow_statistics(X[~own], y[~own], weights[~own], X[own], key, prior)
+    prior = np.average(y, weights=weights)
+    for own in [is_held_out, *(folds == fold for fold in range(10))]:
+        others = ~own & ~is_held_out
+        rate[own], count[own] = slow_statistics(X[others], y[others], weights[others], X[own], key, prior)
+    assert not (is_held_out & (folds < 10)).any()
     name = " & ".join(key)
     assert affinely_equal(out[f"rate({name})"].to_numpy(), rate)
     assert affinely_equal(out[f"count({name})"].to_numpy(), count)
@@ -78,11 +81,11 @@ def test_fit_transform_takes_the_statistics_of_a_row_from_the_other_folds(key, w
 def test_folds_are_stratified_and_shuffled():
     y = np.repeat([0, 1, 2], [900, 95, 5])
     folds = read_target(y, y, None, np.random.RandomState(0)).folds
-    for label, size in enumerate([900, 95, 5]):
-        counts = np.bincount(folds[y == label], minlength=10)
-        assert counts.sum() == size
-        assert np.ptp(counts) <= 1
-    assert np.ptp(np.bincount(folds)) == 0
+    assert np.array_equal(folds == 10, held_out_rows(y))
+    kept = folds < 10
+    for label in range(3):
+        assert np.ptp(np.bincount(folds[kept & (y == label)], minlength=10)) <= 1
+    assert np.ptp(np.bincount(folds[kept])) <= 1
     assert len(np.unique(folds[:30])) > 5
 
 
