@@ -45,4 +45,4 @@ def _fit(n_rows: int) -> FinalMLPClassifier:
     classifier = FinalMLPClassifier(
         batch_size=_BATCH_SIZE, max_epochs=_N_EPOCHS, early_stopping=False, random_state=0, device="cpu"
     )
-    return classifier.fit(CTREncoder().fit_transform(X), y)
+    return classifier.fit(CTREncoder().fit_transform(X, y), y)
