@@ -289,7 +289,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         planner = self._planner()
         target = planner.read_target(y, X, weights)
         self._fit_columns(X, weights)
-        codes = {} if planner.is_empty else dict(self._plain_outputs(X, codes_only=True))
+        codes = dict(self._plain_outputs(X, codes_only=True)) if planner.needs_codes(target) else {}
         for _ in self._fit_derived(planner, codes, weights, target):
             # Each column is let go as soon as it is learned.
             pass

@@ -67,11 +67,6 @@ class Planner:
         self.random_state = random_state
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is to be made."""
-        return not self.crosses and not self.statistics
-
-    @property
     def is_auto(self) -> bool:
         """Whether anything is chosen by itself."""
         return "auto" in (self.crosses, self.statistics)
@@ -88,6 +83,10 @@ class Planner:
             raise ValueError(
                 f"Statistics tell of the classes of y, but {reason}. Give labels as y, or leave `statistics` out."
             ) from reason
+
+    def needs_codes(self, target: Target | NoLabels) -> bool:
+        """Whether anything will be made of codes."""
+        return isinstance(target, Target) or (bool(self.crosses) and self.crosses != "auto")
 
     def plan(self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels) -> Plan:
         """Choose what is to be chosen."""
