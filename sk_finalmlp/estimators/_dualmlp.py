@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from numpy.random import RandomState
 
+from .._hold_out import VALIDATION_FRACTION
 from ..nn import DualMLP
 from ._base import TwoStreamClassifier
 
@@ -155,7 +156,7 @@ class DualMLPClassifier(TwoStreamClassifier):
         batch_size: int | Literal["auto"] = "auto",
         max_epochs: int = 100,
         early_stopping: bool = True,
-        validation_fraction: float = 0.1,
+        validation_fraction: float = VALIDATION_FRACTION,
         scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
         final_epoch: bool = True,
         n_iter_no_change: int = 2,

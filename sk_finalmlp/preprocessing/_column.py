@@ -201,6 +201,13 @@ def lists_of(elements: pa.Array, lengths: np.ndarray, missing: pa.Array | None =
     return pa.LargeListArray.from_arrays(offsets, elements, mask=missing)
 
 
+def rows_with_weight(column: Column, weights: np.ndarray | None) -> tuple[Column, np.ndarray | None]:
+    """Column and weights in fit: rows without weight are as good as absent."""
+    if weights is None or weights.all():
+        return column, weights
+    return Column(column.name, column.values.filter(pa.array(weights > 0))), weights[weights > 0]
+
+
 def integral_to_int64(values: pa.Array) -> pa.Array:
     """Doubles that are all integers as int64; other values as they are.
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ..fields import UNKNOWN_CODE, Field
 from ._categorical import CategoricalEncoder, VocabularyRule
-from ._column import Column
+from ._column import Column, rows_with_weight
 from ._keys import Key
 
 
@@ -32,10 +32,7 @@ class CrossEncoder:
 
     def fit(self, codes: Mapping[str, np.ndarray], weights: np.ndarray | None) -> None:
         """Learn the combinations of the rows with weight."""
-        column = self._column(codes)
-        if weights is not None and not weights.all():
-            column, weights = Column(column.name, column.values.filter(pa.array(weights > 0))), weights[weights > 0]
-        self._encoder.fit(column, weights)
+        self._encoder.fit(*rows_with_weight(self._column(codes), weights))
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:
         """One code (int64) per row."""

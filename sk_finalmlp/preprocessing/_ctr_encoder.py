@@ -20,7 +20,7 @@ from .._persistence import VersionedState
 from ..fields import Field
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._choice import report
-from ._column import Column, integral_to_int64
+from ._column import Column, integral_to_int64, rows_with_weight
 from ._column_encoder import ColumnEncoder, are_numeric, check_fields, column_names
 from ._datetime import DatetimeEncoder
 from ._derived import DerivedFields
@@ -374,7 +374,8 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         self, column: Column, chosen: Kind | None, weights: np.ndarray | None
     ) -> tuple[ColumnEncoder | None, dict[str, Any]]:
         """The encoder of a column, and its row of `feature_kinds_`."""
-        column, weights = _weighted_rows(column, weights)
+        column, weights = rows_with_weight(column, weights)
+        column = Column(column.name, integral_to_int64(column.values))
         with _naming(column.name):
             finding = self._find_kind(column) if chosen is None else Finding(chosen, "chosen by the user")
             encoder = self._make_encoder(finding.kind)
@@ -545,14 +546,6 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _weighted_rows(column: Column, weights: np.ndarray | None) -> tuple[Column, np.ndarray | None]:
-    """The column in fit: integral doubles are integers, and rows without weight are as good as absent."""
-    values = column.values
-    if weights is not None and not weights.all():
-        values, weights = values.filter(pa.array(weights > 0)), weights[weights > 0]
-    return Column(column.name, integral_to_int64(values)), weights
 
 
 def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:

@@ -55,8 +55,9 @@ def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
     """
     network.eval()
     if isinstance(network, Ensemble):
-        weigh_members(network, impressions)
-    logits = predict_logits(network, impressions.codes, impressions.values)
+        logits = weigh_members(network, impressions)
+    else:
+        logits = predict_logits(network, impressions.codes, impressions.values)
     losses = cross_entropy(logits, impressions.target)
     loss = float((losses * impressions.weight).sum() / impressions.weight.sum())
     return Scores(loss, _auc(logits, impressions))

@@ -15,7 +15,7 @@ from ._inference import predict_logits
 from ._loss import cross_entropy
 
 
-def weigh_members(ensemble: Ensemble, impressions: Impressions) -> None:
+def weigh_members(ensemble: Ensemble, impressions: Impressions) -> Tensor:
     """Give the members the weights, none negative and 1 in all, by which their mean has the lowest log-loss.
 
     Parameters
@@ -24,10 +24,17 @@ def weigh_members(ensemble: Ensemble, impressions: Impressions) -> None:
         Trained networks, in evaluation mode.
     impressions : Impressions
         Rows that they weren't trained on.
+
+    Returns
+    -------
+    Tensor of float32, shape (n, C)
+        The weighted logits of the rows.
     """
-    logits = [predict_logits(member, impressions.codes, impressions.values) for member in ensemble.members]
-    weights = _best_weights(torch.stack(logits).double(), impressions.target, impressions.weight.double())
-    ensemble.weights.copy_(weights)
+    members = ensemble.members
+    logits = torch.stack([predict_logits(member, impressions.codes, impressions.values) for member in members])
+    ensemble.weights.copy_(_best_weights(logits.double(), impressions.target, impressions.weight.double()))
+    weighted: Tensor = torch.tensordot(ensemble.weights.cpu(), logits, dims=1)
+    return weighted
 
 
 def _best_weights(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
