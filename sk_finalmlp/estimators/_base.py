@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from abc import ABCMeta
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,61 +14,36 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._persistence import VersionedState
-from ..nn import DualMLP, Ensemble, FinalMLP
 from ..training import EpochHistory, Impressions, TrainingSettings, predict_logits, resolve_device, train
 from ._columns import read_columns
-from ._fields import FieldReader, fields_of_streams, learn_fields, read_matrices
+from ._fields import FieldReader, learn_fields, read_matrices
+from ._network import (
+    NetworkClass,
+    arguments_of_network,
+    check_same_arguments,
+    network_of_arrays,
+    start_network,
+    weights_as_arrays,
+)
+from ._parameters import CONSTRAINTS, automatic_batch_size, check_hidden_units, draw_seed
 from ._rows import LabelledRows, check_rows, make_impressions, split_rows, weight_of_class
-
-_FRACTION = Interval(Real, 0, 1, closed="left")
-_NON_NEGATIVE = Interval(Real, 0, None, closed="left")
-AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 
 class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the classifiers: everything but the network and the documentation of its parameters."""
 
-    _network_class: ClassVar[type[DualMLP | FinalMLP]]
+    _network_class: ClassVar[NetworkClass]
 
     classes_: NDArray[Any]
     history_: EpochHistory
+    network_: nn.Module
+    _network_arguments: dict[str, Any]
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "embedding_dim": [AT_LEAST_ONE],
-        "mlp1_fields": ["array-like", StrOptions({"auto"}), None],
-        "mlp2_fields": ["array-like", StrOptions({"auto"}), None],
-        "mlp1_hidden_units": ["array-like"],
-        "mlp2_hidden_units": ["array-like"],
-        "mlp1_dropout": [_FRACTION],
-        "mlp2_dropout": [_FRACTION],
-        "mlp1_batch_norm": ["boolean"],
-        "mlp2_batch_norm": ["boolean"],
-        "n_members": [AT_LEAST_ONE],
-        "embedding_regularizer": [_NON_NEGATIVE],
-        "net_regularizer": [_NON_NEGATIVE],
-        "embedding_update": [StrOptions({"auto", "dense", "lazy"})],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
-        "max_epochs": [AT_LEAST_ONE],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
-        "final_epoch": ["boolean"],
-        "n_iter_no_change": [AT_LEAST_ONE],
-        "tol": [_NON_NEGATIVE],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-        "categorical_features": ["array-like", StrOptions({"auto"}), None],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "device": [str, torch.device],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     def __init__(
         self,
@@ -176,14 +149,14 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             If the loss becomes NaN.
         """
         self._check_validation_arguments(X_val, y_val, sample_weight_val)
-        self._check_hidden_units()
+        check_hidden_units(self)
         with _all_or_nothing(self):
             rows = check_rows(self, X, y, sample_weight, reset=not self._continues())
             classes = self._check_classes(rows.y)
             class_weight = weight_of_class(self.class_weight, classes, rows.y)
             readers = self._readers if self._continues() else learn_fields(rows.columns, self.categorical_features)
             training = make_impressions(rows, readers, classes, class_weight).of_mean_weight_one()
-            seed = self._seed if self._continues() else _draw_seed(self.random_state)
+            seed = self._seed if self._continues() else draw_seed(self.random_state)
             if X_val is not None:
                 rows_val = self._check_validation_rows(X_val, y_val, sample_weight_val)
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
@@ -255,15 +228,6 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
     def _continues(self) -> bool:
         return self.warm_start and hasattr(self, "network_")
 
-    def _check_hidden_units(self) -> None:
-        for name, fewest in {"mlp1_hidden_units": 1, "mlp2_hidden_units": 1, "fs_hidden_units": 0}.items():
-            units = self.get_params(deep=False).get(name, (1,))
-            if len(units) < fewest or not all(_is_width(width) for width in units):
-                raise InvalidParameterError(
-                    f"The {name!r} parameter of {type(self).__name__} must be the width of each layer, integers of "
-                    f"at least 1, such as (400, 200). Got {units!r} instead."
-                )
-
     def _check_validation_arguments(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
         if (X_val is None) != (y_val is None):
             given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
@@ -323,15 +287,16 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
     ) -> None:
         before = self.history_ if self._continues() else []
         generator = torch.Generator().manual_seed(seed + len(before))
-        arguments = self._arguments_of_network(readers, classes)
+        fields = [reader.field for reader in readers]
+        arguments = arguments_of_network(self._network_class, self.get_params(deep=False), fields, len(classes))
         if self._continues():
-            network: nn.Module = self._network_to_continue(arguments)
+            check_same_arguments(arguments, self._network_arguments)
+            network = deepcopy(self.network_)
         else:
-            network = start = self._make_network(arguments, generator)
-            start.start_at(_log_odds(training, arguments["n_outputs"]))
+            network = start_network(self._network_class, arguments, training, generator)
         result = train(network, training, validation, settings, generator)
         self.classes_ = classes
-        self.fields_ = [reader.field for reader in readers]
+        self.fields_ = [*fields]
         self.network_ = network
         self.history_ = [*before, *({**epoch, "epoch": len(before) + epoch["epoch"]} for epoch in result.history)]
         self.n_iter_ = len(self.history_)
@@ -341,47 +306,10 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         self._seed = seed
         self._network_arguments = arguments
 
-    def _arguments_of_network(self, readers: list[FieldReader], classes: NDArray[Any]) -> dict[str, Any]:
-        """Arguments that make the network; copies, so that the caller's lists can change."""
-        names = inspect.signature(self._network_class).parameters.keys() & self.get_params(deep=False).keys()
-        arguments = {name: getattr(self, name) for name in sorted(names)}
-        for name, value in arguments.items():
-            if name.endswith("_hidden_units"):
-                arguments[name] = tuple(int(width) for width in value)
-            elif name.endswith(("_context", "_fields")) and not isinstance(value, str):
-                arguments[name] = None if value is None else tuple(str(field) for field in value)
-        fields = [reader.field for reader in readers]
-        chosen = {name: arguments.pop(name) for name in ("mlp1_fields", "mlp2_fields")}
-        members = []
-        for member in range(self.n_members):
-            automatic = dict(zip(chosen, fields_of_streams(fields, member), strict=True))
-            members.append({name: automatic[name] if value == "auto" else value for name, value in chosen.items()})
-        n_outputs = 1 if len(classes) == 2 else len(classes)
-        return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments}
-
-    @classmethod
-    def _make_network(
-        cls, arguments: dict[str, Any], generator: torch.Generator | None = None
-    ) -> DualMLP | FinalMLP | Ensemble:
-        shared = {name: value for name, value in arguments.items() if name != "members"}
-        members = [cls._network_class(**shared, **own, generator=generator) for own in arguments["members"]]
-        return members[0] if len(members) == 1 else Ensemble(members)
-
-    def _network_to_continue(self, arguments: dict[str, Any]) -> nn.Module:
-        changed = [name for name, value in arguments.items() if value != self._network_arguments[name]]
-        if "members" in changed:
-            changed[changed.index("members")] = "n_members, mlp1_fields or mlp2_fields"
-        if changed:
-            raise ValueError(
-                f"With warm_start=True the network stays as it is, but these parameters have changed since the first "
-                f"fit: {changed}. Set them back, or set warm_start=False."
-            )
-        return deepcopy(self.network_)
-
     def _settings(self, n_rows: int, final_epoch: bool) -> TrainingSettings:
         return TrainingSettings(
             learning_rate=self.learning_rate,
-            batch_size=_automatic_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size,
+            batch_size=automatic_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size,
             max_epochs=self.max_epochs,
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
@@ -397,18 +325,13 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         if "network_" in state:
-            # Plain arrays on the CPU, from which any machine can build the network anew.
-            weights = self.network_.state_dict()
-            state["network_"] = {name: weight.numpy(force=True) for name, weight in weights.items()}
+            state["network_"] = weights_as_arrays(self.network_)
         return state
 
     def _restore(self, state: dict[str, Any]) -> None:
         if "network_" in state:
-            with torch.device("meta"):
-                network = self._make_network(state["_network_arguments"])
-            weights = {name: torch.from_numpy(np.array(weight)) for name, weight in state["network_"].items()}
-            network.load_state_dict(weights, assign=True)
-            state = {**state, "network_": network.eval()}
+            network = network_of_arrays(self._network_class, state["_network_arguments"], state["network_"])
+            state = {**state, "network_": network}
         super()._restore(state)
 
 
@@ -422,25 +345,3 @@ def _all_or_nothing(estimator: Any) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
-
-
-def _is_width(width: Any) -> bool:
-    return isinstance(width, int | np.integer) and not isinstance(width, bool) and bool(width >= 1)
-
-
-def _draw_seed(random_state: Any) -> int:
-    # Without a seed, fresh entropy: numpy's global generator stays as it was.
-    rng = np.random.default_rng() if random_state is None else check_random_state(random_state)
-    draw = rng.integers if isinstance(rng, np.random.Generator) else rng.randint
-    return int(draw(np.iinfo(np.int32).max))
-
-
-def _log_odds(training: Impressions, n_outputs: int) -> torch.Tensor:
-    """The logits that predict the share of each class, so that rare clicks need not be learned first."""
-    log_share = torch.bincount(training.target, weights=training.weight.double()).log()
-    return log_share[1:] - log_share[0] if n_outputs == 1 else log_share - log_share.mean()
-
-
-def _automatic_batch_size(n_rows: int) -> int:
-    """Large tables want fast steps, small ones enough of them."""
-    return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))

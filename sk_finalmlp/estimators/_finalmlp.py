@@ -10,7 +10,8 @@ from numpy.random import RandomState
 
 from .._hold_out import VALIDATION_FRACTION
 from ..nn import FinalMLP
-from ._base import AT_LEAST_ONE, TwoStreamClassifier
+from ._base import TwoStreamClassifier
+from ._parameters import AT_LEAST_ONE
 
 
 class FinalMLPClassifier(TwoStreamClassifier):

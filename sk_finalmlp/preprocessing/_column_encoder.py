@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol, Self
 
 import numpy as np
@@ -70,3 +71,30 @@ def check_fields(fields: Sequence[Field]) -> None:
             f"The columns of {sorted(misread)} would be read as the elements of a multi-valued field, or the other "
             "way round: rename the input columns so that none is called like 'name[0]' or like a multi-valued column."
         )
+
+
+def decode_column(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) -> pa.Array:
+    """Values of the next output columns."""
+    numeric = are_numeric(encoder.output_fields(name))
+    with naming(name):
+        return encoder.inverse_transform([_as_floats_or_codes(next(outputs), is_float) for is_float in numeric])
+
+
+def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
+    if is_float:
+        return output.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        codes = output.astype(np.int64)
+    if not np.array_equal(codes, output):
+        raise ValueError(f"{output[codes != output][0]!r} is no code")
+    return codes
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Say in an error which column it is about."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Column {name!r}: {error}") from error

@@ -1,9 +1,8 @@
-"""The public encoder: validation, which column gets which part, and scikit-learn's conventions."""
+"""The public encoder: validation, the order of the steps, and scikit-learn's conventions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -18,22 +17,18 @@ from sklearn.utils.validation import _check_feature_names_in, _check_sample_weig
 
 from .._persistence import VersionedState
 from ..fields import Field
-from ._categorical import CategoricalEncoder, VocabularyRule
+from ._categorical import VocabularyRule
 from ._choice import report
-from ._column import Column, integral_to_int64, rows_with_weight
-from ._column_encoder import ColumnEncoder, are_numeric, check_fields, column_names
-from ._datetime import DatetimeEncoder
+from ._column_encoder import are_numeric, check_fields, column_names, decode_column, naming
+from ._column_rules import ColumnRules, chosen_kinds, fit_column
 from ._derived import DerivedFields
-from ._kinds import Finding, Kind, find_kind
-from ._multi_valued import MultiValuedEncoder
-from ._numeric import LogBucketer, QuantileBinner, Standardizer
+from ._kinds import Kind
 from ._plan import Combinations, Planner
-from ._selection import Selection, select_columns
+from ._selection import Selection
 from ._table import read_columns, read_outputs, validate_table, write_table, write_values
 from ._target import NoLabels, Target
 from ._vocabulary import Vocabulary
 
-_AUTO_SEPARATOR = "|"
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -334,9 +329,10 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     def _fit_columns(self, X: Any, weights: np.ndarray | None) -> None:
         """Find out what each column is, and learn to encode it alone."""
         names = _check_feature_names_in(self)
-        chosen = self._chosen_kinds(X, names)
+        chosen = chosen_kinds(self._selections(), X, names)
+        rules = self._column_rules()
         fitted = [
-            self._fit_column(column, chosen.get(position), weights)
+            fit_column(column, chosen.get(position), rules, weights)
             for position, column in enumerate(read_columns(X, names))
         ]
         self._encoders = [encoder for encoder, _ in fitted]
@@ -354,56 +350,18 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         check_fields(self._fields)
         self.statistics_ = report(plan.choices)
 
-    def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
-        choices: dict[Kind, Selection] = {
+    def _selections(self) -> dict[Kind, Selection]:
+        return {
             "categorical": self.categorical,
             "numeric": self.numeric,
             "multi-valued": self.multi_valued,
             "datetime": self.datetime,
             "dropped": self.drop,
         }
-        chosen: dict[int, Kind] = {}
-        for kind, selection in choices.items():
-            for position in select_columns(selection, X, names):
-                other = chosen.setdefault(position, kind)
-                if other != kind:
-                    raise ValueError(f"Column {names[position]!r} is chosen as {other} and as {kind}: choose one.")
-        return chosen
 
-    def _fit_column(
-        self, column: Column, chosen: Kind | None, weights: np.ndarray | None
-    ) -> tuple[ColumnEncoder | None, dict[str, Any]]:
-        """The encoder of a column, and its row of `feature_kinds_`."""
-        column, weights = rows_with_weight(column, weights)
-        column = Column(column.name, integral_to_int64(column.values))
-        with _naming(column.name):
-            finding = self._find_kind(column) if chosen is None else Finding(chosen, "chosen by the user")
-            encoder = self._make_encoder(finding.kind)
-            fields = [] if encoder is None else encoder.fit(column, weights).output_fields(column.name)
-        return encoder, {
-            **finding._asdict(),
-            "n_missing": column.n_missing,
-            "n_codes": sum(field.n_codes for field in fields),
-            "n_columns": sum(field.n_columns for field in fields),
-        }
-
-    def _find_kind(self, column: Column) -> Finding:
-        return find_kind(column, _AUTO_SEPARATOR if self.separator == "auto" else self.separator)
-
-    def _make_encoder(self, kind: Kind) -> ColumnEncoder | None:
-        rule = self._vocabulary_rule()
-        plain_rule = VocabularyRule(self.min_frequency, self.max_categories)
-        if kind == "dropped":
-            return None
-        if kind == "categorical":
-            return CategoricalEncoder(rule)
-        if kind == "datetime":
-            return DatetimeEncoder(plain_rule)
-        if kind == "multi-valued":
-            return MultiValuedEncoder(rule, None if self.separator == "auto" else self.separator, self.max_values)
-        if self.numeric_encoding == "log":
-            return LogBucketer(plain_rule)
-        return Standardizer() if self.numeric_encoding == "standard" else QuantileBinner(self.n_bins)
+    def _column_rules(self) -> ColumnRules:
+        separator = None if self.separator == "auto" else self.separator
+        return ColumnRules(self._vocabulary_rule(), self.numeric_encoding, self.n_bins, separator, self.max_values)
 
     def _vocabulary_rule(self) -> VocabularyRule:
         return VocabularyRule(self.min_frequency, self.max_categories, self.n_hash_buckets)
@@ -451,7 +409,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         for encoder, column in zip(self._encoders, read_columns(X, _check_feature_names_in(self)), strict=True):
             if encoder is None:
                 continue
-            with _naming(column.name):
+            with naming(column.name):
                 fields = encoder.output_fields(column.name)
                 if not codes_only or any(field.kind == "categorical" for field in fields):
                     yield from zip(column_names(fields), encoder.transform(column), strict=True)
@@ -478,7 +436,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         outputs = iter(read_outputs(X, list(self.get_feature_names_out())))
         names = _check_feature_names_in(self)
         values = {
-            name: pa.nulls(len(X)) if encoder is None else _decode(name, encoder, outputs)
+            name: pa.nulls(len(X)) if encoder is None else decode_column(name, encoder, outputs)
             for name, encoder in zip(names, self._encoders, strict=True)
         }
         return write_values(values, X)
@@ -553,30 +511,3 @@ def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
-
-
-def _decode(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) -> pa.Array:
-    """Values of the next output columns."""
-    numeric = are_numeric(encoder.output_fields(name))
-    with _naming(name):
-        return encoder.inverse_transform([_as_floats_or_codes(next(outputs), is_float) for is_float in numeric])
-
-
-def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
-    if is_float:
-        return output.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        codes = output.astype(np.int64)
-    if not np.array_equal(codes, output):
-        raise ValueError(f"{output[codes != output][0]!r} is no code")
-    return codes
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Say in an error which column it is about."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"Column {name!r}: {error}") from error

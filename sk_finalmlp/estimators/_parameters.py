@@ -1,0 +1,74 @@
+"""The parameters that both classifiers have: what each may be, and what is drawn or made of them."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, Final
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+
+_FRACTION = Interval(Real, 0, 1, closed="left")
+_NON_NEGATIVE = Interval(Real, 0, None, closed="left")
+AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
+
+CONSTRAINTS: Final[dict[str, list[Any]]] = {
+    "embedding_dim": [AT_LEAST_ONE],
+    "mlp1_fields": ["array-like", StrOptions({"auto"}), None],
+    "mlp2_fields": ["array-like", StrOptions({"auto"}), None],
+    "mlp1_hidden_units": ["array-like"],
+    "mlp2_hidden_units": ["array-like"],
+    "mlp1_dropout": [_FRACTION],
+    "mlp2_dropout": [_FRACTION],
+    "mlp1_batch_norm": ["boolean"],
+    "mlp2_batch_norm": ["boolean"],
+    "n_members": [AT_LEAST_ONE],
+    "embedding_regularizer": [_NON_NEGATIVE],
+    "net_regularizer": [_NON_NEGATIVE],
+    "embedding_update": [StrOptions({"auto", "dense", "lazy"})],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
+    "max_epochs": [AT_LEAST_ONE],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
+    "final_epoch": ["boolean"],
+    "n_iter_no_change": [AT_LEAST_ONE],
+    "tol": [_NON_NEGATIVE],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "categorical_features": ["array-like", StrOptions({"auto"}), None],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "device": [str, torch.device],
+    "verbose": ["verbose"],
+}
+
+
+def check_hidden_units(estimator: Any) -> None:
+    """Refuse widths of layers that aren't integers of at least 1."""
+    for name, fewest in {"mlp1_hidden_units": 1, "mlp2_hidden_units": 1, "fs_hidden_units": 0}.items():
+        units = estimator.get_params(deep=False).get(name, (1,))
+        if len(units) < fewest or not all(_is_width(width) for width in units):
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {type(estimator).__name__} must be the width of each layer, integers of "
+                f"at least 1, such as (400, 200). Got {units!r} instead."
+            )
+
+
+def _is_width(width: Any) -> bool:
+    return isinstance(width, int | np.integer) and not isinstance(width, bool) and bool(width >= 1)
+
+
+def draw_seed(random_state: Any) -> int:
+    """A seed for torch, drawn by the rules of `random_state`."""
+    # Without a seed, fresh entropy: numpy's global generator stays as it was.
+    rng = np.random.default_rng() if random_state is None else check_random_state(random_state)
+    draw = rng.integers if isinstance(rng, np.random.Generator) else rng.randint
+    return int(draw(np.iinfo(np.int32).max))
+
+
+def automatic_batch_size(n_rows: int) -> int:
+    """Large tables want fast steps, small ones enough of them."""
+    return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))

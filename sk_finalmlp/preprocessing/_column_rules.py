@@ -1,0 +1,93 @@
+"""Which part encodes which column: by its kind, found or chosen, and the parameters of the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._categorical import CategoricalEncoder, VocabularyRule
+from ._column import Column, integral_to_int64, rows_with_weight
+from ._column_encoder import ColumnEncoder, naming
+from ._datetime import DatetimeEncoder
+from ._kinds import Finding, Kind, find_kind
+from ._multi_valued import MultiValuedEncoder
+from ._numeric import LogBucketer, QuantileBinner, Standardizer
+from ._selection import Selection, select_columns
+
+_AUTO_SEPARATOR = "|"
+
+
+@dataclass(frozen=True)
+class ColumnRules:
+    """The parameters that say how the columns of each kind are encoded.
+
+    Parameters
+    ----------
+    vocabulary : VocabularyRule
+        Which values get codes of their own.
+    numeric_encoding : {"standard", "bins", "log"}
+        What becomes of numeric columns.
+    n_bins : int
+        Largest number of bins.
+    separator : str or None
+        What stands between the elements of multi-valued strings; None to look for it.
+    max_values : int or None
+        Largest number of output columns of a multi-valued column.
+    """
+
+    vocabulary: VocabularyRule
+    numeric_encoding: str
+    n_bins: int
+    separator: str | None
+    max_values: int | None
+
+    def find_kind(self, column: Column) -> Finding:
+        """What a column is, by its values."""
+        return find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
+
+    def make_encoder(self, kind: Kind) -> ColumnEncoder | None:
+        """A part for a column of this kind, not yet fitted; None where the column is dropped."""
+        unhashed = VocabularyRule(self.vocabulary.min_frequency, self.vocabulary.max_categories)
+        if kind == "dropped":
+            return None
+        if kind == "categorical":
+            return CategoricalEncoder(self.vocabulary)
+        if kind == "datetime":
+            return DatetimeEncoder(unhashed)
+        if kind == "multi-valued":
+            return MultiValuedEncoder(self.vocabulary, self.separator, self.max_values)
+        if self.numeric_encoding == "log":
+            return LogBucketer(unhashed)
+        return Standardizer() if self.numeric_encoding == "standard" else QuantileBinner(self.n_bins)
+
+
+def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[str]) -> dict[int, Kind]:
+    """Kinds of the columns that the user has chosen, by position."""
+    chosen: dict[int, Kind] = {}
+    for kind, selection in selections.items():
+        for position in select_columns(selection, X, names):
+            other = chosen.setdefault(position, kind)
+            if other != kind:
+                raise ValueError(f"Column {names[position]!r} is chosen as {other} and as {kind}: choose one.")
+    return chosen
+
+
+def fit_column(
+    column: Column, chosen: Kind | None, rules: ColumnRules, weights: np.ndarray | None
+) -> tuple[ColumnEncoder | None, dict[str, Any]]:
+    """The encoder of a column, and its row of `feature_kinds_`."""
+    column, weights = rows_with_weight(column, weights)
+    column = Column(column.name, integral_to_int64(column.values))
+    with naming(column.name):
+        finding = rules.find_kind(column) if chosen is None else Finding(chosen, "chosen by the user")
+        encoder = rules.make_encoder(finding.kind)
+        fields = [] if encoder is None else encoder.fit(column, weights).output_fields(column.name)
+    return encoder, {
+        **finding._asdict(),
+        "n_missing": column.n_missing,
+        "n_codes": sum(field.n_codes for field in fields),
+        "n_columns": sum(field.n_columns for field in fields),
+    }
