@@ -1,0 +1,47 @@
+"""From what the user fitted to the classifier in it, and the table that the classifier gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from ..estimators._base import TwoStreamClassifier
+
+
+def classifier_of(estimator: Any) -> TwoStreamClassifier:
+    """The fitted classifier of this library in a model.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A classifier of this library, a pipeline that ends in one, or a search whose best estimator is one of both.
+
+    Returns
+    -------
+    FinalMLPClassifier or DualMLPClassifier
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    NotFittedError
+        If it isn't fitted.
+    """
+    classifier = _last_step(_best_of(estimator))
+    if not isinstance(classifier, TwoStreamClassifier):
+        raise TypeError(
+            f"{type(classifier).__name__} isn't FinalMLPClassifier or DualMLPClassifier: pass one of them, a pipeline "
+            "that ends in one, or a search for one."
+        )
+    check_is_fitted(classifier)
+    return classifier
+
+
+def _best_of(estimator: Any) -> Any:
+    return getattr(estimator, "best_estimator_", estimator)
+
+
+def _last_step(estimator: Any) -> Any:
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator

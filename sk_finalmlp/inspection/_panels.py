@@ -1,0 +1,81 @@
+"""Where a display draws: panels of a figure of its own or of the user's, and matplotlib, which is optional."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def check_matplotlib(caller: str) -> None:
+    """Raise an ImportError that says how to install matplotlib, where it isn't.
+
+    Parameters
+    ----------
+    caller : str
+        What needs it, such as "TrainingHistoryDisplay.plot".
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f'{caller} draws with matplotlib, which isn\'t installed: pip install "sk-finalmlp[plot]".'
+        ) from error
+
+
+def make_panels(display: object, ax: Any, shape: tuple[int, int], size: tuple[float, float], **grid: Any) -> list[Axes]:
+    """The panels that a display draws in.
+
+    Parameters
+    ----------
+    display : object
+        The display.
+    ax : Axes, array-like of Axes or None
+        Axes whose place the panels take, or one for each panel; None for a figure of its own.
+    shape : (int, int)
+        Rows and columns of panels.
+    size : (float, float)
+        Width and height in inches of a figure of its own.
+    **grid : object
+        `height_ratios` and `width_ratios` of the panels, `sharex` and `sharey`.
+
+    Returns
+    -------
+    list of Axes
+        The panels, row by row.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib isn't installed.
+    ValueError
+        If there are more or fewer axes than panels, or single axes that are of no grid.
+    """
+    check_matplotlib(f"{type(display).__name__}.plot")
+    from matplotlib import pyplot as plt
+
+    n_panels = shape[0] * shape[1]
+    if ax is not None and np.size(ax) == n_panels:
+        return list(np.ravel(ax))
+    if ax is not None and np.size(ax) > 1:
+        raise ValueError(f"{type(display).__name__} has {n_panels} panels, but ax has {np.size(ax)} axes.")
+    shared = {name: grid.pop(name) for name in ("sharex", "sharey") if name in grid}
+    if ax is None:
+        parts = plt.figure(figsize=size, layout="constrained").add_gridspec(*shape, **grid)
+    else:
+        parts = _place_of(np.ravel(ax)[0], n_panels).subgridspec(*shape, **grid)
+    return list(parts.subplots(squeeze=False, **shared).ravel())
+
+
+def _place_of(ax: Axes, n_panels: int) -> Any:
+    place = ax.get_subplotspec()
+    if place is None:
+        raise ValueError(
+            f"The {n_panels} panels can't take the place of axes that are of no grid: pass axes of plt.subplots(), or "
+            f"{n_panels} axes."
+        )
+    ax.set_axis_off()
+    return place

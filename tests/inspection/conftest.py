@@ -1,0 +1,32 @@
+import matplotlib
+import pytest
+from matplotlib import pyplot as plt
+from sklearn.pipeline import Pipeline
+
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
+
+
+@pytest.fixture(autouse=True)
+def no_window():
+    """Figures that need no screen, and none left open."""
+    with matplotlib.rc_context({"backend": "agg"}):
+        yield
+        plt.close("all")
+
+
+@pytest.fixture(scope="session")
+def model(movielens):
+    """Encoder and three networks, whose gates depend on the user's and the item's age."""
+    X, _, y, _ = movielens
+    classifier = FinalMLPClassifier(
+        mlp1_hidden_units=(32,),
+        mlp2_hidden_units=(16,),
+        num_heads=4,
+        fs_hidden_units=(8,),
+        fs1_context=["user"],
+        fs2_context=["genres"],
+        max_epochs=6,
+        learning_rate=0.01,
+        random_state=0,
+    )
+    return Pipeline([("enc", CTREncoder()), ("clf", classifier)]).fit(X, y)
