@@ -13,7 +13,7 @@ from ._panels import check_matplotlib, make_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 _LABELS = {"train_loss": "training", "valid_loss": "validation", "valid_auc": "validation"}
 
@@ -61,7 +61,7 @@ class TrainingHistoryDisplay:
     """
 
     axes_: list[Axes]
-    figure_: Figure
+    figure_: Figure | SubFigure
 
     def __init__(self, history: Iterable[Mapping[str, Any]], *, best_epoch: int | None = None) -> None:
         self.history = pd.DataFrame(list(history)).set_index("epoch")
@@ -118,7 +118,7 @@ class TrainingHistoryDisplay:
         """
         names = [["train_loss", "valid_loss"], ["valid_auc"]] if "valid_loss" in self.history else [["train_loss"]]
         self.axes_ = make_panels(self, ax, (len(names), 1), (6.4, 2.4 + 1.8 * len(names)), sharex=True)
-        self.figure_ = self.axes_[0].get_figure(root=True)  # type: ignore[assignment]
+        self.figure_ = self.axes_[0].figure
         for panel, lines, what in zip(self.axes_, names, ("log-loss", "AUC"), strict=False):
             self._draw(panel, lines, what)
         self.axes_[0].legend()

@@ -5,18 +5,19 @@ from sklearn.pipeline import Pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 
+matplotlib.use("agg")  # needs no screen
+
 
 @pytest.fixture(autouse=True)
-def no_window():
-    """Figures that need no screen, and none left open."""
-    with matplotlib.rc_context({"backend": "agg"}):
-        yield
-        plt.close("all")
+def closed_figures():
+    """Leave no figure open."""
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")
 def model(movielens):
-    """Encoder and three networks, whose gates depend on the user's and the item's age."""
+    """Encoder and three networks, whose gates depend on the user and on the genres."""
     X, _, y, _ = movielens
     classifier = FinalMLPClassifier(
         mlp1_hidden_units=(32,),

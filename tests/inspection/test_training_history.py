@@ -46,7 +46,7 @@ def test_falls_of_the_learning_rate_are_found_and_a_rise_is_none():
     assert [line.get_xdata()[0] for line in lines if line.get_linestyle() == ":"] == [2.5, 4.5, 5.5]
 
 
-def test_training_without_validation_rows_has_one_panel(movielens):
+def test_training_without_validation_rows_has_one_panel():
     X = np.random.default_rng(0).integers(0, 9, (200, 2))
     classifier = DualMLPClassifier(early_stopping=False, max_epochs=2, random_state=0).fit(X, X[:, 0] > 4)
     _, ax = plt.subplots()
