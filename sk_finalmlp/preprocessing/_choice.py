@@ -80,6 +80,11 @@ def why_no_choice(target: Target) -> str:
     return ""
 
 
+def least_gain(n_rows: int, n_candidates: int) -> float:
+    """Fall of the mean log-loss that is worth a statistic, and more than chance gives to the best candidate."""
+    return max(_MIN_GAIN, float(chi2.isf(_SIGNIFICANCE / max(n_candidates, 1), df=1)) / (2 * n_rows))
+
+
 def choose(
     fields: Sequence[Key], codes: Mapping[str, np.ndarray], target: Target, random_state: np.random.RandomState
 ) -> list[Choice]:
@@ -158,8 +163,7 @@ class _Trial:
         self._codes = codes
         self._target = target
         self._regressions = [LogisticRegressions(weights > 0, target.weights) for weights in target.weights_of]
-        chance = chi2.isf(_SIGNIFICANCE / max(n_candidates, 1), df=1) / (2 * len(target.weights))
-        self._min_gain = max(_MIN_GAIN, chance)
+        self._min_gain = least_gain(len(target.weights), n_candidates)
         self._n_distinct: dict[tuple[str, ...], int] = {}
         # Log-odds of the fields whose rates are kept, for each label.
         self._kept: dict[str, list[np.ndarray]] = {}

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, integral_to_int64, rows_with_weight
 from ._column_encoder import ColumnEncoder, naming
 from ._datetime import DatetimeEncoder
-from ._kinds import Finding, Kind, find_kind
+from ._kinds import Finding, Kind, facts, find_kind
 from ._multi_valued import MultiValuedEncoder
-from ._numeric import LogBucketer, QuantileBinner, Standardizer
+from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
+from ._quantities import is_quantity
 from ._selection import Selection, select_columns
+from ._target import Target
 
 _AUTO_SEPARATOR = "|"
 
@@ -28,7 +31,7 @@ class ColumnRules:
     ----------
     vocabulary : VocabularyRule
         Which values get codes of their own.
-    numeric_encoding : {"standard", "bins", "log"}
+    numeric_encoding : {"normal", "standard", "bins", "log"}
         What becomes of numeric columns.
     n_bins : int
         Largest number of bins.
@@ -44,9 +47,13 @@ class ColumnRules:
     separator: str | None
     max_values: int | None
 
-    def find_kind(self, column: Column) -> Finding:
-        """What a column is, by its values."""
-        return find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
+    def find_kind(self, column: Column, target: Target | None) -> Finding:
+        """What a column is, by its values and, for integers, by what they tell of the labels."""
+        finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
+        is_id = finding.kind == "categorical" and pa.types.is_int64(column.values.type)
+        if target is not None and is_id and is_quantity(column, target):
+            return Finding("numeric", f"integers whose size tells more of y than their values: {facts(column)}")
+        return finding
 
     def make_encoder(self, kind: Kind) -> ColumnEncoder | None:
         """A part for a column of this kind, not yet fitted; None where the column is dropped."""
@@ -59,9 +66,14 @@ class ColumnRules:
             return DatetimeEncoder(unhashed)
         if kind == "multi-valued":
             return MultiValuedEncoder(self.vocabulary, self.separator, self.max_values)
+        return self._make_numeric_encoder(unhashed)
+
+    def _make_numeric_encoder(self, rule: VocabularyRule) -> ColumnEncoder:
+        if self.numeric_encoding == "bins":
+            return QuantileBinner(self.n_bins)
         if self.numeric_encoding == "log":
-            return LogBucketer(unhashed)
-        return Standardizer() if self.numeric_encoding == "standard" else QuantileBinner(self.n_bins)
+            return LogBucketer(rule)
+        return NormalScorer() if self.numeric_encoding == "normal" else Standardizer()
 
 
 def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[str]) -> dict[int, Kind]:
@@ -76,13 +88,15 @@ def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[s
 
 
 def fit_column(
-    column: Column, chosen: Kind | None, rules: ColumnRules, weights: np.ndarray | None
+    column: Column, chosen: Kind | None, rules: ColumnRules, weights: np.ndarray | None, target: Target | None
 ) -> tuple[ColumnEncoder | None, dict[str, Any]]:
-    """The encoder of a column, and its row of `feature_kinds_`."""
+    """The encoder of a column, and its row of `feature_kinds_`; a target helps to tell quantities from ids."""
+    if weights is not None and target is not None:
+        target = target.take(np.flatnonzero(weights))
     column, weights = rows_with_weight(column, weights)
     column = Column(column.name, integral_to_int64(column.values))
     with naming(column.name):
-        finding = rules.find_kind(column) if chosen is None else Finding(chosen, "chosen by the user")
+        finding = rules.find_kind(column, target) if chosen is None else Finding(chosen, "chosen by the user")
         encoder = rules.make_encoder(finding.kind)
         fields = [] if encoder is None else encoder.fit(column, weights).output_fields(column.name)
     return encoder, {

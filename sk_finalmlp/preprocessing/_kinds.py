@@ -85,7 +85,7 @@ def _find_string_kind(column: Column, separator: str) -> Finding:
     if _is_separated(column.dictionary.dictionary, separator):
         return Finding("multi-valued", f"strings of recurring elements, separated by {separator!r}")
     repeating = "strings" if _repeats(column) else "strings that hardly repeat"
-    return Finding("categorical", f"{repeating}: {_facts(column)}")
+    return Finding("categorical", f"{repeating}: {facts(column)}")
 
 
 def _is_separated(distinct: pa.Array, separator: str) -> bool:
@@ -99,13 +99,14 @@ def _is_separated(distinct: pa.Array, separator: str) -> bool:
 
 def _find_integer_kind(column: Column) -> Finding:
     if _repeats(column):
-        return Finding("categorical", f"integers that repeat: {_facts(column)}")
-    return Finding("numeric", f"integers that hardly repeat: {_facts(column)}")
+        return Finding("categorical", f"integers that repeat: {facts(column)}")
+    return Finding("numeric", f"integers that hardly repeat: {facts(column)}")
 
 
 def _repeats(column: Column) -> bool:
     return len(column.dictionary.dictionary) <= _QUANTITY_SHARE * (len(column) - column.n_missing)
 
 
-def _facts(column: Column) -> str:
+def facts(column: Column) -> str:
+    """How often values repeat, for a reader."""
     return f"{len(column.dictionary.dictionary)} distinct of {len(column) - column.n_missing}"

@@ -1,7 +1,7 @@
-"""Numeric columns: standardised, in quantile bins, or in the logarithmic buckets used on Criteo.
+"""Numeric columns: as normal scores, standardised, in quantile bins, or in the logarithmic buckets used on Criteo.
 
-Missing values, infinite ones among them, take no part in fit. They become 0 in every transform: the mean of a
-standardised column, the code of the unknown otherwise.
+Missing values, infinite ones among them, take no part in fit. They become 0 in every transform: the mean of a column
+of floats, the code of the unknown otherwise.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import ndtri
 
 from ..fields import UNKNOWN_CODE, Field
 from ._categorical import CategoricalEncoder
@@ -20,6 +21,8 @@ from ._vocabulary import Vocabulary
 MAX_DEVIATIONS = 10.0
 #: A spread below this share of the largest value is rounding, not variation.
 _MIN_RELATIVE_SPREAD = 1e-13
+#: Values that a distribution is remembered by.
+_N_KNOTS = 1_000
 _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
 
 
@@ -77,6 +80,70 @@ class Standardizer:
     def vocabularies(self, name: str) -> dict[str, Vocabulary]:
         """None: a numeric field has no codes."""
         return {}
+
+
+class NormalScorer:
+    """Quantile of the normal distribution at the rank of a value, standardised, as float32.
+
+    A value's rank is the share of smaller values and half the share of equal ones. Values between those that are
+    remembered are interpolated; beyond them, the nearest counts.
+    """
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn the scores of up to 1,000 values, evenly spread over the ranks."""
+        floats, weights = present_values(column, weights)
+        # Differences of large doubles overflow.
+        self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
+        values, ranks, shares = _distribution(floats / self.unit, weights)
+        scores = ndtri(ranks)
+        mean = np.average(scores, weights=shares) if len(scores) else 0.0
+        deviation = np.average((scores - mean) ** 2, weights=shares) ** 0.5 if len(scores) > 1 else 1.0
+        knots = _evenly_spread(ranks)
+        self.values, self.scores = values[knots], (scores[knots] - mean) / deviation
+        return self
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Scores."""
+        floats = _read_floats(column)
+        present = ~np.isnan(floats)
+        outputs = np.zeros(len(floats), np.float32)
+        if len(self.values):
+            values = np.clip(floats[present], -self.unit, self.unit) / self.unit
+            outputs[present] = np.interp(values, self.values, self.scores)
+        return [outputs]
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Values of these scores."""
+        if not len(self.values):
+            return pa.array(np.zeros(len(outputs[0])))
+        return pa.array(np.interp(outputs[0].astype(np.float64), self.scores, self.values) * self.unit)
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One numeric field."""
+        return [Field(name, "numeric")]
+
+    def vocabularies(self, name: str) -> dict[str, Vocabulary]:
+        """None: a numeric field has no codes."""
+        return {}
+
+
+def _distribution(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct values in order, their ranks between 0 and 1, and their shares of the weight."""
+    if weights is None:
+        values, sums = np.unique(floats, return_counts=True)
+    else:
+        values, positions = np.unique(floats, return_inverse=True)
+        sums = np.bincount(positions, weights, minlength=len(values))
+    shares = sums / max(sums.sum(), np.finfo(np.float64).tiny)
+    return values, np.cumsum(shares) - shares / 2, shares
+
+
+def _evenly_spread(ranks: np.ndarray) -> np.ndarray:
+    """Positions of the first, the last, and as many between them as are to be remembered."""
+    if len(ranks) <= _N_KNOTS:
+        return np.arange(len(ranks))
+    inner = np.searchsorted(ranks, np.linspace(ranks[0], ranks[-1], _N_KNOTS)[1:-1])
+    return np.unique([0, *inner, len(ranks) - 1])
 
 
 class QuantileBinner:

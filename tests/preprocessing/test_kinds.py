@@ -166,3 +166,50 @@ def test_callable_gets_the_table_of_the_user():
 def test_selection_that_makes_no_sense(parameters, error, message):
     with pytest.raises(error, match=message):
         CTREncoder(**parameters).fit(X_AGE)
+
+
+def impressions(seed=0, n_rows=5_000):
+    """Clicks that follow the amount, and the item, but not the size of the item's number."""
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"amount": rng.integers(0, 5_000, n_rows), "item": rng.integers(0, 200, n_rows), "few": 0})
+    X["few"] = X["amount"] // 500
+    logits = X["amount"] / 1_000 - 2.5 + rng.normal(size=200)[X["item"]]
+    return X, (rng.random(n_rows) < 1 / (1 + np.exp(-logits))).astype(int)
+
+
+def test_labels_tell_quantities_from_ids():
+    X, y = impressions()
+    encoder = CTREncoder().fit(X, y)
+    kinds = {"amount": "numeric", "item": "categorical", "few": "categorical"}
+    assert encoder.feature_kinds_["kind"].to_dict() == kinds
+    assert "size tells more of y" in encoder.feature_kinds_.loc["amount", "why"]
+    labels = np.where(y, np.where(X["few"] > 5, "much", "some"), "none")
+    assert CTREncoder().fit(X, labels).feature_kinds_["kind"].to_dict() == kinds
+
+
+@pytest.mark.parametrize("parameters", [{"statistics": None}, {"statistics": ["item"]}, {"categorical": "amount"}])
+def test_labels_are_not_asked_where_the_user_decides(parameters):
+    X, y = impressions()
+    assert set(CTREncoder(**parameters).fit(X, y).feature_kinds_["kind"]) == {"categorical"}
+
+
+def test_labels_tell_nothing_of_an_amount_that_has_nothing_to_do_with_them_or_of_few_rows():
+    X, y = impressions()
+    assert set(CTREncoder().fit(X).feature_kinds_["kind"]) == {"categorical"}
+    assert set(CTREncoder().fit(X[:900], y[:900]).feature_kinds_["kind"]) == {"categorical"}
+    noise = np.random.default_rng(1).permutation(y)
+    assert set(CTREncoder().fit(X, noise).feature_kinds_["kind"]) == {"categorical"}
+
+
+def test_rows_without_weight_tell_nothing():
+    X, y = impressions()
+    X_all, y_all = pd.concat([X, X]), np.concatenate([y, 1 - y])
+    weights = np.repeat([1.0, 0.0], len(X))
+    encoder = CTREncoder().fit(X_all, y_all, sample_weight=weights)
+    assert encoder.feature_kinds_.loc["amount", "kind"] == "numeric"
+
+
+def test_missing_amounts_are_no_hindrance():
+    X, y = impressions()
+    X["amount"] = X["amount"].astype(float).mask(X.index % 7 == 0)
+    assert CTREncoder().fit(X, y).feature_kinds_.loc["amount", "kind"] == "numeric"

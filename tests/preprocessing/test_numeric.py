@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,13 +29,13 @@ def encode(encoder, values):
 
 @quick
 @given(FLOATS, FLOATS)
-@pytest.mark.parametrize("numeric_encoding", ["standard", "bins", "log"])
+@pytest.mark.parametrize("numeric_encoding", ["normal", "standard", "bins", "log"])
 def test_output_is_finite_whatever_the_input(numeric_encoding, seen, unseen):
     encoder = fit(seen, numeric_encoding, n_bins=3)
     for values in (seen, unseen):
         encoded = encode(encoder, values)
         assert np.isfinite(encoded).all()
-        assert encoded.dtype == (np.float32 if numeric_encoding == "standard" else np.int64)
+        assert encoded.dtype == (np.float32 if numeric_encoding in ("normal", "standard") else np.int64)
         assert (encoded[~np.isfinite(values)] == 0).all()
 
 
@@ -50,25 +51,51 @@ def test_missing_and_infinite_values_take_no_part_and_become_the_mean():
     assert encode(encoder, [1.5, 2.5, np.nan, np.inf, -np.inf]).tolist() == [-1, 1, 0, 0, 0]
 
 
+def test_normal_scores_follow_the_normal_distribution_whatever_that_of_the_values():
+    values = np.random.default_rng(0).lognormal(sigma=3, size=20_001)
+    encoded = encode(fit(values, "normal"), values)
+    scores = np.sort(encoded.astype(np.float64))
+    expected = scipy.stats.norm.ppf((np.arange(len(values)) + 0.5) / len(values))
+    # The remembered values are a thousandth of the ranks apart, which is little but in the tails.
+    assert np.abs(scores - expected)[100:-100].max() < 0.02
+    assert (np.diff(encoded[np.argsort(values)]) >= 0).all()
+
+
+def test_equal_values_share_the_middle_of_their_ranks():
+    values = [5.5, 5.5, 5.5, 7.5]
+    low, high = encode(fit(values, "normal"), [5.5, 7.5])
+    assert 3 * low + high == pytest.approx(0, abs=1e-6)
+    assert 3 * low**2 + high**2 == pytest.approx(4, abs=1e-6)
+
+
+def test_scores_between_and_beyond_the_values_of_fit():
+    encoder = fit([1.5, 2.5, 4.5], "normal")
+    low, between, middle, high, beyond = encode(encoder, [1.5, 2.0, 2.5, 4.5, 1e300])
+    assert between == pytest.approx((low + middle) / 2)
+    assert beyond == high
+
+
 def test_outliers_are_clipped():
     assert encode(fit([0.5, 1.5]), [1e9, -1e300]).tolist() == [10, -10]
 
 
+@pytest.mark.parametrize("numeric_encoding", ["normal", "standard"])
 @pytest.mark.parametrize("constant", [0.1, 1e300, 0.0])
-def test_constant_column_is_zero(constant):
-    encoder = fit([constant] * 7)
+def test_constant_column_is_zero(constant, numeric_encoding):
+    encoder = fit([constant] * 7, numeric_encoding)
     assert encode(encoder, [constant, constant + 5]).tolist() == [0, 0]
 
 
 @quick
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50))
-def test_standardised_values_come_back(values):
-    encoder = fit(values)
+@pytest.mark.parametrize("numeric_encoding", ["normal", "standard"])
+def test_floats_come_back(numeric_encoding, values):
+    encoder = fit(values, numeric_encoding)
     decoded = encoder.inverse_transform(encoder.transform(frame(values)))["c"]
     np.testing.assert_allclose(decoded, values, atol=1e-6 * np.ptp(values) + 1e-9 * np.abs(values).max())
 
 
-@pytest.mark.parametrize("numeric_encoding", ["standard", "bins", "log"])
+@pytest.mark.parametrize("numeric_encoding", ["normal", "standard", "bins", "log"])
 def test_integer_weights_are_repetitions(numeric_encoding):
     rng = np.random.default_rng(0)
     values, weights = rng.exponential(100, size=200), rng.integers(0, 4, size=200)

@@ -1,0 +1,57 @@
+"""Integers whose order tells of the clicks: quantities, although their values repeat as ids do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from ._choice import least_gain, why_no_choice
+from ._column import Column
+from ._numeric import QuantileBinner
+from ._statistics import KeySums, log_odds
+from ._target import Target
+
+#: Integers of as few distinct values are well enough described by the values.
+_N_BINS = 32
+
+
+def is_quantity(column: Column, target: Target) -> bool:
+    """Whether click rates of quantile bins predict better than those of the values, and than the overall rate.
+
+    Parameters
+    ----------
+    column : Column
+        Integers.
+    target : Target
+        Labels and weights of the same rows, all of them with weight.
+
+    Returns
+    -------
+    bool
+        True for amounts and ages, False for ids, whose neighbours have nothing in common, and for few values.
+    """
+    n_distinct = len(column.dictionary.dictionary)
+    if n_distinct <= _N_BINS or why_no_choice(target):
+        return False
+    (bins,) = QuantileBinner(_N_BINS).fit(column, target.weights).transform(column)
+    overall = _log_loss(np.zeros(len(bins), np.int64), target)
+    by_bin = _log_loss(bins, target)
+    return by_bin < overall - least_gain(len(bins), n_candidates=1) and by_bin < _log_loss(_codes(column), target)
+
+
+def _codes(column: Column) -> np.ndarray:
+    """A number for each value, missing ones included."""
+    indices = column.dictionary.indices.fill_null(pa.scalar(len(column.dictionary.dictionary), pa.int32()))
+    codes: np.ndarray = indices.to_numpy().astype(np.int64)
+    return codes
+
+
+def _log_loss(codes: np.ndarray, target: Target) -> float:
+    """Mean log-loss of the cross-fitted rates of these codes, summed over the labels."""
+    sums = KeySums(codes, int(codes.max()) + 1, target)
+    _, n_rows = sums.sums(target.weights)
+    loss = 0.0
+    for weights, prior in zip(target.weights_of, target.priors, strict=True):
+        logits = log_odds(sums.sums(weights)[1], n_rows, prior)
+        loss += float(target.weights @ np.logaddexp(0, logits) - weights @ logits)
+    return loss / float(target.weights.sum())
