@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports tests wheel check-wheel bench bench-quick bench-accuracy format clean
+.PHONY: help venv demo test lint types imports tests wheel check-wheel bench bench-quick bench-accuracy bench-study format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-quick: $(VENV)/installed-bench ## A part of that, in about five minutes
 
 bench-accuracy: $(VENV)/installed-peers ## Compare AUC and log-loss with other models, into build/accuracy/ (hours)
 	$(BIN)/python examples/benchmarks/accuracy
+
+bench-study: $(VENV)/installed-peers ## Measure what each part of the network is good for, into build/study/ (hours)
+	$(BIN)/python examples/benchmarks/study
 
 format: venv ## Format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -44,3 +44,20 @@ def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
         stored.with_name(name).write_bytes(stored.read_bytes())
     _, text = compare_accuracy(tmp_path, "--no-fit")
     assert "| +0.0100 (0.0000; 0.0000) | -0.0200 (0.0000; 0.0000) |" in text
+
+
+def study(out, *options):
+    command = [sys.executable, BENCHMARKS / "study", "--rows", "200", "--no-plot", "--out", out, *options]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return pd.read_csv(out / "study.csv")
+
+
+def test_the_study_has_all_variants_on_a_seed_before_the_next(tmp_path):
+    variants = ["finalmlp", "fusion_sum", "fusion_concat", "one_stream", "gates_user_item"]
+    options = ["--data", "click_sparse", "--variants", *variants, "--seeds", "0"]
+    records = study(tmp_path, *options, "1")
+    assert records["model"].tolist() == 2 * variants
+    assert records["seed"].tolist() == 5 * [0] + 5 * [1]
+    # Each network is another one.
+    assert records["auc"].nunique() == 10
+    assert_frame_equal(study(tmp_path, *options), records)

@@ -21,8 +21,7 @@ from sklearn.metrics import log_loss
 import sk_finalmlp
 from sk_finalmlp.metrics import roc_auc_interval
 
-_PACKAGES = ("scikit-learn", "torch", "catboost", "lightgbm", "numpy", "pandas")
-_FILE = "accuracy.csv"
+_PACKAGES = ("scikit-learn", "torch", "catboost", "lightgbm", "pytabkit", "numpy", "pandas")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +94,9 @@ def row_losses(y: npt.NDArray[np.int64], probability: npt.NDArray[np.float64]) -
 class Results:
     """The CSV file of records in a folder, and beside it the probabilities that they were scored by."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, file_name: str = "accuracy.csv") -> None:
         self.folder = folder
-        self._path = folder / _FILE
+        self._path = folder / file_name
 
     def records(self) -> pd.DataFrame:
         """All records; where a run was repeated, the last one."""

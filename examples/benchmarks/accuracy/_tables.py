@@ -15,8 +15,8 @@ Floats = npt.NDArray[np.float64]
 Part = Literal["train", "validation", "test"]
 
 # Places in [0, 1) at which validation and test begin.
-_VALIDATION, _TEST = 0.8, 0.9
-_PLACE_OF = {"train": 0.0, "validation": _VALIDATION, "test": _TEST}
+VALIDATION, TEST = 0.8, 0.9
+_PLACE_OF = {"train": 0.0, "validation": VALIDATION, "test": TEST}
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Table:
         """The rows of one part of the split."""
         place = self.place(seed)
         rows = {
-            "train": place < _VALIDATION,
-            "validation": (place >= _VALIDATION) & (place < _TEST),
-            "test": place >= _TEST,
+            "train": place < VALIDATION,
+            "validation": (place >= VALIDATION) & (place < TEST),
+            "test": place >= TEST,
         }[name]
         return self.X[rows].reset_index(drop=True), self.y[rows].reset_index(drop=True)
 

@@ -1,0 +1,112 @@
+"""Networks that the library doesn't have, put together from its parts: FinalMLP with a plainer fusion, and one stream.
+
+Each is a classifier that differs from the library's in its network alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp.fields import Field
+from sk_finalmlp.nn import FieldEmbedding, FinalMLP, Stream
+from sk_finalmlp.nn._linear import Linear
+
+
+class Concatenation(nn.Module):
+    """logit = w1.o1 + w2.o2 + b: a linear layer on both streams side by side, the bilinear fusion without its form."""
+
+    def __init__(self, x_dim: int, y_dim: int, n_outputs: int, generator: torch.Generator | None) -> None:
+        super().__init__()
+        self.linear_x = Linear(x_dim, n_outputs, generator=generator)
+        self.linear_y = Linear(y_dim, n_outputs, generator=generator)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        logits: Tensor = self.linear_x(x) + self.linear_y(y)
+        return logits
+
+
+class Sum(nn.Module):
+    """logit = w.(o1 + o2) + b: a linear layer on the sum of both streams, which are equally wide."""
+
+    def __init__(self, x_dim: int, y_dim: int, n_outputs: int, generator: torch.Generator | None) -> None:
+        super().__init__()
+        self.linear_x = Linear(x_dim, n_outputs, generator=generator)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        logits: Tensor = self.linear_x(x + y)
+        return logits
+
+
+class FinalMLPWithConcatenation(FinalMLP):
+    """Gated streams, fused by `Concatenation`."""
+
+    _fusion_class: type[Concatenation | Sum] = Concatenation
+
+    # The classifier reads the signature to find out which parameters the network has.
+    @wraps(FinalMLP.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        widths = kwargs["mlp1_hidden_units"][-1], kwargs["mlp2_hidden_units"][-1]
+        self.fusion = self._fusion_class(*widths, kwargs["n_outputs"], kwargs["generator"])
+
+
+class FinalMLPWithSum(FinalMLPWithConcatenation):
+    """Gated streams, fused by `Sum`."""
+
+    _fusion_class = Sum
+
+
+class OneStream(nn.Module):
+    """A single MLP on the embeddings, that of the first stream, without gate."""
+
+    def __init__(
+        self,
+        fields: Sequence[Field],
+        *,
+        embedding_dim: int,
+        mlp1_fields: None,
+        mlp2_fields: None,
+        mlp1_hidden_units: Sequence[int],
+        mlp1_dropout: float,
+        mlp1_batch_norm: bool,
+        n_outputs: int,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__()
+        self.embedding = FieldEmbedding(fields, embedding_dim, generator=generator)
+        n_features = len(fields) * embedding_dim
+        self.mlp = Stream(n_features, mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm, generator)
+        self.output = Linear(mlp1_hidden_units[-1], n_outputs, generator=generator)
+
+    def start_at(self, logits: Tensor) -> None:
+        """Let the output start at these logits."""
+        with torch.no_grad():
+            self.output.bias.copy_(logits)
+
+    def forward(self, codes: Tensor, values: Tensor) -> Tensor:
+        logits: Tensor = self.output(self.mlp(self.embedding.features(codes, values)))
+        return logits
+
+
+class ConcatenationClassifier(FinalMLPClassifier):
+    """`FinalMLPClassifier` with `Concatenation` as its fusion."""
+
+    _network_class = FinalMLPWithConcatenation
+
+
+class SumClassifier(FinalMLPClassifier):
+    """`FinalMLPClassifier` with `Sum` as its fusion."""
+
+    _network_class = FinalMLPWithSum
+
+
+class OneStreamClassifier(DualMLPClassifier):
+    """`DualMLPClassifier` without its second stream."""
+
+    _network_class = OneStream
