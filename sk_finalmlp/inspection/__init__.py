@@ -1,5 +1,6 @@
 """What a fitted model learned and how well it predicts, as numbers and as pictures."""
 
+from ._slice_scores import SliceScoresDisplay, slice_scores
 from ._training_history import TrainingHistoryDisplay
 
-__all__ = ["TrainingHistoryDisplay"]
+__all__ = ["SliceScoresDisplay", "TrainingHistoryDisplay", "slice_scores"]

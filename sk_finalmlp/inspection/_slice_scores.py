@@ -1,0 +1,316 @@
+"""Scores of a model on parts of the rows."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import entropy
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.utils import check_consistent_length
+from sklearn.utils._param_validation import Interval, validate_params
+
+from ..metrics import roc_auc_interval
+from ..metrics._inputs import Label, check_clicks, check_probabilities, check_weights
+from ._panels import check_matplotlib, make_panels
+from ._predictions import click_probabilities
+from ._segments import group_rows, read_column
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+_OVERALL = "all rows"
+
+
+@validate_params({"max_values": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=True)
+def slice_scores(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    by: ArrayLike,
+    *,
+    max_values: int = 12,
+    confidence_level: float = 0.95,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Label | None = None,
+) -> pd.DataFrame:
+    """AUC and log-loss on the rows of each value of a column.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels of two classes.
+    y_proba : array-like of shape (n_samples,)
+        Probabilities of a click.
+    by : array-like of shape (n_samples,)
+        Value of each row, such as the user's age group.
+    max_values : int, default=12
+        Largest number of slices. Floats of more values are cut at quantiles; of other columns the most frequent values
+        have slices of their own, and a slice "other values" takes the rest. For other slices, pass what
+        :func:`pandas.cut` makes of the column.
+    confidence_level : float, default=0.95
+        Probability with which the interval should hold the AUC, between 0 and 1.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, at least 0; a row of weight 0 is left out.
+    pos_label : bool, int, float or str, default=None
+        Label of a click; by default the greater of the two.
+
+    Returns
+    -------
+    DataFrame
+        One row per slice, and the last for all rows, with the columns
+
+        - `rows`: number of rows;
+        - `click_rate`, `mean_probability`: means by weight;
+        - `auc`, `auc_low`, `auc_high`: AUC with DeLong's confidence interval, as by
+          :func:`sk_finalmlp.metrics.roc_auc_interval`; NaN where the slice has one class, the interval also where a
+          class has a single row or where the AUC is 0 or 1;
+        - `log_loss`: mean log-loss;
+        - `entropy`: log-loss of whoever knows nothing but the slice's click rate.
+
+    Raises
+    ------
+    ValueError
+        If the input isn't valid: labels of more than two classes, probabilities outside [0, 1], negative weights,
+        different lengths.
+
+    See Also
+    --------
+    SliceScoresDisplay : The same as a picture.
+
+    Notes
+    -----
+    Log-losses of slices differ by their click rates, whatever the model: compare each with its `entropy`. The AUC of
+    all rows may lie above that of every slice, as it also rewards telling one slice from another. Of many slices,
+    one is far off by chance.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.inspection import slice_scores
+    >>> clicked = [0, 1, 0, 1, 0, 0, 1, 1]
+    >>> probability = [0.2, 0.6, 0.3, 0.7, 0.6, 0.1, 0.4, 0.7]
+    >>> device = ["phone", "phone", "phone", "phone", "desk", "desk", "desk", "desk"]
+    >>> slice_scores(clicked, probability, device)[["rows", "auc", "log_loss"]].round(3)
+              rows    auc  log_loss
+    phone        4  1.000     0.362
+    desk         4  0.750     0.574
+    all rows     8  0.906     0.468
+    """
+    clicks = check_clicks(y_true, pos_label)
+    probabilities = check_probabilities(y_proba, clicks).astype(np.float64)
+    weights = check_weights(sample_weight, clicks)
+    check_consistent_length(clicks, by)
+    slices = group_rows(by, max_values)
+    counts = weights > 0
+    every = [(name, counts & (slices.codes == code)) for code, name in enumerate(slices.names)]
+    kept = [(name, rows) for name, rows in [*every, (_OVERALL, counts)] if rows.any()]
+    records = [_scores(clicks[rows], probabilities[rows], weights[rows], confidence_level) for _, rows in kept]
+    return pd.DataFrame(records, index=pd.Index([name for name, _ in kept], name=slices.names.name))
+
+
+def _scores(
+    clicks: NDArray[np.bool_], probabilities: NDArray[np.float64], weights: NDArray[np.float64], confidence_level: float
+) -> dict[str, float]:
+    click_rate = float(np.average(clicks, weights=weights))
+    auc, low, high = _auc_with_interval(clicks, probabilities, weights, confidence_level)
+    return {
+        "rows": len(clicks),
+        "click_rate": click_rate,
+        "mean_probability": float(np.average(probabilities, weights=weights)),
+        "auc": auc,
+        "auc_low": low,
+        "auc_high": high,
+        "log_loss": log_loss(clicks, probabilities, sample_weight=weights, labels=[False, True]),
+        "entropy": float(entropy([click_rate, 1 - click_rate])),
+    }
+
+
+def _auc_with_interval(
+    clicks: NDArray[np.bool_], probabilities: NDArray[np.float64], weights: NDArray[np.float64], confidence_level: float
+) -> tuple[float, float, float]:
+    fewest = min(clicks.sum(), (~clicks).sum())
+    if fewest == 0:
+        return np.nan, np.nan, np.nan
+    if fewest == 1:
+        return roc_auc_score(clicks, probabilities, sample_weight=weights), np.nan, np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        auc, low, high, error = roc_auc_interval(
+            clicks, probabilities, confidence_level=confidence_level, sample_weight=weights
+        )
+    return (auc, low, high) if error > 0 else (auc, np.nan, np.nan)
+
+
+class SliceScoresDisplay:
+    """AUC and log-loss on the rows of each value of a column.
+
+    Make it by :meth:`from_estimator` or :meth:`from_predictions`; the parameter is kept as an attribute.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        The scores, as `slice_scores` returns them.
+
+    Attributes
+    ----------
+    scores : DataFrame
+        The scores.
+    axes_ : list of Axes
+        The panels: AUC with its interval, and log-loss beside that of whoever knows the slice's click rate alone.
+    figure_ : Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    slice_scores : The numbers alone, what each means and how to read them.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.inspection import SliceScoresDisplay
+    >>> clicked = [0, 1, 0, 1, 0, 0, 1, 1]
+    >>> probability = [0.2, 0.6, 0.3, 0.7, 0.6, 0.1, 0.4, 0.7]
+    >>> device = ["phone", "phone", "phone", "phone", "desk", "desk", "desk", "desk"]
+    >>> display = SliceScoresDisplay.from_predictions(clicked, probability, device)
+    >>> display.scores["auc"].to_dict()
+    {'phone': 1.0, 'desk': 0.75, 'all rows': 0.90625}
+    """
+
+    axes_: list[Axes]
+    figure_: Figure | SubFigure
+
+    def __init__(self, scores: pd.DataFrame) -> None:
+        self.scores = scores
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        by: str | ArrayLike,
+        *,
+        max_values: int = 12,
+        confidence_level: float = 0.95,
+        sample_weight: ArrayLike | None = None,
+        pos_label: Label | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Predict, score and draw.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Any fitted classifier of two classes, or a pipeline or search of one.
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Rows that it wasn't trained on.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        by : str or array-like of shape (n_samples,)
+            Name of a column of `X`, or a value for each row.
+        max_values, confidence_level, sample_weight, pos_label
+            As for :func:`slice_scores`.
+        ax : Axes or array-like of Axes, default=None
+            Where to draw, as for :meth:`plot`.
+
+        Returns
+        -------
+        SliceScoresDisplay
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        return cls.from_predictions(
+            y,
+            click_probabilities(estimator, X, pos_label),
+            read_column(X, by),
+            max_values=max_values,
+            confidence_level=confidence_level,
+            sample_weight=sample_weight,
+            pos_label=pos_label,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_proba: ArrayLike,
+        by: ArrayLike,
+        *,
+        max_values: int = 12,
+        confidence_level: float = 0.95,
+        sample_weight: ArrayLike | None = None,
+        pos_label: Label | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Score and draw.
+
+        Parameters
+        ----------
+        y_true, y_proba, by, max_values, confidence_level, sample_weight, pos_label
+            As for :func:`slice_scores`.
+        ax : Axes or array-like of Axes, default=None
+            Where to draw, as for :meth:`plot`.
+
+        Returns
+        -------
+        SliceScoresDisplay
+        """
+        check_matplotlib(f"{cls.__name__}.from_predictions")
+        scores = slice_scores(
+            y_true,
+            y_proba,
+            by,
+            max_values=max_values,
+            confidence_level=confidence_level,
+            sample_weight=sample_weight,
+            pos_label=pos_label,
+        )
+        return cls(scores).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : Axes or array-like of Axes, default=None
+            Axes of a grid, such as those of `plt.subplots()`, whose place the panels take, or one for each panel; None
+            for a figure of its own.
+
+        Returns
+        -------
+        SliceScoresDisplay
+            The display itself.
+        """
+        size = (8.0, 1.4 + 0.3 * len(self.scores))
+        self.axes_ = make_panels(self, ax, (1, 2), size, sharey=True)
+        self.figure_ = self.axes_[0].figure
+        rows = np.arange(len(self.scores))
+        self._draw_aucs(self.axes_[0], rows)
+        self._draw_log_losses(self.axes_[1], rows)
+        labels = [f"{name}  (n = {n:,})" for name, n in self.scores["rows"].items()]
+        self.axes_[0].set_yticks(rows, labels)
+        self.axes_[0].set_ylim(len(rows) - 0.5, -0.5)
+        if self.scores.index.name is not None:
+            self.axes_[0].set_ylabel(str(self.scores.index.name))
+        for panel in self.axes_:
+            panel.axhline(len(rows) - 1.5, color="0.6", linewidth=0.8)
+            panel.grid(axis="y", alpha=0.3)
+        return self
+
+    def _draw_aucs(self, panel: Axes, rows: NDArray[np.intp]) -> None:
+        auc = self.scores["auc"]
+        margins = np.abs(self.scores[["auc_low", "auc_high"]].sub(auc, axis=0).to_numpy().T)
+        panel.errorbar(auc, rows, xerr=margins, fmt="o", color="C0", capsize=3)
+        panel.axvline(auc.iloc[-1], color="0.6", linestyle=":")
+        panel.set_xlabel("AUC")
+
+    def _draw_log_losses(self, panel: Axes, rows: NDArray[np.intp]) -> None:
+        panel.plot(self.scores["log_loss"], rows, "o", color="C1", label="model")
+        panel.plot(self.scores["entropy"], rows, "|", color="0.5", markersize=12, label="click rate of the slice")
+        panel.set_xlabel("log-loss")
+        # Above the panel, where it hides no slice.
+        panel.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize="small")
