@@ -71,7 +71,12 @@ def boosted_trees(categorical):
         from catboost import CatBoostClassifier
 
         models["CatBoost"] = CatBoostClassifier(
-            iterations=300, cat_features=categorical, random_seed=0, thread_count=1, verbose=False
+            iterations=300,
+            cat_features=categorical,
+            random_seed=0,
+            thread_count=1,
+            verbose=False,
+            allow_writing_files=False,
         )
     return models
 
