@@ -22,6 +22,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@
 
+$(VENV)/installed-plot: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable ".[plot]"
+	touch $@
+
 $(VENV)/installed-bench: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable ".[bench]"
 	touch $@
@@ -30,8 +34,8 @@ $(VENV)/installed-peers: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable ".[bench,peers]"
 	touch $@
 
-demo: $(VENV)/installed ## Train on MovieLens-100K and compare with boosted trees
-	$(BIN)/python examples/quickstart.py
+demo: $(VENV)/installed-plot ## Train on MovieLens-100K and compare with boosted trees
+	$(BIN)/python examples/plot_quickstart.py
 
 test: lint types imports tests check-wheel ## All checks
 
