@@ -2,10 +2,12 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
@@ -61,3 +63,46 @@ def test_the_study_has_all_variants_on_a_seed_before_the_next(tmp_path):
     # Each network is another one.
     assert records["auc"].nunique() == 10
     assert_frame_equal(study(tmp_path, *options), records)
+
+
+PUBLISHED = runpy.run_path(str(BENCHMARKS / "published.py"))["BENCHMARKS"]
+
+
+def write_published(name, folder, n_rows=40):
+    """Files in the format of a published benchmark."""
+    benchmark, rng = PUBLISHED[name], np.random.default_rng(0)
+    for part in ("train", "valid", "test"):
+        columns = {column: rng.integers(0, 3, n_rows) for column in benchmark.categorical}
+        columns |= {column: rng.random(n_rows) for column in benchmark.numbers + benchmark.as_they_are}
+        if "hour" in columns:
+            columns["hour"] = rng.choice(["14102100", "14102523"], n_rows)
+        clicks = pd.Series(np.arange(n_rows) % 2, name=benchmark.label)
+        pd.DataFrame(columns).assign(unused="x").join(clicks).to_csv(folder / f"{part}.csv", index=False)
+
+
+def test_a_published_configuration_trains_on_public_files(tmp_path):
+    write_published("criteo_x1", tmp_path)
+    command = [sys.executable, BENCHMARKS / "published.py", "criteo_x1", tmp_path, "--device", "cpu", "--rows", "30"]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "train: 30 rows, click rate 0.5000" in output
+    assert "AUC       0.814902" in output
+
+
+def test_hours_of_avazu_become_hour_weekday_and_weekend(tmp_path):
+    write_published("avazu_x4", tmp_path)
+    X, _ = PUBLISHED["avazu_x4"].read(tmp_path / "train.csv", None)
+    assert {tuple(row) for row in X[["hour", "weekday", "weekend"]].to_numpy()} == {
+        ("0", "1", "False"),
+        ("23", "5", "True"),
+    }
+
+
+def test_missing_numbers_of_criteo_fall_into_the_bucket_of_zero(tmp_path):
+    write_published("criteo_x4", tmp_path)
+    frame = pd.read_csv(tmp_path / "train.csv").assign(I1=[None, 0.0] * 10 + [1.0] * 10 + [100.0] * 10)
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    X, y = PUBLISHED["criteo_x4"].read(tmp_path / "train.csv", None)
+    codes = PUBLISHED["criteo_x4"].make_encoder().fit_transform(X, y)["I1"]
+    assert codes[:20].nunique() == 1
+    assert codes.nunique() == 3
+    assert codes.min() == 1

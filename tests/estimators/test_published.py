@@ -21,3 +21,8 @@ def test_a_configuration_trains_the_single_published_network():
 def test_configurations_cannot_be_changed_by_accident():
     with pytest.raises(TypeError):
         finalmlp_configs["frappe"]["num_heads"] = 1
+
+
+def test_only_avazu_x4_stops_at_the_first_epoch_without_improvement():
+    # As in the logs of the published runs.
+    assert {name for name, config in finalmlp_configs.items() if config["n_iter_no_change"] == 1} == {"avazu_x4"}

@@ -46,7 +46,7 @@ class Flattener(TransformerMixin, BaseEstimator):
             elif name in self.first_times_:
                 columns[name] = (values - self.first_times_[name]) / pd.Timedelta(days=1)
                 columns[f"{name}_hour"] = values.dt.hour.astype("float64")
-                columns[f"{name}_weekday"] = values.dt.weekday.astype("float64")
+                columns[f"{name}_weekday"] = values.dt.day_of_week.astype("float64")
             elif is_numeric_dtype(values):
                 columns[name] = values.astype("float64")
             else:
