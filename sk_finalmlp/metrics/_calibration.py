@@ -91,14 +91,30 @@ def expected_calibration_error(
     clicks = check_clicks(y_true, pos_label)
     probabilities = check_probabilities(y_proba, clicks).astype(np.float64)
     weights = check_weights(sample_weight, clicks)
-    bins = np.searchsorted(_inner_edges(probabilities, weights, n_bins, strategy), probabilities)
+    bins = np.searchsorted(inner_edges(probabilities, weights, n_bins, strategy), probabilities)
     gaps = np.bincount(bins, weights * (probabilities - clicks))
     return float(np.abs(gaps).sum() / weights.sum())
 
 
-def _inner_edges(
+def inner_edges(
     probabilities: NDArray[np.float64], weights: NDArray[np.float64], n_bins: int, strategy: str
 ) -> NDArray[np.float64]:
+    """Where one bin ends and the next begins; an edge belongs to the lower one.
+
+    Parameters
+    ----------
+    probabilities, weights : ndarray of shape (n,)
+        Probabilities of the rows and their weights.
+    n_bins : int
+        Number of bins.
+    strategy : {"uniform", "quantile"}
+        Bins of the same width, or of about the same weight.
+
+    Returns
+    -------
+    ndarray of shape (n_bins - 1,)
+        The edges, the same one repeatedly where a value has the weight of several bins.
+    """
     levels = np.arange(1, n_bins) / n_bins
     if strategy == "uniform":
         return levels

@@ -1,0 +1,340 @@
+"""Predicted click probabilities beside click rates."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from ..metrics._calibration import inner_edges
+from ..metrics._inputs import Label, check_clicks, check_probabilities, check_weights
+from ._panels import check_matplotlib, make_panels
+from ._predictions import click_probabilities
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+_DIAGONAL = "perfectly calibrated"
+
+
+@validate_params(
+    {
+        "n_bins": [Interval(Integral, 1, None, closed="left")],
+        "strategy": [StrOptions({"uniform", "quantile"})],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def reliability_bins(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    n_bins: int = 10,
+    strategy: Literal["uniform", "quantile"] = "quantile",
+    confidence_level: float = 0.95,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Label | None = None,
+) -> pd.DataFrame:
+    r"""Mean probability and click rate of rows of similar probability.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels of two classes, or of one.
+    y_proba : array-like of shape (n_samples,)
+        Probabilities of a click.
+    n_bins : int, default=10
+        Number of bins, at least 1.
+    strategy : {"uniform", "quantile"}, default="quantile"
+        Bins of about the same weight, or of the same width. Where clicks are rare, nearly all rows fall into the first
+        bin of the same width.
+    confidence_level : float, default=0.95
+        Probability with which the interval should hold the click rate, between 0 and 1.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, at least 0; a row of weight 0 is left out.
+    pos_label : bool, int, float or str, default=None
+        Label of a click; by default the greater of the two, or 1 where the only label is -1, 0 or 1.
+
+    Returns
+    -------
+    DataFrame
+        One row per bin that isn't empty, with the columns
+
+        - `low`, `high`: where the bin begins and ends; `high` belongs to it;
+        - `mean_probability`, `click_rate`: means by weight;
+        - `click_rate_low`, `click_rate_high`: Wilson's confidence interval of the click rate, for as many rows as the
+          weights are worth by Kish, :math:`(\sum w)^2 / \sum w^2`;
+        - `rows`, `weight`: number of rows and sum of their weights.
+
+    Raises
+    ------
+    ValueError
+        If the input isn't valid: labels of more than two classes, probabilities outside [0, 1], negative weights,
+        different lengths.
+
+    See Also
+    --------
+    ReliabilityDisplay : The same as a picture.
+    sk_finalmlp.metrics.expected_calibration_error : One number for all of it.
+
+    References
+    ----------
+    E. B. Wilson. "Probable Inference, the Law of Succession, and Statistical Inference." JASA 22 (1927).
+
+    Examples
+    --------
+    >>> from sk_finalmlp.inspection import reliability_bins
+    >>> clicked = [0, 0, 0, 1, 1, 1]
+    >>> probability = [0.1, 0.1, 0.1, 0.1, 0.8, 0.8]
+    >>> reliability_bins(clicked, probability, n_bins=2)[["mean_probability", "click_rate", "rows"]]
+       mean_probability  click_rate  rows
+    0               0.1        0.25     4
+    1               0.8        1.00     2
+    """
+    clicks = check_clicks(y_true, pos_label)
+    probabilities = check_probabilities(y_proba, clicks).astype(np.float64)
+    weights = check_weights(sample_weight, clicks)
+    counts = weights > 0
+    return _bins(clicks[counts], probabilities[counts], weights[counts], n_bins, strategy, confidence_level)
+
+
+def _bins(
+    clicks: NDArray[np.bool_],
+    probabilities: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    n_bins: int,
+    strategy: str,
+    confidence_level: float,
+) -> pd.DataFrame:
+    edges = inner_edges(probabilities, weights, n_bins, strategy)
+    codes = np.searchsorted(edges, probabilities)
+    ends = (0.0, 1.0) if strategy == "uniform" else (probabilities.min(), probabilities.max())
+    sums = {
+        name: np.bincount(codes, values, minlength=n_bins)
+        for name, values in {
+            "weight": weights,
+            "probability": weights * probabilities,
+            "clicks": weights * clicks,
+            "squares": weights**2,
+        }.items()
+    }
+    rows = np.bincount(codes, minlength=n_bins)
+    filled = rows > 0
+    weight, probability, clicked, squares = (of_bin[filled] for of_bin in sums.values())
+    rate = clicked / weight
+    low, high = _wilson_interval(rate, weight**2 / squares, confidence_level)
+    columns = {
+        "low": np.concatenate([ends[:1], edges])[filled],
+        "high": np.concatenate([edges, ends[1:]])[filled],
+        "mean_probability": probability / weight,
+        "click_rate": rate,
+        "click_rate_low": low,
+        "click_rate_high": high,
+        "rows": rows[filled],
+        "weight": weight,
+    }
+    return pd.DataFrame(columns)
+
+
+def _wilson_interval(
+    rate: NDArray[np.float64], n: NDArray[np.float64], confidence_level: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    squared = norm.isf((1 - confidence_level) / 2) ** 2 / n
+    center = (rate + squared / 2) / (1 + squared)
+    margin = np.sqrt(squared * rate * (1 - rate) + squared**2 / 4) / (1 + squared)
+    return np.clip(center - margin, 0, 1), np.clip(center + margin, 0, 1)
+
+
+class ReliabilityDisplay:
+    """Reliability diagram: click rates over predicted probabilities, with the number of rows in each bin.
+
+    Make it by :meth:`from_estimator` or :meth:`from_predictions`; the parameters are kept as attributes. It differs
+    from :class:`sklearn.calibration.CalibrationDisplay` in that it takes sample weights, has bins of equal weight by
+    default, and shows how sure each click rate is.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        The bins, as `reliability_bins` returns them.
+    name : str, default=None
+        Name of the model in the legend.
+
+    Attributes
+    ----------
+    bins : DataFrame
+        The bins.
+    name : str or None
+        Name of the model in the legend.
+    axes_ : list of Axes
+        The panels: the diagram with the confidence interval of each click rate, and the rows per bin.
+    figure_ : Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    reliability_bins : The numbers alone.
+
+    Notes
+    -----
+    A point above the diagonal says that rows of this probability are clicked more often than predicted. Of intervals
+    of 95 %, one in twenty misses the diagonal even where the probabilities are true.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.inspection import ReliabilityDisplay
+    >>> clicked = [0, 0, 0, 1, 1, 1]
+    >>> probability = [0.1, 0.1, 0.1, 0.1, 0.8, 0.8]
+    >>> display = ReliabilityDisplay.from_predictions(clicked, probability, n_bins=2, name="first")
+    >>> round(display.calibration_error, 3)
+    0.167
+
+    A second model in the same panels:
+
+    >>> other = [0.2, 0.2, 0.2, 0.2, 0.9, 0.9]
+    >>> display = ReliabilityDisplay.from_predictions(clicked, other, n_bins=2, name="second", ax=display.axes_)
+    """
+
+    axes_: list[Axes]
+    figure_: Figure | SubFigure
+
+    def __init__(self, bins: pd.DataFrame, *, name: str | None = None) -> None:
+        self.bins = bins
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        n_bins: int = 10,
+        strategy: Literal["uniform", "quantile"] = "quantile",
+        confidence_level: float = 0.95,
+        sample_weight: ArrayLike | None = None,
+        pos_label: Label | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Predict and draw.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Any fitted classifier of two classes, or a pipeline or search of one.
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Rows that it wasn't trained on.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        n_bins, strategy, confidence_level, sample_weight, pos_label
+            As for :func:`reliability_bins`.
+        name : str, default=None
+            Name of the model in the legend.
+        ax : Axes or array-like of Axes, default=None
+            Where to draw, as for :meth:`plot`.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        return cls.from_predictions(
+            y,
+            click_probabilities(estimator, X, pos_label),
+            n_bins=n_bins,
+            strategy=strategy,
+            confidence_level=confidence_level,
+            sample_weight=sample_weight,
+            pos_label=pos_label,
+            name=name,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_proba: ArrayLike,
+        *,
+        n_bins: int = 10,
+        strategy: Literal["uniform", "quantile"] = "quantile",
+        confidence_level: float = 0.95,
+        sample_weight: ArrayLike | None = None,
+        pos_label: Label | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Draw probabilities that are there already.
+
+        Parameters
+        ----------
+        y_true, y_proba, n_bins, strategy, confidence_level, sample_weight, pos_label
+            As for :func:`reliability_bins`.
+        name : str, default=None
+            Name of the model in the legend.
+        ax : Axes or array-like of Axes, default=None
+            Where to draw, as for :meth:`plot`.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        check_matplotlib(f"{cls.__name__}.from_predictions")
+        bins = reliability_bins(
+            y_true,
+            y_proba,
+            n_bins=n_bins,
+            strategy=strategy,
+            confidence_level=confidence_level,
+            sample_weight=sample_weight,
+            pos_label=pos_label,
+        )
+        return cls(bins, name=name).plot(ax=ax)
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error with these bins."""
+        gaps = (self.bins["mean_probability"] - self.bins["click_rate"]).abs()
+        return float(np.average(gaps, weights=self.bins["weight"]))
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : Axes or array-like of Axes, default=None
+            Axes of a grid, such as those of `plt.subplots()`, whose place the panels take, or one for each panel,
+            such as `axes_` of another display, to compare with it; None for a figure of its own.
+
+        Returns
+        -------
+        ReliabilityDisplay
+            The display itself.
+        """
+        self.axes_ = make_panels(self, ax, (2, 1), (5.6, 6.0), sharex=True, height_ratios=(3, 1))
+        self.figure_ = self.axes_[0].figure
+        diagram, counts = self.axes_
+        color = self._draw_rates(diagram)
+        counts.vlines(self.bins["mean_probability"], 0, self.bins["rows"], color=color, linewidth=4, alpha=0.7)
+        counts.set_ylim(bottom=0, auto=True)
+        counts.set_ylabel("rows per bin")
+        counts.set_xlabel("predicted probability")
+        return self
+
+    def _draw_rates(self, panel: Axes) -> Any:
+        if _DIAGONAL not in panel.get_legend_handles_labels()[1]:
+            panel.axline((0, 0), slope=1, color="0.6", linestyle=":", label=_DIAGONAL)
+        rate = self.bins["click_rate"]
+        margins = np.abs(self.bins[["click_rate_low", "click_rate_high"]].sub(rate, axis=0).to_numpy().T)
+        error = f"calibration error {self.calibration_error:.4f}"
+        label = error if self.name is None else f"{self.name} ({error})"
+        points = panel.errorbar(self.bins["mean_probability"], rate, yerr=margins, fmt="o-", capsize=3, label=label)
+        panel.set_ylabel("click rate")
+        panel.legend(loc="upper left")
+        return points.lines[0].get_color()
