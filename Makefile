@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports tests wheel check-wheel bench bench-quick bench-accuracy bench-study format clean
+.PHONY: help venv demo test lint types imports tests wheel check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ $(VENV)/installed-bench: $(VENV)/installed
 
 $(VENV)/installed-peers: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable ".[bench,peers]"
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable ".[docs]"
 	touch $@
 
 demo: $(VENV)/installed-plot ## Train on MovieLens-100K and compare with boosted trees
@@ -62,6 +66,15 @@ check-wheel: wheel ## The wheel holds all that importing needs
 	$(BIN)/pip install --quiet --no-deps --target build/site dist/*.whl
 	PYTHONPATH=build/site $(BIN)/python -P .ci/check_wheel.py build/site
 
+# Warnings are errors, and so are references to nowhere.
+SPHINX = $(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -d build/doctrees
+
+docs: $(VENV)/installed-docs ## Build the site into build/docs/, all examples run
+	$(SPHINX) docs build/docs
+
+docs-quick: $(VENV)/installed-docs ## The same without running the examples, in half a minute
+	$(SPHINX) -D plot_gallery=0 docs build/docs
+
 bench: $(VENV)/installed-bench ## Measure the speed targets into build/bench/ (half an hour)
 	$(BIN)/python examples/benchmarks
 
@@ -79,4 +92,5 @@ format: venv ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove the environment and all that was built
+	rm -rf docs/api/backreferences docs/api/generated docs/auto_examples docs/sg_execution_times.rst
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -11,6 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+__all__ = [
+    "UNKNOWN_CODE",
+    "Field",
+    "by_kind",
+    "cross_name",
+    "element_names",
+    "group_columns",
+    "is_statistic",
+    "statistic_name",
+]
+
 FieldKind = Literal["categorical", "multi-valued", "numeric", "statistic"]
 Measure = Literal["rate", "count"]
 

@@ -111,7 +111,7 @@ class DualMLPClassifier(TwoStreamClassifier):
         Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where they are all strings.
 
     See Also

@@ -64,7 +64,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     categorical, numeric, multi_valued, datetime : column selection, default=None
         Columns that are of this kind, whatever they look like: a name, a position, a list of either, a slice, a
         boolean mask, or a callable that is given `X` and returns one of these, such as
-        :func:`~sklearn.compose.make_column_selector`. The kinds of all other columns are found out.
+        :class:`~sklearn.compose.make_column_selector`. The kinds of all other columns are found out.
     drop : column selection, default=None
         Columns to leave out.
     min_frequency : int or float, default=1
@@ -128,9 +128,9 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     categories_ : dict of {str: ndarray}
         Known values of each field whose codes stand for values: code k is value k - 1.
     n_features_in_ : int
-        Number of columns seen during :term:`fit`.
+        Number of columns seen during `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns seen during :term:`fit`, if all of them are strings.
+        Names of the columns seen during `fit`, if all of them are strings.
 
     See Also
     --------
@@ -166,7 +166,7 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
     values, and than the overall rate by the gain that "auto" asks for. Amounts and ages are found so; neighbouring
     ids have nothing in common. Name a column in `categorical` or `numeric` to decide yourself.
 
-    The output container is that of the input, unless :meth:`set_output` or :func:`sklearn.set_config` asks for
+    The output container is that of the input, unless `set_output` or :func:`sklearn.set_config` asks for
     another one. For an ndarray it is an int64 array if there are only codes, a float32 array if there are only
     floats, and otherwise a pandas DataFrame, since one array can't hold both, and since the names of multi-valued
     columns are needed to read them.
