@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from abc import ABCMeta
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,9 +18,21 @@ from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from .._callbacks import CallbackSupportMixin, fit_task
 from .._persistence import VersionedState
-from ..training import EpochHistory, Impressions, TrainingSettings, predict_logits, resolve_device, train
+from ..fields import Field
+from ..training import (
+    EpochHistory,
+    EpochObserver,
+    Impressions,
+    TrainingResult,
+    TrainingSettings,
+    predict_logits,
+    resolve_device,
+    train,
+)
 from ._columns import read_columns
+from ._epoch_tasks import EpochTasks, FittedAttributes
 from ._fields import FieldReader, learn_fields, read_matrices
 from ._network import (
     NetworkClass,
@@ -33,14 +46,17 @@ from ._parameters import CONSTRAINTS, automatic_batch_size, check_hidden_units, 
 from ._rows import LabelledRows, check_rows, make_impressions, split_rows, weight_of_class
 
 
-class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
+class TwoStreamClassifier(CallbackSupportMixin, VersionedState, ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the classifiers: everything but the network and the documentation of its parameters."""
 
     _network_class: ClassVar[NetworkClass]
 
     classes_: NDArray[Any]
-    history_: EpochHistory
+    fields_: list[Field]
     network_: nn.Module
+    history_: EpochHistory
+    _readers: list[FieldReader]
+    _seed: int
     _network_arguments: dict[str, Any]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
@@ -150,7 +166,10 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         """
         self._check_validation_arguments(X_val, y_val, sample_weight_val)
         check_hidden_units(self)
-        with _all_or_nothing(self):
+        # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
+        final_epoch = self.final_epoch and X_val is None and not self.warm_start
+        data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
+        with fit_task(self, max_subtasks=self.max_epochs + final_epoch, **data) as task, _all_or_nothing(self):
             rows = check_rows(self, X, y, sample_weight, reset=not self._continues())
             classes = self._check_classes(rows.y)
             class_weight = weight_of_class(self.class_weight, classes, rows.y)
@@ -162,10 +181,8 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
                 training, validation = self._hold_out(training, classes)
-            # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
-            final_epoch = self.final_epoch and X_val is None and not self.warm_start
             settings = self._settings(len(training), final_epoch)
-            self._train(training, validation, readers, classes, settings, seed)
+            self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -284,27 +301,31 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
         classes: NDArray[Any],
         settings: TrainingSettings,
         seed: int,
+        tasks: Callable[[FittedAttributes], EpochObserver],
     ) -> None:
         before = self.history_ if self._continues() else []
         generator = torch.Generator().manual_seed(seed + len(before))
         fields = [reader.field for reader in readers]
         arguments = arguments_of_network(self._network_class, self.get_params(deep=False), fields, len(classes))
-        if self._continues():
-            check_same_arguments(arguments, self._network_arguments)
-            network = deepcopy(self.network_)
-        else:
-            network = start_network(self._network_class, arguments, training, generator)
-        result = train(network, training, validation, settings, generator)
-        self.classes_ = classes
-        self.fields_ = [*fields]
-        self.network_ = network
-        self.history_ = [*before, *({**epoch, "epoch": len(before) + epoch["epoch"]} for epoch in result.history)]
-        self.n_iter_ = len(self.history_)
-        self.best_epoch_ = len(before) + result.best_epoch
-        self.best_score_ = result.best_score
-        self._readers = readers
-        self._seed = seed
-        self._network_arguments = arguments
+        network = self._network_to_train(arguments, training, generator)
+        learned = {"classes_": classes, "fields_": [*fields], "_readers": readers, "_seed": seed}
+
+        def fitted(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
+            return {**learned, "network_": network, "_network_arguments": arguments, **_epochs_so_far(before, result)}
+
+        def fitted_copy(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
+            return fitted(network_of_arrays(self._network_class, arguments, weights_as_arrays(network)), result)
+
+        observer = tasks(fitted_copy) if hasattr(self, "_skl_callbacks") else None
+        self.__dict__.update(fitted(network, train(network, training, validation, settings, generator, observer)))
+
+    def _network_to_train(
+        self, arguments: dict[str, Any], training: Impressions, generator: torch.Generator
+    ) -> nn.Module:
+        if not self._continues():
+            return start_network(self._network_class, arguments, training, generator)
+        check_same_arguments(arguments, self._network_arguments)
+        return deepcopy(self.network_)
 
     def _settings(self, n_rows: int, final_epoch: bool) -> TrainingSettings:
         return TrainingSettings(
@@ -333,6 +354,17 @@ class TwoStreamClassifier(VersionedState, ClassifierMixin, BaseEstimator, metacl
             network = network_of_arrays(self._network_class, state["_network_arguments"], state["network_"])
             state = {**state, "network_": network}
         super()._restore(state)
+
+
+def _epochs_so_far(before: EpochHistory, result: TrainingResult) -> dict[str, Any]:
+    """The attributes that tell of the epochs, those of earlier fits included."""
+    history = [*before, *({**epoch, "epoch": len(before) + epoch["epoch"]} for epoch in result.history)]
+    return {
+        "history_": history,
+        "n_iter_": len(history),
+        "best_epoch_": len(before) + result.best_epoch,
+        "best_score_": result.best_score,
+    }
 
 
 @contextmanager

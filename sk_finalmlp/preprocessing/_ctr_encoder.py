@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight, check_is_fitted
 
+from .._callbacks import CallbackSupportMixin, fit_task
 from .._persistence import VersionedState
 from ..fields import Field
 from ._categorical import VocabularyRule
@@ -32,7 +33,7 @@ from ._vocabulary import Vocabulary
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
-class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
+class CTREncoder(CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
     Each column is one of four kinds, found out from its values in `fit` unless the user says otherwise:
@@ -289,14 +290,15 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         self : CTREncoder
             The fitted encoder.
         """
-        X, weights = self._validate_training_table(X, sample_weight)
-        planner = self._planner()
-        target = planner.read_target(y, X, weights)
-        self._fit_columns(X, weights, target)
-        codes = dict(self._plain_outputs(X, codes_only=True)) if planner.needs_codes(target) else {}
-        for _ in self._fit_derived(planner, codes, weights, target):
-            # Each column is let go as soon as it is learned.
-            pass
+        with fit_task(self, X=X, y=y):
+            X, weights = self._validate_training_table(X, sample_weight)
+            planner = self._planner()
+            target = planner.read_target(y, X, weights)
+            self._fit_columns(X, weights, target)
+            codes = dict(self._plain_outputs(X, codes_only=True)) if planner.needs_codes(target) else {}
+            for _ in self._fit_derived(planner, codes, weights, target):
+                # Each column is let go as soon as it is learned.
+                pass
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -320,13 +322,14 @@ class CTREncoder(VersionedState, TransformerMixin, BaseEstimator):
         X_out : {dataframe, ndarray} of shape (n_samples, n_features_out)
             What :meth:`transform` returns, but for the statistics.
         """
-        X, weights = self._validate_training_table(X, sample_weight)
-        planner = self._planner()
-        target = planner.read_target(y, X, weights)
-        self._fit_columns(X, weights, target)
-        outputs = dict(self._plain_outputs(X))
-        outputs.update(self._fit_derived(planner, outputs, weights, target))
-        return self._write(X, iter(outputs.items()))
+        with fit_task(self, X=X, y=y):
+            X, weights = self._validate_training_table(X, sample_weight)
+            planner = self._planner()
+            target = planner.read_target(y, X, weights)
+            self._fit_columns(X, weights, target)
+            outputs = dict(self._plain_outputs(X))
+            outputs.update(self._fit_derived(planner, outputs, weights, target))
+            return self._write(X, iter(outputs.items()))
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)

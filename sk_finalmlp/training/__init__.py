@@ -4,14 +4,17 @@ It trains any network that maps a batch of codes and values to logits; it knows 
 """
 
 from ._batches import Batches, Impressions
+from ._callbacks import EpochObserver
 from ._device import resolve_device
+from ._history import EpochHistory, TrainingResult
 from ._inference import predict_logits
 from ._lazy_adam import LazyAdam
-from ._train import EpochHistory, TrainingResult, TrainingSettings, train
+from ._train import TrainingSettings, train
 
 __all__ = [
     "Batches",
     "EpochHistory",
+    "EpochObserver",
     "Impressions",
     "LazyAdam",
     "TrainingResult",

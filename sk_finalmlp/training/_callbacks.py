@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ._batches import Batches, Impressions
 from ._evaluation import Scoring, evaluate
+from ._history import TrainingResult, finished_epochs
 from ._inference import predict_logits
 
 _A_FEW_ROWS = 256
@@ -106,20 +107,15 @@ class EpochRecord(Callback):
 
 
 class BestEpoch(Callback):
-    """Remembers the weights of the best epoch and ends the training when none better comes.
-
-    Without validation rows the last epoch is the best.
+    """Remembers the weights of the best epoch: without validation rows the last one.
 
     Parameters
     ----------
-    patience : int
-        Evaluations in a row without an improvement after which the training ends.
     tol : float
         What counts as an improvement of the monitored score.
     """
 
-    def __init__(self, patience: int, tol: float) -> None:
-        self.patience = patience
+    def __init__(self, tol: float) -> None:
         self.tol = tol
         self.epoch_ = 0
         self.score_: float | None = None
@@ -130,7 +126,64 @@ class BestEpoch(Callback):
         if self.score_ is None or score > self.score_ + self.tol:
             self.epoch_, self.score_ = epoch, score
             self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
-        elif epoch - self.epoch_ >= self.patience:
+
+
+class EpochObserver(Protocol):
+    """Who is told of each epoch, and may end the training."""
+
+    def begin_epoch(self, final: bool) -> None:
+        """An epoch begins; the final one learns from the validation rows, too."""
+
+    def end_epoch(self, network: nn.Module, result: TrainingResult) -> bool:
+        """An epoch has ended, with these weights and this result so far; True ends the training."""
+        ...
+
+
+class Observed(Callback):
+    """Tells an observer of each epoch.
+
+    Parameters
+    ----------
+    observer : EpochObserver
+        Who is told.
+    best : BestEpoch
+        The best epoch so far.
+    """
+
+    def __init__(self, observer: EpochObserver, best: BestEpoch) -> None:
+        self.observer = observer
+        self.best = best
+
+    def on_train_begin(self, net: Any, final: bool, **kwargs: Any) -> None:
+        self.final_ = final
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        self.observer.begin_epoch(self.final_)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if not self.final_:
+            self.result_ = TrainingResult(finished_epochs(net.history), self.best.epoch_, self.best.score_)
+        if self.observer.end_epoch(net.module_, self.result_):
+            raise StopTraining
+
+
+class Patience(Callback):
+    """Ends the training when no better epoch comes.
+
+    Parameters
+    ----------
+    best : BestEpoch
+        The best epoch so far.
+    n_epochs : int
+        Epochs in a row without an improvement after which the training ends.
+    """
+
+    def __init__(self, best: BestEpoch, n_epochs: int) -> None:
+        self.best = best
+        self.n_epochs = n_epochs
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if len(net.history) - self.best.epoch_ >= self.n_epochs:
             raise StopTraining
 
 

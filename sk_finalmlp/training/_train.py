@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,13 +18,17 @@ from ._batches import Batches, Impressions
 from ._callbacks import (
     BestEpoch,
     Divergence,
+    EpochObserver,
     EpochRecord,
     GradientClipping,
+    Observed,
+    Patience,
     ProgressLine,
     SettledTables,
     StopTraining,
 )
 from ._evaluation import Scoring
+from ._history import TrainingResult, finished_epochs
 from ._lazy_adam import LazyAdam
 from ._net import ClickNet
 
@@ -39,9 +43,8 @@ _LAZY_FROM_ROWS = 100_000
 # In smaller batches a Python function per layer costs more time than fresh memory does.
 _KEEP_MEMORY_FROM_ROWS = 512
 
-_RECORD = ("epoch", "train_loss", "valid_loss", "valid_auc", "learning_rate", "seconds")
 
-EpochHistory = list[dict[str, float]]
+Callbacks = list[tuple[str, Callback]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,31 +65,13 @@ class TrainingSettings:
     verbose: bool
 
 
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training leaves beside the weights.
-
-    Parameters
-    ----------
-    history : list of dict
-        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, learning_rate, seconds.
-    best_epoch : int
-        The epoch, from 1, whose weights the network has.
-    best_score : float or None
-        Its monitored score; None without validation rows.
-    """
-
-    history: EpochHistory
-    best_epoch: int
-    best_score: float | None
-
-
 def train(
     network: nn.Module,
     impressions: Impressions,
     validation: Impressions | None,
     settings: TrainingSettings,
     generator: torch.Generator,
+    observer: EpochObserver | None = None,
 ) -> TrainingResult:
     """Train a network in place.
 
@@ -110,6 +95,8 @@ def train(
         How to train.
     generator : torch.Generator
         Source of the order of rows and of dropout, on the CPU.
+    observer : EpochObserver, default=None
+        Who is told of each epoch, the final one included, and may end the training.
 
     Returns
     -------
@@ -122,21 +109,23 @@ def train(
     KeyboardInterrupt
         If Ctrl-C comes before the end of the first epoch.
     """
-    best = BestEpoch(settings.n_iter_no_change, settings.tol)
-    net = _make_net(network, validation, best, settings)
+    best = BestEpoch(settings.tol)
+    watchers: Callbacks = [("observed", Observed(observer, best))] if observer else []
+    schedule: Callbacks = [] if validation is None else [("schedule", _schedule(settings))]
+    patience = Patience(best, settings.n_iter_no_change)
+    callbacks = [*_bookkeeping(validation, settings), *schedule, ("best", best), *watchers, ("patience", patience)]
+    net = _make_net(network, settings, callbacks)
     interrupted = ""
     try:
         _run(net, impressions, settings, generator)
-    except StopTraining:
-        pass
     except KeyboardInterrupt:
         if not best.epoch_:
             raise
-        interrupted = f"epoch {len(_finished_epochs(net)) + 1}"
+        interrupted = f"epoch {len(finished_epochs(net.history)) + 1}"
     network.load_state_dict(best.weights_)
     if settings.final_epoch and validation is not None and not interrupted:
         try:
-            _train_on_all_rows(network, impressions.and_(validation), settings, generator)
+            _train_on_all_rows(network, impressions.and_(validation), settings, generator, watchers)
         except KeyboardInterrupt:
             network.load_state_dict(best.weights_)
             interrupted = "the final epoch"
@@ -147,34 +136,39 @@ def train(
             "best so far.",
             stacklevel=2,
         )
-    return TrainingResult(_finished_epochs(net), best.epoch_, best.score_)
+    return TrainingResult(finished_epochs(net.history), best.epoch_, best.score_)
 
 
-def _run(net: ClickNet, impressions: Impressions, settings: TrainingSettings, generator: torch.Generator) -> None:
+def _run(
+    net: ClickNet, impressions: Impressions, settings: TrainingSettings, generator: torch.Generator, final: bool = False
+) -> None:
     """Let the net take its epochs, with what the network is lent for a training."""
     batches = Batches(impressions, settings.batch_size, generator, settings.device)
     with (
         dropout_generator(net.module_, _generator_on(settings.device, generator)),
         _kept_memory(net.module_, batches),
         _sparse_gradients(net.module_, settings.embedding_update),
+        suppress(StopTraining),
     ):
-        net.notify("on_train_begin", X=batches, y=None)
+        net.notify("on_train_begin", X=batches, y=None, final=final)
         net.fit_loop(batches)
 
 
 def _train_on_all_rows(
-    network: nn.Module, impressions: Impressions, settings: TrainingSettings, generator: torch.Generator
+    network: nn.Module,
+    impressions: Impressions,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+    watchers: Callbacks,
 ) -> None:
     """One more epoch, in which nothing is held out: at a low learning rate, since nothing tells when to stop."""
     learning_rate = settings.learning_rate * _LEARNING_RATE_FACTOR
     settings = replace(settings, learning_rate=learning_rate, max_epochs=1, verbose=False)
-    last = BestEpoch(settings.n_iter_no_change, settings.tol)
-    _run(_make_net(network, None, last, settings), impressions, settings, generator)
+    net = _make_net(network, settings, [*_bookkeeping(None, settings), *watchers])
+    _run(net, impressions, settings, generator, final=True)
 
 
-def _make_net(
-    network: nn.Module, validation: Impressions | None, best: BestEpoch, settings: TrainingSettings
-) -> ClickNet:
+def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
     # The loss is a mean over the members, and so is the penalty.
     n_members = len(network.members) if isinstance(network, Ensemble) else 1
     net = ClickNet(
@@ -188,38 +182,36 @@ def _make_net(
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,
-        callbacks=_callbacks(validation, best, settings),
+        callbacks=callbacks,
         verbose=0,
     )
     net.initialize()
     return net
 
 
-def _callbacks(
-    validation: Impressions | None, best: BestEpoch, settings: TrainingSettings
-) -> list[tuple[str, Callback]]:
-    callbacks = [
+def _bookkeeping(validation: Impressions | None, settings: TrainingSettings) -> Callbacks:
+    """What each step and each epoch needs."""
+    callbacks: Callbacks = [
         ("clipping", GradientClipping(_GRADIENT_NORM)),
         ("settled", SettledTables()),
         ("divergence", Divergence()),
         ("record", EpochRecord(validation, settings.scoring)),
     ]
-    if settings.verbose:
-        callbacks.append(("progress", ProgressLine()))
-    if validation is not None:
-        schedule = LRScheduler(
-            torch.optim.lr_scheduler.ReduceLROnPlateau,
-            monitor="monitored",
-            mode="max",
-            factor=_LEARNING_RATE_FACTOR,
-            # Torch counts the epochs that may pass before the one that lets the rate fall.
-            patience=(settings.n_iter_no_change + 1) // 2 - 1,
-            threshold=settings.tol,
-            threshold_mode="abs",
-            min_lr=_MIN_LEARNING_RATE,
-        )
-        callbacks.append(("schedule", schedule))
-    return [*callbacks, ("best", best)]
+    return [*callbacks, ("progress", ProgressLine())] if settings.verbose else callbacks
+
+
+def _schedule(settings: TrainingSettings) -> Callback:
+    return LRScheduler(
+        torch.optim.lr_scheduler.ReduceLROnPlateau,
+        monitor="monitored",
+        mode="max",
+        factor=_LEARNING_RATE_FACTOR,
+        # Torch counts the epochs that may pass before the one that lets the rate fall.
+        patience=(settings.n_iter_no_change + 1) // 2 - 1,
+        threshold=settings.tol,
+        threshold_mode="abs",
+        min_lr=_MIN_LEARNING_RATE,
+    )
 
 
 @contextmanager
@@ -248,7 +240,3 @@ def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Gen
     if device.type == "cpu":
         return generator
     return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
-
-
-def _finished_epochs(net: ClickNet) -> EpochHistory:
-    return [{name: epoch[name] for name in _RECORD if name in epoch} for epoch in net.history if "seconds" in epoch]

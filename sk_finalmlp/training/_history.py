@@ -1,0 +1,35 @@
+"""What is kept of a training: a record per epoch, and which of them was the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_RECORD = ("epoch", "train_loss", "valid_loss", "valid_auc", "learning_rate", "seconds")
+
+EpochHistory = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training leaves beside the weights.
+
+    Parameters
+    ----------
+    history : list of dict
+        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, learning_rate, seconds.
+    best_epoch : int
+        The epoch, from 1, whose weights the network has.
+    best_score : float or None
+        Its monitored score; None without validation rows.
+    """
+
+    history: EpochHistory
+    best_epoch: int
+    best_score: float | None
+
+
+def finished_epochs(history: Iterable[Mapping[str, Any]]) -> EpochHistory:
+    """The complete records of a net's history, without those of its batches."""
+    return [{name: epoch[name] for name in _RECORD if name in epoch} for epoch in history if "seconds" in epoch]
