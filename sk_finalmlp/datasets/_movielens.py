@@ -140,6 +140,8 @@ def fetch_movielens_100k(
             Column names of `data`.
         target_names : list of str
             Column name of `target`.
+        titles : Series of shape (1682,)
+            Title of each film, with its year; the index holds the ids of the column `item`.
         DESCR : str
             Description, licence and source.
     (data, target) : tuple if `return_X_y` is True
@@ -170,12 +172,19 @@ def fetch_movielens_100k(
     folder = cache_folder(data_home)
     archive = find_or_download(list(_READERS), folder, download_if_missing=download_if_missing)
     with ZipFile(folder / archive.file_name) as opened:
-        frame = _impressions(_READERS[archive](opened))
+        tables = _READERS[archive](opened)
+    frame = _impressions(tables)
     data, target = frame[_FEATURES], frame["click"]
     if return_X_y:
         return data, target
     return Bunch(
-        data=data, target=target, frame=frame, feature_names=_FEATURES.copy(), target_names=["click"], DESCR=_DESCR
+        data=data,
+        target=target,
+        frame=frame,
+        feature_names=_FEATURES.copy(),
+        target_names=["click"],
+        titles=tables.items.set_index("item")["title"],
+        DESCR=_DESCR,
     )
 
 
@@ -214,8 +223,8 @@ def _read_package_index(archive: ZipFile) -> _Tables:
         users = _read_table(file, sep="\t", header=0, names=_USER_COLUMNS, dtype={"zip_code": str})
     with archive.open(f"{folder}.item") as file:
         items = _read_table(file, sep="\t", header=0, names=["item", "title", "year", "genres"], dtype={"year": str})
-    # recbole cuts the last pair of brackets off the title, whether it holds the year or not.
-    items["title"] += " (" + items["year"] + ")"
+    # recbole cuts the last pair of brackets off the title, whether it holds the year or not, and misspells "unknown".
+    items["title"] = (items["title"] + " (" + items["year"] + ")").replace("unkonwn (unkonwn)", "unknown")
     items["genres"] = items["genres"].str.split(" ")
     return _Tables(ratings, users, items[["item", "title", "genres"]])
 

@@ -1,5 +1,6 @@
 """What a fitted model learned and how well it predicts, as numbers and as pictures."""
 
+from ._embeddings import embeddings
 from ._reliability import ReliabilityDisplay, reliability_bins
 from ._slice_scores import SliceScoresDisplay, slice_scores
 from ._training_history import TrainingHistoryDisplay
@@ -8,6 +9,7 @@ __all__ = [
     "ReliabilityDisplay",
     "SliceScoresDisplay",
     "TrainingHistoryDisplay",
+    "embeddings",
     "reliability_bins",
     "slice_scores",
 ]

@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ..estimators._base import TwoStreamClassifier
+from ..preprocessing import CTREncoder
 
 
 def classifier_of(estimator: Any) -> TwoStreamClassifier:
@@ -37,6 +38,24 @@ def classifier_of(estimator: Any) -> TwoStreamClassifier:
         )
     check_is_fitted(classifier)
     return classifier
+
+
+def encoder_of(estimator: Any) -> CTREncoder | None:
+    """The encoder that makes the codes which the classifier of a model gets.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A model as for `classifier_of`.
+
+    Returns
+    -------
+    CTREncoder or None
+        The last one among the steps of the pipeline; None where no step is a `CTREncoder`.
+    """
+    model = _best_of(estimator)
+    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else []
+    return next((step for step in reversed(steps) if isinstance(step, CTREncoder)), None)
 
 
 def _best_of(estimator: Any) -> Any:

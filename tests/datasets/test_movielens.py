@@ -60,6 +60,9 @@ EXPECTED = pd.DataFrame(
         "time": pd.Series([874724710, 874724711, 874724712]).astype("datetime64[s]"),
     }
 )
+TITLES = pd.Series(
+    ['Café "One" (1990) (1994)', "Two (1995) (V)", "unknown"], index=pd.Index([1, 2, 3], name="item"), name="title"
+)
 
 
 @pytest.fixture
@@ -142,6 +145,8 @@ def test_real_data():
     assert movielens.data["time"].min() == pd.Timestamp("1997-09-20 03:05:10")
     assert movielens.data["time"].max() == pd.Timestamp("1998-04-22 23:10:38")
     assert movielens.target.sum() == 55_375
+    assert movielens.titles[50] == "Star Wars (1977)"
+    assert set(movielens.titles.index) == set(movielens.data["item"])
     assert_frame_equal(movielens.frame, movielens.data.assign(click=movielens.target))
     assert "redistributed" in movielens.DESCR
 
@@ -162,6 +167,14 @@ def test_package_index_gives_the_same_table(miniatures, data_home, site):
     assert_frame_equal(X, EXPECTED)
     assert y.tolist() == [1, 0, 1]
     assert names_in(data_home) == [WHEEL]
+
+
+@pytest.mark.parametrize("source", ["ml-100k.zip", WHEEL])
+def test_titles_of_the_films_are_by_item(miniatures, data_home, site, source):
+    if source == WHEEL:
+        (site / "ml-100k.zip").unlink()
+    assert_series_equal(fetch_movielens_100k(data_home=data_home).titles, TITLES)
+    assert names_in(data_home) == [source]
 
 
 def test_damaged_download_gives_way_to_the_next_source(miniatures, data_home, site):

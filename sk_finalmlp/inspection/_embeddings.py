@@ -1,0 +1,113 @@
+"""The vectors that a network has learned of the values of a field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import nn
+
+from ..estimators._fields import FieldReader
+from ..fields import UNKNOWN_CODE
+from ..nn import DualMLP, Ensemble, FinalMLP
+from ..preprocessing import CTREncoder
+from ._model import classifier_of, encoder_of
+
+
+def embeddings(estimator: Any, field: str) -> pd.DataFrame:
+    """The vector of each value of a field.
+
+    Values that are shown to much the same users, and clicked by much the same of them, have similar vectors: the
+    cosine of two vectors says how similar. As columns of a table they are features for any other model.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier of this library, a pipeline that ends in one, or a search for one of both.
+    field : str
+        Name of a categorical or multi-valued field, such as `item` or `genres`.
+
+    Returns
+    -------
+    DataFrame of shape (n_values, n_members * embedding_dim)
+        A row of float32 for each value that the network was trained on, in the order of the codes: the most frequent
+        value of `CTREncoder` first. The index holds the values, and is named after the field; it holds codes where no
+        `CTREncoder` in the pipeline knows the values, be it that the classifier stands alone or that the values were
+        hashed. The columns are `item_0`, `item_1`, ...: the vectors of all networks of an ensemble side by side, the
+        first network's `embedding_dim` numbers first.
+
+    Raises
+    ------
+    ValueError
+        If the network has no field of this name, or it is numeric or a statistic and so has no value with a vector.
+    TypeError
+        If there is no classifier of this library.
+    NotFittedError
+        If it isn't fitted.
+
+    Notes
+    -----
+    The vectors are those of the streams (section 3.1 of the paper); gates that depend on a context field have
+    a table of their own for it. Each network of an ensemble has axes of its own: compare two values by all columns, or
+    by the columns of one network, but never the columns of two networks.
+
+    Values with few rows have short vectors, since the penalty `embedding_regularizer` outweighs what so few rows tell.
+
+    References
+    ----------
+    Mao et al., "FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction", AAAI 2023, section 3.1.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sk_finalmlp import CTREncoder, FinalMLPClassifier
+    >>> from sk_finalmlp.datasets import make_click_data
+    >>> from sk_finalmlp.inspection import embeddings
+    >>> X, y, _ = make_click_data(1_000, n_items=10, random_state=0)
+    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0)).fit(X, y)
+    >>> vectors = embeddings(model, "item")
+    >>> vectors.shape
+    (10, 30)
+    >>> X.join(vectors, on="item").columns[-1]
+    'item_29'
+    """
+    classifier = classifier_of(estimator)
+    reader = _reader_of(classifier._readers, field)
+    values, codes = _values_and_codes(encoder_of(estimator), reader)
+    rows = reader.row_of_code[codes]
+    trained = rows != UNKNOWN_CODE
+    vectors = _look_up(classifier.network_, field, rows[trained])
+    return pd.DataFrame(
+        vectors,
+        index=pd.Index(values[trained], name=field),
+        columns=[f"{field}_{position}" for position in range(vectors.shape[1])],
+    )
+
+
+def _reader_of(readers: list[FieldReader], name: str) -> FieldReader:
+    coded = {reader.field.name: reader for reader in readers if reader.field.has_codes}
+    if name not in coded:
+        kind = next((reader.field.kind for reader in readers if reader.field.name == name), None)
+        fact = f"is of kind {kind!r}: its values have no vectors" if kind else "isn't a field of the network"
+        raise ValueError(f"{name!r} {fact}; those with vectors are {list(coded)}.")
+    return coded[name]
+
+
+def _values_and_codes(encoder: CTREncoder | None, reader: FieldReader) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Values of a field and the codes by which the classifier gets them."""
+    beyond = len(reader.row_of_code) - 1
+    if encoder is None or reader.field.name not in encoder.categories_:
+        codes = np.arange(beyond)
+        return codes, codes
+    values = encoder.categories_[reader.field.name]
+    # Code 0 of the encoder is no value: it stands for all that are missing, unseen or rare.
+    return values, np.minimum(np.arange(1, len(values) + 1), beyond)
+
+
+def _look_up(network: nn.Module, field: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+    members = network.members if isinstance(network, Ensemble) else [network]
+    layers = [member.embedding for member in members if isinstance(member, FinalMLP | DualMLP)]
+    vectors = [layer.table[layer.first_row[field] + rows].numpy(force=True) for layer in layers]
+    return np.concatenate(vectors, axis=1)
