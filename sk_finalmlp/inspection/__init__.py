@@ -1,15 +1,18 @@
 """What a fitted model learned and how well it predicts, as numbers and as pictures."""
 
 from ._embeddings import embeddings
+from ._gate_weights import GateWeightsDisplay, gate_weights
 from ._reliability import ReliabilityDisplay, reliability_bins
 from ._slice_scores import SliceScoresDisplay, slice_scores
 from ._training_history import TrainingHistoryDisplay
 
 __all__ = [
+    "GateWeightsDisplay",
     "ReliabilityDisplay",
     "SliceScoresDisplay",
     "TrainingHistoryDisplay",
     "embeddings",
+    "gate_weights",
     "reliability_bins",
     "slice_scores",
 ]

@@ -58,6 +58,26 @@ def encoder_of(estimator: Any) -> CTREncoder | None:
     return next((step for step in reversed(steps) if isinstance(step, CTREncoder)), None)
 
 
+def encoded_table(estimator: Any, X: Any) -> Any:
+    """What the classifier in a model gets of a table.
+
+    Parameters
+    ----------
+    estimator : estimator
+        As for `classifier_of`.
+    X : dataframe or array-like of shape (n, n_features)
+        A table for the model.
+
+    Returns
+    -------
+    dataframe or array-like of shape (n, n_features_of_classifier)
+        The table itself, or what the steps before the classifier make of it.
+    """
+    model = _best_of(estimator)
+    is_encoded = not isinstance(model, Pipeline) or len(model) == 1
+    return X if is_encoded else model[:-1].transform(X)
+
+
 def _best_of(estimator: Any) -> Any:
     return getattr(estimator, "best_estimator_", estimator)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,3 +80,29 @@ def _place_of(ax: Axes, n_panels: int) -> Any:
         )
     ax.set_axis_off()
     return place
+
+
+def draw_cells(panel: Axes, table: pd.DataFrame, **colours: Any) -> Any:
+    """Draw a table as coloured cells, with the names of its rows and columns.
+
+    Parameters
+    ----------
+    panel : Axes
+        Where to draw.
+    table : DataFrame
+        Numbers; cells without one stay empty.
+    **colours : object
+        `cmap`, `vmin`, `vmax` of the colours.
+
+    Returns
+    -------
+    AxesImage
+        The cells, for a colour bar.
+    """
+    image = panel.imshow(table.to_numpy(dtype=float), aspect="auto", **colours)
+    panel.set_facecolor("0.85")
+    panel.set_yticks(range(len(table)), [str(name) for name in table.index])
+    panel.set_xticks(range(table.shape[1]), [str(name) for name in table.columns], rotation=90)
+    if table.columns.name is not None:
+        panel.set_xlabel(str(table.columns.name))
+    return image

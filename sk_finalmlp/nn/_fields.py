@@ -26,6 +26,8 @@ class FieldSelection(nn.Module):
 
     Attributes
     ----------
+    sizes : dict of str to int
+        Number of features of each chosen field, in the order of the features.
     n_features : int
         Number D of features of the chosen fields.
 
@@ -48,12 +50,14 @@ class FieldSelection(nn.Module):
         super().__init__()
         _check_chosen(names, fields)
         self._parts: list[slice] = []
-        self.n_features = end = 0
+        self.sizes: dict[str, int] = {}
+        end = 0
         for field in by_kind(fields):
             start, end = end, end + (1 if field.kind == "statistic" else embedding_dim)
             if names is None or field.name in names:
-                self.n_features += end - start
+                self.sizes[field.name] = end - start
                 self._extend(start, end)
+        self.n_features = sum(self.sizes.values())
 
     def _extend(self, start: int, end: int) -> None:
         """Add a range of features, to the last one where they lie side by side."""

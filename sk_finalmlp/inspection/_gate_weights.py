@@ -1,0 +1,230 @@
+"""What the gates of the two streams let through."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_consistent_length
+from sklearn.utils._param_validation import Interval, validate_params
+
+from ._forward_pass import Batch, batches, field_gates, final_mlp_of, members_of, read_rows
+from ._panels import check_matplotlib, draw_cells, make_panels
+from ._segments import group_rows, read_column
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+    from ..estimators import FinalMLPClassifier
+
+_STREAMS = (1, 2)
+
+
+@validate_params({"max_values": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=True)
+def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, max_values: int = 12) -> pd.DataFrame:
+    """Mean gate of each field in both streams, by the values of a column if wanted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted `FinalMLPClassifier`, a pipeline that ends in one, or a search that found one.
+    X : dataframe or array-like of shape (n_samples, n_features)
+        Rows to take the mean over; some thousands are enough.
+    by : str or array-like of shape (n_samples,), default=None
+        Name of a column of `X`, or a value for each row, such as the user's segment. Where the gates have no context
+        (`fs1_context`, `fs2_context`), all rows have the same.
+    max_values : int, default=12
+        Largest number of groups. Floats of more values are cut at quantiles; of other columns the most frequent values
+        have groups of their own, and a group "other values" takes the rest.
+
+    Returns
+    -------
+    DataFrame
+        One row per field, and one column per stream, 1 and 2; with `by`, one per stream and value. A field that a
+        stream doesn't read has NaN.
+
+    Raises
+    ------
+    ValueError
+        If the classifier has no gates, or `X` no such column.
+    TypeError
+        If there is no classifier of this library in `estimator`.
+
+    See Also
+    --------
+    GateWeightsDisplay : The same as a picture.
+
+    Notes
+    -----
+    A gate is 2 * sigmoid(g), one number for each feature of a field's embedding; here is their mean. 1 is neutral, 0
+    shuts the field out, 2 doubles it. The networks of an ensemble count by their weight in the vote, those that read
+    the field.
+
+    A gate scales a field, but the layer behind it may undo that: compare a field between segments and streams rather
+    than one field with another, and ask a permutation importance (:func:`sklearn.inspection.permutation_importance`)
+    which field matters.
+
+    References
+    ----------
+    Mao et al., "FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction", AAAI 2023, section 3.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sk_finalmlp import FinalMLPClassifier
+    >>> from sk_finalmlp.inspection import gate_weights
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.integers(0, 5, (500, 2)), columns=["user", "item"])
+    >>> clf = FinalMLPClassifier(fs1_context=["user"], random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> gate_weights(clf, X).shape, gate_weights(clf, X, by="user").shape
+    ((2, 2), (2, 10))
+    """
+    classifier = final_mlp_of(estimator, "gates")
+    column = pd.Series(0, index=range(len(X))) if by is None else read_column(X, by)
+    check_consistent_length(X, column)
+    groups = group_rows(column, max_values)
+    gates = _gates_of_rows(classifier, read_rows(estimator, classifier, X))
+    names = [field.name for field in classifier.fields_]
+    means = [
+        pd.DataFrame(of_stream, columns=names).groupby(groups.codes).mean().set_axis(groups.names).T
+        for of_stream in gates
+    ]
+    table = pd.concat(means, axis=1, keys=_STREAMS, names=["stream", groups.names.name]).rename_axis("field")
+    return table.droplevel(1, axis=1) if by is None else table
+
+
+def _gates_of_rows(classifier: FinalMLPClassifier, rows: Batch) -> NDArray[np.float64]:
+    """Gate of each row and field in each stream, the mean over the members that read it; shape (2, n, F)."""
+    members = members_of(classifier)
+    if members[0][1].gate1 is None:
+        raise ValueError("The network has no gates: it was fitted with feature_selection=False.")
+    position = {field.name: number for number, field in enumerate(classifier.fields_)}
+    gates = np.zeros((2, len(rows[0]), len(position)))
+    votes = np.zeros((2, 1, len(position)))
+    for weight, member in members:
+        for chunk, batch in batches(rows):
+            for stream, of_field in enumerate(field_gates(member, batch)):
+                for name, gate in of_field.items():
+                    gates[stream, chunk, position[name]] += weight * gate.numpy(force=True)
+        for stream, fields in enumerate((member.fields1, member.fields2)):
+            votes[stream, 0, [position[name] for name in fields.sizes]] += weight
+    with np.errstate(invalid="ignore"):
+        return gates / votes
+
+
+class GateWeightsDisplay:
+    """Mean gate of each field in both streams, by the values of a column if wanted.
+
+    Make it by :meth:`from_estimator`; the parameter is kept as an attribute.
+
+    Parameters
+    ----------
+    weights : DataFrame
+        The gates, as `gate_weights` returns them.
+
+    Attributes
+    ----------
+    weights : DataFrame
+        The gates.
+    axes_ : list of Axes
+        The panels: a single one, or one for each stream where there are groups of rows.
+    figure_ : Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    gate_weights : The numbers alone, what each means and how to read them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sk_finalmlp import FinalMLPClassifier
+    >>> from sk_finalmlp.inspection import GateWeightsDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.integers(0, 5, (500, 2)), columns=["user", "item"])
+    >>> clf = FinalMLPClassifier(fs1_context=["user"], random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> GateWeightsDisplay.from_estimator(clf, X, by="user").weights.columns.names
+    FrozenList(['stream', 'user'])
+    """
+
+    axes_: list[Axes]
+    figure_: Figure | SubFigure
+
+    def __init__(self, weights: pd.DataFrame) -> None:
+        self.weights = weights
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, *, by: str | ArrayLike | None = None, max_values: int = 12, ax: Any = None
+    ) -> Self:
+        """Compute the gates and draw them.
+
+        Parameters
+        ----------
+        estimator, X, by, max_values
+            As for :func:`gate_weights`.
+        ax : Axes or array-like of Axes, default=None
+            Where to draw, as for :meth:`plot`.
+
+        Returns
+        -------
+        GateWeightsDisplay
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        return cls(gate_weights(estimator, X, by=by, max_values=max_values)).plot(ax=ax)
+
+    def plot(self, ax: Any = None, *, max_fields: int = 25) -> Self:
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : Axes or array-like of Axes, default=None
+            Axes of a grid, such as those of `plt.subplots()`, whose place the panels take, or one for each panel; None
+            for a figure of its own.
+        max_fields : int, default=25
+            Fields to draw at most: those with a gate furthest from 1.
+
+        Returns
+        -------
+        GateWeightsDisplay
+            The display itself.
+        """
+        furthest = (self.weights - 1).abs().max(axis=1).rank(ascending=False, method="first")
+        drawn = self.weights[furthest <= max_fields]
+        height = 1.3 + 0.28 * len(drawn)
+        if self.weights.columns.nlevels == 1:
+            self.axes_ = make_panels(self, ax, (1, 1), (6.4, height))
+            _draw_points(self.axes_[0], drawn)
+        else:
+            self.axes_ = make_panels(self, ax, (1, 2), (4.0 + 0.35 * drawn.shape[1], height + 0.8), sharey=True)
+            _draw_groups(self.axes_, drawn)
+        self.figure_ = self.axes_[0].figure
+        return self
+
+
+def _draw_points(panel: Axes, weights: pd.DataFrame) -> None:
+    rows = np.arange(len(weights))
+    panel.axvline(1, color="0.6", linestyle=":")
+    for stream, marker in zip(_STREAMS, "os", strict=True):
+        panel.plot(weights[stream], rows, marker, color=f"C{stream - 1}", label=f"stream {stream}")
+    panel.set_yticks(rows, [str(name) for name in weights.index])
+    panel.set_ylim(len(rows) - 0.5, -0.5)
+    panel.grid(axis="y", alpha=0.3)
+    panel.set_xlabel("mean gate")
+    panel.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+
+
+def _draw_groups(panels: list[Axes], weights: pd.DataFrame) -> None:
+    """Colours for the gates, white where neutral."""
+    furthest = float(np.nanmax(np.abs(weights.to_numpy() - 1)))
+    for stream, panel in zip(_STREAMS, panels, strict=True):
+        of_stream = pd.DataFrame(weights[stream])
+        cells = draw_cells(panel, of_stream, cmap="RdBu", vmin=1 - furthest, vmax=1 + furthest)
+        panel.set_title(f"stream {stream}")
+    panels[0].figure.colorbar(cells, ax=panels, label="mean gate")
