@@ -43,7 +43,7 @@ from ._network import (
     weights_as_arrays,
 )
 from ._parameters import CONSTRAINTS, automatic_batch_size, check_hidden_units, draw_seed
-from ._rows import LabelledRows, check_rows, make_impressions, split_rows, weight_of_class
+from ._rows import check_rows, check_validation_rows, make_impressions, split_rows, weight_of_class
 
 
 class TwoStreamClassifier(CallbackSupportMixin, VersionedState, ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
@@ -177,7 +177,8 @@ class TwoStreamClassifier(CallbackSupportMixin, VersionedState, ClassifierMixin,
             training = make_impressions(rows, readers, classes, class_weight).of_mean_weight_one()
             seed = self._seed if self._continues() else draw_seed(self.random_state)
             if X_val is not None:
-                rows_val = self._check_validation_rows(X_val, y_val, sample_weight_val)
+                rows_val = check_validation_rows(self, X_val, y_val, sample_weight_val)
+                self._check_validation_classes(rows_val.y, classes)
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
                 training, validation = self._hold_out(training, classes)
@@ -256,13 +257,13 @@ class TwoStreamClassifier(CallbackSupportMixin, VersionedState, ClassifierMixin,
                 "X_val and y_val are for early stopping, but early_stopping=False. Set it to True or leave them out."
             )
 
-    def _check_validation_rows(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> LabelledRows:
-        try:
-            return check_rows(self, X_val, y_val, sample_weight_val, reset=False)
-        except ValueError as error:
+    def _check_validation_classes(self, y_val: NDArray[Any], classes: NDArray[Any]) -> None:
+        missing = np.setdiff1d(classes, y_val)
+        if self.scoring == "roc_auc" and missing.size:
             raise ValueError(
-                f"X_val, y_val: {error}\nX_val must be encoded like X, by the same fitted encoder."
-            ) from error
+                f"scoring='roc_auc' needs validation rows of every class, but y_val has none of {missing.tolist()}. "
+                "Add such rows, or set scoring='neg_log_loss'."
+            )
 
     def _check_classes(self, y: NDArray[Any]) -> NDArray[Any]:
         classes = np.unique(y)

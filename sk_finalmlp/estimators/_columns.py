@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from .._tables import check_is_table, check_not_empty, check_unique_names
+
 _HOW_TO_ENCODE = "Encode the table first: Pipeline([('enc', CTREncoder()), ('clf', ...)])."
 
 
@@ -57,15 +59,14 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[Column]:
     """
     if isinstance(X, pd.DataFrame):
         return _read_pandas(estimator, X, reset)
+    check_is_table(X)
     frame = nw.from_native(X, pass_through=True)
-    if isinstance(frame, nw.LazyFrame):
-        raise TypeError("X is a lazy frame. Pass X.collect(), the table itself.")
     if not isinstance(frame, nw.DataFrame):
         array = _check_array(estimator, X, reset)
         names = getattr(estimator, "feature_names_in_", [f"x{position}" for position in range(array.shape[1])])
         return [Column(str(name), array[:, position]) for position, name in enumerate(names)]
     validate_data(estimator, X, skip_check_array=True, reset=reset)
-    _check_not_empty(frame.shape)
+    check_not_empty(frame.shape)
     return [_read_series(str(series.name), series) for series in frame.iter_columns()]
 
 
@@ -79,16 +80,12 @@ def _check_array(estimator: Any, X: Any, reset: bool) -> NDArray[Any]:
     return array
 
 
-def _check_not_empty(shape: tuple[int, int]) -> None:
-    for size, what in zip(shape, ("sample", "feature"), strict=True):
-        if size == 0:
-            raise ValueError(f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is required.")
-
-
 def _read_pandas(estimator: Any, X: pd.DataFrame, reset: bool) -> list[Column]:
     """Columns of plain numbers without a detour, which for a single row would take longer than the network."""
+    if reset:
+        check_unique_names(X)
     validate_data(estimator, X, skip_check_array=True, reset=reset)
-    _check_not_empty(X.shape)
+    check_not_empty(X.shape)
     columns = []
     for name, series in X.items():
         dtype = series.dtype

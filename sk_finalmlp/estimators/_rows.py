@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +42,36 @@ class LabelledRows:
 
 
 def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> LabelledRows:
-    """Check table, labels and weights; scikit-learn's usual errors where they can't be used.
-
-    A row of weight 0 is left out of everything, of batch norm and of the known codes too.
-    """
+    """Check table, labels and weights of training rows; scikit-learn's usual errors where they can't be used."""
     columns = read_columns(estimator, X, reset=reset)
-    y = _check_labels(y, columns)
-    weight = _check_weight(sample_weight, columns)
+    return _labelled(columns, _check_labels(y, columns), _check_weight(sample_weight, columns))
+
+
+def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> LabelledRows:
+    """Check table, labels and weights of validation rows, and say which of them can't be used."""
+    with _naming(
+        "X_val",
+        "It must be encoded like X, by the same fitted encoder; a Pipeline does so with transform_input=['X_val'].",
+    ):
+        columns = read_columns(estimator, X_val, reset=False)
+    with _naming("y_val"):
+        y = _check_labels(y_val, columns)
+    with _naming("sample_weight_val"):
+        weight = _check_weight(sample_weight_val, columns)
+    return _labelled(columns, y, weight)
+
+
+@contextmanager
+def _naming(argument: str, remedy: str = "") -> Iterator[None]:
+    """Begin the message of an error with the argument that is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError("\n".join(filter(None, [f"{argument}: {error}", remedy]))) from error
+
+
+def _labelled(columns: list[Column], y: NDArray[Any], weight: NDArray[np.float64]) -> LabelledRows:
+    """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
     counts = weight > 0
     if not counts.all():
         columns = [Column(column.name, column.values[counts]) for column in columns]
@@ -57,9 +82,10 @@ def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: boo
 def weight_of_class(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
     """Weight of each class, by the labels of the training rows."""
     weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
-    if (weights <= 0).any():
-        label = classes[weights <= 0].tolist()[0]
-        raise ValueError(f"class_weight must be positive, but class {label!r} has {weights[weights <= 0][0]}.")
+    is_wrong = ~((weights > 0) & np.isfinite(weights))
+    if is_wrong.any():
+        label, weight = classes[is_wrong].tolist()[0], weights[is_wrong][0]
+        raise ValueError(f"class_weight must be positive and finite, but class {label!r} has {weight}.")
     return weights
 
 
@@ -89,9 +115,20 @@ def _check_labels(y: Any, columns: list[Column]) -> NDArray[Any]:
         raise ValueError("Input y contains NaN: some labels are missing. Leave those rows out.")
     labels: NDArray[Any] = y
     assert_all_finite(labels, input_name="y")
+    _check_one_type(labels)
     check_classification_targets(labels)
     check_consistent_length(columns[0].values, labels)
     return labels
+
+
+def _check_one_type(y: NDArray[Any]) -> None:
+    """Refuse labels as objects, which scikit-learn calls unknown, unless they are strings."""
+    if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y):
+        types = sorted({type(label).__name__ for label in y})
+        raise ValueError(
+            f"Unknown label type: y holds objects, of type {' and '.join(types)}. Give them one type, for example by "
+            "y.astype(int) or y.astype(str)."
+        )
 
 
 def _check_weight(sample_weight: Any, columns: list[Column]) -> NDArray[np.float64]:

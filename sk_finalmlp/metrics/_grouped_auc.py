@@ -150,6 +150,9 @@ def _group_codes(groups: ArrayLike | None, clicks: NDArray[np.bool_]) -> tuple[N
             "The 'groups' parameter should not be None: pass the user of each row. A scorer gets it by metadata "
             "routing, set_score_request(groups=True), or from a column of X, make_grouped_auc_scorer(column)."
         )
+    shape = np.shape(groups)
+    if len(shape) != 1 and shape[1:] != (1,):
+        raise ValueError(f"groups has shape {shape}, but each row needs one group: pass a column, such as X['user'].")
     check_consistent_length(clicks, groups)
     codes, names = pd.factorize(column_or_1d(groups))
     if (codes < 0).any():

@@ -13,6 +13,13 @@ from sklearn.utils.validation import _check_sample_weight
 
 Label = bool | int | float | str
 
+_HOW_TO_PREDICT = "Pass the probability of a click, predict_proba(X)[:, 1]; decision_function gives log-odds."
+_N_SHOWN = 3
+_REMEDIES = {
+    "multiclass": "its labels begin with {}. Score one of them against the rest: y_true == label.",
+    "continuous": "it has values such as {}. y_true comes first, the scores second.",
+}
+
 
 def check_clicks(y_true: ArrayLike, pos_label: Label | None) -> NDArray[np.bool_]:
     """Which rows are clicks.
@@ -40,7 +47,10 @@ def check_clicks(y_true: ArrayLike, pos_label: Label | None) -> NDArray[np.bool_
         raise ValueError("Input y_true contains NaN: leave out the rows without a label.")
     target_type = type_of_target(labels, input_name="y_true", raise_unknown=True)
     if target_type != "binary":
-        raise ValueError(f"Only binary y_true is supported: clicked or not. The type of the target is {target_type}.")
+        raise ValueError(
+            f"Only binary y_true is supported: clicked or not. The type of the target is {target_type}, and "
+            + _REMEDIES[target_type].format(np.unique(labels).tolist()[:_N_SHOWN])
+        )
     clicks: NDArray[np.bool_] = labels == _click_label(np.unique(labels), pos_label)
     return clicks
 
@@ -113,9 +123,9 @@ def check_probabilities(y_proba: ArrayLike, clicks: NDArray[np.bool_]) -> NDArra
     """
     probabilities = check_scores(y_proba, "y_proba", clicks)
     if probabilities.max() > 1:
-        raise ValueError(f"y_proba contains values greater than 1: {probabilities.max()}")
+        raise ValueError(f"y_proba contains values greater than 1: {probabilities.max()}. {_HOW_TO_PREDICT}")
     if probabilities.min() < 0:
-        raise ValueError(f"y_proba contains values less than 0: {probabilities.min()}")
+        raise ValueError(f"y_proba contains values less than 0: {probabilities.min()}. {_HOW_TO_PREDICT}")
     return probabilities
 
 
@@ -162,4 +172,6 @@ def check_both_classes(clicks: NDArray[np.bool_], weights: NDArray[np.float64]) 
         If all rows are clicks, or none is.
     """
     if not weights[clicks].any() or not weights[~clicks].any():
-        raise ValueError("Only one class is present in y_true, where this metric needs clicks and others.")
+        raise ValueError(
+            "Only one class is present in y_true, where this metric needs clicks and others. Score more rows at once."
+        )

@@ -70,7 +70,7 @@ class FieldEmbedding(WorkspaceUser):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        _check_names(fields)
+        _check_fields(fields)
         everything = [field for field in by_kind(fields) if field.kind != "statistic"]
         self.fields = everything if names is None else [field for field in everything if field.name in names]
         self.embedding_dim = embedding_dim
@@ -213,7 +213,12 @@ def _compact(positions: list[int]) -> _Columns:
     return slice(len(positions)) if positions == first else positions
 
 
-def _check_names(fields: Sequence[Field]) -> None:
+def _check_fields(fields: Sequence[Field]) -> None:
+    if not fields or not all(isinstance(field, Field) for field in fields):
+        raise ValueError(
+            f"fields must be one or more of sk_finalmlp.fields.Field, such as CTREncoder().fit(X).fields_. Got "
+            f"{list(fields)!r}."
+        )
     names = [field.name for field in fields]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

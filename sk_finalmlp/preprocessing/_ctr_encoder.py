@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, RealNotInt, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight, check_is_fitted
 
@@ -373,6 +373,11 @@ class CTREncoder(CallbackSupportMixin, VersionedState, TransformerMixin, BaseEst
         }
 
     def _column_rules(self) -> ColumnRules:
+        if self.separator == "":
+            raise InvalidParameterError(
+                "The 'separator' parameter of CTREncoder must not be empty. Give what stands between the elements, "
+                "such as '|', or 'auto'."
+            )
         separator = None if self.separator == "auto" else self.separator
         return ColumnRules(self._vocabulary_rule(), self.numeric_encoding, self.n_bins, separator, self.max_values)
 

@@ -149,6 +149,11 @@ def _find_field(name: Any, fields_of: Mapping[str, Sequence[Field]], parameter: 
     every = {field.name: field for fields in fields_of.values() for field in fields}
     if isinstance(name, Integral) and int(name) in range(len(fields_of)):
         name = list(fields_of)[int(name)]
+    if not isinstance(name, str):
+        raise ValueError(
+            f"{parameter}: {name!r} is neither a name nor a position of a column, from 0 to {len(fields_of) - 1}. "
+            "Combinations are tuples of these, such as ('user', 'item')."
+        )
     found = [every[name]] if name in every else fields_of.get(name, [])
     if not found:
         raise ValueError(f"{parameter}: there is no field {name!r}. The fields are {list(every)}.")

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
+from .._tables import check_is_table, check_not_empty, check_unique_names
 from ._column import Column, read_column
 
 
@@ -39,29 +40,21 @@ def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
     dataframe or ndarray
         X itself if it is a dataframe, otherwise an array of any dtype.
     """
+    check_is_table(X)
     if not is_frame(X):
         return validate_data(estimator, _as_array(X), reset=reset, dtype=None, ensure_all_finite=False)
+    if reset and isinstance(X, pd.DataFrame):
+        check_unique_names(X)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
-    _check_not_empty(estimator, X)
+    check_not_empty(X.shape)
     return X
 
 
 def _as_array(X: Any) -> Any:
-    if isinstance(nw.from_native(X, pass_through=True), nw.LazyFrame):
-        raise TypeError("X is lazy: call `.collect()` on it first.")
     if hasattr(X, "dtype"):
         return X
     # Without `dtype=object` numpy would turn the numbers among strings into strings.
     return np.asarray(X) if hasattr(X, "__array__") else np.asarray(X, dtype=object)
-
-
-def _check_not_empty(estimator: Any, X: Any) -> None:
-    for n, what in zip(X.shape, ("sample", "feature"), strict=True):
-        if n == 0:
-            raise ValueError(
-                f"Found a table with 0 {what}(s) (shape={tuple(X.shape)}) while a minimum of 1 is required by "
-                f"{type(estimator).__name__}."
-            )
 
 
 def read_columns(X: Any, names: Sequence[str]) -> Iterator[Column]:

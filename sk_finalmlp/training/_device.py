@@ -37,8 +37,8 @@ def resolve_device(name: str | torch.device) -> torch.device:
         raise ValueError(f"device={name!r} isn't a name of a device. Use 'auto' or one of {available}.") from None
     if device.type not in available or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         raise ValueError(
-            f"device={str(name)!r} was asked for, but torch finds no such device here. Use 'auto' or one of "
-            f"{available}."
+            f"device={str(name)!r} was asked for, but torch {torch.__version__} finds no such device here. Use 'auto' "
+            f"or one of {available}, or install the driver and a build of torch for that device."
         )
     return device
 

@@ -120,7 +120,7 @@ IN_FIT = {
     "class weight of zero": (
         refit(parameters={"class_weight": {0: 0, 1: 1}}),
         ValueError,
-        r"class_weight must be positive, but class 0 has 0",
+        r"class_weight must be positive and finite, but class 0 has 0",
     ),
     "a class without weight": (
         refit(fit={"sample_weight": lambda X, y: y}),

@@ -186,7 +186,7 @@ def test_missing_extra_and_reordered_columns(X, message):
     [
         (PANDAS.iloc[:0], ValueError, r"0 sample\(s\)"),
         (PANDAS[[]], ValueError, r"0 feature\(s\)"),
-        (POLARS.lazy(), TypeError, "X is lazy: call `.collect"),
+        (POLARS.lazy(), TypeError, r"X is a lazy frame\. Pass X\.collect"),
         (PANDAS["user"], ValueError, "2-dimensional"),
         (pd.DataFrame({"g": [["a"]], "g[0]": [1]}), ValueError, r"called 'g\[0\]'"),
         (pd.DataFrame({"g[0]": [1, 1], "g[1]": [1, 1]}), ValueError, r"'g\[0\]', 'g\[1\]'.*rename the input columns"),
@@ -208,7 +208,7 @@ def test_table_that_can_not_be_encoded(X, error, message):
 
 def test_two_columns_of_one_name():
     X = pd.DataFrame([[1, 2], [1, 2]], columns=["a", "a"])
-    with pytest.raises(ValueError, match=r"(?i)unique|called 'a'"):
+    with pytest.raises(ValueError, match="X has 2 columns named 'a'"):
         CTREncoder().fit(X)
 
 

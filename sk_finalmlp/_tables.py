@@ -1,0 +1,71 @@
+"""Tables that neither the encoder nor the classifier can read, refused by both with the same words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import pandas as pd
+
+
+def check_is_table(X: Any) -> None:
+    """Refuse what a newcomer may take for a table.
+
+    Parameters
+    ----------
+    X : object
+        What `fit` or a later method was given.
+
+    Raises
+    ------
+    TypeError
+        If it is a dict or a list of dicts, as JSON gives them, or a lazy frame.
+    """
+    if isinstance(X, pd.DataFrame):
+        return
+    if isinstance(X, Mapping) and not hasattr(X, "dtype"):  # SciPy's sparse arrays of keys are dicts, too
+        raise TypeError("X is a dict. Make a table of it: pd.DataFrame([X]) if it is one row, else pd.DataFrame(X).")
+    if isinstance(X, list | tuple) and X and isinstance(X[0], Mapping):
+        raise TypeError("X is a list of dicts. Make a table of it: pd.DataFrame(X).")
+    if isinstance(nw.from_native(X, pass_through=True), nw.LazyFrame):
+        raise TypeError("X is a lazy frame. Pass X.collect(), the table itself.")
+
+
+def check_unique_names(X: pd.DataFrame) -> None:
+    """Refuse a frame with several columns of a name; only those of pandas can have them.
+
+    Parameters
+    ----------
+    X : DataFrame
+        The table.
+
+    Raises
+    ------
+    ValueError
+        If a name occurs twice.
+    """
+    if not X.columns.is_unique:
+        name, n_columns = Counter(X.columns).most_common(1)[0]
+        raise ValueError(
+            f"X has {n_columns} columns named {name!r}, but a column is known by its name. Rename or drop all but one."
+        )
+
+
+def check_not_empty(shape: tuple[int, ...]) -> None:
+    """Refuse a table without rows or columns, as scikit-learn does.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Numbers of rows and columns.
+
+    Raises
+    ------
+    ValueError
+        If one of them is 0.
+    """
+    for size, what in zip(shape, ("sample", "feature"), strict=True):
+        if size == 0:
+            raise ValueError(f"Found array with 0 {what}(s) (shape={tuple(shape)}) while a minimum of 1 is required.")
