@@ -2,17 +2,21 @@
 
 from ._embeddings import embeddings
 from ._gate_weights import GateWeightsDisplay, gate_weights
+from ._interactions import InteractionDisplay, field_interactions, head_strengths
 from ._reliability import ReliabilityDisplay, reliability_bins
 from ._slice_scores import SliceScoresDisplay, slice_scores
 from ._training_history import TrainingHistoryDisplay
 
 __all__ = [
     "GateWeightsDisplay",
+    "InteractionDisplay",
     "ReliabilityDisplay",
     "SliceScoresDisplay",
     "TrainingHistoryDisplay",
     "embeddings",
+    "field_interactions",
     "gate_weights",
+    "head_strengths",
     "reliability_bins",
     "slice_scores",
 ]
