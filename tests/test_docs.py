@@ -1,6 +1,7 @@
 """The code of README and documentation runs, and the API reference holds all that is public."""
 
 import importlib
+import inspect
 import pkgutil
 import re
 from pathlib import Path
@@ -65,9 +66,9 @@ def test_each_make_target_of_the_pages_exists():
     assert named <= targets
 
 
-def public_names():
-    modules = [sk_finalmlp, *(importlib.import_module(f"sk_finalmlp.{room}") for room in ROOMS)]
-    return sorted({name for module in modules for name in module.__all__} - {"__version__"})
+def public_objects():
+    modules = [importlib.import_module(f"sk_finalmlp.{room}") for room in ROOMS]
+    return {name: getattr(module, name) for module in modules for name in module.__all__}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,16 @@ def reference():
     return "\n".join(path.read_text(encoding="utf-8") for path in sorted((DOCS / "api").glob("*.rst")))
 
 
-@pytest.mark.parametrize("name", public_names())
-def test_public_name_is_in_the_reference(name, reference):
-    assert re.search(rf"^(   |\.\. py:data:: ){name}$", reference, re.MULTILINE)
+@pytest.mark.parametrize(("name", "value"), public_objects().items())
+def test_public_name_is_in_the_reference_with_an_example(name, value, reference):
+    if inspect.isclass(value) or inspect.isfunction(value):
+        assert re.search(rf"^   {name}$", reference, re.MULTILINE), "name is in no autosummary of docs/api/"
+        assert ">>> " in (value.__doc__ or ""), "docstring has no example"
+    else:
+        entry = re.search(rf"^\.\. py:data:: {name}\n(.|\n(?=   |\n))*", reference, re.MULTILINE)
+        assert entry, "name has no py:data in docs/api/"
+        assert ">>> " in entry[0], "entry has no example"
+
+
+def test_package_exports_what_its_rooms_export():
+    assert set(sk_finalmlp.__all__) - {"__version__"} <= set(public_objects())

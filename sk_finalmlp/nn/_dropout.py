@@ -75,6 +75,18 @@ def dropout_generator(network: nn.Module, generator: torch.Generator) -> Iterato
         Network, on the device of the generator.
     generator : torch.Generator
         Source of the dropout masks.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Dropout, dropout_generator
+    >>> layer = Dropout(0.5)
+    >>> with dropout_generator(layer, torch.Generator().manual_seed(0)):
+    ...     first = layer(torch.ones(100))
+    >>> with dropout_generator(layer, torch.Generator().manual_seed(0)):
+    ...     again = layer(torch.ones(100))
+    >>> torch.equal(first, again)
+    True
     """
     layers = [module for module in network.modules() if isinstance(module, Dropout)]
     bits = RandomBits(generator) if generator.device.type == "cpu" else None

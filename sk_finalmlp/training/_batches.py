@@ -26,6 +26,17 @@ class Impressions:
         Position of the row's class among the classes.
     weight : Tensor of float32, shape (n,)
         Weight of the row in the loss.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.training import Impressions
+    >>> codes = torch.tensor([[1, 4], [2, 4], [1, 0]], dtype=torch.int32)
+    >>> rows = Impressions(codes, torch.empty(3, 0), target=torch.tensor([1, 0, 0]), weight=torch.ones(3))
+    >>> len(rows)
+    3
+    >>> rows.take(torch.tensor([2, 0])).target
+    tensor([0, 1])
     """
 
     codes: Tensor
@@ -68,6 +79,16 @@ class Batches:
         Source of the permutations.
     device : torch.device
         Where the batches go.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.training import Batches, Impressions
+    >>> codes = torch.zeros(10, 2, dtype=torch.int32)
+    >>> rows = Impressions(codes, torch.empty(10, 0), torch.zeros(10, dtype=torch.int64), torch.ones(10))
+    >>> batches = Batches(rows, batch_size=4, generator=torch.Generator(), device=torch.device("cpu"))
+    >>> [len(target) for _, (target, _) in batches]
+    [4, 3, 3]
     """
 
     def __init__(

@@ -129,7 +129,22 @@ class BestEpoch(Callback):
 
 
 class EpochObserver(Protocol):
-    """Who is told of each epoch, and may end the training."""
+    """Who is told of each epoch, and may end the training.
+
+    Examples
+    --------
+    >>> class StopAt:
+    ...     def __init__(self, valid_auc):
+    ...         self.valid_auc = valid_auc
+    ...
+    ...     def begin_epoch(self, final):
+    ...         pass
+    ...
+    ...     def end_epoch(self, network, result):
+    ...         return result.history[-1]["valid_auc"] >= self.valid_auc
+
+    An instance of it is given to `train` as `observer`.
+    """
 
     def begin_epoch(self, final: bool) -> None:
         """An epoch begins; the final one learns from the validation rows, too."""

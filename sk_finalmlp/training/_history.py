@@ -23,6 +23,14 @@ class TrainingResult:
         The epoch, from 1, whose weights the network has.
     best_score : float or None
         Its monitored score; None without validation rows.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.training import TrainingResult
+    >>> history = [{"epoch": 1, "valid_auc": 0.71}, {"epoch": 2, "valid_auc": 0.74}]
+    >>> result = TrainingResult(history, best_epoch=2, best_score=0.74)
+    >>> result.history[result.best_epoch - 1]["valid_auc"]
+    0.74
     """
 
     history: EpochHistory

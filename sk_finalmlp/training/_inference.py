@@ -29,6 +29,16 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     -------
     Tensor of float32, shape (n, C)
         Logits, on the CPU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.training import predict_logits
+    >>> network = FinalMLP([Field("user", "categorical", n_codes=20)]).eval()
+    >>> predict_logits(network, torch.tensor([[3], [7]], dtype=torch.int32), torch.empty(2, 0)).shape
+    torch.Size([2, 1])
     """
     device = next(network.parameters()).device
     with torch.inference_mode():

@@ -49,7 +49,20 @@ Callbacks = list[tuple[str, Callback]]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How to train; the names are those of the estimators' parameters."""
+    """How to train; the names are those of the parameters of `FinalMLPClassifier`, and all must be given.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.training import TrainingSettings
+    >>> settings = TrainingSettings(
+    ...     learning_rate=1e-3, batch_size=512, max_epochs=20, n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1,
+    ...     net_regularizer=0.0, embedding_update="auto", device=torch.device("cpu"), scoring="neg_log_loss",
+    ...     final_epoch=False, verbose=False,
+    ... )
+    >>> settings.batch_size
+    512
+    """
 
     learning_rate: float
     batch_size: int
@@ -108,6 +121,28 @@ def train(
         If the loss becomes NaN or infinite.
     KeyboardInterrupt
         If Ctrl-C comes before the end of the first epoch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.training import Impressions, TrainingSettings, predict_logits, train
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> codes = torch.randint(20, (1000, 2), generator=generator, dtype=torch.int32)
+    >>> clicked = (codes.sum(dim=1) > 20).long()
+    >>> rows = Impressions(codes, torch.empty(1000, 0), clicked, weight=torch.ones(1000))
+    >>> network = FinalMLP([Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)])
+    >>> settings = TrainingSettings(
+    ...     learning_rate=1e-3, batch_size=64, max_epochs=3, n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1,
+    ...     net_regularizer=0.0, embedding_update="auto", device=torch.device("cpu"), scoring="neg_log_loss",
+    ...     final_epoch=False, verbose=False,
+    ... )
+    >>> result = train(network, rows, None, settings, generator)
+    >>> [record["epoch"] for record in result.history]
+    [1, 2, 3]
+    >>> predict_logits(network.eval(), rows.codes, rows.values).shape
+    torch.Size([1000, 1])
     """
     best = BestEpoch(settings.tol)
     watchers: Callbacks = [("observed", Observed(observer, best))] if observer else []
