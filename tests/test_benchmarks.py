@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,20 +50,40 @@ def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
 
 
 def study(out, *options):
-    command = [sys.executable, BENCHMARKS / "study", "--rows", "200", "--no-plot", "--out", out, *options]
+    command = [sys.executable, BENCHMARKS / "study", "--rows", "200", "--out", out, *options]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return pd.read_csv(out / "study.csv")
+    return pd.read_csv(out / "study.csv"), pd.read_csv(out / "comparisons.csv")
 
 
-def test_the_study_has_all_variants_on_a_seed_before_the_next(tmp_path):
-    variants = ["finalmlp", "fusion_sum", "fusion_concat", "one_stream", "gates_user_item"]
+def test_the_study_compares_all_variants_on_a_seed_before_the_next(tmp_path):
+    variants = ["finalmlp", "fusion_sum", "fusion_concat", "one_stream", "gates_user_item", "width=128,heads=1"]
     options = ["--data", "click_sparse", "--variants", *variants, "--seeds", "0"]
-    records = study(tmp_path, *options, "1")
+    records, comparisons = study(tmp_path, *options, "1")
     assert records["model"].tolist() == 2 * variants
-    assert records["seed"].tolist() == 5 * [0] + 5 * [1]
+    assert records["seed"].tolist() == 6 * [0] + 6 * [1]
     # Each network is another one.
-    assert records["auc"].nunique() == 10
-    assert_frame_equal(study(tmp_path, *options), records)
+    assert records["auc"].nunique() == 12
+
+    means = records.groupby("model")[["auc", "log_loss"]].mean()
+    for comparison in comparisons.to_dict("records"):
+        score, error = comparison["score"], comparison["standard_error"]
+        expected = means.loc[comparison["model"], score] - means.loc[comparison["reference"], score]
+        assert comparison["difference"] == pytest.approx(expected, abs=1e-5)
+        assert 0 < 1.9 * error < comparison["high"] - comparison["difference"]
+    ablations = comparisons.query("family == 'ablations' and score == 'auc'")
+    assert set(ablations["model"]) == {*variants} - {"finalmlp"}
+    assert ablations["pvalue_holm"].min() == pytest.approx(min(1, 5 * ablations["pvalue"].min()), rel=1e-4)
+    assert comparisons.query("family == 'heads'")[["model", "reference"]].to_numpy().tolist() == 2 * [
+        ["finalmlp", "width=128,heads=1"]
+    ]
+
+    # What is there isn't fitted again, and without the predictions the pictures are drawn of the tables.
+    shutil.rmtree(tmp_path / "probabilities")
+    (tmp_path / "study-ablations.svg").unlink()
+    again = study(tmp_path, *options)
+    assert_frame_equal(again[0], records)
+    assert_frame_equal(again[1], comparisons)
+    assert (tmp_path / "study-ablations.svg").stat().st_size
 
 
 PUBLISHED = runpy.run_path(str(BENCHMARKS / "published.py"))["BENCHMARKS"]

@@ -97,6 +97,7 @@ class Results:
     def __init__(self, folder: Path, file_name: str = "accuracy.csv") -> None:
         self.folder = folder
         self._path = folder / file_name
+        self._probabilities = folder / "probabilities"
 
     def records(self) -> pd.DataFrame:
         """All records; where a run was repeated, the last one."""
@@ -131,9 +132,13 @@ class Results:
         with np.load(path) as stored:
             return stored["y"].astype(np.int64), stored["probability"].astype(np.float64)
 
+    def keeps_probabilities(self) -> bool:
+        """Whether the probabilities are there, too, and not the records alone."""
+        return self._probabilities.is_dir()
+
     def _probability_path(self, run: dict[str, Any]) -> Path:
         name = "-".join(str(run[field.name]) for field in fields(Run))
-        return self.folder / "probabilities" / f"{name.replace('/', '_')}.npz"
+        return self._probabilities / f"{name.replace('/', '_')}.npz"
 
 
 def wanted(

@@ -40,13 +40,17 @@ class Table:
 
     def part(self, name: Part, seed: int) -> tuple[pd.DataFrame, pd.Series]:
         """The rows of one part of the split."""
+        rows = self.is_in(name, seed)
+        return self.X[rows].reset_index(drop=True), self.y[rows].reset_index(drop=True)
+
+    def is_in(self, name: Part, seed: int) -> npt.NDArray[np.bool_]:
+        """Which rows are in a part of the split, shape (n_rows,)."""
         place = self.place(seed)
-        rows = {
+        return {
             "train": place < VALIDATION,
             "validation": (place >= VALIDATION) & (place < TEST),
             "test": place >= TEST,
         }[name]
-        return self.X[rows].reset_index(drop=True), self.y[rows].reset_index(drop=True)
 
     def thinned(self, n_rows: int | None) -> Table:
         """At most so many rows, evenly spaced, each in the place that it had."""

@@ -10,16 +10,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # The data sets, the peers and the file of results are those of the accuracy comparison.
 sys.path.append(str(Path(__file__).parents[1] / "accuracy"))
 
 if TYPE_CHECKING:
+    import pandas as pd
     from _runs import Results, Run
 
 _FILE = "study.csv"
+_COMPARISONS = "comparisons.csv"
 
 
 def main() -> None:
@@ -33,6 +36,11 @@ def main() -> None:
     results = Results(arguments.out, _FILE)
     if not arguments.no_fit:
         _fit(arguments, results)
+    comparisons = _compare(results, arguments)
+    if not arguments.no_plot:
+        from _figures import draw
+
+        print("\n".join(str(path) for path in draw(comparisons, arguments.figures or arguments.out)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4")
     parser.add_argument("--rows", type=int, default=30_000, help="training rows at most (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/study"), help="folder to write to (%(default)s)")
+    parser.add_argument("--figures", type=Path, help="folder of the pictures (default: that of --out)")
     parser.add_argument("--no-fit", action="store_true", help="only compare and draw what is there")
     parser.add_argument("--no-plot", action="store_true", help="draw nothing, which needs matplotlib")
     return parser
@@ -61,16 +70,15 @@ def _fit(arguments: argparse.Namespace, results: Results) -> None:
 
 
 def _variants(names: list[str] | None) -> list[str]:
-    from _peers import PEERS
+    from _peers import installed
     from _variants import ABLATIONS, HEADS
 
-    groups = {"ablations": ABLATIONS, "heads": HEADS, "peers": PEERS}
-    available = ABLATIONS | HEADS | PEERS
+    groups = {"ablations": list(ABLATIONS), "heads": list(HEADS), "peers": installed()}
     expanded = [name for item in names or groups for name in groups.get(item, [item])]
-    return _chosen(expanded, available)
+    return _chosen(expanded, [name for group in groups.values() for name in group])
 
 
-def _chosen(names: list[str] | None, available: dict[str, Any]) -> list[str]:
+def _chosen(names: list[str] | None, available: Collection[str]) -> list[str]:
     for name in names or []:
         if name not in available:
             sys.exit(f"{name!r} isn't one of {', '.join(available)}.")
@@ -92,6 +100,20 @@ def _measure(run: Run, results: Results) -> None:
     results.add(record, table.part(run.part, run.seed)[1], probability)
     scores = f"AUC {record.auc:.4f}  log-loss {record.log_loss:.4f}  fit {record.fit_seconds:.0f} s"
     print(f"{run.data:<14}{run.model:<24}seed {run.seed}  {scores}", flush=True)
+
+
+def _compare(results: Results, arguments: argparse.Namespace) -> pd.DataFrame:
+    """Compare what was fitted, and write it; where the predictions aren't there, read what was written."""
+    import pandas as pd
+
+    path = arguments.out / _COMPARISONS
+    if not results.keeps_probabilities():
+        return pd.read_csv(path)
+    from _comparisons import compare
+
+    comparisons = compare(results, arguments.rows)
+    comparisons.to_csv(path, index=False, float_format="%.6g")
+    return comparisons
 
 
 if __name__ == "__main__":
