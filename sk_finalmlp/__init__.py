@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
+
+# A library stays silent where nobody has configured a log.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Public names load on first use (PEP 562): the encoder needs no torch.
 _ROOM_OF = {

@@ -341,7 +341,7 @@ class TwoStreamClassifier(CallbackSupportMixin, VersionedState, ClassifierMixin,
             device=resolve_device(self.device),
             scoring=self.scoring,
             final_epoch=final_epoch,
-            verbose=bool(self.verbose),
+            verbose=int(self.verbose),
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -89,7 +89,10 @@ class DualMLPClassifier(TwoStreamClassifier):
     device : str or torch.device, default="auto"
         Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
     verbose : int, default=0
-        Whether to print a line per epoch.
+        0 is silent; 1 writes a line per epoch to the standard output; 2 or more draws bars of epochs and batches below
+        the lines, with the time left, which needs rich (`pip install 'sk-finalmlp[progress]'`). Where they can't be
+        drawn, outside of terminals and notebooks and under `n_jobs`, there are the lines alone. The log
+        "sk_finalmlp.training" has the lines in any case.
 
     Attributes
     ----------

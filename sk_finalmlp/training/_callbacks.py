@@ -200,13 +200,3 @@ class Patience(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if len(net.history) - self.best.epoch_ >= self.n_epochs:
             raise StopTraining
-
-
-class ProgressLine(Callback):
-    """Prints a line per epoch."""
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        record = net.history[-1]
-        losses = [f"{name} {record[name]:.5f}" for name in ("train_loss", "valid_loss", "valid_auc") if name in record]
-        line = [f"epoch {record['epoch']:3d}", *losses, f"learning_rate {record['learning_rate']:.0e}"]
-        print("  ".join([*line, f"{record['seconds']:.1f} s"]), flush=True)

@@ -23,7 +23,6 @@ from ._callbacks import (
     GradientClipping,
     Observed,
     Patience,
-    ProgressLine,
     SettledTables,
     StopTraining,
 )
@@ -31,6 +30,7 @@ from ._evaluation import Scoring
 from ._history import TrainingResult, finished_epochs
 from ._lazy_adam import LazyAdam
 from ._net import ClickNet
+from ._progress import logger, progress_shown
 
 # Published values that nobody tunes.
 _GRADIENT_NORM = 10.0
@@ -43,6 +43,8 @@ _LAZY_FROM_ROWS = 100_000
 # In smaller batches a Python function per layer costs more time than fresh memory does.
 _KEEP_MEMORY_FROM_ROWS = 512
 
+
+_MONITORED = {"neg_log_loss": "valid_loss", "roc_auc": "valid_auc"}
 
 Callbacks = list[tuple[str, Callback]]
 
@@ -75,7 +77,7 @@ class TrainingSettings:
     device: torch.device
     scoring: Scoring
     final_epoch: bool
-    verbose: bool
+    verbose: int
 
 
 def train(
@@ -145,25 +147,31 @@ def train(
     torch.Size([1000, 1])
     """
     best = BestEpoch(settings.tol)
-    watchers: Callbacks = [("observed", Observed(observer, best))] if observer else []
-    schedule: Callbacks = [] if validation is None else [("schedule", _schedule(settings))]
-    patience = Patience(best, settings.n_iter_no_change)
-    callbacks = [*_bookkeeping(validation, settings), *schedule, ("best", best), *watchers, ("patience", patience)]
-    net = _make_net(network, settings, callbacks)
+    observed: Callbacks = [("observed", Observed(observer, best))] if observer else []
     interrupted = ""
-    try:
-        _run(net, impressions, settings, generator)
-    except KeyboardInterrupt:
-        if not best.epoch_:
-            raise
-        interrupted = f"epoch {len(finished_epochs(net.history)) + 1}"
-    network.load_state_dict(best.weights_)
-    if settings.final_epoch and validation is not None and not interrupted:
+    monitored = None if validation is None else _MONITORED[settings.scoring]
+    logger.info(
+        "Training on %d rows, validation on %d, on device %s", len(impressions), len(validation or ()), settings.device
+    )
+    with progress_shown(settings.verbose, monitored) as progress:
+        watchers = [*progress, *observed]
+        schedule: Callbacks = [] if validation is None else [("schedule", _schedule(settings))]
+        patience = Patience(best, settings.n_iter_no_change)
+        callbacks = [*_bookkeeping(validation, settings), *schedule, ("best", best), *watchers, ("patience", patience)]
+        net = _make_net(network, settings, callbacks)
         try:
-            _train_on_all_rows(network, impressions.and_(validation), settings, generator, watchers)
+            _run(net, impressions, settings, generator)
         except KeyboardInterrupt:
-            network.load_state_dict(best.weights_)
-            interrupted = "the final epoch"
+            if not best.epoch_:
+                raise
+            interrupted = f"epoch {len(finished_epochs(net.history)) + 1}"
+        network.load_state_dict(best.weights_)
+        if settings.final_epoch and validation is not None and not interrupted:
+            try:
+                _train_on_all_rows(network, impressions.and_(validation), settings, generator, watchers)
+            except KeyboardInterrupt:
+                network.load_state_dict(best.weights_)
+                interrupted = "the final epoch"
     network.eval().zero_grad()
     if interrupted:
         warnings.warn(
@@ -171,7 +179,9 @@ def train(
             "best so far.",
             stacklevel=2,
         )
-    return TrainingResult(finished_epochs(net.history), best.epoch_, best.score_)
+    result = TrainingResult(finished_epochs(net.history), best.epoch_, best.score_)
+    logger.info("The training ended after %d epochs, of which epoch %d is the best", len(result.history), best.epoch_)
+    return result
 
 
 def _run(
@@ -198,7 +208,7 @@ def _train_on_all_rows(
 ) -> None:
     """One more epoch, in which nothing is held out: at a low learning rate, since nothing tells when to stop."""
     learning_rate = settings.learning_rate * _LEARNING_RATE_FACTOR
-    settings = replace(settings, learning_rate=learning_rate, max_epochs=1, verbose=False)
+    settings = replace(settings, learning_rate=learning_rate, max_epochs=1)
     net = _make_net(network, settings, [*_bookkeeping(None, settings), *watchers])
     _run(net, impressions, settings, generator, final=True)
 
@@ -226,13 +236,12 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
 
 def _bookkeeping(validation: Impressions | None, settings: TrainingSettings) -> Callbacks:
     """What each step and each epoch needs."""
-    callbacks: Callbacks = [
+    return [
         ("clipping", GradientClipping(_GRADIENT_NORM)),
         ("settled", SettledTables()),
         ("divergence", Divergence()),
         ("record", EpochRecord(validation, settings.scoring)),
     ]
-    return [*callbacks, ("progress", ProgressLine())] if settings.verbose else callbacks
 
 
 def _schedule(settings: TrainingSettings) -> Callback:

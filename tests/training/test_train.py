@@ -1,7 +1,6 @@
 """The loop on a small problem: schedule, early stopping, penalty, interruption, divergence."""
 
 import math
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -27,7 +26,7 @@ SETTINGS = TrainingSettings(
     device=CPU,
     scoring="roc_auc",
     final_epoch=False,
-    verbose=False,
+    verbose=0,
 )
 FIELDS = [Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20), Field("age", "numeric")]
 
@@ -321,21 +320,6 @@ def test_divergence_in_the_last_step_stops_with_advice():
     settings = replace(SETTINGS, max_epochs=1, batch_size=1000, learning_rate=1e30)
     with pytest.raises(FloatingPointError, match=r"became .+ in epoch 1\. Try a lower learning_rate"):
         train(network(mlp1_batch_norm=False, mlp2_batch_norm=False), impressions(), None, settings, seeded())
-
-
-def test_verbose_prints_a_line_per_epoch(capsys):
-    train(network(), impressions(), impressions(seed=1), replace(SETTINGS, max_epochs=2, verbose=True), seeded())
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    pattern = (
-        r"epoch   1  train_loss \d\.\d{5}  valid_loss \d\.\d{5}  valid_auc 0\.\d{5}  learning_rate 1e-02  \d+\.\d s"
-    )
-    assert re.fullmatch(pattern, lines[0])
-
-
-def test_is_silent_without_verbose(capsys):
-    train(network(), impressions(), impressions(seed=1), replace(SETTINGS, max_epochs=2), seeded())
-    assert capsys.readouterr() == ("", "")
 
 
 def test_validation_rows_of_one_class_have_no_auc_but_a_score():

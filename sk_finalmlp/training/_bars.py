@@ -1,0 +1,141 @@
+"""Progress bars, drawn by rich, which is an extra."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from rich import get_console
+from rich.console import Console
+from rich.errors import LiveError
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from skorch.callbacks import Callback
+
+from ._batches import Batches
+
+_SECONDS_BETWEEN_UPDATES = 0.25
+
+
+class EpochBars(Callback):
+    """A bar of the epochs and one of the batches of an epoch.
+
+    Parameters
+    ----------
+    progress : Progress
+        Where the bars are.
+    monitored : str or None
+        Name of the validation score that decides about the end; None without validation rows.
+    """
+
+    def __init__(self, progress: Progress, monitored: str | None) -> None:
+        self.progress = progress
+        self.monitored = monitored
+
+    def on_train_begin(self, net: Any, X: Batches, final: bool, **kwargs: Any) -> None:
+        for task in self.progress.task_ids:
+            self.progress.remove_task(task)
+        self.final_ = final
+        self.n_batches_ = len(X)
+        # In batches, since a speed needs more measurements than the few epochs give.
+        self.epochs_ = self._add(
+            net.max_epochs * self.n_batches_, "at most" if self.monitored and not final else "left"
+        )
+        self.batches_ = self._add(self.n_batches_, "left")
+        self.score_ = ""
+
+    def _add(self, total: int, bound: str) -> TaskID:
+        return self.progress.add_task("", total=total, bound=bound, note="")
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        title = "final epoch" if self.final_ else _count("epoch", len(net.history), net.max_epochs)
+        self.progress.update(self.epochs_, description=title, note=self._note(net))
+        self.progress.reset(self.batches_, description=_count("batch", 0, self.n_batches_))
+
+    def on_batch_end(self, net: Any, **kwargs: Any) -> None:
+        batches = net.history[-1, "batches"]
+        loss = f"train_loss {batches[-1]['train_loss']:.4f}"
+        title = _count("batch", len(batches), self.n_batches_)
+        self.progress.update(self.epochs_, advance=1)
+        self.progress.update(self.batches_, advance=1, description=title, note=loss)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if self.monitored in net.history[-1]:
+            self.score_ = f"{self.monitored} {net.history[-1][self.monitored]:.4f}  "
+        self.progress.update(self.epochs_, note=self._note(net))
+        self.progress.refresh()
+
+    def _note(self, net: Any) -> str:
+        return f"{self.score_}lr {net.optimizer_.param_groups[0]['lr']:.0e}"
+
+
+def _count(what: str, number: int, total: int) -> str:
+    return f"{what} {number:{len(str(total))}d}/{total}"
+
+
+class NotebookProgress(Progress):
+    """Bars below a notebook's cell, by IPython alone: rich's own need ipywidgets there."""
+
+    def start(self) -> None:
+        """Show the bars."""
+        from IPython.display import display
+
+        self._handle = display(self, display_id=True)
+        self._shown_at = time.monotonic()
+
+    def update(self, *arguments: Any, **changes: Any) -> None:
+        """Change a bar, and show all of them if the last time is long enough ago."""
+        super().update(*arguments, **changes)
+        if time.monotonic() - self._shown_at > _SECONDS_BETWEEN_UPDATES:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show the bars as they are."""
+        self._shown_at = time.monotonic()
+        self._handle.update(self)
+
+    def stop(self) -> None:
+        """Take the bars away."""
+        self._handle.update(Text())
+
+
+@contextmanager
+def epoch_bars(monitored: str | None) -> Iterator[list[tuple[str, Callback]]]:
+    """Bars in a terminal or a notebook, taken away in the end; none elsewhere.
+
+    Parameters
+    ----------
+    monitored : str or None
+        Name of the validation score that decides about the end; None without validation rows.
+
+    Yields
+    ------
+    list of (str, skorch.callbacks.Callback)
+    """
+    with ExitStack() as stack:
+        try:
+            progresses = [stack.enter_context(kind(*_columns(), transient=True)) for kind in _kinds(get_console())]
+        except LiveError:
+            # Before version 14.1, rich has a single display at a time, and there is another, such as scikit-learn's.
+            progresses = []
+        yield [("bars", EpochBars(progress, monitored)) for progress in progresses]
+
+
+def _kinds(console: Console) -> list[type[Progress]]:
+    if console.is_jupyter:
+        return [NotebookProgress]
+    # Whether rich takes a file for a terminal is up to environment variables, too.
+    return [Progress] if console.file.isatty() and not console.is_dumb_terminal else []
+
+
+def _columns() -> list[ProgressColumn]:
+    left = TextColumn("{task.fields[bound]}", style="progress.remaining")
+    return [
+        TextColumn("{task.description}"),
+        BarColumn(16),
+        TimeRemainingColumn(),
+        left,
+        TextColumn("{task.fields[note]}"),
+    ]
