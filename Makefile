@@ -47,8 +47,10 @@ lint: venv ## Style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# A script of a user, from a folder where the package is found as installed alone, by the marker that it ships.
 types: venv ## Type hints
 	$(BIN)/mypy
+	cd tests && ../$(BIN)/mypy --strict --config-file= test_types.py
 
 imports: venv ## Which room may import which
 	$(BIN)/lint-imports

@@ -13,7 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
+
+from .._validation import validate_params
 
 _N_LATENT = 4
 _N_SEGMENTS = 8
@@ -41,8 +43,7 @@ _Codes = npt.NDArray[np.int64]
         "click_rate": [Interval(Real, 0, 1, closed="neither")],
         "logit_scale": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
+    }
 )
 def make_click_data(
     n_samples: int = 10_000,

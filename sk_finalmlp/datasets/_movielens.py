@@ -12,8 +12,8 @@ from zipfile import ZipFile
 import pandas as pd
 import pooch
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import validate_params
 
+from .._validation import validate_params
 from ._archives import Archive, cache_folder, find_or_download, pip_download
 
 _URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
@@ -93,10 +93,7 @@ class _Tables:
     items: pd.DataFrame
 
 
-@validate_params(
-    {"data_home": [str, os.PathLike, None], "download_if_missing": ["boolean"], "return_X_y": ["boolean"]},
-    prefer_skip_nested_validation=True,
-)
+@validate_params({"data_home": [str, os.PathLike, None], "download_if_missing": ["boolean"], "return_X_y": ["boolean"]})
 def fetch_movielens_100k(
     *, data_home: str | os.PathLike[str] | None = None, download_if_missing: bool = True, return_X_y: bool = False
 ) -> Bunch | tuple[pd.DataFrame, pd.Series]:

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._callbacks import CallbackSupportMixin, fit_task
 from .._persistence import VersionedState
+from .._validation import fit_context
 from ..fields import Field
 from ..training import (
     EpochHistory,
@@ -51,10 +52,15 @@ class TwoStreamClassifier(CallbackSupportMixin, VersionedState, ClassifierMixin,
 
     _network_class: ClassVar[NetworkClass]
 
+    best_epoch_: int
+    best_score_: float | None
     classes_: NDArray[Any]
+    feature_names_in_: NDArray[Any]
     fields_: list[Field]
-    network_: nn.Module
     history_: EpochHistory
+    n_features_in_: int
+    n_iter_: int
+    network_: nn.Module
     _readers: list[FieldReader]
     _seed: int
     _network_arguments: dict[str, Any]
@@ -122,7 +128,7 @@ class TwoStreamClassifier(CallbackSupportMixin, VersionedState, ClassifierMixin,
         self.device = device
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context
     def fit(
         self,
         X: Any,

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
+from .._validation import validate_params
 from ._forward_pass import Batch, batches, field_gates, final_mlp_of, members_of, read_rows
 from ._panels import check_matplotlib, draw_cells, make_panels
 from ._segments import group_rows, read_column
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _STREAMS = (1, 2)
 
 
-@validate_params({"max_values": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=True)
+@validate_params({"max_values": [Interval(Integral, 1, None, closed="left")]})
 def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, max_values: int = 12) -> pd.DataFrame:
     """Mean gate of each field in both streams, by the values of a column if wanted.
 

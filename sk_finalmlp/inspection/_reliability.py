@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._validation import validate_params
 from ..metrics._calibration import inner_edges
 from ..metrics._inputs import Label, check_clicks, check_probabilities, check_weights
 from ._panels import check_matplotlib, make_panels
@@ -28,8 +29,7 @@ _DIAGONAL = "perfectly calibrated"
         "n_bins": [Interval(Integral, 1, None, closed="left")],
         "strategy": [StrOptions({"uniform", "quantile"})],
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
-    },
-    prefer_skip_nested_validation=True,
+    }
 )
 def reliability_bins(
     y_true: ArrayLike,

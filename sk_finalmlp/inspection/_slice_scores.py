@@ -13,8 +13,9 @@ from scipy.stats import entropy
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
+from .._validation import validate_params
 from ..metrics import roc_auc_interval
 from ..metrics._inputs import Label, check_clicks, check_probabilities, check_weights
 from ._panels import check_matplotlib, make_panels
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _OVERALL = "all rows"
 
 
-@validate_params({"max_values": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=True)
+@validate_params({"max_values": [Interval(Integral, 1, None, closed="left")]})
 def slice_scores(
     y_true: ArrayLike,
     y_proba: ArrayLike,

@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._validation import validate_params
 from ._inputs import Label, check_clicks, check_probabilities, check_weights
 
 
@@ -16,8 +17,7 @@ from ._inputs import Label, check_clicks, check_probabilities, check_weights
     {
         "n_bins": [Interval(Integral, 1, None, closed="left")],
         "strategy": [StrOptions({"uniform", "quantile"})],
-    },
-    prefer_skip_nested_validation=True,
+    }
 )
 def expected_calibration_error(
     y_true: ArrayLike,

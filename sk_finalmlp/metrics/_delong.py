@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
+from .._validation import validate_params
 from ._inputs import Label, check_both_classes, check_clicks, check_scores, check_weights
 from ._ranks import share_below
 
@@ -75,7 +76,7 @@ class DeLongResult(NamedTuple):
 _CONFIDENCE_LEVEL = {"confidence_level": [Interval(Real, 0, 1, closed="neither")]}
 
 
-@validate_params(_CONFIDENCE_LEVEL, prefer_skip_nested_validation=True)
+@validate_params(_CONFIDENCE_LEVEL)
 def roc_auc_interval(
     y_true: ArrayLike,
     y_score: ArrayLike,
@@ -178,7 +179,7 @@ def roc_auc_interval(
     return AUCInterval(auc, max(low, 0.0), min(high, 1.0), error)
 
 
-@validate_params(_CONFIDENCE_LEVEL, prefer_skip_nested_validation=True)
+@validate_params(_CONFIDENCE_LEVEL)
 def delong_test(
     y_true: ArrayLike,
     y_score_1: ArrayLike,

@@ -12,8 +12,8 @@ import sklearn.metrics
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.metrics import make_scorer
-from sklearn.utils._param_validation import validate_params
 
+from .._validation import validate_params
 from ._calibration import expected_calibration_error
 from ._grouped_auc import grouped_auc
 from ._inputs import Label
@@ -32,7 +32,7 @@ _SCORERS = {
 }
 
 
-@validate_params({"name": [str]}, prefer_skip_nested_validation=True)
+@validate_params({"name": [str]})
 def get_scorer(name: str) -> Any:
     """A scorer by its name: one of these metrics or of scikit-learn's.
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, RealNotInt, StrOptions
 from sklearn.utils._set_output import _get_output_config
@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_feature_names_in, _check_sample_weig
 
 from .._callbacks import CallbackSupportMixin, fit_task
 from .._persistence import VersionedState
+from .._validation import fit_context
 from ..fields import Field
 from ._categorical import VocabularyRule
 from ._choice import report
@@ -214,6 +215,11 @@ class CTREncoder(CallbackSupportMixin, VersionedState, TransformerMixin, BaseEst
     ['user & item', 'rate(item)', 'count(item)', 'rate(user & item)', 'count(user & item)']
     """
 
+    feature_kinds_: pd.DataFrame
+    feature_names_in_: np.ndarray
+    n_features_in_: int
+    statistics_: pd.DataFrame
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "categorical": _SELECTION,
         "numeric": _SELECTION,
@@ -267,7 +273,7 @@ class CTREncoder(CallbackSupportMixin, VersionedState, TransformerMixin, BaseEst
         self.statistics = statistics
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Find out what each column is, and learn to encode it.
 
@@ -301,7 +307,7 @@ class CTREncoder(CallbackSupportMixin, VersionedState, TransformerMixin, BaseEst
                 pass
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, and encode the training table with statistics that are cross-fitted.
 
