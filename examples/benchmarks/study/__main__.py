@@ -37,10 +37,13 @@ def main() -> None:
     if not arguments.no_fit:
         _fit(arguments, results)
     comparisons = _compare(results, arguments)
+    from _report import report
+
+    (arguments.out / "study.md").write_text(report(results.records(), comparisons), encoding="utf-8")
     if not arguments.no_plot:
         from _figures import draw
 
-        print("\n".join(str(path) for path in draw(comparisons, arguments.figures or arguments.out)))
+        draw(comparisons, arguments.figures or arguments.out)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--variants", nargs="+", help="variants, or `ablations`, `heads` or `peers` (default: all, in this order)"
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4")
-    parser.add_argument("--rows", type=int, default=30_000, help="training rows at most (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=20_000, help="training rows at most (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/study"), help="folder to write to (%(default)s)")
     parser.add_argument("--figures", type=Path, help="folder of the pictures (default: that of --out)")
     parser.add_argument("--no-fit", action="store_true", help="only compare and draw what is there")
@@ -111,7 +114,7 @@ def _compare(results: Results, arguments: argparse.Namespace) -> pd.DataFrame:
         return pd.read_csv(path)
     from _comparisons import compare
 
-    comparisons = compare(results, arguments.rows)
+    comparisons = compare(results)
     comparisons.to_csv(path, index=False, float_format="%.6g")
     return comparisons
 

@@ -40,14 +40,16 @@ _DRAWS_AT_A_TIME = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A model minus its reference on the same rows, mean over seeds, with a 95% interval.
+    """A model minus its reference on the same scored rows, mean over seeds, with a 95% interval.
 
-    `pvalue_holm` is corrected for all comparisons of the same family and score. `delong_higher` and `delong_lower`
-    count the seeds on which DeLong's test finds the AUC higher or lower at the 5% level.
+    `rows` limits those to learn from. `pvalue_holm` is corrected for all comparisons of the same family and score.
+    `delong_higher` and `delong_lower` count the seeds on which DeLong's test finds the AUC higher or lower at the 5%
+    level.
     """
 
     family: str
     data: str
+    rows: int
     model: str
     reference: str
     score: Score
@@ -87,10 +89,19 @@ class _Sheet:
         }
 
 
-def compare(results: Results, n_train: int) -> pd.DataFrame:
-    """All comparisons of the records with so many training rows."""
+def compare(results: Results) -> pd.DataFrame:
+    """All comparisons of the records."""
     records = results.records()
-    records = records[records["rows"] == n_train]
+    found = [
+        comparison
+        for n_train, of_rows in records.groupby("rows")
+        for comparison in _compare_of_rows(int(n_train), of_rows, results)
+    ]
+    names = [field.name for field in fields(Comparison)]
+    return _corrected(pd.DataFrame([asdict(comparison) for comparison in found], columns=names))
+
+
+def _compare_of_rows(n_train: int, records: pd.DataFrame, results: Results) -> list[Comparison]:
     found = [
         comparison
         for data in records["data"].unique()
@@ -98,9 +109,7 @@ def compare(results: Results, n_train: int) -> pd.DataFrame:
         for seeds, chosen in _by_seeds(records[records["data"] == data], reference, models)
         for comparison in _compare_on(data, family, reference, chosen, seeds, n_train, results)
     ]
-    found += _over_data_sets(found, n_data=records["data"].nunique())
-    names = [field.name for field in fields(Comparison)]
-    return _corrected(pd.DataFrame([asdict(comparison) for comparison in found], columns=names))
+    return found + _over_data_sets(found, n_data=records["data"].nunique())
 
 
 def holm(pvalues: Iterable[float]) -> Floats:
@@ -142,6 +151,7 @@ def _compare_on(
             yield Comparison(
                 family=family,
                 data=data,
+                rows=n_train,
                 model=model,
                 reference=reference,
                 score=score,

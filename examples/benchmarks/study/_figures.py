@@ -29,20 +29,20 @@ def draw(comparisons: pd.DataFrame, folder: Path) -> list[Path]:
             paths.append(folder / f"study-{family}.svg")
             # The same picture is the same file.
             with mpl.rc_context({"svg.hashsalt": family}):
-                make(own).savefig(paths[-1], metadata={"Date": None})
+                make(_in_panels(own)).savefig(paths[-1], metadata={"Date": None})
     return paths
 
 
 def _forests(own: pd.DataFrame) -> Figure:
     """A panel per data set and score: each model's difference to the reference."""
     models = [model for model in [*ABLATIONS, *PEERS] if model in set(own["model"])]
-    data = list(own["data"].unique())
-    figure = Figure(figsize=(3 + 2.2 * len(data), 2 * (1 + 0.2 * len(models))), layout="constrained")
-    axes = figure.subplots(2, len(data), sharey=True, squeeze=False)
+    panels = list(own["panel"].unique())
+    figure = Figure(figsize=(3 + 2.2 * len(panels), 2 * (1 + 0.2 * len(models))), layout="constrained")
+    axes = figure.subplots(2, len(panels), sharey=True, squeeze=False)
     for score, row in zip(_SCORES, axes, strict=True):
-        for name, ax in zip(data, row, strict=True):
-            _forest(ax, own[(own["data"] == name) & (own["score"] == score)], models)
-            ax.set_title(_title(name, score), fontsize=9)
+        for panel, ax in zip(panels, row, strict=True):
+            _forest(ax, own[(own["panel"] == panel) & (own["score"] == score)], models)
+            ax.set_title(f"{panel}: {_SCORES[score]}", fontsize=9)
             ax.set_xlabel(_BETTER[score], fontsize=7)
     title = f"Difference to {REFERENCE}, 95% intervals; filled: significant after Holm's correction"
     figure.suptitle(title, fontsize=10)
@@ -67,15 +67,15 @@ def _forest(ax: Axes, rows: pd.DataFrame, models: list[str]) -> None:
 
 def _curves(own: pd.DataFrame) -> Figure:
     """A panel per data set and score: the difference to one head over the number of heads, a line per width."""
-    data = list(own["data"].unique())
-    figure = Figure(figsize=(1 + 2.6 * len(data), 6), layout="constrained")
-    axes = figure.subplots(2, len(data), squeeze=False)
+    panels = list(own["panel"].unique())
+    figure = Figure(figsize=(1 + 2.6 * len(panels), 6), layout="constrained")
+    axes = figure.subplots(2, len(panels), squeeze=False)
     for score, row in zip(_SCORES, axes, strict=True):
-        for name, ax in zip(data, row, strict=True):
+        for panel, ax in zip(panels, row, strict=True):
             ax.axhline(0, color="black", linewidth=1)
             for width in HEADS_OF_WIDTH:
-                _curve(ax, own[(own["data"] == name) & (own["score"] == score)], width)
-            ax.set_title(_title(name, score), fontsize=9)
+                _curve(ax, own[(own["panel"] == panel) & (own["score"] == score)], width)
+            ax.set_title(f"{panel}: {_SCORES[score]}", fontsize=9)
             ax.set_xscale("log", base=2)
             ax.tick_params(labelsize=7)
             ax.grid(alpha=0.3)
@@ -97,8 +97,11 @@ def _curve(ax: Axes, rows: pd.DataFrame, width: int) -> None:
     ax.errorbar(heads, differences, margins, marker="o", markersize=4, label=width)
 
 
-def _title(data: str, score: str) -> str:
-    return f"{'mean of all' if data == ALL else data}: {_SCORES[score]}"
+def _in_panels(own: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons with the titles of their panels, which name the number of training rows where it is unusual."""
+    usual = own["rows"].mode()[0]
+    names = own["data"].replace(ALL, "mean of all")
+    return own.assign(panel=names.where(own["rows"] == usual, names + ", " + own["rows"].astype("str") + " rows"))
 
 
 def _label(model: str) -> str:

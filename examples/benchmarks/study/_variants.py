@@ -77,7 +77,7 @@ def _streams(first: tuple[int, ...], second: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _heads(width: int, heads: int, part: Part = "heads") -> dict[str, Variant]:
-    stands_for = f"bilinear, {heads} heads" + (f", streams of {width}" if part == "heads" else "")
+    stands_for = f"bilinear, {heads} head{'s' * (heads > 1)}" + (f", streams of {width}" if part == "heads" else "")
     variant = Variant(part, stands_for, {**_streams((width,), (width,)), "num_heads": heads})
     return {name_of_heads(width, heads): variant}
 
