@@ -148,12 +148,13 @@ class CTREncoder(CallbackSupportMixin, VersionedState, TransformerMixin, BaseEst
     standardised, cut at 5 standard deviations, and float32. Code 0 is a value like others. A value or combination
     without a row has the overall rate and the count of zero rows.
 
-    **Why `fit_transform` differs.** A rate that counts a row's own label gives the label away, and a model learns to
-    trust it: on new rows it fails [2]_. So `fit_transform(X, y)` takes the statistics of each row from nine of ten
-    stratified, shuffled folds, those that the row isn't in, and `transform` takes those of new rows from all training
-    rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline` does, for the rows that the model is trained
-    on, never `fit(X, y).transform(X)`. Leaving out the row alone wouldn't do: where the rows were sampled so that each
-    user has as many clicks as any other, the rest of a user's rows give away which label is missing.
+    **Why `fit_transform` differs.** A rate that counts a row's own label gives the label away, and a model learns
+    to trust it: on new rows it fails [2]_. So `fit_transform(X, y)` takes the statistics of each row from nine of
+    ten stratified, shuffled folds, those that the row isn't in, and `transform` takes those of new rows from all
+    training rows; counts are scaled up to all rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline`
+    does, for the rows that the model is trained on, never `fit(X, y).transform(X)`. Leaving out the row alone
+    wouldn't do: where the rows were sampled so that each user has as many clicks as any other, the rest of a user's
+    rows give away which label is missing.
 
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance

@@ -108,7 +108,8 @@ class KeyStatistics:
                 # The prior is that of all folds: a number that all rows share tells none of them its label.
                 yield "rate", label, log_odds(of_keys, n_keys, prior), log_odds(of_rows, n_rows, prior)
         if self.count:
-            yield "count", None, np.log1p(n_keys), np.log1p(n_rows)
+            # As large as if all rows had been counted: new rows get counts of all rows, and would else be outliers.
+            yield "count", None, np.log1p(n_keys), np.log1p(n_rows / target.seen_share)
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Statistics of rows by name, learned from all training rows."""

@@ -51,6 +51,13 @@ class Target:
         """Overall share of each of the labels."""
         return [weights.sum() / self.weights.sum() for weights in self.weights_of]
 
+    @property
+    def seen_share(self) -> np.ndarray:
+        """Share of all weight, about, that the cross-fitted statistics of each row are learned from."""
+        share_of_folds = self.weights[self.folds < self.n_folds].sum() / self.weights.sum()
+        share: np.ndarray = share_of_folds * np.where(self.folds < self.n_folds, 1 - 1 / self.n_folds, 1)
+        return share
+
     def take(self, rows: np.ndarray) -> Target:
         """The target of some of the rows."""
         return replace(

@@ -33,13 +33,13 @@ def affinely_equal(column, reference):
     return slope > 0 and np.allclose(slope * reference[inside] + intercept, column[inside], atol=1e-4)
 
 
-def slow_statistics(train, y, weights, new, key, prior):
-    """Log-odds of the rate and log-count of each new row, by the book."""
+def slow_statistics(train, y, weights, new, key, prior, share=1):
+    """Log-odds of the rate and log-count of each new row, by the book, from a share of all rows."""
     frame = train.assign(clicks=y * weights, rows=weights)
     sums = frame.groupby(key)[["clicks", "rows"]].sum()
     sums = new[key].merge(sums.reset_index(), on=key, how="left").fillna(0.0)
     rate = (sums["clicks"] + 3 * prior) / (sums["rows"] + 3)
-    return np.log(rate / (1 - rate)).to_numpy(), np.log1p(sums["rows"]).to_numpy()
+    return np.log(rate / (1 - rate)).to_numpy(), np.log1p(sums["rows"] / share).to_numpy()
 
 
 @settings(max_examples=30, deadline=None)
@@ -69,13 +69,23 @@ def test_fit_transform_takes_the_statistics_of_a_row_from_the_other_folds(key, w
     is_held_out = held_out_rows(y)
     rate, count = np.empty(len(y)), np.empty(len(y))
     prior = np.average(y, weights=weights)
+    share_of_folds = weights[~is_held_out].sum() / weights.sum()
     for own in [is_held_out, *(folds == fold for fold in range(10))]:
         others = ~own & ~is_held_out
-        rate[own], count[own] = slow_statistics(X[others], y[others], weights[others], X[own], key, prior)
+        share = share_of_folds * (1 if own is is_held_out else 0.9)
+        rate[own], count[own] = slow_statistics(X[others], y[others], weights[others], X[own], key, prior, share)
     assert not (is_held_out & (folds < 10)).any()
     name = " & ".join(key)
     assert affinely_equal(out[f"rate({name})"].to_numpy(), rate)
     assert affinely_equal(out[f"count({name})"].to_numpy(), count)
+
+
+def test_cross_fitted_counts_are_as_large_as_those_of_new_rows():
+    X, y = impressions(4000, n_users=5)
+    encoder = CTREncoder(statistics=["user", ("user", "item")])
+    of_training, of_new = encoder.fit_transform(X, y), encoder.transform(X)
+    for name in ["count(user)", "count(user & item)"]:
+        assert of_new[name].mean() == pytest.approx(of_training[name].mean(), abs=0.2)
 
 
 def test_folds_are_stratified_and_shuffled():
@@ -208,7 +218,7 @@ def test_statistics_of_what_becomes_codes():
         ([("user", "user")], "must name different columns"),
         ([()], "at least one"),
         ([3], "makes several"),
-        ([4], "there is no field 4"),
+        ([4], "4 is neither a name nor a position of a column, from 0 to 3"),
     ],
 )
 def test_what_has_no_statistics_is_an_error(statistics, message):
