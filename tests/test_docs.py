@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ DOCS = ROOT / "docs"
 GENERATED = {"auto_examples", "backreferences", "generated"}
 PARSERS = {
     ".md": [markdown.PythonCodeBlockParser(), markdown.SkipParser()],
-    ".rst": [rest.DocTestParser(), rest.PythonCodeBlockParser(), rest.SkipParser()],
+    ".rst": [rest.DocTestParser(ELLIPSIS | NORMALIZE_WHITESPACE), rest.PythonCodeBlockParser(), rest.SkipParser()],
 }
 ROOMS = [room.name for room in pkgutil.iter_modules(sk_finalmlp.__path__) if not room.name.startswith("_")]
 
