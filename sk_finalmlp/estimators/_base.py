@@ -45,9 +45,12 @@ from ._network import (
 )
 from ._parameters import CONSTRAINTS, automatic_batch_size, check_hidden_units, draw_seed
 from ._rows import check_rows, check_validation_rows, make_impressions, split_rows, weight_of_class
+from ._summary import NetworkSummary
 
 
-class TwoStreamClassifier(CallbackSupportMixin, VersionedState, ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
+class TwoStreamClassifier(
+    NetworkSummary, CallbackSupportMixin, VersionedState, ClassifierMixin, BaseEstimator, metaclass=ABCMeta
+):
     """Base of the classifiers: everything but the network and the documentation of its parameters."""
 
     _network_class: ClassVar[NetworkClass]

@@ -27,6 +27,7 @@ from ._derived import DerivedFields
 from ._kinds import Kind
 from ._plan import Combinations, Planner
 from ._selection import Selection
+from ._summary import ColumnsSummary
 from ._table import read_columns, read_outputs, validate_table, write_table, write_values
 from ._target import NoLabels, Target
 from ._vocabulary import Vocabulary
@@ -34,7 +35,7 @@ from ._vocabulary import Vocabulary
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
-class CTREncoder(CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
+class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
     Each column is one of four kinds, found out from its values in `fit` unless the user says otherwise:
