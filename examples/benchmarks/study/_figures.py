@@ -15,7 +15,13 @@ from matplotlib.ticker import MaxNLocator
 
 _SCORES = {"auc": "AUC", "log_loss": "log-loss"}
 _BETTER = {"auc": "right of the line is better", "log_loss": "left of the line is better"}
-_COLORS = {"gates": "tab:blue", "fusion": "tab:orange", "streams": "tab:green", "baselines": "tab:purple"}
+_COLORS = {
+    "gates": "tab:blue",
+    "fusion": "tab:orange",
+    "streams": "tab:green",
+    "baselines": "tab:purple",
+    "start": "tab:red",
+}
 _COLOR_OF_PEERS = "tab:gray"
 
 

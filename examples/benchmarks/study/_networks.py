@@ -1,4 +1,6 @@
-"""Networks that the library doesn't have, put together from its parts: FinalMLP with a plainer fusion, and one stream.
+"""Networks that the library doesn't have, put together from its parts.
+
+FinalMLP with a plainer fusion, FinalMLP with smaller start weights, and a single stream.
 
 Each is a classifier that differs from the library's in its network alone.
 """
@@ -94,6 +96,35 @@ class OneStream(nn.Module):
         return logits
 
 
+class OneStreamStartedAsTwo(OneStream):
+    """The same with start weights as large as those of two streams of half the width each.
+
+    Two streams of one layer, without gates and fusion, are one stream whose units are dealt out to two: the start
+    weights are all that sets them apart.
+    """
+
+    @wraps(OneStream.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for layer, n_in, n_out in ((self.mlp[0], 1, 0.5), (self.output, 0.5, 1)):
+            n_inputs, n_outputs = layer.in_features, layer.out_features
+            # Xavier's variance is 2 / (inputs + outputs).
+            ratio = (n_inputs + n_outputs) / (n_in * n_inputs + n_out * n_outputs)
+            with torch.no_grad():
+                layer.weight.mul_(ratio**0.5)
+
+
+class FinalMLPFromSmallStart(FinalMLP):
+    """FinalMLP whose fusion starts with a tenth of its start weights: at first, all rows get much the same logit."""
+
+    @wraps(FinalMLP.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        with torch.no_grad():
+            for weight in (self.fusion.linear_x.weight, self.fusion.linear_y.weight, self.fusion.bilinear):
+                weight.mul_(0.1)
+
+
 class ConcatenationClassifier(FinalMLPClassifier):
     """`FinalMLPClassifier` with `Concatenation` as its fusion."""
 
@@ -106,7 +137,19 @@ class SumClassifier(FinalMLPClassifier):
     _network_class = FinalMLPWithSum
 
 
+class SmallStartClassifier(FinalMLPClassifier):
+    """`FinalMLPClassifier` whose fusion starts small."""
+
+    _network_class = FinalMLPFromSmallStart
+
+
 class OneStreamClassifier(DualMLPClassifier):
     """`DualMLPClassifier` without its second stream."""
 
     _network_class = OneStream
+
+
+class OneStreamStartedAsTwoClassifier(DualMLPClassifier):
+    """`DualMLPClassifier` with a single stream, and the start weights of two."""
+
+    _network_class = OneStreamStartedAsTwo

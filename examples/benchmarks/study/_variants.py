@@ -6,12 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from _networks import ConcatenationClassifier, OneStreamClassifier, SumClassifier
+from _networks import (
+    ConcatenationClassifier,
+    OneStreamClassifier,
+    OneStreamStartedAsTwoClassifier,
+    SmallStartClassifier,
+    SumClassifier,
+)
 from sklearn.pipeline import Pipeline
 
 from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
 
-Part = Literal["reference", "gates", "fusion", "streams", "baselines", "heads", "peers"]
+Part = Literal["reference", "gates", "fusion", "streams", "baselines", "start", "heads"]
 
 REFERENCE = "finalmlp"
 
@@ -99,6 +105,13 @@ ABLATIONS: dict[str, Variant] = {
     "one_stream": Variant(
         "baselines", "one stream of 256", {"mlp1_hidden_units": (256,)}, classifier=OneStreamClassifier
     ),
+    "one_stream_as_two": Variant(
+        "start",
+        "one stream, start weights of two",
+        {"mlp1_hidden_units": (256,)},
+        classifier=OneStreamStartedAsTwoClassifier,
+    ),
+    "small_start": Variant("start", "fusion starts at a tenth", classifier=SmallStartClassifier),
 }
 
 # From one head, a full bilinear form, to as many as the streams are wide, products of their elements.
