@@ -35,6 +35,7 @@ exclude_patterns = ["_inventories", "_templates"]
 default_role = "py:obj"
 nitpick_ignore_regex = [("py:obj", ".*")]
 
+toc_object_entries_show_parents = "hide"
 # The docstrings say the types, more readably than the signatures.
 autodoc_typehints = "none"
 autodoc_member_order = "groupwise"
@@ -89,7 +90,8 @@ html_theme_options: dict[str, Any] = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"install": [], "about/*": []}
+# Pages without pages below them need no list of those.
+html_sidebars = {page: [] for page in ("install", "inside", "accuracy", "performance", "changelog", "contributing")}
 html_show_sourcelink = False
 
 _ROOMS = [room.name for room in pkgutil.iter_modules(sk_finalmlp.__path__) if not room.name.startswith("_")]
@@ -106,7 +108,8 @@ def _resolve_short_name(
         return None
     ending = "." + ".".join(parts[public:])
     domain = env.domains.python_domain
-    matches = [name for name in domain.objects if name.startswith("sk_finalmlp.") and name.endswith(ending)]
+    # An alias is the private module in which a name is defined.
+    matches = [name for name, entry in domain.objects.items() if name.endswith(ending) and not entry.aliased]
     if len(matches) != 1:
         return None
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", matches[0], node, contnode)
