@@ -73,9 +73,11 @@ SPHINX = $(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-goi
 
 docs: $(VENV)/installed-docs ## Build the site into build/docs/, all examples run
 	$(SPHINX) docs build/docs
+	$(BIN)/python .ci/check_site.py build/docs
 
 docs-quick: $(VENV)/installed-docs ## The same without running the examples, in half a minute
 	$(SPHINX) -D plot_gallery=0 docs build/docs
+	$(BIN)/python .ci/check_site.py build/docs
 
 bench: $(VENV)/installed-bench ## Measure the speed targets into build/bench/ (half an hour)
 	$(BIN)/python examples/benchmarks
