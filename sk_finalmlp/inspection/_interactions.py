@@ -285,7 +285,7 @@ class InteractionDisplay:
         self.figure_ = self.axes_[0].figure
         self._draw_heads(self.axes_[0])
         cells = draw_cells(self.axes_[1], drawn, cmap="viridis", vmin=0)
-        self.axes_[1].set_ylabel(str(drawn.index.name))
+        self.axes_[1].set_ylabel("field in stream 1")
         self.figure_.colorbar(cells, ax=self.axes_[1], label="interaction in the logit")
         return self
 
