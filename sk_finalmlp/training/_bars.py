@@ -11,7 +11,6 @@ from rich import get_console
 from rich.console import Console
 from rich.errors import LiveError
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.text import Text
 from skorch.callbacks import Callback
 
 from ._batches import Batches
@@ -98,7 +97,7 @@ class NotebookProgress(Progress):
 
     def stop(self) -> None:
         """Take the bars away."""
-        self._handle.update(Text())
+        self._handle.update({"text/plain": "", "text/html": ""}, raw=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 import rich
 import torch
 from joblib import Parallel, delayed
+from rich.live import Live
 
 from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP
@@ -122,6 +123,16 @@ def test_an_error_takes_the_bars_away():
     assert output.count("\x1b[?25l") == output.count("\x1b[?25h") == 1
 
 
+def test_another_live_display_is_left_alone():
+    def fit_beside(verbose):
+        with Live("another", console=rich.get_console()):
+            fit(verbose)
+
+    plain = without_control(shown_in_a_terminal(fit_beside))
+    assert all(re.search(line, plain) for line in (LINE, FINAL_LINE))
+    assert plain.rstrip().endswith("another")
+
+
 def test_there_are_no_bars_in_a_thread():
     def fit_in_a_thread(verbose):
         with ThreadPoolExecutor(1) as pool:
@@ -138,8 +149,8 @@ def test_there_are_no_bars_in_a_worker_process():
 def test_a_notebook_shows_bars_by_ipython(monkeypatch, capsys):
     shown = []
 
-    def show(bars):
-        shown.append(without_control(bars._repr_mimebundle_([], [])["text/plain"]))
+    def show(bars, raw=False):
+        shown.append(without_control((bars if raw else bars._repr_mimebundle_([], []))["text/plain"]))
 
     def display(bars, display_id):
         show(bars)
@@ -152,7 +163,7 @@ def test_a_notebook_shows_bars_by_ipython(monkeypatch, capsys):
     finally:
         rich.reconfigure()
     assert any(re.search(r"epoch 2/2 .* at most valid_loss \d\.\d{4}  lr 1e-02\s+batch 7/7", text) for text in shown)
-    assert shown[-1].strip() == ""
+    assert shown[-1] == ""
     assert are_lines(capsys.readouterr().out)
 
 
