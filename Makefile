@@ -2,11 +2,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Both ends of the versions that pyproject.toml allows, and what is tested with them: what depends on them most.
+LOWEST_PYTHON ?= 3.11
+HIGHEST_PYTHON ?= 3.13
+TESTS ?= tests/nn tests/training tests/preprocessing tests/inspection tests/test_misuse.py tests/test_persistence.py
+
 # A batch is too small to gain from a second thread, and threads that share cores with other work wait for each other.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports tests wheel check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study format clean
+.PHONY: help venv demo test lint types imports tests test-lowest test-highest wheel check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +43,12 @@ $(VENV)/installed-docs: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable ".[docs]"
 	touch $@
 
+$(VENV)-%/installed: pyproject.toml $(VENV)/installed-dev
+	$(BIN)/uv venv --quiet --clear --python $(if $(filter lowest,$*),$(LOWEST_PYTHON),$(HIGHEST_PYTHON)) $(VENV)-$*
+	$(BIN)/uv pip install --quiet --python $(VENV)-$* --editable ".[dev]" \
+		--resolution $(if $(filter lowest,$*),lowest-direct,highest)
+	touch $@
+
 demo: $(VENV)/installed-plot ## Train on MovieLens-100K and compare with boosted trees
 	$(BIN)/python examples/plot_quickstart.py
 
@@ -57,6 +68,12 @@ imports: venv ## Which room may import which
 
 tests: venv ## Tests and doctests, with coverage
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+
+test-lowest test-highest: test-%: $(VENV)-%/installed
+	$(VENV)-$*/bin/python -m pytest -p no:cacheprovider $(TESTS)
+
+test-lowest: ## A part of the tests (TESTS=... for another) with the lowest supported versions
+test-highest: ## The same with the newest
 
 wheel: venv ## Build the wheel into dist/
 	rm -rf dist
@@ -97,4 +114,4 @@ format: venv ## Format and fix what can be fixed
 
 clean: ## Remove the environment and all that was built
 	rm -rf docs/api/backreferences docs/api/generated docs/auto_examples docs/sg_execution_times.rst
-	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-highest build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
