@@ -3,12 +3,16 @@
 import importlib
 import os
 import pkgutil
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from latex2mathml.converter import convert
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.writers.html5 import HTML5Translator
+from sphinx_gallery.sorting import ExplicitOrder
 
 import sk_finalmlp
 
@@ -23,7 +27,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
-    "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -62,21 +65,23 @@ copybutton_prompt_is_regexp = True
 
 # The scripts run in a process of this environment: one thread is faster than several beside other busy processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+_FIRST_EXAMPLES = ["plot_quickstart.py", "plot_encoder_report.py"]
+_OTHER_EXAMPLES = sorted(path.name for path in Path(__file__).parents[1].glob("examples/plot_*.py"))
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"^(?!plot_)",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": ExplicitOrder([*_FIRST_EXAMPLES, *_OTHER_EXAMPLES, "*"]),
     "backreferences_dir": "api/backreferences",
     "doc_module": ("sk_finalmlp",),
-    "reference_url": {"sk_finalmlp": None},
     "show_memory": False,
     "show_signature": False,
     "min_reported_time": 1,
     "abort_on_example_error": False,
 }
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "sk_finalmlp"
 html_favicon = "_static/logo.svg"
@@ -91,7 +96,8 @@ html_theme_options: dict[str, Any] = {
     "footer_end": [],
 }
 # Pages without pages below them need no list of those.
-html_sidebars = {page: [] for page in ("install", "inside", "accuracy", "performance", "changelog", "contributing")}
+_PAGES_ALONE = [path.stem for path in Path(__file__).parent.glob("*.*") if path.suffix in (".md", ".rst")]
+html_sidebars = {page: [] for page in _PAGES_ALONE}
 html_show_sourcelink = False
 
 _ROOMS = [room.name for room in pkgutil.iter_modules(sk_finalmlp.__path__) if not room.name.startswith("_")]
@@ -115,5 +121,17 @@ def _resolve_short_name(
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", matches[0], node, contnode)
 
 
+def _visit_inline_math(translator: HTML5Translator, node: nodes.math) -> None:
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def _visit_displayed_math(translator: HTML5Translator, node: nodes.math_block) -> None:
+    translator.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> None:
+    # Browsers draw MathML by themselves: formulas need no script from elsewhere.
+    app.add_html_math_renderer("mathml", (_visit_inline_math, None), (_visit_displayed_math, None))
     app.connect("missing-reference", _resolve_short_name)
