@@ -52,7 +52,7 @@ $(VENV)-%/installed: pyproject.toml $(VENV)/installed-dev
 demo: $(VENV)/installed-plot ## Train on MovieLens-100K and compare with boosted trees
 	$(BIN)/python examples/plot_quickstart.py
 
-test: lint types imports tests check-wheel ## All checks
+test: lint types imports tests check-wheel docs-quick ## All checks
 
 lint: venv ## Style and format
 	$(BIN)/ruff check .
