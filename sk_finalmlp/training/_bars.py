@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from rich import get_console
 from rich.console import Console
 from rich.errors import LiveError
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from skorch.callbacks import Callback
 
 from ._batches import Batches
@@ -38,19 +38,20 @@ class EpochBars(Callback):
             self.progress.remove_task(task)
         self.final_ = final
         self.n_batches_ = len(X)
+        bound = "at most" if self.monitored and not final else "left"
         # In batches, since a speed needs more measurements than the few epochs give.
-        self.epochs_ = self._add(
-            net.max_epochs * self.n_batches_, "at most" if self.monitored and not final else "left"
-        )
-        self.batches_ = self._add(self.n_batches_, "left")
+        self.epochs_ = self._add(self._title(net, 1), net.max_epochs * self.n_batches_, bound)
+        self.batches_ = self._add(_count("batch", 0, self.n_batches_), self.n_batches_, "left")
         self.score_ = ""
 
-    def _add(self, total: int, bound: str) -> TaskID:
-        return self.progress.add_task("", total=total, bound=bound, note="")
+    def _add(self, title: str, total: int, bound: str) -> TaskID:
+        return self.progress.add_task(title, total=total, bound=bound, note="")
+
+    def _title(self, net: Any, number: int) -> str:
+        return "final epoch" if self.final_ else _count("epoch", number, net.max_epochs)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        title = "final epoch" if self.final_ else _count("epoch", len(net.history), net.max_epochs)
-        self.progress.update(self.epochs_, description=title, note=self._note(net))
+        self.progress.update(self.epochs_, description=self._title(net, len(net.history)), note=self._note(net))
         self.progress.reset(self.batches_, description=_count("batch", 0, self.n_batches_))
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
@@ -113,28 +114,24 @@ def epoch_bars(monitored: str | None) -> Iterator[list[tuple[str, Callback]]]:
     ------
     list of (str, skorch.callbacks.Callback)
     """
-    with ExitStack() as stack:
-        try:
-            progresses = [stack.enter_context(kind(*_columns(), transient=True)) for kind in _kinds(get_console())]
-        except LiveError:
-            # Before version 14.1, rich has a single display at a time, and there is another, such as scikit-learn's.
-            progresses = []
-        yield [("bars", EpochBars(progress, monitored)) for progress in progresses]
+    progress = _start_bars(get_console())
+    try:
+        yield [("bars", EpochBars(progress, monitored))] if progress else []
+    finally:
+        if progress:
+            progress.stop()
 
 
-def _kinds(console: Console) -> list[type[Progress]]:
-    if console.is_jupyter:
-        return [NotebookProgress]
+def _start_bars(console: Console) -> Progress | None:
     # Whether rich takes a file for a terminal is up to environment variables, too.
-    return [Progress] if console.file.isatty() and not console.is_dumb_terminal else []
-
-
-def _columns() -> list[ProgressColumn]:
-    left = TextColumn("{task.fields[bound]}", style="progress.remaining")
-    return [
-        TextColumn("{task.description}"),
-        BarColumn(16),
-        TimeRemainingColumn(),
-        left,
-        TextColumn("{task.fields[note]}"),
-    ]
+    if not console.is_jupyter and (not console.file.isatty() or console.is_dumb_terminal):
+        return None
+    kind = NotebookProgress if console.is_jupyter else Progress
+    title, bound, note = map(TextColumn, ("{task.description}", "{task.fields[bound]}", "{task.fields[note]}"))
+    progress = kind(title, BarColumn(16), TimeRemainingColumn(), bound, note, console=console, transient=True)
+    try:
+        progress.start()
+    except LiveError:
+        # Before version 14.1, rich has a single display at a time, and there is another, such as scikit-learn's.
+        return None
+    return progress

@@ -7,18 +7,20 @@ import types
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 
+import numpy as np
 import pytest
 import rich
 import torch
 from joblib import Parallel, delayed
 from rich.live import Live
 
+from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP
 from sk_finalmlp.training import Impressions, TrainingSettings, train
 
 LINE = r"epoch  \d  train_loss \d\.\d{4}  valid_loss \d\.\d{4}  valid_auc \d\.\d{4}  lr 1e-0\d  \d+\.\ds"
-FINAL_LINE = r"final epoch  train_loss \d\.\d{4}  lr 1e-03  \d+\.\ds"
+FINAL_LINE = r"final epoch  train_loss \d\.\d{4}  lr 1e-0\d  \d+\.\ds"
 
 
 class Terminal(io.StringIO):
@@ -173,3 +175,11 @@ def test_without_rich_bars_are_an_error_that_names_what_to_install(monkeypatch):
     with pytest.raises(ImportError, match=r"verbose=2 .* need rich: pip install 'sk-finalmlp\[progress\]'"):
         fit(verbose=2)
     fit(verbose=1)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_the_classifier_shows_what_its_parameter_says(capsys, verbose):
+    X = np.arange(100).reshape(-1, 1) % 10
+    FinalMLPClassifier(max_epochs=2, random_state=0, verbose=verbose).fit(X, X.ravel() % 2)
+    output = capsys.readouterr().out
+    assert are_lines(output) if verbose else output == ""
