@@ -45,6 +45,11 @@ by_hand.fit(X.iloc[early], y.iloc[early])
 by_hand.feature_kinds_.loc[["age"]]
 
 # %%
+# In a notebook, and on this page, the fitted encoder shows its findings by itself:
+
+encoder
+
+# %%
 # What do the codes stand for?
 # ----------------------------
 #
