@@ -201,9 +201,9 @@ CLASSIFIER = {
         r"unseen at fit time:\n- tags",
     ),
     "predict before fit": (
-        lambda: pipeline().predict_proba(RAW),
+        lambda: classifier().predict_proba(ENCODED),
         NotFittedError,
-        r"Pipeline instance is not fitted yet\. Call 'fit'",
+        r"FinalMLPClassifier instance is not fitted yet\. Call 'fit'",
     ),
     "parameter of the step given to the pipeline": (
         lambda: GridSearchCV(pipeline(), {"num_heads": [1, 2]}).fit(RAW, CLICKS),
