@@ -104,4 +104,4 @@ for ax, name in zip(axes, models, strict=True):
     ax.hexbin(true_test, probability[name], gridsize=30, extent=(0, 1, 0, 1), bins="log", cmap="Blues")
     ax.plot([0, 1], [0, 1], ":", color="0.4")
     ax.set(title=name, xlabel="true probability")
-axes[0].set_ylabel("predicted probability")
+_ = axes[0].set_ylabel("predicted probability")

@@ -58,7 +58,7 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained"
 left.barh(of_all.index, of_all["mean"], xerr=of_all["std"], color="tab:blue")
 left.set(title="Permutation importance of columns", xlabel="rise of the log-loss if shuffled")
 GateWeightsDisplay.from_estimator(model, X_test, ax=right)
-right.set_title("Gates of fields", loc="left")
+_ = right.set_title("Gates of fields", loc="left")
 
 # %%
 # Shuffled campaigns change nothing: the model has learned that they mean nothing. What the segment means is more than
@@ -85,11 +85,11 @@ cells = ax.imshow(by_segment.drop("segment").clip(lower=0), cmap="Blues", aspect
 ax.set_xticks(range(len(segments)), segments, rotation=30)
 ax.set_yticks(range(len(by_segment) - 1), by_segment.index.drop("segment"))
 ax.set_title("Rise of the log-loss if shuffled within a segment")
-figure.colorbar(cells)
+_ = figure.colorbar(cells)
 
 # %%
 # The gates of the first stream know the segment, and yet they hardly differ between segments: the streams read user and
 # segment themselves, and have found there what the gates could tell. Know that before you read a meaning into gates;
 # :ref:`sphx_glr_auto_examples_plot_gate_context.py` shows a table where they do differ, and when a context pays.
 
-GateWeightsDisplay.from_estimator(model, X_test, by="segment")
+_ = GateWeightsDisplay.from_estimator(model, X_test, by="segment")

@@ -120,4 +120,4 @@ ax.set(
     xlim=(0.001, 1),
     ylim=(0.001, 0.3),
 )
-ax.legend()
+_ = ax.legend()

@@ -68,7 +68,7 @@ points = ax.scatter(places[0], places[1], c=click_rate[places.index], cmap="viri
 for title in LABELLED:
     ax.annotate(title[:-7], places.loc[id_of[title], [0, 1]], (5, 4), textcoords="offset points", fontsize=9)
 figure.colorbar(points, label="share of ratings of 4 and 5 stars")
-ax.set(
+_ = ax.set(
     title="Films with 100 ratings or more, by their embeddings",
     xlabel="first principal component",
     ylabel="second principal component",

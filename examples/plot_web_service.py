@@ -109,7 +109,7 @@ ax.set(
     title="One thread",
 )
 ax.grid(alpha=0.3)
-ax.legend()
+_ = ax.legend()
 
 # %%
 # Ten impressions take hardly longer than one: send all candidates for a page in one request. For a real service, start
