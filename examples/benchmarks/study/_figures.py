@@ -33,8 +33,8 @@ def draw(comparisons: pd.DataFrame, folder: Path) -> list[Path]:
         own = comparisons[comparisons["family"] == family]
         if len(own):
             paths.append(folder / f"study-{family}.svg")
-            # The same picture is the same file.
-            with mpl.rc_context({"svg.hashsalt": family}):
+            # The same picture is the same file, and a small one.
+            with mpl.rc_context({"svg.hashsalt": family, "svg.fonttype": "none"}):
                 make(_in_panels(own)).savefig(paths[-1], metadata={"Date": None})
     return paths
 

@@ -115,7 +115,7 @@ class OneStreamStartedAsTwo(OneStream):
 
 
 class FinalMLPFromSmallStart(FinalMLP):
-    """FinalMLP whose fusion starts with a tenth of its start weights: at first, all rows get much the same logit."""
+    """FinalMLP whose fusion starts with a tenth of its start weights."""
 
     @wraps(FinalMLP.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
