@@ -149,7 +149,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     standardised, cut at 5 standard deviations, and float32. Code 0 is a value like others. A value or combination
     without a row has the overall rate and the count of zero rows.
 
-    **Why `fit_transform` differs.** A rate that counts a row's own label gives the label away, and a model learns
+    **Why fit_transform differs.** A rate that counts a row's own label gives the label away, and a model learns
     to trust it: on new rows it fails [2]_. So `fit_transform(X, y)` takes the statistics of each row from nine of
     ten stratified, shuffled folds, those that the row isn't in, and `transform` takes those of new rows from all
     training rows; counts are scaled up to all rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline`
