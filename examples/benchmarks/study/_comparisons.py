@@ -1,11 +1,10 @@
-"""Paired comparisons of what the study fitted: DeLong's test of each seed, and a bootstrap over seeds and rows.
+"""Paired comparisons of what the study fitted, on the same rows with the same seeds.
 
-Of n seeds n - 1 are drawn with replacement, which gives their variance without the bias of small n (Rao and Wu, 1988).
-Each row of the table gets a random weight, the same for both models and for all seeds that it is scored with (Rubin's
-Bayesian bootstrap, 1981). A difference of AUCs is that of mean placements (DeLong et al., 1988), so that a draw is a
-weighted mean. The chance of the rows is then in both parts, the seeds' and the rows', where seeds have rows of their
-own: the intervals err on the wide side. They are Student's, with degrees of freedom after Satterthwaite (1946): the
-variance that comes from n seeds is known no better than that.
+Two things are left to chance: the training, of which the seeds are a sample, and the scored rows. Obuchowski and
+Rockette (1995) estimate the first by an analysis of variance of models by seeds, and the second by the covariances
+between seeds that the rows cause: DeLong's (1988) of the AUC, those of the row losses of the log-loss. The degrees of
+freedom are Hillis's (2007). The variance of the training is pooled over the models that are compared with the same
+reference, so that two or three seeds that happen to agree don't pass for certainty.
 """
 
 from __future__ import annotations
@@ -34,8 +33,6 @@ ALL = "all"
 LEVEL = 0.05
 
 _SCORES: tuple[Score, ...] = ("auc", "log_loss")
-_N_DRAWS = 1000
-_DRAWS_AT_A_TIME = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,26 +64,26 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Sheet:
-    """A seed: which rows of the table are scored, and what each of them adds to the differences of each model."""
+    """A seed: which rows of the table are scored, and what each of them gains by each model over the reference."""
 
     rows: npt.NDArray[np.intp]
     clicks: npt.NDArray[np.bool_]
     gains: dict[Score, Floats]
     delong: list[Any]
 
-    def observed(self, score: Score) -> Floats:
+    def differences(self, score: Score) -> Floats:
         """Differences, one per model."""
         rows = self.clicks if score == "auc" else slice(None)
         return self.gains[score][rows].mean(axis=0)
 
-    def drawn(self, weights: Floats) -> dict[Score, Floats]:
-        """Differences under weights of all rows of the table, shape (n_draws, n_models)."""
-        own = weights[:, self.rows]
-        of_clicks, of_others = (_mean(self.gains["auc"], own, rows) for rows in (self.clicks, ~self.clicks))
-        return {
-            "auc": of_clicks + of_others - self.observed("auc"),
-            "log_loss": _mean(self.gains["log_loss"], own, slice(None)),
-        }
+    def influence(self, score: Score) -> Floats:
+        """What each row moves the differences by, shape (n_rows, n_models); the sum of squares is their variance."""
+        gains = self.gains[score]
+        classes = (self.clicks, ~self.clicks) if score == "auc" else (np.ones(len(gains), dtype=bool),)
+        influence = np.empty_like(gains)
+        for rows in classes:
+            influence[rows] = (gains[rows] - gains[rows].mean(axis=0)) / rows.sum()
+        return influence
 
 
 def compare(results: Results) -> pd.DataFrame:
@@ -142,12 +139,16 @@ def _compare_on(
     data: str, family: str, reference: str, models: list[str], seeds: list[int], n_train: int, results: Results
 ) -> Iterator[Comparison]:
     sheets = [_sheet(data, reference, models, seed, n_train, results) for seed in seeds]
-    errors = _bootstrap(sheets)
+    differences = {score: np.stack([sheet.differences(score) for sheet in sheets]) for score in _SCORES}
+    of_rows = {score: _covariance_by_rows(sheets, score) for score in _SCORES}
     for position, model in enumerate(models):
         tests = [sheet.delong[position] for sheet in sheets]
         signs = [np.sign(test.difference) * (test.pvalue < LEVEL) for test in tests]
         for score in _SCORES:
-            of_seeds = np.array([sheet.observed(score)[position] for sheet in sheets])
+            of_training, freedom = _variance_by_training(differences[score])
+            variance = of_training + of_rows[score][position]
+            # The covariances are known from thousands of rows, so that all uncertainty is that of the other term.
+            freedom *= (variance / of_training) ** 2
             yield Comparison(
                 family=family,
                 data=data,
@@ -158,14 +159,27 @@ def _compare_on(
                 n_seeds=len(seeds),
                 delong_higher=signs.count(1) if score == "auc" else 0,
                 delong_lower=signs.count(-1) if score == "auc" else 0,
-                **_inference(of_seeds.mean(), errors[score][position], _freedom(of_seeds, errors[score][position])),
+                **_inference(differences[score][:, position].mean(), variance**0.5, freedom),
             )
 
 
-def _freedom(of_seeds: Floats, error: float) -> float:
-    """Degrees of freedom of a variance of which a part comes from the seeds, and the rest from many rows."""
-    from_seeds = of_seeds.var(ddof=1) / len(of_seeds)
-    return float((len(of_seeds) - 1) * max(error**2 / from_seeds, 1) ** 2) if from_seeds else np.inf
+def _variance_by_training(differences: Floats) -> tuple[float, float]:
+    """Variance of a mean difference, pooled over models, and its degrees of freedom; from shape (n_seeds, n_models)."""
+    n_seeds = len(differences)
+    of_models = np.column_stack([np.zeros(n_seeds), differences])
+    residuals = of_models - of_models.mean(axis=0) - of_models.mean(axis=1, keepdims=True) + of_models.mean()
+    freedom = (of_models.shape[1] - 1) * (n_seeds - 1)
+    return float(2 * (residuals**2).sum() / freedom / n_seeds), float(freedom)
+
+
+def _covariance_by_rows(sheets: list[_Sheet], score: Score) -> Floats:
+    """Mean covariance between the differences of two seeds, which rows that both are scored on cause; one per model."""
+    n_rows, n_seeds = max(int(sheet.rows.max()) for sheet in sheets) + 1, len(sheets)
+    total = np.zeros((n_rows, sheets[0].gains[score].shape[1]))
+    for sheet in sheets:
+        total[sheet.rows] += sheet.influence(score)
+    own = sum((sheet.influence(score) ** 2).sum(axis=0) for sheet in sheets)
+    return np.maximum(((total**2).sum(axis=0) - own) / (n_seeds * (n_seeds - 1)), 0)
 
 
 def _inference(difference: float, error: float, freedom: float) -> dict[str, float]:
@@ -202,26 +216,6 @@ def _placements(clicks: npt.NDArray[np.bool_], score: Floats) -> Floats:
     for of_class in (clicks, ~clicks):
         below[of_class] -= rankdata(score[of_class])
     return np.where(clicks, below / (~clicks).sum(), 1 - below / clicks.sum())
-
-
-def _mean(gains: Floats, weights: Floats, rows: Any) -> Floats:
-    own = weights[:, rows]
-    return (own @ gains[rows]) / own.sum(axis=1, keepdims=True)
-
-
-def _bootstrap(sheets: list[_Sheet]) -> dict[Score, Floats]:
-    """Standard errors of the mean differences over seeds, one per model."""
-    rng = np.random.default_rng(0)
-    n_rows = max(int(sheet.rows.max()) for sheet in sheets) + 1
-    draws: dict[Score, list[Floats]] = {score: [] for score in _SCORES}
-    for _ in range(_N_DRAWS // _DRAWS_AT_A_TIME):
-        weights = rng.standard_exponential((_DRAWS_AT_A_TIME, n_rows))
-        shares = rng.multinomial(len(sheets) - 1, [1 / len(sheets)] * len(sheets), _DRAWS_AT_A_TIME)
-        shares = shares / (len(sheets) - 1)
-        of_seeds = [sheet.drawn(weights) for sheet in sheets]
-        for score, found in draws.items():
-            found.append(np.einsum("ds,sdm->dm", shares, np.stack([of_seed[score] for of_seed in of_seeds])))
-    return {score: np.concatenate(found).std(axis=0) for score, found in draws.items()}
 
 
 def _over_data_sets(found: list[Comparison], n_data: int) -> list[Comparison]:
