@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # Both ends of the versions that pyproject.toml allows, and what is tested with them: what depends on them most.
+# Packages in NEWEST are exempt from the lowest: `.ci/run` spares itself the gigabytes of CUDA of an old torch.
+NEWEST ?=
 LOWEST_PYTHON ?= 3.11
 HIGHEST_PYTHON ?= 3.13
 TESTS ?= tests/nn tests/training tests/preprocessing tests/inspection tests/test_misuse.py tests/test_persistence.py
@@ -43,10 +45,16 @@ $(VENV)/installed-docs: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable ".[docs]"
 	touch $@
 
-$(VENV)-%/installed: pyproject.toml $(VENV)/installed-dev
-	$(BIN)/uv venv --quiet --clear --python $(if $(filter lowest,$*),$(LOWEST_PYTHON),$(HIGHEST_PYTHON)) $(VENV)-$*
-	$(BIN)/uv pip install --quiet --python $(VENV)-$* --editable ".[dev]" \
-		--resolution $(if $(filter lowest,$*),lowest-direct,highest)
+$(VENV)-lowest/installed: pyproject.toml .ci/lowest_versions.py
+	mkdir -p build
+	python$(LOWEST_PYTHON) .ci/lowest_versions.py $(NEWEST) > build/lowest.txt
+	python$(LOWEST_PYTHON) -m venv --clear $(VENV)-lowest
+	$(VENV)-lowest/bin/pip install --quiet --constraint build/lowest.txt --editable ".[dev]"
+	touch $@
+
+$(VENV)-highest/installed: pyproject.toml $(VENV)/installed-dev
+	$(BIN)/uv venv --quiet --clear --python $(HIGHEST_PYTHON) $(VENV)-highest
+	$(BIN)/uv pip install --quiet --python $(VENV)-highest --editable ".[dev]"
 	touch $@
 
 demo: $(VENV)/installed-plot ## Train on MovieLens-100K and compare with boosted trees

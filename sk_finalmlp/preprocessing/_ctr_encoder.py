@@ -145,14 +145,14 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     -----
     **Statistics.** The rate of a value with n rows, p of them clicks, is the log-odds of (p + 3 q) / (n + 3), where q
     is the overall share of clicks; this draws rates of few rows towards q [1]_. A click is the greater of two labels;
-    of more labels, each has a rate of its own, `rate(item)=label`. The count is log(1 + n). Both are
-    standardised, cut at 5 standard deviations, and float32. Code 0 is a value like others. A value or combination
-    without a row has the overall rate and the count of zero rows.
+    of more labels, each has a rate of its own, `rate(item)=label`. The count is log(1 + n). Both are standardised
+    (counts that hardly differ are left small), cut at 5 standard deviations, and float32. Code 0 is a value like
+    others. A value or combination without a row has the overall rate and the count of zero rows.
 
     **Why fit_transform differs.** A rate that counts a row's own label gives the label away, and a model learns
     to trust it: on new rows it fails [2]_. So `fit_transform(X, y)` takes the statistics of each row from nine of
     ten stratified, shuffled folds, those that the row isn't in, and `transform` takes those of new rows from all
-    training rows; counts are scaled up to all rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline`
+    training rows; large counts are scaled up to all rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline`
     does, for the rows that the model is trained on, never `fit(X, y).transform(X)`. Leaving out the row alone
     wouldn't do: where the rows were sampled so that each user has as many clicks as any other, the rest of a user's
     rows give away which label is missing.
@@ -168,7 +168,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     **Which integers are quantities.** With `statistics="auto"`, labels and 1,000 rows, an integer column of more than
     32 values is numeric if cross-fitted click rates of its 32 quantile bins have a lower log-loss than those of its
     values, and than the overall rate by the gain that "auto" asks for. Amounts and ages are found so; neighbouring
-    ids have nothing in common. Name a column in `categorical` or `numeric` to decide yourself.
+    ids have nothing in common. With fewer than 20 rows per value nobody can tell, and values that fill more than half
+    of their range, as ids do, stay categorical. Name a column in `categorical` or `numeric` to decide yourself.
 
     The output container is that of the input, unless `set_output` or :func:`sklearn.set_config` asks for
     another one. For an ndarray it is an int64 array if there are only codes, a float32 array if there are only

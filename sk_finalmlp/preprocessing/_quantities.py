@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ._choice import least_gain, why_no_choice
 from ._column import Column
@@ -13,6 +14,10 @@ from ._target import Target
 
 #: Integers of as few distinct values are well enough described by the values.
 _N_BINS = 32
+#: With fewer rows per value, rates of values can't show what an id says.
+_MIN_ROWS_PER_VALUE = 20
+#: Ids are numbered one after another: values that fill a larger share of their range may be ids.
+_MAX_FILLED_SHARE = 0.5
 
 
 def is_quantity(column: Column, target: Target) -> bool:
@@ -30,13 +35,20 @@ def is_quantity(column: Column, target: Target) -> bool:
     bool
         True for amounts and ages, False for ids, whose neighbours have nothing in common, and for few values.
     """
-    n_distinct = len(column.dictionary.dictionary)
-    if n_distinct <= _N_BINS or why_no_choice(target):
+    distinct = column.dictionary.dictionary
+    if len(distinct) <= _N_BINS or _may_be_ids(distinct, len(column)) or why_no_choice(target):
         return False
     (bins,) = QuantileBinner(_N_BINS).fit(column, target.weights).transform(column)
     overall = _log_loss(np.zeros(len(bins), np.int64), target)
     by_bin = _log_loss(bins, target)
     return by_bin < overall - least_gain(len(bins), n_candidates=1) and by_bin < _log_loss(_codes(column), target)
+
+
+def _may_be_ids(distinct: pa.Array, n_rows: int) -> bool:
+    """Whether rows are too few to tell, and the values are numbered as ids are."""
+    smallest, largest = pc.min_max(distinct).values()
+    n_possible = largest.as_py() - smallest.as_py() + 1
+    return n_rows < _MIN_ROWS_PER_VALUE * len(distinct) and len(distinct) > _MAX_FILLED_SHARE * n_possible
 
 
 def _codes(column: Column) -> np.ndarray:

@@ -15,6 +15,10 @@ from ._target import Target
 SMOOTHING = 3.0
 #: Statistics are cut at so many standard deviations.
 _MAX_DEVIATIONS = 5.0
+#: From about so many rows on, cross-fitted counts are scaled up to all rows.
+_MANY_ROWS = 10
+#: Log-counts that vary by less, a fifth of a count or so, hardly tell frequent values from rare ones.
+_MIN_DEVIATION_OF_COUNTS = 0.2
 #: Keeps the log-odds finite where all rows, or none, are of a class.
 _MIN_PRIOR = 1e-6
 
@@ -24,6 +28,16 @@ def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float) -> np.ndarray:
     prior = min(max(prior, _MIN_PRIOR), 1 - _MIN_PRIOR)
     odds = (clicks + SMOOTHING * prior) / (rows - clicks + SMOOTHING * (1 - prior))
     logarithms: np.ndarray = np.log(odds)
+    return logarithms
+
+
+def log_counts(rows: np.ndarray, seen_share: np.ndarray | float) -> np.ndarray:
+    """Logarithm of 1 and a number of rows that were counted among a share of all rows.
+
+    Large counts are scaled up to all rows: those of new rows are of all, and would be outliers else. Small ones are
+    left as they are, since a network tells them apart one by one, and 1 has to be 1 in both.
+    """
+    logarithms: np.ndarray = np.log1p(rows) - np.log(seen_share) * rows / (rows + _MANY_ROWS)
     return logarithms
 
 
@@ -94,7 +108,8 @@ class KeyStatistics:
         self._columns: list[_Column] = []
         outputs = {}
         for measure, label, of_keys, of_rows in self._measured(sums, target):
-            standardize = _Standardization(of_rows, target.weights)
+            least = _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0
+            standardize = _Standardization(of_rows, target.weights, least)
             self._columns.append(_Column(measure, label, standardize(of_keys)))
             outputs[statistic_name(measure, self.key.name, label)] = standardize(of_rows)
         return outputs
@@ -108,8 +123,7 @@ class KeyStatistics:
                 # The prior is that of all folds: a number that all rows share tells none of them its label.
                 yield "rate", label, log_odds(of_keys, n_keys, prior), log_odds(of_rows, n_rows, prior)
         if self.count:
-            # As large as if all rows had been counted: new rows get counts of all rows, and would else be outliers.
-            yield "count", None, np.log1p(n_keys), np.log1p(n_rows / target.seen_share)
+            yield "count", None, log_counts(n_keys, 1.0), log_counts(n_rows, target.seen_share)
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Statistics of rows by name, learned from all training rows."""
@@ -140,13 +154,13 @@ class _Column(NamedTuple):
 
 
 class _Standardization:
-    """Deviation from the mean of training rows in standard deviations, cut at 5, as float32."""
+    """Deviation from the mean of training rows in standard deviations, of a least size, cut at 5, as float32."""
 
-    def __init__(self, values: np.ndarray, weights: np.ndarray) -> None:
+    def __init__(self, values: np.ndarray, weights: np.ndarray, least: float) -> None:
         self._mean = np.average(values, weights=weights)
         deviation = np.average((values - self._mean) ** 2, weights=weights) ** 0.5
         # A smaller deviation is rounding.
-        self._scale = 1 / deviation if deviation > 1e-9 * max(abs(self._mean), 1) else 0.0
+        self._scale = 1 / max(deviation, least) if deviation > 1e-9 * max(abs(self._mean), 1) else 0.0
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         deviations = (values - self._mean) * self._scale

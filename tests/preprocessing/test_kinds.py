@@ -171,7 +171,7 @@ def test_selection_that_makes_no_sense(parameters, error, message):
 def impressions(seed=0, n_rows=5_000):
     """Clicks that follow the amount, and the item, but not the size of the item's number."""
     rng = np.random.default_rng(seed)
-    X = pd.DataFrame({"amount": rng.integers(0, 5_000, n_rows), "item": rng.integers(0, 200, n_rows), "few": 0})
+    X = pd.DataFrame({"amount": 10 * rng.integers(0, 500, n_rows), "item": rng.integers(0, 200, n_rows), "few": 0})
     X["few"] = X["amount"] // 500
     logits = X["amount"] / 1_000 - 2.5 + rng.normal(size=200)[X["item"]]
     return X, (rng.random(n_rows) < 1 / (1 + np.exp(-logits))).astype(int)
@@ -199,6 +199,14 @@ def test_labels_tell_nothing_of_an_amount_that_has_nothing_to_do_with_them_or_of
     assert set(CTREncoder().fit(X[:900], y[:900]).feature_kinds_["kind"]) == {"categorical"}
     noise = np.random.default_rng(1).permutation(y)
     assert set(CTREncoder().fit(X, noise).feature_kinds_["kind"]) == {"categorical"}
+
+
+def test_ids_of_few_rows_stay_ids_though_old_ones_are_clicked_more():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"item": rng.permutation(np.arange(4_000) // 2)})
+    y = (rng.random(4_000) < 1 / (1 + np.exp(X["item"] / 400 - 2.5))).astype(int)
+    assert CTREncoder().fit(X, y).feature_kinds_.loc["item", "kind"] == "categorical"
+    assert CTREncoder().fit(X * 100, y).feature_kinds_.loc["item", "kind"] == "numeric"
 
 
 def test_rows_without_weight_tell_nothing():

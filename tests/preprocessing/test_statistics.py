@@ -38,8 +38,9 @@ def slow_statistics(train, y, weights, new, key, prior, share=1):
     frame = train.assign(clicks=y * weights, rows=weights)
     sums = frame.groupby(key)[["clicks", "rows"]].sum()
     sums = new[key].merge(sums.reset_index(), on=key, how="left").fillna(0.0)
-    rate = (sums["clicks"] + 3 * prior) / (sums["rows"] + 3)
-    return np.log(rate / (1 - rate)).to_numpy(), np.log1p(sums["rows"] / share).to_numpy()
+    rows = sums["rows"]
+    rate = (sums["clicks"] + 3 * prior) / (rows + 3)
+    return np.log(rate / (1 - rate)).to_numpy(), (np.log1p(rows) - np.log(share) * rows / (rows + 10)).to_numpy()
 
 
 @settings(max_examples=30, deadline=None)
@@ -179,10 +180,14 @@ def test_each_of_several_classes_has_a_rate():
 
 def test_statistics_are_standardised_and_cut():
     X, y = impressions(5000)
-    out = CTREncoder(statistics=["user", ("user", "item")]).fit_transform(X, y).iloc[:, 2:]
+    X["user"] = np.sqrt(X["user"]).round().astype(int)
+    X["color"] = np.arange(5000) % 3
+    out = CTREncoder(statistics=["user", ("user", "item"), "color"]).fit_transform(X, y).iloc[:, 3:]
     assert (out.dtypes == np.float32).all()
     assert out.mean().abs().max() < 0.02
-    assert out.std().between(0.95, 1.02).all()
+    deviation = out.std()
+    assert deviation.pop("count(color)") < 0.2
+    assert deviation.between(0.95, 1.02).all()
     rare = pd.DataFrame({"user": ["a"] * 5000 + ["b"] * 5})
     out = CTREncoder(statistics=["user"]).fit(rare, np.arange(5005) % 2).transform(rare)
     assert out["count(user)"].min() == -5

@@ -1,0 +1,12 @@
+"""Prints the lowest supported versions as constraints for pip, but for the packages named as arguments."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+extras = project["optional-dependencies"]
+for requirement in [*project["dependencies"], *extras["plot"], *extras["progress"]]:
+    package, _, version = requirement.partition(">=")
+    if package not in sys.argv[1:]:
+        print(f"{package}=={version}")
