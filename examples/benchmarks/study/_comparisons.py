@@ -39,14 +39,13 @@ _SCORES: tuple[Score, ...] = ("auc", "log_loss")
 class Comparison:
     """A model minus its reference on the same scored rows, mean over seeds, with a 95% interval.
 
-    `rows` limits those to learn from. `pvalue_holm` is corrected for all comparisons of the same family and score.
-    `delong_higher` and `delong_lower` count the seeds on which DeLong's test finds the AUC higher or lower at the 5%
-    level.
+    `pvalue_holm` is corrected for all comparisons of the same family and score. `delong_higher` and `delong_lower`
+    count the seeds on which DeLong's test finds the AUC higher or lower at the 5% level.
     """
 
     family: str
     data: str
-    rows: int
+    n_train: int
     model: str
     reference: str
     score: Score
@@ -91,20 +90,22 @@ def compare(results: Results) -> pd.DataFrame:
     records = results.records()
     found = [
         comparison
-        for n_train, of_rows in records.groupby("rows")
-        for comparison in _compare_of_rows(int(n_train), of_rows, results)
+        for rows, of_rows in records.groupby("rows")
+        for comparison in _compare_of_rows(int(rows), of_rows, results)
     ]
     names = [field.name for field in fields(Comparison)]
     return _corrected(pd.DataFrame([asdict(comparison) for comparison in found], columns=names))
 
 
-def _compare_of_rows(n_train: int, records: pd.DataFrame, results: Results) -> list[Comparison]:
+def _compare_of_rows(rows: int, records: pd.DataFrame, results: Results) -> list[Comparison]:
+    """Comparisons of models that had at most so many rows to learn from."""
+    n_train = records.groupby("data")["n_train"].first()
     found = [
-        comparison
+        replace(comparison, n_train=int(n_train[data]))
         for data in records["data"].unique()
         for family, reference, models in _families()
         for seeds, chosen in _by_seeds(records[records["data"] == data], reference, models)
-        for comparison in _compare_on(data, family, reference, chosen, seeds, n_train, results)
+        for comparison in _compare_on(data, family, reference, chosen, seeds, rows, results)
     ]
     return found + _over_data_sets(found, n_data=records["data"].nunique())
 
@@ -136,9 +137,9 @@ def _by_seeds(records: pd.DataFrame, reference: str, models: list[str]) -> Itera
 
 
 def _compare_on(
-    data: str, family: str, reference: str, models: list[str], seeds: list[int], n_train: int, results: Results
+    data: str, family: str, reference: str, models: list[str], seeds: list[int], rows: int, results: Results
 ) -> Iterator[Comparison]:
-    sheets = [_sheet(data, reference, models, seed, n_train, results) for seed in seeds]
+    sheets = [_sheet(data, reference, models, seed, rows, results) for seed in seeds]
     differences = {score: np.stack([sheet.differences(score) for sheet in sheets]) for score in _SCORES}
     of_rows = {score: _covariance_by_rows(sheets, score) for score in _SCORES}
     for position, model in enumerate(models):
@@ -152,7 +153,7 @@ def _compare_on(
             yield Comparison(
                 family=family,
                 data=data,
-                rows=n_train,
+                n_train=rows,
                 model=model,
                 reference=reference,
                 score=score,
@@ -195,10 +196,10 @@ def _inference(difference: float, error: float, freedom: float) -> dict[str, flo
     }
 
 
-def _sheet(data: str, reference: str, models: list[str], seed: int, n_train: int, results: Results) -> _Sheet:
-    table = load(data, n_train)
-    rows = np.flatnonzero(table.is_in("validation", seed))
-    run = {"data": data, "rows": n_train, "part": "validation", "seed": seed, "threads": 1}
+def _sheet(data: str, reference: str, models: list[str], seed: int, rows: int, results: Results) -> _Sheet:
+    table = load(data, rows)
+    scored = np.flatnonzero(table.is_in("validation", seed))
+    run = {"data": data, "rows": rows, "part": "validation", "seed": seed, "threads": 1}
     stored = {model: results.probabilities(run | {"model": model}) for model in [reference, *models]}
     clicks = stored[reference][0] == 1
     placements = {model: _placements(clicks, probability) for model, (_, probability) in stored.items()}
@@ -207,7 +208,7 @@ def _sheet(data: str, reference: str, models: list[str], seed: int, n_train: int
         score: np.stack([values[model] - values[reference] for model in models], axis=1)
         for score, values in {"auc": placements, "log_loss": losses}.items()
     }
-    return _Sheet(rows, clicks, gains, [delong_test(clicks, stored[m][1], stored[reference][1]) for m in models])
+    return _Sheet(scored, clicks, gains, [delong_test(clicks, stored[m][1], stored[reference][1]) for m in models])
 
 
 def _placements(clicks: npt.NDArray[np.bool_], score: Floats) -> Floats:

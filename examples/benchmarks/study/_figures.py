@@ -94,7 +94,7 @@ def _curves(own: pd.DataFrame) -> Figure:
 
 def _curve(ax: Axes, rows: pd.DataFrame, width: int) -> None:
     heads_of = {name_of_heads(width, heads): heads for heads in HEADS_OF_WIDTH[width]}
-    points = rows[rows["model"].isin(heads_of)].to_dict("records")
+    points = sorted(rows[rows["model"].isin(heads_of)].to_dict("records"), key=lambda point: heads_of[point["model"]])
     # Intervals of several widths side by side, not on top of each other.
     shift = 1.06 ** (list(HEADS_OF_WIDTH).index(width) - 1)
     heads = [heads_of[point["model"]] * shift for point in points]
@@ -105,9 +105,10 @@ def _curve(ax: Axes, rows: pd.DataFrame, width: int) -> None:
 
 def _in_panels(own: pd.DataFrame) -> pd.DataFrame:
     """The comparisons with the titles of their panels, which name the number of training rows where it is unusual."""
-    usual = own["rows"].mode()[0]
+    usual = own["n_train"].mode()[0]
     names = own["data"].replace(ALL, "mean of all")
-    return own.assign(panel=names.where(own["rows"] == usual, names + ", " + own["rows"].astype("str") + " rows"))
+    with_rows = names + ", " + own["n_train"].astype("str") + " rows"
+    return own.assign(panel=names.where(own["n_train"] == usual, with_rows))
 
 
 def _label(model: str) -> str:

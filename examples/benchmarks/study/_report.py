@@ -14,8 +14,8 @@ _UNIT = 1e-4
 def report(records: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     """All tables."""
     parts = ["# Study", "", *_scores(records)]
-    for (family, score, rows), own in comparisons.groupby(["family", "score", "rows"], sort=False):
-        parts += ["", f"## {family}: {_SCORES[score]}, {rows} training rows", "", *_differences(own)]
+    for (family, score, n_train), own in comparisons.groupby(["family", "score", "n_train"], sort=False):
+        parts += ["", f"## {family}: {_SCORES[score]}, {n_train} training rows", "", *_differences(own)]
     note = "Differences in units of 0.0001 with 95% intervals; bold where Holm's correction leaves p < 0.05."
     return "\n".join([*parts, "", note, ""])
 
@@ -23,10 +23,17 @@ def report(records: pd.DataFrame, comparisons: pd.DataFrame) -> str:
 def _scores(records: pd.DataFrame) -> list[str]:
     """A line per data set and model: mean and standard deviation over seeds."""
     titles = ["data", "training rows", "model", "seeds", *_SCORES.values(), "fit [s]"]
-    groups = records.groupby(["data", "rows", "model"], sort=False)
+    groups = records.groupby(["data", "n_train", "model"], sort=False)
     lines = [
-        [data, str(rows), model, str(len(own)), *(_score(own[score]) for score in _SCORES), _mean(own["fit_seconds"])]
-        for (data, rows, model), own in groups
+        [
+            data,
+            str(n_train),
+            model,
+            str(len(own)),
+            *(_score(own[score]) for score in _SCORES),
+            _mean(own["fit_seconds"]),
+        ]
+        for (data, n_train, model), own in groups
     ]
     return _table(titles, lines)
 
