@@ -275,6 +275,11 @@ VALIDATION = {
         ValueError,
         r"X_val: (.|\n)*must be encoded like X, by the same fitted encoder.*transform_input=\['X_val'\]",
     ),
+    "rows as dicts": (
+        lambda: classifier().fit(ENCODED, CLICKS, X_val=ENCODED.to_dict("records"), y_val=CLICKS),
+        TypeError,
+        r"X_val: X is a list of dicts\. Make a table of it",
+    ),
     "without routing": (
         lambda: pipeline().fit(RAW, CLICKS, X_val=RAW, y_val=CLICKS),
         ValueError,

@@ -260,7 +260,7 @@ class TwoStreamClassifier(
             given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
             raise ValueError(f"{given} is given but {missing} isn't: validation needs both.")
         if X_val is None and sample_weight_val is not None:
-            raise ValueError("sample_weight_val is given without X_val and y_val.")
+            raise ValueError("sample_weight_val is given without X_val and y_val. Give them too, or leave it out.")
         if X_val is not None and not self.early_stopping:
             raise ValueError(
                 "X_val and y_val are for early stopping, but early_stopping=False. Set it to True or leave them out."

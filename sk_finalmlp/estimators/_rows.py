@@ -66,8 +66,9 @@ def _naming(argument: str, remedy: str = "") -> Iterator[None]:
     """Begin the message of an error with the argument that is wrong."""
     try:
         yield
-    except ValueError as error:
-        raise ValueError("\n".join(filter(None, [f"{argument}: {error}", remedy]))) from error
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind("\n".join(filter(None, [f"{argument}: {error}", remedy]))) from error
 
 
 def _labelled(columns: list[Column], y: NDArray[Any], weight: NDArray[np.float64]) -> LabelledRows:
@@ -136,7 +137,7 @@ def _check_weight(sample_weight: Any, columns: list[Column]) -> NDArray[np.float
         sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
     )
     if not weight.any():
-        raise ValueError("All sample weights are zero: there is nothing to learn from.")
+        raise ValueError("Sample weights must contain at least one non-zero number.")
     normalised: NDArray[np.float64] = weight / weight.max()
     return normalised
 

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import nn
 
+from ..estimators._base import TwoStreamClassifier
 from ..estimators._fields import FieldReader
 from ..fields import UNKNOWN_CODE
-from ..nn import DualMLP, Ensemble, FinalMLP
 from ..preprocessing import CTREncoder
-from ._model import classifier_of, encoder_of
+from ._model import classifier_of, encoder_of, members_of
 
 
 def embeddings(estimator: Any, field: str) -> pd.DataFrame:
@@ -78,7 +77,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     values, codes = _values_and_codes(encoder_of(estimator), reader)
     rows = reader.row_of_code[codes]
     trained = rows != UNKNOWN_CODE
-    vectors = _look_up(classifier.network_, field, rows[trained])
+    vectors = _look_up(classifier, field, rows[trained])
     return pd.DataFrame(
         vectors,
         index=pd.Index(values[trained], name=field),
@@ -106,8 +105,7 @@ def _values_and_codes(encoder: CTREncoder | None, reader: FieldReader) -> tuple[
     return values, np.minimum(np.arange(1, len(values) + 1), beyond)
 
 
-def _look_up(network: nn.Module, field: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-    members = network.members if isinstance(network, Ensemble) else [network]
-    layers = [member.embedding for member in members if isinstance(member, FinalMLP | DualMLP)]
+def _look_up(classifier: TwoStreamClassifier, field: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+    layers = [member.embedding for _, member in members_of(classifier)]
     vectors = [layer.table[layer.first_row[field] + rows].numpy(force=True) for layer in layers]
     return np.concatenate(vectors, axis=1)

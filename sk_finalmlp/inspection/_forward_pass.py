@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..estimators import FinalMLPClassifier
 from ..estimators._columns import read_columns
 from ..estimators._fields import read_matrices
-from ..nn import Ensemble, FeatureGate, FieldSelection, FinalMLP, MultiHeadBilinearFusion
+from ..nn import FeatureGate, FieldSelection, FinalMLP, MultiHeadBilinearFusion
 from ._model import classifier_of, encoded_table
 
 Batch = tuple[Tensor, Tensor]
@@ -86,24 +86,6 @@ def batches(rows: Batch) -> Iterator[tuple[slice, Batch]]:
     for start in range(0, len(codes), _BATCH_SIZE):
         part = slice(start, min(start + _BATCH_SIZE, len(codes)))
         yield part, (codes[part], values[part])
-
-
-def members_of(classifier: FinalMLPClassifier) -> list[tuple[float, FinalMLP]]:
-    """The single networks of a classifier, each with its weight in the vote; 1 in all.
-
-    Parameters
-    ----------
-    classifier : FinalMLPClassifier
-        A fitted classifier.
-
-    Returns
-    -------
-    list of (float, FinalMLP)
-    """
-    network = classifier.network_
-    if not isinstance(network, Ensemble):
-        return [(1.0, cast(FinalMLP, network))]
-    return list(zip(network.weights.tolist(), cast(list[FinalMLP], list(network.members)), strict=True))
 
 
 @torch.inference_mode()

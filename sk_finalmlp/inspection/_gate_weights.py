@@ -12,8 +12,9 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval
 
 from .._validation import validate_params
-from ._forward_pass import Batch, batches, field_gates, final_mlp_of, members_of, read_rows
-from ._panels import check_matplotlib, draw_cells, make_panels
+from ._forward_pass import Batch, batches, field_gates, final_mlp_of, read_rows
+from ._model import members_of
+from ._panels import check_matplotlib, draw_cells, have_largest, make_panels
 from ._segments import group_rows, read_column
 
 if TYPE_CHECKING:
@@ -196,8 +197,7 @@ class GateWeightsDisplay:
         GateWeightsDisplay
             The display itself.
         """
-        furthest = (self.weights - 1).abs().max(axis=1).rank(ascending=False, method="first")
-        drawn = self.weights[furthest <= max_fields]
+        drawn = self.weights[have_largest((self.weights - 1).abs(), max_fields)]
         height = 1.3 + 0.28 * len(drawn)
         if self.weights.columns.nlevels == 1:
             self.axes_ = make_panels(self, ax, (1, 1), (6.4, height))

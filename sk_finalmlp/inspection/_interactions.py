@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor
 
-from ._forward_pass import batches, final_mlp_of, head_terms, interactions, members_of, read_rows
-from ._panels import check_matplotlib, draw_cells, make_panels
+from ._forward_pass import batches, final_mlp_of, head_terms, interactions, read_rows
+from ._model import members_of
+from ._panels import check_matplotlib, draw_cells, have_largest, make_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -278,7 +279,7 @@ class InteractionDisplay:
         InteractionDisplay
             The display itself.
         """
-        drawn = self.fields.loc[_strongest(self.fields, max_fields), _strongest(self.fields.T, max_fields)]
+        drawn = self.fields.loc[have_largest(self.fields, max_fields), have_largest(self.fields.T, max_fields)]
         cells_width, cells_height = 2.5 + 0.26 * drawn.shape[1], 2.5 + 0.26 * drawn.shape[0]
         size = (4.5 + cells_width, max(4.0, cells_height))
         self.axes_ = make_panels(self, ax, (1, 2), size, width_ratios=(4.0, cells_width))
@@ -300,9 +301,3 @@ class InteractionDisplay:
         panel.grid(axis="y", alpha=0.3)
         if self.heads.shape[1] > 1:
             panel.legend()
-
-
-def _strongest(fields: pd.DataFrame, most: int) -> NDArray[np.bool_]:
-    """Which rows hold the largest numbers."""
-    ranks = fields.max(axis=1).rank(ascending=False, method="first")
-    return (ranks <= most).to_numpy()

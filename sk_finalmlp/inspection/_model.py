@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ..estimators._base import TwoStreamClassifier
+from ..nn import Ensemble
 from ..preprocessing import CTREncoder
 
 
@@ -38,6 +39,24 @@ def classifier_of(estimator: Any) -> TwoStreamClassifier:
         )
     check_is_fitted(classifier)
     return classifier
+
+
+def members_of(classifier: TwoStreamClassifier) -> list[tuple[float, Any]]:
+    """The single networks of a classifier, each with its weight in the vote; 1 in all.
+
+    Parameters
+    ----------
+    classifier : FinalMLPClassifier or DualMLPClassifier
+        A fitted classifier.
+
+    Returns
+    -------
+    list of (float, FinalMLP or DualMLP)
+    """
+    network = classifier.network_
+    if not isinstance(network, Ensemble):
+        return [(1.0, network)]
+    return list(zip(network.weights.tolist(), network.members, strict=True))
 
 
 def encoder_of(estimator: Any) -> CTREncoder | None:

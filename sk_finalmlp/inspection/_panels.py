@@ -82,6 +82,23 @@ def _place_of(ax: Axes, n_panels: int) -> Any:
     return place
 
 
+def have_largest(table: pd.DataFrame, most: int) -> pd.Series[bool]:
+    """Which rows hold the largest numbers, for a picture that has no place for all.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Numbers; a row without one isn't among them.
+    most : int
+        Number of rows at most.
+
+    Returns
+    -------
+    Series of bool
+    """
+    return table.max(axis=1).rank(ascending=False, method="first") <= most
+
+
 def draw_cells(panel: Axes, table: pd.DataFrame, **colours: Any) -> Any:
     """Draw a table as coloured cells, with the names of its rows and columns.
 

@@ -52,7 +52,7 @@ def reliability_bins(
     n_bins : int, default=10
         Number of bins, at least 1.
     strategy : {"uniform", "quantile"}, default="quantile"
-        Bins of about the same weight, or of the same width. Where clicks are rare, nearly all rows fall into the first
+        Bins of the same width, or of about the same weight. Where clicks are rare, nearly all rows fall into the first
         bin of the same width.
     confidence_level : float, default=0.95
         Probability with which the interval should hold the click rate, between 0 and 1.

@@ -60,7 +60,7 @@ class TrainingSettings:
     >>> settings = TrainingSettings(
     ...     learning_rate=1e-3, batch_size=512, max_epochs=20, n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1,
     ...     net_regularizer=0.0, embedding_update="auto", device=torch.device("cpu"), scoring="neg_log_loss",
-    ...     final_epoch=False, verbose=False,
+    ...     final_epoch=False, verbose=0,
     ... )
     >>> settings.batch_size
     512
@@ -138,7 +138,7 @@ def train(
     >>> settings = TrainingSettings(
     ...     learning_rate=1e-3, batch_size=64, max_epochs=3, n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1,
     ...     net_regularizer=0.0, embedding_update="auto", device=torch.device("cpu"), scoring="neg_log_loss",
-    ...     final_epoch=False, verbose=False,
+    ...     final_epoch=False, verbose=0,
     ... )
     >>> result = train(network, rows, None, settings, generator)
     >>> [record["epoch"] for record in result.history]
