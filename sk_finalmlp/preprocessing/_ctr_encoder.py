@@ -45,8 +45,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
       descending frequency, ties broken by value.
     - *numeric*: floats, durations (in seconds), and integers of which more than 98% are distinct, or of which the
       labels `y` say that they are quantities (see the Notes). A column of floats, or of codes of bins, according to
-      `numeric_encoding`. Floats that are all integral count as integers: that is
-      what an integer column becomes when a value is missing.
+      `numeric_encoding`. Floats that are all integral count as integers: that is what an integer column becomes when
+      a value is missing.
     - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday), whether it is the weekend, and the
       day of the month, as columns `time_hour`, `time_weekday`, `time_weekend` and `time_day` for a column `time`;
       which code stands for which hour or day is in `categories_`. Pure dates have no hour. Dates written as strings
@@ -292,7 +292,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights: a row of weight 2 counts like two rows in frequencies, means and quantiles, a row of
             weight 0 not at all; rates and counts are of weights too. What a column is depends on its rows, not on
-            their weights.
+            their weights, but where the labels tell quantities from ids.
 
         Returns
         -------
@@ -404,7 +404,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         Returns
         -------
         X_out : {dataframe, ndarray} of shape (n_samples, n_features_out)
-            Codes as int64, standardised values and statistics as float32.
+            Codes as int64, numbers and statistics as float32.
 
         Raises
         ------
@@ -444,9 +444,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     def inverse_transform(self, X: Any) -> Any:
         """Turn codes back into values.
 
-        Code 0 becomes a missing value. Standardised values come back but for rounding and clipping, binned ones as
-        the mean of their bin and logarithmic buckets as their lower bound. Datetimes, hashed and dropped columns
-        can't be brought back: all their values are missing. Crosses and statistics are left aside.
+        Code 0 becomes a missing value. Normal scores and standardised values come back but for rounding, interpolation
+        and clipping, binned ones as the mean of their bin and logarithmic buckets as their lower bound. Datetimes,
+        hashed and dropped columns can't be brought back: all their values are missing. Crosses and statistics are left
+        aside.
 
         Parameters
         ----------
