@@ -15,6 +15,8 @@ from ._column import Column, is_string, lists_of
 from ._vocabulary import Vocabulary, count_values
 
 _CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
+#: A list of strings or integers as `str` writes it, and so `DataFrame.to_csv`.
+_WRITTEN_LIST = r"^\[(['\"].*['\"]|\d+(, \d+)*)\]$"
 
 
 class MultiValuedEncoder:
@@ -46,7 +48,8 @@ class MultiValuedEncoder:
     def _weighted_lists(self, column: Column, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray | None]:
         """Lists to learn from, and the weight of each; a string that repeats is split once."""
         if self.splits_strings:
-            return split(column.dictionary.dictionary, self.separator), count_values(column.dictionary, weights)
+            lists = split(_without_written_lists(column.dictionary.dictionary), self.separator)
+            return lists, count_values(column.dictionary, weights)
         return self._lists(column.values), weights
 
     def _lists(self, values: pa.Array) -> pa.Array:
@@ -66,7 +69,7 @@ class MultiValuedEncoder:
         """Codes, as one array per position."""
         if not is_string(column.values.type):
             return list(self._codes(self._lists(column.values)))
-        distinct = self._codes(self._lists(column.dictionary.dictionary))
+        distinct = self._codes(self._lists(_without_written_lists(column.dictionary.dictionary)))
         # One row more, for missing strings.
         distinct = np.pad(distinct, ((0, 0), (0, 1)), constant_values=UNKNOWN_CODE)
         rows = column.dictionary.indices.fill_null(distinct.shape[1] - 1).to_numpy()
@@ -117,6 +120,17 @@ def split(values: pa.Array, separator: str | None) -> pa.Array:
     elements = pc.utf8_trim_whitespace(lists.flatten())
     elements = pc.if_else(pc.equal(elements, ""), pa.scalar(None, elements.type), elements)
     return lists_of(elements, _lengths(lists), missing=values.is_null())
+
+
+def _without_written_lists(strings: pa.Array) -> pa.Array:
+    """Refuse strings such as "['a', 'b']", each of which would pass for an unknown element."""
+    written = strings.filter(pc.match_substring_regex(strings, _WRITTEN_LIST))
+    if len(written):
+        raise ValueError(
+            f"{written[0].as_py()!r} is a list that was written as text, as CSV files hold it. Read it back, for "
+            "example by `column.map(ast.literal_eval, na_action='ignore')`."
+        )
+    return strings
 
 
 def _lengths(lists: pa.Array) -> np.ndarray:

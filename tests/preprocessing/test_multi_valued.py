@@ -126,6 +126,15 @@ def test_separator_can_be_given():
         fit(["a/b"], separator="")
 
 
+@pytest.mark.parametrize("lists", [[["a", "b"], ["it's"]], [[5, 7], [12]]])
+def test_lists_written_as_text_are_refused(lists):
+    written = [str(values) for values in lists]
+    for attempt in (lambda: fit(written), lambda: encode(fit(lists), written)):
+        with pytest.raises(ValueError, match=r"Column 'genres': .* is a list that was written as text"):
+            attempt()
+    assert encode(fit([["[new]", "x"]]), ["[new]", None]) == [[1, 0], [0, 0]]
+
+
 def test_integers_that_become_floats_keep_their_codes():
     encoder = fit([[5, 7], [5]])
     assert encode(encoder, [[5.0, np.nan], [7.0]]) == [[1, 0], [2, 0]]
