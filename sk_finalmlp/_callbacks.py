@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks (`sklearn.callback`, from version 1.9 on): how an estimator's `fit` tells them of itself."""
+"""The task of fitting: scikit-learn's callbacks (`sklearn.callback`, from version 1.9 on) are told of it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ except ModuleNotFoundError:  # pragma: no cover
 def fit_task(estimator: Any, max_subtasks: int = 0, **data: Any) -> Iterator[Any]:
     """The task of fitting an estimator: its callbacks are told when it begins, and when it ends without an error.
 
-    It must be entered outside of what restores the estimator's attributes after an error: scikit-learn keeps in them
-    which callbacks to tear down.
+    After an error the estimator is as it was before.
 
     Parameters
     ----------
@@ -51,6 +50,13 @@ def fit_task(estimator: Any, max_subtasks: int = 0, **data: Any) -> Iterator[Any
     """
     task = estimator._init_callback_context(max_subtasks=max_subtasks)
     task.call_on_fit_task_begin(estimator=estimator, **data)
-    yield task
+    # Not earlier: scikit-learn keeps in the attributes which callbacks to tear down.
+    before = dict(vars(estimator))
+    try:
+        yield task
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
     # A fitted estimator is a copy of this one with no attribute to add.
     task.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABCMeta
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -178,7 +177,7 @@ class TwoStreamClassifier(
         # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
         final_epoch = self.final_epoch and X_val is None and not self.warm_start
         data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
-        with fit_task(self, max_subtasks=self.max_epochs + final_epoch, **data) as task, _all_or_nothing(self):
+        with fit_task(self, max_subtasks=self.max_epochs + final_epoch, **data) as task:
             rows = check_rows(self, X, y, sample_weight, reset=not self._continues())
             classes = self._check_classes(rows.y)
             class_weight = weight_of_class(self.class_weight, classes, rows.y)
@@ -375,15 +374,3 @@ def _epochs_so_far(before: EpochHistory, result: TrainingResult) -> dict[str, An
         "best_epoch_": len(before) + result.best_epoch,
         "best_score_": result.best_score,
     }
-
-
-@contextmanager
-def _all_or_nothing(estimator: Any) -> Iterator[None]:
-    """Leave the estimator as it was if fitting fails."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise

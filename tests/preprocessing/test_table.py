@@ -227,6 +227,16 @@ def test_failed_fit_leaves_an_unfitted_encoder():
     assert not hasattr(encoder, "cardinalities_")
 
 
+@pytest.mark.parametrize("method", ["fit", "fit_transform"])
+def test_failed_refit_leaves_the_encoder_as_it_was(method):
+    encoder = CTREncoder().fit(PANDAS)
+    before = encoder.transform(PANDAS)
+    encoder.set_params(crosses=[("c", "nowhere")])
+    with pytest.raises(ValueError, match="there is no field 'nowhere'"):
+        getattr(encoder, method)(pd.DataFrame({"c": ["a", "b"]}))
+    assert encoder.transform(PANDAS).equals(before)
+
+
 @pytest.mark.parametrize("weights", [[-1, 1, 1, 1], [0, 0, 0, 0], [1, 1]])
 def test_weights_that_make_no_sense(weights):
     with pytest.raises(ValueError, match="weight"):
