@@ -16,7 +16,7 @@ from ._vocabulary import Vocabulary, count_values
 
 _CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
 #: A list of strings or integers as `str` writes it, and so `DataFrame.to_csv`.
-_WRITTEN_LIST = r"^\[(['\"].*['\"]|\d+(, \d+)*)\]$"
+_WRITTEN_LIST = r"^\[((np\.str_\()?['\"].*['\"]\)?|\d+(, \d+)*)\]$"
 
 
 class MultiValuedEncoder:
@@ -128,7 +128,7 @@ def _without_written_lists(strings: pa.Array) -> pa.Array:
     if len(written):
         raise ValueError(
             f"{written[0].as_py()!r} is a list that was written as text, as CSV files hold it. Read it back, for "
-            "example by `column.map(ast.literal_eval, na_action='ignore')`."
+            "example by `column.map(ast.literal_eval, na_action='ignore')`, or write the elements joined by '|'."
         )
     return strings
 

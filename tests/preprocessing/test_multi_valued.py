@@ -126,7 +126,7 @@ def test_separator_can_be_given():
         fit(["a/b"], separator="")
 
 
-@pytest.mark.parametrize("lists", [[["a", "b"], ["it's"]], [[5, 7], [12]]])
+@pytest.mark.parametrize("lists", [[["a", "b"], ["it's"]], [[np.str_("a")]], [[5, 7], [12]]])
 def test_lists_written_as_text_are_refused(lists):
     written = [str(values) for values in lists]
     for attempt in (lambda: fit(written), lambda: encode(fit(lists), written)):
