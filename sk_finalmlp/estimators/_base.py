@@ -42,7 +42,13 @@ from ._network import (
     start_network,
     weights_as_arrays,
 )
-from ._parameters import CONSTRAINTS, automatic_batch_size, check_hidden_units, draw_seed
+from ._parameters import (
+    CONSTRAINTS,
+    automatic_batch_size,
+    automatic_embedding_regularizer,
+    check_hidden_units,
+    draw_seed,
+)
 from ._rows import check_rows, check_validation_rows, make_impressions, split_rows, weight_of_class
 from ._summary import NetworkSummary
 
@@ -82,7 +88,7 @@ class TwoStreamClassifier(
         mlp1_batch_norm: bool,
         mlp2_batch_norm: bool,
         n_members: int,
-        embedding_regularizer: float,
+        embedding_regularizer: Any,
         net_regularizer: float,
         embedding_update: Any,
         learning_rate: float,
@@ -337,13 +343,14 @@ class TwoStreamClassifier(
         return deepcopy(self.network_)
 
     def _settings(self, n_rows: int, final_epoch: bool) -> TrainingSettings:
+        penalty = self.embedding_regularizer
         return TrainingSettings(
             learning_rate=self.learning_rate,
             batch_size=automatic_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size,
             max_epochs=self.max_epochs,
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
-            embedding_regularizer=self.embedding_regularizer,
+            embedding_regularizer=automatic_embedding_regularizer(n_rows) if penalty == "auto" else penalty,
             net_regularizer=self.net_regularizer,
             embedding_update=self.embedding_update,
             device=resolve_device(self.device),

@@ -53,9 +53,10 @@ class FinalMLPClassifier(TwoStreamClassifier):
         Number of networks that are trained side by side, from different start weights, and vote: they predict by the
         mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
         takes so many times as long. 1 is the single network of the paper.
-    embedding_regularizer : float, default=0.2
+    embedding_regularizer : float or "auto", default="auto"
         Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
-        mean loss of each batch.
+        mean loss of each batch. "auto" takes 20,000 / (number of training rows), at least 0.2 and at most 4: the
+        fewer the rows, the less they say about a single id.
     net_regularizer : float, default=0.0
         The same for all other weights.
     embedding_update : {"auto", "dense", "lazy"}, default="auto"
@@ -205,7 +206,7 @@ class FinalMLPClassifier(TwoStreamClassifier):
         fs2_context: Sequence[str] | None = None,
         num_heads: int = 8,
         n_members: int = 3,
-        embedding_regularizer: float = 0.2,
+        embedding_regularizer: float | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,
         embedding_update: Literal["auto", "dense", "lazy"] = "auto",
         learning_rate: float = 1e-3,

@@ -25,7 +25,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "mlp1_batch_norm": ["boolean"],
     "mlp2_batch_norm": ["boolean"],
     "n_members": [AT_LEAST_ONE],
-    "embedding_regularizer": [_NON_NEGATIVE],
+    "embedding_regularizer": [_NON_NEGATIVE, StrOptions({"auto"})],
     "net_regularizer": [_NON_NEGATIVE],
     "embedding_update": [StrOptions({"auto", "dense", "lazy"})],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -72,3 +72,8 @@ def draw_seed(random_state: Any) -> int:
 def automatic_batch_size(n_rows: int) -> int:
     """Large tables want fast steps, small ones enough of them."""
     return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))
+
+
+def automatic_embedding_regularizer(n_rows: int) -> float:
+    """The fewer rows there are, the less they say about a single id."""
+    return float(np.clip(20_000 / n_rows, 0.2, 4))
