@@ -44,7 +44,7 @@ X.head(3)
 #
 # Both gates get the same context: none, a property, the user, or the segment. And the streams read either the
 # properties alone, so that only the gates know who is looking, or all fields. Learned contexts begin near zero and are
-# under the penalty of all embeddings, so it is low here; with the default, 0.2, these gates would hardly move.
+# under the penalty of all embeddings, so it is low here; with the default these gates would hardly move.
 
 contexts = {"none": None, "brand": ["brand"], "user": ["user"], "segment": ["segment"]}
 read_by_streams = {"Streams read properties": properties, "Streams read all fields": None}

@@ -55,7 +55,7 @@ class FinalMLPClassifier(TwoStreamClassifier):
         takes so many times as long. 1 is the single network of the paper.
     embedding_regularizer : float or "auto", default="auto"
         Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
-        mean loss of each batch. "auto" takes 20,000 / (number of training rows), at least 0.2 and at most 4: the
+        mean loss of each batch. "auto" takes 14,000 / (number of training rows), at least 0.2 and at most 4: the
         fewer the rows, the less they say about a single id.
     net_regularizer : float, default=0.0
         The same for all other weights.

@@ -76,4 +76,4 @@ def automatic_batch_size(n_rows: int) -> int:
 
 def automatic_embedding_regularizer(n_rows: int) -> float:
     """The fewer rows there are, the less they say about a single id."""
-    return float(np.clip(20_000 / n_rows, 0.2, 4))
+    return float(np.clip(14_000 / n_rows, 0.2, 4))
