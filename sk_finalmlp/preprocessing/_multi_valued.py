@@ -128,8 +128,8 @@ def _without_written_lists(strings: pa.Array) -> pa.Array:
     if len(written):
         raise ValueError(
             f"{written[0].as_py()!r} is a list that was written as text, as CSV files hold it. Read it back, for "
-            "example by `column.map(ast.literal_eval, na_action='ignore')`, or write the elements joined by '|' and fit "
-            "with separator='|'."
+            "example by `column.map(ast.literal_eval, na_action='ignore')`, or write the elements joined by '|' and "
+            "fit with separator='|'."
         )
     return strings
 
