@@ -19,7 +19,7 @@ from torch import nn
 
 from sk_finalmlp import CTREncoder
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.fields import by_kind, element_names
+from sk_finalmlp.fields import by_kind, column_names
 from sk_finalmlp.nn import FieldEmbedding, FieldSelection, Gate, MultiHeadBilinearFusion, Stream
 
 # %%
@@ -34,18 +34,14 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_
 encoder = CTREncoder(statistics=None).fit(X_train, y_train)
 
 
-def column_names(field):
-    return element_names(field.name, field.n_columns) if field.kind == "multi-valued" else [field.name]
-
-
 def tensors(X):
     fields = by_kind(encoder.fields_)
     encoded = encoder.transform(X)
-    codes = [encoded[name] for field in fields if field.has_codes for name in column_names(field)]
-    values = [encoded[field.name] for field in fields if not field.has_codes]
+    codes = column_names(field for field in fields if field.has_codes)
+    values = column_names(field for field in fields if not field.has_codes)
     return {
-        "codes": torch.from_numpy(np.stack(codes, axis=1)),
-        "values": torch.from_numpy(np.stack(values, axis=1)),
+        "codes": torch.from_numpy(encoded[codes].to_numpy()),
+        "values": torch.from_numpy(encoded[values].to_numpy()),
     }
 
 

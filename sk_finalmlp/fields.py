@@ -15,8 +15,8 @@ __all__ = [
     "UNKNOWN_CODE",
     "Field",
     "by_kind",
+    "column_names",
     "cross_name",
-    "element_names",
     "group_columns",
     "is_statistic",
     "statistic_name",
@@ -104,28 +104,32 @@ def by_kind(fields: Iterable[Field]) -> list[Field]:
     return sorted(fields, key=lambda field: _KINDS.index(field.kind))
 
 
-def element_names(field: str, n_columns: int) -> list[str]:
-    """Names of the columns of a multi-valued field.
+def column_names(fields: Iterable[Field]) -> list[str]:
+    """Names of the columns of fields.
 
     Parameters
     ----------
-    field : str
-        Name of the field.
-    n_columns : int
-        Number of its columns.
+    fields : iterable of Field
+        The fields.
 
     Returns
     -------
     list of str
-        One name per column.
+        The name of the field, or `genres[0]`, `genres[1]`, ... for a multi-valued one.
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import element_names
-    >>> element_names("genres", 2)
-    ['genres[0]', 'genres[1]']
+    >>> from sk_finalmlp.fields import Field, column_names
+    >>> column_names([Field("age", "numeric"), Field("genres", "multi-valued", n_codes=20, n_columns=2)])
+    ['age', 'genres[0]', 'genres[1]']
     """
-    return [f"{field}[{position}]" for position in range(n_columns)]
+    return [name for field in fields for name in _names_of(field)]
+
+
+def _names_of(field: Field) -> list[str]:
+    if field.kind != "multi-valued":
+        return [field.name]
+    return [f"{field.name}[{position}]" for position in range(field.n_columns)]
 
 
 def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[str, list[int]]]:

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_finalmlp.fields import Field, element_names, group_columns
+from sk_finalmlp.fields import Field, column_names, group_columns
 
 
 @given(st.text(min_size=1), st.integers(1, 20))
 def test_names_that_are_written_are_read(field, n_columns):
-    names = element_names(field, n_columns)
+    names = column_names([Field(field, "multi-valued", n_codes=1, n_columns=n_columns)])
     assert group_columns(names, [True] * n_columns) == [(field, list(range(n_columns)))]
 
 

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, metrics
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.fields import Field
+from sk_finalmlp.inspection import slice_scores
 from sk_finalmlp.nn import FinalMLP
 
 RAW, CLICKS, PROBABILITY = make_click_data(200, n_users=20, n_items=10, click_rate=0.4, random_state=0)
@@ -362,6 +363,11 @@ SCORES = {
         lambda: metrics.roc_auc_interval(CLICKS, PROBABILITY, confidence_level=95),
         ValueError,
         r"'confidence_level' parameter of roc_auc_interval must be a float in the range \(0\.0, 1\.0\)\. Got 95",
+    ),
+    "confidence in per cent, slices": (
+        lambda: slice_scores(CLICKS, PROBABILITY, RAW["user"], confidence_level=95),
+        ValueError,
+        r"'confidence_level' parameter of slice_scores must be a float in the range \(0\.0, 1\.0\)\. Got 95",
     ),
 }
 

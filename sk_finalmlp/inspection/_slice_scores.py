@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 _OVERALL = "all rows"
 
 
-@validate_params({"max_values": [Interval(Integral, 1, None, closed="left")]})
+@validate_params(
+    {
+        "max_values": [Interval(Integral, 1, None, closed="left")],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
+    }
+)
 def slice_scores(
     y_true: ArrayLike,
     y_proba: ArrayLike,

@@ -9,7 +9,7 @@ from typing import Protocol, Self
 import numpy as np
 import pyarrow as pa
 
-from ..fields import Field, element_names, group_columns, is_statistic
+from ..fields import Field, column_names, group_columns, is_statistic
 from ._categorical import HashBuckets
 from ._column import Column
 from ._vocabulary import Vocabulary
@@ -37,15 +37,6 @@ class ColumnEncoder(Protocol):
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
         """What looks up the codes of each field, where anything does."""
         ...
-
-
-def column_names(fields: Sequence[Field]) -> list[str]:
-    """Names of the columns of fields."""
-    return [
-        name
-        for field in fields
-        for name in (element_names(field.name, field.n_columns) if field.kind == "multi-valued" else [field.name])
-    ]
 
 
 def are_numeric(fields: Sequence[Field]) -> list[bool]:

@@ -18,10 +18,10 @@ from sklearn.utils.validation import _check_feature_names_in, _check_sample_weig
 from .._callbacks import CallbackSupportMixin, fit_task
 from .._persistence import VersionedState
 from .._validation import fit_context
-from ..fields import Field
+from ..fields import Field, column_names
 from ._categorical import VocabularyRule
 from ._choice import report
-from ._column_encoder import are_numeric, check_fields, column_names, decode_column, naming
+from ._column_encoder import are_numeric, check_fields, decode_column, naming
 from ._column_rules import ColumnRules, chosen_kinds, fit_column
 from ._derived import DerivedFields
 from ._kinds import Kind
