@@ -64,9 +64,9 @@ class Variant:
         contexts = {name: [columns[of]] for name, of in zip(names, self.contexts, strict=True) if of is not None}
 
         def make(seed: int, n_threads: int) -> Pipeline:
-            classifier = self.classifier(
-                n_members=1, random_state=seed, device="cpu", **{**self.parameters, **contexts}
-            )
+            # One penalty for all numbers of rows, so that these compare.
+            fixed = {"n_members": 1, "embedding_regularizer": 0.2, "random_state": seed, "device": "cpu"}
+            classifier = self.classifier(**{**fixed, **self.parameters, **contexts})
             return Pipeline([("enc", CTREncoder(crosses=None, statistics=None)), ("clf", classifier)])
 
         return make
