@@ -54,6 +54,8 @@ def fit(verbose, validated=True, network_class=DualMLP):
 def shown_in_a_terminal(train=fit):
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(Terminal()) as screen:
         patch.setenv("TERM", "xterm")
+        # Rich's console, once made, remembers whether there was a terminal then.
+        patch.setattr("rich._console", None)
         train(verbose=2)
     return screen.getvalue()
 
