@@ -95,6 +95,7 @@ difference_ax.axvline(0, color="grey", linestyle=":")
 difference_ax.errorbar(
     difference.mean(), range(len(streams)), xerr=half_width, fmt="o", color="tab:blue", capsize=4, elinewidth=2
 )
+difference_ax.locator_params(axis="x", nbins=5)
 _ = difference_ax.set(title="Difference to 128 | 128", xlabel="AUC, mean and 95% interval")
 
 # %%
