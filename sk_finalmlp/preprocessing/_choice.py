@@ -12,7 +12,7 @@ from scipy.stats import chi2
 
 from ._keys import Key, factorize
 from ._logistic import LogisticRegressions
-from ._statistics import KeySums, log_odds
+from ._statistics import cross_fitted_log_odds
 from ._target import Target
 
 #: With fewer rows than this, nothing is chosen.
@@ -208,10 +208,7 @@ class _Trial:
         """Cross-fitted log-odds of each label."""
         positions, distinct = factorize(key.combine(self._codes), key.n_possible)
         self._n_distinct[key.parts] = len(distinct)
-        sums = KeySums(positions, len(distinct), self._target)
-        _, n_rows = sums.sums(self._target.weights)
-        pairs = zip(self._target.weights_of, self._target.priors, strict=True)
-        return [log_odds(sums.sums(weights)[1], n_rows, prior) for weights, prior in pairs]
+        return cross_fitted_log_odds(positions, len(distinct), self._target)
 
     def _try(self, key: Key, log_odds: list[np.ndarray], beside: list[list[np.ndarray]]) -> Choice:
         gain, coefficients = 0.0, []

@@ -90,9 +90,10 @@ def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[s
 def fit_column(
     column: Column, chosen: Kind | None, rules: ColumnRules, weights: np.ndarray | None, target: Target | None
 ) -> tuple[ColumnEncoder | None, dict[str, Any]]:
-    """The encoder of a column, and its row of `feature_kinds_`; a target helps to tell quantities from ids."""
-    if weights is not None and target is not None:
-        target = target.take(np.flatnonzero(weights))
+    """The encoder of a column, and its row of `feature_kinds_`.
+
+    A target, of the rows with weight, helps to tell quantities from ids.
+    """
     column, weights = rows_with_weight(column, weights)
     column = Column(column.name, integral_to_int64(column.values))
     with naming(column.name):

@@ -352,7 +352,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         names = _check_feature_names_in(self)
         chosen = chosen_kinds(self._selections(), X, names)
         rules = self._column_rules()
-        telling = target if isinstance(target, Target) and self.statistics == "auto" else None
+        telling = None
+        if isinstance(target, Target) and self.statistics == "auto":
+            telling = target.take(np.flatnonzero(target.weights))
         fitted = [
             fit_column(column, chosen.get(position), rules, weights, telling)
             for position, column in enumerate(read_columns(X, names))

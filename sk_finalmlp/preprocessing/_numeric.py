@@ -45,7 +45,19 @@ def _read_floats(column: Column) -> np.ndarray:
     return floats
 
 
-class Standardizer:
+class _FloatColumn:
+    """What the parts that write a column of floats have in common."""
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One numeric field."""
+        return [Field(name, "numeric")]
+
+    def vocabularies(self, name: str) -> dict[str, Vocabulary]:
+        """None: a numeric field has no codes."""
+        return {}
+
+
+class Standardizer(_FloatColumn):
     """Deviation from the mean in standard deviations, as float32."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
@@ -73,16 +85,8 @@ class Standardizer:
         """Values on the original scale."""
         return pa.array((outputs[0].astype(np.float64) * self.deviation + self.mean) * self.unit)
 
-    def output_fields(self, name: str) -> list[Field]:
-        """One numeric field."""
-        return [Field(name, "numeric")]
 
-    def vocabularies(self, name: str) -> dict[str, Vocabulary]:
-        """None: a numeric field has no codes."""
-        return {}
-
-
-class NormalScorer:
+class NormalScorer(_FloatColumn):
     """Quantile of the normal distribution at the rank of a value, standardised, as float32.
 
     A value's rank is the share of smaller values and half the share of equal ones. Values between those that are
@@ -117,14 +121,6 @@ class NormalScorer:
         if not len(self.values):
             return pa.array(np.zeros(len(outputs[0])))
         return pa.array(np.interp(outputs[0].astype(np.float64), self.scores, self.values) * self.unit)
-
-    def output_fields(self, name: str) -> list[Field]:
-        """One numeric field."""
-        return [Field(name, "numeric")]
-
-    def vocabularies(self, name: str) -> dict[str, Vocabulary]:
-        """None: a numeric field has no codes."""
-        return {}
 
 
 def _distribution(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

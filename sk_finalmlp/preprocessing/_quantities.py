@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from ._choice import least_gain, why_no_choice
 from ._column import Column
 from ._numeric import QuantileBinner
-from ._statistics import KeySums, log_odds
+from ._statistics import cross_fitted_log_odds
 from ._target import Target
 
 #: Integers of as few distinct values are well enough described by the values.
@@ -60,10 +60,8 @@ def _codes(column: Column) -> np.ndarray:
 
 def _log_loss(codes: np.ndarray, target: Target) -> float:
     """Mean log-loss of the cross-fitted rates of these codes, summed over the labels."""
-    sums = KeySums(codes, int(codes.max()) + 1, target)
-    _, n_rows = sums.sums(target.weights)
+    logits_of = cross_fitted_log_odds(codes, int(codes.max()) + 1, target)
     loss = 0.0
-    for weights, prior in zip(target.weights_of, target.priors, strict=True):
-        logits = log_odds(sums.sums(weights)[1], n_rows, prior)
+    for weights, logits in zip(target.weights_of, logits_of, strict=True):
         loss += float(target.weights @ np.logaddexp(0, logits) - weights @ logits)
     return loss / float(target.weights.sum())

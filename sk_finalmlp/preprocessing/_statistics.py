@@ -71,6 +71,28 @@ class KeySums:
         return by_key, np.maximum(by_key[self._positions] - by_fold[self._cells] - of_held_out, 0)
 
 
+def cross_fitted_log_odds(positions: np.ndarray, n_keys: int, target: Target) -> list[np.ndarray]:
+    """For each label, the log-odds of each training row's key, from the rows of other folds.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_samples,)
+        The key of each row.
+    n_keys : int
+        Positions are below it.
+    target : Target
+        Labels, weights and folds of the rows.
+
+    Returns
+    -------
+    list of ndarray of shape (n_samples,)
+    """
+    sums = KeySums(positions, n_keys, target)
+    _, n_rows = sums.sums(target.weights)
+    pairs = zip(target.weights_of, target.priors, strict=True)
+    return [log_odds(sums.sums(weights)[1], n_rows, prior) for weights, prior in pairs]
+
+
 class KeyStatistics:
     """Rate and count of each value of a key.
 
