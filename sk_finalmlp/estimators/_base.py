@@ -53,12 +53,31 @@ from ._rows import check_rows, check_validation_rows, make_impressions, split_ro
 from ._summary import NetworkSummary
 
 
-class TwoStreamClassifier(
+class BaseTwoStreamClassifier(
     NetworkSummary, CallbackSupportMixin, VersionedState, ClassifierMixin, BaseEstimator, metaclass=ABCMeta
 ):
     """Base of the classifiers: everything but the network and the documentation of its parameters."""
 
     _network_class: ClassVar[NetworkClass]
+
+    batch_size: Any
+    categorical_features: Any
+    class_weight: Any
+    device: str | torch.device
+    early_stopping: bool
+    embedding_regularizer: Any
+    embedding_update: Any
+    final_epoch: bool
+    learning_rate: float
+    max_epochs: int
+    n_iter_no_change: int
+    net_regularizer: float
+    random_state: Any
+    scoring: Any
+    tol: float
+    validation_fraction: float
+    verbose: Any
+    warm_start: bool
 
     best_epoch_: int
     best_score_: float | None
@@ -75,66 +94,9 @@ class TwoStreamClassifier(
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
-    def __init__(
-        self,
-        *,
-        embedding_dim: int,
-        mlp1_fields: Any,
-        mlp2_fields: Any,
-        mlp1_hidden_units: Any,
-        mlp2_hidden_units: Any,
-        mlp1_dropout: float,
-        mlp2_dropout: float,
-        mlp1_batch_norm: bool,
-        mlp2_batch_norm: bool,
-        n_members: int,
-        embedding_regularizer: Any,
-        net_regularizer: float,
-        embedding_update: Any,
-        learning_rate: float,
-        batch_size: Any,
-        max_epochs: int,
-        early_stopping: bool,
-        validation_fraction: float,
-        scoring: Any,
-        final_epoch: bool,
-        n_iter_no_change: int,
-        tol: float,
-        class_weight: Any,
-        categorical_features: Any,
-        warm_start: bool,
-        random_state: Any,
-        device: str | torch.device,
-        verbose: Any,
-    ) -> None:
-        self.embedding_dim = embedding_dim
-        self.mlp1_fields = mlp1_fields
-        self.mlp2_fields = mlp2_fields
-        self.mlp1_hidden_units = mlp1_hidden_units
-        self.mlp2_hidden_units = mlp2_hidden_units
-        self.mlp1_dropout = mlp1_dropout
-        self.mlp2_dropout = mlp2_dropout
-        self.mlp1_batch_norm = mlp1_batch_norm
-        self.mlp2_batch_norm = mlp2_batch_norm
-        self.n_members = n_members
-        self.embedding_regularizer = embedding_regularizer
-        self.net_regularizer = net_regularizer
-        self.embedding_update = embedding_update
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.scoring = scoring
-        self.final_epoch = final_epoch
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.class_weight = class_weight
-        self.categorical_features = categorical_features
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
+    def _keep(self, parameters: dict[str, Any]) -> None:
+        """Keep the parameters of the constructor as attributes of the same names, as scikit-learn asks."""
+        self.__dict__.update({name: value for name, value in parameters.items() if name != "self"})
 
     @fit_context
     def fit(
@@ -320,10 +282,9 @@ class TwoStreamClassifier(
     ) -> None:
         before = self.history_ if self._continues() else []
         generator = torch.Generator().manual_seed(seed + len(before))
-        fields = [reader.field for reader in readers]
-        arguments = arguments_of_network(self._network_class, self.get_params(deep=False), fields, len(classes))
+        arguments = arguments_of_network(self._network_class, self.get_params(deep=False), readers, len(classes))
         network = self._network_to_train(arguments, training, generator)
-        learned = {"classes_": classes, "fields_": [*fields], "_readers": readers, "_seed": seed}
+        learned = {"classes_": classes, "fields_": [*arguments["fields"]], "_readers": readers, "_seed": seed}
 
         def fitted(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
             return {**learned, "network_": network, "_network_arguments": arguments, **_epochs_so_far(before, result)}

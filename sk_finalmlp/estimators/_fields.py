@@ -143,27 +143,50 @@ def _choose_categorical(columns: Sequence[Column], chosen: Any) -> tuple[set[int
             _warn_about_integral_floats(columns)
         return integer, integer
     chosen = np.asarray([] if chosen is None else chosen)
-    if chosen.dtype.kind == "b":
-        return _from_mask(chosen, len(columns)), set()
-    if chosen.dtype.kind in "iu":
-        return _from_positions(chosen, len(columns)), set()
+    if chosen.dtype.kind in "biu":
+        return _positions(chosen, len(columns), "categorical_features"), set()
     return _from_names([str(name) for name in chosen], columns)
 
 
-def _from_mask(mask: NDArray[np.bool_], n_columns: int) -> set[int]:
-    if mask.shape != (n_columns,):
-        raise ValueError(
-            f"categorical_features is a boolean mask of shape {mask.shape}; the table has {n_columns} columns, so "
-            f"its shape must be ({n_columns},)."
-        )
-    return set(np.flatnonzero(mask).tolist())
+def chosen_fields(chosen: Any, readers: Sequence[FieldReader], parameter: str) -> tuple[str, ...] | None:
+    """Names of fields that a parameter chooses.
+
+    Parameters
+    ----------
+    chosen : array-like or None
+        Names of fields, or positions of columns or a boolean mask of them, each of which stands for its field.
+    readers : sequence of FieldReader
+        The fields.
+    parameter : str
+        Name of the parameter, for the error.
+
+    Returns
+    -------
+    tuple of str or None
+        None where nothing was chosen by None.
+    """
+    if chosen is None:
+        return None
+    chosen = np.asarray(chosen)
+    if chosen.dtype.kind not in "biu":
+        return tuple(str(name) for name in chosen)
+    positions = _positions(chosen, sum(len(reader.positions) for reader in readers), parameter)
+    return tuple(reader.field.name for reader in readers if not positions.isdisjoint(reader.positions))
 
 
-def _from_positions(positions: NDArray[np.integer], n_columns: int) -> set[int]:
-    outside = positions[(positions < 0) | (positions >= n_columns)]
+def _positions(chosen: NDArray[Any], n_columns: int, parameter: str) -> set[int]:
+    """Positions of columns that are given as such, or as a boolean mask."""
+    if chosen.dtype.kind == "b":
+        if chosen.shape != (n_columns,):
+            raise ValueError(
+                f"{parameter} is a boolean mask of shape {chosen.shape}; the table has {n_columns} columns, so its "
+                f"shape must be ({n_columns},)."
+            )
+        return set(np.flatnonzero(chosen).tolist())
+    outside = chosen[(chosen < 0) | (chosen >= n_columns)]
     if outside.size:
-        raise ValueError(f"categorical_features has position {outside[0]}; positions go from 0 to {n_columns - 1}.")
-    return set(positions.tolist())
+        raise ValueError(f"{parameter} has position {outside[0]}; positions go from 0 to {n_columns - 1}.")
+    return set(chosen.tolist())
 
 
 def _from_names(chosen: Sequence[str], columns: Sequence[Column]) -> tuple[set[int], set[int]]:

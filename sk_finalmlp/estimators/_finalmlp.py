@@ -10,11 +10,11 @@ from numpy.random import RandomState
 
 from .._hold_out import VALIDATION_FRACTION
 from ..nn import FinalMLP
-from ._base import TwoStreamClassifier
+from ._base import BaseTwoStreamClassifier
 from ._parameters import AT_LEAST_ONE
 
 
-class FinalMLPClassifier(TwoStreamClassifier):
+class FinalMLPClassifier(BaseTwoStreamClassifier):
     """Click prediction by FinalMLP: two gated streams and a multi-head bilinear fusion.
 
     Each column of the table is a field and gets an embedding. Two multi-layer perceptrons, the streams, read the
@@ -28,8 +28,9 @@ class FinalMLPClassifier(TwoStreamClassifier):
     ----------
     embedding_dim : int, default=10
         Length of the vector that each field gets; statistics have none.
-    mlp1_fields, mlp2_fields : "auto", None or array-like of str, default="auto"
-        Names of the fields that each stream reads (`tags` for the columns `tags[0]`, `tags[1]`, ...), None for all.
+    mlp1_fields, mlp2_fields : "auto", None or array-like, default="auto"
+        The fields that each stream reads: their names (`tags` for the columns `tags[0]`, `tags[1]`, ...), positions of
+        columns or a boolean mask of them; None for all.
         "auto": where the table has statistics, such as `CTREncoder` writes, the first stream reads all else and the
         second all fields; the second member of an ensemble reads no statistics, and the second stream of the third
         only statistics and numeric fields; and so on in turn.
@@ -43,12 +44,18 @@ class FinalMLPClassifier(TwoStreamClassifier):
         Whether each stream has a gate that weighs its inputs.
     fs_hidden_units : array-like of int, default=(64,)
         Widths of the gates' hidden layers.
-    fs1_context, fs2_context : array-like of str, default=None
-        Names of the fields that condition the gate of each stream, a user's and an item's for example (`tags` for
-        the columns `tags[0]`, `tags[1]`, ...; `x0`, `x1`, ... for those of an array); None for one learned vector
-        that all rows share.
+    fs1_context, fs2_context : array-like or None, default=None
+        The fields that condition the gate of each stream, a user's and an item's for example: their names (`tags` for
+        the columns `tags[0]`, `tags[1]`, ...), positions of columns or a boolean mask of them; None for one learned
+        vector that all rows share.
     num_heads : int, default=8
         Heads of the bilinear fusion; it must divide the last width of both streams.
+    stream_embeddings : {"shared", "own"}, default="shared"
+        Whether both streams read the same embedding tables, or each has tables of its own.
+    stream_loss : float, default=0.0
+        Weight of a loss of each stream by itself, beside that of the network, whose weight is 1. If it isn't 0, each
+        stream gets a linear output of its own, by which it learns to predict alone; predictions don't use it. The
+        `train_loss` in `history_` is the sum of all.
     n_members : int, default=3
         Number of networks that are trained side by side, from different start weights, and vote: they predict by the
         mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
@@ -180,7 +187,7 @@ class FinalMLPClassifier(TwoStreamClassifier):
     _network_class = FinalMLP
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **TwoStreamClassifier._parameter_constraints,
+        **BaseTwoStreamClassifier._parameter_constraints,
         "feature_selection": ["boolean"],
         "fs_hidden_units": ["array-like"],
         "fs1_context": ["array-like", None],
@@ -192,8 +199,8 @@ class FinalMLPClassifier(TwoStreamClassifier):
         self,
         *,
         embedding_dim: int = 10,
-        mlp1_fields: Sequence[str] | Literal["auto"] | None = "auto",
-        mlp2_fields: Sequence[str] | Literal["auto"] | None = "auto",
+        mlp1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
+        mlp2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
         mlp1_hidden_units: Sequence[int] = (128,),
         mlp2_hidden_units: Sequence[int] = (128,),
         mlp1_dropout: float = 0.2,
@@ -202,9 +209,11 @@ class FinalMLPClassifier(TwoStreamClassifier):
         mlp2_batch_norm: bool = True,
         feature_selection: bool = True,
         fs_hidden_units: Sequence[int] = (64,),
-        fs1_context: Sequence[str] | None = None,
-        fs2_context: Sequence[str] | None = None,
+        fs1_context: Sequence[str] | Sequence[int] | None = None,
+        fs2_context: Sequence[str] | Sequence[int] | None = None,
         num_heads: int = 8,
+        stream_embeddings: Literal["shared", "own"] = "shared",
+        stream_loss: float = 0.0,
         n_members: int = 3,
         embedding_regularizer: float | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,
@@ -225,38 +234,4 @@ class FinalMLPClassifier(TwoStreamClassifier):
         device: str | torch.device = "auto",
         verbose: int = 0,
     ) -> None:
-        super().__init__(
-            embedding_dim=embedding_dim,
-            mlp1_fields=mlp1_fields,
-            mlp2_fields=mlp2_fields,
-            mlp1_hidden_units=mlp1_hidden_units,
-            mlp2_hidden_units=mlp2_hidden_units,
-            mlp1_dropout=mlp1_dropout,
-            mlp2_dropout=mlp2_dropout,
-            mlp1_batch_norm=mlp1_batch_norm,
-            mlp2_batch_norm=mlp2_batch_norm,
-            n_members=n_members,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            embedding_update=embedding_update,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            scoring=scoring,
-            final_epoch=final_epoch,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            class_weight=class_weight,
-            categorical_features=categorical_features,
-            warm_start=warm_start,
-            random_state=random_state,
-            device=device,
-            verbose=verbose,
-        )
-        self.feature_selection = feature_selection
-        self.fs_hidden_units = fs_hidden_units
-        self.fs1_context = fs1_context
-        self.fs2_context = fs2_context
-        self.num_heads = num_heads
+        self._keep(locals())

@@ -24,6 +24,8 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "mlp2_dropout": [_FRACTION],
     "mlp1_batch_norm": ["boolean"],
     "mlp2_batch_norm": ["boolean"],
+    "stream_embeddings": [StrOptions({"shared", "own"})],
+    "stream_loss": [_NON_NEGATIVE],
     "n_members": [AT_LEAST_ONE],
     "embedding_regularizer": [_NON_NEGATIVE, StrOptions({"auto"})],
     "net_regularizer": [_NON_NEGATIVE],

@@ -14,6 +14,8 @@ _COMMON: dict[str, Any] = {
     "feature_selection": True,
     "fs1_context": None,
     "fs2_context": None,
+    "stream_embeddings": "shared",
+    "stream_loss": 0.0,
     "n_members": 1,
     "net_regularizer": 0.0,
     "embedding_update": "dense",

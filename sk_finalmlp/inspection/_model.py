@@ -7,12 +7,13 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators._base import TwoStreamClassifier
-from ..nn import Ensemble
+from ..estimators._base import BaseTwoStreamClassifier
+from ..nn import members_of as networks_of
+from ..nn import votes_of
 from ..preprocessing import CTREncoder
 
 
-def classifier_of(estimator: Any) -> TwoStreamClassifier:
+def classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
     """The fitted classifier of this library in a model.
 
     Parameters
@@ -32,7 +33,7 @@ def classifier_of(estimator: Any) -> TwoStreamClassifier:
         If it isn't fitted.
     """
     classifier = _last_step(_best_of(estimator))
-    if not isinstance(classifier, TwoStreamClassifier):
+    if not isinstance(classifier, BaseTwoStreamClassifier):
         raise TypeError(
             f"{type(classifier).__name__} isn't FinalMLPClassifier or DualMLPClassifier: pass one of them, a pipeline "
             "that ends in one, or a search for one."
@@ -41,7 +42,7 @@ def classifier_of(estimator: Any) -> TwoStreamClassifier:
     return classifier
 
 
-def members_of(classifier: TwoStreamClassifier) -> list[tuple[float, Any]]:
+def members_of(classifier: BaseTwoStreamClassifier) -> list[tuple[float, Any]]:
     """The single networks of a classifier, each with its weight in the vote; 1 in all.
 
     Parameters
@@ -51,12 +52,10 @@ def members_of(classifier: TwoStreamClassifier) -> list[tuple[float, Any]]:
 
     Returns
     -------
-    list of (float, FinalMLP or DualMLP)
+    list of (float, TwoStreamNetwork)
     """
     network = classifier.network_
-    if not isinstance(network, Ensemble):
-        return [(1.0, network)]
-    return list(zip(network.weights.tolist(), network.members, strict=True))
+    return list(zip(votes_of(network), networks_of(network), strict=True))
 
 
 def encoder_of(estimator: Any) -> CTREncoder | None:

@@ -8,15 +8,18 @@ from ._dropout import Dropout, dropout_generator
 from ._embedding import ROW_MULTIPLE, FieldEmbedding
 from ._ensemble import Ensemble
 from ._fields import FieldSelection
-from ._fusion import MultiHeadBilinearFusion
+from ._fusion import ConcatFusion, MultiHeadBilinearFusion, ProductFusion, SumFusion
 from ._gate import FeatureGate, Gate
-from ._network import DualMLP, FinalMLP
+from ._network import DualMLP, FinalMLP, StreamBuilder, TwoStreamNetwork
+from ._protocol import ClickNetwork, embedding_parameters, members_of, votes_of
 from ._stream import Stream
 from ._workspace import lent_workspaces
 
 __all__ = [
     "ROW_MULTIPLE",
     "Activation",
+    "ClickNetwork",
+    "ConcatFusion",
     "Dropout",
     "DualMLP",
     "Ensemble",
@@ -26,7 +29,14 @@ __all__ = [
     "FinalMLP",
     "Gate",
     "MultiHeadBilinearFusion",
+    "ProductFusion",
     "Stream",
+    "StreamBuilder",
+    "SumFusion",
+    "TwoStreamNetwork",
     "dropout_generator",
+    "embedding_parameters",
     "lent_workspaces",
+    "members_of",
+    "votes_of",
 ]

@@ -75,6 +75,7 @@ class FieldEmbedding(WorkspaceUser):
         self.fields = everything if names is None else [field for field in everything if field.name in names]
         self.embedding_dim = embedding_dim
         self._code_columns, self._value_columns = _columns_of(self.fields, everything)
+        self._first_statistic = sum(field.kind == "numeric" for field in everything)
         coded = [field for field in self.fields if field.has_codes]
         *first_rows, n_rows = accumulate((field.n_codes for field in coded), initial=0)
         self.first_row = {field.name: row for field, row in zip(coded, first_rows, strict=True)}
@@ -115,7 +116,7 @@ class FieldEmbedding(WorkspaceUser):
         return _join([*self._look_up(codes[:, self._code_columns]), scaled])
 
     def features(self, codes: Tensor, values: Tensor) -> Tensor:
-        """The input of the streams: the vectors of all fields side by side, and after them the statistics as they are.
+        """The input of the streams: the vectors of the fields side by side, and after them all statistics as they are.
 
         Parameters
         ----------
@@ -126,7 +127,7 @@ class FieldEmbedding(WorkspaceUser):
         -------
         Tensor of float32, shape (B, F * d + n_statistics)
         """
-        vectors, statistics = self(codes, values).flatten(start_dim=1), values[:, len(self.numeric) :]
+        vectors, statistics = self(codes, values).flatten(start_dim=1), values[:, self._first_statistic :]
         return torch.cat([vectors, statistics], dim=1) if statistics.shape[1] else vectors
 
     def distinct(self, codes: Tensor) -> tuple[Tensor, Tensor]:

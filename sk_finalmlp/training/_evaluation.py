@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from ..nn import Ensemble
+from ..nn import members_of
 from ._batches import Impressions
 from ._inference import predict_logits
 from ._loss import cross_entropy
@@ -54,7 +54,7 @@ def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
     Scores
     """
     network.eval()
-    if isinstance(network, Ensemble):
+    if len(members_of(network)) > 1:
         logits = weigh_members(network, impressions)
     else:
         logits = predict_logits(network, impressions.codes, impressions.values)

@@ -13,7 +13,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from ..nn import Ensemble, FieldEmbedding, dropout_generator, lent_workspaces
+from ..nn import FieldEmbedding, dropout_generator, embedding_parameters, lent_workspaces, members_of
 from ._batches import Batches, Impressions
 from ._callbacks import (
     BestEpoch,
@@ -100,8 +100,8 @@ def train(
     Parameters
     ----------
     network : torch.nn.Module
-        Network that maps codes and values to logits. Parameters with "embedding" in the name get the embeddings'
-        penalty, all others the net's.
+        Network that maps codes and values to logits, and says what `sk_finalmlp.nn.ClickNetwork` lists. Its
+        `embedding_parameters` get the embeddings' penalty, all others the net's.
     impressions : Impressions
         Training rows.
     validation : Impressions or None
@@ -215,7 +215,9 @@ def _train_on_all_rows(
 
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
     # The loss is a mean over the members, and so is the penalty.
-    n_members = len(network.members) if isinstance(network, Ensemble) else 1
+    n_members = len(members_of(network))
+    embeddings = {id(parameter) for parameter in embedding_parameters(network)}
+    penalty = {"weight_decay": settings.embedding_regularizer / n_members}
     net = ClickNet(
         network,
         criterion=nn.Identity,
@@ -223,7 +225,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         lr=settings.learning_rate,
         # (lambda / 2) * w^2 in the loss is lambda * w in the gradient, which is Adam's (coupled) weight decay.
         optimizer__weight_decay=settings.net_regularizer / n_members,
-        optimizer__param_groups=[("*embedding.*", {"weight_decay": settings.embedding_regularizer / n_members})],
+        optimizer__param_groups=[(name, penalty) for name, p in network.named_parameters() if id(p) in embeddings],
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,

@@ -179,6 +179,66 @@ def test_penalty_is_half_lambda_times_the_squared_norm_of_the_complete_tables():
         torch.testing.assert_close(actual, wanted, msg=name, rtol=1e-3, atol=1e-4)
 
 
+class _OwnNames(nn.Module):
+    """A network of one's own, whose tables have names of their own; it knows nothing of the library's protocol."""
+
+    def __init__(self):
+        super().__init__()
+        self.vectors = FieldEmbedding(FIELDS, 4, generator=seeded())
+        self.bias_of_code = nn.Embedding(20, 1)
+        self.head = nn.Linear(12, 1)
+
+    def forward(self, codes, values):
+        return self.head(self.vectors.features(codes, values)) + self.bias_of_code(codes[:, 0])
+
+
+class _OwnChoice(_OwnNames):
+    """The same, but it says itself what gets the penalty of embeddings."""
+
+    def embedding_parameters(self):
+        return [self.head.weight]
+
+
+@pytest.mark.parametrize(
+    ("network_class", "penalised"),
+    [(_OwnNames, {"vectors.table", "vectors.numeric", "bias_of_code.weight"}), (_OwnChoice, {"head.weight"})],
+)
+def test_tables_get_their_penalty_whatever_their_name(network_class, penalised):
+    rows = impressions(200)
+    settings = replace(SETTINGS, max_epochs=20, learning_rate=0.05)
+    norms = {}
+    for penalty in (0.0, 10.0):
+        torch.manual_seed(0)
+        model = network_class()
+        train(model, rows, None, replace(settings, embedding_regularizer=penalty), seeded())
+        norms[penalty] = {name: parameter.norm().item() for name, parameter in model.named_parameters()}
+    assert {name for name in norms[0.0] if norms[10.0][name] < 0.1 * norms[0.0][name]} >= penalised
+    assert (norms[10.0]["head.weight"] < 0.1 * norms[0.0]["head.weight"]) == ("head.weight" in penalised)
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_losses_of_the_streams_are_added_by_their_weight(n_members):
+    rows = impressions(300)
+    settings = replace(SETTINGS, max_epochs=3, batch_size=1000)
+    parameters = {"stream_loss": 0.3, "mlp1_batch_norm": False, "mlp2_batch_norm": False}
+    models = [[network(**parameters) for _ in range(n_members)] for _ in range(2)]
+    trained, expected = (members[0] if n_members == 1 else Ensemble(members) for members in models)
+    history = train(trained, rows, None, settings, seeded()).history
+
+    optimizer = torch.optim.Adam(expected.parameters(), lr=settings.learning_rate)
+    losses = []
+    for _ in range(3):
+        logits = expected.train()(rows.codes, rows.values).view(n_members, 3, len(rows.target))
+        target = rows.target.float().expand_as(logits)
+        each = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=(0, 2))
+        loss = each[0] + 0.3 * (each[1] + each[2])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert [record["train_loss"] for record in history] == pytest.approx(losses, rel=1e-4)
+
+
 def test_an_ensemble_is_weighed_by_the_validation_rows_and_keeps_the_weights_of_its_best_epoch():
     models = [network(), network(fs1_context=["user"]), network(mlp1_fields=["age"], mlp2_fields=["age"])]
     ensemble = Ensemble(models)
