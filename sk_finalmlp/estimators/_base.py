@@ -98,6 +98,11 @@ class BaseTwoStreamClassifier(
         """Keep the parameters of the constructor as attributes of the same names, as scikit-learn asks."""
         self.__dict__.update({name: value for name, value in parameters.items() if name != "self"})
 
+    def _network_parameters(self) -> dict[str, Any]:
+        """The parameters of which those of the network's names go to the network."""
+        parameters: dict[str, Any] = self.get_params(deep=False)
+        return parameters
+
     @fit_context
     def fit(
         self,
@@ -282,7 +287,7 @@ class BaseTwoStreamClassifier(
     ) -> None:
         before = self.history_ if self._continues() else []
         generator = torch.Generator().manual_seed(seed + len(before))
-        arguments = arguments_of_network(self._network_class, self.get_params(deep=False), readers, len(classes))
+        arguments = arguments_of_network(self._network_class, self._network_parameters(), readers, len(classes))
         network = self._network_to_train(arguments, training, generator)
         learned = {"classes_": classes, "fields_": [*arguments["fields"]], "_readers": readers, "_seed": seed}
 

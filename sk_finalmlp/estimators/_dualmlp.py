@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from numpy.random import RandomState
@@ -11,6 +11,7 @@ from numpy.random import RandomState
 from .._hold_out import VALIDATION_FRACTION
 from ..nn import DualMLP
 from ._base import BaseTwoStreamClassifier
+from ._parameters import MLP_CONSTRAINTS
 
 
 class DualMLPClassifier(BaseTwoStreamClassifier):
@@ -146,6 +147,11 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
     """
 
     _network_class = DualMLP
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseTwoStreamClassifier._parameter_constraints,
+        **MLP_CONSTRAINTS,
+    }
 
     def __init__(
         self,

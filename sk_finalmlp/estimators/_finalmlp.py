@@ -11,7 +11,7 @@ from numpy.random import RandomState
 from .._hold_out import VALIDATION_FRACTION
 from ..nn import FinalMLP
 from ._base import BaseTwoStreamClassifier
-from ._parameters import AT_LEAST_ONE
+from ._parameters import AT_LEAST_ONE, MLP_CONSTRAINTS
 
 
 class FinalMLPClassifier(BaseTwoStreamClassifier):
@@ -188,6 +188,7 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseTwoStreamClassifier._parameter_constraints,
+        **MLP_CONSTRAINTS,
         "feature_selection": ["boolean"],
         "fs_hidden_units": ["array-like"],
         "fs1_context": ["array-like", None],

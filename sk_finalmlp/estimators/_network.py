@@ -51,7 +51,9 @@ def arguments_of_network(
     fields = [reader.field for reader in readers]
     members = []
     for member in range(parameters["n_members"]):
-        automatic = dict(zip(chosen, fields_of_streams(fields, member), strict=True))
+        first, second = fields_of_streams(fields, member)
+        is_alone = "stream2" in arguments and arguments["stream2"] is None
+        automatic = dict(zip(chosen, (second, None) if is_alone else (first, second), strict=True))
         members.append({name: automatic[name] if value == "auto" else value for name, value in chosen.items()})
     n_outputs = 1 if n_classes == 2 else n_classes
     return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments}
@@ -68,7 +70,7 @@ def _plain(name: str, value: Any, readers: Sequence[FieldReader]) -> Any:
 
 def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     """Refuse to go on with a network that other arguments would make."""
-    changed = [name for name, value in arguments.items() if value != before[name]]
+    changed = [name for name, value in arguments.items() if _comparable(value) != _comparable(before[name])]
     if "members" in changed:
         changed[changed.index("members")] = f"n_members, {' or '.join(arguments['members'][0])}"
     if changed:
@@ -76,6 +78,11 @@ def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any]
             f"With warm_start=True the network stays as it is, but these parameters have changed since the first "
             f"fit: {changed}. Set them back, or set warm_start=False."
         )
+
+
+def _comparable(value: Any) -> Any:
+    """A stream by what it is made of; anything else as it is."""
+    return (type(value), value.get_params()) if hasattr(value, "get_params") else value
 
 
 def start_network(

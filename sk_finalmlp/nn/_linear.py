@@ -23,6 +23,13 @@ class Linear(nn.Linear, WorkspaceUser):
         Whether to add a learned bias.
     generator : torch.Generator, default=None
         Source of the start weights; the global one if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Linear
+    >>> Linear(30, 10)(torch.ones(5, 30)).shape
+    torch.Size([5, 10])
     """
 
     def __init__(
