@@ -37,11 +37,14 @@ def gated_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
         If the network has no gate.
     """
     classifier = classifier_of(estimator)
-    if "feature_selection" not in classifier.get_params(deep=False):
+    if any(path.gate for path in members_of(classifier)[0][1].paths):
+        return classifier
+    parameters = classifier.get_params(deep=False)
+    if "feature_selection" not in parameters:
         raise ValueError(f"{type(classifier).__name__} has no gates: fit FinalMLPClassifier.")
-    if not any(path.gate for path in members_of(classifier)[0][1].paths):
-        raise ValueError("The network has no gates: it was fitted with feature_selection=False.")
-    return classifier
+    raise ValueError(
+        f"The network has no gates: it was fitted with feature_selection={parameters['feature_selection']!r}."
+    )
 
 
 def fused_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
@@ -67,7 +70,10 @@ def fused_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
     name = type(classifier).__name__
     if "fusion" not in classifier.get_params(deep=False):
         raise ValueError(f"{name} has no fusion: fit FinalMLPClassifier.")
-    raise ValueError(f"This {name} has no bilinear fusion: fit it with two streams and fusion='bilinear'.")
+    raise ValueError(
+        f"This {name} has no bilinear fusion: fit it with two streams and fusion='bilinear', or ask pair_interactions, "
+        "which takes any."
+    )
 
 
 def read_rows(estimator: Any, classifier: BaseTwoStreamClassifier, X: Any) -> Batch:

@@ -114,6 +114,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     See Also
     --------
     head_strengths : The same by heads.
+    pair_interactions : What the whole model makes of pairs of columns, whatever its streams and fusion.
 
     Notes
     -----

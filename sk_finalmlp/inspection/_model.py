@@ -32,7 +32,7 @@ def classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
     NotFittedError
         If it isn't fitted.
     """
-    classifier = _last_step(_best_of(estimator))
+    classifier = _last_step(best_of(estimator))
     if not isinstance(classifier, BaseTwoStreamClassifier):
         raise TypeError(
             f"{type(classifier).__name__} isn't FinalMLPClassifier or DualMLPClassifier: pass one of them, a pipeline "
@@ -71,7 +71,7 @@ def encoder_of(estimator: Any) -> CTREncoder | None:
     CTREncoder or None
         The last one among the steps of the pipeline; None where no step is a `CTREncoder`.
     """
-    model = _best_of(estimator)
+    model = best_of(estimator)
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else []
     return next((step for step in reversed(steps) if isinstance(step, CTREncoder)), None)
 
@@ -91,12 +91,13 @@ def encoded_table(estimator: Any, X: Any) -> Any:
     dataframe or array-like of shape (n, n_features_of_classifier)
         The table itself, or what the steps before the classifier make of it.
     """
-    model = _best_of(estimator)
+    model = best_of(estimator)
     is_encoded = not isinstance(model, Pipeline) or len(model) == 1
     return X if is_encoded else model[:-1].transform(X)
 
 
-def _best_of(estimator: Any) -> Any:
+def best_of(estimator: Any) -> Any:
+    """The best estimator of a search; anything else as it is."""
     return getattr(estimator, "best_estimator_", estimator)
 
 
