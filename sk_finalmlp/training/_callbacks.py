@@ -11,6 +11,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
+from ..nn import Ensemble
 from ._batches import Batches, Impressions
 from ._evaluation import Scoring, evaluate
 from ._history import TrainingResult, finished_epochs
@@ -24,17 +25,31 @@ class StopTraining(Exception):
 
 
 class GradientClipping(Callback):
-    """Scales the gradient of all parameters to a norm, sparse ones included, where it is longer."""
+    """Scales the gradient of a network's own loss to a norm where it is longer, for each member of an ensemble apart.
+
+    Parameters
+    ----------
+    max_norm : float
+        The longest gradient, over all parameters of a network, sparse ones included.
+    """
 
     def __init__(self, max_norm: float) -> None:
         self.max_norm = max_norm
 
     def on_grad_computed(self, net: Any, **kwargs: Any) -> None:
-        gradients = [_values(parameter) for parameter in net.module_.parameters() if parameter.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        factor = (self.max_norm / (norm + 1e-6)).clamp(max=1)
-        for gradient in gradients:
-            gradient.mul_(factor)
+        members = members_of(net.module_)
+        for member in members:
+            gradients = [_values(parameter) for parameter in member.parameters() if parameter.grad is not None]
+            # The loss is a mean over the members.
+            norm = nn.utils.get_total_norm(gradients) * len(members)
+            factor = (self.max_norm / (norm + 1e-6)).clamp(max=1)
+            for gradient in gradients:
+                gradient.mul_(factor)
+
+
+def members_of(network: nn.Module) -> list[nn.Module]:
+    """The networks that have a loss each: the members of an ensemble, or the network itself."""
+    return list(network.members) if isinstance(network, Ensemble) else [network]
 
 
 def _values(parameter: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from ..nn import Ensemble, FieldEmbedding, dropout_generator, lent_workspaces
+from ..nn import FieldEmbedding, dropout_generator, lent_workspaces
 from ._batches import Batches, Impressions
 from ._callbacks import (
     BestEpoch,
@@ -25,6 +25,7 @@ from ._callbacks import (
     Patience,
     SettledTables,
     StopTraining,
+    members_of,
 )
 from ._evaluation import Scoring
 from ._history import TrainingResult, finished_epochs
@@ -91,7 +92,8 @@ def train(
     """Train a network in place.
 
     The loss is the mean weighted cross-entropy, its gradient clipped to norm 10, plus lambda/2 times the sum of
-    squares of the embedding tables; the optimizer is Adam. The members of an ensemble have such a loss each. With
+    squares of the embedding tables; the optimizer is Adam. The members of an ensemble have such a loss each, clipped
+    by itself. With
     validation rows, the network is scored after each epoch; the learning rate falls to a tenth whenever half of
     `n_iter_no_change` epochs haven't improved the score, and in the end the network has the weights of the best
     epoch. With `final_epoch`, one more epoch follows in which the validation rows are trained on, too, at a tenth of
@@ -215,7 +217,7 @@ def _train_on_all_rows(
 
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
     # The loss is a mean over the members, and so is the penalty.
-    n_members = len(network.members) if isinstance(network, Ensemble) else 1
+    n_members = len(members_of(network))
     net = ClickNet(
         network,
         criterion=nn.Identity,
