@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -121,6 +121,27 @@ class EpochRecord(Callback):
         net.history.record("seconds", time.perf_counter() - self.start_)
 
 
+class Best(NamedTuple):
+    """The best epoch so far.
+
+    Attributes
+    ----------
+    epoch : int
+        Its number, from 1; 0 before the end of the first.
+    score : float or None
+        Its monitored score; None without validation rows.
+    weights : dict of str to Tensor
+        Copies of its weights.
+    n_epochs : int
+        How many epochs it was chosen from.
+    """
+
+    epoch: int
+    score: float | None
+    weights: dict[str, Tensor]
+    n_epochs: int
+
+
 class BestEpoch(Callback):
     """Remembers the weights of the best epoch: without validation rows the last one.
 
@@ -132,15 +153,19 @@ class BestEpoch(Callback):
 
     def __init__(self, tol: float) -> None:
         self.tol = tol
-        self.epoch_ = 0
-        self.score_: float | None = None
-        self.weights_: dict[str, Tensor] = {}
+        self.so_far = Best(0, None, {}, 0)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        epoch, score = len(net.history), net.history[-1].get("monitored")
-        if self.score_ is None or score > self.score_ + self.tol:
-            self.epoch_, self.score_ = epoch, score
-            self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
+        best, epoch, score = self.so_far, len(net.history), net.history[-1].get("monitored")
+        if best.score is None or score > best.score + self.tol:
+            best = Best(epoch, score, {name: value.clone() for name, value in net.module_.state_dict().items()}, epoch)
+        # In one step, so that Ctrl-C leaves the weights of the epoch that is said to be the best.
+        self.so_far = best._replace(n_epochs=epoch)
+
+    def result(self, net: Any) -> TrainingResult:
+        """History and best epoch of the epochs that are over."""
+        history = finished_epochs(net.history)[: self.so_far.n_epochs]
+        return TrainingResult(history, self.so_far.epoch, self.so_far.score)
 
 
 class EpochObserver(Protocol):
@@ -192,7 +217,7 @@ class Observed(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if not self.final_:
-            self.result_ = TrainingResult(finished_epochs(net.history), self.best.epoch_, self.best.score_)
+            self.result_ = self.best.result(net)
         if self.observer.end_epoch(net.module_, self.result_):
             raise StopTraining
 
@@ -213,5 +238,5 @@ class Patience(Callback):
         self.n_epochs = n_epochs
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if len(net.history) - self.best.epoch_ >= self.n_epochs:
+        if len(net.history) - self.best.so_far.epoch >= self.n_epochs:
             raise StopTraining
