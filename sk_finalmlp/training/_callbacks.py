@@ -114,6 +114,13 @@ class EpochRecord(Callback):
         net.history.record("train_loss", float(np.average(losses, weights=sizes)))
         if self.validation is not None:
             scores = evaluate(net.module_, self.validation)
+            if not math.isfinite(scores.loss):
+                raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
+            if self.scoring == "roc_auc" and math.isnan(scores.auc):
+                raise ValueError(
+                    "scoring='roc_auc' needs validation rows of every class, but one is missing. Add such rows, or set "
+                    "scoring='neg_log_loss'."
+                )
             net.history.record("valid_loss", scores.loss)
             net.history.record("valid_auc", scores.auc)
             net.history.record("monitored", scores.monitored(self.scoring))

@@ -34,8 +34,8 @@ class Scores(NamedTuple):
     auc: float
 
     def monitored(self, scoring: Scoring) -> float:
-        """What decides about the best epoch, higher is better; minus the loss where there is no AUC."""
-        return self.auc if scoring == "roc_auc" and not np.isnan(self.auc) else -self.loss
+        """What decides about the best epoch, higher is better."""
+        return self.auc if scoring == "roc_auc" else -self.loss
 
 
 def evaluate(network: nn.Module, impressions: Impressions) -> Scores:

@@ -339,12 +339,22 @@ def test_divergence_in_the_last_step_stops_with_advice():
         train(network(mlp1_batch_norm=False, mlp2_batch_norm=False), impressions(), None, settings, seeded())
 
 
-def test_validation_rows_of_one_class_have_no_auc_but_a_score():
+def test_validation_rows_of_one_class_have_a_log_loss_but_no_auc():
     validation = impressions(100, seed=1)
     validation = replace(validation, target=torch.zeros_like(validation.target))
-    result = train(network(), impressions(), validation, replace(SETTINGS, max_epochs=2), seeded())
-    assert all(record["valid_auc"] != record["valid_auc"] for record in result.history)
+    by_loss = replace(SETTINGS, max_epochs=2, scoring="neg_log_loss")
+    result = train(network(), impressions(), validation, by_loss, seeded())
+    assert all(math.isnan(record["valid_auc"]) for record in result.history)
     assert result.best_score == pytest.approx(-min(record["valid_loss"] for record in result.history))
+    with pytest.raises(ValueError, match="'roc_auc' needs validation rows of every class"):
+        train(network(), impressions(), validation, SETTINGS, seeded())
+
+
+def test_validation_rows_without_a_finite_loss_stop_with_advice():
+    validation = impressions(100, seed=1)
+    validation.values[7] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"loss on the validation rows became nan in epoch 1\. Try a lower"):
+        train(network(), impressions(), validation, SETTINGS, seeded())
 
 
 @pytest.mark.parametrize(("n_rows", "batch_size"), [(1000, 64), (65, 64), (3, 2), (2, 1), (1, 64)])
