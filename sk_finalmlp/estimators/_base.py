@@ -153,7 +153,7 @@ class BaseTwoStreamClassifier(
         with fit_task(self, max_subtasks=self.max_epochs + final_epoch, **data) as task:
             rows = check_rows(self, X, y, sample_weight, reset=not self._continues())
             classes = self._check_classes(rows.y)
-            class_weight = weight_of_class(self.class_weight, classes, rows.y)
+            class_weight = weight_of_class(self.class_weight, classes, rows)
             readers = self._readers if self._continues() else learn_fields(rows.columns, self.categorical_features)
             training = make_impressions(rows, readers, classes, class_weight).of_mean_weight_one()
             seed = self._seed if self._continues() else draw_seed(self.random_state)

@@ -89,9 +89,11 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
         column.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last `fit`. Fields, network and held-out rows stay those of the
-        first `fit`; codes that it didn't see stay unknown. Codes must mean what they meant in the first `fit`: fit the
-        encoder once and go on with the classifier alone, not with a pipeline, which would number the values anew.
+        Whether `fit` goes on from the weights of the last `fit`, for more epochs on the same rows. Fields, network and
+        held-out rows stay those of the first `fit`; codes that it didn't see stay unknown. Codes must mean what they
+        meant in the first `fit`: fit the encoder once and go on with the classifier alone, not with a pipeline, which
+        would number the values anew. To learn from new rows, fit anew: going on with them alone forgets the others, and
+        the automatic `embedding_regularizer` and `batch_size` are those of so few rows.
     random_state : int, RandomState instance or None, default=None
         Seed of start weights, order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
@@ -118,7 +120,8 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
-        The epoch, from 1, whose weights the network has.
+        The epoch, from 1, of the best score, without validation rows the last one. Its weights are those of the network,
+        or, with `final_epoch`, those from which the final epoch began.
     best_score_ : float or None
         Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
     n_features_in_ : int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -17,9 +18,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
 from .._hold_out import held_out_rows
+from .._tables import check_detached
 from ..training import Impressions
 from ._columns import Column, read_columns
 from ._fields import FieldReader, read_matrices
+
+_SMALLEST_SHARE = 1e-30
 
 
 @dataclass(frozen=True)
@@ -80,14 +84,40 @@ def _labelled(columns: list[Column], y: NDArray[Any], weight: NDArray[np.float64
     return LabelledRows(columns, y, weight)
 
 
-def weight_of_class(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-    """Weight of each class, by the labels of the training rows."""
-    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
+def weight_of_class(class_weight: Any, classes: NDArray[Any], rows: LabelledRows) -> NDArray[np.float64]:
+    """Weight of each class, by the training rows; only ratios count, and the largest is between a half and 1."""
+    if isinstance(class_weight, dict):
+        _check_weights_by_class(class_weight, classes)
+    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=rows.y)
     is_wrong = ~((weights > 0) & np.isfinite(weights))
     if is_wrong.any():
         label, weight = classes[is_wrong].tolist()[0], weights[is_wrong][0]
         raise ValueError(f"class_weight must be positive and finite, but class {label!r} has {weight}.")
+    # By a power of two, which changes no digit.
+    weights = np.ldexp(weights, -np.frexp(weights.max())[1])
+    _check_shares(np.bincount(_positions_of(rows.y, classes), rows.weight) * weights, classes)
     return weights
+
+
+def _check_weights_by_class(class_weight: dict[Any, Any], classes: NDArray[Any]) -> None:
+    if classes.dtype.kind in "mM":
+        raise ValueError(
+            f"class_weight can't name classes of dtype {classes.dtype}. Give y as strings, for example by "
+            "y.astype(str), and name these."
+        )
+    for label, weight in class_weight.items():
+        if not isinstance(weight, Real):
+            raise ValueError(f"class_weight must be numbers, but class {label!r} has {weight!r}.")
+
+
+def _check_shares(weight_of_class: NDArray[np.float64], classes: NDArray[Any]) -> None:
+    """Refuse weights that leave a class nothing once they are float32."""
+    shares = weight_of_class / weight_of_class.sum()
+    if shares.min() < _SMALLEST_SHARE:
+        raise ValueError(
+            f"By class_weight and sample_weight, class {classes.tolist()[shares.argmin()]!r} has a share of "
+            f"{shares.min():.1e} of all weight, too little to be learned from. Give weights closer to each other."
+        )
 
 
 def make_impressions(
@@ -110,8 +140,14 @@ def split_rows(impressions: Impressions, fraction: float) -> tuple[Impressions, 
 def _check_labels(y: Any, columns: list[Column]) -> NDArray[Any]:
     if y is None:
         raise ValueError("A classifier requires y to be passed, but the target y is None.")
+    check_detached(y, "y")
     series = nw.from_native(y, series_only=True, pass_through=True)
-    y = column_or_1d(series.to_numpy() if isinstance(series, nw.Series) else y, warn=True)
+    if isinstance(series, nw.Series):
+        y = series.to_numpy()
+    elif isinstance(y, list | tuple) and len({isinstance(label, str) for label in y}) == 2:
+        # NumPy would make strings of the numbers.
+        y = np.array(y, dtype=object)
+    y = column_or_1d(y, warn=True)
     if pd.isna(y).any():
         raise ValueError("Input y contains NaN: some labels are missing. Leave those rows out.")
     labels: NDArray[Any] = y
@@ -128,11 +164,12 @@ def _check_one_type(y: NDArray[Any]) -> None:
         types = sorted({type(label).__name__ for label in y})
         raise ValueError(
             f"Unknown label type: y holds objects, of type {' and '.join(types)}. Give them one type, for example by "
-            "y.astype(int) or y.astype(str)."
+            "np.asarray(y, dtype=int) or np.asarray(y, dtype=str)."
         )
 
 
 def _check_weight(sample_weight: Any, columns: list[Column]) -> NDArray[np.float64]:
+    check_detached(sample_weight, "sample_weight")
     weight: NDArray[np.float64] = _check_sample_weight(
         sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
     )

@@ -82,6 +82,14 @@ class TestLearning:
         assert by_class.predict_proba(X) == pytest.approx(by_row.predict_proba(X), abs=1e-3)
         assert by_class.predict_proba(X)[:, 1].mean() > y.mean() + 0.1
 
+    @pytest.mark.parametrize("size", [1e-300, 1e-50, 1e300])
+    def test_only_ratios_of_class_weights_count(self, table, size):
+        X, y = table
+        one, other = (
+            FinalMLPClassifier(**QUICK, class_weight={0: scale, 1: 4 * scale}).fit(X, y) for scale in (1, size)
+        )
+        np.testing.assert_allclose(other.predict_proba(X), one.predict_proba(X), atol=1e-4)
+
     def test_class_weights_are_those_of_the_training_rows_on_validation_rows_too(self, table):
         X, y = table
         rare, common = np.flatnonzero(y == 1)[:100], np.flatnonzero(y == 0)[:900]
