@@ -117,10 +117,9 @@ class Planner:
         return [CrossEncoder(key, self.rule) for key in keys]
 
     def _bounded_rule(self, target: Target | NoLabels) -> VocabularyRule:
-        total = 0.0 if isinstance(target, NoLabels) else target.weights.sum()
-        least = self.rule.min_frequency
+        n_rows = 0 if isinstance(target, NoLabels) else int(np.count_nonzero(target.weights))
         return VocabularyRule(
-            max(least if least >= 1 else least * total, _MIN_AUTO_FREQUENCY),
+            max(self.rule.min_rows(n_rows), _MIN_AUTO_FREQUENCY),
             min(self.rule.max_categories or _MAX_AUTO_CATEGORIES, _MAX_AUTO_CATEGORIES),
             self.rule.n_hash_buckets,
         )

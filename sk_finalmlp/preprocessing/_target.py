@@ -52,6 +52,12 @@ class Target:
         return [weights.sum() / self.weights.sum() for weights in self.weights_of]
 
     @property
+    def effective_n_rows(self) -> float:
+        """Number of rows of even weights that tell as much as these."""
+        shares = self.weights / self.weights.max()
+        return float(shares.sum() ** 2 / (shares @ shares))
+
+    @property
     def seen_share(self) -> np.ndarray:
         """Share of all weight, about, that the cross-fitted statistics of each row are learned from."""
         share_of_folds = self.weights[self.folds < self.n_folds].sum() / self.weights.sum()
