@@ -49,7 +49,7 @@ from ._parameters import (
     check_hidden_units,
     draw_seed,
 )
-from ._rows import check_rows, check_validation_rows, make_impressions, split_rows, weight_of_class
+from ._rows import LabelledRows, check_rows, check_validation_rows, make_impressions, split_rows, weight_of_class
 from ._summary import NetworkSummary
 
 
@@ -195,7 +195,7 @@ class TwoStreamClassifier(
                 self._check_validation_classes(rows_val.y, classes)
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
-                training, validation = self._hold_out(training, classes)
+                training, validation = self._hold_out(training, rows)
             settings = self._settings(len(training), final_epoch)
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         return self
@@ -293,20 +293,20 @@ class TwoStreamClassifier(
             )
         return classes
 
-    def _hold_out(self, training: Impressions, classes: NDArray[Any]) -> tuple[Impressions, Impressions | None]:
+    def _hold_out(self, training: Impressions, rows: LabelledRows) -> tuple[Impressions, Impressions | None]:
         """Training rows and validation rows; None for the latter where there are none."""
         if not self.early_stopping:
             return training, None
-        counts = np.bincount(training.target.numpy(), minlength=len(classes))
-        if 1 in counts:
+        if lacking := rows.classes_on_one_side():
+            n_rows = np.count_nonzero(rows.y == lacking[0])
+            why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
             warnings.warn(
-                f"The class {classes.tolist()[int((counts == 1).argmax())]!r} has a single row, so none is held out "
-                f"for early stopping and the training takes all of max_epochs={self.max_epochs}. Give X_val and "
-                "y_val, or set early_stopping=False.",
+                f"The class {lacking[0]!r} has {why}, so none is held out for early stopping and the training takes "
+                f"all of max_epochs={self.max_epochs}. Give X_val and y_val, or set early_stopping=False.",
                 stacklevel=4,
             )
             return training, None
-        return split_rows(training, self.validation_fraction)
+        return split_rows(training, rows.is_held_out)
 
     def _train(
         self,

@@ -34,17 +34,29 @@ class LabelledRows:
         Labels.
     weight : ndarray of float64, shape (n,)
         Positive weights, 1 at most.
+    is_held_out : ndarray of bool, shape (n,)
+        Which rows stop the training where there are no validation rows.
     """
 
     columns: list[Column]
     y: NDArray[Any]
     weight: NDArray[np.float64]
+    is_held_out: NDArray[np.bool_]
+
+    def classes_on_one_side(self) -> list[Any]:
+        """Labels of which all rows, or none, are held out."""
+        n_rows, n_held_out = pd.Series(self.y).value_counts(), pd.Series(self.y[self.is_held_out]).value_counts()
+        n_held_out = n_held_out.reindex(n_rows.index, fill_value=0)
+        lacking: list[Any] = n_rows.index[(n_held_out == 0) | (n_held_out == n_rows)].tolist()
+        return lacking
 
 
 def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> LabelledRows:
     """Check table, labels and weights of training rows; scikit-learn's usual errors where they can't be used."""
     columns = read_columns(estimator, X, reset=reset)
-    return _labelled(columns, _check_labels(y, columns), _check_weight(sample_weight, columns))
+    y, weight = _check_labels(y, columns), _check_weight(sample_weight, columns)
+    # Of all rows, those without weight too: the encoder may have been given other weights.
+    return _labelled(columns, y, weight, held_out_rows(y, estimator.validation_fraction))
 
 
 def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> LabelledRows:
@@ -58,7 +70,7 @@ def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_
         y = _check_labels(y_val, columns)
     with _naming("sample_weight_val"):
         weight = _check_weight(sample_weight_val, columns)
-    return _labelled(columns, y, weight)
+    return _labelled(columns, y, weight, np.zeros(len(y), dtype=bool))
 
 
 @contextmanager
@@ -71,13 +83,15 @@ def _naming(argument: str, remedy: str = "") -> Iterator[None]:
         raise kind("\n".join(filter(None, [f"{argument}: {error}", remedy]))) from error
 
 
-def _labelled(columns: list[Column], y: NDArray[Any], weight: NDArray[np.float64]) -> LabelledRows:
+def _labelled(
+    columns: list[Column], y: NDArray[Any], weight: NDArray[np.float64], is_held_out: NDArray[np.bool_]
+) -> LabelledRows:
     """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
     counts = weight > 0
     if not counts.all():
         columns = [Column(column.name, column.values[counts]) for column in columns]
-        y, weight = y[counts], weight[counts]
-    return LabelledRows(columns, y, weight)
+        y, weight, is_held_out = y[counts], weight[counts], is_held_out[counts]
+    return LabelledRows(columns, y, weight, is_held_out)
 
 
 def weight_of_class(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
@@ -100,9 +114,8 @@ def make_impressions(
     return Impressions(*map(torch.from_numpy, (codes, values, target, weight)))
 
 
-def split_rows(impressions: Impressions, fraction: float) -> tuple[Impressions, Impressions]:
-    """Training rows, and a part of each class that is held out from them."""
-    is_held_out = held_out_rows(impressions.target.numpy(), fraction)
+def split_rows(impressions: Impressions, is_held_out: NDArray[np.bool_]) -> tuple[Impressions, Impressions]:
+    """Training rows, and those that are held out from them."""
     kept, held_out = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~is_held_out, is_held_out))
     return impressions.take(kept), impressions.take(held_out)
 

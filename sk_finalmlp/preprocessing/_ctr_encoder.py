@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight, check_is_fitted
 
 from .._callbacks import CallbackSupportMixin, fit_task
+from .._hold_out import VALIDATION_FRACTION
 from .._persistence import VersionedState
 from .._validation import fit_context
 from ..fields import Field, column_names
@@ -32,6 +33,8 @@ from ._table import read_columns, read_outputs, validate_table, write_table, wri
 from ._target import NoLabels, Target
 from ._vocabulary import Vocabulary
 
+#: Larger sums of weights would overflow as soon as they are multiplied by what they weigh.
+_LARGEST_TOTAL = 1e300
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -111,8 +114,12 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         Fields and combinations of fields that get a rate and a count. "auto" chooses single fields and pairs by what
         they add to the prediction of `y` (see the Notes) if there are 1,000 rows and class labels, and makes none
         otherwise; what it chose is in `statistics_`. `None`: plain codes.
+    validation_fraction : float, default=0.1
+        Share of the rows whose labels are left out of the statistics of all other rows in `fit_transform`, because the
+        classifier holds them out for early stopping: at least its `validation_fraction`. Which rows these are depends
+        on their place in the table.
     random_state : int, RandomState instance or None, default=0
-        Shuffles the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
+        Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.
 
     Attributes
@@ -238,6 +245,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         "max_values": [Interval(Integral, 1, None, closed="left"), None],
         "crosses": [list, tuple, StrOptions({"auto"}), None],
         "statistics": [list, tuple, StrOptions({"auto"}), None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
     }
 
@@ -258,6 +266,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         max_values: int | None = None,
         crosses: Combinations = None,
         statistics: Combinations = "auto",
+        validation_fraction: float = VALIDATION_FRACTION,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.categorical = categorical
@@ -274,6 +283,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         self.max_values = max_values
         self.crosses = crosses
         self.statistics = statistics
+        self.validation_fraction = validation_fraction
         self.random_state = random_state
 
     @fit_context
@@ -345,7 +355,13 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         return X, None if sample_weight is None else _check_weights(sample_weight, X)
 
     def _planner(self) -> Planner:
-        return Planner(self.crosses, self.statistics, self._vocabulary_rule(), check_random_state(self.random_state))
+        return Planner(
+            self.crosses,
+            self.statistics,
+            self._vocabulary_rule(),
+            self.validation_fraction,
+            check_random_state(self.random_state),
+        )
 
     def _fit_columns(self, X: Any, weights: np.ndarray | None, target: Target | NoLabels) -> None:
         """Find out what each column is, and learn to encode it alone."""
@@ -540,4 +556,10 @@ def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
     weights: np.ndarray = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if total > _LARGEST_TOTAL:
+        raise ValueError(
+            f"Sample weights are too large to be summed: the largest is {weights.max():.3g}. Divide them by it."
+        )
     return weights

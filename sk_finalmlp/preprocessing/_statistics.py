@@ -26,6 +26,8 @@ _MIN_PRIOR = 1e-6
 def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float) -> np.ndarray:
     """Log-odds of a rate that is drawn towards the prior, as if there had been 3 more rows (Micci-Barreca 2001)."""
     prior = min(max(prior, _MIN_PRIOR), 1 - _MIN_PRIOR)
+    # Differences of weights of very different sizes are rounded.
+    clicks = np.minimum(clicks, rows)
     odds = (clicks + SMOOTHING * prior) / (rows - clicks + SMOOTHING * (1 - prior))
     logarithms: np.ndarray = np.log(odds)
     return logarithms

@@ -10,11 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import type_of_target
 
-from .._hold_out import held_out_rows
+from .._hold_out import held_out_rows, places
 
 _N_FOLDS = 10
+#: Keeps logarithms finite where all rows with weight are held out.
+_MIN_SHARE = 1e-12
+_UNLABELLED = (
+    "y holds -1 beside 0 and 1, by which scikit-learn marks rows without a label. Here it is a class like the others, "
+    "with a rate of its own. For self-training, put the encoder inside: "
+    "SelfTrainingClassifier(make_pipeline(CTREncoder(), ...)). If -1 is a class, give the classes names, for example "
+    "by y.astype(str)."
+)
 
 
 class NoLabels(ValueError):
@@ -60,7 +67,7 @@ class Target:
     @property
     def seen_share(self) -> np.ndarray:
         """Share of all weight, about, that the cross-fitted statistics of each row are learned from."""
-        share_of_folds = self.weights[self.folds < self.n_folds].sum() / self.weights.sum()
+        share_of_folds = max(self.weights[self.folds < self.n_folds].sum() / self.weights.sum(), _MIN_SHARE)
         share: np.ndarray = share_of_folds * np.where(self.folds < self.n_folds, 1 - 1 / self.n_folds, 1)
         return share
 
@@ -74,8 +81,10 @@ class Target:
         )
 
 
-def read_target(y: Any, X: Any, weights: np.ndarray | None, random_state: np.random.RandomState) -> Target:
-    """Weights by class, and stratified, shuffled folds.
+def read_target(
+    y: Any, X: Any, weights: np.ndarray | None, validation_fraction: float, random_state: np.random.RandomState
+) -> Target:
+    """Weights by class, and folds.
 
     Parameters
     ----------
@@ -85,8 +94,10 @@ def read_target(y: Any, X: Any, weights: np.ndarray | None, random_state: np.ran
         The table they belong to.
     weights : ndarray of shape (n_samples,) or None
         Weights of the rows.
+    validation_fraction : float
+        Share of the rows that the classifier holds out.
     random_state : RandomState
-        Shuffles the folds.
+        Draws the folds.
 
     Raises
     ------
@@ -96,7 +107,7 @@ def read_target(y: Any, X: Any, weights: np.ndarray | None, random_state: np.ran
         If y has missing values, or another length than X.
     """
     classes, positions = _read_labels(y, X)
-    return _make_target(classes, positions, weights, random_state)
+    return _make_target(classes, positions, weights, validation_fraction, random_state)
 
 
 def _read_labels(y: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -106,25 +117,38 @@ def _read_labels(y: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
     check_consistent_length(X, y)
     if pd.isna(np.asarray(y)).any():
         raise ValueError("Input y contains NaN: leave out the rows without a label.")
-    with warnings.catch_warnings():
-        # That there are many classes is found out below.
-        warnings.simplefilter("ignore", UserWarning)
-        kind = type_of_target(y, input_name="y")
-    if kind not in ("binary", "multiclass"):
+    if (kind := _what_but_labels(np.asarray(y))) is not None:
         raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
     classes, positions = np.unique(column_or_1d(y), return_inverse=True)
     if len(classes) == 1:
         raise NoLabels("y has only one class")
+    if classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, len(classes) - 1)) and len(classes) > 2:
+        warnings.warn(_UNLABELLED, stacklevel=5)
     return classes, positions
 
 
+def _what_but_labels(y: np.ndarray) -> str | None:
+    """What y holds if it isn't a class per row, in scikit-learn's words, whose own function sets global filters."""
+    if y.ndim != 1 and y.shape[1:] != (1,):
+        return "multilabel-indicator or multioutput"
+    if y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.floor(y))).all():
+        return "continuous"
+    if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y.ravel()):
+        return "unknown"
+    return "unknown" if y.dtype.kind in "cMmV" else None
+
+
 def _make_target(
-    classes: np.ndarray, y: np.ndarray, weights: np.ndarray | None, random_state: np.random.RandomState
+    classes: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray | None,
+    validation_fraction: float,
+    random_state: np.random.RandomState,
 ) -> Target:
     weights = np.ones(len(y)) if weights is None else weights
     # One rate tells of both classes, so that two classes need one.
     counted = list(enumerate(classes)) if len(classes) > 2 else [(1, None)]
-    folds, n_folds = _stratified_folds(y, weights > 0, random_state)
+    folds, n_folds = _folds(y, weights > 0, validation_fraction, random_state)
     return Target(
         labels=[None if label is None else str(label) for _, label in counted],
         weights=weights,
@@ -134,23 +158,21 @@ def _make_target(
     )
 
 
-def _stratified_folds(
-    y: np.ndarray, present: np.ndarray, random_state: np.random.RandomState
+def _folds(
+    y: np.ndarray, present: np.ndarray, validation_fraction: float, random_state: np.random.RandomState
 ) -> tuple[np.ndarray, int]:
-    """Folds with equal shares of each class, but for one row, of all rows that aren't held out."""
-    rows = np.flatnonzero(present)
-    is_held_out = held_out_rows(y[rows])
-    held_out, rows = rows[is_held_out], random_state.permutation(rows[~is_held_out])
-    rows = rows[np.argsort(y[rows], kind="stable")]
-    n_folds = _number_of_folds(y[rows])
-    folds = np.full(len(y), n_folds + 1)
-    folds[held_out] = n_folds
-    folds[rows] = np.arange(len(rows)) % n_folds
+    """Folds at random of all rows with weight that aren't held out."""
+    is_held_out = held_out_rows(y, validation_fraction)
+    n_folds = _number_of_folds(y[present & ~is_held_out])
+    seed = int(random_state.randint(1, np.iinfo(np.int32).max))
+    folds = (places(np.arange(len(y)), seed) * n_folds).astype(np.int64)
+    folds[is_held_out] = n_folds
+    folds[~present] = n_folds + 1
     return folds, n_folds
 
 
 def _number_of_folds(y: np.ndarray) -> int:
     """As many as there are rows outside the largest class, between 2 and 10."""
     # With more of them, the folds that hold a click would know of one click less than all others.
-    n_outside: int = len(y) - np.bincount(y).max()
+    n_outside: int = len(y) - np.bincount(y, minlength=1).max()
     return min(max(n_outside, 2), _N_FOLDS)
