@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._callbacks import CallbackSupportMixin, fit_task
+from .._origin import Origin
 from .._persistence import VersionedState
 from .._validation import fit_context
 from ..fields import Field
@@ -49,7 +50,15 @@ from ._parameters import (
     check_hidden_units,
     draw_seed,
 )
-from ._rows import LabelledRows, check_rows, check_validation_rows, make_impressions, split_rows, weight_of_class
+from ._rows import (
+    LabelledRows,
+    check_rows,
+    check_statistics,
+    check_validation_rows,
+    make_impressions,
+    split_rows,
+    weight_of_class,
+)
 from ._summary import NetworkSummary
 
 
@@ -69,6 +78,7 @@ class TwoStreamClassifier(
     n_features_in_: int
     n_iter_: int
     network_: nn.Module
+    _origin: Origin | None
     _readers: list[FieldReader]
     _seed: int
     _network_arguments: dict[str, Any]
@@ -195,7 +205,7 @@ class TwoStreamClassifier(
                 self._check_validation_classes(rows_val.y, classes)
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
-                training, validation = self._hold_out(training, rows)
+                training, validation = self._hold_out(training, rows, readers)
             settings = self._settings(len(training), final_epoch)
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         return self
@@ -293,7 +303,9 @@ class TwoStreamClassifier(
             )
         return classes
 
-    def _hold_out(self, training: Impressions, rows: LabelledRows) -> tuple[Impressions, Impressions | None]:
+    def _hold_out(
+        self, training: Impressions, rows: LabelledRows, readers: list[FieldReader]
+    ) -> tuple[Impressions, Impressions | None]:
         """Training rows and validation rows; None for the latter where there are none."""
         if not self.early_stopping:
             return training, None
@@ -306,6 +318,8 @@ class TwoStreamClassifier(
                 stacklevel=4,
             )
             return training, None
+        fields = [reader.field for reader in readers]
+        check_statistics(fields, self._origin, self.validation_fraction, rows.n_given)
         return split_rows(training, rows.is_held_out)
 
     def _train(

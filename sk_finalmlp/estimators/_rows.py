@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from .._hold_out import held_out_rows
+from .._hold_out import VALIDATION_FRACTION, held_out_rows
+from .._origin import Origin
+from ..fields import Field
 from ..training import Impressions
 from ._columns import Column, read_columns
 from ._fields import FieldReader, read_matrices
@@ -36,12 +39,15 @@ class LabelledRows:
         Positive weights, 1 at most.
     is_held_out : ndarray of bool, shape (n,)
         Which rows stop the training where there are no validation rows.
+    n_given : int
+        Number of rows of the table, those without weight among them.
     """
 
     columns: list[Column]
     y: NDArray[Any]
     weight: NDArray[np.float64]
     is_held_out: NDArray[np.bool_]
+    n_given: int
 
     def classes_on_one_side(self) -> list[Any]:
         """Labels of which all rows, or none, are held out."""
@@ -87,11 +93,11 @@ def _labelled(
     columns: list[Column], y: NDArray[Any], weight: NDArray[np.float64], is_held_out: NDArray[np.bool_]
 ) -> LabelledRows:
     """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
-    counts = weight > 0
+    n_given, counts = len(y), weight > 0
     if not counts.all():
         columns = [Column(column.name, column.values[counts]) for column in columns]
         y, weight, is_held_out = y[counts], weight[counts], is_held_out[counts]
-    return LabelledRows(columns, y, weight, is_held_out)
+    return LabelledRows(columns, y, weight, is_held_out, n_given)
 
 
 def weight_of_class(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
@@ -112,6 +118,55 @@ def make_impressions(
     target = _positions_of(rows.y, classes)
     weight = (rows.weight * class_weight[target]).astype(np.float32)
     return Impressions(*map(torch.from_numpy, (codes, values, target, weight)))
+
+
+def check_statistics(fields: list[Field], origin: Origin | None, fraction: float, n_rows: int) -> None:
+    """Notice where statistics of training rows know labels of held-out rows.
+
+    Parameters
+    ----------
+    fields : list of Field
+        Fields of the table.
+    origin : Origin or None
+        What the table says of where it comes from.
+    fraction : float
+        Share of the rows that is held out.
+    n_rows : int
+        Number of rows of the table.
+
+    Raises
+    ------
+    ValueError
+        If more rows are held out than the encoder left out.
+    """
+    if all(field.kind != "statistic" for field in fields):
+        return
+    if origin is None:
+        if fraction > VALIDATION_FRACTION:
+            warnings.warn(
+                f"X holds statistics, from which a tenth of the labels is left out by default: {_set_both(fraction)}",
+                stacklevel=6,
+            )
+    elif origin.validation_fraction is not None and fraction > origin.validation_fraction:
+        raise ValueError(
+            f"validation_fraction={fraction:g}, but the encoder left the labels of only {origin.validation_fraction:g} "
+            f"of the rows out of the statistics of the others: {_set_both(fraction)}"
+        )
+    elif origin.n_rows is not None and origin.n_rows != n_rows:
+        warnings.warn(
+            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {n_rows}: labels of "
+            "held-out rows are in the statistics of the others, so that the scores by which the training stops are too "
+            "good, and those of a cross-validation, too. Fit the encoder to these rows alone, in a pipeline that is "
+            "searched or validated as a whole.",
+            stacklevel=6,
+        )
+
+
+def _set_both(fraction: float) -> str:
+    return (
+        "held-out rows whose labels the others know would call it progress when the network learns them by heart. Set "
+        f"CTREncoder(validation_fraction={fraction:g}) too, or give X_val and y_val."
+    )
 
 
 def split_rows(impressions: Impressions, is_held_out: NDArray[np.bool_]) -> tuple[Impressions, Impressions]:

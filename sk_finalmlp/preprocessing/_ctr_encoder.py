@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
+import joblib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +19,7 @@ from sklearn.utils.validation import _check_feature_names_in, _check_sample_weig
 
 from .._callbacks import CallbackSupportMixin, fit_task
 from .._hold_out import VALIDATION_FRACTION
+from .._origin import Origin, write_origin
 from .._persistence import VersionedState
 from .._validation import fit_context
 from ..fields import Field, column_names
@@ -229,6 +232,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     feature_names_in_: np.ndarray
     n_features_in_: int
     statistics_: pd.DataFrame
+    _origin: Origin
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "categorical": _SELECTION,
@@ -318,6 +322,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             for _ in self._fit_derived(planner, codes, weights, target):
                 # Each column is let go as soon as it is learned.
                 pass
+            self._origin = self._origin_of_new_rows()
         return self
 
     @fit_context
@@ -348,7 +353,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             self._fit_columns(X, weights, target)
             outputs = dict(self._plain_outputs(X))
             outputs.update(self._fit_derived(planner, outputs, weights, target))
-            return self._write(X, iter(outputs.items()))
+            self._origin = self._origin_of_new_rows()
+            origin = replace(self._origin, n_rows=len(X), validation_fraction=self.validation_fraction)
+            return write_origin(self._write(X, iter(outputs.items())), origin)
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)
@@ -431,7 +438,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         """
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)
-        return self._write(X, self._outputs(X))
+        return write_origin(self._write(X, self._outputs(X)), self._origin)
+
+    def _origin_of_new_rows(self) -> Origin:
+        return Origin(joblib.hash((self._encoders, self._derived)))
 
     def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:
         return write_table(

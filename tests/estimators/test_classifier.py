@@ -253,6 +253,21 @@ class TestColumns:
             FinalMLPClassifier(**QUICK, categorical_features=None).fit(array, y)
             FinalMLPClassifier(**QUICK, categorical_features=[0, 1]).fit(array, y)
 
+    def test_codes_among_floats_are_warned_about(self, table):
+        X, y = table
+        array = X[["user", "price", "item"]].to_numpy(dtype=float)
+        with pytest.warns(UserWarning, match=r"2 of 3 columns of floats hold whole numbers alone \('x0', 'x2'\)"):
+            FinalMLPClassifier(**QUICK).fit(array, y)
+        with pytest.warns(UserWarning, match=r"1 of 2 columns of floats hold whole numbers alone \('user'\)"):
+            FinalMLPClassifier(**QUICK).fit(X.astype({"user": float}), y)
+        for categorical_features in ([0, 2], None):
+            FinalMLPClassifier(**QUICK, categorical_features=categorical_features).fit(array, y)
+
+    def test_floats_that_can_be_no_codes_are_not_warned_about(self, table):
+        X, y = table
+        X = X.assign(constant=0.0, sign=np.sign(X["price"]), is_new=X["is_new"].astype(float))
+        FinalMLPClassifier(**QUICK).fit(X, y)
+
     def test_columns_of_an_array_are_named_by_position(self, table):
         X, y = table
         classifier = FinalMLPClassifier(**QUICK, fs1_context=["x1"]).fit(X[["user", "item"]].to_numpy(), y)
