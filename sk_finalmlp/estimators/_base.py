@@ -33,6 +33,7 @@ from ..training import (
     train,
 )
 from ._columns import read_columns
+from ._copies import warn_about_copies
 from ._epoch_tasks import EpochTasks, FittedAttributes
 from ._fields import FieldReader, learn_fields, read_matrices
 from ._network import (
@@ -320,6 +321,7 @@ class TwoStreamClassifier(
             return training, None
         fields = [reader.field for reader in readers]
         check_statistics(fields, self._origin, self.validation_fraction, rows.n_given)
+        warn_about_copies(training, sum(field.kind == "numeric" for field in fields), rows.is_held_out)
         return split_rows(training, rows.is_held_out)
 
     def _train(

@@ -24,6 +24,9 @@ from ..training import Impressions
 from ._columns import Column, read_columns
 from ._fields import FieldReader, read_matrices
 
+#: Smaller weights, in units of the largest, are as good as none: single precision doesn't know them.
+_MIN_WEIGHT = 1e-30
+
 
 @dataclass(frozen=True)
 class LabelledRows:
@@ -93,7 +96,7 @@ def _labelled(
     columns: list[Column], y: NDArray[Any], weight: NDArray[np.float64], is_held_out: NDArray[np.bool_]
 ) -> LabelledRows:
     """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
-    n_given, counts = len(y), weight > 0
+    n_given, counts = len(y), weight > _MIN_WEIGHT
     if not counts.all():
         columns = [Column(column.name, column.values[counts]) for column in columns]
         y, weight, is_held_out = y[counts], weight[counts], is_held_out[counts]
@@ -107,7 +110,15 @@ def weight_of_class(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]) -
     if is_wrong.any():
         label, weight = classes[is_wrong].tolist()[0], weights[is_wrong][0]
         raise ValueError(f"class_weight must be positive and finite, but class {label!r} has {weight}.")
-    return weights
+    smallest, largest = weights.min(), weights.max()
+    if smallest < _MIN_WEIGHT * largest:
+        raise ValueError(
+            f"class_weight must not differ by factors of more than {1 / _MIN_WEIGHT:g}, but goes from {smallest} to "
+            f"{largest}."
+        )
+    # Their size doesn't matter, and a power of two changes no digit.
+    scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(largest)[1])
+    return scaled
 
 
 def make_impressions(

@@ -78,7 +78,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         Columns to leave out.
     min_frequency : int or float, default=1
         Number (int) or share (float) of rows in which a value must occur to get a code of its own; for the elements
-        of multi-valued columns, the number of occurrences. 1 keeps all values, however small their sample weight.
+        of multi-valued columns, the number of occurrences. Rows count alike, whatever their sample weights: weights
+        often follow from the label, which code 0 would then give away.
     max_categories : int, default=None
         Largest number of values per column that get codes of their own, the most frequent ones. `None` sets no limit.
     n_hash_buckets : int, default=None
@@ -149,7 +150,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     --------
     sklearn.preprocessing.OrdinalEncoder : Codes by the order of values, for categorical columns only.
     sklearn.preprocessing.TargetEncoder : Smoothed means of the target, of single columns.
-    sklearn.compose.ColumnTransformer : Different parameters for different columns.
+    sklearn.compose.ColumnTransformer : Different parameters for different columns. Codes stay codes only with
+        `set_output(transform="pandas")`: an array of codes and floats would make quantities of the codes.
 
     Notes
     -----
@@ -161,15 +163,27 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     **Why fit_transform differs.** A rate that counts a row's own label gives the label away, and a model learns
     to trust it: on new rows it fails [2]_. So `fit_transform(X, y)` takes the statistics of each row from nine of
-    ten stratified, shuffled folds, those that the row isn't in, and `transform` takes those of new rows from all
-    training rows; large counts are scaled up to all rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline`
+    ten random folds, those that the row isn't in, and `transform` takes those of new rows from all training rows;
+    large counts are scaled up to all rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline`
     does, for the rows that the model is trained on, never `fit(X, y).transform(X)`. Leaving out the row alone
     wouldn't do: where the rows were sampled so that each user has as many clicks as any other, the rest of a user's
-    rows give away which label is missing.
+    rows give away which label is missing. For the same reason don't repeat rows before they are encoded, as
+    RandomOverSampler and bootstrap samples do (copies in other folds know the label), nor freeze a fitted encoder, as
+    :class:`~sklearn.frozen.FrozenEstimator` does, to train on the rows that it was fitted to, nor encode all rows before
+    they are split, for a :class:`~sklearn.model_selection.GridSearchCV` of the classifier alone.
+
+    **Rows that are held out.** The classifier holds out `validation_fraction` of the rows for early stopping, and
+    their labels must not be in the statistics of the others. Which rows these are follows from their numbers in the
+    table, whatever their weights, so that both choose the same rows as long as none is added, dropped or moved in
+    between.
+
+    **What belongs together.** A pandas DataFrame that this encoder writes says so in `DataFrame.attrs`, and the
+    classifier refuses rows that were encoded by another fit, as they are where a pipeline's last fit failed between
+    its two steps. Other containers can't say so.
 
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
-    does; that of a pair if it does so beside the rates of its two fields, and is among the best 12. A negative
+    does, given the number of labels and how uneven the weights are (Kish's effective sample size); that of a pair if it does so beside the rates of its two fields, and is among the best 12. A negative
     coefficient tells of sampling that has fixed the rates: such a rate says nothing about new rows. Fields get a count
     unless they have a single value, or another one in each row; pairs get one if they get a rate, or if one of
     their fields is among the two with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the
@@ -304,9 +318,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             Labels of the rows, for statistics. Without them, or if they are no class labels but numbers,
             `statistics="auto"` makes none.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: a row of weight 2 counts like two rows in frequencies, means and quantiles, a row of
-            weight 0 not at all; rates and counts are of weights too. What a column is depends on its rows, not on
-            their weights, but where the labels tell quantities from ids.
+            Non-negative weights: a row of weight 2 counts like two rows in means, quantiles and statistics, a row of
+            weight 0 not at all. What a column is and which of its values get which codes depends on its rows with
+            weight, not on their weights, but where the labels tell quantities from ids.
 
         Returns
         -------

@@ -98,6 +98,21 @@ class TestLearning:
         scaled = FinalMLPClassifier(**QUICK).fit(X, y, sample_weight=np.full(len(y), scale))
         assert np.array_equal(scaled.predict_proba(X), FinalMLPClassifier(**QUICK).fit(X, y).predict_proba(X))
 
+    @pytest.mark.parametrize("scale", [2.0**-1000, 2.0**900])
+    def test_class_weights_of_any_size(self, table, scale):
+        X, y = table
+        scaled = FinalMLPClassifier(**QUICK, class_weight={0: 3 * scale, 1: scale}).fit(X, y)
+        one = FinalMLPClassifier(**QUICK, class_weight={0: 3, 1: 1}).fit(X, y)
+        assert np.array_equal(scaled.predict_proba(X), one.predict_proba(X))
+
+    def test_sample_weights_of_very_different_sizes(self, table):
+        X, y = table
+        weight = 10 ** np.random.default_rng(0).uniform(-300, 300, len(y))
+        weight[:200] = 1e300
+        classifier = FinalMLPClassifier(**QUICK).fit(X, y, sample_weight=weight)
+        without = FinalMLPClassifier(**QUICK).fit(X, y, sample_weight=np.where(weight > 1e270, weight, 0))
+        assert np.array_equal(classifier.predict_proba(X), without.predict_proba(X))
+
     def test_a_row_of_weight_zero_is_as_if_it_were_not_there(self, table):
         X, y = table
         # Which rows are held out depends on their numbers, so that rows in between would shift them.

@@ -117,6 +117,11 @@ IN_FIT = {
         ValueError,
         r"Input y contains NaN",
     ),
+    "class weights too far apart": (
+        refit(parameters={"class_weight": {0: 1e-50, 1: 1}}),
+        ValueError,
+        r"class_weight must not differ by factors of more than 1e\+30, but goes from 1e-50 to 1",
+    ),
     "class weight of zero": (
         refit(parameters={"class_weight": {0: 0, 1: 1}}),
         ValueError,
