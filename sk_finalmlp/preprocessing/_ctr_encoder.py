@@ -168,9 +168,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     does, for the rows that the model is trained on, never `fit(X, y).transform(X)`. Leaving out the row alone
     wouldn't do: where the rows were sampled so that each user has as many clicks as any other, the rest of a user's
     rows give away which label is missing. For the same reason don't repeat rows before they are encoded, as
-    RandomOverSampler and bootstrap samples do (copies in other folds know the label), nor freeze a fitted encoder, as
-    :class:`~sklearn.frozen.FrozenEstimator` does, to train on the rows that it was fitted to, nor encode all rows before
-    they are split, for a :class:`~sklearn.model_selection.GridSearchCV` of the classifier alone.
+    RandomOverSampler and bootstrap samples do (copies in other folds know the label), nor freeze a fitted encoder,
+    as :class:`~sklearn.frozen.FrozenEstimator` does, to train on the rows that it was fitted to, nor encode all rows
+    before they are split, for a :class:`~sklearn.model_selection.GridSearchCV` of the classifier alone.
 
     **Rows that are held out.** The classifier holds out `validation_fraction` of the rows for early stopping, and
     their labels must not be in the statistics of the others. Which rows these are follows from their numbers in the
@@ -183,11 +183,12 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
-    does, given the number of labels and how uneven the weights are (Kish's effective sample size); that of a pair if it does so beside the rates of its two fields, and is among the best 12. A negative
-    coefficient tells of sampling that has fixed the rates: such a rate says nothing about new rows. Fields get a count
-    unless they have a single value, or another one in each row; pairs get one if they get a rate, or if one of
-    their fields is among the two with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the
-    16 fields with the most codes, on a random sample of rows if there are very many.
+    does, given the number of labels and how uneven the weights are (Kish's effective sample size); that of a pair if
+    it does so beside the rates of its two fields, and is among the best 12. A negative coefficient tells of sampling
+    that has fixed the rates: such a rate says nothing about new rows. Fields get a count unless they have a single
+    value, or another one in each row; pairs get one if they get a rate, or if one of their fields is among the two
+    with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the 16 fields with the most
+    codes, on a random sample of rows if there are very many.
 
     **Which integers are quantities.** With `statistics="auto"`, labels and 1,000 rows, an integer column of more than
     32 values is numeric if cross-fitted click rates of its 32 quantile bins have a lower log-loss than those of its
