@@ -18,9 +18,9 @@ _N_FOLDS = 10
 _MIN_SHARE = 1e-12
 _UNLABELLED = (
     "y holds -1 beside 0 and 1, by which scikit-learn marks rows without a label. Here it is a class like the others, "
-    "with a rate of its own. For self-training, put the encoder inside: "
-    "SelfTrainingClassifier(make_pipeline(CTREncoder(), ...)). If -1 is a class, give the classes names, for example "
-    "by y.astype(str)."
+    "with a rate of its own. If it is such a mark, give these rows no weight, sample_weight=(y != -1); in a pipeline "
+    "enc__sample_weight, where 'enc' is the name of the step. If -1 is a class, give the classes names, for example by "
+    "y.astype(str)."
 )
 
 
@@ -106,12 +106,13 @@ def read_target(
     ValueError
         If y has missing values, or another length than X.
     """
-    classes, positions = _read_labels(y, X)
-    return _make_target(classes, positions, weights, validation_fraction, random_state)
+    labels = _read_labels(y, X)
+    weights = np.ones(len(labels)) if weights is None else weights
+    return _make_target(labels, weights, held_out_rows(labels, validation_fraction), random_state)
 
 
-def _read_labels(y: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Classes in ascending order, and which of them each row has."""
+def _read_labels(y: Any, X: Any) -> np.ndarray:
+    """A class per row."""
     if y is None:
         raise NoLabels("there is no y")
     check_consistent_length(X, y)
@@ -119,12 +120,8 @@ def _read_labels(y: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("Input y contains NaN: leave out the rows without a label.")
     if (kind := _what_but_labels(np.asarray(y))) is not None:
         raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
-    classes, positions = np.unique(column_or_1d(y), return_inverse=True)
-    if len(classes) == 1:
-        raise NoLabels("y has only one class")
-    if classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, len(classes) - 1)) and len(classes) > 2:
-        warnings.warn(_UNLABELLED, stacklevel=5)
-    return classes, positions
+    labels: np.ndarray = column_or_1d(y)
+    return labels
 
 
 def _what_but_labels(y: np.ndarray) -> str | None:
@@ -135,20 +132,20 @@ def _what_but_labels(y: np.ndarray) -> str | None:
         return "continuous"
     if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y.ravel()):
         return "unknown"
-    return "unknown" if y.dtype.kind in "cMmV" else None
+    return "unknown" if y.dtype.kind in "cSV" else None
 
 
 def _make_target(
-    classes: np.ndarray,
-    y: np.ndarray,
-    weights: np.ndarray | None,
-    validation_fraction: float,
-    random_state: np.random.RandomState,
+    labels: np.ndarray, weights: np.ndarray, is_held_out: np.ndarray, random_state: np.random.RandomState
 ) -> Target:
-    weights = np.ones(len(y)) if weights is None else weights
+    present = weights > 0
+    classes = _classes(labels[present])
+    # Rows without weight may have other labels, and get the first class, of which they have none.
+    y = np.zeros(len(labels), dtype=np.int64)
+    y[present] = np.searchsorted(classes, labels[present])
     # One rate tells of both classes, so that two classes need one.
     counted = list(enumerate(classes)) if len(classes) > 2 else [(1, None)]
-    folds, n_folds = _folds(y, weights > 0, validation_fraction, random_state)
+    folds, n_folds = _folds(y, present, is_held_out, random_state)
     return Target(
         labels=[None if label is None else str(label) for _, label in counted],
         weights=weights,
@@ -158,11 +155,20 @@ def _make_target(
     )
 
 
+def _classes(labels: np.ndarray) -> np.ndarray:
+    """Distinct labels in ascending order."""
+    classes: np.ndarray = np.unique(labels)
+    if len(classes) == 1:
+        raise NoLabels("y has only one class")
+    if classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, len(classes) - 1)) and len(classes) > 2:
+        warnings.warn(_UNLABELLED, stacklevel=6)
+    return classes
+
+
 def _folds(
-    y: np.ndarray, present: np.ndarray, validation_fraction: float, random_state: np.random.RandomState
+    y: np.ndarray, present: np.ndarray, is_held_out: np.ndarray, random_state: np.random.RandomState
 ) -> tuple[np.ndarray, int]:
     """Folds at random of all rows with weight that aren't held out."""
-    is_held_out = held_out_rows(y, validation_fraction)
     n_folds = _number_of_folds(y[present & ~is_held_out])
     seed = int(random_state.randint(1, np.iinfo(np.int32).max))
     folds = (places(np.arange(len(y)), seed) * n_folds).astype(np.int64)

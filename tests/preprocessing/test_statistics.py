@@ -389,6 +389,9 @@ def test_the_mark_of_rows_without_a_label_is_warned_about():
     y[::2] = -1
     with pytest.warns(UserWarning, match="-1 beside 0 and 1, by which scikit-learn marks rows without a label"):
         CTREncoder(statistics=["user"]).fit(X, y)
+    encoder = CTREncoder(statistics=["user"]).fit(X, y, sample_weight=y != -1)
+    labelled = CTREncoder(statistics=["user"]).fit(X[y != -1], y[y != -1])
+    pd.testing.assert_frame_equal(encoder.transform(X), labelled.transform(X))
     CTREncoder(statistics=["user"]).fit(X, y.astype(str))
     CTREncoder(statistics=["user"]).fit(X, np.where(y == 0, 1, y))
 
