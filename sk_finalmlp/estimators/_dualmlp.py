@@ -68,8 +68,9 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs at a
         constant learning rate.
     validation_fraction : float, default=0.1
-        Share of each class that is held out for early stopping, where `fit` gets no `X_val`. Which rows these are
-        depends on `y` alone: the default tenth is what `CTREncoder` leaves out of the statistics of all other rows.
+        Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
+        class. Which rows these are follows from their numbers in the table, so that `CTREncoder` can leave their labels
+        out of the statistics of all other rows. A larger share must be given to it as well.
     scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"
         The score on the validation rows by which the best epoch is chosen. "roc_auc" (the mean of one class against
         the rest where there are more than two) lets probabilities become too certain on small data.

@@ -11,7 +11,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ..nn import Ensemble
+from ..nn import members_of
 from ._batches import Batches, Impressions
 from ._evaluation import Scoring, evaluate
 from ._history import TrainingResult, finished_epochs
@@ -45,11 +45,6 @@ class GradientClipping(Callback):
             factor = (self.max_norm / (norm + 1e-6)).clamp(max=1)
             for gradient in gradients:
                 gradient.mul_(factor)
-
-
-def members_of(network: nn.Module) -> list[nn.Module]:
-    """The networks that have a loss each: the members of an ensemble, or the network itself."""
-    return list(network.members) if isinstance(network, Ensemble) else [network]
 
 
 def _values(parameter: Tensor) -> Tensor:

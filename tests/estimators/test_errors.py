@@ -136,7 +136,7 @@ IN_FIT = {
     "weights of rows that leave a class nothing": (
         refit(fit={"sample_weight": lambda X, y: np.where(y == 1, 1, 1e-60)}),
         ValueError,
-        r"class 0 has a share of .*e-6\d of all weight",
+        r"at least two classes with a positive weight .*; y has one class, \[1\]",
     ),
     "class weight that is no number": (
         refit(parameters={"class_weight": {0: pd.Timestamp("2024-01-01"), 1: 1}}),
@@ -174,7 +174,7 @@ IN_FIT = {
     "a class without weight": (
         refit(fit={"sample_weight": lambda X, y: y}),
         ValueError,
-        r"at least two classes with a positive weight; y has one class, \[1\]",
+        r"at least two classes with a positive weight .*; y has one class, \[1\]",
     ),
     "lazy frame": (
         refit(fit={"X": lambda X, y: pl.from_pandas(X).lazy()}),
