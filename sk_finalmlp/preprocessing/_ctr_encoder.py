@@ -359,8 +359,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             fit_column(column, chosen.get(position), rules, weights, telling)
             for position, column in enumerate(read_columns(X, names))
         ]
-        self._encoders = [encoder for encoder, _ in fitted]
-        self.feature_kinds_ = pd.DataFrame([row for _, row in fitted], index=pd.Index(names, name="column"))
+        self._readings = [reading for reading, _, _ in fitted]
+        self._encoders = [encoder for _, encoder, _ in fitted]
+        self.feature_kinds_ = pd.DataFrame([row for _, _, row in fitted], index=pd.Index(names, name="column"))
 
     def _fit_derived(
         self, planner: Planner, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
@@ -435,13 +436,14 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     def _plain_outputs(self, X: Any, codes_only: bool = False) -> Iterator[tuple[str, np.ndarray]]:
         """Output columns of the columns alone, or only those of them from which others can be made."""
-        for encoder, column in zip(self._encoders, read_columns(X, _check_feature_names_in(self)), strict=True):
+        columns = read_columns(X, _check_feature_names_in(self))
+        for reading, encoder, raw in zip(self._readings, self._encoders, columns, strict=True):
             if encoder is None:
                 continue
-            with naming(column.name):
-                fields = encoder.output_fields(column.name)
+            with naming(raw.name):
+                fields = encoder.output_fields(raw.name)
                 if not codes_only or any(field.kind == "categorical" for field in fields):
-                    yield from zip(column_names(fields), encoder.transform(column), strict=True)
+                    yield from zip(column_names(fields), encoder.transform(reading.read(raw)), strict=True)
 
     def inverse_transform(self, X: Any) -> Any:
         """Turn codes back into values.

@@ -14,7 +14,8 @@ from scipy.special import ndtri
 
 from ..fields import UNKNOWN_CODE, Field
 from ._categorical import CategoricalEncoder
-from ._column import Column, as_floats
+from ._column import Column
+from ._conversions import as_floats, to_numpy
 from ._vocabulary import Vocabulary
 
 #: Farther outliers would only saturate the network, and overflow its floats in the end.
@@ -28,21 +29,9 @@ _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
 
 def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Present values of a column, and their weights."""
-    floats = _read_floats(column)
+    floats = to_numpy(as_floats(column.values))
     present = ~np.isnan(floats)
     return floats[present], None if weights is None else weights[present]
-
-
-def _read_floats(column: Column) -> np.ndarray:
-    """Values as doubles, NaN where missing; an error where a value is no number."""
-    floats = as_floats(column.values)
-    lost = np.isnan(floats) & column.values.is_valid().to_numpy(zero_copy_only=False)
-    if lost.any():
-        value = column.values[int(lost.argmax())].as_py()
-        raise ValueError(
-            f"{value!r} is no number. Correct the value or make it missing, or take the column as another kind in fit."
-        )
-    return floats
 
 
 class _FloatColumn:
@@ -73,7 +62,7 @@ class Standardizer(_FloatColumn):
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Standardised values, clipped to 10 standard deviations."""
-        floats = _read_floats(column)
+        floats = to_numpy(as_floats(column.values))
         if self.deviation == 0:
             return [np.zeros(len(floats), np.float32)]
         with np.errstate(over="ignore"):
@@ -108,7 +97,7 @@ class NormalScorer(_FloatColumn):
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Scores."""
-        floats = _read_floats(column)
+        floats = to_numpy(as_floats(column.values))
         present = ~np.isnan(floats)
         outputs = np.zeros(len(floats), np.float32)
         if len(self.values):
@@ -171,7 +160,7 @@ class QuantileBinner:
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes of the bins."""
-        floats = _read_floats(column)
+        floats = to_numpy(as_floats(column.values))
         bins = np.searchsorted(self.edges, floats)
         return [np.where(np.isnan(floats), UNKNOWN_CODE, bins + 1)]
 
@@ -205,13 +194,13 @@ class LogBucketer(CategoricalEncoder):
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         """Lower bound of the bucket."""
-        buckets = as_floats(super().inverse_transform(outputs))
+        buckets = to_numpy(as_floats(super().inverse_transform(outputs)))
         logarithms = np.minimum(np.sqrt(np.abs(buckets)), _LARGEST_LOGARITHM)
         return pa.array(np.where(buckets > 2, np.exp(logarithms), buckets), from_pandas=True)
 
 
 def _buckets(column: Column) -> Column:
-    floats = _read_floats(column)
+    floats = to_numpy(as_floats(column.values))
     present = ~np.isnan(floats)
     logarithms = np.log(np.where(present & (floats > 2), floats, 1.0))
     buckets = np.where(floats > 2, np.floor(logarithms**2), np.trunc(np.clip(floats, -(2.0**53), None)))

@@ -15,7 +15,7 @@ import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
 from .._tables import check_is_table, check_not_empty, check_unique_names
-from ._column import Column, read_column
+from ._raw_column import RawColumn, read_column
 
 
 def is_frame(X: Any) -> bool:
@@ -57,7 +57,7 @@ def _as_array(X: Any) -> Any:
     return np.asarray(X) if hasattr(X, "__array__") else np.asarray(X, dtype=object)
 
 
-def read_columns(X: Any, names: Sequence[str]) -> Iterator[Column]:
+def read_columns(X: Any, names: Sequence[str]) -> Iterator[RawColumn]:
     """Columns of a valid table, one at a time."""
     return (read_column(name, raw) for name, raw in zip(names, _raw_columns(X), strict=True))
 

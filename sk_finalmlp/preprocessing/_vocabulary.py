@@ -6,27 +6,24 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..fields import UNKNOWN_CODE
-from ._column import as_floats, as_integers, as_strings
+from ._column import is_string
 
-#: Fewer rows than this are looked up one by one: calling Arrow costs more than a few look-ups in a dict.
-_FEW_ROWS = 256
-#: Arrow hashes all known values in each call, which costs about as much as looking up a tenth as many rows in a dict.
+#: Arrow hashes all known values in each call, which costs more than bisection where there are many times more of them
+#: than rows.
 _KNOWN_VALUES_PER_ROW = 10
-
-
-class _CodeOf(dict[Any, int]):
-    def __missing__(self, key: Any) -> int:
-        return UNKNOWN_CODE
+#: Fewer rows than this are found by bisection: calling Arrow costs more.
+_FEW_ROWS = 256
+#: Values that are turned into Python objects at a time.
+_CHUNK = 1_000_000
 
 
 class Vocabulary:
     """Known values in the order of their codes: value k - 1 has code k, code 0 is left for all others.
-
-    Values are looked up by what they read as, not by their type: 5, 5.0 and "5" are the same value.
 
     Parameters
     ----------
@@ -36,28 +33,57 @@ class Vocabulary:
 
     def __init__(self, values: pa.Array) -> None:
         self.values = values
-        self._keys = as_keys(values, values.type)
 
     @property
     def n_codes(self) -> int:
         """Number of codes, code 0 included."""
         return len(self.values) + 1
 
-    @cached_property
-    def _code_of(self) -> _CodeOf:
-        return _CodeOf(zip(self._keys.to_pylist(), range(1, self.n_codes), strict=True))
-
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_code_of"}
+        return {name: value for name, value in vars(self).items() if name != "_index"}
+
+    @cached_property
+    def _index(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sorted numbers of the values, and the positions of their values."""
+        numbers = _as_numbers(self.values)
+        order = np.argsort(numbers, kind="stable")
+        return numbers[order], order.astype(np.min_scalar_type(len(order)))
 
     def encode(self, values: pa.Array) -> np.ndarray:
-        """Codes (int64) of values of any canonical type."""
-        keys = as_keys(values, self.values.type)
-        if len(keys) < max(_FEW_ROWS, self.n_codes // _KNOWN_VALUES_PER_ROW):
-            return np.fromiter(map(self._code_of.__getitem__, keys.to_pylist()), np.int64, len(keys))
-        positions = pc.fill_null(pc.index_in(keys, value_set=self._keys), UNKNOWN_CODE - 1)
+        """Codes (int64) of values of the same type."""
+        if len(values) < max(_FEW_ROWS, self.n_codes // _KNOWN_VALUES_PER_ROW):
+            return self._find(values)
+        positions = pc.fill_null(pc.index_in(values, value_set=self.values), UNKNOWN_CODE - 1)
         codes: np.ndarray = np.add(positions.to_numpy(), 1, dtype=np.int64)
         return codes
+
+    def _find(self, values: pa.Array) -> np.ndarray:
+        """The same by bisection, which needs less memory than a hash table."""
+        known, order = self._index
+        codes = np.full(len(values), UNKNOWN_CODE)
+        rows = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+        numbers = _as_numbers(values if len(rows) == len(values) else values.take(pa.array(rows)))
+        places = np.searchsorted(known, numbers)
+        while len(rows):
+            # Different texts may have the same number: the next place has it, too.
+            same = known.take(places, mode="clip") == numbers if len(known) else np.zeros(len(rows), bool)
+            same &= places < len(known)
+            rows, places, numbers = rows[same], places[same], numbers[same]
+            if not len(rows):
+                break
+            candidates = order[places]
+            found = self._are_equal(candidates, values, rows)
+            codes[rows[found]] = candidates[found].astype(np.int64) + 1
+            rows, places, numbers = rows[~found], places[~found] + 1, numbers[~found]
+        return codes
+
+    def _are_equal(self, candidates: np.ndarray, values: pa.Array, rows: np.ndarray) -> np.ndarray:
+        if not is_string(self.values.type):
+            return np.ones(len(rows), bool)
+        equal: np.ndarray = pc.equal(
+            self.values.take(pa.array(candidates)), values.take(pa.array(rows))
+        ).to_numpy(zero_copy_only=False)
+        return equal
 
     def decode(self, codes: np.ndarray) -> pa.Array:
         """Values of codes; null for code 0."""
@@ -68,13 +94,26 @@ class Vocabulary:
         return self.values.take(pa.array(codes - 1, pa.int64(), mask=unknown))
 
 
-def as_keys(values: pa.Array, dtype: pa.DataType) -> pa.Array:
-    """Values in the form in which values of type `dtype` are compared."""
-    if pa.types.is_int64(dtype) or pa.types.is_boolean(dtype):
-        return as_integers(values)
-    if pa.types.is_floating(dtype):
-        return pa.array(as_floats(values), from_pandas=True)
-    return as_strings(values)
+def _as_numbers(values: pa.Array) -> np.ndarray:
+    """A number for each value, none of them missing: a hash for a string, which another one may have, too."""
+    if is_string(values.type):
+        return hash_strings(values)
+    if pa.types.is_boolean(values.type):
+        return values.cast(pa.int64()).to_numpy()
+    if pa.types.is_date(values.type):
+        values = values.cast(pa.int32())
+    elif not pa.types.is_floating(values.type) and not pa.types.is_uint64(values.type):
+        values = values.cast(pa.int64())
+    numbers: np.ndarray = values.to_numpy()
+    return numbers
+
+
+def hash_strings(values: pa.Array) -> np.ndarray:
+    """A hash (uint64) of each string that is the same in every process; missing ones have any."""
+    chunks = [values.slice(start, _CHUNK) for start in range(0, max(len(values), 1), _CHUNK)]
+    return np.concatenate(
+        [pd.util.hash_array(chunk.to_numpy(zero_copy_only=False), categorize=False) for chunk in chunks]
+    )
 
 
 def count_values(dictionary: pa.DictionaryArray, weights: np.ndarray | None) -> np.ndarray:
