@@ -124,7 +124,9 @@ def as_floats(values: pa.Array) -> pa.Array:
     """Values as doubles, times in seconds; null where a value is no number."""
     dtype = values.type
     if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
-        return pc.divide(values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64(), safe=False), float(_SECOND))
+        return pc.divide(
+            values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64(), safe=False), float(_SECOND)
+        )
     if pa.types.is_duration(dtype):
         return pc.divide(values.cast(pa.int64()).cast(pa.float64(), safe=False), float(_SECOND))
     if is_string(dtype):
@@ -240,4 +242,6 @@ def in_zone(times: pa.Array, zone: str | None) -> pa.Array:
 def _require_no_times(values: pa.Array) -> None:
     if any(check(values.type) for check in (pa.types.is_timestamp, pa.types.is_date, pa.types.is_duration)):
         example = values.drop_null()[0].as_py()
-        raise TypeError(f"{str(example)!r} is a time, where fit saw numbers. Give the column the type that it had in fit.")
+        raise TypeError(
+            f"{str(example)!r} is a time, where fit saw numbers. Give the column the type that it had in fit."
+        )

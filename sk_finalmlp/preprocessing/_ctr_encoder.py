@@ -32,6 +32,9 @@ from ._table import read_columns, read_outputs, validate_table, write_table, wri
 from ._target import NoLabels, Target
 from ._vocabulary import Vocabulary
 
+#: Numbers of codes are int64, and row 0 of an embedding table comes on top.
+_MOST_CODES = 2**62
+_LEAST_WEIGHT = 1e-100
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -231,7 +234,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         "drop": _SELECTION,
         "min_frequency": [Interval(Integral, 1, None, closed="left"), Interval(RealNotInt, 0, 1, closed="neither")],
         "max_categories": [Interval(Integral, 1, None, closed="left"), None],
-        "n_hash_buckets": [Interval(Integral, 1, None, closed="left"), None],
+        "n_hash_buckets": [Interval(Integral, 1, _MOST_CODES, closed="both"), None],
         "numeric_encoding": [StrOptions({"normal", "standard", "bins", "log"})],
         "n_bins": [Interval(Integral, 2, None, closed="left")],
         "separator": [str],
@@ -540,6 +543,14 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
 def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
     weights: np.ndarray = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    if not weights.any():
+    present = weights[weights > 0]
+    if not len(present):
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    for weight in (present.min(), present.max()):
+        if not _LEAST_WEIGHT <= weight <= 1 / _LEAST_WEIGHT:
+            raise ValueError(
+                f"sample_weight holds {weight}, but sums and squares of weights can only be computed if each is 0 or "
+                f"between {_LEAST_WEIGHT} and {1 / _LEAST_WEIGHT}. Divide them by their mean, and make the smallest "
+                "ones 0."
+            )
     return weights

@@ -85,9 +85,7 @@ class RawColumn:
         parts = []
         for values, old_rows in self.parts:
             kept = rows if old_rows is None else rows[old_rows]
-            parts.append(
-                Part(values.filter(pa.array(kept)), None if old_rows is None else new_rows[old_rows[kept]])
-            )
+            parts.append(Part(values.filter(pa.array(kept)), None if old_rows is None else new_rows[old_rows[kept]]))
         return type(self)(self.name, parts, int(rows.sum()))
 
     def read(self, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
@@ -165,7 +163,9 @@ def _is_missing(value: Any) -> bool:
     if isinstance(value, decimal.Decimal):
         # A signalling NaN can't be compared.
         return value.is_nan()
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float | np.generic) and value != value)
+    return (
+        value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float | np.generic) and value != value)
+    )
 
 
 def _with_none(objects: Iterable[Any]) -> list[Any]:
@@ -218,7 +218,10 @@ def _decimals_to_arrow(objects: np.ndarray) -> pa.Array:
 
 
 def _datetimes_to_arrow(objects: np.ndarray) -> pa.Array:
-    times = [None if value is None else pd.Timestamp(value) if isinstance(value, np.datetime64) else value for value in _with_none(objects)]
+    times = [
+        None if value is None else pd.Timestamp(value) if isinstance(value, np.datetime64) else value
+        for value in _with_none(objects)
+    ]
     aware = next((value for value in times if value is not None and value.tzinfo is not None), None)
     naive = next((value for value in times if value is not None and value.tzinfo is None), None)
     if aware is not None and naive is not None:
@@ -238,7 +241,9 @@ def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
     group_of = {kind: _group(kind) for kind in set(map(type, chain.from_iterable(filter(_is_given, lists))))}
     groups = set(group_of.values()) - {"missing"}
     if "list" in groups:
-        raise TypeError(_unsupported(f"it holds lists of lists, such as {reprlib.repr(next(filter(_is_given, lists)))}"))
+        raise TypeError(
+            _unsupported(f"it holds lists of lists, such as {reprlib.repr(next(filter(_is_given, lists)))}")
+        )
     if len(groups) <= 1 or groups == {"integer", "float"}:
         return pa.array(objects, from_pandas=True)
     raise _stranger(next((value for value in filter(_is_given, lists) if len(set(map(type, value))) > 1), lists[0]))

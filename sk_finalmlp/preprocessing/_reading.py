@@ -136,9 +136,7 @@ def learn_reading(raw: RawColumn) -> Reading:
     elements = [values.flatten() if is_list(values.type) else values for values in parts]
     elements = _with_values(elements)
     like = _suitable_type(elements)
-    return Reading(
-        like, like, lists=any(lists), exact=_need_exact(elements), texts_of_bools=_texts_of_bools(elements)
-    )
+    return Reading(like, like, lists=any(lists), exact=_need_exact(elements), texts_of_bools=_texts_of_bools(elements))
 
 
 def _with_values(parts: list[pa.Array]) -> list[pa.Array]:
@@ -191,6 +189,8 @@ def _is_time(dtype: pa.DataType) -> bool:
 def _is_whole(values: pa.Array) -> bool:
     if pa.types.is_integer(values.type):
         return True
+    # The precision must leave room for rounding.
+    values = values.cast(pa.decimal256(76, values.type.scale))
     return bool(pc.all(pc.equal(pc.floor(values), values)).as_py())
 
 

@@ -51,6 +51,13 @@ def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def _as_array(X: Any) -> Any:
+    if isinstance(X, np.ma.MaskedArray):
+        # scikit-learn would leave the mask aside.
+        if X.dtype.kind in "mM":
+            return X.filled(np.array("NaT", X.dtype))
+        return np.where(np.ma.getmaskarray(X), None, X.data.astype(object))
+    if getattr(X, "requires_grad", False):
+        return X.detach()
     if hasattr(X, "dtype"):
         return X
     # Without `dtype=object` numpy would turn the numbers among strings into strings.

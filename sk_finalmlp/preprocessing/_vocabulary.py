@@ -80,9 +80,9 @@ class Vocabulary:
     def _are_equal(self, candidates: np.ndarray, values: pa.Array, rows: np.ndarray) -> np.ndarray:
         if not is_string(self.values.type):
             return np.ones(len(rows), bool)
-        equal: np.ndarray = pc.equal(
-            self.values.take(pa.array(candidates)), values.take(pa.array(rows))
-        ).to_numpy(zero_copy_only=False)
+        equal: np.ndarray = pc.equal(self.values.take(pa.array(candidates)), values.take(pa.array(rows))).to_numpy(
+            zero_copy_only=False
+        )
         return equal
 
     def decode(self, codes: np.ndarray) -> pa.Array:
