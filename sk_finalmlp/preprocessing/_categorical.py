@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from ..fields import UNKNOWN_CODE, Field
 from ._column import Column
-from ._vocabulary import Vocabulary, count_values, hash_strings, most_frequent
+from ._vocabulary import Vocabulary, count_values, most_frequent
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class HashBuckets:
     def encode(self, values: pa.Array) -> np.ndarray:
         """Codes (int64) of strings."""
         dictionary = values.dictionary_encode()
-        buckets = hash_strings(dictionary.dictionary) % np.uint64(self.n_codes - 1)
+        texts = dictionary.dictionary.to_numpy(zero_copy_only=False)
+        buckets = pd.util.hash_array(texts, categorize=False) % np.uint64(self.n_codes - 1)
         # One entry more, for missing values.
         code_of = np.append(buckets.astype(np.int64) + 1, UNKNOWN_CODE)
         codes: np.ndarray = code_of[dictionary.indices.fill_null(len(buckets)).to_numpy()]

@@ -6,18 +6,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..fields import UNKNOWN_CODE
-from ._column import is_string
 
-#: Arrow hashes all known values in each call, which costs more than bisection where there are many times more of them
-#: than rows.
-_KNOWN_VALUES_PER_ROW = 10
-#: Fewer rows than this are found by bisection: calling Arrow costs more.
+#: Fewer rows than this are looked up in an index: calling Arrow costs more than that.
 _FEW_ROWS = 256
+#: Arrow hashes all known values in each call, which costs about as much as looking up a tenth as many rows in an index.
+_KNOWN_VALUES_PER_ROW = 10
 #: Values that are turned into Python objects at a time.
 _CHUNK = 1_000_000
 
@@ -44,10 +41,13 @@ class Vocabulary:
 
     @cached_property
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sorted numbers of the values, and the positions of their values."""
-        numbers = _as_numbers(self.values)
-        order = np.argsort(numbers, kind="stable")
-        return numbers[order], order.astype(np.min_scalar_type(len(order)))
+        """Sorted hashes of the values, and the positions of their values: a fraction of the memory of a dict."""
+        hashes = np.concatenate([_hashes(self.values.slice(start, _CHUNK).to_pylist()) for start in self._chunks()])
+        order = np.argsort(hashes, kind="stable")
+        return hashes[order], order.astype(np.int32 if len(order) < 2**31 else np.int64)
+
+    def _chunks(self) -> range:
+        return range(0, max(len(self.values), 1), _CHUNK)
 
     def encode(self, values: pa.Array) -> np.ndarray:
         """Codes (int64) of values of the same type."""
@@ -58,32 +58,22 @@ class Vocabulary:
         return codes
 
     def _find(self, values: pa.Array) -> np.ndarray:
-        """The same by bisection, which needs less memory than a hash table."""
         known, order = self._index
-        codes = np.full(len(values), UNKNOWN_CODE)
-        rows = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
-        numbers = _as_numbers(values if len(rows) == len(values) else values.take(pa.array(rows)))
-        places = np.searchsorted(known, numbers)
+        keys = values.to_pylist()
+        hashes = _hashes(keys)
+        codes = np.full(len(keys), UNKNOWN_CODE)
+        rows, places = np.arange(len(keys)), np.searchsorted(known, hashes)
         while len(rows):
-            # Different texts may have the same number: the next place has it, too.
-            same = known.take(places, mode="clip") == numbers if len(known) else np.zeros(len(rows), bool)
-            same &= places < len(known)
-            rows, places, numbers = rows[same], places[same], numbers[same]
-            if not len(rows):
-                break
+            # Where values share a hash, the next place has it, too.
+            left = places < len(known)
+            left[left] = known[places[left]] == hashes[rows[left]]
+            rows, places = rows[left], places[left]
             candidates = order[places]
-            found = self._are_equal(candidates, values, rows)
-            codes[rows[found]] = candidates[found].astype(np.int64) + 1
-            rows, places, numbers = rows[~found], places[~found] + 1, numbers[~found]
+            pairs = zip(self.values.take(pa.array(candidates)).to_pylist(), rows, strict=True)
+            found = np.fromiter((value == keys[row] for value, row in pairs), bool, len(rows))
+            codes[rows[found]] = candidates[found] + 1
+            rows, places = rows[~found], places[~found] + 1
         return codes
-
-    def _are_equal(self, candidates: np.ndarray, values: pa.Array, rows: np.ndarray) -> np.ndarray:
-        if not is_string(self.values.type):
-            return np.ones(len(rows), bool)
-        equal: np.ndarray = pc.equal(self.values.take(pa.array(candidates)), values.take(pa.array(rows))).to_numpy(
-            zero_copy_only=False
-        )
-        return equal
 
     def decode(self, codes: np.ndarray) -> pa.Array:
         """Values of codes; null for code 0."""
@@ -94,26 +84,8 @@ class Vocabulary:
         return self.values.take(pa.array(codes - 1, pa.int64(), mask=unknown))
 
 
-def _as_numbers(values: pa.Array) -> np.ndarray:
-    """A number for each value, none of them missing: a hash for a string, which another one may have, too."""
-    if is_string(values.type):
-        return hash_strings(values)
-    if pa.types.is_boolean(values.type):
-        return values.cast(pa.int64()).to_numpy()
-    if pa.types.is_date(values.type):
-        values = values.cast(pa.int32())
-    elif not pa.types.is_floating(values.type) and not pa.types.is_uint64(values.type):
-        values = values.cast(pa.int64())
-    numbers: np.ndarray = values.to_numpy()
-    return numbers
-
-
-def hash_strings(values: pa.Array) -> np.ndarray:
-    """A hash (uint64) of each string that is the same in every process; missing ones have any."""
-    chunks = [values.slice(start, _CHUNK) for start in range(0, max(len(values), 1), _CHUNK)]
-    return np.concatenate(
-        [pd.util.hash_array(chunk.to_numpy(zero_copy_only=False), categorize=False) for chunk in chunks]
-    )
+def _hashes(values: list[Any]) -> np.ndarray:
+    return np.fromiter(map(hash, values), np.int64, len(values))
 
 
 def count_values(dictionary: pa.DictionaryArray, weights: np.ndarray | None) -> np.ndarray:

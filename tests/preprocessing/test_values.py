@@ -2,6 +2,8 @@
 
 import datetime
 import decimal
+import pickle
+import re
 import zoneinfo
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,8 +40,7 @@ def codes_or_error(encoder, values):
     try:
         return codes(encoder, values)
     except (TypeError, ValueError) as error:
-        assert str(error).startswith("Column 'c'")
-        return ["error"]
+        return [re.match("Column 'c'", str(error))[0]]
 
 
 def fit(values, dtype=object, **parameters):
@@ -68,7 +69,7 @@ def test_code_of_a_row_does_not_depend_on_the_rows_beside_it(seen, values, n_has
     encoder = fit(seen, categorical="c", n_hash_buckets=n_hash_buckets)
     alone = [codes_or_error(encoder, [value])[0] for value in values]
     together = codes_or_error(encoder, values)
-    assert together == (["error"] if "error" in alone else alone)
+    assert together == (["Column 'c'"] if "Column 'c'" in alone else alone)
 
 
 @quick
@@ -296,10 +297,12 @@ def test_error_about_numbers_as_times_names_their_unit(time, unit):
 
 
 def test_threads_share_a_fresh_encoder():
-    X = pd.DataFrame({"user": [f"u{n}" for n in range(2_000)] * 2, "item": np.arange(4_000) % 50})
-    y = np.arange(4_000) // 7 % 2
-    for _ in range(10):
-        encoder = CTREncoder(statistics=["user", ("user", "item")]).fit(X, y)
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"user": rng.integers(0, 200_000, 200_000), "item": rng.integers(0, 1_000, 200_000)})
+    encoder = CTREncoder(categorical=slice(None), statistics=[("user", "item")]).fit(X, X["item"] % 2)
+    saved, batch = pickle.dumps(encoder), X[:1_024]
+    for _ in range(3):
+        loaded = pickle.loads(saved)
         with ThreadPoolExecutor(8) as pool:
-            results = list(pool.map(encoder.transform, [X[:1_024]] * 8))
-        assert all(result.equals(encoder.transform(X[:1_024])) for result in results)
+            results = list(pool.map(loaded.transform, [batch] * 8))
+        assert all(result.equals(encoder.transform(batch)) for result in results)
