@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import decimal
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -159,11 +161,10 @@ def as_strings(values: pa.Array) -> pa.Array:
     return values.cast(pa.large_string())
 
 
-def _text(number: object) -> str | None:
+def _text(number: float | decimal.Decimal | None) -> str | None:
     if number is None:
         return None
-    # A number with a fractional part, or as a double without one.
-    return str(int(number)) if number == int(number) else str(float(number))  # type: ignore[call-overload]
+    return str(int(number)) if number == int(number) else str(float(number))
 
 
 def _text_of_timestamps(values: pa.Array) -> pa.Array:

@@ -149,8 +149,9 @@ def _parts_of_objects(objects: np.ndarray) -> list[Part]:
     group_of_row = np.array(["missing" if _is_missing(value) else group_of[type(value)] for value in objects])
     present = sorted(set(group_of_row) - {"missing"})
     if len(present) <= 1:
-        values = np.where(group_of_row == "missing", None, objects)
-        return [Part(_group_to_arrow(present[0] if present else "float", values))]
+        objects = objects.copy()
+        objects[group_of_row == "missing"] = None
+        return [Part(_group_to_arrow(present[0] if present else "float", objects))]
     rows_of = {group: np.flatnonzero(group_of_row == group) for group in present}
     return [Part(_group_to_arrow(group, objects[rows]), rows) for group, rows in rows_of.items()]
 
@@ -237,20 +238,13 @@ def _datetimes_to_arrow(objects: np.ndarray) -> pa.Array:
 
 
 def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
-    lists = [None if isinstance(value, float) or value is pd.NA or value is pd.NaT else value for value in objects]
-    group_of = {kind: _group(kind) for kind in set(map(type, chain.from_iterable(filter(_is_given, lists))))}
-    groups = set(group_of.values()) - {"missing"}
+    lists: list[Any] = [value for value in objects if isinstance(value, _TYPES["list"])]
+    groups = {_group(kind) for kind in set(map(type, chain.from_iterable(lists)))} - {"missing"}
     if "list" in groups:
-        raise TypeError(
-            _unsupported(f"it holds lists of lists, such as {reprlib.repr(next(filter(_is_given, lists)))}")
-        )
-    if len(groups) <= 1 or groups == {"integer", "float"}:
-        return pa.array(objects, from_pandas=True)
-    raise _stranger(next((value for value in filter(_is_given, lists) if len(set(map(type, value))) > 1), lists[0]))
-
-
-def _is_given(value: Any) -> bool:
-    return value is not None
+        raise TypeError(_unsupported(f"it holds lists of lists, such as {reprlib.repr(lists[0])}"))
+    if len(groups) > 1 and groups != {"integer", "float"}:
+        raise _stranger(next((value for value in lists if len(set(map(type, value))) > 1), lists[0]))
+    return pa.array(objects, from_pandas=True)
 
 
 def _stranger(value: Any) -> TypeError:

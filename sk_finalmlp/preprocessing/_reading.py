@@ -59,6 +59,8 @@ class Reading:
 
     def _read_part(self, values: pa.Array) -> pa.Array:
         if is_list(values.type) and self.lists:
+            if values.type.value_type == self.type:
+                return values
             elements = self.read_elements(values.flatten())
             return lists_of(elements, list_lengths(values), missing=values.is_null())
         if not self.lists or is_string(self.like):
@@ -179,11 +181,11 @@ def _suitable_time(parts: list[pa.Array]) -> pa.DataType:
 
 
 def _is_number(dtype: pa.DataType) -> bool:
-    return pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
+    return any(check(dtype) for check in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
 
 
 def _is_time(dtype: pa.DataType) -> bool:
-    return pa.types.is_timestamp(dtype) or pa.types.is_date(dtype)
+    return any(check(dtype) for check in (pa.types.is_timestamp, pa.types.is_date))
 
 
 def _is_whole(values: pa.Array) -> bool:
@@ -209,7 +211,7 @@ def _exceeds_doubles(values: pa.Array) -> bool:
     """Whether there are integers that a double can't hold."""
     if pa.types.is_integer(values.type):
         least, largest = (limit.as_py() or 0 for limit in pc.min_max(values).values())
-        return max(-least, largest) > LARGEST_EXACT_INTEGER
+        return bool(max(-least, largest) > LARGEST_EXACT_INTEGER)
     if is_string(values.type):
         long = values.filter(pc.greater_equal(pc.binary_length(values), _LENGTH_OF_LONG_INTEGERS))
         return bool(pc.any(pc.match_substring_regex(long, _LONG_INTEGER_TEXT)).as_py())

@@ -52,16 +52,20 @@ def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 def _as_array(X: Any) -> Any:
     if isinstance(X, np.ma.MaskedArray):
-        # scikit-learn would leave the mask aside.
-        if X.dtype.kind in "mM":
-            return X.filled(np.array("NaT", X.dtype))
-        return np.where(np.ma.getmaskarray(X), None, X.data.astype(object))
+        return _without_mask(X)
     if getattr(X, "requires_grad", False):
         return X.detach()
     if hasattr(X, "dtype"):
         return X
     # Without `dtype=object` numpy would turn the numbers among strings into strings.
     return np.asarray(X) if hasattr(X, "__array__") else np.asarray(X, dtype=object)
+
+
+def _without_mask(X: Any) -> np.ndarray:
+    """Masked values as missing ones; scikit-learn would leave the mask aside."""
+    unmasked: np.ndarray = X.data.copy() if X.dtype.kind in "mM" else X.data.astype(object)
+    unmasked[np.ma.getmaskarray(X)] = "NaT" if X.dtype.kind in "mM" else None
+    return unmasked
 
 
 def read_columns(X: Any, names: Sequence[str]) -> Iterator[RawColumn]:

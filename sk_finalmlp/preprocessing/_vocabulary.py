@@ -15,6 +15,8 @@ from ..fields import UNKNOWN_CODE
 _FEW_ROWS = 256
 #: Arrow hashes all known values in each call, which costs about as much as looking up a tenth as many rows in an index.
 _KNOWN_VALUES_PER_ROW = 10
+#: A dict of no more values than this is small.
+_FEW_VALUES = 10_000
 #: Values that are turned into Python objects at a time.
 _CHUNK = 1_000_000
 
@@ -40,39 +42,15 @@ class Vocabulary:
         return {name: value for name, value in vars(self).items() if name != "_index"}
 
     @cached_property
-    def _index(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sorted hashes of the values, and the positions of their values: a fraction of the memory of a dict."""
-        hashes = np.concatenate([_hashes(self.values.slice(start, _CHUNK).to_pylist()) for start in self._chunks()])
-        order = np.argsort(hashes, kind="stable")
-        return hashes[order], order.astype(np.int32 if len(order) < 2**31 else np.int64)
-
-    def _chunks(self) -> range:
-        return range(0, max(len(self.values), 1), _CHUNK)
+    def _index(self) -> _Dict | _HashIndex:
+        return _Dict(self.values) if len(self.values) <= _FEW_VALUES else _HashIndex(self.values)
 
     def encode(self, values: pa.Array) -> np.ndarray:
         """Codes (int64) of values of the same type."""
         if len(values) < max(_FEW_ROWS, self.n_codes // _KNOWN_VALUES_PER_ROW):
-            return self._find(values)
+            return self._index.find(values) + 1
         positions = pc.fill_null(pc.index_in(values, value_set=self.values), UNKNOWN_CODE - 1)
         codes: np.ndarray = np.add(positions.to_numpy(), 1, dtype=np.int64)
-        return codes
-
-    def _find(self, values: pa.Array) -> np.ndarray:
-        known, order = self._index
-        keys = values.to_pylist()
-        hashes = _hashes(keys)
-        codes = np.full(len(keys), UNKNOWN_CODE)
-        rows, places = np.arange(len(keys)), np.searchsorted(known, hashes)
-        while len(rows):
-            # Where values share a hash, the next place has it, too.
-            left = places < len(known)
-            left[left] = known[places[left]] == hashes[rows[left]]
-            rows, places = rows[left], places[left]
-            candidates = order[places]
-            pairs = zip(self.values.take(pa.array(candidates)).to_pylist(), rows, strict=True)
-            found = np.fromiter((value == keys[row] for value, row in pairs), bool, len(rows))
-            codes[rows[found]] = candidates[found] + 1
-            rows, places = rows[~found], places[~found] + 1
         return codes
 
     def decode(self, codes: np.ndarray) -> pa.Array:
@@ -82,6 +60,55 @@ class Vocabulary:
         if outside.any():
             raise ValueError(f"code {codes[outside][0]} is not between 0 and {self.n_codes - 1}")
         return self.values.take(pa.array(codes - 1, pa.int64(), mask=unknown))
+
+
+class _Dict:
+    """Where values stand among known ones, by a dict.
+
+    Parameters
+    ----------
+    values : pyarrow.Array
+        Distinct known values.
+    """
+
+    def __init__(self, values: pa.Array) -> None:
+        self._position_of = {value: position for position, value in enumerate(values.to_pylist())}
+
+    def find(self, values: pa.Array) -> np.ndarray:
+        """Positions (int64) of values of the same type; -1 for one that isn't known."""
+        return np.array([self._position_of.get(value, -1) for value in values.to_pylist()], np.int64)
+
+
+class _HashIndex:
+    """Where values stand among known ones, by their sorted hashes: a fraction of the memory of a dict.
+
+    Parameters
+    ----------
+    values : pyarrow.Array
+        Distinct known values.
+    """
+
+    def __init__(self, values: pa.Array) -> None:
+        self._values = values
+        chunks = range(0, len(values), _CHUNK)
+        hashes = np.concatenate([_hashes(values.slice(start, _CHUNK).to_pylist()) for start in chunks])
+        order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[order]
+        self._order = order.astype(np.int32) if len(order) < 2**31 else order
+        twins = self._order[1:][self._hashes[1:] == self._hashes[:-1]]
+        # Seldom any: values that have the hash of another one.
+        self._twins = {values[int(position)].as_py(): int(position) for position in twins}
+
+    def find(self, values: pa.Array) -> np.ndarray:
+        """Positions (int64) of values of the same type; -1 for one that isn't known."""
+        keys = values.to_pylist()
+        places = np.searchsorted(self._hashes, _hashes(keys))
+        positions = self._order.take(places, mode="clip").tolist()
+        if self._twins:
+            positions = [self._twins.get(key, position) for key, position in zip(keys, positions, strict=True)]
+        known = self._values.take(pa.array(positions, pa.int64())).to_pylist()
+        found = zip(keys, known, positions, strict=True)
+        return np.array([position if key == value else -1 for key, value, position in found], np.int64)
 
 
 def _hashes(values: list[Any]) -> np.ndarray:

@@ -306,3 +306,18 @@ def test_threads_share_a_fresh_encoder():
         with ThreadPoolExecutor(8) as pool:
             results = list(pool.map(loaded.transform, [batch] * 8))
         assert all(result.equals(encoder.transform(batch)) for result in results)
+
+
+@pytest.mark.parametrize(
+    "values", [np.arange(-20_000, 0), [f"user {n}" for n in range(20_000)]], ids=["integers", "strings"]
+)
+def test_many_known_values_are_found_in_batches_of_any_size(values):
+    X = pd.DataFrame({"c": values})
+    encoder = CTREncoder(categorical="c").fit(X)
+    at_once = encoder.transform(X)["c"].to_numpy()
+    assert sorted(at_once) == list(range(1, 20_001))
+    for size in (1, 7, 1_000):
+        rows = X[-size:]
+        assert encoder.transform(rows)["c"].tolist() == at_once[-size:].tolist()
+    unknown = pd.DataFrame({"c": [5, -20_001] if values[0] == -20_000 else ["user", None]})
+    assert encoder.transform(unknown)["c"].tolist() == [0, 0]
