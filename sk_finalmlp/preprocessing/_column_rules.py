@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, rows_with_weight
 from ._column_encoder import ColumnEncoder, naming
 from ._datetime import DatetimeEncoder
-from ._kinds import Finding, Kind, facts, find_kind
+from ._kinds import Finding, Kind, facts, find_doubt, find_kind
 from ._multi_valued import MultiValuedEncoder
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._quantities import is_quantity
@@ -63,7 +64,7 @@ class ColumnRules:
             return reading.as_numbers()
         if kind == "datetime":
             return reading.as_times(raw)
-        reading = reading.as_elements() if kind == "multi-valued" else reading
+        reading = reading.with_lists(kind == "multi-valued")
         return reading if self.vocabulary.n_hash_buckets is None else reading.as_text()
 
     def make_encoder(self, kind: Kind, reading: Reading) -> ColumnEncoder | None:
@@ -110,6 +111,8 @@ def fit_column(
         reading = learn_reading(raw)
         column = reading.read(raw)
         finding = rules.find_kind(column, target) if chosen is None else Finding(chosen, "chosen by the user")
+        if chosen is None and (doubt := find_doubt(column, finding)):
+            warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
         reading = rules.make_reading(finding.kind, raw, reading)
         encoder = rules.make_encoder(finding.kind, reading)
         fields = [] if encoder is None else encoder.fit(reading.read(raw), weights).output_fields(raw.name)

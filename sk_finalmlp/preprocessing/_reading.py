@@ -101,16 +101,16 @@ class Reading:
 
     def as_numbers(self) -> Reading:
         """Read every value as a double."""
-        return replace(self, type=pa.float64(), required="number", exact=False)
+        return replace(self, type=pa.float64(), lists=False, required="number", exact=False)
 
     def as_times(self, raw: RawColumn) -> Reading:
         """Read every value as a time, in the zone of fit."""
         dtype = _suitable_type(_with_values([as_times(part.values) for part in raw.parts]))
         return Reading(dtype, dtype, required="ISO 8601 date or time")
 
-    def as_elements(self) -> Reading:
-        """Read several elements per row."""
-        return replace(self, lists=True)
+    def with_lists(self, lists: bool) -> Reading:
+        """Read several elements per row, or refuse them."""
+        return replace(self, lists=lists)
 
     def as_text(self) -> Reading:
         """Read every value as text."""
