@@ -358,9 +358,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         telling = None
         if isinstance(target, Target) and self.statistics == "auto":
             telling = target.take(np.flatnonzero(target.weights))
+        dropped = {position for position, kind in chosen.items() if kind == "dropped"}
         fitted = [
             fit_column(column, chosen.get(position), rules, weights, telling)
-            for position, column in enumerate(read_columns(X, names))
+            for position, column in enumerate(read_columns(X, names, dropped))
         ]
         self._readings = [reading for reading, _, _ in fitted]
         self._encoders = [encoder for _, encoder, _ in fitted]
@@ -439,7 +440,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     def _plain_outputs(self, X: Any, codes_only: bool = False) -> Iterator[tuple[str, np.ndarray]]:
         """Output columns of the columns alone, or only those of them from which others can be made."""
-        columns = read_columns(X, _check_feature_names_in(self))
+        dropped = {position for position, encoder in enumerate(self._encoders) if encoder is None}
+        columns = read_columns(X, _check_feature_names_in(self), dropped)
         for reading, encoder, raw in zip(self._readings, self._encoders, columns, strict=True):
             if encoder is None:
                 continue

@@ -115,6 +115,12 @@ def read_column(name: str, raw: Any) -> RawColumn:
     return RawColumn(name, parts, len(raw))
 
 
+def mark_missing(name: str, raw: Any) -> RawColumn:
+    """A column of anything as one that only says which values are missing."""
+    missing = pd.isna(np.asarray(raw))
+    return RawColumn(name, [Part(pa.array(np.zeros(len(missing), bool), mask=missing))], len(missing))
+
+
 def _parts(raw: Any) -> list[Part]:
     if isinstance(raw, pa.Array | pa.ChunkedArray):
         return [Part(_canonical(raw))]

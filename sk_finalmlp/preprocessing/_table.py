@@ -5,7 +5,7 @@ scikit-learn's own wrapper would copy all columns into one array of doubles, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -15,7 +15,7 @@ import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
 from .._tables import check_is_table, check_not_empty, check_unique_names
-from ._raw_column import RawColumn, read_column
+from ._raw_column import RawColumn, mark_missing, read_column
 
 
 def is_frame(X: Any) -> bool:
@@ -68,9 +68,10 @@ def _without_mask(X: Any) -> np.ndarray:
     return unmasked
 
 
-def read_columns(X: Any, names: Sequence[str]) -> Iterator[RawColumn]:
-    """Columns of a valid table, one at a time."""
-    return (read_column(name, raw) for name, raw in zip(names, _raw_columns(X), strict=True))
+def read_columns(X: Any, names: Sequence[str], dropped: Container[int]) -> Iterator[RawColumn]:
+    """Columns of a valid table, one at a time; of those at dropped positions only which values are missing."""
+    for position, (name, raw) in enumerate(zip(names, _raw_columns(X), strict=True)):
+        yield mark_missing(name, raw) if position in dropped else read_column(name, raw)
 
 
 def _raw_columns(X: Any) -> Iterator[Any]:

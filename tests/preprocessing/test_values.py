@@ -321,3 +321,15 @@ def test_many_known_values_are_found_in_batches_of_any_size(values):
         assert encoder.transform(rows)["c"].tolist() == at_once[-size:].tolist()
     unknown = pd.DataFrame({"c": [5, -20_001] if values[0] == -20_000 else ["user", None]})
     assert encoder.transform(unknown)["c"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[{"a": 1}, None], [[["a"]], None], [1 + 1j, None], [10**5_000, None]],
+    ids=["dicts", "lists of lists", "complex", "huge"],
+)
+def test_what_can_not_be_read_can_be_dropped(values):
+    X = pd.DataFrame({"c": pd.Series(values, dtype=object), "b": ["x", "y"]})
+    encoder = CTREncoder(drop="c").fit(X)
+    assert encoder.feature_kinds_.loc["c", "n_missing"] == 1
+    assert encoder.transform(X)["b"].tolist() == [1, 2]
