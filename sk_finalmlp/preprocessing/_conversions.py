@@ -83,7 +83,7 @@ def _as_bools(values: pa.Array) -> pa.Array:
 
 def as_integers(values: pa.Array, dtype: pa.DataType) -> pa.Array:
     """Values as int64 or uint64; null where a value is no such integer."""
-    _require_no_times(values)
+    require_no_times(values)
     if is_string(values.type):
         return _parse_integers(values, dtype)
     if pa.types.is_boolean(values.type):
@@ -240,7 +240,8 @@ def in_zone(times: pa.Array, zone: str | None) -> pa.Array:
     )
 
 
-def _require_no_times(values: pa.Array) -> None:
+def require_no_times(values: pa.Array) -> None:
+    """Refuse times where fit saw none."""
     if any(check(values.type) for check in (pa.types.is_timestamp, pa.types.is_date, pa.types.is_duration)):
         example = values.drop_null()[0].as_py()
         raise TypeError(

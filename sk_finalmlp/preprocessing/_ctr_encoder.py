@@ -180,7 +180,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     columns are needed to read them.
 
     Values are compared by what they read as, not by their type: 5, 5.0 and "5" are the same category. A column of
-    mixed types is a column of strings.
+    mixed types is a column of strings. `fit` decides as what type a column is read, and every later table is read so,
+    row by row: a row's codes never depend on the rows beside it. Instants are turned into the time zone of `fit`, or
+    into UTC where `fit` saw several; times with a zone and times without can't be compared, and are refused. So are
+    floats beyond 2**53 where `fit` saw integers of that size, since they are rounded.
 
     References
     ----------
@@ -293,8 +296,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             Labels of the rows, for statistics. Without them, or if they are no class labels but numbers,
             `statistics="auto"` makes none.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: a row of weight 2 counts like two rows in frequencies, means and quantiles, a row of
-            weight 0 not at all; rates and counts are of weights too. What a column is depends on its rows, not on
+            Non-negative weights, each 0 or between 1e-100 and 1e100: a row of weight 2 counts like two rows in
+            frequencies, means and quantiles, a row of weight 0 not at all; rates and counts are of weights too. What a column is depends on its rows, not on
             their weights, but where the labels tell quantities from ids.
 
         Returns
@@ -416,7 +419,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         Raises
         ------
         ValueError
-            If a value of a numeric column is no number, or one of a datetime column no date.
+            If a value of a numeric column is no number, or one of a datetime column no date, or if it can't be read
+            as `fit` read the column: times with a time zone where it saw none, ids that floats have rounded.
+        TypeError
+            If a column holds what no column can hold, or lists, times or numbers where `fit` saw none.
         """
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ._column import Column, is_list, is_string, list_lengths, lists_of
-from ._conversions import LARGEST_EXACT_INTEGER, as_strings, as_times, convert, in_zone
+from ._conversions import LARGEST_EXACT_INTEGER, as_strings, as_times, convert, in_zone, require_no_times
 from ._raw_column import RawColumn
 
 _SPELLINGS_OF_BOOLS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
@@ -81,13 +81,21 @@ class Reading:
     def _convert(self, values: pa.Array) -> pa.Array:
         if _is_time(self.type) and self.required:
             return _read_times(values, self.type)
-        if _is_time(self.like) and pa.types.is_floating(self.type):
-            return convert(convert(values, self.like), self.type)
+        if pa.types.is_floating(self.type):
+            return convert(self._convert_like(values), self.type)
         if not is_string(self.type):
             return convert(values, self.type)
         if is_string(self.like):
             return self._as_text(values)
         return pc.coalesce(as_strings(convert(values, self.like)), self._as_text(values))
+
+    def _convert_like(self, values: pa.Array) -> pa.Array:
+        """Values of which the number means what it meant in fit."""
+        if _is_time(self.like):
+            return convert(values, self.like)
+        if not pa.types.is_duration(self.like) and values.null_count < len(values):
+            require_no_times(values)
+        return values
 
     def _as_text(self, values: pa.Array) -> pa.Array:
         if pa.types.is_boolean(values.type):

@@ -333,3 +333,12 @@ def test_what_can_not_be_read_can_be_dropped(values):
     encoder = CTREncoder(drop="c").fit(X)
     assert encoder.feature_kinds_.loc["c", "n_missing"] == 1
     assert encoder.transform(X)["b"].tolist() == [1, 2]
+
+
+def test_times_where_fit_saw_numbers_and_the_other_way_round_are_refused():
+    for seen in ([0.5, 1.5], [1, 2, 1], [True, False]):
+        with pytest.raises(TypeError, match=r"Column 'c': '2024-05-03 12:00:00' is a time, where fit saw numbers"):
+            codes(fit(seen), [NOON])
+    with pytest.raises(TypeError, match=r"Column 'c': .*1714737600, are no dates or times.*unit='s'"):
+        codes(fit([NOON]), [1714737600])
+    assert codes(fit([1, 2, 1]), [pd.NaT]) == [0]
