@@ -261,8 +261,8 @@ class BaseTwoStreamClassifier(
         classes = np.unique(y)
         if len(classes) < 2:
             raise ValueError(
-                "A classifier needs rows of at least two classes with a positive weight (less than 1e-30 of the largest "
-                f"is as good as none); y has one class, {classes.tolist()}."
+                "A classifier needs rows of at least two classes with a positive weight (less than 1e-30 of the "
+                f"largest is as good as none); y has one class, {classes.tolist()}."
             )
         if self._continues() and not np.array_equal(classes, self.classes_):
             raise ValueError(

@@ -25,7 +25,6 @@ from ._callbacks import (
     Patience,
     SettledTables,
     StopTraining,
-    members_of,
 )
 from ._evaluation import Scoring
 from ._history import TrainingResult
