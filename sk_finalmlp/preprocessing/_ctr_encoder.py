@@ -297,8 +297,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             `statistics="auto"` makes none.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, each 0 or between 1e-100 and 1e100: a row of weight 2 counts like two rows in
-            frequencies, means and quantiles, a row of weight 0 not at all; rates and counts are of weights too. What a column is depends on its rows, not on
-            their weights, but where the labels tell quantities from ids.
+            frequencies, means and quantiles, a row of weight 0 not at all; rates and counts are of weights too. What a
+            column is depends on its rows, not on their weights, but where the labels tell quantities from ids.
 
         Returns
         -------
