@@ -104,6 +104,14 @@ class TestStatisticsThatKnowHeldOutLabels:
             make_pipeline(CTREncoder(), search).fit(X, y)
 
 
+def test_a_warm_start_with_later_rows_is_none_of_this(table):
+    X, y = table
+    encoder, model = CTREncoder(), classifier(warm_start=True)
+    model.fit(encoder.fit_transform(X[:1_000], y[:1_000]), y[:1_000])
+    model.fit(encoder.transform(X[1_000:]), y[1_000:])
+    assert model.n_iter_ == 2
+
+
 def test_the_origin_does_not_hinder_writing_to_parquet(table, tmp_path):
     encoded = CTREncoder().fit_transform(*table)
     encoded.to_parquet(tmp_path / "encoded.parquet")

@@ -287,7 +287,7 @@ class BaseTwoStreamClassifier(
             )
             return training, None
         fields = [reader.field for reader in readers]
-        check_statistics(fields, self._origin, self.validation_fraction, rows.n_given)
+        check_statistics(rows, fields, self.validation_fraction)
         warn_about_copies(training, sum(field.kind == "numeric" for field in fields), rows.is_held_out)
         return split_rows(training, rows.is_held_out)
 

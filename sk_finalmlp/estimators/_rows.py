@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
 from .._hold_out import VALIDATION_FRACTION, held_out_rows
-from .._origin import Origin
+from .._origin import Origin, read_origin
 from .._tables import check_detached
 from ..fields import Field
 from ..training import Impressions
@@ -46,6 +46,8 @@ class LabelledRows:
         Which rows stop the training where there are no validation rows.
     n_given : int
         Number of rows of the table, those without weight among them.
+    origin : Origin or None
+        What the table says of where it comes from.
     """
 
     columns: list[Column]
@@ -53,6 +55,7 @@ class LabelledRows:
     weight: NDArray[np.float64]
     is_held_out: NDArray[np.bool_]
     n_given: int
+    origin: Origin | None
 
     def classes_on_one_side(self) -> list[Any]:
         """Labels of which all rows, or none, are held out."""
@@ -67,7 +70,7 @@ def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: boo
     columns = read_columns(estimator, X, reset=reset)
     y, weight = _check_labels(y, columns), _check_weight(sample_weight, columns)
     # Of all rows, those without weight too: the encoder may have been given other weights.
-    return _labelled(columns, y, weight, held_out_rows(y, estimator.validation_fraction))
+    return _labelled(columns, y, weight, held_out_rows(y, estimator.validation_fraction), read_origin(X))
 
 
 def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> LabelledRows:
@@ -81,7 +84,7 @@ def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_
         y = _check_labels(y_val, columns)
     with _naming("sample_weight_val"):
         weight = _check_weight(sample_weight_val, columns)
-    return _labelled(columns, y, weight, np.zeros(len(y), dtype=bool))
+    return _labelled(columns, y, weight, np.zeros(len(y), dtype=bool), read_origin(X_val))
 
 
 @contextmanager
@@ -95,14 +98,18 @@ def _naming(argument: str, remedy: str = "") -> Iterator[None]:
 
 
 def _labelled(
-    columns: list[Column], y: NDArray[Any], weight: NDArray[np.float64], is_held_out: NDArray[np.bool_]
+    columns: list[Column],
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    is_held_out: NDArray[np.bool_],
+    origin: Origin | None,
 ) -> LabelledRows:
     """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
     n_given, counts = len(y), weight > _MIN_WEIGHT
     if not counts.all():
         columns = [Column(column.name, column.values[counts]) for column in columns]
         y, weight, is_held_out = y[counts], weight[counts], is_held_out[counts]
-    return LabelledRows(columns, y, weight, is_held_out, n_given)
+    return LabelledRows(columns, y, weight, is_held_out, n_given, origin)
 
 
 def weight_of_class(class_weight: Any, classes: NDArray[Any], rows: LabelledRows) -> NDArray[np.float64]:
@@ -151,19 +158,17 @@ def make_impressions(
     return Impressions(*map(torch.from_numpy, (codes, values, target, weight)))
 
 
-def check_statistics(fields: list[Field], origin: Origin | None, fraction: float, n_rows: int) -> None:
+def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float) -> None:
     """Notice where statistics of training rows know labels of held-out rows.
 
     Parameters
     ----------
+    rows : LabelledRows
+        All rows.
     fields : list of Field
         Fields of the table.
-    origin : Origin or None
-        What the table says of where it comes from.
     fraction : float
         Share of the rows that is held out.
-    n_rows : int
-        Number of rows of the table.
 
     Raises
     ------
@@ -172,6 +177,7 @@ def check_statistics(fields: list[Field], origin: Origin | None, fraction: float
     """
     if all(field.kind != "statistic" for field in fields):
         return
+    origin = rows.origin
     if origin is None:
         if fraction > VALIDATION_FRACTION:
             warnings.warn(
@@ -183,9 +189,9 @@ def check_statistics(fields: list[Field], origin: Origin | None, fraction: float
             f"validation_fraction={fraction:g}, but the encoder left the labels of only {origin.validation_fraction:g} "
             f"of the rows out of the statistics of the others: {_set_both(fraction)}"
         )
-    elif origin.n_rows is not None and origin.n_rows != n_rows:
+    elif origin.n_rows is not None and origin.n_rows != rows.n_given:
         warnings.warn(
-            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {n_rows}: labels of "
+            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {rows.n_given}: labels of "
             "held-out rows are in the statistics of the others, so that the scores by which the training stops are too "
             "good, and those of a cross-validation, too. Fit the encoder to these rows alone, in a pipeline that is "
             "searched or validated as a whole.",

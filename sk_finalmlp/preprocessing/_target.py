@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 
 from .._hold_out import held_out_rows, places
 
@@ -116,16 +116,19 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
     if y is None:
         raise NoLabels("there is no y")
     check_consistent_length(X, y)
-    if pd.isna(np.asarray(y)).any():
+    labels = np.asarray(y)
+    if pd.isna(labels).any():
         raise ValueError("Input y contains NaN: leave out the rows without a label.")
-    if (kind := _what_but_labels(np.asarray(y))) is not None:
+    if (kind := _what_but_labels(labels)) is not None:
         raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
-    labels: np.ndarray = column_or_1d(y)
-    return labels
+    return labels.ravel()
 
 
 def _what_but_labels(y: np.ndarray) -> str | None:
-    """What y holds if it isn't a class per row, in scikit-learn's words, whose own function sets global filters."""
+    """What y holds if it isn't a class per row, in scikit-learn's words.
+
+    Its own function sets filters of warnings for the whole process, and threads leave them behind.
+    """
     if y.ndim != 1 and y.shape[1:] != (1,):
         return "multilabel-indicator or multioutput"
     if y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.floor(y))).all():
