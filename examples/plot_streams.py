@@ -2,9 +2,9 @@
 Which interactions does a stream find?
 ======================================
 
-FinalMLP has two MLPs as its streams. :class:`~sk_finalmlp.TwoStreamClassifier` puts any stream behind the same gates and
-into the same fusion: a cross network, a factorization machine, self-attention, ... Here the second stream is swapped,
-on synthetic impressions of which we know which pairs of columns matter, and how much.
+FinalMLP has two MLPs as its streams. :class:`~sk_finalmlp.TwoStreamClassifier` puts any stream behind the same gates
+and into the same fusion: a cross network, a factorization machine, self-attention, ... Here the second stream is
+swapped, on synthetic impressions of which we know which pairs of columns matter, and how much.
 """
 
 import matplotlib.pyplot as plt
@@ -68,8 +68,8 @@ truth.round(2)
 #
 # The first stream is an MLP four times, and both are fused by a bilinear form. The last network is a factorization
 # machine alone, with a weight for each value beside it. What is made of products alone needs a weaker penalty on its
-# vectors: with that of the others, they shrink to nothing. Single networks (``n_members=1``) train faster, and show more
-# of their streams.
+# vectors: with that of the others, they shrink to nothing. Single networks (``n_members=1``) train faster, and show
+# more of their streams.
 
 models = {
     "MLP and MLP": TwoStreamClassifier(),
