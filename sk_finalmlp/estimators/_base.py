@@ -7,10 +7,11 @@ from abc import ABCMeta
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -70,24 +71,28 @@ class BaseTwoStreamClassifier(
 
     _network_class: ClassVar[NetworkClass]
 
-    batch_size: Any
-    categorical_features: Any
-    class_weight: Any
-    device: str | torch.device
-    early_stopping: bool
-    embedding_regularizer: Any
-    embedding_update: Any
-    final_epoch: bool
-    learning_rate: float
-    max_epochs: int
-    n_iter_no_change: int
+    embedding_dim: int
+    stream_embeddings: Literal["shared", "own"]
+    stream_loss: float
+    n_members: int
+    embedding_regularizer: float | Literal["auto"]
     net_regularizer: float
-    random_state: Any
-    scoring: Any
-    tol: float
+    embedding_update: Literal["auto", "dense", "lazy"]
+    learning_rate: float
+    batch_size: int | Literal["auto"]
+    max_epochs: int
+    early_stopping: bool
     validation_fraction: float
-    verbose: Any
+    scoring: Literal["neg_log_loss", "roc_auc"]
+    final_epoch: bool
+    n_iter_no_change: int
+    tol: float
+    class_weight: dict[Any, float] | Literal["balanced"] | None
+    categorical_features: Any
     warm_start: bool
+    random_state: int | RandomState | None
+    device: str | torch.device
+    verbose: int
 
     best_epoch_: int
     best_score_: float | None

@@ -157,6 +157,15 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         **MLP_CONSTRAINTS,
     }
 
+    mlp1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
+    mlp2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
+    mlp1_hidden_units: Sequence[int]
+    mlp2_hidden_units: Sequence[int]
+    mlp1_dropout: float
+    mlp2_dropout: float
+    mlp1_batch_norm: bool
+    mlp2_batch_norm: bool
+
     def __init__(
         self,
         *,

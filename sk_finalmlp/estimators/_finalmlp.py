@@ -200,6 +200,20 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
         "num_heads": [AT_LEAST_ONE],
     }
 
+    mlp1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
+    mlp2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
+    mlp1_hidden_units: Sequence[int]
+    mlp2_hidden_units: Sequence[int]
+    mlp1_dropout: float
+    mlp2_dropout: float
+    mlp1_batch_norm: bool
+    mlp2_batch_norm: bool
+    feature_selection: bool
+    fs_hidden_units: Sequence[int]
+    fs1_context: Sequence[str] | Sequence[int] | None
+    fs2_context: Sequence[str] | Sequence[int] | None
+    num_heads: int
+
     def __init__(
         self,
         *,

@@ -195,13 +195,13 @@ _FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
     "finalnet_1b_frappe": {"stream1": FinalBlock((400, 400), 0.2), "embedding_regularizer": 0.1},
     "finalnet_1b_movielens": {"stream1": FinalBlock((400,), 0.1), "embedding_regularizer": 0.01},
     "finalnet_2b_frappe": {
-        "stream1": FinalBlock((400, 400), 0.1, field_gate=True, units=None),
-        "stream2": FinalBlock((400,), 0.1, units=None),
+        "stream1": FinalBlock((400, 400), 0.1, field_gate=True),
+        "stream2": FinalBlock((400,), 0.1),
         "embedding_regularizer": 0.1,
     },
     "finalnet_2b_movielens": {
-        "stream1": FinalBlock((400, 400), 0.0, field_gate=True, units=None),
-        "stream2": FinalBlock((500,), 0.0, units=None),
+        "stream1": FinalBlock((400, 400), 0.0, field_gate=True),
+        "stream2": FinalBlock((500,), 0.0),
         "embedding_regularizer": 0.01,
     },
     "masknet_frappe": {

@@ -213,6 +213,18 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         "linear_term": ["boolean"],
     }
 
+    stream1: str | StreamBuilder
+    stream2: str | StreamBuilder | None
+    fusion: Literal["bilinear", "sum", "concat", "product"]
+    stream1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
+    stream2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
+    feature_selection: bool | Literal["stream1", "stream2"]
+    fs_hidden_units: Sequence[int]
+    fs1_context: Sequence[str] | Sequence[int] | None
+    fs2_context: Sequence[str] | Sequence[int] | None
+    num_heads: int
+    linear_term: bool
+
     def __init__(
         self,
         *,

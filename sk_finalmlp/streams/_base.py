@@ -53,6 +53,10 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
             return stream
         return StreamChain(stream, Linear(_width(stream), int(self.units), generator=generator))
 
+    def _automatic_units(self, width: int) -> int | None:
+        """What `units="auto"` means where the fusion asks for a width."""
+        return width
+
     @abstractmethod
     def _make(
         self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None

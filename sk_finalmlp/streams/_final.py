@@ -31,9 +31,8 @@ class Final(StreamParameters):
         Whether a layer gives one half beside the product of both, or their sum.
     field_gate : bool, default=False
         Whether a gate, linear over the fields, weighs the input, beside the input as it is.
-    units : int, "auto" or None, default="auto"
-        Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product"), else none.
+    units : int or None, default=None
+        Width of a linear map behind the stream; None for none.
 
     See Also
     --------
@@ -68,7 +67,7 @@ class Final(StreamParameters):
         activation: Literal["relu"] | None = "relu",
         form: Literal["concat", "sum"] = "concat",
         field_gate: bool = False,
-        units: int | Literal["auto"] | None = "auto",
+        units: int | None = None,
     ) -> None:
         self.hidden_units = hidden_units
         self.dropout = dropout

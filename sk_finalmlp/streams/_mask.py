@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from sklearn.utils._param_validation import Interval
@@ -34,9 +34,8 @@ class MaskNet(StreamParameters):
         Whether to normalise the blocks.
     embedding_norm : bool, default=True
         Whether to normalise the vector of each field first.
-    units : int, "auto" or None, default="auto"
-        Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product"), else none.
+    units : int or None, default=None
+        Width of a linear map behind the stream; None for none.
 
     See Also
     --------
@@ -74,7 +73,7 @@ class MaskNet(StreamParameters):
         dropout: float = 0.2,
         layer_norm: bool = True,
         embedding_norm: bool = True,
-        units: int | Literal["auto"] | None = "auto",
+        units: int | None = None,
     ) -> None:
         self.hidden_units = hidden_units
         self.n_blocks = n_blocks

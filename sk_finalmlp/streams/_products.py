@@ -39,6 +39,9 @@ class _WithMLP(StreamParameters):
         mlp = Stream(products.out_features, self.hidden_units, self.dropout, self.batch_norm, generator)
         return StreamChain(products, mlp)
 
+    def _automatic_units(self, width: int) -> int | None:
+        return None if len(self.hidden_units) else width
+
     @abstractmethod
     def _products(
         self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
@@ -60,7 +63,7 @@ class FM(_WithMLP):
         Whether the MLP normalises its layers over the batch.
     units : int, "auto" or None, default="auto"
         Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product"), else none.
+        widths ("bilinear" and "product") and there is no MLP, else none.
 
     See Also
     --------
@@ -112,7 +115,7 @@ class Product(_WithMLP):
         Whether the MLP normalises its layers over the batch.
     units : int, "auto" or None, default="auto"
         Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product"), else none.
+        widths ("bilinear" and "product") and there is no MLP, else none.
 
     See Also
     --------

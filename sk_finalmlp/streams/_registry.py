@@ -75,6 +75,6 @@ def as_stream(stream: Any, fusion: str) -> StreamBuilder:
         stream = _STREAMS[stream]()
     copy: Any = clone(stream, safe=False)
     if isinstance(copy, StreamParameters) and copy.units == "auto":
-        copy.units = _AUTOMATIC_UNITS if fusion in _NEED_MATCHING_WIDTHS else None
+        copy.units = copy._automatic_units(_AUTOMATIC_UNITS) if fusion in _NEED_MATCHING_WIDTHS else None
     built: StreamBuilder = copy
     return built
