@@ -128,8 +128,8 @@ class FinalMLPClassifier(TwoStreamClassifier):
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
-        The epoch, from 1, of the best score, without validation rows the last one. Its weights are those of the network,
-        or, with `final_epoch`, those from which the final epoch began.
+        The epoch, from 1, of the best score, without validation rows the last one. Its weights are those of the
+        network, or, with `final_epoch`, those from which the final epoch began.
     best_score_ : float or None
         Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
     n_features_in_ : int
