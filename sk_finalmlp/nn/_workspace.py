@@ -21,8 +21,8 @@ class Workspace:
     when it is freed, which costs about as much time as to fill it.
 
     Memory is handed out again when nobody holds the tensor that had it before, or a view of that, as a graph that waits
-    for its backward pass does: where a module is called twice before that, the second tensor is a new one. What
-    shares the memory without being a view (`tensor.detach()`, `tensor.data`, an array) doesn't count as holding it, and
+    for its backward pass does: where a module is called twice before that, the second tensor is a new one. What shares
+    the memory without being a view (`tensor.detach()`, `tensor.data`, an array) doesn't count as holding it, and
     changes with the next call: clone it.
 
     Examples
