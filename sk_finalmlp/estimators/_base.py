@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._callbacks import CallbackSupportMixin, fit_task
+from .._origin import Origin
 from .._persistence import VersionedState
 from .._validation import fit_context
 from ..fields import Field
@@ -33,6 +34,7 @@ from ..training import (
     train,
 )
 from ._columns import read_columns
+from ._copies import warn_about_copies
 from ._epoch_tasks import EpochTasks, FittedAttributes
 from ._fields import FieldReader, learn_fields, read_matrices
 from ._network import (
@@ -50,7 +52,15 @@ from ._parameters import (
     check_hidden_units,
     draw_seed,
 )
-from ._rows import check_rows, check_validation_rows, make_impressions, split_rows, weight_of_class
+from ._rows import (
+    LabelledRows,
+    check_rows,
+    check_statistics,
+    check_validation_rows,
+    make_impressions,
+    split_rows,
+    weight_of_class,
+)
 from ._summary import NetworkSummary
 
 
@@ -93,6 +103,7 @@ class BaseTwoStreamClassifier(
     n_features_in_: int
     n_iter_: int
     network_: nn.Module
+    _origin: Origin | None
     _readers: list[FieldReader]
     _seed: int
     _network_arguments: dict[str, Any]
@@ -158,7 +169,7 @@ class BaseTwoStreamClassifier(
         with fit_task(self, max_subtasks=self.max_epochs + final_epoch, **data) as task:
             rows = check_rows(self, X, y, sample_weight, reset=not self._continues())
             classes = self._check_classes(rows.y)
-            class_weight = weight_of_class(self.class_weight, classes, rows.y)
+            class_weight = weight_of_class(self.class_weight, classes, rows)
             readers = self._readers if self._continues() else learn_fields(rows.columns, self.categorical_features)
             training = make_impressions(rows, readers, classes, class_weight).of_mean_weight_one()
             seed = self._seed if self._continues() else draw_seed(self.random_state)
@@ -167,7 +178,7 @@ class BaseTwoStreamClassifier(
                 self._check_validation_classes(rows_val.y, classes)
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
-                training, validation = self._hold_out(training, classes)
+                training, validation = self._hold_out(training, rows, readers)
             settings = self._settings(len(training), final_epoch)
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         return self
@@ -255,8 +266,8 @@ class BaseTwoStreamClassifier(
         classes = np.unique(y)
         if len(classes) < 2:
             raise ValueError(
-                f"A classifier needs rows of at least two classes with a positive weight; y has one class, "
-                f"{classes.tolist()}."
+                "A classifier needs rows of at least two classes with a positive weight (less than 1e-30 of the "
+                f"largest is as good as none); y has one class, {classes.tolist()}."
             )
         if self._continues() and not np.array_equal(classes, self.classes_):
             raise ValueError(
@@ -265,20 +276,25 @@ class BaseTwoStreamClassifier(
             )
         return classes
 
-    def _hold_out(self, training: Impressions, classes: NDArray[Any]) -> tuple[Impressions, Impressions | None]:
+    def _hold_out(
+        self, training: Impressions, rows: LabelledRows, readers: list[FieldReader]
+    ) -> tuple[Impressions, Impressions | None]:
         """Training rows and validation rows; None for the latter where there are none."""
         if not self.early_stopping:
             return training, None
-        counts = np.bincount(training.target.numpy(), minlength=len(classes))
-        if 1 in counts:
+        if lacking := rows.classes_on_one_side():
+            n_rows = np.count_nonzero(rows.y == lacking[0])
+            why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
             warnings.warn(
-                f"The class {classes.tolist()[int((counts == 1).argmax())]!r} has a single row, so none is held out "
-                f"for early stopping and the training takes all of max_epochs={self.max_epochs}. Give X_val and "
-                "y_val, or set early_stopping=False.",
+                f"The class {lacking[0]!r} has {why}, so none is held out for early stopping and the training takes "
+                f"all of max_epochs={self.max_epochs}. Give X_val and y_val, or set early_stopping=False.",
                 stacklevel=4,
             )
             return training, None
-        return split_rows(training, self.validation_fraction)
+        fields = [reader.field for reader in readers]
+        check_statistics(rows, fields, self.validation_fraction)
+        warn_about_copies(training, sum(field.kind == "numeric" for field in fields), rows.is_held_out)
+        return split_rows(training, rows.is_held_out)
 
     def _train(
         self,

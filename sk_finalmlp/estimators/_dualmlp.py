@@ -68,8 +68,9 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs at a
         constant learning rate.
     validation_fraction : float, default=0.1
-        Share of each class that is held out for early stopping, where `fit` gets no `X_val`. Which rows these are
-        depends on `y` alone: the default tenth is what `CTREncoder` leaves out of the statistics of all other rows.
+        Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
+        class. Which rows these are follows from their numbers in the table, so that `CTREncoder` can leave their labels
+        out of the statistics of all other rows. A larger share must be given to it as well.
     scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"
         The score on the validation rows by which the best epoch is chosen. "roc_auc" (the mean of one class against
         the rest where there are more than two) lets probabilities become too certain on small data.
@@ -89,9 +90,11 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
         column.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last `fit`. Fields, network and held-out rows stay those of the
-        first `fit`; codes that it didn't see stay unknown. Codes must mean what they meant in the first `fit`: fit the
-        encoder once and go on with the classifier alone, not with a pipeline, which would number the values anew.
+        Whether `fit` goes on from the weights of the last `fit`, for more epochs on the same rows. Fields, network and
+        held-out rows stay those of the first `fit`; codes that it didn't see stay unknown. Codes must mean what they
+        meant in the first `fit`: fit the encoder once and go on with the classifier alone, not with a pipeline, which
+        would number the values anew. To learn from new rows, fit anew: going on with them alone forgets the others, and
+        the automatic `embedding_regularizer` and `batch_size` are those of so few rows.
     random_state : int, RandomState instance or None, default=None
         Seed of start weights, order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
@@ -118,7 +121,8 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
-        The epoch, from 1, whose weights the network has.
+        The epoch, from 1, of the best score, without validation rows the last one. Its weights are those of the
+        network, or, with `final_epoch`, those from which the final epoch began.
     best_score_ : float or None
         Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
     n_features_in_ : int

@@ -118,8 +118,8 @@ _CONFIGS: dict[str, dict[str, Any]] = {
 #: Published parameters of `FinalMLPClassifier`, by the name of the benchmark: "criteo_x1", "criteo_x4", "avazu_x1",
 #: "avazu_x4", "frappe" and "movielens" (MovieLens tags). Each sets every parameter that decides about the model, so
 #: that it stays what was published when defaults change. They go with plain codes: `CTREncoder(statistics=None)`,
-#: with `numeric_encoding="log"` and `min_frequency=10` for "criteo_x4" and `min_frequency=2` for "avazu_x4";
-#: `examples/benchmarks/published.py` trains them on the public files.
+#: with `numeric_encoding="log"` and `min_frequency=10` for "criteo_x4", whose missing numbers count as 0, and
+#: `min_frequency=2` for "avazu_x4"; `examples/benchmarks/published.py` trains them on the public files.
 #:
 #: Source: table of published configurations of FinalMLP in the BARS benchmark, and Mao et al., "FinalMLP: An Enhanced
 #: Two-Stream MLP Model for CTR Prediction", AAAI 2023, section 4.1.

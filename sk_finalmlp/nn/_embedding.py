@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..fields import Field, by_kind
 from ._kernels import look_up
+from ._start_weights import draw_normal
 from ._workspace import WorkspaceUser
 
 _START_STD = 1e-4
@@ -94,7 +95,7 @@ class FieldEmbedding(WorkspaceUser):
 
     def _start(self, generator: torch.Generator | None) -> None:
         for parameter in (self.table, self.numeric):
-            nn.init.normal_(parameter, std=_START_STD, generator=generator)
+            draw_normal(parameter, _START_STD, generator)
         with torch.no_grad():
             self.table[list(self.first_row.values())] = 0
 
@@ -146,9 +147,11 @@ class FieldEmbedding(WorkspaceUser):
             Which of them each row of the batch has.
         """
         codes = codes[:, self._code_columns]
+        # Keys of 32 bits would overflow, and so would those of codes far beyond the tables.
+        known = torch.where(self._is_known(codes), codes.long(), 0)
         positions = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
         n_distinct = 1
-        for column in codes.unbind(dim=1):
+        for column in known.unbind(dim=1):
             # A column at a time, so that the keys stay small however many columns there are.
             keys, positions = torch.unique(positions + n_distinct * column, return_inverse=True)
             n_distinct = len(keys)
@@ -156,12 +159,15 @@ class FieldEmbedding(WorkspaceUser):
         some_row[positions] = torch.arange(len(codes), device=codes.device)
         return _join(self._look_up(codes[some_row])), positions
 
+    def _is_known(self, codes: Tensor) -> Tensor:
+        return (codes > 0) & (codes < self._n_codes)
+
     def _look_up(self, codes: Tensor) -> list[Tensor]:
         """Vectors of the categorical fields, (B, n, d), and the mean vector of each multi-valued one, (B, 1, d)."""
         if not self._row_offsets.numel():
             return []
         # What is unknown in any field is sent to the very first row, the one that gets no gradient.
-        is_known = (codes > 0) & (codes < self._n_codes)
+        is_known = self._is_known(codes)
         rows = torch.where(is_known, codes + self._row_offsets, 0)
         if self.workspace is None or self.sparse_gradient:
             vectors = F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)

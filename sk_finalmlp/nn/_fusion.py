@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ._kernels import bilinear_fusion
 from ._linear import Linear
+from ._start_weights import draw_xavier
 from ._workspace import WorkspaceUser
 
 
@@ -63,7 +64,7 @@ class MultiHeadBilinearFusion(WorkspaceUser):
         self.linear_x = Linear(x_dim, n_outputs, generator=generator)
         self.linear_y = Linear(y_dim, n_outputs, generator=generator)
         x_head, y_head = x_dim // num_heads, y_dim // num_heads
-        start = nn.init.xavier_normal_(torch.empty(num_heads * x_head * y_head, n_outputs), generator=generator)
+        start = draw_xavier(torch.empty(num_heads * x_head * y_head, n_outputs), generator)
         self.bilinear = nn.Parameter(start.view(num_heads, x_head, y_head, n_outputs).movedim(3, 2).contiguous())
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ._kernels import linear
+from ._start_weights import draw_xavier
 from ._workspace import WorkspaceUser
 
 
@@ -36,7 +37,7 @@ class Linear(nn.Linear, WorkspaceUser):
         self, in_features: int, out_features: int, *, bias: bool = True, generator: torch.Generator | None = None
     ) -> None:
         super().__init__(in_features, out_features, bias=bias)
-        nn.init.xavier_normal_(self.weight, generator=generator)
+        draw_xavier(self.weight, generator)
         if bias:
             nn.init.zeros_(self.bias)
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ..fields import UNKNOWN_CODE, Field
-from ._column import Column, as_strings, require_scalars
+from ._column import Column
 from ._vocabulary import Vocabulary, count_values, most_frequent
 
 
@@ -33,17 +33,15 @@ class VocabularyRule:
     max_categories: int | None = None
     n_hash_buckets: int | None = None
 
-    def fit(self, values: pa.Array, counts: np.ndarray, total: float) -> Vocabulary | HashBuckets:
-        """Learn from distinct values, their counts, and the total weight of all rows."""
+    def fit(self, values: pa.Array, counts: np.ndarray, n_rows: int) -> Vocabulary | HashBuckets:
+        """Learn from distinct values, their counts, and the number of all rows."""
         if self.n_hash_buckets is not None:
             return HashBuckets(self.n_hash_buckets)
-        return Vocabulary(most_frequent(values, counts, self._threshold(total), self.max_categories))
+        return Vocabulary(most_frequent(values, counts, self.min_rows(n_rows), self.max_categories))
 
-    def _threshold(self, total: float) -> float:
-        if self.min_frequency < 1:
-            return self.min_frequency * total
-        # 1 keeps every value, also one whose rows weigh less than 1 together.
-        return self.min_frequency if self.min_frequency > 1 else 0
+    def min_rows(self, n_rows: int) -> float:
+        """Least number of rows, of so many, in which a value must occur."""
+        return self.min_frequency if self.min_frequency >= 1 else self.min_frequency * n_rows
 
 
 class HashBuckets:
@@ -53,13 +51,13 @@ class HashBuckets:
         self.n_codes = n_buckets + 1
 
     def encode(self, values: pa.Array) -> np.ndarray:
-        """Codes (int64) of values of any canonical type."""
+        """Codes (int64) of strings."""
         dictionary = values.dictionary_encode()
-        texts = as_strings(dictionary.dictionary).to_numpy(zero_copy_only=False)
+        texts = dictionary.dictionary.to_numpy(zero_copy_only=False)
         buckets = pd.util.hash_array(texts, categorize=False) % np.uint64(self.n_codes - 1)
         # One entry more, for missing values.
         code_of = np.append(buckets.astype(np.int64) + 1, UNKNOWN_CODE)
-        codes: np.ndarray = code_of[dictionary.indices.fill_null(len(texts)).to_numpy()]
+        codes: np.ndarray = code_of[dictionary.indices.fill_null(len(buckets)).to_numpy()]
         return codes
 
     def decode(self, codes: np.ndarray) -> pa.Array:
@@ -74,11 +72,9 @@ class CategoricalEncoder:
         self.rule = rule
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
-        """Learn the vocabulary of the column."""
-        require_scalars(column.values)
+        """Learn the vocabulary of the column; rows count alike, for weights may know the labels."""
         dictionary = column.dictionary
-        total = len(column) if weights is None else weights.sum()
-        self.vocabulary = self.rule.fit(dictionary.dictionary, count_values(dictionary, weights), total)
+        self.vocabulary = self.rule.fit(dictionary.dictionary, count_values(dictionary), len(column))
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:

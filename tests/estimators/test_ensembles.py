@@ -46,6 +46,20 @@ class TestStreams:
         assert [name for name, kind in kinds.items() if kind == "statistic"] == ["rate(user & item)", "count(item)"]
         assert kinds["price"] == "numeric"
 
+    @pytest.mark.parametrize("change", [lambda floats: floats.astype(np.float64), lambda floats: 3 * floats])
+    def test_a_name_alone_makes_no_statistic(self, with_statistics, change):
+        X, y = with_statistics
+        X = X.assign(**{"count(item)": change(X["count(item)"])})
+        with pytest.warns(UserWarning, match=r"'count\(item\)' is named like a statistic of CTREncoder, but"):
+            classifier = FinalMLPClassifier(**QUICK).fit(X, y)
+        kinds = {field.name: field.kind for field in classifier.fields_}
+        assert (kinds["count(item)"], kinds["rate(user & item)"]) == ("numeric", "statistic")
+
+    def test_statistics_with_a_prefix_are_statistics(self, with_statistics):
+        X, y = with_statistics
+        classifier = FinalMLPClassifier(**QUICK).fit(X.add_prefix("all__enc__"), y)
+        assert [field.kind for field in classifier.fields_].count("statistic") == 2
+
     def test_codes_that_are_named_like_statistics_are_codes(self, table):
         X, y = table
         classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"user": "count(user)"}), y)

@@ -27,7 +27,7 @@ PUBLISHED = {
     "criteo_x4": (split_vocabulary(910_747, 39), 19_524_954),
     "avazu_x1": (split_vocabulary(1_298_621, 22), 13_979_472),
     "avazu_x4": (split_vocabulary(3_750_999, 24), 69_046_986),
-    "frappe": (split_vocabulary(5_399, 10, user=959, item=4_081), 253_392),
+    "frappe": (split_vocabulary(5_399, 10, user=956, item=4_084), 253_392),
     "movielens": (split_vocabulary(90_242, 3), 1_040_902),
 }
 

@@ -266,21 +266,38 @@ def test_weight_of_a_row_counts_like_copies_of_it_in_a_full_batch():
         torch.testing.assert_close(actual, wanted, rtol=1e-3, atol=1e-5)
 
 
-def test_gradients_are_clipped_to_norm_ten():
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_gradients_of_the_loss_of_each_network_are_clipped_to_norm_ten(n_members):
+    model = Ensemble(network() for _ in range(n_members))
     norms = []
 
     def record(optimizer, *_):
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm().item())
+        for member in model.members:
+            gradients = [p.grad.flatten() for p in member.parameters()]
+            # The loss is the mean of theirs.
+            norms.append(n_members * torch.cat(gradients).norm().item())
 
     rows = replace(impressions(200), weight=torch.full((200,), 1e6))
     hook = register_optimizer_step_post_hook(record)
     try:
-        train(network(), rows, None, replace(SETTINGS, max_epochs=1), seeded())
+        train(model, rows, None, replace(SETTINGS, max_epochs=1), seeded())
     finally:
         hook.remove()
-    assert len(norms) >= 4
+    assert len(norms) >= 4 * n_members
     assert norms == pytest.approx([10.0] * len(norms), rel=1e-3)
+
+
+def test_a_member_of_an_ensemble_learns_the_same_whatever_the_gradients_of_the_others():
+    rows = replace(impressions(200), weight=torch.full((200,), 30.0))
+    settings = replace(SETTINGS, max_epochs=2)
+    learned = []
+    for scale in (1.0, 100.0):
+        ensemble = Ensemble([network(), network()])
+        with torch.no_grad():
+            ensemble.members[1].fusion.bilinear.mul_(scale)
+        train(ensemble, rows, None, settings, seeded())
+        learned.append(ensemble.members[0].state_dict())
+    torch.testing.assert_close(learned[0], learned[1], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.05])
@@ -382,12 +399,22 @@ def test_divergence_in_the_last_step_stops_with_advice():
         train(network(mlp1_batch_norm=False, mlp2_batch_norm=False), impressions(), None, settings, seeded())
 
 
-def test_validation_rows_of_one_class_have_no_auc_but_a_score():
+def test_validation_rows_of_one_class_have_a_log_loss_but_no_auc():
     validation = impressions(100, seed=1)
     validation = replace(validation, target=torch.zeros_like(validation.target))
-    result = train(network(), impressions(), validation, replace(SETTINGS, max_epochs=2), seeded())
-    assert all(record["valid_auc"] != record["valid_auc"] for record in result.history)
+    by_loss = replace(SETTINGS, max_epochs=2, scoring="neg_log_loss")
+    result = train(network(), impressions(), validation, by_loss, seeded())
+    assert all(math.isnan(record["valid_auc"]) for record in result.history)
     assert result.best_score == pytest.approx(-min(record["valid_loss"] for record in result.history))
+    with pytest.raises(ValueError, match="'roc_auc' needs validation rows of every class"):
+        train(network(), impressions(), validation, SETTINGS, seeded())
+
+
+def test_validation_rows_without_a_finite_loss_stop_with_advice():
+    validation = impressions(100, seed=1)
+    validation.values[7] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"loss on the validation rows became nan in epoch 1\. Try a lower"):
+        train(network(), impressions(), validation, SETTINGS, seeded())
 
 
 @pytest.mark.parametrize(("n_rows", "batch_size"), [(1000, 64), (65, 64), (3, 2), (2, 1), (1, 64)])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .._linear import Linear
+from .._start_weights import draw_xavier
 
 
 class CrossNetStream(nn.Module):
@@ -157,7 +158,7 @@ class _ExpertLayer(nn.Module):
 def _start_experts(n_experts: int, n_out: int, n_in: int, generator: torch.Generator | None) -> nn.Parameter:
     experts = torch.empty(n_experts, n_out, n_in)
     for expert in experts:
-        nn.init.xavier_normal_(expert, generator=generator)
+        draw_xavier(expert, generator)
     return nn.Parameter(experts)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .._start_weights import draw_normal
+
 _START_STD = 1e-4
 
 
@@ -46,7 +48,7 @@ class FieldVectors(nn.Module):
         self.embedding_dim = embedding_dim
         self.n_vectors = n_fields + n_statistics
         self.statistics = nn.Parameter(torch.empty(n_statistics, embedding_dim))
-        nn.init.normal_(self.statistics, std=_START_STD, generator=generator)
+        draw_normal(self.statistics, _START_STD, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Vectors of a batch, (B, F * d + S) -> (B, F + S, d)."""
