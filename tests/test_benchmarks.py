@@ -108,6 +108,15 @@ def test_a_published_configuration_trains_on_public_files(tmp_path):
     assert "AUC       0.814902" in output
 
 
+def test_another_published_model_of_the_family_trains_on_the_same_files(tmp_path):
+    write_published("frappe", tmp_path, n_rows=60)
+    (tmp_path / "test.csv").unlink()
+    options = ["--model", "finalnet_1b", "--part", "valid", "--device", "cpu"]
+    command = [sys.executable, BENCHMARKS / "published.py", "frappe", tmp_path, *options]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "AUC       0.985223" in output
+
+
 def test_hours_of_avazu_become_hour_weekday_and_weekend(tmp_path):
     write_published("avazu_x4", tmp_path)
     X, _ = PUBLISHED["avazu_x4"].read(tmp_path / "train.csv", None)

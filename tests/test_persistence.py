@@ -9,9 +9,14 @@ import pytest
 from sklearn.exceptions import InconsistentVersionWarning
 
 import sk_finalmlp
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
 
-ESTIMATORS = [CTREncoder(), DualMLPClassifier(max_epochs=1), FinalMLPClassifier(max_epochs=1)]
+ESTIMATORS = [
+    CTREncoder(),
+    DualMLPClassifier(max_epochs=1),
+    FinalMLPClassifier(max_epochs=1),
+    TwoStreamClassifier(stream2="fm", max_epochs=1),
+]
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda estimator: type(estimator).__name__)

@@ -1,11 +1,15 @@
 """Trains a published configuration on the public files and holds it against the published scores.
 
     python examples/benchmarks/published.py criteo_x1 path/to/Criteo_x1 --device cuda
+    python examples/benchmarks/published.py frappe path/to/Frappe_x1 --model dcnv2 --part valid
 
-The folder holds `train.csv`, `valid.csv` and `test.csv` as the BARS benchmark (github.com/reczoo/BARS) splits and
-publishes them: Criteo_x1, Criteo_x4, Avazu_x1, Avazu_x4, Frappe_x1 and MovielensLatest_x1. The large ones have 30 to 40
-million training rows: count with hours on a GPU and 64 GB of memory. `--rows` takes the first rows of each file alone,
-to see whether all is in place; the scores are not comparable then.
+`--model` takes another model of the family than FinalMLP, one of `two_stream_configs`; `--part valid` scores the rows
+that stop the training, where the test rows aren't at hand.
+
+The folder holds `train.csv`, `valid.csv` and `test.csv`, or the same as `.csv.gz`, as the BARS benchmark
+(github.com/reczoo/BARS) splits and publishes them: Criteo_x1, Criteo_x4, Avazu_x1, Avazu_x4, Frappe_x1 and
+MovielensLatest_x1. The large ones have 30 to 40 million training rows: count with hours on a GPU and 64 GB of memory.
+`--rows` takes the first rows of each file alone, to see whether all is in place; the scores are not comparable then.
 
 Encoded as in the reference implementation: each column of codes or strings is categorical, values below the published
 count are unknown, the numbers of Criteo_x1 are left as they are, those of Criteo_x4 become logarithmic buckets, and of
@@ -24,7 +28,7 @@ from typing import Any
 import pandas as pd
 from sklearn.metrics import log_loss
 
-from sk_finalmlp import CTREncoder, FinalMLPClassifier, finalmlp_configs
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, TwoStreamClassifier, finalmlp_configs, two_stream_configs
 from sk_finalmlp.metrics import roc_auc_interval
 
 Columns = tuple[str, ...]
@@ -119,6 +123,16 @@ BENCHMARKS = {
     "movielens": Benchmark("label", ("user_id", "item_id", "tag_id"), 0.971968, 0.196645),
 }
 
+# AUC and log-loss on the test rows, by the logs of the BARS benchmark.
+_OF_THE_FAMILY = {
+    "autoint_plus_frappe": (0.984812, 0.149007),
+    "dcnv2_frappe": (0.984478, 0.149149),
+    "finalnet_1b_frappe": (0.985223, 0.136554),
+    "finalnet_2b_frappe": (0.985744, 0.131070),
+    "masknet_frappe": (0.983683, 0.169580),
+    "xdeepfm_frappe": (0.984507, 0.146604),
+}
+
 
 def main() -> None:
     """Train, score the test rows, print the comparison."""
@@ -126,37 +140,54 @@ def main() -> None:
     benchmark = BENCHMARKS[arguments.benchmark]
     encoder = benchmark.make_encoder()
     parts = {}
-    for part in ("train", "valid", "test"):
-        X, y = benchmark.read(arguments.folder / f"{part}.csv", arguments.rows)
+    for part in dict.fromkeys(("train", "valid", arguments.part)):
+        X, y = benchmark.read(_file(arguments.folder, part), arguments.rows)
         encoded = encoder.fit_transform(X, y) if part == "train" else encoder.transform(X)
         parts[part] = encoded.join(X[list(benchmark.as_they_are)]), y
         print(f"{part}: {len(y)} rows, click rate {y.mean():.4f}", flush=True)
-    classifier = FinalMLPClassifier(
-        **finalmlp_configs[arguments.benchmark], random_state=arguments.seed, device=arguments.device, verbose=1
-    )
+    published, classifier = _model(arguments)
     start = perf_counter()
-    (X_val, y_val), (X_test, y_test) = parts["valid"], parts["test"]
+    (X_val, y_val), (X_test, y_test) = parts["valid"], parts[arguments.part]
     classifier.fit(*parts["train"], X_val=X_val, y_val=y_val)
     print(f"fit: {perf_counter() - start:.0f} s, best epoch {classifier.best_epoch_} of {classifier.n_iter_}")
-    _report(benchmark, y_test, classifier.predict_proba(X_test)[:, 1])
+    _report(*published, y_test, classifier.predict_proba(X_test)[:, 1])
+
+
+def _file(folder: Path, part: str) -> Path:
+    plain = folder / f"{part}.csv"
+    return plain if plain.exists() else folder / f"{part}.csv.gz"
+
+
+def _model(arguments: argparse.Namespace) -> tuple[tuple[float, float], FinalMLPClassifier | TwoStreamClassifier]:
+    """Published AUC and log-loss of a model, and the model."""
+    run = {"random_state": arguments.seed, "device": arguments.device, "verbose": 1}
+    if arguments.model == "finalmlp":
+        benchmark = BENCHMARKS[arguments.benchmark]
+        classifier = FinalMLPClassifier(**finalmlp_configs[arguments.benchmark], **run)
+        return (benchmark.auc, benchmark.log_loss), classifier
+    name = f"{arguments.model}_{arguments.benchmark}"
+    return _OF_THE_FAMILY[name], TwoStreamClassifier(**two_stream_configs[name], **run)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("benchmark", choices=BENCHMARKS)
     parser.add_argument("folder", type=Path, help="folder of train.csv, valid.csv and test.csv")
+    models = ["finalmlp", *sorted({name.rpartition("_")[0] for name in _OF_THE_FAMILY})]
+    parser.add_argument("--model", choices=models, default="finalmlp", help="default: %(default)s")
+    parser.add_argument("--part", choices=["valid", "test"], default="test", help="rows to score (default: test)")
     parser.add_argument("--rows", type=int, help="only the first rows of each file")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="where to train (default: %(default)s)")
     return parser
 
 
-def _report(benchmark: Benchmark, y: pd.Series, probability: Any) -> None:
+def _report(published_auc: float, published_loss: float, y: pd.Series, probability: Any) -> None:
     auc, loss = roc_auc_interval(y, probability), float(log_loss(y, probability))
     print("          published      here  difference")
-    print(f"AUC       {benchmark.auc:.6f}  {auc.auc:.6f}  {auc.auc - benchmark.auc:+.6f}")
-    print(f"log-loss  {benchmark.log_loss:.6f}  {loss:.6f}  {loss - benchmark.log_loss:+.6f}")
-    print(f"Standard error of the AUC by the test rows: {auc.standard_error:.6f}")
+    print(f"AUC       {published_auc:.6f}  {auc.auc:.6f}  {auc.auc - published_auc:+.6f}")
+    print(f"log-loss  {published_loss:.6f}  {loss:.6f}  {loss - published_loss:+.6f}")
+    print(f"Standard error of the AUC by the scored rows: {auc.standard_error:.6f}")
 
 
 if __name__ == "__main__":

@@ -133,6 +133,7 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
     See Also
     --------
     FinalMLPClassifier : The same with gates and fusion.
+    TwoStreamClassifier : The same with streams of any kind.
 
     References
     ----------

@@ -148,6 +148,7 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
     See Also
     --------
     DualMLPClassifier : The same without gates and fusion.
+    TwoStreamClassifier : The same with streams of any kind.
     sk_finalmlp.preprocessing.CTREncoder : Codes and floats from a raw table.
 
     Notes

@@ -33,7 +33,8 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     Parameters
     ----------
     estimator : estimator
-        A fitted `FinalMLPClassifier`, a pipeline that ends in one, or a search that found one.
+        A fitted classifier with gates, `FinalMLPClassifier` or `TwoStreamClassifier`, a pipeline that ends in one, or a
+        search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows to take the mean over; some thousands are enough.
     by : str or array-like of shape (n_samples,), default=None

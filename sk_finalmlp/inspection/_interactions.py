@@ -30,7 +30,8 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     Parameters
     ----------
     estimator : estimator
-        A fitted `FinalMLPClassifier`, a pipeline that ends in one, or a search that found one.
+        A fitted classifier whose fusion is bilinear, `FinalMLPClassifier` or `TwoStreamClassifier`, a pipeline that
+        ends in one, or a search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows, at least two; some thousands are enough.
 
@@ -42,7 +43,7 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the classifier has no fusion.
+        If the classifier has no bilinear fusion.
     TypeError
         If there is no classifier of this library in `estimator`.
 
@@ -93,7 +94,8 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     Parameters
     ----------
     estimator : estimator
-        A fitted `FinalMLPClassifier`, a pipeline that ends in one, or a search that found one.
+        A fitted classifier whose fusion is bilinear, `FinalMLPClassifier` or `TwoStreamClassifier`, a pipeline that
+        ends in one, or a search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows; some thousands are enough.
     random_state : int, RandomState instance or None, default=None
@@ -107,7 +109,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     Raises
     ------
     ValueError
-        If the classifier has no fusion.
+        If the classifier has no bilinear fusion.
     TypeError
         If there is no classifier of this library in `estimator`.
 

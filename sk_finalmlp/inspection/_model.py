@@ -23,7 +23,7 @@ def classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
 
     Returns
     -------
-    FinalMLPClassifier or DualMLPClassifier
+    BaseTwoStreamClassifier
 
     Raises
     ------
@@ -35,8 +35,8 @@ def classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
     classifier = _last_step(best_of(estimator))
     if not isinstance(classifier, BaseTwoStreamClassifier):
         raise TypeError(
-            f"{type(classifier).__name__} isn't FinalMLPClassifier or DualMLPClassifier: pass one of them, a pipeline "
-            "that ends in one, or a search for one."
+            f"{type(classifier).__name__} isn't FinalMLPClassifier, DualMLPClassifier or TwoStreamClassifier: pass one "
+            "of them, a pipeline that ends in one, or a search for one."
         )
     check_is_fitted(classifier)
     return classifier
@@ -47,7 +47,7 @@ def members_of(classifier: BaseTwoStreamClassifier) -> list[tuple[float, Any]]:
 
     Parameters
     ----------
-    classifier : FinalMLPClassifier or DualMLPClassifier
+    classifier : BaseTwoStreamClassifier
         A fitted classifier.
 
     Returns

@@ -34,8 +34,16 @@ EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": "Weights and repeated rows make different batches; "
     "test_classifier.py shows the equivalence in one full batch.",
 }
-# Small, as the checks fit dozens of times; their tables have few rows, so that the batches must be small, too.
-CHECKED = {"n_members": 1, "embedding_dim": 4, "fs_hidden_units": (8,), "num_heads": 2}
+# Small and fast, as the checks fit dozens of times.
+CHECKED = {
+    "n_members": 1,
+    "embedding_dim": 4,
+    "fs_hidden_units": (8,),
+    "num_heads": 2,
+    "max_epochs": 15,
+    "learning_rate": 0.01,
+    "final_epoch": False,
+}
 PAIRS = [
     TwoStreamClassifier(stream1=MLP((32,)), stream2=CrossNet(2, units=16), **CHECKED),
     TwoStreamClassifier(stream1=MLP((32,)), stream2=SelfAttention(1, 2, 8), fusion="sum", **CHECKED),

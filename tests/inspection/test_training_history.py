@@ -82,7 +82,9 @@ def test_best_model_of_a_search_is_found():
 
 
 def test_what_has_no_history_is_refused():
-    with pytest.raises(TypeError, match="LogisticRegression isn't FinalMLPClassifier or DualMLPClassifier"):
+    with pytest.raises(
+        TypeError, match="LogisticRegression isn't FinalMLPClassifier, DualMLPClassifier or TwoStreamClassifier"
+    ):
         TrainingHistoryDisplay.from_estimator(LogisticRegression())
     with pytest.raises(NotFittedError):
         TrainingHistoryDisplay.from_estimator(FinalMLPClassifier())
