@@ -1,6 +1,6 @@
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 # Both ends of the versions that pyproject.toml allows, and what is tested with them: what depends on them most.
 # Packages in NEWEST are exempt from the lowest: `.ci/run` spares itself the gigabytes of CUDA of an old torch.
@@ -13,7 +13,7 @@ TESTS ?= tests/nn tests/training tests/preprocessing tests/inspection tests/test
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports tests test-lowest test-highest wheel check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study format clean
+.PHONY: help venv demo test lint types imports tests test-lowest test-highest wheel dist check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,7 +71,7 @@ types: venv ## Type hints
 	$(BIN)/mypy
 	cd tests && ../$(BIN)/mypy --strict --config-file= test_types.py
 
-imports: venv ## Which room may import which
+imports: venv ## Which package may import which
 	$(BIN)/lint-imports
 
 tests: venv ## Tests and doctests, with coverage
@@ -86,6 +86,12 @@ test-highest: ## The same with the newest
 wheel: venv ## Build the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+dist: venv ## Build wheel and source distribution into dist/, and check their descriptions
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet build twine
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
 
 # In a folder of its own, which comes before the working tree on the path.
 check-wheel: wheel ## The wheel holds all that importing needs

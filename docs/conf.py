@@ -100,8 +100,8 @@ _PAGES_ALONE = [path.stem for path in Path(__file__).parent.glob("*.*") if path.
 html_sidebars = {page: [] for page in _PAGES_ALONE}
 html_show_sourcelink = False
 
-_ROOMS = [room.name for room in pkgutil.iter_modules(sk_finalmlp.__path__) if not room.name.startswith("_")]
-_PUBLIC_NAMES = {name for room in _ROOMS for name in importlib.import_module(f"sk_finalmlp.{room}").__all__}
+_PACKAGES = [package.name for package in pkgutil.iter_modules(sk_finalmlp.__path__) if not package.name.startswith("_")]
+_PUBLIC_NAMES = {name for package in _PACKAGES for name in importlib.import_module(f"sk_finalmlp.{package}").__all__}
 
 
 def _resolve_short_name(

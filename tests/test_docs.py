@@ -21,7 +21,7 @@ PARSERS = {
     ".md": [markdown.PythonCodeBlockParser(), markdown.SkipParser()],
     ".rst": [rest.DocTestParser(ELLIPSIS | NORMALIZE_WHITESPACE), rest.PythonCodeBlockParser(), rest.SkipParser()],
 }
-ROOMS = [room.name for room in pkgutil.iter_modules(sk_finalmlp.__path__) if not room.name.startswith("_")]
+PACKAGES = [package.name for package in pkgutil.iter_modules(sk_finalmlp.__path__) if not package.name.startswith("_")]
 
 
 def pages():
@@ -68,7 +68,7 @@ def test_each_make_target_of_the_pages_exists():
 
 
 def public_objects():
-    modules = [importlib.import_module(f"sk_finalmlp.{room}") for room in ROOMS]
+    modules = [importlib.import_module(f"sk_finalmlp.{package}") for package in PACKAGES]
     return {name: getattr(module, name) for module in modules for name in module.__all__}
 
 

@@ -1,6 +1,6 @@
 """What a newcomer does wrong, and the message that comes of it: each names the fact and the remedy.
 
-The rooms test their own errors; here they are met on the way from a raw table to a score, as a user meets them.
+Each package tests its own errors; here they are met on the way from a raw table to a score, as a user meets them.
 """
 
 import numpy as np

@@ -16,7 +16,7 @@ class ClickNet(NeuralNet):
     """skorch net that trains on `Batches`, without datasets and loaders of torch between."""
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
-        """None: skorch's own would record and print what the callbacks of this room do."""
+        """None: skorch's own would record and print what the callbacks of this package do."""
         return []
 
     def get_split_datasets(self, X: Batches, y: None = None, **fit_params: Any) -> tuple[Batches, None]:
