@@ -85,6 +85,7 @@ class BaseTwoStreamClassifier(
     max_epochs: Any
     n_iter_no_change: int
     net_regularizer: float
+    precision: Any
     random_state: Any
     schedule: Any
     scoring: Any
@@ -340,6 +341,7 @@ class BaseTwoStreamClassifier(
 
         return TrainingSettings(
             schedule=self.schedule,
+            precision=self.precision,
             learning_rate=chosen(self.learning_rate, automatic_learning_rate),
             batch_size=chosen(self.batch_size, automatic_batch_size),
             max_epochs=max_epochs,

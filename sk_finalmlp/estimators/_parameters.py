@@ -29,6 +29,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "net_regularizer": [_NON_NEGATIVE],
     "embedding_update": [StrOptions({"auto", "dense", "lazy"})],
     "schedule": [StrOptions({"one_cycle", "plateau"})],
+    "precision": [StrOptions({"float32", "bfloat16", "auto"})],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
     "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
     "max_epochs": [AT_LEAST_ONE, StrOptions({"auto"})],

@@ -94,6 +94,11 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
     max_epochs : int or "auto", default="auto"
         Passes over the data at most, in each `fit`. "auto" takes 10, and for less than 1,000 rows 10,000 / (number of
         rows), at most 100; for "plateau" 100.
+    precision : {"float32", "bfloat16", "auto"}, default="auto"
+        Type of the factors in the affine maps' products of a training; all else, predictions included, is float32.
+        "bfloat16" is faster with wide layers and large batches, and rounds to three digits; it needs a CPU with
+        AVX512-BF16 or AMX, or a CUDA device, and is refused elsewhere. The model is the same kind of model and loads
+        anywhere. "auto" is "float32".
     early_stopping : bool, default=True
         Whether to score the network on validation rows after each epoch, to end the training when the score
         doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs.
@@ -245,6 +250,7 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         learning_rate: float | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
         max_epochs: int | Literal["auto"] = "auto",
+        precision: Literal["float32", "bfloat16", "auto"] = "auto",
         early_stopping: bool = True,
         validation_fraction: float = VALIDATION_FRACTION,
         scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",

@@ -30,6 +30,7 @@ from ._evaluation import Scoring
 from ._history import TrainingResult
 from ._lazy_adam import LazyAdam
 from ._net import ClickNet
+from ._precision import Precision, product_dtype
 from ._progress import logger, progress_shown
 
 # Published values that nobody tunes.
@@ -62,15 +63,16 @@ class TrainingSettings:
     >>> import torch
     >>> from sk_finalmlp.training import TrainingSettings
     >>> settings = TrainingSettings(
-    ...     schedule="one_cycle", learning_rate=3e-3, batch_size=512, max_epochs=10, n_iter_no_change=2, tol=1e-6,
-    ...     embedding_regularizer=0.1, net_regularizer=0.0, embedding_update="auto", device=torch.device("cpu"),
-    ...     scoring="neg_log_loss", final_epoch=False, verbose=0,
+    ...     schedule="one_cycle", precision="float32", learning_rate=3e-3, batch_size=512, max_epochs=10,
+    ...     n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1, net_regularizer=0.0, embedding_update="auto",
+    ...     device=torch.device("cpu"), scoring="neg_log_loss", final_epoch=False, verbose=0,
     ... )
     >>> settings.batch_size
     512
     """
 
     schedule: Schedule
+    precision: Precision
     learning_rate: float
     batch_size: int
     max_epochs: int
@@ -103,6 +105,9 @@ def train(
     of the steps of `max_epochs` and falls to nothing in the others, along a cosine. By "plateau" it begins there, and
     falls to a tenth whenever half of `n_iter_no_change` epochs haven't improved the score on the validation rows.
 
+    By the precision "bfloat16", the factors of the affine maps' products are rounded; weights, sums, batch norm,
+    tables, loss and all scores are float32.
+
     With validation rows, the network is scored after each epoch; the training ends after `n_iter_no_change` epochs
     without improvement, and the network then has the weights of the best epoch. With `final_epoch`, one more epoch
     follows in which the validation rows are trained on, too, at a tenth of the learning rate; it isn't in the history.
@@ -130,6 +135,8 @@ def train(
 
     Raises
     ------
+    ValueError
+        If the precision is bfloat16 where the device has no instructions for it.
     FloatingPointError
         If the loss becomes NaN or infinite.
     KeyboardInterrupt
@@ -147,9 +154,9 @@ def train(
     >>> rows = Impressions(codes, torch.empty(1000, 0), clicked, weight=torch.ones(1000))
     >>> network = FinalMLP([Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)])
     >>> settings = TrainingSettings(
-    ...     schedule="one_cycle", learning_rate=3e-3, batch_size=64, max_epochs=3, n_iter_no_change=2, tol=1e-6,
-    ...     embedding_regularizer=0.1, net_regularizer=0.0, embedding_update="auto", device=torch.device("cpu"),
-    ...     scoring="neg_log_loss", final_epoch=False, verbose=0,
+    ...     schedule="one_cycle", precision="float32", learning_rate=3e-3, batch_size=64, max_epochs=3,
+    ...     n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1, net_regularizer=0.0, embedding_update="auto",
+    ...     device=torch.device("cpu"), scoring="neg_log_loss", final_epoch=False, verbose=0,
     ... )
     >>> result = train(network, rows, None, settings, generator)
     >>> [record["epoch"] for record in result.history]
@@ -203,7 +210,7 @@ def _run(net: ClickNet, batches: Batches, settings: TrainingSettings, final: boo
     """Let the net take its epochs, with what the network is lent for a training."""
     with (
         dropout_generator(net.module_, _generator_on(batches.device, batches.generator)),
-        _kept_memory(net.module_, batches),
+        _kept_memory(net.module_, batches, product_dtype(settings.precision, settings.device)),
         _sparse_gradients(net.module_, settings.embedding_update),
         suppress(StopTraining),
     ):
@@ -235,6 +242,7 @@ def _train_on_all_rows(
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
     # The loss is a mean over the members, and so is the penalty.
     n_members = len(members_of(network))
+    dtype = product_dtype(settings.precision, settings.device)
     embeddings = {id(parameter) for parameter in embedding_parameters(network)}
     penalty = {"weight_decay": settings.embedding_regularizer / n_members}
     net = ClickNet(
@@ -248,6 +256,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,
+        autocast_dtype=dtype if settings.device.type == "cuda" else None,
         callbacks=callbacks,
         verbose=0,
     )
@@ -313,11 +322,11 @@ def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[Non
             embedding.sparse_gradient = False
 
 
-def _kept_memory(network: nn.Module, batches: Batches) -> AbstractContextManager[None]:
-    """Let the network keep its memory from step to step where that pays."""
+def _kept_memory(network: nn.Module, batches: Batches, dtype: torch.dtype | None) -> AbstractContextManager[None]:
+    """Let the network keep its memory from step to step where that pays, or where products are rounded."""
     n_rows = len(batches.impressions) / len(batches)
-    pays = batches.device.type == "cpu" and n_rows >= _KEEP_MEMORY_FROM_ROWS
-    return lent_workspaces(network) if pays else nullcontext()
+    pays = n_rows >= _KEEP_MEMORY_FROM_ROWS or dtype is not None
+    return lent_workspaces(network, dtype) if pays and batches.device.type == "cpu" else nullcontext()
 
 
 def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:

@@ -35,6 +35,7 @@ def fit(verbose, validated=True, network_class=DualMLP):
     rows = Impressions(codes, torch.zeros(400, 0), codes[:, 0].long() % 2, torch.ones(400))
     settings = TrainingSettings(
         schedule="plateau",
+        precision="float32",
         learning_rate=1e-2,
         batch_size=64,
         max_epochs=2,

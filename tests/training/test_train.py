@@ -16,6 +16,7 @@ from sk_finalmlp.training import Batches, Impressions, TrainingSettings, _train,
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(
     schedule="plateau",
+    precision="float32",
     learning_rate=1e-2,
     batch_size=64,
     max_epochs=30,
