@@ -15,7 +15,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 from torch import nn
 
 from .._callbacks import CallbackSupportMixin, fit_task
@@ -27,6 +27,7 @@ from ..training import (
     EpochHistory,
     EpochObserver,
     Impressions,
+    Schedule,
     TrainingResult,
     TrainingSettings,
     predict_logits,
@@ -49,6 +50,8 @@ from ._parameters import (
     CONSTRAINTS,
     automatic_batch_size,
     automatic_embedding_regularizer,
+    automatic_learning_rate,
+    automatic_max_epochs,
     check_hidden_units,
     draw_seed,
 )
@@ -78,9 +81,11 @@ class BaseTwoStreamClassifier(
     embedding_regularizer: float | Literal["auto"]
     net_regularizer: float
     embedding_update: Literal["auto", "dense", "lazy"]
-    learning_rate: float
+    schedule: Schedule
+    precision: Literal["float32", "bfloat16", "auto"]
+    learning_rate: float | Literal["auto"]
     batch_size: int | Literal["auto"]
-    max_epochs: int
+    max_epochs: int | Literal["auto"]
     early_stopping: bool
     validation_fraction: float
     scoring: Literal["neg_log_loss", "roc_auc"]
@@ -166,7 +171,8 @@ class BaseTwoStreamClassifier(
         # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
         final_epoch = self.final_epoch and X_val is None and not self.warm_start
         data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
-        with fit_task(self, max_subtasks=self.max_epochs + final_epoch, **data) as task:
+        max_epochs = self._max_epochs(X)
+        with fit_task(self, max_subtasks=max_epochs + final_epoch, **data) as task:
             rows = check_rows(self, X, y, sample_weight, reset=not self._continues())
             classes = self._check_classes(rows.y)
             class_weight = weight_of_class(self.class_weight, classes, rows)
@@ -178,8 +184,8 @@ class BaseTwoStreamClassifier(
                 self._check_validation_classes(rows_val.y, classes)
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
-                training, validation = self._hold_out(training, rows, readers)
-            settings = self._settings(len(training), final_epoch)
+                training, validation = self._hold_out(training, rows, readers, max_epochs)
+            settings = self._settings(len(training), max_epochs, final_epoch)
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         return self
 
@@ -277,7 +283,7 @@ class BaseTwoStreamClassifier(
         return classes
 
     def _hold_out(
-        self, training: Impressions, rows: LabelledRows, readers: list[FieldReader]
+        self, training: Impressions, rows: LabelledRows, readers: list[FieldReader], max_epochs: int
     ) -> tuple[Impressions, Impressions | None]:
         """Training rows and validation rows; None for the latter where there are none."""
         if not self.early_stopping:
@@ -287,7 +293,7 @@ class BaseTwoStreamClassifier(
             why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
             warnings.warn(
                 f"The class {lacking[0]!r} has {why}, so none is held out for early stopping and the training takes "
-                f"all of max_epochs={self.max_epochs}. Give X_val and y_val, or set early_stopping=False.",
+                f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False.",
                 stacklevel=4,
             )
             return training, None
@@ -329,15 +335,24 @@ class BaseTwoStreamClassifier(
         check_same_arguments(arguments, self._network_arguments)
         return deepcopy(self.network_)
 
-    def _settings(self, n_rows: int, final_epoch: bool) -> TrainingSettings:
-        penalty = self.embedding_regularizer
+    def _max_epochs(self, X: Any) -> int:
+        if self.max_epochs != "auto":
+            return int(self.max_epochs)
+        return automatic_max_epochs(_num_samples(X), self.schedule)
+
+    def _settings(self, n_rows: int, max_epochs: int, final_epoch: bool) -> TrainingSettings:
+        def chosen(value: Any, automatic: Callable[[int, Schedule], Any]) -> Any:
+            return automatic(n_rows, self.schedule) if value == "auto" else value
+
         return TrainingSettings(
-            learning_rate=self.learning_rate,
-            batch_size=automatic_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size,
-            max_epochs=self.max_epochs,
+            schedule=self.schedule,
+            precision=self.precision,
+            learning_rate=chosen(self.learning_rate, automatic_learning_rate),
+            batch_size=chosen(self.batch_size, automatic_batch_size),
+            max_epochs=max_epochs,
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
-            embedding_regularizer=automatic_embedding_regularizer(n_rows) if penalty == "auto" else penalty,
+            embedding_regularizer=chosen(self.embedding_regularizer, automatic_embedding_regularizer),
             net_regularizer=self.net_regularizer,
             embedding_update=self.embedding_update,
             device=resolve_device(self.device),

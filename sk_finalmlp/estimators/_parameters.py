@@ -11,6 +11,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._validation import check_widths
+from ..training import Schedule
+
+# From this number of rows on, one cycle takes twice the rows per step.
+_LARGE_TABLE = 150_000
 
 _FRACTION = Interval(Real, 0, 1, closed="left")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -24,9 +28,11 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "embedding_regularizer": [_NON_NEGATIVE, StrOptions({"auto"})],
     "net_regularizer": [_NON_NEGATIVE],
     "embedding_update": [StrOptions({"auto", "dense", "lazy"})],
-    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "schedule": [StrOptions({"one_cycle", "plateau"})],
+    "precision": [StrOptions({"float32", "bfloat16", "auto"})],
+    "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
     "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
-    "max_epochs": [AT_LEAST_ONE],
+    "max_epochs": [AT_LEAST_ONE, StrOptions({"auto"})],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
@@ -70,11 +76,26 @@ def draw_seed(random_state: Any) -> int:
     return int(draw(np.iinfo(np.int32).max))
 
 
-def automatic_batch_size(n_rows: int) -> int:
+def automatic_max_epochs(n_rows: int, schedule: Schedule) -> int:
+    """One cycle ends as planned, and small tables need more epochs for enough steps; a plateau ends by itself."""
+    return int(np.clip(10_000 / n_rows, 10, 100)) if schedule == "one_cycle" else 100
+
+
+def automatic_learning_rate(n_rows: int, schedule: Schedule) -> float:
+    """Larger batches bear larger steps."""
+    if schedule == "plateau":
+        return 1e-3
+    return 3e-3 if n_rows <= _LARGE_TABLE else 5e-3
+
+
+def automatic_batch_size(n_rows: int, schedule: Schedule) -> int:
     """Large tables want fast steps, small ones enough of them."""
-    return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))
+    if schedule == "plateau":
+        return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))
+    return int(np.clip(n_rows / 64, 16, 1024)) if n_rows <= _LARGE_TABLE else 2048
 
 
-def automatic_embedding_regularizer(n_rows: int) -> float:
+def automatic_embedding_regularizer(n_rows: int, schedule: Schedule) -> float:
     """The fewer rows there are, the less they say about a single id."""
-    return float(np.clip(14_000 / n_rows, 0.2, 4))
+    numerator, lowest = (7_000, 0.1) if schedule == "one_cycle" else (14_000, 0.2)
+    return float(np.clip(numerator / n_rows, lowest, 4))

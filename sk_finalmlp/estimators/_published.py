@@ -25,6 +25,8 @@ _COMMON: dict[str, Any] = {
     "n_members": 1,
     "net_regularizer": 0.0,
     "embedding_update": "dense",
+    "schedule": "plateau",
+    "precision": "float32",
     "learning_rate": 1e-3,
     "max_epochs": 100,
     "early_stopping": True,

@@ -65,14 +65,14 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
     linear_term : bool, default=False
         Whether to add a weight of each code, and of each number times its value, to the logit: the wide part of Wide &
         Deep, the first order of a factorization machine. Statistics have none.
-    n_members : int, default=3
+    n_members : int, default=2
         Number of networks that are trained side by side, from different start weights, and vote: they predict by the
         mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
         takes so many times as long. 1 is the single network of the paper.
     embedding_regularizer : float or "auto", default="auto"
         Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
-        mean loss of each batch. "auto" takes 14,000 / (number of training rows), at least 0.2 and at most 4: the
-        fewer the rows, the less they say about a single id.
+        mean loss of each batch. "auto" takes 7,000 / (number of training rows), at least 0.1 and at most 4: the
+        fewer the rows, the less they say about a single id; for the schedule "plateau" twice that.
     net_regularizer : float, default=0.0
         The same for all other weights.
     embedding_update : {"auto", "dense", "lazy"}, default="auto"
@@ -80,17 +80,28 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         table. "lazy": those that the batch holds; what the penalty and the momentum would have done to the others in
         between is made up for, in close approximation, when they are next touched. "auto" is lazy for tables of
         100,000 rows or more.
-    learning_rate : float, default=1e-3
-        Learning rate of Adam at the start; it falls to a tenth whenever half of `n_iter_no_change` epochs
-        don't improve the validation score.
+    schedule : {"one_cycle", "plateau"}, default="one_cycle"
+        How the learning rate goes. "one_cycle": planned for `max_epochs`; step by step it rises to `learning_rate` in
+        the first 15% of all steps, and falls to nothing in the others. "plateau": it begins at `learning_rate` and
+        falls to a tenth whenever half of `n_iter_no_change` epochs don't improve the validation score, which takes more
+        epochs; without early stopping it is constant.
+    learning_rate : float or "auto", default="auto"
+        Learning rate of Adam, at its highest. "auto" takes 3e-3 up to 150,000 training rows and 5e-3 for more; for
+        "plateau" 1e-3.
     batch_size : int or "auto", default="auto"
-        Rows per step, 2 or more. "auto" takes twice the square root of the number of rows, within 16 and 4096.
-    max_epochs : int, default=100
-        Passes over the data at most, in each `fit`.
+        Rows per step, 2 or more. "auto" takes a 64th of the number of training rows, within 16 and 1024, and 2048 for
+        more than 150,000 rows; for "plateau" twice the square root of the number of rows, within 16 and 4096.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data at most, in each `fit`. "auto" takes 10, and for less than 1,000 rows 10,000 / (number of
+        rows), at most 100; for "plateau" 100.
+    precision : {"float32", "bfloat16", "auto"}, default="auto"
+        Type of the factors in the affine maps' products of a training; all else, predictions included, is float32.
+        "bfloat16" is faster with wide layers and large batches, and rounds to three digits; it needs a CPU with
+        AVX512-BF16 or AMX, or a CUDA device, and is refused elsewhere. The model is the same kind of model and loads
+        anywhere. "auto" is "float32".
     early_stopping : bool, default=True
         Whether to score the network on validation rows after each epoch, to end the training when the score
-        doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs at a
-        constant learning rate.
+        doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs.
     validation_fraction : float, default=0.1
         Share of each class that is held out for early stopping, where `fit` gets no `X_val`. Which rows these are
         depends on `y` alone: the default tenth is what `CTREncoder` leaves out of the statistics of all other rows.
@@ -99,7 +110,7 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         the rest where there are more than two) lets probabilities become too certain on small data.
     final_epoch : bool, default=True
         Whether, after early stopping, the rows that were held out join the others for one more epoch, at a tenth of
-        the learning rate, so that they are learned from too. It isn't in `history_`. Rows given as `X_val` stay
+        the highest learning rate, so that they are learned from too. It isn't in `history_`. Rows given as `X_val` stay
         out, and with `warm_start` so do all held-out rows, by which the next `fit` will stop.
     n_iter_no_change : int, default=2
         Epochs without improvement after which the training ends.
@@ -113,9 +124,10 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
         column.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last `fit`. Fields, network and held-out rows stay those of the
-        first `fit`; codes that it didn't see stay unknown. Codes must mean what they meant in the first `fit`: fit the
-        encoder once and go on with the classifier alone, not with a pipeline, which would number the values anew.
+        Whether `fit` goes on from the weights of the last `fit`, by the whole `schedule` once more. Fields,
+        network and held-out rows stay those of the first `fit`; codes that it didn't see stay unknown. Codes must mean
+        what they meant in the first `fit`: fit the encoder once and go on with the classifier alone, not with a
+        pipeline, which would number the values anew.
     random_state : int, RandomState instance or None, default=None
         Seed of start weights, order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
@@ -138,7 +150,7 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         The trained network: `sk_finalmlp.nn.Ensemble` of several members, or the single one.
     history_ : list of dict
         One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc` (both with validation rows
-        only), `learning_rate`, `seconds`.
+        only), `learning_rate` (that of its last step), `seconds`.
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
@@ -242,13 +254,15 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         stream_embeddings: Literal["shared", "own"] = "shared",
         stream_loss: float = 0.0,
         linear_term: bool = False,
-        n_members: int = 3,
+        n_members: int = 2,
         embedding_regularizer: float | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,
         embedding_update: Literal["auto", "dense", "lazy"] = "auto",
-        learning_rate: float = 1e-3,
+        schedule: Literal["one_cycle", "plateau"] = "one_cycle",
+        learning_rate: float | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
-        max_epochs: int = 100,
+        max_epochs: int | Literal["auto"] = "auto",
+        precision: Literal["float32", "bfloat16", "auto"] = "auto",
         early_stopping: bool = True,
         validation_fraction: float = VALIDATION_FRACTION,
         scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",

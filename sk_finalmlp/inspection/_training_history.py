@@ -21,6 +21,9 @@ _LABELS = {"train_loss": "training", "valid_loss": "validation", "valid_auc": "v
 class TrainingHistoryDisplay:
     """Losses and validation score per epoch, with the best epoch and the falls of the learning rate.
 
+    The falls are marked where the rate waits for them, as in trainings with `schedule="plateau"`; by "one_cycle" it is
+    another in each epoch.
+
     Make it by :meth:`from_estimator`; the parameters are kept as attributes.
 
     Parameters
@@ -125,11 +128,16 @@ class TrainingHistoryDisplay:
         self.axes_[-1].set_xlabel("epoch")
         return self
 
+    def _marked_falls(self) -> list[int]:
+        """The falls, unless the rate is another in each epoch, as in one cycle, where they tell nothing."""
+        is_planned = all(before != after for before, after in pairwise(self.history["learning_rate"]))
+        return [] if is_planned else self.learning_rate_falls
+
     def _draw(self, panel: Axes, names: list[str], what: str) -> None:
         for name in names:
             color = "C0" if name == "train_loss" else "C1"
             panel.plot(self.history.index, self.history[name], ".-", color=color, label=_LABELS[name])
-        for number, epoch in enumerate(self.learning_rate_falls):
+        for number, epoch in enumerate(self._marked_falls()):
             label = "lower learning rate" if number == 0 else None
             panel.axvline(epoch - 0.5, color="0.6", linestyle=":", label=label)
         if self.best_epoch is not None:

@@ -25,6 +25,11 @@ class Workspace:
     the memory without being a view (`tensor.detach()`, `tensor.data`, an array) doesn't count as holding it, and
     changes with the next call: clone it.
 
+    Parameters
+    ----------
+    product_dtype : torch.dtype, default=None
+        Type to which factors of matrix products are rounded; as they are if None.
+
     Examples
     --------
     >>> import torch
@@ -39,13 +44,14 @@ class Workspace:
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, product_dtype: torch.dtype | None = None) -> None:
+        self.product_dtype = product_dtype
         self._blocks: dict[str, Tensor] = {}
         self._holders: dict[str, weakref.ref[Tensor]] = {}
 
-    def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
+    def __reduce__(self) -> tuple[type[Workspace], tuple[torch.dtype | None]]:
         """A copy of a network has memory of its own."""
-        return Workspace, ()
+        return Workspace, (self.product_dtype,)
 
     def empty(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A tensor of any content, in the memory of this name."""
@@ -63,6 +69,17 @@ class Workspace:
         """A tensor of the shape and type of another, in the memory of this name."""
         return self.empty(name, tensor.shape, tensor.dtype)
 
+    def rounded(self, name: str, tensor: Tensor) -> Tensor:
+        """A tensor in the type of products, in the memory of this name."""
+        assert self.product_dtype is not None
+        return self.empty(name, tensor.shape, self.product_dtype).copy_(tensor)
+
+    def product(self, name: str, a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
+        """The product of two rounded matrices in another type, in the memory of this name."""
+        shape = len(a), b.shape[1]
+        rounded = torch.mm(a, b, out=self.empty(f"rounded {name}", shape, a.dtype))
+        return self.empty(name, shape, dtype).copy_(rounded)
+
 
 class WorkspaceUser(nn.Module):
     """Module that writes into a workspace of its own while it is lent one, in training mode."""
@@ -76,15 +93,19 @@ class WorkspaceUser(nn.Module):
 
 
 @contextmanager
-def lent_workspaces(network: nn.Module) -> Iterator[None]:
+def lent_workspaces(network: nn.Module, product_dtype: torch.dtype | None = None) -> Iterator[None]:
     """Let the modules of a network keep their memory from step to step, for the time of the context.
 
-    Outputs and gradients are the same as without; second derivatives aren't available.
+    Outputs and gradients are the same as without, but for the rounding of `product_dtype`; second derivatives aren't
+    available.
 
     Parameters
     ----------
     network : torch.nn.Module
         Network on the CPU.
+    product_dtype : torch.dtype, default=None
+        Type to which the factors of the affine maps' products are rounded, such as `torch.bfloat16`; that of the
+        weights if None.
 
     Examples
     --------
@@ -97,7 +118,7 @@ def lent_workspaces(network: nn.Module) -> Iterator[None]:
     """
     users = [module for module in network.modules() if isinstance(module, WorkspaceUser)]
     for user in users:
-        user._lent = Workspace()
+        user._lent = Workspace(product_dtype)
     try:
         yield
     finally:

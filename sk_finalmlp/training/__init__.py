@@ -9,7 +9,8 @@ from ._device import resolve_device
 from ._history import EpochHistory, TrainingResult
 from ._inference import predict_logits
 from ._lazy_adam import LazyAdam
-from ._train import TrainingSettings, train
+from ._precision import Precision
+from ._train import Schedule, TrainingSettings, train
 
 __all__ = [
     "Batches",
@@ -17,6 +18,8 @@ __all__ = [
     "EpochObserver",
     "Impressions",
     "LazyAdam",
+    "Precision",
+    "Schedule",
     "TrainingResult",
     "TrainingSettings",
     "predict_logits",

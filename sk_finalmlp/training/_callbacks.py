@@ -86,7 +86,7 @@ def _divergence(what: str, net: Any) -> FloatingPointError:
 
 
 class EpochRecord(Callback):
-    """Writes the record of an epoch: losses, scores, learning rate, seconds.
+    """Writes the record of an epoch: losses, scores, the learning rate of the last step, seconds.
 
     Parameters
     ----------
@@ -102,6 +102,10 @@ class EpochRecord(Callback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter()
+
+    def on_batch_end(self, net: Any, **kwargs: Any) -> None:
+        # Before a schedule sets that of the next step.
+        self.learning_rate_ = net.optimizer_.param_groups[0]["lr"]
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         batches = net.history[-1, "batches", :, ("train_loss", "train_batch_size")]
@@ -119,7 +123,7 @@ class EpochRecord(Callback):
             net.history.record("valid_loss", scores.loss)
             net.history.record("valid_auc", scores.auc)
             net.history.record("monitored", scores.monitored(self.scoring))
-        net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
+        net.history.record("learning_rate", self.learning_rate_)
         net.history.record("seconds", time.perf_counter() - self.start_)
 
 

@@ -18,7 +18,8 @@ class TrainingResult:
     Parameters
     ----------
     history : list of dict
-        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, learning_rate, seconds.
+        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, learning_rate (that
+        of its last step), seconds.
     best_epoch : int
         The epoch, from 1, of the best monitored score, without validation rows the last one. Its weights are those of
         the network, or those from which the final epoch began.

@@ -20,10 +20,12 @@ class LazyAdam(Adam):
     Parameters with dense gradients are updated as by `torch.optim.Adam`. Of a parameter with a sparse gradient, a
     step costs what the rows in the gradient cost. What plain Adam would have done to a row in the steps that it
     missed, when its gradient was the weight decay alone, is made up for when it is next touched, or by `settle`:
-    exactly for the decay of the moments, approximately for the weight. Rows that no step misses are updated as by
+    exactly for the decay of the moments, approximately for the weight, by the sum of the learning rates of those steps.
+    Rows that no step misses are updated as by
     plain Adam.
 
-    The state is that of plain Adam, two numbers per weight, and the last step of each row.
+    The state is that of plain Adam, two numbers per weight, and for each row its last step and the sum of the learning
+    rates up to it.
 
     Parameters
     ----------
@@ -64,16 +66,18 @@ class LazyAdam(Adam):
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Make up for what all rows have missed, before the tables are read or the learning rate changes."""
+        """Make up for what all rows have missed, before the tables are read."""
         for parameter, options in self._parameters():
             state = self.state[parameter]
             if "last_step" in state:
-                tables = (parameter, state["exp_avg"], state["exp_avg_sq"], state["last_step"])
-                for *part, last_step in zip(*(torch.split(table, _ROWS_AT_ONCE) for table in tables), strict=True):
-                    caught_up = _catch_up(_Rows(*part), last_step, state["n_steps"], options)
-                    for table, values in zip(part, caught_up, strict=True):
+                tables = (parameter, state["exp_avg"], state["exp_avg_sq"], state["last_step"], state["last_lr_sum"])
+                parts = zip(*(torch.split(table, _ROWS_AT_ONCE) for table in tables), strict=True)
+                for *part, last_step, last_lr_sum in parts:
+                    gap = _Gap(last_step, state["n_steps"], state["lr_sum"] - last_lr_sum)
+                    for table, values in zip(part, _catch_up(_Rows(*part), gap, options), strict=True):
                         table.copy_(values)
                 state["last_step"].fill_(state["n_steps"])
+                state["last_lr_sum"].fill_(state["lr_sum"])
 
     def _parameters(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
         for group in self.param_groups:
@@ -88,20 +92,26 @@ class LazyAdam(Adam):
         touched = gradient.indices()[0]
         tables = _Rows(parameter, state["exp_avg"], state["exp_avg_sq"])
         rows = _Rows(*(table.index_select(0, touched) for table in tables))
-        rows = _catch_up(rows, state["last_step"][touched], state["n_steps"], options)
+        gap = _Gap(state["last_step"][touched], state["n_steps"], state["lr_sum"] - state["last_lr_sum"][touched])
+        rows = _catch_up(rows, gap, options)
         state["n_steps"] += 1
+        state["lr_sum"] += options["lr"]
         rows = _adam_step(rows, gradient.values(), state["n_steps"], options)
         for table, values in zip(tables, rows, strict=True):
             table.index_copy_(0, touched, values)
         state["last_step"][touched] = state["n_steps"]
+        state["last_lr_sum"][touched] = state["lr_sum"]
 
     def _state_of_rows(self, parameter: Tensor) -> dict[str, Any]:
         state: dict[str, Any] = self.state[parameter]
         if not state:
             state["n_steps"] = 0
+            state["lr_sum"] = 0.0
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
             state["last_step"] = torch.zeros(len(parameter), dtype=torch.int32, device=parameter.device)
+            # In float64, as the rate of a few steps is a small difference of sums of many.
+            state["last_lr_sum"] = torch.zeros(len(parameter), dtype=torch.float64, device=parameter.device)
         return state
 
 
@@ -111,6 +121,24 @@ class _Rows(NamedTuple):
     weight: Tensor
     exp_avg: Tensor
     exp_avg_sq: Tensor
+
+
+class _Gap(NamedTuple):
+    """The steps that rows have missed.
+
+    Attributes
+    ----------
+    last_step : Tensor, shape (n,)
+        The last step that touched each row.
+    n_steps : int
+        The number of steps so far.
+    learning_rates : Tensor, shape (n,)
+        Sum of the learning rates of the missed steps.
+    """
+
+    last_step: Tensor
+    n_steps: int
+    learning_rates: Tensor
 
 
 def _adam_step(rows: _Rows, gradient: Tensor, n_steps: int, options: dict[str, Any]) -> _Rows:
@@ -124,17 +152,19 @@ def _adam_step(rows: _Rows, gradient: Tensor, n_steps: int, options: dict[str, A
     return _Rows(weight, exp_avg, exp_avg_sq)
 
 
-def _catch_up(rows: _Rows, last_step: Tensor, n_steps: int, options: dict[str, Any]) -> _Rows:
-    """What the steps after `last_step` up to `n_steps` would have done to rows without a gradient of their own.
+def _catch_up(rows: _Rows, gap: _Gap, options: dict[str, Any]) -> _Rows:
+    """What the steps of a gap would have done to rows without a gradient of their own.
 
     The gradient was weight decay alone, lambda * w. The first moment runs from where it was to that gradient, which
     leaves its remainder and the decay to move the weight. The weight falls too far in a long gap for its start to
-    tell how fast, so that the gap is taken in parts, and exponentially, so that no weight crosses zero.
+    tell how fast, so that the gap is taken in parts, and exponentially, so that no weight crosses zero. A learning rate
+    that changes in the gap counts by its mean.
     """
     beta1, beta2 = options["betas"]
     decay = options["weight_decay"]
-    first = last_step.unsqueeze(1).to(rows.weight.dtype)
-    missed = n_steps - first
+    first = gap.last_step.unsqueeze(1).to(rows.weight.dtype)
+    missed = gap.n_steps - first
+    learning_rate = gap.learning_rates.unsqueeze(1).to(rows.weight.dtype) / missed.clamp(min=1)
 
     def deviation(weight: Tensor, steps: Tensor) -> Tensor:
         """Square root of the second moment so many steps into the gap."""
@@ -145,11 +175,11 @@ def _catch_up(rows: _Rows, last_step: Tensor, n_steps: int, options: dict[str, A
 
     weight = rows.weight
     remainder = beta1 * (1 - beta1**missed) / (1 - beta1)
-    weight = weight - options["lr"] * remainder * rows.exp_avg / deviation(weight, missed.clamp(max=5) / 2)
+    weight = weight - learning_rate * remainder * rows.exp_avg / deviation(weight, missed.clamp(max=5) / 2)
     for part in range(_PARTS_OF_A_GAP):
         into_the_gap = missed * ((part + 0.5) / _PARTS_OF_A_GAP)
         steps = (missed - remainder) / _PARTS_OF_A_GAP
-        weight = weight * torch.exp(-options["lr"] * decay * steps / deviation(weight, into_the_gap))
+        weight = weight * torch.exp(-learning_rate * decay * steps / deviation(weight, into_the_gap))
     exp_avg = torch.lerp(decay * weight, rows.exp_avg, beta1**missed)
     exp_avg_sq = torch.lerp((decay * weight).square(), rows.exp_avg_sq, beta2**missed)
     is_behind = missed > 0

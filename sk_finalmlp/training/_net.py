@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
@@ -13,7 +15,19 @@ from ._loss import cross_entropy
 
 
 class ClickNet(NeuralNet):
-    """skorch net that trains on `Batches`, without datasets and loaders of torch between."""
+    """skorch net that trains on `Batches`, without datasets and loaders of torch between.
+
+    Parameters
+    ----------
+    *args, **kwargs : Any
+        As for `skorch.NeuralNet`.
+    autocast_dtype : torch.dtype, default=None
+        Type of the products of a step on a CUDA device; that of the weights if None.
+    """
+
+    def __init__(self, *args: Any, autocast_dtype: torch.dtype | None = None, **kwargs: Any) -> None:
+        self.autocast_dtype = autocast_dtype
+        super().__init__(*args, **kwargs)
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         """None: skorch's own would record and print what the callbacks of this package do."""
@@ -29,8 +43,10 @@ class ClickNet(NeuralNet):
 
     def infer(self, x: Inputs, **fit_params: Any) -> Tensor:
         """Logits of a batch."""
-        logits: Tensor = self.module_(*x)
-        return logits
+        dtype = self.autocast_dtype
+        with nullcontext() if dtype is None else torch.autocast("cuda", dtype):
+            logits: Tensor = self.module_(*x)
+        return logits.float()
 
     def get_loss(self, y_pred: Tensor, y_true: Labels, X: Inputs | None = None, training: bool = False) -> Tensor:
         """Mean of the weighted cross-entropy over the rows, and over the members of an ensemble.

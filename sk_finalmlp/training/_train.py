@@ -30,12 +30,16 @@ from ._evaluation import Scoring
 from ._history import TrainingResult
 from ._lazy_adam import LazyAdam
 from ._net import ClickNet
+from ._precision import Precision, product_dtype
 from ._progress import logger, progress_shown
 
 # Published values that nobody tunes.
 _GRADIENT_NORM = 10.0
 _LEARNING_RATE_FACTOR = 0.1
 _MIN_LEARNING_RATE = 1e-6
+
+# Share of the steps in which the rate of one cycle rises.
+_WARM_UP = 0.15
 
 # In smaller tables a dense update is faster, and it is exact.
 _LAZY_FROM_ROWS = 100_000
@@ -47,6 +51,7 @@ _KEEP_MEMORY_FROM_ROWS = 512
 _MONITORED = {"neg_log_loss": "valid_loss", "roc_auc": "valid_auc"}
 
 Callbacks = list[tuple[str, Callback]]
+Schedule = Literal["one_cycle", "plateau"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +63,16 @@ class TrainingSettings:
     >>> import torch
     >>> from sk_finalmlp.training import TrainingSettings
     >>> settings = TrainingSettings(
-    ...     learning_rate=1e-3, batch_size=512, max_epochs=20, n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1,
-    ...     net_regularizer=0.0, embedding_update="auto", device=torch.device("cpu"), scoring="neg_log_loss",
-    ...     final_epoch=False, verbose=0,
+    ...     schedule="one_cycle", precision="float32", learning_rate=3e-3, batch_size=512, max_epochs=10,
+    ...     n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1, net_regularizer=0.0, embedding_update="auto",
+    ...     device=torch.device("cpu"), scoring="neg_log_loss", final_epoch=False, verbose=0,
     ... )
     >>> settings.batch_size
     512
     """
 
+    schedule: Schedule
+    precision: Precision
     learning_rate: float
     batch_size: int
     max_epochs: int
@@ -92,11 +99,19 @@ def train(
 
     The loss is the mean weighted cross-entropy, its gradient clipped to norm 10, plus lambda/2 times the sum of
     squares of the embedding tables; the optimizer is Adam. The members of an ensemble have such a loss each, clipped
-    by itself. With
-    validation rows, the network is scored after each epoch; the learning rate falls to a tenth whenever half of
-    `n_iter_no_change` epochs haven't improved the score, and in the end the network has the weights of the best
-    epoch. With `final_epoch`, one more epoch follows in which the validation rows are trained on, too, at a tenth of
-    the learning rate; it isn't in the history. Ctrl-C ends the training after the last finished epoch.
+    by itself.
+
+    By the schedule "one_cycle", the learning rate changes with each step: it rises to `learning_rate` in the first 15%
+    of the steps of `max_epochs` and falls to nothing in the others, along a cosine. By "plateau" it begins there, and
+    falls to a tenth whenever half of `n_iter_no_change` epochs haven't improved the score on the validation rows.
+
+    By the precision "bfloat16", the factors of the affine maps' products are rounded; weights, sums, batch norm,
+    tables, loss and all scores are float32.
+
+    With validation rows, the network is scored after each epoch; the training ends after `n_iter_no_change` epochs
+    without improvement, and the network then has the weights of the best epoch. With `final_epoch`, one more epoch
+    follows in which the validation rows are trained on, too, at a tenth of the learning rate; it isn't in the history.
+    Ctrl-C ends the training after the last finished epoch.
 
     Parameters
     ----------
@@ -120,6 +135,8 @@ def train(
 
     Raises
     ------
+    ValueError
+        If the precision is bfloat16 where the device has no instructions for it.
     FloatingPointError
         If the loss becomes NaN or infinite.
     KeyboardInterrupt
@@ -137,9 +154,9 @@ def train(
     >>> rows = Impressions(codes, torch.empty(1000, 0), clicked, weight=torch.ones(1000))
     >>> network = FinalMLP([Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)])
     >>> settings = TrainingSettings(
-    ...     learning_rate=1e-3, batch_size=64, max_epochs=3, n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1,
-    ...     net_regularizer=0.0, embedding_update="auto", device=torch.device("cpu"), scoring="neg_log_loss",
-    ...     final_epoch=False, verbose=0,
+    ...     schedule="one_cycle", precision="float32", learning_rate=3e-3, batch_size=64, max_epochs=3,
+    ...     n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1, net_regularizer=0.0, embedding_update="auto",
+    ...     device=torch.device("cpu"), scoring="neg_log_loss", final_epoch=False, verbose=0,
     ... )
     >>> result = train(network, rows, None, settings, generator)
     >>> [record["epoch"] for record in result.history]
@@ -156,12 +173,13 @@ def train(
     )
     with progress_shown(settings.verbose, monitored) as progress:
         watchers = [*progress, *observed]
-        schedule: Callbacks = [] if validation is None else [("schedule", _schedule(settings))]
+        batches = Batches(impressions, settings.batch_size, generator, settings.device)
+        schedule = _schedule(settings, len(batches), monitored)
         patience = Patience(best, settings.n_iter_no_change)
         callbacks = [*_bookkeeping(validation, settings), *schedule, ("best", best), *watchers, ("patience", patience)]
         net = _make_net(network, settings, callbacks)
         try:
-            _run(net, impressions, settings, generator)
+            _run(net, batches, settings)
         except KeyboardInterrupt:
             if not best.so_far.epoch:
                 raise
@@ -188,14 +206,11 @@ def train(
     return result
 
 
-def _run(
-    net: ClickNet, impressions: Impressions, settings: TrainingSettings, generator: torch.Generator, final: bool = False
-) -> None:
+def _run(net: ClickNet, batches: Batches, settings: TrainingSettings, final: bool = False) -> None:
     """Let the net take its epochs, with what the network is lent for a training."""
-    batches = Batches(impressions, settings.batch_size, generator, settings.device)
     with (
-        dropout_generator(net.module_, _generator_on(settings.device, generator)),
-        _kept_memory(net.module_, batches),
+        dropout_generator(net.module_, _generator_on(batches.device, batches.generator)),
+        _kept_memory(net.module_, batches, product_dtype(settings.precision, settings.device)),
         _sparse_gradients(net.module_, settings.embedding_update),
         suppress(StopTraining),
     ):
@@ -220,12 +235,14 @@ def _train_on_all_rows(
     learning_rate = settings.learning_rate * _LEARNING_RATE_FACTOR
     settings = replace(settings, learning_rate=learning_rate, max_epochs=1)
     net = _make_net(network, settings, [*_bookkeeping(None, settings), *watchers])
-    _run(net, impressions, settings, generator, final=True)
+    batches = Batches(impressions, settings.batch_size, generator, settings.device)
+    _run(net, batches, settings, final=True)
 
 
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
     # The loss is a mean over the members, and so is the penalty.
     n_members = len(members_of(network))
+    dtype = product_dtype(settings.precision, settings.device)
     embeddings = {id(parameter) for parameter in embedding_parameters(network)}
     penalty = {"weight_decay": settings.embedding_regularizer / n_members}
     net = ClickNet(
@@ -239,6 +256,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,
+        autocast_dtype=dtype if settings.device.type == "cuda" else None,
         callbacks=callbacks,
         verbose=0,
     )
@@ -256,7 +274,27 @@ def _bookkeeping(validation: Impressions | None, settings: TrainingSettings) -> 
     ]
 
 
-def _schedule(settings: TrainingSettings) -> Callback:
+def _schedule(settings: TrainingSettings, n_batches: int, monitored: str | None) -> Callbacks:
+    """What changes the learning rate; nothing where the plateau of no score can be seen."""
+    if settings.schedule == "one_cycle":
+        return [("schedule", _one_cycle(settings.learning_rate, settings.max_epochs * n_batches))]
+    return [] if monitored is None else [("schedule", _plateau(settings))]
+
+
+def _one_cycle(peak: float, n_steps: int) -> Callback:
+    return LRScheduler(
+        torch.optim.lr_scheduler.OneCycleLR,
+        step_every="batch",
+        event_name=None,
+        max_lr=peak,
+        # A cycle of one step would consist of its end, where the rate is nothing.
+        total_steps=max(2, n_steps),
+        pct_start=_WARM_UP,
+        cycle_momentum=False,
+    )
+
+
+def _plateau(settings: TrainingSettings) -> Callback:
     return LRScheduler(
         torch.optim.lr_scheduler.ReduceLROnPlateau,
         monitor="monitored",
@@ -284,11 +322,11 @@ def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[Non
             embedding.sparse_gradient = False
 
 
-def _kept_memory(network: nn.Module, batches: Batches) -> AbstractContextManager[None]:
-    """Let the network keep its memory from step to step where that pays."""
+def _kept_memory(network: nn.Module, batches: Batches, dtype: torch.dtype | None) -> AbstractContextManager[None]:
+    """Let the network keep its memory from step to step where that pays, or where products are rounded."""
     n_rows = len(batches.impressions) / len(batches)
-    pays = batches.device.type == "cpu" and n_rows >= _KEEP_MEMORY_FROM_ROWS
-    return lent_workspaces(network) if pays else nullcontext()
+    pays = n_rows >= _KEEP_MEMORY_FROM_ROWS or dtype is not None
+    return lent_workspaces(network, dtype) if pays and batches.device.type == "cpu" else nullcontext()
 
 
 def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:

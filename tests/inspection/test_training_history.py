@@ -46,6 +46,11 @@ def test_falls_of_the_learning_rate_are_found_and_a_rise_is_none():
     assert [line.get_xdata()[0] for line in lines if line.get_linestyle() == ":"] == [2.5, 4.5, 5.5]
 
 
+def test_no_falls_are_marked_where_the_rate_is_another_in_each_epoch():
+    lines = TrainingHistoryDisplay(_records(3e-3, 2e-3, 1e-3, 1e-8)).plot().axes_[0].get_lines()
+    assert not any(line.get_linestyle() == ":" for line in lines)
+
+
 def test_training_without_validation_rows_has_one_panel():
     X = np.random.default_rng(0).integers(0, 9, (200, 2))
     classifier = DualMLPClassifier(early_stopping=False, max_epochs=2, random_state=0).fit(X, X[:, 0] > 4)

@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from sk_finalmlp.training import LazyAdam
 
@@ -13,7 +14,7 @@ OPTIONS = {"lr": 1e-2, "weight_decay": 0.1}
 N_ROWS, DIM = 40, 3
 
 
-def train_both(n_steps, rows_of_step, **options):
+def train_both(n_steps, rows_of_step, one_cycle=False, **options):
     """Tables after training, by plain Adam with dense gradients and by LazyAdam with sparse ones."""
     options = {**OPTIONS, **options}
     start = torch.randn(N_ROWS, DIM, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -22,12 +23,16 @@ def train_both(n_steps, rows_of_step, **options):
     for optimizer_class in (torch.optim.Adam, LazyAdam):
         table = nn.Parameter(start.clone())
         optimizer = optimizer_class([table], **options)
+        if one_cycle:
+            schedule = OneCycleLR(optimizer, max_lr=options["lr"], total_steps=n_steps, cycle_momentum=False)
         for step in range(n_steps):
             rows = rows_of_step(step)
             vectors = nn.functional.embedding(rows, table, sparse=optimizer_class is LazyAdam)
             optimizer.zero_grad()
             (vectors - target[rows]).square().sum().backward()
             optimizer.step()
+            if one_cycle:
+                schedule.step()
         if optimizer_class is LazyAdam:
             optimizer.settle()
         tables.append(table.detach())
@@ -54,6 +59,20 @@ def test_is_plain_adam_where_every_step_touches_every_row():
 def test_is_close_to_plain_adam_where_steps_miss_rows(share, decay):
     dense, lazy, start = train_both(300, some_rows(share), weight_decay=decay)
     assert (lazy - dense).abs().mean() < 0.1 * (dense - start).abs().mean()
+
+
+@pytest.mark.parametrize(("share", "tolerance"), [(0.5, 0.01), (0.1, 0.03), (0.02, 0.12)])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_is_close_to_plain_adam_where_the_learning_rate_changes_with_each_step(share, tolerance, decay):
+    dense, lazy, start = train_both(300, some_rows(share), one_cycle=True, weight_decay=decay)
+    assert (lazy - dense).abs().mean() < tolerance * (dense - start).abs().mean()
+
+
+def test_a_gap_counts_by_the_learning_rates_of_its_steps():
+    # The last steps of a cycle move nothing, but rows that only the first and the last step touch have missed the peak.
+    dense, lazy, start = train_both(200, lambda step: torch.tensor([3, *([7, 8] if step in {0, 199} else [])]), True)
+    moved = (dense - start)[[7, 8]].abs().mean()
+    assert (lazy - dense)[[7, 8]].abs().mean() < 0.1 * moved
 
 
 def test_repeated_rows_of_a_batch_add_up():

@@ -34,6 +34,8 @@ def fit(verbose, validated=True, network_class=DualMLP):
     codes = torch.randint(1, 20, (400, 2), generator=generator, dtype=torch.int32)
     rows = Impressions(codes, torch.zeros(400, 0), codes[:, 0].long() % 2, torch.ones(400))
     settings = TrainingSettings(
+        schedule="plateau",
+        precision="float32",
         learning_rate=1e-2,
         batch_size=64,
         max_epochs=2,

@@ -15,6 +15,8 @@ from sk_finalmlp.training import Batches, Impressions, TrainingSettings, _train,
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(
+    schedule="plateau",
+    precision="float32",
     learning_rate=1e-2,
     batch_size=64,
     max_epochs=30,
@@ -97,6 +99,64 @@ def test_learning_rate_falls_after_half_of_the_epochs_that_end_the_training():
             rate, bad = max(rate * 0.1, 1e-6), 0
     assert [record["learning_rate"] for record in history] == pytest.approx(expected)
     assert expected[-1] < SETTINGS.learning_rate
+
+
+def rates_of_steps(settings, validation=None):
+    """The learning rate of each step, by the optimizer, and the history."""
+    rates = []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
+    try:
+        result = train(network(), impressions(seed=1), validation, settings, seeded())
+    finally:
+        hook.remove()
+    return rates, result.history
+
+
+ONE_CYCLE = replace(SETTINGS, schedule="one_cycle", max_epochs=5, n_iter_no_change=5)
+
+
+@pytest.mark.parametrize("validation", [None, impressions(seed=2)], ids=["without validation rows", "with them"])
+def test_one_cycle_rises_to_the_learning_rate_and_falls_to_nothing_by_the_last_step(validation):
+    rates, history = rates_of_steps(ONE_CYCLE, validation)
+    n_steps = 5 * 16
+    assert len(rates) == n_steps
+    highest = rates.index(max(rates))
+    assert highest == pytest.approx(0.15 * n_steps, abs=1)
+    assert rates[highest] == pytest.approx(ONE_CYCLE.learning_rate)
+    assert rates[0] == pytest.approx(ONE_CYCLE.learning_rate / 25)
+    assert rates[-1] < 1e-5 * ONE_CYCLE.learning_rate
+    assert rates[:highest] == sorted(rates[:highest])
+    assert rates[highest:] == sorted(rates[highest:], reverse=True)
+    assert [record["learning_rate"] for record in history] == rates[15::16]
+
+
+def test_the_final_epoch_after_one_cycle_is_at_a_tenth_of_its_highest_rate():
+    rates, history = rates_of_steps(replace(ONE_CYCLE, final_epoch=True), impressions(seed=2))
+    assert len(history) == 5
+    assert set(rates[5 * 16 :]) == {0.1 * ONE_CYCLE.learning_rate}
+
+
+def test_one_cycle_ends_early_where_the_score_does_not_improve_and_keeps_the_best_epoch():
+    settings = replace(ONE_CYCLE, max_epochs=30, n_iter_no_change=2)
+    model = network()
+    result = train(model, impressions(400, seed=1, noise=3.0), impressions(seed=2), settings, seeded())
+    assert len(result.history) == result.best_epoch + 2 < 30
+    best_loss = result.history[result.best_epoch - 1]["valid_loss"]
+    assert weighted_loss(model, impressions(seed=2)) == pytest.approx(best_loss, abs=1e-6)
+
+
+def test_one_cycle_of_a_single_step_learns():
+    model, rows = network(), impressions()
+    before = weighted_loss(model.eval(), rows)
+    train(model.train(), rows, None, replace(ONE_CYCLE, max_epochs=1, batch_size=1000), seeded())
+    assert weighted_loss(model, rows) != pytest.approx(before, abs=1e-3)
+
+
+def test_one_cycle_takes_fewer_epochs_to_the_score_of_a_plateau(trained):
+    _, by_plateau = trained
+    result = train(network(mlp1_dropout=0.1), impressions(seed=1), impressions(seed=2), ONE_CYCLE, seeded())
+    assert len(result.history) < len(by_plateau.history)
+    assert result.best_score > by_plateau.best_score - 0.01
 
 
 @pytest.mark.parametrize(("scoring", "name", "sign"), [("neg_log_loss", "valid_loss", -1), ("roc_auc", "valid_auc", 1)])

@@ -65,7 +65,8 @@ class Variant:
 
         def make(seed: int, n_threads: int) -> Pipeline:
             # One penalty for all numbers of rows, so that these compare.
-            fixed = {"n_members": 1, "embedding_regularizer": 0.2, "random_state": seed, "device": "cpu"}
+            fixed = {"schedule": "plateau", "n_members": 1, "embedding_regularizer": 0.2}
+            fixed = {**fixed, "random_state": seed, "device": "cpu"}
             classifier = self.classifier(**{**fixed, **self.parameters, **contexts})
             return Pipeline([("enc", CTREncoder(crosses=None, statistics=None)), ("clf", classifier)])
 

@@ -11,10 +11,15 @@ from torch.autograd.function import once_differentiable
 
 from .._workspace import Workspace
 
+# Narrower maps gain nothing by it, and logits keep their digits.
+_ROUNDED_FROM_WIDTH = 16
+
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, workspace: Workspace) -> Tensor:
-    """`torch.nn.functional.linear` of a matrix, (B, n) -> (B, m)."""
-    output: Tensor = _Linear.apply(x, weight, bias, workspace)
+    """`torch.nn.functional.linear` of a matrix, (B, n) -> (B, m); products in the type that the workspace asks for."""
+    is_rounded = workspace.product_dtype is not None and min(weight.shape) >= _ROUNDED_FROM_WIDTH
+    function = _RoundedLinear if is_rounded else _Linear
+    output: Tensor = function.apply(x, weight, bias, workspace)
     return output
 
 
@@ -40,6 +45,34 @@ class _Linear(Function):
             to_x = torch.mm(gradient, by_columns, out=ctx.workspace.empty_like("to_x", x))
         if ctx.needs_input_grad[1]:
             to_weight = torch.mm(x.t(), gradient).t() if is_narrow else torch.mm(gradient.t(), x)
+        if ctx.needs_input_grad[2]:
+            to_bias = gradient.sum(dim=0)
+        return to_x, to_weight, to_bias, None
+
+
+class _RoundedLinear(Function):
+    """The same with factors rounded to the workspace's `product_dtype`; all else stays as it was."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, workspace: Workspace) -> Tensor:
+        rounded = workspace.rounded("x", x), workspace.rounded("weight", weight)
+        ctx.save_for_backward(*rounded)
+        ctx.workspace = workspace
+        ctx.dtype = x.dtype
+        output = workspace.product("output", rounded[0], rounded[1].t(), x.dtype)
+        return output if bias is None else output.add_(bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        workspace: Workspace = ctx.workspace
+        upstream = workspace.rounded("upstream", gradient)
+        to_x = to_weight = to_bias = None
+        if ctx.needs_input_grad[0]:
+            to_x = workspace.product("to_x", upstream, weight, ctx.dtype)
+        if ctx.needs_input_grad[1]:
+            to_weight = torch.mm(upstream.t(), x).to(ctx.dtype)
         if ctx.needs_input_grad[2]:
             to_bias = gradient.sum(dim=0)
         return to_x, to_weight, to_bias, None

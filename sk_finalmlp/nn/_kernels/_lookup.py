@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -37,8 +39,15 @@ class _LookUp(Function):
 
 
 def _segment_sums(vectors: Tensor, segments: Tensor, n_segments: int) -> Tensor:
-    """Sum of the vectors of each segment, (N, d) and (N,) -> (n_segments, d); sorted, as keys of few bits sort fast."""
-    dtype = torch.int16 if n_segments <= 2**15 else torch.int32
-    order = torch.argsort(segments.to(dtype), stable=True)
+    """Sum of the vectors of each segment, (N, d) and (N,) -> (n_segments, d)."""
+    order = torch.from_numpy(_stable_order(segments.numpy(), n_segments))
     sizes = torch.bincount(segments, minlength=n_segments)
     return F.embedding_bag(order, vectors, sizes.cumsum(0) - sizes, mode="sum")
+
+
+def _stable_order(keys: NDArray[np.int64], n_keys: int) -> NDArray[np.int64]:
+    """Positions in ascending order of keys, 16 bits at a time: NumPy has a radix sort for those, torch has none."""
+    order = np.argsort(keys.astype(np.uint16), kind="stable")
+    for shift in range(16, (n_keys - 1).bit_length(), 16):
+        order = order[np.argsort((keys[order] >> shift).astype(np.uint16), kind="stable")]
+    return order

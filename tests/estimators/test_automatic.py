@@ -1,0 +1,97 @@
+"""The settings of the training that follow from the number of rows and the schedule."""
+
+import numpy as np
+import pytest
+
+from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier, finalmlp_configs, two_stream_configs
+from sk_finalmlp.estimators import _base, _parameters
+
+SMALL = {"embedding_dim": 4, "n_members": 1, "random_state": 0}
+
+
+def rows(n_rows):
+    X = np.random.default_rng(0).integers(0, 9, (n_rows, 2))
+    return X, (X.sum(axis=1) > 8).astype(int)
+
+
+def settings_of(classifier, X, y, monkeypatch):
+    """How the classifier trains, and on how many rows."""
+    seen = []
+    train = _base.train
+
+    def spy(network, training, validation, settings, *rest):
+        seen.append((settings, len(training)))
+        return train(network, training, validation, settings, *rest)
+
+    monkeypatch.setattr(_base, "train", spy)
+    classifier.fit(X, y)
+    return seen[0]
+
+
+@pytest.mark.parametrize("classifier", [FinalMLPClassifier, DualMLPClassifier, TwoStreamClassifier])
+def test_the_defaults_are_one_cycle_and_two_members(classifier):
+    parameters = classifier().get_params()
+    assert (parameters["schedule"], parameters["n_members"]) == ("one_cycle", 2)
+    assert {parameters[name] for name in ("learning_rate", "batch_size", "max_epochs")} == {"auto"}
+
+
+@pytest.mark.parametrize("name", finalmlp_configs)
+def test_published_configurations_keep_the_plateau(name):
+    assert finalmlp_configs[name]["schedule"] == "plateau"
+    assert all(config["schedule"] == "plateau" for config in two_stream_configs.values())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "n_rows", "learning_rate", "batch_size", "max_epochs", "penalty"),
+    [
+        ("one_cycle", 400, 3e-3, lambda n: 16, 25, lambda n: 4),
+        ("one_cycle", 4000, 3e-3, lambda n: n // 64, 10, lambda n: 7_000 / n),
+        ("plateau", 400, 1e-3, lambda n: int(2 * n**0.5), 100, lambda n: 4),
+        ("plateau", 4000, 1e-3, lambda n: int(2 * n**0.5), 100, lambda n: 14_000 / n),
+    ],
+)
+def test_auto_follows_from_rows_and_schedule(
+    monkeypatch, schedule, n_rows, learning_rate, batch_size, max_epochs, penalty
+):
+    classifier = FinalMLPClassifier(**SMALL, schedule=schedule, n_iter_no_change=1)
+    settings, n_train = settings_of(classifier, *rows(n_rows), monkeypatch)
+    assert (settings.schedule, settings.learning_rate, settings.max_epochs) == (schedule, learning_rate, max_epochs)
+    assert settings.batch_size == batch_size(n_train)
+    assert settings.embedding_regularizer == pytest.approx(penalty(n_train))
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "learning_rate", "batch_size", "max_epochs"),
+    [(50, 3e-3, 16, 100), (72_000, 3e-3, 1024, 10), (200_000, 5e-3, 2048, 10)],
+)
+def test_one_cycle_takes_larger_steps_on_larger_tables(n_rows, learning_rate, batch_size, max_epochs):
+    assert _parameters.automatic_learning_rate(n_rows, "one_cycle") == learning_rate
+    assert _parameters.automatic_batch_size(n_rows, "one_cycle") == batch_size
+    assert _parameters.automatic_max_epochs(n_rows, "one_cycle") == max_epochs
+
+
+def test_what_is_given_counts(monkeypatch):
+    given = {"learning_rate": 2e-3, "batch_size": 50, "max_epochs": 2, "embedding_regularizer": 0.5}
+    settings, _ = settings_of(FinalMLPClassifier(**SMALL, **given), *rows(400), monkeypatch)
+    assert {name: getattr(settings, name) for name in given} == given
+
+
+def test_a_warm_start_runs_another_cycle():
+    X, y = rows(1000)
+    classifier = FinalMLPClassifier(**SMALL, max_epochs=3, early_stopping=False, warm_start=True).fit(X, y)
+    once = [record["learning_rate"] for record in classifier.history_]
+    twice = [record["learning_rate"] for record in classifier.fit(X, y).history_]
+    assert twice == [*once, *once]
+    assert once[0] > once[1] > once[2]
+
+
+def test_plateau_lowers_the_rate_where_the_score_does_not_improve_alone():
+    X, y = rows(1000)
+    classifier = FinalMLPClassifier(**SMALL, schedule="plateau", max_epochs=3, early_stopping=False).fit(X, y)
+    assert {record["learning_rate"] for record in classifier.history_} == {1e-3}
+
+
+def test_one_cycle_reaches_the_score_of_a_plateau(table):
+    X, y = table
+    plateau = FinalMLPClassifier(schedule="plateau", random_state=0).fit(X, y)
+    assert FinalMLPClassifier(random_state=0).fit(X, y).best_score_ > plateau.best_score_ - 0.01

@@ -1,0 +1,119 @@
+"""Products in bfloat16: where they are taken, what they change, and what they leave as it was."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sk_finalmlp import FinalMLPClassifier
+from sk_finalmlp.nn import Linear, lent_workspaces
+from sk_finalmlp.training import _precision
+
+BFLOAT16 = {"precision": "bfloat16", "embedding_dim": 8, "num_heads": 4, "max_epochs": 2, "random_state": 0}
+
+
+@pytest.fixture
+def able_cpu(monkeypatch):
+    """Torch can do it on any CPU, if slowly."""
+    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: True)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    X = np.random.default_rng(0).integers(0, 20, size=(1500, 3))
+    return X, (np.sin(X).sum(axis=1) > 0).astype(int)
+
+
+def relative_distance(a, b):
+    return ((a - b).norm() / b.norm()).item()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("n_in", "n_out"), [(64, 32), (32, 64)])
+def test_outputs_and_gradients_of_affine_maps_are_those_of_float32_but_for_rounding(n_in, n_out, bias):
+    layer = Linear(n_in, n_out, bias=bias, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(600, n_in, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    learned = [x, *layer.parameters()]
+    upstream = torch.randn(600, n_out, generator=torch.Generator().manual_seed(2))
+    plain = layer(x)
+    with lent_workspaces(layer, torch.bfloat16):
+        rounded = layer(x)
+        gradients = torch.autograd.grad(rounded, learned, upstream)
+    expected = torch.autograd.grad(plain, learned, upstream)
+    assert 1e-6 < relative_distance(rounded, plain) < 1e-2
+    assert all(relative_distance(one, other) < 1e-2 for one, other in zip(gradients, expected, strict=True))
+    assert {tensor.dtype for tensor in (rounded, *gradients)} == {torch.float32}
+
+
+def test_narrow_maps_such_as_those_to_logits_are_not_rounded():
+    layer, x = Linear(64, 1), torch.randn(40, 64)
+    with lent_workspaces(layer, torch.bfloat16):
+        assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
+
+
+def test_nothing_is_rounded_after_the_training_or_in_evaluation():
+    network = nn.Sequential(Linear(64, 64), Linear(64, 64))
+    x = torch.randn(40, 64)
+    expected = network(x)
+    with lent_workspaces(network, torch.bfloat16):
+        assert torch.equal(network.eval()(x), expected)
+        assert not torch.equal(network.train()(x), expected)
+    assert torch.equal(network(x), expected)
+
+
+def test_a_model_learns_as_with_float32(able_cpu, rows):
+    rounded, plain = (
+        FinalMLPClassifier(**{**BFLOAT16, "max_epochs": 8, "precision": precision}).fit(*rows)
+        for precision in ("bfloat16", "float32")
+    )
+    assert rounded.best_score_ == pytest.approx(plain.best_score_, abs=0.02)
+    assert not np.array_equal(rounded.predict_proba(rows[0]), plain.predict_proba(rows[0]))
+    assert {weight.dtype for weight in rounded.network_.parameters()} == {torch.float32}
+
+
+def test_the_same_seed_gives_the_same_bits(able_cpu, rows):
+    one, other = (FinalMLPClassifier(**BFLOAT16).fit(*rows).predict_proba(rows[0]) for _ in range(2))
+    assert np.array_equal(one, other)
+
+
+def test_auto_is_float32(rows):
+    one, other = (
+        FinalMLPClassifier(**{**BFLOAT16, "precision": precision}).fit(*rows).predict_proba(rows[0])
+        for precision in ("auto", "float32")
+    )
+    assert np.array_equal(one, other)
+
+
+def test_a_saved_model_predicts_the_same_where_there_are_no_such_instructions(able_cpu, rows, monkeypatch):
+    classifier = FinalMLPClassifier(**BFLOAT16, warm_start=True).fit(*rows)
+    saved = pickle.dumps(classifier)
+    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: False)
+    loaded = pickle.loads(saved)
+    assert np.array_equal(loaded.predict_proba(rows[0]), classifier.predict_proba(rows[0]))
+    with pytest.raises(ValueError, match="precision='bfloat16' needs"):
+        loaded.fit(*rows)
+    loaded.set_params(precision="float32").fit(*rows)
+
+
+def test_is_refused_on_a_cpu_that_would_be_slower_by_it(rows, monkeypatch):
+    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: False)
+    with pytest.raises(ValueError, match=r"AVX512-BF16 or AMX; .* device 'cpu'.* Set precision='float32', or 'auto'"):
+        FinalMLPClassifier(**BFLOAT16, device="cpu").fit(*rows)
+
+
+@pytest.mark.parametrize("instructions", [[], ["_is_avx512_bf16_supported"], ["_is_amx_tile_supported"]])
+def test_the_instructions_of_the_cpu_decide(monkeypatch, instructions):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in instructions, raising=False)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    assert _precision._cpu_has_bfloat16() == bool(instructions)
+
+
+def test_a_cuda_device_takes_it_and_others_do_not():
+    assert _precision.product_dtype("bfloat16", torch.device("cuda")) == torch.bfloat16
+    assert _precision.product_dtype("float32", torch.device("cuda")) is None
+    with pytest.raises(ValueError, match="device 'mps'"):
+        _precision.product_dtype("bfloat16", torch.device("mps"))
