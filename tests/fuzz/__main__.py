@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from contextlib import suppress
 from time import perf_counter
 
 from .properties import Finding, draw_table, examine
@@ -18,12 +19,14 @@ def main() -> int:
     counts: dict[str, Counter[str]] = {}
     findings: list[Finding] = []
     start = perf_counter()
-    for number in numbers:
-        table = draw_table(options.seed, number)
-        _count(counts, table)
-        findings += examine(table)
-        if options.only is not None:
-            _describe(table)
+    # What ran until Ctrl-C is reported.
+    with suppress(KeyboardInterrupt):
+        for number in numbers:
+            table = draw_table(options.seed, number)
+            if options.only is not None:
+                _describe(table)
+            _count(counts, table)
+            findings += examine(table)
     _report(counts, findings, options.seed, perf_counter() - start)
     return 1 if findings else 0
 
@@ -76,4 +79,5 @@ def _report(counts: dict[str, Counter[str]], findings: list[Finding], seed: int,
         print(f"  {group[0].message}")
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -270,7 +270,15 @@ def _weights(make: Callable[[int], Any]) -> Callable[..., dict[str, Any]]:
 
 
 def _labels(make: Callable[[int], Any]) -> Callable[..., dict[str, Any]]:
-    return lambda rng, table: {"y": make(table.n_fit), "named": "y"}
+    """Other labels, for an encoder that reads them."""
+
+    def apply(rng: np.random.Generator, table: Table) -> dict[str, Any]:
+        parameters = table.parameters
+        if parameters.get("statistics") is None and parameters.get("crosses") != "auto":
+            parameters = {**parameters, "statistics": "auto"}
+        return {"y": make(table.n_fit), "named": "y", "parameters": parameters}
+
+    return apply
 
 
 def _parameter(name: str, value: Any) -> Callable[..., dict[str, Any]]:

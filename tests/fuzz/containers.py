@@ -34,17 +34,19 @@ def possible_forms(column: Column) -> list[str]:
     if not column.is_scalar or column.kind in OBJECTS:
         # Lists are no categories, and categories hold one of True and 1.
         lost.append("category")
-    if None in column.values and any(map(_is_large_integer, column.values)):
-        # Beside a missing value they would become doubles.
-        lost += ["default", "inferred", "category"]
+    if _would_be_rounded(column):
+        lost += ["default", "inferred", "category"] if column.is_scalar else ["default", "nullable"]
     if not any(value is not None for value in column.values):
         # Nothing says what is missing.
         lost += ["inferred", "category"]
     return [form for form in forms if form not in lost]
 
 
-def _is_large_integer(value: Any) -> bool:
-    return isinstance(value, int) and abs(value) > _LARGEST_EXACT_INTEGER
+def _would_be_rounded(column: Column) -> bool:
+    """Whether integers would become doubles beside a missing value, and are too large for them."""
+    lists = [column.values] if column.is_scalar else [elements for elements in column.values if elements is not None]
+    values = [value for elements in lists for value in elements]
+    return None in values and any(isinstance(value, int) and abs(value) > _LARGEST_EXACT_INTEGER for value in values)
 
 
 def build(columns: dict[str, Column], rows: slice, container: str, forms: Sequence[str]) -> Any:

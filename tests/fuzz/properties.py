@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,6 @@ _ONE_IN_BROKEN = 3
 #: One in so many tables is fitted with a classifier, too.
 _ONE_IN_CLASSIFIED = 25
 _ALONE = 6
-_OWN_FOLDERS = tuple(str(Path(module.__file__).parent) for module in (sk_finalmlp, sklearn))
 
 Outputs = dict[str, np.ndarray]
 
@@ -98,7 +98,7 @@ class _Examination:
             yield self._finding("a sound table gets an answer", about, _last_line(error))
         if not _is_own(error):
             yield self._finding("an error is ours or scikit-learn's", about, _last_line(error))
-        elif self.table.named not in str(error):
+        elif self.table.named not in str(error) and _is_raised_in(sk_finalmlp, error):
             yield self._finding("an error names what it is about", about, _last_line(error))
 
     def _finding(self, name: str, about: str, message: str) -> Finding:
@@ -366,9 +366,12 @@ def _same(a: np.ndarray, b: np.ndarray, exact: bool) -> np.ndarray:
 
 def _is_own(error: Exception) -> bool:
     """Whether an error was raised here or in scikit-learn, and is of a type that says what is wrong with the input."""
-    frames = traceback.extract_tb(error.__traceback__)
     own_type = type(error) in (ValueError, TypeError) or type(error).__module__.startswith("sklearn")
-    return own_type and frames[-1].filename.startswith(_OWN_FOLDERS)
+    return own_type and (_is_raised_in(sk_finalmlp, error) or _is_raised_in(sklearn, error))
+
+
+def _is_raised_in(package: ModuleType, error: Exception) -> bool:
+    return traceback.extract_tb(error.__traceback__)[-1].filename.startswith(str(Path(package.__file__).parent))
 
 
 def _last_line(error: BaseException) -> str:
