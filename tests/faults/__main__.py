@@ -1,4 +1,4 @@
-"""Faults and what is lost by them, as a table: `make faults`, or `python -m faults --help` from the folder of the tests."""
+"""Faults and what is lost by them, as a table: `make faults`, or `python -m faults --help` from `tests/`."""
 
 from __future__ import annotations
 

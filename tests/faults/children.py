@@ -46,7 +46,10 @@ class Child:
         try:
             os.chdir(folder)
             os.environ["TMPDIR"] = str(folder)
-            self._outcome.write_text(action())
+            outcome = action()
+            self._outcome.write_text(outcome)
+        except KeyboardInterrupt:
+            self._outcome.write_text("interrupted")
         except BaseException:  # noqa: BLE001  (a child never returns into the parent's code)
             traceback.print_exc()
         finally:
@@ -77,8 +80,12 @@ def run(action: Action, folder: Path) -> str:
 def measured() -> Iterator[None]:
     """The part of an action in which it may be interrupted."""
     Path(_BEGUN).touch()
-    yield
-    Path(_ENDED).touch()
+    try:
+        yield
+    finally:
+        # A signal that comes late must not find the child on its way out.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        Path(_ENDED).touch()
 
 
 def seconds_of(action: Action, folder: Path) -> float:

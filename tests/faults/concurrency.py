@@ -21,7 +21,7 @@ from .results import Result
 
 N_THREADS = 8
 N_PROCESSES = 4
-_BATCHES = (1, 7, 300, 1024, 2000)
+_BATCHES = (1, 7, 300, 1024, 1200)
 
 
 def examine(folder: Path, n_tries: int, rng: random.Random) -> Iterator[Result]:
@@ -61,7 +61,13 @@ def _at_once(action: Callable[[int], str]) -> str:
 def _state_of_process() -> tuple[object, ...]:
     """What fits and predictions must leave as it is."""
     state = np.random.get_state()  # noqa: NPY002  (the global one is what is asked about)
-    return (list(warnings.filters), state[1].tobytes(), state[2], torch.get_rng_state().tolist(), torch.get_num_threads())
+    return (
+        list(warnings.filters),
+        state[1].tobytes(),
+        state[2],
+        torch.get_rng_state().tolist(),
+        torch.get_num_threads(),
+    )
 
 
 def _predict_in_threads(folder: Path) -> str:

@@ -36,7 +36,6 @@ def _fit(folder: Path) -> str:
     warnings.simplefilter("ignore")
     with suppress(KeyboardInterrupt), measured():
         model.fit(X, y)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     return state_of_model(model, folder)
 
 
@@ -73,4 +72,3 @@ def _in_a_save(
         child.wait()
         result.add(run(partial(state_of_file, path, folder), work))
     return result
-

@@ -1,4 +1,4 @@
-"""Generated tables, and what they find: `make fuzz N=10000`, or `python -m fuzz --help` from the folder of the tests."""
+"""Generated tables, and what they find: `make fuzz N=10000`, or `python -m fuzz --help` from `tests/`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import suppress
 from time import perf_counter
 
+from .growth import LARGEST_POWER, measure
 from .properties import Finding, draw_table, examine
 from .tables import Table
 
@@ -28,7 +29,8 @@ def main() -> int:
             _count(counts, table)
             findings += examine(table)
     _report(counts, findings, options.seed, perf_counter() - start)
-    return 1 if findings else 0
+    is_linear = not options.growth or _report_growth()
+    return 0 if is_linear and not findings else 1
 
 
 def _options() -> argparse.Namespace:
@@ -36,6 +38,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("n_tables", nargs="?", type=int, default=1_000, help="how many tables (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="what the tables are drawn from (default: %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="number of the first table (default: %(default)s)")
+    parser.add_argument("--growth", action="store_true", help="measure too how time grows with rows and lists")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="show this table, and what it finds")
     return parser.parse_args()
 
@@ -77,6 +80,18 @@ def _report(counts: dict[str, Counter[str]], findings: list[Finding], seed: int,
         numbers = list(dict.fromkeys(finding.number for finding in group))
         print(f"\n- {name}; {about}: {len(numbers)} tables, numbers {', '.join(map(str, numbers[:5]))}")
         print(f"  {group[0].message}")
+
+
+def _report_growth() -> bool:
+    """Print what takes longer than in proportion; whether nothing does."""
+    growths = list(measure())
+    steep = [growth for growth in growths if growth.power > LARGEST_POWER]
+    largest = max(growths, key=lambda growth: growth.power)
+    print(f"\n{len(steep)} of {len(growths)} sizes grow worse than linearly; the largest power is {largest.power:.1f}")
+    for growth in steep:
+        (small, large), (short, long) = growth.sizes, growth.seconds
+        print(f"- {growth.name}: {short:.2f} s for {small:,}, {long:.2f} s for {large:,}")
+    return not steep
 
 
 if __name__ == "__main__":

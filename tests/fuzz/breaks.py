@@ -187,7 +187,9 @@ _DTYPES: dict[str, Callable[[int], Any]] = {
     "lists of nothing": lambda n: _arrow_series(pa.array([[]] * n, pa.list_(pa.null()))),
     "lists of fixed size": lambda n: _arrow_series(pa.array([["a", "b"]] * n, pa.list_(pa.string(), 2))),
     "list views": lambda n: _arrow_series(pa.array([["a", "b"]] * n, pa.list_view(pa.string()))),
-    "256-bit decimals": lambda n: _arrow_series(pa.array([Decimal(10) ** 60 + i for i in range(n)], pa.decimal256(70, 0))),
+    "256-bit decimals": lambda n: _arrow_series(
+        pa.array([Decimal(10) ** 60 + i for i in range(n)], pa.decimal256(70, 0))
+    ),
     "32-bit times": lambda n: _arrow_series(pa.array(_ints(n).astype(np.int32), pa.time32("s"))),
     "64-bit dates": lambda n: _arrow_series(pa.array([dt.date(2024, 1, 1 + i % 9) for i in range(n)], pa.date64())),
     "half floats of Arrow": lambda n: _arrow_series(pa.array((_ints(n) / 4).astype(np.float16))),

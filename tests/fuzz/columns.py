@@ -102,7 +102,9 @@ def _nearly_unique_strings(rng: np.random.Generator, n_rows: int) -> tuple[Value
 
 
 def _ints(rng: np.random.Generator, n_rows: int) -> tuple[Values, pa.DataType]:
-    dtype = pick(rng, [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()])
+    dtype = pick(
+        rng, [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
+    )
     low = 0 if pa.types.is_unsigned_integer(dtype) else -5
     return _from_pool(rng, n_rows, rng.integers(low, 100, int(rng.integers(1, 40))).tolist()), dtype
 
@@ -119,7 +121,9 @@ def _huge_ids(rng: np.random.Generator, n_rows: int) -> tuple[Values, pa.DataTyp
 
 
 def _hashes(rng: np.random.Generator, n_rows: int) -> tuple[Values, pa.DataType]:
-    return _from_pool(rng, n_rows, rng.integers(0, 2**64, int(rng.integers(1, 40)), dtype=np.uint64).tolist()), pa.uint64()
+    return _from_pool(
+        rng, n_rows, rng.integers(0, 2**64, int(rng.integers(1, 40)), dtype=np.uint64).tolist()
+    ), pa.uint64()
 
 
 def _nearly_unique_ints(rng: np.random.Generator, n_rows: int) -> tuple[Values, pa.DataType]:
@@ -227,7 +231,9 @@ def _integer_categories(rng: np.random.Generator, n_rows: int) -> tuple[Values, 
 
 
 def _binary(rng: np.random.Generator, n_rows: int) -> tuple[Values, pa.DataType]:
-    return _from_pool(rng, n_rows, [word.encode() for word in _words(rng, 20)]), pick(rng, [pa.binary(), pa.large_binary()])
+    return _from_pool(rng, n_rows, [word.encode() for word in _words(rng, 20)]), pick(
+        rng, [pa.binary(), pa.large_binary()]
+    )
 
 
 def _uuids(rng: np.random.Generator, n_rows: int) -> tuple[Values, None]:

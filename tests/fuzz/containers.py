@@ -13,8 +13,8 @@ import pyarrow as pa
 from .columns import OBJECTS, Column
 
 CONTAINERS = ("pandas", "polars", "pyarrow", "ndarray", "rows")
-#: Dtypes of a pandas column: what pyarrow makes of it, the nullable one, Arrow's own, Python objects with each sign of a
-#: missing value, categories, and what pandas makes of Python objects.
+#: Dtypes of a pandas column: what pyarrow makes of it, the nullable one, Arrow's own, Python objects with each sign of
+#: a missing value, categories, and what pandas makes of Python objects.
 FORMS = ("default", "nullable", "arrow", "objects", "objects with nan", "objects with NA", "category", "inferred")
 _MISSING = {"objects": None, "objects with nan": float("nan"), "objects with NA": pd.NA}
 #: The largest integer up to which a double holds all.

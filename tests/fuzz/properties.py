@@ -135,7 +135,10 @@ class _Examination:
             return
         for name, values in expected.items():
             if values.dtype != got[name].dtype or len(values) != len(got[name]):
-                yield self.kind_of(name), f"{name}: {values.dtype} of {len(values)} and {got[name].dtype} of {len(got[name])}"
+                yield (
+                    self.kind_of(name),
+                    f"{name}: {values.dtype} of {len(values)} and {got[name].dtype} of {len(got[name])}",
+                )
             elif not _same(values, got[name], exact).all():
                 row = int(np.flatnonzero(~_same(values, got[name], exact))[0])
                 yield self.kind_of(name), f"{name}: {values[row]} and {got[name][row]} in row {row}"
@@ -219,7 +222,9 @@ class _Examination:
         for container in possible_containers(columns):
             forms = [pick(self.rng, possible_forms(column)) for column in columns]
             other = self.table.rebuilt(container, forms)
-            about = "" if container in ("polars", "pyarrow") else f" as {dict(zip(self.table.columns, forms, strict=True))}"
+            about = (
+                "" if container in ("polars", "pyarrow") else f" as {dict(zip(self.table.columns, forms, strict=True))}"
+            )
             try:
                 encoder = self._fit(other)
                 pairs = {"served": self._transform(self.encoder, _under_names(other.X_new, self.table))}
@@ -276,7 +281,10 @@ class _Examination:
         table = self.table
         if table.number % _ONE_IN_CLASSIFIED or table.y is None or table.labels == "quantities" or table.fault:
             return
-        if len(np.unique(np.asarray(table.y)[np.asarray(table.weights) > 0] if table.weights is not None else table.y)) < 2:
+        if (
+            len(np.unique(np.asarray(table.y)[np.asarray(table.weights) > 0] if table.weights is not None else table.y))
+            < 2
+        ):
             return
         classifier = FinalMLPClassifier(
             mlp1_hidden_units=(8,), mlp2_hidden_units=(8,), num_heads=2, n_members=1, max_epochs=1, random_state=0
@@ -327,7 +335,9 @@ def _under_names(X: Any, table: Table) -> Any:
         import pandas as pd
 
         rows = X if isinstance(X, list) else X.tolist()
-        return pd.DataFrame({name: pd.Series([row[i] for row in rows], dtype=object) for i, name in enumerate(table.columns)})
+        return pd.DataFrame(
+            {name: pd.Series([row[i] for row in rows], dtype=object) for i, name in enumerate(table.columns)}
+        )
     return X
 
 
@@ -352,9 +362,7 @@ def _without_statistics(outputs: Outputs, table: Table) -> Outputs:
     """The outputs but for statistics, and for crosses that are chosen like them."""
     chosen = table.parameters.get("crosses") == "auto"
     return {
-        name: values
-        for name, values in outputs.items()
-        if not is_statistic(name) and not (chosen and " & " in name)
+        name: values for name, values in outputs.items() if not is_statistic(name) and not (chosen and " & " in name)
     }
 
 

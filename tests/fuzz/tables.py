@@ -13,7 +13,16 @@ from .containers import build, possible_containers, possible_forms
 #: One of so many tables has enough rows for `statistics="auto"`.
 _ONE_IN_LARGE = 12
 _N_SERVED = 40
-_SURE_CATEGORIES = ("strings", "odd strings", "hashes as text", "bools", "uuids", "categories", "times of day", "binary")
+_SURE_CATEGORIES = (
+    "strings",
+    "odd strings",
+    "hashes as text",
+    "bools",
+    "uuids",
+    "categories",
+    "times of day",
+    "binary",
+)
 
 
 @dataclass(frozen=True)
@@ -201,7 +210,15 @@ _NUMBERS = (
     "whole decimals",
 )
 _CHOICES = {
-    "categorical": (*_SURE_CATEGORIES, *_NUMBERS, "numbers as text", "delimited text", "dates", "datetimes", "durations"),
+    "categorical": (
+        *_SURE_CATEGORIES,
+        *_NUMBERS,
+        "numbers as text",
+        "delimited text",
+        "dates",
+        "datetimes",
+        "durations",
+    ),
     "numeric": (*_NUMBERS, "bools", "durations"),
     "multi_valued": ("strings", "integers", "delimited text", "lists of strings", "lists of integers"),
 }
