@@ -8,6 +8,16 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 import pandas as pd
+import pyarrow as pa
+
+#: What turns the lazy frames of some libraries into tables.
+_METHODS = {
+    "duckdb": "df",
+    "ibis": "to_pandas",
+    "dask": "compute",
+    "pyspark": "toPandas",
+    "sqlframe": "toPandas",
+}
 
 
 def check_is_table(X: Any) -> None:
@@ -29,8 +39,14 @@ def check_is_table(X: Any) -> None:
         raise TypeError("X is a dict. Make a table of it: pd.DataFrame([X]) if it is one row, else pd.DataFrame(X).")
     if isinstance(X, list | tuple) and X and isinstance(X[0], Mapping):
         raise TypeError("X is a list of dicts. Make a table of it: pd.DataFrame(X).")
-    if isinstance(nw.from_native(X, pass_through=True), nw.LazyFrame):
-        raise TypeError("X is a lazy frame. Pass X.collect(), the table itself.")
+    if isinstance(X, pa.RecordBatchReader):
+        raise TypeError("X is a RecordBatchReader, which can be read only once. Pass X.read_all(), the table itself.")
+    if isinstance(X, pa.RecordBatch):
+        raise TypeError("X is a RecordBatch. Pass pyarrow.Table.from_batches([X]).")
+    frame = nw.from_native(X, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        method = _METHODS.get(str(frame.implementation), "collect")
+        raise TypeError(f"X is a lazy frame. Pass X.{method}(), the table itself.")
 
 
 def check_unique_names(X: pd.DataFrame) -> None:

@@ -161,11 +161,14 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
     for column, (name, is_integer) in enumerate(zip(names, integer, strict=True)):
         if is_integer and (match := _ELEMENT_NAME.fullmatch(name)):
             columns_of.setdefault(match["field"], {})[int(match["position"])] = column
-    groups = [(name, [column]) for column, name in enumerate(names)]
-    for field, columns in columns_of.items():
-        if field not in names and columns.keys() == set(range(len(columns))):
-            elements = [columns[position] for position in range(len(columns))]
-            groups = [group for group in groups if group[1][0] not in elements] + [(field, elements)]
+    taken = set(names)
+    groups = [
+        (field, [columns[position] for position in range(len(columns))])
+        for field, columns in columns_of.items()
+        if field not in taken and columns.keys() == set(range(len(columns)))
+    ]
+    grouped = {column for _, elements in groups for column in elements}
+    groups += [(name, [column]) for column, name in enumerate(names) if column not in grouped]
     return sorted(groups, key=lambda group: min(group[1]))
 
 

@@ -5,6 +5,7 @@ The rooms test their own errors; here they are met on the way from a raw table t
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
@@ -165,6 +166,16 @@ TABLES = {
         lambda: pipeline().fit(RAW, CLICKS).predict_proba(RAW.iloc[0].to_dict()),
         TypeError,
         r"X is a dict\. Make a table of it: pd\.DataFrame\(\[X\]\) if it is one row",
+    ),
+    "record batch": (
+        lambda: encoder().fit(pa.RecordBatch.from_pandas(RAW)),
+        TypeError,
+        r"X is a RecordBatch\. Pass pyarrow\.Table\.from_batches\(\[X\]\)",
+    ),
+    "reader of record batches": (
+        lambda: encoder().fit(pa.Table.from_pandas(RAW).to_reader()),
+        TypeError,
+        r"X is a RecordBatchReader, which can be read only once\. Pass X\.read_all\(\)",
     ),
     "rows as dicts": (
         lambda: classifier().fit(ENCODED, CLICKS).predict_proba(ENCODED.to_dict("records")),

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ..fields import UNKNOWN_CODE, Field
-from ._column import Column, as_strings, require_scalars
+from ._column import Column
 from ._vocabulary import Vocabulary, count_values, most_frequent
 
 
@@ -53,13 +53,13 @@ class HashBuckets:
         self.n_codes = n_buckets + 1
 
     def encode(self, values: pa.Array) -> np.ndarray:
-        """Codes (int64) of values of any canonical type."""
+        """Codes (int64) of strings."""
         dictionary = values.dictionary_encode()
-        texts = as_strings(dictionary.dictionary).to_numpy(zero_copy_only=False)
+        texts = dictionary.dictionary.to_numpy(zero_copy_only=False)
         buckets = pd.util.hash_array(texts, categorize=False) % np.uint64(self.n_codes - 1)
         # One entry more, for missing values.
         code_of = np.append(buckets.astype(np.int64) + 1, UNKNOWN_CODE)
-        codes: np.ndarray = code_of[dictionary.indices.fill_null(len(texts)).to_numpy()]
+        codes: np.ndarray = code_of[dictionary.indices.fill_null(len(buckets)).to_numpy()]
         return codes
 
     def decode(self, codes: np.ndarray) -> pa.Array:
@@ -75,7 +75,6 @@ class CategoricalEncoder:
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the vocabulary of the column."""
-        require_scalars(column.values)
         dictionary = column.dictionary
         total = len(column) if weights is None else weights.sum()
         self.vocabulary = self.rule.fit(dictionary.dictionary, count_values(dictionary, weights), total)

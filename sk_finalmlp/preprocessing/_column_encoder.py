@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol, Self
@@ -49,9 +50,9 @@ def check_fields(fields: Sequence[Field]) -> None:
     if not fields:
         raise ValueError("No column is left to encode: all of them are dropped.")
     names = column_names(fields)
-    clash = next((name for position, name in enumerate(names) if name in names[:position]), None)
-    if clash is not None:
-        raise ValueError(f"Several output columns would be called {clash!r}: rename the input columns.")
+    name, n_columns = Counter(names).most_common(1)[0]
+    if n_columns > 1:
+        raise ValueError(f"Several output columns would be called {name!r}: rename the input columns.")
     read = group_columns(names, [not numeric for numeric in are_numeric(fields)])
     posing = next((field.name for field in fields if field.kind == "numeric" and is_statistic(field.name)), None)
     if posing is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 import pyarrow as pa
 
 from ._categorical import CategoricalEncoder, VocabularyRule
-from ._column import Column, integral_to_int64, rows_with_weight
+from ._column import Column, rows_with_weight
 from ._column_encoder import ColumnEncoder, naming
 from ._datetime import DatetimeEncoder
-from ._kinds import Finding, Kind, facts, find_kind
+from ._kinds import Finding, Kind, facts, find_doubt, find_kind
 from ._multi_valued import MultiValuedEncoder
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._quantities import is_quantity
+from ._raw_column import RawColumn
+from ._reading import Reading, learn_reading
 from ._selection import Selection, select_columns
 from ._target import Target
 
@@ -55,7 +58,16 @@ class ColumnRules:
             return Finding("numeric", f"integers whose size tells more of y than their values: {facts(column)}")
         return finding
 
-    def make_encoder(self, kind: Kind) -> ColumnEncoder | None:
+    def make_reading(self, kind: Kind, raw: RawColumn, reading: Reading) -> Reading:
+        """How a column of this kind is read, where this reading suits its values."""
+        if kind == "numeric":
+            return reading.as_numbers()
+        if kind == "datetime":
+            return reading.as_times(raw)
+        reading = reading.with_lists(kind == "multi-valued")
+        return reading if self.vocabulary.n_hash_buckets is None else reading.as_text()
+
+    def make_encoder(self, kind: Kind, reading: Reading) -> ColumnEncoder | None:
         """A part for a column of this kind, not yet fitted; None where the column is dropped."""
         unhashed = VocabularyRule(self.vocabulary.min_frequency, self.vocabulary.max_categories)
         if kind == "dropped":
@@ -65,7 +77,7 @@ class ColumnRules:
         if kind == "datetime":
             return DatetimeEncoder(unhashed)
         if kind == "multi-valued":
-            return MultiValuedEncoder(self.vocabulary, self.separator, self.max_values)
+            return MultiValuedEncoder(self.vocabulary, self.separator, self.max_values, reading)
         return self._make_numeric_encoder(unhashed)
 
     def _make_numeric_encoder(self, rule: VocabularyRule) -> ColumnEncoder:
@@ -88,21 +100,29 @@ def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[s
 
 
 def fit_column(
-    column: Column, chosen: Kind | None, rules: ColumnRules, weights: np.ndarray | None, target: Target | None
-) -> tuple[ColumnEncoder | None, dict[str, Any]]:
-    """The encoder of a column, and its row of `feature_kinds_`.
+    raw: RawColumn, chosen: Kind | None, rules: ColumnRules, weights: np.ndarray | None, target: Target | None
+) -> tuple[Reading, ColumnEncoder | None, dict[str, Any]]:
+    """How a column is read, its encoder, and its row of `feature_kinds_`.
 
     A target, of the rows with weight, helps to tell quantities from ids.
     """
-    column, weights = rows_with_weight(column, weights)
-    column = Column(column.name, integral_to_int64(column.values))
-    with naming(column.name):
+    raw, weights = rows_with_weight(raw, weights)
+    with naming(raw.name):
+        reading = learn_reading(raw)
+        column = reading.read(raw)
         finding = rules.find_kind(column, target) if chosen is None else Finding(chosen, "chosen by the user")
-        encoder = rules.make_encoder(finding.kind)
-        fields = [] if encoder is None else encoder.fit(column, weights).output_fields(column.name)
-    return encoder, {
-        **finding._asdict(),
-        "n_missing": column.n_missing,
-        "n_codes": sum(field.n_codes for field in fields),
-        "n_columns": sum(field.n_columns for field in fields),
-    }
+        if chosen is None and (doubt := find_doubt(column, finding)):
+            warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
+        reading = rules.make_reading(finding.kind, raw, reading)
+        encoder = rules.make_encoder(finding.kind, reading)
+        fields = [] if encoder is None else encoder.fit(reading.read(raw), weights).output_fields(raw.name)
+    return (
+        reading,
+        encoder,
+        {
+            **finding._asdict(),
+            "n_missing": column.n_missing,
+            "n_codes": sum(field.n_codes for field in fields),
+            "n_columns": sum(field.n_columns for field in fields),
+        },
+    )

@@ -32,6 +32,9 @@ from ._table import read_columns, read_outputs, validate_table, write_table, wri
 from ._target import NoLabels, Target
 from ._vocabulary import Vocabulary
 
+#: Numbers of codes are int64, and row 0 of an embedding table comes on top.
+_MOST_CODES = 2**62
+_LEAST_WEIGHT = 1e-100
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -177,7 +180,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     columns are needed to read them.
 
     Values are compared by what they read as, not by their type: 5, 5.0 and "5" are the same category. A column of
-    mixed types is a column of strings.
+    mixed types is a column of strings. `fit` decides as what type a column is read, and every later table is read so,
+    row by row: a row's codes never depend on the rows beside it. Instants are turned into the time zone of `fit`, or
+    into UTC where `fit` saw several; times with a zone and times without can't be compared, and are refused. So are
+    floats beyond 2**53 where `fit` saw integers of that size, since they are rounded.
 
     References
     ----------
@@ -231,7 +237,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         "drop": _SELECTION,
         "min_frequency": [Interval(Integral, 1, None, closed="left"), Interval(RealNotInt, 0, 1, closed="neither")],
         "max_categories": [Interval(Integral, 1, None, closed="left"), None],
-        "n_hash_buckets": [Interval(Integral, 1, None, closed="left"), None],
+        "n_hash_buckets": [Interval(Integral, 1, _MOST_CODES, closed="both"), None],
         "numeric_encoding": [StrOptions({"normal", "standard", "bins", "log"})],
         "n_bins": [Interval(Integral, 2, None, closed="left")],
         "separator": [str],
@@ -290,9 +296,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             Labels of the rows, for statistics. Without them, or if they are no class labels but numbers,
             `statistics="auto"` makes none.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: a row of weight 2 counts like two rows in frequencies, means and quantiles, a row of
-            weight 0 not at all; rates and counts are of weights too. What a column is depends on its rows, not on
-            their weights, but where the labels tell quantities from ids.
+            Non-negative weights, each 0 or between 1e-100 and 1e100: a row of weight 2 counts like two rows in
+            frequencies, means and quantiles, a row of weight 0 not at all; rates and counts are of weights too. What a
+            column is depends on its rows, not on their weights, but where the labels tell quantities from ids.
 
         Returns
         -------
@@ -355,12 +361,14 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         telling = None
         if isinstance(target, Target) and self.statistics == "auto":
             telling = target.take(np.flatnonzero(target.weights))
+        dropped = {position for position, kind in chosen.items() if kind == "dropped"}
         fitted = [
             fit_column(column, chosen.get(position), rules, weights, telling)
-            for position, column in enumerate(read_columns(X, names))
+            for position, column in enumerate(read_columns(X, names, dropped))
         ]
-        self._encoders = [encoder for encoder, _ in fitted]
-        self.feature_kinds_ = pd.DataFrame([row for _, row in fitted], index=pd.Index(names, name="column"))
+        self._readings = [reading for reading, _, _ in fitted]
+        self._encoders = [encoder for _, encoder, _ in fitted]
+        self.feature_kinds_ = pd.DataFrame([row for _, _, row in fitted], index=pd.Index(names, name="column"))
 
     def _fit_derived(
         self, planner: Planner, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
@@ -411,7 +419,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         Raises
         ------
         ValueError
-            If a value of a numeric column is no number, or one of a datetime column no date.
+            If a value of a numeric column is no number, or one of a datetime column no date, or if it can't be read
+            as `fit` read the column: times with a time zone where it saw none, ids that floats have rounded.
+        TypeError
+            If a column holds what no column can hold, or lists, times or numbers where `fit` saw none.
         """
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)
@@ -435,13 +446,15 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     def _plain_outputs(self, X: Any, codes_only: bool = False) -> Iterator[tuple[str, np.ndarray]]:
         """Output columns of the columns alone, or only those of them from which others can be made."""
-        for encoder, column in zip(self._encoders, read_columns(X, _check_feature_names_in(self)), strict=True):
+        dropped = {position for position, encoder in enumerate(self._encoders) if encoder is None}
+        columns = read_columns(X, _check_feature_names_in(self), dropped)
+        for reading, encoder, raw in zip(self._readings, self._encoders, columns, strict=True):
             if encoder is None:
                 continue
-            with naming(column.name):
-                fields = encoder.output_fields(column.name)
+            with naming(raw.name):
+                fields = encoder.output_fields(raw.name)
                 if not codes_only or any(field.kind == "categorical" for field in fields):
-                    yield from zip(column_names(fields), encoder.transform(column), strict=True)
+                    yield from zip(column_names(fields), encoder.transform(reading.read(raw)), strict=True)
 
     def inverse_transform(self, X: Any) -> Any:
         """Turn codes back into values.
@@ -538,6 +551,14 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
 def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
     weights: np.ndarray = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    if not weights.any():
+    present = weights[weights > 0]
+    if not len(present):
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    for weight in (present.min(), present.max()):
+        if not _LEAST_WEIGHT <= weight <= 1 / _LEAST_WEIGHT:
+            raise ValueError(
+                f"sample_weight holds {weight}, but sums and squares of weights can only be computed if each is 0 or "
+                f"between {_LEAST_WEIGHT} and {1 / _LEAST_WEIGHT}. Divide them by their mean, and make the smallest "
+                "ones 0."
+            )
     return weights

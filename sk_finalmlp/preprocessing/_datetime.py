@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ..fields import Field
 from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
-from ._column import Column, as_timestamps
+from ._column import Column
 from ._vocabulary import Vocabulary
 
 _SATURDAY = 5
@@ -35,7 +35,7 @@ class DatetimeEncoder:
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn which hours, weekdays and days occur."""
-        times = _read_times(column)
+        times = column.values
         parts = [part for part in _PARTS if part != "hour" or has_time_of_day(times)]
         self.encoders = {part: CategoricalEncoder(self.rule) for part in parts}
         for part, encoder in self.encoders.items():
@@ -44,7 +44,7 @@ class DatetimeEncoder:
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes of each part."""
-        times = _read_times(column)
+        times = column.values
         return [encoder.transform(_part(part, times))[0] for part, encoder in self.encoders.items()]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
@@ -65,18 +65,6 @@ def has_time_of_day(times: pa.Array) -> bool:
     if pa.types.is_date(times.type):
         return False
     return bool(pc.any(pc.not_equal(times, pc.floor_temporal(times, unit="day"))).as_py())
-
-
-def _read_times(column: Column) -> pa.Array:
-    times = as_timestamps(column.values)
-    if times.null_count > column.n_missing:
-        lost = pc.and_(times.is_null(), column.values.is_valid()).to_numpy(zero_copy_only=False)
-        value = column.values[int(lost.argmax())].as_py()
-        raise ValueError(
-            f"{value!r} is no ISO 8601 date or time. Convert the column with `pandas.to_datetime`, or make the value "
-            "missing."
-        )
-    return times
 
 
 def _part(part: str, times: pa.Array) -> Column:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 from numbers import Integral
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..fields import Field, cross_name
 _POSSIBLE_KEYS_PER_ROW = 2
 #: Fewer rows than this are found by bisection: building a hash table costs more.
 _FEW_ROWS = 1024
+_FILLING = Lock()
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,17 @@ class KeyIndex:
         return len(self.known)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_hash_table"}
+        return {name: value for name, value in vars(self).items() if name != "_filled"}
 
-    @cached_property
+    @property
     def _hash_table(self) -> Any:
-        return pd.Index(self.known)
+        # Before version 3, pandas fills the table in the first search, and threads must not search before it is full.
+        with _FILLING:
+            if "_filled" not in vars(self):
+                table = pd.Index(self.known)
+                table.get_indexer(self.known[:1])
+                self._filled = table
+        return self._filled
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Positions of keys; -1 for a key that isn't known."""

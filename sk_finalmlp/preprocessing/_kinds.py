@@ -22,6 +22,14 @@ _MIN_SEPARATED_SHARE = 0.1
 _MIN_ELEMENT_REUSE = 1.5
 
 
+#: From so many distinct values or rows on, a doubtful finding is worth a warning.
+_MANY_TIMES = 100
+_MANY_ROWS = 1_000
+#: Categories of which a larger share is distinct tell next to nothing.
+_UNIQUE_SHARE = 0.9
+_TIME_TEXT = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"
+
+
 class Finding(NamedTuple):
     """What a column was found to be.
 
@@ -64,7 +72,8 @@ def find_kind(column: Column, separator: str) -> Finding:
     if pa.types.is_integer(dtype):
         return _find_integer_kind(column)
     if pa.types.is_floating(dtype):
-        return Finding("numeric", "numbers with a fractional part")
+        why = "whole numbers too large for floats" if _are_rounded(column) else "numbers with a fractional part"
+        return Finding("numeric", why)
     if pa.types.is_duration(dtype):
         return Finding("numeric", "durations, in seconds")
     if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
@@ -105,6 +114,55 @@ def _find_integer_kind(column: Column) -> Finding:
 
 def _repeats(column: Column) -> bool:
     return len(column.dictionary.dictionary) <= _QUANTITY_SHARE * (len(column) - column.n_missing)
+
+
+def find_doubt(column: Column, finding: Finding) -> str | None:
+    """What may be wrong with a kind that was found, for a warning.
+
+    Parameters
+    ----------
+    column : Column
+        The column.
+    finding : Finding
+        What it was found to be.
+
+    Returns
+    -------
+    str or None
+        A sentence without its subject, the column; None if nothing is doubtful.
+    """
+    if pa.types.is_floating(column.values.type):
+        if not (_are_rounded(column) and _repeats(column)):
+            return None
+        return (
+            "holds whole numbers beyond 2**53 as floats, which round them, and is taken for a quantity. If they are "
+            "ids, keep them as integers (`Int64` in pandas, where values are missing) or as strings."
+        )
+    if finding.kind != "categorical":
+        return None
+    if is_string(column.values.type) and _are_times(column.dictionary.dictionary):
+        return (
+            f"holds dates or times as text and is taken for categories ({facts(column)}). Name it in `datetime`, or in "
+            "`categorical` if the categories are meant."
+        )
+    n_present, n_distinct = len(column) - column.n_missing, len(column.dictionary.dictionary)
+    if n_present < _MANY_ROWS or n_distinct <= _UNIQUE_SHARE * n_present:
+        return None
+    return (
+        f"has another value in nearly each row ({facts(column)}), from which nothing can be learned. Name it in "
+        "`drop`, or in `categorical` if it shall stay."
+    )
+
+
+def _are_times(distinct: pa.Array) -> bool:
+    return len(distinct) >= _MANY_TIMES and bool(pc.all(pc.match_substring_regex(distinct, _TIME_TEXT)).as_py())
+
+
+def _are_rounded(column: Column) -> bool:
+    """Whether doubles look like integers of 54 to 64 bits."""
+    sizes = pc.abs(column.values)
+    in_range = pc.less(pc.max(sizes), 2.0**64).as_py() and pc.greater(pc.max(sizes), 2.0**53).as_py()
+    return bool(in_range) and bool(pc.all(pc.equal(pc.floor(sizes), sizes)).as_py())
 
 
 def facts(column: Column) -> str:

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from ..fields import UNKNOWN_CODE, Field
 from ._categorical import HashBuckets, VocabularyRule
-from ._column import Column, is_string, lists_of
+from ._column import Column, is_string, list_lengths, lists_of
+from ._reading import Reading
 from ._vocabulary import Vocabulary, count_values
 
 _CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
@@ -26,10 +27,11 @@ class MultiValuedEncoder:
     are kept.
     """
 
-    def __init__(self, rule: VocabularyRule, separator: str | None, max_values: int | None) -> None:
+    def __init__(self, rule: VocabularyRule, separator: str | None, max_values: int | None, reading: Reading) -> None:
         self.rule = rule
         self.separator = separator
         self.max_values = max_values
+        self.reading = reading
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the vocabulary of the elements and the number of output columns."""
@@ -37,7 +39,7 @@ class MultiValuedEncoder:
         if self.splits_strings and self.separator is None:
             self.separator = find_separator(column.dictionary.dictionary)
         lists, row_weights = self._weighted_lists(column, weights)
-        elements, lengths = lists.flatten(), _lengths(lists)
+        elements, lengths = lists.flatten(), list_lengths(lists)
         dictionary = elements.dictionary_encode()
         total = len(column) if weights is None else weights.sum()
         counts = count_values(dictionary, None if row_weights is None else np.repeat(row_weights, lengths))
@@ -48,16 +50,15 @@ class MultiValuedEncoder:
     def _weighted_lists(self, column: Column, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray | None]:
         """Lists to learn from, and the weight of each; a string that repeats is split once."""
         if self.splits_strings:
-            lists = split(_without_written_lists(column.dictionary.dictionary), self.separator)
+            lists = self._lists(_without_written_lists(column.dictionary.dictionary))
             return lists, count_values(column.dictionary, weights)
         return self._lists(column.values), weights
 
     def _lists(self, values: pa.Array) -> pa.Array:
         if pa.types.is_large_list(values.type):
             return values
-        if is_string(values.type) and self.separator is not None:
-            return split(values, self.separator)
-        return lists_of(values, np.ones(len(values), np.int64))
+        lists = lists_of(values, np.ones(len(values), int)) if self.separator is None else split(values, self.separator)
+        return lists_of(self.reading.read_elements(lists.flatten()), list_lengths(lists))
 
     def _longest(self, elements: pa.Array, lengths: np.ndarray) -> int:
         known = self.vocabulary.encode(elements) != UNKNOWN_CODE
@@ -79,7 +80,7 @@ class MultiValuedEncoder:
         """Codes, of shape (n_columns, n_lists)."""
         flat = self.vocabulary.encode(lists.flatten())
         known = flat != UNKNOWN_CODE
-        rows = np.repeat(np.arange(len(lists)), _lengths(lists))[known]
+        rows = np.repeat(np.arange(len(lists)), list_lengths(lists))[known]
         n_known = np.bincount(rows, minlength=len(lists))
         positions = np.arange(len(rows)) - (np.cumsum(n_known) - n_known)[rows]
         kept = positions < self.n_columns
@@ -119,7 +120,7 @@ def split(values: pa.Array, separator: str | None) -> pa.Array:
     lists = pc.split_pattern(values, separator)
     elements = pc.utf8_trim_whitespace(lists.flatten())
     elements = pc.if_else(pc.equal(elements, ""), pa.scalar(None, elements.type), elements)
-    return lists_of(elements, _lengths(lists), missing=values.is_null())
+    return lists_of(elements, list_lengths(lists), missing=values.is_null())
 
 
 def _without_written_lists(strings: pa.Array) -> pa.Array:
@@ -132,8 +133,3 @@ def _without_written_lists(strings: pa.Array) -> pa.Array:
             "fit with separator='|'."
         )
     return strings
-
-
-def _lengths(lists: pa.Array) -> np.ndarray:
-    lengths: np.ndarray = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
-    return lengths

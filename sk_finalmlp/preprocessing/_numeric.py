@@ -14,13 +14,18 @@ from scipy.special import ndtri
 
 from ..fields import UNKNOWN_CODE, Field
 from ._categorical import CategoricalEncoder
-from ._column import Column, as_floats
+from ._column import Column
+from ._conversions import as_floats, to_numpy
 from ._vocabulary import Vocabulary
 
 #: Farther outliers would only saturate the network, and overflow its floats in the end.
 MAX_DEVIATIONS = 10.0
 #: A spread below this share of the largest value is rounding, not variation.
 _MIN_RELATIVE_SPREAD = 1e-13
+_LEAST_RANK = np.finfo(np.float64).epsneg
+#: A smaller deviation of normal scores tells of values without a weight to speak of beside a single one with nearly all
+#: of it: the column is as good as constant.
+_MIN_DEVIATION_OF_SCORES = 1e-6
 #: Values that a distribution is remembered by.
 _N_KNOTS = 1_000
 _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
@@ -28,21 +33,9 @@ _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
 
 def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Present values of a column, and their weights."""
-    floats = _read_floats(column)
+    floats = to_numpy(as_floats(column.values))
     present = ~np.isnan(floats)
     return floats[present], None if weights is None else weights[present]
-
-
-def _read_floats(column: Column) -> np.ndarray:
-    """Values as doubles, NaN where missing; an error where a value is no number."""
-    floats = as_floats(column.values)
-    lost = np.isnan(floats) & column.values.is_valid().to_numpy(zero_copy_only=False)
-    if lost.any():
-        value = column.values[int(lost.argmax())].as_py()
-        raise ValueError(
-            f"{value!r} is no number. Correct the value or make it missing, or take the column as another kind in fit."
-        )
-    return floats
 
 
 class _FloatColumn:
@@ -73,7 +66,7 @@ class Standardizer(_FloatColumn):
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Standardised values, clipped to 10 standard deviations."""
-        floats = _read_floats(column)
+        floats = to_numpy(as_floats(column.values))
         if self.deviation == 0:
             return [np.zeros(len(floats), np.float32)]
         with np.errstate(over="ignore"):
@@ -99,16 +92,18 @@ class NormalScorer(_FloatColumn):
         # Differences of large doubles overflow.
         self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
         values, ranks, shares = _distribution(floats / self.unit, weights)
-        scores = ndtri(ranks)
+        # A rank that rounds to 0 or 1 has an infinite score.
+        scores = ndtri(np.clip(ranks, _LEAST_RANK, 1 - _LEAST_RANK))
         mean = np.average(scores, weights=shares) if len(scores) else 0.0
-        deviation = np.average((scores - mean) ** 2, weights=shares) ** 0.5 if len(scores) > 1 else 1.0
+        deviation = np.average((scores - mean) ** 2, weights=shares) ** 0.5 if len(scores) else 0.0
+        scale = 1 / deviation if deviation > _MIN_DEVIATION_OF_SCORES else 0.0
         knots = _evenly_spread(ranks)
-        self.values, self.scores = values[knots], (scores[knots] - mean) / deviation
+        self.values, self.scores = values[knots], (scores[knots] - mean) * scale
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Scores."""
-        floats = _read_floats(column)
+        floats = to_numpy(as_floats(column.values))
         present = ~np.isnan(floats)
         outputs = np.zeros(len(floats), np.float32)
         if len(self.values):
@@ -142,6 +137,21 @@ def _evenly_spread(ranks: np.ndarray) -> np.ndarray:
     return np.unique([0, *inner, len(ranks) - 1])
 
 
+def _few_quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int) -> np.ndarray:
+    """The values at the ends of all bins but the last."""
+    shares = np.arange(1, n_bins) / n_bins
+    quantiles: np.ndarray = np.quantile(floats, shares, method="inverted_cdf", weights=weights)
+    return quantiles
+
+
+def _many_quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int) -> np.ndarray:
+    """The same where there are more bins than values: those values at which a bin ends."""
+    values, _, shares = _distribution(floats, weights)
+    # Sums of shares are rounded, and must not miss the end of a bin for it.
+    n_ended = np.floor(np.cumsum(shares) * n_bins * (1 + 1e-12))
+    return values[np.diff(n_ended, prepend=0) > 0]
+
+
 class QuantileBinner:
     """Codes 1, 2, ... of bins that hold about as many rows each."""
 
@@ -151,9 +161,8 @@ class QuantileBinner:
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the upper edges of all bins but the last, and the mean of each bin."""
         floats, weights = present_values(column, weights)
-        shares = np.arange(1, self.n_bins) / self.n_bins
-        quantiles = np.quantile(floats, shares, method="inverted_cdf", weights=weights) if len(floats) else []
-        self.edges = np.unique(np.asarray(quantiles, dtype=np.float64))
+        edges = _few_quantiles if self.n_bins <= len(floats) else _many_quantiles
+        self.edges = np.unique(edges(floats, weights, self.n_bins))
         self.edges = self.edges[self.edges < floats.max(initial=-np.inf)]
         self.means = self._bin_means(floats, weights)
         return self
@@ -171,7 +180,7 @@ class QuantileBinner:
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes of the bins."""
-        floats = _read_floats(column)
+        floats = to_numpy(as_floats(column.values))
         bins = np.searchsorted(self.edges, floats)
         return [np.where(np.isnan(floats), UNKNOWN_CODE, bins + 1)]
 
@@ -205,13 +214,13 @@ class LogBucketer(CategoricalEncoder):
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         """Lower bound of the bucket."""
-        buckets = as_floats(super().inverse_transform(outputs))
+        buckets = to_numpy(as_floats(super().inverse_transform(outputs)))
         logarithms = np.minimum(np.sqrt(np.abs(buckets)), _LARGEST_LOGARITHM)
         return pa.array(np.where(buckets > 2, np.exp(logarithms), buckets), from_pandas=True)
 
 
 def _buckets(column: Column) -> Column:
-    floats = _read_floats(column)
+    floats = to_numpy(as_floats(column.values))
     present = ~np.isnan(floats)
     logarithms = np.log(np.where(present & (floats > 2), floats, 1.0))
     buckets = np.where(floats > 2, np.floor(logarithms**2), np.trunc(np.clip(floats, -(2.0**53), None)))

@@ -5,7 +5,7 @@ scikit-learn's own wrapper would copy all columns into one array of doubles, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -15,7 +15,7 @@ import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
 from .._tables import check_is_table, check_not_empty, check_unique_names
-from ._column import Column, read_column
+from ._raw_column import RawColumn, mark_missing, read_column
 
 
 def is_frame(X: Any) -> bool:
@@ -51,15 +51,27 @@ def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def _as_array(X: Any) -> Any:
+    if isinstance(X, np.ma.MaskedArray):
+        return _without_mask(X)
+    if getattr(X, "requires_grad", False):
+        return X.detach()
     if hasattr(X, "dtype"):
         return X
     # Without `dtype=object` numpy would turn the numbers among strings into strings.
     return np.asarray(X) if hasattr(X, "__array__") else np.asarray(X, dtype=object)
 
 
-def read_columns(X: Any, names: Sequence[str]) -> Iterator[Column]:
-    """Columns of a valid table, one at a time."""
-    return (read_column(name, raw) for name, raw in zip(names, _raw_columns(X), strict=True))
+def _without_mask(X: Any) -> np.ndarray:
+    """Masked values as missing ones; scikit-learn would leave the mask aside."""
+    unmasked: np.ndarray = X.data.copy() if X.dtype.kind in "mM" else X.data.astype(object)
+    unmasked[np.ma.getmaskarray(X)] = "NaT" if X.dtype.kind in "mM" else None
+    return unmasked
+
+
+def read_columns(X: Any, names: Sequence[str], dropped: Container[int]) -> Iterator[RawColumn]:
+    """Columns of a valid table, one at a time; of those at dropped positions only which values are missing."""
+    for position, (name, raw) in enumerate(zip(names, _raw_columns(X), strict=True)):
+        yield mark_missing(name, raw) if position in dropped else read_column(name, raw)
 
 
 def _raw_columns(X: Any) -> Iterator[Any]:

@@ -10,23 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..fields import UNKNOWN_CODE
-from ._column import as_floats, as_integers, as_strings
 
-#: Fewer rows than this are looked up one by one: calling Arrow costs more than a few look-ups in a dict.
+#: Fewer rows than this are looked up in an index: calling Arrow costs more than that.
 _FEW_ROWS = 256
-#: Arrow hashes all known values in each call, which costs about as much as looking up a tenth as many rows in a dict.
+#: Arrow hashes all known values in each call, which costs about as much as looking up a tenth as many rows in an index.
 _KNOWN_VALUES_PER_ROW = 10
-
-
-class _CodeOf(dict[Any, int]):
-    def __missing__(self, key: Any) -> int:
-        return UNKNOWN_CODE
+#: A dict of no more values than this is small.
+_FEW_VALUES = 10_000
+#: Values that are turned into Python objects at a time.
+_CHUNK = 1_000_000
 
 
 class Vocabulary:
     """Known values in the order of their codes: value k - 1 has code k, code 0 is left for all others.
-
-    Values are looked up by what they read as, not by their type: 5, 5.0 and "5" are the same value.
 
     Parameters
     ----------
@@ -36,26 +32,24 @@ class Vocabulary:
 
     def __init__(self, values: pa.Array) -> None:
         self.values = values
-        self._keys = as_keys(values, values.type)
 
     @property
     def n_codes(self) -> int:
         """Number of codes, code 0 included."""
         return len(self.values) + 1
 
-    @cached_property
-    def _code_of(self) -> _CodeOf:
-        return _CodeOf(zip(self._keys.to_pylist(), range(1, self.n_codes), strict=True))
-
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_code_of"}
+        return {name: value for name, value in vars(self).items() if name != "_index"}
+
+    @cached_property
+    def _index(self) -> _Dict | _HashIndex:
+        return _Dict(self.values) if len(self.values) <= _FEW_VALUES else _HashIndex(self.values)
 
     def encode(self, values: pa.Array) -> np.ndarray:
-        """Codes (int64) of values of any canonical type."""
-        keys = as_keys(values, self.values.type)
-        if len(keys) < max(_FEW_ROWS, self.n_codes // _KNOWN_VALUES_PER_ROW):
-            return np.fromiter(map(self._code_of.__getitem__, keys.to_pylist()), np.int64, len(keys))
-        positions = pc.fill_null(pc.index_in(keys, value_set=self._keys), UNKNOWN_CODE - 1)
+        """Codes (int64) of values of the same type."""
+        if len(values) < max(_FEW_ROWS, self.n_codes // _KNOWN_VALUES_PER_ROW):
+            return self._index.find(values) + 1
+        positions = pc.fill_null(pc.index_in(values, value_set=self.values), UNKNOWN_CODE - 1)
         codes: np.ndarray = np.add(positions.to_numpy(), 1, dtype=np.int64)
         return codes
 
@@ -68,13 +62,57 @@ class Vocabulary:
         return self.values.take(pa.array(codes - 1, pa.int64(), mask=unknown))
 
 
-def as_keys(values: pa.Array, dtype: pa.DataType) -> pa.Array:
-    """Values in the form in which values of type `dtype` are compared."""
-    if pa.types.is_int64(dtype) or pa.types.is_boolean(dtype):
-        return as_integers(values)
-    if pa.types.is_floating(dtype):
-        return pa.array(as_floats(values), from_pandas=True)
-    return as_strings(values)
+class _Dict:
+    """Where values stand among known ones, by a dict.
+
+    Parameters
+    ----------
+    values : pyarrow.Array
+        Distinct known values.
+    """
+
+    def __init__(self, values: pa.Array) -> None:
+        self._position_of = {value: position for position, value in enumerate(values.to_pylist())}
+
+    def find(self, values: pa.Array) -> np.ndarray:
+        """Positions (int64) of values of the same type; -1 for one that isn't known."""
+        return np.array([self._position_of.get(value, -1) for value in values.to_pylist()], np.int64)
+
+
+class _HashIndex:
+    """Where values stand among known ones, by their sorted hashes: a fraction of the memory of a dict.
+
+    Parameters
+    ----------
+    values : pyarrow.Array
+        Distinct known values.
+    """
+
+    def __init__(self, values: pa.Array) -> None:
+        self._values = values
+        chunks = range(0, len(values), _CHUNK)
+        hashes = np.concatenate([_hashes(values.slice(start, _CHUNK).to_pylist()) for start in chunks])
+        order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[order]
+        self._order = order.astype(np.int32) if len(order) < 2**31 else order
+        twins = self._order[1:][self._hashes[1:] == self._hashes[:-1]]
+        # Seldom any: values that have the hash of another one.
+        self._twins = {values[int(position)].as_py(): int(position) for position in twins}
+
+    def find(self, values: pa.Array) -> np.ndarray:
+        """Positions (int64) of values of the same type; -1 for one that isn't known."""
+        keys = values.to_pylist()
+        places = np.searchsorted(self._hashes, _hashes(keys))
+        positions = self._order.take(places, mode="clip").tolist()
+        if self._twins:
+            positions = [self._twins.get(key, position) for key, position in zip(keys, positions, strict=True)]
+        known = self._values.take(pa.array(positions, pa.int64())).to_pylist()
+        found = zip(keys, known, positions, strict=True)
+        return np.array([position if key == value else -1 for key, value, position in found], np.int64)
+
+
+def _hashes(values: list[Any]) -> np.ndarray:
+    return np.fromiter(map(hash, values), np.int64, len(values))
 
 
 def count_values(dictionary: pa.DictionaryArray, weights: np.ndarray | None) -> np.ndarray:

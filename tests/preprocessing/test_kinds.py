@@ -221,3 +221,30 @@ def test_missing_amounts_are_no_hindrance():
     X, y = impressions()
     X["amount"] = X["amount"].astype(float).mask(X.index % 7 == 0)
     assert CTREncoder().fit(X, y).feature_kinds_.loc["amount", "kind"] == "numeric"
+
+
+def test_times_as_text_are_doubtful_categories():
+    times = pd.date_range("2024-05-03", periods=200, freq="h")
+    for texts in (
+        times.astype(str),
+        times.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        times.strftime("%Y-%m-%d %H:%M").tolist() * 3,
+    ):
+        with pytest.warns(UserWarning, match=r"Column 'column' holds dates or times as text.*200 distinct.*`datetime`"):
+            assert kind_of(texts) == "categorical"
+        assert kind_of(texts, categorical="column") == "categorical"
+        assert kind_of(texts, datetime="column") == "datetime"
+
+
+def test_ids_that_hardly_repeat_are_doubtful_categories():
+    numbers = np.arange(2_000) // 1.05
+    for ids in ([f"request {n}" for n in range(2_000)], numbers.astype(int), numbers.astype(np.uint64) + 2**63):
+        with pytest.warns(UserWarning, match=r"Column 'column' has another value in nearly each row.*`drop`"):
+            assert kind_of(ids) == "categorical"
+        assert kind_of(ids, categorical="column") == "categorical"
+
+
+def test_ids_that_floats_have_rounded_are_doubtful_quantities():
+    with pytest.warns(UserWarning, match=r"Column 'column' holds whole numbers beyond 2\*\*53 as floats.*Int64"):
+        assert kind_of([2.0**60, 2.0**60, None]) == "numeric"
+    assert kind_of([2.0**60, 2.0**60, 0.5]) == "numeric"

@@ -162,3 +162,50 @@ def test_durations_are_seconds():
     encoded = encoder.transform(frame(hours))
     assert encoded["c"].tolist() == [-1, 1, 0]
     assert encoder.inverse_transform(encoded)["c"].tolist() == pytest.approx([3600, 10800, 7200])
+
+
+@pytest.mark.parametrize("weight", [1e-14, 1e-17, 1e-100])
+def test_value_almost_without_weight_spoils_no_other(weight):
+    values, weights = [1.5, 2.5, 3.5, 4.5], [1, 1, 1, weight]
+    encoded = encode(fit(values, "normal", weights), values)
+    np.testing.assert_allclose(encoded[:3], encode(fit(values[:3], "normal"), values[:3]), atol=1e-3)
+    assert np.isfinite(encoded).all()
+    assert (np.diff(encoded) > 0).all()
+    lightest_first = encode(fit(values, "normal", weights[::-1]), values)
+    assert np.isfinite(lightest_first).all()
+
+
+def test_column_in_which_one_value_has_all_the_weight_is_constant():
+    assert encode(fit([0.5, 1.5, 2.5], "normal", [1e-100, 1, 1e-100]), [0.5, 1.5, 2.5]).tolist() == [0, 0, 0]
+
+
+@quick
+@given(st.lists(st.sampled_from([1e-100, 1e-30, 1e-14, 0.5, 1.0, 1e15, 1e100]), min_size=6, max_size=6))
+@pytest.mark.parametrize("numeric_encoding", ["normal", "standard", "bins", "log"])
+def test_output_is_finite_whatever_the_weights(numeric_encoding, weights):
+    X = pd.DataFrame({"c": [0.5, 1.5, 2.5, 3.5, 4.5, 5.5], "user": [1, 1, 2, 2, 3, 3]})
+    encoder = CTREncoder(numeric_encoding=numeric_encoding, statistics=["user"])
+    for out in (encoder.fit_transform(X, [0, 1] * 3, sample_weight=weights), encoder.transform(X)):
+        assert np.isfinite(out.to_numpy(dtype=float)).all()
+
+
+@pytest.mark.parametrize("weights", [[1, 1e308], [1e-300, 1e300], [1, 1e-200]])
+def test_weights_that_can_not_be_summed_are_refused(weights):
+    with pytest.raises(ValueError, match=r"sample_weight holds 1e.* between 1e-100 and 1e\+100\. Divide them by their"):
+        fit([0.5, 1.5], sample_weight=weights)
+
+
+def test_more_bins_than_values():
+    values = [0.5, 2.5, 1.5]
+    encoder = fit(values, "bins", n_bins=10**9)
+    assert encode(encoder, values).tolist() == [1, 3, 2]
+    weighted = fit(values, "bins", [1, 1, 1e-20], n_bins=10**9)
+    assert encode(weighted, values).tolist() == [1, 2, 2]
+
+
+@quick
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.integers(2, 64))
+def test_bins_are_those_of_the_quantiles_however_many(values, n_bins):
+    repeated = np.repeat(values, 3) / 2
+    few, many = fit(np.repeat(repeated, 64), "bins", n_bins=n_bins), fit(repeated, "bins", n_bins=n_bins)
+    assert encode(few, repeated).tolist() == encode(many, repeated).tolist()

@@ -1,0 +1,333 @@
+"""One column of a raw table as Arrow arrays, whatever container it came from.
+
+Objects of several types become one array for each type: what a value is taken for never depends on the values beside
+it, as it would if Arrow or pandas looked for a type that suits all of them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import numbers
+import reprlib
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ._column import is_list, is_string, list_lengths, lists_of
+
+#: Types of objects, the first of those that fit; a bool is an integer to Python, and a datetime a date.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "missing": (type(None), type(pd.NA), type(pd.NaT)),
+    "bool": (bool, np.bool_),
+    "integer": (numbers.Integral,),
+    "float": (float, np.floating),
+    "decimal": (decimal.Decimal,),
+    "number": (numbers.Real,),
+    "text": (str,),
+    "bytes": (bytes,),
+    "id": (uuid.UUID,),
+    "datetime": (datetime.datetime, np.datetime64),
+    "date": (datetime.date,),
+    "time": (datetime.time,),
+    "duration": (datetime.timedelta, np.timedelta64),
+    "list": (list, tuple, np.ndarray),
+}
+_READ_AS_STRINGS = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null)
+_LARGEST_INT64 = np.iinfo(np.int64).max
+
+
+class Part(NamedTuple):
+    """Values of one type.
+
+    Parameters
+    ----------
+    values : pyarrow.Array
+        The values, of a canonical type or decimals.
+    rows : ndarray of int, or None
+        Rows that hold them; None where they are all rows.
+    """
+
+    values: pa.Array
+    rows: np.ndarray | None = None
+
+
+class RawColumn:
+    """A named column, not yet read as any type.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column, for messages.
+    parts : sequence of Part
+        Its values. Rows that are in no part are missing.
+    n_rows : int
+        Number of rows.
+    """
+
+    def __init__(self, name: str, parts: Sequence[Part], n_rows: int) -> None:
+        self.name = name
+        self.parts = parts
+        self._n_rows = n_rows
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def filter(self, rows: np.ndarray) -> Self:
+        """The column of some of the rows, given by a mask."""
+        new_rows = np.cumsum(rows) - 1
+        parts = []
+        for values, old_rows in self.parts:
+            kept = rows if old_rows is None else rows[old_rows]
+            parts.append(Part(values.filter(pa.array(kept)), None if old_rows is None else new_rows[old_rows[kept]]))
+        return type(self)(self.name, parts, int(rows.sum()))
+
+    def read(self, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
+        """All rows in one array, each part read by a function that goes row by row and returns one type."""
+        if len(self.parts) == 1 and self.parts[0].rows is None:
+            return read(self.parts[0].values)
+        read_parts = [read(values) for values, _ in self.parts]
+        if len({part.type for part in read_parts}) > 1:
+            first, second = (str(part.drop_null()[0].as_py()) for part in read_parts[:2])
+            raise TypeError(f"it holds {first!r} beside {second!r}, which can't be read alike. Give it a single type.")
+        positions = np.full(len(self), -1)
+        positions[np.concatenate([rows for _, rows in self.parts])] = np.arange(sum(map(len, read_parts)))
+        return pa.concat_arrays(read_parts).take(pa.array(positions, mask=positions < 0))
+
+
+def read_column(name: str, raw: Any) -> RawColumn:
+    """Bring a Series or array of any library to Arrow arrays."""
+    try:
+        parts = _parts(raw)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"Column {name!r} holds {reprlib.repr(error.object)}, which is no valid text: {error.reason}. Replace such "
+            "characters, for example by `value.encode('utf-8', 'replace').decode()`."
+        ) from error
+    except (TypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise TypeError(f"Column {name!r} can't be encoded: {error}") from error
+    return RawColumn(name, parts, len(raw))
+
+
+def mark_missing(name: str, raw: Any) -> RawColumn:
+    """A column of anything as one that only says which values are missing."""
+    missing = pd.isna(np.asarray(raw))
+    return RawColumn(name, [Part(pa.array(np.zeros(len(missing), bool), mask=missing))], len(missing))
+
+
+def _parts(raw: Any) -> list[Part]:
+    if isinstance(raw, pa.Array | pa.ChunkedArray):
+        return [Part(_canonical(raw))]
+    if isinstance(raw.dtype, pd.CategoricalDtype) and raw.dtype.categories.dtype == object:
+        raw = raw.astype(object)
+    if raw.dtype == object:
+        return _parts_of_objects(np.asarray(raw))
+    return [Part(_canonical(_to_arrow(raw)))]
+
+
+def _to_arrow(raw: Any) -> pa.Array:
+    if raw.dtype.kind == "c":
+        raise TypeError(_unsupported("it holds complex numbers"))
+    if isinstance(raw.dtype, pd.SparseDtype):
+        raw = raw.sparse.to_dense()
+    if raw.dtype == np.longdouble:
+        raw = raw.astype(np.float64)
+    if isinstance(raw.dtype, np.dtype):
+        raw = np.asarray(raw)
+        if raw.dtype.kind in "SU":
+            # Arrow ends the text of such an array at its first NUL.
+            raw = raw.astype(object)
+        raw = np.ascontiguousarray(raw, raw.dtype.newbyteorder("="))
+    return pa.array(raw, from_pandas=True)
+
+
+def _parts_of_objects(objects: np.ndarray) -> list[Part]:
+    group_of = {kind: _group(kind) for kind in set(map(type, objects))}
+    groups = set(group_of.values()) - {"missing"}
+    if len(groups) <= 1:
+        return [Part(_group_to_arrow(next(iter(groups), "missing"), objects))]
+    group_of_row = np.array(["missing" if _is_missing(value) else group_of[type(value)] for value in objects])
+    present = sorted(set(group_of_row) - {"missing"})
+    if len(present) <= 1:
+        objects = objects.copy()
+        objects[group_of_row == "missing"] = None
+        return [Part(_group_to_arrow(present[0] if present else "float", objects))]
+    rows_of = {group: np.flatnonzero(group_of_row == group) for group in present}
+    return [Part(_group_to_arrow(group, objects[rows]), rows) for group, rows in rows_of.items()]
+
+
+def _group(kind: type) -> str:
+    return next((group for group, kinds in _TYPES.items() if issubclass(kind, kinds)), "stranger")
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, decimal.Decimal):
+        # A signalling NaN can't be compared.
+        return value.is_nan()
+    return (
+        value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float | np.generic) and value != value)
+    )
+
+
+def _with_none(objects: Iterable[Any]) -> list[Any]:
+    return [None if _is_missing(value) else value for value in objects]
+
+
+def _group_to_arrow(group: str, objects: np.ndarray) -> pa.Array:
+    if group == "stranger":
+        raise _stranger(next(value for value in objects if _group(type(value)) == group))
+    if group == "integer":
+        return _canonical(_integers_to_arrow(objects))
+    if group == "decimal":
+        return _canonical(_decimals_to_arrow(objects))
+    if group == "number":
+        return _canonical(pa.array([None if value is None else float(value) for value in _with_none(objects)]))
+    if group == "id":
+        return pa.array([None if value is None else str(value) for value in _with_none(objects)], pa.large_string())
+    if group == "datetime":
+        return _canonical(_datetimes_to_arrow(objects))
+    if group == "list":
+        return _canonical(_lists_to_arrow(objects))
+    return _canonical(pa.array(objects, from_pandas=True))
+
+
+def _integers_to_arrow(objects: np.ndarray) -> pa.Array:
+    try:
+        return pa.array(objects, from_pandas=True)
+    except (OverflowError, pa.ArrowInvalid):
+        integers = [None if value is None else int(value) for value in _with_none(objects)]
+    if all(value is None or 0 <= value < 2**64 for value in integers):
+        return pa.array(integers, pa.uint64())
+    return pa.array([None if value is None else _digits(value) for value in integers], pa.large_string())
+
+
+def _digits(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError as error:
+        n_digits = int(value.bit_length() * np.log10(2)) + 1
+        raise TypeError(_unsupported(f"it holds an integer of about {n_digits:,} digits")) from error
+
+
+def _decimals_to_arrow(objects: np.ndarray) -> pa.Array:
+    decimals = [value if value is not None and value.is_finite() else None for value in _with_none(objects)]
+    try:
+        return pa.array(decimals, None if any(decimals) else pa.decimal128(38, 0))
+    except pa.ArrowInvalid:
+        # Of more digits than Arrow has.
+        return pa.array([None if value is None else str(value) for value in decimals], pa.large_string())
+
+
+def _datetimes_to_arrow(objects: np.ndarray) -> pa.Array:
+    times = [
+        None if value is None else pd.Timestamp(value) if isinstance(value, np.datetime64) else value
+        for value in _with_none(objects)
+    ]
+    aware = next((value for value in times if value is not None and value.tzinfo is not None), None)
+    naive = next((value for value in times if value is not None and value.tzinfo is None), None)
+    if aware is not None and naive is not None:
+        raise TypeError(
+            f"it holds times with a time zone and without, such as {str(aware)!r} and {str(naive)!r}. Give all of them "
+            "a zone, or none."
+        )
+    if aware is None:
+        return pa.array(times, pa.timestamp("us"))
+    zones = {str(value.tzinfo) for value in times if value is not None}
+    # Arrow would take the zone of the first.
+    return pa.array(times, from_pandas=True) if len(zones) == 1 else pa.array(times, pa.timestamp("us", "UTC"))
+
+
+def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
+    lists: list[Any] = [value for value in objects if isinstance(value, _TYPES["list"])]
+    groups = {_group(kind) for kind in set(map(type, chain.from_iterable(lists)))} - {"missing"}
+    if "list" in groups:
+        raise TypeError(_unsupported(f"it holds lists of lists, such as {reprlib.repr(lists[0])}"))
+    if len(groups) > 1 and groups != {"integer", "float"}:
+        raise _stranger(next((value for value in lists if len(set(map(type, value))) > 1), lists[0]))
+    return pa.array(objects, from_pandas=True)
+
+
+def _stranger(value: Any) -> TypeError:
+    return TypeError(_unsupported(f"it holds {reprlib.repr(value)} of type {type(value).__name__}"))
+
+
+def _unsupported(what: str) -> str:
+    return (
+        f"{what}, but each argument must be a string, a number, a bool, a date or time, or else a list of strings or "
+        "numbers in every row. Turn it into one of these, or leave the column out with `drop`."
+    )
+
+
+def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        return _canonical(_one_chunk(values))
+    dtype = values.type
+    if pa.types.is_dictionary(dtype):
+        return _canonical(values.dictionary_decode())
+    if is_list(dtype):
+        return _canonical_lists(values)
+    if pa.types.is_time(dtype):
+        return _text_of_times(values)
+    target = _canonical_type(values)
+    # Unsafe casts round, which times need; they would let through invalid text too.
+    values = values if target == dtype else values.cast(target, safe=is_string(target))
+    return finite(values) if pa.types.is_floating(target) else values
+
+
+def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
+    if values.num_chunks == 1:
+        return values.chunk(0)
+    # All chunks together can be too long for the 32-bit offsets of a plain string array.
+    return (values.cast(pa.large_string()) if is_string(values.type) else values).combine_chunks()
+
+
+def finite(values: pa.Array) -> pa.Array:
+    """Doubles without infinite ones and NaN, which are missing instead."""
+    is_finite = pc.is_finite(values)
+    return values if pc.all(is_finite).as_py() else pc.if_else(is_finite, values, pa.scalar(None, values.type))
+
+
+def _text_of_times(values: pa.Array) -> pa.Array:
+    """Times of day as Python writes them, whatever their unit."""
+    texts = values.cast(pa.time64("ns")).cast(pa.large_string())
+    return pc.replace_substring_regex(texts, r"(\.000000)?000$", "")
+
+
+def _canonical_type(values: pa.Array) -> pa.DataType:
+    dtype = values.type
+    if pa.types.is_integer(dtype):
+        return pa.uint64() if _exceeds_int64(values) else pa.int64()
+    if pa.types.is_floating(dtype):
+        return pa.float64()
+    if pa.types.is_date(dtype):
+        return pa.date32()
+    if pa.types.is_timestamp(dtype):
+        return pa.timestamp("us", dtype.tz)
+    if pa.types.is_duration(dtype):
+        return pa.duration("us")
+    if is_string(dtype) or any(check(dtype) for check in _READ_AS_STRINGS):
+        return pa.large_string()
+    if pa.types.is_boolean(dtype) or pa.types.is_decimal(dtype):
+        return dtype
+    example = next((value for value in values.to_pylist() if value is not None), None)
+    raise TypeError(_unsupported(f"it holds values like {reprlib.repr(example)} of type {dtype}"))
+
+
+def _exceeds_int64(values: pa.Array) -> bool:
+    if not pa.types.is_uint64(values.type):
+        return False
+    largest: int | None = pc.max(values).as_py()
+    return largest is not None and largest > _LARGEST_INT64
+
+
+def _canonical_lists(values: pa.Array) -> pa.Array:
+    elements = values.flatten()
+    if is_list(elements.type):
+        raise TypeError(_unsupported(f"it holds lists of lists, of type {values.type}"[:200]))
+    return lists_of(_canonical(elements), list_lengths(values), missing=values.is_null())
