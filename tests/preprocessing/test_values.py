@@ -149,6 +149,16 @@ def test_hour_does_not_depend_on_the_offsets_beside_it():
     assert fit(times).categories_["c_hour"].tolist() == [10, 11, 19]
 
 
+def test_instants_can_be_categories_and_hashed():
+    times = pd.Series(pd.date_range("2024-05-03", periods=4, freq="h", tz="Europe/Berlin"))
+    elsewhere = pd.DataFrame({"c": times.dt.tz_convert("Asia/Tokyo")})
+    for parameters in ({}, {"n_hash_buckets": 1000}):
+        encoder = fit(times, None, categorical=["c"], **parameters)
+        expected = encoder.transform(pd.DataFrame({"c": times}))
+        assert expected["c"].nunique() == 4
+        pd.testing.assert_frame_equal(encoder.transform(elsewhere), expected)
+
+
 def test_zone_where_fit_saw_none_and_the_other_way_round_is_refused():
     local, instant = [NOON, None], [NOON.replace(tzinfo=BERLIN), None]
     with pytest.raises(
