@@ -136,7 +136,7 @@ def n_rows(X: Any) -> int:
 def take(X: Any, rows: np.ndarray) -> Any:
     """Some rows of a table, in the order given, in the same container and with the same dtypes."""
     if isinstance(X, pd.DataFrame):
-        return X.iloc[rows]
+        return _take_of_pandas(X, rows)
     if isinstance(X, pl.DataFrame):
         return X[rows.tolist()]
     if isinstance(X, pa.Table):
@@ -144,6 +144,12 @@ def take(X: Any, rows: np.ndarray) -> Any:
         plain = [pa.string() if dtype == pa.string_view() else dtype for dtype in X.schema.types]
         return X.cast(pa.schema(zip(X.column_names, plain, strict=True))).take(rows).cast(X.schema)
     return X[rows] if isinstance(X, np.ndarray) else [X[row] for row in rows]
+
+
+def _take_of_pandas(X: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    # pandas takes no rows of big-endian columns.
+    swapped = {name: X[name].to_numpy()[rows] for name, dtype in X.dtypes.items() if str(dtype).startswith(">")}
+    return X.astype(dict.fromkeys(swapped, float)).iloc[rows].assign(**swapped) if swapped else X.iloc[rows]
 
 
 def reorder(X: Any, positions: Sequence[int]) -> Any:

@@ -20,7 +20,7 @@ from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.fields import is_statistic
 
 from .breaks import break_table
-from .columns import pick
+from .columns import OBJECTS, pick
 from .containers import arrays, n_rows, possible_containers, possible_forms, reorder, take
 from .tables import Table, draw_sound_table
 
@@ -98,8 +98,14 @@ class _Examination:
             yield self._finding("a sound table gets an answer", about, _last_line(error))
         if not _is_own(error):
             yield self._finding("an error is ours or scikit-learn's", about, _last_line(error))
-        elif self.table.named not in str(error) and _is_raised_in(sk_finalmlp, error):
+        elif not self._names_the_matter(error):
             yield self._finding("an error names what it is about", about, _last_line(error))
+
+    def _names_the_matter(self, error: Exception) -> bool:
+        """Whether an error of ours names what was broken, or a column that holds values of several types anyway."""
+        doubtful = [name for name, column in self.table.columns.items() if column.kind in OBJECTS]
+        named = [self.table.named, *map(repr, doubtful)]
+        return not _is_raised_in(sk_finalmlp, error) or any(name in str(error) for name in named)
 
     def _finding(self, name: str, about: str, message: str) -> Finding:
         fault = f"; {self.table.fault}" if self.table.fault and self.table.fault not in about else ""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzz.properties import draw_table, examine
 
+from fuzz.properties import draw_table, examine
 from sk_finalmlp import CTREncoder
 
 SEED = 0
