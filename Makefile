@@ -22,34 +22,34 @@ venv: $(VENV)/installed-dev ## Make .venv with all that development needs
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
 $(VENV)/installed-plot: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable ".[plot]"
+	$(BIN)/python -m pip install --quiet --editable ".[plot]"
 	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable ".[bench]"
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	touch $@
 
 $(VENV)/installed-peers: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable ".[bench,peers]"
+	$(BIN)/python -m pip install --quiet --editable ".[bench,peers]"
 	touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable ".[docs]"
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	touch $@
 
 $(VENV)-lowest/installed: pyproject.toml .ci/lowest_versions.py
 	mkdir -p build
 	python$(LOWEST_PYTHON) .ci/lowest_versions.py $(NEWEST) > build/lowest.txt
 	python$(LOWEST_PYTHON) -m venv --clear $(VENV)-lowest
-	$(VENV)-lowest/bin/pip install --quiet --constraint build/lowest.txt --editable ".[dev]"
+	$(VENV)-lowest/bin/python -m pip install --quiet --constraint build/lowest.txt --editable ".[dev]"
 	touch $@
 
 $(VENV)-highest/installed: pyproject.toml $(VENV)/installed-dev
@@ -85,12 +85,12 @@ test-highest: ## The same with the newest
 
 wheel: venv ## Build the wheel into dist/
 	rm -rf dist
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 # In a folder of its own, which comes before the working tree on the path.
 check-wheel: wheel ## The wheel holds all that importing needs
 	rm -rf build/site
-	$(BIN)/pip install --quiet --no-deps --target build/site dist/*.whl
+	$(BIN)/python -m pip install --quiet --no-deps --target build/site dist/*.whl
 	PYTHONPATH=build/site $(BIN)/python -P .ci/check_wheel.py build/site
 
 # Warnings are errors, and so are references to nowhere.

@@ -16,13 +16,29 @@ _ROOM_OF = {
     "CTREncoder": "sk_finalmlp.preprocessing",
     "DualMLPClassifier": "sk_finalmlp.estimators",
     "FinalMLPClassifier": "sk_finalmlp.estimators",
+    "TwoStreamClassifier": "sk_finalmlp.estimators",
     "finalmlp_configs": "sk_finalmlp.estimators",
+    "two_stream_configs": "sk_finalmlp.estimators",
 }
 
-__all__ = ["CTREncoder", "DualMLPClassifier", "FinalMLPClassifier", "__version__", "finalmlp_configs"]
+__all__ = [
+    "CTREncoder",
+    "DualMLPClassifier",
+    "FinalMLPClassifier",
+    "TwoStreamClassifier",
+    "__version__",
+    "finalmlp_configs",
+    "two_stream_configs",
+]
 
 if TYPE_CHECKING:
-    from .estimators import DualMLPClassifier, FinalMLPClassifier, finalmlp_configs
+    from .estimators import (
+        DualMLPClassifier,
+        FinalMLPClassifier,
+        TwoStreamClassifier,
+        finalmlp_configs,
+        two_stream_configs,
+    )
     from .preprocessing import CTREncoder
 
 

@@ -55,8 +55,7 @@ def fit_task(estimator: Any, max_subtasks: int = 0, **data: Any) -> Iterator[Any
     try:
         yield task
     except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
+        estimator.__dict__ = before
         raise
     # A fitted estimator is a copy of this one with no attribute to add.
     task.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})

@@ -85,3 +85,22 @@ def check_not_empty(shape: tuple[int, ...]) -> None:
     for size, what in zip(shape, ("sample", "feature"), strict=True):
         if size == 0:
             raise ValueError(f"Found array with 0 {what}(s) (shape={tuple(shape)}) while a minimum of 1 is required.")
+
+
+def check_detached(values: Any, name: str) -> None:
+    """Refuse a tensor that is part of a computation: NumPy can't read it.
+
+    Parameters
+    ----------
+    values : object
+        What may be such a tensor.
+    name : str
+        Name of the argument.
+
+    Raises
+    ------
+    TypeError
+        If it requires grad.
+    """
+    if getattr(values, "requires_grad", False):
+        raise TypeError(f"{name} is a tensor that requires grad. Pass {name}.detach().")

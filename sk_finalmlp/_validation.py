@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils import _param_validation
+from sklearn.utils._param_validation import InvalidParameterError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -45,3 +47,32 @@ def fit_context(fit: _Function) -> _Function:
     """
     checked: _Function = _fit_context(prefer_skip_nested_validation=True)(fit)
     return checked
+
+
+def check_widths(owner: Any, name: str, fewest: int = 1) -> None:
+    """Refuse widths of layers that aren't integers of at least 1.
+
+    Parameters
+    ----------
+    owner : object
+        Whose parameter it is.
+    name : str
+        Name of the parameter.
+    fewest : int, default=1
+        Fewest layers there may be.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a width isn't an integer of at least 1, or there are fewer.
+    """
+    units = getattr(owner, name)
+    if len(units) < fewest or not all(_is_width(width) for width in units):
+        raise InvalidParameterError(
+            f"The {name!r} parameter of {type(owner).__name__} must be the width of each layer, integers of "
+            f"at least 1, such as (400, 200). Got {units!r} instead."
+        )
+
+
+def _is_width(width: Any) -> bool:
+    return isinstance(width, int | np.integer) and not isinstance(width, bool) and bool(width >= 1)

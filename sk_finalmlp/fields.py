@@ -29,9 +29,13 @@ Measure = Literal["rate", "count"]
 #: multi-valued columns.
 UNKNOWN_CODE = 0
 
+#: `CTREncoder` cuts statistics at so many standard deviations.
+MAX_STATISTIC = 5.0
+
 _KINDS: tuple[FieldKind, ...] = ("categorical", "multi-valued", "numeric", "statistic")
 _WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "statistic")
-_STATISTIC_NAME = re.compile(r"(rate|count)\(.+\)(=.+)?", re.DOTALL)
+# `ColumnTransformer` and `FeatureUnion` may put `name__` before it.
+_STATISTIC_NAME = re.compile(r"([^()]+__)?(rate|count)\(.+\)(=.+)?", re.DOTALL)
 _ELEMENT_NAME = re.compile(r"(?P<field>.+)\[(?P<position>0|[1-9][0-9]*)\]", re.DOTALL)
 
 
@@ -194,7 +198,7 @@ def cross_name(fields: Sequence[str]) -> str:
 
 
 def statistic_name(measure: Measure, field: str, label: str | None = None) -> str:
-    """Name of a column that holds a statistic, by which the classifier knows it from a plain number.
+    """Name of a column that holds a statistic.
 
     Parameters
     ----------
@@ -221,12 +225,14 @@ def statistic_name(measure: Measure, field: str, label: str | None = None) -> st
 
 
 def is_statistic(name: str) -> bool:
-    """Whether a column of floats of this name is a statistic.
+    """Whether a column is named like a statistic.
+
+    A classifier takes it for one if it also holds what `CTREncoder` writes: float32, between -5 and 5.
 
     Parameters
     ----------
     name : str
-        Name of the column.
+        Name of the column, which may begin with the prefix that `ColumnTransformer` gives it.
 
     Returns
     -------
@@ -235,7 +241,7 @@ def is_statistic(name: str) -> bool:
     Examples
     --------
     >>> from sk_finalmlp.fields import is_statistic
-    >>> is_statistic("count(item)"), is_statistic("price")
-    (True, False)
+    >>> is_statistic("count(item)"), is_statistic("enc__count(item)"), is_statistic("price")
+    (True, True, False)
     """
     return _STATISTIC_NAME.fullmatch(name) is not None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
-from sk_finalmlp._hold_out import held_out_rows
+from sk_finalmlp._hold_out import held_out_rows, places
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=60).map(np.array)
 FRACTIONS = st.floats(0.001, 0.999)
@@ -18,7 +18,7 @@ def test_a_part_of_each_class_is_held_out_at_least_one_row_and_never_all(y, frac
     is_held_out = held_out_rows(y, fraction)
     for label in np.unique(y):
         n_rows, n_held_out = (y == label).sum(), is_held_out[y == label].sum()
-        assert n_held_out == min(np.ceil(fraction * n_rows), n_rows - 1)
+        assert n_held_out < n_rows
         assert n_held_out >= 1 or n_rows == 1
 
 
@@ -29,14 +29,34 @@ def test_the_smaller_choice_is_part_of_the_larger_one(y, fractions):
 
 
 @pytest.mark.parametrize("labels", [["a", "b"], [False, True], [-1.0, 7.5]])
-def test_the_order_of_the_labels_counts_and_not_what_they_are(labels):
+def test_it_does_not_matter_what_the_labels_are(labels):
     y = np.random.default_rng(0).integers(0, 2, 500)
     assert np.array_equal(held_out_rows(np.array(labels)[y]), held_out_rows(y))
 
 
-def test_held_out_rows_are_spread_over_the_table():
-    rows = np.flatnonzero(held_out_rows(np.zeros(10_000)))
-    assert np.abs(np.histogram(rows, bins=10, range=(0, 10_000))[0] - 100).max() < 50
+def test_labels_are_heeded_only_where_a_class_would_lack_rows():
+    rng = np.random.default_rng(0)
+    parts = [held_out_rows(rng.integers(0, n_classes, 1_000)) for n_classes in (1, 2, 5)]
+    assert np.array_equal(parts[0], parts[1])
+    assert np.array_equal(parts[0], parts[2])
+
+
+@given(n_rows=st.integers(200, 400), n_more=st.integers(1, 200), fraction=st.floats(0.1, 0.9))
+def test_rows_that_are_appended_move_no_row_from_one_part_to_the_other(n_rows, n_more, fraction):
+    y = np.arange(n_rows + n_more) % 2
+    assert np.array_equal(held_out_rows(y, fraction)[:n_rows], held_out_rows(y[:n_rows], fraction))
+
+
+def test_places_of_a_table_in_parts_are_those_of_the_whole():
+    in_parts = [places(np.arange(start, start + 10)) for start in range(0, 100, 10)]
+    assert np.array_equal(np.concatenate(in_parts), places(np.arange(100)))
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25])
+def test_held_out_rows_are_about_as_many_as_asked_for_and_spread_over_the_table(fraction):
+    rows = np.flatnonzero(held_out_rows(np.zeros(10_000), fraction))
+    assert len(rows) == pytest.approx(10_000 * fraction, rel=0.1)
+    assert np.abs(np.histogram(rows, bins=10, range=(0, 10_000))[0] - 1_000 * fraction).max() < 50
 
 
 def classifier(**parameters):
@@ -44,40 +64,73 @@ def classifier(**parameters):
     return FinalMLPClassifier(**small, random_state=0, max_epochs=1, final_epoch=False, **parameters)
 
 
-def test_the_classifier_learns_nothing_from_the_rows_that_the_rule_names():
+def codes_and_labels(n_rows=600):
     rng = np.random.default_rng(0)
-    X, y = rng.integers(0, 20, (600, 2)), rng.integers(0, 2, 600)
-    is_held_out = held_out_rows(y)
-    changed = np.where(is_held_out[:, np.newaxis], X[rng.permutation(600)], X)
-    # Each code still occurs, so that the tables are the same.
+    return rng.integers(0, 20, (n_rows, 2)), rng.integers(0, 2, n_rows)
+
+
+def changed_where(is_changed, X):
+    """Other rows there; each code still occurs, so that the fields are the same."""
+    changed = np.where(is_changed[:, np.newaxis], X[np.random.default_rng(1).permutation(len(X))], X)
     assert set(changed[:, 0]) == set(changed[:, 1]) == set(range(20))
-    assert np.array_equal(
-        classifier().fit(X, y).decision_function(X), classifier().fit(changed, y).decision_function(X)
-    )
+    return changed
 
 
-def labels_with_held_out_rows_side_by_side(n_classes, n_rows):
-    """Labels, so ordered that one held-out row of each class follows the other: there they can take turns."""
-    ranks = held_out_rows(np.repeat(np.arange(n_classes), n_rows)).reshape(n_classes, n_rows)
-    parts = [np.diff(np.flatnonzero(chosen), prepend=-1) - 1 for chosen in ranks]
-    y = []
-    for lengths in zip(*parts, strict=True):
-        y += [*np.repeat(range(n_classes), lengths), *range(n_classes)]
-    y += [label for label, lengths in enumerate(parts) for _ in range(n_rows - lengths.sum() - len(lengths))]
-    return np.array(y)
+@pytest.mark.parametrize("fraction", [0.1, 0.3])
+def test_the_classifier_learns_nothing_from_the_rows_that_the_rule_names(fraction):
+    X, y = codes_and_labels()
+    changed = changed_where(held_out_rows(y, fraction), X)
+    model = classifier(validation_fraction=fraction)
+    assert np.array_equal(model.fit(X, y).decision_function(X), model.fit(changed, y).decision_function(X))
+
+
+def test_weights_that_only_the_classifier_gets_move_no_row():
+    X, y = codes_and_labels()
+    weight = np.random.default_rng(2).integers(0, 3, len(y))
+    changed = changed_where(held_out_rows(y), X)
+    model = classifier()
+    before = model.fit(X, y, sample_weight=weight).decision_function(X)
+    assert np.array_equal(before, model.fit(changed, y, sample_weight=weight).decision_function(X))
+
+
+def test_warm_start_trains_on_no_row_that_it_held_out_when_the_table_has_grown():
+    X, y = codes_and_labels()
+    changed = changed_where(held_out_rows(y), X)
+    decisions = []
+    for table in (X, changed):
+        model = classifier(warm_start=True).fit(table[:-10], y[:-10])
+        decisions.append(model.fit(table, y).decision_function(X))
+    assert np.array_equal(*decisions)
+
+
+def test_a_class_whose_rows_with_weight_are_all_on_one_side_leaves_no_hold_out():
+    X, y = codes_and_labels()
+    y[:] = 0
+    y[:40] = 1
+    weight = np.where((y == 1) & held_out_rows(y), 0, 1)
+    with pytest.warns(UserWarning, match=r"The class 1 has \d+ rows with a weight, all of them held out or none"):
+        model = classifier().fit(X, y, sample_weight=weight)
+    assert model.best_score_ is None
+
+
+def labelled_table(n_classes):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, n_classes, 1_500)
+    return pd.DataFrame({"user": rng.integers(0, 20, len(y)), "item": rng.choice(list("abcde"), len(y))}), y
 
 
 @pytest.mark.parametrize("labels", [["no", "yes"], ["a", "b", "c"]], ids=["two", "three"])
-def test_cross_fitted_statistics_know_no_label_of_a_held_out_row(labels):
-    y = labels_with_held_out_rows_side_by_side(len(labels), 500)
-    is_held_out = held_out_rows(y)
+@pytest.mark.parametrize("fraction", [0.1, 0.3])
+def test_cross_fitted_rates_know_no_label_of_a_held_out_row(labels, fraction):
+    X, y = labelled_table(len(labels))
+    is_held_out = held_out_rows(y, fraction)
+    # Two rows of different classes at a time, so that there are as many of each class.
     other = y.copy()
-    other[is_held_out] = (y[is_held_out] + 1) % len(labels)
-    assert np.array_equal(held_out_rows(other), is_held_out)
+    swapped = np.random.default_rng(0).permutation(np.flatnonzero(is_held_out))
+    other[swapped] = y[np.roll(swapped, 1)]
+    assert (other != y).sum() > 20
 
-    rng = np.random.default_rng(0)
-    X = pd.DataFrame({"user": rng.integers(0, 20, len(y)), "item": rng.choice(list("abcde"), len(y))})
-    encoder = CTREncoder(statistics=["user", ("user", "item")])
+    encoder = CTREncoder(statistics=["user", ("user", "item")], validation_fraction=fraction)
     names = np.array(labels)
     before, after = encoder.fit_transform(X, names[y]), encoder.fit_transform(X, names[other])
     pd.testing.assert_frame_equal(before, after)

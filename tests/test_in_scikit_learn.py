@@ -1,5 +1,6 @@
 """The pipeline in scikit-learn's hands, on real impressions."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -211,6 +212,23 @@ def test_joblib_in_a_fresh_process(movielens, fitted, tmp_path):
     """
     subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(program)], check=True)
     assert np.array_equal(np.load(tmp_path / "p.npy"), fitted.predict_proba(X))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_array_api_dispatch(n_classes):
+    program = f"""
+        import numpy as np, sklearn
+        from sk_finalmlp import FinalMLPClassifier
+        X = np.random.default_rng(0).integers(0, 6, size=(200, 2))
+        y = X[:, 0] % {n_classes}
+        classifier = FinalMLPClassifier(max_epochs=1, random_state=0)
+        plain = classifier.fit(X, y).predict_proba(X)
+        with sklearn.config_context(array_api_dispatch=True):
+            assert np.array_equal(classifier.fit(X, y).predict_proba(X), plain)
+    """
+    # SciPy reads it when it is imported.
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, env=environment)
 
 
 def test_memory_mapped_model_predicts_the_same(movielens, fitted, tmp_path):

@@ -1,6 +1,8 @@
 """Version stamp of every public estimator."""
 
 import pickle
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -28,3 +30,17 @@ def test_another_version_warns(fitted, monkeypatch):
     name, version = type(fitted).__name__, sk_finalmlp.__version__
     with pytest.warns(InconsistentVersionWarning, match=rf"{name} from version 0\.0\.1 .* using version {version}"):
         pickle.loads(saved)
+
+
+def test_loading_a_classifier_imports_no_compiler(fitted, tmp_path):
+    path = tmp_path / "model.pickle"
+    path.write_bytes(pickle.dumps(fitted))
+    program = f"""
+import pickle, sys, torch, sk_finalmlp.estimators
+before = set(sys.modules)
+with open({str(path)!r}, "rb") as file:
+    pickle.load(file)
+added = set(sys.modules) - before
+assert not added & {{"torch._dynamo", "torch._inductor", "sympy"}}, added
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

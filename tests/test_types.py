@@ -8,10 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, finalmlp_configs
+from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier, finalmlp_configs
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.fields import Field
 from sk_finalmlp.metrics import grouped_auc, roc_auc_interval
+from sk_finalmlp.streams import CrossNet
 
 
 def test_a_typed_script_runs() -> None:
@@ -41,8 +42,15 @@ def test_published_parameters_make_a_classifier() -> None:
     assert_type(FinalMLPClassifier(**parameters).num_heads, int)
 
 
+def test_streams_are_parameters() -> None:
+    classifier = TwoStreamClassifier(stream1="mlp", stream2=CrossNet(n_layers=2), fusion="sum")
+    assert_type(classifier.set_params(stream2__n_layers=3), TwoStreamClassifier)
+    assert_type(classifier.linear_term, bool)
+
+
 def test_misuses_that_a_type_checker_finds() -> None:
     FinalMLPClassifier(num_heads="four")  # type: ignore[arg-type]
     FinalMLPClassifier(scoring="auc")  # type: ignore[arg-type]
     CTREncoder(n_bins="many")  # type: ignore[arg-type]
+    TwoStreamClassifier(fusion="mean")  # type: ignore[arg-type]
     DualMLPClassifier(embedding_update="sparse")  # type: ignore[arg-type]

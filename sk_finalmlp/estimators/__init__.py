@@ -1,7 +1,14 @@
-"""FinalMLP and DualMLP as scikit-learn classifiers: validation, classes, conventions."""
+"""FinalMLP, DualMLP and all pairs of streams as scikit-learn classifiers: validation, classes, conventions."""
 
 from ._dualmlp import DualMLPClassifier
 from ._finalmlp import FinalMLPClassifier
-from ._published import finalmlp_configs
+from ._published import finalmlp_configs, two_stream_configs
+from ._two_stream import TwoStreamClassifier
 
-__all__ = ["DualMLPClassifier", "FinalMLPClassifier", "finalmlp_configs"]
+__all__ = [
+    "DualMLPClassifier",
+    "FinalMLPClassifier",
+    "TwoStreamClassifier",
+    "finalmlp_configs",
+    "two_stream_configs",
+]

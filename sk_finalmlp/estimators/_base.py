@@ -7,10 +7,11 @@ from abc import ABCMeta
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -18,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._callbacks import CallbackSupportMixin, fit_task
+from .._origin import Origin
 from .._persistence import VersionedState
 from .._validation import fit_context
 from ..fields import Field
@@ -32,6 +34,7 @@ from ..training import (
     train,
 )
 from ._columns import read_columns
+from ._copies import warn_about_copies
 from ._epoch_tasks import EpochTasks, FittedAttributes
 from ._fields import FieldReader, learn_fields, read_matrices
 from ._network import (
@@ -49,16 +52,47 @@ from ._parameters import (
     check_hidden_units,
     draw_seed,
 )
-from ._rows import check_rows, check_validation_rows, make_impressions, split_rows, weight_of_class
+from ._rows import (
+    LabelledRows,
+    check_rows,
+    check_statistics,
+    check_validation_rows,
+    make_impressions,
+    split_rows,
+    weight_of_class,
+)
 from ._summary import NetworkSummary
 
 
-class TwoStreamClassifier(
+class BaseTwoStreamClassifier(
     NetworkSummary, CallbackSupportMixin, VersionedState, ClassifierMixin, BaseEstimator, metaclass=ABCMeta
 ):
     """Base of the classifiers: everything but the network and the documentation of its parameters."""
 
     _network_class: ClassVar[NetworkClass]
+
+    embedding_dim: int
+    stream_embeddings: Literal["shared", "own"]
+    stream_loss: float
+    n_members: int
+    embedding_regularizer: float | Literal["auto"]
+    net_regularizer: float
+    embedding_update: Literal["auto", "dense", "lazy"]
+    learning_rate: float
+    batch_size: int | Literal["auto"]
+    max_epochs: int
+    early_stopping: bool
+    validation_fraction: float
+    scoring: Literal["neg_log_loss", "roc_auc"]
+    final_epoch: bool
+    n_iter_no_change: int
+    tol: float
+    class_weight: dict[Any, float] | Literal["balanced"] | None
+    categorical_features: Any
+    warm_start: bool
+    random_state: int | RandomState | None
+    device: str | torch.device
+    verbose: int
 
     best_epoch_: int
     best_score_: float | None
@@ -69,72 +103,21 @@ class TwoStreamClassifier(
     n_features_in_: int
     n_iter_: int
     network_: nn.Module
+    _origin: Origin | None
     _readers: list[FieldReader]
     _seed: int
     _network_arguments: dict[str, Any]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
-    def __init__(
-        self,
-        *,
-        embedding_dim: int,
-        mlp1_fields: Any,
-        mlp2_fields: Any,
-        mlp1_hidden_units: Any,
-        mlp2_hidden_units: Any,
-        mlp1_dropout: float,
-        mlp2_dropout: float,
-        mlp1_batch_norm: bool,
-        mlp2_batch_norm: bool,
-        n_members: int,
-        embedding_regularizer: Any,
-        net_regularizer: float,
-        embedding_update: Any,
-        learning_rate: float,
-        batch_size: Any,
-        max_epochs: int,
-        early_stopping: bool,
-        validation_fraction: float,
-        scoring: Any,
-        final_epoch: bool,
-        n_iter_no_change: int,
-        tol: float,
-        class_weight: Any,
-        categorical_features: Any,
-        warm_start: bool,
-        random_state: Any,
-        device: str | torch.device,
-        verbose: Any,
-    ) -> None:
-        self.embedding_dim = embedding_dim
-        self.mlp1_fields = mlp1_fields
-        self.mlp2_fields = mlp2_fields
-        self.mlp1_hidden_units = mlp1_hidden_units
-        self.mlp2_hidden_units = mlp2_hidden_units
-        self.mlp1_dropout = mlp1_dropout
-        self.mlp2_dropout = mlp2_dropout
-        self.mlp1_batch_norm = mlp1_batch_norm
-        self.mlp2_batch_norm = mlp2_batch_norm
-        self.n_members = n_members
-        self.embedding_regularizer = embedding_regularizer
-        self.net_regularizer = net_regularizer
-        self.embedding_update = embedding_update
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.scoring = scoring
-        self.final_epoch = final_epoch
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.class_weight = class_weight
-        self.categorical_features = categorical_features
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
+    def _keep(self, parameters: dict[str, Any]) -> None:
+        """Keep the parameters of the constructor as attributes of the same names, as scikit-learn asks."""
+        self.__dict__.update({name: value for name, value in parameters.items() if name != "self"})
+
+    def _network_parameters(self) -> dict[str, Any]:
+        """The parameters of which those of the network's names go to the network."""
+        parameters: dict[str, Any] = self.get_params(deep=False)
+        return parameters
 
     @fit_context
     def fit(
@@ -186,7 +169,7 @@ class TwoStreamClassifier(
         with fit_task(self, max_subtasks=self.max_epochs + final_epoch, **data) as task:
             rows = check_rows(self, X, y, sample_weight, reset=not self._continues())
             classes = self._check_classes(rows.y)
-            class_weight = weight_of_class(self.class_weight, classes, rows.y)
+            class_weight = weight_of_class(self.class_weight, classes, rows)
             readers = self._readers if self._continues() else learn_fields(rows.columns, self.categorical_features)
             training = make_impressions(rows, readers, classes, class_weight).of_mean_weight_one()
             seed = self._seed if self._continues() else draw_seed(self.random_state)
@@ -195,7 +178,7 @@ class TwoStreamClassifier(
                 self._check_validation_classes(rows_val.y, classes)
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
-                training, validation = self._hold_out(training, classes)
+                training, validation = self._hold_out(training, rows, readers)
             settings = self._settings(len(training), final_epoch)
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         return self
@@ -283,8 +266,8 @@ class TwoStreamClassifier(
         classes = np.unique(y)
         if len(classes) < 2:
             raise ValueError(
-                f"A classifier needs rows of at least two classes with a positive weight; y has one class, "
-                f"{classes.tolist()}."
+                "A classifier needs rows of at least two classes with a positive weight (less than 1e-30 of the "
+                f"largest is as good as none); y has one class, {classes.tolist()}."
             )
         if self._continues() and not np.array_equal(classes, self.classes_):
             raise ValueError(
@@ -293,20 +276,25 @@ class TwoStreamClassifier(
             )
         return classes
 
-    def _hold_out(self, training: Impressions, classes: NDArray[Any]) -> tuple[Impressions, Impressions | None]:
+    def _hold_out(
+        self, training: Impressions, rows: LabelledRows, readers: list[FieldReader]
+    ) -> tuple[Impressions, Impressions | None]:
         """Training rows and validation rows; None for the latter where there are none."""
         if not self.early_stopping:
             return training, None
-        counts = np.bincount(training.target.numpy(), minlength=len(classes))
-        if 1 in counts:
+        if lacking := rows.classes_on_one_side():
+            n_rows = np.count_nonzero(rows.y == lacking[0])
+            why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
             warnings.warn(
-                f"The class {classes.tolist()[int((counts == 1).argmax())]!r} has a single row, so none is held out "
-                f"for early stopping and the training takes all of max_epochs={self.max_epochs}. Give X_val and "
-                "y_val, or set early_stopping=False.",
+                f"The class {lacking[0]!r} has {why}, so none is held out for early stopping and the training takes "
+                f"all of max_epochs={self.max_epochs}. Give X_val and y_val, or set early_stopping=False.",
                 stacklevel=4,
             )
             return training, None
-        return split_rows(training, self.validation_fraction)
+        fields = [reader.field for reader in readers]
+        check_statistics(rows, fields, self.validation_fraction)
+        warn_about_copies(training, sum(field.kind == "numeric" for field in fields), rows.is_held_out)
+        return split_rows(training, rows.is_held_out)
 
     def _train(
         self,
@@ -320,10 +308,9 @@ class TwoStreamClassifier(
     ) -> None:
         before = self.history_ if self._continues() else []
         generator = torch.Generator().manual_seed(seed + len(before))
-        fields = [reader.field for reader in readers]
-        arguments = arguments_of_network(self._network_class, self.get_params(deep=False), fields, len(classes))
+        arguments = arguments_of_network(self._network_class, self._network_parameters(), readers, len(classes))
         network = self._network_to_train(arguments, training, generator)
-        learned = {"classes_": classes, "fields_": [*fields], "_readers": readers, "_seed": seed}
+        learned = {"classes_": classes, "fields_": [*arguments["fields"]], "_readers": readers, "_seed": seed}
 
         def fitted(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
             return {**learned, "network_": network, "_network_arguments": arguments, **_epochs_so_far(before, result)}

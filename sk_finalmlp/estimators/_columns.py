@@ -11,8 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from .._origin import read_origin
 from .._tables import check_is_table, check_not_empty, check_unique_names
 
+_OTHER_ENCODER = (
+    "X was encoded by another encoder than the rows that this classifier was fitted to, or by the same one after "
+    "another fit, so that its codes mean other values. Where the last fit of a pipeline failed or was interrupted, its "
+    "encoder is new and its classifier old: fit the pipeline again. With warm_start=True, encode all rows by transform "
+    "of the encoder that was fitted first."
+)
 _HOW_TO_ENCODE = "Encode the table first: Pipeline([('enc', CTREncoder()), ('clf', ...)])."
 
 
@@ -55,8 +62,14 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[Column]:
     Raises
     ------
     ValueError
-        If a column holds something else than numbers, or a missing or infinite value.
+        If a column holds something else than numbers, or a missing or infinite value, or if the table says that it is
+        from another encoder.
     """
+    origin = read_origin(X)
+    if reset:
+        estimator._origin = origin
+    elif origin is not None and estimator._origin is not None and origin.encoder != estimator._origin.encoder:
+        raise ValueError(_OTHER_ENCODER)
     if isinstance(X, pd.DataFrame):
         return _read_pandas(estimator, X, reset)
     check_is_table(X)

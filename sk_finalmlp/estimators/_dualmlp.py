@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from numpy.random import RandomState
 
 from .._hold_out import VALIDATION_FRACTION
 from ..nn import DualMLP
-from ._base import TwoStreamClassifier
+from ._base import BaseTwoStreamClassifier
+from ._parameters import MLP_CONSTRAINTS
 
 
-class DualMLPClassifier(TwoStreamClassifier):
+class DualMLPClassifier(BaseTwoStreamClassifier):
     """Click prediction by DualMLP: two streams whose logits are added.
 
     The baseline of the FinalMLP paper: `FinalMLPClassifier` without gates and without the bilinear term.
@@ -22,8 +23,9 @@ class DualMLPClassifier(TwoStreamClassifier):
     ----------
     embedding_dim : int, default=10
         Length of the vector that each field gets; statistics have none.
-    mlp1_fields, mlp2_fields : "auto", None or array-like of str, default="auto"
-        Names of the fields that each stream reads (`tags` for the columns `tags[0]`, `tags[1]`, ...), None for all.
+    mlp1_fields, mlp2_fields : "auto", None or array-like, default="auto"
+        The fields that each stream reads: their names (`tags` for the columns `tags[0]`, `tags[1]`, ...), positions of
+        columns or a boolean mask of them; None for all.
         "auto": where the table has statistics, such as `CTREncoder` writes, the first stream reads all else and the
         second all fields; the second member of an ensemble reads no statistics, and the second stream of the third
         only statistics and numeric fields; and so on in turn.
@@ -33,6 +35,12 @@ class DualMLPClassifier(TwoStreamClassifier):
         Share of a layer's outputs that is dropped in training, in [0, 1).
     mlp1_batch_norm, mlp2_batch_norm : bool, default=True
         Whether the streams normalise their layers over the batch.
+    stream_embeddings : {"shared", "own"}, default="shared"
+        Whether both streams read the same embedding tables, or each has tables of its own.
+    stream_loss : float, default=0.0
+        Weight of a loss of each stream by itself, beside that of the network, whose weight is 1. If it isn't 0, each
+        stream gets a linear output of its own, by which it learns to predict alone; predictions don't use it. The
+        `train_loss` in `history_` is the sum of all.
     n_members : int, default=3
         Number of networks that are trained side by side, from different start weights, and vote: they predict by the
         mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
@@ -60,8 +68,9 @@ class DualMLPClassifier(TwoStreamClassifier):
         doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs at a
         constant learning rate.
     validation_fraction : float, default=0.1
-        Share of each class that is held out for early stopping, where `fit` gets no `X_val`. Which rows these are
-        depends on `y` alone: the default tenth is what `CTREncoder` leaves out of the statistics of all other rows.
+        Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
+        class. Which rows these are follows from their numbers in the table, so that `CTREncoder` can leave their labels
+        out of the statistics of all other rows. A larger share must be given to it as well.
     scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"
         The score on the validation rows by which the best epoch is chosen. "roc_auc" (the mean of one class against
         the rest where there are more than two) lets probabilities become too certain on small data.
@@ -81,9 +90,11 @@ class DualMLPClassifier(TwoStreamClassifier):
         columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
         column.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last `fit`. Fields, network and held-out rows stay those of the
-        first `fit`; codes that it didn't see stay unknown. Codes must mean what they meant in the first `fit`: fit the
-        encoder once and go on with the classifier alone, not with a pipeline, which would number the values anew.
+        Whether `fit` goes on from the weights of the last `fit`, for more epochs on the same rows. Fields, network and
+        held-out rows stay those of the first `fit`; codes that it didn't see stay unknown. Codes must mean what they
+        meant in the first `fit`: fit the encoder once and go on with the classifier alone, not with a pipeline, which
+        would number the values anew. To learn from new rows, fit anew: going on with them alone forgets the others, and
+        the automatic `embedding_regularizer` and `batch_size` are those of so few rows.
     random_state : int, RandomState instance or None, default=None
         Seed of start weights, order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
@@ -110,7 +121,8 @@ class DualMLPClassifier(TwoStreamClassifier):
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
-        The epoch, from 1, whose weights the network has.
+        The epoch, from 1, of the best score, without validation rows the last one. Its weights are those of the
+        network, or, with `final_epoch`, those from which the final epoch began.
     best_score_ : float or None
         Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
     n_features_in_ : int
@@ -140,18 +152,34 @@ class DualMLPClassifier(TwoStreamClassifier):
 
     _network_class = DualMLP
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseTwoStreamClassifier._parameter_constraints,
+        **MLP_CONSTRAINTS,
+    }
+
+    mlp1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
+    mlp2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
+    mlp1_hidden_units: Sequence[int]
+    mlp2_hidden_units: Sequence[int]
+    mlp1_dropout: float
+    mlp2_dropout: float
+    mlp1_batch_norm: bool
+    mlp2_batch_norm: bool
+
     def __init__(
         self,
         *,
         embedding_dim: int = 10,
-        mlp1_fields: Sequence[str] | Literal["auto"] | None = "auto",
-        mlp2_fields: Sequence[str] | Literal["auto"] | None = "auto",
+        mlp1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
+        mlp2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
         mlp1_hidden_units: Sequence[int] = (128,),
         mlp2_hidden_units: Sequence[int] = (128,),
         mlp1_dropout: float = 0.2,
         mlp2_dropout: float = 0.2,
         mlp1_batch_norm: bool = True,
         mlp2_batch_norm: bool = True,
+        stream_embeddings: Literal["shared", "own"] = "shared",
+        stream_loss: float = 0.0,
         n_members: int = 3,
         embedding_regularizer: float | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,
@@ -172,33 +200,4 @@ class DualMLPClassifier(TwoStreamClassifier):
         device: str | torch.device = "auto",
         verbose: int = 0,
     ) -> None:
-        super().__init__(
-            embedding_dim=embedding_dim,
-            mlp1_fields=mlp1_fields,
-            mlp2_fields=mlp2_fields,
-            mlp1_hidden_units=mlp1_hidden_units,
-            mlp2_hidden_units=mlp2_hidden_units,
-            mlp1_dropout=mlp1_dropout,
-            mlp2_dropout=mlp2_dropout,
-            mlp1_batch_norm=mlp1_batch_norm,
-            mlp2_batch_norm=mlp2_batch_norm,
-            n_members=n_members,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            embedding_update=embedding_update,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            scoring=scoring,
-            final_epoch=final_epoch,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            class_weight=class_weight,
-            categorical_features=categorical_features,
-            warm_start=warm_start,
-            random_state=random_state,
-            device=device,
-            verbose=verbose,
-        )
+        self._keep(locals())

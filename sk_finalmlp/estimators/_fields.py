@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..fields import UNKNOWN_CODE, Field, FieldKind, by_kind, group_columns, is_statistic
+from ..fields import MAX_STATISTIC, UNKNOWN_CODE, Field, FieldKind, by_kind, group_columns, is_statistic
 from ._columns import Column
 
 # Raw ids of 10^9 must not allocate a table of embeddings by mistake.
@@ -21,6 +21,9 @@ _BEYOND_ANY_TABLE = 2**62
 
 # Numbers of this size drown the embeddings beside them.
 _LARGEST_SCALE = 1000
+
+# So many columns are named in a warning.
+_MAX_NAMED = 5
 
 # The first row of an embedding table is for codes that fit didn't see; in a multi-valued field that is what
 # code 0 stands for already.
@@ -139,31 +142,53 @@ def _choose_categorical(columns: Sequence[Column], chosen: Any) -> tuple[set[int
     """Positions of the categorical columns, and of those that may be elements of multi-valued fields."""
     if isinstance(chosen, str):
         integer = {position for position, column in enumerate(columns) if column.is_integer}
-        if not integer:
-            _warn_about_integral_floats(columns)
+        _warn_about_whole_floats([column for column in columns if not column.is_integer])
         return integer, integer
     chosen = np.asarray([] if chosen is None else chosen)
-    if chosen.dtype.kind == "b":
-        return _from_mask(chosen, len(columns)), set()
-    if chosen.dtype.kind in "iu":
-        return _from_positions(chosen, len(columns)), set()
+    if chosen.dtype.kind in "biu":
+        return _positions(chosen, len(columns), "categorical_features"), set()
     return _from_names([str(name) for name in chosen], columns)
 
 
-def _from_mask(mask: NDArray[np.bool_], n_columns: int) -> set[int]:
-    if mask.shape != (n_columns,):
-        raise ValueError(
-            f"categorical_features is a boolean mask of shape {mask.shape}; the table has {n_columns} columns, so "
-            f"its shape must be ({n_columns},)."
-        )
-    return set(np.flatnonzero(mask).tolist())
+def chosen_fields(chosen: Any, readers: Sequence[FieldReader], parameter: str) -> tuple[str, ...] | None:
+    """Names of fields that a parameter chooses.
+
+    Parameters
+    ----------
+    chosen : array-like or None
+        Names of fields, or positions of columns or a boolean mask of them, each of which stands for its field.
+    readers : sequence of FieldReader
+        The fields.
+    parameter : str
+        Name of the parameter, for the error.
+
+    Returns
+    -------
+    tuple of str or None
+        None where nothing was chosen by None.
+    """
+    if chosen is None:
+        return None
+    chosen = np.asarray(chosen)
+    if chosen.dtype.kind not in "biu":
+        return tuple(str(name) for name in chosen)
+    positions = _positions(chosen, sum(len(reader.positions) for reader in readers), parameter)
+    return tuple(reader.field.name for reader in readers if not positions.isdisjoint(reader.positions))
 
 
-def _from_positions(positions: NDArray[np.integer], n_columns: int) -> set[int]:
-    outside = positions[(positions < 0) | (positions >= n_columns)]
+def _positions(chosen: NDArray[Any], n_columns: int, parameter: str) -> set[int]:
+    """Positions of columns that are given as such, or as a boolean mask."""
+    if chosen.dtype.kind == "b":
+        if chosen.shape != (n_columns,):
+            raise ValueError(
+                f"{parameter} is a boolean mask of shape {chosen.shape}; the table has {n_columns} columns, so its "
+                f"shape must be ({n_columns},)."
+            )
+        return set(np.flatnonzero(chosen).tolist())
+    outside = chosen[(chosen < 0) | (chosen >= n_columns)]
     if outside.size:
-        raise ValueError(f"categorical_features has position {outside[0]}; positions go from 0 to {n_columns - 1}.")
-    return set(positions.tolist())
+        raise ValueError(f"{parameter} has position {outside[0]}; positions go from 0 to {n_columns - 1}.")
+    return set(chosen.tolist())
 
 
 def _from_names(chosen: Sequence[str], columns: Sequence[Column]) -> tuple[set[int], set[int]]:
@@ -177,15 +202,24 @@ def _from_names(chosen: Sequence[str], columns: Sequence[Column]) -> tuple[set[i
     return pooled | {position for name in chosen for position in own.get(name, [])}, pooled
 
 
-def _warn_about_integral_floats(columns: Sequence[Column]) -> None:
-    if all((column.values == np.floor(column.values)).all() for column in columns):
+def _warn_about_whole_floats(columns: Sequence[Column]) -> None:
+    """Codes that became floats on their way would be quantities without a word."""
+    names = [column.name for column in columns if _may_be_codes(column.values)]
+    if names:
+        named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", ..." if len(names) > _MAX_NAMED else "")
         warnings.warn(
-            "No column is of integers, so none is taken as categorical, but every float is a whole number. If they "
-            "are codes (OrdinalEncoder and ColumnTransformer write them as floats), name them in "
-            "categorical_features or use OrdinalEncoder(dtype=int); if they are quantities, "
-            "categorical_features=None says so.",
-            stacklevel=2,
+            f"{len(names)} of {len(columns)} columns of floats hold whole numbers alone ({named}) and are taken as "
+            "quantities. If they are codes (ColumnTransformer, FeatureUnion, BaggingClassifier and others turn codes "
+            "into floats), name them in categorical_features or use OrdinalEncoder(dtype=int), or "
+            "set_output(transform='pandas') of the transformers in front; where an ensemble makes an array of the "
+            "table, give it a pipeline of CTREncoder and classifier. If they are quantities, say so by "
+            "categorical_features, a list of all other columns or None.",
+            stacklevel=5,
         )
+
+
+def _may_be_codes(values: NDArray[Any]) -> bool:
+    return bool(values.min() >= 0 and values.max() > 1 and (values == np.floor(values)).all())
 
 
 def _learn_numeric(column: Column, positions: list[int]) -> FieldReader:
@@ -198,8 +232,22 @@ def _learn_numeric(column: Column, positions: list[int]) -> FieldReader:
             "StandardScaler.",
             stacklevel=6,
         )
-    kind: FieldKind = "statistic" if is_statistic(column.name) else "numeric"
-    return FieldReader(Field(column.name, kind), positions, np.empty(0, np.int32))
+    return FieldReader(Field(column.name, _kind_of_floats(column)), positions, np.empty(0, np.int32))
+
+
+def _kind_of_floats(column: Column) -> FieldKind:
+    """A name is no proof: a user's column may have it too."""
+    if not is_statistic(column.name):
+        return "numeric"
+    if column.values.dtype == np.float32 and np.abs(column.values).max() <= MAX_STATISTIC:
+        return "statistic"
+    warnings.warn(
+        f"Column {column.name!r} is named like a statistic of CTREncoder, but is taken as a plain number: statistics "
+        f"are float32 between -{MAX_STATISTIC:g} and {MAX_STATISTIC:g}, and it holds {column.values.dtype} between "
+        f"{column.values.min():.3g} and {column.values.max():.3g}. Rename it, or leave what CTREncoder wrote as it is.",
+        stacklevel=7,
+    )
+    return "numeric"
 
 
 def _learn_coded(name: str, positions: list[int], columns: Sequence[Column]) -> FieldReader:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..fields import Field
-from ..nn import DualMLP, Ensemble, FinalMLP
+from ..nn import Ensemble, TwoStreamNetwork
 from ..training import Impressions
-from ._fields import fields_of_streams
+from ._fields import FieldReader, chosen_fields, fields_of_streams
 
-NetworkClass = type[DualMLP | FinalMLP]
-Network = DualMLP | FinalMLP | Ensemble
+NetworkClass = type[TwoStreamNetwork]
+Network = TwoStreamNetwork | Ensemble
+
+# How modules were called before there was one network for all pairs of streams.
+_FORMER_NAMES = {"mlp1": "stream1", "mlp2": "stream2", "output1": "fusion.linear_x", "output2": "fusion.linear_y"}
+_FORMER_NAME = re.compile(rf"(?<![^.])({'|'.join(_FORMER_NAMES)})(?=\.)")
 
 
 def arguments_of_network(
-    network_class: NetworkClass, parameters: Mapping[str, Any], fields: list[Field], n_classes: int
+    network_class: NetworkClass, parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_classes: int
 ) -> dict[str, Any]:
     """Arguments that make the network; copies, so that the caller's lists can change.
 
@@ -31,7 +35,7 @@ def arguments_of_network(
         Class of a single network.
     parameters : mapping of {str: object}
         Parameters of the classifier; those of the same names are the network's.
-    fields : list of Field
+    readers : sequence of FieldReader
         The input fields.
     n_classes : int
         Number of classes.
@@ -42,31 +46,43 @@ def arguments_of_network(
         Arguments that all members share, and "members": those of each of its own.
     """
     names = inspect.signature(network_class).parameters.keys() & parameters.keys()
-    arguments = {name: parameters[name] for name in sorted(names)}
-    for name, value in arguments.items():
-        if name.endswith("_hidden_units"):
-            arguments[name] = tuple(int(width) for width in value)
-        elif name.endswith(("_context", "_fields")) and not isinstance(value, str):
-            arguments[name] = None if value is None else tuple(str(field) for field in value)
-    chosen = {name: arguments.pop(name) for name in ("mlp1_fields", "mlp2_fields")}
+    arguments = {name: _plain(name, parameters[name], readers) for name in sorted(names)}
+    chosen = {name: arguments.pop(name) for name in list(arguments) if name.endswith("_fields")}
+    fields = [reader.field for reader in readers]
     members = []
     for member in range(parameters["n_members"]):
-        automatic = dict(zip(chosen, fields_of_streams(fields, member), strict=True))
+        first, second = fields_of_streams(fields, member)
+        is_alone = "stream2" in arguments and arguments["stream2"] is None
+        automatic = dict(zip(chosen, (second, None) if is_alone else (first, second), strict=True))
         members.append({name: automatic[name] if value == "auto" else value for name, value in chosen.items()})
     n_outputs = 1 if n_classes == 2 else n_classes
     return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments}
 
 
+def _plain(name: str, value: Any, readers: Sequence[FieldReader]) -> Any:
+    """A parameter as the network takes it."""
+    if name.endswith("_hidden_units"):
+        return tuple(int(width) for width in value)
+    if name.endswith(("_context", "_fields")) and not isinstance(value, str):
+        return chosen_fields(value, readers, name)
+    return value
+
+
 def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     """Refuse to go on with a network that other arguments would make."""
-    changed = [name for name, value in arguments.items() if value != before[name]]
+    changed = [name for name, value in arguments.items() if _comparable(value) != _comparable(before[name])]
     if "members" in changed:
-        changed[changed.index("members")] = "n_members, mlp1_fields or mlp2_fields"
+        changed[changed.index("members")] = f"n_members, {' or '.join(arguments['members'][0])}"
     if changed:
         raise ValueError(
             f"With warm_start=True the network stays as it is, but these parameters have changed since the first "
             f"fit: {changed}. Set them back, or set warm_start=False."
         )
+
+
+def _comparable(value: Any) -> Any:
+    """A stream by what it is made of; anything else as it is."""
+    return (type(value), value.get_params()) if hasattr(value, "get_params") else value
 
 
 def start_network(
@@ -89,8 +105,13 @@ def network_of_arrays(
     """The network that has these weights, in evaluation mode; it takes copies of the arrays."""
     with torch.device("meta"):
         network = _make_network(network_class, arguments)
-    network.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}, assign=True)
+    tensors = {_current_name(name): torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
+    network.load_state_dict(tensors, assign=True)
     return network.eval()
+
+
+def _current_name(name: str) -> str:
+    return _FORMER_NAME.sub(lambda match: _FORMER_NAMES[match[0]], name)
 
 
 def _make_network(

@@ -1,4 +1,4 @@
-"""The parameters that both classifiers have: what each may be, and what is drawn or made of them."""
+"""The parameters that all classifiers have: what each may be, and what is drawn or made of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from .._validation import check_widths
 
 _FRACTION = Interval(Real, 0, 1, closed="left")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -16,14 +18,8 @@ AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "embedding_dim": [AT_LEAST_ONE],
-    "mlp1_fields": ["array-like", StrOptions({"auto"}), None],
-    "mlp2_fields": ["array-like", StrOptions({"auto"}), None],
-    "mlp1_hidden_units": ["array-like"],
-    "mlp2_hidden_units": ["array-like"],
-    "mlp1_dropout": [_FRACTION],
-    "mlp2_dropout": [_FRACTION],
-    "mlp1_batch_norm": ["boolean"],
-    "mlp2_batch_norm": ["boolean"],
+    "stream_embeddings": [StrOptions({"shared", "own"})],
+    "stream_loss": [_NON_NEGATIVE],
     "n_members": [AT_LEAST_ONE],
     "embedding_regularizer": [_NON_NEGATIVE, StrOptions({"auto"})],
     "net_regularizer": [_NON_NEGATIVE],
@@ -46,19 +42,24 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
 }
 
 
+# Those of the classifiers whose streams are MLPs.
+MLP_CONSTRAINTS: Final[dict[str, list[Any]]] = {
+    "mlp1_fields": ["array-like", StrOptions({"auto"}), None],
+    "mlp2_fields": ["array-like", StrOptions({"auto"}), None],
+    "mlp1_hidden_units": ["array-like"],
+    "mlp2_hidden_units": ["array-like"],
+    "mlp1_dropout": [_FRACTION],
+    "mlp2_dropout": [_FRACTION],
+    "mlp1_batch_norm": ["boolean"],
+    "mlp2_batch_norm": ["boolean"],
+}
+
+
 def check_hidden_units(estimator: Any) -> None:
     """Refuse widths of layers that aren't integers of at least 1."""
     for name, fewest in {"mlp1_hidden_units": 1, "mlp2_hidden_units": 1, "fs_hidden_units": 0}.items():
-        units = estimator.get_params(deep=False).get(name, (1,))
-        if len(units) < fewest or not all(_is_width(width) for width in units):
-            raise InvalidParameterError(
-                f"The {name!r} parameter of {type(estimator).__name__} must be the width of each layer, integers of "
-                f"at least 1, such as (400, 200). Got {units!r} instead."
-            )
-
-
-def _is_width(width: Any) -> bool:
-    return isinstance(width, int | np.integer) and not isinstance(width, bool) and bool(width >= 1)
+        if hasattr(estimator, name):
+            check_widths(estimator, name, fewest)
 
 
 def draw_seed(random_state: Any) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -16,10 +18,16 @@ from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from .._hold_out import held_out_rows
+from .._hold_out import VALIDATION_FRACTION, held_out_rows
+from .._origin import Origin, read_origin
+from .._tables import check_detached
+from ..fields import Field
 from ..training import Impressions
 from ._columns import Column, read_columns
 from ._fields import FieldReader, read_matrices
+
+#: Smaller weights, in units of the largest, are as good as none: single precision doesn't know them.
+_MIN_WEIGHT = 1e-30
 
 
 @dataclass(frozen=True)
@@ -34,17 +42,35 @@ class LabelledRows:
         Labels.
     weight : ndarray of float64, shape (n,)
         Positive weights, 1 at most.
+    is_held_out : ndarray of bool, shape (n,)
+        Which rows stop the training where there are no validation rows.
+    n_given : int
+        Number of rows of the table, those without weight among them.
+    origin : Origin or None
+        What the table says of where it comes from.
     """
 
     columns: list[Column]
     y: NDArray[Any]
     weight: NDArray[np.float64]
+    is_held_out: NDArray[np.bool_]
+    n_given: int
+    origin: Origin | None
+
+    def classes_on_one_side(self) -> list[Any]:
+        """Labels of which all rows, or none, are held out."""
+        n_rows, n_held_out = pd.Series(self.y).value_counts(), pd.Series(self.y[self.is_held_out]).value_counts()
+        n_held_out = n_held_out.reindex(n_rows.index, fill_value=0)
+        lacking: list[Any] = n_rows.index[(n_held_out == 0) | (n_held_out == n_rows)].tolist()
+        return lacking
 
 
 def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> LabelledRows:
     """Check table, labels and weights of training rows; scikit-learn's usual errors where they can't be used."""
     columns = read_columns(estimator, X, reset=reset)
-    return _labelled(columns, _check_labels(y, columns), _check_weight(sample_weight, columns))
+    y, weight = _check_labels(y, columns), _check_weight(sample_weight, columns)
+    # Of all rows, those without weight too: the encoder may have been given other weights.
+    return _labelled(columns, y, weight, held_out_rows(y, estimator.validation_fraction), read_origin(X))
 
 
 def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> LabelledRows:
@@ -58,7 +84,7 @@ def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_
         y = _check_labels(y_val, columns)
     with _naming("sample_weight_val"):
         weight = _check_weight(sample_weight_val, columns)
-    return _labelled(columns, y, weight)
+    return _labelled(columns, y, weight, np.zeros(len(y), dtype=bool), read_origin(X_val))
 
 
 @contextmanager
@@ -71,23 +97,55 @@ def _naming(argument: str, remedy: str = "") -> Iterator[None]:
         raise kind("\n".join(filter(None, [f"{argument}: {error}", remedy]))) from error
 
 
-def _labelled(columns: list[Column], y: NDArray[Any], weight: NDArray[np.float64]) -> LabelledRows:
+def _labelled(
+    columns: list[Column],
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    is_held_out: NDArray[np.bool_],
+    origin: Origin | None,
+) -> LabelledRows:
     """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
-    counts = weight > 0
+    n_given, counts = len(y), weight > _MIN_WEIGHT
     if not counts.all():
         columns = [Column(column.name, column.values[counts]) for column in columns]
-        y, weight = y[counts], weight[counts]
-    return LabelledRows(columns, y, weight)
+        y, weight, is_held_out = y[counts], weight[counts], is_held_out[counts]
+    return LabelledRows(columns, y, weight, is_held_out, n_given, origin)
 
 
-def weight_of_class(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-    """Weight of each class, by the labels of the training rows."""
-    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
+def weight_of_class(class_weight: Any, classes: NDArray[Any], rows: LabelledRows) -> NDArray[np.float64]:
+    """Weight of each class, by the training rows; only ratios count, and the largest is between a half and 1."""
+    if isinstance(class_weight, dict):
+        _check_weights_by_class(class_weight, classes)
+    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=rows.y)
     is_wrong = ~((weights > 0) & np.isfinite(weights))
     if is_wrong.any():
         label, weight = classes[is_wrong].tolist()[0], weights[is_wrong][0]
         raise ValueError(f"class_weight must be positive and finite, but class {label!r} has {weight}.")
+    # By a power of two, which changes no digit.
+    weights = np.ldexp(weights, -np.frexp(weights.max())[1])
+    _check_shares(np.bincount(_positions_of(rows.y, classes), rows.weight) * weights, classes)
     return weights
+
+
+def _check_weights_by_class(class_weight: dict[Any, Any], classes: NDArray[Any]) -> None:
+    if classes.dtype.kind in "mM":
+        raise ValueError(
+            f"class_weight can't name classes of dtype {classes.dtype}. Give y as strings, for example by "
+            "y.astype(str), and name these."
+        )
+    for label, weight in class_weight.items():
+        if not isinstance(weight, Real):
+            raise ValueError(f"class_weight must be numbers, but class {label!r} has {weight!r}.")
+
+
+def _check_shares(weight_of_class: NDArray[np.float64], classes: NDArray[Any]) -> None:
+    """Refuse weights that leave a class nothing once they are float32."""
+    shares = weight_of_class / weight_of_class.sum()
+    if shares.min() < _MIN_WEIGHT:
+        raise ValueError(
+            f"By class_weight and sample_weight, class {classes.tolist()[shares.argmin()]!r} has a share of "
+            f"{shares.min():.1e} of all weight, too little to be learned from. Give weights closer to each other."
+        )
 
 
 def make_impressions(
@@ -100,9 +158,56 @@ def make_impressions(
     return Impressions(*map(torch.from_numpy, (codes, values, target, weight)))
 
 
-def split_rows(impressions: Impressions, fraction: float) -> tuple[Impressions, Impressions]:
-    """Training rows, and a part of each class that is held out from them."""
-    is_held_out = held_out_rows(impressions.target.numpy(), fraction)
+def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float) -> None:
+    """Notice where statistics of training rows know labels of held-out rows.
+
+    Parameters
+    ----------
+    rows : LabelledRows
+        All rows.
+    fields : list of Field
+        Fields of the table.
+    fraction : float
+        Share of the rows that is held out.
+
+    Raises
+    ------
+    ValueError
+        If more rows are held out than the encoder left out.
+    """
+    if all(field.kind != "statistic" for field in fields):
+        return
+    origin = rows.origin
+    if origin is None:
+        if fraction > VALIDATION_FRACTION:
+            warnings.warn(
+                f"X holds statistics, from which a tenth of the labels is left out by default: {_set_both(fraction)}",
+                stacklevel=6,
+            )
+    elif origin.validation_fraction is not None and fraction > origin.validation_fraction:
+        raise ValueError(
+            f"validation_fraction={fraction:g}, but the encoder left the labels of only {origin.validation_fraction:g} "
+            f"of the rows out of the statistics of the others: {_set_both(fraction)}"
+        )
+    elif origin.n_rows is not None and origin.n_rows != rows.n_given:
+        warnings.warn(
+            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {rows.n_given}: labels of "
+            "held-out rows are in the statistics of the others, so that the scores by which the training stops are too "
+            "good, and those of a cross-validation, too. Fit the encoder to these rows alone, in a pipeline that is "
+            "searched or validated as a whole.",
+            stacklevel=6,
+        )
+
+
+def _set_both(fraction: float) -> str:
+    return (
+        "held-out rows whose labels the others know would call it progress when the network learns them by heart. Set "
+        f"CTREncoder(validation_fraction={fraction:g}) too, or give X_val and y_val."
+    )
+
+
+def split_rows(impressions: Impressions, is_held_out: NDArray[np.bool_]) -> tuple[Impressions, Impressions]:
+    """Training rows, and those that are held out from them."""
     kept, held_out = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~is_held_out, is_held_out))
     return impressions.take(kept), impressions.take(held_out)
 
@@ -110,8 +215,14 @@ def split_rows(impressions: Impressions, fraction: float) -> tuple[Impressions, 
 def _check_labels(y: Any, columns: list[Column]) -> NDArray[Any]:
     if y is None:
         raise ValueError("A classifier requires y to be passed, but the target y is None.")
+    check_detached(y, "y")
     series = nw.from_native(y, series_only=True, pass_through=True)
-    y = column_or_1d(series.to_numpy() if isinstance(series, nw.Series) else y, warn=True)
+    if isinstance(series, nw.Series):
+        y = series.to_numpy()
+    elif isinstance(y, list | tuple) and len({isinstance(label, str) for label in y}) == 2:
+        # NumPy would make strings of the numbers.
+        y = np.array(y, dtype=object)
+    y = column_or_1d(y, warn=True)
     if pd.isna(y).any():
         raise ValueError("Input y contains NaN: some labels are missing. Leave those rows out.")
     labels: NDArray[Any] = y
@@ -128,11 +239,12 @@ def _check_one_type(y: NDArray[Any]) -> None:
         types = sorted({type(label).__name__ for label in y})
         raise ValueError(
             f"Unknown label type: y holds objects, of type {' and '.join(types)}. Give them one type, for example by "
-            "y.astype(int) or y.astype(str)."
+            "np.asarray(y, dtype=int) or np.asarray(y, dtype=str)."
         )
 
 
 def _check_weight(sample_weight: Any, columns: list[Column]) -> NDArray[np.float64]:
+    check_detached(sample_weight, "sample_weight")
     weight: NDArray[np.float64] = _check_sample_weight(
         sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
 
 from .._html import FittedSummary, Summary
 from ..fields import Field, by_kind
-from ..nn import Ensemble
+from ..nn import embedding_parameters, members_of, votes_of
 
 
 class NetworkSummary(FittedSummary):
@@ -31,16 +32,20 @@ class NetworkSummary(FittedSummary):
 
 
 def _describe_network(network: nn.Module) -> str:
-    if not isinstance(network, Ensemble):
+    members = members_of(network)
+    if len(members) == 1:
         return type(network).__name__
-    votes = ", ".join(f"{weight:.2f}" for weight in network.weights.tolist())
-    return f"{len(network.members)} x {type(network.members[0]).__name__}, voting by {votes}"
+    votes = ", ".join(f"{weight:.2f}" for weight in votes_of(network))
+    return f"{len(members)} x {type(members[0]).__name__}, voting by {votes}"
 
 
 def _describe_size(network: nn.Module) -> str:
-    sizes = {name: weight.numel() for name, weight in network.named_parameters()}
-    of_tables = sum(size for name, size in sizes.items() if "embedding" in name)
-    return f"{sum(sizes.values()):,}, of which {of_tables:,} are embeddings"
+    size, of_tables = (_n_weights(part) for part in (network.parameters(), embedding_parameters(network)))
+    return f"{size:,}, of which {of_tables:,} are embeddings"
+
+
+def _n_weights(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
 
 
 def _describe_fields(fields: list[Field]) -> str:

@@ -3,6 +3,7 @@
 from ._embeddings import embeddings
 from ._gate_weights import GateWeightsDisplay, gate_weights
 from ._interactions import InteractionDisplay, field_interactions, head_strengths
+from ._pair_interactions import pair_interactions
 from ._reliability import ReliabilityDisplay, reliability_bins
 from ._slice_scores import SliceScoresDisplay, slice_scores
 from ._training_history import TrainingHistoryDisplay
@@ -17,6 +18,7 @@ __all__ = [
     "field_interactions",
     "gate_weights",
     "head_strengths",
+    "pair_interactions",
     "reliability_bins",
     "slice_scores",
 ]

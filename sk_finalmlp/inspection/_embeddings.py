@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..estimators._base import TwoStreamClassifier
+from ..estimators._base import BaseTwoStreamClassifier
 from ..estimators._fields import FieldReader
 from ..fields import UNKNOWN_CODE
 from ..preprocessing import CTREncoder
@@ -105,7 +105,7 @@ def _values_and_codes(encoder: CTREncoder | None, reader: FieldReader) -> tuple[
     return values, np.minimum(np.arange(1, len(values) + 1), beyond)
 
 
-def _look_up(classifier: TwoStreamClassifier, field: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-    layers = [member.embedding for _, member in members_of(classifier)]
+def _look_up(classifier: BaseTwoStreamClassifier, field: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+    layers = [layer for _, member in members_of(classifier) for layer in member.embeddings if field in layer.first_row]
     vectors = [layer.table[layer.first_row[field] + rows].numpy(force=True) for layer in layers]
     return np.concatenate(vectors, axis=1)

@@ -8,50 +8,82 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..estimators import FinalMLPClassifier
+from ..estimators._base import BaseTwoStreamClassifier
 from ..estimators._columns import read_columns
 from ..estimators._fields import read_matrices
-from ..nn import FeatureGate, FieldSelection, FinalMLP, MultiHeadBilinearFusion
-from ._model import classifier_of, encoded_table
+from ..nn import FieldSelection, MultiHeadBilinearFusion, TwoStreamNetwork
+from ._model import classifier_of, encoded_table, members_of
 
 Batch = tuple[Tensor, Tensor]
 
 _BATCH_SIZE = 256
 
 
-def final_mlp_of(estimator: Any, what: str) -> FinalMLPClassifier:
-    """The fitted classifier in a model, where it has gates and a fusion.
+def gated_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
+    """The fitted classifier in a model, where it has a gate.
 
     Parameters
     ----------
     estimator : estimator
         A classifier of this library, or a pipeline or search of one.
-    what : str
-        What is looked for, for the error.
 
     Returns
     -------
-    FinalMLPClassifier
+    BaseTwoStreamClassifier
 
     Raises
     ------
     ValueError
-        If the classifier is a `DualMLPClassifier`.
+        If the network has no gate.
     """
     classifier = classifier_of(estimator)
-    if not isinstance(classifier, FinalMLPClassifier):
-        raise ValueError(f"{type(classifier).__name__} has no {what}: fit FinalMLPClassifier.")
-    return classifier
+    if any(path.gate for path in members_of(classifier)[0][1].paths):
+        return classifier
+    parameters = classifier.get_params(deep=False)
+    if "feature_selection" not in parameters:
+        raise ValueError(f"{type(classifier).__name__} has no gates: fit FinalMLPClassifier.")
+    raise ValueError(
+        f"The network has no gates: it was fitted with feature_selection={parameters['feature_selection']!r}."
+    )
 
 
-def read_rows(estimator: Any, classifier: FinalMLPClassifier, X: Any) -> Batch:
+def fused_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
+    """The fitted classifier in a model, where its fusion is bilinear.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A classifier of this library, or a pipeline or search of one.
+
+    Returns
+    -------
+    BaseTwoStreamClassifier
+
+    Raises
+    ------
+    ValueError
+        If the fusion isn't bilinear.
+    """
+    classifier = classifier_of(estimator)
+    if isinstance(members_of(classifier)[0][1].fusion, MultiHeadBilinearFusion):
+        return classifier
+    name = type(classifier).__name__
+    if "fusion" not in classifier.get_params(deep=False):
+        raise ValueError(f"{name} has no fusion: fit FinalMLPClassifier.")
+    raise ValueError(
+        f"This {name} has no bilinear fusion: fit it with two streams and fusion='bilinear', or ask pair_interactions, "
+        "which takes any."
+    )
+
+
+def read_rows(estimator: Any, classifier: BaseTwoStreamClassifier, X: Any) -> Batch:
     """Codes and values of a table, as the network takes them.
 
     Parameters
     ----------
     estimator : estimator
         The model.
-    classifier : FinalMLPClassifier
+    classifier : BaseTwoStreamClassifier
         The classifier in it.
     X : dataframe or array-like of shape (n, n_features)
         A table for the model.
@@ -89,12 +121,12 @@ def batches(rows: Batch) -> Iterator[tuple[slice, Batch]]:
 
 
 @torch.inference_mode()
-def field_gates(network: FinalMLP, rows: Batch) -> list[dict[str, Tensor]]:
+def field_gates(network: TwoStreamNetwork, rows: Batch) -> list[dict[str, Tensor]]:
     """Gate of each field, the mean over the features of the field, for each of the two streams.
 
     Parameters
     ----------
-    network : FinalMLP
+    network : TwoStreamNetwork
         A network with gates, in evaluation mode.
     rows : (Tensor, Tensor)
         Codes and values.
@@ -102,22 +134,27 @@ def field_gates(network: FinalMLP, rows: Batch) -> list[dict[str, Tensor]]:
     Returns
     -------
     list of dict of str to Tensor
-        For each stream, the gates of each field that it reads, shape (n,), or (1,) where all rows share them.
+        For each stream, the gates of each field that it reads, shape (n,), or (1,) where all rows share them; empty
+        for a stream without a gate.
     """
     return [
-        {name: part.mean(dim=1) for name, part in zip(fields.sizes, _split(gate(*rows), fields), strict=True)}
-        for fields, gate, _ in _streams(network)
-        if gate is not None
+        {}
+        if path.gate is None
+        else {
+            name: part.mean(dim=1)
+            for name, part in zip(path.fields.sizes, _split(path.gate(*rows), path.fields), strict=True)
+        }
+        for path in network.paths
     ]
 
 
 @torch.inference_mode()
-def head_terms(network: FinalMLP, rows: Batch) -> tuple[Tensor, Tensor]:
+def head_terms(network: TwoStreamNetwork, rows: Batch) -> tuple[Tensor, Tensor]:
     """The terms whose sum is the logit, but for a constant.
 
     Parameters
     ----------
-    network : FinalMLP
+    network : TwoStreamNetwork
         A network in evaluation mode.
     rows : (Tensor, Tensor)
         Codes and values.
@@ -129,16 +166,16 @@ def head_terms(network: FinalMLP, rows: Batch) -> tuple[Tensor, Tensor]:
     bilinear : Tensor of float32, shape (n, H, C)
         The bilinear term of each head.
     """
-    e = network.embedding.features(*rows)
-    o1, o2 = (mlp(_inputs(fields, gate, e, rows)) for fields, gate, mlp in _streams(network))
-    fusion = network.fusion
+    x = network.gated(network.features(*rows), *rows)
+    o1, o2 = (path.stream(own) for path, own in zip(network.paths, x, strict=True))
+    fusion = _bilinear(network)
     linear = torch.stack([o1 @ fusion.linear_x.weight.T, o2 @ fusion.linear_y.weight.T], dim=1)
     bilinear = torch.einsum("nhx,hxcy,nhy->nhc", _heads(o1, fusion), fusion.bilinear, _heads(o2, fusion))
     return linear, bilinear
 
 
 @torch.inference_mode()
-def interactions(network: FinalMLP, rows: Batch, donors: Batch) -> tuple[list[str], list[str], Tensor]:
+def interactions(network: TwoStreamNetwork, rows: Batch, donors: Batch) -> tuple[list[str], list[str], Tensor]:
     """How much the logit changes beyond the sum of two changes: of a field in each stream.
 
     Each row takes over the embedding of a field from another row, the gates being those of the row itself. The fusion
@@ -146,7 +183,7 @@ def interactions(network: FinalMLP, rows: Batch, donors: Batch) -> tuple[list[st
 
     Parameters
     ----------
-    network : FinalMLP
+    network : TwoStreamNetwork
         A network in evaluation mode.
     rows, donors : (Tensor, Tensor)
         Codes and values of the rows, and of the rows that they take from.
@@ -157,26 +194,21 @@ def interactions(network: FinalMLP, rows: Batch, donors: Batch) -> tuple[list[st
         The F1 and F2 fields of the streams.
     interactions : Tensor of float32, shape (F1, F2, n, C)
     """
-    e, e_donors = network.embedding.features(*rows), network.embedding.features(*donors)
+    own = network.gated(network.features(*rows), *rows)
+    others = network.gated(network.features(*donors), *rows)
     differences = []
-    for fields, gate, mlp in _streams(network):
-        own, others = _inputs(fields, gate, e, rows), _inputs(fields, gate, e_donors, rows)
-        swapped = torch.stack(list(_swap_each_field(own, others, fields)))
-        differences.append(mlp(own) - mlp(swapped.flatten(end_dim=1)).view(*swapped.shape[:2], -1))
-    fusion = network.fusion
+    for path, mine, theirs in zip(network.paths, own, others, strict=True):
+        swapped = torch.stack(list(_swap_each_field(mine, theirs, path.fields)))
+        differences.append(path.stream(mine) - path.stream(swapped.flatten(end_dim=1)).view(*swapped.shape[:2], -1))
+    fusion = _bilinear(network)
     x, y = (_heads(difference, fusion) for difference in differences)
     projected = torch.einsum("fnhx,hxcy->fnhcy", x, fusion.bilinear)
     return list(network.fields1.sizes), list(network.fields2.sizes), torch.einsum("fnhcy,gnhy->fgnc", projected, y)
 
 
-def _streams(network: FinalMLP) -> list[tuple[FieldSelection, FeatureGate | None, torch.nn.Module]]:
-    return [(network.fields1, network.gate1, network.mlp1), (network.fields2, network.gate2, network.mlp2)]
-
-
-def _inputs(fields: FieldSelection, gate: FeatureGate | None, e: Tensor, rows: Batch) -> Tensor:
-    """What a stream reads: embeddings of some rows, through the gates of others."""
-    own: Tensor = fields(e)
-    return own if gate is None else gate.select(own, *rows)
+def _bilinear(network: TwoStreamNetwork) -> MultiHeadBilinearFusion:
+    assert isinstance(network.fusion, MultiHeadBilinearFusion)
+    return network.fusion
 
 
 def _split(features: Tensor, fields: FieldSelection) -> tuple[Tensor, ...]:

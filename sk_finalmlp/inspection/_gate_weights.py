@@ -12,7 +12,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval
 
 from .._validation import validate_params
-from ._forward_pass import Batch, batches, field_gates, final_mlp_of, read_rows
+from ._forward_pass import Batch, batches, field_gates, gated_classifier_of, read_rows
 from ._model import members_of
 from ._panels import check_matplotlib, draw_cells, have_largest, make_panels
 from ._segments import group_rows, read_column
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-    from ..estimators import FinalMLPClassifier
+    from ..estimators._base import BaseTwoStreamClassifier
 
 _STREAMS = (1, 2)
 
@@ -47,7 +47,7 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     -------
     DataFrame
         One row per field, and one column per stream, 1 and 2; with `by`, one per stream and value. A field that a
-        stream doesn't read has NaN.
+        stream doesn't read, or reads without a gate, has NaN.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     >>> gate_weights(clf, X).shape, gate_weights(clf, X, by="user").shape
     ((2, 2), (2, 10))
     """
-    classifier = final_mlp_of(estimator, "gates")
+    classifier = gated_classifier_of(estimator)
     column = pd.Series(0, index=range(len(X))) if by is None else read_column(X, by)
     check_consistent_length(X, column)
     groups = group_rows(column, max_values)
@@ -100,21 +100,19 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     return table.droplevel(1, axis=1) if by is None else table
 
 
-def _gates_of_rows(classifier: FinalMLPClassifier, rows: Batch) -> NDArray[np.float64]:
+def _gates_of_rows(classifier: BaseTwoStreamClassifier, rows: Batch) -> NDArray[np.float64]:
     """Gate of each row and field in each stream, the mean over the members that read it; shape (2, n, F)."""
-    members = members_of(classifier)
-    if members[0][1].gate1 is None:
-        raise ValueError("The network has no gates: it was fitted with feature_selection=False.")
     position = {field.name: number for number, field in enumerate(classifier.fields_)}
     gates = np.zeros((2, len(rows[0]), len(position)))
     votes = np.zeros((2, 1, len(position)))
-    for weight, member in members:
+    for weight, member in members_of(classifier):
         for chunk, batch in batches(rows):
             for stream, of_field in enumerate(field_gates(member, batch)):
                 for name, gate in of_field.items():
                     gates[stream, chunk, position[name]] += weight * gate.numpy(force=True)
-        for stream, fields in enumerate((member.fields1, member.fields2)):
-            votes[stream, 0, [position[name] for name in fields.sizes]] += weight
+        for stream, path in enumerate(member.paths):
+            if path.gate is not None:
+                votes[stream, 0, [position[name] for name in path.fields.sizes]] += weight
     with np.errstate(invalid="ignore"):
         return gates / votes
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor
 
-from ._forward_pass import batches, final_mlp_of, head_terms, interactions, read_rows
+from ._forward_pass import batches, fused_classifier_of, head_terms, interactions, read_rows
 from ._model import members_of
 from ._panels import check_matplotlib, draw_cells, have_largest, make_panels
 
@@ -75,7 +75,7 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     >>> list(head_strengths(clf, X).index)
     ['stream 1', 'stream 2', 'head 1', 'head 2']
     """
-    classifier = final_mlp_of(estimator, "fusion")
+    classifier = fused_classifier_of(estimator)
     rows = read_rows(estimator, classifier, X)
     strengths: dict[int, NDArray[np.float64]] = {}
     for number, (weight, member) in enumerate(members_of(classifier), start=1):
@@ -114,6 +114,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     See Also
     --------
     head_strengths : The same by heads.
+    pair_interactions : What the whole model makes of pairs of columns, whatever its streams and fusion.
 
     Notes
     -----
@@ -155,7 +156,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     >>> field_interactions(clf, X, random_state=0).shape
     (1, 1)
     """
-    classifier = final_mlp_of(estimator, "fusion")
+    classifier = fused_classifier_of(estimator)
     codes, values = read_rows(estimator, classifier, X)
     donors = torch.from_numpy(check_random_state(random_state).permutation(len(codes))).to(codes.device)
     names = [field.name for field in classifier.fields_]
@@ -187,9 +188,8 @@ def _between_classes(logits: Tensor) -> Tensor:
 
 def _fields_read(classifier: Any) -> tuple[list[str], list[str]]:
     """Names of the fields that the first stream of any member reads, and the second."""
-    members = [member for _, member in members_of(classifier)]
-    read1 = {name for member in members for name in member.fields1.sizes}
-    read2 = {name for member in members for name in member.fields2.sizes}
+    paths = [member.paths for _, member in members_of(classifier)]
+    read1, read2 = ({name for member in paths for name in member[stream].fields.sizes} for stream in (0, 1))
     names = [field.name for field in classifier.fields_]
     return [name for name in names if name in read1], [name for name in names if name in read2]
 

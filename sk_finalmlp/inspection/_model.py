@@ -7,12 +7,13 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators._base import TwoStreamClassifier
-from ..nn import Ensemble
+from ..estimators._base import BaseTwoStreamClassifier
+from ..nn import members_of as networks_of
+from ..nn import votes_of
 from ..preprocessing import CTREncoder
 
 
-def classifier_of(estimator: Any) -> TwoStreamClassifier:
+def classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
     """The fitted classifier of this library in a model.
 
     Parameters
@@ -31,8 +32,8 @@ def classifier_of(estimator: Any) -> TwoStreamClassifier:
     NotFittedError
         If it isn't fitted.
     """
-    classifier = _last_step(_best_of(estimator))
-    if not isinstance(classifier, TwoStreamClassifier):
+    classifier = _last_step(best_of(estimator))
+    if not isinstance(classifier, BaseTwoStreamClassifier):
         raise TypeError(
             f"{type(classifier).__name__} isn't FinalMLPClassifier or DualMLPClassifier: pass one of them, a pipeline "
             "that ends in one, or a search for one."
@@ -41,7 +42,7 @@ def classifier_of(estimator: Any) -> TwoStreamClassifier:
     return classifier
 
 
-def members_of(classifier: TwoStreamClassifier) -> list[tuple[float, Any]]:
+def members_of(classifier: BaseTwoStreamClassifier) -> list[tuple[float, Any]]:
     """The single networks of a classifier, each with its weight in the vote; 1 in all.
 
     Parameters
@@ -51,12 +52,10 @@ def members_of(classifier: TwoStreamClassifier) -> list[tuple[float, Any]]:
 
     Returns
     -------
-    list of (float, FinalMLP or DualMLP)
+    list of (float, TwoStreamNetwork)
     """
     network = classifier.network_
-    if not isinstance(network, Ensemble):
-        return [(1.0, network)]
-    return list(zip(network.weights.tolist(), network.members, strict=True))
+    return list(zip(votes_of(network), networks_of(network), strict=True))
 
 
 def encoder_of(estimator: Any) -> CTREncoder | None:
@@ -72,7 +71,7 @@ def encoder_of(estimator: Any) -> CTREncoder | None:
     CTREncoder or None
         The last one among the steps of the pipeline; None where no step is a `CTREncoder`.
     """
-    model = _best_of(estimator)
+    model = best_of(estimator)
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else []
     return next((step for step in reversed(steps) if isinstance(step, CTREncoder)), None)
 
@@ -92,12 +91,13 @@ def encoded_table(estimator: Any, X: Any) -> Any:
     dataframe or array-like of shape (n, n_features_of_classifier)
         The table itself, or what the steps before the classifier make of it.
     """
-    model = _best_of(estimator)
+    model = best_of(estimator)
     is_encoded = not isinstance(model, Pipeline) or len(model) == 1
     return X if is_encoded else model[:-1].transform(X)
 
 
-def _best_of(estimator: Any) -> Any:
+def best_of(estimator: Any) -> Any:
+    """The best estimator of a search; anything else as it is."""
     return getattr(estimator, "best_estimator_", estimator)
 
 

@@ -28,14 +28,14 @@ class TrainingHistoryDisplay:
     history : iterable of dict
         One record per epoch, such as `FinalMLPClassifier.history_`.
     best_epoch : int, default=None
-        The epoch, from 1, whose weights the network has; not marked if None.
+        The epoch, from 1, of the best score; not marked if None.
 
     Attributes
     ----------
     history : DataFrame
         The records, indexed by the epoch.
     best_epoch : int or None
-        The epoch, from 1, whose weights the network has.
+        The epoch, from 1, of the best score.
     axes_ : list of Axes
         The panels: losses and, where there were validation rows, their AUC.
     figure_ : Figure

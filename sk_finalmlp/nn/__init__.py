@@ -8,25 +8,63 @@ from ._dropout import Dropout, dropout_generator
 from ._embedding import ROW_MULTIPLE, FieldEmbedding
 from ._ensemble import Ensemble
 from ._fields import FieldSelection
-from ._fusion import MultiHeadBilinearFusion
+from ._fusion import ConcatFusion, MultiHeadBilinearFusion, ProductFusion, SumFusion
 from ._gate import FeatureGate, Gate
-from ._network import DualMLP, FinalMLP
+from ._linear import Linear
+from ._network import DualMLP, FinalMLP, StreamBuilder, TwoStreamNetwork
+from ._protocol import ClickNetwork, embedding_parameters, members_of, votes_of
 from ._stream import Stream
+from ._streams import (
+    CINStream,
+    CrossNetMixStream,
+    CrossNetStream,
+    FieldVectors,
+    FinalStream,
+    FMStream,
+    GatedCrossNetStream,
+    MaskNetStream,
+    ProductStream,
+    QNNStream,
+    SelfAttentionStream,
+    StreamChain,
+)
 from ._workspace import lent_workspaces
 
 __all__ = [
     "ROW_MULTIPLE",
     "Activation",
+    "CINStream",
+    "ClickNetwork",
+    "ConcatFusion",
+    "CrossNetMixStream",
+    "CrossNetStream",
     "Dropout",
     "DualMLP",
     "Ensemble",
+    "FMStream",
     "FeatureGate",
     "FieldEmbedding",
     "FieldSelection",
+    "FieldVectors",
     "FinalMLP",
+    "FinalStream",
     "Gate",
+    "GatedCrossNetStream",
+    "Linear",
+    "MaskNetStream",
     "MultiHeadBilinearFusion",
+    "ProductFusion",
+    "ProductStream",
+    "QNNStream",
+    "SelfAttentionStream",
     "Stream",
+    "StreamBuilder",
+    "StreamChain",
+    "SumFusion",
+    "TwoStreamNetwork",
     "dropout_generator",
+    "embedding_parameters",
     "lent_workspaces",
+    "members_of",
+    "votes_of",
 ]

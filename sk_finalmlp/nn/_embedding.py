@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..fields import Field, by_kind
 from ._kernels import look_up
+from ._start_weights import draw_normal
 from ._workspace import WorkspaceUser
 
 _START_STD = 1e-4
@@ -75,6 +76,7 @@ class FieldEmbedding(WorkspaceUser):
         self.fields = everything if names is None else [field for field in everything if field.name in names]
         self.embedding_dim = embedding_dim
         self._code_columns, self._value_columns = _columns_of(self.fields, everything)
+        self._first_statistic = sum(field.kind == "numeric" for field in everything)
         coded = [field for field in self.fields if field.has_codes]
         *first_rows, n_rows = accumulate((field.n_codes for field in coded), initial=0)
         self.first_row = {field.name: row for field, row in zip(coded, first_rows, strict=True)}
@@ -93,7 +95,7 @@ class FieldEmbedding(WorkspaceUser):
 
     def _start(self, generator: torch.Generator | None) -> None:
         for parameter in (self.table, self.numeric):
-            nn.init.normal_(parameter, std=_START_STD, generator=generator)
+            draw_normal(parameter, _START_STD, generator)
         with torch.no_grad():
             self.table[list(self.first_row.values())] = 0
 
@@ -115,7 +117,7 @@ class FieldEmbedding(WorkspaceUser):
         return _join([*self._look_up(codes[:, self._code_columns]), scaled])
 
     def features(self, codes: Tensor, values: Tensor) -> Tensor:
-        """The input of the streams: the vectors of all fields side by side, and after them the statistics as they are.
+        """The input of the streams: the vectors of the fields side by side, and after them all statistics as they are.
 
         Parameters
         ----------
@@ -126,7 +128,7 @@ class FieldEmbedding(WorkspaceUser):
         -------
         Tensor of float32, shape (B, F * d + n_statistics)
         """
-        vectors, statistics = self(codes, values).flatten(start_dim=1), values[:, len(self.numeric) :]
+        vectors, statistics = self(codes, values).flatten(start_dim=1), values[:, self._first_statistic :]
         return torch.cat([vectors, statistics], dim=1) if statistics.shape[1] else vectors
 
     def distinct(self, codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,9 +147,11 @@ class FieldEmbedding(WorkspaceUser):
             Which of them each row of the batch has.
         """
         codes = codes[:, self._code_columns]
+        # Keys of 32 bits would overflow, and so would those of codes far beyond the tables.
+        known = torch.where(self._is_known(codes), codes.long(), 0)
         positions = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
         n_distinct = 1
-        for column in codes.unbind(dim=1):
+        for column in known.unbind(dim=1):
             # A column at a time, so that the keys stay small however many columns there are.
             keys, positions = torch.unique(positions + n_distinct * column, return_inverse=True)
             n_distinct = len(keys)
@@ -155,12 +159,15 @@ class FieldEmbedding(WorkspaceUser):
         some_row[positions] = torch.arange(len(codes), device=codes.device)
         return _join(self._look_up(codes[some_row])), positions
 
+    def _is_known(self, codes: Tensor) -> Tensor:
+        return (codes > 0) & (codes < self._n_codes)
+
     def _look_up(self, codes: Tensor) -> list[Tensor]:
         """Vectors of the categorical fields, (B, n, d), and the mean vector of each multi-valued one, (B, 1, d)."""
         if not self._row_offsets.numel():
             return []
         # What is unknown in any field is sent to the very first row, the one that gets no gradient.
-        is_known = (codes > 0) & (codes < self._n_codes)
+        is_known = self._is_known(codes)
         rows = torch.where(is_known, codes + self._row_offsets, 0)
         if self.workspace is None or self.sparse_gradient:
             vectors = F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)

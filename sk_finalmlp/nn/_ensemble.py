@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from ._network import DualMLP, FinalMLP
+from ._protocol import embedding_parameters
 
 
 class Ensemble(nn.Module):
@@ -17,8 +17,8 @@ class Ensemble(nn.Module):
 
     Parameters
     ----------
-    members : iterable of FinalMLP or DualMLP
-        The M networks, made for the same fields.
+    members : iterable of torch.nn.Module
+        The M networks, made for the same fields; see `ClickNetwork`.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Ensemble(nn.Module):
 
     weights: Tensor
 
-    def __init__(self, members: Iterable[FinalMLP | DualMLP]) -> None:
+    def __init__(self, members: Iterable[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         n_members = len(self.members)
@@ -53,8 +53,17 @@ class Ensemble(nn.Module):
     def start_at(self, logits: Tensor) -> None:
         """Let the output of each member start at these logits, shape (C,)."""
         for member in self.members:
-            assert isinstance(member, FinalMLP | DualMLP)
-            member.start_at(logits)
+            member.start_at(logits)  # type: ignore[operator]
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        """The embedding parameters of all members."""
+        return [parameter for member in self.members for parameter in embedding_parameters(member)]
+
+    @property
+    def loss_weights(self) -> tuple[float, ...] | None:
+        """Weights of the losses of a member's outputs; None where it has one."""
+        weights: tuple[float, ...] | None = getattr(self.members[0], "loss_weights", None)
+        return weights
 
     def forward(self, codes: Tensor, values: Tensor) -> Tensor:
         """Logits of a batch.
@@ -67,7 +76,8 @@ class Ensemble(nn.Module):
         Returns
         -------
         Tensor of float32, shape (M, B, C) in training, (B, C) in evaluation
-            In training those of each member, for each has a loss of its own; in evaluation their weighted mean.
+            In training those of each member, for each has a loss of its own, and shape (M, K, B, C) where a member
+            has K outputs with one; in evaluation their weighted mean.
         """
         logits = torch.stack([member(codes, values) for member in self.members])
         return logits if self.training else torch.tensordot(self.weights, logits, dims=1)

@@ -30,6 +30,8 @@ class FieldSelection(nn.Module):
         Number of features of each chosen field, in the order of the features.
     n_features : int
         Number D of features of the chosen fields.
+    n_statistics : int
+        Number of statistics among them; their features are the last ones.
 
     Raises
     ------
@@ -48,14 +50,16 @@ class FieldSelection(nn.Module):
 
     def __init__(self, fields: Sequence[Field], embedding_dim: int, names: Sequence[str] | None = None) -> None:
         super().__init__()
-        _check_chosen(names, fields)
+        check_chosen(names, fields)
         self._parts: list[slice] = []
         self.sizes: dict[str, int] = {}
+        self.n_statistics = 0
         end = 0
         for field in by_kind(fields):
             start, end = end, end + (1 if field.kind == "statistic" else embedding_dim)
             if names is None or field.name in names:
                 self.sizes[field.name] = end - start
+                self.n_statistics += field.kind == "statistic"
                 self._extend(start, end)
         self.n_features = sum(self.sizes.values())
 
@@ -74,7 +78,8 @@ class FieldSelection(nn.Module):
         return f"n_features={self.n_features}"
 
 
-def _check_chosen(names: Sequence[str] | None, fields: Sequence[Field]) -> None:
+def check_chosen(names: Sequence[str] | None, fields: Sequence[Field]) -> None:
+    """Raise a ValueError where a name isn't that of a field, or none is given."""
     if names is None:
         return
     known = [field.name for field in fields]

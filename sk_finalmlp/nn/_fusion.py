@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from math import gcd
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ._kernels import bilinear_fusion
 from ._linear import Linear
+from ._start_weights import draw_xavier
 from ._workspace import WorkspaceUser
 
 
@@ -62,7 +64,7 @@ class MultiHeadBilinearFusion(WorkspaceUser):
         self.linear_x = Linear(x_dim, n_outputs, generator=generator)
         self.linear_y = Linear(y_dim, n_outputs, generator=generator)
         x_head, y_head = x_dim // num_heads, y_dim // num_heads
-        start = nn.init.xavier_normal_(torch.empty(num_heads * x_head * y_head, n_outputs), generator=generator)
+        start = draw_xavier(torch.empty(num_heads * x_head * y_head, n_outputs), generator)
         self.bilinear = nn.Parameter(start.view(num_heads, x_head, y_head, n_outputs).movedim(3, 2).contiguous())
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -85,6 +87,11 @@ class MultiHeadBilinearFusion(WorkspaceUser):
         logits: Tensor = self.linear_x(x) + self.linear_y(y) + self._bilinear(x, y)
         return logits
 
+    @property
+    def bias(self) -> Tensor:
+        """What is added to the logits of all rows, shape (C,)."""
+        return self.linear_x.bias
+
     def _check_widths(self, x: Tensor, y: Tensor) -> None:
         expected = (self.linear_x.in_features, self.linear_y.in_features)
         if (x.shape[1], y.shape[1]) != expected:
@@ -102,6 +109,145 @@ class MultiHeadBilinearFusion(WorkspaceUser):
 
     def extra_repr(self) -> str:
         return f"num_heads={self.num_heads}"
+
+
+class SumFusion(nn.Module):
+    """Logits from two streams, each with a linear output of its own: logit = w1.o1 + b1 + w2.o2 + b2.
+
+    Parameters
+    ----------
+    x_dim, y_dim : int
+        Widths of the two streams.
+    n_outputs : int, default=1
+        Number C of logits.
+    generator : torch.Generator, default=None
+        Source of the start weights; the global one if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import SumFusion
+    >>> SumFusion(x_dim=40, y_dim=20)(torch.ones(3, 40), torch.ones(3, 20)).shape
+    torch.Size([3, 1])
+    """
+
+    def __init__(self, x_dim: int, y_dim: int, n_outputs: int = 1, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.linear_x = Linear(x_dim, n_outputs, generator=generator)
+        self.linear_y = Linear(y_dim, n_outputs, generator=generator)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Fuse two streams: (B, x_dim), (B, y_dim) -> (B, C)."""
+        logits: Tensor = self.linear_x(x) + self.linear_y(y)
+        return logits
+
+    @property
+    def bias(self) -> Tensor:
+        """What is added to the logits of all rows, shape (C,)."""
+        return self.linear_x.bias
+
+
+class ConcatFusion(nn.Module):
+    """Logits from two streams side by side: logit = w.[o1; o2] + b.
+
+    This is `SumFusion` with one bias in place of two, and start weights of the joint width.
+
+    Parameters
+    ----------
+    x_dim, y_dim : int
+        Widths of the two streams.
+    n_outputs : int, default=1
+        Number C of logits.
+    generator : torch.Generator, default=None
+        Source of the start weights; the global one if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import ConcatFusion
+    >>> ConcatFusion(x_dim=40, y_dim=20)(torch.ones(3, 40), torch.ones(3, 20)).shape
+    torch.Size([3, 1])
+    """
+
+    def __init__(self, x_dim: int, y_dim: int, n_outputs: int = 1, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.linear = Linear(x_dim + y_dim, n_outputs, generator=generator)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Fuse two streams: (B, x_dim), (B, y_dim) -> (B, C)."""
+        logits: Tensor = self.linear(torch.cat([x, y], dim=1))
+        return logits
+
+    @property
+    def bias(self) -> Tensor:
+        """What is added to the logits of all rows, shape (C,)."""
+        return self.linear.bias
+
+
+class ProductFusion(nn.Module):
+    """Logits from the elementwise product of two streams of one width: logit = w.(o1 * o2) + b.
+
+    Parameters
+    ----------
+    x_dim, y_dim : int
+        Widths of the two streams, which are equal.
+    n_outputs : int, default=1
+        Number C of logits.
+    generator : torch.Generator, default=None
+        Source of the start weights; the global one if None.
+
+    Raises
+    ------
+    ValueError
+        If the widths differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import ProductFusion
+    >>> ProductFusion(x_dim=40, y_dim=40)(torch.ones(3, 40), torch.ones(3, 40)).shape
+    torch.Size([3, 1])
+    """
+
+    def __init__(self, x_dim: int, y_dim: int, n_outputs: int = 1, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        if x_dim != y_dim:
+            raise ValueError(
+                f"fusion='product' multiplies the streams element by element, but their widths are {x_dim} and "
+                f"{y_dim}. Give both the same width: the last of hidden_units, or units of a stream that has it."
+            )
+        self.linear = Linear(x_dim, n_outputs, generator=generator)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Fuse two streams: (B, x_dim), (B, x_dim) -> (B, C)."""
+        logits: Tensor = self.linear(x * y)
+        return logits
+
+    @property
+    def bias(self) -> Tensor:
+        """What is added to the logits of all rows, shape (C,)."""
+        return self.linear.bias
+
+
+FusionName = Literal["bilinear", "sum", "concat", "product"]
+Fusion = MultiHeadBilinearFusion | SumFusion | ConcatFusion | ProductFusion
+
+_PLAIN_FUSIONS: Final[dict[str, type[SumFusion | ConcatFusion | ProductFusion]]] = {
+    "sum": SumFusion,
+    "concat": ConcatFusion,
+    "product": ProductFusion,
+}
+
+
+def make_fusion(
+    name: FusionName, x_dim: int, y_dim: int, n_outputs: int, num_heads: int, generator: torch.Generator | None
+) -> Fusion:
+    """The fusion of a name; only the bilinear one has heads."""
+    if name == "bilinear":
+        return MultiHeadBilinearFusion(x_dim, y_dim, n_outputs, num_heads, generator)
+    if name not in _PLAIN_FUSIONS:
+        raise ValueError(f"fusion must be one of {['bilinear', *_PLAIN_FUSIONS]}, got {name!r}.")
+    return _PLAIN_FUSIONS[name](x_dim, y_dim, n_outputs, generator)
 
 
 def check_heads(num_heads: int, x_dim: int, y_dim: int) -> None:

@@ -14,6 +14,7 @@ from ._activation import Activation
 from ._embedding import FieldEmbedding
 from ._kernels import gated
 from ._linear import Linear
+from ._start_weights import draw_normal
 from ._workspace import WorkspaceUser
 
 _CONTEXT_START_STD = 0.01
@@ -118,7 +119,7 @@ class FeatureGate(WorkspaceUser):
             self.context_embedding = FieldEmbedding(fields, embedding_dim, names, generator)
         else:
             self.context_vector = nn.Parameter(torch.empty(1, embedding_dim))
-            nn.init.normal_(self.context_vector, std=_CONTEXT_START_STD, generator=generator)
+            draw_normal(self.context_vector, _CONTEXT_START_STD, generator)
         self.gate = Gate(max(1, len(set(names))) * embedding_dim, n_features, hidden_units, generator)
 
     def forward(self, codes: Tensor, values: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ._kernels import linear
+from ._start_weights import draw_xavier
 from ._workspace import WorkspaceUser
 
 
@@ -23,13 +24,20 @@ class Linear(nn.Linear, WorkspaceUser):
         Whether to add a learned bias.
     generator : torch.Generator, default=None
         Source of the start weights; the global one if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Linear
+    >>> Linear(30, 10)(torch.ones(5, 30)).shape
+    torch.Size([5, 10])
     """
 
     def __init__(
         self, in_features: int, out_features: int, *, bias: bool = True, generator: torch.Generator | None = None
     ) -> None:
         super().__init__(in_features, out_features, bias=bias)
-        nn.init.xavier_normal_(self.weight, generator=generator)
+        draw_xavier(self.weight, generator)
         if bias:
             nn.init.zeros_(self.bias)
 

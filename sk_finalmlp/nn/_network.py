@@ -1,42 +1,121 @@
-"""The two networks of the paper, put together from its parts."""
+"""The two-stream network, put together from its parts, and the two networks of the paper as cases of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..fields import Field
 from ._embedding import FieldEmbedding
-from ._fields import FieldSelection
-from ._fusion import MultiHeadBilinearFusion
+from ._fields import FieldSelection, check_chosen
+from ._fusion import Fusion, FusionName, make_fusion
 from ._gate import FeatureGate
 from ._linear import Linear
 from ._stream import Stream
 
 
-class DualMLP(nn.Module):
-    """Two streams on the same embeddings, their logits added (section 3.1 of the paper).
+class StreamBuilder(Protocol):
+    """What makes a stream, once it is known what the stream reads.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import Stream, TwoStreamNetwork
+    >>> class Wide:
+    ...     def build(self, n_fields, embedding_dim, n_statistics, generator=None):
+    ...         return Stream(n_fields * embedding_dim + n_statistics, [512], generator=generator)
+    >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=944)], Wide(), Wide(), fusion="sum")
+    >>> network(torch.tensor([[3], [0]]), torch.empty(2, 0)).shape
+    torch.Size([2, 1])
+    """
+
+    def build(
+        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None = None
+    ) -> nn.Module:
+        """Make a stream.
+
+        Parameters
+        ----------
+        n_fields : int
+            Number F of fields with a vector that the stream reads.
+        embedding_dim : int
+            Length d of a vector.
+        n_statistics : int
+            Number S of statistics that it reads, which have no vector.
+        generator : torch.Generator, default=None
+            Source of the start weights; the global one if None.
+
+        Returns
+        -------
+        torch.nn.Module
+            Module that maps the gated input, shape (B, F * d + S), the vectors side by side and then the statistics,
+            to the stream's output, shape (B, out_features); its attribute `out_features` says how wide that is.
+        """
+        ...
+
+
+class StreamPath(NamedTuple):
+    """A stream and what it reads: an embedding, the choice of its fields, a gate or none."""
+
+    embedding: FieldEmbedding
+    fields: FieldSelection
+    gate: FeatureGate | None
+    stream: nn.Module
+
+
+class TwoStreamNetwork(nn.Module):
+    """Two streams on the embeddings of the fields, each through a gate of its own, and a fusion of both.
 
     Parameters
     ----------
     fields : sequence of Field
         The F input fields.
+    stream1 : StreamBuilder
+        What makes the first stream.
+    stream2 : StreamBuilder or None
+        What makes the second stream; None for a network of the first one alone, whose logit is linear in its output.
+    fusion : {"bilinear", "sum", "concat", "product"}, default="bilinear"
+        How the logit is made of both outputs: `MultiHeadBilinearFusion`, `SumFusion`, `ConcatFusion` or
+        `ProductFusion`.
     embedding_dim : int, default=10
         Length d of a field's vector.
-    mlp1_fields, mlp2_fields : sequence of str, default=None
+    stream1_fields, stream2_fields : sequence of str, default=None
         Names of the fields that each stream reads; all if None.
-    mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(128,)
-        Width of each layer of the two streams.
-    mlp1_dropout, mlp2_dropout : float, default=0.2
-        Dropout of the two streams, in [0, 1).
-    mlp1_batch_norm, mlp2_batch_norm : bool, default=True
-        Whether the streams normalise their layers over the batch.
+    feature_selection : bool or {"stream1", "stream2"}, default=True
+        Which streams have a gate on their input: both, none, or one.
+    fs_hidden_units : sequence of int, default=(64,)
+        Widths of the gates' hidden layers.
+    fs1_context, fs2_context : sequence of str, default=None
+        Names of the fields that condition the gate of each stream; None or empty: one learned vector.
+    num_heads : int, default=8
+        Number of heads of the bilinear fusion; it divides the width of both streams.
+    stream_embeddings : {"shared", "own"}, default="shared"
+        Whether both streams read the same embedding tables, or each has tables of its own.
+    stream_loss : float, default=0.0
+        Weight of each stream's own loss beside that of the network, 1. If it isn't 0, each stream has a linear
+        output of its own for it, which is used in training alone.
+    linear_term : bool, default=False
+        Whether to add a weight of each code, and of each number times its value, to the logit: the wide part of
+        Wide & Deep, the first order of a factorization machine.
     n_outputs : int, default=1
         Number C of logits: 1 for two classes, the number of classes for more.
     generator : torch.Generator, default=None
         Source of the start weights; the global one if None.
+
+    Attributes
+    ----------
+    stream1, stream2 : torch.nn.Module
+        The streams; `stream2` is None where there is none.
+    gate1, gate2 : FeatureGate or None
+        Their gates.
+    fusion : torch.nn.Module
+        The fusion.
 
     References
     ----------
@@ -46,8 +125,12 @@ class DualMLP(nn.Module):
     --------
     >>> import torch
     >>> from sk_finalmlp.fields import Field
-    >>> from sk_finalmlp.nn import DualMLP
-    >>> network = DualMLP([Field("user", "categorical", n_codes=944), Field("age", "numeric")])
+    >>> from sk_finalmlp.nn import Stream, TwoStreamNetwork
+    >>> class Wide:
+    ...     def build(self, n_fields, embedding_dim, n_statistics, generator=None):
+    ...         return Stream(n_fields * embedding_dim + n_statistics, [512], generator=generator)
+    >>> fields = [Field("user", "categorical", n_codes=944), Field("age", "numeric")]
+    >>> network = TwoStreamNetwork(fields, Wide(), Wide(), fusion="bilinear", num_heads=4)
     >>> network(codes=torch.tensor([[3], [0]]), values=torch.tensor([[0.5], [1.5]])).shape
     torch.Size([2, 1])
     """
@@ -55,32 +138,77 @@ class DualMLP(nn.Module):
     def __init__(
         self,
         fields: Sequence[Field],
+        stream1: StreamBuilder,
+        stream2: StreamBuilder | None,
+        fusion: FusionName = "bilinear",
         *,
         embedding_dim: int = 10,
-        mlp1_fields: Sequence[str] | None = None,
-        mlp2_fields: Sequence[str] | None = None,
-        mlp1_hidden_units: Sequence[int] = (128,),
-        mlp2_hidden_units: Sequence[int] = (128,),
-        mlp1_dropout: float = 0.2,
-        mlp2_dropout: float = 0.2,
-        mlp1_batch_norm: bool = True,
-        mlp2_batch_norm: bool = True,
+        stream1_fields: Sequence[str] | None = None,
+        stream2_fields: Sequence[str] | None = None,
+        feature_selection: bool | Literal["stream1", "stream2"] = True,
+        fs_hidden_units: Sequence[int] = (64,),
+        fs1_context: Sequence[str] | None = None,
+        fs2_context: Sequence[str] | None = None,
+        num_heads: int = 8,
+        stream_embeddings: Literal["shared", "own"] = "shared",
+        stream_loss: float = 0.0,
+        linear_term: bool = False,
         n_outputs: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.embedding = FieldEmbedding(fields, embedding_dim, generator=generator)
-        self.fields1 = FieldSelection(fields, embedding_dim, mlp1_fields)
-        self.fields2 = FieldSelection(fields, embedding_dim, mlp2_fields)
-        self.mlp1 = Stream(self.fields1.n_features, mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm, generator)
-        self.mlp2 = Stream(self.fields2.n_features, mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm, generator)
-        self.output1 = Linear(mlp1_hidden_units[-1], n_outputs, generator=generator)
-        self.output2 = Linear(mlp2_hidden_units[-1], n_outputs, generator=generator)
+        check_chosen(stream1_fields, fields)
+        check_chosen(stream2_fields, fields)
+        has_own_tables = stream_embeddings == "own" and stream2 is not None
+        tables1, tables2 = (stream1_fields, stream2_fields) if has_own_tables else (None, None)
+        self.embedding = FieldEmbedding(fields, embedding_dim, tables1, generator)
+        self.embedding2 = FieldEmbedding(fields, embedding_dim, tables2, generator) if has_own_tables else None
+        self.fields1 = _select(self.embedding, fields, stream1_fields)
+        self.fields2 = _select(self.embedding2 or self.embedding, fields, stream2_fields)
+        make_gate = partial(
+            FeatureGate, fields, hidden_units=fs_hidden_units, embedding_dim=embedding_dim, generator=generator
+        )
+        self.gate1 = self.gate2 = None
+        if feature_selection in (True, "stream1"):
+            self.gate1 = make_gate(fs1_context, self.fields1.n_features)
+        if feature_selection in (True, "stream2") and stream2 is not None:
+            self.gate2 = make_gate(fs2_context, self.fields2.n_features)
+        self.stream1 = _build(stream1, self.fields1, embedding_dim, generator)
+        self.stream2 = None if stream2 is None else _build(stream2, self.fields2, embedding_dim, generator)
+        widths = [_width(path.stream) for path in self.paths]
+        self.fusion: Fusion | Linear
+        if len(widths) == 1:
+            self.fusion = Linear(widths[0], n_outputs, generator=generator)
+        else:
+            self.fusion = make_fusion(fusion, widths[0], widths[1], n_outputs, num_heads, generator)
+        self.linear_term = FieldEmbedding(fields, n_outputs, generator=generator) if linear_term else None
+        self.stream_loss = stream_loss if len(widths) == 2 else 0.0
+        with_loss = widths if self.stream_loss else []
+        self.stream_outputs = nn.ModuleList(Linear(width, n_outputs, generator=generator) for width in with_loss)
+
+    @property
+    def paths(self) -> list[StreamPath]:
+        """The streams, one or two, each with what it reads."""
+        first = StreamPath(self.embedding, self.fields1, self.gate1, self.stream1)
+        if self.stream2 is None:
+            return [first]
+        return [first, StreamPath(self.embedding2 or self.embedding, self.fields2, self.gate2, self.stream2)]
+
+    @property
+    def embeddings(self) -> list[FieldEmbedding]:
+        """The embedding layers that the streams read: one that they share, or one of each."""
+        return [self.embedding] if self.embedding2 is None else [self.embedding, self.embedding2]
+
+    @property
+    def loss_weights(self) -> tuple[float, ...] | None:
+        """Weights of the losses of the network and of each stream; None where the network's is the only one."""
+        return (1.0, *[self.stream_loss] * len(self.stream_outputs)) if self.stream_outputs else None
 
     def start_at(self, logits: Tensor) -> None:
         """Let the output start at these logits, shape (C,), for example the log-odds of the click rate."""
         with torch.no_grad():
-            self.output1.bias.copy_(logits)
+            for output in (self.fusion, *self.stream_outputs):
+                output.bias.copy_(logits)
 
     def forward(self, codes: Tensor, values: Tensor) -> Tensor:
         """Logits of a batch.
@@ -95,14 +223,108 @@ class DualMLP(nn.Module):
         Returns
         -------
         Tensor of float32, shape (B, C)
+            In training with `stream_loss` the shape is (3, B, C): the logits of the network, and those of each stream
+            by its own output, for each has a loss of its own.
         """
-        e = self.embedding.features(codes, values)
-        o1, o2 = self.mlp1(self.fields1(e)), self.mlp2(self.fields2(e))
-        logits: Tensor = self.output1(o1) + self.output2(o2)
-        return logits
+        x = self.gated(self.features(codes, values), codes, values)
+        o = [path.stream(own) for path, own in zip(self.paths, x, strict=True)]
+        logits: Tensor = self.fusion(*o)
+        if self.linear_term is not None:
+            logits = logits + self.linear_term(codes, values).sum(dim=1)
+        if not (self.training and self.stream_outputs):
+            return logits
+        return torch.stack([logits, *(output(own) for output, own in zip(self.stream_outputs, o, strict=True))])
+
+    def features(self, codes: Tensor, values: Tensor) -> list[Tensor]:
+        """Features of the fields that each stream reads, before its gate.
+
+        Parameters
+        ----------
+        codes, values : Tensor
+            The batch, as for `forward`.
+
+        Returns
+        -------
+        list of Tensor of float32, shapes (B, D1) and (B, D2)
+        """
+        e1 = self.embedding.features(codes, values)
+        e2 = e1 if self.embedding2 is None else self.embedding2.features(codes, values)
+        return [path.fields(e) for path, e in zip(self.paths, (e1, e2), strict=False)]
+
+    def gated(self, features: Sequence[Tensor], codes: Tensor, values: Tensor) -> list[Tensor]:
+        """The features of each stream through its gate.
+
+        Parameters
+        ----------
+        features : sequence of Tensor of float32, shapes (B, D1) and (B, D2)
+            What `features` gives.
+        codes, values : Tensor
+            The batch by which the gates are set.
+
+        Returns
+        -------
+        list of Tensor of float32, shapes (B, D1) and (B, D2)
+        """
+        return [
+            own if path.gate is None else path.gate.select(own, codes, values)
+            for path, own in zip(self.paths, features, strict=True)
+        ]
 
 
-class FinalMLP(nn.Module):
+def _select(embedding: FieldEmbedding, fields: Sequence[Field], names: Sequence[str] | None) -> FieldSelection:
+    """The chosen fields out of what an embedding layer gives: its own fields and all statistics."""
+    statistics = [field for field in fields if field.kind == "statistic"]
+    return FieldSelection([*embedding.fields, *statistics], embedding.embedding_dim, names)
+
+
+def _build(
+    builder: StreamBuilder, reads: FieldSelection, embedding_dim: int, generator: torch.Generator | None
+) -> nn.Module:
+    return builder.build(len(reads.sizes) - reads.n_statistics, embedding_dim, reads.n_statistics, generator)
+
+
+def _width(stream: nn.Module) -> int:
+    width = getattr(stream, "out_features", None)
+    if not isinstance(width, int):
+        raise TypeError(
+            f"The stream {type(stream).__name__} doesn't say how wide its output is: give it an attribute "
+            "out_features, the number of its output's columns."
+        )
+    return width
+
+
+@dataclass(frozen=True)
+class _MLP:
+    """Builder of a `Stream`."""
+
+    hidden_units: Sequence[int]
+    dropout: float
+    batch_norm: bool
+
+    def build(
+        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None = None
+    ) -> Stream:
+        return Stream(
+            n_fields * embedding_dim + n_statistics, self.hidden_units, self.dropout, self.batch_norm, generator
+        )
+
+
+class _TwoMLPs(TwoStreamNetwork):
+    """A network whose streams are both MLPs, called so as in the paper."""
+
+    @property
+    def mlp1(self) -> nn.Module:
+        """The first stream."""
+        return self.stream1
+
+    @property
+    def mlp2(self) -> nn.Module:
+        """The second stream."""
+        assert self.stream2 is not None
+        return self.stream2
+
+
+class FinalMLP(_TwoMLPs):
     """Two streams on gated embeddings, fused by bilinear heads (figure 1 of the paper).
 
     Parameters
@@ -121,16 +343,12 @@ class FinalMLP(nn.Module):
         Whether the streams normalise their layers over the batch.
     feature_selection : bool, default=True
         Whether each stream has a gate on its input.
-    fs_hidden_units : sequence of int, default=(64,)
-        Widths of the gates' hidden layers.
-    fs1_context, fs2_context : sequence of str, default=None
-        Names of the fields that condition the gate of each stream; None or empty: one learned vector.
+    fs_hidden_units, fs1_context, fs2_context
+        The gates, as for `TwoStreamNetwork`.
     num_heads : int, default=8
         Number of heads of the fusion; it divides the last width of both streams.
-    n_outputs : int, default=1
-        Number C of logits: 1 for two classes, the number of classes for more.
-    generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+    stream_embeddings, stream_loss, n_outputs, generator
+        As for `TwoStreamNetwork`.
 
     References
     ----------
@@ -168,50 +386,96 @@ class FinalMLP(nn.Module):
         fs1_context: Sequence[str] | None = None,
         fs2_context: Sequence[str] | None = None,
         num_heads: int = 8,
+        stream_embeddings: Literal["shared", "own"] = "shared",
+        stream_loss: float = 0.0,
         n_outputs: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
-        self.embedding = FieldEmbedding(fields, embedding_dim, generator=generator)
-        self.fields1 = FieldSelection(fields, embedding_dim, mlp1_fields)
-        self.fields2 = FieldSelection(fields, embedding_dim, mlp2_fields)
-        self.gate1 = self.gate2 = None
-        if feature_selection:
-            self.gate1 = FeatureGate(
-                fields, fs1_context, self.fields1.n_features, fs_hidden_units, embedding_dim, generator
-            )
-            self.gate2 = FeatureGate(
-                fields, fs2_context, self.fields2.n_features, fs_hidden_units, embedding_dim, generator
-            )
-        self.mlp1 = Stream(self.fields1.n_features, mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm, generator)
-        self.mlp2 = Stream(self.fields2.n_features, mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm, generator)
-        self.fusion = MultiHeadBilinearFusion(
-            mlp1_hidden_units[-1], mlp2_hidden_units[-1], n_outputs, num_heads, generator
+        super().__init__(
+            fields,
+            _MLP(mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm),
+            _MLP(mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm),
+            "bilinear",
+            embedding_dim=embedding_dim,
+            stream1_fields=mlp1_fields,
+            stream2_fields=mlp2_fields,
+            feature_selection=feature_selection,
+            fs_hidden_units=fs_hidden_units,
+            fs1_context=fs1_context,
+            fs2_context=fs2_context,
+            num_heads=num_heads,
+            stream_embeddings=stream_embeddings,
+            stream_loss=stream_loss,
+            n_outputs=n_outputs,
+            generator=generator,
         )
 
-    def start_at(self, logits: Tensor) -> None:
-        """Let the output start at these logits, shape (C,), for example the log-odds of the click rate."""
-        with torch.no_grad():
-            self.fusion.linear_x.bias.copy_(logits)
 
-    def forward(self, codes: Tensor, values: Tensor) -> Tensor:
-        """Logits of a batch.
+class DualMLP(_TwoMLPs):
+    """Two streams on the same embeddings, their logits added (section 3.1 of the paper).
 
-        Parameters
-        ----------
-        codes : Tensor of int32 or int64, shape (B, n_code_columns)
-            Codes of the categorical fields, then those of the multi-valued fields.
-        values : Tensor of float32, shape (B, n_values)
-            Values of the numeric fields, then the statistics.
+    This is `FinalMLP` without gates and bilinear term.
 
-        Returns
-        -------
-        Tensor of float32, shape (B, C)
-        """
-        e = self.embedding.features(codes, values)
-        e1, e2 = self.fields1(e), self.fields2(e)
-        if self.gate1 is not None and self.gate2 is not None:
-            e1, e2 = self.gate1.select(e1, codes, values), self.gate2.select(e2, codes, values)
-        o1, o2 = self.mlp1(e1), self.mlp2(e2)
-        logits: Tensor = self.fusion(o1, o2)
-        return logits
+    Parameters
+    ----------
+    fields : sequence of Field
+        The F input fields.
+    embedding_dim : int, default=10
+        Length d of a field's vector.
+    mlp1_fields, mlp2_fields : sequence of str, default=None
+        Names of the fields that each stream reads; all if None.
+    mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(128,)
+        Width of each layer of the two streams.
+    mlp1_dropout, mlp2_dropout : float, default=0.2
+        Dropout of the two streams, in [0, 1).
+    mlp1_batch_norm, mlp2_batch_norm : bool, default=True
+        Whether the streams normalise their layers over the batch.
+    stream_embeddings, stream_loss, n_outputs, generator
+        As for `TwoStreamNetwork`.
+
+    References
+    ----------
+    Mao et al., "FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction", AAAI 2023.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import DualMLP
+    >>> network = DualMLP([Field("user", "categorical", n_codes=944), Field("age", "numeric")])
+    >>> network(codes=torch.tensor([[3], [0]]), values=torch.tensor([[0.5], [1.5]])).shape
+    torch.Size([2, 1])
+    """
+
+    def __init__(
+        self,
+        fields: Sequence[Field],
+        *,
+        embedding_dim: int = 10,
+        mlp1_fields: Sequence[str] | None = None,
+        mlp2_fields: Sequence[str] | None = None,
+        mlp1_hidden_units: Sequence[int] = (128,),
+        mlp2_hidden_units: Sequence[int] = (128,),
+        mlp1_dropout: float = 0.2,
+        mlp2_dropout: float = 0.2,
+        mlp1_batch_norm: bool = True,
+        mlp2_batch_norm: bool = True,
+        stream_embeddings: Literal["shared", "own"] = "shared",
+        stream_loss: float = 0.0,
+        n_outputs: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(
+            fields,
+            _MLP(mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm),
+            _MLP(mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm),
+            "sum",
+            embedding_dim=embedding_dim,
+            stream1_fields=mlp1_fields,
+            stream2_fields=mlp2_fields,
+            feature_selection=False,
+            stream_embeddings=stream_embeddings,
+            stream_loss=stream_loss,
+            n_outputs=n_outputs,
+            generator=generator,
+        )

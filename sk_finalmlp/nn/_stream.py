@@ -27,6 +27,11 @@ class Stream(nn.Sequential):
     generator : torch.Generator, default=None
         Source of the start weights; the global one if None.
 
+    Attributes
+    ----------
+    out_features : int
+        Width of the output.
+
     Notes
     -----
     A layer with batch norm has no bias before it: its true gradient is zero, and Adam would turn the rounding
@@ -56,3 +61,4 @@ class Stream(nn.Sequential):
             layers.append(Activation(width, dropout, batch_norm))
             n_features = width
         super().__init__(*layers)
+        self.out_features = n_features

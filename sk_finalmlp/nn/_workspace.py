@@ -20,8 +20,10 @@ class Workspace:
     The C library's allocator asks the system for fresh pages for each tensor of several megabytes and returns them
     when it is freed, which costs about as much time as to fill it.
 
-    Memory is handed out again only when nobody holds the tensor that had it before, or a view of that: where a
-    module is called twice before the backward pass, the second tensor is a new one.
+    Memory is handed out again when nobody holds the tensor that had it before, or a view of that, as a graph that waits
+    for its backward pass does: where a module is called twice before that, the second tensor is a new one. What shares
+    the memory without being a view (`tensor.detach()`, `tensor.data`, an array) doesn't count as holding it, and
+    changes with the next call: clone it.
 
     Examples
     --------

@@ -33,17 +33,15 @@ class VocabularyRule:
     max_categories: int | None = None
     n_hash_buckets: int | None = None
 
-    def fit(self, values: pa.Array, counts: np.ndarray, total: float) -> Vocabulary | HashBuckets:
-        """Learn from distinct values, their counts, and the total weight of all rows."""
+    def fit(self, values: pa.Array, counts: np.ndarray, n_rows: int) -> Vocabulary | HashBuckets:
+        """Learn from distinct values, their counts, and the number of all rows."""
         if self.n_hash_buckets is not None:
             return HashBuckets(self.n_hash_buckets)
-        return Vocabulary(most_frequent(values, counts, self._threshold(total), self.max_categories))
+        return Vocabulary(most_frequent(values, counts, self.min_rows(n_rows), self.max_categories))
 
-    def _threshold(self, total: float) -> float:
-        if self.min_frequency < 1:
-            return self.min_frequency * total
-        # 1 keeps every value, also one whose rows weigh less than 1 together.
-        return self.min_frequency if self.min_frequency > 1 else 0
+    def min_rows(self, n_rows: int) -> float:
+        """Least number of rows, of so many, in which a value must occur."""
+        return self.min_frequency if self.min_frequency >= 1 else self.min_frequency * n_rows
 
 
 class HashBuckets:
@@ -74,10 +72,9 @@ class CategoricalEncoder:
         self.rule = rule
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
-        """Learn the vocabulary of the column."""
+        """Learn the vocabulary of the column; rows count alike, for weights may know the labels."""
         dictionary = column.dictionary
-        total = len(column) if weights is None else weights.sum()
-        self.vocabulary = self.rule.fit(dictionary.dictionary, count_values(dictionary, weights), total)
+        self.vocabulary = self.rule.fit(dictionary.dictionary, count_values(dictionary), len(column))
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:

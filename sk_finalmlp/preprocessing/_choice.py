@@ -80,9 +80,14 @@ def why_no_choice(target: Target) -> str:
     return ""
 
 
-def least_gain(n_rows: int, n_candidates: int) -> float:
-    """Fall of the mean log-loss that is worth a statistic, and more than chance gives to the best candidate."""
-    return max(_MIN_GAIN, float(chi2.isf(_SIGNIFICANCE / max(n_candidates, 1), df=1)) / (2 * n_rows))
+def least_gain(target: Target, n_candidates: int) -> float:
+    """Fall of the mean log-loss that is worth a statistic, and more than chance gives to the best candidate.
+
+    The loss is summed over the labels, each of which has a coefficient of its own. Rows of uneven weights are worth
+    as many of even weights as Kish's effective sample size says (Kish 1965, section 11.7).
+    """
+    chance = float(chi2.isf(_SIGNIFICANCE / max(n_candidates, 1), df=len(target.labels)))
+    return max(_MIN_GAIN, chance / (2 * target.effective_n_rows))
 
 
 def choose(
@@ -163,7 +168,7 @@ class _Trial:
         self._codes = codes
         self._target = target
         self._regressions = [LogisticRegressions(weights > 0, target.weights) for weights in target.weights_of]
-        self._min_gain = least_gain(len(target.weights), n_candidates)
+        self._min_gain = least_gain(target, n_candidates)
         self._n_distinct: dict[tuple[str, ...], int] = {}
         # Log-odds of the fields whose rates are kept, for each label.
         self._kept: dict[str, list[np.ndarray]] = {}
@@ -215,8 +220,10 @@ class _Trial:
         for regressions, column, others in zip(self._regressions, log_odds, beside, strict=True):
             without = regressions.fit(others, regressions.constant.coefficients) if others else regressions.constant
             with_rate = regressions.fit([*others, column], without.coefficients)
-            gain += without.loss - with_rate.loss
             coefficients.append(with_rate.coefficients[-1])
+            # Cross-fitted rates of noise speak against themselves a little, which adds up over many labels.
+            if coefficients[-1] > 0:
+                gain += without.loss - with_rate.loss
         coefficient = float(np.mean(coefficients))
         kept, why = self._judge(gain, coefficient)
         return Choice(key, rate=kept, gain=gain, coefficient=coefficient, why=why)

@@ -20,7 +20,7 @@ class ColumnEncoder(Protocol):
     """One column of the raw table in, one or more columns of codes or floats out."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
-        """Learn from a column and, if there are any, the positive weights of its rows."""
+        """Learn from a column and, if there are any, the positive weights of its rows, which only numbers heed."""
         ...
 
     def transform(self, column: Column) -> list[np.ndarray]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from numbers import Integral
+from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
+import joblib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +18,8 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight, check_is_fitted
 
 from .._callbacks import CallbackSupportMixin, fit_task
+from .._hold_out import VALIDATION_FRACTION
+from .._origin import Origin, write_origin
 from .._persistence import VersionedState
 from .._validation import fit_context
 from ..fields import Field, column_names
@@ -75,7 +79,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         Columns to leave out.
     min_frequency : int or float, default=1
         Number (int) or share (float) of rows in which a value must occur to get a code of its own; for the elements
-        of multi-valued columns, the number of occurrences. 1 keeps all values, however small their sample weight.
+        of multi-valued columns, the number of occurrences. Rows count alike, whatever their sample weights: weights
+        often follow from the label, which code 0 would then give away.
     max_categories : int, default=None
         Largest number of values per column that get codes of their own, the most frequent ones. `None` sets no limit.
     n_hash_buckets : int, default=None
@@ -114,8 +119,12 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         Fields and combinations of fields that get a rate and a count. "auto" chooses single fields and pairs by what
         they add to the prediction of `y` (see the Notes) if there are 1,000 rows and class labels, and makes none
         otherwise; what it chose is in `statistics_`. `None`: plain codes.
+    validation_fraction : float, default=0.1
+        Share of the rows whose labels are left out of the statistics of all other rows in `fit_transform`, because the
+        classifier holds them out for early stopping: at least its `validation_fraction`. Which rows these are depends
+        on their place in the table.
     random_state : int, RandomState instance or None, default=0
-        Shuffles the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
+        Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.
 
     Attributes
@@ -142,7 +151,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     --------
     sklearn.preprocessing.OrdinalEncoder : Codes by the order of values, for categorical columns only.
     sklearn.preprocessing.TargetEncoder : Smoothed means of the target, of single columns.
-    sklearn.compose.ColumnTransformer : Different parameters for different columns.
+    sklearn.compose.ColumnTransformer : Different parameters for different columns. Codes stay codes only with
+        `set_output(transform="pandas")`: an array of codes and floats would make quantities of the codes.
 
     Notes
     -----
@@ -154,19 +164,32 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     **Why fit_transform differs.** A rate that counts a row's own label gives the label away, and a model learns
     to trust it: on new rows it fails [2]_. So `fit_transform(X, y)` takes the statistics of each row from nine of
-    ten stratified, shuffled folds, those that the row isn't in, and `transform` takes those of new rows from all
-    training rows; large counts are scaled up to all rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline`
+    ten random folds, those that the row isn't in, and `transform` takes those of new rows from all training rows;
+    large counts are scaled up to all rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline`
     does, for the rows that the model is trained on, never `fit(X, y).transform(X)`. Leaving out the row alone
     wouldn't do: where the rows were sampled so that each user has as many clicks as any other, the rest of a user's
-    rows give away which label is missing.
+    rows give away which label is missing. For the same reason don't repeat rows before they are encoded, as
+    RandomOverSampler and bootstrap samples do (copies in other folds know the label), nor freeze a fitted encoder,
+    as :class:`~sklearn.frozen.FrozenEstimator` does, to train on the rows that it was fitted to, nor encode all rows
+    before they are split, for a :class:`~sklearn.model_selection.GridSearchCV` of the classifier alone.
+
+    **Rows that are held out.** The classifier holds out `validation_fraction` of the rows for early stopping, and
+    their labels must not be in the statistics of the others. Which rows these are follows from their numbers in the
+    table, whatever their weights, so that both choose the same rows as long as none is added, dropped or moved in
+    between.
+
+    **What belongs together.** A pandas DataFrame that this encoder writes says so in `DataFrame.attrs`, and the
+    classifier refuses rows that were encoded by another fit, as they are where a pipeline's last fit failed between
+    its two steps. Other containers can't say so.
 
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
-    does; that of a pair if it does so beside the rates of its two fields, and is among the best 12. A negative
-    coefficient tells of sampling that has fixed the rates: such a rate says nothing about new rows. Fields get a count
-    unless they have a single value, or another one in each row; pairs get one if they get a rate, or if one of
-    their fields is among the two with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the
-    16 fields with the most codes, on a random sample of rows if there are very many.
+    does, given the number of labels and how uneven the weights are (Kish's effective sample size); that of a pair if
+    it does so beside the rates of its two fields, and is among the best 12. A negative coefficient tells of sampling
+    that has fixed the rates: such a rate says nothing about new rows. Fields get a count unless they have a single
+    value, or another one in each row; pairs get one if they get a rate, or if one of their fields is among the two
+    with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the 16 fields with the most
+    codes, on a random sample of rows if there are very many.
 
     **Which integers are quantities.** With `statistics="auto"`, labels and 1,000 rows, an integer column of more than
     32 values is numeric if cross-fitted click rates of its 32 quantile bins have a lower log-loss than those of its
@@ -228,6 +251,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     feature_names_in_: np.ndarray
     n_features_in_: int
     statistics_: pd.DataFrame
+    _origin: Origin
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "categorical": _SELECTION,
@@ -244,6 +268,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         "max_values": [Interval(Integral, 1, None, closed="left"), None],
         "crosses": [list, tuple, StrOptions({"auto"}), None],
         "statistics": [list, tuple, StrOptions({"auto"}), None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
     }
 
@@ -264,6 +289,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         max_values: int | None = None,
         crosses: Combinations = None,
         statistics: Combinations = "auto",
+        validation_fraction: float = VALIDATION_FRACTION,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.categorical = categorical
@@ -280,6 +306,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         self.max_values = max_values
         self.crosses = crosses
         self.statistics = statistics
+        self.validation_fraction = validation_fraction
         self.random_state = random_state
 
     @fit_context
@@ -296,9 +323,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             Labels of the rows, for statistics. Without them, or if they are no class labels but numbers,
             `statistics="auto"` makes none.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, each 0 or between 1e-100 and 1e100: a row of weight 2 counts like two rows in
-            frequencies, means and quantiles, a row of weight 0 not at all; rates and counts are of weights too. What a
-            column is depends on its rows, not on their weights, but where the labels tell quantities from ids.
+            Non-negative weights, each 0 or between 1e-100 and 1e100: a row of weight 2 counts like two rows in means,
+            quantiles and statistics, a row of weight 0 not at all. What a column is and which of its values get which
+            codes depends on its rows with weight, not on their weights, but where the labels tell quantities from ids.
 
         Returns
         -------
@@ -314,6 +341,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             for _ in self._fit_derived(planner, codes, weights, target):
                 # Each column is let go as soon as it is learned.
                 pass
+            self._origin = self._origin_of_new_rows()
         return self
 
     @fit_context
@@ -344,14 +372,22 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             self._fit_columns(X, weights, target)
             outputs = dict(self._plain_outputs(X))
             outputs.update(self._fit_derived(planner, outputs, weights, target))
-            return self._write(X, iter(outputs.items()))
+            self._origin = self._origin_of_new_rows()
+            origin = replace(self._origin, n_rows=len(X), validation_fraction=self.validation_fraction)
+            return write_origin(self._write(X, iter(outputs.items())), origin)
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)
         return X, None if sample_weight is None else _check_weights(sample_weight, X)
 
     def _planner(self) -> Planner:
-        return Planner(self.crosses, self.statistics, self._vocabulary_rule(), check_random_state(self.random_state))
+        return Planner(
+            self.crosses,
+            self.statistics,
+            self._vocabulary_rule(),
+            self.validation_fraction,
+            check_random_state(self.random_state),
+        )
 
     def _fit_columns(self, X: Any, weights: np.ndarray | None, target: Target | NoLabels) -> None:
         """Find out what each column is, and learn to encode it alone."""
@@ -426,7 +462,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         """
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)
-        return self._write(X, self._outputs(X))
+        return write_origin(self._write(X, self._outputs(X)), self._origin)
+
+    def _origin_of_new_rows(self) -> Origin:
+        return Origin(joblib.hash((self._encoders, self._derived)))
 
     def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:
         return write_table(

@@ -34,25 +34,24 @@ class MultiValuedEncoder:
         self.reading = reading
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
-        """Learn the vocabulary of the elements and the number of output columns."""
+        """Learn the vocabulary of the elements and the number of output columns; rows count alike."""
         self.splits_strings = is_string(column.values.type)
         if self.splits_strings and self.separator is None:
             self.separator = find_separator(column.dictionary.dictionary)
-        lists, row_weights = self._weighted_lists(column, weights)
+        lists, n_rows = self._counted_lists(column)
         elements, lengths = lists.flatten(), list_lengths(lists)
         dictionary = elements.dictionary_encode()
-        total = len(column) if weights is None else weights.sum()
-        counts = count_values(dictionary, None if row_weights is None else np.repeat(row_weights, lengths))
-        self.vocabulary = self.rule.fit(dictionary.dictionary, counts, total)
+        counts = count_values(dictionary, None if n_rows is None else np.repeat(n_rows, lengths))
+        self.vocabulary = self.rule.fit(dictionary.dictionary, counts, len(column))
         self.n_columns = self._longest(elements, lengths)
         return self
 
-    def _weighted_lists(self, column: Column, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray | None]:
-        """Lists to learn from, and the weight of each; a string that repeats is split once."""
+    def _counted_lists(self, column: Column) -> tuple[pa.Array, np.ndarray | None]:
+        """Lists to learn from, and the number of rows of each, None for one; a string that repeats is split once."""
         if self.splits_strings:
             lists = self._lists(_without_written_lists(column.dictionary.dictionary))
-            return lists, count_values(column.dictionary, weights)
-        return self._lists(column.values), weights
+            return lists, count_values(column.dictionary)
+        return self._lists(column.values), None
 
     def _lists(self, values: pa.Array) -> pa.Array:
         if pa.types.is_large_list(values.type):

@@ -54,16 +54,24 @@ class Planner:
         The parameters.
     rule : VocabularyRule
         Which combinations of a cross get codes of their own.
+    validation_fraction : float
+        Share of the rows that the classifier holds out.
     random_state : RandomState
-        Shuffles folds and samples rows.
+        Draws folds and samples rows.
     """
 
     def __init__(
-        self, crosses: Combinations, statistics: Combinations, rule: VocabularyRule, random_state: np.random.RandomState
+        self,
+        crosses: Combinations,
+        statistics: Combinations,
+        rule: VocabularyRule,
+        validation_fraction: float,
+        random_state: np.random.RandomState,
     ) -> None:
         self.crosses = crosses
         self.statistics = statistics
         self.rule = rule
+        self.validation_fraction = validation_fraction
         self.random_state = random_state
 
     @property
@@ -76,7 +84,7 @@ class Planner:
         if self.statistics is None and not self.is_auto:
             return NoLabels("no statistics are wanted")
         try:
-            return read_target(y, X, weights, self.random_state)
+            return read_target(y, X, weights, self.validation_fraction, self.random_state)
         except NoLabels as reason:
             if self.statistics == "auto" or self.statistics is None:
                 return reason
@@ -117,10 +125,9 @@ class Planner:
         return [CrossEncoder(key, self.rule) for key in keys]
 
     def _bounded_rule(self, target: Target | NoLabels) -> VocabularyRule:
-        total = 0.0 if isinstance(target, NoLabels) else target.weights.sum()
-        least = self.rule.min_frequency
+        n_rows = 0 if isinstance(target, NoLabels) else int(np.count_nonzero(target.weights))
         return VocabularyRule(
-            max(least if least >= 1 else least * total, _MIN_AUTO_FREQUENCY),
+            max(self.rule.min_rows(n_rows), _MIN_AUTO_FREQUENCY),
             min(self.rule.max_categories or _MAX_AUTO_CATEGORIES, _MAX_AUTO_CATEGORIES),
             self.rule.n_hash_buckets,
         )

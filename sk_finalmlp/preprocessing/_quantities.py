@@ -41,7 +41,7 @@ def is_quantity(column: Column, target: Target) -> bool:
     (bins,) = QuantileBinner(_N_BINS).fit(column, target.weights).transform(column)
     overall = _log_loss(np.zeros(len(bins), np.int64), target)
     by_bin = _log_loss(bins, target)
-    return by_bin < overall - least_gain(len(bins), n_candidates=1) and by_bin < _log_loss(_codes(column), target)
+    return by_bin < overall - least_gain(target, n_candidates=1) and by_bin < _log_loss(_codes(column), target)
 
 
 def _may_be_ids(distinct: pa.Array, n_rows: int) -> bool:

@@ -7,14 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..fields import Field, Measure, statistic_name
+from ..fields import MAX_STATISTIC, Field, Measure, statistic_name
 from ._keys import Key, KeyIndex
 from ._target import Target
 
 #: Weight of the overall rate, in rows, in the rate of a key.
 SMOOTHING = 3.0
-#: Statistics are cut at so many standard deviations.
-_MAX_DEVIATIONS = 5.0
 #: From about so many rows on, cross-fitted counts are scaled up to all rows.
 _MANY_ROWS = 10
 #: Log-counts that vary by less, a fifth of a count or so, hardly tell frequent values from rare ones.
@@ -26,6 +24,8 @@ _MIN_PRIOR = 1e-6
 def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float) -> np.ndarray:
     """Log-odds of a rate that is drawn towards the prior, as if there had been 3 more rows (Micci-Barreca 2001)."""
     prior = min(max(prior, _MIN_PRIOR), 1 - _MIN_PRIOR)
+    # Differences of weights of very different sizes are rounded.
+    clicks = np.minimum(clicks, rows)
     odds = (clicks + SMOOTHING * prior) / (rows - clicks + SMOOTHING * (1 - prior))
     logarithms: np.ndarray = np.log(odds)
     return logarithms
@@ -186,5 +186,5 @@ class _Standardization:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         deviations = (values - self._mean) * self._scale
-        cut: np.ndarray = np.clip(deviations, -_MAX_DEVIATIONS, _MAX_DEVIATIONS).astype(np.float32)
+        cut: np.ndarray = np.clip(deviations, -MAX_STATISTIC, MAX_STATISTIC).astype(np.float32)
         return cut

@@ -9,12 +9,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils import check_consistent_length
 
-from .._hold_out import held_out_rows
+from .._hold_out import held_out_rows, places
 
 _N_FOLDS = 10
+#: Keeps logarithms finite where all rows with weight are held out.
+_MIN_SHARE = 1e-12
+_UNLABELLED = (
+    "y holds -1 beside 0 and 1, by which scikit-learn marks rows without a label. Here it is a class like the others, "
+    "with a rate of its own. If it is such a mark, give these rows no weight, sample_weight=(y != -1); in a pipeline "
+    "enc__sample_weight, where 'enc' is the name of the step. If -1 is a class, give the classes names, for example by "
+    "y.astype(str)."
+)
 
 
 class NoLabels(ValueError):
@@ -52,9 +59,15 @@ class Target:
         return [weights.sum() / self.weights.sum() for weights in self.weights_of]
 
     @property
+    def effective_n_rows(self) -> float:
+        """Number of rows of even weights that tell as much as these."""
+        shares = self.weights / self.weights.max()
+        return float(shares.sum() ** 2 / (shares @ shares))
+
+    @property
     def seen_share(self) -> np.ndarray:
         """Share of all weight, about, that the cross-fitted statistics of each row are learned from."""
-        share_of_folds = self.weights[self.folds < self.n_folds].sum() / self.weights.sum()
+        share_of_folds = max(self.weights[self.folds < self.n_folds].sum() / self.weights.sum(), _MIN_SHARE)
         share: np.ndarray = share_of_folds * np.where(self.folds < self.n_folds, 1 - 1 / self.n_folds, 1)
         return share
 
@@ -68,8 +81,10 @@ class Target:
         )
 
 
-def read_target(y: Any, X: Any, weights: np.ndarray | None, random_state: np.random.RandomState) -> Target:
-    """Weights by class, and stratified, shuffled folds.
+def read_target(
+    y: Any, X: Any, weights: np.ndarray | None, validation_fraction: float, random_state: np.random.RandomState
+) -> Target:
+    """Weights by class, and folds.
 
     Parameters
     ----------
@@ -79,8 +94,10 @@ def read_target(y: Any, X: Any, weights: np.ndarray | None, random_state: np.ran
         The table they belong to.
     weights : ndarray of shape (n_samples,) or None
         Weights of the rows.
+    validation_fraction : float
+        Share of the rows that the classifier holds out.
     random_state : RandomState
-        Shuffles the folds.
+        Draws the folds.
 
     Raises
     ------
@@ -89,36 +106,49 @@ def read_target(y: Any, X: Any, weights: np.ndarray | None, random_state: np.ran
     ValueError
         If y has missing values, or another length than X.
     """
-    classes, positions = _read_labels(y, X)
-    return _make_target(classes, positions, weights, random_state)
+    labels = _read_labels(y, X)
+    weights = np.ones(len(labels)) if weights is None else weights
+    return _make_target(labels, weights, held_out_rows(labels, validation_fraction), random_state)
 
 
-def _read_labels(y: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Classes in ascending order, and which of them each row has."""
+def _read_labels(y: Any, X: Any) -> np.ndarray:
+    """A class per row."""
     if y is None:
         raise NoLabels("there is no y")
     check_consistent_length(X, y)
-    if pd.isna(np.asarray(y)).any():
+    labels = np.asarray(y)
+    if pd.isna(labels).any():
         raise ValueError("Input y contains NaN: leave out the rows without a label.")
-    with warnings.catch_warnings():
-        # That there are many classes is found out below.
-        warnings.simplefilter("ignore", UserWarning)
-        kind = type_of_target(y, input_name="y")
-    if kind not in ("binary", "multiclass"):
+    if (kind := _what_but_labels(labels)) is not None:
         raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
-    classes, positions = np.unique(column_or_1d(y), return_inverse=True)
-    if len(classes) == 1:
-        raise NoLabels("y has only one class")
-    return classes, positions
+    return labels.ravel()
+
+
+def _what_but_labels(y: np.ndarray) -> str | None:
+    """What y holds if it isn't a class per row, in scikit-learn's words.
+
+    Its own function sets filters of warnings for the whole process, and threads leave them behind.
+    """
+    if y.ndim != 1 and y.shape[1:] != (1,):
+        return "multilabel-indicator or multioutput"
+    if y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.floor(y))).all():
+        return "continuous"
+    if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y.ravel()):
+        return "unknown"
+    return "unknown" if y.dtype.kind in "cSV" else None
 
 
 def _make_target(
-    classes: np.ndarray, y: np.ndarray, weights: np.ndarray | None, random_state: np.random.RandomState
+    labels: np.ndarray, weights: np.ndarray, is_held_out: np.ndarray, random_state: np.random.RandomState
 ) -> Target:
-    weights = np.ones(len(y)) if weights is None else weights
+    present = weights > 0
+    classes = _classes(labels[present])
+    # Rows without weight may have other labels, and get the first class, of which they have none.
+    y = np.zeros(len(labels), dtype=np.int64)
+    y[present] = np.searchsorted(classes, labels[present])
     # One rate tells of both classes, so that two classes need one.
     counted = list(enumerate(classes)) if len(classes) > 2 else [(1, None)]
-    folds, n_folds = _stratified_folds(y, weights > 0, random_state)
+    folds, n_folds = _folds(y, present, is_held_out, random_state)
     return Target(
         labels=[None if label is None else str(label) for _, label in counted],
         weights=weights,
@@ -128,23 +158,30 @@ def _make_target(
     )
 
 
-def _stratified_folds(
-    y: np.ndarray, present: np.ndarray, random_state: np.random.RandomState
+def _classes(labels: np.ndarray) -> np.ndarray:
+    """Distinct labels in ascending order."""
+    classes: np.ndarray = np.unique(labels)
+    if len(classes) == 1:
+        raise NoLabels("y has only one class")
+    if classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, len(classes) - 1)) and len(classes) > 2:
+        warnings.warn(_UNLABELLED, stacklevel=6)
+    return classes
+
+
+def _folds(
+    y: np.ndarray, present: np.ndarray, is_held_out: np.ndarray, random_state: np.random.RandomState
 ) -> tuple[np.ndarray, int]:
-    """Folds with equal shares of each class, but for one row, of all rows that aren't held out."""
-    rows = np.flatnonzero(present)
-    is_held_out = held_out_rows(y[rows])
-    held_out, rows = rows[is_held_out], random_state.permutation(rows[~is_held_out])
-    rows = rows[np.argsort(y[rows], kind="stable")]
-    n_folds = _number_of_folds(y[rows])
-    folds = np.full(len(y), n_folds + 1)
-    folds[held_out] = n_folds
-    folds[rows] = np.arange(len(rows)) % n_folds
+    """Folds at random of all rows with weight that aren't held out."""
+    n_folds = _number_of_folds(y[present & ~is_held_out])
+    seed = int(random_state.randint(1, np.iinfo(np.int32).max))
+    folds = (places(np.arange(len(y)), seed) * n_folds).astype(np.int64)
+    folds[is_held_out] = n_folds
+    folds[~present] = n_folds + 1
     return folds, n_folds
 
 
 def _number_of_folds(y: np.ndarray) -> int:
     """As many as there are rows outside the largest class, between 2 and 10."""
     # With more of them, the folds that hold a click would know of one click less than all others.
-    n_outside: int = len(y) - np.bincount(y).max()
+    n_outside: int = len(y) - np.bincount(y, minlength=1).max()
     return min(max(n_outside, 2), _N_FOLDS)

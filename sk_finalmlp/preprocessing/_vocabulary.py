@@ -115,14 +115,14 @@ def _hashes(values: list[Any]) -> np.ndarray:
     return np.fromiter(map(hash, values), np.int64, len(values))
 
 
-def count_values(dictionary: pa.DictionaryArray, weights: np.ndarray | None) -> np.ndarray:
-    """Total weight of the rows that hold each value of the dictionary."""
+def count_values(dictionary: pa.DictionaryArray, repeats: np.ndarray | None = None) -> np.ndarray:
+    """Number of rows that hold each value of the dictionary, where each row stands for so many."""
     indices = dictionary.indices
     if indices.null_count:
         present = indices.is_valid()
-        weights = None if weights is None else weights[present.to_numpy(zero_copy_only=False)]
+        repeats = None if repeats is None else repeats[present.to_numpy(zero_copy_only=False)]
         indices = indices.drop_null()
-    return np.bincount(indices.to_numpy(), weights, minlength=len(dictionary.dictionary))
+    return np.bincount(indices.to_numpy(), repeats, minlength=len(dictionary.dictionary))
 
 
 def most_frequent(values: pa.Array, counts: np.ndarray, threshold: float, max_values: int | None) -> pa.Array:
@@ -131,7 +131,5 @@ def most_frequent(values: pa.Array, counts: np.ndarray, threshold: float, max_va
     frequent = counts >= threshold * (1 - 1e-9)
     values, counts = values.filter(pa.array(frequent)), counts[frequent]
     by_value = pc.array_sort_indices(values).to_numpy()
-    # Sums of fractional weights depend on the order of the rows in their last bits; ties must not.
-    shares = np.round(counts[by_value] / counts.sum(), 12)
-    order = by_value[np.argsort(-shares, kind="stable")][:max_values]
+    order = by_value[np.argsort(-counts[by_value], kind="stable")][:max_values]
     return values.take(pa.array(order))

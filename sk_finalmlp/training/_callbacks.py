@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
+from ..nn import members_of
 from ._batches import Batches, Impressions
 from ._evaluation import Scoring, evaluate
 from ._history import TrainingResult, finished_epochs
@@ -24,17 +25,26 @@ class StopTraining(Exception):
 
 
 class GradientClipping(Callback):
-    """Scales the gradient of all parameters to a norm, sparse ones included, where it is longer."""
+    """Scales the gradient of a network's own loss to a norm where it is longer, for each member of an ensemble apart.
+
+    Parameters
+    ----------
+    max_norm : float
+        The longest gradient, over all parameters of a network, sparse ones included.
+    """
 
     def __init__(self, max_norm: float) -> None:
         self.max_norm = max_norm
 
     def on_grad_computed(self, net: Any, **kwargs: Any) -> None:
-        gradients = [_values(parameter) for parameter in net.module_.parameters() if parameter.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        factor = (self.max_norm / (norm + 1e-6)).clamp(max=1)
-        for gradient in gradients:
-            gradient.mul_(factor)
+        members = members_of(net.module_)
+        for member in members:
+            gradients = [_values(parameter) for parameter in member.parameters() if parameter.grad is not None]
+            # The loss is a mean over the members.
+            norm = nn.utils.get_total_norm(gradients) * len(members)
+            factor = (self.max_norm / (norm + 1e-6)).clamp(max=1)
+            for gradient in gradients:
+                gradient.mul_(factor)
 
 
 def _values(parameter: Tensor) -> Tensor:
@@ -99,11 +109,39 @@ class EpochRecord(Callback):
         net.history.record("train_loss", float(np.average(losses, weights=sizes)))
         if self.validation is not None:
             scores = evaluate(net.module_, self.validation)
+            if not math.isfinite(scores.loss):
+                raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
+            if self.scoring == "roc_auc" and math.isnan(scores.auc):
+                raise ValueError(
+                    "scoring='roc_auc' needs validation rows of every class, but one is missing. Add such rows, or set "
+                    "scoring='neg_log_loss'."
+                )
             net.history.record("valid_loss", scores.loss)
             net.history.record("valid_auc", scores.auc)
             net.history.record("monitored", scores.monitored(self.scoring))
         net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
         net.history.record("seconds", time.perf_counter() - self.start_)
+
+
+class Best(NamedTuple):
+    """The best epoch so far.
+
+    Attributes
+    ----------
+    epoch : int
+        Its number, from 1; 0 before the end of the first.
+    score : float or None
+        Its monitored score; None without validation rows.
+    weights : dict of str to Tensor
+        Copies of its weights.
+    n_epochs : int
+        How many epochs it was chosen from.
+    """
+
+    epoch: int
+    score: float | None
+    weights: dict[str, Tensor]
+    n_epochs: int
 
 
 class BestEpoch(Callback):
@@ -117,15 +155,19 @@ class BestEpoch(Callback):
 
     def __init__(self, tol: float) -> None:
         self.tol = tol
-        self.epoch_ = 0
-        self.score_: float | None = None
-        self.weights_: dict[str, Tensor] = {}
+        self.so_far = Best(0, None, {}, 0)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        epoch, score = len(net.history), net.history[-1].get("monitored")
-        if self.score_ is None or score > self.score_ + self.tol:
-            self.epoch_, self.score_ = epoch, score
-            self.weights_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
+        best, epoch, score = self.so_far, len(net.history), net.history[-1].get("monitored")
+        if best.score is None or score > best.score + self.tol:
+            best = Best(epoch, score, {name: value.clone() for name, value in net.module_.state_dict().items()}, epoch)
+        # In one step, so that Ctrl-C leaves the weights of the epoch that is said to be the best.
+        self.so_far = best._replace(n_epochs=epoch)
+
+    def result(self, net: Any) -> TrainingResult:
+        """History and best epoch of the epochs that are over."""
+        history = finished_epochs(net.history)[: self.so_far.n_epochs]
+        return TrainingResult(history, self.so_far.epoch, self.so_far.score)
 
 
 class EpochObserver(Protocol):
@@ -177,7 +219,7 @@ class Observed(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if not self.final_:
-            self.result_ = TrainingResult(finished_epochs(net.history), self.best.epoch_, self.best.score_)
+            self.result_ = self.best.result(net)
         if self.observer.end_epoch(net.module_, self.result_):
             raise StopTraining
 
@@ -198,5 +240,5 @@ class Patience(Callback):
         self.n_epochs = n_epochs
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if len(net.history) - self.best.epoch_ >= self.n_epochs:
+        if len(net.history) - self.best.so_far.epoch >= self.n_epochs:
             raise StopTraining

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from ..nn import Ensemble
+from ..nn import members_of
 from ._batches import Impressions
 from ._inference import predict_logits
 from ._loss import cross_entropy
@@ -34,8 +34,8 @@ class Scores(NamedTuple):
     auc: float
 
     def monitored(self, scoring: Scoring) -> float:
-        """What decides about the best epoch, higher is better; minus the loss where there is no AUC."""
-        return self.auc if scoring == "roc_auc" and not np.isnan(self.auc) else -self.loss
+        """What decides about the best epoch, higher is better."""
+        return self.auc if scoring == "roc_auc" else -self.loss
 
 
 def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
@@ -54,7 +54,7 @@ def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
     Scores
     """
     network.eval()
-    if isinstance(network, Ensemble):
+    if len(members_of(network)) > 1:
         logits = weigh_members(network, impressions)
     else:
         logits = predict_logits(network, impressions.codes, impressions.values)
@@ -69,6 +69,6 @@ def _auc(logits: Tensor, impressions: Impressions) -> float:
     if len(np.unique(target)) < n_classes or not torch.isfinite(logits).all():
         return float("nan")
     if n_classes == 2:
-        return float(roc_auc_score(target, logits[:, 0], sample_weight=weight))
-    probabilities = logits.double().softmax(dim=1)
+        return float(roc_auc_score(target, logits[:, 0].numpy(), sample_weight=weight))
+    probabilities = logits.double().softmax(dim=1).numpy()
     return float(roc_auc_score(target, probabilities, sample_weight=weight, multi_class="ovr"))

@@ -20,7 +20,8 @@ class TrainingResult:
     history : list of dict
         One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, learning_rate, seconds.
     best_epoch : int
-        The epoch, from 1, whose weights the network has.
+        The epoch, from 1, of the best monitored score, without validation rows the last one. Its weights are those of
+        the network, or those from which the final epoch began.
     best_score : float or None
         Its monitored score; None without validation rows.
 

@@ -33,6 +33,13 @@ class ClickNet(NeuralNet):
         return logits
 
     def get_loss(self, y_pred: Tensor, y_true: Labels, X: Inputs | None = None, training: bool = False) -> Tensor:
-        """Mean of the weighted cross-entropy over the rows, and over the members of an ensemble."""
+        """Mean of the weighted cross-entropy over the rows, and over the members of an ensemble.
+
+        Of several outputs of a network, it is the sum of their means by the network's `loss_weights`.
+        """
         target, weight = y_true
-        return (cross_entropy(y_pred, target) * weight).mean()
+        losses = cross_entropy(y_pred, target) * weight
+        loss_weights = getattr(self.module_, "loss_weights", None)
+        if loss_weights is None:
+            return losses.mean()
+        return (losses.mean(dim=-1) * losses.new_tensor(loss_weights)).sum(dim=-1).mean()

@@ -38,8 +38,16 @@ class EpochLines(Callback):
         logger.info(line)
         if self.written:
             # In one piece, so that lines of several processes don't mix.
-            sys.stdout.write(line + "\n")
+            sys.stdout.write(f"{_label()}{line}\n")
             sys.stdout.flush()
+
+
+def _label() -> str:
+    """Which of several trainings at the same time a line is of: the process and the thread, where they aren't main."""
+    process, thread = multiprocessing.current_process(), threading.current_thread()
+    names = [process.name] if process.name != "MainProcess" else []
+    names += [thread.name] if thread is not threading.main_thread() else []
+    return "".join(f"{name}: " for name in names)
 
 
 def _line(title: str, record: Mapping[str, float]) -> str:
@@ -90,5 +98,4 @@ def progress_shown(verbose: int, monitored: str | None) -> Iterator[list[tuple[s
 
 def _alone() -> bool:
     """Whether no other training can write to the same screen at the same time."""
-    in_main_process = multiprocessing.current_process().name == "MainProcess"
-    return in_main_process and threading.current_thread() is threading.main_thread()
+    return not _label()

@@ -13,7 +13,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from ..nn import Ensemble, FieldEmbedding, dropout_generator, lent_workspaces
+from ..nn import FieldEmbedding, dropout_generator, embedding_parameters, lent_workspaces, members_of
 from ._batches import Batches, Impressions
 from ._callbacks import (
     BestEpoch,
@@ -27,7 +27,7 @@ from ._callbacks import (
     StopTraining,
 )
 from ._evaluation import Scoring
-from ._history import TrainingResult, finished_epochs
+from ._history import TrainingResult
 from ._lazy_adam import LazyAdam
 from ._net import ClickNet
 from ._progress import logger, progress_shown
@@ -91,7 +91,8 @@ def train(
     """Train a network in place.
 
     The loss is the mean weighted cross-entropy, its gradient clipped to norm 10, plus lambda/2 times the sum of
-    squares of the embedding tables; the optimizer is Adam. The members of an ensemble have such a loss each. With
+    squares of the embedding tables; the optimizer is Adam. The members of an ensemble have such a loss each, clipped
+    by itself. With
     validation rows, the network is scored after each epoch; the learning rate falls to a tenth whenever half of
     `n_iter_no_change` epochs haven't improved the score, and in the end the network has the weights of the best
     epoch. With `final_epoch`, one more epoch follows in which the validation rows are trained on, too, at a tenth of
@@ -100,8 +101,8 @@ def train(
     Parameters
     ----------
     network : torch.nn.Module
-        Network that maps codes and values to logits. Parameters with "embedding" in the name get the embeddings'
-        penalty, all others the net's.
+        Network that maps codes and values to logits, and says what `sk_finalmlp.nn.ClickNetwork` lists. Its
+        `embedding_parameters` get the embeddings' penalty, all others the net's.
     impressions : Impressions
         Training rows.
     validation : Impressions or None
@@ -162,25 +163,28 @@ def train(
         try:
             _run(net, impressions, settings, generator)
         except KeyboardInterrupt:
-            if not best.epoch_:
+            if not best.so_far.epoch:
                 raise
-            interrupted = f"epoch {len(finished_epochs(net.history)) + 1}"
-        network.load_state_dict(best.weights_)
+            interrupted = f"epoch {best.so_far.n_epochs + 1}"
+        network.load_state_dict(best.so_far.weights)
         if settings.final_epoch and validation is not None and not interrupted:
             try:
                 _train_on_all_rows(network, impressions.and_(validation), settings, generator, watchers)
             except KeyboardInterrupt:
-                network.load_state_dict(best.weights_)
+                network.load_state_dict(best.so_far.weights)
                 interrupted = "the final epoch"
     network.eval().zero_grad()
+    result = best.result(net)
     if interrupted:
+        _end_loans(network)
         warnings.warn(
-            f"The training was interrupted in {interrupted}; the model has the weights of epoch {best.epoch_}, the "
-            "best so far.",
+            f"The training was interrupted in {interrupted}; the model has the weights of epoch {result.best_epoch}, "
+            "the best so far.",
             stacklevel=2,
         )
-    result = TrainingResult(finished_epochs(net.history), best.epoch_, best.score_)
-    logger.info("The training ended after %d epochs, of which epoch %d is the best", len(result.history), best.epoch_)
+    logger.info(
+        "The training ended after %d epochs, of which epoch %d is the best", len(result.history), result.best_epoch
+    )
     return result
 
 
@@ -199,6 +203,12 @@ def _run(
         net.fit_loop(batches)
 
 
+def _end_loans(network: nn.Module) -> None:
+    """Take back what a network was lent for a training, where Ctrl-C may have come while that was done."""
+    with dropout_generator(network, torch.Generator()), lent_workspaces(network), _sparse_gradients(network, "lazy"):
+        pass
+
+
 def _train_on_all_rows(
     network: nn.Module,
     impressions: Impressions,
@@ -215,7 +225,9 @@ def _train_on_all_rows(
 
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
     # The loss is a mean over the members, and so is the penalty.
-    n_members = len(network.members) if isinstance(network, Ensemble) else 1
+    n_members = len(members_of(network))
+    embeddings = {id(parameter) for parameter in embedding_parameters(network)}
+    penalty = {"weight_decay": settings.embedding_regularizer / n_members}
     net = ClickNet(
         network,
         criterion=nn.Identity,
@@ -223,7 +235,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         lr=settings.learning_rate,
         # (lambda / 2) * w^2 in the loss is lambda * w in the gradient, which is Adam's (coupled) weight decay.
         optimizer__weight_decay=settings.net_regularizer / n_members,
-        optimizer__param_groups=[("*embedding.*", {"weight_decay": settings.embedding_regularizer / n_members})],
+        optimizer__param_groups=[(name, penalty) for name, p in network.named_parameters() if id(p) in embeddings],
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,

@@ -7,21 +7,21 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..nn import Ensemble
+from ..nn import members_of
 from ._batches import Impressions
 from ._inference import predict_logits
 from ._loss import cross_entropy
 
 
-def weigh_members(ensemble: Ensemble, impressions: Impressions) -> Tensor:
+def weigh_members(ensemble: nn.Module, impressions: Impressions) -> Tensor:
     """Give the members the weights, none negative and 1 in all, by which their mean has the lowest log-loss.
 
     Parameters
     ----------
-    ensemble : Ensemble
-        Trained networks, in evaluation mode.
+    ensemble : torch.nn.Module
+        Network with several `members` and their `weights`, in evaluation mode.
     impressions : Impressions
         Rows that they weren't trained on.
 
@@ -30,10 +30,11 @@ def weigh_members(ensemble: Ensemble, impressions: Impressions) -> Tensor:
     Tensor of float32, shape (n, C)
         The weighted logits of the rows.
     """
-    members = ensemble.members
+    members, weights = members_of(ensemble), ensemble.weights
+    assert isinstance(weights, Tensor)
     logits = torch.stack([predict_logits(member, impressions.codes, impressions.values) for member in members])
-    ensemble.weights.copy_(_best_weights(logits.double(), impressions.target, impressions.weight.double()))
-    weighted: Tensor = torch.tensordot(ensemble.weights.cpu(), logits, dims=1)
+    weights.copy_(_best_weights(logits.double(), impressions.target, impressions.weight.double()))
+    weighted: Tensor = torch.tensordot(weights.cpu(), logits, dims=1)
     return weighted
 
 

@@ -82,6 +82,14 @@ class TestLearning:
         assert by_class.predict_proba(X) == pytest.approx(by_row.predict_proba(X), abs=1e-3)
         assert by_class.predict_proba(X)[:, 1].mean() > y.mean() + 0.1
 
+    @pytest.mark.parametrize("size", [1e-300, 1e-50, 1e300])
+    def test_only_ratios_of_class_weights_count(self, table, size):
+        X, y = table
+        one, other = (
+            FinalMLPClassifier(**QUICK, class_weight={0: scale, 1: 4 * scale}).fit(X, y) for scale in (1, size)
+        )
+        np.testing.assert_allclose(other.predict_proba(X), one.predict_proba(X), atol=1e-4)
+
     def test_class_weights_are_those_of_the_training_rows_on_validation_rows_too(self, table):
         X, y = table
         rare, common = np.flatnonzero(y == 1)[:100], np.flatnonzero(y == 0)[:900]
@@ -98,11 +106,35 @@ class TestLearning:
         scaled = FinalMLPClassifier(**QUICK).fit(X, y, sample_weight=np.full(len(y), scale))
         assert np.array_equal(scaled.predict_proba(X), FinalMLPClassifier(**QUICK).fit(X, y).predict_proba(X))
 
+    @pytest.mark.parametrize("scale", [2.0**-1000, 2.0**900])
+    def test_class_weights_of_any_size(self, table, scale):
+        X, y = table
+        scaled = FinalMLPClassifier(**QUICK, class_weight={0: 3 * scale, 1: scale}).fit(X, y)
+        one = FinalMLPClassifier(**QUICK, class_weight={0: 3, 1: 1}).fit(X, y)
+        assert np.array_equal(scaled.predict_proba(X), one.predict_proba(X))
+
+    def test_sample_weights_of_very_different_sizes(self, table):
+        X, y = table
+        weight = 10 ** np.random.default_rng(0).uniform(-300, 300, len(y))
+        weight[:200] = 1e300
+        classifier = FinalMLPClassifier(**QUICK).fit(X, y, sample_weight=weight)
+        without = FinalMLPClassifier(**QUICK).fit(X, y, sample_weight=np.where(weight > 1e270, weight, 0))
+        assert np.array_equal(classifier.predict_proba(X), without.predict_proba(X))
+
     def test_a_row_of_weight_zero_is_as_if_it_were_not_there(self, table):
         X, y = table
-        weight = np.arange(len(y)) % 2
+        # Which rows are held out depends on their numbers, so that rows in between would shift them.
+        weight = np.arange(len(y)) < 1_500
         weighted = FinalMLPClassifier(**QUICK).fit(X, y, sample_weight=weight)
-        without = FinalMLPClassifier(**QUICK).fit(X[weight > 0], y[weight > 0])
+        without = FinalMLPClassifier(**QUICK).fit(X[weight], y[weight])
+        assert np.array_equal(weighted.predict_proba(X), without.predict_proba(X))
+
+    def test_a_row_of_weight_zero_among_the_others_is_left_out(self, table):
+        X, y = table
+        weight = np.arange(len(y)) % 2
+        classifier = FinalMLPClassifier(**QUICK, early_stopping=False)
+        weighted = clone(classifier).fit(X, y, sample_weight=weight)
+        without = classifier.fit(X[weight > 0], y[weight > 0])
         assert np.array_equal(weighted.predict_proba(X), without.predict_proba(X))
 
     def test_weights_equal_repeated_rows_in_a_full_batch(self, table):
@@ -243,6 +275,21 @@ class TestColumns:
             warnings.simplefilter("error")
             FinalMLPClassifier(**QUICK, categorical_features=None).fit(array, y)
             FinalMLPClassifier(**QUICK, categorical_features=[0, 1]).fit(array, y)
+
+    def test_codes_among_floats_are_warned_about(self, table):
+        X, y = table
+        array = X[["user", "price", "item"]].to_numpy(dtype=float)
+        with pytest.warns(UserWarning, match=r"2 of 3 columns of floats hold whole numbers alone \('x0', 'x2'\)"):
+            FinalMLPClassifier(**QUICK).fit(array, y)
+        with pytest.warns(UserWarning, match=r"1 of 2 columns of floats hold whole numbers alone \('user'\)"):
+            FinalMLPClassifier(**QUICK).fit(X.astype({"user": float}), y)
+        for categorical_features in ([0, 2], None):
+            FinalMLPClassifier(**QUICK, categorical_features=categorical_features).fit(array, y)
+
+    def test_floats_that_can_be_no_codes_are_not_warned_about(self, table):
+        X, y = table
+        X = X.assign(constant=0.0, sign=np.sign(X["price"]), is_new=X["is_new"].astype(float))
+        FinalMLPClassifier(**QUICK).fit(X, y)
 
     def test_columns_of_an_array_are_named_by_position(self, table):
         X, y = table

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp.inspection import embeddings
 from sk_finalmlp.nn import Ensemble
 
 SMALL = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (8,), "num_heads": 1, "random_state": 0, "device": "cpu"}
@@ -45,6 +46,20 @@ class TestStreams:
         assert [name for name, kind in kinds.items() if kind == "statistic"] == ["rate(user & item)", "count(item)"]
         assert kinds["price"] == "numeric"
 
+    @pytest.mark.parametrize("change", [lambda floats: floats.astype(np.float64), lambda floats: 3 * floats])
+    def test_a_name_alone_makes_no_statistic(self, with_statistics, change):
+        X, y = with_statistics
+        X = X.assign(**{"count(item)": change(X["count(item)"])})
+        with pytest.warns(UserWarning, match=r"'count\(item\)' is named like a statistic of CTREncoder, but"):
+            classifier = FinalMLPClassifier(**QUICK).fit(X, y)
+        kinds = {field.name: field.kind for field in classifier.fields_}
+        assert (kinds["count(item)"], kinds["rate(user & item)"]) == ("numeric", "statistic")
+
+    def test_statistics_with_a_prefix_are_statistics(self, with_statistics):
+        X, y = with_statistics
+        classifier = FinalMLPClassifier(**QUICK).fit(X.add_prefix("all__enc__"), y)
+        assert [field.kind for field in classifier.fields_].count("statistic") == 2
+
     def test_codes_that_are_named_like_statistics_are_codes(self, table):
         X, y = table
         classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"user": "count(user)"}), y)
@@ -74,6 +89,27 @@ class TestStreams:
         chosen = {"mlp1_fields": None, "mlp2_fields": np.array(["tags", "count(item)"])}
         classifier = FinalMLPClassifier(**QUICK, **chosen).fit(*with_statistics)
         assert [widths(m) for m in classifier.network_.members] == [(5 * EMBEDDING + 2, EMBEDDING + 1)] * 3
+
+    @pytest.mark.parametrize("chosen", [[2, 7], np.arange(8) % 5 == 2, ["tags", "count(item)"]], ids=repr)
+    def test_fields_may_be_chosen_by_name_position_or_mask(self, with_statistics, chosen):
+        # Positions 2 and 3 are the columns of the tags.
+        classifier = FinalMLPClassifier(**QUICK, mlp2_fields=chosen, fs1_context=[1, 2]).fit(*with_statistics)
+        for member in classifier.network_.members:
+            assert list(member.fields2.sizes) == ["tags", "count(item)"]
+            assert [field.name for field in member.gate1.context_embedding.fields] == ["item", "tags"]
+
+    @pytest.mark.parametrize("parameter", ["mlp1_fields", "mlp2_fields", "fs1_context", "fs2_context"])
+    @pytest.mark.parametrize(
+        ("chosen", "message"),
+        [
+            ([8], "has position 8; positions go from 0 to 7"),
+            ([-1], "has position -1"),
+            ([True], r"mask of shape \(1,\)"),
+        ],
+    )
+    def test_positions_outside_of_the_table_are_an_error(self, with_statistics, parameter, chosen, message):
+        with pytest.raises(ValueError, match=f"{parameter} .*{message}"):
+            FinalMLPClassifier(**QUICK, **{parameter: chosen}).fit(*with_statistics)
 
     @pytest.mark.parametrize("columns", [["rate(user & item)", "count(item)"], ["price", "count(item)"]])
     def test_tables_without_codes(self, with_statistics, columns):
@@ -145,6 +181,54 @@ class TestMembers:
         X, y = with_statistics
         search = GridSearchCV(FinalMLPClassifier(**QUICK), {"n_members": [1, 2]}, cv=2, scoring="roc_auc").fit(X, y)
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+class TestOptionsOfTheStreams:
+    @pytest.mark.parametrize("classifier", [FinalMLPClassifier(**QUICK), DualMLPClassifier(**DUAL)])
+    @pytest.mark.parametrize("options", [{"stream_embeddings": "own"}, {"stream_loss": 0.5}], ids=str)
+    @pytest.mark.parametrize("n_members", [1, 3])
+    def test_change_the_network_and_its_copies_predict_alike(self, with_statistics, classifier, options, n_members):
+        X, y = with_statistics
+        labels = y + (X["user"] > 15)
+        plain, other = (clone(classifier).set_params(n_members=n_members, **o).fit(X, labels) for o in ({}, options))
+        assert not np.allclose(plain.predict_proba(X), other.predict_proba(X))
+        assert np.array_equal(pickle.loads(pickle.dumps(other)).predict_proba(X), other.predict_proba(X))
+
+    def test_own_losses_are_in_the_training_loss_alone(self, table):
+        X, y = table
+        plain, other = (FinalMLPClassifier(**QUICK, stream_loss=weight).fit(X, y).history_[0] for weight in (0.0, 1.0))
+        assert other["train_loss"] > 2.5 * plain["train_loss"]
+        assert other["valid_loss"] == pytest.approx(plain["valid_loss"], abs=0.1)
+
+    def test_lazy_updates_of_own_tables(self, table):
+        X, y = table
+        classifier = FinalMLPClassifier(**QUICK, stream_embeddings="own", embedding_update="lazy").fit(X, y)
+        assert np.isfinite(classifier.predict_proba(X)).all()
+
+    def test_embeddings_are_those_of_both_streams_side_by_side(self, table):
+        X, y = table
+        own = FinalMLPClassifier(**QUICK, n_members=1, stream_embeddings="own", mlp2_fields=["item"]).fit(X, y)
+        assert embeddings(own, "item").shape[1] == 2 * EMBEDDING
+        assert embeddings(own, "user").shape[1] == EMBEDDING
+
+
+def test_weights_saved_under_former_names_of_the_parts_are_read(with_statistics):
+    X, y = with_statistics
+    for classifier in (FinalMLPClassifier(**QUICK).fit(X, y), DualMLPClassifier(**DUAL, n_members=1).fit(X, y)):
+        state = classifier.__getstate__()
+        is_dual = isinstance(classifier, DualMLPClassifier)
+        state["network_"] = {_former_name(name, is_dual): value for name, value in state["network_"].items()}
+        assert any("mlp1" in name for name in state["network_"])
+        loaded = type(classifier)()
+        loaded.__setstate__(state)
+        assert np.array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+
+
+def _former_name(name, is_dual):
+    name = name.replace("stream1.", "mlp1.").replace("stream2.", "mlp2.")
+    if is_dual:
+        name = name.replace("fusion.linear_x", "output1").replace("fusion.linear_y", "output2")
+    return name
 
 
 class TestFinalEpoch:

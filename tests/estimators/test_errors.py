@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from scipy import sparse
 from sklearn.utils._param_validation import InvalidParameterError
 
@@ -122,10 +123,58 @@ IN_FIT = {
         ValueError,
         r"class_weight must be positive and finite, but class 0 has 0",
     ),
+    "class weight far smaller than the other": (
+        refit(parameters={"class_weight": {0: 1e-50, 1: 1}}),
+        ValueError,
+        r"class 0 has a share of .*e-51 of all weight, too little to be learned from",
+    ),
+    "class weight far larger than the other": (
+        refit(parameters={"class_weight": {0: 1, 1: 1e300}}),
+        ValueError,
+        r"class_weight and sample_weight, class 0 has a share of .*e-30\d of all weight",
+    ),
+    "weights of rows that leave a class nothing": (
+        refit(fit={"sample_weight": lambda X, y: np.where(y == 1, 1, 1e-60)}),
+        ValueError,
+        r"at least two classes with a positive weight .*; y has one class, \[1\]",
+    ),
+    "class weight that is no number": (
+        refit(parameters={"class_weight": {0: pd.Timestamp("2024-01-01"), 1: 1}}),
+        ValueError,
+        r"class_weight must be numbers, but class 0 has Timestamp",
+    ),
+    "class weights of dates": (
+        refit(
+            parameters={"class_weight": {pd.Timestamp("1970-01-01"): 1, pd.Timestamp("1970-01-02"): 2}},
+            fit={"y": lambda X, y: pd.to_datetime(y, unit="D")},
+        ),
+        ValueError,
+        r"class_weight can't name classes of dtype datetime64\[.*by y\.astype\(str\)",
+    ),
+    "numbers and strings in a list": (
+        refit(fit={"y": lambda X, y: [label if label else "none" for label in y.tolist()]}),
+        ValueError,
+        r"y holds objects, of type int and str.*np\.asarray\(y, dtype=str\)",
+    ),
+    "missing label in a list of strings": (
+        refit(fit={"y": lambda X, y: ["yes" if label else np.nan for label in y]}),
+        ValueError,
+        r"Input y contains NaN",
+    ),
+    "tensor y that requires grad": (
+        refit(fit={"y": lambda X, y: torch.tensor(y, dtype=torch.float32, requires_grad=True)}),
+        TypeError,
+        r"y is a tensor that requires grad\. Pass y\.detach\(\)",
+    ),
+    "tensor of weights that requires grad": (
+        refit(fit={"sample_weight": lambda X, y: torch.ones(len(y), requires_grad=True)}),
+        TypeError,
+        r"sample_weight is a tensor that requires grad",
+    ),
     "a class without weight": (
         refit(fit={"sample_weight": lambda X, y: y}),
         ValueError,
-        r"at least two classes with a positive weight; y has one class, \[1\]",
+        r"at least two classes with a positive weight .*; y has one class, \[1\]",
     ),
     "lazy frame": (
         refit(fit={"X": lambda X, y: pl.from_pandas(X).lazy()}),

@@ -7,7 +7,7 @@ import torch
 
 from sk_finalmlp import finalmlp_configs
 from sk_finalmlp.fields import Field
-from sk_finalmlp.nn import DualMLP, FinalMLP
+from sk_finalmlp.nn import DualMLP, Ensemble, FinalMLP, Stream, TwoStreamNetwork, embedding_parameters
 
 
 def split_vocabulary(n_codes, n_fields, **fixed):
@@ -27,7 +27,7 @@ PUBLISHED = {
     "criteo_x4": (split_vocabulary(910_747, 39), 19_524_954),
     "avazu_x1": (split_vocabulary(1_298_621, 22), 13_979_472),
     "avazu_x4": (split_vocabulary(3_750_999, 24), 69_046_986),
-    "frappe": (split_vocabulary(5_399, 10, user=959, item=4_081), 253_392),
+    "frappe": (split_vocabulary(5_399, 10, user=956, item=4_084), 253_392),
     "movielens": (split_vocabulary(90_242, 3), 1_040_902),
 }
 
@@ -146,3 +146,146 @@ def test_a_stream_reads_its_own_fields_alone(network_class):
         (gradient,) = torch.autograd.grad(stream(selection(e)).sum(), values, retain_graph=True)
         assert gradient.any(dim=0).tolist() == reads
     assert torch.autograd.grad(network(codes, values).sum(), values)[0].any(dim=0).all()
+
+
+class MLP:
+    """Builder of a stream of one layer."""
+
+    def __init__(self, width=8):
+        self.width = width
+
+    def build(self, n_fields, embedding_dim, n_statistics, generator=None):
+        return Stream(n_fields * embedding_dim + n_statistics, [self.width], generator=generator)
+
+
+def test_dualmlp_and_finalmlp_are_cases_of_the_two_stream_network():
+    widths = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,)}
+    plain = {**widths, "mlp1_dropout": 0.0, "mlp2_dropout": 0.0, "mlp1_batch_norm": False, "mlp2_batch_norm": False}
+    cases = [
+        (DualMLP(FIELDS, **plain), TwoStreamNetwork(FIELDS, MLP(), MLP(), "sum", feature_selection=False)),
+        (FinalMLP(FIELDS, **plain, num_heads=2), TwoStreamNetwork(FIELDS, MLP(), MLP(), num_heads=2)),
+    ]
+    for named, general in cases:
+        general.load_state_dict(named.state_dict())
+        assert torch.equal(named(*batch()), general(*batch()))
+
+
+LOGITS = {
+    "sum": lambda f, x, y: f.linear_x(x) + f.linear_y(y),
+    "concat": lambda f, x, y: torch.cat([x, y], dim=1) @ f.linear.weight.T + f.linear.bias,
+    "product": lambda f, x, y: (x * y) @ f.linear.weight.T + f.linear.bias,
+}
+
+
+@pytest.mark.parametrize("fusion", LOGITS)
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_fusions(fusion, n_outputs):
+    network = TwoStreamNetwork(FIELDS, MLP(), MLP(), fusion, feature_selection=False, n_outputs=n_outputs)
+    o = [path.stream(x) for path, x in zip(network.paths, network.features(*batch()), strict=True)]
+    torch.testing.assert_close(network(*batch()), LOGITS[fusion](network.fusion, *o))
+
+
+def test_a_stream_alone_has_a_linear_logit():
+    network = TwoStreamNetwork(FIELDS, MLP(), None, fs1_context=["user"], stream_loss=1.0, stream_embeddings="own")
+    (path,) = network.paths
+    (x,) = network.gated(network.features(*batch()), *batch())
+    torch.testing.assert_close(network(*batch()), network.fusion(path.stream(x)))
+
+
+@pytest.mark.parametrize("feature_selection", ["stream1", "stream2"])
+def test_one_stream_may_have_a_gate_and_the_other_none(feature_selection):
+    network = TwoStreamNetwork(FIELDS, MLP(), MLP(), feature_selection=feature_selection, fs2_context=["user"])
+    assert [path.gate is not None for path in network.paths] == [
+        feature_selection == "stream1",
+        feature_selection == "stream2",
+    ]
+    network(*batch()).sum().backward()
+
+
+def test_streams_with_own_embeddings_have_tables_of_the_fields_they_read():
+    fields = [*FIELDS, Field("rate(user)", "statistic")]
+    codes, values = batch()
+    values = torch.cat([values, torch.randn(len(values), 1)], dim=1)
+    chosen = {"stream1_fields": ["user", "price"], "stream2_fields": ["item", "age", "rate(user)"]}
+    own, shared = (
+        TwoStreamNetwork(fields, MLP(), MLP(), **chosen, feature_selection=False, stream_embeddings=kind)
+        for kind in ("own", "shared")
+    )
+    assert [[field.name for field in layer.fields] for layer in own.embeddings] == [["user", "price"], ["item", "age"]]
+    # With the same vectors, the logits are the same.
+    with torch.no_grad():
+        for layer in own.embeddings:
+            for field in layer.fields:
+                _vector_of(layer, field).copy_(_vector_of(shared.embedding, field))
+    weights = {name: value for name, value in shared.state_dict().items() if not name.startswith("embedding")}
+    own.load_state_dict(weights, strict=False)
+    torch.testing.assert_close(own(codes, values), shared(codes, values))
+
+
+def _vector_of(layer, field):
+    if field.has_codes:
+        return layer.table[layer.first_row[field.name] :][: field.n_codes]
+    return layer.numeric[[other.name for other in layer.fields if not other.has_codes].index(field.name)]
+
+
+def test_a_stream_that_reads_statistics_alone_has_no_table_of_its_own():
+    fields = [FIELDS[1], Field("rate(user)", "statistic"), Field("count(user)", "statistic")]
+    network = TwoStreamNetwork(fields, MLP(), MLP(), stream2_fields=["count(user)"], stream_embeddings="own")
+    codes, values = torch.tensor([[3], [0]]), torch.ones(2, 2)
+    assert network(codes, values).shape == (2, 1)
+    assert not network.embedding2.fields
+
+
+def test_streams_with_losses_of_their_own_give_their_logits_in_training_alone():
+    network = FinalMLP(FIELDS, mlp1_dropout=0.0, mlp2_dropout=0.0, stream_loss=0.5, n_outputs=3)
+    assert network(*batch()).shape == (3, 64, 3)
+    assert network.loss_weights == (1.0, 0.5, 0.5)
+    assert network.eval()(*batch()).shape == (64, 3)
+    assert Ensemble([network, network]).train()(*batch()).shape == (2, 3, 64, 3)
+    assert FinalMLP(FIELDS).loss_weights is None
+    before = network.train()(*batch())
+    network.start_at(torch.tensor([-3.0, 2.0, 0.5]))
+    torch.testing.assert_close(network(*batch()) - before, torch.tensor([-3.0, 2.0, 0.5]).expand(3, 64, 3))
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_linear_term_adds_a_weight_of_each_code_and_number(n_outputs):
+    network = TwoStreamNetwork(FIELDS, MLP(), MLP(), linear_term=True, n_outputs=n_outputs).eval()
+    codes, values = batch()
+    with torch.no_grad():
+        before = network(codes, values)
+        user, age = network.linear_term.first_row["user"] + 7, 0
+        network.linear_term.table[user] += 2
+        network.linear_term.numeric[age] += 3
+    difference = 2 * (codes[:, :1] == 7) + 3 * values[:, :1]
+    torch.testing.assert_close(network(codes, values) - before, difference.expand(-1, n_outputs), atol=1e-5, rtol=1e-4)
+
+
+def test_embedding_parameters_are_those_of_all_tables():
+    network = TwoStreamNetwork(FIELDS, MLP(), MLP(), fs1_context=["user"], stream_embeddings="own", linear_term=True)
+    tables = (network.embedding, network.embedding2, network.gate1.context_embedding, network.linear_term)
+    expected = {id(parameter) for table in tables for parameter in table.parameters()}
+    assert {id(parameter) for parameter in embedding_parameters(network)} == expected
+    assert len(embedding_parameters(Ensemble([network, FinalMLP(FIELDS)]))) == len(expected) + 2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"fusion": "mean"}, r"fusion must be one of \['bilinear', 'sum', 'concat', 'product'\], got 'mean'"),
+        ({"fusion": "product"}, r"fusion='product' .* their widths are 8 and 12"),
+        ({"stream2_fields": ["usr"], "stream_embeddings": "own"}, r"name 'usr', but the fields are \['age', 'user'"),
+    ],
+)
+def test_parts_that_do_not_fit_are_an_error(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        TwoStreamNetwork(FIELDS, MLP(8), MLP(12), **{"num_heads": 2, **parameters})
+
+
+def test_a_stream_must_say_how_wide_it_is():
+    class Silent(MLP):
+        def build(self, *args, **kwargs):
+            return torch.nn.Sequential(super().build(*args, **kwargs))
+
+    with pytest.raises(TypeError, match=r"The stream Sequential doesn't say .* out_features"):
+        TwoStreamNetwork(FIELDS, Silent(), MLP())

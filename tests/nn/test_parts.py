@@ -143,6 +143,26 @@ class TestFeatureGate:
             torch.autograd.grad((one_by_one * upstream).sum(), list(gate.gate.parameters())),
         )
 
+    def test_is_that_of_each_row_in_large_vocabularies(self):
+        # 10,000 users times item 429,497 is 2^32 and a little more.
+        fields = [Field("user", "categorical", n_codes=10_001), Field("item", "categorical", n_codes=520_000)]
+        gate = FeatureGate(fields, ("user", "item"), n_features=6, hidden_units=[8], embedding_dim=2)
+        nn.init.normal_(gate.context_embedding.table)
+        codes = torch.stack([torch.arange(1, 10_001), torch.full((10_000,), 5)], dim=1).int()
+        codes[0, 1], codes[2704, 1] = 1 + 429_497, 1
+        rows = torch.tensor([0, 1, 2704])
+        values = torch.empty(10_000, 0)
+        torch.testing.assert_close(gate(codes, values)[rows], gate(codes[rows], values[rows]))
+
+    def test_codes_far_beyond_the_table_share_the_gate_of_the_unknown_one(self):
+        fields = [Field("user", "categorical", n_codes=50), Field("item", "categorical", n_codes=4)]
+        gate = FeatureGate(fields, ("user", "item"), n_features=6, hidden_units=[8])
+        nn.init.normal_(gate.context_embedding.table)
+        codes = torch.tensor([[7, 2**62], [8, 2**62], [7, -(2**62)], [7, 0], [8, 0]])
+        gates = gate(codes, torch.empty(5, 0))
+        torch.testing.assert_close(gates[[0, 1, 2]], gates[[3, 4, 3]])
+        assert not torch.equal(gates[3], gates[4])
+
     def test_stays_between_zero_and_two(self):
         gate = FeatureGate(self.FIELDS, ("age",), n_features=30, hidden_units=[8])
         weights = gate(torch.zeros(2, 1, dtype=torch.int64), torch.tensor([[1e9], [-1e9]]))

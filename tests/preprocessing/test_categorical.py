@@ -140,15 +140,25 @@ def test_missing_rows_count_in_the_share():
     assert codes(fit(["a"] * 3 + [None] * 7, min_frequency=0.4), ["a"]) == [0]
 
 
-def test_weights_count_in_frequencies():
+@pytest.mark.parametrize("parameters", [{"min_frequency": 2}, {"min_frequency": 0.5}, {"max_categories": 1}])
+def test_frequencies_are_of_rows_whatever_their_weights(parameters):
     X = frame(["a", "a", "b", "c"])
-    encoder = CTREncoder(min_frequency=2).fit(X, sample_weight=[1, 1, 5, 1])
-    assert encoder.transform(X)["c"].tolist() == [2, 2, 1, 0]
+    encoder = CTREncoder(**parameters).fit(X, sample_weight=[1, 1, 5, 1])
+    assert encoder.transform(X)["c"].tolist() == [1, 1, 0, 0]
+
+
+def test_weights_by_label_and_a_least_frequency_do_not_give_the_label_away():
+    rng = np.random.default_rng(0)
+    X, y = pd.DataFrame({"user": rng.permutation(np.arange(4_000) // 2)}), (rng.random(4_000) < 0.05).astype(int)
+    encoder = CTREncoder(min_frequency=5, categorical=["user"], statistics=None)
+    # Negatives were sampled, one in ten: the documented weights.
+    codes = encoder.fit_transform(X, y, sample_weight=np.where(y == 1, 1, 10))["user"]
+    assert (codes == 0).all()
 
 
 def test_no_value_is_rare_by_default_however_small_its_weight():
     X = frame(["a", "b", "b"])
-    assert CTREncoder().fit(X, sample_weight=[0.01, 0.02, 0]).transform(X)["c"].tolist() == [2, 1, 1]
+    assert CTREncoder().fit(X, sample_weight=[0.01, 0.02, 0]).transform(X)["c"].tolist() == [1, 2, 2]
 
 
 def test_rows_without_weight_are_as_good_as_absent():

@@ -162,3 +162,13 @@ def test_many_fields_are_bounded():
     assert len(pairs) == 16 * 15 / 2
     assert not found["rate"].any()
     assert pairs["count"].sum() <= 2 * 15
+
+
+@pytest.mark.parametrize(("n_classes", "sigma"), [(2, 1.5), (2, 2.5), (10, 0), (20, 0)])
+def test_rates_of_noise_are_left_out_whatever_the_labels_and_weights(n_classes, sigma):
+    rng = np.random.default_rng(1)
+    X = pd.DataFrame({f"x{i}": rng.integers(2 + 20 * i, size=4000) for i in range(20)})
+    weights = rng.lognormal(0, sigma, 4000)
+    encoder = CTREncoder(categorical=slice(None)).fit(X, rng.integers(n_classes, size=4000), sample_weight=weights)
+    # Chance keeps one in a hundred tables.
+    assert encoder.statistics_["rate"].sum() <= 1

@@ -1,6 +1,9 @@
 """Rates and counts of values and combinations that the user names."""
 
 import pickle
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -66,7 +69,7 @@ def test_fit_transform_takes_the_statistics_of_a_row_from_the_other_folds(key, w
     X, y = impressions(1500)
     weights = np.random.default_rng(0).integers(1, 4, len(y)) if weighted else np.ones(len(y))
     out = CTREncoder(statistics=[tuple(key)]).fit_transform(X, y, sample_weight=weights)
-    folds = read_target(y, X, weights, np.random.RandomState(0)).folds
+    folds = read_target(y, X, weights, 0.1, np.random.RandomState(0)).folds
     is_held_out = held_out_rows(y)
     rate, count = np.empty(len(y)), np.empty(len(y))
     prior = np.average(y, weights=weights)
@@ -89,15 +92,17 @@ def test_cross_fitted_counts_are_as_large_as_those_of_new_rows():
         assert of_new[name].mean() == pytest.approx(of_training[name].mean(), abs=0.2)
 
 
-def test_folds_are_stratified_and_shuffled():
-    y = np.repeat([0, 1, 2], [900, 95, 5])
-    folds = read_target(y, y, None, np.random.RandomState(0)).folds
+def test_folds_are_drawn_for_each_row_whatever_the_others_are():
+    y = np.repeat([0, 1, 2], [9_000, 950, 50])
+    folds = read_target(y, y, None, 0.1, np.random.RandomState(0)).folds
     assert np.array_equal(folds == 10, held_out_rows(y))
-    kept = folds < 10
-    for label in range(3):
-        assert np.ptp(np.bincount(folds[kept & (y == label)], minlength=10)) <= 1
-    assert np.ptp(np.bincount(folds[kept])) <= 1
+    for rows in (y == 0, y == 1):
+        n_rows = np.bincount(folds[rows], minlength=10)[:10]
+        assert np.abs(n_rows / n_rows.mean() - 1).max() < 5 * n_rows.mean() ** -0.5
     assert len(np.unique(folds[:30])) > 5
+    # A table that has grown keeps the parts of its first rows.
+    more = read_target(np.r_[y, y], np.r_[y, y], None, 0.1, np.random.RandomState(0)).folds
+    assert (more[: len(y)] == folds).mean() > 0.999
 
 
 @pytest.mark.parametrize("order", ["shuffled", "sorted by y"])
@@ -370,3 +375,43 @@ def test_fields_of_statistics_have_no_codes():
     assert encoder.fields_[2:] == [Field("rate(item)", "statistic"), Field("count(item)", "statistic")]
     assert list(encoder.cardinalities_) == ["user", "item"]
     assert list(encoder.feature_kinds_.index) == ["user", "item"]
+
+
+def test_fitting_in_threads_leaves_the_filters_of_warnings_alone():
+    X, y = impressions(200)
+    before, interval = list(warnings.filters), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: read_target(y, X, None, 0.1, np.random.RandomState(0)), range(2_000)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert warnings.filters == before
+
+
+def test_the_mark_of_rows_without_a_label_is_warned_about():
+    X, y = impressions()
+    y[::2] = -1
+    with pytest.warns(UserWarning, match="-1 beside 0 and 1, by which scikit-learn marks rows without a label"):
+        CTREncoder(statistics=["user"]).fit(X, y)
+    encoder = CTREncoder(statistics=["user"]).fit(X, y, sample_weight=y != -1)
+    labelled = CTREncoder(statistics=["user"]).fit(X[y != -1], y[y != -1])
+    # Folds differ, by which rates are standardised.
+    assert affinely_equal(*(model.transform(X)["rate(user)"].to_numpy() for model in (encoder, labelled)))
+    CTREncoder(statistics=["user"]).fit(X, y.astype(str))
+    CTREncoder(statistics=["user"]).fit(X, np.where(y == 0, 1, y))
+
+
+def test_weights_that_cannot_be_summed_are_refused():
+    X, y = impressions()
+    with pytest.raises(ValueError, match=r"sample_weight holds 1e\+308, but sums and squares"):
+        CTREncoder().fit(X, y, sample_weight=np.full(len(y), 1e308))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weights_of_any_size_side_by_side_give_finite_statistics(seed):
+    X, y = impressions(2000, seed)
+    weights = 10 ** np.random.default_rng(seed).uniform(-99, 99, len(y))
+    encoder = CTREncoder(statistics=["user", ("user", "item")])
+    assert np.isfinite(encoder.fit_transform(X, y, sample_weight=weights)).all(axis=None)
+    assert np.isfinite(encoder.transform(X)).all(axis=None)

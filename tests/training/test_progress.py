@@ -6,6 +6,7 @@ import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -67,6 +68,12 @@ def without_control(output):
 def are_lines(output):
     lines = output.splitlines()
     return len(lines) == 3 and all(map(re.fullmatch, [LINE, LINE, FINAL_LINE], lines))
+
+
+def without_labels(output):
+    """The lines without what is before a colon, and all that was."""
+    labels, lines = zip(*(line.split(": ") for line in output.splitlines()), strict=True)
+    return "\n".join(lines), set(labels)
 
 
 def test_is_silent_by_default(capfd):
@@ -142,12 +149,32 @@ def test_there_are_no_bars_in_a_thread():
         with ThreadPoolExecutor(1) as pool:
             pool.submit(fit, verbose).result()
 
-    assert are_lines(shown_in_a_terminal(fit_in_a_thread))
+    lines, labels = without_labels(shown_in_a_terminal(fit_in_a_thread))
+    assert are_lines(lines)
+    assert labels == {"ThreadPoolExecutor-0_0"}
 
 
 def test_there_are_no_bars_in_a_worker_process():
     [output] = Parallel(n_jobs=2)([delayed(shown_in_a_terminal)()])
-    assert are_lines(output)
+    lines, labels = without_labels(output)
+    assert are_lines(lines)
+    assert len(labels) == 1
+    assert re.fullmatch(r"LokyProcess-\d+", labels.pop())
+
+
+def test_lines_of_trainings_at_the_same_time_say_which_they_are_of(capsys):
+    barrier = Barrier(2)
+
+    def fit_beside_another(_):
+        barrier.wait(timeout=60)
+        fit(verbose=1)
+
+    with ThreadPoolExecutor(2, thread_name_prefix="fold") as pool:
+        list(pool.map(fit_beside_another, range(2)))
+    output = capsys.readouterr().out.splitlines()
+    for label in ("fold_0", "fold_1"):
+        lines, _ = without_labels("\n".join(line for line in output if line.startswith(f"{label}: ")))
+        assert are_lines(lines)
 
 
 def test_a_notebook_shows_bars_by_ipython(monkeypatch, capsys):

@@ -179,6 +179,66 @@ def test_penalty_is_half_lambda_times_the_squared_norm_of_the_complete_tables():
         torch.testing.assert_close(actual, wanted, msg=name, rtol=1e-3, atol=1e-4)
 
 
+class _OwnNames(nn.Module):
+    """A network of one's own, whose tables have names of their own; it knows nothing of the library's protocol."""
+
+    def __init__(self):
+        super().__init__()
+        self.vectors = FieldEmbedding(FIELDS, 4, generator=seeded())
+        self.bias_of_code = nn.Embedding(20, 1)
+        self.head = nn.Linear(12, 1)
+
+    def forward(self, codes, values):
+        return self.head(self.vectors.features(codes, values)) + self.bias_of_code(codes[:, 0])
+
+
+class _OwnChoice(_OwnNames):
+    """The same, but it says itself what gets the penalty of embeddings."""
+
+    def embedding_parameters(self):
+        return [self.head.weight]
+
+
+@pytest.mark.parametrize(
+    ("network_class", "penalised"),
+    [(_OwnNames, {"vectors.table", "vectors.numeric", "bias_of_code.weight"}), (_OwnChoice, {"head.weight"})],
+)
+def test_tables_get_their_penalty_whatever_their_name(network_class, penalised):
+    rows = impressions(200)
+    settings = replace(SETTINGS, max_epochs=20, learning_rate=0.05)
+    norms = {}
+    for penalty in (0.0, 10.0):
+        torch.manual_seed(0)
+        model = network_class()
+        train(model, rows, None, replace(settings, embedding_regularizer=penalty), seeded())
+        norms[penalty] = {name: parameter.norm().item() for name, parameter in model.named_parameters()}
+    assert {name for name in norms[0.0] if norms[10.0][name] < 0.1 * norms[0.0][name]} >= penalised
+    assert (norms[10.0]["head.weight"] < 0.1 * norms[0.0]["head.weight"]) == ("head.weight" in penalised)
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_losses_of_the_streams_are_added_by_their_weight(n_members):
+    rows = impressions(300)
+    settings = replace(SETTINGS, max_epochs=3, batch_size=1000)
+    parameters = {"stream_loss": 0.3, "mlp1_batch_norm": False, "mlp2_batch_norm": False}
+    models = [[network(**parameters) for _ in range(n_members)] for _ in range(2)]
+    trained, expected = (members[0] if n_members == 1 else Ensemble(members) for members in models)
+    history = train(trained, rows, None, settings, seeded()).history
+
+    optimizer = torch.optim.Adam(expected.parameters(), lr=settings.learning_rate)
+    losses = []
+    for _ in range(3):
+        logits = expected.train()(rows.codes, rows.values).view(n_members, 3, len(rows.target))
+        target = rows.target.float().expand_as(logits)
+        each = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=(0, 2))
+        loss = each[0] + 0.3 * (each[1] + each[2])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert [record["train_loss"] for record in history] == pytest.approx(losses, rel=1e-4)
+
+
 def test_an_ensemble_is_weighed_by_the_validation_rows_and_keeps_the_weights_of_its_best_epoch():
     models = [network(), network(fs1_context=["user"]), network(mlp1_fields=["age"], mlp2_fields=["age"])]
     ensemble = Ensemble(models)
@@ -206,21 +266,38 @@ def test_weight_of_a_row_counts_like_copies_of_it_in_a_full_batch():
         torch.testing.assert_close(actual, wanted, rtol=1e-3, atol=1e-5)
 
 
-def test_gradients_are_clipped_to_norm_ten():
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_gradients_of_the_loss_of_each_network_are_clipped_to_norm_ten(n_members):
+    model = Ensemble(network() for _ in range(n_members))
     norms = []
 
     def record(optimizer, *_):
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm().item())
+        for member in model.members:
+            gradients = [p.grad.flatten() for p in member.parameters()]
+            # The loss is the mean of theirs.
+            norms.append(n_members * torch.cat(gradients).norm().item())
 
     rows = replace(impressions(200), weight=torch.full((200,), 1e6))
     hook = register_optimizer_step_post_hook(record)
     try:
-        train(network(), rows, None, replace(SETTINGS, max_epochs=1), seeded())
+        train(model, rows, None, replace(SETTINGS, max_epochs=1), seeded())
     finally:
         hook.remove()
-    assert len(norms) >= 4
+    assert len(norms) >= 4 * n_members
     assert norms == pytest.approx([10.0] * len(norms), rel=1e-3)
+
+
+def test_a_member_of_an_ensemble_learns_the_same_whatever_the_gradients_of_the_others():
+    rows = replace(impressions(200), weight=torch.full((200,), 30.0))
+    settings = replace(SETTINGS, max_epochs=2)
+    learned = []
+    for scale in (1.0, 100.0):
+        ensemble = Ensemble([network(), network()])
+        with torch.no_grad():
+            ensemble.members[1].fusion.bilinear.mul_(scale)
+        train(ensemble, rows, None, settings, seeded())
+        learned.append(ensemble.members[0].state_dict())
+    torch.testing.assert_close(learned[0], learned[1], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.05])
@@ -322,12 +399,22 @@ def test_divergence_in_the_last_step_stops_with_advice():
         train(network(mlp1_batch_norm=False, mlp2_batch_norm=False), impressions(), None, settings, seeded())
 
 
-def test_validation_rows_of_one_class_have_no_auc_but_a_score():
+def test_validation_rows_of_one_class_have_a_log_loss_but_no_auc():
     validation = impressions(100, seed=1)
     validation = replace(validation, target=torch.zeros_like(validation.target))
-    result = train(network(), impressions(), validation, replace(SETTINGS, max_epochs=2), seeded())
-    assert all(record["valid_auc"] != record["valid_auc"] for record in result.history)
+    by_loss = replace(SETTINGS, max_epochs=2, scoring="neg_log_loss")
+    result = train(network(), impressions(), validation, by_loss, seeded())
+    assert all(math.isnan(record["valid_auc"]) for record in result.history)
     assert result.best_score == pytest.approx(-min(record["valid_loss"] for record in result.history))
+    with pytest.raises(ValueError, match="'roc_auc' needs validation rows of every class"):
+        train(network(), impressions(), validation, SETTINGS, seeded())
+
+
+def test_validation_rows_without_a_finite_loss_stop_with_advice():
+    validation = impressions(100, seed=1)
+    validation.values[7] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"loss on the validation rows became nan in epoch 1\. Try a lower"):
+        train(network(), impressions(), validation, SETTINGS, seeded())
 
 
 @pytest.mark.parametrize(("n_rows", "batch_size"), [(1000, 64), (65, 64), (3, 2), (2, 1), (1, 64)])

@@ -16,21 +16,8 @@ from torch import Tensor, nn
 
 from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
 from sk_finalmlp.fields import Field
-from sk_finalmlp.nn import FieldEmbedding, FinalMLP, Stream
+from sk_finalmlp.nn import FieldEmbedding, FinalMLP, Stream, SumFusion
 from sk_finalmlp.nn._linear import Linear
-
-
-class Concatenation(nn.Module):
-    """logit = w1.o1 + w2.o2 + b: a linear layer on both streams side by side, the bilinear fusion without its form."""
-
-    def __init__(self, x_dim: int, y_dim: int, n_outputs: int, generator: torch.Generator | None) -> None:
-        super().__init__()
-        self.linear_x = Linear(x_dim, n_outputs, generator=generator)
-        self.linear_y = Linear(y_dim, n_outputs, generator=generator)
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        logits: Tensor = self.linear_x(x) + self.linear_y(y)
-        return logits
 
 
 class Sum(nn.Module):
@@ -44,11 +31,15 @@ class Sum(nn.Module):
         logits: Tensor = self.linear_x(x + y)
         return logits
 
+    @property
+    def bias(self) -> Tensor:
+        return self.linear_x.bias
+
 
 class FinalMLPWithConcatenation(FinalMLP):
-    """Gated streams, fused by `Concatenation`."""
+    """Gated streams with a linear layer on both side by side, the bilinear fusion without its form."""
 
-    _fusion_class: type[Concatenation | Sum] = Concatenation
+    _fusion_class: type[SumFusion | Sum] = SumFusion
 
     # The classifier reads the signature to find out which parameters the network has.
     @wraps(FinalMLP.__init__)
@@ -126,7 +117,7 @@ class FinalMLPFromSmallStart(FinalMLP):
 
 
 class ConcatenationClassifier(FinalMLPClassifier):
-    """`FinalMLPClassifier` with `Concatenation` as its fusion."""
+    """`FinalMLPClassifier` with a linear layer on both streams side by side as its fusion."""
 
     _network_class = FinalMLPWithConcatenation
 

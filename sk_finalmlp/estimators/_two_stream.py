@@ -1,0 +1,301 @@
+"""The classifier of any pair of streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from numpy.random import RandomState
+from sklearn.utils._param_validation import HasMethods, StrOptions
+
+from .._hold_out import VALIDATION_FRACTION
+from ..nn import StreamBuilder, TwoStreamNetwork
+from ..streams import as_stream, stream_names
+from ._base import BaseTwoStreamClassifier
+from ._parameters import AT_LEAST_ONE
+
+_STREAMS = ("stream1", "stream2")
+_IS_STREAM = [StrOptions(set(stream_names())), HasMethods("build")]
+
+
+class TwoStreamClassifier(BaseTwoStreamClassifier):
+    """Click prediction by two streams of any kind, each behind a gate, and a fusion of both.
+
+    The gates and the fusion of the FinalMLP paper on any pair of streams: an MLP beside a cross network, a
+    factorization machine, self-attention, ... With its defaults it is `FinalMLPClassifier`.
+
+    Parameters
+    ----------
+    stream1 : str or stream, default="mlp"
+        The first stream: one of `sk_finalmlp.streams`, such as `MLP(hidden_units=(400, 400))`, or its short name for
+        its defaults: "cin", "crossnet", "final", "fm", "gatedcrossnet", "masknet", "mlp", "product", "qnn" or
+        "selfattention". An object of yours can be a stream, too, if it has the method `build` of
+        `sk_finalmlp.nn.StreamBuilder`.
+    stream2 : str, stream or None, default="mlp"
+        The second stream; None for a network of the first one alone, whose logit is linear in the stream's output.
+    fusion : {"bilinear", "sum", "concat", "product"}, default="bilinear"
+        How the logit is made of the outputs of both streams. "bilinear": linear in each, and bilinear in both by heads.
+        "sum": the sum of a linear output of each. "concat": one linear output of both side by side, which differs from
+        "sum" in its start weights alone. "product": linear in the elementwise product of both.
+    embedding_dim : int, default=10
+        Length of the vector that each field gets; statistics have none.
+    stream1_fields, stream2_fields : "auto", None or array-like, default="auto"
+        The fields that each stream reads: their names (`tags` for the columns `tags[0]`, `tags[1]`, ...), positions of
+        columns or a boolean mask of them; None for all. "auto": where the table has statistics, such as `CTREncoder`
+        writes, the first stream reads all else and the second all fields; the second member of an ensemble reads no
+        statistics, and the second stream of the third only statistics and numeric fields; and so on in turn. A stream
+        alone reads what the second one would.
+    feature_selection : bool or {"stream1", "stream2"}, default=True
+        Which streams have a gate that weighs their inputs: both, none, or one.
+    fs_hidden_units : array-like of int, default=(64,)
+        Widths of the gates' hidden layers.
+    fs1_context, fs2_context : array-like or None, default=None
+        The fields that condition the gate of each stream, a user's and an item's for example: their names (`tags` for
+        the columns `tags[0]`, `tags[1]`, ...), positions of columns or a boolean mask of them; None for one learned
+        vector that all rows share.
+    num_heads : int, default=8
+        Heads of the bilinear fusion; it must divide the widths of both streams. Other fusions have none.
+    stream_embeddings : {"shared", "own"}, default="shared"
+        Whether both streams read the same embedding tables, or each has tables of its own.
+    stream_loss : float, default=0.0
+        Weight of a loss of each stream by itself, beside that of the network, whose weight is 1. If it isn't 0, each
+        stream gets a linear output of its own, by which it learns to predict alone; predictions don't use it. The
+        `train_loss` in `history_` is the sum of all.
+    linear_term : bool, default=False
+        Whether to add a weight of each code, and of each number times its value, to the logit: the wide part of Wide &
+        Deep, the first order of a factorization machine. Statistics have none.
+    n_members : int, default=3
+        Number of networks that are trained side by side, from different start weights, and vote: they predict by the
+        mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
+        takes so many times as long. 1 is the single network of the paper.
+    embedding_regularizer : float or "auto", default="auto"
+        Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
+        mean loss of each batch. "auto" takes 14,000 / (number of training rows), at least 0.2 and at most 4: the
+        fewer the rows, the less they say about a single id.
+    net_regularizer : float, default=0.0
+        The same for all other weights.
+    embedding_update : {"auto", "dense", "lazy"}, default="auto"
+        Which rows of the embedding tables a step updates. "dense": all of them, which costs time in proportion to the
+        table. "lazy": those that the batch holds; what the penalty and the momentum would have done to the others in
+        between is made up for, in close approximation, when they are next touched. "auto" is lazy for tables of
+        100,000 rows or more.
+    learning_rate : float, default=1e-3
+        Learning rate of Adam at the start; it falls to a tenth whenever half of `n_iter_no_change` epochs
+        don't improve the validation score.
+    batch_size : int or "auto", default="auto"
+        Rows per step, 2 or more. "auto" takes twice the square root of the number of rows, within 16 and 4096.
+    max_epochs : int, default=100
+        Passes over the data at most, in each `fit`.
+    early_stopping : bool, default=True
+        Whether to score the network on validation rows after each epoch, to end the training when the score
+        doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs at a
+        constant learning rate.
+    validation_fraction : float, default=0.1
+        Share of each class that is held out for early stopping, where `fit` gets no `X_val`. Which rows these are
+        depends on `y` alone: the default tenth is what `CTREncoder` leaves out of the statistics of all other rows.
+    scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"
+        The score on the validation rows by which the best epoch is chosen. "roc_auc" (the mean of one class against
+        the rest where there are more than two) lets probabilities become too certain on small data.
+    final_epoch : bool, default=True
+        Whether, after early stopping, the rows that were held out join the others for one more epoch, at a tenth of
+        the learning rate, so that they are learned from too. It isn't in `history_`. Rows given as `X_val` stay
+        out, and with `warm_start` so do all held-out rows, by which the next `fit` will stop.
+    n_iter_no_change : int, default=2
+        Epochs without improvement after which the training ends.
+    tol : float, default=1e-6
+        What counts as an improvement of the score.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss; "balanced" weighs by inverse frequency. It shifts the probabilities.
+    categorical_features : "auto", None or array-like, default="auto"
+        Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ...
+        are one multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those
+        columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
+        column.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last `fit`. Fields, network and held-out rows stay those of the
+        first `fit`; codes that it didn't see stay unknown. Codes must mean what they meant in the first `fit`: fit the
+        encoder once and go on with the classifier alone, not with a pipeline, which would number the values anew.
+    random_state : int, RandomState instance or None, default=None
+        Seed of start weights, order of rows and dropout. With the same seed, machine and number
+        of torch threads, the predictions are the same to the last bit.
+    device : str or torch.device, default="auto"
+        Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
+    verbose : int, default=0
+        0 is silent; 1 writes a line per epoch to the standard output; 2 or more draws bars of epochs and batches below
+        the lines, with the time left, which needs rich (`pip install 'sk-finalmlp[progress]'`). Where they can't be
+        drawn, outside of terminals and notebooks and under `n_jobs`, there are the lines alone. The log
+        "sk_finalmlp.training" has the lines in any case.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels in sorted order, that of the columns of `predict_proba`.
+    fields_ : list of Field
+        The input fields, in the order of the columns. A categorical field has a code more than its column: the codes
+        are moved up by one, and row 0 of its table is for those that `fit` didn't see.
+    network_ : torch.nn.Module
+        The trained network: `sk_finalmlp.nn.Ensemble` of several members, or the single one.
+    history_ : list of dict
+        One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc` (both with validation rows
+        only), `learning_rate`, `seconds`.
+    n_iter_ : int
+        Number of epochs.
+    best_epoch_ : int
+        The epoch, from 1, whose weights the network has.
+    best_score_ : float or None
+        Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, where they are all strings.
+
+    See Also
+    --------
+    FinalMLPClassifier : Two MLPs, with the parameters of the paper.
+    DualMLPClassifier : Two MLPs whose logits are added.
+    two_stream_configs : Published models of this family, as parameters.
+
+    Notes
+    -----
+    A short name has no parameters that a search could set: give the stream itself, `stream2=CrossNet()`, for
+    `stream2__n_layers` to exist.
+
+    Streams that work field by field (`FM`, `Product`, `CIN`, `SelfAttention`) give each statistic a learned vector,
+    times its value, as numeric fields have; the others take statistics as they are. A gate weighs the input of either.
+
+    References
+    ----------
+    Mao et al., "FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction", AAAI 2023, arXiv:2304.00902.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_finalmlp import TwoStreamClassifier
+    >>> from sk_finalmlp.streams import CrossNet
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.integers(0, 20, size=(1000, 3))
+    >>> y = (X[:, 0] + X[:, 1]) % 2
+    >>> clf = TwoStreamClassifier(stream2=CrossNet(n_layers=2), random_state=0).fit(X, y)
+    >>> clf.predict_proba(X[:2]).shape
+    (2, 2)
+
+    A search over streams and their parameters:
+
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> small = TwoStreamClassifier(n_members=1, max_epochs=2, random_state=0)
+    >>> search = GridSearchCV(
+    ...     small,
+    ...     [
+    ...         {"stream2": [CrossNet()], "stream2__n_layers": [1, 2]},
+    ...         {"stream2": ["fm", "selfattention"], "fusion": ["sum", "bilinear"]},
+    ...     ],
+    ...     cv=2,
+    ... )
+    >>> len(search.fit(X, y).cv_results_["params"])
+    6
+    """
+
+    _network_class = TwoStreamNetwork
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseTwoStreamClassifier._parameter_constraints,
+        "stream1": _IS_STREAM,
+        "stream2": [*_IS_STREAM, None],
+        "fusion": [StrOptions({"bilinear", "sum", "concat", "product"})],
+        "stream1_fields": ["array-like", StrOptions({"auto"}), None],
+        "stream2_fields": ["array-like", StrOptions({"auto"}), None],
+        "feature_selection": ["boolean", StrOptions({"stream1", "stream2"})],
+        "fs_hidden_units": ["array-like"],
+        "fs1_context": ["array-like", None],
+        "fs2_context": ["array-like", None],
+        "num_heads": [AT_LEAST_ONE],
+        "linear_term": ["boolean"],
+    }
+
+    stream1: str | StreamBuilder
+    stream2: str | StreamBuilder | None
+    fusion: Literal["bilinear", "sum", "concat", "product"]
+    stream1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
+    stream2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
+    feature_selection: bool | Literal["stream1", "stream2"]
+    fs_hidden_units: Sequence[int]
+    fs1_context: Sequence[str] | Sequence[int] | None
+    fs2_context: Sequence[str] | Sequence[int] | None
+    num_heads: int
+    linear_term: bool
+
+    def __init__(
+        self,
+        *,
+        stream1: str | StreamBuilder = "mlp",
+        stream2: str | StreamBuilder | None = "mlp",
+        fusion: Literal["bilinear", "sum", "concat", "product"] = "bilinear",
+        embedding_dim: int = 10,
+        stream1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
+        stream2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
+        feature_selection: bool | Literal["stream1", "stream2"] = True,
+        fs_hidden_units: Sequence[int] = (64,),
+        fs1_context: Sequence[str] | Sequence[int] | None = None,
+        fs2_context: Sequence[str] | Sequence[int] | None = None,
+        num_heads: int = 8,
+        stream_embeddings: Literal["shared", "own"] = "shared",
+        stream_loss: float = 0.0,
+        linear_term: bool = False,
+        n_members: int = 3,
+        embedding_regularizer: float | Literal["auto"] = "auto",
+        net_regularizer: float = 0.0,
+        embedding_update: Literal["auto", "dense", "lazy"] = "auto",
+        learning_rate: float = 1e-3,
+        batch_size: int | Literal["auto"] = "auto",
+        max_epochs: int = 100,
+        early_stopping: bool = True,
+        validation_fraction: float = VALIDATION_FRACTION,
+        scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
+        final_epoch: bool = True,
+        n_iter_no_change: int = 2,
+        tol: float = 1e-6,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        categorical_features: Any = "auto",
+        warm_start: bool = False,
+        random_state: int | RandomState | None = None,
+        device: str | torch.device = "auto",
+        verbose: int = 0,
+    ) -> None:
+        self._keep(locals())
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of the streams included, such as `stream2__n_layers`.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+
+        Raises
+        ------
+        ValueError
+            If a parameter doesn't exist, or it is one of a stream that is given by its short name.
+        """
+        for name in params:
+            stream, _, nested = name.partition("__")
+            chosen = params.get(stream, getattr(self, stream, None))
+            if stream in _STREAMS and nested and (chosen is None or isinstance(chosen, str)):
+                raise ValueError(
+                    f"{name} can't be set, since {stream}={chosen!r} has no parameters: set {stream} to a stream of "
+                    f"sk_finalmlp.streams first, for example {stream}=CrossNet()."
+                )
+        super().set_params(**params)
+        return self
+
+    def _network_parameters(self) -> dict[str, Any]:
+        parameters = super()._network_parameters()
+        for name in _STREAMS:
+            if parameters[name] is not None:
+                parameters[name] = as_stream(parameters[name], self.fusion)
+        return parameters

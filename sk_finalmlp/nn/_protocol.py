@@ -1,0 +1,143 @@
+"""What training, estimators and inspection ask of a network beside its logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from ._embedding import FieldEmbedding
+
+_TABLES = (FieldEmbedding, nn.Embedding, nn.EmbeddingBag)
+
+
+class ClickNetwork(Protocol):
+    """A network as training, estimators and inspection see it.
+
+    Any torch module is one whose `forward(codes, values)` gives logits, shape (B, C). All that is listed here is
+    optional and has a default, so that a network of your own can leave it out.
+
+    Attributes
+    ----------
+    members : sequence of torch.nn.Module
+        The networks that vote. Default: the network itself.
+    weights : Tensor of float32, shape (M,)
+        Weight of each member in the vote; the training sets them where there are several.
+    loss_weights : tuple of float or None
+        In training mode a network may give several outputs, logits of shape (K, B, C), or (M, K, B, C) with members.
+        The loss is the sum of the outputs' mean losses by these K weights. Default: None, the mean of all losses.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import FieldEmbedding, embedding_parameters
+    >>> class LogisticRegression(nn.Module):
+    ...     def __init__(self, fields):
+    ...         super().__init__()
+    ...         self.weight_of_code = FieldEmbedding(fields, embedding_dim=1)
+    ...
+    ...     def forward(self, codes, values):
+    ...         return self.weight_of_code(codes, values).sum(dim=1)
+    >>> network = LogisticRegression([Field("user", "categorical", n_codes=944)])
+    >>> [parameter.shape for parameter in embedding_parameters(network)]
+    [torch.Size([944, 1]), torch.Size([0, 1])]
+    """
+
+    members: Sequence[nn.Module]
+    weights: Tensor
+    loss_weights: tuple[float, ...] | None
+
+    def forward(self, codes: Tensor, values: Tensor) -> Tensor:
+        """Logits of a batch."""
+        ...
+
+    def embedding_parameters(self) -> Iterable[nn.Parameter]:
+        """The parameters that get the penalty of embeddings. Default: those of all layers that look codes up."""
+        ...
+
+    def start_at(self, logits: Tensor) -> None:
+        """Let the output start at these logits, shape (C,). A classifier of this library calls it before training."""
+        ...
+
+
+def members_of(network: nn.Module) -> Sequence[nn.Module]:
+    """The networks that vote.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any network.
+
+    Returns
+    -------
+    sequence of torch.nn.Module
+        `network.members` where there are such, else the network alone.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import DualMLP, Ensemble, members_of
+    >>> network = DualMLP([Field("user", "categorical", n_codes=944)])
+    >>> len(members_of(network)), len(members_of(Ensemble([network, network])))
+    (1, 2)
+    """
+    members: Sequence[nn.Module] = getattr(network, "members", (network,))
+    return members
+
+
+def votes_of(network: nn.Module) -> list[float]:
+    """Weights by which the `members_of` a network vote, 1 in all.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any network.
+
+    Returns
+    -------
+    list of float
+        `network.weights` where there are `members`, else 1 for the network alone.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import DualMLP, Ensemble, votes_of
+    >>> network = DualMLP([Field("user", "categorical", n_codes=944)])
+    >>> votes_of(network), votes_of(Ensemble([network, network]))
+    ([1.0], [0.5, 0.5])
+    """
+    if not hasattr(network, "members"):
+        return [1.0]
+    votes: list[float] = network.weights.tolist()  # type: ignore[operator]
+    return votes
+
+
+def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters that get the penalty of embeddings.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any network.
+
+    Returns
+    -------
+    list of torch.nn.Parameter
+        What `network.embedding_parameters()` gives where there is such a method, else the parameters of all layers
+        that look codes up: `FieldEmbedding`, :class:`~torch.nn.Embedding` and :class:`~torch.nn.EmbeddingBag`.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import FinalMLP, embedding_parameters
+    >>> network = FinalMLP([Field("user", "categorical", n_codes=944)], fs1_context=["user"])
+    >>> sum(parameter.numel() for parameter in embedding_parameters(network))
+    18880
+    """
+    own = getattr(network, "embedding_parameters", None)
+    if own is not None:
+        return list(own())
+    tables = [module for module in network.modules() if isinstance(module, _TABLES)]
+    return [parameter for table in tables for parameter in table.parameters()]

@@ -1,0 +1,20 @@
+"""Start weights, drawn from a generator of the caller's.
+
+On the meta device, where a network is built before its weights come from a file, nothing is drawn: there is nothing to
+fill, and torch would import its compiler for it, which takes more than a second.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def draw_normal(tensor: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
+    """Fill a tensor in place from N(0, std^2)."""
+    return tensor if tensor.is_meta else nn.init.normal_(tensor, std=std, generator=generator)
+
+
+def draw_xavier(tensor: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Fill a matrix in place by Xavier's rule, from a normal distribution."""
+    return tensor if tensor.is_meta else nn.init.xavier_normal_(tensor, generator=generator)

@@ -1,0 +1,29 @@
+"""Streams as parameters: small objects that a `TwoStreamClassifier` builds its streams of, and a search sets.
+
+Each has a short name, that of its class in lower case, which stands for its defaults.
+"""
+
+from ._attention import SelfAttention
+from ._cin import CIN
+from ._cross import CrossNet, GatedCrossNet
+from ._final import Final
+from ._mask import MaskNet
+from ._mlp import MLP
+from ._products import FM, Product
+from ._quadratic import QNN
+from ._registry import as_stream, stream_names
+
+__all__ = [
+    "CIN",
+    "FM",
+    "MLP",
+    "QNN",
+    "CrossNet",
+    "Final",
+    "GatedCrossNet",
+    "MaskNet",
+    "Product",
+    "SelfAttention",
+    "as_stream",
+    "stream_names",
+]

@@ -1,0 +1,70 @@
+"""What all streams as parameters share."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from numbers import Integral, Real
+from typing import Any, ClassVar, Final
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from ..nn import Linear, StreamChain
+
+AT_LEAST_ONE: Final = Interval(Integral, 1, None, closed="left")
+FRACTION: Final = Interval(Real, 0, 1, closed="left")
+ARRAY: Final = "array-like"
+
+
+class StreamParameters(BaseEstimator, metaclass=ABCMeta):
+    """A stream as its parameters, from which `build` makes the torch module."""
+
+    units: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"units": [AT_LEAST_ONE, StrOptions({"auto"}), None]}
+
+    def build(
+        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None = None
+    ) -> nn.Module:
+        """Make the stream.
+
+        Parameters
+        ----------
+        n_fields : int
+            Number F of fields with a vector that the stream reads.
+        embedding_dim : int
+            Length d of a vector.
+        n_statistics : int
+            Number S of statistics that it reads, which have no vector.
+        generator : torch.Generator, default=None
+            Source of the start weights; the global one if None.
+
+        Returns
+        -------
+        torch.nn.Module
+            Module that maps the vectors side by side and then the statistics, shape (B, F * d + S), to the stream's
+            output, shape (B, out_features).
+        """
+        self._validate_params()
+        stream = self._make(n_fields, embedding_dim, n_statistics, generator)
+        if self.units is None or self.units == "auto":
+            return stream
+        return StreamChain(stream, Linear(_width(stream), int(self.units), generator=generator))
+
+    def _automatic_units(self, width: int) -> int | None:
+        """What `units="auto"` means where the fusion asks for a width."""
+        return width
+
+    @abstractmethod
+    def _make(
+        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
+    ) -> nn.Module:
+        """The stream in its own width."""
+
+
+def _width(stream: nn.Module) -> int:
+    width = stream.out_features
+    assert isinstance(width, int)
+    return width

@@ -1,0 +1,55 @@
+"""The plain stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from .._validation import check_widths
+from ..nn import Stream
+from ._base import ARRAY, FRACTION, StreamParameters
+
+
+class MLP(StreamParameters):
+    """Multi-layer perceptron: per layer a linear map, batch norm, ReLU and dropout. Short name "mlp".
+
+    Parameters
+    ----------
+    hidden_units : array-like of int, default=(128,)
+        Width of each layer.
+    dropout : float, default=0.2
+        Share of a layer's outputs that is dropped in training, in [0, 1).
+    batch_norm : bool, default=True
+        Whether to normalise the layers over the batch.
+
+    See Also
+    --------
+    sk_finalmlp.nn.Stream : The module that it builds.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.streams import MLP
+    >>> MLP(hidden_units=(400, 400)).build(n_fields=3, embedding_dim=10, n_statistics=0).out_features
+    400
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_units": [ARRAY],
+        "dropout": [FRACTION],
+        "batch_norm": ["boolean"],
+    }
+
+    def __init__(self, hidden_units: Sequence[int] = (128,), dropout: float = 0.2, batch_norm: bool = True) -> None:
+        self.hidden_units = hidden_units
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+
+    def _make(
+        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
+    ) -> nn.Module:
+        check_widths(self, "hidden_units")
+        n_features = n_fields * embedding_dim + n_statistics
+        return Stream(n_features, self.hidden_units, self.dropout, self.batch_norm, generator)

@@ -1,0 +1,80 @@
+"""Short names of streams, and what a pair of streams needs of a fusion."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sklearn.base import clone
+
+from ..nn import StreamBuilder
+from ._attention import SelfAttention
+from ._base import StreamParameters
+from ._cin import CIN
+from ._cross import CrossNet, GatedCrossNet
+from ._final import Final as FinalBlock
+from ._mask import MaskNet
+from ._mlp import MLP
+from ._products import FM, Product
+from ._quadratic import QNN
+
+_STREAMS: Final[dict[str, type[StreamParameters]]] = {
+    stream.__name__.lower(): stream
+    for stream in (CIN, CrossNet, FM, FinalBlock, GatedCrossNet, MLP, MaskNet, Product, QNN, SelfAttention)
+}
+
+# Heads cut both streams into equal parts, and a product takes them element by element.
+_AUTOMATIC_UNITS = 128
+_NEED_MATCHING_WIDTHS = ("bilinear", "product")
+
+
+def stream_names() -> list[str]:
+    """The short names of streams, each of which stands for a stream with default parameters.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from sk_finalmlp.streams import stream_names
+    >>> stream_names()
+    ['cin', 'crossnet', 'final', 'fm', 'gatedcrossnet', 'masknet', 'mlp', 'product', 'qnn', 'selfattention']
+    """
+    return sorted(_STREAMS)
+
+
+def as_stream(stream: Any, fusion: str) -> StreamBuilder:
+    """What builds a stream for a fusion.
+
+    Parameters
+    ----------
+    stream : str or object with a method `build`
+        A short name of `stream_names`, or a stream as parameters.
+    fusion : {"bilinear", "sum", "concat", "product"}
+        Name of the fusion, which sets `units="auto"`.
+
+    Returns
+    -------
+    object
+        A copy of the stream, with `units` set.
+
+    Raises
+    ------
+    ValueError
+        If there is no stream of that name.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.streams import as_stream
+    >>> as_stream("crossnet", fusion="bilinear").units
+    128
+    """
+    if isinstance(stream, str):
+        if stream not in _STREAMS:
+            raise ValueError(f"There is no stream of the name {stream!r}; there are {stream_names()}.")
+        stream = _STREAMS[stream]()
+    copy: Any = clone(stream, safe=False)
+    if isinstance(copy, StreamParameters) and copy.units == "auto":
+        copy.units = copy._automatic_units(_AUTOMATIC_UNITS) if fusion in _NEED_MATCHING_WIDTHS else None
+    built: StreamBuilder = copy
+    return built

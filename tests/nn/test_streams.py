@@ -1,0 +1,345 @@
+"""Each stream against its formula, written as a plain loop over rows, fields and layers."""
+
+import itertools
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sk_finalmlp.nn import (
+    Activation,
+    CINStream,
+    CrossNetMixStream,
+    CrossNetStream,
+    FieldVectors,
+    FinalStream,
+    FMStream,
+    GatedCrossNetStream,
+    MaskNetStream,
+    ProductStream,
+    QNNStream,
+    SelfAttentionStream,
+    _workspace,
+    dropout_generator,
+    lent_workspaces,
+)
+
+N_FIELDS, DIM, N_STATISTICS, N_ROWS = 4, 6, 2, 9
+WIDTH = N_FIELDS * DIM + N_STATISTICS
+INPUT = {"n_fields": N_FIELDS, "embedding_dim": DIM, "n_statistics": N_STATISTICS}
+
+STREAMS = {
+    "cross v1": lambda **o: CrossNetStream(WIDTH, 3, version="v1", **o),
+    "cross v2": lambda **o: CrossNetStream(WIDTH, 3, **o),
+    "cross of low rank": lambda **o: CrossNetStream(WIDTH, 3, rank=2, **o),
+    "mixture of crosses": lambda **o: CrossNetMixStream(WIDTH, 3, rank=2, n_experts=3, **o),
+    "gated cross": lambda **o: GatedCrossNetStream(WIDTH, 2, **o),
+    "CIN": lambda **o: CINStream(**INPUT, hidden_units=[5, 3], **o),
+    "FM": lambda **o: FMStream(**INPUT, **o),
+    "inner product": lambda **o: ProductStream(**INPUT, form="inner", **o),
+    "elementwise product": lambda **o: ProductStream(**INPUT, form="elementwise", **o),
+    "attention": lambda **o: SelfAttentionStream(**INPUT, n_layers=2, n_heads=2, attention_dim=8, **o),
+    "attention with norm": lambda **o: SelfAttentionStream(
+        **INPUT, n_layers=2, n_heads=2, attention_dim=6, scaled=True, layer_norm=True, **o
+    ),
+    "final": lambda **o: FinalStream(**INPUT, hidden_units=[8, 6], field_gate=True, **o),
+    "final as a sum": lambda **o: FinalStream(**INPUT, hidden_units=[8, 5], form="sum", activation=None, **o),
+    "serial masks": lambda **o: MaskNetStream(**INPUT, hidden_units=[8, 5], reduction_ratio=0.5, **o),
+    "parallel masks": lambda **o: MaskNetStream(
+        **INPUT, hidden_units=[7], n_blocks=2, block_units=4, layer_norm=False, embedding_norm=False, **o
+    ),
+    "QNN": lambda **o: QNNStream(WIDTH, 2, n_terms=3, **o),
+}
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def batch(n_rows=N_ROWS, seed=1):
+    return torch.randn(n_rows, WIDTH, generator=seeded(seed), dtype=torch.float64)
+
+
+def make(name):
+    """A stream in float64, with all weights drawn, also those that start at zero or tiny."""
+    stream = STREAMS[name](generator=seeded()).double()
+    with torch.no_grad():
+        for seed, parameter in enumerate(stream.parameters()):
+            parameter.copy_(torch.randn(parameter.shape, generator=seeded(seed + 10)) * 0.4)
+    return stream
+
+
+def vectors_of(row, statistics):
+    """The vectors of a row: of its fields, and of its statistics times their value."""
+    fields = list(row[: N_FIELDS * DIM].view(N_FIELDS, DIM))
+    return fields + [value * vector for value, vector in zip(row[N_FIELDS * DIM :], statistics, strict=True)]
+
+
+def cross_v1(stream, x0):
+    x = x0
+    for layer in stream.layers:
+        x = x0 * (layer.linear.weight[0] @ x) + layer.bias + x
+    return x
+
+
+def cross_v2(stream, x0):
+    x = x0
+    for layer in stream.layers:
+        x = x0 * (layer.linear.weight @ x + layer.linear.bias) + x
+    return x
+
+
+def cross_of_low_rank(stream, x0):
+    x = x0
+    for layer in stream.layers:
+        v, u = layer.linear
+        x = x0 * (u.weight @ v.weight @ x + u.bias) + x
+    return x
+
+
+def mixture_of_crosses(stream, x0):
+    x = x0
+    for layer in stream.layers:
+        experts = [
+            x0 * (layer.u[i] @ torch.tanh(layer.c[i] @ torch.tanh(layer.v[i].T @ x)) + layer.bias) for i in range(3)
+        ]
+        gates = torch.softmax(torch.stack([stream.gate.weight[i] @ x for i in range(3)]), dim=0)
+        x = sum(gate * expert for gate, expert in zip(gates, experts, strict=True)) + x
+    return x
+
+
+def gated_cross(stream, c0):
+    c = c0
+    for cross, gate in zip(stream.crosses, stream.gates, strict=True):
+        c = c0 * (cross.weight @ c + cross.bias) * torch.sigmoid(gate.weight @ c) + c
+    return c
+
+
+def cin(stream, row):
+    x0 = vectors_of(row, stream.vectors.statistics)
+    rows, output = x0, []
+    for layer in stream.layers:
+        weights = layer.weight.view(len(layer.weight), len(rows), len(x0))
+        rows = [
+            sum(w[i, j] * rows[i] * x0[j] for i in range(len(rows)) for j in range(len(x0))) + b
+            for w, b in zip(weights, layer.bias, strict=True)
+        ]
+        output += [vector.sum() for vector in rows]
+    return torch.stack(output)
+
+
+def fm(stream, row):
+    pairs = itertools.combinations(vectors_of(row, stream.vectors.statistics), 2)
+    return sum(first * second for first, second in pairs)
+
+
+def inner_product(stream, row):
+    pairs = itertools.combinations(vectors_of(row, stream.vectors.statistics), 2)
+    return torch.cat([row, torch.stack([first @ second for first, second in pairs])])
+
+
+def elementwise_product(stream, row):
+    pairs = itertools.combinations_with_replacement(vectors_of(row, stream.vectors.statistics), 2)
+    return torch.cat([first * second for first, second in pairs])
+
+
+def attention(stream, row):
+    vectors = vectors_of(row, stream.vectors.statistics)
+    for layer in stream.layers:
+        query, key, value = ([linear.weight @ v for v in vectors] for linear in (layer.query, layer.key, layer.value))
+        size = len(query[0]) // layer.n_heads
+        attended = []
+        for i, vector in enumerate(vectors):
+            heads = []
+            for part in (slice(head * size, (head + 1) * size) for head in range(layer.n_heads)):
+                scores = torch.stack([query[i][part] @ k[part] for k in key])
+                if layer.norm is not None:
+                    scores = scores / size**0.5
+                weights = torch.softmax(scores, dim=0)
+                heads.append(sum(w * v[part] for w, v in zip(weights, value, strict=True)))
+            residual = vector if layer.residual is None else layer.residual.weight @ vector
+            total = torch.cat(heads) + residual
+            if layer.norm is not None:
+                total = F.layer_norm(total, total.shape, layer.norm.weight, layer.norm.bias)
+            attended.append(torch.relu(total))
+        vectors = attended
+    return torch.cat(vectors)
+
+
+def final(stream, row):
+    """In evaluation mode, where batch norm is a fixed map of each unit."""
+    fields, statistics = row[: N_FIELDS * DIM].view(N_FIELDS, DIM), row[N_FIELDS * DIM :]
+    x = row
+    if stream.gate is not None:
+        gate = stream.gate.linear
+        gated = [fields[i] * (gate.weight[i] @ fields + gate.bias[i]) for i in range(N_FIELDS)]
+        x = torch.cat([*fields, *gated, statistics])
+    for layer, after in zip(stream.layers[::2], stream.layers[1::2], strict=True):
+        h = layer.linear.weight @ x + layer.linear.bias
+        h2, h1 = h[: len(h) // 2], h[len(h) // 2 :]
+        x = torch.cat([h2, h1 * h2]) if layer.form == "concat" else h2 + h1 * h2
+        x = torch.relu(_normalised(x, after.norm)) if isinstance(after, Activation) else _normalised(x, after[0])
+    return x
+
+
+def _normalised(x, norm):
+    return (x - norm.running_mean) / torch.sqrt(norm.running_var + norm.eps) * norm.weight + norm.bias
+
+
+def _mask_block(block, x, hidden):
+    first, _, second = block.mask
+    mask = second.weight @ torch.relu(first.weight @ x + first.bias) + second.bias
+    masked = block.hidden.weight @ (mask * hidden)
+    if block.norm is not None:
+        masked = F.layer_norm(masked, masked.shape, block.norm.weight, block.norm.bias)
+    return torch.relu(masked)
+
+
+def serial_masks(stream, row):
+    hidden = []
+    for i, vector in enumerate(row[: N_FIELDS * DIM].view(N_FIELDS, DIM)):
+        hidden.append(F.layer_norm(vector, vector.shape, stream.norm.weight[i], stream.norm.bias[i]))
+    hidden = torch.cat([*hidden, row[N_FIELDS * DIM :]])
+    for block in stream.blocks:
+        hidden = _mask_block(block, row, hidden)
+    return hidden
+
+
+def parallel_masks(stream, row):
+    side_by_side = torch.cat([_mask_block(block, row, row) for block in stream.blocks])
+    return torch.relu(stream.mlp[0].weight @ side_by_side + stream.mlp[0].bias)
+
+
+def qnn(stream, x):
+    for layer in stream.layers:
+        h = layer.linear.weight @ x + layer.linear.bias
+        factors = torch.relu(_normalised(h, layer.activation.norm)).view(layer.n_terms, -1)
+        x = x + sum(x * factor for factor in factors)
+    return x
+
+
+LOOPS = {
+    "cross v1": cross_v1,
+    "cross v2": cross_v2,
+    "cross of low rank": cross_of_low_rank,
+    "mixture of crosses": mixture_of_crosses,
+    "gated cross": gated_cross,
+    "CIN": cin,
+    "FM": fm,
+    "inner product": inner_product,
+    "elementwise product": elementwise_product,
+    "attention": attention,
+    "attention with norm": attention,
+    "final": final,
+    "final as a sum": final,
+    "serial masks": serial_masks,
+    "parallel masks": parallel_masks,
+    "QNN": qnn,
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_is_its_formula_row_by_row(name):
+    stream = make(name)
+    stream(batch(50, seed=2))  # moves the running statistics of batch norm
+    x, loop = batch(), LOOPS[name]
+    output = stream.eval()(x)
+    assert output.shape == (N_ROWS, stream.out_features)
+    torch.testing.assert_close(output, torch.stack([loop(stream, row) for row in x]))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_gradients_reach_every_parameter(name):
+    stream = make(name)
+    stream(batch()).square().sum().backward()
+    for parameter_name, parameter in stream.named_parameters():
+        assert parameter.grad.any(), parameter_name
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_memory_that_is_kept_changes_nothing(name, monkeypatch):
+    monkeypatch.setattr(_workspace, "_FEW_ELEMENTS", 0)
+    kept, plain = make(name), make(name)
+    with lent_workspaces(kept):
+        for seed in range(3):
+            for stream in (kept, plain):
+                stream.zero_grad()
+                stream(batch(seed=seed)).square().sum().backward()
+            for actual, wanted in zip(kept.parameters(), plain.parameters(), strict=True):
+                torch.testing.assert_close(actual.grad, wanted.grad)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_start_weights_come_from_the_generator_alone(name):
+    state = torch.get_rng_state()
+    first, second = (STREAMS[name](generator=seeded()).state_dict() for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(first[parameter], second[parameter]) for parameter in first)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        SelfAttentionStream(**INPUT, n_layers=1, n_heads=2, attention_dim=8, dropout=0.5),
+        FinalStream(**INPUT, hidden_units=[8], dropout=0.5),
+        FinalStream(**INPUT, hidden_units=[8], dropout=0.5, activation=None),
+        MaskNetStream(**INPUT, hidden_units=[8], dropout=0.5),
+        QNNStream(WIDTH, 1, dropout=0.5),
+    ],
+    ids=lambda stream: type(stream).__name__,
+)
+def test_dropout_draws_from_the_generator_that_is_lent(stream):
+    x = batch().float()
+    outputs = []
+    for seed in (0, 0, 1):
+        with dropout_generator(stream, seeded(seed)):
+            outputs.append(stream(x))
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
+
+
+D, r, K, L = 30, 5, 3, 4
+FIELDS, DIMENSION = 3, 10
+SIZES = {
+    "cross v1": (CrossNetStream(D, L, "v1"), L * 2 * D),
+    "cross v2": (CrossNetStream(D, L), L * (D**2 + D)),
+    "cross of low rank": (CrossNetStream(D, L, rank=r), L * (2 * D * r + D)),
+    "mixture": (CrossNetMixStream(D, L, r, K), L * (2 * K * D * r + K * r**2 + D) + K * D),
+    "gated cross": (GatedCrossNetStream(D, L), L * (2 * D**2 + D)),
+    "CIN": (CINStream(FIELDS, DIMENSION, 0, [8, 6]), (3 * 3 * 8 + 8) + (3 * 8 * 6 + 6)),
+    "FM": (FMStream(FIELDS, DIMENSION), 0),
+    "product": (ProductStream(FIELDS, DIMENSION), 0),
+    "attention": (
+        SelfAttentionStream(FIELDS, DIMENSION, 0, 3, 2, 16, layer_norm=True),
+        (4 * 10 * 16 + 2 * 16) + 2 * (3 * 16**2 + 2 * 16),
+    ),
+    "final": (FinalStream(FIELDS, DIMENSION, 0, [8], field_gate=True), (9 + 3) + (60 * 8 + 8) + 16),
+    "final as a sum": (FinalStream(FIELDS, DIMENSION, 0, [8], form="sum"), (30 * 16 + 16) + 16),
+    "mask": (
+        MaskNetStream(FIELDS, DIMENSION, 0, [8], reduction_ratio=2, embedding_norm=False),
+        (30 * 60 + 60) + (60 * 30 + 30) + 30 * 8 + 2 * 8,
+    ),
+    "QNN": (QNNStream(D, L, n_terms=2), L * (2 * (D**2 + D) + 2 * 2 * D)),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_number_of_parameters(name):
+    stream, expected = SIZES[name]
+    assert sum(parameter.numel() for parameter in stream.parameters()) == expected
+
+
+def test_statistics_alone_have_vectors_too():
+    assert FieldVectors(0, 5, 2)(torch.ones(3, 2)).shape == (3, 2, 5)
+    assert FinalStream(0, 5, 2, [4], field_gate=True)(torch.ones(3, 2)).shape == (3, 4)
+    assert MaskNetStream(0, 5, 2, [4])(torch.ones(3, 2)).shape == (3, 4)
+
+
+def test_heads_must_divide_the_attention():
+    with pytest.raises(ValueError, match="n_heads=3 doesn't divide attention_dim=8"):
+        SelfAttentionStream(3, 10, 0, n_layers=1, n_heads=3, attention_dim=8)
+
+
+def test_halves_need_an_even_width():
+    with pytest.raises(ValueError, match="cut in halves, so that its width can't be 7"):
+        FinalStream(3, 10, 0, hidden_units=[7])

@@ -1,0 +1,118 @@
+"""Encoders and classifiers that don't belong together, and statistics that know too much."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
+
+SMALL = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "num_heads": 1, "n_members": 1, "max_epochs": 1}
+OTHER_ENCODER = "X was encoded by another encoder than the rows that this classifier was fitted to"
+
+
+def classifier(**parameters):
+    return FinalMLPClassifier(**SMALL, random_state=0, **parameters)
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"user": rng.integers(0, 30, 1_200), "item": rng.choice(list("abcdef"), 1_200)})
+    return X, rng.integers(0, 2, 1_200)
+
+
+class TestEncoderOfAnotherFit:
+    def test_of_a_pipeline_whose_refit_failed_is_an_error(self, table):
+        X, y = table
+        model = make_pipeline(CTREncoder(), classifier()).fit(X, y)
+        with pytest.raises(ValueError, match="at least two classes"):
+            model.fit(X[:900], np.zeros(900))
+        with pytest.raises(ValueError, match=f"{OTHER_ENCODER}.* fit the pipeline again"):
+            model.predict_proba(X)
+        assert np.isfinite(model.fit(X, y).predict_proba(X)).all()
+
+    def test_of_an_interrupted_pipeline_is_an_error(self, table, monkeypatch):
+        X, y = table
+        model = make_pipeline(CTREncoder(), classifier()).fit(X, y)
+
+        def interrupt(*args):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("sk_finalmlp.estimators._base.train", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(X[::-1][:900], y[:900])
+        with pytest.raises(ValueError, match=OTHER_ENCODER):
+            model.predict(X)
+
+    def test_in_a_pipeline_with_warm_start_is_an_error(self, table):
+        X, y = table
+        model = make_pipeline(CTREncoder(), classifier(warm_start=True)).fit(X[:1_100], y[:1_100])
+        with pytest.raises(ValueError, match=f"{OTHER_ENCODER}.* With warm_start=True, encode all rows by transform"):
+            model.fit(X, y)
+
+    def test_of_the_validation_rows_is_an_error(self, table):
+        X, y = table
+        encoder = CTREncoder(statistics=None)
+        encoded, validation = (
+            encoder.fit_transform(X[:900], y[:900]),
+            CTREncoder(statistics=None).fit_transform(X[900:]),
+        )
+        with pytest.raises(ValueError, match=f"X_val: {OTHER_ENCODER}"):
+            classifier().fit(encoded, y[:900], X_val=validation, y_val=y[900:])
+
+    def test_that_learned_the_same_is_the_same(self, table):
+        X, y = table
+        encoder = CTREncoder()
+        model = classifier().fit(encoder.fit_transform(X, y), y)
+        for same in (encoder, clone(encoder).fit(X, y), pickle.loads(pickle.dumps(encoder))):
+            assert np.isfinite(pickle.loads(pickle.dumps(model)).predict_proba(same.transform(X)[3:50].copy())).all()
+
+    def test_is_not_noticed_where_the_container_cannot_say_so(self, table):
+        X, y = table
+        model = classifier().fit(CTREncoder(statistics=None).fit_transform(X, y), y)
+        others = CTREncoder(statistics=None).fit_transform(pl.from_pandas(X[:900]))
+        assert np.isfinite(model.predict_proba(others)).all()
+
+
+class TestStatisticsThatKnowHeldOutLabels:
+    def test_more_rows_are_held_out_than_the_encoder_left_out(self, table):
+        X, y = table
+        with pytest.raises(
+            ValueError, match=r"validation_fraction=0.3, but .* only 0.1 .*CTREncoder\(validation_fraction"
+        ):
+            make_pipeline(CTREncoder(), classifier(validation_fraction=0.3)).fit(X, y)
+        make_pipeline(CTREncoder(validation_fraction=0.3), classifier(validation_fraction=0.3)).fit(X, y)
+        make_pipeline(CTREncoder(statistics=None), classifier(validation_fraction=0.3)).fit(X, y)
+        make_pipeline(CTREncoder(), classifier(validation_fraction=0.3, early_stopping=False)).fit(X, y)
+
+    def test_a_container_that_cannot_say_what_was_left_out(self, table):
+        X, y = table
+        with pytest.warns(UserWarning, match=r"a tenth .* by default: .*CTREncoder\(validation_fraction=0.3\)"):
+            make_pipeline(CTREncoder(), classifier(validation_fraction=0.3)).fit(pl.from_pandas(X), y)
+
+    def test_a_search_behind_the_encoder(self, table):
+        X, y = table
+        search = GridSearchCV(classifier(), {"num_heads": [1]}, cv=2, refit=False, error_score="raise")
+        with pytest.warns(UserWarning, match=r"wrote statistics of 1200 rows, and X has 600: .* in a pipeline"):
+            make_pipeline(CTREncoder(), search).fit(X, y)
+
+
+def test_a_warm_start_with_later_rows_is_none_of_this(table):
+    X, y = table
+    encoder, model = CTREncoder(), classifier(warm_start=True)
+    model.fit(encoder.fit_transform(X[:1_000], y[:1_000]), y[:1_000])
+    model.fit(encoder.transform(X[1_000:]), y[1_000:])
+    assert model.n_iter_ == 2
+
+
+def test_the_origin_does_not_hinder_writing_to_parquet(table, tmp_path):
+    encoded = CTREncoder().fit_transform(*table)
+    encoded.to_parquet(tmp_path / "encoded.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "encoded.parquet"), encoded)
