@@ -302,7 +302,16 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     target = _canonical_type(values)
     # Unsafe casts round, which times need; they would let through invalid text too.
     values = values if target == dtype else values.cast(target, safe=is_string(target))
+    if is_string(dtype):
+        _check_text(values)
     return finite(values) if pa.types.is_floating(target) else values
+
+
+def _check_text(values: pa.Array) -> None:
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise TypeError(_unsupported(f"it holds text that is no valid UTF-8 ({error})")) from error
 
 
 def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
@@ -313,8 +322,8 @@ def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
 
 
 def finite(values: pa.Array) -> pa.Array:
-    """Doubles without infinite ones and NaN, which are missing instead."""
-    is_finite = pc.is_finite(values)
+    """Doubles without infinite ones and NaN, which are missing instead, and with one zero instead of two."""
+    is_finite, values = pc.is_finite(values), pc.add(values, 0.0)
     return values if pc.all(is_finite).as_py() else pc.if_else(is_finite, values, pa.scalar(None, values.type))
 
 
