@@ -12,7 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import narwhals as nw
 import numpy as np
+import pandas as pd
+import polars as pl
 import sklearn
 
 import sk_finalmlp
@@ -176,6 +179,44 @@ class _Examination:
             got = self._transform(self.encoder, take(self.table.X_new, np.array([row])))
             yield from self._differences({name: values[[row]] for name, values in self.outputs.items()}, got)
 
+    def as_python_objects(self) -> Iterator[tuple[str, str]]:
+        """A row of Python objects, as JSON and database drivers give it, of which pandas finds the dtypes alone."""
+        table = self.table
+        if table.fault or not all(column.has_values(table.n_fit) for column in table.columns.values()):
+            return
+        for row in self.rng.permutation(n_rows(table.X_new))[:_ALONE]:
+            record = {name: column.values[table.n_fit + row] for name, column in table.columns.items()}
+            X = [list(record.values())] if table.container in ("ndarray", "rows") else pd.DataFrame([record])
+            got = self._transform(self.encoder, X)
+            yield from self._differences({name: values[[row]] for name, values in self.outputs.items()}, got)
+
+    def other_labels(self) -> Iterator[tuple[str, str]]:
+        """The same labels and weights in other containers."""
+        table = self.table
+        if table.fault or table.y is None:
+            return
+        index = pd.Index(range(len(table.y), 0, -1))
+        for name, make in {
+            "list": list,
+            "series": lambda values: pd.Series(values, index),
+            "polars": pl.Series,
+        }.items():
+            weights = None if table.weights is None else make(table.weights)
+            got = self._transform(self._fit(table, y=make(table.y), sample_weight=weights), table.X_new)
+            for kinds, message in self._differences(self.outputs, got):
+                yield f"{table.labels}; {table.weighting}", f"as {name}, {kinds}: {message}"
+
+    def index_kept(self) -> Iterator[tuple[str, str]]:
+        """The index of a pandas table, whatever it is."""
+        if not isinstance(self.table.X_new, pd.DataFrame):
+            return
+        index = pd.Index(self.rng.integers(0, 20, n_rows(self.table.X_new)).astype(str), name="id")
+        out = self.encoder.transform(self.table.X_new.set_axis(index))
+        if not out.index.identical(index):
+            yield "any", f"{out.index[:5]} for {index[:5]}"
+        got = dict(zip(map(str, self.encoder.get_feature_names_out()), arrays(out).values(), strict=True))
+        yield from self._differences(self.outputs, got)
+
     def pickled(self) -> Iterator[tuple[str, str]]:
         """A pickled encoder."""
         encoder = pickle.loads(pickle.dumps(self.encoder))
@@ -299,7 +340,7 @@ class _Examination:
         ):
             return
         classifier = FinalMLPClassifier(
-            mlp1_hidden_units=(8,), mlp2_hidden_units=(8,), num_heads=2, n_members=1, max_epochs=1, random_state=0
+            mlp1_hidden_units=(32,), mlp2_hidden_units=(32,), num_heads=2, n_members=1, max_epochs=1, random_state=0
         )
         encoder = CTREncoder(**table.parameters)
         codes = encoder.fit_transform(table.X, table.y, sample_weight=table.weights)
@@ -317,6 +358,9 @@ PROPERTIES: dict[str, Callable[[_Examination], Iterator[tuple[str, str]]]] = {
     "codes and numbers are well-formed": _Examination.well_formed,
     "in parts as in whole": _Examination.in_parts,
     "alone as beside others": _Examination.alone,
+    "as Python objects as in the table": _Examination.as_python_objects,
+    "labels and weights in any container": _Examination.other_labels,
+    "the index is kept": _Examination.index_kept,
     "pickled as not": _Examination.pickled,
     "fitted again as before": _Examination.fitted_again,
     "fit_transform as fit and transform": _Examination.fit_transform,
@@ -344,8 +388,6 @@ def _under_names(X: Any, table: Table) -> Any:
             return X
         return _plain(X)
     if isinstance(X, list | np.ndarray):
-        import pandas as pd
-
         rows = X if isinstance(X, list) else X.tolist()
         return pd.DataFrame(
             {name: pd.Series([row[i] for row in rows], dtype=object) for i, name in enumerate(table.columns)}
@@ -355,8 +397,6 @@ def _under_names(X: Any, table: Table) -> Any:
 
 def _plain(X: Any) -> Any:
     """The rows of a frame as an ndarray of objects."""
-    import narwhals as nw
-
     frame = nw.from_native(X, eager_only=True)
     array = np.empty(frame.shape, dtype=object)
     for position, series in enumerate(frame.iter_columns()):
