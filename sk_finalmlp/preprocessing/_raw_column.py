@@ -117,7 +117,8 @@ def read_column(name: str, raw: Any) -> RawColumn:
 
 def mark_missing(name: str, raw: Any) -> RawColumn:
     """A column of anything as one that only says which values are missing."""
-    missing = pd.isna(np.asarray(raw))
+    values = np.asarray(raw)
+    missing = np.array(list(map(_is_missing, values))) if values.dtype == object else pd.isna(values)
     return RawColumn(name, [Part(pa.array(np.zeros(len(missing), bool), mask=missing))], len(missing))
 
 

@@ -369,8 +369,8 @@ def test_many_known_values_are_found_in_batches_of_any_size(values):
 
 @pytest.mark.parametrize(
     "values",
-    [[{"a": 1}, None], [[["a"]], None], [1 + 1j, None], [10**5_000, None]],
-    ids=["dicts", "lists of lists", "complex", "huge"],
+    [[{"a": 1}, None], [[["a"]], None], [1 + 1j, None], [10**5_000, None], [decimal.Decimal("sNaN"), 1]],
+    ids=["dicts", "lists of lists", "complex", "huge", "signalling NaN"],
 )
 def test_what_can_not_be_read_can_be_dropped(values):
     X = pd.DataFrame({"c": pd.Series(values, dtype=object), "b": ["x", "y"]})
