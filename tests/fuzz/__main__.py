@@ -10,7 +10,7 @@ from time import perf_counter
 
 from .growth import LARGEST_POWER, measure
 from .properties import Finding, draw_table, examine
-from .tables import Table
+from .tables import MIN_ROWS, Table
 
 
 def main() -> int:
@@ -53,7 +53,7 @@ def _count(counts: dict[str, Counter[str]], table: Table) -> None:
     add("dtype in pandas", table.forms if table.container == "pandas" else [])
     add("labels", [table.labels])
     add("weights", [table.weighting])
-    add("rows of fit", ["1,000 and more" if table.n_fit >= 1_000 else "below 1,000"])
+    add("rows of fit", [f"{MIN_ROWS:,} and more" if table.n_fit >= MIN_ROWS else f"below {MIN_ROWS:,}"])
 
 
 def _describe(table: Table) -> None:

@@ -25,7 +25,7 @@ from sk_finalmlp.fields import is_statistic
 from .breaks import break_table
 from .columns import OBJECTS, pick
 from .containers import arrays, n_rows, possible_containers, possible_forms, reorder, take
-from .tables import Table, draw_sound_table
+from .tables import MIN_ROWS, Table, draw_sound_table
 
 #: One in so many tables is broken on purpose.
 _ONE_IN_BROKEN = 3
@@ -302,11 +302,11 @@ class _Examination:
     def with_larger_weights(self) -> Iterator[tuple[str, str]]:
         """A fit with all weights times 8, which no sum rounds."""
         table = self.table
-        if table.weights is None or table.fault or table.parameters.get("statistics") is not None:
-            # A rate is smoothed by a number of rows, which weights count.
+        if table.weights is None or table.fault or table.n_fit >= MIN_ROWS:
+            # With enough rows, rates tell quantities from ids, and rates are smoothed by a number of rows.
             return
-        encoder = self._fit(table, sample_weight=table.weights * 8)
-        yield from self._differences(self.outputs, self._transform(encoder, table.X_new), exact=False)
+        got = self._transform(self._fit(table, sample_weight=table.weights * 8), table.X_new)
+        yield from self._differences(*(_without_statistics(out, table) for out in (self.outputs, got)), exact=False)
 
     def there_and_back(self) -> Iterator[tuple[str, str]]:
         """Values of codes have these codes."""

@@ -10,7 +10,9 @@ import numpy as np
 from .columns import OBJECTS, Column, draw_column, pick
 from .containers import build, possible_containers, possible_forms
 
-#: One of so many tables has enough rows for `statistics="auto"`.
+#: Rows from which on `statistics="auto"` chooses.
+MIN_ROWS = 1_000
+#: One of so many tables has as many.
 _ONE_IN_LARGE = 12
 _N_SERVED = 40
 _SURE_CATEGORIES = (
@@ -88,7 +90,7 @@ class Table:
 def draw_sound_table(rng: np.random.Generator, seed: int, number: int) -> Table:
     """A table with nothing wrong."""
     large = rng.integers(_ONE_IN_LARGE) == 0
-    n_fit = int(rng.integers(1_000, 1_500)) if large else int(pick(rng, [1, 2, 5, 20, 60, 60, 150]))
+    n_fit = int(rng.integers(MIN_ROWS, 1_500)) if large else int(pick(rng, [1, 2, 5, 20, 60, 60, 150]))
     columns = {f"x{i}": draw_column(rng, n_fit + _N_SERVED) for i in range(int(rng.integers(1, 6)))}
     labels, y = _labels(rng, n_fit)
     weighting, weights = _weights(rng, n_fit)
