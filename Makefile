@@ -13,7 +13,7 @@ TESTS ?= tests/nn tests/training tests/preprocessing tests/inspection tests/test
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports tests test-lowest test-highest wheel dist check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study format clean
+.PHONY: help venv demo test lint types imports tests test-lowest test-highest wheel dist check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study fuzz faults format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,6 +121,17 @@ bench-accuracy: $(VENV)/installed-peers ## Compare AUC and log-loss with other m
 
 bench-study: $(VENV)/installed-peers ## Measure what each part of the network is good for, into build/study/ (hours)
 	$(BIN)/python examples/benchmarks/study
+
+N ?= 1000
+SEED ?= 0
+
+fuzz: venv ## N=1000 generated tables of SEED=0 against what holds for each; ONLY=number shows one
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(N) --seed $(SEED) $(if $(ONLY),--only $(ONLY),--growth)
+
+TRIES ?= 50
+
+faults: venv ## Signals, a full disk, threads and processes, TRIES=50 of each, and what is lost by them
+	PYTHONPATH=tests $(BIN)/python -m faults --tries $(TRIES)
 
 format: venv ## Format and fix what can be fixed
 	$(BIN)/ruff format .

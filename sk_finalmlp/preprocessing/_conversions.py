@@ -171,7 +171,10 @@ def _text_of_timestamps(values: pa.Array) -> pa.Array:
     """Instants in UTC, local times as Python writes them."""
     texts = values.cast(pa.timestamp("us")).cast(pa.large_string())
     texts = pc.replace_substring_regex(texts, r"\.000000$", "")
-    return texts if values.type.tz is None else pc.binary_join_element_wise(texts, "+00:00", "")
+    if values.type.tz is None:
+        return texts
+    offset, separator = (pa.scalar(text, texts.type) for text in ("+00:00", ""))
+    return pc.binary_join_element_wise(texts, offset, separator)
 
 
 def as_times(values: pa.Array) -> pa.Array:

@@ -27,7 +27,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "missing": (type(None), type(pd.NA), type(pd.NaT)),
     "bool": (bool, np.bool_),
     "integer": (numbers.Integral,),
-    "float": (float, np.floating),
+    "float": (float, np.float32, np.float16),
     "decimal": (decimal.Decimal,),
     "number": (numbers.Real,),
     "text": (str,),
@@ -117,7 +117,8 @@ def read_column(name: str, raw: Any) -> RawColumn:
 
 def mark_missing(name: str, raw: Any) -> RawColumn:
     """A column of anything as one that only says which values are missing."""
-    missing = pd.isna(np.asarray(raw))
+    values = np.asarray(raw)
+    missing = np.array(list(map(_is_missing, values))) if values.dtype == object else pd.isna(values)
     return RawColumn(name, [Part(pa.array(np.zeros(len(missing), bool), mask=missing))], len(missing))
 
 
@@ -151,15 +152,34 @@ def _parts_of_objects(objects: np.ndarray) -> list[Part]:
     group_of = {kind: _group(kind) for kind in set(map(type, objects))}
     groups = set(group_of.values()) - {"missing"}
     if len(groups) <= 1:
-        return [Part(_group_to_arrow(next(iter(groups), "missing"), objects))]
+        return _parts_of_group(next(iter(groups), "missing"), objects, None)
     group_of_row = np.array(["missing" if _is_missing(value) else group_of[type(value)] for value in objects])
     present = sorted(set(group_of_row) - {"missing"})
     if len(present) <= 1:
         objects = objects.copy()
         objects[group_of_row == "missing"] = None
-        return [Part(_group_to_arrow(present[0] if present else "float", objects))]
+        return _parts_of_group(present[0] if present else "float", objects, None)
     rows_of = {group: np.flatnonzero(group_of_row == group) for group in present}
-    return [Part(_group_to_arrow(group, objects[rows]), rows) for group, rows in rows_of.items()]
+    return [part for group, rows in rows_of.items() for part in _parts_of_group(group, objects[rows], rows)]
+
+
+def _parts_of_group(group: str, objects: np.ndarray, rows: np.ndarray | None) -> list[Part]:
+    """Objects of one group, in a part for each type of Arrow that they need."""
+    if group not in _SPLIT:
+        return [Part(_group_to_arrow(group, objects), rows)]
+    parts = _SPLIT[group](objects)
+    if rows is None:
+        return parts
+    return [Part(values, rows if positions is None else rows[positions]) for values, positions in parts]
+
+
+def _split(
+    objects: np.ndarray, type_of: Callable[[Any], str], to_arrow: Callable[[str, np.ndarray], pa.Array]
+) -> list[Part]:
+    """A part for each type: rows without weight are left out later, and must not have decided what the others are."""
+    types = np.array([None if _is_missing(value) else type_of(value) for value in objects], dtype=object)
+    rows_of = {kind: np.flatnonzero(types == kind) for kind in sorted(set(types) - {None})}
+    return [Part(_canonical(to_arrow(kind, objects[rows])), rows) for kind, rows in rows_of.items()]
 
 
 def _group(kind: type) -> str:
@@ -182,29 +202,35 @@ def _with_none(objects: Iterable[Any]) -> list[Any]:
 def _group_to_arrow(group: str, objects: np.ndarray) -> pa.Array:
     if group == "stranger":
         raise _stranger(next(value for value in objects if _group(type(value)) == group))
-    if group == "integer":
-        return _canonical(_integers_to_arrow(objects))
     if group == "decimal":
         return _canonical(_decimals_to_arrow(objects))
     if group == "number":
         return _canonical(pa.array([None if value is None else float(value) for value in _with_none(objects)]))
     if group == "id":
         return pa.array([None if value is None else str(value) for value in _with_none(objects)], pa.large_string())
-    if group == "datetime":
-        return _canonical(_datetimes_to_arrow(objects))
     if group == "list":
         return _canonical(_lists_to_arrow(objects))
     return _canonical(pa.array(objects, from_pandas=True))
 
 
-def _integers_to_arrow(objects: np.ndarray) -> pa.Array:
+def _split_integers(objects: np.ndarray) -> list[Part]:
     try:
-        return pa.array(objects, from_pandas=True)
+        return [Part(_canonical(pa.array(objects, pa.int64(), from_pandas=True)))]
     except (OverflowError, pa.ArrowInvalid):
-        integers = [None if value is None else int(value) for value in _with_none(objects)]
-    if all(value is None or 0 <= value < 2**64 for value in integers):
-        return pa.array(integers, pa.uint64())
-    return pa.array([None if value is None else _digits(value) for value in integers], pa.large_string())
+        return _split(objects, _integer_type, _integers_to_arrow)
+
+
+def _integer_type(value: Any) -> str:
+    if -_LARGEST_INT64 - 1 <= int(value) <= _LARGEST_INT64:
+        return "int64"
+    return "uint64" if 0 <= int(value) < 2**64 else "text"
+
+
+def _integers_to_arrow(kind: str, objects: np.ndarray) -> pa.Array:
+    integers = [int(value) for value in objects]
+    if kind == "text":
+        return pa.array(map(_digits, integers), pa.large_string())
+    return pa.array(integers, pa.int64() if kind == "int64" else pa.uint64())
 
 
 def _digits(value: int) -> str:
@@ -224,23 +250,23 @@ def _decimals_to_arrow(objects: np.ndarray) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in decimals], pa.large_string())
 
 
-def _datetimes_to_arrow(objects: np.ndarray) -> pa.Array:
-    times = [
-        None if value is None else pd.Timestamp(value) if isinstance(value, np.datetime64) else value
-        for value in _with_none(objects)
-    ]
+def _split_datetimes(objects: np.ndarray) -> list[Part]:
+    times = np.empty(len(objects), dtype=object)
+    times[:] = [pd.Timestamp(value) if isinstance(value, np.datetime64) else value for value in _with_none(objects)]
     aware = next((value for value in times if value is not None and value.tzinfo is not None), None)
     naive = next((value for value in times if value is not None and value.tzinfo is None), None)
-    if aware is not None and naive is not None:
+    if aware is None:
+        return [Part(pa.array(times, pa.timestamp("us")))]
+    if naive is not None:
         raise TypeError(
             f"it holds times with a time zone and without, such as {str(aware)!r} and {str(naive)!r}. Give all of them "
             "a zone, or none."
         )
-    if aware is None:
-        return pa.array(times, pa.timestamp("us"))
-    zones = {str(value.tzinfo) for value in times if value is not None}
     # Arrow would take the zone of the first.
-    return pa.array(times, from_pandas=True) if len(zones) == 1 else pa.array(times, pa.timestamp("us", "UTC"))
+    return _split(times, lambda time: str(time.tzinfo), lambda _, times: pa.array(times, from_pandas=True))
+
+
+_SPLIT: dict[str, Callable[[np.ndarray], list[Part]]] = {"integer": _split_integers, "datetime": _split_datetimes}
 
 
 def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
@@ -277,7 +303,16 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     target = _canonical_type(values)
     # Unsafe casts round, which times need; they would let through invalid text too.
     values = values if target == dtype else values.cast(target, safe=is_string(target))
+    if is_string(dtype):
+        _check_text(values)
     return finite(values) if pa.types.is_floating(target) else values
+
+
+def _check_text(values: pa.Array) -> None:
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise TypeError(_unsupported(f"it holds text that is no valid UTF-8 ({error})")) from error
 
 
 def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
@@ -288,8 +323,8 @@ def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
 
 
 def finite(values: pa.Array) -> pa.Array:
-    """Doubles without infinite ones and NaN, which are missing instead."""
-    is_finite = pc.is_finite(values)
+    """Doubles without infinite ones and NaN, which are missing instead, and with one zero instead of two."""
+    is_finite, values = pc.is_finite(values), pc.add(values, 0.0)
     return values if pc.all(is_finite).as_py() else pc.if_else(is_finite, values, pa.scalar(None, values.type))
 
 

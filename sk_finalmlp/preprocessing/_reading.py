@@ -80,7 +80,7 @@ class Reading:
 
     def _convert(self, values: pa.Array) -> pa.Array:
         if _is_time(self.type) and self.required:
-            return _read_times(values, self.type)
+            return _read_times(values, self.like)
         if pa.types.is_floating(self.type):
             return convert(self._convert_like(values), self.type)
         if not is_string(self.type):
@@ -113,8 +113,10 @@ class Reading:
 
     def as_times(self, raw: RawColumn) -> Reading:
         """Read every value as a time, in the zone of fit."""
-        dtype = _suitable_type(_with_values([as_times(part.values) for part in raw.parts]))
-        return Reading(dtype, dtype, required="ISO 8601 date or time")
+        parts = _with_values([as_times(part.values) for part in raw.parts])
+        dtype = _suitable_type(parts)
+        like = pa.null() if parts[0].null_count == len(parts[0]) else dtype
+        return Reading(like, dtype, required="ISO 8601 date or time")
 
     def with_lists(self, lists: bool) -> Reading:
         """Read several elements per row, or refuse them."""
@@ -207,6 +209,9 @@ def _is_whole(values: pa.Array) -> bool:
 def _read_times(values: pa.Array, dtype: pa.DataType) -> pa.Array:
     """Times in the zone of fit; dates stay dates, since they have no time of day."""
     times = as_times(values)
+    if pa.types.is_null(dtype):
+        # Where fit saw no time, it saw no zone either.
+        return times.cast(pa.timestamp("us"))
     return times if pa.types.is_date(times.type) else convert(times, dtype)
 
 

@@ -57,8 +57,19 @@ def _as_array(X: Any) -> Any:
         return X.detach()
     if hasattr(X, "dtype"):
         return X
+    return np.asarray(X) if hasattr(X, "__array__") else _array_of_rows(X)
+
+
+def _array_of_rows(X: Any) -> np.ndarray:
     # Without `dtype=object` numpy would turn the numbers among strings into strings.
-    return np.asarray(X) if hasattr(X, "__array__") else np.asarray(X, dtype=object)
+    array = np.asarray(X, dtype=object)
+    if array.ndim <= 2:
+        return array
+    # Cells that are lists of one length would become a third dimension.
+    rows = np.empty(array.shape[:2], dtype=object)
+    for cell in np.ndindex(rows.shape):
+        rows[cell] = X[cell[0]][cell[1]]
+    return rows
 
 
 def _without_mask(X: Any) -> np.ndarray:

@@ -330,6 +330,14 @@ def test_import_needs_no_torch():
     assert printed.strip() == "[]"
 
 
+def test_lists_in_rows_are_cells_whatever_their_lengths():
+    encoder = CTREncoder().fit([[["a", "b"]], [["a"]], [[]]])
+    whole = encoder.transform([[["b", "a"]], [["a", "c"]], [["b"]]])
+    assert whole.to_numpy().tolist() == [[2, 1], [1, 0], [2, 0]]
+    for cell, expected in ((["b", "a"], [2, 1]), (["a", "c"], [1, 0]), (["b"], [2, 0])):
+        assert encoder.transform([[cell]]).to_numpy().tolist() == [expected]
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=repr)
 @pytest.mark.parametrize("numeric_encoding", ["standard", "bins", "log"])
 def test_a_row_without_any_value_is_all_zeros(missing, numeric_encoding):

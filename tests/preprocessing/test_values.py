@@ -149,6 +149,50 @@ def test_hour_does_not_depend_on_the_offsets_beside_it():
     assert fit(times).categories_["c_hour"].tolist() == [10, 11, 19]
 
 
+def test_instants_can_be_categories_and_hashed():
+    times = pd.Series(pd.date_range("2024-05-03", periods=4, freq="h", tz="Europe/Berlin"))
+    elsewhere = pd.DataFrame({"c": times.dt.tz_convert("Asia/Tokyo")})
+    for parameters in ({}, {"n_hash_buckets": 1000}):
+        encoder = fit(times, None, categorical=["c"], **parameters)
+        expected = encoder.transform(pd.DataFrame({"c": times}))
+        assert expected["c"].nunique() == 4
+        pd.testing.assert_frame_equal(encoder.transform(elsewhere), expected)
+
+
+def test_rows_without_weight_do_not_say_what_the_others_are():
+    hours = [NOON.replace(hour=hour, tzinfo=BERLIN) for hour in (1, 5, 9)]
+    elsewhere = NOON.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=-7)))
+    for values, weightless in ((hours, elsewhere), ([1, 2, 2], 2**70), ([1, 2, 2], 2**63)):
+        encoder = CTREncoder().fit(frame([*values, weightless]), sample_weight=[1, 1, 1, 0])
+        expected = CTREncoder().fit(frame(values))
+        assert encoder.feature_kinds_.equals(expected.feature_kinds_)
+        pd.testing.assert_frame_equal(encoder.transform(frame(values)), expected.transform(frame(values)))
+
+
+def test_long_doubles_are_doubles_whatever_is_beside_them():
+    encoder = fit([0.5, np.longdouble(0.5), 1.5, 2.5, "a"])
+    assert codes(encoder, [np.longdouble(0.5)]) == codes(encoder, [0.5])
+    assert codes(encoder, [np.longdouble(1.5), "a"]) == codes(encoder, [1.5, "a"])
+
+
+def test_both_zeros_are_one_value():
+    encoder = fit([0.0, -0.0, 0.5, 0.5, 0.5], categorical=["c"])
+    assert encoder.cardinalities_ == {"c": 3}
+    assert codes(encoder, [-0.0, 0.0, 0]) == [2, 2, 2]
+
+
+def test_text_that_is_no_utf_8_is_refused_with_the_name_of_its_column():
+    broken = pa.table({"c": pa.array([b"a", b"\xff\xfe"]).view(pa.string())})
+    with pytest.raises(TypeError, match="Column 'c' can't be encoded: it holds text that is no valid UTF-8"):
+        CTREncoder().fit(broken)
+
+
+def test_any_time_is_unknown_where_fit_saw_none():
+    encoder = fit([None, None], datetime=["c"])
+    for time in (NOON, NOON.replace(tzinfo=BERLIN), NOON.date(), "2024-05-03T12:00:00+02:00"):
+        assert set(encoder.transform(frame([time])).to_numpy().ravel()) == {0}
+
+
 def test_zone_where_fit_saw_none_and_the_other_way_round_is_refused():
     local, instant = [NOON, None], [NOON.replace(tzinfo=BERLIN), None]
     with pytest.raises(
@@ -325,8 +369,8 @@ def test_many_known_values_are_found_in_batches_of_any_size(values):
 
 @pytest.mark.parametrize(
     "values",
-    [[{"a": 1}, None], [[["a"]], None], [1 + 1j, None], [10**5_000, None]],
-    ids=["dicts", "lists of lists", "complex", "huge"],
+    [[{"a": 1}, None], [[["a"]], None], [1 + 1j, None], [10**5_000, None], [decimal.Decimal("sNaN"), 1]],
+    ids=["dicts", "lists of lists", "complex", "huge", "signalling NaN"],
 )
 def test_what_can_not_be_read_can_be_dropped(values):
     X = pd.DataFrame({"c": pd.Series(values, dtype=object), "b": ["x", "y"]})

@@ -1,0 +1,1 @@
+"""Faults from outside: signals, a full disk, and many threads and processes, and what a model loses by them."""

@@ -1,0 +1,439 @@
+"""What holds for every table, and where it doesn't for one."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+import polars as pl
+import sklearn
+
+import sk_finalmlp
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.fields import is_statistic
+
+from .breaks import break_table
+from .columns import OBJECTS, pick
+from .containers import arrays, n_rows, possible_containers, possible_forms, reorder, take
+from .tables import MIN_ROWS, Table, draw_sound_table
+
+#: One in so many tables is broken on purpose.
+_ONE_IN_BROKEN = 3
+#: One in so many tables is fitted with a classifier, too.
+_ONE_IN_CLASSIFIED = 25
+_ALONE = 6
+
+Outputs = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A property that doesn't hold for a table.
+
+    Parameters
+    ----------
+    number : int
+        Number of the table.
+    name : str
+        The property.
+    about : str
+        The kinds of the columns concerned, or what was broken.
+    message : str
+        What was found.
+    """
+
+    number: int
+    name: str
+    about: str
+    message: str
+
+
+def draw_table(seed: int, number: int) -> Table:
+    """The table of this number, one in three of them broken."""
+    rng = np.random.default_rng([seed, number])
+    table = draw_sound_table(rng, seed, number)
+    return break_table(rng, table) if number % _ONE_IN_BROKEN == 2 else table
+
+
+def examine(table: Table) -> list[Finding]:
+    """What is wrong with the encoder's treatment of a table."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # The library's own are for its user.
+        warnings.simplefilter("ignore", UserWarning)
+        return list(_Examination(table).findings())
+
+
+class _Examination:
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.rng = np.random.default_rng([table.seed, table.number, 1])
+
+    def findings(self) -> Iterator[Finding]:
+        try:
+            self.encoder = self._fit(self.table)
+            self.outputs = self._transform(self.encoder, self.table.X_new)
+        except Exception as error:  # noqa: BLE001  (which errors there are is what is asked)
+            yield from self._judge(error)
+            return
+        if self.table.expects == "error":
+            yield self._finding("what can't be read is refused", self.table.fault, "an answer")
+        for name, holds in PROPERTIES.items():
+            try:
+                for kinds, message in holds(self):
+                    yield self._finding(name, kinds, message)
+            except Exception as error:  # noqa: BLE001
+                yield self._finding(name, self._kinds(error), _last_line(error))
+
+    def _judge(self, error: Exception) -> Iterator[Finding]:
+        about = self.table.fault or self._kinds(error)
+        if self.table.expects == "answer" and not self.table.fault:
+            yield self._finding("a sound table gets an answer", about, _last_line(error))
+        if not _is_own(error):
+            yield self._finding("an error is ours or scikit-learn's", about, _last_line(error))
+        elif not self._names_the_matter(error):
+            yield self._finding("an error names what it is about", about, _last_line(error))
+
+    def _names_the_matter(self, error: Exception) -> bool:
+        """Whether an error of ours names what was broken, or a column that holds values of several types anyway."""
+        doubtful = [name for name, column in self.table.columns.items() if column.kind in OBJECTS]
+        named = [self.table.named, *map(repr, doubtful)]
+        return not _is_raised_in(sk_finalmlp, error) or any(name in str(error) for name in named)
+
+    def _finding(self, name: str, about: str, message: str) -> Finding:
+        fault = f"; {self.table.fault}" if self.table.fault and self.table.fault not in about else ""
+        return Finding(self.table.number, name, about + fault, message)
+
+    def _kinds(self, error: Exception) -> str:
+        """The kind of the columns that an error names, or of all."""
+        named = [name for name in self.table.columns if repr(name) in str(error)]
+        return ", ".join(sorted({self.table.columns[name].kind for name in named or self.table.columns}))
+
+    def kind_of(self, output: str) -> str:
+        """The kind of the column that an output is of, or the parts of a combination."""
+        if is_statistic(output) or " & " in output:
+            return "statistics and crosses"
+        inputs = getattr(self.encoder, "feature_names_in_", list(self.table.columns))
+        names = zip(inputs, self.table.columns.values(), strict=False)
+        ours = [column.kind for name, column in names if re.fullmatch(rf"{re.escape(name)}(\[\d+\]|_[a-z]+)?", output)]
+        return ours[0] if ours else "any"
+
+    def _fit(self, table: Table, **changes: Any) -> CTREncoder:
+        arguments = {"X": table.X, "y": table.y, "sample_weight": table.weights} | changes
+        return CTREncoder(**table.parameters).fit(**arguments)
+
+    def _transform(self, encoder: CTREncoder, X: Any) -> Outputs:
+        out = arrays(encoder.transform(X))
+        return dict(zip(map(str, encoder.get_feature_names_out()), out.values(), strict=True))
+
+    def _differences(self, expected: Outputs, got: Outputs, exact: bool = True) -> Iterator[tuple[str, str]]:
+        if list(expected) != list(got):
+            names = list(dict.fromkeys(name for name in [*expected, *got] if (name in expected) != (name in got)))
+            kinds = sorted({self.kind_of(name) for name in names})
+            yield ", ".join(kinds) or "order", f"other columns: {names or list(got)}"
+            return
+        for name, values in expected.items():
+            if values.dtype != got[name].dtype or len(values) != len(got[name]):
+                yield (
+                    self.kind_of(name),
+                    f"{name}: {values.dtype} of {len(values)} and {got[name].dtype} of {len(got[name])}",
+                )
+            elif not _same(values, got[name], exact).all():
+                row = int(np.flatnonzero(~_same(values, got[name], exact))[0])
+                yield self.kind_of(name), f"{name}: {values[row]} and {got[name][row]} in row {row}"
+
+    def well_formed(self) -> Iterator[tuple[str, str]]:
+        """Codes are below the number of codes, numbers are finite."""
+        cardinalities = self.encoder.cardinalities_
+        for name, values in self.outputs.items():
+            if values.dtype.kind == "i":
+                n_codes = cardinalities.get(name, cardinalities.get(name.rsplit("[", 1)[0], 0))
+                if values.min(initial=0) < 0 or values.max(initial=0) >= n_codes:
+                    yield self.kind_of(name), f"{name}: codes {values.min()} to {values.max()} of {n_codes}"
+            elif not np.isfinite(values).all():
+                yield self.kind_of(name), f"{name}: {values[~np.isfinite(values)][0]}"
+
+    def in_parts(self) -> Iterator[tuple[str, str]]:
+        """The rows of a table in parts, and in another order."""
+        n = n_rows(self.table.X_new)
+        order = self.rng.permutation(n)
+        cuts = np.sort(self.rng.integers(0, n + 1, 3))
+        parts = [part for part in np.split(order, cuts) if len(part)]
+        transformed = [self._transform(self.encoder, take(self.table.X_new, part)) for part in parts]
+        got = {name: np.concatenate([part[name] for part in transformed])[np.argsort(order)] for name in self.outputs}
+        yield from self._differences(self.outputs, got)
+
+    def alone(self) -> Iterator[tuple[str, str]]:
+        """A row without others."""
+        for row in self.rng.permutation(n_rows(self.table.X_new))[:_ALONE]:
+            got = self._transform(self.encoder, take(self.table.X_new, np.array([row])))
+            yield from self._differences({name: values[[row]] for name, values in self.outputs.items()}, got)
+
+    def as_python_objects(self) -> Iterator[tuple[str, str]]:
+        """A row of Python objects, as JSON and database drivers give it, of which pandas finds the dtypes alone."""
+        table = self.table
+        if table.fault or not all(column.has_values(table.n_fit) for column in table.columns.values()):
+            return
+        for row in self.rng.permutation(n_rows(table.X_new))[:_ALONE]:
+            record = {name: column.values[table.n_fit + row] for name, column in table.columns.items()}
+            X = [list(record.values())] if table.container in ("ndarray", "rows") else pd.DataFrame([record])
+            got = self._transform(self.encoder, X)
+            yield from self._differences({name: values[[row]] for name, values in self.outputs.items()}, got)
+
+    def other_labels(self) -> Iterator[tuple[str, str]]:
+        """The same labels and weights in other containers."""
+        table = self.table
+        if table.fault or table.y is None:
+            return
+        index = pd.Index(range(len(table.y), 0, -1))
+        for name, make in {
+            "list": list,
+            "series": lambda values: pd.Series(values, index),
+            "polars": pl.Series,
+        }.items():
+            weights = None if table.weights is None else make(table.weights)
+            got = self._transform(self._fit(table, y=make(table.y), sample_weight=weights), table.X_new)
+            for kinds, message in self._differences(self.outputs, got):
+                yield f"{table.labels}; {table.weighting}", f"as {name}, {kinds}: {message}"
+
+    def index_kept(self) -> Iterator[tuple[str, str]]:
+        """The index of a pandas table, whatever it is."""
+        if not isinstance(self.table.X_new, pd.DataFrame):
+            return
+        index = pd.Index(self.rng.integers(0, 20, n_rows(self.table.X_new)).astype(str), name="id")
+        out = self.encoder.transform(self.table.X_new.set_axis(index))
+        if not out.index.identical(index):
+            yield "any", f"{out.index[:5]} for {index[:5]}"
+        got = dict(zip(map(str, self.encoder.get_feature_names_out()), arrays(out).values(), strict=True))
+        yield from self._differences(self.outputs, got)
+
+    def pickled(self) -> Iterator[tuple[str, str]]:
+        """A pickled encoder."""
+        encoder = pickle.loads(pickle.dumps(self.encoder))
+        yield from self._differences(self.outputs, self._transform(encoder, self.table.X_new))
+
+    def fitted_again(self) -> Iterator[tuple[str, str]]:
+        """A second fit to the same table."""
+        yield from self._differences(self.outputs, self._transform(self._fit(self.table), self.table.X_new))
+
+    def fit_transform(self) -> Iterator[tuple[str, str]]:
+        """What fit_transform writes but for the statistics, which are cross-fitted."""
+        table = self.table
+        encoder = CTREncoder(**table.parameters)
+        out = arrays(encoder.fit_transform(table.X, table.y, sample_weight=table.weights))
+        got = dict(zip(map(str, encoder.get_feature_names_out()), out.values(), strict=True))
+        expected = self._transform(self.encoder, table.X)
+        if list(got) == list(expected):
+            got |= {name: values for name, values in expected.items() if is_statistic(name)}
+        yield from self._differences(expected, got)
+
+    def other_row_order(self) -> Iterator[tuple[str, str]]:
+        """A fit to the same rows in another order."""
+        table = self.table
+        order = self.rng.permutation(n_rows(table.X))
+        y = None if table.y is None else [table.y[row] for row in order]
+        weights = None if table.weights is None else table.weights[order]
+        encoder = self._fit(table, X=take(table.X, order), y=y, sample_weight=weights)
+        got = self._transform(encoder, table.X_new)
+        # The folds, by which statistics are chosen and standardised, depend on the order.
+        yield from self._differences(*(_without_statistics(out, table) for out in (self.outputs, got)), exact=False)
+
+    def other_column_order(self) -> Iterator[tuple[str, str]]:
+        """A fit to the same columns in another order."""
+        table = self.table
+        order = self.rng.permutation(len(table.columns)).tolist()
+        if table.container in ("ndarray", "rows") or "names" in table.fault:
+            # Their columns go by their position.
+            return
+        encoder = self._fit(table, X=reorder(table.X, order))
+        got = self._transform(encoder, reorder(table.X_new, order))
+        expected, got = (_without_statistics(out, table) for out in (self.outputs, got))
+        yield from self._differences(expected, {name: got[name] for name in expected if name in got}, exact=False)
+
+    def other_containers(self) -> Iterator[tuple[str, str]]:
+        """The same rows in other containers and dtypes, in fit, serving or both."""
+        columns = list(self.table.columns.values())
+        if self.table.fault or not all(column.has_values(self.table.n_fit) for column in columns):
+            # Of a column without values, the dtype alone says what it is.
+            return
+        for container in possible_containers(columns):
+            forms = [pick(self.rng, possible_forms(column)) for column in columns]
+            other = self.table.rebuilt(container, forms)
+            about = (
+                "" if container in ("polars", "pyarrow") else f" as {dict(zip(self.table.columns, forms, strict=True))}"
+            )
+            try:
+                encoder = self._fit(other)
+                pairs = {"served": self._transform(self.encoder, _under_names(other.X_new, self.table))}
+                pairs["fitted"] = self._transform(encoder, _under_names(self.table.X_new, other))
+            except Exception as error:  # noqa: BLE001
+                yield self._kinds(error), f"in {container}{about}: {_last_line(error)}"
+                continue
+            for what, got in pairs.items():
+                for kinds, message in self._differences(self.outputs, got):
+                    yield kinds, f"{what} in {container}{about}: {message}"
+
+    def without_weightless_rows(self) -> Iterator[tuple[str, str]]:
+        """A fit without the rows of weight 0."""
+        table = self.table
+        if table.weights is None or np.all(table.weights):
+            return
+        rows = np.flatnonzero(table.weights)
+        y = None if table.y is None else [table.y[row] for row in rows]
+        encoder = self._fit(table, X=take(table.X, rows), y=y, sample_weight=table.weights[rows])
+        got = self._transform(encoder, table.X_new)
+        if table.parameters.get("statistics", "auto") == "auto":
+            expected, got = (_without_statistics(out, table) for out in (self.outputs, got))
+        else:
+            # The folds, by which statistics are standardised, follow from the numbers of the rows.
+            expected = {name: got.get(name, out) if is_statistic(name) else out for name, out in self.outputs.items()}
+        yield from self._differences(expected, got, exact=False)
+
+    def with_larger_weights(self) -> Iterator[tuple[str, str]]:
+        """A fit with all weights times 8, which no sum rounds."""
+        table = self.table
+        if table.weights is None or table.fault or table.n_fit >= MIN_ROWS:
+            # With enough rows, rates tell quantities from ids, and rates are smoothed by a number of rows.
+            return
+        got = self._transform(self._fit(table, sample_weight=table.weights * 8), table.X_new)
+        yield from self._differences(*(_without_statistics(out, table) for out in (self.outputs, got)), exact=False)
+
+    def there_and_back(self) -> Iterator[tuple[str, str]]:
+        """Values of codes have these codes."""
+        if self.table.parameters.get("n_hash_buckets") or self.table.fault:
+            return
+        out = self.encoder.transform(self.table.X_new)
+        again = self._transform(self.encoder, self.encoder.inverse_transform(out))
+        kinds = self.encoder.feature_kinds_["kind"]
+        names = [name for name in self.outputs if kinds.get(name.split("[")[0]) in ("categorical", "multi-valued")]
+        yield from self._differences({n: self.outputs[n] for n in names}, {n: again[n] for n in names if n in again})
+
+    def untouched(self) -> Iterator[tuple[str, str]]:
+        """The user's tables are as they were."""
+        if self.table.fault:
+            return
+        for name in ("X", "X_new"):
+            fresh = self.table.rebuilt(self.table.container, self.table.forms)
+            if pickle.dumps(getattr(fresh, name)) != pickle.dumps(getattr(self.table, name)) and repr(
+                getattr(fresh, name)
+            ) != repr(getattr(self.table, name)):
+                yield "any", f"{name} is another one after the call"
+
+    def classified(self) -> Iterator[tuple[str, str]]:
+        """A classifier of these codes gives probabilities, to each row its own."""
+        table = self.table
+        if table.number % _ONE_IN_CLASSIFIED or table.y is None or table.labels == "quantities" or table.fault:
+            return
+        if (
+            len(np.unique(np.asarray(table.y)[np.asarray(table.weights) > 0] if table.weights is not None else table.y))
+            < 2
+        ):
+            return
+        classifier = FinalMLPClassifier(
+            mlp1_hidden_units=(32,), mlp2_hidden_units=(32,), num_heads=2, n_members=1, max_epochs=1, random_state=0
+        )
+        encoder = CTREncoder(**table.parameters)
+        codes = encoder.fit_transform(table.X, table.y, sample_weight=table.weights)
+        classifier.fit(codes, table.y, sample_weight=table.weights)
+        served = encoder.transform(table.X_new)
+        probabilities = classifier.predict_proba(served)
+        if not np.isfinite(probabilities).all() or not np.allclose(probabilities.sum(axis=1), 1):
+            yield table.weighting, f"probabilities {probabilities[~np.isfinite(probabilities)][:1]}"
+        alone = classifier.predict_proba(take(served, np.array([3])))
+        if not np.array_equal(alone, probabilities[[3]]):
+            yield "any", f"{alone} alone and {probabilities[3]} beside others"
+
+
+PROPERTIES: dict[str, Callable[[_Examination], Iterator[tuple[str, str]]]] = {
+    "codes and numbers are well-formed": _Examination.well_formed,
+    "in parts as in whole": _Examination.in_parts,
+    "alone as beside others": _Examination.alone,
+    "as Python objects as in the table": _Examination.as_python_objects,
+    "labels and weights in any container": _Examination.other_labels,
+    "the index is kept": _Examination.index_kept,
+    "pickled as not": _Examination.pickled,
+    "fitted again as before": _Examination.fitted_again,
+    "fit_transform as fit and transform": _Examination.fit_transform,
+    "rows in another order": _Examination.other_row_order,
+    "columns in another order": _Examination.other_column_order,
+    "the same codes in each container": _Examination.other_containers,
+    "a row without weight is as good as absent": _Examination.without_weightless_rows,
+    "weights matter in their proportions": _Examination.with_larger_weights,
+    "codes of values of codes": _Examination.there_and_back,
+    "the user's table is untouched": _Examination.untouched,
+    "probabilities of a classifier": _Examination.classified,
+}
+_ERRORS = (
+    "what can't be read is refused",
+    "a sound table gets an answer",
+    "an error is ours or scikit-learn's",
+    "an error names what it is about",
+)
+
+
+def _under_names(X: Any, table: Table) -> Any:
+    """A table for an encoder that was fitted to another container: with names if it saw names, without if not."""
+    if table.container in ("ndarray", "rows"):
+        if isinstance(X, list | np.ndarray):
+            return X
+        return _plain(X)
+    if isinstance(X, list | np.ndarray):
+        rows = X if isinstance(X, list) else X.tolist()
+        return pd.DataFrame(
+            {name: pd.Series([row[i] for row in rows], dtype=object) for i, name in enumerate(table.columns)}
+        )
+    return X
+
+
+def _plain(X: Any) -> Any:
+    """The rows of a frame as an ndarray of objects."""
+    frame = nw.from_native(X, eager_only=True)
+    array = np.empty(frame.shape, dtype=object)
+    for position, series in enumerate(frame.iter_columns()):
+        array[:, position] = _objects(series.to_list())
+    return array
+
+
+def _objects(values: list[Any]) -> np.ndarray:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _without_statistics(outputs: Outputs, table: Table) -> Outputs:
+    """The outputs but for statistics, and for crosses that are chosen like them."""
+    chosen = table.parameters.get("crosses") == "auto"
+    return {
+        name: values for name, values in outputs.items() if not is_statistic(name) and not (chosen and " & " in name)
+    }
+
+
+def _same(a: np.ndarray, b: np.ndarray, exact: bool) -> np.ndarray:
+    if exact or a.dtype.kind != "f":
+        return np.equal(a, b) | ((a != a) & (b != b))
+    return np.isclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def _is_own(error: Exception) -> bool:
+    """Whether an error was raised here or in scikit-learn, and is of a type that says what is wrong with the input."""
+    own_type = type(error) in (ValueError, TypeError) or type(error).__module__.startswith("sklearn")
+    return own_type and (_is_raised_in(sk_finalmlp, error) or _is_raised_in(sklearn, error))
+
+
+def _is_raised_in(package: ModuleType, error: Exception) -> bool:
+    return traceback.extract_tb(error.__traceback__)[-1].filename.startswith(str(Path(package.__file__).parent))
+
+
+def _last_line(error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {str(error)[:300]} ({Path(frame.filename).name}:{frame.lineno})"
