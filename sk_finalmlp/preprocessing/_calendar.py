@@ -60,7 +60,7 @@ _UNITS = [
 _DAYS_OF_A_WEEK = 7
 #: Words before the unit by which a column tells when its row happened. Others make a property: `birth_month`.
 _TIMES = frozenset(
-    [
+    {
         "time",
         "date",
         "datetime",
@@ -86,7 +86,7 @@ _TIMES = frozenset(
         "order",
         "local",
         "utc",
-    ]
+    }
 )
 _MANY_DISTINCT = 400
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
@@ -18,8 +19,8 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight, check_is_fitted
 
 from .._callbacks import CallbackSupportMixin, fit_task
-from .._hold_out import VALIDATION_FRACTION
-from .._origin import Origin, write_origin
+from .._hold_out import VALIDATION_FRACTION, packed
+from .._origin import Origin, carries_origin, write_origin
 from .._persistence import VersionedState
 from .._validation import fit_context
 from ..fields import Field, column_names
@@ -35,7 +36,8 @@ from ._plan import Combinations, Planner
 from ._selection import Selection
 from ._summary import ColumnsSummary
 from ._table import read_columns, read_outputs, validate_table, write_table, write_values
-from ._target import NoLabels, Target
+from ._target import NoLabels, Target, held_out_with
+from ._time_order import places_in_time
 from ._vocabulary import Vocabulary
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
@@ -272,6 +274,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         "crosses": [list, tuple, StrOptions({"auto"}), None],
         "statistics": [list, tuple, StrOptions({"auto"}), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "hold_out": [str],
         "random_state": ["random_state"],
     }
 
@@ -294,6 +297,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         crosses: Combinations = None,
         statistics: Combinations = "auto",
         validation_fraction: float = VALIDATION_FRACTION,
+        hold_out: str = "random",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.categorical = categorical
@@ -312,6 +316,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         self.crosses = crosses
         self.statistics = statistics
         self.validation_fraction = validation_fraction
+        self.hold_out = hold_out
         self.random_state = random_state
 
     @fit_context
@@ -340,7 +345,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         with fit_task(self, X=X, y=y):
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
-            target = planner.read_target(y, X, weights)
+            place = places_in_time(self.hold_out, X, _check_feature_names_in(self))
+            target = planner.read_target(y, X, weights, place)
             self._fit_columns(X, weights, target)
             codes = dict(self._plain_outputs(X, codes_only=True)) if planner.needs_codes(target) else {}
             for _ in self._fit_derived(planner, codes, weights, target):
@@ -373,13 +379,15 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         with fit_task(self, X=X, y=y):
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
-            target = planner.read_target(y, X, weights)
+            place = places_in_time(self.hold_out, X, _check_feature_names_in(self))
+            target = planner.read_target(y, X, weights, place)
             self._fit_columns(X, weights, target)
             outputs = dict(self._plain_outputs(X))
             outputs.update(self._fit_derived(planner, outputs, weights, target))
             self._origin = self._origin_of_new_rows()
-            origin = replace(self._origin, n_rows=len(X), validation_fraction=self.validation_fraction)
-            return write_origin(self._write(X, iter(outputs.items())), origin)
+            encoded = self._write(X, iter(outputs.items()))
+            self._check_hold_out_is_told(encoded)
+            return write_origin(encoded, self._origin_of_training_rows(len(X), place, target))
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)
@@ -505,6 +513,34 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     def _origin_of_new_rows(self) -> Origin:
         return Origin(joblib.hash((self._encoders, self._derived)))
+
+    def _origin_of_training_rows(self, n_rows: int, place: np.ndarray | None, target: Target | NoLabels) -> Origin:
+        held_out = None
+        if place is not None and self.hold_out != "last":
+            held_out = packed(held_out_with(place, self.validation_fraction, target))
+        return replace(
+            self._origin,
+            n_rows=n_rows,
+            validation_fraction=self.validation_fraction,
+            hold_out=self.hold_out,
+            held_out=held_out,
+        )
+
+    def _check_hold_out_is_told(self, encoded: Any) -> None:
+        """Notice where the classifier can't be told which rows are held out."""
+        if self.hold_out == "random" or carries_origin(encoded):
+            return
+        if self.hold_out != "last":
+            raise ValueError(
+                f"hold_out={self.hold_out!r}, but only a pandas DataFrame can tell the classifier which rows are the "
+                "last of that column. Call set_output(transform='pandas'), or sort the rows by time and set "
+                "hold_out='last' here and in the classifier."
+            )
+        warnings.warn(
+            "hold_out='last', but only a pandas DataFrame can tell the classifier so. Call "
+            "set_output(transform='pandas'), or set hold_out='last' in the classifier too.",
+            stacklevel=3,
+        )
 
     def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:
         return write_table(

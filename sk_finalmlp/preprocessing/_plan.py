@@ -79,12 +79,14 @@ class Planner:
         """Whether anything is chosen by itself."""
         return "auto" in (self.crosses, self.statistics)
 
-    def read_target(self, y: object, X: object, weights: np.ndarray | None) -> Target | NoLabels:
+    def read_target(
+        self, y: object, X: object, weights: np.ndarray | None, place: np.ndarray | None
+    ) -> Target | NoLabels:
         """The labels, or why there are none."""
         if self.statistics is None and not self.is_auto:
             return NoLabels("no statistics are wanted")
         try:
-            return read_target(y, X, weights, self.validation_fraction, self.random_state)
+            return read_target(y, X, weights, self.validation_fraction, place, self.random_state)
         except NoLabels as reason:
             if self.statistics == "auto" or self.statistics is None:
                 return reason
