@@ -211,6 +211,13 @@ def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float, h
         return
     origin = rows.origin
     if origin is None:
+        if hold_out == "last":
+            warnings.warn(
+                "hold_out='last', and X holds statistics, but doesn't say of which rows CTREncoder left the labels out: "
+                "by default of rows at random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), which says "
+                "so.",
+                stacklevel=6,
+            )
         if fraction > VALIDATION_FRACTION:
             warnings.warn(
                 f"X holds statistics, from which a tenth of the labels is left out by default: {_set_both(fraction)}",

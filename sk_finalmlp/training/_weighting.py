@@ -14,7 +14,6 @@ from ._batches import Impressions
 from ._inference import predict_logits
 from ._loss import cross_entropy
 
-
 #: So many rows speak for equal weights.
 _ROWS_FOR_EQUAL_WEIGHTS = 10.0
 
@@ -22,8 +21,8 @@ _ROWS_FOR_EQUAL_WEIGHTS = 10.0
 def weigh_members(ensemble: nn.Module, impressions: Impressions) -> Tensor:
     """Give the members the weights, none negative and 1 in all, by which their mean has the lowest log-loss.
 
-    The loss of n rows gets the penalty k times the mean of -ln(M w_i) over the M members, where k = 10: the weights have
-    a Dirichlet prior of so many rows, by which they stay nearly equal where rows are few or members hardly differ. Of
+    The loss of n rows gets a penalty, k = 10 times the mean of -ln(M w_i) over the M members: the weights have a
+    Dirichlet prior of so many rows, by which they stay nearly equal where rows are few or members hardly differ. Of
     rows of uneven weights, n is Kish's effective number.
 
     Parameters
