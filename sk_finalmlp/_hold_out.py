@@ -1,16 +1,20 @@
-"""Which rows are held out from a training to stop it in time: one rule, for the encoder and the classifier.
+"""Which rows are held out from a training to stop it in time: the same rules for the encoder and the classifier.
 
 Statistics of the clicks are learned from labels. Where those of the training rows knew the labels of the held-out rows,
 the network could learn how one misses the other, and the held-out rows would call that progress. So the encoder leaves
 the rows out of the statistics that the classifier will hold out.
 
-A row's part follows from its number in the table alone, which both know: not from weights, which may reach only one of
-them, nor from labels, which the classifier may see recoded, nor from the number of rows, so that a table can grow, or
-come in batches.
+A row's part follows from its place. By default that is drawn at random from the row's number in the table alone, which
+both know: not from weights, which may reach only one of them, nor from labels, which the classifier may see recoded,
+nor from the number of rows, so that a table can grow, or come in batches. Where the model will be used on later rows,
+places follow the order of rows, or the times in a column that only the encoder knows: it says then which rows it held
+out.
 """
 
 from __future__ import annotations
 
+import base64
+import zlib
 from typing import Any
 
 import numpy as np
@@ -48,7 +52,45 @@ def _mixed(states: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return states ^ (states >> np.uint64(31))
 
 
-def held_out_rows(y: NDArray[Any], fraction: float = VALIDATION_FRACTION) -> NDArray[np.bool_]:
+def places_from_last(ranks: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Places by which the last rows are held out.
+
+    Parameters
+    ----------
+    ranks : ndarray of int, shape (n,)
+        Where each row stands in order of time: 0 is the first, n - 1 the last.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Places in [0, 1): the last row has the lowest.
+    """
+    last_places: NDArray[np.float64] = (len(ranks) - 1 - ranks) / len(ranks)
+    return last_places
+
+
+def places_of_choice(is_held_out: NDArray[np.bool_], fraction: float) -> NDArray[np.float64]:
+    """Places by which these rows are held out, and then the last of the others.
+
+    Parameters
+    ----------
+    is_held_out : ndarray of bool, shape (n,)
+        Rows that are held out.
+    fraction : float
+        Share of the rows; the places of these are below it.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Places in [0, 1).
+    """
+    place = places_from_last(np.arange(len(is_held_out)))
+    return np.where(is_held_out, place * fraction, fraction + place * (1 - fraction))
+
+
+def held_out_rows(
+    y: NDArray[Any], fraction: float = VALIDATION_FRACTION, place: NDArray[np.float64] | None = None
+) -> NDArray[np.bool_]:
     """Choose a part of the rows: at least one row of each class, and never all.
 
     Those with the lowest places are chosen, so that the choice of a smaller fraction is part of that of a larger one.
@@ -60,16 +102,52 @@ def held_out_rows(y: NDArray[Any], fraction: float = VALIDATION_FRACTION) -> NDA
         Labels of all rows of the table, those without weight among them.
     fraction : float, default=0.1
         Share of the rows.
+    place : ndarray of float64, shape (n,), default=None
+        Places of the rows, by default as good as drawn at random.
 
     Returns
     -------
     ndarray of bool, shape (n,)
         Whether a row is held out.
     """
-    place = places(np.arange(len(y)))
+    place = places(np.arange(len(y))) if place is None else place
     classes, labels = pd.factorize(y)
     first, last = np.full(len(labels), np.inf), np.full(len(labels), -np.inf)
     np.minimum.at(first, classes, place)
     np.maximum.at(last, classes, place)
     is_held_out: NDArray[np.bool_] = ((place < fraction) | (place == first[classes])) & (place < last[classes])
     return is_held_out
+
+
+def packed(is_held_out: NDArray[np.bool_]) -> str:
+    """A choice of rows as a short text, for a note that a table carries.
+
+    Parameters
+    ----------
+    is_held_out : ndarray of bool, shape (n,)
+        Whether a row is held out.
+
+    Returns
+    -------
+    str
+    """
+    return base64.b64encode(zlib.compress(np.packbits(is_held_out).tobytes())).decode()
+
+
+def unpacked(text: str, n_rows: int) -> NDArray[np.bool_]:
+    """The choice of rows that a text tells.
+
+    Parameters
+    ----------
+    text : str
+        From `packed`.
+    n_rows : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_rows,)
+        Whether a row is held out.
+    """
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    return np.unpackbits(bits, count=n_rows).astype(bool)

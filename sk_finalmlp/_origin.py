@@ -25,11 +25,32 @@ class Origin:
         Number of training rows, where the table is the output of `fit_transform`; None for that of `transform`.
     validation_fraction : float, default=None
         Share of the training rows whose labels are in no statistic of another row; None for `transform`.
+    hold_out : str, default=None
+        Which rows these are: "random", "last", or the name of a column of times; None for `transform`.
+    held_out : str, default=None
+        The rows, packed, where a column of times decided that the classifier doesn't see.
     """
 
     encoder: str
     n_rows: int | None = None
     validation_fraction: float | None = None
+    hold_out: str | None = None
+    held_out: str | None = None
+
+
+def carries_origin(table: Any) -> bool:
+    """Whether a table can carry a note of its origin.
+
+    Parameters
+    ----------
+    table : dataframe or ndarray
+        Output of an encoder.
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(table, pd.DataFrame)
 
 
 def write_origin(table: Any, origin: Origin) -> Any:
@@ -47,7 +68,7 @@ def write_origin(table: Any, origin: Origin) -> Any:
     dataframe or ndarray
         The table that was given.
     """
-    if isinstance(table, pd.DataFrame):
+    if carries_origin(table):
         # Plain values, since pandas copies them in each selection and writes them to Parquet as JSON.
         table.attrs[_KEY] = asdict(origin)
     return table

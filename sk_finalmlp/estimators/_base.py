@@ -87,6 +87,7 @@ class BaseTwoStreamClassifier(
     batch_size: int | Literal["auto"]
     max_epochs: int | Literal["auto"]
     early_stopping: bool
+    hold_out: Literal["auto", "random", "last"]
     validation_fraction: float
     scoring: Literal["neg_log_loss", "roc_auc"]
     final_epoch: bool
@@ -173,7 +174,8 @@ class BaseTwoStreamClassifier(
         data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
         max_epochs = self._max_epochs(X)
         with fit_task(self, max_subtasks=max_epochs + final_epoch, **data) as task:
-            rows = check_rows(self, X, y, sample_weight, reset=not self._continues())
+            holds_out = self.early_stopping and X_val is None
+            rows = check_rows(self, X, y, sample_weight, reset=not self._continues(), holds_out=holds_out)
             classes = self._check_classes(rows.y)
             class_weight = weight_of_class(self.class_weight, classes, rows)
             readers = self._readers if self._continues() else learn_fields(rows.columns, self.categorical_features)
@@ -298,7 +300,7 @@ class BaseTwoStreamClassifier(
             )
             return training, None
         fields = [reader.field for reader in readers]
-        check_statistics(rows, fields, self.validation_fraction)
+        check_statistics(rows, fields, self.validation_fraction, self.hold_out)
         warn_about_copies(training, sum(field.kind == "numeric" for field in fields), rows.is_held_out)
         return split_rows(training, rows.is_held_out)
 

@@ -95,8 +95,12 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
         doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs.
     validation_fraction : float, default=0.1
         Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
-        class. Which rows these are follows from their numbers in the table, so that `CTREncoder` can leave their labels
-        out of the statistics of all other rows. A larger share must be given to it as well.
+        class. A larger share must be given to `CTREncoder` as well, which leaves the labels of these rows out of the
+        statistics of all others.
+    hold_out : {"auto", "random", "last"}, default="auto"
+        Which rows are held out. "random": as good as drawn at random, by their numbers in the table. "last": those at
+        the end of the table. "auto": those that `CTREncoder` says, by its parameter of the same name, in the pandas
+        DataFrame that it wrote, and those at random if nothing is said.
     scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"
         The score on the validation rows by which the best epoch is chosen. "roc_auc" (the mean of one class against
         the rest where there are more than two) lets probabilities become too certain on small data.
@@ -256,6 +260,7 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
         precision: Literal["float32", "bfloat16", "auto"] = "auto",
         early_stopping: bool = True,
         validation_fraction: float = VALIDATION_FRACTION,
+        hold_out: Literal["auto", "random", "last"] = "auto",
         scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
         final_epoch: bool = True,
         n_iter_no_change: int = 2,

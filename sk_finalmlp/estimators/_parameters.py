@@ -34,6 +34,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
     "max_epochs": [AT_LEAST_ONE, StrOptions({"auto"})],
     "early_stopping": ["boolean"],
+    "hold_out": [StrOptions({"auto", "random", "last"})],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
     "final_epoch": ["boolean"],

@@ -18,7 +18,7 @@ from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from .._hold_out import VALIDATION_FRACTION, held_out_rows
+from .._hold_out import VALIDATION_FRACTION, held_out_rows, places_from_last, places_of_choice, unpacked
 from .._origin import Origin, read_origin
 from .._tables import check_detached
 from ..fields import Field
@@ -65,12 +65,42 @@ class LabelledRows:
         return lacking
 
 
-def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> LabelledRows:
+def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool, holds_out: bool) -> LabelledRows:
     """Check table, labels and weights of training rows; scikit-learn's usual errors where they can't be used."""
     columns = read_columns(estimator, X, reset=reset)
     y, weight = _check_labels(y, columns), _check_weight(sample_weight, columns)
-    # Of all rows, those without weight too: the encoder may have been given other weights.
-    return _labelled(columns, y, weight, held_out_rows(y, estimator.validation_fraction), read_origin(X))
+    origin = read_origin(X)
+    if holds_out:
+        # Of all rows, those without weight too: the encoder may have been given other weights.
+        place = _places(estimator.hold_out, estimator.validation_fraction, len(y), origin)
+        is_held_out = held_out_rows(y, estimator.validation_fraction, place)
+    else:
+        is_held_out = np.zeros(len(y), dtype=bool)
+    return _labelled(columns, y, weight, is_held_out, origin)
+
+
+def _places(hold_out: str, fraction: float, n_rows: int, origin: Origin | None) -> NDArray[np.float64] | None:
+    """Places by which rows are held out; None for the rule at random."""
+    if hold_out == "auto":
+        hold_out = (origin and origin.hold_out) or "random"
+    if hold_out == "random":
+        return None
+    if hold_out == "last":
+        return places_from_last(np.arange(n_rows))
+    assert origin is not None
+    assert origin.held_out is not None
+    if origin.n_rows != n_rows:
+        raise ValueError(
+            f"CTREncoder(hold_out={hold_out!r}) chose among {origin.n_rows} rows, but X has {n_rows}. Fit the encoder "
+            "to these rows alone, in a pipeline that is searched or validated as a whole, or set hold_out='last' in "
+            "both."
+        )
+    if fraction != origin.validation_fraction:
+        raise ValueError(
+            f"validation_fraction={fraction:g}, but CTREncoder(hold_out={hold_out!r}) held out "
+            f"{origin.validation_fraction:g} of the rows. Set it to the same in both."
+        )
+    return places_of_choice(unpacked(origin.held_out, n_rows), fraction)
 
 
 def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> LabelledRows:
@@ -158,7 +188,7 @@ def make_impressions(
     return Impressions(*map(torch.from_numpy, (codes, values, target, weight)))
 
 
-def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float) -> None:
+def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float, hold_out: str) -> None:
     """Notice where statistics of training rows know labels of held-out rows.
 
     Parameters
@@ -169,21 +199,35 @@ def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float) -
         Fields of the table.
     fraction : float
         Share of the rows that is held out.
+    hold_out : {"auto", "random", "last"}
+        Which rows these are.
 
     Raises
     ------
     ValueError
-        If more rows are held out than the encoder left out.
+        If other rows are held out than the encoder left out.
     """
     if all(field.kind != "statistic" for field in fields):
         return
     origin = rows.origin
     if origin is None:
+        if hold_out == "last":
+            warnings.warn(
+                "hold_out='last', and X holds statistics, but doesn't say of which rows CTREncoder left the labels out: "
+                "by default of rows at random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), which says "
+                "so.",
+                stacklevel=6,
+            )
         if fraction > VALIDATION_FRACTION:
             warnings.warn(
                 f"X holds statistics, from which a tenth of the labels is left out by default: {_set_both(fraction)}",
                 stacklevel=6,
             )
+    elif origin.hold_out is not None and hold_out not in ("auto", origin.hold_out):
+        raise ValueError(
+            f"hold_out={hold_out!r}, but the encoder left the labels of other rows out of the statistics, by its "
+            f"hold_out={origin.hold_out!r}. Set the one that is meant in CTREncoder, and hold_out='auto' here."
+        )
     elif origin.validation_fraction is not None and fraction > origin.validation_fraction:
         raise ValueError(
             f"validation_fraction={fraction:g}, but the encoder left the labels of only {origin.validation_fraction:g} "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -91,7 +91,11 @@ def least_gain(target: Target, n_candidates: int) -> float:
 
 
 def choose(
-    fields: Sequence[Key], codes: Mapping[str, np.ndarray], target: Target, random_state: np.random.RandomState
+    fields: Sequence[Key],
+    codes: Mapping[str, np.ndarray],
+    target: Target,
+    random_state: np.random.RandomState,
+    uncounted: Collection[str] = (),
 ) -> list[Choice]:
     """Choose among single fields and pairs of them.
 
@@ -105,6 +109,9 @@ def choose(
         Labels and weights of the rows.
     random_state : RandomState
         Samples the rows.
+    uncounted : collection of str, default=()
+        Names of fields, parts of dates, that get no counts, nor do their pairs: how often a day was seen says nothing
+        of the days to come.
 
     Returns
     -------
@@ -119,6 +126,7 @@ def choose(
     pairs = [trial.try_pair(a.key.and_(b.key)) for a, b in combinations(_entering_pairs(singles), 2)]
     _keep_best(pairs)
     _count_pairs_of_ids(singles, pairs, trial)
+    _leave_out_counts([choice for choice in singles + pairs if not set(choice.key.parts).isdisjoint(uncounted)])
     return singles + pairs
 
 
@@ -154,6 +162,13 @@ def _count_pairs_of_ids(singles: Sequence[Choice], pairs: Sequence[Choice], tria
         if not choice.count and ids.intersection(choice.key.parts) and trial.is_countable(choice.key):
             choice.count = True
             choice.why += f"; counted as a pair of {' and '.join(sorted(ids.intersection(choice.key.parts)))}"
+
+
+def _leave_out_counts(choices: Sequence[Choice]) -> None:
+    for choice in choices:
+        if choice.count:
+            choice.count = False
+            choice.why += "; no count of a part of dates"
 
 
 class _Trial:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ._calendar import why_left_out
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, rows_with_weight
 from ._column_encoder import ColumnEncoder, naming
@@ -42,6 +43,8 @@ class ColumnRules:
         What stands between the elements of multi-valued strings; None to look for it.
     max_values : int or None
         Largest number of output columns of a multi-valued column.
+    datetime_parts : sequence of str or None
+        Parts of datetimes; None for those that suit the rows.
     """
 
     vocabulary: VocabularyRule
@@ -49,10 +52,13 @@ class ColumnRules:
     n_bins: int
     separator: str | None
     max_values: int | None
+    datetime_parts: Sequence[str] | None
 
     def find_kind(self, column: Column, target: Target | None) -> Finding:
-        """What a column is, by its values and, for integers, by what they tell of the labels."""
+        """What a column is, by its values and, for integers, by its name and by what they tell of the labels."""
         finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
+        if finding.kind in ("categorical", "numeric") and (why := why_left_out(column)):
+            return Finding("dropped", why)
         is_id = finding.kind == "categorical" and pa.types.is_int64(column.values.type)
         if target is not None and is_id and is_quantity(column, target):
             return Finding("numeric", f"integers whose size tells more of y than their values: {facts(column)}")
@@ -75,7 +81,7 @@ class ColumnRules:
         if kind == "categorical":
             return CategoricalEncoder(self.vocabulary)
         if kind == "datetime":
-            return DatetimeEncoder(unhashed)
+            return DatetimeEncoder(unhashed, self.datetime_parts)
         if kind == "multi-valued":
             return MultiValuedEncoder(self.vocabulary, self.separator, self.max_values, reading)
         return self._make_numeric_encoder(unhashed)
@@ -116,6 +122,8 @@ def fit_column(
         reading = rules.make_reading(finding.kind, raw, reading)
         encoder = rules.make_encoder(finding.kind, reading)
         fields = [] if encoder is None else encoder.fit(reading.read(raw), weights).output_fields(raw.name)
+        if isinstance(encoder, DatetimeEncoder) and encoder.left_out:
+            finding = finding._replace(why=f"{finding.why}, {encoder.left_out}")
     return (
         reading,
         encoder,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import joblib
 import numpy as np
@@ -18,22 +19,25 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight, check_is_fitted
 
 from .._callbacks import CallbackSupportMixin, fit_task
-from .._hold_out import VALIDATION_FRACTION
-from .._origin import Origin, write_origin
+from .._hold_out import VALIDATION_FRACTION, packed
+from .._origin import Origin, carries_origin, write_origin
 from .._persistence import VersionedState
 from .._validation import fit_context
 from ..fields import Field, column_names
+from ._calendar import UnknownDates, date_parts
 from ._categorical import VocabularyRule
 from ._choice import report
 from ._column_encoder import are_numeric, check_fields, decode_column, naming
 from ._column_rules import ColumnRules, chosen_kinds, fit_column
+from ._datetime import PARTS
 from ._derived import DerivedFields
 from ._kinds import Kind
 from ._plan import Combinations, Planner
 from ._selection import Selection
 from ._summary import ColumnsSummary
 from ._table import read_columns, read_outputs, validate_table, write_table, write_values
-from ._target import NoLabels, Target
+from ._target import NoLabels, Target, held_out_with
+from ._time_order import places_in_time
 from ._vocabulary import Vocabulary
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
@@ -266,9 +270,11 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         "n_bins": [Interval(Integral, 2, None, closed="left")],
         "separator": [str],
         "max_values": [Interval(Integral, 1, None, closed="left"), None],
+        "datetime_parts": [list, tuple, StrOptions({"auto"})],
         "crosses": [list, tuple, StrOptions({"auto"}), None],
         "statistics": [list, tuple, StrOptions({"auto"}), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "hold_out": [str],
         "random_state": ["random_state"],
     }
 
@@ -287,9 +293,11 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         n_bins: int = 32,
         separator: str = "auto",
         max_values: int | None = None,
+        datetime_parts: Literal["auto"] | Sequence[str] = "auto",
         crosses: Combinations = None,
         statistics: Combinations = "auto",
         validation_fraction: float = VALIDATION_FRACTION,
+        hold_out: str = "random",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.categorical = categorical
@@ -304,9 +312,11 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         self.n_bins = n_bins
         self.separator = separator
         self.max_values = max_values
+        self.datetime_parts = datetime_parts
         self.crosses = crosses
         self.statistics = statistics
         self.validation_fraction = validation_fraction
+        self.hold_out = hold_out
         self.random_state = random_state
 
     @fit_context
@@ -335,7 +345,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         with fit_task(self, X=X, y=y):
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
-            target = planner.read_target(y, X, weights)
+            place = places_in_time(self.hold_out, X, _check_feature_names_in(self))
+            target = planner.read_target(y, X, weights, place)
             self._fit_columns(X, weights, target)
             codes = dict(self._plain_outputs(X, codes_only=True)) if planner.needs_codes(target) else {}
             for _ in self._fit_derived(planner, codes, weights, target):
@@ -368,13 +379,15 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         with fit_task(self, X=X, y=y):
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
-            target = planner.read_target(y, X, weights)
+            place = places_in_time(self.hold_out, X, _check_feature_names_in(self))
+            target = planner.read_target(y, X, weights, place)
             self._fit_columns(X, weights, target)
             outputs = dict(self._plain_outputs(X))
             outputs.update(self._fit_derived(planner, outputs, weights, target))
             self._origin = self._origin_of_new_rows()
-            origin = replace(self._origin, n_rows=len(X), validation_fraction=self.validation_fraction)
-            return write_origin(self._write(X, iter(outputs.items())), origin)
+            encoded = self._write(X, iter(outputs.items()))
+            self._check_hold_out_is_told(encoded)
+            return write_origin(encoded, self._origin_of_training_rows(len(X), place, target))
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)
@@ -411,12 +424,24 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Choose and learn crosses and statistics, and yield those of the training table."""
         names = _check_feature_names_in(self)
-        plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target)
+        parts = {
+            part for name, encoder in zip(names, self._encoders, strict=True) for part in date_parts(name, encoder)
+        }
+        plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, parts)
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         yield from self._derived.fit_transform(codes, weights, target)
         self._fields = self._output_fields(names)
+        self._check_any_field()
         check_fields(self._fields)
         self.statistics_ = report(plan.choices)
+
+    def _check_any_field(self) -> None:
+        if not self._fields:
+            reasons = "; ".join(f"{name!r} ({why})" for name, why in self.feature_kinds_["why"].items())
+            raise ValueError(
+                f"No column is left to encode: all of them are dropped, {reasons}. Parts of datetimes can be named in "
+                "`datetime_parts`."
+            )
 
     def _selections(self) -> dict[Kind, Selection]:
         return {
@@ -434,7 +459,26 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
                 "such as '|', or 'auto'."
             )
         separator = None if self.separator == "auto" else self.separator
-        return ColumnRules(self._vocabulary_rule(), self.numeric_encoding, self.n_bins, separator, self.max_values)
+        return ColumnRules(
+            self._vocabulary_rule(),
+            self.numeric_encoding,
+            self.n_bins,
+            separator,
+            self.max_values,
+            self._datetime_parts(),
+        )
+
+    def _datetime_parts(self) -> list[str] | None:
+        """The parts of datetimes that the user asks for, None for "auto"."""
+        if isinstance(self.datetime_parts, str) and self.datetime_parts == "auto":
+            return None
+        parts = list(dict.fromkeys(self.datetime_parts))
+        if not parts or not set(parts) <= set(PARTS):
+            raise InvalidParameterError(
+                f"The 'datetime_parts' parameter of CTREncoder must be 'auto' or names among {list(PARTS)}, at least "
+                f"one. Got {self.datetime_parts!r} instead. To leave a datetime out, name its column in `drop`."
+            )
+        return parts
 
     def _vocabulary_rule(self) -> VocabularyRule:
         return VocabularyRule(self.min_frequency, self.max_categories, self.n_hash_buckets)
@@ -462,10 +506,41 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         """
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)
-        return write_origin(self._write(X, self._outputs(X)), self._origin)
+        unknown = UnknownDates()
+        encoded = self._write(X, self._outputs(X, unknown))
+        unknown.warn()
+        return write_origin(encoded, self._origin)
 
     def _origin_of_new_rows(self) -> Origin:
         return Origin(joblib.hash((self._encoders, self._derived)))
+
+    def _origin_of_training_rows(self, n_rows: int, place: np.ndarray | None, target: Target | NoLabels) -> Origin:
+        held_out = None
+        if place is not None and self.hold_out != "last":
+            held_out = packed(held_out_with(place, self.validation_fraction, target))
+        return replace(
+            self._origin,
+            n_rows=n_rows,
+            validation_fraction=self.validation_fraction,
+            hold_out=self.hold_out,
+            held_out=held_out,
+        )
+
+    def _check_hold_out_is_told(self, encoded: Any) -> None:
+        """Notice where the classifier can't be told which rows are held out."""
+        if self.hold_out == "random" or carries_origin(encoded):
+            return
+        if self.hold_out != "last":
+            raise ValueError(
+                f"hold_out={self.hold_out!r}, but only a pandas DataFrame can tell the classifier which rows are the "
+                "last of that column. Call set_output(transform='pandas'), or sort the rows by time and set "
+                "hold_out='last' here and in the classifier."
+            )
+        warnings.warn(
+            "hold_out='last', but only a pandas DataFrame can tell the classifier so. Call "
+            "set_output(transform='pandas'), or set hold_out='last' in the classifier too.",
+            stacklevel=3,
+        )
 
     def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:
         return write_table(
@@ -476,14 +551,16 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             library=_get_output_config("transform", self)["dense"],
         )
 
-    def _outputs(self, X: Any) -> Iterator[tuple[str, np.ndarray]]:
+    def _outputs(self, X: Any, unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
         codes: dict[str, np.ndarray] = {}
-        for name, output in self._plain_outputs(X):
+        for name, output in self._plain_outputs(X, unknown=unknown):
             codes[name] = output
             yield name, output
         yield from self._derived.transform(codes)
 
-    def _plain_outputs(self, X: Any, codes_only: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+    def _plain_outputs(
+        self, X: Any, codes_only: bool = False, unknown: UnknownDates | None = None
+    ) -> Iterator[tuple[str, np.ndarray]]:
         """Output columns of the columns alone, or only those of them from which others can be made."""
         dropped = {position for position, encoder in enumerate(self._encoders) if encoder is None}
         columns = read_columns(X, _check_feature_names_in(self), dropped)
@@ -493,7 +570,11 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             with naming(raw.name):
                 fields = encoder.output_fields(raw.name)
                 if not codes_only or any(field.kind == "categorical" for field in fields):
-                    yield from zip(column_names(fields), encoder.transform(reading.read(raw)), strict=True)
+                    column = reading.read(raw)
+                    outputs = encoder.transform(column)
+                    if unknown is not None:
+                        unknown.look(encoder, column, outputs)
+                    yield from zip(column_names(fields), outputs, strict=True)
 
     def inverse_transform(self, X: Any) -> Any:
         """Turn codes back into values.

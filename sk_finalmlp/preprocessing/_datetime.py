@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -21,22 +21,42 @@ _PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
     "weekday": pc.day_of_week,
     "weekend": lambda times: pc.greater_equal(pc.day_of_week(times), _SATURDAY),
     "day": pc.day,
+    "month": pc.month,
 }
+PARTS = tuple(_PARTS)
+
+#: Parts that come again within a week: how many hours or days a full period has.
+_HOURS_OF_A_DAY, _DAYS_OF_A_WEEK = 24, 7
 
 
 class DatetimeEncoder:
-    """Hour, weekday (0 is Monday), weekend and day of the month, each as a categorical field.
+    """Parts of a time, each as a categorical field: weekday 0 is Monday.
 
     A column of dates has no hour, nor has one of times that are all at midnight.
+
+    Parameters
+    ----------
+    rule : VocabularyRule
+        Which values get codes of their own.
+    parts : sequence of str or None
+        The parts; None for hour, weekday and weekend where the rows of fit cover a full period.
+
+    Attributes
+    ----------
+    left_out : str
+        Which parts these rows don't cover, for a reader; empty if there are none.
     """
 
-    def __init__(self, rule: VocabularyRule) -> None:
+    def __init__(self, rule: VocabularyRule, parts: Sequence[str] | None) -> None:
         self.rule = rule
+        self.parts = parts
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
-        """Learn which hours, weekdays and days occur."""
+        """Learn which hours, weekdays and so on occur."""
         times = column.values
-        parts = [part for part in _PARTS if part != "hour" or has_time_of_day(times)]
+        too_few, self.left_out = _too_short_for(times) if self.parts is None else ((), "")
+        parts = [part for part in self.parts or ("hour", "weekday", "weekend") if part not in too_few]
+        parts = [part for part in parts if part != "hour" or has_time_of_day(times)]
         self.encoders = {part: CategoricalEncoder(self.rule) for part in parts}
         for part, encoder in self.encoders.items():
             encoder.fit(_part(part, times), weights)
@@ -65,6 +85,25 @@ def has_time_of_day(times: pa.Array) -> bool:
     if pa.types.is_date(times.type):
         return False
     return bool(pc.any(pc.not_equal(times, pc.floor_temporal(times, unit="day"))).as_py())
+
+
+def _too_short_for(times: pa.Array) -> tuple[tuple[str, ...], str]:
+    """Parts of which the rows cover no full period, so that those of later rows would be unknown; and why."""
+    first, last = pc.min_max(times).values()
+    if has_time_of_day(times) and _n_touched(pc.hours_between(first, last)) < _HOURS_OF_A_DAY:
+        return (
+            "hour",
+            "weekday",
+            "weekend",
+        ), "without hour, weekday and weekend, since the rows are of less than 24 h"
+    if _n_touched(pc.days_between(first, last)) < _DAYS_OF_A_WEEK:
+        return ("weekday", "weekend"), "without weekday and weekend, since the rows are of less than 7 days"
+    return (), ""
+
+
+def _n_touched(n_between: pa.Scalar) -> int:
+    """Number of hours or days from the first to the last, both counted as a whole; 0 without any."""
+    return n_between.as_py() + 1 if n_between.is_valid else 0
 
 
 def _part(part: str, times: pa.Array) -> Column:

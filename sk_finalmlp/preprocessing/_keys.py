@@ -162,6 +162,10 @@ def _find_field(name: Any, fields_of: Mapping[str, Sequence[Field]], parameter: 
             "Combinations are tuples of these, such as ('user', 'item')."
         )
     found = [every[name]] if name in every else fields_of.get(name, [])
+    if not found and name in fields_of:
+        raise ValueError(
+            f"{parameter}: column {name!r} is left out; name it in `categorical`, or parts of it in `datetime_parts`."
+        )
     if not found:
         raise ValueError(f"{parameter}: there is no field {name!r}. The fields are {list(every)}.")
     if len(found) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,12 +79,14 @@ class Planner:
         """Whether anything is chosen by itself."""
         return "auto" in (self.crosses, self.statistics)
 
-    def read_target(self, y: object, X: object, weights: np.ndarray | None) -> Target | NoLabels:
+    def read_target(
+        self, y: object, X: object, weights: np.ndarray | None, place: np.ndarray | None
+    ) -> Target | NoLabels:
         """The labels, or why there are none."""
         if self.statistics is None and not self.is_auto:
             return NoLabels("no statistics are wanted")
         try:
-            return read_target(y, X, weights, self.validation_fraction, self.random_state)
+            return read_target(y, X, weights, self.validation_fraction, place, self.random_state)
         except NoLabels as reason:
             if self.statistics == "auto" or self.statistics is None:
                 return reason
@@ -96,9 +98,9 @@ class Planner:
         """Whether anything will be made of codes."""
         return isinstance(target, Target) or (bool(self.crosses) and self.crosses != "auto")
 
-    def plan(self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels) -> Plan:
-        """Choose what is to be chosen."""
-        choices = self._choose(fields_of, codes, target) if self.is_auto else []
+    def plan(self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels, date_parts: Collection[str]) -> Plan:
+        """Choose what is to be chosen; fields that are parts of dates get no counts by themselves."""
+        choices = self._choose(fields_of, codes, target, date_parts) if self.is_auto else []
         crosses = self._crosses(fields_of, choices, target)
         if self.statistics != "auto":
             keys = find_keys(self.statistics or [], fields_of, "statistics")
@@ -106,13 +108,15 @@ class Planner:
         kept = [choice for choice in choices if choice.rate or choice.count]
         return Plan(crosses, [KeyStatistics(choice.key, choice.rate, choice.count) for choice in kept], choices)
 
-    def _choose(self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels) -> list[Choice]:
+    def _choose(
+        self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels, date_parts: Collection[str]
+    ) -> list[Choice]:
         names = [field.name for fields in fields_of.values() for field in fields if field.kind == "categorical"]
         keys = find_keys(names, fields_of, "statistics")
         reason = str(target) if isinstance(target, NoLabels) else why_no_choice(target)
         if isinstance(target, NoLabels) or reason:
             return [Choice(key, why=f"no statistics: {reason}") for key in keys]
-        return choose(keys, codes, target, self.random_state)
+        return choose(keys, codes, target, self.random_state, date_parts)
 
     def _crosses(self, fields_of: FieldsOf, choices: Sequence[Choice], target: Target | NoLabels) -> list[CrossEncoder]:
         if self.crosses == "auto":

@@ -6,6 +6,7 @@ scikit-learn's own wrapper would copy all columns into one array of doubles, and
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -83,6 +84,11 @@ def read_columns(X: Any, names: Sequence[str], dropped: Container[int]) -> Itera
     """Columns of a valid table, one at a time; of those at dropped positions only which values are missing."""
     for position, (name, raw) in enumerate(zip(names, _raw_columns(X), strict=True)):
         yield mark_missing(name, raw) if position in dropped else read_column(name, raw)
+
+
+def read_one_column(X: Any, names: Sequence[str], name: str) -> RawColumn:
+    """The column of this name of a valid table."""
+    return read_column(name, next(islice(_raw_columns(X), list(names).index(name), None)))
 
 
 def _raw_columns(X: Any) -> Iterator[Any]:

@@ -82,7 +82,12 @@ class Target:
 
 
 def read_target(
-    y: Any, X: Any, weights: np.ndarray | None, validation_fraction: float, random_state: np.random.RandomState
+    y: Any,
+    X: Any,
+    weights: np.ndarray | None,
+    validation_fraction: float,
+    place: np.ndarray | None,
+    random_state: np.random.RandomState,
 ) -> Target:
     """Weights by class, and folds.
 
@@ -96,6 +101,8 @@ def read_target(
         Weights of the rows.
     validation_fraction : float
         Share of the rows that the classifier holds out.
+    place : ndarray of shape (n_samples,) or None
+        Places by which they are chosen; None for the rule at random.
     random_state : RandomState
         Draws the folds.
 
@@ -108,7 +115,15 @@ def read_target(
     """
     labels = _read_labels(y, X)
     weights = np.ones(len(labels)) if weights is None else weights
-    return _make_target(labels, weights, held_out_rows(labels, validation_fraction), random_state)
+    return _make_target(labels, weights, held_out_rows(labels, validation_fraction, place), random_state)
+
+
+def held_out_with(place: np.ndarray, validation_fraction: float, target: Target | NoLabels) -> np.ndarray:
+    """Which rows are held out by their places, as far as labels don't ask for others: those without weight, too."""
+    is_early: np.ndarray = place < validation_fraction
+    if isinstance(target, NoLabels):
+        return is_early
+    return np.where(target.folds > target.n_folds, is_early, target.folds == target.n_folds)
 
 
 def _read_labels(y: Any, X: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
 from ..nn import members_of
@@ -14,9 +14,16 @@ from ._batches import Impressions
 from ._inference import predict_logits
 from ._loss import cross_entropy
 
+#: So many rows speak for equal weights.
+_ROWS_FOR_EQUAL_WEIGHTS = 10.0
+
 
 def weigh_members(ensemble: nn.Module, impressions: Impressions) -> Tensor:
     """Give the members the weights, none negative and 1 in all, by which their mean has the lowest log-loss.
+
+    The loss of n rows gets a penalty, k = 10 times the mean of -ln(M w_i) over the M members: the weights have a
+    Dirichlet prior of so many rows, by which they stay nearly equal where rows are few or members hardly differ. Of
+    rows of uneven weights, n is Kish's effective number.
 
     Parameters
     ----------
@@ -40,10 +47,12 @@ def weigh_members(ensemble: nn.Module, impressions: Impressions) -> Tensor:
 
 def _best_weights(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Weights of logits, shape (M, n, C)."""
+    n_rows = float(weight.sum() ** 2 / (weight @ weight))
 
     def loss(scores: NDArray[np.float64]) -> float:
         mean = torch.tensordot(torch.from_numpy(softmax(scores)), logits, dims=1)
-        return float((cross_entropy(mean, target) * weight).sum() / weight.sum())
+        of_rows = float((cross_entropy(mean, target) * weight).sum() / weight.sum())
+        return of_rows - _ROWS_FOR_EQUAL_WEIGHTS / n_rows * float(log_softmax(scores).mean())
 
     scores = minimize(loss, np.zeros(len(logits)), method="L-BFGS-B").x
     return torch.from_numpy(softmax(scores))

@@ -10,11 +10,12 @@ import pytest
 from sk_finalmlp.preprocessing import CTREncoder
 
 TIMES = pd.to_datetime(["2024-05-03 10:00", "2024-05-04 10:00", "2024-05-04 23:00", None])  # Friday, Saturday
+PARTS = ("hour", "weekday", "weekend", "day")
 
 
 def test_parts_of_a_time():
     X = pd.DataFrame({"time": TIMES})
-    encoder = CTREncoder().fit(X)
+    encoder = CTREncoder(datetime_parts=PARTS).fit(X)
     assert encoder.transform(X).to_dict("list") == {
         "time_hour": [1, 1, 2, 0],
         "time_weekday": [2, 1, 1, 0],
@@ -32,7 +33,7 @@ def test_parts_of_a_time():
 
 
 def test_unseen_hours_and_rare_days_are_unknown():
-    encoder = CTREncoder(min_frequency=2).fit(pd.DataFrame({"time": TIMES}))
+    encoder = CTREncoder(min_frequency=2, datetime_parts=PARTS).fit(pd.DataFrame({"time": TIMES}))
     out = encoder.transform(pd.DataFrame({"time": pd.to_datetime(["2024-05-03 00:00", "2024-05-04 10:00"])}))
     assert out["time_hour"].tolist() == [0, 1]
     assert out["time_day"].tolist() == [0, 1]
@@ -40,20 +41,20 @@ def test_unseen_hours_and_rare_days_are_unknown():
 
 def test_dates_have_no_hour():
     X = pd.DataFrame({"day": [datetime.date(2024, 5, 3), None]})
-    encoder = CTREncoder().fit(X)
+    encoder = CTREncoder(datetime_parts=PARTS).fit(X)
     assert list(encoder.get_feature_names_out()) == ["day_weekday", "day_weekend", "day_day"]
     assert encoder.transform(X).iloc[1].tolist() == [0, 0, 0]
 
 
 def test_dates_after_times_have_an_unknown_hour():
-    encoder = CTREncoder().fit(pd.DataFrame({"time": TIMES}))
+    encoder = CTREncoder(datetime_parts=PARTS).fit(pd.DataFrame({"time": TIMES}))
     out = encoder.transform(pd.DataFrame({"time": [datetime.date(2024, 5, 4)]}))
     assert out.iloc[0].tolist() == [0, 1, 1, 1]
 
 
 def test_hour_is_local():
     times = pd.to_datetime(["2024-05-03 23:00Z"]).tz_convert("Asia/Tokyo")
-    assert CTREncoder().fit(pd.DataFrame({"time": times})).categories_["time_hour"].tolist() == [8]
+    assert CTREncoder(datetime_parts=PARTS).fit(pd.DataFrame({"time": times})).categories_["time_hour"].tolist() == [8]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
@@ -70,7 +71,7 @@ def test_unit_does_not_matter(unit):
 
 
 def test_strings_are_read_as_times_where_the_user_says_so():
-    encoder = CTREncoder(datetime="time").fit(pd.DataFrame({"time": ["2024-05-03 10:00:00", "2024-05-04", None]}))
+    encoder = CTREncoder(datetime="time").fit(pd.DataFrame({"time": ["2024-05-03 10:00:00", "2024-05-14", None]}))
     out = encoder.transform(pd.DataFrame({"time": ["2024-05-03T10:00", "2024-05-03T11:00", None]}))
     assert out["time_hour"].tolist() == [2, 0, 0]
     with pytest.raises(ValueError, match="Column 'time': 'what' is no ISO 8601 date or time"):
@@ -78,7 +79,7 @@ def test_strings_are_read_as_times_where_the_user_says_so():
 
 
 def test_times_that_are_all_at_midnight_are_dates():
-    X = pd.DataFrame({"time": pd.to_datetime(["2024-05-03", "2024-05-04", None])})
+    X = pd.DataFrame({"time": pd.to_datetime(["2024-05-03", "2024-05-14", None])})
     encoder = CTREncoder().fit(X)
     assert encoder.feature_kinds_.loc["time", "why"] == "dates"
     assert "time_hour" not in encoder.get_feature_names_out()
@@ -109,3 +110,107 @@ def test_times_do_not_come_back():
     decoded = encoder.inverse_transform(encoder.transform(X))
     assert decoded["time"].isna().all()
     assert decoded["user"].tolist() == [7, 7, 8, 8]
+
+
+def hourly(first, n_hours):
+    return pd.date_range(first, periods=n_hours, freq="h")
+
+
+@pytest.mark.parametrize(
+    ("times", "parts", "why"),
+    [
+        (hourly("2024-05-03", 23), [], "without hour, weekday and weekend, since the rows are of less than 24 h"),
+        (hourly("2024-05-03", 24), ["hour"], "without weekday and weekend, since the rows are of less than 7 days"),
+        (hourly("2024-05-03 12:00", 24), ["hour"], "less than 7 days"),
+        (hourly("2024-05-03", 6 * 24), ["hour"], "less than 7 days"),
+        (hourly("2024-05-03", 7 * 24), ["hour", "weekday", "weekend"], "dates with a time of day"),
+        (hourly("2024-05-03 01:00", 24).tz_localize("Asia/Tokyo"), ["hour"], "less than 7 days"),
+        (pd.date_range("2024-05-03", periods=6), [], "without weekday and weekend"),
+        (pd.date_range("2024-05-03", periods=7).date, ["weekday", "weekend"], "dates"),
+    ],
+)
+def test_parts_of_which_the_rows_cover_no_full_period_are_left_out(times, parts, why):
+    encoder = CTREncoder().fit(pd.DataFrame({"time": times, "user": 1}))
+    assert encoder.get_feature_names_out().tolist() == [*(f"time_{part}" for part in parts), "user"]
+    assert why in encoder.feature_kinds_.loc["time", "why"]
+    assert encoder.feature_kinds_.loc["time", "kind"] == "datetime"
+
+
+def test_rows_without_weight_cover_no_period():
+    X = pd.DataFrame({"time": hourly("2024-05-03", 24 * 7), "user": 1})
+    encoder = CTREncoder().fit(X, sample_weight=np.arange(len(X)) < 30)
+    assert encoder.get_feature_names_out().tolist() == ["time_hour", "user"]
+
+
+def test_parts_that_the_user_names_are_made_of_any_rows():
+    X = pd.DataFrame({"time": TIMES})
+    encoder = CTREncoder(datetime_parts=["month", "day", "day"]).fit(X)
+    assert encoder.get_feature_names_out().tolist() == ["time_month", "time_day"]
+    assert encoder.categories_["time_month"].tolist() == [5]
+    assert encoder.feature_kinds_.loc["time", "why"] == "dates with a time of day"
+
+
+@pytest.mark.parametrize("parts", ["hour", ["hours"], [], [1]])
+def test_parts_that_do_not_exist_are_an_error(parts):
+    with pytest.raises(ValueError, match="'datetime_parts' parameter of CTREncoder must be "):
+        CTREncoder(datetime_parts=parts).fit(pd.DataFrame({"time": TIMES}))
+
+
+def test_a_datetime_without_parts_that_is_alone_is_an_error():
+    with pytest.raises(ValueError, match=r"No column is left.*'time' \(.*less than 24 h\).*`datetime_parts`"):
+        CTREncoder().fit(pd.DataFrame({"time": hourly("2024-05-03 10:00", 3)}))
+
+
+def test_a_part_that_was_left_out_can_not_be_crossed():
+    X = pd.DataFrame({"time": hourly("2024-05-03", 3), "user": 1})
+    with pytest.raises(ValueError, match=r"crosses: column 'time' is left out.*`datetime_parts`"):
+        CTREncoder(crosses=[("time", "user")]).fit(X)
+
+
+def clicks_by_hour(n_rows=4_000):
+    """Clicks that depend on the hour, of a user by hour too."""
+    rng = np.random.default_rng(0)
+    minutes = rng.integers(0, 28 * 24 * 60, n_rows)
+    X = pd.DataFrame({"time": pd.Timestamp("2024-05-01") + pd.to_timedelta(minutes, unit="min")})
+    X["user"] = rng.integers(0, 12, n_rows)
+    hour = X["time"].dt.hour
+    return X, (rng.random(n_rows) < np.where((hour < 12) ^ (X["user"] < 4), 0.9, 0.1)).astype(int)
+
+
+def test_parts_of_dates_and_their_pairs_get_rates_but_no_counts():
+    X, y = clicks_by_hour()
+    encoder = CTREncoder().fit(X, y)
+    made = encoder.statistics_
+    assert made.loc["time_hour", ["rate", "count"]].tolist() == [True, False]
+    assert made.loc["time_hour & user", ["rate", "count"]].tolist() == [True, False]
+    assert made.loc["user", "count"]
+    assert not made.loc[made.index.str.contains("time"), "count"].any()
+    assert "no count of a part of dates" in made.loc["time_hour", "why"]
+    chosen_by_hand = CTREncoder(statistics=["time_hour"]).fit(X, y)
+    assert "count(time_hour)" in chosen_by_hand.get_feature_names_out()
+
+
+class TestUnknownParts:
+    """A batch of other days than `fit` saw."""
+
+    X = pd.DataFrame({"time": hourly("2024-05-03", 1_000), "user": 1})
+
+    def encoder(self):
+        return CTREncoder(datetime_parts=["month", "hour"]).fit(self.X)
+
+    def test_are_warned_about_once_with_the_name(self):
+        later = self.X.assign(time=self.X["time"] + pd.Timedelta(days=100))
+        with pytest.warns(UserWarning, match=r"fit saw no such part: 'time_month'\. .*`datetime_parts`") as caught:
+            self.encoder().transform(later)
+        assert len(caught) == 1
+
+    def test_are_no_matter_in_few_rows_or_in_less_than_half_of_them(self):
+        encoder, later = self.encoder(), self.X["time"] + pd.Timedelta(days=100)
+        encoder.transform(self.X[:999].assign(time=later[:999]))
+        encoder.transform(self.X.assign(time=later.where(self.X.index < 500, self.X["time"])))
+
+    def test_are_counted_among_the_rows_that_are_not_missing(self):
+        encoder, later = self.encoder(), self.X["time"] + pd.Timedelta(days=100)
+        encoder.transform(self.X.assign(time=self.X["time"].where(self.X.index < 100)))
+        with pytest.warns(UserWarning, match="time_month"):
+            encoder.transform(self.X.assign(time=later.where(self.X.index < 100)))

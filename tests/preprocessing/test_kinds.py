@@ -18,7 +18,7 @@ def kind_of(values, **parameters):
     return encoder.feature_kinds_.loc["column", "kind"]
 
 
-TIMES = pd.to_datetime(["2024-05-01 10:00", "2024-05-04 23:00", None])
+TIMES = pd.to_datetime(["2024-05-01 10:00", "2024-05-14 23:00", None])
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ TIMES = pd.to_datetime(["2024-05-01 10:00", "2024-05-04 23:00", None])
         (TIMES - TIMES[0], "numeric"),
         (TIMES, "datetime"),
         (TIMES.tz_localize("Europe/Berlin"), "datetime"),
-        ([datetime.date(2024, 5, 1), None], "datetime"),
+        ([datetime.date(2024, 5, 1), datetime.date(2024, 5, 7), None], "datetime"),
         ([["a", "b"], ["a"], None], "multi-valued"),
         ([("a", "b"), ("a",)], "multi-valued"),
         ([np.array([1, 2]), np.array([2])], "multi-valued"),
@@ -129,15 +129,13 @@ def test_each_kind_can_be_chosen():
             "a": [0.5, 1.5],
             "b": ["1.5", "2"],
             "c": ["x,y", "x"],
-            "d": ["2024-05-01", "2024-05-02 10:00"],
+            "d": ["2024-05-01", "2024-05-12 10:00"],
             "e": ["x", "y"],
         }
     )
     encoder = CTREncoder(categorical="a", numeric="b", multi_valued="c", datetime="d", drop="e").fit(X)
     assert list(encoder.feature_kinds_["kind"]) == ["categorical", "numeric", "multi-valued", "datetime", "dropped"]
-    assert list(encoder.get_feature_names_out()) == [
-        *["a", "b", "c[0]", "c[1]", "d_hour", "d_weekday", "d_weekend", "d_day"]
-    ]
+    assert list(encoder.get_feature_names_out()) == [*["a", "b", "c[0]", "c[1]", "d_hour", "d_weekday", "d_weekend"]]
 
 
 def test_array_columns_are_chosen_by_position_or_generated_name():

@@ -224,7 +224,7 @@ def test_statistics_of_what_becomes_codes():
         ([("user", "users")], "no field 'users'"),
         (["genres"], "'genres' is multi-valued"),
         ([("user", "price")], "'price' is numeric, and .*numeric_encoding='bins'"),
-        (["time"], r"'time' makes several fields.*\['time_hour', 'time_weekday', 'time_weekend', 'time_day'\]"),
+        (["time"], r"'time' makes several fields.*\['time_hour', 'time_weekday', 'time_weekend'\]"),
         ([("user", "user")], "must name different columns"),
         ([()], "at least one"),
         ([3], "makes several"),
@@ -237,7 +237,7 @@ def test_what_has_no_statistics_is_an_error(statistics, message):
             "user": [1, 1, 2, 2],
             "genres": ["a|b", "a", "b", "b|a"],
             "price": [0.5, 1.5, 2.5, 3.5],
-            "time": pd.to_datetime(["2024-01-01 10:00", "2024-01-02 11:00"] * 2),
+            "time": pd.to_datetime(["2024-01-01 10:00", "2024-01-12 11:00"] * 2),
         }
     )
     with pytest.raises(ValueError, match=message):

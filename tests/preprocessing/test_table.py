@@ -109,7 +109,7 @@ def test_list_of_lists():
         np.array([[1.5], [2.5]], dtype=np.float16),
         np.array([[1.5], [2.5]], dtype=np.longdouble),
         np.array([[True], [False]]),
-        np.array([["2024-05-03"], ["2024-05-04"]], dtype="datetime64[D]"),
+        np.array([["2024-05-03"], ["2024-05-25"]], dtype="datetime64[D]"),
         np.array([[3], [5]], dtype="timedelta64[s]"),
     ],
     ids=lambda X: str(X.dtype),
@@ -190,7 +190,11 @@ def test_missing_extra_and_reordered_columns(X, message):
         (PANDAS["user"], ValueError, "2-dimensional"),
         (pd.DataFrame({"g": [["a"]], "g[0]": [1]}), ValueError, r"called 'g\[0\]'"),
         (pd.DataFrame({"g[0]": [1, 1], "g[1]": [1, 1]}), ValueError, r"'g\[0\]', 'g\[1\]'.*rename the input columns"),
-        (pd.DataFrame({"time_day": [1, 1], "time": pd.to_datetime(["2024", "2025"])}), ValueError, "'time_day'"),
+        (
+            pd.DataFrame({"time_weekend": [1, 1], "time": pd.to_datetime(["2024", "2025"])}),
+            ValueError,
+            "'time_weekend'",
+        ),
         (pd.DataFrame({"c": [{"a": 1}]}), TypeError, r"Column 'c' can't be encoded: .*\{'a': 1\}.*`drop`"),
         (pd.DataFrame({"c": [1.5, {"a": 1}]}), TypeError, r"Column 'c' .*\{'a': 1\} of type dict.*`drop`"),
         (pd.DataFrame({"c": [["a", 1], ["b"]]}), TypeError, r"Column 'c' .*\['a', 1\] of type list.*`drop`"),
@@ -342,7 +346,8 @@ def test_lists_in_rows_are_cells_whatever_their_lengths():
 @pytest.mark.parametrize("numeric_encoding", ["standard", "bins", "log"])
 def test_a_row_without_any_value_is_all_zeros(missing, numeric_encoding):
     X = PANDAS.assign(time=pd.to_datetime("2024-05-03 10:00"), day=pd.Timestamp("2024-05-03").date(), ok=True)
-    encoder = CTREncoder(numeric_encoding=numeric_encoding).fit(X)
+    parts = ("hour", "weekday", "weekend", "day")
+    encoder = CTREncoder(numeric_encoding=numeric_encoding, datetime_parts=parts).fit(X)
     for row in (
         pd.DataFrame([[missing] * 7], columns=X.columns),
         pd.DataFrame([[missing] * 7], columns=X.columns, dtype=object),

@@ -70,3 +70,32 @@ def test_rows_without_weight_say_nothing():
     swapped = torch.where(weight[:, None] > 0, impressions.values, impressions.values.flip(1) * 100)
     impressions = Impressions(impressions.codes, swapped, impressions.target, weight)
     assert weigh([Logits(0), Logits(1)], impressions)[0] > 0.85
+
+
+def first(n_rows, impressions):
+    return impressions.take(torch.arange(n_rows))
+
+
+def test_what_sets_members_apart_by_chance_counts_little():
+    # Neither knows anything.
+    assert weigh([Logits(1), Logits(2)], first(20, rows(3))) == pytest.approx([0.5, 0.5], abs=0.2)
+
+
+def test_the_more_rows_there_are_the_more_a_difference_counts():
+    weights = [weigh([Logits(0), Logits(1)], first(n_rows, rows(2)))[0] for n_rows in (10, 100, N_ROWS)]
+    assert weights == sorted(weights)
+    assert weights[0] < 0.75
+    assert weights[-1] > 0.85
+
+
+def test_rows_of_uneven_weights_count_as_fewer():
+    weight = torch.ones(N_ROWS)
+    even = weigh([Logits(0), Logits(1)], first(40, rows(2, weight=weight)))
+    weight[5:] = 1e-3
+    uneven = weigh([Logits(0), Logits(1)], first(40, rows(2, weight=weight)))
+    assert 0.5 <= uneven[0] < even[0]
+
+
+def test_the_unit_of_weights_does_not_matter():
+    light, heavy = (weigh([Logits(0), Logits(1)], rows(2, weight=torch.full((N_ROWS,), unit))) for unit in (0.01, 100))
+    assert light == pytest.approx(heavy, abs=1e-4)

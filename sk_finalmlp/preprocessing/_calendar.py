@@ -1,0 +1,200 @@
+"""Columns that tell a date in parts, which are unknown or without a meaning on later days."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..fields import UNKNOWN_CODE
+from ._categorical import CategoricalEncoder
+from ._column import Column, is_string
+from ._column_encoder import ColumnEncoder
+from ._datetime import DatetimeEncoder
+from ._vocabulary import Vocabulary
+
+#: From so many rows on, it is no accident that most of them are unknown.
+_MANY_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """What an integer column may tell of a date.
+
+    Parameters
+    ----------
+    name : str
+        What it is called, with its article.
+    aliases : frozenset of str
+        What columns are called that hold it, without separators.
+    smallest, largest : int
+        Between them, these included, it lies, counted from 0 or from 1.
+    n_values : int or None
+        How many values a full period has; None if no period says anything of later rows.
+    most_values : int or None, default=None
+        A column with more distinct values is something else.
+    """
+
+    name: str
+    aliases: frozenset[str]
+    smallest: int
+    largest: int
+    n_values: int | None
+    most_values: int | None = None
+
+
+_UNITS = [
+    _Unit("a month", frozenset({"month", "mnth", "monthofyear"}), 0, 12, 12),
+    _Unit("a quarter", frozenset({"quarter", "qtr", "quarterofyear"}), 0, 4, 4),
+    _Unit("a week", frozenset({"week", "weekofyear", "weeknumber", "weeknum", "isoweek"}), 0, 53, 52),
+    _Unit("a day of the year", frozenset({"dayofyear", "yearday", "yday"}), 0, 366, 365),
+    _Unit("a day of the month", frozenset({"day", "dayofmonth", "monthday", "mday"}), 0, 31, None),
+    # Years of birth or of release are many; those of a log are few.
+    _Unit("a year", frozenset({"year", "yr"}), 1900, 2200, None, most_values=20),
+]
+_DAYS_OF_A_WEEK = 7
+#: Words before the unit by which a column tells when its row happened. Others make a property: `birth_month`.
+_TIMES = frozenset(
+    {
+        "time",
+        "date",
+        "datetime",
+        "timestamp",
+        "ts",
+        "event",
+        "click",
+        "impression",
+        "view",
+        "visit",
+        "session",
+        "request",
+        "log",
+        "departure",
+        "dep",
+        "arrival",
+        "arr",
+        "sched",
+        "scheduled",
+        "pickup",
+        "dropoff",
+        "purchase",
+        "order",
+        "local",
+        "utc",
+    }
+)
+_MANY_DISTINCT = 400
+
+
+def why_left_out(column: Column) -> str:
+    """Why an integer column is left out unless the user names its kind, if there is a reason.
+
+    Parameters
+    ----------
+    column : Column
+        The column in fit.
+
+    Returns
+    -------
+    str
+        The reason and the remedy; empty for a column that stays.
+    """
+    unit = _find_unit(column.name)
+    if unit is None:
+        return ""
+    values = _integers(column.dictionary.dictionary)
+    if not _suits(unit, values):
+        return ""
+    remedy = "name the column in `categorical` or `numeric` to keep it"
+    if unit.n_values is None:
+        return f"named like {unit.name}, which doesn't come again or says nothing of later days: {remedy}"
+    if len(values) >= unit.n_values:
+        return ""
+    return (
+        f"named like {unit.name}, of which the rows hold {len(values)} of {unit.n_values}, so that those of later days "
+        f"would be unknown: {remedy}"
+    )
+
+
+def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
+    """Names of the fields of a column that tell a date in parts.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    encoder : ColumnEncoder or None
+        What encodes it.
+
+    Returns
+    -------
+    list of str
+        All fields of a datetime; a categorical column itself if its name and its values say so.
+    """
+    if isinstance(encoder, DatetimeEncoder):
+        return [field.name for field in encoder.output_fields(name)]
+    if not isinstance(encoder, CategoricalEncoder) or not isinstance(encoder.vocabulary, Vocabulary):
+        return []
+    unit = _find_unit(name)
+    return [name] if unit is not None and _suits(unit, _integers(encoder.vocabulary.values)) else []
+
+
+def _find_unit(name: str) -> _Unit | None:
+    # `PickupMonth` is two words, and `DAY_OF_MONTH` three.
+    words = re.split(r"[ _.-]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    while len(words) > 1 and words[0] in _TIMES:
+        words = words[1:]
+    return next((unit for unit in _UNITS if "".join(words) in unit.aliases), None)
+
+
+def _integers(distinct: pa.Array) -> pa.Array:
+    """The distinct values as integers; none if they are no integers, or more than any unit has."""
+    if len(distinct) > _MANY_DISTINCT:
+        return distinct[:0]
+    if is_string(distinct.type):
+        are_integers = pc.all(pc.match_substring_regex(distinct, r"^[0-9]{1,4}$")).as_py()
+        return distinct.cast(pa.int64()) if are_integers else distinct[:0]
+    return distinct if pa.types.is_integer(distinct.type) else distinct[:0]
+
+
+def _suits(unit: _Unit, values: pa.Array) -> bool:
+    """Whether a column of such a name holds what the name says."""
+    if not len(values) or (unit.most_values is not None and len(values) > unit.most_values):
+        return False
+    smallest, largest = (bound.as_py() for bound in pc.min_max(values).values())
+    if "day" in unit.aliases and largest - smallest + 1 == len(values) == _DAYS_OF_A_WEEK and smallest <= 1:
+        # As likely a day of the week, of which there are no others.
+        return False
+    return bool(unit.smallest <= smallest and largest <= unit.largest)
+
+
+class UnknownDates:
+    """Watches a table that is encoded for parts of dates that `fit` hardly saw."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+
+    def look(self, encoder: ColumnEncoder, column: Column, outputs: Sequence[np.ndarray]) -> None:
+        """Remember the parts of a column that are unknown in most rows in which it isn't missing."""
+        n_present = len(column) - column.n_missing
+        if len(column) < _MANY_ROWS or not n_present:
+            return
+        for part, codes in zip(date_parts(column.name, encoder), outputs, strict=False):
+            n_unknown = np.count_nonzero(codes == UNKNOWN_CODE) - column.n_missing
+            if 2 * n_unknown > n_present:
+                self._names.append(part)
+
+    def warn(self) -> None:
+        """Say which they are."""
+        if self._names:
+            names = ", ".join(map(repr, self._names))
+            warnings.warn(
+                f"Most rows hold dates of which fit saw no such part: {names}. The probabilities of these rows can be "
+                "far off. Leave these columns out (by `drop` or `datetime_parts`), or fit to rows of a full period.",
+                stacklevel=3,
+            )

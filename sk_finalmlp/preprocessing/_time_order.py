@@ -1,0 +1,61 @@
+"""The order of rows in time, by which the last ones are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .._hold_out import places_from_last
+from ._column import Column, is_list, is_string
+from ._column_encoder import naming
+from ._raw_column import RawColumn
+from ._reading import learn_reading
+from ._table import read_one_column
+
+
+def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray | None:
+    """Places of the rows of a table by the parameter `hold_out` of the encoder.
+
+    Parameters
+    ----------
+    hold_out : "random", "last" or a name
+        The rule, or the column of times.
+    X : {dataframe, ndarray} of shape (n_samples, n_features)
+        The table.
+    names : sequence of str
+        Names of its columns.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or None
+        Places; None for the rule at random.
+    """
+    if hold_out == "random":
+        return None
+    if hold_out == "last":
+        return places_from_last(np.arange(len(X)))
+    if hold_out not in names:
+        raise ValueError(
+            f"hold_out={hold_out!r} is neither 'random' nor 'last' nor a column of times. The columns are "
+            f"{list(names)}."
+        )
+    with naming(hold_out):
+        column = _as_times(read_one_column(X, names, hold_out))
+    order = pc.array_sort_indices(column.values, null_placement="at_start").to_numpy()
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return places_from_last(ranks)
+
+
+def _as_times(raw: RawColumn) -> Column:
+    """The values as times, or as numbers such as seconds; missing ones are null."""
+    reading = learn_reading(raw)
+    if is_string(reading.like):
+        reading = reading.as_times(raw)
+    elif reading.lists or is_list(reading.like) or pa.types.is_boolean(reading.like):
+        raise TypeError("it has no order in time, by which `hold_out` could find the last rows. Name another column.")
+    return reading.read(raw)

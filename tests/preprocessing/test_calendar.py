@@ -1,0 +1,137 @@
+"""Integer columns that are named like a part of a date."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from sk_finalmlp.preprocessing import CTREncoder
+
+N_ROWS = 2_000
+
+
+def integers(smallest, largest):
+    """All integers from the smallest to the largest, again and again."""
+    return np.resize(np.arange(smallest, largest + 1), N_ROWS)
+
+
+def kind_of(name, values, **parameters):
+    encoder = CTREncoder(**parameters).fit(pd.DataFrame({name: values, "user": 1}))
+    return encoder.feature_kinds_.loc[name, "kind"]
+
+
+@pytest.mark.parametrize(
+    ("name", "smallest", "largest"),
+    [
+        ("month", 1, 8),
+        ("Month", 1, 11),
+        ("MONTH", 0, 10),
+        ("time_month", 3, 3),
+        ("PickupMonth", 5, 9),
+        ("dep-month", 5, 9),
+        ("quarter", 1, 3),
+        ("week", 1, 30),
+        ("week_of_year", 10, 20),
+        ("arrival_date_week_number", 1, 51),
+        ("dayofyear", 1, 364),
+        ("day_of_year", 100, 200),
+        ("day", 1, 31),
+        ("day", 1, 5),
+        ("dep_day", 1, 31),
+        ("DayofMonth", 1, 31),
+        ("day_of_month", 0, 30),
+        ("year", 2013, 2013),
+        ("event_year", 2010, 2020),
+    ],
+)
+def test_periods_that_are_not_full_and_what_does_not_come_again_are_left_out(name, smallest, largest):
+    values = integers(smallest, largest)
+    for written in (
+        values,
+        values.astype(float),
+        values.astype(str),
+        pd.Categorical(values),
+        pd.array(values, "Int64"),
+    ):
+        assert kind_of(name, written) == "dropped"
+
+
+@pytest.mark.parametrize(
+    ("name", "smallest", "largest"),
+    [
+        ("month", 1, 12),
+        ("month", 0, 11),
+        ("quarter", 1, 4),
+        ("week", 1, 52),
+        ("day_of_year", 1, 365),
+        # What has the name, but not the values.
+        ("month", 1, 30),
+        ("month", 201301, 201308),
+        ("week", 1_000, 1_020),
+        ("day", 1, 7),
+        ("day", 0, 6),
+        ("day", 100, 400),
+        ("year", 1922, 1998),
+        ("year", 0, 1),
+        # What has another name.
+        ("release_year", 2001, 2005),
+        ("birth_month", 1, 8),
+        ("month_1", 1, 8),
+        ("months", 1, 8),
+        ("weekday", 0, 4),
+        ("day_of_week", 0, 4),
+        ("DayOfWeek", 1, 5),
+        ("hour", 8, 17),
+        ("holiday", 0, 1),
+        ("monthly_visits", 1, 8),
+        ("time", 1, 8),
+    ],
+)
+def test_all_others_stay(name, smallest, largest):
+    assert kind_of(name, integers(smallest, largest)) == "categorical"
+
+
+def test_names_of_months_stay():
+    assert kind_of("month", np.resize(["jan", "feb"], N_ROWS)) == "categorical"
+
+
+def test_reason_and_remedy_are_said():
+    X = pl.DataFrame({"month": integers(1, 8), "year": integers(2013, 2013), "day": integers(1, 31), "user": 1})
+    kinds = CTREncoder().fit(X).feature_kinds_
+    assert kinds.loc["month", "why"] == (
+        "named like a month, of which the rows hold 8 of 12, so that those of later days would be unknown: "
+        "name the column in `categorical` or `numeric` to keep it"
+    )
+    assert kinds.loc["day", "why"].startswith("named like a day of the month, which")
+    assert kinds.loc["year", "why"].startswith("named like a year, which")
+
+
+def test_the_user_decides():
+    values = integers(1, 8)
+    assert kind_of("month", values, categorical="month") == "categorical"
+    assert kind_of("month", values, numeric=["month"]) == "numeric"
+
+
+def test_they_are_not_taken_for_quantities():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"day_of_year": rng.integers(1, 200, 20_000), "user": 1})
+    y = (rng.random(len(X)) < X["day_of_year"] / 200).astype(int)
+    assert CTREncoder().fit(X, y).feature_kinds_.loc["day_of_year", "kind"] == "dropped"
+
+
+def test_those_that_stay_get_no_counts():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"month": rng.integers(1, 9, N_ROWS), "user": rng.integers(0, 9, N_ROWS)})
+    names = CTREncoder(categorical="month").fit(X, rng.integers(0, 2, N_ROWS)).get_feature_names_out()
+    assert "count(user)" in names
+    assert not [name for name in names if name.startswith("count(") and "month" in name]
+
+
+@pytest.mark.parametrize("parameters", [{}, {"categorical": "month"}])
+def test_later_rows_are_warned_about(parameters):
+    X = pd.DataFrame({"month": integers(1, 12 if not parameters else 8), "user": 1})
+    encoder = CTREncoder(min_frequency=167, **parameters).fit(X)
+    later = X.assign(month=9 if parameters else 12)
+    with pytest.warns(UserWarning, match="fit saw no such part: 'month'"):
+        encoder.transform(later)
+    encoder.transform(X)
