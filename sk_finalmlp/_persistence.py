@@ -57,7 +57,5 @@ class VersionedState:
 
     def _restore(self, state: dict[str, Any]) -> None:
         parameters = self._parameter_names()
-        restored = {
-            name: value if name in parameters else restore(value, self._parts) for name, value in state.items()
-        }
+        restored = {name: value if name in parameters else restore(value, self._parts) for name, value in state.items()}
         super().__setstate__(restored)  # type: ignore[misc]

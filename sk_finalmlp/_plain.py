@@ -117,7 +117,7 @@ def _restore_part(plain: dict[str, Any], parts: Parts) -> Any:
     by_name = {cls.__name__: cls for cls in parts}
     if plain[PART] not in by_name:
         raise ValueError(f"There is no part {plain[PART]!r}; there are {sorted(by_name)}.")
-    cls = by_name[plain[PART]]
+    cls: Any = by_name[plain[PART]]
     attributes = {name: restore(value, parts) for name, value in plain.items() if name != PART}
     if set(attributes) != set(parts[cls]):
         raise ValueError(f"{cls.__name__} has {sorted(attributes)}, where {sorted(parts[cls])} are expected.")

@@ -256,14 +256,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     statistics_: pd.DataFrame
     _origin: Origin
 
-    feature_kinds_: pd.DataFrame
-    feature_names_in_: np.ndarray
-    n_features_in_: int
-    statistics_: pd.DataFrame
     _derived: DerivedFields
     _encoders: list[ColumnEncoder | None]
     _fields: list[Field]
-    _origin: Origin
     _readings: list[Reading]
 
     _parts: ClassVar[Parts] = PARTS
