@@ -161,3 +161,27 @@ def _arrow_type(name: str) -> pa.DataType:
     if name not in _TYPES:
         raise ValueError(f"There is no type {name!r}; there are {sorted(_TYPES)}.")
     return _TYPES[name]
+
+
+def with_tables(plain: Any) -> Any:
+    """The same description with the tables that its bytes hold, and types by name, for who reads it as it is.
+
+    Parameters
+    ----------
+    plain : object
+        What `describe` made, or a dict or list of it.
+
+    Returns
+    -------
+    object
+        Dicts of parts stay, under `PART` their class; Arrow arrays are arrays and types strings.
+    """
+    if type(plain) in (list, tuple):
+        return type(plain)(with_tables(item) for item in plain)
+    if type(plain) is not dict:
+        return plain
+    if ARROW in plain:
+        return _arrow_array(plain[ARROW])
+    if TYPE in plain:
+        return plain[TYPE]
+    return {key: with_tables(item) for key, item in plain.items()}

@@ -1,0 +1,5 @@
+"""A fitted model in a server: one file from raw values to probabilities, and fast answers to plain dicts."""
+
+from ._to_onnx import to_onnx
+
+__all__ = ["to_onnx"]
