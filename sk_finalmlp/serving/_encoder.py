@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..fields import UNKNOWN_CODE, statistic_name, cross_name
+from ..fields import UNKNOWN_CODE, cross_name, statistic_name
 from ._graph import Graph
 from ._inputs import MISSING, Input
 from ._lookups import count_below, find
@@ -19,7 +19,9 @@ _MAX_DEVIATIONS: Final = 10.0
 _LARGEST_WHOLE: Final = 2.0**53
 _HOUR: Final = 3_600_000_000
 _DAY: Final = 24 * _HOUR
-_FIXED_ZONE: Final = re.compile(r"timestamp\[us, tz=(?:UTC|GMT|Etc/UTC|(?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d))\]")
+_FIXED_ZONE: Final = re.compile(
+    r"timestamp\[us, tz=(?:UTC|GMT|Etc/UTC|(?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d))\]"
+)
 _LIST_SEPARATOR: Final = "|"
 _NO_HASH: Final = (
     "its values are hashed (n_hash_buckets), by a hash that ONNX can't compute. Fit with `max_categories` or "
@@ -86,7 +88,7 @@ def add_column(graph: Graph, column: Input, reading: Any, encoder: Any) -> list[
         raise Unsupported(f"Column {column.name!r} can't be exported: {error}") from error
 
 
-def _known(vocabulary: Any) -> np.ndarray:
+def known_values(vocabulary: Any) -> np.ndarray:
     """Known values as strings, int64 or doubles."""
     if vocabulary["$part"] == "HashBuckets":
         raise Unsupported(_NO_HASH)
@@ -115,7 +117,7 @@ def _codes_of(known: np.ndarray) -> np.ndarray:
 
 
 def _look_up(graph: Graph, values: str, vocabulary: Any) -> str:
-    known = _known(vocabulary)
+    known = known_values(vocabulary)
     return find(graph, values, known, _codes_of(known), UNKNOWN_CODE)
 
 
@@ -316,7 +318,7 @@ def _multi_valued(graph: Graph, values: str, reading: Any, encoder: Any) -> list
 
 def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
     """Known elements as text, and their codes; those of strings also with a space before or behind."""
-    known = _known(encoder["vocabulary"])
+    known = known_values(encoder["vocabulary"])
     if known.dtype == np.float64:
         raise Unsupported("its elements are floats. Turn them into strings before fit.")
     texts = np.array([str(element) for element in known], object)

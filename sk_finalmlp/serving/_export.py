@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from ._graph import Graph
 from ._inputs import Input
 from ._network import add_logits
 
+_OUTPUTS = ("label", "probabilities")
 _CLASSIFIERS = (DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier)
 
 
@@ -37,6 +39,8 @@ class Exported:
         The model.
     inputs : list of Input
         The columns of the raw table that it reads; empty for a classifier alone.
+    columns : dict of {str: (dict, dict or None)}
+        All columns of the raw table, dropped ones too, with the descriptions of how each is read and encoded.
     encoder : CTREncoder or None
         The first step.
     classifier : estimator or None
@@ -45,6 +49,7 @@ class Exported:
 
     model: onnx.ModelProto
     inputs: list[Input]
+    columns: dict[str, tuple[Any, Any]]
     encoder: CTREncoder | None
     classifier: Any
 
@@ -53,19 +58,22 @@ def export(model: BaseEstimator) -> Exported:
     """Make the graph of a fitted pipeline, encoder or classifier."""
     encoder, classifier = _steps(model)
     graph = Graph()
+    described: dict[str, tuple[Any, Any]] = {}
+    inputs: list[Input] = []
     if encoder is None:
-        inputs, names, columns = [], [], _columns_of_classifier(graph, classifier)
+        encoded = _columns_of_classifier(graph, classifier)
     else:
-        inputs, columns_by_name = _add_encoder(graph, encoder)
-        names, columns = list(columns_by_name), list(columns_by_name.values())
+        state = with_tables(encoder.__getstate__())
+        names = [str(name) for name in _check_feature_names_in(encoder)]
+        described = dict(zip(names, zip(state["_readings"], state["_encoders"], strict=True), strict=True))
+        inputs = _inputs(described)
+        encoded = _add_encoder(graph, inputs, described, state["_derived"], column_names(encoder.fields_))
     if classifier is None:
-        _give_columns(graph, encoder, names, columns)
+        assert encoder is not None
+        _give_columns(graph, encoder, encoded)
     else:
-        _give_probabilities(graph, classifier, columns)
-    metadata = {"sk_finalmlp": __version__}
-    if encoder is not None:
-        metadata["columns"] = ", ".join(f"{column.name}: {column.kind}" for column in inputs)
-    return Exported(graph.model(metadata), inputs, encoder, classifier)
+        _give_probabilities(graph, classifier, list(encoded.values()))
+    return Exported(graph.model(_metadata(inputs, classifier)), inputs, described, encoder, classifier)
 
 
 def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
@@ -88,38 +96,46 @@ def _kind_of(step: Any) -> str:
     return "classifier" if type(step) in _CLASSIFIERS else "other"
 
 
-def _add_encoder(graph: Graph, encoder: CTREncoder) -> tuple[list[Input], dict[str, str]]:
-    """Inputs, and output columns by name."""
-    state = with_tables(encoder.__getstate__())
-    names = [str(name) for name in _check_feature_names_in(encoder)]
-    inputs, columns = [], []
-    for name, reading, part in zip(names, state["_readings"], state["_encoders"], strict=True):
-        if part is not None:
-            inputs.append(input_of(name, reading, part))
-            columns += add_column(graph, inputs[-1], reading, part)
-    derived = state["_derived"]
-    by_name = dict(zip(column_names(encoder.fields_), columns, strict=False))
-    crosses = add_crosses(graph, derived["_crosses"], by_name)
-    by_name.update(crosses)
-    by_name.update(add_statistics(graph, derived["_statistics"], by_name))
-    return inputs, by_name
+def _inputs(described: Mapping[str, tuple[Any, Any]]) -> list[Input]:
+    inputs = [input_of(name, *description) for name, description in described.items() if description[1] is not None]
+    for column in inputs:
+        if column.name in _OUTPUTS or not column.name or column.name.startswith("/"):
+            raise Unsupported(f"A column can't be called {column.name!r} in ONNX: rename it before fit.")
+    return inputs
 
 
-def _columns_of_classifier(graph: Graph, classifier: Any) -> list[str]:
+def _add_encoder(
+    graph: Graph,
+    inputs: Sequence[Input],
+    described: Mapping[str, tuple[Any, Any]],
+    derived: Any,
+    names: Sequence[str],
+) -> dict[str, str]:
+    """Output columns by name."""
+    plain = [output for column in inputs for output in add_column(graph, column, *described[column.name])]
+    columns = dict(zip(names, plain, strict=False))
+    columns |= add_crosses(graph, derived["_crosses"], columns)
+    return columns | add_statistics(graph, derived["_statistics"], columns)
+
+
+def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
+    """What a server must know beside the graph."""
+    metadata = {"sk_finalmlp": __version__, "inputs": json.dumps([asdict(column) for column in inputs])}
+    if classifier is not None:
+        metadata["classes"] = json.dumps(_exportable(classifier.classes_).tolist())
+    return metadata
+
+
+def _columns_of_classifier(graph: Graph, classifier: Any) -> dict[str, str]:
     names = [str(name) for name in _check_feature_names_in(classifier)]
     has_codes = {position: reader.field.has_codes for reader in classifier._readers for position in reader.positions}
-    return [graph.input(name, "int64" if has_codes[i] else "float") for i, name in enumerate(names)]
+    return {name: graph.input(name, _element_type(not has_codes[i])) for i, name in enumerate(names)}
 
 
-def _give_columns(graph: Graph, encoder: Any, names: Sequence[str], columns: Sequence[str]) -> None:
-    is_float = {name: not field.has_codes for field in encoder.fields_ for name in column_names([field])}
-    for name, column in zip(names, columns, strict=True):
-        graph.output(column, f"{name}:out" if name in encoder_inputs(encoder) else name, _element_type(is_float[name]), 1)
-
-
-def encoder_inputs(encoder: Any) -> set[str]:
-    """Names of the raw columns; an output that has one of them gets `:out` behind it."""
-    return {str(name) for name in _check_feature_names_in(encoder)}
+def _give_columns(graph: Graph, encoder: CTREncoder, columns: Mapping[str, str]) -> None:
+    for field in encoder.fields_:
+        for name in column_names([field]):
+            graph.output(columns[name], f"{name}:encoded", _element_type(not field.has_codes), 1)
 
 
 def _element_type(is_float: bool) -> str:

@@ -24,7 +24,10 @@ _ELEMENT_TYPES: Final = {
 
 
 class Graph:
-    """Nodes and constants; what is asked for twice is made once."""
+    """Nodes and constants; what is asked for twice is made once.
+
+    Names of what is inside begin with "/", so that no column has one of them.
+    """
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -49,7 +52,7 @@ class Graph:
         content = array.tolist() if array.dtype == object else hashlib.sha256(array.tobytes()).hexdigest()
         key = ("constant", str(array.dtype), array.shape, str(content))
         if key not in self._made:
-            name = self._made[key] = f"constant_{len(self._constants)}"
+            name = self._made[key] = f"/constant_{len(self._constants)}"
             self._constants[name] = numpy_helper.from_array(array, name)
         return self._made[key]
 
@@ -67,7 +70,7 @@ class Graph:
     def _add(
         self, key: Any, operation: str, inputs: tuple[str, ...], domain: str, attributes: dict[str, Any], n_outputs: int
     ) -> list[str]:
-        outputs = [f"{operation.lower()}_{len(self._nodes)}_{position}" for position in range(n_outputs)]
+        outputs = [f"/{operation}_{len(self._nodes)}_{position}" for position in range(n_outputs)]
         self._nodes.append(helper.make_node(operation, list(inputs), outputs, domain=domain, **attributes))
         if key is not None:
             self._made[key] = outputs[0]

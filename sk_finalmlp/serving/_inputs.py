@@ -73,14 +73,14 @@ _DTYPES: Final[dict[InputKind, Any]] = {
 
 
 def _is_missing(value: Any) -> bool:
-    # NaN, NaT and pandas.NA are not equal to themselves, the last without saying so.
-    return value is None or value != value or type(value).__name__ == "NAType"
+    # NaN and NaT are not equal to themselves, and pandas.NA doesn't say whether it is.
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 
 def _text(value: Any, column: Input) -> str:
     if isinstance(value, str):
         return value
-    if value is None or type(value).__name__ == "NAType" or value != value:
+    if _is_missing(value):
         return ""
     raise TypeError(f"{value!r} is no string, as fit saw them.")
 
@@ -88,9 +88,9 @@ def _text(value: Any, column: Input) -> str:
 def _integer(value: Any, column: Input) -> int:
     if type(value) is int:
         return value
-    if value is None or type(value).__name__ == "NAType" or value != value:
+    if _is_missing(value):
         return MISSING
-    if isinstance(value, int | np.integer | np.bool_) or (isinstance(value, float | np.floating) and value == int(value)):
+    if isinstance(value, int | float | np.number | np.bool_) and value == int(value):
         return int(value)
     raise TypeError(f"{value!r} is no integer, as fit saw them.")
 
@@ -98,34 +98,30 @@ def _integer(value: Any, column: Input) -> int:
 def _number(value: Any, column: Input) -> float:
     if type(value) is float:
         return value
-    if value is None or type(value).__name__ == "NAType":
+    if _is_missing(value):
         return np.nan
-    if isinstance(value, datetime.timedelta | np.timedelta64):
-        return _seconds(value)
+    if isinstance(value, np.timedelta64):
+        value = value.astype("timedelta64[us]").item()
+    if isinstance(value, datetime.timedelta):
+        return (value // _MICROSECOND) / 1e6
     if isinstance(value, int | float | np.number | np.bool_):
         return float(value)
     raise TypeError(f"{value!r} is no number, as fit saw them.")
 
 
-def _seconds(value: Any) -> float:
-    if isinstance(value, np.timedelta64):
-        return np.nan if np.isnat(value) else float(value.astype("timedelta64[us]").astype(np.int64)) / 1e6
-    return np.nan if value != value else (value // _MICROSECOND) / 1e6
-
-
 def _time(value: Any, column: Input) -> int:
-    if value is None or value != value:
+    if _is_missing(value):
         return MISSING
     if isinstance(value, int | np.integer):
         return int(value)
-    if isinstance(value, np.datetime64):
-        value = value.astype("datetime64[us]").item()
     if isinstance(value, str):
         value = datetime.datetime.fromisoformat(value)
-    if not isinstance(value, datetime.datetime):
-        if not isinstance(value, datetime.date):
-            raise TypeError(f"{value!r} is no time, as fit saw them.")
+    elif isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]").item()
+    elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime.datetime):
+        raise TypeError(f"{value!r} is no time, as fit saw them.")
     if (value.tzinfo is not None) != column.has_zone:
         has, saw = ("a", "without one") if value.tzinfo else ("no", "with one")
         raise ValueError(f"{str(value)!r} has {has} time zone, where fit saw times {saw}.")
@@ -137,11 +133,11 @@ def _elements(value: Any, column: Input) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple | np.ndarray):
-        present = [str(element) for element in value if element is not None and element == element]
+        present = [str(element) for element in value if not _is_missing(element)]
         if torn := [element for element in present if column.separator in element]:
             raise ValueError(f"{torn[0]!r} contains {column.separator!r}, which stands between elements.")
         return column.separator.join(present)
-    if value is None or type(value).__name__ == "NAType" or value != value:
+    if _is_missing(value):
         return ""
     raise TypeError(f"{value!r} is no list and no string, as fit saw them.")
 

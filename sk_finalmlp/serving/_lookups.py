@@ -58,7 +58,9 @@ def count_below(graph: Graph, values: str, ascending: np.ndarray, *, or_equal: b
         return graph.node("ReduceSum", above, graph.constant([1], np.int64), keepdims=1)
 
     n_begun = count(graph.constant(blocks[:, 0][np.newaxis]))
-    block = graph.node("Max", graph.node("Sub", n_begun, graph.constant([[1]], np.int64)), graph.constant([[0]], np.int64))
+    block = graph.node(
+        "Max", graph.node("Sub", n_begun, graph.constant([[1]], np.int64)), graph.constant([[0]], np.int64)
+    )
     flat = graph.node("Squeeze", block, graph.constant([1], np.int64))
     within = count(graph.gather(blocks, flat))
     return graph.node("Add", graph.node("Mul", block, graph.constant([[size]], np.int64)), within)

@@ -47,9 +47,7 @@ class _Rows:
         self.graph = graph
         self.statistics = [reader.field for reader in readers if reader.field.kind == "statistic"]
         self._row_of_code = {reader.field.name: reader.row_of_code for reader in readers}
-        self._columns = {
-            reader.field.name: [columns[position] for position in reader.positions] for reader in readers
-        }
+        self._columns = {reader.field.name: [columns[position] for position in reader.positions] for reader in readers}
 
     def values(self, fields: Sequence[Field]) -> str:
         """Columns of floats, (n, number of fields)."""
