@@ -16,11 +16,11 @@ _ROOM_OF = {
     "CTREncoder": "sk_finalmlp.preprocessing",
     "DualMLPClassifier": "sk_finalmlp.estimators",
     "FinalMLPClassifier": "sk_finalmlp.estimators",
-    "ModelFileError": "sk_finalmlp._model_files",
+    "ModelFileError": "sk_finalmlp.model_files",
     "TwoStreamClassifier": "sk_finalmlp.estimators",
     "finalmlp_configs": "sk_finalmlp.estimators",
-    "load": "sk_finalmlp._model_files",
-    "save": "sk_finalmlp._model_files",
+    "load": "sk_finalmlp.model_files",
+    "save": "sk_finalmlp.model_files",
     "two_stream_configs": "sk_finalmlp.estimators",
 }
 
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from ._model_files import ModelFileError, load, save
+    from .model_files import ModelFileError, load, save
     from .estimators import (
         DualMLPClassifier,
         FinalMLPClassifier,

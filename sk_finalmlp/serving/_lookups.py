@@ -49,9 +49,8 @@ def count_below(graph: Graph, values: str, ascending: np.ndarray, *, or_equal: b
     operation = "GreaterOrEqual" if or_equal else "Greater"
     size = isqrt(max(len(ascending) - 1, 0)) + 1
     n_blocks = max(-(-len(ascending) // size), 1)
-    blocks = np.full(n_blocks * size, np.inf)
-    blocks[: len(ascending)] = ascending
-    blocks = blocks.reshape(n_blocks, size)
+    padding = np.full(n_blocks * size - len(ascending), np.inf)
+    blocks = np.concatenate([ascending, padding]).reshape(n_blocks, size)
 
     def count(limits: str) -> str:
         above = graph.cast(graph.node(operation, values, limits), "int64")

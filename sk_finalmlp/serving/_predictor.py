@@ -33,7 +33,17 @@ class Predictor:
 
     Examples
     --------
-    See :func:`make_predictor`.
+    A whole one is at :func:`make_predictor`. Its rows have these keys:
+
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sk_finalmlp import CTREncoder, DualMLPClassifier
+    >>> from sk_finalmlp.serving import make_predictor
+    >>> import pandas as pd
+    >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "item": [3, 15, 15, 3] * 10})
+    >>> model = make_pipeline(CTREncoder(), DualMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
+    >>> predict = make_predictor(model)
+    >>> predict.columns_, predict.classes_.tolist()
+    (['user', 'item'], ['no', 'yes'])
     """
 
     def __init__(self, session: Any) -> None:

@@ -27,6 +27,8 @@ from ._persistence import VERSION_KEY
 from ._plain import ARROW
 from ._version import __version__
 
+__all__ = ["ModelFileError", "load", "save"]
+
 #: Goes up whenever older versions of this library could not read a file.
 FORMAT: Final = 1
 
@@ -153,7 +155,17 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     See Also
     --------
-    save : Write the file, with an example.
+    save : Write the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import tempfile
+    >>> import sk_finalmlp
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sk_finalmlp.save(sk_finalmlp.CTREncoder(min_frequency=5), Path(folder) / "encoder.model")
+    ...     sk_finalmlp.load(Path(folder) / "encoder.model")
+    CTREncoder(min_frequency=5)
     """
     contents = Path(path).read_bytes()
     _check(contents, path)
