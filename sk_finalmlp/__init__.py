@@ -16,8 +16,11 @@ _ROOM_OF = {
     "CTREncoder": "sk_finalmlp.preprocessing",
     "DualMLPClassifier": "sk_finalmlp.estimators",
     "FinalMLPClassifier": "sk_finalmlp.estimators",
+    "ModelFileError": "sk_finalmlp.model_files",
     "TwoStreamClassifier": "sk_finalmlp.estimators",
     "finalmlp_configs": "sk_finalmlp.estimators",
+    "load": "sk_finalmlp.model_files",
+    "save": "sk_finalmlp.model_files",
     "two_stream_configs": "sk_finalmlp.estimators",
 }
 
@@ -25,13 +28,17 @@ __all__ = [
     "CTREncoder",
     "DualMLPClassifier",
     "FinalMLPClassifier",
+    "ModelFileError",
     "TwoStreamClassifier",
     "__version__",
     "finalmlp_configs",
+    "load",
+    "save",
     "two_stream_configs",
 ]
 
 if TYPE_CHECKING:
+    from .model_files import ModelFileError, load, save
     from .estimators import (
         DualMLPClassifier,
         FinalMLPClassifier,

@@ -1,29 +1,41 @@
-"""Version stamp of saved estimators."""
+"""What is saved of an estimator: plain data with the version of this library."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 from sklearn.exceptions import InconsistentVersionWarning
 
+from ._plain import Parts, describe, restore
 from ._version import __version__
 
-_VERSION_KEY = "_sk_finalmlp_version"
+VERSION_KEY = "_sk_finalmlp_version"
 
 
 class VersionedState:
-    """Mixin that stamps the version of this library on a pickled estimator and warns where it differs at load.
+    """Mixin that makes plain data of a saved estimator, stamps the version on it and warns where it differs at load.
 
-    `sklearn.base.BaseEstimator` does so for scikit-learn's own estimators alone.
+    Plain data are dicts, lists, numbers, text and numpy arrays, so that formats without pickle can hold them. Only
+    parameters stay what the user gave. `sklearn.base.BaseEstimator` stamps scikit-learn's own estimators alone.
     """
+
+    #: The parts that fitted attributes may hold.
+    _parts: ClassVar[Parts]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
-        return {**state, _VERSION_KEY: __version__}
+        return {**{name: self._describe(name, value) for name, value in state.items()}, VERSION_KEY: __version__}
+
+    def _describe(self, name: str, value: Any) -> Any:
+        return value if name in self._parameter_names() else describe(value, self._parts)
+
+    def _parameter_names(self: Any) -> list[str]:
+        names: list[str] = type(self)._get_param_names()
+        return names
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        saved_by = state.get(_VERSION_KEY, "an unknown version")
+        saved_by = state.get(VERSION_KEY, "an unknown version")
         if saved_by != __version__:
             warnings.warn(
                 InconsistentVersionWarning(
@@ -34,7 +46,7 @@ class VersionedState:
                 stacklevel=2,
             )
         try:
-            self._restore({key: value for key, value in state.items() if key != _VERSION_KEY})
+            self._restore({key: value for key, value in state.items() if key != VERSION_KEY})
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             if saved_by == __version__:
                 raise
@@ -44,4 +56,6 @@ class VersionedState:
             ) from error
 
     def _restore(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[misc]
+        parameters = self._parameter_names()
+        restored = {name: value if name in parameters else restore(value, self._parts) for name, value in state.items()}
+        super().__setstate__(restored)  # type: ignore[misc]

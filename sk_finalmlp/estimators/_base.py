@@ -21,6 +21,7 @@ from torch import nn
 from .._callbacks import CallbackSupportMixin, fit_task
 from .._origin import Origin
 from .._persistence import VersionedState
+from .._plain import Parts
 from .._validation import fit_context
 from ..fields import Field
 from ..training import (
@@ -115,6 +116,11 @@ class BaseTwoStreamClassifier(
     _network_arguments: dict[str, Any]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    _parts: ClassVar[Parts] = {
+        Origin: ("encoder", "n_rows", "validation_fraction"),
+        Field: ("name", "kind", "n_codes", "n_columns"),
+        FieldReader: ("field", "positions", "row_of_code"),
+    }
 
     def _keep(self, parameters: dict[str, Any]) -> None:
         """Keep the parameters of the constructor as attributes of the same names, as scikit-learn asks."""
@@ -363,17 +369,13 @@ class BaseTwoStreamClassifier(
             verbose=int(self.verbose),
         )
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        if "network_" in state:
-            state["network_"] = weights_as_arrays(self.network_)
-        return state
+    def _describe(self, name: str, value: Any) -> Any:
+        return weights_as_arrays(value) if name == "network_" else super()._describe(name, value)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        if "network_" in state:
-            network = network_of_arrays(self._network_class, state["_network_arguments"], state["network_"])
-            state = {**state, "network_": network}
         super()._restore(state)
+        if "network_" in state:
+            self.network_ = network_of_arrays(self._network_class, self._network_arguments, state["network_"])
 
 
 def _epochs_so_far(before: EpochHistory, result: TrainingResult) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class FieldSelection(nn.Module):
     ----------
     sizes : dict of str to int
         Number of features of each chosen field, in the order of the features.
+    parts : list of slice
+        Where the chosen features are among all features.
     n_features : int
         Number D of features of the chosen fields.
     n_statistics : int
@@ -51,7 +53,7 @@ class FieldSelection(nn.Module):
     def __init__(self, fields: Sequence[Field], embedding_dim: int, names: Sequence[str] | None = None) -> None:
         super().__init__()
         check_chosen(names, fields)
-        self._parts: list[slice] = []
+        self.parts: list[slice] = []
         self.sizes: dict[str, int] = {}
         self.n_statistics = 0
         end = 0
@@ -65,13 +67,13 @@ class FieldSelection(nn.Module):
 
     def _extend(self, start: int, end: int) -> None:
         """Add a range of features, to the last one where they lie side by side."""
-        if self._parts and self._parts[-1].stop == start:
-            start = self._parts.pop().start
-        self._parts.append(slice(start, end))
+        if self.parts and self.parts[-1].stop == start:
+            start = self.parts.pop().start
+        self.parts.append(slice(start, end))
 
     def forward(self, e: Tensor) -> Tensor:
         """Features of the chosen fields: (B, all features) -> (B, D)."""
-        parts = [e[:, part] for part in self._parts]
+        parts = [e[:, part] for part in self.parts]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def extra_repr(self) -> str:

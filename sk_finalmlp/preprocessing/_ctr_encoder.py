@@ -22,17 +22,20 @@ from .._callbacks import CallbackSupportMixin, fit_task
 from .._hold_out import VALIDATION_FRACTION, packed
 from .._origin import Origin, carries_origin, write_origin
 from .._persistence import VersionedState
+from .._plain import Parts
 from .._validation import fit_context
 from ..fields import Field, column_names
 from ._calendar import UnknownDates, date_parts
 from ._categorical import VocabularyRule
 from ._choice import report
-from ._column_encoder import are_numeric, check_fields, decode_column, naming
+from ._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, naming
 from ._column_rules import ColumnRules, chosen_kinds, fit_column
 from ._datetime import PARTS
 from ._derived import DerivedFields
+from ._description import PARTS
 from ._kinds import Kind
 from ._plan import Combinations, Planner
+from ._reading import Reading
 from ._selection import Selection
 from ._summary import ColumnsSummary
 from ._table import read_columns, read_outputs, validate_table, write_table, write_values
@@ -256,6 +259,13 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     n_features_in_: int
     statistics_: pd.DataFrame
     _origin: Origin
+
+    _derived: DerivedFields
+    _encoders: list[ColumnEncoder | None]
+    _fields: list[Field]
+    _readings: list[Reading]
+
+    _parts: ClassVar[Parts] = PARTS
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "categorical": _SELECTION,

@@ -127,12 +127,12 @@ class KeyStatistics:
         keys = self.key.combine(codes)
         self._index, positions = _learn_weighted(keys, target.weights > 0, self.key.n_possible)
         sums = KeySums(positions, len(self._index), target)
-        self._columns: list[_Column] = []
+        self._columns: list[StatisticColumn] = []
         outputs = {}
         for measure, label, of_keys, of_rows in self._measured(sums, target):
             least = _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0
             standardize = _Standardization(of_rows, target.weights, least)
-            self._columns.append(_Column(measure, label, standardize(of_keys)))
+            self._columns.append(StatisticColumn(measure, label, standardize(of_keys)))
             outputs[statistic_name(measure, self.key.name, label)] = standardize(of_rows)
         return outputs
 
@@ -167,7 +167,7 @@ def _learn_weighted(keys: np.ndarray, has_weight: np.ndarray, n_possible: int) -
     return index, np.where(positions < 0, len(index), positions)
 
 
-class _Column(NamedTuple):
+class StatisticColumn(NamedTuple):
     """A statistic, and its value for each known key and for unknown ones."""
 
     measure: Measure

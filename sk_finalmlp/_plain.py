@@ -1,0 +1,187 @@
+"""Fitted parts as plain data and back: dicts, lists, numbers, text and numpy arrays, without any code of a class.
+
+Pickles, model files and exports all read this one description. What is no data has a marked dict for it: a part of a
+closed table of classes, an Arrow array or type, a dataframe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+#: Keys that mark the dicts; `ARROW` holds the bytes of an Arrow file, as an array of uint8.
+PART, ARROW, TYPE, FRAME = "$part", "$arrow", "$type", "$frame"
+
+_TYPES = {
+    str(dtype): dtype
+    for dtype in (
+        pa.bool_(),
+        pa.int64(),
+        pa.uint64(),
+        pa.float64(),
+        pa.large_string(),
+        pa.timestamp("us"),
+        pa.date32(),
+        pa.duration("us"),
+    )
+}
+_INSTANT = re.compile(r"timestamp\[us, tz=(.+)\]")
+_COLUMN = "values"
+
+#: Classes of parts, by name, and the attributes of each.
+Parts = Mapping[type, tuple[str, ...]]
+
+
+def describe(value: Any, parts: Parts) -> Any:
+    """A fitted value as plain data.
+
+    Parameters
+    ----------
+    value : object
+        Parts of known classes, Arrow arrays and types, dataframes, and lists, tuples and dicts of these; anything else
+        stays as it is.
+    parts : mapping of {type: tuple of str}
+        The known classes and their attributes.
+
+    Returns
+    -------
+    object
+        Data from which `restore` makes an equal value.
+    """
+    if type(value) in parts:
+        return _describe_part(value, parts)
+    if isinstance(value, pa.Array):
+        return {ARROW: _arrow_bytes(value)}
+    if isinstance(value, pa.DataType):
+        return {TYPE: str(value)}
+    if isinstance(value, pd.DataFrame):
+        columns = {name: _describe_column(column) for name, column in value.items()}
+        return {FRAME: columns, "index": _describe_column(value.index), "index_name": value.index.name}
+    if type(value) is dict:
+        return {key: describe(item, parts) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(describe(item, parts) for item in value)
+    return value
+
+
+def restore(plain: Any, parts: Parts) -> Any:
+    """The value that `describe` described.
+
+    Parameters
+    ----------
+    plain : object
+        Its description.
+    parts : mapping of {type: tuple of str}
+        The known classes and their attributes.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        If a class, an attribute or a type isn't known.
+    """
+    if type(plain) in (list, tuple):
+        return type(plain)(restore(item, parts) for item in plain)
+    if type(plain) is not dict:
+        return plain
+    if PART in plain:
+        return _restore_part(plain, parts)
+    if ARROW in plain:
+        return _arrow_array(plain[ARROW])
+    if TYPE in plain:
+        return _arrow_type(plain[TYPE])
+    if FRAME in plain:
+        index = pd.Index(_restore_column(plain["index"]), name=plain["index_name"])
+        return pd.DataFrame({name: _restore_column(column) for name, column in plain[FRAME].items()}).set_index(index)
+    return {key: restore(item, parts) for key, item in plain.items()}
+
+
+def _describe_part(part: Any, parts: Parts) -> dict[str, Any]:
+    cls = type(part)
+    attributes = part._asdict() if hasattr(part, "_asdict") else part.__getstate__()
+    if set(attributes) != set(parts[cls]):
+        raise TypeError(f"A fitted {cls.__name__} has {sorted(attributes)}, but {sorted(parts[cls])} are described.")
+    return {PART: cls.__name__} | {name: describe(value, parts) for name, value in attributes.items()}
+
+
+def _restore_part(plain: dict[str, Any], parts: Parts) -> Any:
+    by_name = {cls.__name__: cls for cls in parts}
+    if plain[PART] not in by_name:
+        raise ValueError(f"There is no part {plain[PART]!r}; there are {sorted(by_name)}.")
+    cls: Any = by_name[plain[PART]]
+    attributes = {name: restore(value, parts) for name, value in plain.items() if name != PART}
+    if set(attributes) != set(parts[cls]):
+        raise ValueError(f"{cls.__name__} has {sorted(attributes)}, where {sorted(parts[cls])} are expected.")
+    if is_dataclass(cls) or hasattr(cls, "_fields"):
+        return cls(**attributes)
+    part = cls.__new__(cls)
+    vars(part).update(attributes)
+    return part
+
+
+def _describe_column(column: pd.Series[Any] | pd.Index[Any]) -> Any:
+    """Numbers as an array, text as a list, and a list within a list where pandas shall see objects, not text."""
+    if column.dtype == object:
+        return [column.tolist()]
+    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.tolist()
+
+
+def _restore_column(plain: Any) -> Any:
+    is_object = type(plain) is list and len(plain) == 1 and type(plain[0]) is list
+    return pd.Series(plain[0], dtype=object) if is_object else plain
+
+
+def _arrow_bytes(values: pa.Array) -> np.ndarray:
+    sink = pa.BufferOutputStream()
+    batch = pa.record_batch([values], [_COLUMN])
+    with pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    bytes_of_file: np.ndarray = np.frombuffer(sink.getvalue(), np.uint8)
+    return bytes_of_file
+
+
+def _arrow_array(bytes_of_file: np.ndarray) -> pa.Array:
+    batch = pa.ipc.open_file(pa.py_buffer(bytes_of_file)).get_batch(0)
+    batch.validate(full=True)
+    return batch.column(0)
+
+
+def _arrow_type(name: str) -> pa.DataType:
+    if match := _INSTANT.fullmatch(name):
+        return pa.timestamp("us", match[1])
+    if name not in _TYPES:
+        raise ValueError(f"There is no type {name!r}; there are {sorted(_TYPES)}.")
+    return _TYPES[name]
+
+
+def with_tables(plain: Any) -> Any:
+    """The same description with the tables that its bytes hold, and types by name, for who reads it as it is.
+
+    Parameters
+    ----------
+    plain : object
+        What `describe` made, or a dict or list of it.
+
+    Returns
+    -------
+    object
+        Dicts of parts stay, under `PART` their class; Arrow arrays are arrays and types strings.
+    """
+    if type(plain) in (list, tuple):
+        return type(plain)(with_tables(item) for item in plain)
+    if type(plain) is not dict:
+        return plain
+    if ARROW in plain:
+        return _arrow_array(plain[ARROW])
+    if TYPE in plain:
+        return plain[TYPE]
+    return {key: with_tables(item) for key, item in plain.items()}

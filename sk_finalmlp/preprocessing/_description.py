@@ -1,0 +1,53 @@
+"""What a fitted encoder consists of: the parts that its description may hold, and the attributes of each.
+
+Pickles, model files and exports know an encoder by this description alone. A part that learns something new names it
+here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .._origin import Origin
+from .._plain import Parts
+from ..fields import Field
+from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
+from ._crosses import CrossEncoder
+from ._datetime import DatetimeEncoder
+from ._derived import DerivedFields
+from ._keys import Key, KeyIndex
+from ._multi_valued import MultiValuedEncoder
+from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
+from ._reading import Reading
+from ._statistics import KeyStatistics, StatisticColumn
+from ._vocabulary import Vocabulary
+
+PARTS: Final[Parts] = {
+    Origin: ("encoder", "n_rows", "validation_fraction"),
+    Field: ("name", "kind", "n_codes", "n_columns"),
+    Reading: ("like", "type", "lists", "required", "exact", "texts_of_bools"),
+    VocabularyRule: ("min_frequency", "max_categories", "n_hash_buckets"),
+    Vocabulary: ("values",),
+    HashBuckets: ("n_codes",),
+    CategoricalEncoder: ("rule", "vocabulary"),
+    LogBucketer: ("rule", "vocabulary"),
+    DatetimeEncoder: ("rule", "encoders"),
+    MultiValuedEncoder: (
+        "rule",
+        "separator",
+        "max_values",
+        "reading",
+        "splits_strings",
+        "vocabulary",
+        "n_columns",
+    ),
+    Standardizer: ("unit", "mean", "deviation"),
+    NormalScorer: ("unit", "values", "scores"),
+    QuantileBinner: ("n_bins", "edges", "means"),
+    Key: ("parts", "cardinalities"),
+    KeyIndex: ("known",),
+    CrossEncoder: ("key", "_encoder"),
+    StatisticColumn: ("measure", "label", "table"),
+    KeyStatistics: ("key", "rate", "count", "_index", "_columns"),
+    DerivedFields: ("_crosses", "_statistics"),
+}

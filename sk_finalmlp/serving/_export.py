@@ -1,0 +1,173 @@
+"""From a fitted pipeline to an ONNX file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from .._plain import with_tables
+from .._version import __version__
+from ..estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from ..fields import column_names
+from ..preprocessing import CTREncoder
+from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
+from ._graph import Graph
+from ._inputs import Input
+from ._network import add_logits
+
+_OUTPUTS = ("label", "probabilities")
+_CLASSIFIERS = (DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model as ONNX, and what its inputs are.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The model.
+    inputs : list of Input
+        The columns of the raw table that it reads; empty for a classifier alone.
+    columns : dict of {str: (dict, dict or None)}
+        All columns of the raw table, dropped ones too, with the descriptions of how each is read and encoded.
+    encoder : CTREncoder or None
+        The first step.
+    classifier : estimator or None
+        The last step.
+    """
+
+    model: onnx.ModelProto
+    inputs: list[Input]
+    columns: dict[str, tuple[Any, Any]]
+    encoder: CTREncoder | None
+    classifier: Any
+
+
+def export(model: BaseEstimator) -> Exported:
+    """Make the graph of a fitted pipeline, encoder or classifier."""
+    encoder, classifier = _steps(model)
+    graph = Graph()
+    described: dict[str, tuple[Any, Any]] = {}
+    inputs: list[Input] = []
+    if encoder is None:
+        encoded = _columns_of_classifier(graph, classifier)
+    else:
+        state = with_tables(encoder.__getstate__())
+        names = [str(name) for name in _check_feature_names_in(encoder)]
+        described = dict(zip(names, zip(state["_readings"], state["_encoders"], strict=True), strict=True))
+        inputs = _inputs(described)
+        encoded = _add_encoder(graph, inputs, described, state["_derived"], column_names(encoder.fields_))
+    if classifier is None:
+        assert encoder is not None
+        _give_columns(graph, encoder, encoded)
+    else:
+        _give_probabilities(graph, classifier, list(encoded.values()))
+    return Exported(graph.model(_metadata(inputs, classifier)), inputs, described, encoder, classifier)
+
+
+def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
+    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
+    steps = [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps]
+    kinds = [_kind_of(step) for step in steps]
+    if kinds not in (["encoder"], ["classifier"], ["encoder", "classifier"]):
+        raise Unsupported(
+            f"{[type(step).__name__ for step in steps]} can't be exported: a CTREncoder, a classifier of this library, "
+            "or a pipeline of one and the other can. Export the rest by its own tools, such as skl2onnx."
+        )
+    for step in steps:
+        check_is_fitted(step)
+    return steps[0] if kinds[0] == "encoder" else None, steps[-1] if kinds[-1] == "classifier" else None
+
+
+def _kind_of(step: Any) -> str:
+    if type(step) is CTREncoder:
+        return "encoder"
+    return "classifier" if type(step) in _CLASSIFIERS else "other"
+
+
+def _inputs(described: Mapping[str, tuple[Any, Any]]) -> list[Input]:
+    inputs = [input_of(name, *description) for name, description in described.items() if description[1] is not None]
+    for column in inputs:
+        if column.name in _OUTPUTS or not column.name or column.name.startswith("/"):
+            raise Unsupported(f"A column can't be called {column.name!r} in ONNX: rename it before fit.")
+    return inputs
+
+
+def _add_encoder(
+    graph: Graph,
+    inputs: Sequence[Input],
+    described: Mapping[str, tuple[Any, Any]],
+    derived: Any,
+    names: Sequence[str],
+) -> dict[str, str]:
+    """Output columns by name."""
+    plain = [output for column in inputs for output in add_column(graph, column, *described[column.name])]
+    columns = dict(zip(names, plain, strict=False))
+    columns |= add_crosses(graph, derived["_crosses"], columns)
+    return columns | add_statistics(graph, derived["_statistics"], columns)
+
+
+def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
+    """What a server must know beside the graph."""
+    metadata = {"sk_finalmlp": __version__, "inputs": json.dumps([asdict(column) for column in inputs])}
+    if classifier is not None:
+        metadata["classes"] = json.dumps(_exportable(classifier.classes_).tolist())
+    return metadata
+
+
+def _columns_of_classifier(graph: Graph, classifier: Any) -> dict[str, str]:
+    names = [str(name) for name in _check_feature_names_in(classifier)]
+    has_codes = {position: reader.field.has_codes for reader in classifier._readers for position in reader.positions}
+    return {name: graph.input(name, _element_type(not has_codes[i])) for i, name in enumerate(names)}
+
+
+def _give_columns(graph: Graph, encoder: CTREncoder, columns: Mapping[str, str]) -> None:
+    for field in encoder.fields_:
+        for name in column_names([field]):
+            graph.output(columns[name], f"{name}:encoded", _element_type(not field.has_codes), 1)
+
+
+def _element_type(is_float: bool) -> str:
+    return "float" if is_float else "int64"
+
+
+def _give_probabilities(graph: Graph, classifier: Any, columns: Sequence[str]) -> None:
+    logits = add_logits(graph, classifier.network_, classifier._readers, columns)
+    classes = _exportable(classifier.classes_)
+    if len(classes) == 2:
+        probability = graph.node("Sigmoid", logits)
+        other = graph.node("Sigmoid", graph.node("Neg", logits))
+        probabilities = graph.concat([other, probability])
+        position = graph.cast(graph.node("Greater", logits, graph.constant([[0]], np.float32)), "int64")
+        position = graph.node("Squeeze", position, graph.constant([1], np.int64))
+    else:
+        probabilities = graph.node("Softmax", logits, axis=1)
+        position = graph.node("ArgMax", logits, axis=1, keepdims=0)
+    element_type = {"i": "int64", "f": "double", "O": "string"}[classes.dtype.kind]
+    graph.output(graph.gather(classes, position), "label", element_type)
+    graph.output(probabilities, "probabilities", "float", len(classes))
+
+
+def _exportable(classes: np.ndarray) -> np.ndarray:
+    if classes.dtype.kind in "biu":
+        return classes.astype(np.int64)
+    if classes.dtype.kind == "f":
+        return classes.astype(np.float64)
+    return np.array([str(label) for label in classes], object)
+
+
+def write(exported: Exported, path: str | os.PathLike[str]) -> None:
+    """Write the model to a file."""
+    onnx.checker.check_model(exported.model)
+    onnx.save_model(exported.model, os.fspath(path))

@@ -1,0 +1,151 @@
+"""The inputs of an exported graph: which tensor stands for a column, and how a Python value is put into it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+#: Stands for a missing value in a tensor of integers.
+MISSING: Final = np.iinfo(np.int64).min
+
+InputKind = Literal["text", "integer", "number", "time", "elements"]
+ELEMENT_TYPES: Final[dict[InputKind, str]] = {
+    "text": "string",
+    "integer": "int64",
+    "number": "double",
+    "time": "int64",
+    "elements": "string",
+}
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+_EPOCH: Final = datetime.datetime(1970, 1, 1)
+_EPOCH_UTC: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One column of the raw table.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column and of the tensor.
+    kind : {"text", "integer", "number", "time", "elements"}
+        What a tensor of it holds: strings, "" for a missing one; int64, `MISSING` for a missing one; doubles, NaN for a
+        missing one; microseconds since 1970 as int64, of UTC where the column has a time zone; several elements as one
+        string.
+    separator : str, default=""
+        What stands between elements.
+    has_zone : bool, default=False
+        Whether times have a time zone.
+    """
+
+    name: str
+    kind: InputKind
+    separator: str = ""
+    has_zone: bool = False
+
+    @property
+    def element_type(self) -> str:
+        """Type of the tensor's elements."""
+        return ELEMENT_TYPES[self.kind]
+
+    def tensor(self, values: Sequence[Any]) -> np.ndarray:
+        """Values of any length as a tensor of shape (n, 1)."""
+        convert = _CONVERSIONS[self.kind]
+        try:
+            converted = [convert(value, self) for value in values]
+            return np.array(converted, _DTYPES[self.kind]).reshape(-1, 1)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"Column {self.name!r}: {error}") from error
+
+
+_DTYPES: Final[dict[InputKind, Any]] = {
+    "text": object,
+    "integer": np.int64,
+    "number": np.float64,
+    "time": np.int64,
+    "elements": object,
+}
+
+
+def _is_missing(value: Any) -> bool:
+    # NaN and NaT are not equal to themselves, and pandas.NA doesn't say whether it is.
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)
+
+
+def _text(value: Any, column: Input) -> str:
+    if isinstance(value, str):
+        return value
+    if _is_missing(value):
+        return ""
+    raise TypeError(f"{value!r} is no string, as fit saw them.")
+
+
+def _integer(value: Any, column: Input) -> int:
+    if type(value) is int:
+        return value
+    if _is_missing(value):
+        return MISSING
+    if isinstance(value, int | float | np.number | np.bool_) and value == int(value):
+        return int(value)
+    raise TypeError(f"{value!r} is no integer, as fit saw them.")
+
+
+def _number(value: Any, column: Input) -> float:
+    if type(value) is float:
+        return value
+    if _is_missing(value):
+        return np.nan
+    if isinstance(value, np.timedelta64):
+        value = value.astype("timedelta64[us]").item()
+    if isinstance(value, datetime.timedelta):
+        return (value // _MICROSECOND) / 1e6
+    if isinstance(value, int | float | np.number | np.bool_):
+        return float(value)
+    raise TypeError(f"{value!r} is no number, as fit saw them.")
+
+
+def _time(value: Any, column: Input) -> int:
+    if _is_missing(value):
+        return MISSING
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, str):
+        value = datetime.datetime.fromisoformat(value)
+    elif isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]").item()
+    elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        value = datetime.datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime.datetime):
+        raise TypeError(f"{value!r} is no time, as fit saw them.")
+    if (value.tzinfo is not None) != column.has_zone:
+        has, saw = ("a", "without one") if value.tzinfo else ("no", "with one")
+        raise ValueError(f"{str(value)!r} has {has} time zone, where fit saw times {saw}.")
+    microseconds: int = (value - (_EPOCH_UTC if column.has_zone else _EPOCH)) // _MICROSECOND
+    return microseconds
+
+
+def _elements(value: Any, column: Input) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple | np.ndarray):
+        present = [str(element) for element in value if not _is_missing(element)]
+        if torn := [element for element in present if column.separator in element]:
+            raise ValueError(f"{torn[0]!r} contains {column.separator!r}, which stands between elements.")
+        return column.separator.join(present)
+    if _is_missing(value):
+        return ""
+    raise TypeError(f"{value!r} is no list and no string, as fit saw them.")
+
+
+_CONVERSIONS: Final[dict[InputKind, Callable[[Any, Input], Any]]] = {
+    "text": _text,
+    "integer": _integer,
+    "number": _number,
+    "time": _time,
+    "elements": _elements,
+}

@@ -1,0 +1,258 @@
+"""A fitted classifier as nodes of a graph: the fields that it reads, and its network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..fields import Field
+from ..nn import (
+    Activation,
+    ConcatFusion,
+    FeatureGate,
+    FieldEmbedding,
+    FieldSelection,
+    Linear,
+    MultiHeadBilinearFusion,
+    ProductFusion,
+    Stream,
+    SumFusion,
+    TwoStreamNetwork,
+    members_of,
+    votes_of,
+)
+from ._encoder import Unsupported
+from ._graph import Graph
+
+
+class _Rows:
+    """Rows of a batch as the network reads them; `statistics` are the fields without vectors.
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph.
+    readers : sequence of FieldReader
+        How the classifier reads its fields.
+    columns : sequence of str
+        Columns of the encoded table, each of shape (n, 1).
+    """
+
+    def __init__(self, graph: Graph, readers: Sequence[Any], columns: Sequence[str]) -> None:
+        self.graph = graph
+        self.statistics = [reader.field for reader in readers if reader.field.kind == "statistic"]
+        self._row_of_code = {reader.field.name: reader.row_of_code for reader in readers}
+        self._columns = {reader.field.name: [columns[position] for position in reader.positions] for reader in readers}
+
+    def values(self, fields: Sequence[Field]) -> str:
+        """Columns of floats, (n, number of fields)."""
+        return self.graph.concat([self._columns[field.name][0] for field in fields])
+
+    def rows(self, fields: Sequence[Field], first_row: Mapping[str, int]) -> str:
+        """For each column of codes, the row of a table of embeddings, 0 for what isn't known."""
+        tables, firsts, lasts = [], [], []
+        for field in fields:
+            row_of_code = self._row_of_code[field.name]
+            is_known = (row_of_code > 0) & (row_of_code < field.n_codes)
+            tables.append(np.where(is_known, row_of_code + first_row[field.name], 0))
+        ends = list(accumulate(map(len, tables)))
+        for field, table, end in zip(fields, tables, ends, strict=True):
+            firsts += [end - len(table)] * field.n_columns
+            lasts += [end - 1] * field.n_columns
+        graph = self.graph
+        codes = graph.concat([column for field in fields for column in self._columns[field.name]])
+        places = graph.node("Add", codes, graph.constant([firsts], np.int64))
+        places = graph.node("Min", places, graph.constant([lasts], np.int64))
+        return graph.gather(np.concatenate(tables).astype(np.int64), places)
+
+
+def add_logits(graph: Graph, network: nn.Module, readers: Sequence[Any], columns: Sequence[str]) -> str:
+    """Logits of a network, (n, C).
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph.
+    network : torch.nn.Module
+        The network of a classifier, in evaluation mode.
+    readers : sequence of FieldReader
+        How the classifier reads its fields.
+    columns : sequence of str
+        Columns of the encoded table, each of shape (n, 1).
+    """
+    rows = _Rows(graph, readers, columns)
+    logits = [
+        graph.node("Mul", _member_logits(rows, member), graph.constant(vote, np.float32))
+        for member, vote in zip(members_of(network), votes_of(network), strict=True)
+    ]
+    return logits[0] if len(logits) == 1 else graph.node("Sum", *logits)
+
+
+def _member_logits(rows: _Rows, network: nn.Module) -> str:
+    if not isinstance(network, TwoStreamNetwork):
+        raise Unsupported(
+            f"A network {type(network).__name__} can't be exported, only networks of two streams. Export its encoder "
+            "alone, and the network with torch.onnx."
+        )
+    outputs = []
+    for path in network.paths:
+        features = _selected(rows.graph, path.fields, _features(rows, path.embedding))
+        if path.gate is not None:
+            features = rows.graph.node("Mul", features, _gate(rows, path.gate))
+        outputs.append(_stream(rows.graph, features, path.stream))
+    logits = _fused(rows.graph, network.fusion, outputs)
+    if network.linear_term is None:
+        return logits
+    weights = _embedded(rows, network.linear_term)
+    summed = rows.graph.node("ReduceSum", weights, rows.graph.constant([1], np.int64), keepdims=0)
+    return rows.graph.node("Add", logits, summed)
+
+
+def _array(tensor: torch.Tensor) -> Any:
+    return tensor.detach().cpu().numpy()
+
+
+def _embedded(rows: _Rows, embedding: FieldEmbedding) -> str:
+    """Vectors of fields, (n, F, d)."""
+    graph = rows.graph
+    coded = [field for field in embedding.fields if field.has_codes]
+    numeric = [field for field in embedding.fields if field.kind == "numeric"]
+    parts = []
+    if coded:
+        at = rows.rows(coded, embedding.first_row)
+        # Row 0 is the one of what isn't known.
+        table = _array(embedding.table).copy()
+        table[0] = 0
+        vectors = graph.gather(table, at)
+        parts += _pooled(graph, vectors, at, coded)
+    if numeric:
+        values = graph.node("Unsqueeze", rows.values(numeric), graph.constant([2], np.int64))
+        parts.append(graph.node("Mul", values, graph.constant(_array(embedding.numeric)[np.newaxis])))
+    return graph.concat(parts)
+
+
+def _pooled(graph: Graph, vectors: str, at: str, fields: Sequence[Field]) -> list[str]:
+    """Vectors of categorical fields, and the mean over known codes of multi-valued ones."""
+    n_categorical = sum(field.kind == "categorical" for field in fields)
+    if n_categorical == len(fields):
+        return [vectors]
+    parts = [graph.columns(vectors, 0, n_categorical)] if n_categorical else []
+    is_known = graph.cast(graph.node("Greater", at, graph.constant([[0]], np.int64)), "float")
+    first = n_categorical
+    axis = graph.constant([1], np.int64)
+    for field in fields[n_categorical:]:
+        last = first + field.n_columns
+        total = graph.node("ReduceSum", graph.columns(vectors, first, last), axis, keepdims=1)
+        n_known = graph.node("ReduceSum", graph.columns(is_known, first, last), axis, keepdims=1)
+        n_known = graph.node("Max", n_known, graph.constant([[1]], np.float32))
+        parts.append(graph.node("Div", total, graph.node("Unsqueeze", n_known, graph.constant([2], np.int64))))
+        first = last
+    return parts
+
+
+def _features(rows: _Rows, embedding: FieldEmbedding) -> str:
+    """Vectors side by side, and all statistics behind them."""
+    vectors = rows.graph.node("Flatten", _embedded(rows, embedding), axis=1)
+    return rows.graph.concat([vectors, rows.values(rows.statistics)] if rows.statistics else [vectors])
+
+
+def _selected(graph: Graph, selection: FieldSelection, features: str) -> str:
+    return graph.concat([graph.columns(features, part.start, part.stop) for part in selection.parts])
+
+
+def _gate(rows: _Rows, gate: FeatureGate) -> str:
+    graph = rows.graph
+    if gate.context_embedding is None:
+        with torch.no_grad():
+            return graph.constant(_array(gate.gate(gate.context_vector)))
+    hidden = graph.node("Flatten", _embedded(rows, gate.context_embedding), axis=1)
+    for layer in gate.gate.mlp:
+        hidden = _layer(graph, hidden, layer)
+    return graph.node("Mul", graph.node("Sigmoid", hidden), graph.constant(2, np.float32))
+
+
+def _stream(graph: Graph, features: str, stream: nn.Module) -> str:
+    if type(stream) is not Stream:
+        raise Unsupported(
+            f"A stream {type(stream).__name__} can't be exported yet, only MLPs. Fit with stream1='mlp' and "
+            "stream2='mlp' (or None), or serve the pipeline in Python."
+        )
+    for layer in stream:
+        features = _layer(graph, features, layer)
+    return features
+
+
+def _layer(graph: Graph, values: str, layer: nn.Module) -> str:
+    if isinstance(layer, Linear):
+        return _linear(graph, values, layer)
+    if not isinstance(layer, Activation):
+        raise Unsupported(f"A layer {type(layer).__name__} can't be exported yet.")
+    if layer.norm is not None:
+        norm = layer.norm
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        shift = norm.bias - norm.running_mean * scale
+        values = graph.node("Mul", values, graph.constant(_array(scale)[np.newaxis]))
+        values = graph.node("Add", values, graph.constant(_array(shift)[np.newaxis]))
+    return graph.node("Relu", values)
+
+
+def _linear(graph: Graph, values: str, layer: nn.Linear) -> str:
+    inputs = [values, graph.constant(_array(layer.weight).T)]
+    if layer.bias is not None:
+        inputs.append(graph.constant(_array(layer.bias)))
+    return graph.node("Gemm", *inputs)
+
+
+def _fused(graph: Graph, fusion: nn.Module, outputs: list[str]) -> str:
+    for cls, fuse in _FUSIONS.items():
+        if type(fusion) is cls:
+            return fuse(graph, fusion, outputs)
+    raise Unsupported(f"A fusion {type(fusion).__name__} can't be exported yet.")
+
+
+def _sum(graph: Graph, fusion: Any, outputs: list[str]) -> str:
+    x, y = outputs
+    return graph.node("Add", _linear(graph, x, fusion.linear_x), _linear(graph, y, fusion.linear_y))
+
+
+def _bilinear(graph: Graph, fusion: Any, outputs: list[str]) -> str:
+    """All heads in one product, with a matrix of a block per head."""
+    heads = _array(fusion.bilinear)
+    n_heads, x_head, n_outputs, y_head = heads.shape
+    blocks = np.zeros((n_heads * x_head, n_outputs, n_heads * y_head), np.float32)
+    for head in range(n_heads):
+        blocks[head * x_head : (head + 1) * x_head, :, head * y_head : (head + 1) * y_head] = heads[head]
+    x, y = outputs
+    flat = graph.node("MatMul", x, graph.constant(blocks.reshape(len(blocks), -1)))
+    projected = graph.node("Reshape", flat, graph.constant([-1, n_outputs, n_heads * y_head], np.int64))
+    product = graph.node("Mul", projected, graph.node("Unsqueeze", y, graph.constant([1], np.int64)))
+    term = graph.node("ReduceSum", product, graph.constant([2], np.int64), keepdims=0)
+    return graph.node("Add", _sum(graph, fusion, outputs), term)
+
+
+def _concatenated(graph: Graph, fusion: Any, outputs: list[str]) -> str:
+    return _linear(graph, graph.concat(outputs), fusion.linear)
+
+
+def _product(graph: Graph, fusion: Any, outputs: list[str]) -> str:
+    return _linear(graph, graph.node("Mul", *outputs), fusion.linear)
+
+
+def _alone(graph: Graph, fusion: Any, outputs: list[str]) -> str:
+    return _linear(graph, outputs[0], fusion)
+
+
+_FUSIONS: Final[dict[type[nn.Module], Callable[[Graph, Any, list[str]], str]]] = {
+    MultiHeadBilinearFusion: _bilinear,
+    SumFusion: _sum,
+    ConcatFusion: _concatenated,
+    ProductFusion: _product,
+    Linear: _alone,
+}

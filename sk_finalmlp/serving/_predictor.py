@@ -1,0 +1,134 @@
+"""Fast answers for servers in Python."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._extra import require_extra
+from ._inputs import Input
+
+
+class Predictor:
+    """Probabilities of rows that come as plain dicts; what :func:`make_predictor` returns.
+
+    Threads can share it.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        What runs the graph of a pipeline.
+
+    Attributes
+    ----------
+    columns_ : list of str
+        The keys that each row must have.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, in the order of the probabilities.
+
+    Examples
+    --------
+    A whole one is at :func:`make_predictor`. Its rows have these keys:
+
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sk_finalmlp import CTREncoder, DualMLPClassifier
+    >>> from sk_finalmlp.serving import make_predictor
+    >>> import pandas as pd
+    >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "item": [3, 15, 15, 3] * 10})
+    >>> model = make_pipeline(CTREncoder(), DualMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
+    >>> predict = make_predictor(model)
+    >>> predict.columns_, predict.classes_.tolist()
+    (['user', 'item'], ['no', 'yes'])
+    """
+
+    def __init__(self, session: Any) -> None:
+        metadata = session.get_modelmeta().custom_metadata_map
+        if "classes" not in metadata or metadata.get("inputs", "[]") == "[]":
+            raise ValueError("A predictor needs the graph of a pipeline of an encoder and a classifier by `to_onnx`.")
+        self._session = session
+        self._inputs = [Input(**column) for column in json.loads(metadata["inputs"])]
+        self.columns_ = [column.name for column in self._inputs]
+        self.classes_ = np.array(json.loads(metadata["classes"]))
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        """Probabilities of rows.
+
+        Parameters
+        ----------
+        rows : sequence of dict
+            One dict per row, with a value for each of `columns_`: None for a missing one, strings, numbers, bools,
+            :mod:`datetime` objects or ISO 8601 text, lists. Other keys are left aside.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes)
+            Probabilities in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If a row lacks a column, or a value is not of the type that `fit` saw; the message names the column.
+        """
+        if not len(rows):
+            return np.empty((0, len(self.classes_)), np.float32)
+        try:
+            tensors = {column.name: column.tensor([row[column.name] for row in rows]) for column in self._inputs}
+        except KeyError as error:
+            raise ValueError(f"A row has no column {error.args[0]!r}; give None where its value is missing.") from error
+        probabilities: NDArray[np.float32] = self._session.run(["probabilities"], tensors)[0]
+        return probabilities
+
+
+def make_predictor(model: Any) -> Predictor:
+    """A function from plain dicts to probabilities, for servers: a few rows take a small part of the pipeline's time.
+
+    Parameters
+    ----------
+    model : Pipeline, str or path-like
+        A fitted pipeline of `CTREncoder` and a classifier, which is checked as by :func:`to_onnx`, or the path of a
+        file that :func:`to_onnx` wrote, for which torch isn't needed.
+
+    Returns
+    -------
+    Predictor
+        To be called with a list of rows.
+
+    Raises
+    ------
+    ValueError
+        If something in the model has no counterpart in ONNX; the message names the column and what to do.
+    ImportError
+        If the extra `onnx` isn't installed.
+
+    See Also
+    --------
+    to_onnx : The same graph as a file.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sk_finalmlp import CTREncoder, FinalMLPClassifier
+    >>> from sk_finalmlp.serving import make_predictor
+    >>> import pandas as pd
+    >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "hour": [3, 15, 15, 3] * 10})
+    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1, random_state=0)).fit(X, [0, 1] * 20)
+    >>> predict = make_predictor(model)
+    >>> predict([{"user": "ann", "hour": 15}, {"user": "somebody else", "hour": None}]).shape
+    (2, 2)
+    """
+    require_extra()
+    from ._session import make_session
+
+    if isinstance(model, str | os.PathLike):
+        return Predictor(make_session(os.fspath(model)))
+    from ._check import check
+    from ._export import export
+
+    exported = export(model)
+    check(exported, model)
+    return Predictor(make_session(exported.model.SerializeToString()))

@@ -1,0 +1,206 @@
+"""Exported graphs answer as the pipeline does, or are refused with a reason."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.serving import make_predictor, to_onnx
+from sk_finalmlp.serving._export import export
+
+N_ROWS = 1200
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A column of every kind that there is."""
+    X, y, _ = make_click_data(N_ROWS, n_users=100, n_items=40, random_state=0)
+    rng = np.random.default_rng(0)
+    many = rng.integers(-3, 20, N_ROWS)
+    X = X.assign(
+        id=many,
+        id_with_gaps=pd.array(np.where(many > 0, many, 5), "Int64"),
+        flag=many > 4,
+        half=many / 2,
+        whole=rng.integers(0, 10**9, N_ROWS),
+        skewed=np.exp(rng.normal(size=N_ROWS) * 5),
+        constant=1.5,
+        nothing=np.nan,
+        wait=pd.to_timedelta(many, unit="s"),
+        date=X["time"].dt.date,
+        utc=X["time"].dt.tz_localize("UTC"),
+        fixed=X["time"].dt.tz_localize("+05:30"),
+        genres=[f"a{i % 5}|b{i % 3} | c" if i % 7 else "" for i in many],
+        codes=[[int(i) % 4, 2] if i % 5 else None for i in many],
+    )
+    X.loc[::7, ["user", "half", "numeric_0", "time", "genres"]] = None
+    X.loc[::11, "numeric_1"] = np.inf
+    X.loc[::13, "id_with_gaps"] = pd.NA
+    return X, y
+
+
+def tensors(exported, X):
+    return {column.name: column.tensor(X[column.name].tolist()) for column in exported.inputs}
+
+
+def run(exported, feed):
+    session = onnxruntime.InferenceSession(exported.model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return dict(zip([output.name for output in session.get_outputs()], session.run(None, feed), strict=True))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"numeric_encoding": "standard", "min_frequency": 5},
+        {"numeric_encoding": "bins", "crosses": [("user", "item"), ("time_hour", "half", "flag")]},
+        {"numeric_encoding": "bins", "n_bins": 200, "statistics": ["id", ("user", "id"), ("flag", "segment", "item")]},
+        {"numeric_encoding": "log", "max_categories": 5, "drop": ["nothing", "tags"]},
+        {"categorical": ["half", "time"], "multi_valued": ["user"], "max_values": 2},
+    ],
+)
+def test_encoder(table, rules):
+    X, y = table
+    encoder = CTREncoder(categorical=["half"]).set_params(**rules).fit(X, y)
+    exported = export(encoder)
+    shifted = X.assign(time=X["time"] - pd.Timedelta("20500D"), whole=X["whole"] * 3, user=X["user"].where(X["flag"]))
+    for rows in (X, shifted):
+        encoded = encoder.transform(rows)
+        outputs = run(exported, tensors(exported, rows))
+        assert list(outputs) == [f"{name}:encoded" for name in encoded.columns]
+        for name, column in encoded.items():
+            output = outputs[f"{name}:encoded"]
+            assert output.dtype == column.dtype
+            np.testing.assert_allclose(output[:, 0], column, atol=1e-6, rtol=0, err_msg=str(name))
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        FinalMLPClassifier(),
+        FinalMLPClassifier(fs1_context=["user", "tags"], fs2_context=["numeric_0"], n_members=1, num_heads=4),
+        FinalMLPClassifier(stream_embeddings="own", mlp1_batch_norm=False, mlp1_fields=["user", "item", "tags"]),
+        DualMLPClassifier(n_members=2, stream_loss=0.1),
+        TwoStreamClassifier(fusion="concat", linear_term=True, n_members=1),
+        TwoStreamClassifier(fusion="product", feature_selection="stream2", n_members=1),
+        TwoStreamClassifier(stream2=None, n_members=1),
+    ],
+)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_pipeline(table, classifier, n_classes, tmp_path):
+    X, y = table
+    y = y if n_classes == 2 else np.array(["buy", "click", "none"])[np.arange(N_ROWS) % 3]
+    X = X[["user", "item", "numeric_0", "tags", "time"]]
+    model = make_pipeline(CTREncoder(), classifier.set_params(max_epochs=1, random_state=0)).fit(X, y)
+    to_onnx(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    feed = tensors(export(model), X)
+    labels, probabilities = session.run(["label", "probabilities"], feed)
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-6)
+    np.testing.assert_array_equal(labels, model.predict(X))
+    for n_rows in (1, 3):
+        few = session.run(["probabilities"], {name: tensor[:n_rows] for name, tensor in feed.items()})[0]
+        np.testing.assert_allclose(few, probabilities[:n_rows], atol=1e-6)
+
+
+def test_classifier_alone(table, tmp_path):
+    X, y = table
+    encoded = CTREncoder().fit_transform(X[["user", "item", "numeric_0", "tags"]], y)
+    classifier = FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0).fit(encoded, y)
+    to_onnx(classifier, tmp_path / "classifier.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "classifier.onnx", providers=["CPUExecutionProvider"])
+    feed = {name: column.to_numpy().reshape(-1, 1) for name, column in encoded.items()}
+    np.testing.assert_allclose(session.run(["probabilities"], feed)[0], classifier.predict_proba(encoded), atol=1e-6)
+
+
+def test_table_without_names(tmp_path):
+    X = np.array([["ann", 1.5], ["bob", 2.5], [None, np.nan]] * 20, dtype=object)
+    model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1)).fit(X, [0, 1, 1] * 20)
+    to_onnx(model, tmp_path / "model.onnx")
+    predict = make_predictor(tmp_path / "model.onnx")
+    rows = [{"x0": user, "x1": price} for user, price in X]
+    np.testing.assert_allclose(predict(rows), model.predict_proba(X), atol=1e-6)
+
+
+def test_versions_are_as_stated(table, tmp_path):
+    to_onnx(CTREncoder().fit(*table), tmp_path / "encoder.onnx")
+    model = onnx.load(tmp_path / "encoder.onnx")
+    assert {opset.domain: opset.version for opset in model.opset_import} == {"": 20, "ai.onnx.ml": 4}
+    assert model.ir_version == 9
+
+
+def test_frozen_encoder(table, tmp_path):
+    X, y = table
+    encoder = FrozenEstimator(CTREncoder().fit(X[["user"]], y))
+    to_onnx(make_pipeline(encoder, FinalMLPClassifier(max_epochs=1)).fit(X[["user"]], y), tmp_path / "model.onnx")
+
+
+def test_difference_is_an_error_and_writes_nothing(table, tmp_path, monkeypatch):
+    X, y = table
+    encoder = CTREncoder().fit(X[["numeric_0"]], y)
+    monkeypatch.setattr(
+        "sk_finalmlp.serving._encoder.count_below", lambda graph, values, knots, or_equal: graph.constant([[1]])
+    )
+    with pytest.raises(RuntimeError, match=r"differ in column 'numeric_0' by .* on the row \{'numeric_0'"):
+        to_onnx(encoder, tmp_path / "encoder.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def repeated(*values):
+    return pd.DataFrame({"column": list(values) * 10})
+
+
+@pytest.mark.parametrize(
+    ("X", "rules", "message"),
+    [
+        (repeated("a", "b"), {"n_hash_buckets": 5}, "hashed .* Fit with `max_categories`"),
+        (repeated("a", ""), {}, "empty strings"),
+        (repeated("1", "2"), {"numeric": ["column"]}, "numbers as text.*to_numeric"),
+        (repeated(2**63, 1), {}, "uint64 as categories.*astype"),
+        (repeated(pd.Timedelta("1s"), pd.Timedelta("2s")), {"categorical": ["column"]}, "duration"),
+        (
+            repeated(*pd.to_datetime(["2024-01-01", "2024-07-01"])),
+            {"numeric": ["column"]},
+            "times .* taken as a number",
+        ),
+        (
+            repeated(*pd.to_datetime(["2024-01-01", "2024-07-01"]).tz_localize("Europe/Berlin")),
+            {},
+            r"Europe/Berlin.*tz_localize\(None\)",
+        ),
+        (repeated(["a|b"], ["c"]), {}, r"'a\|b' contains '\|'"),
+        (repeated("a", "b").set_axis(["label"], axis=1), {}, "can't be called 'label'.*rename"),
+    ],
+)
+def test_what_onnx_can_not_do_is_refused(X, rules, message, tmp_path):
+    encoder = CTREncoder(**rules).fit(X)
+    with pytest.raises(ValueError, match=f"(?s)olumn .*{message}"):
+        to_onnx(encoder, tmp_path / "encoder.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_hashed_crosses_are_refused(table, tmp_path):
+    X = table[0][["user", "item"]]
+    encoder = CTREncoder(crosses=[("user", "item")], n_hash_buckets=9).fit(X)
+    with pytest.raises(ValueError, match="hashed"):
+        to_onnx(encoder, tmp_path / "encoder.onnx")
+
+
+def test_streams_without_a_counterpart_are_refused(table, tmp_path):
+    X, y = table
+    model = make_pipeline(CTREncoder(), TwoStreamClassifier(stream2="crossnet", n_members=1, max_epochs=1))
+    with pytest.raises(ValueError, match="StreamChain can't be exported yet"):
+        to_onnx(model.fit(X[["user", "item"]], y), tmp_path / "model.onnx")
+
+
+def test_other_steps_are_refused(table, tmp_path):
+    X, y = table
+    model = make_pipeline(CTREncoder(), LogisticRegression()).fit(X[["user", "item"]], y)
+    with pytest.raises(ValueError, match=r"\['CTREncoder', 'LogisticRegression'\] can't be exported"):
+        to_onnx(model, tmp_path / "model.onnx")

@@ -1,0 +1,117 @@
+"""Plain dicts in, probabilities out."""
+
+import datetime
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import make_pipeline
+
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.serving import make_predictor, to_onnx
+
+
+@pytest.fixture(scope="module")
+def clicks():
+    X, y, _ = make_click_data(1500, random_state=0)
+    return X.assign(age=np.arange(1500) % 50, seen=X["time"].dt.tz_localize("UTC"), is_new=X["numeric_0"] > 0), y
+
+
+@pytest.fixture(scope="module")
+def model(clicks):
+    return make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1, random_state=0)).fit(*clicks)
+
+
+@pytest.fixture(scope="module")
+def predict(model):
+    return make_predictor(model)
+
+
+def test_rows_as_dicts(clicks, model, predict):
+    np.testing.assert_allclose(predict(clicks[0].to_dict("records")), model.predict_proba(clicks[0]), atol=1e-6)
+    assert predict.columns_ == list(clicks[0].columns)
+    np.testing.assert_array_equal(predict.classes_, model.classes_)
+
+
+def test_rows_as_json_has_them(clicks, model, predict):
+    row = clicks[0].iloc[5].to_dict()
+    utc = datetime.UTC
+    texts = row | {"time": row["time"].isoformat(), "seen": row["seen"].isoformat(), "age": float(row["age"])}
+    python = row | {"time": row["time"].to_pydatetime(), "seen": row["seen"].to_pydatetime().astimezone(utc)}
+    expected = model.predict_proba(clicks[0].iloc[[5]])
+    np.testing.assert_allclose(predict([texts | {"more": 1}]), expected, atol=1e-6)
+    np.testing.assert_allclose(predict([python]), expected, atol=1e-6)
+
+
+def test_missing_values(clicks, model, predict):
+    nothing = dict.fromkeys(clicks[0].columns)
+    expected = model.predict_proba(
+        clicks[0]
+        .iloc[[0]]
+        .astype(object)
+        .mask(clicks[0].iloc[[0]].notna(), None)
+        .astype(clicks[0].dtypes.drop(["age", "is_new"]))
+    )
+    np.testing.assert_allclose(predict([nothing]), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        predict([dict.fromkeys(nothing, np.nan), dict.fromkeys(nothing, pd.NA)])[0], expected[0], atol=1e-6
+    )
+
+
+def test_no_rows(predict):
+    assert predict([]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("user", 5, "5 is no string"),
+        ("age", "five", "'five' is no integer"),
+        ("age", 1.5, "1.5 is no integer"),
+        ("age", 10**30, "too large|too big"),
+        ("age", float("inf"), "infinity"),
+        ("numeric_0", "x", "'x' is no number"),
+        ("tags", 7, "7 is no list"),
+        ("tags", ["a|b"], r"contains '\|'"),
+        ("time", "yesterday", "yesterday"),
+        ("time", datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), "has a time zone"),
+        ("seen", datetime.datetime(2024, 1, 1), "has no time zone"),
+        ("user", {}, "is no string"),
+    ],
+)
+def test_error_names_the_column(clicks, predict, column, value, message):
+    row = clicks[0].iloc[0].to_dict()
+    with pytest.raises(ValueError, match=f"Column '{column}': .*({message})"):
+        predict([row | {column: value}])
+
+
+def test_absent_column_is_named(clicks, predict):
+    row = clicks[0].iloc[0].to_dict()
+    del row["item"]
+    with pytest.raises(ValueError, match="no column 'item'; give None"):
+        predict([row])
+
+
+def test_threads_share_a_predictor(clicks, model, predict):
+    rows = clicks[0].to_dict("records")
+    expected = model.predict_proba(clicks[0])
+    with ThreadPoolExecutor(8) as threads:
+        answers = threads.map(lambda start: predict(rows[start : start + 50]), range(0, 1500, 50))
+        np.testing.assert_allclose(np.concatenate(list(answers)), expected, atol=1e-6)
+
+
+def test_graph_of_an_encoder_is_no_predictor(model, tmp_path):
+    to_onnx(model[0], tmp_path / "encoder.onnx")
+    with pytest.raises(ValueError, match="pipeline of an encoder and a classifier"):
+        make_predictor(tmp_path / "encoder.onnx")
+
+
+def test_extra_that_is_not_installed_is_named(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match=r"pip install 'sk-finalmlp\[onnx\]'"):
+        make_predictor(model)
+    with pytest.raises(ImportError, match=r"pip install 'sk-finalmlp\[onnx\]'"):
+        to_onnx(model, tmp_path / "model.onnx")
