@@ -30,7 +30,7 @@ from ._categorical import VocabularyRule
 from ._choice import report
 from ._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, naming
 from ._column_rules import ColumnRules, chosen_kinds, fit_column
-from ._datetime import PARTS
+from ._datetime import DATETIME_PARTS
 from ._derived import DerivedFields
 from ._description import PARTS
 from ._kinds import Kind
@@ -483,9 +483,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         if isinstance(self.datetime_parts, str) and self.datetime_parts == "auto":
             return None
         parts = list(dict.fromkeys(self.datetime_parts))
-        if not parts or not set(parts) <= set(PARTS):
+        if not parts or not set(parts) <= set(DATETIME_PARTS):
             raise InvalidParameterError(
-                f"The 'datetime_parts' parameter of CTREncoder must be 'auto' or names among {list(PARTS)}, at least "
+                f"The 'datetime_parts' parameter of CTREncoder must be 'auto' or names among {list(DATETIME_PARTS)}, at least "
                 f"one. Got {self.datetime_parts!r} instead. To leave a datetime out, name its column in `drop`."
             )
         return parts

@@ -23,7 +23,7 @@ _PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
     "day": pc.day,
     "month": pc.month,
 }
-PARTS = tuple(_PARTS)
+DATETIME_PARTS = tuple(_PARTS)
 
 #: Parts that come again within a week: how many hours or days a full period has.
 _HOURS_OF_A_DAY, _DAYS_OF_A_WEEK = 24, 7
