@@ -23,7 +23,7 @@ from ._statistics import KeyStatistics, StatisticColumn
 from ._vocabulary import Vocabulary
 
 PARTS: Final[Parts] = {
-    Origin: ("encoder", "n_rows", "validation_fraction"),
+    Origin: ("encoder", "n_rows", "validation_fraction", "hold_out", "held_out"),
     Field: ("name", "kind", "n_codes", "n_columns"),
     Reading: ("like", "type", "lists", "required", "exact", "texts_of_bools"),
     VocabularyRule: ("min_frequency", "max_categories", "n_hash_buckets"),
@@ -31,7 +31,7 @@ PARTS: Final[Parts] = {
     HashBuckets: ("n_codes",),
     CategoricalEncoder: ("rule", "vocabulary"),
     LogBucketer: ("rule", "vocabulary"),
-    DatetimeEncoder: ("rule", "encoders"),
+    DatetimeEncoder: ("rule", "parts", "encoders", "left_out"),
     MultiValuedEncoder: (
         "rule",
         "separator",
