@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .model_files import ModelFileError, load, save
     from .estimators import (
         DualMLPClassifier,
         FinalMLPClassifier,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
         finalmlp_configs,
         two_stream_configs,
     )
+    from .model_files import ModelFileError, load, save
     from .preprocessing import CTREncoder
 
 
