@@ -181,6 +181,8 @@ def repeated(*values):
             r"Europe/Berlin.*tz_localize\(None\)",
         ),
         (repeated(["a|b"], ["c"]), {}, r"'a\|b' contains '\|'"),
+        (repeated([True], [False]), {}, "elements are bool.*strings"),
+        (repeated(-(2**63), 5), {}, "stands for a missing value"),
         (repeated("a", "b").set_axis(["label"], axis=1), {}, "can't be called 'label'.*rename"),
     ],
 )
