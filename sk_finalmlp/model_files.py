@@ -11,7 +11,6 @@ import importlib
 import io
 import json
 import os
-import secrets
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +22,7 @@ import safetensors.numpy
 import sklearn
 from sklearn.base import BaseEstimator
 
+from ._files import replace_file
 from ._persistence import VERSION_KEY
 from ._plain import ARROW
 from ._version import __version__
@@ -131,7 +131,7 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     versions = {"sk_finalmlp": __version__, "scikit-learn": sklearn.__version__}
     header = {"format": FORMAT, "versions": versions, "model": tree}
     entries = {_TREE: json.dumps(header).encode(), _ARRAYS: safetensors.numpy.save(writer.arrays), **writer.arrow_files}
-    _replace(Path(path), _with_checksum(_zip(entries)))
+    replace_file(path, _with_checksum(_zip(entries)))
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -374,16 +374,3 @@ def _check(contents: bytes, path: str | os.PathLike[str]) -> None:
             f"{os.fspath(path)!r} is not a file that sk_finalmlp.save wrote, or it was damaged since: its checksum is "
             "wrong. Copy it again."
         )
-
-
-def _replace(path: Path, contents: bytes) -> None:
-    """Write all or nothing."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

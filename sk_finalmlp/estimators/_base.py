@@ -117,7 +117,7 @@ class BaseTwoStreamClassifier(
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
     _parts: ClassVar[Parts] = {
-        Origin: ("encoder", "n_rows", "validation_fraction"),
+        Origin: ("encoder", "n_rows", "validation_fraction", "hold_out", "held_out"),
         Field: ("name", "kind", "n_codes", "n_columns"),
         FieldReader: ("field", "positions", "row_of_code"),
     }

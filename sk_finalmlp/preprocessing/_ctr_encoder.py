@@ -485,8 +485,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         parts = list(dict.fromkeys(self.datetime_parts))
         if not parts or not set(parts) <= set(DATETIME_PARTS):
             raise InvalidParameterError(
-                f"The 'datetime_parts' parameter of CTREncoder must be 'auto' or names among {list(DATETIME_PARTS)}, at "
-                f"least one. Got {self.datetime_parts!r} instead. To leave a datetime out, name its column in `drop`."
+                f"The 'datetime_parts' parameter of CTREncoder must be 'auto' or names among {list(DATETIME_PARTS)}, "
+                f"at least one. Got {self.datetime_parts!r} instead. To leave a datetime out, name its column in `drop`."
             )
         return parts
 

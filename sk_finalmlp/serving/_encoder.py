@@ -100,6 +100,8 @@ def known_values(vocabulary: Any) -> np.ndarray:
     elif pa.types.is_date(values.type):
         values = pc.multiply(values.cast(pa.int32()).cast(pa.int64()), _DAY)
     known: np.ndarray = values.to_numpy(zero_copy_only=False)
+    if known.dtype == np.int64 and MISSING in known:
+        raise Unsupported(f"it holds {MISSING}, which stands for a missing value in ONNX. Make it missing before fit.")
     return known
 
 
@@ -319,8 +321,9 @@ def _multi_valued(graph: Graph, values: str, reading: Any, encoder: Any) -> list
 def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
     """Known elements as text, and their codes; those of strings also with a space before or behind."""
     known = known_values(encoder["vocabulary"])
-    if known.dtype == np.float64:
-        raise Unsupported("its elements are floats. Turn them into strings before fit.")
+    dtype = encoder["vocabulary"]["values"].type
+    if not (pa.types.is_large_string(dtype) or pa.types.is_integer(dtype)):
+        raise Unsupported(f"its elements are {dtype}. Turn them into strings before fit.")
     texts = np.array([str(element) for element in known], object)
     if torn := [text for text in texts if separator in text]:
         raise Unsupported(

@@ -15,6 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from .._files import replace_file
 from .._plain import with_tables
 from .._version import __version__
 from ..estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
@@ -170,4 +171,4 @@ def _exportable(classes: np.ndarray) -> np.ndarray:
 def write(exported: Exported, path: str | os.PathLike[str]) -> None:
     """Write the model to a file."""
     onnx.checker.check_model(exported.model)
-    onnx.save_model(exported.model, os.fspath(path))
+    replace_file(path, exported.model.SerializeToString())

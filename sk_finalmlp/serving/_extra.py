@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 
 
-def require_extra() -> None:
-    """Raise an ImportError that says what to install, where it isn't."""
-    for name in ("onnx", "onnxruntime"):
+def require_extra(*names: str) -> None:
+    """Raise an ImportError that says what to install, where one of these packages isn't."""
+    for name in names:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:

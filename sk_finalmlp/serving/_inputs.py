@@ -139,7 +139,9 @@ def _elements(value: Any, column: Input) -> str:
         return column.separator.join(present)
     if _is_missing(value):
         return ""
-    raise TypeError(f"{value!r} is no list and no string, as fit saw them.")
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return str(value)
+    raise TypeError(f"{value!r} is no list of elements, as fit saw them.")
 
 
 _CONVERSIONS: Final[dict[InputKind, Callable[[Any, Input], Any]]] = {

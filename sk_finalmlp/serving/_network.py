@@ -12,7 +12,6 @@ from torch import nn
 
 from ..fields import Field
 from ..nn import (
-    Activation,
     ConcatFusion,
     FeatureGate,
     FieldEmbedding,
@@ -20,7 +19,6 @@ from ..nn import (
     Linear,
     MultiHeadBilinearFusion,
     ProductFusion,
-    Stream,
     SumFusion,
     TwoStreamNetwork,
     members_of,
@@ -28,6 +26,8 @@ from ..nn import (
 )
 from ._encoder import Unsupported
 from ._graph import Graph
+from ._layers import add_layer, add_linear, as_array
+from ._streams import add_stream
 
 
 class _Rows:
@@ -104,17 +104,13 @@ def _member_logits(rows: _Rows, network: nn.Module) -> str:
         features = _selected(rows.graph, path.fields, _features(rows, path.embedding))
         if path.gate is not None:
             features = rows.graph.node("Mul", features, _gate(rows, path.gate))
-        outputs.append(_stream(rows.graph, features, path.stream))
+        outputs.append(add_stream(rows.graph, features, path.stream))
     logits = _fused(rows.graph, network.fusion, outputs)
     if network.linear_term is None:
         return logits
     weights = _embedded(rows, network.linear_term)
     summed = rows.graph.node("ReduceSum", weights, rows.graph.constant([1], np.int64), keepdims=0)
     return rows.graph.node("Add", logits, summed)
-
-
-def _array(tensor: torch.Tensor) -> Any:
-    return tensor.detach().cpu().numpy()
 
 
 def _embedded(rows: _Rows, embedding: FieldEmbedding) -> str:
@@ -126,13 +122,13 @@ def _embedded(rows: _Rows, embedding: FieldEmbedding) -> str:
     if coded:
         at = rows.rows(coded, embedding.first_row)
         # Row 0 is the one of what isn't known.
-        table = _array(embedding.table).copy()
+        table = as_array(embedding.table).copy()
         table[0] = 0
         vectors = graph.gather(table, at)
         parts += _pooled(graph, vectors, at, coded)
     if numeric:
         values = graph.node("Unsqueeze", rows.values(numeric), graph.constant([2], np.int64))
-        parts.append(graph.node("Mul", values, graph.constant(_array(embedding.numeric)[np.newaxis])))
+        parts.append(graph.node("Mul", values, graph.constant(as_array(embedding.numeric)[np.newaxis])))
     return graph.concat(parts)
 
 
@@ -169,45 +165,11 @@ def _gate(rows: _Rows, gate: FeatureGate) -> str:
     graph = rows.graph
     if gate.context_embedding is None:
         with torch.no_grad():
-            return graph.constant(_array(gate.gate(gate.context_vector)))
+            return graph.constant(as_array(gate.gate(gate.context_vector)))
     hidden = graph.node("Flatten", _embedded(rows, gate.context_embedding), axis=1)
     for layer in gate.gate.mlp:
-        hidden = _layer(graph, hidden, layer)
+        hidden = add_layer(graph, hidden, layer)
     return graph.node("Mul", graph.node("Sigmoid", hidden), graph.constant(2, np.float32))
-
-
-def _stream(graph: Graph, features: str, stream: nn.Module) -> str:
-    if type(stream) is not Stream:
-        raise Unsupported(
-            f"A stream {type(stream).__name__} can't be exported yet, only MLPs. Fit with stream1='mlp' and "
-            "stream2='mlp' (or None), or serve the pipeline in Python."
-        )
-    for layer in stream:
-        features = _layer(graph, features, layer)
-    return features
-
-
-def _layer(graph: Graph, values: str, layer: nn.Module) -> str:
-    if isinstance(layer, Linear):
-        return _linear(graph, values, layer)
-    if not isinstance(layer, Activation):
-        raise Unsupported(f"A layer {type(layer).__name__} can't be exported yet.")
-    if layer.norm is not None:
-        norm = layer.norm
-        assert norm.running_var is not None
-        assert norm.running_mean is not None
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        shift = norm.bias - norm.running_mean * scale
-        values = graph.node("Mul", values, graph.constant(_array(scale)[np.newaxis]))
-        values = graph.node("Add", values, graph.constant(_array(shift)[np.newaxis]))
-    return graph.node("Relu", values)
-
-
-def _linear(graph: Graph, values: str, layer: nn.Linear) -> str:
-    inputs = [values, graph.constant(_array(layer.weight).T)]
-    if layer.bias is not None:
-        inputs.append(graph.constant(_array(layer.bias)))
-    return graph.node("Gemm", *inputs)
 
 
 def _fused(graph: Graph, fusion: nn.Module, outputs: list[str]) -> str:
@@ -219,12 +181,12 @@ def _fused(graph: Graph, fusion: nn.Module, outputs: list[str]) -> str:
 
 def _sum(graph: Graph, fusion: Any, outputs: list[str]) -> str:
     x, y = outputs
-    return graph.node("Add", _linear(graph, x, fusion.linear_x), _linear(graph, y, fusion.linear_y))
+    return graph.node("Add", add_linear(graph, x, fusion.linear_x), add_linear(graph, y, fusion.linear_y))
 
 
 def _bilinear(graph: Graph, fusion: Any, outputs: list[str]) -> str:
     """All heads in one product, with a matrix of a block per head."""
-    heads = _array(fusion.bilinear)
+    heads = as_array(fusion.bilinear)
     n_heads, x_head, n_outputs, y_head = heads.shape
     blocks = np.zeros((n_heads * x_head, n_outputs, n_heads * y_head), np.float32)
     for head in range(n_heads):
@@ -238,15 +200,15 @@ def _bilinear(graph: Graph, fusion: Any, outputs: list[str]) -> str:
 
 
 def _concatenated(graph: Graph, fusion: Any, outputs: list[str]) -> str:
-    return _linear(graph, graph.concat(outputs), fusion.linear)
+    return add_linear(graph, graph.concat(outputs), fusion.linear)
 
 
 def _product(graph: Graph, fusion: Any, outputs: list[str]) -> str:
-    return _linear(graph, graph.node("Mul", *outputs), fusion.linear)
+    return add_linear(graph, graph.node("Mul", *outputs), fusion.linear)
 
 
 def _alone(graph: Graph, fusion: Any, outputs: list[str]) -> str:
-    return _linear(graph, outputs[0], fusion)
+    return add_linear(graph, outputs[0], fusion)
 
 
 _FUSIONS: Final[dict[type[nn.Module], Callable[[Graph, Any, list[str]], str]]] = {

@@ -121,11 +121,12 @@ def make_predictor(model: Any) -> Predictor:
     >>> predict([{"user": "ann", "hour": 15}, {"user": "somebody else", "hour": None}]).shape
     (2, 2)
     """
-    require_extra()
+    require_extra("onnxruntime")
     from ._session import make_session
 
     if isinstance(model, str | os.PathLike):
         return Predictor(make_session(os.fspath(model)))
+    require_extra("onnx")
     from ._check import check
     from ._export import export
 

@@ -66,7 +66,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str], *, check: bool = True) -> 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     to_onnx(CTREncoder().fit(X, y), Path(folder) / "encoder.onnx")
     """
-    require_extra()
+    require_extra("onnx", "onnxruntime")
     from ._check import check as check_graph
     from ._export import export, write
 

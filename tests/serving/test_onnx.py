@@ -5,11 +5,12 @@ import onnx
 import onnxruntime
 import pandas as pd
 import pytest
+import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier, streams
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.serving import make_predictor, to_onnx
 from sk_finalmlp.serving._export import export
@@ -43,6 +44,12 @@ def table():
     X.loc[::11, "numeric_1"] = np.inf
     X.loc[::13, "id_with_gaps"] = pd.NA
     return X, y
+
+
+@pytest.fixture(scope="module")
+def encoded(table):
+    X, y = table
+    return CTREncoder().fit_transform(X[["user", "item", "numeric_0", "tags"]], y), y
 
 
 def tensors(exported, X):
@@ -109,14 +116,13 @@ def test_pipeline(table, classifier, n_classes, tmp_path):
         np.testing.assert_allclose(few, probabilities[:n_rows], atol=1e-6)
 
 
-def test_classifier_alone(table, tmp_path):
-    X, y = table
-    encoded = CTREncoder().fit_transform(X[["user", "item", "numeric_0", "tags"]], y)
-    classifier = FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0).fit(encoded, y)
+def test_classifier_alone(encoded, tmp_path):
+    X, y = encoded
+    classifier = FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0).fit(X, y)
     to_onnx(classifier, tmp_path / "classifier.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "classifier.onnx", providers=["CPUExecutionProvider"])
-    feed = {name: column.to_numpy().reshape(-1, 1) for name, column in encoded.items()}
-    np.testing.assert_allclose(session.run(["probabilities"], feed)[0], classifier.predict_proba(encoded), atol=1e-6)
+    feed = {name: column.to_numpy().reshape(-1, 1) for name, column in X.items()}
+    np.testing.assert_allclose(session.run(["probabilities"], feed)[0], classifier.predict_proba(X), atol=1e-6)
 
 
 def test_table_without_names(tmp_path):
@@ -175,6 +181,8 @@ def repeated(*values):
             r"Europe/Berlin.*tz_localize\(None\)",
         ),
         (repeated(["a|b"], ["c"]), {}, r"'a\|b' contains '\|'"),
+        (repeated([True], [False]), {}, "elements are bool.*strings"),
+        (repeated(-(2**63), 5), {}, "stands for a missing value"),
         (repeated("a", "b").set_axis(["label"], axis=1), {}, "can't be called 'label'.*rename"),
     ],
 )
@@ -192,11 +200,49 @@ def test_hashed_crosses_are_refused(table, tmp_path):
         to_onnx(encoder, tmp_path / "encoder.onnx")
 
 
-def test_streams_without_a_counterpart_are_refused(table, tmp_path):
-    X, y = table
-    model = make_pipeline(CTREncoder(), TwoStreamClassifier(stream2="crossnet", n_members=1, max_epochs=1))
-    with pytest.raises(ValueError, match="StreamChain can't be exported yet"):
-        to_onnx(model.fit(X[["user", "item"]], y), tmp_path / "model.onnx")
+@pytest.mark.parametrize(
+    "stream",
+    [
+        streams.CIN(hidden_units=(8, 4)),
+        streams.CrossNet(),
+        streams.CrossNet(version="v1"),
+        streams.CrossNet(rank=4),
+        streams.CrossNet(rank=3, n_experts=2),
+        streams.FM(),
+        streams.Final(),
+        streams.Final(activation=None, form="sum", field_gate=True),
+        streams.GatedCrossNet(),
+        streams.MaskNet(),
+        streams.MaskNet(n_blocks=2, embedding_norm=False, layer_norm=False),
+        streams.Product(),
+        streams.Product(form="elementwise"),
+        streams.QNN(),
+        streams.SelfAttention(),
+        streams.SelfAttention(layer_norm=True, scaled=True),
+    ],
+    ids=str,
+)
+def test_stream(encoded, stream):
+    X, y = encoded
+    classifier = TwoStreamClassifier(stream2=stream, n_members=1, max_epochs=1, random_state=0).fit(X, y)
+    outputs = run(export(classifier), {name: column.to_numpy().reshape(-1, 1) for name, column in X.items()})
+    np.testing.assert_allclose(outputs["probabilities"], classifier.predict_proba(X), atol=2e-6)
+
+
+def test_stream_of_the_user_is_refused(encoded, tmp_path):
+    class Sum(torch.nn.Module):
+        out_features = 1
+
+        def forward(self, x):
+            return x.sum(dim=1, keepdim=True)
+
+    class Sums:
+        def build(self, n_fields, embedding_dim, n_statistics, generator=None):
+            return Sum()
+
+    classifier = TwoStreamClassifier(stream2=Sums(), fusion="sum", n_members=1, max_epochs=1).fit(*encoded)
+    with pytest.raises(ValueError, match="A stream Sum can't be exported; these can"):
+        to_onnx(classifier, tmp_path / "model.onnx")
 
 
 def test_other_steps_are_refused(table, tmp_path):

@@ -1,6 +1,7 @@
 """Plain dicts in, probabilities out."""
 
 import datetime
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -74,7 +75,7 @@ def test_no_rows(predict):
         ("age", 10**30, "too large|too big"),
         ("age", float("inf"), "infinity"),
         ("numeric_0", "x", "'x' is no number"),
-        ("tags", 7, "7 is no list"),
+        ("tags", 7.5, "7.5 is no list"),
         ("tags", ["a|b"], r"contains '\|'"),
         ("time", "yesterday", "yesterday"),
         ("time", datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), "has a time zone"),
@@ -115,3 +116,15 @@ def test_extra_that_is_not_installed_is_named(model, tmp_path, monkeypatch):
         make_predictor(model)
     with pytest.raises(ImportError, match=r"pip install 'sk-finalmlp\[onnx\]'"):
         to_onnx(model, tmp_path / "model.onnx")
+
+
+def test_file_is_served_without_torch(clicks, model, tmp_path):
+    to_onnx(model, tmp_path / "model.onnx")
+    program = f"""
+import sys
+from sk_finalmlp.serving import make_predictor
+predict = make_predictor({str(tmp_path / "model.onnx")!r})
+assert predict([dict.fromkeys(predict.columns_)]).shape == (1, 2)
+assert not {{"onnx", "pyarrow", "sklearn", "torch"}} & set(sys.modules), sorted(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
