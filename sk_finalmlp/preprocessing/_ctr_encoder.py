@@ -485,8 +485,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         parts = list(dict.fromkeys(self.datetime_parts))
         if not parts or not set(parts) <= set(DATETIME_PARTS):
             raise InvalidParameterError(
-                f"The 'datetime_parts' parameter of CTREncoder must be 'auto' or names among {list(DATETIME_PARTS)}, "
-                f"at least one. Got {self.datetime_parts!r} instead. To leave a datetime out, name its column in `drop`."
+                "The 'datetime_parts' parameter of CTREncoder must be 'auto' or one or more names among "
+                f"{list(DATETIME_PARTS)}. Got {self.datetime_parts!r} instead. To leave a datetime out, name its column "
+                "in `drop`."
             )
         return parts
 
