@@ -486,8 +486,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         if not parts or not set(parts) <= set(DATETIME_PARTS):
             raise InvalidParameterError(
                 "The 'datetime_parts' parameter of CTREncoder must be 'auto' or one or more names among "
-                f"{list(DATETIME_PARTS)}. Got {self.datetime_parts!r} instead. To leave a datetime out, name its column "
-                "in `drop`."
+                f"{list(DATETIME_PARTS)}. Got {self.datetime_parts!r} instead. To leave a datetime out, name its "
+                "column in `drop`."
             )
         return parts
 
