@@ -104,8 +104,8 @@ _ = unknown_ax.set(xlim=(0, 100), title="Unknown later", xlabel="% of the rows o
 encoder.statistics_.sort_values("gain", ascending=False).head(8)
 
 # %%
-# Films and users differ most in how often they are liked. The best pairs, such as `age & time_day`, say little of
-# their own: most people came on one day, so that it and their age tell who they are. What was left out, and why:
+# Films and users differ most in how often they are liked. Pairs say little of their own. What was left
+# out, and why:
 
 encoder.statistics_.query("not rate")["why"].str.split(";").str[0].value_counts()
 

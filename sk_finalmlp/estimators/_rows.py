@@ -213,9 +213,9 @@ def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float, h
     if origin is None:
         if hold_out == "last":
             warnings.warn(
-                "hold_out='last', and X holds statistics, but doesn't say of which rows CTREncoder left the labels out: "
-                "by default of rows at random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), which says "
-                "so.",
+                "hold_out='last', and X holds statistics, but doesn't say of which rows CTREncoder left the labels "
+                "out: by default of rows at random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), "
+                "which says so.",
                 stacklevel=6,
             )
         if fraction > VALIDATION_FRACTION:
