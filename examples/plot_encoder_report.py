@@ -54,7 +54,7 @@ encoder
 # ----------------------------
 #
 # Known values have codes 1, 2, ... by descending frequency. Each element of a list has a code, and the codes of one
-# list stand side by side, filled up with 0. Of a date, the hour, the weekday and the day of the month are kept.
+# list stand side by side, filled up with 0. Of a date, the hour and the weekday are kept.
 
 codes.filter(regex=r"^(item|genres|time)").head(3)
 
@@ -104,8 +104,7 @@ _ = unknown_ax.set(xlim=(0, 100), title="Unknown later", xlabel="% of the rows o
 encoder.statistics_.sort_values("gain", ascending=False).head(8)
 
 # %%
-# Films and users differ most in how often they are liked. The best pairs, such as `age & time_day`, say little of
-# their own: most people came on one day, so that it and their age tell who they are. What was left out, and why:
+# Films and users differ most in how often they are liked. What was left out, and why:
 
 encoder.statistics_.query("not rate")["why"].str.split(";").str[0].value_counts()
 

@@ -65,7 +65,7 @@ _ = right.set_title("Gates of fields", loc="left")
 # its bar tells: whoever knows the user knows the segment, and only one of the two is shuffled. Where columns say the
 # same, shuffle them together, or leave one out and fit again.
 #
-# The gates have turned down what means nothing: campaign, weekday and day of the month. But they do so by a few parts
+# The gates have turned down what means nothing: campaign and weekday. But they do so by a few parts
 # in a hundred, and beyond that they tell little of what matters: the layers behind a gate can shut out a field as well.
 
 # %%

@@ -59,35 +59,11 @@ _UNITS = [
 ]
 _DAYS_OF_A_WEEK = 7
 #: Words before the unit by which a column tells when its row happened. Others make a property: `birth_month`.
-_TIMES = frozenset(
-    {
-        "time",
-        "date",
-        "datetime",
-        "timestamp",
-        "ts",
-        "event",
-        "click",
-        "impression",
-        "view",
-        "visit",
-        "session",
-        "request",
-        "log",
-        "departure",
-        "dep",
-        "arrival",
-        "arr",
-        "sched",
-        "scheduled",
-        "pickup",
-        "dropoff",
-        "purchase",
-        "order",
-        "local",
-        "utc",
-    }
+_TIME_WORD = re.compile(
+    "time|date|datetime|timestamp|ts|event|click|impression|view|visit|session|request|log|departure|dep|arrival|arr|"
+    "sched|scheduled|pickup|dropoff|purchase|order|local|utc"
 )
+#: No unit has so many values.
 _MANY_DISTINCT = 400
 
 
@@ -147,7 +123,7 @@ def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
 def _find_unit(name: str) -> _Unit | None:
     # `PickupMonth` is two words, and `DAY_OF_MONTH` three.
     words = re.split(r"[ _.-]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
-    while len(words) > 1 and words[0] in _TIMES:
+    while len(words) > 1 and _TIME_WORD.fullmatch(words[0]):
         words = words[1:]
     return next((unit for unit in _UNITS if "".join(words) in unit.aliases), None)
 

@@ -61,10 +61,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
       labels `y` say that they are quantities (see the Notes). A column of floats, or of codes of bins, according to
       `numeric_encoding`. Floats that are all integral count as integers: that is what an integer column becomes when
       a value is missing.
-    - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday), whether it is the weekend, and the
-      day of the month, as columns `time_hour`, `time_weekday`, `time_weekend` and `time_day` for a column `time`;
-      which code stands for which hour or day is in `categories_`. Pure dates have no hour. Dates written as strings
-      are categorical unless named in `datetime`.
+    - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday) and whether it is the weekend, as
+      columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, so far as the rows cover a full
+      period of them (see `datetime_parts`); which code stands for which hour or day is in `categories_`. Pure dates
+      have no hour. Dates written as strings are categorical unless named in `datetime`.
     - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres[0]`,
       `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
@@ -116,6 +116,11 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     max_values : int, default=None
         Largest number of output columns of a multi-valued column. `None` sets no limit: one row with very many
         elements makes the output wide for all rows.
+    datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "day", "month"}, default="auto"
+        What becomes of datetimes. "auto": the hour if the rows are of 24 hours at least, weekday and weekend if they
+        are of 7 days, counted from the first to the last. On rows of less than a full period, those of the next day
+        would be unknown. A day of the month (`day`) and a month are made only where the list names them; what it names
+        is made of any rows.
     crosses : None, "auto" or list of tuple of (str or int), default=None
         Combinations of fields that get codes of their own, under `min_frequency`, `max_categories` and
         `n_hash_buckets` like those of a column. A combination in which any field has code 0 has code 0. A field goes
@@ -128,8 +133,12 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         otherwise; what it chose is in `statistics_`. `None`: plain codes.
     validation_fraction : float, default=0.1
         Share of the rows whose labels are left out of the statistics of all other rows in `fit_transform`, because the
-        classifier holds them out for early stopping: at least its `validation_fraction`. Which rows these are depends
-        on their place in the table.
+        classifier holds them out for early stopping: at least its `validation_fraction`.
+    hold_out : {"random", "last"} or the name of a column, default="random"
+        Which rows these are. "random": as good as drawn at random, by their numbers in the table. "last": those at the
+        end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
+        one is smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
+        and holds out the same rows, if the output is a pandas DataFrame.
     random_state : int, RandomState instance or None, default=0
         Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.
@@ -183,7 +192,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     **Rows that are held out.** The classifier holds out `validation_fraction` of the rows for early stopping, and
     their labels must not be in the statistics of the others. Which rows these are follows from their numbers in the
     table, whatever their weights, so that both choose the same rows as long as none is added, dropped or moved in
-    between.
+    between. A pandas DataFrame tells the classifier the rule, `hold_out`, or the very rows where a column decides.
 
     **What belongs together.** A pandas DataFrame that this encoder writes says so in `DataFrame.attrs`, and the
     classifier refuses rows that were encoded by another fit, as they are where a pipeline's last fit failed between
@@ -197,6 +206,14 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     value, or another one in each row; pairs get one if they get a rate, or if one of their fields is among the two
     with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the 16 fields with the most
     codes, on a random sample of rows if there are very many.
+
+    **Dates.** How often a day was seen says nothing of the days to come, so that parts of dates and their pairs get
+    rates, but no counts, unless `statistics` names them. Integers, or strings of integers, in a column that is named
+    like a part of a date (`month`, `quarter`, `week`, `day`, `day_of_month`, `day_of_year`, `year`, also
+    `departure_month` or `event_day`, but not `birth_month` or `release_year`) are looked at twice: a year and a day of
+    the month are left out, and the others unless the rows hold the full period, such as all 12 months. `feature_kinds_`
+    says so. Name such a column in `categorical` or `numeric` to keep it. :meth:`transform` warns if a part of dates is
+    unknown in most of 1,000 or more rows.
 
     **Which integers are quantities.** With `statistics="auto"`, labels and 1,000 rows, an integer column of more than
     32 values is numeric if cross-fitted click rates of its 32 quantile bins have a lower log-loss than those of its
