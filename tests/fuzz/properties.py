@@ -32,6 +32,7 @@ _ONE_IN_BROKEN = 3
 #: One in so many tables is fitted with a classifier, too.
 _ONE_IN_CLASSIFIED = 25
 _ALONE = 6
+_REPEATED = 30
 
 Outputs = dict[str, np.ndarray]
 
@@ -173,6 +174,12 @@ class _Examination:
         got = {name: np.concatenate([part[name] for part in transformed])[np.argsort(order)] for name in self.outputs}
         yield from self._differences(self.outputs, got)
 
+    def in_a_large_batch(self) -> Iterator[tuple[str, str]]:
+        """The rows of a table again and again: values of many rows are looked up by other means."""
+        n = n_rows(self.table.X_new)
+        got = self._transform(self.encoder, take(self.table.X_new, np.tile(np.arange(n), _REPEATED)))
+        yield from self._differences({name: np.tile(values, _REPEATED) for name, values in self.outputs.items()}, got)
+
     def alone(self) -> Iterator[tuple[str, str]]:
         """A row without others."""
         for row in self.rng.permutation(n_rows(self.table.X_new))[:_ALONE]:
@@ -251,10 +258,10 @@ class _Examination:
     def other_column_order(self) -> Iterator[tuple[str, str]]:
         """A fit to the same columns in another order."""
         table = self.table
-        order = self.rng.permutation(len(table.columns)).tolist()
         if table.container in ("ndarray", "rows") or "names" in table.fault:
             # Their columns go by their position.
             return
+        order = self.rng.permutation(table.X.shape[1]).tolist()
         encoder = self._fit(table, X=reorder(table.X, order))
         got = self._transform(encoder, reorder(table.X_new, order))
         expected, got = (_without_statistics(out, table) for out in (self.outputs, got))
@@ -357,6 +364,7 @@ class _Examination:
 PROPERTIES: dict[str, Callable[[_Examination], Iterator[tuple[str, str]]]] = {
     "codes and numbers are well-formed": _Examination.well_formed,
     "in parts as in whole": _Examination.in_parts,
+    "in a large batch as in a small one": _Examination.in_a_large_batch,
     "alone as beside others": _Examination.alone,
     "as Python objects as in the table": _Examination.as_python_objects,
     "labels and weights in any container": _Examination.other_labels,

@@ -187,6 +187,13 @@ def test_text_that_is_no_utf_8_is_refused_with_the_name_of_its_column():
         CTREncoder().fit(broken)
 
 
+@pytest.mark.skipif(int(pl.__version__.split(".")[0]) < 2, reason="128-bit integers were unstable in polars 1")
+def test_polars_type_that_arrow_lacks_is_refused_with_the_name_of_its_column():
+    X = pl.DataFrame({"c": pl.Series([1, 2**100], dtype=pl.Int128)})
+    with pytest.raises(TypeError, match="Column 'c' can't be encoded: Arrow has no type for Int128"):
+        CTREncoder().fit(X)
+
+
 def test_any_time_is_unknown_where_fit_saw_none():
     encoder = fit([None, None], datetime=["c"])
     for time in (NOON, NOON.replace(tzinfo=BERLIN), NOON.date(), "2024-05-03T12:00:00+02:00"):
