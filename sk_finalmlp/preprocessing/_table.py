@@ -98,8 +98,8 @@ def _as_arrow(series: nw.Series[Any]) -> pa.Array:
         return series.to_arrow()
     except pa.ArrowInvalid as error:
         raise TypeError(
-            f"Column {series.name!r} can't be encoded: Arrow has no type for {series.dtype}. Cast the column to another "
-            "one, or leave it out of the table."
+            f"Column {series.name!r} can't be encoded: Arrow has no type for {series.dtype}. Cast the column to "
+            "another one, or leave it out of the table."
         ) from error
 
 
