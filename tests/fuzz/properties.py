@@ -106,8 +106,9 @@ class _Examination:
             yield self._finding("an error names what it is about", about, _last_line(error))
 
     def _names_the_matter(self, error: Exception) -> bool:
-        """Whether an error of ours names what was broken, or a column that holds values of several types anyway."""
+        """Whether an error of ours names what was broken, or a column that may be refused anyway."""
         doubtful = [name for name, column in self.table.columns.items() if column.kind in OBJECTS]
+        doubtful += [] if self.table.fault.startswith("weights") else self.table.blank_columns
         named = [self.table.named, *map(repr, doubtful)]
         return not _is_raised_in(sk_finalmlp, error) or any(name in str(error) for name in named)
 
@@ -189,7 +190,7 @@ class _Examination:
     def as_python_objects(self) -> Iterator[tuple[str, str]]:
         """A row of Python objects, as JSON and database drivers give it, of which pandas finds the dtypes alone."""
         table = self.table
-        if table.fault or not all(column.has_values(table.n_fit) for column in table.columns.values()):
+        if table.fault or table.blank_columns:
             return
         for row in self.rng.permutation(n_rows(table.X_new))[:_ALONE]:
             record = {name: column.values[table.n_fit + row] for name, column in table.columns.items()}
@@ -270,7 +271,7 @@ class _Examination:
     def other_containers(self) -> Iterator[tuple[str, str]]:
         """The same rows in other containers and dtypes, in fit, serving or both."""
         columns = list(self.table.columns.values())
-        if self.table.fault or not all(column.has_values(self.table.n_fit) for column in columns):
+        if self.table.fault or self.table.blank_columns:
             # Of a column without values, the dtype alone says what it is.
             return
         for container in possible_containers(columns):

@@ -386,6 +386,14 @@ def test_what_can_not_be_read_can_be_dropped(values):
     assert encoder.transform(X)["b"].tolist() == [1, 2]
 
 
+def test_what_numpy_can_not_hold_can_be_dropped():
+    months = pa.array([(1, 2, 3), None], pa.month_day_nano_interval())
+    table = pa.table({"c": months, "b": ["x", "y"]})
+    frame = pd.DataFrame({"c": pd.Series(pd.arrays.ArrowExtensionArray(months)), "b": ["x", "y"]})
+    for X in (table, frame):
+        assert CTREncoder(drop="c").fit(X).feature_kinds_.loc["c", "n_missing"] == 1
+
+
 def test_times_where_fit_saw_numbers_and_the_other_way_round_are_refused():
     for seen in ([0.5, 1.5], [1, 2, 1], [True, False]):
         with pytest.raises(TypeError, match=r"Column 'c': '2024-05-03 12:00:00' is a time, where fit saw numbers"):
