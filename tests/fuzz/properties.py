@@ -294,7 +294,7 @@ class _Examination:
     def without_weightless_rows(self) -> Iterator[tuple[str, str]]:
         """A fit without the rows of weight 0."""
         table = self.table
-        if table.weights is None or np.all(table.weights):
+        if table.weights is None or np.all(table.weights) or table.blank_columns:
             return
         rows = np.flatnonzero(table.weights)
         y = None if table.y is None else [table.y[row] for row in rows]
