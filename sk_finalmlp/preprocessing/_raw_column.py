@@ -117,9 +117,16 @@ def read_column(name: str, raw: Any) -> RawColumn:
 
 def mark_missing(name: str, raw: Any) -> RawColumn:
     """A column of anything as one that only says which values are missing."""
-    values = np.asarray(raw)
-    missing = np.array(list(map(_is_missing, values))) if values.dtype == object else pd.isna(values)
+    missing = _missing(raw)
     return RawColumn(name, [Part(pa.array(np.zeros(len(missing), bool), mask=missing))], len(missing))
+
+
+def _missing(raw: Any) -> np.ndarray:
+    if isinstance(raw, pa.Array | pa.ChunkedArray):
+        return np.asarray(raw.is_null(nan_is_null=True))
+    if raw.dtype == object:
+        return np.array(list(map(_is_missing, raw)))
+    return np.asarray(pd.isna(raw))
 
 
 def _parts(raw: Any) -> list[Part]:

@@ -95,8 +95,18 @@ def _raw_columns(X: Any) -> Iterator[Any]:
     if isinstance(X, pd.DataFrame):
         return (series for _, series in X.items())
     if is_frame(X):
-        return (series.to_arrow() for series in nw.from_native(X, eager_only=True).iter_columns())
+        return map(_as_arrow, nw.from_native(X, eager_only=True).iter_columns())
     return iter(X.T)
+
+
+def _as_arrow(series: nw.Series[Any]) -> pa.Array:
+    try:
+        return series.to_arrow()
+    except pa.ArrowInvalid as error:
+        raise TypeError(
+            f"Column {series.name!r} can't be encoded: Arrow has no type for {series.dtype}. Cast the column to "
+            "another one, or leave it out of the table."
+        ) from error
 
 
 def read_outputs(X: Any, names: Sequence[str]) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 from scipy import sparse
 
@@ -204,6 +205,24 @@ _DTYPES: dict[str, Callable[[int], Any]] = {
 }
 
 
+_POLARS: dict[str, Callable[[int], pl.Series]] = {
+    "categories": lambda n: pl.Series(_ints(n).astype(str)).cast(pl.Categorical),
+    "an enumeration": lambda n: pl.Series(_ints(n).astype(str)).cast(pl.Enum(list("01234"))),
+    "lists": lambda n: pl.Series([["a", None], []] * n, dtype=pl.List(pl.String))[:n],
+    "arrays": lambda n: pl.Series([[1, 2]] * n, dtype=pl.Array(pl.Int64, 2)),
+    "structs": lambda n: pl.Series([{"a": 1}] * n),
+    "objects": lambda n: pl.Series([object()] * n, dtype=pl.Object),
+    "bytes": lambda n: pl.Series([b"a", b"\xff"] * n)[:n],
+    "128-bit integers": lambda n: pl.Series([2**100, 1] * n, dtype=pl.Int128)[:n],
+    "times": lambda n: pl.Series([dt.time(i % 24) for i in range(n)]),
+    "milliseconds": lambda n: pl.Series([dt.datetime(2024, 1, 1, i % 24) for i in range(n)]).cast(pl.Datetime("ms")),
+    "durations": lambda n: pl.Series([dt.timedelta(hours=i) for i in range(n)]).cast(pl.Duration("ms")),
+    "decimals": lambda n: pl.Series([Decimal(i % 5) / 4 for i in range(n)]),
+    "nothing": lambda n: pl.Series([None] * n, dtype=pl.Null),
+    "small integers": lambda n: pl.Series(_ints(n), dtype=pl.Int8),
+}
+
+
 def pick_cyclic(position: int, options: list[Any]) -> Any:
     """The options one after another."""
     return options[position % len(options)]
@@ -224,6 +243,21 @@ def _another_kind_when_served(rng: np.random.Generator, table: Table) -> dict[st
     form = "objects" if other.type is None or rng.random() < 0.3 else "arrow"
     served = build({name: other}, slice(None), "pandas", [form])
     return {"container": "pandas", "X": table.X, "X_new": table.X_new.assign(**{name: served[name]}), "named": name}
+
+
+def _of_polars(make: Callable[[int], pl.Series]) -> Callable[[np.random.Generator, Table], dict[str, Any]]:
+    """A table of polars that holds this column alone, in fit and serving."""
+
+    def apply(rng: np.random.Generator, table: Table) -> dict[str, Any]:
+        frames = {key: pl.DataFrame({"x0": make(len(getattr(table, key)))}) for key in ("X", "X_new")}
+        return {"container": "polars", **frames, "parameters": _unnamed(table.parameters), "named": "x0"}
+
+    return apply
+
+
+def _unnamed(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters but for those that name columns."""
+    return {name: value for name, value in parameters.items() if not isinstance(value, list)}
 
 
 def _table(change: Callable[[pd.DataFrame], Any], served: bool = False) -> Callable[..., dict[str, Any]]:
@@ -256,12 +290,7 @@ def _renamed(*names: Any) -> Callable[..., dict[str, Any]]:
             "container": "pandas",
             "X": table.X.set_axis(columns, axis=1),
             "X_new": table.X_new.set_axis(columns, axis=1),
-            "parameters": {
-                key: value
-                for key, value in table.parameters.items()
-                if key not in ("categorical", "numeric", "multi_valued", "datetime", "drop", "crosses")
-                and not isinstance(value, list)
-            },
+            "parameters": _unnamed(table.parameters),
         }
 
     return apply
@@ -294,6 +323,7 @@ def _selection(name: str, value: Any, named: str) -> Callable[..., dict[str, Any
 _GROUPS: dict[str, list[Break]] = {
     "stray value": [Break(name, "either", _stray(make)) for name, make in _STRAYS.items()],
     "dtype": [Break(name, "either", _odd_dtype(make)) for name, make in _DTYPES.items()],
+    "dtype in polars": [Break(name, "either", _of_polars(make)) for name, make in _POLARS.items()],
     "another kind when served": [Break("drawn", "either", _another_kind_when_served)],
     "table": [
         Break("no rows", "error", _table(lambda X: X[:0])),

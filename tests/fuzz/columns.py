@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from string import ascii_lowercase
@@ -41,9 +41,9 @@ class Column:
         """Whether no value is a list."""
         return "list" not in self.kind
 
-    def has_values(self, n_rows: int) -> bool:
-        """Whether any of the first rows has a value."""
-        return any(value is not None for value in self.values[:n_rows])
+    def has_values(self, rows: Iterable[int]) -> bool:
+        """Whether any of these rows has a value."""
+        return any(self.values[row] is not None for row in rows)
 
 
 def draw_column(rng: np.random.Generator, n_rows: int, kinds: Sequence[str] | None = None) -> Column:

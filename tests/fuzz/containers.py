@@ -64,7 +64,7 @@ def build(columns: dict[str, Column], rows: slice, container: str, forms: Sequen
         For each column, one of `FORMS`: its dtype in pandas, its sign of a missing value in an ndarray.
     """
     if container in ("polars", "pyarrow"):
-        table = pa.table({name: _arrow(column, rows) for name, column in columns.items()})
+        table = pa.table({name: _chunks(column, rows) for name, column in columns.items()})
         return pl.from_arrow(table) if container == "polars" else table
     if container == "pandas":
         series = [_series(column, rows, form) for column, form in zip(columns.values(), forms, strict=True)]
@@ -76,6 +76,14 @@ def build(columns: dict[str, Column], rows: slice, container: str, forms: Sequen
     for position, values in enumerate(objects):
         array[:, position] = _as_object_array(values)
     return array
+
+
+def _chunks(column: Column, rows: slice) -> pa.ChunkedArray:
+    """Two chunks, of which each has a dictionary of its own where the type has any."""
+    start, stop, _ = rows.indices(len(column.values))
+    middle = (start + stop) // 2
+    chunks = [_arrow(column, part) for part in (slice(start, middle), slice(middle, stop))]
+    return pa.chunked_array(chunks, column.type)
 
 
 def _arrow(column: Column, rows: slice) -> pa.Array:
@@ -107,7 +115,11 @@ def _series(column: Column, rows: slice, form: str) -> pd.Series:
     if array.type == pa.string_view():
         array = array.cast(pa.string())
     if form == "arrow":
-        return pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([array])))
+        chunks = _chunks(column, rows)
+        # pandas has no string views.
+        return pd.Series(
+            pd.arrays.ArrowExtensionArray(chunks if array.type == chunks.type else chunks.cast(array.type))
+        )
     return array.to_pandas(types_mapper=_NULLABLE.get if form == "nullable" else None)
 
 

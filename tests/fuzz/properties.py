@@ -32,6 +32,7 @@ _ONE_IN_BROKEN = 3
 #: One in so many tables is fitted with a classifier, too.
 _ONE_IN_CLASSIFIED = 25
 _ALONE = 6
+_REPEATED = 30
 
 Outputs = dict[str, np.ndarray]
 
@@ -105,8 +106,9 @@ class _Examination:
             yield self._finding("an error names what it is about", about, _last_line(error))
 
     def _names_the_matter(self, error: Exception) -> bool:
-        """Whether an error of ours names what was broken, or a column that holds values of several types anyway."""
+        """Whether an error of ours names what was broken, or a column that may be refused anyway."""
         doubtful = [name for name, column in self.table.columns.items() if column.kind in OBJECTS]
+        doubtful += [] if self.table.fault.startswith("weights") else self.table.blank_columns
         named = [self.table.named, *map(repr, doubtful)]
         return not _is_raised_in(sk_finalmlp, error) or any(name in str(error) for name in named)
 
@@ -173,6 +175,12 @@ class _Examination:
         got = {name: np.concatenate([part[name] for part in transformed])[np.argsort(order)] for name in self.outputs}
         yield from self._differences(self.outputs, got)
 
+    def in_a_large_batch(self) -> Iterator[tuple[str, str]]:
+        """The rows of a table again and again: values of many rows are looked up by other means."""
+        n = n_rows(self.table.X_new)
+        got = self._transform(self.encoder, take(self.table.X_new, np.tile(np.arange(n), _REPEATED)))
+        yield from self._differences({name: np.tile(values, _REPEATED) for name, values in self.outputs.items()}, got)
+
     def alone(self) -> Iterator[tuple[str, str]]:
         """A row without others."""
         for row in self.rng.permutation(n_rows(self.table.X_new))[:_ALONE]:
@@ -182,7 +190,7 @@ class _Examination:
     def as_python_objects(self) -> Iterator[tuple[str, str]]:
         """A row of Python objects, as JSON and database drivers give it, of which pandas finds the dtypes alone."""
         table = self.table
-        if table.fault or not all(column.has_values(table.n_fit) for column in table.columns.values()):
+        if table.fault or table.blank_columns:
             return
         for row in self.rng.permutation(n_rows(table.X_new))[:_ALONE]:
             record = {name: column.values[table.n_fit + row] for name, column in table.columns.items()}
@@ -251,10 +259,10 @@ class _Examination:
     def other_column_order(self) -> Iterator[tuple[str, str]]:
         """A fit to the same columns in another order."""
         table = self.table
-        order = self.rng.permutation(len(table.columns)).tolist()
         if table.container in ("ndarray", "rows") or "names" in table.fault:
             # Their columns go by their position.
             return
+        order = self.rng.permutation(table.X.shape[1]).tolist()
         encoder = self._fit(table, X=reorder(table.X, order))
         got = self._transform(encoder, reorder(table.X_new, order))
         expected, got = (_without_statistics(out, table) for out in (self.outputs, got))
@@ -263,7 +271,7 @@ class _Examination:
     def other_containers(self) -> Iterator[tuple[str, str]]:
         """The same rows in other containers and dtypes, in fit, serving or both."""
         columns = list(self.table.columns.values())
-        if self.table.fault or not all(column.has_values(self.table.n_fit) for column in columns):
+        if self.table.fault or self.table.blank_columns:
             # Of a column without values, the dtype alone says what it is.
             return
         for container in possible_containers(columns):
@@ -286,7 +294,7 @@ class _Examination:
     def without_weightless_rows(self) -> Iterator[tuple[str, str]]:
         """A fit without the rows of weight 0."""
         table = self.table
-        if table.weights is None or np.all(table.weights):
+        if table.weights is None or np.all(table.weights) or table.blank_columns:
             return
         rows = np.flatnonzero(table.weights)
         y = None if table.y is None else [table.y[row] for row in rows]
@@ -357,6 +365,7 @@ class _Examination:
 PROPERTIES: dict[str, Callable[[_Examination], Iterator[tuple[str, str]]]] = {
     "codes and numbers are well-formed": _Examination.well_formed,
     "in parts as in whole": _Examination.in_parts,
+    "in a large batch as in a small one": _Examination.in_a_large_batch,
     "alone as beside others": _Examination.alone,
     "as Python objects as in the table": _Examination.as_python_objects,
     "labels and weights in any container": _Examination.other_labels,

@@ -80,6 +80,12 @@ class Table:
     expects: str = "answer"
     named: str = ""
 
+    @property
+    def blank_columns(self) -> list[str]:
+        """Columns of which `fit` saw no value."""
+        rows = range(self.n_fit) if self.weighting == "none" else np.flatnonzero(self.weights)
+        return [name for name, column in self.columns.items() if not column.has_values(rows)]
+
     def rebuilt(self, container: str, forms: list[str]) -> Table:
         """The same rows in another container, or with other dtypes."""
         fitted, served = slice(self.n_fit), slice(self.n_fit, None)
@@ -96,7 +102,8 @@ def draw_sound_table(rng: np.random.Generator, seed: int, number: int) -> Table:
     weighting, weights = _weights(rng, n_fit)
     container = pick(rng, [*possible_containers(list(columns.values())), "pandas"])
     # What fit saw no value of, or values of one type alone, may be refused when another comes.
-    is_plain = all(column.kind not in OBJECTS and column.has_values(n_fit) for column in columns.values())
+    rows = range(n_fit) if weights is None else np.flatnonzero(weights)
+    is_plain = all(column.kind not in OBJECTS and column.has_values(rows) for column in columns.values())
     table = Table(
         seed,
         number,

@@ -187,6 +187,13 @@ def test_text_that_is_no_utf_8_is_refused_with_the_name_of_its_column():
         CTREncoder().fit(broken)
 
 
+@pytest.mark.skipif(int(pl.__version__.split(".")[0]) < 2, reason="128-bit integers were unstable in polars 1")
+def test_polars_type_that_arrow_lacks_is_refused_with_the_name_of_its_column():
+    X = pl.DataFrame({"c": pl.Series([1, 2**100], dtype=pl.Int128)})
+    with pytest.raises(TypeError, match="Column 'c' can't be encoded: Arrow has no type for Int128"):
+        CTREncoder().fit(X)
+
+
 def test_any_time_is_unknown_where_fit_saw_none():
     encoder = fit([None, None], datetime=["c"])
     for time in (NOON, NOON.replace(tzinfo=BERLIN), NOON.date(), "2024-05-03T12:00:00+02:00"):
@@ -377,6 +384,14 @@ def test_what_can_not_be_read_can_be_dropped(values):
     encoder = CTREncoder(drop="c").fit(X)
     assert encoder.feature_kinds_.loc["c", "n_missing"] == 1
     assert encoder.transform(X)["b"].tolist() == [1, 2]
+
+
+def test_what_numpy_can_not_hold_can_be_dropped():
+    months = pa.array([(1, 2, 3), None], pa.month_day_nano_interval())
+    table = pa.table({"c": months, "b": ["x", "y"]})
+    frame = pd.DataFrame({"c": pd.Series(pd.arrays.ArrowExtensionArray(months)), "b": ["x", "y"]})
+    for X in (table, frame):
+        assert CTREncoder(drop="c").fit(X).feature_kinds_.loc["c", "n_missing"] == 1
 
 
 def test_times_where_fit_saw_numbers_and_the_other_way_round_are_refused():
