@@ -79,7 +79,8 @@ def draw_seed(random_state: Any) -> int:
 
 def automatic_max_epochs(n_rows: int, schedule: Schedule) -> int:
     """One cycle ends as planned, and small tables need more epochs for enough steps; a plateau ends by itself."""
-    return int(np.clip(10_000 / n_rows, 10, 100)) if schedule == "one_cycle" else 100
+    # A table without rows is refused later, and by name.
+    return int(np.clip(10_000 / max(1, n_rows), 10, 100)) if schedule == "one_cycle" else 100
 
 
 def automatic_learning_rate(n_rows: int, schedule: Schedule) -> float:

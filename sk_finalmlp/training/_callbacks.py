@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +19,10 @@ from ._history import TrainingResult, finished_epochs
 from ._inference import predict_logits
 
 _A_FEW_ROWS = 256
+
+# A thread that has half of a core is no reason for a warning, nor is a second.
+_SECONDS_PER_WORKED_SECOND = 3
+_SECONDS_WORTH_A_WARNING = 1
 
 
 class StopTraining(Exception):
@@ -125,6 +130,31 @@ class EpochRecord(Callback):
             net.history.record("monitored", scores.monitored(self.scoring))
         net.history.record("learning_rate", self.learning_rate_)
         net.history.record("seconds", time.perf_counter() - self.start_)
+
+
+class WaitingThreads(Callback):
+    """Warns after a first epoch in which torch's threads waited for each other, since others kept the cores busy.
+
+    The thread that trains works or spins all the time where each thread has a core; it sleeps while it waits for
+    another that has none.
+    """
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        self.start_ = time.perf_counter(), time.thread_time()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        n_threads = torch.get_num_threads()
+        if len(net.history) > 1 or n_threads == 1:
+            return
+        passed, worked = time.perf_counter() - self.start_[0], time.thread_time() - self.start_[1]
+        if passed > max(_SECONDS_WORTH_A_WARNING, _SECONDS_PER_WORKED_SECOND * worked):
+            warnings.warn(
+                f"The first epoch took {passed:.1f} s, in which the training had a core for {worked:.1f} s: other "
+                f"processes or threads keep the cores busy, and the {n_threads} threads of torch wait for each other. "
+                "One thread is faster then: set the environment variable OMP_NUM_THREADS=1 before Python starts, or "
+                "call torch.set_num_threads(1) before fit.",
+                stacklevel=2,
+            )
 
 
 class Best(NamedTuple):

@@ -25,6 +25,7 @@ from ._callbacks import (
     Patience,
     SettledTables,
     StopTraining,
+    WaitingThreads,
 )
 from ._evaluation import Scoring
 from ._history import TrainingResult
@@ -173,10 +174,12 @@ def train(
     )
     with progress_shown(settings.verbose, monitored) as progress:
         watchers = [*progress, *observed]
+        waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
         batches = Batches(impressions, settings.batch_size, generator, settings.device)
         schedule = _schedule(settings, len(batches), monitored)
         patience = Patience(best, settings.n_iter_no_change)
-        callbacks = [*_bookkeeping(validation, settings), *schedule, ("best", best), *watchers, ("patience", patience)]
+        bookkeeping = [*waiting, *_bookkeeping(validation, settings)]
+        callbacks = [*bookkeeping, *schedule, ("best", best), *watchers, ("patience", patience)]
         net = _make_net(network, settings, callbacks)
         try:
             _run(net, batches, settings)

@@ -73,12 +73,12 @@ class TestStreams:
         assert [widths(member) for member in classifier.network_.members] == expected
 
     @pytest.mark.parametrize("classifier", [FinalMLPClassifier(**QUICK), DualMLPClassifier(**DUAL)])
-    def test_there_are_three_members_by_default(self, with_statistics, classifier):
-        assert len(clone(classifier).fit(*with_statistics).network_.members) == 3
+    def test_there_are_two_members_by_default(self, with_statistics, classifier):
+        assert len(clone(classifier).fit(*with_statistics).network_.members) == 2
 
     def test_without_statistics_all_members_read_everything(self, table):
         classifier = FinalMLPClassifier(**QUICK).fit(*table)
-        assert [widths(member) for member in classifier.network_.members] == [(5 * EMBEDDING, 5 * EMBEDDING)] * 3
+        assert [widths(member) for member in classifier.network_.members] == [(5 * EMBEDDING, 5 * EMBEDDING)] * 2
 
     def test_a_single_member_is_the_plain_network(self, with_statistics):
         classifier = FinalMLPClassifier(**QUICK, n_members=1).fit(*with_statistics)
@@ -88,7 +88,7 @@ class TestStreams:
     def test_fields_that_are_named_are_read_by_all_members(self, with_statistics):
         chosen = {"mlp1_fields": None, "mlp2_fields": np.array(["tags", "count(item)"])}
         classifier = FinalMLPClassifier(**QUICK, **chosen).fit(*with_statistics)
-        assert [widths(m) for m in classifier.network_.members] == [(5 * EMBEDDING + 2, EMBEDDING + 1)] * 3
+        assert [widths(m) for m in classifier.network_.members] == [(5 * EMBEDDING + 2, EMBEDDING + 1)] * 2
 
     @pytest.mark.parametrize("chosen", [[2, 7], np.arange(8) % 5 == 2, ["tags", "count(item)"]], ids=repr)
     def test_fields_may_be_chosen_by_name_position_or_mask(self, with_statistics, chosen):
@@ -137,14 +137,14 @@ class TestMembers:
         assert fitted.network_.weights.sum().item() == pytest.approx(1)
         assert (fitted.network_.weights >= 0).all()
         equal = FinalMLPClassifier(**QUICK, early_stopping=False).fit(*with_statistics)
-        assert equal.network_.weights.tolist() == pytest.approx([1 / 3] * 3)
+        assert equal.network_.weights.tolist() == pytest.approx([1 / 2] * 2)
         assert equal.best_score_ is None
 
     def test_logits_are_the_weighted_mean_of_the_members(self, with_statistics, fitted):
         X, _ = with_statistics
         one = copy.deepcopy(fitted)
         logits = []
-        for member in range(3):
+        for member in range(2):
             one.network_.weights.zero_()[member] = 1
             logits.append(one.decision_function(X))
         expected = fitted.network_.weights.double().numpy() @ np.array(logits)
@@ -175,7 +175,7 @@ class TestMembers:
         classifier.fit(X, y)
         assert classifier.history_[2]["train_loss"] < before
         with pytest.raises(ValueError, match=r"changed since the first fit: .*n_members, mlp1_fields or mlp2_fields"):
-            classifier.set_params(n_members=2).fit(X, y)
+            classifier.set_params(n_members=3).fit(X, y)
 
     def test_search_over_the_number_of_members(self, with_statistics):
         X, y = with_statistics

@@ -26,6 +26,7 @@ def model(movielens):
         fs_hidden_units=(8,),
         fs1_context=["user"],
         fs2_context=["genres"],
+        n_members=3,
         max_epochs=6,
         learning_rate=0.01,
         random_state=0,

@@ -211,6 +211,7 @@ def test_without_rich_bars_are_an_error_that_names_what_to_install(monkeypatch):
 @pytest.mark.parametrize("verbose", [False, True])
 def test_the_classifier_shows_what_its_parameter_says(capsys, verbose):
     X = np.arange(100).reshape(-1, 1) % 10
-    FinalMLPClassifier(max_epochs=2, random_state=0, verbose=verbose).fit(X, X.ravel() % 2)
+    classifier = FinalMLPClassifier(learning_rate=1e-2, schedule="plateau", max_epochs=2, random_state=0)
+    classifier.set_params(verbose=verbose).fit(X, X.ravel() % 2)
     output = capsys.readouterr().out
     assert are_lines(output) if verbose else output == ""
