@@ -16,6 +16,7 @@ from ._version import __version__
 
 __all__ = ["model_card"]
 
+_SCORES = ("train_loss", "valid_loss", "valid_auc")
 _LIBRARIES = ("scikit-learn", "torch", "numpy", "pandas", "pyarrow")
 
 
@@ -40,7 +41,7 @@ def model_card(model: BaseEstimator, *, title: str = "Click model") -> str:
     >>> from sk_finalmlp.datasets import make_click_data
     >>> X, y, _ = make_click_data(1000, random_state=0)
     >>> card = model_card(CTREncoder(statistics=None).fit(X[["user", "numeric_0"]], y))
-    >>> print("\n".join(card.splitlines()[4:8]))
+    >>> print(*card.splitlines()[4:8], sep="\\n")
     | column | kind | missing | codes | why |
     | --- | --- | --- | --- | --- |
     | user | categorical | 0 | 348 | strings: 347 distinct of 1000 |
