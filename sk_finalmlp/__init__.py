@@ -20,6 +20,7 @@ _ROOM_OF = {
     "TwoStreamClassifier": "sk_finalmlp.estimators",
     "finalmlp_configs": "sk_finalmlp.estimators",
     "load": "sk_finalmlp.model_files",
+    "model_card": "sk_finalmlp.model_cards",
     "save": "sk_finalmlp.model_files",
     "two_stream_configs": "sk_finalmlp.estimators",
 }
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "finalmlp_configs",
     "load",
+    "model_card",
     "save",
     "two_stream_configs",
 ]
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
         finalmlp_configs,
         two_stream_configs,
     )
+    from .model_cards import model_card
     from .model_files import ModelFileError, load, save
     from .preprocessing import CTREncoder
 

@@ -27,6 +27,7 @@ from ._inputs import Input
 from ._network import add_logits
 
 _OUTPUTS = ("label", "probabilities")
+_BEYOND_ANY_TABLE = 2**62
 _CLASSIFIERS = (DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier)
 
 
@@ -130,7 +131,14 @@ def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
 def _columns_of_classifier(graph: Graph, classifier: Any) -> dict[str, str]:
     names = [str(name) for name in _check_feature_names_in(classifier)]
     has_codes = {position: reader.field.has_codes for reader in classifier._readers for position in reader.positions}
-    return {name: graph.input(name, _element_type(not has_codes[i])) for i, name in enumerate(names)}
+    columns = {name: graph.input(name, _element_type(not has_codes[i])) for i, name in enumerate(names)}
+    return {name: _codes(graph, column) if has_codes[i] else column for i, (name, column) in enumerate(columns.items())}
+
+
+def _codes(graph: Graph, column: str) -> str:
+    """Codes of which negative ones are unknown: a graph can't refuse them as the classifier does."""
+    is_negative = graph.node("Less", column, graph.constant([[0]], np.int64))
+    return graph.node("Where", is_negative, graph.constant([[_BEYOND_ANY_TABLE]], np.int64), column)
 
 
 def _give_columns(graph: Graph, encoder: CTREncoder, columns: Mapping[str, str]) -> None:

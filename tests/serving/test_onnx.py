@@ -125,6 +125,17 @@ def test_classifier_alone(encoded, tmp_path):
     np.testing.assert_allclose(session.run(["probabilities"], feed)[0], classifier.predict_proba(X), atol=1e-6)
 
 
+def test_negative_codes_are_unknown(encoded):
+    X, y = encoded
+    classifier = FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0).fit(X, y)
+    exported = export(classifier)
+    feeds = [{name: column.to_numpy()[:3].reshape(-1, 1) for name, column in X.items()} for _ in range(2)]
+    for feed, code in zip(feeds, (-1, 10**9), strict=True):
+        feed["item"] = np.full((3, 1), code)
+    negative, beyond = (run(exported, feed)["probabilities"] for feed in feeds)
+    np.testing.assert_array_equal(negative, beyond)
+
+
 def test_table_without_names(tmp_path):
     X = np.array([["ann", 1.5], ["bob", 2.5], [None, np.nan]] * 20, dtype=object)
     model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1)).fit(X, [0, 1, 1] * 20)
