@@ -536,7 +536,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         X = validate_table(self, X, reset=False)
         unknown = UnknownDates()
         encoded = self._write(X, self._outputs(X, unknown))
-        unknown.warn()
+        # With a limit, values that fit saw are unknown, too.
+        if self.max_categories is None:
+            unknown.warn()
         return write_origin(encoded, self._origin)
 
     def _origin_of_new_rows(self) -> Origin:
