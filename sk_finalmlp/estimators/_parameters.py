@@ -7,12 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._validation import check_widths
 
 _FRACTION = Interval(Real, 0, 1, closed="left")
+_SHARE = Interval(Real, 0, 1, closed="right")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
 AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
@@ -34,6 +36,8 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "n_iter_no_change": [AT_LEAST_ONE],
     "tol": [_NON_NEGATIVE],
     "class_weight": [dict, StrOptions({"balanced"}), None],
+    "negatives_kept": [_SHARE],
+    "negative_sampling": [_SHARE],
     "categorical_features": ["array-like", StrOptions({"auto"}), None],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
@@ -78,3 +82,9 @@ def automatic_batch_size(n_rows: int) -> int:
 def automatic_embedding_regularizer(n_rows: int) -> float:
     """The fewer rows there are, the less they say about a single id."""
     return float(np.clip(14_000 / n_rows, 0.2, 4))
+
+
+def n_rows_of_epoch(target: NDArray[np.int64], negative_sampling: float) -> int:
+    """Number of rows of an epoch that takes a share of the negatives."""
+    n_negatives = np.count_nonzero(target == 0)
+    return len(target) if negative_sampling == 1 else len(target) - n_negatives + round(negative_sampling * n_negatives)

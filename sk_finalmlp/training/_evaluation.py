@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..nn import members_of
 from ._batches import Impressions
 from ._inference import predict_logits
-from ._loss import cross_entropy
+from ._loss import cross_entropy, sampled_logits
 from ._weighting import weigh_members
 
 Scoring = Literal["neg_log_loss", "roc_auc"]
@@ -58,7 +58,7 @@ def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
         logits = weigh_members(network, impressions)
     else:
         logits = predict_logits(network, impressions.codes, impressions.values)
-    losses = cross_entropy(logits, impressions.target)
+    losses = cross_entropy(sampled_logits(logits, impressions.negatives_kept), impressions.target)
     loss = float((losses * impressions.weight).sum() / impressions.weight.sum())
     return Scores(loss, _auc(logits, impressions))
 

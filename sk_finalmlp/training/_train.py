@@ -51,7 +51,7 @@ Callbacks = list[tuple[str, Callback]]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How to train; the names are those of the parameters of `FinalMLPClassifier`, and all must be given.
+    """How to train; the names are those of the parameters of `FinalMLPClassifier`, and all but the last must be given.
 
     Examples
     --------
@@ -78,6 +78,7 @@ class TrainingSettings:
     scoring: Scoring
     final_epoch: bool
     verbose: int
+    negative_sampling: float = 1.0
 
 
 def train(
@@ -192,7 +193,7 @@ def _run(
     net: ClickNet, impressions: Impressions, settings: TrainingSettings, generator: torch.Generator, final: bool = False
 ) -> None:
     """Let the net take its epochs, with what the network is lent for a training."""
-    batches = Batches(impressions, settings.batch_size, generator, settings.device)
+    batches = Batches(impressions, settings.batch_size, generator, settings.device, settings.negative_sampling)
     with (
         dropout_generator(net.module_, _generator_on(settings.device, generator)),
         _kept_memory(net.module_, batches),
@@ -286,7 +287,7 @@ def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[Non
 
 def _kept_memory(network: nn.Module, batches: Batches) -> AbstractContextManager[None]:
     """Let the network keep its memory from step to step where that pays."""
-    n_rows = len(batches.impressions) / len(batches)
+    n_rows = batches.n_rows / len(batches)
     pays = batches.device.type == "cpu" and n_rows >= _KEEP_MEMORY_FROM_ROWS
     return lent_workspaces(network) if pays else nullcontext()
 

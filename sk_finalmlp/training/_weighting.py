@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..nn import members_of
 from ._batches import Impressions
 from ._inference import predict_logits
-from ._loss import cross_entropy
+from ._loss import cross_entropy, sampled_logits
 
 
 def weigh_members(ensemble: nn.Module, impressions: Impressions) -> Tensor:
@@ -33,7 +33,8 @@ def weigh_members(ensemble: nn.Module, impressions: Impressions) -> Tensor:
     members, weights = members_of(ensemble), ensemble.weights
     assert isinstance(weights, Tensor)
     logits = torch.stack([predict_logits(member, impressions.codes, impressions.values) for member in members])
-    weights.copy_(_best_weights(logits.double(), impressions.target, impressions.weight.double()))
+    sampled = sampled_logits(logits.double(), impressions.negatives_kept)
+    weights.copy_(_best_weights(sampled, impressions.target, impressions.weight.double()))
     weighted: Tensor = torch.tensordot(weights.cpu(), logits, dims=1)
     return weighted
 
