@@ -15,6 +15,7 @@ from torch import nn
 
 from ..nn import FieldEmbedding, dropout_generator, embedding_parameters, lent_workspaces, members_of
 from ._batches import Batches, Impressions
+from ._calibration import correct_mean
 from ._callbacks import (
     BestEpoch,
     Divergence,
@@ -99,6 +100,9 @@ def train(
     epoch. With `final_epoch`, one more epoch follows in which the validation rows are trained on, too, at a tenth of
     the learning rate; it isn't in the history. Ctrl-C ends the training after the last finished epoch.
 
+    With validation rows, the logits are moved by a constant before each score and in the end, so that the mean
+    prediction over the training rows is their click rate; see `ClickNetwork.shift_logits`.
+
     Parameters
     ----------
     network : torch.nn.Module
@@ -168,12 +172,15 @@ def train(
                 raise
             interrupted = f"epoch {best.so_far.n_epochs + 1}"
         network.load_state_dict(best.so_far.weights)
-        if settings.final_epoch and validation is not None and not interrupted:
-            try:
-                _train_on_all_rows(network, impressions.and_(validation), settings, generator, watchers)
-            except KeyboardInterrupt:
-                network.load_state_dict(best.so_far.weights)
-                interrupted = "the final epoch"
+        try:
+            if settings.final_epoch and validation is not None and not interrupted:
+                impressions = impressions.and_(validation)
+                _train_on_all_rows(network, impressions, settings, generator, watchers)
+            if validation is not None:
+                correct_mean(network.eval(), impressions)
+        except KeyboardInterrupt:
+            network.load_state_dict(best.so_far.weights)
+            interrupted = interrupted or "the final epoch, or in what follows it"
     network.eval().zero_grad()
     result = best.result(net)
     if interrupted:

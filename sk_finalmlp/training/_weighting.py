@@ -40,11 +40,17 @@ def weigh_members(ensemble: nn.Module, impressions: Impressions) -> Tensor:
 
 
 def _best_weights(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weights of logits, shape (M, n, C)."""
+    """Weights of logits, shape (M, n, C), whatever constant is added to all: that is set by the training rows."""
+    n_members, n_outputs = len(logits), logits.shape[2]
 
-    def loss(scores: NDArray[np.float64]) -> float:
-        mean = torch.tensordot(torch.from_numpy(softmax(scores)), logits, dims=1)
-        return float((cross_entropy(mean, target) * weight).sum() / weight.sum())
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        variables = torch.tensor(parameters, requires_grad=True)
+        scores, constant = variables.tensor_split([n_members])
+        mean = torch.tensordot(scores.softmax(dim=0), logits, dims=1) + constant
+        value = (cross_entropy(mean, target) * weight).sum() / weight.sum()
+        (gradient,) = torch.autograd.grad(value, variables)
+        return value.item(), gradient.numpy()
 
-    scores = minimize(loss, np.zeros(len(logits)), method="L-BFGS-B").x
-    return torch.from_numpy(softmax(scores))
+    options = {"ftol": 1e-12, "gtol": 1e-8}
+    found = minimize(loss, np.zeros(n_members + n_outputs), jac=True, method="L-BFGS-B", options=options).x
+    return torch.from_numpy(softmax(found[:n_members]))
