@@ -86,5 +86,5 @@ def automatic_embedding_regularizer(n_rows: int) -> float:
 
 def n_rows_of_epoch(target: NDArray[np.int64], negative_sampling: float) -> int:
     """Number of rows of an epoch that takes a share of the negatives."""
-    n_negatives = np.count_nonzero(target == 0)
+    n_negatives = int(np.count_nonzero(target == 0))
     return len(target) if negative_sampling == 1 else len(target) - n_negatives + round(negative_sampling * n_negatives)

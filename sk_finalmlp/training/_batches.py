@@ -57,7 +57,8 @@ class Impressions:
 
     def and_(self, others: Impressions) -> Impressions:
         """These rows and then the others, of the same sample."""
-        return Impressions(*map(torch.cat, zip(self._columns, others._columns, strict=True)), self.negatives_kept)
+        codes, values, target, weight = map(torch.cat, zip(self._columns, others._columns, strict=True))
+        return replace(self, codes=codes, values=values, target=target, weight=weight)
 
     def of_mean_weight_one(self) -> Impressions:
         """The same rows with weights scaled so that the loss is of one size whatever the weights' size."""
@@ -72,7 +73,8 @@ class Impressions:
         return self.codes, self.values, self.target, self.weight
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Impressions:
-        return Impressions(*map(change, self._columns), self.negatives_kept)
+        codes, values, target, weight = map(change, self._columns)
+        return replace(self, codes=codes, values=values, target=target, weight=weight)
 
 
 class Batches:
