@@ -80,8 +80,9 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
         Passes over the data at most, in each `fit`.
     early_stopping : bool, default=True
         Whether to score the network on validation rows after each epoch, to end the training when the score
-        doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs at a
-        constant learning rate.
+        doesn't improve, and to keep the weights of the best epoch. Before each score, and in the end, the logits are
+        moved by a constant, so that the mean prediction over the training rows is their click rate (the share of each
+        class). Without it there are `max_epochs` epochs at a constant learning rate, and no such step.
     validation_fraction : float, default=0.1
         Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
         class. Which rows these are follows from their numbers in the table, so that `CTREncoder` can leave their labels
