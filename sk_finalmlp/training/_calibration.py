@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logsumexp, softmax
 from torch import Tensor, nn
 
+from ..nn import members_of
 from ._batches import Impressions
 from ._inference import predict_logits
 from ._loss import sampled_logits
@@ -42,9 +43,9 @@ def correct_mean(network: nn.Module, impressions: Impressions, n_rows: int = CLO
     Returns
     -------
     Tensor of float32, shape (C,), or None
-        What was added to the logits; None where the network has no `shift_logits`.
+        What was added to the logits; None where the network, or a member, has no `shift_logits`.
     """
-    if not hasattr(network, "shift_logits"):
+    if not all(hasattr(module, "shift_logits") for module in (network, *members_of(network))):
         return None
     some = _some(impressions, n_rows)
     logits = sampled_logits(predict_logits(network, some.codes, some.values), some.negatives_kept)

@@ -92,6 +92,7 @@ def test_a_network_without_the_operation_stays():
             raise AssertionError
 
     assert correct_mean(Network(), rows()) is None
+    assert correct_mean(Ensemble([network(), Network()]).eval(), rows()) is None
 
 
 @pytest.mark.parametrize("final_epoch", [True, False])
