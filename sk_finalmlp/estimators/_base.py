@@ -6,6 +6,7 @@ import warnings
 from abc import ABCMeta
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
@@ -55,6 +56,7 @@ from ._parameters import (
     automatic_max_epochs,
     check_hidden_units,
     draw_seed,
+    n_rows_of_epoch,
 )
 from ._rows import (
     LabelledRows,
@@ -95,6 +97,8 @@ class BaseTwoStreamClassifier(
     n_iter_no_change: int
     tol: float
     class_weight: dict[Any, float] | Literal["balanced"] | None
+    negatives_kept: float
+    negative_sampling: float
     categorical_features: Any
     warm_start: bool
     random_state: int | RandomState | None
@@ -186,6 +190,7 @@ class BaseTwoStreamClassifier(
             class_weight = weight_of_class(self.class_weight, classes, rows)
             readers = self._readers if self._continues() else learn_fields(rows.columns, self.categorical_features)
             training = make_impressions(rows, readers, classes, class_weight).of_mean_weight_one()
+            training = replace(training, negatives_kept=self.negatives_kept)
             seed = self._seed if self._continues() else draw_seed(self.random_state)
             if X_val is not None:
                 rows_val = check_validation_rows(self, X_val, y_val, sample_weight_val)
@@ -193,7 +198,8 @@ class BaseTwoStreamClassifier(
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
                 training, validation = self._hold_out(training, rows, readers, max_epochs)
-            settings = self._settings(len(training), max_epochs, final_epoch)
+            n_rows = n_rows_of_epoch(training.target.numpy(), self.negative_sampling)
+            settings = self._settings(n_rows, max_epochs, final_epoch)
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         return self
 
@@ -283,6 +289,13 @@ class BaseTwoStreamClassifier(
                 "A classifier needs rows of at least two classes with a positive weight (less than 1e-30 of the "
                 f"largest is as good as none); y has one class, {classes.tolist()}."
             )
+        for name in ("negatives_kept", "negative_sampling"):
+            if len(classes) > 2 and getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name}={getattr(self, name):g} is for two classes, of which the first in sorted order is the "
+                    f"negative one; y has the {len(classes)} classes {classes.tolist()}. Set {name}=1.0, or weigh the "
+                    "kept rows of each class by sample_weight."
+                )
         if self._continues() and not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"With warm_start=True, y must have the classes of the first fit, {self.classes_.tolist()}; it has "
@@ -367,6 +380,7 @@ class BaseTwoStreamClassifier(
             scoring=self.scoring,
             final_epoch=final_epoch,
             verbose=int(self.verbose),
+            negative_sampling=self.negative_sampling,
         )
 
     def _describe(self, name: str, value: Any) -> Any:

@@ -77,7 +77,9 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         anywhere. "auto" is "float32".
     early_stopping : bool, default=True
         Whether to score the network on validation rows after each epoch, to end the training when the score
-        doesn't improve, and to keep the weights of the best epoch. Without it there are `max_epochs` epochs.
+        doesn't improve, and to keep the weights of the best epoch. Before each score, and in the end, the logits are
+        moved by a constant, so that the mean prediction over the training rows is their click rate (the share of each
+        class). Without it there are `max_epochs` epochs, and no such step.
     validation_fraction : float, default=0.1
         Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
         class. A larger share must be given to `CTREncoder` as well, which leaves the labels of these rows out of the
@@ -99,6 +101,16 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         What counts as an improvement of the score.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in the loss; "balanced" weighs by inverse frequency. It shifts the probabilities.
+    negatives_kept : float, default=1.0
+        Share of the negatives, the rows of the first of two classes, that `X` still holds where they were sampled
+        before `fit` saw them, in (0, 1]. The network learns from the sample and predicts for the whole: its logits are
+        moved by the logarithm of the share, in the output bias of every member. Rows given as `X_val` count as a whole
+        table; where they are such a sample too, give their negatives `sample_weight_val=1/negatives_kept`. Held-out
+        rows are scored as what they are, a part of the sample.
+    negative_sampling : float, default=1.0
+        Share of the negatives of `X` that each epoch takes, in (0, 1]: others in each, until all have had their turn.
+        Epochs are shorter by as much; `train_loss` is that of the sample, while validation rows stay complete.
+        Probabilities are those of all rows, as with `negatives_kept`.
     categorical_features : "auto", None or array-like, default="auto"
         Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ...
         are one multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those
@@ -213,6 +225,8 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         n_iter_no_change: int = 2,
         tol: float = 1e-6,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        negatives_kept: float = 1.0,
+        negative_sampling: float = 1.0,
         categorical_features: Any = "auto",
         warm_start: bool = False,
         random_state: int | RandomState | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -125,4 +126,5 @@ def _make_network(
 def _log_odds(training: Impressions, n_outputs: int) -> torch.Tensor:
     """The logits that predict the share of each class, so that rare clicks need not be learned first."""
     log_share = torch.bincount(training.target, weights=training.weight.double()).log()
+    log_share[0] -= math.log(training.negatives_kept)
     return log_share[1:] - log_share[0] if n_outputs == 1 else log_share - log_share.mean()

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -17,6 +18,7 @@ from ..training import Schedule
 _LARGE_TABLE = 150_000
 
 _FRACTION = Interval(Real, 0, 1, closed="left")
+_SHARE = Interval(Real, 0, 1, closed="right")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
 AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
@@ -41,6 +43,8 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "n_iter_no_change": [AT_LEAST_ONE],
     "tol": [_NON_NEGATIVE],
     "class_weight": [dict, StrOptions({"balanced"}), None],
+    "negatives_kept": [_SHARE],
+    "negative_sampling": [_SHARE],
     "categorical_features": ["array-like", StrOptions({"auto"}), None],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
@@ -101,3 +105,9 @@ def automatic_embedding_regularizer(n_rows: int, schedule: Schedule) -> float:
     """The fewer rows there are, the less they say about a single id."""
     numerator, lowest = (7_000, 0.1) if schedule == "one_cycle" else (14_000, 0.2)
     return float(np.clip(numerator / n_rows, lowest, 4))
+
+
+def n_rows_of_epoch(target: NDArray[np.int64], negative_sampling: float) -> int:
+    """Number of rows of an epoch that takes a share of the negatives."""
+    n_negatives = int(np.count_nonzero(target == 0))
+    return len(target) if negative_sampling == 1 else len(target) - n_negatives + round(negative_sampling * n_negatives)

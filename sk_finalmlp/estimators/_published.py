@@ -35,6 +35,8 @@ _COMMON: dict[str, Any] = {
     "n_iter_no_change": 2,
     "tol": 1e-6,
     "class_weight": None,
+    "negatives_kept": 1.0,
+    "negative_sampling": 1.0,
 }
 
 _CONFIGS: dict[str, dict[str, Any]] = {

@@ -185,7 +185,12 @@ def make_impressions(
     codes, values = read_matrices(readers, rows.columns)
     target = _positions_of(rows.y, classes)
     weight = (rows.weight * class_weight[target]).astype(np.float32)
-    return Impressions(*map(torch.from_numpy, (codes, values, target, weight)))
+    return Impressions(
+        codes=torch.from_numpy(codes),
+        values=torch.from_numpy(values),
+        target=torch.from_numpy(target),
+        weight=torch.from_numpy(weight),
+    )
 
 
 def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float, hold_out: str) -> None:

@@ -5,6 +5,7 @@ from ._gate_weights import GateWeightsDisplay, gate_weights
 from ._interactions import InteractionDisplay, field_interactions, head_strengths
 from ._pair_interactions import pair_interactions
 from ._reliability import ReliabilityDisplay, reliability_bins
+from ._row_contributions import RowContributionsDisplay, row_contributions
 from ._slice_scores import SliceScoresDisplay, slice_scores
 from ._training_history import TrainingHistoryDisplay
 
@@ -12,6 +13,7 @@ __all__ = [
     "GateWeightsDisplay",
     "InteractionDisplay",
     "ReliabilityDisplay",
+    "RowContributionsDisplay",
     "SliceScoresDisplay",
     "TrainingHistoryDisplay",
     "embeddings",
@@ -20,5 +22,6 @@ __all__ = [
     "head_strengths",
     "pair_interactions",
     "reliability_bins",
+    "row_contributions",
     "slice_scores",
 ]

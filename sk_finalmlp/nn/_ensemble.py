@@ -55,6 +55,11 @@ class Ensemble(nn.Module):
         for member in self.members:
             member.start_at(logits)  # type: ignore[operator]
 
+    def shift_logits(self, by: Tensor) -> None:
+        """Add a constant, shape (C,), to the logits of each member, and so to their mean."""
+        for member in self.members:
+            member.shift_logits(by)  # type: ignore[operator]
+
     def embedding_parameters(self) -> list[nn.Parameter]:
         """The embedding parameters of all members."""
         return [parameter for member in self.members for parameter in embedding_parameters(member)]

@@ -210,6 +210,11 @@ class TwoStreamNetwork(nn.Module):
             for output in (self.fusion, *self.stream_outputs):
                 output.bias.copy_(logits)
 
+    def shift_logits(self, by: Tensor) -> None:
+        """Add a constant, shape (C,), to the logits of all rows."""
+        with torch.no_grad():
+            self.fusion.bias.add_(by.to(self.fusion.bias.device))
+
     def forward(self, codes: Tensor, values: Tensor) -> Tensor:
         """Logits of a batch.
 

@@ -61,6 +61,13 @@ class ClickNetwork(Protocol):
         """Let the output start at these logits, shape (C,). A classifier of this library calls it before training."""
         ...
 
+    def shift_logits(self, by: Tensor) -> None:
+        """Add a constant, shape (C,), to the logits of all rows: those of each member.
+
+        The training moves the mean prediction to the click rate by it; without it, the mean stays as it is.
+        """
+        ...
+
 
 def members_of(network: nn.Module) -> Sequence[nn.Module]:
     """The networks that vote.

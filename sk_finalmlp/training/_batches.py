@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,6 +26,9 @@ class Impressions:
         Position of the row's class among the classes.
     weight : Tensor of float32, shape (n,)
         Weight of the row in the loss.
+    negatives_kept : float, default=1.0
+        Share of the rows of the first class that a sample took along, in (0, 1]. The loss is that of the sample, for a
+        network whose logits are those of all rows.
 
     Examples
     --------
@@ -43,17 +46,19 @@ class Impressions:
     values: Tensor
     target: Tensor
     weight: Tensor
+    negatives_kept: float = 1.0
 
     def __len__(self) -> int:
         return len(self.target)
 
     def take(self, rows: Tensor) -> Impressions:
         """Some of the rows, by position."""
-        return Impressions(*(column.index_select(0, rows) for column in vars(self).values()))
+        return self._each(lambda column: column.index_select(0, rows))
 
     def and_(self, others: Impressions) -> Impressions:
-        """These rows and then the others."""
-        return Impressions(*map(torch.cat, zip(vars(self).values(), vars(others).values(), strict=True)))
+        """These rows and then the others, of the same sample."""
+        codes, values, target, weight = map(torch.cat, zip(self._columns, others._columns, strict=True))
+        return replace(self, codes=codes, values=values, target=target, weight=weight)
 
     def of_mean_weight_one(self) -> Impressions:
         """The same rows with weights scaled so that the loss is of one size whatever the weights' size."""
@@ -61,7 +66,15 @@ class Impressions:
 
     def to(self, device: torch.device) -> Impressions:
         """The same rows on another device."""
-        return Impressions(*(column.to(device) for column in vars(self).values()))
+        return self._each(lambda column: column.to(device))
+
+    @property
+    def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.codes, self.values, self.target, self.weight
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Impressions:
+        codes, values, target, weight = map(change, self._columns)
+        return replace(self, codes=codes, values=values, target=target, weight=weight)
 
 
 class Batches:
@@ -79,6 +92,17 @@ class Batches:
         Source of the permutations.
     device : torch.device
         Where the batches go.
+    negative_sampling : float, default=1.0
+        Share of the rows of the first class that a pass takes, one at least, in (0, 1]. Each pass takes others until
+        all have had their turn.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows of a pass.
+    negatives_kept : float
+        Share of the rows of the first class that are in a pass: of those of the table from which the impressions may
+        be a sample.
 
     Examples
     --------
@@ -92,20 +116,65 @@ class Batches:
     """
 
     def __init__(
-        self, impressions: Impressions, batch_size: int, generator: torch.Generator, device: torch.device
+        self,
+        impressions: Impressions,
+        batch_size: int,
+        generator: torch.Generator,
+        device: torch.device,
+        negative_sampling: float = 1.0,
     ) -> None:
         self.impressions = impressions
         self.batch_size = batch_size
         self.generator = generator
         self.device = device
+        self.n_rows = len(impressions)
+        self.negatives_kept = impressions.negatives_kept
+        self._draws: _NegativeDraws | None = None
+        if negative_sampling < 1:
+            self._sample_negatives(negative_sampling)
+
+    def _sample_negatives(self, share: float) -> None:
+        is_negative = self.impressions.target == 0
+        positives, negatives = (torch.nonzero(mask)[:, 0] for mask in (~is_negative, is_negative))
+        n_drawn = max(1, round(share * len(negatives)))
+        self._draws = _NegativeDraws(positives, negatives, n_drawn, self.generator)
+        self.n_rows = len(positives) + n_drawn
+        self.negatives_kept *= n_drawn / len(negatives)
+        # So that the loss of a sample has the same size, whatever the weights of the classes are.
+        weight = self.impressions.weight
+        mean = (weight[positives].sum() + weight[negatives].mean() * n_drawn) / self.n_rows
+        self.impressions = replace(self.impressions, weight=weight / mean)
 
     def __len__(self) -> int:
-        n_rows = len(self.impressions)
         # A batch of one row has no variance to normalise by.
-        return max(1, min(-(-n_rows // self.batch_size), n_rows // 2))
+        return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // 2))
 
     def __iter__(self) -> Iterator[tuple[Inputs, Labels]]:
-        order = torch.randperm(len(self.impressions), generator=self.generator)
+        order = torch.randperm(self.n_rows, generator=self.generator)
+        if self._draws is not None:
+            order = self._draws.next()[order]
         for rows in order.tensor_split(len(self)):
             batch = self.impressions.take(rows).to(self.device)
             yield (batch.codes, batch.values), (batch.target, batch.weight)
+
+
+class _NegativeDraws:
+    """The rows of each pass: all positives, and negatives in turn, so that each is taken as often as the others.
+
+    Its random numbers come from a stream of their own, which leaves those of start weights and dropout as they are.
+    """
+
+    def __init__(self, positives: Tensor, negatives: Tensor, n_drawn: int, generator: torch.Generator) -> None:
+        self._positives = positives
+        self._negatives = negatives
+        self._n_drawn = n_drawn
+        self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        self._waiting = negatives[:0]
+
+    def next(self) -> Tensor:
+        """Positions of the rows of the next pass."""
+        if len(self._waiting) < self._n_drawn:
+            again = self._negatives[torch.randperm(len(self._negatives), generator=self._generator)]
+            self._waiting = torch.cat([self._waiting, again])
+        drawn, self._waiting = self._waiting.tensor_split([self._n_drawn])
+        return torch.cat([self._positives, drawn])

@@ -104,20 +104,25 @@ class EpochRecord(Callback):
     def __init__(self, validation: Impressions | None, scoring: Scoring) -> None:
         self.validation = validation
         self.scoring = scoring
+        self.shift: Tensor | None = None
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter()
+        if self.shift is not None:
+            # The training goes on as if no one had looked.
+            net.module_.shift_logits(-self.shift)
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
         # Before a schedule sets that of the next step.
         self.learning_rate_ = net.optimizer_.param_groups[0]["lr"]
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: Any, dataset_train: Batches, **kwargs: Any) -> None:
         batches = net.history[-1, "batches", :, ("train_loss", "train_batch_size")]
         losses, sizes = zip(*batches, strict=True)
         net.history.record("train_loss", float(np.average(losses, weights=sizes)))
         if self.validation is not None:
-            scores = evaluate(net.module_, self.validation)
+            scores = evaluate(net.module_, self.validation, dataset_train.impressions)
+            self.shift = scores.shift
             if not math.isfinite(scores.loss):
                 raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
             if self.scoring == "roc_auc" and math.isnan(scores.auc):

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..nn import members_of
 from ._batches import Impressions
+from ._calibration import ROUGHLY, correct_mean
 from ._inference import predict_logits
-from ._loss import cross_entropy
+from ._loss import cross_entropy, sampled_logits
 from ._weighting import weigh_members
 
 Scoring = Literal["neg_log_loss", "roc_auc"]
@@ -28,18 +29,21 @@ class Scores(NamedTuple):
     auc : float
         Area under the ROC curve (mean of one class against the rest where there are more than two); NaN where
         a class is missing.
+    shift : Tensor of float32, shape (C,), or None
+        What was added to the network's logits before.
     """
 
     loss: float
     auc: float
+    shift: Tensor | None
 
     def monitored(self, scoring: Scoring) -> float:
         """What decides about the best epoch, higher is better."""
         return self.auc if scoring == "roc_auc" else -self.loss
 
 
-def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
-    """Score a network on validation rows.
+def evaluate(network: nn.Module, impressions: Impressions, training: Impressions) -> Scores:
+    """Score a network on validation rows, as it would predict if the training ended.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
         weighted anew by these rows.
     impressions : Impressions
         Validation rows.
+    training : Impressions
+        Training rows, to whose click rate the mean prediction is moved.
 
     Returns
     -------
@@ -58,9 +64,12 @@ def evaluate(network: nn.Module, impressions: Impressions) -> Scores:
         logits = weigh_members(network, impressions)
     else:
         logits = predict_logits(network, impressions.codes, impressions.values)
-    losses = cross_entropy(logits, impressions.target)
+    shift = correct_mean(network, training, ROUGHLY)
+    if shift is not None:
+        logits = logits + shift
+    losses = cross_entropy(sampled_logits(logits, impressions.negatives_kept), impressions.target)
     loss = float((losses * impressions.weight).sum() / impressions.weight.sum())
-    return Scores(loss, _auc(logits, impressions))
+    return Scores(loss, _auc(logits, impressions), shift)
 
 
 def _auc(logits: Tensor, impressions: Impressions) -> float:

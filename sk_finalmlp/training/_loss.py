@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,3 +28,24 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits[..., 0], target.to(logits.dtype), reduction="none")
     losses = F.cross_entropy(logits.flatten(end_dim=-2), target.flatten(), reduction="none")
     return losses.view(target.shape)
+
+
+def sampled_logits(logits: Tensor, negatives_kept: float) -> Tensor:
+    """Logits in a sample that holds all clicks and a share of the other rows, in which clicks are as much likelier.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (..., 1)
+        Logits in the table from which the sample was drawn; of more classes with a share of 1 only.
+    negatives_kept : float
+        Share of the rows of the first class that is in the sample.
+
+    Returns
+    -------
+    Tensor, shape (..., 1)
+
+    References
+    ----------
+    He et al., "Practical Lessons from Predicting Clicks on Ads at Facebook", ADKDD 2014, section 6.3.
+    """
+    return logits if negatives_kept == 1 else logits - math.log(negatives_kept)

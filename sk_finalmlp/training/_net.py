@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from ._batches import Batches, Inputs, Labels
-from ._loss import cross_entropy
+from ._loss import cross_entropy, sampled_logits
 
 
 class ClickNet(NeuralNet):
@@ -38,7 +38,8 @@ class ClickNet(NeuralNet):
         return X, None
 
     def get_iterator(self, dataset: Batches, training: bool = False) -> Batches:
-        """The batches, as they are."""
+        """The batches, as they are; they say which sample the loss is of."""
+        self.negatives_kept_ = dataset.negatives_kept
         return dataset
 
     def infer(self, x: Inputs, **fit_params: Any) -> Tensor:
@@ -54,7 +55,7 @@ class ClickNet(NeuralNet):
         Of several outputs of a network, it is the sum of their means by the network's `loss_weights`.
         """
         target, weight = y_true
-        losses = cross_entropy(y_pred, target) * weight
+        losses = cross_entropy(sampled_logits(y_pred, self.negatives_kept_), target) * weight
         loss_weights = getattr(self.module_, "loss_weights", None)
         if loss_weights is None:
             return losses.mean()

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..nn import FieldEmbedding, dropout_generator, embedding_parameters, lent_workspaces, members_of
 from ._batches import Batches, Impressions
+from ._calibration import correct_mean
 from ._callbacks import (
     BestEpoch,
     Divergence,
@@ -57,7 +58,7 @@ Schedule = Literal["one_cycle", "plateau"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How to train; the names are those of the parameters of `FinalMLPClassifier`, and all must be given.
+    """How to train; the names are those of the parameters of `FinalMLPClassifier`, and all but the last must be given.
 
     Examples
     --------
@@ -86,6 +87,7 @@ class TrainingSettings:
     scoring: Scoring
     final_epoch: bool
     verbose: int
+    negative_sampling: float = 1.0
 
 
 def train(
@@ -113,6 +115,9 @@ def train(
     without improvement, and the network then has the weights of the best epoch. With `final_epoch`, one more epoch
     follows in which the validation rows are trained on, too, at a tenth of the learning rate; it isn't in the history.
     Ctrl-C ends the training after the last finished epoch.
+
+    With validation rows, the logits are moved by a constant before each score and in the end, so that the mean
+    prediction over the training rows is their click rate; see `ClickNetwork.shift_logits`.
 
     Parameters
     ----------
@@ -175,7 +180,7 @@ def train(
     with progress_shown(settings.verbose, monitored) as progress:
         watchers = [*progress, *observed]
         waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
-        batches = Batches(impressions, settings.batch_size, generator, settings.device)
+        batches = _batches(impressions, settings, generator)
         schedule = _schedule(settings, len(batches), monitored)
         patience = Patience(best, settings.n_iter_no_change)
         bookkeeping = [*waiting, *_bookkeeping(validation, settings)]
@@ -188,12 +193,15 @@ def train(
                 raise
             interrupted = f"epoch {best.so_far.n_epochs + 1}"
         network.load_state_dict(best.so_far.weights)
-        if settings.final_epoch and validation is not None and not interrupted:
-            try:
-                _train_on_all_rows(network, impressions.and_(validation), settings, generator, watchers)
-            except KeyboardInterrupt:
-                network.load_state_dict(best.so_far.weights)
-                interrupted = "the final epoch"
+        try:
+            if settings.final_epoch and validation is not None and not interrupted:
+                impressions = impressions.and_(validation)
+                _train_on_all_rows(network, impressions, settings, generator, watchers)
+            if validation is not None:
+                correct_mean(network.eval(), impressions)
+        except KeyboardInterrupt:
+            network.load_state_dict(best.so_far.weights)
+            interrupted = interrupted or "the final epoch, or in what follows it"
     network.eval().zero_grad()
     result = best.result(net)
     if interrupted:
@@ -221,6 +229,10 @@ def _run(net: ClickNet, batches: Batches, settings: TrainingSettings, final: boo
         net.fit_loop(batches)
 
 
+def _batches(impressions: Impressions, settings: TrainingSettings, generator: torch.Generator) -> Batches:
+    return Batches(impressions, settings.batch_size, generator, settings.device, settings.negative_sampling)
+
+
 def _end_loans(network: nn.Module) -> None:
     """Take back what a network was lent for a training, where Ctrl-C may have come while that was done."""
     with dropout_generator(network, torch.Generator()), lent_workspaces(network), _sparse_gradients(network, "lazy"):
@@ -238,8 +250,7 @@ def _train_on_all_rows(
     learning_rate = settings.learning_rate * _LEARNING_RATE_FACTOR
     settings = replace(settings, learning_rate=learning_rate, max_epochs=1)
     net = _make_net(network, settings, [*_bookkeeping(None, settings), *watchers])
-    batches = Batches(impressions, settings.batch_size, generator, settings.device)
-    _run(net, batches, settings, final=True)
+    _run(net, _batches(impressions, settings, generator), settings, final=True)
 
 
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
@@ -327,8 +338,7 @@ def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[Non
 
 def _kept_memory(network: nn.Module, batches: Batches, dtype: torch.dtype | None) -> AbstractContextManager[None]:
     """Let the network keep its memory from step to step where that pays, or where products are rounded."""
-    n_rows = len(batches.impressions) / len(batches)
-    pays = n_rows >= _KEEP_MEMORY_FROM_ROWS or dtype is not None
+    pays = batches.n_rows / len(batches) >= _KEEP_MEMORY_FROM_ROWS or dtype is not None
     return lent_workspaces(network, dtype) if pays and batches.device.type == "cpu" else nullcontext()
 
 

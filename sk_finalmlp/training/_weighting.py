@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from ..nn import members_of
 from ._batches import Impressions
 from ._inference import predict_logits
-from ._loss import cross_entropy
+from ._loss import cross_entropy, sampled_logits
 
 #: So many rows speak for equal weights.
 _ROWS_FOR_EQUAL_WEIGHTS = 10.0
@@ -40,19 +40,26 @@ def weigh_members(ensemble: nn.Module, impressions: Impressions) -> Tensor:
     members, weights = members_of(ensemble), ensemble.weights
     assert isinstance(weights, Tensor)
     logits = torch.stack([predict_logits(member, impressions.codes, impressions.values) for member in members])
-    weights.copy_(_best_weights(logits.double(), impressions.target, impressions.weight.double()))
+    sampled = sampled_logits(logits.double(), impressions.negatives_kept)
+    weights.copy_(_best_weights(sampled, impressions.target, impressions.weight.double()))
     weighted: Tensor = torch.tensordot(weights.cpu(), logits, dims=1)
     return weighted
 
 
 def _best_weights(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weights of logits, shape (M, n, C)."""
+    """Weights of logits, shape (M, n, C), whatever constant is added to all: that is set by the training rows."""
+    n_members, n_outputs = len(logits), logits.shape[2]
     n_rows = float(weight.sum() ** 2 / (weight @ weight))
 
-    def loss(scores: NDArray[np.float64]) -> float:
-        mean = torch.tensordot(torch.from_numpy(softmax(scores)), logits, dims=1)
-        of_rows = float((cross_entropy(mean, target) * weight).sum() / weight.sum())
-        return of_rows - _ROWS_FOR_EQUAL_WEIGHTS / n_rows * float(log_softmax(scores).mean())
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        variables = torch.tensor(parameters, requires_grad=True)
+        scores, constant = variables.tensor_split([n_members])
+        mean = torch.tensordot(scores.softmax(dim=0), logits, dims=1) + constant
+        of_rows = (cross_entropy(mean, target) * weight).sum() / weight.sum()
+        value = of_rows - _ROWS_FOR_EQUAL_WEIGHTS / n_rows * scores.log_softmax(dim=0).mean()
+        (gradient,) = torch.autograd.grad(value, variables)
+        return value.item(), gradient.numpy()
 
-    scores = minimize(loss, np.zeros(len(logits)), method="L-BFGS-B").x
-    return torch.from_numpy(softmax(scores))
+    options = {"ftol": 1e-12, "gtol": 1e-8}
+    found = minimize(loss, np.zeros(n_members + n_outputs), jac=True, method="L-BFGS-B", options=options).x
+    return torch.from_numpy(softmax(found[:n_members]))

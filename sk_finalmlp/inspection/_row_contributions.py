@@ -1,0 +1,369 @@
+"""What each column of a raw table adds to the logit of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import factorial
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+from numpy.random import RandomState
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+
+from .._validation import validate_params
+from ._model import best_of, classifier_of, encoder_of
+from ._panels import check_matplotlib, make_panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+# 256 predictions of each row.
+_MAX_EXACT = 8
+_ROWS_AT_ONCE = 2**15
+_MAX_LETTERS = 30
+
+# NumPy's integers and booleans have no missing value.
+_NULLABLE = {"i": "Int64", "u": "UInt64", "b": "boolean"}
+
+Coalitions = NDArray[np.bool_]
+
+
+@validate_params({"n_permutations": [Interval(Integral, 1, None, closed="left")], "random_state": ["random_state"]})
+def row_contributions(
+    estimator: Any,
+    X: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    n_permutations: int = 50,
+    random_state: int | RandomState | None = None,
+) -> pd.DataFrame:
+    r"""How much each column of a raw table adds to the logit of each row.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted pipeline of `CTREncoder` and a classifier of this library for two classes, or a search that found one.
+    X : dataframe or array-like of shape (n_samples, n_features)
+        Raw rows to be explained.
+    columns : sequence of str, default=None
+        The columns, `x0`, `x1`, ... for those of an array; all if None. The others stay known throughout.
+    n_permutations : int, default=50
+        Number of random orders of the columns where there are more than 8; each takes as many predictions of all rows
+        as there are columns.
+    random_state : int, RandomState instance or None, default=None
+        Seed of these orders.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_columns)
+        A row per row of `X`, a column per column, in units of the logit. A row adds up to the difference of its logit
+        from that of the row whose columns are all unknown.
+
+    Raises
+    ------
+    ValueError
+        If `X` has no column of a name, or the classifier has more than two classes.
+    TypeError
+        If there is no `CTREncoder` or no classifier of this library in `estimator`.
+
+    See Also
+    --------
+    RowContributionsDisplay : The same as a picture.
+    pair_interactions : How much two columns move the logit together.
+
+    Notes
+    -----
+    A column that is unknown is missing in the raw table, and with it all that is made of it: its code, its statistics,
+    the crosses that it is part of. Let :math:`f(S)` be the logit of a row when the columns :math:`S` of all :math:`k`
+    are known. The contribution of column :math:`i` is its Shapley value, the mean over all orders in which columns can
+    become known of what it changes when its turn comes:
+
+    .. math::
+        \phi_i = \sum_{S \not\ni i} \frac{|S|! \, (k - |S| - 1)!}{k!} \, \bigl(f(S \cup \{i\}) - f(S)\bigr)
+
+    For up to 8 columns it is exact. For more, it is the mean over `n_permutations` random orders, the same for all
+    rows, with a standard error that falls with the root of their number; the sums are exact.
+
+    It says what the model makes of a row, not what would happen if the row were another. Columns that tell the same
+    share what they add. Where `fit` saw few missing values, a row of unknown columns is foreign to the model, and its
+    logit may be far from that of the click rate: compare rows, and columns of a row, rather than signs.
+
+    References
+    ----------
+    L. S. Shapley, "A Value for n-Person Games", Contributions to the Theory of Games II (1953). J. Castro, D. Gómez,
+    J. Tejada, "Polynomial calculation of the Shapley value based on sampling", Computers & Operations Research 36
+    (2009).
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sk_finalmlp import CTREncoder, FinalMLPClassifier
+    >>> from sk_finalmlp.datasets import make_click_data
+    >>> from sk_finalmlp.inspection import row_contributions
+    >>> X, y, _ = make_click_data(2000, random_state=0)
+    >>> X = X[["user", "item", "tags"]]
+    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(n_members=1, random_state=0)).fit(X, y)
+    >>> contributions = row_contributions(model, X[:5])
+    >>> contributions.shape
+    (5, 3)
+    >>> unknown = model.decision_function(X[:1].assign(user=None, item=None, tags=None))
+    >>> bool(abs(unknown + contributions.sum(axis=1) - model.decision_function(X[:5])).max() < 1e-4)
+    True
+    """
+    return _explain(estimator, X, columns, n_permutations, random_state)[0]
+
+
+def _explain(
+    estimator: Any, X: Any, columns: Sequence[str] | None, n_permutations: int, random_state: Any
+) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """Contributions, and the logits of the rows whose columns are unknown."""
+    _check_model(estimator)
+    table = _RawTable(X)
+    chosen = table.names if columns is None else list(columns)
+    table.check_names(chosen)
+
+    def logits_of(coalitions: Coalitions) -> NDArray[np.float64]:
+        parts = table.with_unknown(chosen, coalitions)
+        found = np.concatenate([best_of(estimator).decision_function(part) for part in parts])
+        return found.reshape(len(coalitions), len(table))
+
+    if len(chosen) <= _MAX_EXACT:
+        values, unknown = _exact(len(chosen), logits_of)
+    else:
+        random = check_random_state(random_state)
+        orders = np.array([random.permutation(len(chosen)) for _ in range(n_permutations)])
+        values, unknown = _sampled(orders, logits_of)
+    return pd.DataFrame(values.T, index=table.index, columns=chosen), unknown
+
+
+def _check_model(estimator: Any) -> None:
+    classifier = classifier_of(estimator)
+    if encoder_of(estimator) is None:
+        raise TypeError(
+            "row_contributions makes columns of the raw table unknown, and so it needs a pipeline with a CTREncoder; "
+            f"{type(estimator).__name__} has none."
+        )
+    if len(classifier.classes_) > 2:
+        raise ValueError(
+            f"The classifier has the {len(classifier.classes_)} classes {classifier.classes_.tolist()}, and a "
+            "contribution is one to the single logit of two classes."
+        )
+
+
+def _exact(n_columns: int, logits_of: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shapley values, shape (k, n), and the logits without any column, shape (n,)."""
+    numbers = np.arange(2**n_columns)
+    known = (numbers[:, None] >> np.arange(n_columns) & 1).astype(bool)
+    logits = logits_of(known)
+    n_known = known.sum(axis=1)
+    weight = np.array([factorial(n) * factorial(n_columns - n - 1) / factorial(n_columns) for n in range(n_columns)])
+    values = np.empty((n_columns, logits.shape[1]))
+    for column in range(n_columns):
+        without = numbers[~known[:, column]]
+        values[column] = weight[n_known[without]] @ (logits[without | 1 << column] - logits[without])
+    return values, logits[0]
+
+
+def _sampled(orders: NDArray[np.intp], logits_of: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean over orders of the columns, shape (m, k), of what each column changes in its turn."""
+    n_orders, n_columns = orders.shape
+    ranks = orders.argsort(axis=1)
+    none, every = logits_of(np.array([[False] * n_columns, [True] * n_columns]))
+    known = ranks[:, None, :] < np.arange(1, n_columns)[:, None]
+    between = logits_of(known.reshape(-1, n_columns)).reshape(n_orders, n_columns - 1, -1)
+    values = np.zeros((n_columns, len(none)))
+    for order, logits in zip(orders, between, strict=True):
+        values[order] += np.diff(np.vstack([none, logits, every]), axis=0)
+    return values / n_orders, none
+
+
+class _RawTable:
+    """A raw table of which columns can become unknown."""
+
+    def __init__(self, X: Any) -> None:
+        frame = nw.from_native(X, eager_only=True, pass_through=True)
+        self._is_array = not isinstance(frame, nw.DataFrame)
+        if self._is_array:
+            array = np.asarray(X)
+            names = [f"x{place}" for place in range(array.shape[1])]
+            frame = nw.from_native(pd.DataFrame(array, columns=names), eager_only=True)
+        self._frame = frame
+        self.names: list[str] = [str(name) for name in frame.columns]
+        self.index: Any = X.index if isinstance(X, pd.DataFrame) else pd.RangeIndex(len(frame))
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def check_names(self, names: Sequence[str]) -> None:
+        """Raise a ValueError where there is no column of a name."""
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise ValueError(f"X has no column {unknown[0]!r}; it has {self.names}.")
+
+    def texts(self, names: Sequence[str]) -> pd.DataFrame:
+        """What the columns hold, as short texts."""
+        return pd.DataFrame({name: [_short(value) for value in self._frame[name].to_list()] for name in names})
+
+    def with_unknown(self, names: Sequence[str], known: Coalitions) -> Iterator[Any]:
+        """The table once for each coalition, shape (m, k), in parts of some coalitions each."""
+        n_rows = len(self)
+        n_parts = -(-len(known) * n_rows // _ROWS_AT_ONCE)
+        for part in np.array_split(known, min(n_parts, len(known))):
+            frame = self._frame[np.tile(np.arange(n_rows), len(part))]
+            masks = dict(zip(names, np.repeat(part, n_rows, axis=0).T, strict=True))
+            frame = frame.with_columns(*(_masked(frame[name], mask) for name, mask in masks.items()))
+            yield frame.to_numpy() if self._is_array else frame.to_native()
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 3]}..."
+
+
+def _masked(column: nw.Series[Any], known: NDArray[np.bool_]) -> nw.Series[Any]:
+    """A column that is missing where it isn't known."""
+    if not column.implementation.is_pandas_like():
+        is_known = nw.new_series("known", known, nw.Boolean(), backend=column.implementation)
+        return column.to_frame().select(nw.when(is_known).then(nw.col(column.name)).alias(column.name))[column.name]
+    native = column.to_native()
+    if isinstance(native.dtype, np.dtype) and native.dtype.kind in _NULLABLE:
+        native = native.astype(_NULLABLE[native.dtype.kind])
+    return nw.from_native(native.where(known), series_only=True)
+
+
+class RowContributionsDisplay:
+    """What each column of a raw table adds to the logit, for one row or for many.
+
+    Make it by :meth:`from_estimator`; the parameters are kept as attributes.
+
+    Parameters
+    ----------
+    contributions : DataFrame of shape (n_samples, n_columns)
+        What `row_contributions` returns.
+    unknown_logit : ndarray of shape (n_samples,)
+        Logits of the rows whose columns are unknown.
+    values : DataFrame of str, shape (n_samples, n_columns)
+        What the rows hold, as it is written beside the bars of a single row.
+
+    Attributes
+    ----------
+    contributions : DataFrame
+        The contributions.
+    unknown_logit : ndarray
+        Logits of the rows whose columns are unknown.
+    values : DataFrame
+        What the rows hold.
+    ax_ : Axes
+        The panel.
+    figure_ : Figure
+        The figure that holds it.
+
+    See Also
+    --------
+    row_contributions : The numbers alone, what exactly they are and how to read them.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sk_finalmlp import CTREncoder, FinalMLPClassifier
+    >>> from sk_finalmlp.datasets import make_click_data
+    >>> from sk_finalmlp.inspection import RowContributionsDisplay
+    >>> X, y, _ = make_click_data(2000, random_state=0)
+    >>> X = X[["user", "item", "tags"]]
+    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(n_members=1, random_state=0)).fit(X, y)
+    >>> display = RowContributionsDisplay.from_estimator(model, X[:1])
+    >>> display.values.iloc[0].to_dict()
+    {'user': 'user_65', 'item': 'item_428', 'tags': "['tag_4', 'tag_8', 'tag_12']"}
+    """
+
+    ax_: Axes
+    figure_: Figure | SubFigure
+
+    def __init__(self, contributions: pd.DataFrame, unknown_logit: NDArray[np.float64], values: pd.DataFrame) -> None:
+        self.contributions = contributions
+        self.unknown_logit = unknown_logit
+        self.values = values
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        columns: Sequence[str] | None = None,
+        n_permutations: int = 50,
+        random_state: int | RandomState | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Compute the contributions and draw them.
+
+        Parameters
+        ----------
+        estimator, X, columns, n_permutations, random_state
+            As for :func:`row_contributions`.
+        ax : Axes, default=None
+            Where to draw, as for :meth:`plot`.
+
+        Returns
+        -------
+        RowContributionsDisplay
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        contributions, unknown_logit = _explain(estimator, X, columns, n_permutations, random_state)
+        values = _RawTable(X).texts(list(contributions.columns)).set_axis(contributions.index)
+        return cls(contributions, unknown_logit, values).plot(ax=ax)
+
+    def plot(self, ax: Axes | None = None, *, max_columns: int = 20) -> Self:
+        """Draw the display: bars for one row, a point per row for many.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to draw; None for a figure of its own.
+        max_columns : int, default=20
+            Columns to draw at most: those with the largest contributions, by the mean of their sizes.
+
+        Returns
+        -------
+        RowContributionsDisplay
+            The display itself.
+        """
+        sizes = self.contributions.abs().mean().sort_values(ascending=False, kind="stable")
+        drawn = self.contributions[sizes.index[:max_columns]]
+        (self.ax_,) = make_panels(self, ax, (1, 1), (7.0, 1.5 + 0.3 * drawn.shape[1]))
+        self.figure_ = self.ax_.figure
+        if len(drawn) == 1:
+            self._draw_row(drawn)
+        else:
+            self._draw_rows(drawn)
+        self.ax_.axvline(0, color="0.5", linewidth=0.8)
+        self.ax_.invert_yaxis()
+        self.ax_.set_xlabel("contribution to the logit")
+        self.ax_.grid(axis="x", alpha=0.3)
+        return self
+
+    def _draw_row(self, drawn: pd.DataFrame) -> None:
+        row = drawn.iloc[0]
+        labels = [f"{name} = {self.values[name].iloc[0]}" for name in drawn.columns]
+        colours = np.where(row > 0, "C3", "C0")
+        self.ax_.barh(range(len(row)), row, color=colours)
+        self.ax_.set_yticks(range(len(row)), labels)
+        unknown = self.unknown_logit[0]
+        logit = unknown + self.contributions.iloc[0].sum()
+        self.ax_.set_title(f"logit {logit:.2f}; {unknown:.2f} with all of it unknown", fontsize="medium")
+
+    def _draw_rows(self, drawn: pd.DataFrame) -> None:
+        places = np.arange(drawn.shape[1])
+        # Rows of one contribution lie beside each other, in the order of the table.
+        beside = np.linspace(-0.3, 0.3, len(drawn))
+        for place, name in zip(places, drawn.columns, strict=True):
+            self.ax_.plot(drawn[name], place + beside, ".", markersize=3, alpha=0.5, color="C0")
+        self.ax_.barh(places, drawn.abs().mean(), height=0.8, color="0.85", zorder=0, label="mean size")
+        self.ax_.set_yticks(places, [str(name) for name in drawn.columns])
+        self.ax_.legend()
