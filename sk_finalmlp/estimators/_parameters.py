@@ -14,8 +14,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._validation import check_widths
 from ..training import Schedule
 
-# From this number of rows on, one cycle takes twice the rows per step.
+# From these numbers of rows on, one cycle takes larger batches and fewer epochs.
 _LARGE_TABLE = 150_000
+_HUGE_TABLE = 400_000
 
 _FRACTION = Interval(Real, 0, 1, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="right")
@@ -83,27 +84,31 @@ def draw_seed(random_state: Any) -> int:
 
 def automatic_max_epochs(n_rows: int, schedule: Schedule) -> int:
     """One cycle ends as planned, and small tables need more epochs for enough steps; a plateau ends by itself."""
+    if schedule == "plateau":
+        return 100
     # A table without rows is refused later, and by name.
-    return int(np.clip(10_000 / max(1, n_rows), 10, 100)) if schedule == "one_cycle" else 100
+    return int(np.clip(10_000 / max(1, n_rows), 10, 100)) if n_rows <= _LARGE_TABLE else 8
 
 
 def automatic_learning_rate(n_rows: int, schedule: Schedule) -> float:
-    """Larger batches bear larger steps."""
+    """Chosen by validation rows, with the batch size."""
     if schedule == "plateau":
         return 1e-3
-    return 3e-3 if n_rows <= _LARGE_TABLE else 5e-3
+    return 5e-3 if _LARGE_TABLE < n_rows <= _HUGE_TABLE else 3e-3
 
 
 def automatic_batch_size(n_rows: int, schedule: Schedule) -> int:
     """Large tables want fast steps, small ones enough of them."""
     if schedule == "plateau":
         return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))
-    return int(np.clip(n_rows / 64, 16, 1024)) if n_rows <= _LARGE_TABLE else 2048
+    if n_rows <= _LARGE_TABLE:
+        return int(np.clip(n_rows / 64, 16, 1024))
+    return 2048 if n_rows <= _HUGE_TABLE else 4096
 
 
 def automatic_embedding_regularizer(n_rows: int, schedule: Schedule) -> float:
     """The fewer rows there are, the less they say about a single id."""
-    numerator, lowest = (7_000, 0.1) if schedule == "one_cycle" else (14_000, 0.2)
+    numerator, lowest = (7_500, 0.02) if schedule == "one_cycle" else (14_000, 0.2)
     return float(np.clip(numerator / n_rows, lowest, 4))
 
 

@@ -71,8 +71,9 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         takes so many times as long. 1 is the single network of the paper.
     embedding_regularizer : float or "auto", default="auto"
         Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
-        mean loss of each batch. "auto" takes 7,000 / (number of training rows), at least 0.1 and at most 4: the
-        fewer the rows, the less they say about a single id; for the schedule "plateau" twice that.
+        mean loss of each batch. "auto" takes 7,500 / (number of training rows), within 0.02 and 4: the fewer the
+        rows, the less they say about a single id; for the schedule "plateau" 14,000 / (number of rows), within 0.2 and
+        4.
     net_regularizer : float, default=0.0
         The same for all other weights.
     embedding_update : {"auto", "dense", "lazy"}, default="auto"
@@ -86,14 +87,15 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         falls to a tenth whenever half of `n_iter_no_change` epochs don't improve the validation score, which takes more
         epochs; without early stopping it is constant.
     learning_rate : float or "auto", default="auto"
-        Learning rate of Adam, at its highest. "auto" takes 3e-3 up to 150,000 training rows and 5e-3 for more; for
-        "plateau" 1e-3.
+        Learning rate of Adam, at its highest. "auto" takes 3e-3, and 5e-3 between 150,000 and 400,000 training rows;
+        for "plateau" 1e-3.
     batch_size : int or "auto", default="auto"
-        Rows per step, 2 or more. "auto" takes a 64th of the number of training rows, within 16 and 1024, and 2048 for
-        more than 150,000 rows; for "plateau" twice the square root of the number of rows, within 16 and 4096.
+        Rows per step, 2 or more. "auto" takes a 64th of the number of training rows, within 16 and 1024, for more
+        than 150,000 rows 2048, for more than 400,000 rows 4096; for "plateau" twice the square root of the number of
+        rows, within 16 and 4096.
     max_epochs : int or "auto", default="auto"
-        Passes over the data at most, in each `fit`. "auto" takes 10, and for less than 1,000 rows 10,000 / (number of
-        rows), at most 100; for "plateau" 100.
+        Passes over the data at most, in each `fit`. "auto" takes 10; for less than 1,000 rows 10,000 / (number of
+        rows), at most 100; for more than 150,000 rows 8; for "plateau" 100.
     precision : {"float32", "bfloat16", "auto"}, default="auto"
         Type of the factors in the affine maps' products of a training; all else, predictions included, is float32.
         "bfloat16" is faster with wide layers and large batches, and rounds to three digits; it needs a CPU with
