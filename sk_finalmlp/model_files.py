@@ -51,6 +51,8 @@ _MODULE_OF: Final = {
     "Pipeline": "sklearn.pipeline",
 }
 _REQUESTS = "_metadata_request"
+#: That of a pipeline, which would be read in the next fit.
+_CACHE: Final = "memory"
 _LENGTH_OF_CHECKSUM: Final = 64
 _TREE, _ARRAYS, _ARROW_FILE = "model.json", "arrays.safetensors", "{}.arrow"
 _EPOCH_OF_ZIP: Final = (1980, 1, 1, 0, 0, 0)
@@ -243,6 +245,8 @@ class _Writer:
         state = estimator.__getstate__()
         requests = state.pop(_REQUESTS, None)
         state = {key: value for key, value in state.items() if key not in (VERSION_KEY, "_sklearn_version")}
+        if state.pop(_CACHE, None) is not None:
+            raise TypeError(f"{where}.{_CACHE} is a folder of pickles, which run code. Set it to None to save.")
         if strange := state.keys() - _attributes(type(estimator)):
             raise TypeError(f"{where}.{min(strange)} is no parameter and nothing that fit learns; delete it to save.")
         return {
@@ -336,7 +340,7 @@ def _class(name: str) -> Any:
 def _attributes(cls: Any) -> set[str]:
     """Parameters, and what `fit` learns as the class and its bases of this library declare it."""
     declared = {name for base in cls.__mro__ for name in vars(base).get("__annotations__", {})}
-    return {*cls._get_param_names(), *declared}
+    return {*cls._get_param_names(), *declared} - {_CACHE}
 
 
 def _encode_requests(requests: Any) -> dict[str, Any]:

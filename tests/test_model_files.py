@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors.numpy
+import sklearn
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -102,8 +103,6 @@ def test_file_of_format_1(clicks):
 
 
 def test_metadata_requests_stay(clicks, tmp_path):
-    import sklearn
-
     with sklearn.config_context(enable_metadata_routing=True):
         classifier = FinalMLPClassifier(max_epochs=1).set_fit_request(X_val=True, y_val=True)
         model = Pipeline([("enc", CTREncoder()), ("clf", classifier)], transform_input=["X_val"])
@@ -123,6 +122,11 @@ def test_frozen_encoder(clicks, tmp_path):
 def test_step_that_is_not_known_is_named(tmp_path):
     with pytest.raises(TypeError, match=r"Pipeline\.steps\[1\]\[1\] is a LogisticRegression .*skops"):
         sk_finalmlp.save(make_pipeline(CTREncoder(), LogisticRegression()), tmp_path / "x.model")
+
+
+def test_cache_of_pickles_is_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"Pipeline\.memory is a folder of pickles"):
+        sk_finalmlp.save(make_pipeline(CTREncoder(), memory=str(tmp_path)), tmp_path / "x.model")
 
 
 def test_subclass_is_not_known(tmp_path):
@@ -199,6 +203,7 @@ def rewrite(path, change_tree=lambda tree: None, arrays=None):
         (lambda tree: tree["model"].update(estimator="PCA"), "a class 'PCA' isn't known"),
         (lambda tree: tree["model"].update(estimator="os.system"), r"a class 'os\.system' isn't known"),
         (lambda tree: tree["model"]["state"].update(colour=1), "Pipeline has no 'colour'"),
+        (lambda tree: tree["model"]["state"].update(memory="/tmp"), "Pipeline has no 'memory'"),
         (lambda tree: tree["model"]["state"].update(verbose={"call": "exit"}), "a field 'call' isn't known"),
         (lambda tree: tree["model"]["state"].update(verbose={"array": "none"}), "'none'"),
         (lambda tree: tree.pop("model"), "'model'"),

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import InconsistentVersionWarning
@@ -26,6 +27,19 @@ def fitted(request):
 
 def test_same_version_is_silent(fitted):
     assert vars(pickle.loads(pickle.dumps(fitted))).keys() == vars(fitted).keys()
+
+
+def types_in(value):
+    if isinstance(value, dict):
+        return {dict}.union(*map(types_in, value.values()))
+    if isinstance(value, (list, tuple)):
+        return {type(value)}.union(*map(types_in, value))
+    return {type(value)}
+
+
+def test_state_is_plain_data(fitted):
+    plain = {dict, list, tuple, str, int, float, bool, type(None), np.ndarray}
+    assert types_in(fitted.__getstate__()) <= plain
 
 
 def test_another_version_warns(fitted, monkeypatch):

@@ -55,9 +55,9 @@ class Input:
 
     def tensor(self, values: Sequence[Any]) -> np.ndarray:
         """Values of any length as a tensor of shape (n, 1)."""
-        convert = _CONVERSIONS[self.kind]
+        convert, plain = _CONVERSIONS[self.kind], _PLAIN_TYPES[self.kind]
         try:
-            converted = [convert(value, self) for value in values]
+            converted = [value if type(value) is plain else convert(value, self) for value in values]
             return np.array(converted, _DTYPES[self.kind]).reshape(-1, 1)
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"Column {self.name!r}: {error}") from error
@@ -69,6 +69,16 @@ _DTYPES: Final[dict[InputKind, Any]] = {
     "number": np.float64,
     "time": np.int64,
     "elements": object,
+}
+
+
+#: Values of just this type are put into the tensor as they are.
+_PLAIN_TYPES: Final[dict[InputKind, type]] = {
+    "text": str,
+    "integer": int,
+    "number": float,
+    "time": int,
+    "elements": str,
 }
 
 
@@ -86,8 +96,6 @@ def _text(value: Any, column: Input) -> str:
 
 
 def _integer(value: Any, column: Input) -> int:
-    if type(value) is int:
-        return value
     if _is_missing(value):
         return MISSING
     if isinstance(value, int | float | np.number | np.bool_) and value == int(value):
@@ -96,8 +104,6 @@ def _integer(value: Any, column: Input) -> int:
 
 
 def _number(value: Any, column: Input) -> float:
-    if type(value) is float:
-        return value
     if _is_missing(value):
         return np.nan
     if isinstance(value, np.timedelta64):
