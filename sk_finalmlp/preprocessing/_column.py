@@ -83,3 +83,12 @@ def list_lengths(lists: pa.Array) -> np.ndarray:
     """Number of elements of each list, 0 for a missing one."""
     lengths: np.ndarray = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
     return lengths
+
+
+def text_of_first(values: pa.Array) -> str:
+    """The first value that is present, for messages; Arrow has times that Python lacks."""
+    first = values.drop_null()[0]
+    try:
+        return str(first.as_py())
+    except OverflowError:
+        return str(first.cast(pa.large_string()).as_py())

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ._column import is_string
+from ._column import is_string, text_of_first
 from ._raw_column import finite
 
 _INTEGER_TEXT = r"^[+-]?\d+(\.0*)?$"
@@ -231,14 +231,14 @@ def in_zone(times: pa.Array, zone: str | None) -> pa.Array:
     has_zone = pa.types.is_timestamp(times.type) and times.type.tz is not None
     if has_zone == (zone is not None):
         return times if zone is None else times.cast(pa.timestamp("us", zone))
-    example = times.drop_null()[0].as_py()
+    example = text_of_first(times)
     if has_zone:
         raise ValueError(
-            f"{str(example)!r} has a time zone, where fit saw times without one. Turn the instants into local times, "
+            f"{example!r} has a time zone, where fit saw times without one. Turn the instants into local times, "
             "for example with `X[column].dt.tz_convert(zone).dt.tz_localize(None)`."
         )
     raise ValueError(
-        f"{str(example)!r} has no time zone, where fit saw times of the zone {zone!r}. Say where it was measured, for "
+        f"{example!r} has no time zone, where fit saw times of the zone {zone!r}. Say where it was measured, for "
         "example with `X[column].dt.tz_localize(zone)`."
     )
 
@@ -246,7 +246,6 @@ def in_zone(times: pa.Array, zone: str | None) -> pa.Array:
 def require_no_times(values: pa.Array) -> None:
     """Refuse times where fit saw none."""
     if any(check(values.type) for check in (pa.types.is_timestamp, pa.types.is_date, pa.types.is_duration)):
-        example = values.drop_null()[0].as_py()
         raise TypeError(
-            f"{str(example)!r} is a time, where fit saw numbers. Give the column the type that it had in fit."
+            f"{text_of_first(values)!r} is a time, where fit saw numbers. Give the column the type that it had in fit."
         )

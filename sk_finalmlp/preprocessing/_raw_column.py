@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ._column import is_list, is_string, list_lengths, lists_of
+from ._column import is_list, is_string, list_lengths, lists_of, text_of_first
 
 #: Types of objects, the first of those that fit; a bool is an integer to Python, and a datetime a date.
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -94,7 +94,7 @@ class RawColumn:
             return read(self.parts[0].values)
         read_parts = [read(values) for values, _ in self.parts]
         if len({part.type for part in read_parts}) > 1:
-            first, second = (str(part.drop_null()[0].as_py()) for part in read_parts[:2])
+            first, second = map(text_of_first, read_parts[:2])
             raise TypeError(f"it holds {first!r} beside {second!r}, which can't be read alike. Give it a single type.")
         positions = np.full(len(self), -1)
         positions[np.concatenate([rows for _, rows in self.parts])] = np.arange(sum(map(len, read_parts)))
@@ -110,7 +110,9 @@ def read_column(name: str, raw: Any) -> RawColumn:
             f"Column {name!r} holds {reprlib.repr(error.object)}, which is no valid text: {error.reason}. Replace such "
             "characters, for example by `value.encode('utf-8', 'replace').decode()`."
         ) from error
-    except (TypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowException, OverflowError) as error:
+        raise TypeError(f"Column {name!r} can't be encoded: {_unsupported(f'Arrow says of it: {error}')}") from error
+    except TypeError as error:
         raise TypeError(f"Column {name!r} can't be encoded: {error}") from error
     return RawColumn(name, parts, len(raw))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ._column import Column, is_list, is_string, list_lengths, lists_of
+from ._column import Column, is_list, is_string, list_lengths, lists_of, text_of_first
 from ._conversions import LARGEST_EXACT_INTEGER, as_strings, as_times, convert, in_zone, require_no_times
 from ._raw_column import RawColumn
 
@@ -180,7 +180,7 @@ def _suitable_number(parts: list[pa.Array]) -> pa.DataType:
 def _suitable_time(parts: list[pa.Array]) -> pa.DataType:
     """UTC for instants of several zones."""
     if any(pa.types.is_date(values.type) for values in parts):
-        first, second = (str(values.drop_null()[0].as_py()) for values in parts[:2])
+        first, second = map(text_of_first, parts[:2])
         raise TypeError(
             f"it holds dates beside times of day, such as {first!r} and {second!r}. Make them one type with "
             "`pandas.to_datetime`."

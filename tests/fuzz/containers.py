@@ -74,7 +74,7 @@ def build(columns: dict[str, Column], rows: slice, container: str, forms: Sequen
         return [list(row) for row in zip(*objects, strict=True)]
     array = np.empty((len(objects[0]), len(objects)), dtype=object)
     for position, values in enumerate(objects):
-        array[:, position] = _as_object_array(values)
+        array[:, position] = object_array(values)
     return array
 
 
@@ -98,7 +98,8 @@ def _objects(column: Column, rows: slice, form: str) -> list[Any]:
     return [missing if value is None else value for value in column.values[rows]]
 
 
-def _as_object_array(values: Sequence[Any]) -> np.ndarray:
+def object_array(values: Sequence[Any]) -> np.ndarray:
+    """Values as they are: numpy would make more dimensions of lists."""
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
@@ -106,7 +107,7 @@ def _as_object_array(values: Sequence[Any]) -> np.ndarray:
 
 def _series(column: Column, rows: slice, form: str) -> pd.Series:
     if form in _MISSING:
-        return pd.Series(_as_object_array(_objects(column, rows, form)))
+        return pd.Series(object_array(_objects(column, rows, form)))
     if form == "inferred":
         return pd.Series(column.values[rows])
     if form == "category":
@@ -138,11 +139,6 @@ _NULLABLE = {
     pa.string(): pd.StringDtype(),
     pa.large_string(): pd.StringDtype(),
 }
-
-
-def n_rows(X: Any) -> int:
-    """Number of rows of a table."""
-    return len(X)
 
 
 def take(X: Any, rows: np.ndarray) -> Any:

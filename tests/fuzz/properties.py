@@ -24,14 +24,16 @@ from sk_finalmlp.fields import is_statistic
 
 from .breaks import break_table
 from .columns import OBJECTS, pick
-from .containers import arrays, n_rows, possible_containers, possible_forms, reorder, take
+from .containers import arrays, object_array, possible_containers, possible_forms, reorder, take
 from .tables import MIN_ROWS, Table, draw_sound_table
 
 #: One in so many tables is broken on purpose.
 _ONE_IN_BROKEN = 3
 #: One in so many tables is fitted with a classifier, too.
 _ONE_IN_CLASSIFIED = 25
+#: So many rows of each table are served alone.
 _ALONE = 6
+#: So many times the rows of a table make a large batch.
 _REPEATED = 30
 
 Outputs = dict[str, np.ndarray]
@@ -109,7 +111,7 @@ class _Examination:
         """Whether an error of ours names what was broken, or a column that may be refused anyway."""
         doubtful = [name for name, column in self.table.columns.items() if column.kind in OBJECTS]
         doubtful += [] if self.table.fault.startswith("weights") else self.table.blank_columns
-        named = [self.table.named, *map(repr, doubtful)]
+        named = [*map(repr, doubtful), *([self.table.named] if self.table.fault else [])]
         return not _is_raised_in(sk_finalmlp, error) or any(name in str(error) for name in named)
 
     def _finding(self, name: str, about: str, message: str) -> Finding:
@@ -167,7 +169,7 @@ class _Examination:
 
     def in_parts(self) -> Iterator[tuple[str, str]]:
         """The rows of a table in parts, and in another order."""
-        n = n_rows(self.table.X_new)
+        n = len(self.table.X_new)
         order = self.rng.permutation(n)
         cuts = np.sort(self.rng.integers(0, n + 1, 3))
         parts = [part for part in np.split(order, cuts) if len(part)]
@@ -177,13 +179,13 @@ class _Examination:
 
     def in_a_large_batch(self) -> Iterator[tuple[str, str]]:
         """The rows of a table again and again: values of many rows are looked up by other means."""
-        n = n_rows(self.table.X_new)
+        n = len(self.table.X_new)
         got = self._transform(self.encoder, take(self.table.X_new, np.tile(np.arange(n), _REPEATED)))
         yield from self._differences({name: np.tile(values, _REPEATED) for name, values in self.outputs.items()}, got)
 
     def alone(self) -> Iterator[tuple[str, str]]:
         """A row without others."""
-        for row in self.rng.permutation(n_rows(self.table.X_new))[:_ALONE]:
+        for row in self.rng.permutation(len(self.table.X_new))[:_ALONE]:
             got = self._transform(self.encoder, take(self.table.X_new, np.array([row])))
             yield from self._differences({name: values[[row]] for name, values in self.outputs.items()}, got)
 
@@ -192,7 +194,7 @@ class _Examination:
         table = self.table
         if table.fault or table.blank_columns:
             return
-        for row in self.rng.permutation(n_rows(table.X_new))[:_ALONE]:
+        for row in self.rng.permutation(len(table.X_new))[:_ALONE]:
             record = {name: column.values[table.n_fit + row] for name, column in table.columns.items()}
             X = [list(record.values())] if table.container in ("ndarray", "rows") else pd.DataFrame([record])
             got = self._transform(self.encoder, X)
@@ -218,7 +220,7 @@ class _Examination:
         """The index of a pandas table, whatever it is."""
         if not isinstance(self.table.X_new, pd.DataFrame):
             return
-        index = pd.Index(self.rng.integers(0, 20, n_rows(self.table.X_new)).astype(str), name="id")
+        index = pd.Index(self.rng.integers(0, 20, len(self.table.X_new)).astype(str), name="id")
         out = self.encoder.transform(self.table.X_new.set_axis(index))
         if not out.index.identical(index):
             yield "any", f"{out.index[:5]} for {index[:5]}"
@@ -248,7 +250,7 @@ class _Examination:
     def other_row_order(self) -> Iterator[tuple[str, str]]:
         """A fit to the same rows in another order."""
         table = self.table
-        order = self.rng.permutation(n_rows(table.X))
+        order = self.rng.permutation(len(table.X))
         y = None if table.y is None else [table.y[row] for row in order]
         weights = None if table.weights is None else table.weights[order]
         encoder = self._fit(table, X=take(table.X, order), y=y, sample_weight=weights)
@@ -409,13 +411,7 @@ def _plain(X: Any) -> Any:
     frame = nw.from_native(X, eager_only=True)
     array = np.empty(frame.shape, dtype=object)
     for position, series in enumerate(frame.iter_columns()):
-        array[:, position] = _objects(series.to_list())
-    return array
-
-
-def _objects(values: list[Any]) -> np.ndarray:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
+        array[:, position] = object_array(series.to_list())
     return array
 
 
@@ -436,7 +432,15 @@ def _same(a: np.ndarray, b: np.ndarray, exact: bool) -> np.ndarray:
 def _is_own(error: Exception) -> bool:
     """Whether an error was raised here or in scikit-learn, and is of a type that says what is wrong with the input."""
     own_type = type(error) in (ValueError, TypeError) or type(error).__module__.startswith("sklearn")
-    return own_type and (_is_raised_in(sk_finalmlp, error) or _is_raised_in(sklearn, error))
+    return own_type and (_is_raised_in(sklearn, error) or (_is_raised_in(sk_finalmlp, error) and not _is_quoted(error)))
+
+
+def _is_quoted(error: Exception) -> bool:
+    """Whether an error ends with the words of another package, which know of no remedy."""
+    cause = error.__cause__
+    while isinstance(cause, Exception) and _is_raised_in(sk_finalmlp, cause):
+        cause = cause.__cause__
+    return isinstance(cause, Exception) and str(error).endswith(str(cause))
 
 
 def _is_raised_in(package: ModuleType, error: Exception) -> bool:

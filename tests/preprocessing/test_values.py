@@ -187,6 +187,21 @@ def test_text_that_is_no_utf_8_is_refused_with_the_name_of_its_column():
         CTREncoder().fit(broken)
 
 
+@pytest.mark.parametrize("value", [b"\xff", datetime.timedelta.max], ids=["bytes", "duration"])
+def test_value_that_arrow_lacks_is_refused_with_a_remedy(value):
+    with pytest.raises(
+        TypeError, match=r"Column 'c' can't be encoded: Arrow says of it: .*leave the column out with `drop`"
+    ):
+        fit([value])
+
+
+def test_time_that_python_lacks_is_refused_with_the_name_of_its_column():
+    far = pa.table({"c": pa.array([5 * 10**17], pa.timestamp("us", "UTC"))})
+    encoder = CTREncoder().fit(pa.table({"c": [NOON]}))
+    with pytest.raises(ValueError, match=r"Column 'c': '17814-.* has a time zone, where fit saw times without one"):
+        encoder.transform(far)
+
+
 @pytest.mark.skipif(int(pl.__version__.split(".")[0]) < 2, reason="128-bit integers were unstable in polars 1")
 def test_polars_type_that_arrow_lacks_is_refused_with_the_name_of_its_column():
     X = pl.DataFrame({"c": pl.Series([1, 2**100], dtype=pl.Int128)})
