@@ -11,7 +11,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._validation import check_widths
-from ..training import Schedule
 
 # From this number of rows on, one cycle takes twice the rows per step.
 _LARGE_TABLE = 150_000
@@ -76,27 +75,27 @@ def draw_seed(random_state: Any) -> int:
     return int(draw(np.iinfo(np.int32).max))
 
 
-def automatic_max_epochs(n_rows: int, schedule: Schedule) -> int:
+def automatic_max_epochs(n_rows: int, schedule: str) -> int:
     """One cycle ends as planned, and small tables need more epochs for enough steps; a plateau ends by itself."""
     # A table without rows is refused later, and by name.
     return int(np.clip(10_000 / max(1, n_rows), 10, 100)) if schedule == "one_cycle" else 100
 
 
-def automatic_learning_rate(n_rows: int, schedule: Schedule) -> float:
+def automatic_learning_rate(n_rows: int, schedule: str) -> float:
     """Larger batches bear larger steps."""
     if schedule == "plateau":
         return 1e-3
     return 3e-3 if n_rows <= _LARGE_TABLE else 5e-3
 
 
-def automatic_batch_size(n_rows: int, schedule: Schedule) -> int:
+def automatic_batch_size(n_rows: int, schedule: str) -> int:
     """Large tables want fast steps, small ones enough of them."""
     if schedule == "plateau":
         return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))
     return int(np.clip(n_rows / 64, 16, 1024)) if n_rows <= _LARGE_TABLE else 2048
 
 
-def automatic_embedding_regularizer(n_rows: int, schedule: Schedule) -> float:
+def automatic_embedding_regularizer(n_rows: int, schedule: str) -> float:
     """The fewer rows there are, the less they say about a single id."""
     numerator, lowest = (7_000, 0.1) if schedule == "one_cycle" else (14_000, 0.2)
     return float(np.clip(numerator / n_rows, lowest, 4))
