@@ -29,7 +29,6 @@ from ..training import (
     EpochHistory,
     EpochObserver,
     Impressions,
-    Schedule,
     TrainingResult,
     TrainingSettings,
     predict_logits,
@@ -362,7 +361,7 @@ class BaseTwoStreamClassifier(
         return automatic_max_epochs(_num_samples(X), self.schedule)
 
     def _settings(self, n_rows: int, max_epochs: int, final_epoch: bool) -> TrainingSettings:
-        def chosen(value: Any, automatic: Callable[[int, Schedule], Any]) -> Any:
+        def chosen(value: Any, automatic: Callable[[int, str], Any]) -> Any:
             return automatic(n_rows, self.schedule) if value == "auto" else value
 
         return TrainingSettings(

@@ -12,7 +12,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._validation import check_widths
-from ..training import Schedule
 
 # From these numbers of rows on, one cycle takes larger batches and fewer epochs.
 _LARGE_TABLE = 150_000
@@ -82,7 +81,7 @@ def draw_seed(random_state: Any) -> int:
     return int(draw(np.iinfo(np.int32).max))
 
 
-def automatic_max_epochs(n_rows: int, schedule: Schedule) -> int:
+def automatic_max_epochs(n_rows: int, schedule: str) -> int:
     """One cycle ends as planned, and small tables need more epochs for enough steps; a plateau ends by itself."""
     if schedule == "plateau":
         return 100
@@ -90,14 +89,14 @@ def automatic_max_epochs(n_rows: int, schedule: Schedule) -> int:
     return int(np.clip(10_000 / max(1, n_rows), 10, 100)) if n_rows <= _LARGE_TABLE else 8
 
 
-def automatic_learning_rate(n_rows: int, schedule: Schedule) -> float:
+def automatic_learning_rate(n_rows: int, schedule: str) -> float:
     """Chosen by validation rows, with the batch size."""
     if schedule == "plateau":
         return 1e-3
     return 5e-3 if _LARGE_TABLE < n_rows <= _HUGE_TABLE else 3e-3
 
 
-def automatic_batch_size(n_rows: int, schedule: Schedule) -> int:
+def automatic_batch_size(n_rows: int, schedule: str) -> int:
     """Large tables want fast steps, small ones enough of them."""
     if schedule == "plateau":
         return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))
@@ -106,10 +105,11 @@ def automatic_batch_size(n_rows: int, schedule: Schedule) -> int:
     return 2048 if n_rows <= _HUGE_TABLE else 4096
 
 
-def automatic_embedding_regularizer(n_rows: int, schedule: Schedule) -> float:
+def automatic_embedding_regularizer(n_rows: int, schedule: str) -> float:
     """The fewer rows there are, the less they say about a single id."""
-    numerator, lowest = (7_500, 0.02) if schedule == "one_cycle" else (14_000, 0.2)
-    return float(np.clip(numerator / n_rows, lowest, 4))
+    if schedule == "plateau":
+        return float(np.clip(14_000 / n_rows, 0.2, 4))
+    return float(np.clip(7_500 / n_rows, 0.1, 4)) if n_rows <= _HUGE_TABLE else 0.02
 
 
 def n_rows_of_epoch(target: NDArray[np.int64], negative_sampling: float) -> int:

@@ -9,8 +9,7 @@ from ._device import resolve_device
 from ._history import EpochHistory, TrainingResult
 from ._inference import predict_logits
 from ._lazy_adam import LazyAdam
-from ._precision import Precision
-from ._train import Schedule, TrainingSettings, train
+from ._train import TrainingSettings, train
 
 __all__ = [
     "Batches",
@@ -18,8 +17,6 @@ __all__ = [
     "EpochObserver",
     "Impressions",
     "LazyAdam",
-    "Precision",
-    "Schedule",
     "TrainingResult",
     "TrainingSettings",
     "predict_logits",

@@ -41,8 +41,8 @@ def product_dtype(precision: Precision, device: torch.device) -> torch.dtype | N
 
 
 def _cpu_has_bfloat16() -> bool:
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
     # oneDNN says yes to any AVX512, where it converts each factor to float32.
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
     checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(check is not None and check() for check in checks)

@@ -108,7 +108,7 @@ def test_is_refused_on_a_cpu_that_would_be_slower_by_it(rows, monkeypatch):
 def test_the_instructions_of_the_cpu_decide(monkeypatch, instructions):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name in instructions, raising=False)
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
     assert _precision._cpu_has_bfloat16() == bool(instructions)
 
 
