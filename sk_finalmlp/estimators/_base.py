@@ -83,7 +83,7 @@ class BaseTwoStreamClassifier(
     embedding_regularizer: float | Literal["auto"]
     net_regularizer: float
     embedding_update: Literal["auto", "dense", "lazy"]
-    schedule: Schedule
+    schedule: Literal["one_cycle", "plateau"]
     precision: Literal["float32", "bfloat16", "auto"]
     learning_rate: float | Literal["auto"]
     batch_size: int | Literal["auto"]
