@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,21 @@ _COLUMN = "values"
 
 #: Classes of parts, by name, and the attributes of each.
 Parts = Mapping[type, tuple[str, ...]]
+
+
+def declared(*classes: type) -> Parts:
+    """Dataclasses and named tuples, whose attributes are those that they declare.
+
+    Parameters
+    ----------
+    *classes : type
+        The classes.
+
+    Returns
+    -------
+    dict of {type: tuple of str}
+    """
+    return {cls: getattr(cls, "_fields", ()) or tuple(field.name for field in fields(cls)) for cls in classes}
 
 
 def describe(value: Any, parts: Parts) -> Any:
@@ -119,10 +134,11 @@ def _restore_part(plain: dict[str, Any], parts: Parts) -> Any:
         raise ValueError(f"There is no part {plain[PART]!r}; there are {sorted(by_name)}.")
     cls: Any = by_name[plain[PART]]
     attributes = {name: restore(value, parts) for name, value in plain.items() if name != PART}
+    if is_dataclass(cls) or hasattr(cls, "_fields"):
+        # Fields that later versions have added are at their defaults; others are errors.
+        return cls(**attributes)
     if set(attributes) != set(parts[cls]):
         raise ValueError(f"{cls.__name__} has {sorted(attributes)}, where {sorted(parts[cls])} are expected.")
-    if is_dataclass(cls) or hasattr(cls, "_fields"):
-        return cls(**attributes)
     part = cls.__new__(cls)
     vars(part).update(attributes)
     return part

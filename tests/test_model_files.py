@@ -215,6 +215,16 @@ def test_what_is_not_known_is_an_error(saved, change, message):
         sk_finalmlp.load(saved)
 
 
+def test_field_of_a_part_that_is_not_known_is_an_error(saved):
+    def add_field(tree):
+        text = json.dumps(tree["model"]).replace('["$part", "Field"]', '["$part", "Field"], ["colour", 1]', 1)
+        tree["model"] = json.loads(text)
+
+    rewrite(saved, add_field)
+    with pytest.raises(ModelFileError, match="colour"):
+        sk_finalmlp.load(saved)
+
+
 def test_missing_arrays_are_an_error(saved):
     rewrite(saved, arrays={})
     with pytest.raises(ModelFileError, match="can't be read as a model"):

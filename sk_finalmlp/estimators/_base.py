@@ -22,7 +22,7 @@ from torch import nn
 from .._callbacks import CallbackSupportMixin, fit_task
 from .._origin import Origin
 from .._persistence import VersionedState
-from .._plain import Parts
+from .._plain import Parts, declared
 from .._validation import fit_context
 from ..fields import Field
 from ..training import (
@@ -119,11 +119,7 @@ class BaseTwoStreamClassifier(
     _network_arguments: dict[str, Any]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
-    _parts: ClassVar[Parts] = {
-        Origin: ("encoder", "n_rows", "validation_fraction", "hold_out", "held_out"),
-        Field: ("name", "kind", "n_codes", "n_columns"),
-        FieldReader: ("field", "positions", "row_of_code"),
-    }
+    _parts: ClassVar[Parts] = declared(Origin, Field, FieldReader)
 
     def _keep(self, parameters: dict[str, Any]) -> None:
         """Keep the parameters of the constructor as attributes of the same names, as scikit-learn asks."""

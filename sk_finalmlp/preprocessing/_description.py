@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from .._origin import Origin
-from .._plain import Parts
+from .._plain import Parts, declared
 from ..fields import Field
 from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
 from ._crosses import CrossEncoder
@@ -23,10 +23,7 @@ from ._statistics import KeyStatistics, StatisticColumn
 from ._vocabulary import Vocabulary
 
 PARTS: Final[Parts] = {
-    Origin: ("encoder", "n_rows", "validation_fraction", "hold_out", "held_out"),
-    Field: ("name", "kind", "n_codes", "n_columns"),
-    Reading: ("like", "type", "lists", "required", "exact", "texts_of_bools"),
-    VocabularyRule: ("min_frequency", "max_categories", "n_hash_buckets"),
+    **declared(Origin, Field, Reading, VocabularyRule, Key, StatisticColumn),
     Vocabulary: ("values",),
     HashBuckets: ("n_codes",),
     CategoricalEncoder: ("rule", "vocabulary"),
@@ -44,10 +41,8 @@ PARTS: Final[Parts] = {
     Standardizer: ("unit", "mean", "deviation"),
     NormalScorer: ("unit", "values", "scores"),
     QuantileBinner: ("n_bins", "edges", "means"),
-    Key: ("parts", "cardinalities"),
     KeyIndex: ("known",),
     CrossEncoder: ("key", "_encoder"),
-    StatisticColumn: ("measure", "label", "table"),
     KeyStatistics: ("key", "rate", "count", "_index", "_columns"),
     DerivedFields: ("_crosses", "_statistics"),
 }
