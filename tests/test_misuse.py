@@ -266,12 +266,12 @@ CLASSIFIER = {
     "labels of two types": (
         lambda: pipeline().fit(RAW, np.array([0, "click"] * 100, dtype=object)),
         ValueError,
-        r"Unknown label type: y holds objects, of type int and str\. Give them one type.*y\.astype\(str\)",
+        r"Unknown label type: y holds objects, of type int and str\. Give them one type.*np\.asarray\(y, dtype=str\)",
     ),
     "numbers as objects": (
         lambda: pipeline().fit(RAW, CLICKS.astype(object)),
         ValueError,
-        r"y holds objects, of type int\. Give them one type, for example by y\.astype\(int\)",
+        r"y holds objects, of type int\. Give them one type, for example by np\.asarray\(y, dtype=int\)",
     ),
     "name of the column as y": (
         lambda: classifier().fit(ENCODED, "click"),

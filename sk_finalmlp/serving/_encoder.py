@@ -240,7 +240,21 @@ def _weekend(graph: Graph, times: str) -> str:
 
 
 def _day(graph: Graph, times: str) -> str:
-    """Day of the month (Hinnant, "chrono-compatible low-level date algorithms"); years begin in March."""
+    day_of_year, month = _date_from_march(graph, times)
+    first = _div(graph, _add(graph, _times(graph, month, 153), 2), 5)
+    return _add(graph, graph.node("Sub", day_of_year, first), 1)
+
+
+def _month(graph: Graph, times: str) -> str:
+    _, month = _date_from_march(graph, times)
+    return _add(graph, graph.node("Mod", _add(graph, month, 2), graph.constant(_whole(12))), 1)
+
+
+def _date_from_march(graph: Graph, times: str) -> tuple[str, str]:
+    """Day of the year and month, both from 0, of years that begin in March.
+
+    Source: Hinnant, "chrono-compatible low-level date algorithms".
+    """
     day_of_era = graph.node("Mod", _add(graph, _days(graph, times), 719_468), graph.constant(_whole(146_097)))
     leap = graph.node(
         "Sub",
@@ -254,9 +268,7 @@ def _day(graph: Graph, times: str) -> str:
         _div(graph, year, 100),
     )
     day_of_year = graph.node("Sub", day_of_era, days_before)
-    month = _div(graph, _add(graph, _times(graph, day_of_year, 5), 2), 153)
-    first = _div(graph, _add(graph, _times(graph, month, 153), 2), 5)
-    return _add(graph, graph.node("Sub", day_of_year, first), 1)
+    return day_of_year, _div(graph, _add(graph, _times(graph, day_of_year, 5), 2), 153)
 
 
 def _times(graph: Graph, values: str, factor: int) -> str:
@@ -268,6 +280,7 @@ _TIME_PARTS: Final[dict[str, Callable[[Graph, str], str]]] = {
     "weekday": _weekday,
     "weekend": _weekend,
     "day": _day,
+    "month": _month,
 }
 
 
