@@ -209,13 +209,10 @@ def test_polars_type_that_arrow_lacks_is_refused_with_the_name_of_its_column():
         CTREncoder().fit(X)
 
 
-def test_missing_times_have_any_zone():
-    missing = [pd.NaT, pd.NaT]
-    for seen in (NOON, NOON.replace(tzinfo=BERLIN)):
-        for parameters in ({}, {"categorical": ["c"]}):
-            encoder = fit([seen, seen], **parameters)
-            for dtype in ("datetime64[us]", "datetime64[us, UTC]"):
-                assert not encoder.transform(frame(missing, dtype)).to_numpy().any()
+def test_text_that_is_no_time_is_unknown_among_instants():
+    encoder = fit([NOON.replace(tzinfo=BERLIN)] * 2, categorical=["c"])
+    assert codes(encoder, ["noon", None]) == [0, 0]
+    assert codes(encoder, ["noon", NOON.replace(tzinfo=BERLIN)]) == [0, 1]
 
 
 def test_any_time_is_unknown_where_fit_saw_none():
