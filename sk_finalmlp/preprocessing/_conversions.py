@@ -228,6 +228,8 @@ def _two_kinds(aware: str, naive: str) -> ValueError:
 
 def in_zone(times: pa.Array, zone: str | None) -> pa.Array:
     """Timestamps in another time zone."""
+    if times.null_count == len(times):
+        return pa.nulls(len(times), pa.timestamp("us", zone))
     has_zone = pa.types.is_timestamp(times.type) and times.type.tz is not None
     if has_zone == (zone is not None):
         return times if zone is None else times.cast(pa.timestamp("us", zone))

@@ -209,6 +209,12 @@ def test_polars_type_that_arrow_lacks_is_refused_with_the_name_of_its_column():
         CTREncoder().fit(X)
 
 
+def test_text_that_is_no_time_is_unknown_among_instants():
+    encoder = fit([NOON.replace(tzinfo=BERLIN)] * 2, categorical=["c"])
+    assert codes(encoder, ["noon", None]) == [0, 0]
+    assert codes(encoder, ["noon", NOON.replace(tzinfo=BERLIN)]) == [0, 1]
+
+
 def test_any_time_is_unknown_where_fit_saw_none():
     encoder = fit([None, None], datetime=["c"])
     for time in (NOON, NOON.replace(tzinfo=BERLIN), NOON.date(), "2024-05-03T12:00:00+02:00"):
