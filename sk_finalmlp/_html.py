@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import metadata
-from typing import Any
 
-from sklearn.utils.validation import _is_fitted
+from ._sklearn import HtmlRepresentation, is_fitted
 
 _MAX_ROWS = 100
 
@@ -53,26 +52,18 @@ def _row(cells: Sequence[object], cell: str = "<td>{}</td>") -> str:
     return f'<tr class="default">{"".join(cell.format(escape(str(content))) for content in cells)}</tr>'
 
 
-class FittedSummary:
+class FittedSummary(HtmlRepresentation):
     """Mixin that shows what was fitted before the parameters, and links to the documentation."""
 
     def _summaries(self) -> list[Summary]:
         """Tables about the fitted estimator, first what is most asked for."""
         raise NotImplementedError
 
-    def _get_params_html(self, *args: Any, **kwargs: Any) -> Any:
-        # scikit-learn asks for the parameters wherever it draws an estimator; its arguments differ between versions.
-        parameters = super()._get_params_html(*args, **kwargs)  # type: ignore[misc]
-        if _is_fitted(self):
-            tables = "".join(summary.to_html() for summary in self._summaries())
-            of_parameters = parameters._html_repr
-            parameters._html_repr = lambda: tables + of_parameters()
-        return parameters
+    def _html_before_parameters(self) -> str:
+        return "".join(summary.to_html() for summary in self._summaries()) if is_fitted(self) else ""
 
-    def _get_doc_link(self) -> str:
-        room, _, _ = type(self).__module__.partition(".")
-        address = _documentation_address()
-        return f"{address}/api/generated/{room}.{type(self).__name__}.html" if address and room == __package__ else ""
+    def _documentation_address(self) -> str:
+        return _documentation_address()
 
 
 def _documentation_address() -> str:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.base import _fit_context
-from sklearn.utils import _param_validation
-from sklearn.utils._param_validation import InvalidParameterError
+
+from ._sklearn import InvalidParameterError, sklearn_fit_context, sklearn_validate_params
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -26,7 +25,7 @@ def validate_params(constraints: dict[str, Any]) -> Callable[[_Function], _Funct
     callable
         The decorator.
     """
-    decorator: Callable[[_Function], _Function] = _param_validation.validate_params(
+    decorator: Callable[[_Function], _Function] = sklearn_validate_params(
         constraints, prefer_skip_nested_validation=True
     )
     return decorator
@@ -45,7 +44,7 @@ def fit_context(fit: _Function) -> _Function:
     callable
         The method with the check.
     """
-    checked: _Function = _fit_context(prefer_skip_nested_validation=True)(fit)
+    checked: _Function = sklearn_fit_context(prefer_skip_nested_validation=True)(fit)
     return checked
 
 

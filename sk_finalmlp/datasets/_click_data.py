@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from sklearn.utils._param_validation import Interval
 
+from .._sklearn import Interval
 from .._validation import validate_params
 
 _N_LATENT = 4

@@ -16,13 +16,14 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._callbacks import CallbackSupportMixin, fit_task
 from .._origin import Origin
 from .._persistence import VersionedState
 from .._plain import Parts, declared
+from .._sklearn import has_callbacks, num_samples
 from .._validation import fit_context
 from ..fields import Field
 from ..training import (
@@ -340,7 +341,7 @@ class BaseTwoStreamClassifier(
         def fitted_copy(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
             return fitted(network_of_arrays(self._network_class, arguments, weights_as_arrays(network)), result)
 
-        observer = tasks(fitted_copy) if hasattr(self, "_skl_callbacks") else None
+        observer = tasks(fitted_copy) if has_callbacks(self) else None
         self.__dict__.update(fitted(network, train(network, training, validation, settings, generator, observer)))
 
     def _network_to_train(
@@ -354,7 +355,7 @@ class BaseTwoStreamClassifier(
     def _max_epochs(self, X: Any) -> int:
         if self.max_epochs != "auto":
             return int(self.max_epochs)
-        return automatic_max_epochs(_num_samples(X), self.schedule)
+        return automatic_max_epochs(num_samples(X), self.schedule)
 
     def _settings(self, n_rows: int, max_epochs: int, final_epoch: bool) -> TrainingSettings:
         def chosen(value: Any, automatic: Callable[[int, str], Any]) -> Any:

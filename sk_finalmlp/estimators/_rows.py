@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length
+from sklearn.utils.validation import check_consistent_length
 
 from .._hold_out import VALIDATION_FRACTION, held_out_rows, places_from_last, places_of_choice, unpacked
 from .._origin import Origin, read_origin
+from .._sklearn import check_sample_weight
 from .._tables import check_detached
 from ..fields import Field
 from ..training import Impressions
@@ -294,7 +295,7 @@ def _check_one_type(y: NDArray[Any]) -> None:
 
 def _check_weight(sample_weight: Any, columns: list[Column]) -> NDArray[np.float64]:
     check_detached(sample_weight, "sample_weight")
-    weight: NDArray[np.float64] = _check_sample_weight(
+    weight: NDArray[np.float64] = check_sample_weight(
         sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
     )
     if not weight.any():

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from numpy.random import RandomState
-from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from .._hold_out import VALIDATION_FRACTION
+from .._sklearn import HasMethods, StrOptions
 from ..nn import StreamBuilder, TwoStreamNetwork
 from ..streams import as_stream, stream_names
 from ._base import BaseTwoStreamClassifier

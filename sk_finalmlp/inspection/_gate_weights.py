@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import Interval
 
+from .._sklearn import Interval
 from .._validation import validate_params
 from ._forward_pass import Batch, batches, field_gates, gated_classifier_of, read_rows
 from ._model import members_of

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._sklearn import Interval, StrOptions
 from .._validation import validate_params
 from ..metrics._calibration import inner_edges
 from ..metrics._inputs import Label, check_clicks, check_probabilities, check_weights

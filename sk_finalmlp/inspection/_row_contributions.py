@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
 
+from .._sklearn import Interval
 from .._validation import validate_params
 from ._model import best_of, classifier_of, encoder_of
 from ._panels import check_matplotlib, make_panels

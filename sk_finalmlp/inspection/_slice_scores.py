@@ -13,8 +13,8 @@ from scipy.stats import entropy
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import Interval
 
+from .._sklearn import Interval
 from .._validation import validate_params
 from ..metrics import roc_auc_interval
 from ..metrics._inputs import Label, check_clicks, check_probabilities, check_weights

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils._param_validation import Interval
 
+from .._sklearn import Interval
 from .._validation import validate_params
 from ._inputs import Label, check_both_classes, check_clicks, check_scores, check_weights
 from ._ranks import share_below

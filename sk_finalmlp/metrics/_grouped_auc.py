@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils._param_validation import StrOptions
 
+from .._sklearn import StrOptions
 from .._validation import validate_params
 from ._inputs import Label, check_clicks, check_scores, check_weights
 from ._ranks import share_below

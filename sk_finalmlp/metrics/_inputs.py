@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import _check_sample_weight
+
+from .._sklearn import check_sample_weight
 
 Label = bool | int | float | str
 
@@ -148,7 +149,7 @@ def check_weights(sample_weight: ArrayLike | None, clicks: NDArray[np.bool_]) ->
     ValueError
         If they are of another length, negative, not finite, or all zero.
     """
-    weights: NDArray[np.float64] = _check_sample_weight(
+    weights: NDArray[np.float64] = check_sample_weight(
         sample_weight, clicks, dtype=np.float64, ensure_non_negative=True
     )
     if not weights.any():  # older versions of scikit-learn let these pass

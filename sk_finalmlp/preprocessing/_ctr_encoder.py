@@ -14,15 +14,22 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, InvalidParameterError, RealNotInt, StrOptions
-from sklearn.utils._set_output import _get_output_config
-from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from .._callbacks import CallbackSupportMixin, fit_task
 from .._hold_out import VALIDATION_FRACTION, packed
 from .._origin import Origin, carries_origin, write_origin
 from .._persistence import VersionedState
 from .._plain import Parts
+from .._sklearn import (
+    Interval,
+    InvalidParameterError,
+    RealNotInt,
+    StrOptions,
+    check_feature_names_in,
+    check_sample_weight,
+    get_output_config,
+)
 from .._validation import fit_context
 from ..fields import Field, column_names
 from ._calendar import UnknownDates, date_parts
@@ -372,7 +379,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         with fit_task(self, X=X, y=y):
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
-            place = places_in_time(self.hold_out, X, _check_feature_names_in(self))
+            place = places_in_time(self.hold_out, X, check_feature_names_in(self))
             target = planner.read_target(y, X, weights, place)
             self._fit_columns(X, weights, target)
             codes = dict(self._plain_outputs(X, codes_only=True)) if planner.needs_codes(target) else {}
@@ -406,7 +413,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         with fit_task(self, X=X, y=y):
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
-            place = places_in_time(self.hold_out, X, _check_feature_names_in(self))
+            place = places_in_time(self.hold_out, X, check_feature_names_in(self))
             target = planner.read_target(y, X, weights, place)
             self._fit_columns(X, weights, target)
             outputs = dict(self._plain_outputs(X))
@@ -431,7 +438,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     def _fit_columns(self, X: Any, weights: np.ndarray | None, target: Target | NoLabels) -> None:
         """Find out what each column is, and learn to encode it alone."""
-        names = _check_feature_names_in(self)
+        names = check_feature_names_in(self)
         chosen = chosen_kinds(self._selections(), X, names)
         rules = self._column_rules()
         telling = None
@@ -450,7 +457,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         self, planner: Planner, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Choose and learn crosses and statistics, and yield those of the training table."""
-        names = _check_feature_names_in(self)
+        names = check_feature_names_in(self)
         parts = {
             part for name, encoder in zip(names, self._encoders, strict=True) for part in date_parts(name, encoder)
         }
@@ -578,7 +585,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             numeric=are_numeric(self._fields),
             named=any(field.kind == "multi-valued" for field in self._fields),
             X=X,
-            library=_get_output_config("transform", self)["dense"],
+            library=get_output_config("transform", self)["dense"],
         )
 
     def _outputs(self, X: Any, unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
@@ -593,7 +600,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Output columns of the columns alone, or only those of them from which others can be made."""
         dropped = {position for position, encoder in enumerate(self._encoders) if encoder is None}
-        columns = read_columns(X, _check_feature_names_in(self), dropped)
+        columns = read_columns(X, check_feature_names_in(self), dropped)
         for reading, encoder, raw in zip(self._readings, self._encoders, columns, strict=True):
             if encoder is None:
                 continue
@@ -627,7 +634,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         check_is_fitted(self)
         # Crosses and statistics come last and aren't read.
         outputs = iter(read_outputs(X, list(self.get_feature_names_out())))
-        names = _check_feature_names_in(self)
+        names = check_feature_names_in(self)
         values = {
             name: pa.nulls(len(X)) if encoder is None else decode_column(name, encoder, outputs)
             for name, encoder in zip(names, self._encoders, strict=True)
@@ -648,7 +655,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             The names.
         """
         check_is_fitted(self)
-        names = _check_feature_names_in(self, input_features)
+        names = check_feature_names_in(self, input_features)
         return np.asarray(column_names(self._output_fields(names)), dtype=object)
 
     @property
@@ -659,7 +666,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     def _output_fields(self, names: Sequence[str]) -> list[Field]:
         """The fields of the output, for columns of these names."""
-        learned = [field for fields in self._fields_of(_check_feature_names_in(self)) for field in fields]
+        learned = [field for fields in self._fields_of(check_feature_names_in(self)) for field in fields]
         plain = [field for fields in self._fields_of(names) for field in fields]
         new_names = {field.name: new.name for field, new in zip(learned, plain, strict=True)}
         return plain + self._derived.output_fields(new_names)
@@ -682,7 +689,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         check_is_fitted(self)
         return {
             field: vocabulary.values.to_numpy(zero_copy_only=False)
-            for name, encoder in zip(_check_feature_names_in(self), self._encoders, strict=True)
+            for name, encoder in zip(check_feature_names_in(self), self._encoders, strict=True)
             if encoder is not None
             for field, vocabulary in encoder.vocabularies(name).items()
             if isinstance(vocabulary, Vocabulary)
@@ -700,7 +707,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
 
 def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
-    weights: np.ndarray = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    weights: np.ndarray = check_sample_weight(sample_weight, X, ensure_non_negative=True)
     present = weights[weights > 0]
     if not len(present):
         raise ValueError("Sample weights must contain at least one non-zero number.")

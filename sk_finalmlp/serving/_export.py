@@ -13,10 +13,11 @@ import onnx
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from .._files import replace_file
 from .._plain import with_tables
+from .._sklearn import check_feature_names_in
 from .._version import __version__
 from ..estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
 from ..fields import column_names
@@ -66,7 +67,7 @@ def export(model: BaseEstimator) -> Exported:
         encoded = _columns_of_classifier(graph, classifier)
     else:
         state = with_tables(encoder.__getstate__())
-        names = [str(name) for name in _check_feature_names_in(encoder)]
+        names = [str(name) for name in check_feature_names_in(encoder)]
         described = dict(zip(names, zip(state["_readings"], state["_encoders"], strict=True), strict=True))
         inputs = _inputs(described)
         encoded = _add_encoder(graph, inputs, described, state["_derived"], column_names(encoder.fields_))
@@ -129,7 +130,7 @@ def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
 
 
 def _columns_of_classifier(graph: Graph, classifier: Any) -> dict[str, str]:
-    names = [str(name) for name in _check_feature_names_in(classifier)]
+    names = [str(name) for name in check_feature_names_in(classifier)]
     has_codes = {position: reader.field.has_codes for reader in classifier._readers for position in reader.positions}
     columns = {name: graph.input(name, _element_type(not has_codes[i])) for i, name in enumerate(names)}
     return {name: _codes(graph, column) if has_codes[i] else column for i, (name, column) in enumerate(columns.items())}

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Final
 
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
+from .._sklearn import Interval, StrOptions
 from ..nn import Linear, StreamChain
 
 AT_LEAST_ONE: Final = Interval(Integral, 1, None, closed="left")

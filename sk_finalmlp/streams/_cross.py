@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import torch
-from sklearn.utils._param_validation import StrOptions
 from torch import nn
 
+from .._sklearn import StrOptions
 from ..nn import CrossNetMixStream, CrossNetStream, GatedCrossNetStream
 from ._base import AT_LEAST_ONE, StreamParameters
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from sklearn.utils._param_validation import StrOptions
 from torch import nn
 
+from .._sklearn import StrOptions
 from .._validation import check_widths
 from ..nn import FinalStream
 from ._base import ARRAY, FRACTION, StreamParameters

@@ -7,9 +7,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
-from sklearn.utils._param_validation import Interval
 from torch import nn
 
+from .._sklearn import Interval
 from .._validation import check_widths
 from ..nn import MaskNetStream
 from ._base import ARRAY, AT_LEAST_ONE, FRACTION, StreamParameters
