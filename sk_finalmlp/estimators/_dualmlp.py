@@ -47,7 +47,7 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         takes so many times as long. 1 is the single network of the paper.
     embedding_regularizer : float or "auto", default="auto"
         Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
-        mean loss of each batch. "auto" takes 7,500 / (number of training rows), within 0.1 and 4, since fewer rows
+        mean loss of each batch. "auto" takes 10,000 / (number of training rows), within 0.1 and 4, since fewer rows
         say less about a single id, and 0.02 for more than 400,000 rows; for the schedule "plateau" 14,000 / (number of
         rows), within 0.2 and 4.
     net_regularizer : float, default=0.0

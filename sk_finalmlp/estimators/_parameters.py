@@ -109,7 +109,7 @@ def automatic_embedding_regularizer(n_rows: int, schedule: str) -> float:
     """The fewer rows there are, the less they say about a single id."""
     if schedule == "plateau":
         return float(np.clip(14_000 / n_rows, 0.2, 4))
-    return float(np.clip(7_500 / n_rows, 0.1, 4)) if n_rows <= _HUGE_TABLE else 0.02
+    return float(np.clip(10_000 / n_rows, 0.1, 4)) if n_rows <= _HUGE_TABLE else 0.02
 
 
 def n_rows_of_epoch(target: NDArray[np.int64], negative_sampling: float) -> int:

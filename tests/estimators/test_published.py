@@ -4,7 +4,15 @@ import pytest
 
 from sk_finalmlp import FinalMLPClassifier, finalmlp_configs
 
-OF_THE_RUN = {"validation_fraction", "categorical_features", "warm_start", "random_state", "device", "verbose"}
+OF_THE_RUN = {
+    "hold_out",
+    "validation_fraction",
+    "categorical_features",
+    "warm_start",
+    "random_state",
+    "device",
+    "verbose",
+}
 
 
 @pytest.mark.parametrize("name", finalmlp_configs)

@@ -11,7 +11,15 @@ from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import Stream, TwoStreamNetwork
 from sk_finalmlp.streams import FM, MLP, Product, as_stream
 
-OF_THE_RUN = {"validation_fraction", "categorical_features", "warm_start", "random_state", "device", "verbose"}
+OF_THE_RUN = {
+    "hold_out",
+    "validation_fraction",
+    "categorical_features",
+    "warm_start",
+    "random_state",
+    "device",
+    "verbose",
+}
 
 # The totals of the published logs. FinalNet's were made with a row more for each field.
 TOTALS = {
