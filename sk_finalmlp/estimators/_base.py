@@ -54,6 +54,7 @@ from ._parameters import (
     automatic_embedding_regularizer,
     automatic_learning_rate,
     automatic_max_epochs,
+    automatic_n_iter_no_change,
     check_hidden_units,
     draw_seed,
     n_rows_of_epoch,
@@ -94,7 +95,7 @@ class BaseTwoStreamClassifier(
     validation_fraction: float
     scoring: Literal["neg_log_loss", "roc_auc"]
     final_epoch: bool
-    n_iter_no_change: int
+    n_iter_no_change: int | Literal["auto"]
     tol: float
     class_weight: dict[Any, float] | Literal["balanced"] | None
     negatives_kept: float
@@ -367,7 +368,7 @@ class BaseTwoStreamClassifier(
             learning_rate=chosen(self.learning_rate, automatic_learning_rate),
             batch_size=chosen(self.batch_size, automatic_batch_size),
             max_epochs=max_epochs,
-            n_iter_no_change=self.n_iter_no_change,
+            n_iter_no_change=chosen(self.n_iter_no_change, automatic_n_iter_no_change),
             tol=self.tol,
             embedding_regularizer=chosen(self.embedding_regularizer, automatic_embedding_regularizer),
             net_regularizer=self.net_regularizer,

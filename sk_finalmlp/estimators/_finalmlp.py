@@ -112,8 +112,9 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
         Whether, after early stopping, the rows that were held out join the others for one more epoch, at a tenth of
         the highest learning rate, so that they are learned from too. It isn't in `history_`. Rows given as `X_val` stay
         out, and with `warm_start` so do all held-out rows, by which the next `fit` will stop.
-    n_iter_no_change : int, default=2
-        Epochs without improvement after which the training ends.
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without improvement after which the training ends. "auto" takes 4, as the score stands still for some
+        epochs where the rate of one cycle is high; for "plateau" 2.
     tol : float, default=1e-6
         What counts as an improvement of the score.
     class_weight : dict, "balanced" or None, default=None
@@ -277,7 +278,7 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
         hold_out: Literal["auto", "random", "last"] = "auto",
         scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
         final_epoch: bool = True,
-        n_iter_no_change: int = 2,
+        n_iter_no_change: int | Literal["auto"] = "auto",
         tol: float = 1e-6,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         negatives_kept: float = 1.0,

@@ -40,7 +40,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
     "final_epoch": ["boolean"],
-    "n_iter_no_change": [AT_LEAST_ONE],
+    "n_iter_no_change": [AT_LEAST_ONE, StrOptions({"auto"})],
     "tol": [_NON_NEGATIVE],
     "class_weight": [dict, StrOptions({"balanced"}), None],
     "negatives_kept": [_SHARE],
@@ -103,6 +103,11 @@ def automatic_batch_size(n_rows: int, schedule: str) -> int:
     if n_rows <= _LARGE_TABLE:
         return int(np.clip(n_rows / 64, 16, 1024))
     return 2048 if n_rows <= _HUGE_TABLE else 4096
+
+
+def automatic_n_iter_no_change(n_rows: int, schedule: str) -> int:
+    """Where the rate of one cycle is high, the score stands still for some epochs before it improves again."""
+    return 2 if schedule == "plateau" else 4
 
 
 def automatic_embedding_regularizer(n_rows: int, schedule: str) -> float:
