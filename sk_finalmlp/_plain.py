@@ -21,6 +21,7 @@ PART, ARROW, TYPE, FRAME = "$part", "$arrow", "$type", "$frame"
 _TYPES = {
     str(dtype): dtype
     for dtype in (
+        pa.null(),
         pa.bool_(),
         pa.int64(),
         pa.uint64(),

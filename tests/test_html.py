@@ -59,7 +59,7 @@ def test_encoder_shows_what_it_found_in_each_column(model):
     assert "a city with a very lo..." in values["city"]
     assert values["city"].endswith(f"; {kinds.loc['city', 'n_missing']} missing")
     assert values["price"] == ""
-    assert values["time"] == f"{kinds.loc['time', 'n_codes']} codes in 4 columns"
+    assert values["time"] == f"{kinds.loc['time', 'n_codes']} codes in 3 columns"
 
 
 def test_encoder_shows_the_statistics_that_it_makes(model):

@@ -636,7 +636,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         outputs = iter(read_outputs(X, list(self.get_feature_names_out())))
         names = check_feature_names_in(self)
         values = {
-            name: pa.nulls(len(X)) if encoder is None else decode_column(name, encoder, outputs)
+            name: decode_column(name, encoder, outputs) if encoder and encoder.output_fields(name) else pa.nulls(len(X))
             for name, encoder in zip(names, self._encoders, strict=True)
         }
         return write_values(values, X)

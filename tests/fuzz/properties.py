@@ -100,6 +100,9 @@ class _Examination:
 
     def _judge(self, error: Exception) -> Iterator[Finding]:
         about = self.table.fault or self._kinds(error)
+        if str(error).startswith("No column is left to encode"):
+            # A time of less than a day has no part, and a table may hold nothing else.
+            return
         if self.table.expects == "answer" and not self.table.fault:
             yield self._finding("a sound table gets an answer", about, _last_line(error))
         if not _is_own(error):

@@ -77,7 +77,7 @@ def test_a_column_that_decides_has_the_largest_share(clicks):
     model = make_pipeline(CTREncoder(), FinalMLPClassifier(**QUICK)).fit(X[["item", "segment"]], y)
     found = row_contributions(model, X[["item", "segment"]][:200])
     assert found["segment"].abs().mean() > 5 * found["item"].abs().mean()
-    assert ((found["segment"] > 0) == (y[:200] == 1)).mean() > 0.95
+    assert found["segment"][y[:200] == 1].min() > found["segment"][y[:200] == 0].max()
 
 
 def test_rows_don_t_depend_on_those_beside_them_nor_on_the_container(clicks, fitted):

@@ -163,8 +163,8 @@ def test_rows_without_weight_do_not_say_what_the_others_are():
     hours = [NOON.replace(hour=hour, tzinfo=BERLIN) for hour in (1, 5, 9)]
     elsewhere = NOON.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=-7)))
     for values, weightless in ((hours, elsewhere), ([1, 2, 2], 2**70), ([1, 2, 2], 2**63)):
-        encoder = CTREncoder().fit(frame([*values, weightless]), sample_weight=[1, 1, 1, 0])
-        expected = CTREncoder().fit(frame(values))
+        encoder = CTREncoder(datetime_parts=["hour"]).fit(frame([*values, weightless]), sample_weight=[1, 1, 1, 0])
+        expected = CTREncoder(datetime_parts=["hour"]).fit(frame(values))
         assert encoder.feature_kinds_.equals(expected.feature_kinds_)
         pd.testing.assert_frame_equal(encoder.transform(frame(values)), expected.transform(frame(values)))
 
@@ -197,7 +197,7 @@ def test_value_that_arrow_lacks_is_refused_with_a_remedy(value):
 
 def test_time_that_python_lacks_is_refused_with_the_name_of_its_column():
     far = pa.table({"c": pa.array([5 * 10**17], pa.timestamp("us", "UTC"))})
-    encoder = CTREncoder().fit(pa.table({"c": [NOON]}))
+    encoder = CTREncoder(datetime_parts=["hour"]).fit(pa.table({"c": [NOON]}))
     with pytest.raises(ValueError, match=r"Column 'c': '17814-.* has a time zone, where fit saw times without one"):
         encoder.transform(far)
 
@@ -216,7 +216,7 @@ def test_text_that_is_no_time_is_unknown_among_instants():
 
 
 def test_any_time_is_unknown_where_fit_saw_none():
-    encoder = fit([None, None], datetime=["c"])
+    encoder = fit([None, None], datetime=["c"], datetime_parts=["weekday"])
     for time in (NOON, NOON.replace(tzinfo=BERLIN), NOON.date(), "2024-05-03T12:00:00+02:00"):
         assert set(encoder.transform(frame([time])).to_numpy().ravel()) == {0}
 
