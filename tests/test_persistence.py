@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from itertools import repeat
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from sk_finalmlp.streams import stream_names
+from sk_finalmlp.streams._registry import as_stream
 
 ESTIMATORS = [
     CTREncoder(),
@@ -39,7 +42,9 @@ def types_in(value):
 
 def test_state_is_plain_data(fitted):
     plain = {dict, list, tuple, str, int, float, bool, type(None), np.ndarray}
-    assert types_in(fitted.__getstate__()) <= plain
+    # Streams are parameters, which stay what the user gave, as those of any estimator.
+    streams = {type(stream) for stream in map(as_stream, stream_names(), repeat("sum"))}
+    assert types_in(fitted.__getstate__()) <= plain | streams
 
 
 def test_another_version_warns(fitted, monkeypatch):

@@ -68,7 +68,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0)).fit(X, y)
     >>> vectors = embeddings(model, "item")
     >>> vectors.shape
-    (10, 30)
+    (10, 20)
     >>> X.join(vectors, on="item").columns[-1]
     'item_29'
     """

@@ -234,7 +234,7 @@ class InteractionDisplay:
     >>> clf = FinalMLPClassifier(random_state=0).fit(X, (X["user"] + X["item"]) % 2)
     >>> display = InteractionDisplay.from_estimator(clf, X, random_state=0)
     >>> display.heads.shape, display.fields.shape
-    ((10, 3), (2, 2))
+    ((10, 2), (2, 2))
     """
 
     axes_: list[Axes]
