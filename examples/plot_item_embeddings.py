@@ -24,9 +24,9 @@ from sk_finalmlp.inspection import embeddings
 # Learn the vectors
 # -----------------
 #
-# The network sees the ids of MovieLens-100K alone, so that all it knows of a film is who liked it. A penalty half as
-# strong as the default leaves more in the vectors of films with few ratings. The three networks of the ensemble have
-# a vector of ten numbers each, which stand side by side.
+# The network sees the ids of MovieLens-100K alone, so that all it knows of a film is who liked it. A penalty a
+# little weaker than the default leaves more in the vectors of films with few ratings. The two networks of the ensemble
+# have a vector of ten numbers each, which stand side by side.
 
 movielens = fetch_movielens_100k()
 X, y = movielens.data, movielens.target
