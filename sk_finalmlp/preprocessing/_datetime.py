@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
@@ -28,6 +29,9 @@ DATETIME_PARTS = tuple(_PARTS)
 #: Parts that come again within a week: how many hours or days a full period has.
 _HOURS_OF_A_DAY, _DAYS_OF_A_WEEK = 24, 7
 
+_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
+_MICROSECONDS_OF_A_MINUTE = 60_000_000
+
 
 class DatetimeEncoder:
     """Parts of a time, each as a categorical field: weekday 0 is Monday.
@@ -53,7 +57,7 @@ class DatetimeEncoder:
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn which hours, weekdays and so on occur."""
-        times = column.values
+        times = _local_times(column.values)
         too_few, self.left_out = _too_short_for(times) if self.parts is None else ((), "")
         parts = [part for part in self.parts or ("hour", "weekday", "weekend") if part not in too_few]
         parts = [part for part in parts if part != "hour" or has_time_of_day(times)]
@@ -64,7 +68,7 @@ class DatetimeEncoder:
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes of each part."""
-        times = column.values
+        times = _local_times(column.values)
         return [encoder.transform(_part(part, times))[0] for part, encoder in self.encoders.items()]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
@@ -84,7 +88,18 @@ def has_time_of_day(times: pa.Array) -> bool:
     """Whether timestamps are more than dates: not all of them at midnight."""
     if pa.types.is_date(times.type):
         return False
+    times = _local_times(times)
     return bool(pc.any(pc.not_equal(times, pc.floor_temporal(times, unit="day"))).as_py())
+
+
+def _local_times(times: pa.Array) -> pa.Array:
+    """Times as the clocks showed them where the zone is a fixed offset, which older versions of Arrow don't know."""
+    offset = _OFFSET.fullmatch(getattr(times.type, "tz", None) or "")
+    if offset is None:
+        return times
+    sign, hours, minutes = offset.groups()
+    microseconds = int(f"{sign}1") * (60 * int(hours) + int(minutes)) * _MICROSECONDS_OF_A_MINUTE
+    return pc.add(times.cast(pa.int64()), microseconds).cast(pa.timestamp("us"))
 
 
 def _too_short_for(times: pa.Array) -> tuple[tuple[str, ...], str]:
