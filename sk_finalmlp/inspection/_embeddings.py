@@ -70,7 +70,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     >>> vectors.shape
     (10, 20)
     >>> X.join(vectors, on="item").columns[-1]
-    'item_29'
+    'item_19'
     """
     classifier = classifier_of(estimator)
     reader = _reader_of(classifier._readers, field)
