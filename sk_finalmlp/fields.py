@@ -35,7 +35,7 @@ MAX_STATISTIC = 5.0
 _KINDS: tuple[FieldKind, ...] = ("categorical", "multi-valued", "numeric", "statistic")
 _WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "statistic")
 # `ColumnTransformer` and `FeatureUnion` may put `name__` before it.
-_STATISTIC_NAME = re.compile(r"([^()]+__)?(rate|count)\(.+\)(=.+)?", re.DOTALL)
+_STATISTIC_NAME = re.compile(r"([^()]+__)?(rate|count)\(.*\)(=.+)?", re.DOTALL)
 _ELEMENT_NAME = re.compile(r"(?P<field>.+)\[(?P<position>0|[1-9][0-9]*)\]", re.DOTALL)
 
 

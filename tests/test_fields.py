@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_finalmlp.fields import Field, column_names, group_columns
+from sk_finalmlp.fields import Field, column_names, group_columns, is_statistic, statistic_name
 
 
 @given(st.text(min_size=1), st.integers(1, 20))
@@ -45,3 +45,10 @@ def test_elements_are_ordered_by_their_number():
 def test_field_refuses_what_it_cannot_be(arguments, message):
     with pytest.raises(ValueError, match=message):
         Field("user", **arguments)
+
+
+@pytest.mark.parametrize("measure", ["rate", "count"])
+@pytest.mark.parametrize("label", [None, "a=b"])
+@pytest.mark.parametrize("key", ["user", "", "user & item", "a(b)"])
+def test_statistics_are_known_by_their_names_whatever_their_columns_are_called(measure, label, key):
+    assert is_statistic(statistic_name(measure, key, label))
