@@ -67,11 +67,11 @@ def test_without_the_share_the_mean_prediction_is_that_of_the_sample(clicks):
 def test_logits_are_those_of_the_sample_moved_by_the_logarithm_of_the_share(clicks, early_stopping):
     X, y, X_test, _ = clicks
     X, y = sample(X, y, 0.1)
-    classifier = FinalMLPClassifier(**QUICK, early_stopping=early_stopping)
+    classifier = FinalMLPClassifier(**{**QUICK, "max_epochs": 1}, early_stopping=early_stopping)
     of_sample = classifier.fit(X, y).decision_function(X_test)
     of_all = classifier.set_params(negatives_kept=0.1).fit(X, y).decision_function(X_test)
-    # Rounding differs by the constant, and grows with the steps: .07 at most here, where ln .1 is -2.3.
-    np.testing.assert_allclose(of_all, of_sample + np.log(0.1), atol=0.1)
+    # Rounding differs by the constant, and grows with the steps: hence one epoch.
+    np.testing.assert_allclose(of_all, of_sample + np.log(0.1), atol=0.02)
 
 
 def test_all_that_the_classifier_says_agrees(clicks):
