@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ._calendar import why_left_out
-from ._categorical import CategoricalEncoder, VocabularyRule
-from ._column import Column, rows_with_weight
-from ._column_encoder import ColumnEncoder, naming
-from ._datetime import DatetimeEncoder
-from ._kinds import Finding, Kind, facts, find_doubt, find_kind
-from ._multi_valued import MultiValuedEncoder
-from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._quantities import is_quantity
-from ._raw_column import RawColumn
-from ._reading import Reading, learn_reading
-from ._selection import Selection, select_columns
-from ._target import Target
+from .columns._calendar import why_left_out
+from .columns._categorical import CategoricalEncoder, VocabularyRule
+from .columns._column_encoder import ColumnEncoder, naming
+from .columns._datetime import DatetimeEncoder
+from .columns._kinds import Finding, Kind, facts, find_doubt, find_kind
+from .columns._multi_valued import MultiValuedEncoder
+from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
+from .statistics._target import Target
+from .tables._column import Column, rows_with_weight
+from .tables._raw_column import RawColumn
+from .tables._reading import Reading, learn_reading
+from .tables._selection import Selection, select_columns
 
 _AUTO_SEPARATOR = "|"
 

@@ -32,23 +32,23 @@ from .._sklearn import (
 )
 from .._validation import fit_context
 from ..fields import Field, column_names
-from ._calendar import UnknownDates, date_parts
-from ._categorical import VocabularyRule
-from ._choice import report
-from ._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, naming
 from ._column_rules import ColumnRules, chosen_kinds, fit_column
-from ._datetime import DATETIME_PARTS
-from ._derived import DerivedFields
 from ._description import PARTS
-from ._kinds import Kind
 from ._plan import Combinations, Planner
-from ._reading import Reading
-from ._selection import Selection
 from ._summary import ColumnsSummary
-from ._table import read_columns, read_outputs, validate_table, write_table, write_values
-from ._target import NoLabels, Target, held_out_with
 from ._time_order import places_in_time
-from ._vocabulary import Vocabulary
+from .columns._calendar import UnknownDates, date_parts
+from .columns._categorical import VocabularyRule
+from .columns._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, naming
+from .columns._datetime import DATETIME_PARTS
+from .columns._kinds import Kind
+from .columns._vocabulary import Vocabulary
+from .statistics._choice import report
+from .statistics._derived import DerivedFields
+from .statistics._target import NoLabels, Target, held_out_with
+from .tables._reading import Reading
+from .tables._selection import Selection
+from .tables._table import read_columns, read_outputs, validate_table, write_table, write_values
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62

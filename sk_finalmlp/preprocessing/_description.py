@@ -11,16 +11,16 @@ from typing import Final
 from .._origin import Origin
 from .._plain import Parts, declared
 from ..fields import Field
-from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
-from ._crosses import CrossEncoder
-from ._datetime import DatetimeEncoder
-from ._derived import DerivedFields
-from ._keys import Key, KeyIndex
-from ._multi_valued import MultiValuedEncoder
-from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
-from ._reading import Reading
-from ._statistics import KeyStatistics, StatisticColumn
-from ._vocabulary import Vocabulary
+from .columns._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
+from .columns._datetime import DatetimeEncoder
+from .columns._multi_valued import MultiValuedEncoder
+from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
+from .columns._vocabulary import Vocabulary
+from .statistics._crosses import CrossEncoder
+from .statistics._derived import DerivedFields
+from .statistics._keys import Key, KeyIndex
+from .statistics._statistics import KeyStatistics, StatisticColumn
+from .tables._reading import Reading
 
 PARTS: Final[Parts] = {
     **declared(Origin, Field, Reading, VocabularyRule, Key, StatisticColumn),

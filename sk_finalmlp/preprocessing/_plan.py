@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 
 from ..fields import Field
-from ._categorical import VocabularyRule
-from ._choice import Choice, choose, why_no_choice
-from ._crosses import CrossEncoder
-from ._keys import find_keys
-from ._statistics import KeyStatistics
-from ._target import NoLabels, Target, read_target
+from .columns._categorical import VocabularyRule
+from .statistics._choice import Choice, choose, why_no_choice
+from .statistics._crosses import CrossEncoder
+from .statistics._keys import find_keys
+from .statistics._statistics import KeyStatistics
+from .statistics._target import NoLabels, Target, read_target
 
 #: Bounds of crosses that nobody asked for one by one.
 _MIN_AUTO_FREQUENCY = 5

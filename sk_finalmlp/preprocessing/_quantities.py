@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ._choice import least_gain, why_no_choice
-from ._column import Column
-from ._numeric import QuantileBinner
-from ._statistics import cross_fitted_log_odds
-from ._target import Target
+from .columns._numeric import QuantileBinner
+from .statistics._choice import least_gain, why_no_choice
+from .statistics._statistics import cross_fitted_log_odds
+from .statistics._target import Target
+from .tables._column import Column
 
 #: Integers of as few distinct values are well enough described by the values.
 _N_BINS = 32

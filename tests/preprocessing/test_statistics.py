@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sk_finalmlp._hold_out import held_out_rows
 from sk_finalmlp.fields import Field
 from sk_finalmlp.preprocessing import CTREncoder
-from sk_finalmlp.preprocessing._target import read_target
+from sk_finalmlp.preprocessing.statistics._target import read_target
 
 
 def impressions(n=400, seed=0, n_users=20, n_items=8):

@@ -10,9 +10,9 @@ from typing import Protocol, Self
 import numpy as np
 import pyarrow as pa
 
-from ..fields import Field, column_names, group_columns, is_statistic
+from ...fields import Field, column_names, group_columns, is_statistic
+from ..tables._column import Column
 from ._categorical import HashBuckets
-from ._column import Column
 from ._vocabulary import Vocabulary
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
-from .._hold_out import held_out_rows, places
+from ..._hold_out import held_out_rows, places
 
 _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.

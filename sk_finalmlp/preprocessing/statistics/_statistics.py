@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..fields import MAX_STATISTIC, Field, Measure, statistic_name
+from ...fields import MAX_STATISTIC, Field, Measure, statistic_name
 from ._keys import Key, KeyIndex
 from ._target import Target
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..fields import Field
+from ...fields import Field
 from ._crosses import CrossEncoder
 from ._statistics import KeyStatistics
 from ._target import NoLabels, Target

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
-from .._tables import check_is_table, check_not_empty, check_unique_names
+from ..._tables import check_is_table, check_not_empty, check_unique_names
 from ._raw_column import RawColumn, mark_missing, read_column
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from ..fields import UNKNOWN_CODE, Field
-from ._categorical import CategoricalEncoder, VocabularyRule
-from ._column import Column, rows_with_weight
+from ...fields import UNKNOWN_CODE, Field
+from ..columns._categorical import CategoricalEncoder, VocabularyRule
+from ..tables._column import Column, rows_with_weight
 from ._keys import Key
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..fields import UNKNOWN_CODE, Field
+from ...fields import UNKNOWN_CODE, Field
+from ..tables._column import Column, is_string, list_lengths, lists_of
+from ..tables._reading import Reading
 from ._categorical import HashBuckets, VocabularyRule
-from ._column import Column, is_string, list_lengths, lists_of
-from ._reading import Reading
 from ._vocabulary import Vocabulary, count_values
 
 _CANDIDATE_SEPARATORS = ("|", ";", ",", " ")

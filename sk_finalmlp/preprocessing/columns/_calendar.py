@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..fields import UNKNOWN_CODE
+from ...fields import UNKNOWN_CODE
+from ..tables._column import Column, is_string
 from ._categorical import CategoricalEncoder
-from ._column import Column, is_string
 from ._column_encoder import ColumnEncoder
 from ._datetime import DatetimeEncoder
 from ._vocabulary import Vocabulary

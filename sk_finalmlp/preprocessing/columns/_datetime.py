@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..fields import Field
+from ...fields import Field
+from ..tables._column import Column
 from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
-from ._column import Column
 from ._vocabulary import Vocabulary
 
 _SATURDAY = 5

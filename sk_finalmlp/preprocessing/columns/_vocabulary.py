@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..fields import UNKNOWN_CODE
+from ...fields import UNKNOWN_CODE
 
 #: Fewer rows than this are looked up in an index: calling Arrow costs more than that.
 _FEW_ROWS = 256

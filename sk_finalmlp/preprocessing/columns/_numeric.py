@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtri
 
-from ..fields import UNKNOWN_CODE, Field
+from ...fields import UNKNOWN_CODE, Field
+from ..tables._column import Column
+from ..tables._conversions import as_floats, to_numpy
 from ._categorical import CategoricalEncoder
-from ._column import Column
-from ._conversions import as_floats, to_numpy
 from ._vocabulary import Vocabulary
 
 #: Farther outliers would only saturate the network, and overflow its floats in the end.

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ._column import Column, is_string
+from ..tables._column import Column, is_string
 from ._datetime import has_time_of_day
 from ._multi_valued import split
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from ..fields import Field, cross_name
+from ...fields import Field, cross_name
 
 #: Up to so many, keys are counted in an array with a place for each; beyond, by hashing.
 _POSSIBLE_KEYS_PER_ROW = 2

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ..fields import UNKNOWN_CODE, Field
-from ._column import Column
+from ...fields import UNKNOWN_CODE, Field
+from ..tables._column import Column
 from ._vocabulary import Vocabulary, count_values, most_frequent
 
 
