@@ -74,11 +74,14 @@ types: venv ## Type hints
 imports: venv ## Which package may import which
 	$(BIN)/lint-imports
 
+# The tests of a file share its fixtures, and the code of a page its names: a file stays in one process.
+PARALLEL = -n auto --dist loadfile
+
 tests: venv ## Tests and doctests, with coverage
-	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+	$(BIN)/pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered
 
 test-lowest test-highest: test-%: $(VENV)-%/installed
-	$(VENV)-$*/bin/python -m pytest -p no:cacheprovider $(TESTS)
+	$(VENV)-$*/bin/python -m pytest $(PARALLEL) -p no:cacheprovider $(TESTS)
 
 test-lowest: ## A part of the tests (TESTS=... for another) with the lowest supported versions
 test-highest: ## The same with the newest
