@@ -1,7 +1,9 @@
 """Encoders and classifiers that don't belong together, and statistics that know too much."""
 
 import pickle
+from types import SimpleNamespace
 
+import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -110,6 +112,41 @@ def test_a_warm_start_with_later_rows_is_none_of_this(table):
     model.fit(encoder.fit_transform(X[:1_000], y[:1_000]), y[:1_000])
     model.fit(encoder.transform(X[1_000:]), y[1_000:])
     assert model.n_iter_ == 2
+
+
+class TestHash:
+    """The mark is a hash of all that was learned, and takes as long."""
+
+    @pytest.fixture
+    def hashes(self, monkeypatch):
+        made = []
+
+        def count(learned):
+            made.append(joblib.hash(learned))
+            return made[-1]
+
+        monkeypatch.setattr("sk_finalmlp.preprocessing._ctr_encoder.joblib", SimpleNamespace(hash=count))
+        return made
+
+    def test_is_not_made_where_the_container_cannot_carry_it(self, table, hashes):
+        X, y = table
+        encoder = CTREncoder().fit(X, y)
+        encoder.fit_transform(pl.from_pandas(X), y)
+        encoder.transform(pl.from_pandas(X))
+        CTREncoder(statistics=None).fit(X.to_numpy()).transform(X.to_numpy())
+        assert not hashes
+
+    def test_is_made_once_by_each_fit(self, table, hashes):
+        X, y = table
+        encoder = CTREncoder()
+        model = classifier().fit(encoder.fit_transform(X, y), y)
+        model.predict(encoder.transform(X))
+        model.predict(pickle.loads(pickle.dumps(encoder)).transform(X))
+        assert len(hashes) == 1
+        encoder.fit(X[:900], y[:900])
+        with pytest.raises(ValueError, match=OTHER_ENCODER):
+            model.predict(pickle.loads(pickle.dumps(encoder)).transform(X))
+        assert len(set(hashes)) == 2
 
 
 def test_the_origin_does_not_hinder_writing_to_parquet(table, tmp_path):
