@@ -204,7 +204,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     **What belongs together.** A pandas DataFrame that this encoder writes says so in `DataFrame.attrs`, and the
     classifier refuses rows that were encoded by another fit, as they are where a pipeline's last fit failed between
-    its two steps. Other containers can't say so.
+    its two steps. It also says which columns are statistics. Other containers can't say so: there, columns are
+    statistics that are named so and stand beside the columns of codes that they are about.
 
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
@@ -554,7 +555,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     def _origin_of_new_rows(self) -> Origin:
         if self._origin is None:
-            self._origin = Origin(joblib.hash((self._encoders, self._derived)))
+            statistics = [field.name for field in self._fields if field.kind == "statistic"]
+            self._origin = Origin(joblib.hash((self._encoders, self._derived)), statistics)
         return self._origin
 
     def _origin_of_training_rows(self, n_rows: int, place: np.ndarray | None, target: Target | NoLabels) -> Origin:
@@ -702,7 +704,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        if hasattr(self, "_derived"):
+        if hasattr(self, "_fields"):
             # A later version may describe the same otherwise, and would hash that.
             self._origin_of_new_rows()
         return super().__getstate__()
