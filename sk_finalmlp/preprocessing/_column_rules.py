@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from ._quantities import is_quantity
-from .columns._calendar import why_left_out
+from .columns._calendar import rare_dates, why_left_out
 from .columns._categorical import CategoricalEncoder, VocabularyRule
 from .columns._column_encoder import ColumnEncoder, naming
 from .columns._datetime import DatetimeEncoder
@@ -94,6 +94,27 @@ class ColumnRules:
         return NormalScorer() if self.numeric_encoding == "normal" else Standardizer()
 
 
+class FittedColumn(NamedTuple):
+    """What is learned of one column.
+
+    Parameters
+    ----------
+    reading : Reading
+        How its values are read.
+    encoder : ColumnEncoder or None
+        What encodes it; None where it is dropped.
+    rare_dates : dict of {str: pyarrow.Array}
+        For each field that tells a date in parts, what `fit` saw of it and gave no code.
+    row : dict
+        Its row of `feature_kinds_`.
+    """
+
+    reading: Reading
+    encoder: ColumnEncoder | None
+    rare_dates: dict[str, pa.Array]
+    row: dict[str, Any]
+
+
 def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[str]) -> dict[int, Kind]:
     """Kinds of the columns that the user has chosen, by position."""
     chosen: dict[int, Kind] = {}
@@ -107,8 +128,8 @@ def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[s
 
 def fit_column(
     raw: RawColumn, chosen: Kind | None, rules: ColumnRules, weights: np.ndarray | None, target: Target | None
-) -> tuple[Reading, ColumnEncoder | None, dict[str, Any]]:
-    """How a column is read, its encoder, and its row of `feature_kinds_`.
+) -> FittedColumn:
+    """Find out what a column is, and learn to read and encode it.
 
     A target, of the rows with weight, helps to tell quantities from ids.
     """
@@ -121,12 +142,14 @@ def fit_column(
             warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
         reading = rules.make_reading(finding.kind, raw, reading)
         encoder = rules.make_encoder(finding.kind, reading)
-        fields = [] if encoder is None else encoder.fit(reading.read(raw), weights).output_fields(raw.name)
+        read = reading.read(raw)
+        fields = [] if encoder is None else encoder.fit(read, weights).output_fields(raw.name)
         if isinstance(encoder, DatetimeEncoder) and encoder.left_out:
             finding = finding._replace(why=f"{finding.why}, {encoder.left_out}")
-    return (
+    return FittedColumn(
         reading,
         encoder,
+        rare_dates(encoder, read),
         {
             **finding._asdict(),
             "n_missing": column.n_missing,

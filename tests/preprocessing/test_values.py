@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -422,3 +423,29 @@ def test_times_where_fit_saw_numbers_and_the_other_way_round_are_refused():
     with pytest.raises(TypeError, match=r"Column 'c': .*1714737600, are no dates or times.*unit='s'"):
         codes(fit([NOON], datetime_parts=["hour"]), [1714737600])
     assert codes(fit([1, 2, 1]), [pd.NaT]) == [0]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        # Both hours of a clock change, and times that Python lacks.
+        pd.to_datetime(["2024-10-27 00:30", "2024-10-27 01:30"], utc=True).tz_convert(BERLIN),
+        pd.DatetimeIndex(np.array(["30000-01-01", "30000-01-02"], "datetime64[s]")),
+        pd.TimedeltaIndex(np.array([2**60, 2**60 + 1], "timedelta64[us]")),
+    ],
+    ids=["clock change", "year 30000", "durations"],
+)
+def test_times_as_categories_are_told_apart_in_batches_of_any_size(times):
+    encoder = CTREncoder(categorical="c").fit(pd.DataFrame({"c": times}))
+    assert encoder.transform(pd.DataFrame({"c": times}))["c"].tolist() == [1, 2]
+    assert encoder.transform(pd.DataFrame({"c": times.repeat(300)}))["c"].unique().tolist() == [1, 2]
+    assert encoder.transform(pd.DataFrame({"c": times[1:]}))["c"].tolist() == [2]
+
+
+@pytest.mark.parametrize("in_pandas", [True, False])
+def test_run_end_encoded_values_are_values(in_pandas):
+    array = pc.run_end_encode(pa.array(["a", "a", "b", None]))
+    column = pd.arrays.ArrowExtensionArray(pa.chunked_array([array]))
+    X = pd.DataFrame({"c": column}) if in_pandas else pa.table({"c": array})
+    encoded = CTREncoder().fit(pd.DataFrame({"c": ["a", "a", "b", None]})).transform(X)
+    assert np.asarray(encoded["c"]).tolist() == [1, 1, 2, 0]

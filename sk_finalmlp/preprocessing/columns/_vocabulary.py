@@ -43,12 +43,13 @@ class Vocabulary:
 
     @cached_property
     def _index(self) -> _Dict | _HashIndex:
-        return _Dict(self.values) if len(self.values) <= _FEW_VALUES else _HashIndex(self.values)
+        values = _without_times(self.values)
+        return _Dict(values) if len(values) <= _FEW_VALUES else _HashIndex(values)
 
     def encode(self, values: pa.Array) -> np.ndarray:
         """Codes (int64) of values of the same type."""
         if len(values) < max(_FEW_ROWS, self.n_codes // _KNOWN_VALUES_PER_ROW):
-            return self._index.find(values) + 1
+            return self._index.find(_without_times(values)) + 1
         positions = pc.fill_null(pc.index_in(values, value_set=self.values), UNKNOWN_CODE - 1)
         codes: np.ndarray = np.add(positions.to_numpy(), 1, dtype=np.int64)
         return codes
@@ -60,6 +61,13 @@ class Vocabulary:
         if outside.any():
             raise ValueError(f"code {codes[outside][0]} is not between 0 and {self.n_codes - 1}")
         return self.values.take(pa.array(codes - 1, pa.int64(), mask=unknown))
+
+
+def _without_times(values: pa.Array) -> pa.Array:
+    """Times as the integers that Arrow holds: Python lacks some, and takes both hours of a clock change for one."""
+    if not pa.types.is_temporal(values.type):
+        return values
+    return values.view(pa.int32() if pa.types.is_date32(values.type) else pa.int64())
 
 
 class _Dict:

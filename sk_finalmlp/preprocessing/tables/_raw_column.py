@@ -305,6 +305,8 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     dtype = values.type
     if pa.types.is_dictionary(dtype):
         return _canonical(values.dictionary_decode())
+    if pa.types.is_run_end_encoded(dtype):
+        return _canonical(pc.run_end_decode(values))
     if is_list(dtype):
         return _canonical_lists(values)
     if pa.types.is_time(dtype):
