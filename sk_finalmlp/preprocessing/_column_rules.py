@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from ..fields import column_names
 from ._quantities import is_quantity
 from .columns._calendar import rare_dates, why_left_out
 from .columns._categorical import CategoricalEncoder, VocabularyRule
@@ -94,27 +95,6 @@ class ColumnRules:
         return NormalScorer() if self.numeric_encoding == "normal" else Standardizer()
 
 
-class FittedColumn(NamedTuple):
-    """What is learned of one column.
-
-    Parameters
-    ----------
-    reading : Reading
-        How its values are read.
-    encoder : ColumnEncoder or None
-        What encodes it; None where it is dropped.
-    rare_dates : dict of {str: pyarrow.Array}
-        For each field that tells a date in parts, what `fit` saw of it and gave no code.
-    row : dict
-        Its row of `feature_kinds_`.
-    """
-
-    reading: Reading
-    encoder: ColumnEncoder | None
-    rare_dates: dict[str, pa.Array]
-    row: dict[str, Any]
-
-
 def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[str]) -> dict[int, Kind]:
     """Kinds of the columns that the user has chosen, by position."""
     chosen: dict[int, Kind] = {}
@@ -126,34 +106,65 @@ def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[s
     return chosen
 
 
+class FittedColumn(NamedTuple):
+    """What was learned of a column.
+
+    Parameters
+    ----------
+    reading : Reading
+        How it is read in every table.
+    encoder : ColumnEncoder or None
+        What encodes it; None where it is dropped.
+    rare_dates : dict of {str: pyarrow.Array}
+        What it holds of dates that is too rare for a code, by field.
+    report : dict of {str: object}
+        Its row of `feature_kinds_`.
+    column : Column
+        All its rows as they are read, with what is known of them already.
+    """
+
+    reading: Reading
+    encoder: ColumnEncoder | None
+    rare_dates: dict[str, pa.Array]
+    report: dict[str, Any]
+    column: Column
+
+    def transform(self, kinds: Collection[str]) -> dict[str, np.ndarray]:
+        """Output columns of all rows by name, if they make up fields of these kinds."""
+        fields = [] if self.encoder is None else self.encoder.output_fields(self.column.name)
+        if self.encoder is None or not any(field.kind in kinds for field in fields):
+            return {}
+        with naming(self.column.name):
+            return dict(zip(column_names(fields), self.encoder.transform(self.column), strict=True))
+
+
 def fit_column(
     raw: RawColumn, chosen: Kind | None, rules: ColumnRules, weights: np.ndarray | None, target: Target | None
 ) -> FittedColumn:
-    """Find out what a column is, and learn to read and encode it.
+    """Find out what a column is, how it is read, and what encodes it.
 
     A target, of the rows with weight, helps to tell quantities from ids.
     """
-    raw, weights = rows_with_weight(raw, weights)
+    weighted, weights = rows_with_weight(raw, weights)
     with naming(raw.name):
-        reading = learn_reading(raw)
-        column = reading.read(raw)
+        reading = learn_reading(weighted)
+        column = reading.read(weighted)
         finding = rules.find_kind(column, target) if chosen is None else Finding(chosen, "chosen by the user")
         if chosen is None and (doubt := find_doubt(column, finding)):
             warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
-        reading = rules.make_reading(finding.kind, raw, reading)
+        n_missing = column.n_missing
+        reading, learned_as = rules.make_reading(finding.kind, weighted, reading), reading
+        if reading != learned_as:
+            column = reading.read(weighted)
         encoder = rules.make_encoder(finding.kind, reading)
-        read = reading.read(raw)
-        fields = [] if encoder is None else encoder.fit(read, weights).output_fields(raw.name)
+        fields = [] if encoder is None else encoder.fit(column, weights).output_fields(raw.name)
         if isinstance(encoder, DatetimeEncoder) and encoder.left_out:
             finding = finding._replace(why=f"{finding.why}, {encoder.left_out}")
-    return FittedColumn(
-        reading,
-        encoder,
-        rare_dates(encoder, read),
-        {
+        report = {
             **finding._asdict(),
-            "n_missing": column.n_missing,
+            "n_missing": n_missing,
             "n_codes": sum(field.n_codes for field in fields),
             "n_columns": sum(field.n_columns for field in fields),
-        },
-    )
+        }
+        read = column if weighted is raw else reading.read(raw)
+        return FittedColumn(reading, encoder, rare_dates(encoder, read), report, read)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from types import MappingProxyType
@@ -54,6 +54,8 @@ from .tables._table import read_columns, read_outputs, validate_table, write_tab
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62
 _LEAST_WEIGHT = 1e-100
+#: Kinds of the fields that single columns become.
+_KINDS_OF_COLUMNS = ("categorical", "multi-valued", "numeric")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -386,8 +388,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             planner = self._planner()
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
             target = planner.read_target(y, X, weights, place)
-            self._fit_columns(X, weights, target)
-            codes = dict(self._plain_outputs(X, codes_only=True)) if planner.needs_codes(target) else {}
+            codes = self._fit_columns(X, weights, target, ["categorical"] if planner.needs_codes(target) else [])
             for _ in self._fit_derived(planner, codes, weights, target):
                 # Each column is let go as soon as it is learned.
                 pass
@@ -419,8 +420,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             planner = self._planner()
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
             target = planner.read_target(y, X, weights, place)
-            self._fit_columns(X, weights, target)
-            outputs = dict(self._plain_outputs(X))
+            outputs = self._fit_columns(X, weights, target, _KINDS_OF_COLUMNS)
             outputs.update(self._fit_derived(planner, outputs, weights, target))
             encoded = self._write(X, iter(outputs.items()))
             self._check_hold_out_is_told(encoded)
@@ -441,8 +441,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             check_random_state(self.random_state),
         )
 
-    def _fit_columns(self, X: Any, weights: np.ndarray | None, target: Target | NoLabels) -> None:
-        """Find out what each column is, and learn to encode it alone."""
+    def _fit_columns(
+        self, X: Any, weights: np.ndarray | None, target: Target | NoLabels, wanted: Collection[str]
+    ) -> dict[str, np.ndarray]:
+        """Learn to encode each column alone, and return the output columns of the wanted kinds of fields."""
         self._origin = None
         names = check_feature_names_in(self)
         chosen = chosen_kinds(self._selections(), X, names)
@@ -451,14 +453,18 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         if isinstance(target, Target) and self.statistics == "auto":
             telling = target.take(np.flatnonzero(target.weights))
         dropped = {position for position, kind in chosen.items() if kind == "dropped"}
-        fitted = [
-            fit_column(column, chosen.get(position), rules, weights, telling)
-            for position, column in enumerate(read_columns(X, names, dropped))
-        ]
-        self._readings = [column.reading for column in fitted]
-        self._encoders = [column.encoder for column in fitted]
-        self._rare_dates = {part: values for column in fitted for part, values in column.rare_dates.items()}
-        self.feature_kinds_ = pd.DataFrame([column.row for column in fitted], index=pd.Index(names, name="column"))
+        self._readings, self._encoders, self._rare_dates = [], [], {}
+        report, outputs = [], {}
+        for position, raw in enumerate(read_columns(X, names, dropped)):
+            # A column is let go before the next one is read.
+            fitted = fit_column(raw, chosen.get(position), rules, weights, telling)
+            self._readings.append(fitted.reading)
+            self._encoders.append(fitted.encoder)
+            self._rare_dates.update(fitted.rare_dates)
+            report.append(fitted.report)
+            outputs.update(fitted.transform(wanted))
+        self.feature_kinds_ = pd.DataFrame(report, index=pd.Index(names, name="column"))
+        return outputs
 
     def _fit_derived(
         self, planner: Planner, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
@@ -598,28 +604,23 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     def _outputs(self, X: Any, unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
         codes: dict[str, np.ndarray] = {}
-        for name, output in self._plain_outputs(X, unknown=unknown):
+        for name, output in self._plain_outputs(X, unknown):
             codes[name] = output
             yield name, output
         yield from self._derived.transform(codes)
 
-    def _plain_outputs(
-        self, X: Any, codes_only: bool = False, unknown: UnknownDates | None = None
-    ) -> Iterator[tuple[str, np.ndarray]]:
-        """Output columns of the columns alone, or only those of them from which others can be made."""
+    def _plain_outputs(self, X: Any, unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
+        """Output columns of the columns alone."""
         dropped = {position for position, encoder in enumerate(self._encoders) if encoder is None}
         columns = read_columns(X, check_feature_names_in(self), dropped)
         for reading, encoder, raw in zip(self._readings, self._encoders, columns, strict=True):
             if encoder is None:
                 continue
             with naming(raw.name):
-                fields = encoder.output_fields(raw.name)
-                if not codes_only or any(field.kind == "categorical" for field in fields):
-                    column = reading.read(raw)
-                    outputs = encoder.transform(column)
-                    if unknown is not None:
-                        unknown.look(encoder, column, outputs)
-                    yield from zip(column_names(fields), outputs, strict=True)
+                column = reading.read(raw)
+                outputs = encoder.transform(column)
+            unknown.look(encoder, column, outputs)
+            yield from zip(column_names(encoder.output_fields(raw.name)), outputs, strict=True)
 
     def inverse_transform(self, X: Any) -> Any:
         """Turn codes back into values.

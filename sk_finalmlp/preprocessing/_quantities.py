@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from .columns._numeric import QuantileBinner
 from .statistics._choice import least_gain, why_no_choice
 from .statistics._statistics import cross_fitted_log_odds
+from .statistics._sums import Cells
 from .statistics._target import Target
 from .tables._column import Column
 
@@ -60,8 +61,8 @@ def _codes(column: Column) -> np.ndarray:
 
 def _log_loss(codes: np.ndarray, target: Target) -> float:
     """Mean log-loss of the cross-fitted rates of these codes, summed over the labels."""
-    logits_of = cross_fitted_log_odds(codes, int(codes.max()) + 1, target)
+    rows, clicks = Cells(codes, int(codes.max()) + 1, target).sums_of(target)
     loss = 0.0
-    for weights, logits in zip(target.weights_of, logits_of, strict=True):
-        loss += float(target.weights @ np.logaddexp(0, logits) - weights @ logits)
+    for of_label, logits in zip(clicks, cross_fitted_log_odds(rows, clicks, target.priors), strict=True):
+        loss += float(rows.of_cells @ np.logaddexp(0, logits) - of_label.of_cells @ logits)
     return loss / float(target.weights.sum())

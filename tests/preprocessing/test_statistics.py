@@ -275,6 +275,14 @@ def test_wrong_labels_are_an_error(statistics, y, message):
         CTREncoder(statistics=statistics).fit_transform(X, y)
 
 
+@pytest.mark.parametrize("n_buckets", [2**25, 2**31 - 2])
+def test_statistics_do_not_depend_on_how_many_combinations_are_possible(n_buckets):
+    X, y = impressions()
+    of_hashes = CTREncoder(statistics=[("user", "item")], n_hash_buckets=n_buckets).fit_transform(X, y)
+    of_codes = CTREncoder(statistics=[("user", "item")]).fit_transform(X, y)
+    pd.testing.assert_frame_equal(of_hashes.iloc[:, 2:], of_codes.iloc[:, 2:])
+
+
 def test_combination_that_can_not_be_counted_is_an_error():
     X = pd.DataFrame({f"x{i}": np.arange(2**13) for i in range(5)})
     encoder = CTREncoder(categorical=slice(None), statistics=[tuple(X)])

@@ -79,7 +79,7 @@ class CategoricalEncoder:
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes, as a list of one array."""
-        return [self.vocabulary.encode(column.values)]
+        return [column.map(self.vocabulary.encode, missing=UNKNOWN_CODE)]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         """Values of the codes."""

@@ -39,47 +39,54 @@ class MultiValuedEncoder:
         if self.splits_strings and self.separator is None:
             self.separator = find_separator(column.dictionary.dictionary)
         lists, n_rows = self._counted_lists(column)
-        elements, lengths = lists.flatten(), list_lengths(lists)
-        dictionary = elements.dictionary_encode()
+        lengths, dictionary = list_lengths(lists.values), lists.elements.dictionary
         counts = count_values(dictionary, None if n_rows is None else np.repeat(n_rows, lengths))
         self.vocabulary = self.rule.fit(dictionary.dictionary, counts, len(column))
-        self.n_columns = self._longest(elements, lengths)
+        self.n_columns = self._longest(lists.elements, lengths)
         return self
 
-    def _counted_lists(self, column: Column) -> tuple[pa.Array, np.ndarray | None]:
+    def _counted_lists(self, column: Column) -> tuple[Column, np.ndarray | None]:
         """Lists to learn from, and the number of rows of each, None for one; a string that repeats is split once."""
         if self.splits_strings:
-            lists = self._lists(_without_written_lists(column.dictionary.dictionary))
-            return lists, count_values(column.dictionary)
-        return self._lists(column.values), None
+            return self._distinct_lists(column), count_values(column.dictionary)
+        return self._lists(column), None
 
-    def _lists(self, values: pa.Array) -> pa.Array:
+    def _distinct_lists(self, column: Column) -> Column:
+        """Lists of the elements of the distinct strings."""
+        return self._lists(Column(column.name, _without_written_lists(column.dictionary.dictionary)))
+
+    def _lists(self, column: Column) -> Column:
+        values = column.values
         if pa.types.is_large_list(values.type):
-            return values
+            return column
         lists = lists_of(values, np.ones(len(values), int)) if self.separator is None else split(values, self.separator)
-        return lists_of(self.reading.read_elements(lists.flatten()), list_lengths(lists))
+        elements = self.reading.read_elements(lists.flatten())
+        return Column(column.name, lists_of(elements, list_lengths(lists)))
 
-    def _longest(self, elements: pa.Array, lengths: np.ndarray) -> int:
-        known = self.vocabulary.encode(elements) != UNKNOWN_CODE
+    def _longest(self, elements: Column, lengths: np.ndarray) -> int:
+        known = self._encode(elements) != UNKNOWN_CODE
         rows = np.repeat(np.arange(len(lengths)), lengths)[known]
         longest = int(np.bincount(rows).max(initial=1))
         return longest if self.max_values is None else min(longest, self.max_values)
 
+    def _encode(self, elements: Column) -> np.ndarray:
+        return elements.map(self.vocabulary.encode, missing=UNKNOWN_CODE)
+
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes, as one array per position."""
         if not is_string(column.values.type):
-            return list(self._codes(self._lists(column.values)))
-        distinct = self._codes(self._lists(_without_written_lists(column.dictionary.dictionary)))
+            return list(self._codes(self._lists(column)))
+        distinct = self._codes(self._distinct_lists(column))
         # One row more, for missing strings.
         distinct = np.pad(distinct, ((0, 0), (0, 1)), constant_values=UNKNOWN_CODE)
         rows = column.dictionary.indices.fill_null(distinct.shape[1] - 1).to_numpy()
         return [codes[rows] for codes in distinct]
 
-    def _codes(self, lists: pa.Array) -> np.ndarray:
+    def _codes(self, lists: Column) -> np.ndarray:
         """Codes, of shape (n_columns, n_lists)."""
-        flat = self.vocabulary.encode(lists.flatten())
+        flat = self._encode(lists.elements)
         known = flat != UNKNOWN_CODE
-        rows = np.repeat(np.arange(len(lists)), list_lengths(lists))[known]
+        rows = np.repeat(np.arange(len(lists)), list_lengths(lists.values))[known]
         n_known = np.bincount(rows, minlength=len(lists))
         positions = np.arange(len(rows)) - (np.cumsum(n_known) - n_known)[rows]
         kept = positions < self.n_columns

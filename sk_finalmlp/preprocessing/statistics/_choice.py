@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
-from ._keys import Key, factorize
-from ._logistic import LogisticRegressions
+from ._keys import Key
+from ._logistic import Fit, fit_logistic
 from ._statistics import cross_fitted_log_odds
+from ._sums import Cells
 from ._target import Target
 
 #: With fewer rows than this, nothing is chosen.
@@ -182,33 +183,34 @@ class _Trial:
     def __init__(self, codes: Mapping[str, np.ndarray], target: Target, n_candidates: int) -> None:
         self._codes = codes
         self._target = target
-        self._regressions = [LogisticRegressions(weights > 0, target.weights) for weights in target.weights_of]
+        total = target.weights.sum(keepdims=True)
+        # For each label, regressions on the rates of kept fields, none or one of them.
+        self._fits: dict[tuple[str, ...], list[Fit]] = {}
+        self._fits[()] = [fit_logistic([], total, clicks.sum(keepdims=True)) for clicks in target.weights_of]
         self._min_gain = least_gain(target, n_candidates)
         self._n_distinct: dict[tuple[str, ...], int] = {}
-        # Log-odds of the fields whose rates are kept, for each label.
+        # Log-odds of the rows by the fields whose rates are kept, for each label.
         self._kept: dict[str, list[np.ndarray]] = {}
 
     def try_field(self, key: Key) -> Choice:
         """Whether the rate of a field predicts better than the overall rate."""
-        log_odds = self._log_odds(key)
+        cells = self._cells(key)
         n_distinct = self._n_distinct[key.parts]
         if n_distinct == 1:
             return Choice(key, why="a single value")
         if n_distinct == len(self._target.weights):
             return Choice(key, why="each row has another value")
-        choice = self._try(key, log_odds, [[] for _ in log_odds])
+        choice, log_odds, fits = self._try(key, cells)
         choice.count = True
         if choice.rate:
-            self._kept[key.name] = log_odds
+            self._kept[key.name] = [cells.to_rows(column) for column in log_odds]
+            self._fits[key.parts] = fits
         return choice
 
     def try_pair(self, key: Key) -> Choice:
         """Whether the rate of a pair predicts better than those of its fields."""
-        log_odds = self._log_odds(key)
-        if not self.is_new(key):
-            return Choice(key, why=self._why_not_new(key))
-        kept = [self._kept[part] for part in key.parts if part in self._kept]
-        return self._try(key, log_odds, [[columns[label] for columns in kept] for label in range(len(log_odds))])
+        cells = self._cells(key)
+        return self._try(key, cells)[0] if self.is_new(key) else Choice(key, why=self._why_not_new(key))
 
     def is_new(self, key: Key) -> bool:
         """Whether a pair repeats, but less often than each of its fields."""
@@ -224,24 +226,31 @@ class _Trial:
             return "each row has another combination"
         return "one field says all about the other"
 
-    def _log_odds(self, key: Key) -> list[np.ndarray]:
-        """Cross-fitted log-odds of each label."""
-        positions, distinct = factorize(key.combine(self._codes), key.n_possible)
-        self._n_distinct[key.parts] = len(distinct)
-        return cross_fitted_log_odds(positions, len(distinct), self._target)
+    def _cells(self, key: Key) -> Cells:
+        cells = Cells(key.combine(self._codes), key.n_possible, self._target)
+        self._n_distinct[key.parts] = len(cells.keys)
+        return cells
 
-    def _try(self, key: Key, log_odds: list[np.ndarray], beside: list[list[np.ndarray]]) -> Choice:
-        gain, coefficients = 0.0, []
-        for regressions, column, others in zip(self._regressions, log_odds, beside, strict=True):
-            without = regressions.fit(others, regressions.constant.coefficients) if others else regressions.constant
-            with_rate = regressions.fit([*others, column], without.coefficients)
-            coefficients.append(with_rate.coefficients[-1])
+    def _try(self, key: Key, cells: Cells) -> tuple[Choice, list[np.ndarray], list[Fit]]:
+        """Whether a rate predicts better than those of its fields; with its log-odds and regression for each label."""
+        rows, clicks = cells.sums_of(self._target)
+        log_odds = cross_fitted_log_odds(rows, clicks, self._target.priors)
+        beside = tuple(part for part in key.parts if part in self._kept)
+        gain, fits = 0.0, []
+        for label, (of_label, column) in enumerate(zip(clicks, log_odds, strict=True)):
+            others = [cells.from_rows(self._kept[part][label]) for part in beside]
+            if beside in self._fits:
+                without = self._fits[beside][label]
+            else:
+                constant = self._fits[()][label].coefficients
+                without = fit_logistic(others, rows.of_cells, of_label.of_cells, constant)
+            fits.append(fit_logistic([*others, column], rows.of_cells, of_label.of_cells, without.coefficients))
             # Cross-fitted rates of noise speak against themselves a little, which adds up over many labels.
-            if coefficients[-1] > 0:
-                gain += without.loss - with_rate.loss
-        coefficient = float(np.mean(coefficients))
+            if fits[-1].coefficients[-1] > 0:
+                gain += without.loss - fits[-1].loss
+        coefficient = float(np.mean([fit.coefficients[-1] for fit in fits]))
         kept, why = self._judge(gain, coefficient)
-        return Choice(key, rate=kept, gain=gain, coefficient=coefficient, why=why)
+        return Choice(key, rate=kept, gain=gain, coefficient=coefficient, why=why), log_odds, fits
 
     def _judge(self, gain: float, coefficient: float) -> tuple[bool, str]:
         if coefficient <= 0:

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from math import prod
 from numbers import Integral
 from threading import Lock
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ...fields import Field, cross_name
 
-#: Up to so many, keys are counted in an array with a place for each; beyond, by hashing.
-_POSSIBLE_KEYS_PER_ROW = 2
+#: Up to so many, keys are found in an array with a place for each; beyond, by sorting.
+_POSSIBLE_KEYS_PER_ROW = 8
+#: Of a non-negative int64.
+_BITS = 63
 #: Fewer rows than this are found by bisection: building a hash table costs more.
 _FEW_ROWS = 1024
 _FILLING = Lock()
@@ -75,11 +77,28 @@ class Key:
 
 
 def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct keys in any order, and for each row which of them it has; all keys are below `n_possible`."""
+    """For each row which of the distinct keys it has, and these in ascending order; all are below `n_possible`."""
     if n_possible <= _POSSIBLE_KEYS_PER_ROW * len(keys):
-        present = np.bincount(keys, minlength=n_possible) > 0
-        return (np.cumsum(present) - 1).take(keys), np.flatnonzero(present)
-    return pd.factorize(keys)
+        is_present = np.zeros(n_possible, bool)
+        is_present[keys] = True
+        return (np.cumsum(is_present) - 1).take(keys), np.flatnonzero(is_present)
+    order = _sorting(keys, n_possible)
+    in_order = keys[order]
+    is_first = np.diff(in_order, prepend=-1) > 0
+    ranks = np.empty(len(keys), np.int64)
+    ranks[order] = np.cumsum(is_first) - 1
+    return ranks, in_order[is_first]
+
+
+def _sorting(keys: np.ndarray, n_possible: int) -> np.ndarray:
+    """Numbers of the rows in the order of their keys."""
+    n_bits = len(keys).bit_length()
+    if n_possible.bit_length() + n_bits > _BITS:
+        return np.argsort(keys)
+    # NumPy sorts integers several times as fast as it finds out their order.
+    numbered = (keys << n_bits) | np.arange(len(keys))
+    numbered.sort()
+    return numbered & ((1 << n_bits) - 1)
 
 
 class KeyIndex:
@@ -93,15 +112,6 @@ class KeyIndex:
 
     def __init__(self, known: np.ndarray) -> None:
         self.known = known
-
-    @classmethod
-    def learn(cls, keys: np.ndarray, n_possible: int) -> tuple[Self, np.ndarray]:
-        """Know the keys of training rows, all below `n_possible`, and say where they stand."""
-        positions, known = factorize(keys, n_possible)
-        order = np.argsort(known)
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        return cls(known[order]), rank.take(positions)
 
     def __len__(self) -> int:
         return len(self.known)

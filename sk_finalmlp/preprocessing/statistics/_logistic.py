@@ -1,4 +1,4 @@
-"""Logistic regressions of few columns on the same rows, each started from the one before."""
+"""Logistic regressions of few columns on grouped rows, each started from the one before."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _TOLERANCE = 1e-7
 _RIDGE = 1e-7
 #: Limit of the log-odds, far below overflow.
 _MAX_LOGIT = 500.0
+#: Groups of rows that are computed at a time, so that what is computed of them stays in the cache.
+_BLOCK = 8192
 
 
 class Fit(NamedTuple):
@@ -32,54 +34,56 @@ class Fit(NamedTuple):
     loss: float
 
 
-class LogisticRegressions:
-    """Newton's method for weighted rows of two classes.
+def fit_logistic(
+    columns: Sequence[np.ndarray], weights: np.ndarray, clicks: np.ndarray, start: ArrayLike = (0.0,)
+) -> Fit:
+    """Fit intercept and coefficients by Newton's method.
 
     Parameters
     ----------
-    y : ndarray of bool of shape (n_samples,)
-        The class of each row.
-    weights : ndarray of shape (n_samples,)
-        Its weight.
+    columns : sequence of ndarray of shape (n_groups,)
+        What to predict from: the value that all rows of a group have.
+    weights, clicks : ndarray of shape (n_groups,)
+        Weight of all rows of each group, and of those that were clicked.
+    start : array-like
+        First guess of the intercept and of as many coefficients as it has; the others start at 0.
+
+    Returns
+    -------
+    Fit
     """
-
-    def __init__(self, y: np.ndarray, weights: np.ndarray) -> None:
-        self._signs = np.where(y, -1.0, 1.0)
-        self._weights = weights / weights.sum()
-        self.constant = self.fit([])
-
-    def fit(self, columns: Sequence[np.ndarray], start: ArrayLike = (0.0,)) -> Fit:
-        """Fit intercept and coefficients.
-
-        Parameters
-        ----------
-        columns : sequence of ndarray of shape (n_samples,)
-            What to predict from.
-        start : array-like
-            First guess of the intercept and of as many coefficients as it has; the others start at 0.
-        """
-        rows = np.vstack([np.ones(len(self._signs)), *columns])
-        coefficients = np.pad(start, (0, len(rows) - np.size(start)))
-        loss, errors = self._evaluate(rows, coefficients)
-        for _ in range(_MAX_ITERATIONS):
-            step, expected = self._step(rows, errors)
-            new_loss, errors = self._evaluate(rows, coefficients - step)
-            while new_loss > loss and expected > _TOLERANCE:
-                step, expected = step / 2, expected / 2
-                new_loss, errors = self._evaluate(rows, coefficients - step)
-            coefficients, loss = coefficients - step, new_loss
-            if expected <= _TOLERANCE:
-                break
-        return Fit(coefficients, loss)
-
-    def _evaluate(self, rows: np.ndarray, coefficients: np.ndarray) -> tuple[float, np.ndarray]:
-        """Mean log-loss, and the probability that each row has of being of the other class."""
-        odds = np.exp(np.minimum(self._signs * (coefficients @ rows), _MAX_LOGIT))
-        return float(self._weights @ np.log(1 + odds)), odds / (1 + odds)
-
-    def _step(self, rows: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, float]:
-        """Newton's step, and by about how much it lowers the loss."""
-        gradient = rows @ (self._weights * self._signs * errors)
-        hessian = (rows * (self._weights * errors * (1 - errors))) @ rows.T
+    rows = np.vstack([np.ones(len(weights)), *columns])
+    total = weights.sum()
+    shares, click_shares = weights / total, clicks / total
+    coefficients = np.pad(start, (0, len(rows) - np.size(start)))
+    loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients)
+    for _ in range(_MAX_ITERATIONS):
         step = np.linalg.solve(hessian + _RIDGE * np.eye(len(rows)), gradient)
-        return step, float(gradient @ step) / 2
+        expected = float(gradient @ step) / 2
+        if expected <= _TOLERANCE:
+            # So near the minimum, the loss falls by what a parabola says.
+            return Fit(coefficients - step, loss - expected)
+        new_loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients - step)
+        while new_loss > loss and expected > _TOLERANCE:
+            step, expected = step / 2, expected / 2
+            new_loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients - step)
+        coefficients, loss = coefficients - step, new_loss
+    return Fit(coefficients, loss)
+
+
+def _evaluate(
+    rows: np.ndarray, shares: np.ndarray, click_shares: np.ndarray, coefficients: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Mean log-loss, and its first and second derivatives."""
+    loss, gradient, hessian = 0.0, np.zeros(len(rows)), np.zeros((len(rows), len(rows)))
+    for start in range(0, len(shares), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        x, share, click_share = rows[:, block], shares[block], click_shares[block]
+        logits = np.clip(coefficients @ x, -_MAX_LOGIT, _MAX_LOGIT)
+        odds = np.exp(logits)
+        complement = 1 / (1 + odds)
+        predicted = share * odds * complement
+        loss += float(-(share @ np.log(complement)) - click_share @ logits)
+        gradient += x @ (predicted - click_share)
+        hessian += (x * (predicted * complement)) @ x.T
+    return loss, gradient, hessian

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ...fields import MAX_STATISTIC, Field, Measure, statistic_name
 from ._keys import Key, KeyIndex
+from ._sums import Cells, Sums
 from ._target import Target
 
 #: Weight of the overall rate, in rows, in the rate of a key.
@@ -41,56 +42,24 @@ def log_counts(rows: np.ndarray, seen_share: np.ndarray | float) -> np.ndarray:
     return logarithms
 
 
-class KeySums:
-    """Weight of the training rows of each key, in all and by fold.
+def cross_fitted_log_odds(rows: Sums, clicks: Sequence[Sums], priors: Sequence[float]) -> list[np.ndarray]:
+    """For each label, the log-odds of each cell's key, from the rows of other folds.
 
     Parameters
     ----------
-    positions : ndarray of shape (n_samples,)
-        The key of each training row.
-    n_keys : int
-        Positions are below it, or equal to it where a row without weight has a key of its own.
-    target : Target
-        Folds of the rows.
-    """
-
-    def __init__(self, positions: np.ndarray, n_keys: int, target: Target) -> None:
-        n_cells = target.n_folds + 2
-        self._shape = (n_keys + 1, n_cells)
-        self._cells = positions * n_cells + target.folds
-        self._cells_of_held_out = positions * n_cells + target.n_folds
-        self._is_held_out = target.folds == target.n_folds
-        self._positions = positions
-
-    def sums(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums by key, and for each row that of its key over other folds, the held-out one never among them."""
-        by_fold = np.bincount(self._cells, weights, minlength=self._shape[0] * self._shape[1])
-        by_key = by_fold.reshape(self._shape).sum(axis=1)
-        # Differences of fractional weights may be a little below 0.
-        of_held_out = np.where(self._is_held_out, 0, by_fold[self._cells_of_held_out])
-        return by_key, np.maximum(by_key[self._positions] - by_fold[self._cells] - of_held_out, 0)
-
-
-def cross_fitted_log_odds(positions: np.ndarray, n_keys: int, target: Target) -> list[np.ndarray]:
-    """For each label, the log-odds of each training row's key, from the rows of other folds.
-
-    Parameters
-    ----------
-    positions : ndarray of shape (n_samples,)
-        The key of each row.
-    n_keys : int
-        Positions are below it.
-    target : Target
-        Labels, weights and folds of the rows.
+    rows : Sums
+        Over all rows.
+    clicks : sequence of Sums
+        For each label, over its rows.
+    priors : sequence of float
+        For each label, its share of all rows.
 
     Returns
     -------
-    list of ndarray of shape (n_samples,)
+    list of ndarray of shape (n_cells,)
     """
-    sums = KeySums(positions, n_keys, target)
-    _, n_rows = sums.sums(target.weights)
-    pairs = zip(target.weights_of, target.priors, strict=True)
-    return [log_odds(sums.sums(weights)[1], n_rows, prior) for weights, prior in pairs]
+    pairs = zip(clicks, priors, strict=True)
+    return [log_odds(of_label.of_others, rows.of_others, prior) for of_label, prior in pairs]
 
 
 class KeyStatistics:
@@ -124,28 +93,32 @@ class KeyStatistics:
         dict of {str: ndarray of shape (n_samples,)}
             Cross-fitted statistics by name, as float32.
         """
-        keys = self.key.combine(codes)
-        self._index, positions = _learn_weighted(keys, target.weights > 0, self.key.n_possible)
-        sums = KeySums(positions, len(self._index), target)
+        cells = Cells(self.key.combine(codes), self.key.n_possible, target)
+        rows, clicks = cells.sums_of(target)
+        is_known = rows.of_keys > 0
+        self._index = KeyIndex(cells.keys[is_known])
         self._columns: list[StatisticColumn] = []
         outputs = {}
-        for measure, label, of_keys, of_rows in self._measured(sums, target):
+        for measure, label, of_keys, of_cells in self._measured(rows, clicks, cells.folds, target):
             least = _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0
-            standardize = _Standardization(of_rows, target.weights, least)
-            self._columns.append(StatisticColumn(measure, label, standardize(of_keys)))
-            outputs[statistic_name(measure, self.key.name, label)] = standardize(of_rows)
+            standardize = _Standardization(of_cells, rows.of_cells, least)
+            of_known, of_unknown = of_keys[:-1][is_known], of_keys[-1:]
+            self._columns.append(StatisticColumn(measure, label, standardize(np.append(of_known, of_unknown))))
+            outputs[statistic_name(measure, self.key.name, label)] = cells.to_rows(standardize(of_cells))
         return outputs
 
-    def _measured(self, sums: KeySums, target: Target) -> Iterator[tuple[Measure, str | None, np.ndarray, np.ndarray]]:
-        """Measure, label, values by key, and cross-fitted values by row of each statistic."""
-        n_keys, n_rows = sums.sums(target.weights)
+    def _measured(
+        self, rows: Sums, clicks: Sequence[Sums], folds: np.ndarray, target: Target
+    ) -> Iterator[tuple[Measure, str | None, np.ndarray, np.ndarray]]:
+        """Measure, label, values by key and of an unknown one, and cross-fitted values by cell of each statistic."""
+        n_of_keys = np.append(rows.of_keys, 0.0)
         if self.rate:
-            for label, weights, prior in zip(target.labels, target.weights_of, target.priors, strict=True):
-                of_keys, of_rows = sums.sums(weights)
-                # The prior is that of all folds: a number that all rows share tells none of them its label.
-                yield "rate", label, log_odds(of_keys, n_keys, prior), log_odds(of_rows, n_rows, prior)
+            # The prior is that of all folds: a number that all rows share tells none of them its label.
+            of_cells = cross_fitted_log_odds(rows, clicks, target.priors)
+            for label, of_label, prior, values in zip(target.labels, clicks, target.priors, of_cells, strict=True):
+                yield "rate", label, log_odds(np.append(of_label.of_keys, 0.0), n_of_keys, prior), values
         if self.count:
-            yield "count", None, log_counts(n_keys, 1.0), log_counts(n_rows, target.seen_share)
+            yield "count", None, log_counts(n_of_keys, 1.0), log_counts(rows.of_others, target.seen_shares[folds])
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Statistics of rows by name, learned from all training rows."""
@@ -156,15 +129,6 @@ class KeyStatistics:
     def output_fields(self, key: Key) -> list[Field]:
         """One field per statistic, for a key that may have been renamed."""
         return [Field(statistic_name(measure, key.name, label), "statistic") for measure, label, _ in self._columns]
-
-
-def _learn_weighted(keys: np.ndarray, has_weight: np.ndarray, n_possible: int) -> tuple[KeyIndex, np.ndarray]:
-    """Know the keys of rows with weight, and say where all rows stand."""
-    if has_weight.all():
-        return KeyIndex.learn(keys, n_possible)
-    index, _ = KeyIndex.learn(keys[has_weight], n_possible)
-    positions = index.find(keys)
-    return index, np.where(positions < 0, len(index), positions)
 
 
 class StatisticColumn(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class Target:
     folds: np.ndarray
     n_folds: int
 
-    @property
+    @cached_property
     def priors(self) -> list[float]:
         """Overall share of each of the labels."""
         return [weights.sum() / self.weights.sum() for weights in self.weights_of]
@@ -64,12 +65,13 @@ class Target:
         shares = self.weights / self.weights.max()
         return float(shares.sum() ** 2 / (shares @ shares))
 
-    @property
-    def seen_share(self) -> np.ndarray:
-        """Share of all weight, about, that the cross-fitted statistics of each row are learned from."""
+    @cached_property
+    def seen_shares(self) -> np.ndarray:
+        """For each fold, the share of all weight, about, that the statistics of its rows are learned from."""
         share_of_folds = max(self.weights[self.folds < self.n_folds].sum() / self.weights.sum(), _MIN_SHARE)
-        share: np.ndarray = share_of_folds * np.where(self.folds < self.n_folds, 1 - 1 / self.n_folds, 1)
-        return share
+        shares: np.ndarray = np.full(self.n_folds + 2, share_of_folds)
+        shares[: self.n_folds] *= 1 - 1 / self.n_folds
+        return shares
 
     def take(self, rows: np.ndarray) -> Target:
         """The target of some of the rows."""

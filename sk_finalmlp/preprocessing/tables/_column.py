@@ -6,6 +6,7 @@ duration, and large lists of these. Missing values are null, and so are NaN and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Protocol, Self, TypeVar
 
@@ -36,6 +37,22 @@ class Column:
     def dictionary(self) -> pa.DictionaryArray:
         """The distinct values and, for each row, which of them it holds."""
         return self.values.dictionary_encode()
+
+    @cached_property
+    def elements(self) -> Column:
+        """The elements of lists, one after the other."""
+        return Column(self.name, self.values.flatten())
+
+    def map(self, function: Callable[[pa.Array], np.ndarray], missing: int) -> np.ndarray:
+        """What a function makes of each row, which goes value by value and makes `missing` of a missing one.
+
+        Where the distinct values are known already, it goes through those alone.
+        """
+        if "dictionary" not in vars(self):
+            return function(self.values)
+        of_distinct = np.append(function(self.dictionary.dictionary), missing)
+        rows: np.ndarray = self.dictionary.indices.fill_null(len(of_distinct) - 1).to_numpy()
+        return of_distinct.take(rows)
 
     @property
     def n_missing(self) -> int:

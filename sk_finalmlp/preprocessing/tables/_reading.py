@@ -6,6 +6,7 @@ A code or number of a row follows from its own value and this reading, never fro
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -245,8 +246,12 @@ def _require_exact(values: pa.Array) -> None:
 
 def _texts_of_bools(parts: list[pa.Array]) -> tuple[str, str]:
     """How strings of fit spell bools."""
-    for spelling in _SPELLINGS_OF_BOOLS:
-        words = pa.array(spelling, pa.large_string())
-        if any(is_string(values.type) and pc.any(pc.is_in(values, words)).as_py() for values in parts):
-            return spelling
-    return _SPELLINGS_OF_BOOLS[0]
+    words = pa.array(chain.from_iterable(_SPELLINGS_OF_BOOLS), pa.large_string())
+    texts = [_short(values) for values in parts if is_string(values.type)]
+    found = {word for values in texts for word in values.filter(pc.is_in(values, words)).unique().to_pylist()}
+    return next((spelling for spelling in _SPELLINGS_OF_BOOLS if found.intersection(spelling)), _SPELLINGS_OF_BOOLS[0])
+
+
+def _short(texts: pa.Array) -> pa.Array:
+    """Texts that are as short as "false": looking for words among all of them would cost more."""
+    return texts.filter(pc.less_equal(pc.binary_length(texts), len("false")))
