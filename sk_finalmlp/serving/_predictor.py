@@ -120,7 +120,7 @@ class Predictor:
         own = [column for column in self._inputs if column.name not in context]
         names = {column.name for column in shared}
         if twice := next((names.intersection(row) for row in candidates if not names.isdisjoint(row)), None):
-            raise ValueError(f"Column {min(twice)!r} is in the context and in a candidate: leave it out of one of them.")
+            raise ValueError(f"Column {min(twice)!r} is in the context and in a candidate: leave it out of one.")
         tensors = _tensors(shared, [context]) | _tensors(own, candidates)
         probabilities = self._run(tensors)
         # Without a column of their own, all candidates are the same row.
