@@ -6,7 +6,7 @@ scikit-learn's own wrapper would copy all columns into one array of doubles, and
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -15,8 +15,11 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
-from ..._tables import check_is_table, check_not_empty, check_unique_names
+from ..._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 from ._raw_column import RawColumn, mark_missing, read_column
+
+#: Up to so many rows, pandas takes longer to take in column by column than to copy columns of one type together.
+_FEW_ROWS = 8192
 
 
 def is_frame(X: Any) -> bool:
@@ -46,7 +49,8 @@ def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
         return validate_data(estimator, _as_array(X), reset=reset, dtype=None, ensure_all_finite=False)
     if reset and isinstance(X, pd.DataFrame):
         check_unique_names(X)
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if reset or not has_columns_of_fit(estimator, X):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
     check_not_empty(X.shape)
     return X
 
@@ -157,7 +161,16 @@ def write_table(
 
 
 def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataFrame:
-    return pd.DataFrame(dict(outputs), index=X.index if isinstance(X, pd.DataFrame) else None, copy=False)
+    index = X.index if isinstance(X, pd.DataFrame) else None
+    if len(X) > _FEW_ROWS:
+        return pd.DataFrame(dict(outputs), index=index, copy=False)
+    runs = [list(run) for _, run in groupby(outputs, lambda output: output[1].dtype)]
+    return pd.concat([_frame_of_one_type(run, index) for run in runs], axis=1)
+
+
+def _frame_of_one_type(columns: Sequence[tuple[str, np.ndarray]], index: pd.Index | None) -> pd.DataFrame:
+    names, values = zip(*columns, strict=True)
+    return pd.DataFrame(np.stack(values).T, index=index, columns=list(names), copy=False)
 
 
 def _array(outputs: Iterator[tuple[str, np.ndarray]], shape: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:
