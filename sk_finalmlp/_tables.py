@@ -88,7 +88,8 @@ def has_columns_of_fit(estimator: Any, X: Any) -> bool:
     """
     if not isinstance(X, pd.DataFrame) or not hasattr(estimator, "feature_names_in_"):
         return False
-    return X.columns.tolist() == estimator.feature_names_in_.tolist()
+    same: bool = X.columns.tolist() == estimator.feature_names_in_.tolist()
+    return same
 
 
 def check_not_empty(shape: tuple[int, ...]) -> None:

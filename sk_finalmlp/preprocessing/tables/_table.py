@@ -18,8 +18,9 @@ from sklearn.utils.validation import validate_data
 from ..._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 from ._raw_column import RawColumn, mark_missing, read_column
 
-#: Up to so many rows, pandas takes longer to take in column by column than to copy columns of one type together.
+#: Up to so many rows, pandas takes longer to take in many columns one by one than copies of those of one type together.
 _FEW_ROWS = 8192
+_MANY_COLUMNS = 16
 
 
 def is_frame(X: Any) -> bool:
@@ -162,15 +163,12 @@ def write_table(
 
 def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataFrame:
     index = X.index if isinstance(X, pd.DataFrame) else None
-    if len(X) > _FEW_ROWS:
-        return pd.DataFrame(dict(outputs), index=index, copy=False)
-    runs = [list(run) for _, run in groupby(outputs, lambda output: output[1].dtype)]
-    return pd.concat([_frame_of_one_type(run, index) for run in runs], axis=1)
-
-
-def _frame_of_one_type(columns: Sequence[tuple[str, np.ndarray]], index: pd.Index | None) -> pd.DataFrame:
-    names, values = zip(*columns, strict=True)
-    return pd.DataFrame(np.stack(values).T, index=index, columns=list(names), copy=False)
+    by_name = dict(outputs)
+    if len(X) > _FEW_ROWS or len(by_name) < _MANY_COLUMNS:
+        return pd.DataFrame(by_name, index=index, copy=False)
+    runs = [np.stack(list(run)).T for _, run in groupby(by_name.values(), lambda column: column.dtype)]
+    frame = pd.concat([pd.DataFrame(run, index=index, copy=False) for run in runs], axis=1, ignore_index=True)
+    return frame.set_axis(list(by_name), axis=1)
 
 
 def _array(outputs: Iterator[tuple[str, np.ndarray]], shape: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:
