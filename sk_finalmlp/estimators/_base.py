@@ -36,10 +36,9 @@ from ..training import (
     resolve_device,
     train,
 )
-from ._columns import read_columns
 from ._copies import warn_about_copies
 from ._epoch_tasks import EpochTasks, FittedAttributes
-from ._fields import FieldReader, learn_fields, read_matrices
+from ._fields import FieldReader, learn_fields, read_impressions
 from ._network import (
     NetworkClass,
     arguments_of_network,
@@ -215,7 +214,7 @@ class BaseTwoStreamClassifier(
             Log-odds of `classes_[1]` for two classes; for more, a logit per class, defined up to a constant.
         """
         check_is_fitted(self)
-        codes, values = read_matrices(self._readers, read_columns(self, X, reset=False))
+        codes, values = read_impressions(self, X)
         logits: NDArray[np.float64] = (
             predict_logits(self.network_, torch.from_numpy(codes), torch.from_numpy(values)).double().numpy()
         )

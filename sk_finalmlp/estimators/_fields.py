@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._origin import Origin
 from ..fields import MAX_STATISTIC, UNKNOWN_CODE, Field, FieldKind, by_kind, group_columns, is_statistic
-from ._columns import Column
+from ._columns import Column, read_columns, read_few_rows
 
 # Raw ids of 10^9 must not allocate a table of embeddings by mistake.
 _MAX_CODE = 1_000_000
@@ -112,6 +112,52 @@ def read_matrices(readers: Sequence[FieldReader], columns: Sequence[Column]) -> 
     codes = [np.empty((n_rows, 0), np.int32), *(part for has_codes, part in parts if has_codes)]
     values = [np.empty((n_rows, 0), np.float32), *(part for has_codes, part in parts if not has_codes)]
     return np.concatenate(codes, axis=1), np.concatenate(values, axis=1)
+
+
+def read_impressions(classifier: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The table that a fitted classifier is given, as its network takes it.
+
+    Parameters
+    ----------
+    classifier : estimator
+        The classifier.
+    X : dataframe or array-like of shape (n_samples, n_features)
+        The table.
+
+    Returns
+    -------
+    codes, values : ndarray
+        As from `read_matrices`.
+
+    Raises
+    ------
+    ValueError
+        If something is wrong with the table; the message names the column.
+    """
+    matrix = read_few_rows(classifier, X)
+    matrices = None if matrix is None else _split_matrix(classifier._readers, matrix)
+    return matrices or read_matrices(classifier._readers, read_columns(classifier, X, reset=False))
+
+
+def _split_matrix(
+    readers: Sequence[FieldReader], matrix: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """All columns at once; None where a code is none or a number is too large, for the columns to say which."""
+    reader_of = {reader.field.name: reader for reader in readers}
+    in_order = [reader_of[field.name] for field in by_kind(reader.field for reader in readers)]
+    tables = [reader.row_of_code for reader in in_order for _ in reader.positions if reader.field.has_codes]
+    positions = [position for reader in in_order for position in reader.positions]
+    codes, numbers = matrix[:, positions[: len(tables)]], matrix[:, positions[len(tables) :]]
+    # Whole numbers beyond 2**53 are rounded, and beyond any table.
+    whole = np.minimum(codes, [len(table) - 1 for table in tables]).astype(np.int64)
+    with np.errstate(over="ignore"):
+        values = numbers.astype(np.float32)
+    if (whole < 0).any() or (codes != np.floor(codes)).any() or not np.isfinite(values).all():
+        return None
+    rows = np.empty(codes.shape, np.int32)
+    for column, table in enumerate(tables):
+        rows[:, column] = table[whole[:, column]]
+    return rows, values
 
 
 def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] | None, list[str] | None]:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from ..estimators._base import BaseTwoStreamClassifier
-from ..estimators._columns import read_columns
-from ..estimators._fields import read_matrices
+from ..estimators._fields import read_impressions
 from ..nn import FieldSelection, MultiHeadBilinearFusion, TwoStreamNetwork
 from ._model import classifier_of, encoded_table, members_of
 
@@ -93,8 +92,7 @@ def read_rows(estimator: Any, classifier: BaseTwoStreamClassifier, X: Any) -> Ba
     codes : Tensor of int32, shape (n, n_code_columns)
     values : Tensor of float32, shape (n, n_values)
     """
-    columns = read_columns(classifier, encoded_table(estimator, X), reset=False)
-    codes, values = read_matrices(classifier._readers, columns)
+    codes, values = read_impressions(classifier, encoded_table(estimator, X))
     device = next(classifier.network_.parameters()).device
     return torch.from_numpy(codes).to(device), torch.from_numpy(values).to(device)
 

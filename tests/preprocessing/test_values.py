@@ -4,6 +4,7 @@ import datetime
 import decimal
 import pickle
 import re
+import tracemalloc
 import zoneinfo
 from concurrent.futures import ThreadPoolExecutor
 
@@ -382,7 +383,9 @@ def test_threads_share_a_fresh_encoder():
 
 
 @pytest.mark.parametrize(
-    "values", [np.arange(-20_000, 0), [f"user {n}" for n in range(20_000)]], ids=["integers", "strings"]
+    "values",
+    [np.arange(-20_000, 0), [f"user {n}" for n in range(19_999)] + ["ü" * 3_000]],
+    ids=["integers", "strings"],
 )
 def test_many_known_values_are_found_in_batches_of_any_size(values):
     X = pd.DataFrame({"c": values})
@@ -394,6 +397,33 @@ def test_many_known_values_are_found_in_batches_of_any_size(values):
         assert encoder.transform(rows)["c"].tolist() == at_once[-size:].tolist()
     unknown = pd.DataFrame({"c": [5, -20_001] if values[0] == -20_000 else ["user", None]})
     assert encoder.transform(unknown)["c"].tolist() == [0, 0]
+
+
+def test_strings_of_one_hash_are_told_apart():
+    # Thue-Morse words: the sums of letter times power of any odd base are the same modulo 2**64.
+    word, other = "a", "b"
+    for _ in range(11):
+        word, other = word + other, other + word
+    X = pd.DataFrame({"c": [word, other, *map(str, range(20_000))]})
+    encoder = CTREncoder(categorical="c").fit(X)
+    known = encoder.transform(X)["c"].to_numpy()
+    assert sorted(known) == list(range(1, 20_003))
+    for size in (2, 300):
+        assert encoder.transform(X[:size])["c"].tolist() == known[:size].tolist()
+    without = CTREncoder(categorical="c").fit(X[1:])
+    assert without.transform(X[:1])["c"].tolist() == [0]
+
+
+def test_index_of_a_large_vocabulary_takes_little_memory_and_is_not_pickled():
+    X = pd.DataFrame({"c": [f"user {n}" for n in range(100_000)]})
+    encoder = CTREncoder(categorical="c").fit(X)
+    saved = pickle.dumps(encoder)
+    tracemalloc.start()
+    encoder.transform(X[:1])
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 40 * len(X)
+    assert pickle.dumps(encoder) == saved
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,9 @@ def _to_arrow(raw: Any) -> pa.Array:
         raw = raw.sparse.to_dense()
     if raw.dtype == np.longdouble:
         raw = raw.astype(np.float64)
+    if isinstance(raw, pd.Series):
+        # Arrow asks a Series for attributes that it lacks, which takes longer than to read a few rows.
+        raw = raw.to_numpy() if isinstance(raw.dtype, np.dtype) else raw.array
     if isinstance(raw.dtype, np.dtype):
         raw = np.asarray(raw)
         if raw.dtype.kind in "SU":
