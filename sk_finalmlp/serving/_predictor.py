@@ -28,6 +28,8 @@ class Predictor:
     ----------
     columns_ : list of str
         The keys that each row must have.
+    kinds_ : dict of {str: str}
+        What each of `columns_` holds: "text", "integer" (of ids), "number", "time" or "elements" (of a list).
     classes_ : ndarray of shape (n_classes,)
         The labels, in the order of the probabilities.
 
@@ -42,8 +44,8 @@ class Predictor:
     >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "item": [3, 15, 15, 3] * 10})
     >>> model = make_pipeline(CTREncoder(), DualMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
     >>> predict = make_predictor(model)
-    >>> predict.columns_, predict.classes_.tolist()
-    (['user', 'item'], ['no', 'yes'])
+    >>> predict.kinds_, predict.classes_.tolist()
+    ({'user': 'text', 'item': 'integer'}, ['no', 'yes'])
     """
 
     def __init__(self, session: Any) -> None:
@@ -53,6 +55,7 @@ class Predictor:
         self._session = session
         self._inputs = [Input(**column) for column in json.loads(metadata["inputs"])]
         self.columns_ = [column.name for column in self._inputs]
+        self.kinds_ = {column.name: column.kind for column in self._inputs}
         self.classes_ = np.array(json.loads(metadata["classes"]))
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
@@ -130,7 +133,11 @@ class Predictor:
         return np.empty((0, len(self.classes_)), np.float32)
 
     def _run(self, tensors: dict[str, np.ndarray]) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = self._session.run(["probabilities"], tensors)[0]
+        try:
+            probabilities: NDArray[np.float32] = self._session.run(["probabilities"], tensors)[0]
+        except UnicodeEncodeError as error:
+            column = next(name for name, tensor in tensors.items() if (tensor == error.object).any())
+            raise ValueError(f"Column {column!r}: {error.object[:50]!r} is no valid text: {error.reason}.") from error
         return probabilities
 
 

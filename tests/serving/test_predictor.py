@@ -117,6 +117,24 @@ def test_column_of_context_and_candidates_is_named(clicks, predict):
         predict.score_candidates({}, [row])
 
 
+@pytest.mark.parametrize("column", ["user", "tags"])
+def test_half_a_character_is_named_with_its_column(clicks, predict, column):
+    with pytest.raises(ValueError, match=rf"Column '{column}': '\\ud800' is no valid text: surrogates not allowed."):
+        predict([clicks[0].iloc[0].to_dict() | {column: "\ud800"}])
+
+
+def test_kinds_of_columns(predict):
+    kinds = {
+        "user": "text",
+        "age": "integer",
+        "numeric_0": "number",
+        "time": "time",
+        "seen": "time",
+        "tags": "elements",
+    }
+    assert predict.kinds_.items() >= kinds.items()
+
+
 def test_threads_share_a_predictor(clicks, model, predict):
     rows = clicks[0].to_dict("records")
     expected = model.predict_proba(clicks[0])
