@@ -48,6 +48,15 @@ def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
     assert "| +0.0100 (0.0000; 0.0000) | -0.0200 (0.0000; 0.0000) |" in text
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the service is handed an open socket")
+def test_the_example_service_refuses_malformed_bodies_and_loses_no_request():
+    options = ["--rows", "300", "--candidates", "5", "--seconds", "0.2", "--bodies", "200"]
+    command = [sys.executable, BENCHMARKS / "service", *options]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "200 malformed bodies" in printed
+    assert "answers, 0 lost" in printed
+
+
 def study(out, *options):
     command = [sys.executable, BENCHMARKS / "study", "--rows", "200", "--out", out, *options]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
