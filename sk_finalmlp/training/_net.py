@@ -10,6 +10,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from ..nn import embedding_parameters
 from ._batches import Batches, Inputs, Labels
 from ._loss import cross_entropy, sampled_logits
 
@@ -41,6 +42,34 @@ class ClickNet(NeuralNet):
         """The batches, as they are; they say which sample the loss is of."""
         self.negatives_kept_ = dataset.negatives_kept
         return dataset
+
+    def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
+        """Arguments of the optimizer; parameters go by the name "embedding" or "other", for there's a penalty of each.
+
+        A group for each parameter would mean as many calls of the optimizer's operator.
+        """
+        embeddings = {id(parameter) for parameter in embedding_parameters(self.module_)}
+        by_role = [("embedding" if id(p) in embeddings else "other", p) for _, p in named_parameters]
+        return super().get_params_for_optimizer(prefix, by_role)
+
+    def train_step(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
+        """A step: gradients, what the callbacks make of them, the optimizer's update."""
+        self.optimizer_.zero_grad()
+        step: dict[str, Tensor] = self.train_step_single(batch)
+        self.notify("on_grad_computed", named_parameters=(), batch=batch, training=True)
+        self.optimizer_.step()
+        return step
+
+    def train_step_single(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
+        """Loss and logits of a batch, and the gradients of all parameters."""
+        inputs, labels = batch
+        if not self.module_.training:
+            # To tell it to all modules in each step takes a tenth of a small step.
+            self.module_.train()
+        logits = self.infer(inputs)
+        loss = self.get_loss(logits, labels)
+        torch.autograd.backward(loss)
+        return {"loss": loss, "y_pred": logits}
 
     def infer(self, x: Inputs, **fit_params: Any) -> Tensor:
         """Logits of a batch."""

@@ -13,7 +13,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from ..nn import FieldEmbedding, dropout_generator, embedding_parameters, lent_workspaces, members_of
+from ..nn import FieldEmbedding, dropout_generator, lent_workspaces, members_of
 from ._batches import Batches, Impressions
 from ._calibration import correct_mean
 from ._callbacks import (
@@ -257,7 +257,6 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
     # The loss is a mean over the members, and so is the penalty.
     n_members = len(members_of(network))
     dtype = product_dtype(settings.precision, settings.device)
-    embeddings = {id(parameter) for parameter in embedding_parameters(network)}
     penalty = {"weight_decay": settings.embedding_regularizer / n_members}
     net = ClickNet(
         network,
@@ -266,7 +265,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         lr=settings.learning_rate,
         # (lambda / 2) * w^2 in the loss is lambda * w in the gradient, which is Adam's (coupled) weight decay.
         optimizer__weight_decay=settings.net_regularizer / n_members,
-        optimizer__param_groups=[(name, penalty) for name, p in network.named_parameters() if id(p) in embeddings],
+        optimizer__param_groups=[("embedding", penalty)],
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,
