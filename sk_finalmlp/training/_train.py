@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -34,6 +34,7 @@ from ._lazy_adam import LazyAdam
 from ._net import ClickNet
 from ._precision import Precision, product_dtype
 from ._progress import logger, progress_shown
+from ._threads import Map, threads_of_steps
 
 # Published values that nobody tunes.
 _GRADIENT_NORM = 10.0
@@ -220,7 +221,8 @@ def train(
 def _run(net: ClickNet, batches: Batches, settings: TrainingSettings, final: bool = False) -> None:
     """Let the net take its epochs, with what the network is lent for a training."""
     with (
-        dropout_generator(net.module_, _generator_on(batches.device, batches.generator)),
+        _threads(net.module_, batches) as net.map_members,
+        _dropout_generators(net.module_, batches),
         _kept_memory(net.module_, batches, product_dtype(settings.precision, settings.device)),
         _sparse_gradients(net.module_, settings.embedding_update),
         suppress(StopTraining),
@@ -339,6 +341,20 @@ def _kept_memory(network: nn.Module, batches: Batches, dtype: torch.dtype | None
     """Let the network keep its memory from step to step where that pays, or where products are rounded."""
     pays = batches.n_rows / len(batches) >= _KEEP_MEMORY_FROM_ROWS or dtype is not None
     return lent_workspaces(network, dtype) if pays and batches.device.type == "cpu" else nullcontext()
+
+
+def _threads(network: nn.Module, batches: Batches) -> AbstractContextManager[Map]:
+    return threads_of_steps(network, batches.batch_size) if batches.device.type == "cpu" else nullcontext(map)
+
+
+@contextmanager
+def _dropout_generators(network: nn.Module, batches: Batches) -> Iterator[None]:
+    """Lend each member a source of its dropout, so that it draws the same beside the others as after them."""
+    with ExitStack() as loans:
+        for member in members_of(network):
+            generator = _generator_on(batches.device, batches.generator)
+            loans.enter_context(dropout_generator(member, generator))
+        yield
 
 
 def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
