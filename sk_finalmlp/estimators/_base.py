@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from .._callbacks import CallbackSupportMixin, fit_task
+from .._fit_task import CallbackSupportMixin, fit_task
 from .._origin import Origin
 from .._persistence import VersionedState
 from .._plain import Parts, declared
@@ -38,7 +38,7 @@ from ..training import (
 )
 from ._copies import warn_about_copies
 from ._epoch_tasks import EpochTasks, FittedAttributes
-from ._fields import FieldReader, learn_fields, read_impressions
+from ._field_readers import FieldReader, learn_fields
 from ._network import (
     NetworkClass,
     arguments_of_network,
@@ -47,6 +47,7 @@ from ._network import (
     start_network,
     weights_as_arrays,
 )
+from ._network_summary import NetworkSummary
 from ._parameters import (
     CONSTRAINTS,
     automatic_batch_size,
@@ -67,7 +68,7 @@ from ._rows import (
     split_rows,
     weight_of_class,
 )
-from ._summary import NetworkSummary
+from ._table_reader import TableReader
 
 
 class BaseTwoStreamClassifier(
@@ -214,7 +215,7 @@ class BaseTwoStreamClassifier(
             Log-odds of `classes_[1]` for two classes; for more, a logit per class, defined up to a constant.
         """
         check_is_fitted(self)
-        codes, values = read_impressions(self, X)
+        codes, values = self.table_reader_.read(X)
         logits: NDArray[np.float64] = (
             predict_logits(self.network_, torch.from_numpy(codes), torch.from_numpy(values)).double().numpy()
         )
@@ -256,6 +257,12 @@ class BaseTwoStreamClassifier(
         positions = (logits > 0).astype(int) if logits.ndim == 1 else logits.argmax(axis=1)
         labels: NDArray[Any] = self.classes_[positions]
         return labels
+
+    @property
+    def table_reader_(self) -> TableReader:
+        """How tables are read."""
+        check_is_fitted(self)
+        return TableReader(self, self._readers)
 
     def _continues(self) -> bool:
         return self.warm_start and hasattr(self, "network_")

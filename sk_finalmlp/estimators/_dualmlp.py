@@ -143,6 +143,8 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
     fields_ : list of Field
         The input fields, in the order of the columns. A categorical field has a code more than its column: the codes
         are moved up by one, and row 0 of its table is for those that `fit` didn't see.
+    table_reader_ : TableReader
+        How a table becomes the two matrices that the network takes.
     network_ : torch.nn.Module
         The trained network: `sk_finalmlp.nn.Ensemble` of several members, or the single one.
     history_ : list of dict

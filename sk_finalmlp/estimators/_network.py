@@ -15,7 +15,7 @@ from torch import nn
 
 from ..nn import Ensemble, TwoStreamNetwork
 from ..training import Impressions
-from ._fields import FieldReader, chosen_fields, fields_of_streams
+from ._field_readers import FieldReader, chosen_fields, fields_of_streams
 
 NetworkClass = type[TwoStreamNetwork]
 Network = TwoStreamNetwork | Ensemble

@@ -24,8 +24,8 @@ from .._sklearn import check_sample_weight
 from .._tables import check_detached
 from ..fields import Field
 from ..training import Impressions
-from ._columns import Column, read_columns
-from ._fields import FieldReader, read_matrices
+from ._field_readers import FieldReader, read_matrices
+from ._input_columns import InputColumn, read_columns
 
 #: Smaller weights, in units of the largest, are as good as none: single precision doesn't know them.
 _MIN_WEIGHT = 1e-30
@@ -37,7 +37,7 @@ class LabelledRows:
 
     Parameters
     ----------
-    columns : list of Column
+    columns : list of InputColumn
         Columns of the table.
     y : ndarray of shape (n,)
         Labels.
@@ -51,7 +51,7 @@ class LabelledRows:
         What the table says of where it comes from.
     """
 
-    columns: list[Column]
+    columns: list[InputColumn]
     y: NDArray[Any]
     weight: NDArray[np.float64]
     is_held_out: NDArray[np.bool_]
@@ -129,7 +129,7 @@ def _naming(argument: str, remedy: str = "") -> Iterator[None]:
 
 
 def _labelled(
-    columns: list[Column],
+    columns: list[InputColumn],
     y: NDArray[Any],
     weight: NDArray[np.float64],
     is_held_out: NDArray[np.bool_],
@@ -138,7 +138,7 @@ def _labelled(
     """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
     n_given, counts = len(y), weight > _MIN_WEIGHT
     if not counts.all():
-        columns = [Column(column.name, column.values[counts]) for column in columns]
+        columns = [InputColumn(column.name, column.values[counts]) for column in columns]
         y, weight, is_held_out = y[counts], weight[counts], is_held_out[counts]
     return LabelledRows(columns, y, weight, is_held_out, n_given, origin)
 
@@ -262,7 +262,7 @@ def split_rows(impressions: Impressions, is_held_out: NDArray[np.bool_]) -> tupl
     return impressions.take(kept), impressions.take(held_out)
 
 
-def _check_labels(y: Any, columns: list[Column]) -> NDArray[Any]:
+def _check_labels(y: Any, columns: list[InputColumn]) -> NDArray[Any]:
     if y is None:
         raise ValueError("A classifier requires y to be passed, but the target y is None.")
     check_detached(y, "y")
@@ -293,7 +293,7 @@ def _check_one_type(y: NDArray[Any]) -> None:
         )
 
 
-def _check_weight(sample_weight: Any, columns: list[Column]) -> NDArray[np.float64]:
+def _check_weight(sample_weight: Any, columns: list[InputColumn]) -> NDArray[np.float64]:
     check_detached(sample_weight, "sample_weight")
     weight: NDArray[np.float64] = check_sample_weight(
         sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True

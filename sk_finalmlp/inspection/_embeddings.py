@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..estimators._base import BaseTwoStreamClassifier
-from ..estimators._fields import FieldReader
+from ..estimators import FieldReader, TableReader
 from ..fields import UNKNOWN_CODE
 from ..preprocessing import CTREncoder
-from ._model import classifier_of, encoder_of, members_of
+from ._model import Classifier, classifier_of, encoder_of, weighted_members_of
 
 
 def embeddings(estimator: Any, field: str) -> pd.DataFrame:
@@ -73,7 +72,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     'item_19'
     """
     classifier = classifier_of(estimator)
-    reader = _reader_of(classifier._readers, field)
+    reader = _reader_of(classifier.table_reader_, field)
     values, codes = _values_and_codes(encoder_of(estimator), reader)
     rows = reader.row_of_code[codes]
     trained = rows != UNKNOWN_CODE
@@ -85,7 +84,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     )
 
 
-def _reader_of(readers: list[FieldReader], name: str) -> FieldReader:
+def _reader_of(readers: TableReader, name: str) -> FieldReader:
     coded = {reader.field.name: reader for reader in readers if reader.field.has_codes}
     if name not in coded:
         kind = next((reader.field.kind for reader in readers if reader.field.name == name), None)
@@ -105,7 +104,8 @@ def _values_and_codes(encoder: CTREncoder | None, reader: FieldReader) -> tuple[
     return values, np.minimum(np.arange(1, len(values) + 1), beyond)
 
 
-def _look_up(classifier: BaseTwoStreamClassifier, field: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-    layers = [layer for _, member in members_of(classifier) for layer in member.embeddings if field in layer.first_row]
+def _look_up(classifier: Classifier, field: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+    members = [member for _, member in weighted_members_of(classifier)]
+    layers = [layer for member in members for layer in member.embeddings if field in layer.first_row]
     vectors = [layer.table[layer.first_row[field] + rows].numpy(force=True) for layer in layers]
     return np.concatenate(vectors, axis=1)

@@ -8,17 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..estimators._base import BaseTwoStreamClassifier
-from ..estimators._fields import read_impressions
 from ..nn import FieldSelection, MultiHeadBilinearFusion, TwoStreamNetwork
-from ._model import classifier_of, encoded_table, members_of
+from ._model import Classifier, classifier_of, encoded_table, weighted_members_of
 
 Batch = tuple[Tensor, Tensor]
 
 _BATCH_SIZE = 256
 
 
-def gated_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
+def gated_classifier_of(estimator: Any) -> Classifier:
     """The fitted classifier in a model, where it has a gate.
 
     Parameters
@@ -28,7 +26,7 @@ def gated_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
 
     Returns
     -------
-    BaseTwoStreamClassifier
+    Classifier
 
     Raises
     ------
@@ -36,7 +34,7 @@ def gated_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
         If the network has no gate.
     """
     classifier = classifier_of(estimator)
-    if any(path.gate for path in members_of(classifier)[0][1].paths):
+    if any(path.gate for path in weighted_members_of(classifier)[0][1].paths):
         return classifier
     parameters = classifier.get_params(deep=False)
     if "feature_selection" not in parameters:
@@ -46,7 +44,7 @@ def gated_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
     )
 
 
-def fused_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
+def fused_classifier_of(estimator: Any) -> Classifier:
     """The fitted classifier in a model, where its fusion is bilinear.
 
     Parameters
@@ -56,7 +54,7 @@ def fused_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
 
     Returns
     -------
-    BaseTwoStreamClassifier
+    Classifier
 
     Raises
     ------
@@ -64,7 +62,7 @@ def fused_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
         If the fusion isn't bilinear.
     """
     classifier = classifier_of(estimator)
-    if isinstance(members_of(classifier)[0][1].fusion, MultiHeadBilinearFusion):
+    if isinstance(weighted_members_of(classifier)[0][1].fusion, MultiHeadBilinearFusion):
         return classifier
     name = type(classifier).__name__
     if "fusion" not in classifier.get_params(deep=False):
@@ -75,14 +73,14 @@ def fused_classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
     )
 
 
-def read_rows(estimator: Any, classifier: BaseTwoStreamClassifier, X: Any) -> Batch:
+def read_rows(estimator: Any, classifier: Classifier, X: Any) -> Batch:
     """Codes and values of a table, as the network takes them.
 
     Parameters
     ----------
     estimator : estimator
         The model.
-    classifier : BaseTwoStreamClassifier
+    classifier : Classifier
         The classifier in it.
     X : dataframe or array-like of shape (n, n_features)
         A table for the model.
@@ -92,7 +90,7 @@ def read_rows(estimator: Any, classifier: BaseTwoStreamClassifier, X: Any) -> Ba
     codes : Tensor of int32, shape (n, n_code_columns)
     values : Tensor of float32, shape (n, n_values)
     """
-    codes, values = read_impressions(classifier, encoded_table(estimator, X))
+    codes, values = classifier.table_reader_.read(encoded_table(estimator, X))
     device = next(classifier.network_.parameters()).device
     return torch.from_numpy(codes).to(device), torch.from_numpy(values).to(device)
 

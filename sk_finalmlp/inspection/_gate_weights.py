@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length
 from .._sklearn import Interval
 from .._validation import validate_params
 from ._forward_pass import Batch, batches, field_gates, gated_classifier_of, read_rows
-from ._model import members_of
+from ._model import Classifier, weighted_members_of
 from ._panels import check_matplotlib, draw_cells, have_largest, make_panels
 from ._segments import group_rows, read_column
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-    from ..estimators._base import BaseTwoStreamClassifier
 
 _STREAMS = (1, 2)
 
@@ -101,12 +100,12 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     return table.droplevel(1, axis=1) if by is None else table
 
 
-def _gates_of_rows(classifier: BaseTwoStreamClassifier, rows: Batch) -> NDArray[np.float64]:
+def _gates_of_rows(classifier: Classifier, rows: Batch) -> NDArray[np.float64]:
     """Gate of each row and field in each stream, the mean over the members that read it; shape (2, n, F)."""
     position = {field.name: number for number, field in enumerate(classifier.fields_)}
     gates = np.zeros((2, len(rows[0]), len(position)))
     votes = np.zeros((2, 1, len(position)))
-    for weight, member in members_of(classifier):
+    for weight, member in weighted_members_of(classifier):
         for chunk, batch in batches(rows):
             for stream, of_field in enumerate(field_gates(member, batch)):
                 for name, gate in of_field.items():

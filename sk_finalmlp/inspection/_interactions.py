@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from ._forward_pass import batches, fused_classifier_of, head_terms, interactions, read_rows
-from ._model import members_of
+from ._model import weighted_members_of
 from ._panels import check_matplotlib, draw_cells, have_largest, make_panels
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     classifier = fused_classifier_of(estimator)
     rows = read_rows(estimator, classifier, X)
     strengths: dict[int, NDArray[np.float64]] = {}
-    for number, (weight, member) in enumerate(members_of(classifier), start=1):
+    for number, (weight, member) in enumerate(weighted_members_of(classifier), start=1):
         terms = torch.cat([torch.cat(head_terms(member, batch), dim=1) for _, batch in batches(rows)])
         deviations = _between_classes(terms).double().std(dim=0, correction=0)
         strengths[number] = weight * deviations.square().mean(dim=1).sqrt().numpy(force=True)
@@ -174,7 +174,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
 def _mean_interactions(classifier: Any, rows: tuple[Tensor, Tensor], donors: tuple[Tensor, Tensor]) -> Tensor:
     """Second differences of the ensemble's logit, shape (F, F, n, C); 0 for fields that don't meet."""
     position = {field.name: number for number, field in enumerate(classifier.fields_)}
-    members = members_of(classifier)
+    members = weighted_members_of(classifier)
     total = rows[1].new_zeros(len(position), len(position), len(rows[0]), members[0][1].fusion.n_outputs)
     for weight, member in members:
         names1, names2, effects = interactions(member, rows, donors)
@@ -190,7 +190,7 @@ def _between_classes(logits: Tensor) -> Tensor:
 
 def _fields_read(classifier: Any) -> tuple[list[str], list[str]]:
     """Names of the fields that the first stream of any member reads, and the second."""
-    paths = [member.paths for _, member in members_of(classifier)]
+    paths = [member.paths for _, member in weighted_members_of(classifier)]
     read1, read2 = ({name for member in paths for name in member[stream].fields.sizes} for stream in (0, 1))
     names = [field.name for field in classifier.fields_]
     return [name for name in names if name in read1], [name for name in names if name in read2]

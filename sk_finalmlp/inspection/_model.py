@@ -7,13 +7,14 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators._base import BaseTwoStreamClassifier
-from ..nn import members_of as networks_of
-from ..nn import votes_of
+from ..estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from ..nn import members_of, votes_of
 from ..preprocessing import CTREncoder
 
+Classifier = FinalMLPClassifier | DualMLPClassifier | TwoStreamClassifier
 
-def classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
+
+def classifier_of(estimator: Any) -> Classifier:
     """The fitted classifier of this library in a model.
 
     Parameters
@@ -23,7 +24,7 @@ def classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
 
     Returns
     -------
-    BaseTwoStreamClassifier
+    Classifier
 
     Raises
     ------
@@ -33,7 +34,7 @@ def classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
         If it isn't fitted.
     """
     classifier = _last_step(best_of(estimator))
-    if not isinstance(classifier, BaseTwoStreamClassifier):
+    if not isinstance(classifier, Classifier):
         raise TypeError(
             f"{type(classifier).__name__} isn't FinalMLPClassifier, DualMLPClassifier or TwoStreamClassifier: pass one "
             "of them, a pipeline that ends in one, or a search for one."
@@ -42,12 +43,12 @@ def classifier_of(estimator: Any) -> BaseTwoStreamClassifier:
     return classifier
 
 
-def members_of(classifier: BaseTwoStreamClassifier) -> list[tuple[float, Any]]:
+def weighted_members_of(classifier: Classifier) -> list[tuple[float, Any]]:
     """The single networks of a classifier, each with its weight in the vote; 1 in all.
 
     Parameters
     ----------
-    classifier : BaseTwoStreamClassifier
+    classifier : Classifier
         A fitted classifier.
 
     Returns
@@ -55,7 +56,7 @@ def members_of(classifier: BaseTwoStreamClassifier) -> list[tuple[float, Any]]:
     list of (float, TwoStreamNetwork)
     """
     network = classifier.network_
-    return list(zip(votes_of(network), networks_of(network), strict=True))
+    return list(zip(votes_of(network), members_of(network), strict=True))
 
 
 def encoder_of(estimator: Any) -> CTREncoder | None:

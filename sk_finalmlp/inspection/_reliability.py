@@ -10,12 +10,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
+from .._predictions import Label, bin_edges, check_clicks, check_probabilities, check_weights
 from .._sklearn import Interval, StrOptions
 from .._validation import validate_params
-from ..metrics._calibration import inner_edges
-from ..metrics._inputs import Label, check_clicks, check_probabilities, check_weights
+from ._click_probabilities import click_probabilities
 from ._panels import check_matplotlib, make_panels
-from ._predictions import click_probabilities
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,7 +111,7 @@ def _bins(
     strategy: str,
     confidence_level: float,
 ) -> pd.DataFrame:
-    edges = inner_edges(probabilities, weights, n_bins, strategy)
+    edges = bin_edges(probabilities, weights, n_bins, strategy)
     codes = np.searchsorted(edges, probabilities)
     ends = (0.0, 1.0) if strategy == "uniform" else (probabilities.min(), probabilities.max())
     sums = {

@@ -6,11 +6,11 @@ from numbers import Integral
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .._predictions import Label, bin_edges, check_clicks, check_probabilities, check_weights
 from .._sklearn import Interval, StrOptions
 from .._validation import validate_params
-from ._inputs import Label, check_clicks, check_probabilities, check_weights
 
 
 @validate_params(
@@ -91,32 +91,6 @@ def expected_calibration_error(
     clicks = check_clicks(y_true, pos_label)
     probabilities = check_probabilities(y_proba, clicks).astype(np.float64)
     weights = check_weights(sample_weight, clicks)
-    bins = np.searchsorted(inner_edges(probabilities, weights, n_bins, strategy), probabilities)
+    bins = np.searchsorted(bin_edges(probabilities, weights, n_bins, strategy), probabilities)
     gaps = np.bincount(bins, weights * (probabilities - clicks))
     return float(np.abs(gaps).sum() / weights.sum())
-
-
-def inner_edges(
-    probabilities: NDArray[np.float64], weights: NDArray[np.float64], n_bins: int, strategy: str
-) -> NDArray[np.float64]:
-    """Where one bin ends and the next begins; an edge belongs to the lower one.
-
-    Parameters
-    ----------
-    probabilities, weights : ndarray of shape (n,)
-        Probabilities of the rows and their weights.
-    n_bins : int
-        Number of bins.
-    strategy : {"uniform", "quantile"}
-        Bins of the same width, or of about the same weight.
-
-    Returns
-    -------
-    ndarray of shape (n_bins - 1,)
-        The edges, the same one repeatedly where a value has the weight of several bins.
-    """
-    levels = np.arange(1, n_bins) / n_bins
-    if strategy == "uniform":
-        return levels
-    edges: NDArray[np.float64] = np.quantile(probabilities, levels, weights=weights, method="inverted_cdf")
-    return edges

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 from sklearn.exceptions import UndefinedMetricWarning
 
+from .._predictions import Label, check_both_classes, check_clicks, check_scores, check_weights
 from .._sklearn import Interval
 from .._validation import validate_params
-from ._inputs import Label, check_both_classes, check_clicks, check_scores, check_weights
 from ._ranks import share_below
 
 

@@ -7,7 +7,7 @@ from ._activation import Activation
 from ._dropout import Dropout, dropout_generator
 from ._embedding import ROW_MULTIPLE, FieldEmbedding
 from ._ensemble import Ensemble
-from ._fields import FieldSelection
+from ._field_selection import FieldSelection
 from ._fusion import ConcatFusion, MultiHeadBilinearFusion, ProductFusion, SumFusion
 from ._gate import FeatureGate, Gate
 from ._linear import Linear

@@ -14,8 +14,53 @@ from ._start_weights import draw_xavier
 from ._workspace import WorkspaceUser
 
 
-class MultiHeadBilinearFusion(WorkspaceUser):
-    """Logits from two streams: a linear term of each and a bilinear term of both, per head.
+class SumFusion(nn.Module):
+    """Logits from two streams, each with a linear output of its own: logit = w1.o1 + b1 + w2.o2 + b2.
+
+    Parameters
+    ----------
+    x_dim, y_dim : int
+        Widths of the two streams.
+    n_outputs : int, default=1
+        Number C of logits.
+    generator : torch.Generator, default=None
+        Source of the start weights; the global one if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import SumFusion
+    >>> SumFusion(x_dim=40, y_dim=20)(torch.ones(3, 40), torch.ones(3, 20)).shape
+    torch.Size([3, 1])
+    """
+
+    def __init__(self, x_dim: int, y_dim: int, n_outputs: int = 1, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.linear_x = Linear(x_dim, n_outputs, generator=generator)
+        self.linear_y = Linear(y_dim, n_outputs, generator=generator)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Fuse two streams: (B, x_dim), (B, y_dim) -> (B, C)."""
+        self._check_widths(x, y)
+        logits: Tensor = self.linear_x(x) + self.linear_y(y)
+        return logits
+
+    def _check_widths(self, x: Tensor, y: Tensor) -> None:
+        expected = (self.linear_x.in_features, self.linear_y.in_features)
+        if (x.shape[1], y.shape[1]) != expected:
+            raise ValueError(
+                f"The fusion is made for streams of widths {expected[0]} and {expected[1]}; it got tensors of shapes "
+                f"{tuple(x.shape)} and {tuple(y.shape)}."
+            )
+
+    @property
+    def bias(self) -> Tensor:
+        """What is added to the logits of all rows, shape (C,)."""
+        return self.linear_x.bias
+
+
+class MultiHeadBilinearFusion(SumFusion, WorkspaceUser):
+    """Logits from two streams: a linear term of each, as `SumFusion` has, and a bilinear term of both, per head.
 
     logit = w1.o1 + b1 + w2.o2 + b2 + sum over h of o1_h' W_h o2_h, where o1_h and o2_h are the H equal slices of
     o1 and o2.
@@ -57,12 +102,10 @@ class MultiHeadBilinearFusion(WorkspaceUser):
     def __init__(
         self, x_dim: int, y_dim: int, n_outputs: int = 1, num_heads: int = 1, generator: torch.Generator | None = None
     ) -> None:
-        super().__init__()
         check_heads(num_heads, x_dim, y_dim)
+        super().__init__(x_dim, y_dim, n_outputs, generator)
         self.num_heads = num_heads
         self.n_outputs = n_outputs
-        self.linear_x = Linear(x_dim, n_outputs, generator=generator)
-        self.linear_y = Linear(y_dim, n_outputs, generator=generator)
         x_head, y_head = x_dim // num_heads, y_dim // num_heads
         start = draw_xavier(torch.empty(num_heads * x_head * y_head, n_outputs), generator)
         self.bilinear = nn.Parameter(start.view(num_heads, x_head, y_head, n_outputs).movedim(3, 2).contiguous())
@@ -80,25 +123,11 @@ class MultiHeadBilinearFusion(WorkspaceUser):
         Tensor of float32, shape (B, C)
             Logits.
         """
+        if self.workspace is None:
+            return super().forward(x, y) + self._bilinear(x, y)
         self._check_widths(x, y)
-        if self.workspace is not None:
-            weights = self.linear_x.weight, self.linear_y.weight, self.bilinear
-            return bilinear_fusion(x, y, *weights, self.workspace) + self.linear_x.bias + self.linear_y.bias
-        logits: Tensor = self.linear_x(x) + self.linear_y(y) + self._bilinear(x, y)
-        return logits
-
-    @property
-    def bias(self) -> Tensor:
-        """What is added to the logits of all rows, shape (C,)."""
-        return self.linear_x.bias
-
-    def _check_widths(self, x: Tensor, y: Tensor) -> None:
-        expected = (self.linear_x.in_features, self.linear_y.in_features)
-        if (x.shape[1], y.shape[1]) != expected:
-            raise ValueError(
-                f"The fusion is made for streams of widths {expected[0]} and {expected[1]}; it got tensors of shapes "
-                f"{tuple(x.shape)} and {tuple(y.shape)}."
-            )
+        weights = self.linear_x.weight, self.linear_y.weight, self.bilinear
+        return bilinear_fusion(x, y, *weights, self.workspace) + self.linear_x.bias + self.linear_y.bias
 
     def _bilinear(self, x: Tensor, y: Tensor) -> Tensor:
         n_rows, n_heads, n_outputs = len(x), self.num_heads, self.n_outputs
@@ -109,42 +138,6 @@ class MultiHeadBilinearFusion(WorkspaceUser):
 
     def extra_repr(self) -> str:
         return f"num_heads={self.num_heads}"
-
-
-class SumFusion(nn.Module):
-    """Logits from two streams, each with a linear output of its own: logit = w1.o1 + b1 + w2.o2 + b2.
-
-    Parameters
-    ----------
-    x_dim, y_dim : int
-        Widths of the two streams.
-    n_outputs : int, default=1
-        Number C of logits.
-    generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.nn import SumFusion
-    >>> SumFusion(x_dim=40, y_dim=20)(torch.ones(3, 40), torch.ones(3, 20)).shape
-    torch.Size([3, 1])
-    """
-
-    def __init__(self, x_dim: int, y_dim: int, n_outputs: int = 1, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        self.linear_x = Linear(x_dim, n_outputs, generator=generator)
-        self.linear_y = Linear(y_dim, n_outputs, generator=generator)
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Fuse two streams: (B, x_dim), (B, y_dim) -> (B, C)."""
-        logits: Tensor = self.linear_x(x) + self.linear_y(y)
-        return logits
-
-    @property
-    def bias(self) -> Tensor:
-        """What is added to the logits of all rows, shape (C,)."""
-        return self.linear_x.bias
 
 
 class ConcatFusion(nn.Module):

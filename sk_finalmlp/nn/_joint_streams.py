@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ._activation import Activation
 from ._embedding import FieldEmbedding
-from ._fields import FieldSelection
+from ._field_selection import FieldSelection
 from ._gate import FeatureGate
 from ._linear import Linear
 from ._stream import Stream

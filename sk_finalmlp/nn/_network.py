@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..fields import Field
 from ._embedding import FieldEmbedding
-from ._fields import FieldSelection, check_chosen
+from ._field_selection import FieldSelection, check_chosen
 from ._fusion import Fusion, FusionName, make_fusion
 from ._gate import FeatureGate
 from ._joint_streams import can_join, joint_outputs

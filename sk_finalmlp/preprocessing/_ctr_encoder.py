@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._callbacks import CallbackSupportMixin, fit_task
+from .._fit_task import CallbackSupportMixin, fit_task
 from .._hold_out import VALIDATION_FRACTION, packed
 from .._origin import Origin, carries_origin, write_origin
 from .._persistence import VersionedState
@@ -34,9 +34,9 @@ from .._sklearn import (
 from .._validation import fit_context
 from ..fields import Field, column_names
 from ._column_rules import ColumnRules, chosen_kinds, fit_column
+from ._columns_summary import ColumnsSummary
 from ._description import PARTS
 from ._plan import Combinations, Planner
-from ._summary import ColumnsSummary
 from ._time_order import places_in_time
 from .columns._calendar import UnknownDates, date_parts
 from .columns._categorical import VocabularyRule

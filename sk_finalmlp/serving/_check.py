@@ -146,7 +146,7 @@ _ROWS: Final[dict[str, Callable[[Any, Any, np.random.Generator], list[Any]]]] = 
 
 def _encoded_rows(classifier: Any, rng: np.random.Generator) -> pd.DataFrame:
     columns: dict[int, np.ndarray] = {}
-    for reader in classifier._readers:
+    for reader in classifier.table_reader_:
         for position in reader.positions:
             codes = rng.integers(0, len(reader.row_of_code) + 2, _N_ROWS)
             columns[position] = codes if reader.field.has_codes else rng.normal(size=_N_ROWS).astype(np.float32)

@@ -138,7 +138,8 @@ def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
 
 def _columns_of_classifier(graph: Graph, classifier: Any) -> dict[str, str]:
     names = [str(name) for name in check_feature_names_in(classifier)]
-    has_codes = {position: reader.field.has_codes for reader in classifier._readers for position in reader.positions}
+    readers = classifier.table_reader_
+    has_codes = {position: reader.field.has_codes for reader in readers for position in reader.positions}
     columns = {name: graph.input(name, _element_type(not has_codes[i])) for i, name in enumerate(names)}
     return {name: _codes(graph, column) if has_codes[i] else column for i, (name, column) in enumerate(columns.items())}
 
@@ -160,7 +161,7 @@ def _element_type(is_float: bool) -> str:
 
 
 def _give_probabilities(graph: Graph, classifier: Any, columns: Sequence[str]) -> None:
-    logits = add_logits(graph, classifier.network_, classifier._readers, columns)
+    logits = add_logits(graph, classifier.network_, classifier.table_reader_, columns)
     classes = _exportable(classifier.classes_)
     if len(classes) == 2:
         probability = graph.node("Sigmoid", logits)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..estimators import TableReader
 from ..fields import Field
 from ..nn import (
     ConcatFusion,
@@ -30,20 +31,20 @@ from ._layers import add_layer, add_linear, as_array
 from ._streams import add_stream
 
 
-class _Rows:
+class _FieldRows:
     """Rows of a batch as the network reads them; `statistics` are the fields without vectors.
 
     Parameters
     ----------
     graph : Graph
         The graph.
-    readers : sequence of FieldReader
+    readers : TableReader
         How the classifier reads its fields.
     columns : sequence of str
         Columns of the encoded table, each of shape (n, 1).
     """
 
-    def __init__(self, graph: Graph, readers: Sequence[Any], columns: Sequence[str]) -> None:
+    def __init__(self, graph: Graph, readers: TableReader, columns: Sequence[str]) -> None:
         self.graph = graph
         self.statistics = [reader.field for reader in readers if reader.field.kind == "statistic"]
         self._row_of_code = {reader.field.name: reader.row_of_code for reader in readers}
@@ -71,7 +72,7 @@ class _Rows:
         return graph.gather(np.concatenate(tables).astype(np.int64), places)
 
 
-def add_logits(graph: Graph, network: nn.Module, readers: Sequence[Any], columns: Sequence[str]) -> str:
+def add_logits(graph: Graph, network: nn.Module, readers: TableReader, columns: Sequence[str]) -> str:
     """Logits of a network, (n, C).
 
     Parameters
@@ -80,12 +81,12 @@ def add_logits(graph: Graph, network: nn.Module, readers: Sequence[Any], columns
         The graph.
     network : torch.nn.Module
         The network of a classifier, in evaluation mode.
-    readers : sequence of FieldReader
+    readers : TableReader
         How the classifier reads its fields.
     columns : sequence of str
         Columns of the encoded table, each of shape (n, 1).
     """
-    rows = _Rows(graph, readers, columns)
+    rows = _FieldRows(graph, readers, columns)
     logits = [
         graph.node("Mul", _member_logits(rows, member), graph.constant(vote, np.float32))
         for member, vote in zip(members_of(network), votes_of(network), strict=True)
@@ -93,7 +94,7 @@ def add_logits(graph: Graph, network: nn.Module, readers: Sequence[Any], columns
     return logits[0] if len(logits) == 1 else graph.node("Sum", *logits)
 
 
-def _member_logits(rows: _Rows, network: nn.Module) -> str:
+def _member_logits(rows: _FieldRows, network: nn.Module) -> str:
     if not isinstance(network, TwoStreamNetwork):
         raise Unsupported(
             f"A network {type(network).__name__} can't be exported, only networks of two streams. Export its encoder "
@@ -113,7 +114,7 @@ def _member_logits(rows: _Rows, network: nn.Module) -> str:
     return rows.graph.node("Add", logits, summed)
 
 
-def _embedded(rows: _Rows, embedding: FieldEmbedding) -> str:
+def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
     """Vectors of fields, (n, F, d)."""
     graph = rows.graph
     coded = [field for field in embedding.fields if field.has_codes]
@@ -151,7 +152,7 @@ def _pooled(graph: Graph, vectors: str, at: str, fields: Sequence[Field]) -> lis
     return parts
 
 
-def _features(rows: _Rows, embedding: FieldEmbedding) -> str:
+def _features(rows: _FieldRows, embedding: FieldEmbedding) -> str:
     """Vectors side by side, and all statistics behind them."""
     vectors = rows.graph.node("Flatten", _embedded(rows, embedding), axis=1)
     return rows.graph.concat([vectors, rows.values(rows.statistics)] if rows.statistics else [vectors])
@@ -161,7 +162,7 @@ def _selected(graph: Graph, selection: FieldSelection, features: str) -> str:
     return graph.concat([graph.columns(features, part.start, part.stop) for part in selection.parts])
 
 
-def _gate(rows: _Rows, gate: FeatureGate) -> str:
+def _gate(rows: _FieldRows, gate: FeatureGate) -> str:
     graph = rows.graph
     if gate.context_embedding is None:
         with torch.no_grad():

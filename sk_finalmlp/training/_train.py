@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -171,38 +172,25 @@ def train(
     >>> predict_logits(network.eval(), rows.codes, rows.values).shape
     torch.Size([1000, 1])
     """
-    best = BestEpoch(settings.tol)
-    observed: Callbacks = [("observed", Observed(observer, best))] if observer else []
-    interrupted = ""
+    n_validation = 0 if validation is None else len(validation)
+    logger.info("Training on %d rows, validation on %d, on device %s", len(impressions), n_validation, settings.device)
     monitored = None if validation is None else _MONITORED[settings.scoring]
-    logger.info(
-        "Training on %d rows, validation on %d, on device %s", len(impressions), len(validation or ()), settings.device
-    )
+    best = BestEpoch(settings.tol)
     with progress_shown(settings.verbose, monitored) as progress:
+        observed: Callbacks = [("observed", Observed(observer, best))] if observer else []
         watchers = [*progress, *observed]
-        waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
         batches = _batches(impressions, settings, generator)
-        schedule = _schedule(settings, len(batches), monitored)
-        patience = Patience(best, settings.n_iter_no_change)
-        bookkeeping = [*waiting, *_bookkeeping(validation, settings)]
-        callbacks = [*bookkeeping, *schedule, ("best", best), *watchers, ("patience", patience)]
+        callbacks = _callbacks_of_training(batches, validation, settings, best, watchers)
         net = _make_net(network, settings, callbacks)
-        try:
-            _run(net, batches, settings)
-        except KeyboardInterrupt:
-            if not best.so_far.epoch:
-                raise
+        interrupted = ""
+        if _is_interrupted(partial(_run, net, batches, settings), network, best):
             interrupted = f"epoch {best.so_far.n_epochs + 1}"
         network.load_state_dict(best.so_far.weights)
-        try:
-            if settings.final_epoch and validation is not None and not interrupted:
-                impressions = impressions.and_(validation)
-                _train_on_all_rows(network, impressions, settings, generator, watchers)
-            if validation is not None:
-                correct_mean(network.eval(), impressions)
-        except KeyboardInterrupt:
-            network.load_state_dict(best.so_far.weights)
-            interrupted = interrupted or "the final epoch, or in what follows it"
+        if validation is not None:
+            also = validation if settings.final_epoch and not interrupted else None
+            finish = partial(_finish, network, impressions, also, settings, generator, watchers)
+            if _is_interrupted(finish, network, best):
+                interrupted = interrupted or "the final epoch, or in what follows it"
     network.eval().zero_grad()
     result = best.result(net)
     if interrupted:
@@ -216,6 +204,18 @@ def train(
         "The training ended after %d epochs, of which epoch %d is the best", len(result.history), result.best_epoch
     )
     return result
+
+
+def _is_interrupted(steps: Callable[[], None], network: nn.Module, best: BestEpoch) -> bool:
+    """Take some steps; where Ctrl-C ends them, go back to the weights of the best epoch, if there is one."""
+    try:
+        steps()
+    except KeyboardInterrupt:
+        if not best.so_far.epoch:
+            raise
+        network.load_state_dict(best.so_far.weights)
+        return True
+    return False
 
 
 def _run(net: ClickNet, batches: Batches, settings: TrainingSettings, final: bool = False) -> None:
@@ -239,6 +239,21 @@ def _end_loans(network: nn.Module) -> None:
     """Take back what a network was lent for a training, where Ctrl-C may have come while that was done."""
     with dropout_generator(network, torch.Generator()), lent_workspaces(network), _sparse_gradients(network, "lazy"):
         pass
+
+
+def _finish(
+    network: nn.Module,
+    impressions: Impressions,
+    validation: Impressions | None,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+    watchers: Callbacks,
+) -> None:
+    """Take the final epoch where validation rows are given, and correct the mean prediction."""
+    if validation is not None:
+        impressions = impressions.and_(validation)
+        _train_on_all_rows(network, impressions, settings, generator, watchers)
+    correct_mean(network.eval(), impressions)
 
 
 def _train_on_all_rows(
@@ -277,6 +292,21 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
     )
     net.initialize()
     return net
+
+
+def _callbacks_of_training(
+    batches: Batches,
+    validation: Impressions | None,
+    settings: TrainingSettings,
+    best: BestEpoch,
+    watchers: Callbacks,
+) -> Callbacks:
+    """All callbacks of the epochs before the final one, in the order in which they are called."""
+    waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
+    schedule = _schedule(settings, len(batches), None if validation is None else _MONITORED[settings.scoring])
+    patience = Patience(best, settings.n_iter_no_change)
+    bookkeeping = [*waiting, *_bookkeeping(validation, settings)]
+    return [*bookkeeping, *schedule, ("best", best), *watchers, ("patience", patience)]
 
 
 def _bookkeeping(validation: Impressions | None, settings: TrainingSettings) -> Callbacks:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..metrics._inputs import Label
+from .._predictions import Label
 
 
 def click_probabilities(estimator: Any, X: Any, pos_label: Label | None) -> NDArray[np.float64]:

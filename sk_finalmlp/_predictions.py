@@ -1,4 +1,4 @@
-"""Checks of what the metrics are given."""
+"""Labels and predictions: checked and cut into bins the same way in metrics and pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
-from .._sklearn import check_sample_weight
+from ._sklearn import check_sample_weight
 
 Label = bool | int | float | str
 
@@ -176,3 +176,29 @@ def check_both_classes(clicks: NDArray[np.bool_], weights: NDArray[np.float64]) 
         raise ValueError(
             "Only one class is present in y_true, where this metric needs clicks and others. Score more rows at once."
         )
+
+
+def bin_edges(
+    probabilities: NDArray[np.float64], weights: NDArray[np.float64], n_bins: int, strategy: str
+) -> NDArray[np.float64]:
+    """Where one bin ends and the next begins; an edge belongs to the lower one.
+
+    Parameters
+    ----------
+    probabilities, weights : ndarray of shape (n,)
+        Probabilities of the rows and their weights.
+    n_bins : int
+        Number of bins.
+    strategy : {"uniform", "quantile"}
+        Bins of the same width, or of about the same weight.
+
+    Returns
+    -------
+    ndarray of shape (n_bins - 1,)
+        The edges, the same one repeatedly where a value has the weight of several bins.
+    """
+    levels = np.arange(1, n_bins) / n_bins
+    if strategy == "uniform":
+        return levels
+    edges: NDArray[np.float64] = np.quantile(probabilities, levels, weights=weights, method="inverted_cdf")
+    return edges

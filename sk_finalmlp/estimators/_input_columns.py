@@ -26,7 +26,7 @@ _HOW_TO_ENCODE = "Encode the table first: Pipeline([('enc', CTREncoder()), ('clf
 
 
 @dataclass(frozen=True)
-class Column:
+class InputColumn:
     """One column of the input table.
 
     Parameters
@@ -45,7 +45,7 @@ class Column:
         return self.values.dtype.kind in "biu"
 
 
-def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[Column]:
+def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
     """Columns of a table, as many and named as the estimator expects.
 
     Parameters
@@ -59,7 +59,7 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[Column]:
 
     Returns
     -------
-    list of Column
+    list of InputColumn
 
     Raises
     ------
@@ -78,7 +78,7 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[Column]:
     if not isinstance(frame, nw.DataFrame):
         array = _check_array(estimator, X, reset)
         names = getattr(estimator, "feature_names_in_", [f"x{position}" for position in range(array.shape[1])])
-        return [Column(str(name), array[:, position]) for position, name in enumerate(names)]
+        return [InputColumn(str(name), array[:, position]) for position, name in enumerate(names)]
     validate_data(estimator, X, skip_check_array=True, reset=reset)
     check_not_empty(frame.shape)
     return [_read_series(str(series.name), series) for series in frame.iter_columns()]
@@ -124,7 +124,7 @@ def _check_array(estimator: Any, X: Any, reset: bool) -> NDArray[Any]:
     return array
 
 
-def _read_pandas(estimator: Any, X: pd.DataFrame, reset: bool) -> list[Column]:
+def _read_pandas(estimator: Any, X: pd.DataFrame, reset: bool) -> list[InputColumn]:
     """Columns of plain numbers without a detour, which for a single row would take longer than the network."""
     if reset:
         check_unique_names(X)
@@ -134,7 +134,7 @@ def _read_pandas(estimator: Any, X: pd.DataFrame, reset: bool) -> list[Column]:
     for name, series in X.items():
         dtype = series.dtype
         if isinstance(dtype, np.dtype) and (dtype.kind in "biu" or (dtype.kind == "f" and _is_finite(series))):
-            columns.append(Column(str(name), series.to_numpy()))
+            columns.append(InputColumn(str(name), series.to_numpy()))
         else:
             columns.append(_read_series(str(name), nw.from_native(series, series_only=True)))
     return columns
@@ -144,7 +144,7 @@ def _is_finite(series: pd.Series[Any]) -> bool:
     return bool(np.isfinite(series.to_numpy()).all())
 
 
-def _read_series(name: str, series: Any) -> Column:
+def _read_series(name: str, series: Any) -> InputColumn:
     if not (series.dtype.is_integer() or series.dtype.is_float() or series.dtype == nw.Boolean):
         raise ValueError(
             f"Column {name!r} has dtype {series.dtype}: the classifier takes codes and floats, and the codes of a "
@@ -155,4 +155,4 @@ def _read_series(name: str, series: Any) -> Column:
     values = series.to_numpy()
     if not np.isfinite(values).all():
         raise ValueError(f"Input X contains NaN or infinity in column {name!r}. {_HOW_TO_ENCODE}")
-    return Column(name, values)
+    return InputColumn(name, values)

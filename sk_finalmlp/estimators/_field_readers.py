@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._origin import Origin
 from ..fields import MAX_STATISTIC, UNKNOWN_CODE, Field, FieldKind, by_kind, group_columns, is_statistic
-from ._columns import Column, read_columns, read_few_rows
+from ._input_columns import InputColumn
 
 # Raw ids of 10^9 must not allocate a table of embeddings by mistake.
 _MAX_CODE = 1_000_000
@@ -45,13 +45,21 @@ class FieldReader:
     row_of_code : ndarray of int32, shape (largest code in fit + 2,)
         Row of the embedding table for each code: 0 for codes that fit didn't see, and, as the last entry, for
         larger ones. Empty for a numeric field and a statistic.
+
+    Examples
+    --------
+    >>> from sk_finalmlp import FinalMLPClassifier
+    >>> X, y = [[0, 3], [1, 3], [1, 4], [0, 4]], [0, 1, 1, 0]
+    >>> clf = FinalMLPClassifier(early_stopping=False, max_epochs=1, random_state=0).fit(X, y)
+    >>> next(iter(clf.table_reader_)).row_of_code
+    array([1, 2, 0], dtype=int32)
     """
 
     field: Field
     positions: list[int]
     row_of_code: NDArray[np.int32]
 
-    def read(self, columns: Sequence[Column]) -> NDArray[Any]:
+    def read(self, columns: Sequence[InputColumn]) -> NDArray[Any]:
         """Codes (int32) or values (float32) of the field, shape (n, n_columns)."""
         own = [columns[position] for position in self.positions]
         if not self.field.has_codes:
@@ -61,12 +69,12 @@ class FieldReader:
         return np.stack([self.row_of_code[column] for column in codes], axis=1)
 
 
-def learn_fields(columns: Sequence[Column], categorical_features: Any, origin: Origin | None) -> list[FieldReader]:
+def learn_fields(columns: Sequence[InputColumn], categorical_features: Any, origin: Origin | None) -> list[FieldReader]:
     """Find out what the columns of a training table are.
 
     Parameters
     ----------
-    columns : sequence of Column
+    columns : sequence of InputColumn
         Columns of the training table.
     categorical_features : "auto", None or array-like
         As for `FinalMLPClassifier`.
@@ -89,14 +97,14 @@ def learn_fields(columns: Sequence[Column], categorical_features: Any, origin: O
     ]
 
 
-def read_matrices(readers: Sequence[FieldReader], columns: Sequence[Column]) -> tuple[NDArray[Any], NDArray[Any]]:
+def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The table as the network takes it.
 
     Parameters
     ----------
     readers : sequence of FieldReader
         What `learn_fields` found.
-    columns : sequence of Column
+    columns : sequence of InputColumn
         Columns of any table with the same columns.
 
     Returns
@@ -114,35 +122,23 @@ def read_matrices(readers: Sequence[FieldReader], columns: Sequence[Column]) -> 
     return np.concatenate(codes, axis=1), np.concatenate(values, axis=1)
 
 
-def read_impressions(classifier: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The table that a fitted classifier is given, as its network takes it.
+def split_matrix(
+    readers: Sequence[FieldReader], matrix: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Codes and values of all columns at once, from one matrix of the table.
 
     Parameters
     ----------
-    classifier : estimator
-        The classifier.
-    X : dataframe or array-like of shape (n_samples, n_features)
+    readers : sequence of FieldReader
+        How each field is read.
+    matrix : ndarray of float64, shape (n_samples, n_features)
         The table.
 
     Returns
     -------
-    codes, values : ndarray
-        As from `read_matrices`.
-
-    Raises
-    ------
-    ValueError
-        If something is wrong with the table; the message names the column.
+    codes, values : ndarray, or None
+        As from `read_matrices`; None where a code is none or a number is too large, for the columns to say which.
     """
-    matrix = read_few_rows(classifier, X)
-    matrices = None if matrix is None else _split_matrix(classifier._readers, matrix)
-    return matrices or read_matrices(classifier._readers, read_columns(classifier, X, reset=False))
-
-
-def _split_matrix(
-    readers: Sequence[FieldReader], matrix: NDArray[np.float64]
-) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """All columns at once; None where a code is none or a number is too large, for the columns to say which."""
     reader_of = {reader.field.name: reader for reader in readers}
     in_order = [reader_of[field.name] for field in by_kind(reader.field for reader in readers)]
     tables = [reader.row_of_code for reader in in_order for _ in reader.positions if reader.field.has_codes]
@@ -189,7 +185,7 @@ def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] |
     return plain, (None, plain, without_codes)[member % 3]
 
 
-def _choose_categorical(columns: Sequence[Column], chosen: Any) -> tuple[set[int], set[int]]:
+def _choose_categorical(columns: Sequence[InputColumn], chosen: Any) -> tuple[set[int], set[int]]:
     """Positions of the categorical columns, and of those that may be elements of multi-valued fields."""
     if isinstance(chosen, str):
         integer = {position for position, column in enumerate(columns) if column.is_integer}
@@ -242,7 +238,7 @@ def _positions(chosen: NDArray[Any], n_columns: int, parameter: str) -> set[int]
     return set(chosen.tolist())
 
 
-def _from_names(chosen: Sequence[str], columns: Sequence[Column]) -> tuple[set[int], set[int]]:
+def _from_names(chosen: Sequence[str], columns: Sequence[InputColumn]) -> tuple[set[int], set[int]]:
     names = [column.name for column in columns]
     own = {name: [position] for position, name in enumerate(names)}
     multi_valued = dict(group_columns(names, [column.is_integer for column in columns]))
@@ -253,7 +249,7 @@ def _from_names(chosen: Sequence[str], columns: Sequence[Column]) -> tuple[set[i
     return pooled | {position for name in chosen for position in own.get(name, [])}, pooled
 
 
-def _warn_about_whole_floats(columns: Sequence[Column]) -> None:
+def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
     """Codes that became floats on their way would be quantities without a word."""
     names = [column.name for column in columns if _may_be_codes(column.values)]
     if names:
@@ -273,7 +269,7 @@ def _may_be_codes(values: NDArray[Any]) -> bool:
     return bool(values.min() >= 0 and values.max() > 1 and (values == np.floor(values)).all())
 
 
-def _learn_numeric(column: Column, positions: list[int], doubt_of: Callable[[Column], str]) -> FieldReader:
+def _learn_numeric(column: InputColumn, positions: list[int], doubt_of: Callable[[InputColumn], str]) -> FieldReader:
     values = _as_float32(column)
     mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
     if max(abs(mean), deviation) > _LARGEST_SCALE:
@@ -286,7 +282,7 @@ def _learn_numeric(column: Column, positions: list[int], doubt_of: Callable[[Col
     return FieldReader(Field(column.name, _kind_of_floats(column, doubt_of)), positions, np.empty(0, np.int32))
 
 
-def _kind_of_floats(column: Column, doubt_of: Callable[[Column], str]) -> FieldKind:
+def _kind_of_floats(column: InputColumn, doubt_of: Callable[[InputColumn], str]) -> FieldKind:
     if not is_statistic(column.name):
         return "numeric"
     doubt = doubt_of(column)
@@ -300,7 +296,7 @@ def _kind_of_floats(column: Column, doubt_of: Callable[[Column], str]) -> FieldK
     return "numeric"
 
 
-def _why_no_statistic(column: Column, codes: set[str], origin: Origin | None) -> str:
+def _why_no_statistic(column: InputColumn, codes: set[str], origin: Origin | None) -> str:
     """A name is no proof: a user's column may have it too."""
     if origin is None or origin.statistics is None:
         if not is_statistic(column.name, codes):
@@ -315,7 +311,7 @@ def _why_no_statistic(column: Column, codes: set[str], origin: Origin | None) ->
     return ""
 
 
-def _learn_coded(name: str, positions: list[int], columns: Sequence[Column]) -> FieldReader:
+def _learn_coded(name: str, positions: list[int], columns: Sequence[InputColumn]) -> FieldReader:
     kind: FieldKind = "categorical" if name == columns[positions[0]].name else "multi-valued"
     own = [_codes(columns[position]) for position in positions]
     largest = max(int(codes.max()) for codes in own)
@@ -339,7 +335,7 @@ def _check_largest_code(name: str, largest: int, n_rows: int) -> None:
         )
 
 
-def _codes(column: Column) -> NDArray[Any]:
+def _codes(column: InputColumn) -> NDArray[Any]:
     """The column as codes; a ValueError where it can't be."""
     values = column.values
     if values.dtype.kind == "f":
@@ -367,7 +363,7 @@ def _as_int64(values: NDArray[Any]) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def _as_float32(column: Column) -> NDArray[np.float32]:
+def _as_float32(column: InputColumn) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         values = column.values.astype(np.float32)
     if not np.isfinite(values).all():
