@@ -54,8 +54,8 @@ def create_app(path: str | os.PathLike[str], *, seconds_between_looks: float = 1
     class Candidates(BaseModel):
         """What all candidates share, such as user and time, and what each has for itself."""
 
-        context: columns = {}  # type: ignore[valid-type]
-        candidates: list[columns] = Field(min_length=1, max_length=MAX_CANDIDATES)  # type: ignore[valid-type]
+        context: columns = {}
+        candidates: list[columns] = Field(min_length=1, max_length=MAX_CANDIDATES)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -69,7 +69,6 @@ def create_app(path: str | os.PathLike[str], *, seconds_between_looks: float = 1
     app.add_middleware(Measured, metrics=metrics)
     app.add_exception_handler(RequestValidationError, _refuse_body)
 
-    # Not in a thread: a session of one thread keeps the core busy either way, and answers come one after the other.
     # Not in a thread: a session of one thread keeps the core busy either way, and answers come one after the other.
     @app.post("/score", response_model=Scores)
     async def score(request: Candidates) -> Scores | Response:
@@ -101,9 +100,8 @@ def from_environment() -> FastAPI:
 async def _refuse_body(request: Request, error: Exception) -> Response:
     """Which column of which candidate is wrong, without the values: they may be long, or no valid text."""
     assert isinstance(error, RequestValidationError)
-    places = [".".join(str(part) for part in entry["loc"][1:]) for entry in error.errors()[:_MAX_ERRORS]]
-    messages = [entry["msg"] for entry in error.errors()[:_MAX_ERRORS]]
-    return _refusal([f"{place or 'body'}: {message}" for place, message in zip(places, messages, strict=True)])
+    entries = error.errors()[:_MAX_ERRORS]
+    return _refusal([f"{'.'.join(map(str, entry['loc'][1:])) or 'body'}: {entry['msg']}" for entry in entries])
 
 
 def _refusal(messages: list[str]) -> Response:

@@ -21,7 +21,7 @@ _JSON_TYPES: dict[str, Any] = {
     "integer": int | bool,
     "number": Annotated[float, Field(allow_inf_nan=False)],
     "time": Annotated[str, Field(description="ISO 8601")],
-    "elements": list[str | int] | str,
+    "elements": list[str | int | None] | str,
 }
 
 
@@ -57,8 +57,8 @@ class Model:
 
 def columns_type(kinds: Mapping[str, str]) -> Any:
     """What pydantic checks the columns of a context or a candidate against: any of them, and no others."""
-    columns = TypedDict("Columns", {name: _JSON_TYPES[kind] | None for name, kind in kinds.items()}, total=False)  # type: ignore[misc]
-    columns.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[attr-defined]
+    columns = TypedDict("Columns", {name: _JSON_TYPES[kind] | None for name, kind in kinds.items()}, total=False)
+    columns.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     return columns
 
 
