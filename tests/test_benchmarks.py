@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 BENCHMARKS = Path(__file__).parents[1] / "examples" / "benchmarks"
 
 
-@pytest.mark.parametrize("name", ["encoding", "prediction", "vocabulary"])
+@pytest.mark.parametrize("name", ["encoding", "prediction", "vocabulary", "serving"])
 def test_a_benchmark_writes_its_results(name, tmp_path):
     command = [sys.executable, BENCHMARKS, "--size", "tiny", "--only", name, "--no-plot", "--out", tmp_path]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -15,7 +15,7 @@ import torch
 from _results import Result, table
 from _sizes import SIZES
 
-BENCHMARKS = ("start", "encoding", "prediction", "training", "vocabulary", "search", "growth")
+BENCHMARKS = ("start", "encoding", "prediction", "serving", "training", "vocabulary", "search", "growth")
 
 
 def main() -> None:
