@@ -13,7 +13,7 @@ TESTS ?= tests/nn tests/training tests/preprocessing tests/inspection tests/test
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports tests test-lowest test-highest wheel dist check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study fuzz faults format clean
+.PHONY: help venv demo test lint types imports tests test-lowest test-highest test-engines test-browser wheel dist check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study fuzz faults format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,14 @@ $(VENV)/installed-peers: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[bench,peers]"
 	touch $@
 
+$(VENV)/installed-browser: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --editable ".[browser]"
+	touch $@
+
+$(VENV)/installed-engines: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --editable ".[engines]"
+	touch $@
+
 $(VENV)/installed-docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	touch $@
@@ -60,7 +68,7 @@ $(VENV)-highest/installed: pyproject.toml $(VENV)/installed-dev
 demo: $(VENV)/installed-plot ## Train on MovieLens-100K and compare with boosted trees
 	$(BIN)/python examples/plot_quickstart.py
 
-test: lint types imports tests check-wheel docs-quick ## All checks
+test: lint types imports tests check-wheel test-browser ## All checks
 
 lint: venv ## Style and format
 	$(BIN)/ruff check .
@@ -74,14 +82,23 @@ types: venv ## Type hints
 imports: venv ## Which package may import which
 	$(BIN)/lint-imports
 
+# The tests of a file share its fixtures, and the code of a page its names: a file stays in one process.
+PARALLEL = -n auto --dist loadfile
+
 tests: venv ## Tests and doctests, with coverage
-	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+	$(BIN)/pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered
 
 test-lowest test-highest: test-%: $(VENV)-%/installed
-	$(VENV)-$*/bin/python -m pytest -p no:cacheprovider $(TESTS)
+	$(VENV)-$*/bin/python -m pytest $(PARALLEL) -p no:cacheprovider $(TESTS)
 
 test-lowest: ## A part of the tests (TESTS=... for another) with the lowest supported versions
 test-highest: ## The same with the newest
+
+test-engines: $(VENV)/installed-engines ## Batch scoring with Dask, Ray and Spark (which needs Java), on this machine
+	$(BIN)/pytest -p no:cacheprovider tests/test_engines.py
+
+test-browser: docs-quick $(VENV)/installed-browser ## The page that scores in the browser, in headless Chromium where it is installed
+	SITE=build/docs $(BIN)/pytest -p no:cacheprovider tests/test_browser.py
 
 wheel: venv ## Build the wheel into dist/
 	rm -rf dist
@@ -100,13 +117,21 @@ check-wheel: wheel ## The wheel holds all that importing needs
 	PYTHONPATH=build/site $(BIN)/python -P .ci/check_wheel.py build/site
 
 # Warnings are errors, and so are references to nowhere.
-SPHINX = $(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -d build/doctrees
+# BROWSER= leaves out the files of the page that scores in the browser, some of which npm brings.
+BROWSER ?= 1
+SPHINX = $(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -d build/doctrees $(if $(BROWSER),-t browser)
+SITE = $(VENV)/installed-docs $(if $(BROWSER),build/browser/scoring)
 
-docs: $(VENV)/installed-docs ## Build the site into build/docs/, all examples run
+build/browser/scoring: docs/scoring_page.py $(VENV)/installed-docs
+	rm -rf $@ $@-part
+	$(BIN)/python docs/scoring_page.py $@-part
+	mv $@-part $@
+
+docs: $(SITE) ## Build the site into build/docs/, all examples run
 	$(SPHINX) docs build/docs
 	$(BIN)/python .ci/check_site.py build/docs
 
-docs-quick: $(VENV)/installed-docs ## The same without running the examples, in half a minute
+docs-quick: $(SITE) ## The same without running the examples, in half a minute
 	$(SPHINX) -D plot_gallery=0 docs build/docs
 	$(BIN)/python .ci/check_site.py build/docs
 

@@ -86,7 +86,11 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sk_finalmlp"
 html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
+# What `docs/scoring_page.py` writes for the page that scores in the browser; that page says so where it wasn't run.
+if tags.has("browser"):  # noqa: F821 - Sphinx defines it
+    html_static_path.append("../build/browser")
 html_css_files = ["site.css"]
+html_context = {"default_mode": "auto"}
 html_theme_options: dict[str, Any] = {
     "logo": {"text": "sk_finalmlp", "image_light": "_static/logo.svg", "image_dark": "_static/logo.svg"},
     "navigation_with_keys": False,

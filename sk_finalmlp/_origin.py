@@ -21,6 +21,8 @@ class Origin:
     ----------
     encoder : str
         What the encoder learned, as a hash: two fits that learned the same have the same.
+    statistics : list of str, default=None
+        Names of the columns that hold statistics; None where an earlier version didn't say so.
     n_rows : int, default=None
         Number of training rows, where the table is the output of `fit_transform`; None for that of `transform`.
     validation_fraction : float, default=None
@@ -32,6 +34,7 @@ class Origin:
     """
 
     encoder: str
+    statistics: list[str] | None = None
     n_rows: int | None = None
     validation_fraction: float | None = None
     hold_out: str | None = None

@@ -69,6 +69,29 @@ def check_unique_names(X: pd.DataFrame) -> None:
         )
 
 
+def has_columns_of_fit(estimator: Any, X: Any) -> bool:
+    """Whether a table is a frame of pandas with just the columns of `fit`, of which scikit-learn need not be asked.
+
+    It takes as long to say that names agree as a network takes for a row.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What was fitted.
+    X : object
+        The table.
+
+    Returns
+    -------
+    bool
+        False where it isn't so, or can't be told by the names alone.
+    """
+    if not isinstance(X, pd.DataFrame) or not hasattr(estimator, "feature_names_in_"):
+        return False
+    same: bool = X.columns.tolist() == estimator.feature_names_in_.tolist()
+    return same
+
+
 def check_not_empty(shape: tuple[int, ...]) -> None:
     """Refuse a table without rows or columns, as scikit-learn does.
 

@@ -7,7 +7,7 @@ neither needs to know the other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,7 +35,9 @@ MAX_STATISTIC = 5.0
 _KINDS: tuple[FieldKind, ...] = ("categorical", "multi-valued", "numeric", "statistic")
 _WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "statistic")
 # `ColumnTransformer` and `FeatureUnion` may put `name__` before it.
-_STATISTIC_NAME = re.compile(r"([^()]+__)?(rate|count)\(.*\)(=.+)?", re.DOTALL)
+_STATISTIC_NAME = re.compile(r"(?P<prefix>[^()]+__)?(rate|count)\((?P<key_and_label>.*\)(=.+)?)", re.DOTALL)
+_END_OF_KEY = re.compile(r"\)(?==|\Z)")
+_SIGN_OF_CROSS = " & "
 _ELEMENT_NAME = re.compile(r"(?P<field>.+)\[(?P<position>0|[1-9][0-9]*)\]", re.DOTALL)
 
 
@@ -194,7 +196,7 @@ def cross_name(fields: Sequence[str]) -> str:
     >>> cross_name(["user", "item"])
     'user & item'
     """
-    return " & ".join(fields)
+    return _SIGN_OF_CROSS.join(fields)
 
 
 def statistic_name(measure: Measure, field: str, label: str | None = None) -> str:
@@ -224,15 +226,19 @@ def statistic_name(measure: Measure, field: str, label: str | None = None) -> st
     return f"{measure}({field})" + ("" if label is None else f"={label}")
 
 
-def is_statistic(name: str) -> bool:
+def is_statistic(name: str, columns: Container[str] | None = None) -> bool:
     """Whether a column is named like a statistic.
 
-    A classifier takes it for one if it also holds what `CTREncoder` writes: float32, between -5 and 5.
+    A classifier takes it for one if it also holds what `CTREncoder` writes, float32 between -5 and 5, and if the table
+    says that `CTREncoder` wrote it. Tables that can't say so, others than those of pandas, must hold the columns of
+    codes that it is about.
 
     Parameters
     ----------
     name : str
         Name of the column, which may begin with the prefix that `ColumnTransformer` gives it.
+    columns : container of str, default=None
+        If given, the fields that it is about must be among these.
 
     Returns
     -------
@@ -243,5 +249,22 @@ def is_statistic(name: str) -> bool:
     >>> from sk_finalmlp.fields import is_statistic
     >>> is_statistic("count(item)"), is_statistic("enc__count(item)"), is_statistic("price")
     (True, True, False)
+    >>> is_statistic("rate(user & item)", ["user", "item"]), is_statistic("count(clicks)", ["user", "item"])
+    (True, False)
     """
-    return _STATISTIC_NAME.fullmatch(name) is not None
+    match = _STATISTIC_NAME.fullmatch(name)
+    if match is None or columns is None:
+        return match is not None
+    prefix, rest = match["prefix"] or "", match["key_and_label"]
+    keys = (rest[: end.start()] for end in _END_OF_KEY.finditer(rest))
+    return any(_is_made_of(key, prefix, columns) for key in keys)
+
+
+def _is_made_of(key: str, prefix: str, columns: Container[str]) -> bool:
+    """Whether a field, or a combination of fields, which may have the sign of one in their names, is among columns."""
+    if prefix + key in columns:
+        return True
+    ends = [end.start() for end in re.finditer(_SIGN_OF_CROSS, key)]
+    return any(
+        prefix + key[:end] in columns and _is_made_of(key[end + len(_SIGN_OF_CROSS) :], prefix, columns) for end in ends
+    )

@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 BENCHMARKS = Path(__file__).parents[1] / "examples" / "benchmarks"
 
 
-@pytest.mark.parametrize("name", ["encoding", "prediction"])
+@pytest.mark.parametrize("name", ["encoding", "prediction", "vocabulary"])
 def test_a_benchmark_writes_its_results(name, tmp_path):
     command = [sys.executable, BENCHMARKS, "--size", "tiny", "--only", name, "--no-plot", "--out", tmp_path]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -46,6 +46,15 @@ def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
         stored.with_name(name).write_bytes(stored.read_bytes())
     _, text = compare_accuracy(tmp_path, "--no-fit")
     assert "| +0.0100 (0.0000; 0.0000) | -0.0200 (0.0000; 0.0000) |" in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the service is handed an open socket")
+def test_the_example_service_refuses_malformed_bodies_and_loses_no_request():
+    options = ["--rows", "300", "--candidates", "5", "--seconds", "0.2", "--bodies", "200"]
+    command = [sys.executable, BENCHMARKS / "service", *options]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "200 malformed bodies" in printed
+    assert "answers, 0 lost" in printed
 
 
 def study(out, *options):

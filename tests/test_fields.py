@@ -52,3 +52,24 @@ def test_field_refuses_what_it_cannot_be(arguments, message):
 @pytest.mark.parametrize("key", ["user", "", "user & item", "a(b)"])
 def test_statistics_are_known_by_their_names_whatever_their_columns_are_called(measure, label, key):
     assert is_statistic(statistic_name(measure, key, label))
+
+
+@pytest.mark.parametrize("prefix", ["", "all__enc__"])
+@pytest.mark.parametrize(
+    ("key", "label", "columns", "expected"),
+    [
+        ("user", None, ["user"], True),
+        ("user", None, ["item"], False),
+        ("user & item", None, ["user", "item"], True),
+        ("user & item", None, ["user"], False),
+        ("a & b & c", None, ["a & b", "c"], True),
+        ("a & b & c", None, ["b & c", "a"], True),
+        ("a & b & c", None, ["a & b"], False),
+        ("a(b)", "c)=d", ["a(b)"], True),
+        ("", None, [""], True),
+        ("", None, [], False),
+    ],
+)
+def test_statistics_may_have_to_be_about_given_columns(prefix, key, label, columns, expected):
+    name = prefix + statistic_name("rate", key, label)
+    assert is_statistic(name, [prefix + column for column in columns]) == expected

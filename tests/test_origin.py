@@ -1,12 +1,15 @@
 """Encoders and classifiers that don't belong together, and statistics that know too much."""
 
 import pickle
+from types import SimpleNamespace
 
+import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
@@ -110,6 +113,76 @@ def test_a_warm_start_with_later_rows_is_none_of_this(table):
     model.fit(encoder.fit_transform(X[:1_000], y[:1_000]), y[:1_000])
     model.fit(encoder.transform(X[1_000:]), y[1_000:])
     assert model.n_iter_ == 2
+
+
+class TestStatistics:
+    """Which columns are statistics of CTREncoder."""
+
+    @pytest.fixture
+    def encoded(self, table):
+        X, y = table
+        return CTREncoder(statistics=["user"]).fit_transform(X, y), y
+
+    @staticmethod
+    def statistics_of(X, y):
+        return [field.name for field in classifier().fit(X, y).fields_ if field.kind == "statistic"]
+
+    def test_are_those_that_the_encoder_says_it_wrote(self, encoded):
+        X, y = encoded
+        own = X.assign(**{"count(item)": X["count(user)"]})
+        with pytest.warns(UserWarning, match=r"'count\(item\)' .* CTREncoder, which wrote the table, says"):
+            assert self.statistics_of(own, y) == ["rate(user)", "count(user)"]
+        # Also without the codes beside them, and under the prefix that ColumnTransformer gives them.
+        assert self.statistics_of(X[["item", "rate(user)"]], y) == ["rate(user)"]
+        assert self.statistics_of(X.add_prefix("enc__"), y) == ["enc__rate(user)", "enc__count(user)"]
+
+    def test_stand_beside_their_codes_in_other_tables(self, encoded):
+        X, y = encoded
+        assert self.statistics_of(pl.from_pandas(X), y) == ["rate(user)", "count(user)"]
+        without = pl.from_pandas(X).drop("user")
+        with pytest.warns(UserWarning, match="no columns of codes are named like what it would be about"):
+            assert self.statistics_of(without, y) == []
+
+    def test_of_a_column_transformer_are_statistics(self, table):
+        X, y = table
+        mixed = ColumnTransformer([("enc", CTREncoder(statistics=["user"]), ["user", "item"])], remainder="passthrough")
+        encoded = mixed.set_output(transform="pandas").fit_transform(X.assign(price=0.5), y)
+        assert self.statistics_of(encoded, y) == ["enc__rate(user)", "enc__count(user)"]
+
+
+class TestHash:
+    """The mark is a hash of all that was learned, and takes as long."""
+
+    @pytest.fixture
+    def hashes(self, monkeypatch):
+        made = []
+
+        def count(learned):
+            made.append(joblib.hash(learned))
+            return made[-1]
+
+        monkeypatch.setattr("sk_finalmlp.preprocessing._ctr_encoder.joblib", SimpleNamespace(hash=count))
+        return made
+
+    def test_is_not_made_where_the_container_cannot_carry_it(self, table, hashes):
+        X, y = table
+        encoder = CTREncoder().fit(X, y)
+        encoder.fit_transform(pl.from_pandas(X), y)
+        encoder.transform(pl.from_pandas(X))
+        CTREncoder(statistics=None).fit(X.to_numpy()).transform(X.to_numpy())
+        assert not hashes
+
+    def test_is_made_once_by_each_fit(self, table, hashes):
+        X, y = table
+        encoder = CTREncoder()
+        model = classifier().fit(encoder.fit_transform(X, y), y)
+        model.predict(encoder.transform(X))
+        model.predict(pickle.loads(pickle.dumps(encoder)).transform(X))
+        assert len(hashes) == 1
+        encoder.fit(X[:900], y[:900])
+        with pytest.raises(ValueError, match=OTHER_ENCODER):
+            model.predict(pickle.loads(pickle.dumps(encoder)).transform(X))
+        assert len(set(hashes)) == 2
 
 
 def test_the_origin_does_not_hinder_writing_to_parquet(table, tmp_path):

@@ -72,4 +72,4 @@ def _n_bytes(state: dict[str, Any]) -> int:
 
 
 def _classifier() -> FinalMLPClassifier:
-    return FinalMLPClassifier(**PUBLISHED, max_epochs=1, early_stopping=False)
+    return FinalMLPClassifier(**{**PUBLISHED, "max_epochs": 1, "early_stopping": False})

@@ -1,65 +1,112 @@
-"""A web service that scores impressions with a persisted pipeline.
+"""A web service that scores the candidates of a request, by a file of `sk_finalmlp.serving.to_onnx`.
+
+From the folder above:
 
 .. code-block:: console
 
-   $ pip install "sk-finalmlp[service]" uvicorn
-   $ MODEL=model.joblib OMP_NUM_THREADS=1 uvicorn --factory app:from_environment
+   $ pip install "sk-finalmlp[service]"
+   $ MODEL=clicks.onnx uvicorn --factory service.app:from_environment --timeout-graceful-shutdown 10
+
+One process uses one core; `--workers` starts several.
 """
 
+import asyncio
+import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import joblib
-import pandas as pd
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from sklearn.pipeline import Pipeline
+
+from .metrics import Measured, Metrics
+from .model import ModelFile, columns_type
+
+MAX_CANDIDATES = 1_000
+MAX_BODY_BYTES = 1_000_000
+_MAX_ERRORS, _MAX_ERROR_LENGTH = 10, 500
 
 
-class Request(BaseModel):
-    """Impressions to score in one call, such as all candidates for one page."""
-
-    impressions: list[dict[str, Any]] = Field(min_length=1, max_length=1_000)
-
-
-class Response(BaseModel):
-    """A click probability for each impression, and which columns each lacked."""
+class Scores(BaseModel):
+    """Click probabilities in the order of the candidates, the columns that nothing gave, and the model's version."""
 
     probabilities: list[float]
-    missing: list[list[str]]
+    missing: list[str]
+    model: str
 
 
-def create_app(model: Pipeline) -> FastAPI:
-    """The service around a fitted pipeline.
+def create_app(path: str | os.PathLike[str], *, seconds_between_looks: float = 1.0) -> FastAPI:
+    """The service of the model in a file.
 
-    A column that an impression lacks is taken as missing, and a value that the pipeline has never seen as unknown; both
-    get a probability. A field that is no column of the model is refused: it is misspelt more often than not, and the
-    column that it was meant for would be missing from then on.
+    Parameters
+    ----------
+    path : str or path-like
+        The file that `to_onnx` wrote. When it is replaced, the service goes over to the new one.
+    seconds_between_looks : float, default=1.0
+        How often to look whether it was.
     """
-    app = FastAPI(title="Click probabilities")
-    columns = list(model.feature_names_in_)
+    metrics = Metrics()
+    file = ModelFile(path, on_change=metrics.count_file)
+    columns = columns_type(file.model.kinds)
 
-    @app.post("/score")
-    def score(request: Request) -> Response:
-        for impression in request.impressions:
-            if unknown := impression.keys() - set(columns):
-                raise HTTPException(422, f"No columns of the model: {sorted(unknown)}. Its columns are {columns}.")
+    class Candidates(BaseModel):
+        """What all candidates share, such as user and time, and what each has for itself."""
+
+        context: columns = {}  # type: ignore[valid-type]
+        candidates: list[columns] = Field(min_length=1, max_length=MAX_CANDIDATES)  # type: ignore[valid-type]
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(file.watch(seconds_between_looks))
+        yield
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+    app = FastAPI(title="Click probabilities", lifespan=lifespan, max_body_size=MAX_BODY_BYTES)
+    app.add_middleware(Measured, metrics=metrics)
+    app.add_exception_handler(RequestValidationError, _refuse_body)
+
+    # Not in a thread: a session of one thread keeps the core busy either way, and answers come one after the other.
+    # Not in a thread: a session of one thread keeps the core busy either way, and answers come one after the other.
+    @app.post("/score", response_model=Scores)
+    async def score(request: Candidates) -> Scores | Response:
+        model = file.model
         try:
-            X = pd.DataFrame(request.impressions, columns=columns)
-            probability = model.predict_proba(X)[:, 1]
-        except (TypeError, ValueError) as error:
-            # The encoder names the column and the value that it can't read.
-            raise HTTPException(422, str(error)) from error
-        missing = [[name for name in columns if name not in impression] for impression in request.impressions]
-        return Response(probabilities=probability.tolist(), missing=missing)
+            probabilities, missing = model.score(request.context, request.candidates)
+        except ValueError as error:
+            # It names the column and the value that can't be read.
+            return _refusal([str(error)])
+        metrics.count_scores(len(probabilities), missing)
+        return Scores(probabilities=probabilities, missing=missing, model=model.version)
 
     @app.get("/health")
-    def health() -> dict[str, list[str]]:
-        return {"columns": columns}
+    async def health() -> dict[str, Any]:
+        return {"model": file.model.version, "columns": file.model.kinds}
+
+    @app.get("/metrics")
+    async def metrics_text() -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
     return app
 
 
 def from_environment() -> FastAPI:
-    """The service around the pipeline in the file that the environment variable MODEL names."""
-    return create_app(joblib.load(os.environ["MODEL"]))
+    """The service of the file that the environment variable MODEL names."""
+    return create_app(os.environ["MODEL"])
+
+
+async def _refuse_body(request: Request, error: Exception) -> Response:
+    """Which column of which candidate is wrong, without the values: they may be long, or no valid text."""
+    assert isinstance(error, RequestValidationError)
+    places = [".".join(str(part) for part in entry["loc"][1:]) for entry in error.errors()[:_MAX_ERRORS]]
+    messages = [entry["msg"] for entry in error.errors()[:_MAX_ERRORS]]
+    return _refusal([f"{place or 'body'}: {message}" for place, message in zip(places, messages, strict=True)])
+
+
+def _refusal(messages: list[str]) -> Response:
+    # As ASCII, which takes halves of characters, too.
+    body = json.dumps({"detail": [message[:_MAX_ERROR_LENGTH] for message in messages]})
+    return Response(body, status_code=422, media_type="application/json")

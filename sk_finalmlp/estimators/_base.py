@@ -182,13 +182,14 @@ class BaseTwoStreamClassifier(
         max_epochs = self._max_epochs(X)
         with fit_task(self, max_subtasks=max_epochs + final_epoch, **data) as task:
             holds_out = self.early_stopping and X_val is None
-            rows = check_rows(self, X, y, sample_weight, reset=not self._continues(), holds_out=holds_out)
+            continues = self._continues()
+            rows = check_rows(self, X, y, sample_weight, reset=not continues, holds_out=holds_out)
             classes = self._check_classes(rows.y)
             class_weight = weight_of_class(self.class_weight, classes, rows)
-            readers = self._readers if self._continues() else learn_fields(rows.columns, self.categorical_features)
+            readers = self._readers if continues else learn_fields(rows.columns, self.categorical_features, rows.origin)
             training = make_impressions(rows, readers, classes, class_weight).of_mean_weight_one()
             training = replace(training, negatives_kept=self.negatives_kept)
-            seed = self._seed if self._continues() else draw_seed(self.random_state)
+            seed = self._seed if continues else draw_seed(self.random_state)
             if X_val is not None:
                 rows_val = check_validation_rows(self, X_val, y_val, sample_weight_val)
                 self._check_validation_classes(rows_val.y, classes)

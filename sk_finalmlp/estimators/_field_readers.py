@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._origin import Origin
 from ..fields import MAX_STATISTIC, UNKNOWN_CODE, Field, FieldKind, by_kind, group_columns, is_statistic
 from ._input_columns import InputColumn
 
@@ -67,7 +69,7 @@ class FieldReader:
         return np.stack([self.row_of_code[column] for column in codes], axis=1)
 
 
-def learn_fields(columns: Sequence[InputColumn], categorical_features: Any) -> list[FieldReader]:
+def learn_fields(columns: Sequence[InputColumn], categorical_features: Any, origin: Origin | None) -> list[FieldReader]:
     """Find out what the columns of a training table are.
 
     Parameters
@@ -76,6 +78,8 @@ def learn_fields(columns: Sequence[InputColumn], categorical_features: Any) -> l
         Columns of the training table.
     categorical_features : "auto", None or array-like
         As for `FinalMLPClassifier`.
+    origin : Origin or None
+        What the table says of where it comes from.
 
     Returns
     -------
@@ -84,10 +88,11 @@ def learn_fields(columns: Sequence[InputColumn], categorical_features: Any) -> l
     """
     categorical, pooled = _choose_categorical(columns, categorical_features)
     groups = group_columns([column.name for column in columns], [p in pooled for p in range(len(columns))])
+    doubt_of = partial(_why_no_statistic, codes={columns[position].name for position in categorical}, origin=origin)
     return [
         _learn_coded(name, positions, columns)
         if positions[0] in categorical
-        else _learn_numeric(columns[positions[0]], positions)
+        else _learn_numeric(columns[positions[0]], positions, doubt_of)
         for name, positions in groups
     ]
 
@@ -115,6 +120,27 @@ def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]
     codes = [np.empty((n_rows, 0), np.int32), *(part for has_codes, part in parts if has_codes)]
     values = [np.empty((n_rows, 0), np.float32), *(part for has_codes, part in parts if not has_codes)]
     return np.concatenate(codes, axis=1), np.concatenate(values, axis=1)
+
+
+def split_matrix(
+    readers: Sequence[FieldReader], matrix: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """All columns at once; None where a code is none or a number is too large, for the columns to say which."""
+    reader_of = {reader.field.name: reader for reader in readers}
+    in_order = [reader_of[field.name] for field in by_kind(reader.field for reader in readers)]
+    tables = [reader.row_of_code for reader in in_order for _ in reader.positions if reader.field.has_codes]
+    positions = [position for reader in in_order for position in reader.positions]
+    codes, numbers = matrix[:, positions[: len(tables)]], matrix[:, positions[len(tables) :]]
+    # Whole numbers beyond 2**53 are rounded, and beyond any table.
+    whole = np.minimum(codes, [len(table) - 1 for table in tables]).astype(np.int64)
+    with np.errstate(over="ignore"):
+        values = numbers.astype(np.float32)
+    if (whole < 0).any() or (codes != np.floor(codes)).any() or not np.isfinite(values).all():
+        return None
+    rows = np.empty(codes.shape, np.int32)
+    for column, table in enumerate(tables):
+        rows[:, column] = table[whole[:, column]]
+    return rows, values
 
 
 def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] | None, list[str] | None]:
@@ -230,7 +256,7 @@ def _may_be_codes(values: NDArray[Any]) -> bool:
     return bool(values.min() >= 0 and values.max() > 1 and (values == np.floor(values)).all())
 
 
-def _learn_numeric(column: InputColumn, positions: list[int]) -> FieldReader:
+def _learn_numeric(column: InputColumn, positions: list[int], doubt_of: Callable[[InputColumn], str]) -> FieldReader:
     values = _as_float32(column)
     mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
     if max(abs(mean), deviation) > _LARGEST_SCALE:
@@ -240,22 +266,36 @@ def _learn_numeric(column: InputColumn, positions: list[int]) -> FieldReader:
             "StandardScaler.",
             stacklevel=6,
         )
-    return FieldReader(Field(column.name, _kind_of_floats(column)), positions, np.empty(0, np.int32))
+    return FieldReader(Field(column.name, _kind_of_floats(column, doubt_of)), positions, np.empty(0, np.int32))
 
 
-def _kind_of_floats(column: InputColumn) -> FieldKind:
-    """A name is no proof: a user's column may have it too."""
+def _kind_of_floats(column: InputColumn, doubt_of: Callable[[InputColumn], str]) -> FieldKind:
     if not is_statistic(column.name):
         return "numeric"
-    if column.values.dtype == np.float32 and np.abs(column.values).max() <= MAX_STATISTIC:
+    doubt = doubt_of(column)
+    if not doubt:
         return "statistic"
     warnings.warn(
-        f"Column {column.name!r} is named like a statistic of CTREncoder, but is taken as a plain number: statistics "
-        f"are float32 between -{MAX_STATISTIC:g} and {MAX_STATISTIC:g}, and it holds {column.values.dtype} between "
-        f"{column.values.min():.3g} and {column.values.max():.3g}. Rename it, or leave what CTREncoder wrote as it is.",
+        f"Column {column.name!r} is named like a statistic of CTREncoder, but is taken as a plain number: {doubt} "
+        "Rename it, or leave what CTREncoder wrote as it is.",
         stacklevel=7,
     )
     return "numeric"
+
+
+def _why_no_statistic(column: InputColumn, codes: set[str], origin: Origin | None) -> str:
+    """A name is no proof: a user's column may have it too."""
+    if origin is None or origin.statistics is None:
+        if not is_statistic(column.name, codes):
+            return "no columns of codes are named like what it would be about."
+    elif not any(column.name == name or column.name.endswith(f"__{name}") for name in origin.statistics):
+        return "CTREncoder, which wrote the table, says that it wrote no such column."
+    if column.values.dtype != np.float32 or np.abs(column.values).max() > MAX_STATISTIC:
+        return (
+            f"statistics are float32 between -{MAX_STATISTIC:g} and {MAX_STATISTIC:g}, and it holds "
+            f"{column.values.dtype} between {column.values.min():.3g} and {column.values.max():.3g}."
+        )
+    return ""
 
 
 def _learn_coded(name: str, positions: list[int], columns: Sequence[InputColumn]) -> FieldReader:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
 from .._origin import read_origin
-from .._tables import check_is_table, check_not_empty, check_unique_names
+from .._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 
 _OTHER_ENCODER = (
     "X was encoded by another encoder than the rows that this classifier was fitted to, or by the same one after "
@@ -20,6 +20,8 @@ _OTHER_ENCODER = (
     "encoder is new and its classifier old: fit the pipeline again. With warm_start=True, encode all rows by transform "
     "of the encoder that was fitted first."
 )
+#: Rows of a batch that the network predicts for.
+_FEW_ROWS = 8192
 _HOW_TO_ENCODE = "Encode the table first: Pipeline([('enc', CTREncoder()), ('clf', ...)])."
 
 
@@ -65,11 +67,10 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
         If a column holds something else than numbers, or a missing or infinite value, or if the table says that it is
         from another encoder.
     """
-    origin = read_origin(X)
     if reset:
-        estimator._origin = origin
-    elif origin is not None and estimator._origin is not None and origin.encoder != estimator._origin.encoder:
-        raise ValueError(_OTHER_ENCODER)
+        estimator._origin = read_origin(X)
+    else:
+        _check_origin(estimator, X)
     if isinstance(X, pd.DataFrame):
         return _read_pandas(estimator, X, reset)
     check_is_table(X)
@@ -81,6 +82,36 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
     validate_data(estimator, X, skip_check_array=True, reset=reset)
     check_not_empty(frame.shape)
     return [_read_series(str(series.name), series) for series in frame.iter_columns()]
+
+
+def _check_origin(estimator: Any, X: Any) -> None:
+    origin = read_origin(X)
+    if origin is not None and estimator._origin is not None and origin.encoder != estimator._origin.encoder:
+        raise ValueError(_OTHER_ENCODER)
+
+
+def read_few_rows(estimator: Any, X: Any) -> NDArray[np.float64] | None:
+    """A frame of few rows as a matrix: pandas takes longer to hand out columns one by one than the network for a row.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What predicts.
+    X : object
+        The table.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_samples, n_features), or None
+        None where the table isn't that simple, or has something wrong with it: `read_columns` reads it or says so.
+    """
+    if not has_columns_of_fit(estimator, X) or not 0 < len(X) <= _FEW_ROWS:
+        return None
+    if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in set(X.dtypes)):
+        return None
+    _check_origin(estimator, X)
+    matrix: NDArray[np.float64] = X.to_numpy(np.float64)
+    return matrix if np.isfinite(matrix).all() else None
 
 
 def _check_array(estimator: Any, X: Any, reset: bool) -> NDArray[Any]:

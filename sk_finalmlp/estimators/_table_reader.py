@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._field_readers import FieldReader, read_matrices
-from ._input_columns import read_columns
+from ._field_readers import FieldReader, read_matrices, split_matrix
+from ._input_columns import read_columns, read_few_rows
 
 
 class TableReader:
@@ -67,4 +67,6 @@ class TableReader:
         ValueError
             If the columns are others than in `fit`, or one of them can't be used; the message names it.
         """
-        return read_matrices(self._fields, read_columns(self._classifier, X, reset=False))
+        matrix = read_few_rows(self._classifier, X)
+        matrices = None if matrix is None else split_matrix(self._fields, matrix)
+        return matrices or read_matrices(self._fields, read_columns(self._classifier, X, reset=False))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,10 +40,40 @@ class Activation(WorkspaceUser):
 
     def forward(self, x: Tensor) -> Tensor:
         """Activate a layer, (B, n) -> (B, n)."""
-        if self.workspace is None:
+        if self.workspace is None or len(x) == 1:
             normalised = x if self.norm is None else self.norm(x)
             dropped: Tensor = self.dropout(F.relu(normalised))
             return dropped
         if self.norm is None:
             return activation(x, self.dropout, self.workspace)
-        return normalised_activation(x, self.norm, self.dropout, self.workspace)
+        return normalised_activation(x, [self.norm], self.dropout, self.workspace)
+
+    def is_like(self, other: Activation) -> bool:
+        """Whether both differ in nothing but their width and what they have learned."""
+        return self.dropout.p == other.dropout.p and (self.norm is None) == (other.norm is None)
+
+    def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the affine map before it, the batch norm of evaluation included, which is affine, too."""
+        if bias is None:
+            bias = weight.new_zeros(len(weight))
+        if self.norm is None:
+            return weight, bias
+        assert self.norm.running_mean is not None
+        assert self.norm.running_var is not None
+        scale = self.norm.weight * torch.rsqrt(self.norm.running_var + self.norm.eps)
+        return weight * scale.unsqueeze(1), self.norm.bias + (bias - self.norm.running_mean) * scale
+
+    @staticmethod
+    def joint(layers: Sequence[Activation], x: Tensor) -> Tensor:
+        """Activate several layers that are alike, side by side."""
+        first = layers[0]
+        norms = [layer.norm for layer in layers if layer.norm is not None]
+        if not norms:
+            activated: Tensor = first(x)
+            return activated
+        if first.workspace is not None:
+            return normalised_activation(x, norms, first.dropout, first.workspace)
+        parts = torch.split(x, [norm.num_features for norm in norms], dim=1)
+        normalised = torch.cat([norm(part) for norm, part in zip(norms, parts, strict=True)], dim=1)
+        dropped: Tensor = first.dropout(F.relu(normalised))
+        return dropped

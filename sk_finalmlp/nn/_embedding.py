@@ -116,20 +116,23 @@ class FieldEmbedding(WorkspaceUser):
         scaled = values[:, self._value_columns].unsqueeze(2) * self.numeric
         return _join([*self._look_up(codes[:, self._code_columns]), scaled])
 
-    def features(self, codes: Tensor, values: Tensor) -> Tensor:
+    def features(self, codes: Tensor, values: Tensor, statistics: bool = True) -> Tensor:
         """The input of the streams: the vectors of the fields side by side, and after them all statistics as they are.
 
         Parameters
         ----------
         codes, values : Tensor
             As for `forward`.
+        statistics : bool, default=True
+            Whether to give the statistics, too.
 
         Returns
         -------
-        Tensor of float32, shape (B, F * d + n_statistics)
+        Tensor of float32, shape (B, F * d + n_statistics) or (B, F * d)
         """
-        vectors, statistics = self(codes, values).flatten(start_dim=1), values[:, self._first_statistic :]
-        return torch.cat([vectors, statistics], dim=1) if statistics.shape[1] else vectors
+        vectors: Tensor = self(codes, values).flatten(start_dim=1)
+        others = values[:, self._first_statistic :]
+        return torch.cat([vectors, others], dim=1) if statistics and others.shape[1] else vectors
 
     def distinct(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Embed each distinct row of codes of a batch once; for fields that all have codes.

@@ -76,6 +76,16 @@ class FieldSelection(nn.Module):
         parts = [e[:, part] for part in self.parts]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
+    def spread(self, weight: Tensor, n_features: int) -> Tensor:
+        """Weights of all features from those of the chosen ones, (n, D) -> (n, all features): 0 of the others."""
+        if weight.shape[1] == n_features:
+            return weight
+        spread = weight.new_zeros(len(weight), n_features)
+        widths = [part.stop - part.start for part in self.parts]
+        for part, own in zip(self.parts, torch.split(weight, widths, dim=1), strict=True):
+            spread[:, part] = own
+        return spread
+
     def extra_repr(self) -> str:
         return f"n_features={self.n_features}"
 

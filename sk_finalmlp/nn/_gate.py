@@ -156,10 +156,15 @@ class FeatureGate(WorkspaceUser):
             return e * _of_rows(gates, gate_of_row)
         return gated(e, gates, gate_of_row, self.workspace)
 
+    def of_all_rows(self) -> Tensor:
+        """The one gate, shape (1, D), of a gate without context fields."""
+        gate: Tensor = self.gate(self.context_vector)
+        return gate
+
     def _distinct_gates(self, codes: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
         """Gates, and which of them each row has; None where there is one for each row, or one for all."""
         if self.context_embedding is None:
-            return self.gate(self.context_vector), None
+            return self.of_all_rows(), None
         if len(self.context_embedding.numeric):
             return self.gate(self.context_embedding(codes, values).flatten(start_dim=1)), None
         # Rows of one context share their gate, and a batch has far fewer users than rows.

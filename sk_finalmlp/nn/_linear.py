@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ._kernels import linear
 from ._start_weights import draw_xavier
@@ -43,9 +46,17 @@ class Linear(nn.Linear, WorkspaceUser):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the rows of a matrix, (B, in_features) -> (B, out_features)."""
-        if self.workspace is None:
+        if self.workspace is None or len(x) == 1:
             return super().forward(x)
         return linear(x, self.weight, self.bias, self.workspace)
+
+    @staticmethod
+    def joint(layers: Sequence[Linear], weights: Sequence[Tensor], x: Tensor) -> Tensor:
+        """Several maps of one input, side by side, with weights that stand for their own."""
+        weight, workspace = torch.cat([*weights]), layers[0].workspace
+        biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
+        bias = torch.cat(biases) if biases else None
+        return F.linear(x, weight, bias) if workspace is None else linear(x, weight, bias, workspace)
 
     def reset_parameters(self) -> None:
         """Draw nothing: `torch.nn.Linear` calls this before the generator is known."""

@@ -15,6 +15,7 @@ from ._embedding import FieldEmbedding
 from ._field_selection import FieldSelection, check_chosen
 from ._fusion import Fusion, FusionName, make_fusion
 from ._gate import FeatureGate
+from ._joint_streams import can_join, joint_outputs
 from ._linear import Linear
 from ._stream import Stream
 
@@ -231,14 +232,22 @@ class TwoStreamNetwork(nn.Module):
             In training with `stream_loss` the shape is (3, B, C): the logits of the network, and those of each stream
             by its own output, for each has a loss of its own.
         """
-        x = self.gated(self.features(codes, values), codes, values)
-        o = [path.stream(own) for path, own in zip(self.paths, x, strict=True)]
+        o = self._outputs(codes, values)
         logits: Tensor = self.fusion(*o)
         if self.linear_term is not None:
             logits = logits + self.linear_term(codes, values).sum(dim=1)
         if not (self.training and self.stream_outputs):
             return logits
         return torch.stack([logits, *(output(own) for output, own in zip(self.stream_outputs, o, strict=True))])
+
+    def _outputs(self, codes: Tensor, values: Tensor) -> list[Tensor]:
+        """Output of each stream."""
+        paths = self.paths
+        if can_join(paths):
+            reads_statistics = any(path.fields.n_statistics for path in paths)
+            return joint_outputs(paths, self.embedding.features(codes, values, statistics=reads_statistics))
+        x = self.gated(self.features(codes, values), codes, values)
+        return [path.stream(own) for path, own in zip(paths, x, strict=True)]
 
     def features(self, codes: Tensor, values: Tensor) -> list[Tensor]:
         """Features of the fields that each stream reads, before its gate.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ._activation import Activation
 from ._linear import Linear
@@ -62,3 +62,23 @@ class Stream(nn.Sequential):
             n_features = width
         super().__init__(*layers)
         self.out_features = n_features
+
+    @property
+    def first_linear(self) -> Linear:
+        """The affine map of the first layer."""
+        linear = self[0]
+        assert isinstance(linear, Linear)
+        return linear
+
+    @property
+    def first_activation(self) -> Activation:
+        """What follows it."""
+        activation = self[1]
+        assert isinstance(activation, Activation)
+        return activation
+
+    def after_first_layer(self, x: Tensor) -> Tensor:
+        """Output of the stream from that of its first layer."""
+        for layer in list(self)[2:]:
+            x = layer(x)
+        return x

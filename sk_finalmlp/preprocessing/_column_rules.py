@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ..fields import column_names
 from ._quantities import is_quantity
-from .columns._calendar import why_left_out
+from .columns._calendar import rare_dates, why_left_out
 from .columns._categorical import CategoricalEncoder, VocabularyRule
 from .columns._column_encoder import ColumnEncoder, naming
 from .columns._datetime import DatetimeEncoder
@@ -115,6 +115,8 @@ class FittedColumn(NamedTuple):
         How it is read in every table.
     encoder : ColumnEncoder or None
         What encodes it; None where it is dropped.
+    rare_dates : dict of {str: pyarrow.Array}
+        What it holds of dates that is too rare for a code, by field.
     report : dict of {str: object}
         Its row of `feature_kinds_`.
     column : Column
@@ -123,6 +125,7 @@ class FittedColumn(NamedTuple):
 
     reading: Reading
     encoder: ColumnEncoder | None
+    rare_dates: dict[str, pa.Array]
     report: dict[str, Any]
     column: Column
 
@@ -163,4 +166,5 @@ def fit_column(
             "n_codes": sum(field.n_codes for field in fields),
             "n_columns": sum(field.n_columns for field in fields),
         }
-        return FittedColumn(reading, encoder, report, column if weighted is raw else reading.read(raw))
+        read = column if weighted is raw else reading.read(raw)
+        return FittedColumn(reading, encoder, rare_dates(encoder, read), report, read)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 import joblib
@@ -205,7 +206,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     **What belongs together.** A pandas DataFrame that this encoder writes says so in `DataFrame.attrs`, and the
     classifier refuses rows that were encoded by another fit, as they are where a pipeline's last fit failed between
-    its two steps. Other containers can't say so.
+    its two steps. It also says which columns are statistics. Other containers can't say so: there, columns are
+    statistics that are named so and stand beside the columns of codes that they are about.
 
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
@@ -284,11 +286,14 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     feature_names_in_: np.ndarray
     n_features_in_: int
     statistics_: pd.DataFrame
-    _origin: Origin
+    #: Written when it is asked for, since it takes a hash of all that is learned.
+    _origin: Origin | None
 
     _derived: DerivedFields
     _encoders: list[ColumnEncoder | None]
     _fields: list[Field]
+    #: Empty, too, in an encoder that was saved by a version without it.
+    _rare_dates: Mapping[str, pa.Array] = MappingProxyType({})
     _readings: list[Reading]
 
     _parts: ClassVar[Parts] = PARTS
@@ -387,7 +392,6 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             for _ in self._fit_derived(planner, codes, weights, target):
                 # Each column is let go as soon as it is learned.
                 pass
-            self._origin = self._origin_of_new_rows()
         return self
 
     @fit_context
@@ -418,9 +422,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             target = planner.read_target(y, X, weights, place)
             outputs = self._fit_columns(X, weights, target, _KINDS_OF_COLUMNS)
             outputs.update(self._fit_derived(planner, outputs, weights, target))
-            self._origin = self._origin_of_new_rows()
             encoded = self._write(X, iter(outputs.items()))
             self._check_hold_out_is_told(encoded)
+            if not carries_origin(encoded):
+                return encoded
             return write_origin(encoded, self._origin_of_training_rows(len(X), place, target))
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
@@ -440,6 +445,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         self, X: Any, weights: np.ndarray | None, target: Target | NoLabels, wanted: Collection[str]
     ) -> dict[str, np.ndarray]:
         """Learn to encode each column alone, and return the output columns of the wanted kinds of fields."""
+        self._origin = None
         names = check_feature_names_in(self)
         chosen = chosen_kinds(self._selections(), X, names)
         rules = self._column_rules()
@@ -447,12 +453,14 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         if isinstance(target, Target) and self.statistics == "auto":
             telling = target.take(np.flatnonzero(target.weights))
         dropped = {position for position, kind in chosen.items() if kind == "dropped"}
-        self._readings, self._encoders, report, outputs = [], [], [], {}
+        self._readings, self._encoders, self._rare_dates = [], [], {}
+        report, outputs = [], {}
         for position, raw in enumerate(read_columns(X, names, dropped)):
             # A column is let go before the next one is read.
             fitted = fit_column(raw, chosen.get(position), rules, weights, telling)
             self._readings.append(fitted.reading)
             self._encoders.append(fitted.encoder)
+            self._rare_dates.update(fitted.rare_dates)
             report.append(fitted.report)
             outputs.update(fitted.transform(wanted))
         self.feature_kinds_ = pd.DataFrame(report, index=pd.Index(names, name="column"))
@@ -546,22 +554,23 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         """
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)
-        unknown = UnknownDates()
+        unknown = UnknownDates(self._rare_dates)
         encoded = self._write(X, self._outputs(X, unknown))
-        # With a limit, values that fit saw are unknown, too.
-        if self.max_categories is None:
-            unknown.warn()
-        return write_origin(encoded, self._origin)
+        unknown.warn()
+        return write_origin(encoded, self._origin_of_new_rows()) if carries_origin(encoded) else encoded
 
     def _origin_of_new_rows(self) -> Origin:
-        return Origin(joblib.hash((self._encoders, self._derived)))
+        if self._origin is None:
+            statistics = [field.name for field in self._fields if field.kind == "statistic"]
+            self._origin = Origin(joblib.hash((self._encoders, self._derived)), statistics)
+        return self._origin
 
     def _origin_of_training_rows(self, n_rows: int, place: np.ndarray | None, target: Target | NoLabels) -> Origin:
         held_out = None
         if place is not None and self.hold_out != "last":
             held_out = packed(held_out_with(place, self.validation_fraction, target))
         return replace(
-            self._origin,
+            self._origin_of_new_rows(),
             n_rows=n_rows,
             validation_fraction=self.validation_fraction,
             hold_out=self.hold_out,
@@ -694,6 +703,12 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
             for field, vocabulary in encoder.vocabularies(name).items()
             if isinstance(vocabulary, Vocabulary)
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        if hasattr(self, "_fields"):
+            # A later version may describe the same otherwise, and would hash that.
+            self._origin_of_new_rows()
+        return super().__getstate__()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "statistics_")

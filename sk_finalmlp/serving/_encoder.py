@@ -82,8 +82,10 @@ def _separator(encoder: Any) -> str:
 
 def add_column(graph: Graph, column: Input, reading: Any, encoder: Any) -> list[str]:
     """Output columns, each of shape (n, 1), int64 or float32, of one input column."""
+    # Each has a number of rows of its own: one row may stand for all.
+    values = graph.input(column.name, column.element_type, n_rows=f"n of {column.name}")
     try:
-        return _PARTS[encoder["$part"]](graph, graph.input(column.name, column.element_type), reading, encoder)
+        return _PARTS[encoder["$part"]](graph, values, reading, encoder)
     except Unsupported as error:
         raise Unsupported(f"Column {column.name!r} can't be exported: {error}") from error
 

@@ -116,9 +116,16 @@ def _add_encoder(
 ) -> dict[str, str]:
     """Output columns by name."""
     plain = [output for column in inputs for output in add_column(graph, column, *described[column.name])]
-    columns = dict(zip(names, plain, strict=False))
+    columns = dict(zip(names, _in_all_rows(graph, inputs, plain), strict=False))
     columns |= add_crosses(graph, derived["_crosses"], columns)
     return columns | add_statistics(graph, derived["_statistics"], columns)
+
+
+def _in_all_rows(graph: Graph, inputs: Sequence[Input], columns: Sequence[str]) -> list[str]:
+    """Columns of which those of a single row hold for all rows, so that this is looked up once."""
+    shapes = [graph.node("Shape", column.name) for column in inputs]
+    shape = graph.node("Max", *shapes)
+    return [graph.node("Expand", column, shape) for column in columns]
 
 
 def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:

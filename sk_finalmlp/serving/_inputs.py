@@ -21,8 +21,7 @@ ELEMENT_TYPES: Final[dict[InputKind, str]] = {
     "elements": "string",
 }
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
-_EPOCH: Final = datetime.datetime(1970, 1, 1)
-_EPOCH_UTC: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,10 @@ _PLAIN_TYPES: Final[dict[InputKind, type]] = {
 
 
 def _is_missing(value: Any) -> bool:
-    # NaN and NaT are not equal to themselves, and pandas.NA doesn't say whether it is.
-    return value is None or type(value).__name__ == "NAType" or bool(value != value)
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    # NaN and NumPy's NaT are not equal to themselves.
+    return isinstance(value, float | np.generic) and bool(value != value)
 
 
 def _text(value: Any, column: Input) -> str:
@@ -96,6 +97,8 @@ def _text(value: Any, column: Input) -> str:
 
 
 def _integer(value: Any, column: Input) -> int:
+    if type(value) is float and value.is_integer():
+        return int(value)
     if _is_missing(value):
         return MISSING
     if isinstance(value, int | float | np.number | np.bool_) and value == int(value):
@@ -131,18 +134,28 @@ def _time(value: Any, column: Input) -> int:
     if (value.tzinfo is not None) != column.has_zone:
         has, saw = ("a", "without one") if value.tzinfo else ("no", "with one")
         raise ValueError(f"{str(value)!r} has {has} time zone, where fit saw times {saw}.")
-    microseconds: int = (value - (_EPOCH_UTC if column.has_zone else _EPOCH)) // _MICROSECOND
-    return microseconds
+    return _microseconds(value)
+
+
+def _microseconds(time: datetime.datetime) -> int:
+    """Since 1970, of UTC where there is a zone; by numbers, since arithmetic with pandas' times takes long."""
+    day = datetime.date(time.year, time.month, time.day).toordinal() - _EPOCH
+    seconds = day * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
+    microseconds = seconds * 1_000_000 + time.microsecond
+    offset = time.utcoffset()
+    return microseconds if offset is None else microseconds - offset // _MICROSECOND
 
 
 def _elements(value: Any, column: Input) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple | np.ndarray):
-        present = [str(element) for element in value if not _is_missing(element)]
-        if torn := [element for element in present if column.separator in element]:
-            raise ValueError(f"{torn[0]!r} contains {column.separator!r}, which stands between elements.")
-        return column.separator.join(present)
+        present = [str(element) for element in value if type(element) is str or not _is_missing(element)]
+        joined = column.separator.join(present)
+        if joined.count(column.separator) >= max(len(present), 1):
+            torn = next(element for element in present if column.separator in element)
+            raise ValueError(f"{torn!r} contains {column.separator!r}, which stands between elements.")
+        return joined
     if _is_missing(value):
         return ""
     if isinstance(value, int | np.integer) and not isinstance(value, bool):

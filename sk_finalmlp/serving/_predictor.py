@@ -28,6 +28,8 @@ class Predictor:
     ----------
     columns_ : list of str
         The keys that each row must have.
+    kinds_ : dict of {str: str}
+        What each of `columns_` holds: "text", "integer" (of ids), "number", "time" or "elements" (of a list).
     classes_ : ndarray of shape (n_classes,)
         The labels, in the order of the probabilities.
 
@@ -42,8 +44,8 @@ class Predictor:
     >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "item": [3, 15, 15, 3] * 10})
     >>> model = make_pipeline(CTREncoder(), DualMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
     >>> predict = make_predictor(model)
-    >>> predict.columns_, predict.classes_.tolist()
-    (['user', 'item'], ['no', 'yes'])
+    >>> predict.kinds_, predict.classes_.tolist()
+    ({'user': 'text', 'item': 'integer'}, ['no', 'yes'])
     """
 
     def __init__(self, session: Any) -> None:
@@ -53,6 +55,7 @@ class Predictor:
         self._session = session
         self._inputs = [Input(**column) for column in json.loads(metadata["inputs"])]
         self.columns_ = [column.name for column in self._inputs]
+        self.kinds_ = {column.name: column.kind for column in self._inputs}
         self.classes_ = np.array(json.loads(metadata["classes"]))
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
@@ -75,13 +78,74 @@ class Predictor:
             If a row lacks a column, or a value is not of the type that `fit` saw; the message names the column.
         """
         if not len(rows):
-            return np.empty((0, len(self.classes_)), np.float32)
+            return self._no_rows()
+        return self._run(_tensors(self._inputs, rows))
+
+    def score_candidates(
+        self, context: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]
+    ) -> NDArray[np.float32]:
+        """Probabilities of candidates of one request, such as items for a user: the context is looked up only once.
+
+        Parameters
+        ----------
+        context : dict
+            What all candidates share: a value for some of `columns_`, such as those of the user and the hour.
+        candidates : sequence of dict
+            One dict per candidate, with a value for each of the other `columns_`. Values are as for a call. Keys that
+            are none of `columns_` are left aside, in both.
+
+        Returns
+        -------
+        ndarray of shape (n_candidates, n_classes)
+            Probabilities in the order of the candidates and of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If a column is neither in the context nor in a candidate, or is in both, or if a value is not of the type
+            that `fit` saw; the message names the column.
+
+        Examples
+        --------
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sk_finalmlp import CTREncoder, DualMLPClassifier
+        >>> from sk_finalmlp.serving import make_predictor
+        >>> import pandas as pd
+        >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "item": [3, 15, 15, 3] * 10})
+        >>> model = make_pipeline(CTREncoder(), DualMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
+        >>> predict = make_predictor(model)
+        >>> predict.score_candidates({"user": "ann"}, [{"item": 3}, {"item": 15}, {"item": 99}]).shape
+        (3, 2)
+        """
+        if not len(candidates):
+            return self._no_rows()
+        shared = [column for column in self._inputs if column.name in context]
+        own = [column for column in self._inputs if column.name not in context]
+        names = {column.name for column in shared}
+        if twice := next((names.intersection(row) for row in candidates if not names.isdisjoint(row)), None):
+            raise ValueError(f"Column {min(twice)!r} is in the context and in a candidate: leave it out of one.")
+        tensors = _tensors(shared, [context]) | _tensors(own, candidates)
+        probabilities = self._run(tensors)
+        # Without a column of their own, all candidates are the same row.
+        return probabilities if own else probabilities.repeat(len(candidates), axis=0)
+
+    def _no_rows(self) -> NDArray[np.float32]:
+        return np.empty((0, len(self.classes_)), np.float32)
+
+    def _run(self, tensors: dict[str, np.ndarray]) -> NDArray[np.float32]:
         try:
-            tensors = {column.name: column.tensor([row[column.name] for row in rows]) for column in self._inputs}
-        except KeyError as error:
-            raise ValueError(f"A row has no column {error.args[0]!r}; give None where its value is missing.") from error
-        probabilities: NDArray[np.float32] = self._session.run(["probabilities"], tensors)[0]
+            probabilities: NDArray[np.float32] = self._session.run(["probabilities"], tensors)[0]
+        except UnicodeEncodeError as error:
+            column = next(name for name, tensor in tensors.items() if (tensor == error.object).any())
+            raise ValueError(f"Column {column!r}: {error.object[:50]!r} is no valid text: {error.reason}.") from error
         return probabilities
+
+
+def _tensors(columns: Sequence[Input], rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    try:
+        return {column.name: column.tensor([row[column.name] for row in rows]) for column in columns}
+    except KeyError as error:
+        raise ValueError(f"A row has no column {error.args[0]!r}; give None where its value is missing.") from error
 
 
 def make_predictor(model: Any) -> Predictor:

@@ -12,8 +12,9 @@ def to_onnx(model: Any, path: str | os.PathLike[str], *, check: bool = True) -> 
     """Write a fitted pipeline as one ONNX file, from raw values to probabilities.
 
     Any server that runs ONNX can use it, without Python or this library. Its inputs are one tensor of shape (n, 1) per
-    column of the raw table that isn't dropped, by the name of the column (`x0`, `x1`, ... without names). Its type
-    follows from what `fit` saw:
+    column of the raw table that isn't dropped, by the name of the column (`x0`, `x1`, ... without names). A tensor of a
+    single row stands for all rows: what is known of a user, say, where the others are of items. Its type follows from
+    what `fit` saw:
 
     - strings: string; "" stands for a missing one.
     - integers and bools, as categories: int64; the least one, -2**63, stands for a missing one.

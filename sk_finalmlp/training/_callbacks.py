@@ -41,15 +41,18 @@ class GradientClipping(Callback):
     def __init__(self, max_norm: float) -> None:
         self.max_norm = max_norm
 
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self.parameters_ = [list(member.parameters()) for member in members_of(net.module_)]
+
     def on_grad_computed(self, net: Any, **kwargs: Any) -> None:
-        members = members_of(net.module_)
-        for member in members:
-            gradients = [_values(parameter) for parameter in member.parameters() if parameter.grad is not None]
+        for parameters in self.parameters_:
+            gradients = [_values(parameter) for parameter in parameters if parameter.grad is not None]
             # The loss is a mean over the members.
-            norm = nn.utils.get_total_norm(gradients) * len(members)
+            norm = nn.utils.get_total_norm(gradients) * len(self.parameters_)
             factor = (self.max_norm / (norm + 1e-6)).clamp(max=1)
-            for gradient in gradients:
-                gradient.mul_(factor)
+            # On a GPU it would take longer to look than to multiply by 1.
+            if factor.device.type != "cpu" or factor < 1:
+                torch._foreach_mul_(gradients, factor)
 
 
 def _values(parameter: Tensor) -> Tensor:

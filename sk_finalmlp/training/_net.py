@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..nn import embedding_parameters
 from ._batches import Batches, Inputs, Labels
 from ._loss import cross_entropy, sampled_logits
+from ._threads import Map, members_apart
 
 
 class ClickNet(NeuralNet):
@@ -29,6 +31,15 @@ class ClickNet(NeuralNet):
         self.autocast_dtype = autocast_dtype
         super().__init__(*args, **kwargs)
 
+    #: Maps a function over the members, on threads that the training lends.
+    map_members: Map = map
+
+    def initialize_module(self) -> ClickNet:
+        """Make the module, and find the members whose gradients are apart."""
+        super().initialize_module()
+        self.members_ = members_apart(self.module_)
+        return self
+
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         """None: skorch's own would record and print what the callbacks of this package do."""
         return []
@@ -42,11 +53,42 @@ class ClickNet(NeuralNet):
         self.negatives_kept_ = dataset.negatives_kept
         return dataset
 
-    def infer(self, x: Inputs, **fit_params: Any) -> Tensor:
-        """Logits of a batch."""
+    def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
+        """Arguments of the optimizer; parameters go by the name "embedding" or "other", for there's a penalty of each.
+
+        A group for each parameter would mean as many calls of the optimizer's operator.
+        """
+        embeddings = {id(parameter) for parameter in embedding_parameters(self.module_)}
+        by_role = [("embedding" if id(p) in embeddings else "other", p) for _, p in named_parameters]
+        return super().get_params_for_optimizer(prefix, by_role)
+
+    def train_step(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
+        """A step: gradients, what the callbacks make of them, the optimizer's update."""
+        self.optimizer_.zero_grad()
+        step: dict[str, Tensor] = self.train_step_single(batch)
+        self.notify("on_grad_computed", named_parameters=(), batch=batch, training=True)
+        self.optimizer_.step()
+        return step
+
+    def train_step_single(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
+        """Loss of a batch and its gradients, those of each member of an ensemble by themselves."""
+        inputs, labels = batch
+        if not self.module_.training:
+            # To tell it to all modules in each step takes a tenth of a small step.
+            self.module_.train()
+
+        def backward(member: nn.Module) -> Tensor:
+            loss = self.get_loss(self.infer(inputs, member), labels) / len(self.members_)
+            torch.autograd.backward(loss)
+            return loss.detach()
+
+        return {"loss": torch.stack([*self.map_members(backward, self.members_)]).sum()}
+
+    def infer(self, x: Inputs, network: nn.Module | None = None, **fit_params: Any) -> Tensor:
+        """Logits of a batch, by the whole network or a part of it."""
         dtype = self.autocast_dtype
         with nullcontext() if dtype is None else torch.autocast("cuda", dtype):
-            logits: Tensor = self.module_(*x)
+            logits: Tensor = (network or self.module_)(*x)
         return logits.float()
 
     def get_loss(self, y_pred: Tensor, y_true: Labels, X: Inputs | None = None, training: bool = False) -> Tensor:

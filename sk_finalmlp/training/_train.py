@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -14,7 +14,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from ..nn import FieldEmbedding, dropout_generator, embedding_parameters, lent_workspaces, members_of
+from ..nn import FieldEmbedding, dropout_generator, lent_workspaces, members_of
 from ._batches import Batches, Impressions
 from ._calibration import correct_mean
 from ._callbacks import (
@@ -35,6 +35,7 @@ from ._lazy_adam import LazyAdam
 from ._net import ClickNet
 from ._precision import Precision, product_dtype
 from ._progress import logger, progress_shown
+from ._threads import Map, threads_of_steps
 
 # Published values that nobody tunes.
 _GRADIENT_NORM = 10.0
@@ -220,7 +221,8 @@ def _is_interrupted(steps: Callable[[], None], network: nn.Module, best: BestEpo
 def _run(net: ClickNet, batches: Batches, settings: TrainingSettings, final: bool = False) -> None:
     """Let the net take its epochs, with what the network is lent for a training."""
     with (
-        dropout_generator(net.module_, _generator_on(batches.device, batches.generator)),
+        _threads(net.module_, batches) as net.map_members,
+        _dropout_generators(net.module_, batches),
         _kept_memory(net.module_, batches, product_dtype(settings.precision, settings.device)),
         _sparse_gradients(net.module_, settings.embedding_update),
         suppress(StopTraining),
@@ -272,7 +274,6 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
     # The loss is a mean over the members, and so is the penalty.
     n_members = len(members_of(network))
     dtype = product_dtype(settings.precision, settings.device)
-    embeddings = {id(parameter) for parameter in embedding_parameters(network)}
     penalty = {"weight_decay": settings.embedding_regularizer / n_members}
     net = ClickNet(
         network,
@@ -281,7 +282,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         lr=settings.learning_rate,
         # (lambda / 2) * w^2 in the loss is lambda * w in the gradient, which is Adam's (coupled) weight decay.
         optimizer__weight_decay=settings.net_regularizer / n_members,
-        optimizer__param_groups=[(name, penalty) for name, p in network.named_parameters() if id(p) in embeddings],
+        optimizer__param_groups=[("embedding", penalty)],
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,
@@ -370,6 +371,20 @@ def _kept_memory(network: nn.Module, batches: Batches, dtype: torch.dtype | None
     """Let the network keep its memory from step to step where that pays, or where products are rounded."""
     pays = batches.n_rows / len(batches) >= _KEEP_MEMORY_FROM_ROWS or dtype is not None
     return lent_workspaces(network, dtype) if pays and batches.device.type == "cpu" else nullcontext()
+
+
+def _threads(network: nn.Module, batches: Batches) -> AbstractContextManager[Map]:
+    return threads_of_steps(network, batches.batch_size) if batches.device.type == "cpu" else nullcontext(map)
+
+
+@contextmanager
+def _dropout_generators(network: nn.Module, batches: Batches) -> Iterator[None]:
+    """Lend each member a source of its dropout, so that it draws the same beside the others as after them."""
+    with ExitStack() as loans:
+        for member in members_of(network):
+            generator = _generator_on(batches.device, batches.generator)
+            loans.enter_context(dropout_generator(member, generator))
+        yield
 
 
 def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:

@@ -55,6 +55,12 @@ class TestStreams:
         kinds = {field.name: field.kind for field in classifier.fields_}
         assert (kinds["count(item)"], kinds["rate(user & item)"]) == ("numeric", "statistic")
 
+    def test_a_column_that_is_about_no_codes_is_no_statistic(self, with_statistics):
+        X, y = with_statistics
+        with pytest.warns(UserWarning, match=r"'count\(clicks\)' is named .* no columns of codes are named like"):
+            classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"count(item)": "count(clicks)"}), y)
+        assert [field.name for field in classifier.fields_ if field.kind == "statistic"] == ["rate(user & item)"]
+
     def test_statistics_with_a_prefix_are_statistics(self, with_statistics):
         X, y = with_statistics
         classifier = FinalMLPClassifier(**QUICK).fit(X.add_prefix("all__enc__"), y)
@@ -111,6 +117,7 @@ class TestStreams:
         with pytest.raises(ValueError, match=f"{parameter} .*{message}"):
             FinalMLPClassifier(**QUICK, **{parameter: chosen}).fit(*with_statistics)
 
+    @pytest.mark.filterwarnings("ignore:Column .* is named like a statistic of CTREncoder, but")
     @pytest.mark.parametrize("columns", [["rate(user & item)", "count(item)"], ["price", "count(item)"]])
     def test_tables_without_codes(self, with_statistics, columns):
         X, y = with_statistics

@@ -20,7 +20,15 @@ from sk_finalmlp.nn import Ensemble
 from sk_finalmlp.streams import CIN, MLP, QNN, CrossNet, Final, MaskNet, SelfAttention, stream_names
 
 SMALL_MLP = MLP((16,))
-QUICK = {"stream1": SMALL_MLP, "max_epochs": 2, "n_members": 1, "num_heads": 1, "random_state": 0, "device": "cpu"}
+QUICK = {
+    "stream1": SMALL_MLP,
+    "max_epochs": 2,
+    "batch_size": 128,
+    "n_members": 1,
+    "num_heads": 1,
+    "random_state": 0,
+    "device": "cpu",
+}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +91,7 @@ def test_final_mlp_and_dual_mlp_are_cases_of_it(with_statistics, own):
 @pytest.mark.parametrize("stream2", stream_names())
 def test_every_stream_learns_and_its_copies_predict_alike(table, stream2):
     X, y = table
-    parameters = {**QUICK, "num_heads": 4, "max_epochs": 12, "learning_rate": 0.01, "embedding_regularizer": 0.1}
+    parameters = {**QUICK, "num_heads": 4, "max_epochs": 12, "learning_rate": 0.02, "embedding_regularizer": 0.1}
     classifier = TwoStreamClassifier(**{**parameters, "stream2": stream2}).fit(X, y)
     probability = classifier.predict_proba(X)
     assert roc_auc_score(y, probability[:, 1]) > 0.75

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .columns import OBJECTS, Column
 
@@ -155,9 +156,17 @@ def take(X: Any, rows: np.ndarray) -> Any:
 
 
 def _take_of_pandas(X: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    # pandas takes no rows of big-endian columns.
-    swapped = {name: X[name].to_numpy()[rows] for name, dtype in X.dtypes.items() if str(dtype).startswith(">")}
-    return X.astype(dict.fromkeys(swapped, float)).iloc[rows].assign(**swapped) if swapped else X.iloc[rows]
+    # pandas takes no rows of these columns.
+    awkward = [name for name, dtype in X.dtypes.items() if str(dtype).startswith((">", "run_end_encoded"))]
+    taken = {name: _take_of_series(X[name], rows) for name in awkward}
+    return X.drop(columns=awkward).iloc[rows].assign(**taken)[list(X.columns)] if awkward else X.iloc[rows]
+
+
+def _take_of_series(column: pd.Series, rows: np.ndarray) -> Any:
+    if not isinstance(column.dtype, pd.ArrowDtype):
+        return column.to_numpy()[rows]
+    decoded = pc.run_end_decode(column.array.__arrow_array__())
+    return pd.arrays.ArrowExtensionArray(pa.chunked_array([pc.run_end_encode(decoded.take(rows).combine_chunks())]))
 
 
 def reorder(X: Any, positions: Sequence[int]) -> Any:

@@ -77,7 +77,10 @@ def test_a_column_that_decides_has_the_largest_share(clicks):
     model = make_pipeline(CTREncoder(), FinalMLPClassifier(**QUICK)).fit(X[["item", "segment"]], y)
     found = row_contributions(model, X[["item", "segment"]][:200])
     assert found["segment"].abs().mean() > 5 * found["item"].abs().mean()
-    assert found["segment"][y[:200] == 1].min() > found["segment"][y[:200] == 0].max()
+    clicked, others = found["segment"][y[:200] == 1], found["segment"][y[:200] == 0]
+    # Those of the others needn't be negative: no row of fit had an unknown segment, whose logit may be lower still.
+    assert clicked.min() > 0
+    assert clicked.min() - others.max() > 5 * found["item"].abs().mean()
 
 
 def test_rows_don_t_depend_on_those_beside_them_nor_on_the_container(clicks, fitted):

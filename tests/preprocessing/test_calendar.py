@@ -1,5 +1,7 @@
 """Integer columns that are named like a part of a date."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -127,11 +129,25 @@ def test_those_that_stay_get_no_counts():
     assert not [name for name in names if name.startswith("count(") and "month" in name]
 
 
-@pytest.mark.parametrize("parameters", [{}, {"categorical": "month"}])
-def test_later_rows_are_warned_about(parameters):
-    X = pd.DataFrame({"month": integers(1, 12 if not parameters else 8), "user": 1})
-    encoder = CTREncoder(min_frequency=167, **parameters).fit(X)
-    later = X.assign(month=9 if parameters else 12)
-    with pytest.warns(UserWarning, match="fit saw no such part: 'month'"):
-        encoder.transform(later)
+@pytest.mark.parametrize(
+    ("name", "largest", "parameters"), [("week", 52, {}), ("month", 8, {"categorical": "month"})], ids=["week", "month"]
+)
+@pytest.mark.parametrize("limits", [{}, {"max_categories": 5}, {"min_frequency": 39}], ids=str)
+def test_later_rows_are_warned_about(name, largest, parameters, limits):
+    X = pd.DataFrame({name: integers(1, largest), "user": 1})
+    encoder = CTREncoder(**parameters, **limits).fit(X)
+    with pytest.warns(UserWarning, match=f"fit saw no such part: '{name}'"):
+        encoder.transform(X.assign(**{name: largest + 1}))
     encoder.transform(X)
+    # Too rare for a code, but seen.
+    pickle.loads(pickle.dumps(encoder)).transform(X.assign(**{name: largest}))
+
+
+def test_times_of_hours_that_are_rare_are_no_matter():
+    hours = pd.Series(pd.date_range("2024-05-03", periods=24, freq="h"))
+    times = hours.repeat([100] * 20 + [5] * 4)
+    encoder = CTREncoder(max_categories=20).fit(pd.DataFrame({"time": times}))
+    encoder.transform(pd.DataFrame({"time": pd.Series(times.max()).repeat(2_000)}))
+    encoder = CTREncoder(max_categories=20, datetime_parts=["month"]).fit(pd.DataFrame({"time": times}))
+    with pytest.warns(UserWarning, match="time_month"):
+        encoder.transform(pd.DataFrame({"time": times + pd.Timedelta(days=60)}))

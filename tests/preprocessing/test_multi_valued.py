@@ -157,3 +157,10 @@ def test_column_without_elements_has_one_column():
     encoder = fit([[], None])
     assert encode(encoder, [["a"], None]) == [[0], [0]]
     assert encoder.cardinalities_ == {"genres": 1}
+
+
+def test_lists_without_a_value_have_no_type():
+    # As pandas makes them of Arrow's lists of integers.
+    encoder = CTREncoder().fit(pd.DataFrame({"genres": [np.array([]), np.array([np.nan]), np.array([])]}))
+    assert encoder.feature_kinds_.loc["genres", "kind"] == "multi-valued"
+    assert encode(encoder, [[1], [], [np.nan]]) == [[0], [0], [0]]

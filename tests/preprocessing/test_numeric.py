@@ -209,3 +209,12 @@ def test_bins_are_those_of_the_quantiles_however_many(values, n_bins):
     repeated = np.repeat(values, 3) / 2
     few, many = fit(np.repeat(repeated, 64), "bins", n_bins=n_bins), fit(repeated, "bins", n_bins=n_bins)
     assert encode(few, repeated).tolist() == encode(many, repeated).tolist()
+
+
+def test_scores_of_the_largest_values_are_as_exact_as_those_of_the_smallest():
+    values, weights = np.arange(40.0), 10.0 ** -np.arange(40)
+    ascending = encode(fit(values, "normal", weights), values)
+    descending = encode(fit(values, "normal", weights[::-1]), values)
+    np.testing.assert_allclose(ascending, -descending[::-1], rtol=1e-6)
+    order = np.random.default_rng(0).permutation(40)
+    np.testing.assert_allclose(encode(fit(values[order], "normal", weights[order]), values), ascending, rtol=1e-6)

@@ -259,6 +259,12 @@ def test_statistics_that_are_asked_for_need_labels(y, message):
         CTREncoder(statistics=["user"]).fit(X, y)
 
 
+def test_statistics_where_the_weights_leave_one_class():
+    X, y = impressions()
+    with pytest.raises(ValueError, match="only one class in the rows with a positive sample_weight"):
+        CTREncoder(statistics=["user"]).fit(X, y, sample_weight=np.asarray(y, float))
+
+
 @pytest.mark.parametrize("statistics", ["auto", ["user"]])
 @pytest.mark.parametrize(
     ("y", "message"), [(np.r_[np.nan, np.ones(399)], "NaN"), ([None] * 400, "NaN"), (np.ones(399), "inconsistent")]

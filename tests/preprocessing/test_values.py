@@ -4,6 +4,7 @@ import datetime
 import decimal
 import pickle
 import re
+import tracemalloc
 import zoneinfo
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -381,7 +383,9 @@ def test_threads_share_a_fresh_encoder():
 
 
 @pytest.mark.parametrize(
-    "values", [np.arange(-20_000, 0), [f"user {n}" for n in range(20_000)]], ids=["integers", "strings"]
+    "values",
+    [np.arange(-20_000, 0), [f"user {n}" for n in range(19_999)] + ["ü" * 3_000]],
+    ids=["integers", "strings"],
 )
 def test_many_known_values_are_found_in_batches_of_any_size(values):
     X = pd.DataFrame({"c": values})
@@ -393,6 +397,33 @@ def test_many_known_values_are_found_in_batches_of_any_size(values):
         assert encoder.transform(rows)["c"].tolist() == at_once[-size:].tolist()
     unknown = pd.DataFrame({"c": [5, -20_001] if values[0] == -20_000 else ["user", None]})
     assert encoder.transform(unknown)["c"].tolist() == [0, 0]
+
+
+def test_strings_of_one_hash_are_told_apart():
+    # Thue-Morse words: the sums of letter times power of any odd base are the same modulo 2**64.
+    word, other = "a", "b"
+    for _ in range(11):
+        word, other = word + other, other + word
+    X = pd.DataFrame({"c": [word, other, *map(str, range(20_000))]})
+    encoder = CTREncoder(categorical="c").fit(X)
+    known = encoder.transform(X)["c"].to_numpy()
+    assert sorted(known) == list(range(1, 20_003))
+    for size in (2, 300):
+        assert encoder.transform(X[:size])["c"].tolist() == known[:size].tolist()
+    without = CTREncoder(categorical="c").fit(X[1:])
+    assert without.transform(X[:1])["c"].tolist() == [0]
+
+
+def test_index_of_a_large_vocabulary_takes_little_memory_and_is_not_pickled():
+    X = pd.DataFrame({"c": [f"user {n}" for n in range(100_000)]})
+    encoder = CTREncoder(categorical="c").fit(X)
+    saved = pickle.dumps(encoder)
+    tracemalloc.start()
+    encoder.transform(X[:1])
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 40 * len(X)
+    assert pickle.dumps(encoder) == saved
 
 
 @pytest.mark.parametrize(
@@ -422,3 +453,29 @@ def test_times_where_fit_saw_numbers_and_the_other_way_round_are_refused():
     with pytest.raises(TypeError, match=r"Column 'c': .*1714737600, are no dates or times.*unit='s'"):
         codes(fit([NOON], datetime_parts=["hour"]), [1714737600])
     assert codes(fit([1, 2, 1]), [pd.NaT]) == [0]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        # Both hours of a clock change, and times that Python lacks.
+        pd.to_datetime(["2024-10-27 00:30", "2024-10-27 01:30"], utc=True).tz_convert(BERLIN),
+        pd.DatetimeIndex(np.array(["30000-01-01", "30000-01-02"], "datetime64[s]")),
+        pd.TimedeltaIndex(np.array([2**60, 2**60 + 1], "timedelta64[us]")),
+    ],
+    ids=["clock change", "year 30000", "durations"],
+)
+def test_times_as_categories_are_told_apart_in_batches_of_any_size(times):
+    encoder = CTREncoder(categorical="c").fit(pd.DataFrame({"c": times}))
+    assert encoder.transform(pd.DataFrame({"c": times}))["c"].tolist() == [1, 2]
+    assert encoder.transform(pd.DataFrame({"c": times.repeat(300)}))["c"].unique().tolist() == [1, 2]
+    assert encoder.transform(pd.DataFrame({"c": times[1:]}))["c"].tolist() == [2]
+
+
+@pytest.mark.parametrize("in_pandas", [True, False])
+def test_run_end_encoded_values_are_values(in_pandas):
+    array = pc.run_end_encode(pa.array(["a", "a", "b", None]))
+    column = pd.arrays.ArrowExtensionArray(pa.chunked_array([array]))
+    X = pd.DataFrame({"c": column}) if in_pandas else pa.table({"c": array})
+    encoded = CTREncoder().fit(pd.DataFrame({"c": ["a", "a", "b", None]})).transform(X)
+    assert np.asarray(encoded["c"]).tolist() == [1, 1, 2, 0]

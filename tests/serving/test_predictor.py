@@ -96,6 +96,45 @@ def test_absent_column_is_named(clicks, predict):
         predict([row])
 
 
+def test_candidates_share_their_context(clicks, predict):
+    rows = clicks[0].to_dict("records")[:300]
+    every_other = clicks[0].columns[::2]
+    for names in (every_other, clicks[0].columns[1::2], ["tags"], [], clicks[0].columns):
+        context = {name: rows[0][name] for name in names} | {"more": 1}
+        candidates = [{name: row[name] for name in row if name not in names} for row in rows]
+        np.testing.assert_array_equal(
+            predict.score_candidates(context, candidates), predict([row | context for row in rows])
+        )
+    assert predict.score_candidates({}, []).shape == (0, 2)
+
+
+def test_column_of_context_and_candidates_is_named(clicks, predict):
+    row = clicks[0].iloc[0].to_dict()
+    user = {"user": row.pop("user")}
+    with pytest.raises(ValueError, match="Column 'user' is in the context and in a candidate"):
+        predict.score_candidates(user, [row, row | user])
+    with pytest.raises(ValueError, match="no column 'user'; give None"):
+        predict.score_candidates({}, [row])
+
+
+@pytest.mark.parametrize("column", ["user", "tags"])
+def test_half_a_character_is_named_with_its_column(clicks, predict, column):
+    with pytest.raises(ValueError, match=rf"Column '{column}': '\\ud800' is no valid text: surrogates not allowed."):
+        predict([clicks[0].iloc[0].to_dict() | {column: "\ud800"}])
+
+
+def test_kinds_of_columns(predict):
+    kinds = {
+        "user": "text",
+        "age": "integer",
+        "numeric_0": "number",
+        "time": "time",
+        "seen": "time",
+        "tags": "elements",
+    }
+    assert predict.kinds_.items() >= kinds.items()
+
+
 def test_threads_share_a_predictor(clicks, model, predict):
     rows = clicks[0].to_dict("records")
     expected = model.predict_proba(clicks[0])

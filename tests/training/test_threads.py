@@ -2,15 +2,22 @@
 
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
 from sk_finalmlp import FinalMLPClassifier
+from sk_finalmlp.fields import Field
+from sk_finalmlp.nn import Ensemble, FinalMLP
 from sk_finalmlp.training import _callbacks
+from sk_finalmlp.training._threads import members_apart, threads_of_steps
 
 X = np.random.default_rng(0).integers(0, 9, (200, 2))
+FIELDS = [Field("user", "categorical", n_codes=9)]
 CLASSIFIER = FinalMLPClassifier(max_epochs=3, n_members=1, random_state=0, device="cpu")
 
 
@@ -40,3 +47,59 @@ def test_an_epoch_that_works_is_none(busy_cores, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         CLASSIFIER.fit(X, X[:, 0] > 4)
+
+
+@pytest.fixture
+def several_threads():
+    """As many threads as members, as on a machine of so many cores."""
+    with threadpool_limits(3, user_api="openmp"):
+        yield
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_members_beside_each_other_have_the_bits_of_one_after_the_other():
+    beside = _probabilities(n_members=3)
+    assert torch.get_num_threads() == 3
+    with threadpool_limits(1, user_api="openmp"):
+        np.testing.assert_array_equal(beside, _probabilities(n_members=3))
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_a_small_network_takes_one_thread_in_training_and_leaves_the_setting_as_it_was():
+    with threads_of_steps(FinalMLP(FIELDS), batch_size=64) as each:
+        assert torch.get_num_threads() == 1
+        assert list(each(abs, [-1, 2])) == [1, 2]
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_a_large_product_has_all_threads():
+    with threads_of_steps(FinalMLP(FIELDS), batch_size=10**6):
+        assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_what_the_caller_has_set_by_torch_holds(monkeypatch):
+    monkeypatch.setattr(
+        torch.__config__, "parallel_info", lambda: "omp_get_max_threads() : 1\nmkl_get_max_threads() : 2"
+    )
+    with threads_of_steps(FinalMLP(FIELDS), batch_size=64):
+        assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_a_fit_changes_the_threads_of_no_other():
+    with ThreadPoolExecutor(1) as other:
+        before = other.submit(torch.get_num_threads).result()
+    with threads_of_steps(FinalMLP(FIELDS), batch_size=64), ThreadPoolExecutor(1) as other:
+        assert other.submit(torch.get_num_threads).result() == before
+
+
+def test_members_that_share_weights_learn_one_after_the_other():
+    network = FinalMLP(FIELDS)
+    assert members_apart(Ensemble([network, network])) != [network, network]
+    assert len(members_apart(Ensemble([network, FinalMLP(FIELDS)]))) == 2
+
+
+def _probabilities(**parameters):
+    return clone(CLASSIFIER).set_params(**parameters).fit(X, X[:, 0] > 4).predict_proba(X)

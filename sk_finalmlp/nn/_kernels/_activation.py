@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,13 +14,18 @@ from .._dropout import Dropout
 from .._workspace import Workspace
 
 
-def normalised_activation(x: Tensor, norm: nn.BatchNorm1d, dropout: Dropout, workspace: Workspace) -> Tensor:
-    """`dropout(relu(norm(x)))` in training mode, (B, n) -> (B, n); the running statistics move as there."""
+def normalised_activation(x: Tensor, norms: Sequence[nn.BatchNorm1d], dropout: Dropout, workspace: Workspace) -> Tensor:
+    """`dropout(relu(norm(x)))` in training mode, (B, n) -> (B, n); the running statistics move as there.
+
+    Several norms, alike but in width, are those of as many layers side by side.
+    """
     if len(x) == 1:
         raise ValueError("Batch norm needs more than 1 value per channel: a batch of one row has no variance.")
-    assert norm.num_batches_tracked is not None
-    norm.num_batches_tracked.add_(1)
-    output: Tensor = _NormalisedActivation.apply(x, norm.weight, norm.bias, norm, dropout, workspace)
+    for norm in norms:
+        assert norm.num_batches_tracked is not None
+        norm.num_batches_tracked.add_(1)
+    weight, bias = (torch.cat(parameters) for parameters in zip(*((n.weight, n.bias) for n in norms), strict=True))
+    output: Tensor = _NormalisedActivation.apply(x, weight, bias, norms, dropout, workspace)
     return output
 
 
@@ -32,13 +38,16 @@ def activation(x: Tensor, dropout: Dropout, workspace: Workspace) -> Tensor:
 class _NormalisedActivation(Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm1d, dropout: Dropout, workspace: Workspace
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        norms: Sequence[nn.BatchNorm1d],
+        dropout: Dropout,
+        workspace: Workspace,
     ) -> Tensor:
         standard = workspace.empty_like("standard", x)
-        mean, inverse_deviation = x.new_empty(0), x.new_empty(0)
-        assert norm.momentum is not None
-        moved = norm.running_mean, norm.running_var, True, norm.momentum
-        torch.native_batch_norm(x, None, None, *moved, norm.eps, out=(standard, mean, inverse_deviation))
+        inverse_deviation = _standardise(x, norms, out=standard)
         # The scale of dropout is part of that of batch norm.
         ctx.scale = 1 / (1 - dropout.p)
         output = workspace.empty_like("output", x)
@@ -63,6 +72,24 @@ class _NormalisedActivation(Function):
         torch.addcmul(-slope * to_bias / len(output), standard, -slope * to_weight / len(output), out=to_x)
         to_x.addcmul_(kept, ctx.scale * slope)
         return to_x, to_weight, to_bias, None, None, None
+
+
+def _standardise(x: Tensor, norms: Sequence[nn.BatchNorm1d], out: Tensor) -> Tensor:
+    """Normalise layers over the batch, move their running statistics, and return the inverse of their deviations."""
+    running = [(norm.running_mean, norm.running_var) for norm in norms]
+    means, variances = (torch.cat(moments) for moments in zip(*running, strict=True))
+    momentum = norms[0].momentum
+    assert momentum is not None
+    mean, inverse_deviation = x.new_empty(0), x.new_empty(0)
+    torch.native_batch_norm(
+        x, None, None, means, variances, True, momentum, norms[0].eps, out=(out, mean, inverse_deviation)
+    )
+    widths = [norm.num_features for norm in norms]
+    for moments, *moved in zip(running, means.split(widths), variances.split(widths), strict=True):
+        for moment, value in zip(moments, moved, strict=True):
+            assert moment is not None
+            moment.copy_(value)
+    return inverse_deviation
 
 
 class _Activation(Function):

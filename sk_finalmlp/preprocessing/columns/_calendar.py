@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ...fields import UNKNOWN_CODE
 from ..tables._column import Column, is_string
-from ._categorical import CategoricalEncoder
+from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column_encoder import ColumnEncoder
 from ._datetime import DatetimeEncoder
 from ._vocabulary import Vocabulary
@@ -120,6 +120,42 @@ def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
     return [name] if unit is not None and _suits(unit, _integers(encoder.vocabulary.values)) else []
 
 
+def rare_dates(encoder: ColumnEncoder | None, column: Column) -> dict[str, pa.Array]:
+    """What `fit` saw of dates and gave no code.
+
+    Parameters
+    ----------
+    encoder : ColumnEncoder or None
+        What encodes the column, fitted to it.
+    column : Column
+        The column in fit.
+
+    Returns
+    -------
+    dict of {str: pyarrow.Array}
+        Values of fields that tell a date in parts, by the name of the field; none for a field without such values.
+    """
+    if not isinstance(encoder, CategoricalEncoder | DatetimeEncoder) or encoder.rule == VocabularyRule():
+        return {}
+    if not date_parts(column.name, encoder):
+        return {}
+    parts = zip(_values_of_parts(encoder, column), encoder.vocabularies(column.name).items(), strict=True)
+    rare = {
+        part: _without(values.dictionary.dictionary, vocabulary.values)
+        for values, (part, vocabulary) in parts
+        if isinstance(vocabulary, Vocabulary)
+    }
+    return {part: values for part, values in rare.items() if 0 < len(values) <= _MANY_DISTINCT}
+
+
+def _values_of_parts(encoder: ColumnEncoder, column: Column) -> list[Column]:
+    return encoder.part_columns(column) if isinstance(encoder, DatetimeEncoder) else [column]
+
+
+def _without(values: pa.Array, others: pa.Array) -> pa.Array:
+    return values.filter(pc.invert(pc.is_in(values, value_set=others)))
+
+
 def _find_unit(name: str) -> _Unit | None:
     # `PickupMonth` is two words, and `DAY_OF_MONTH` three.
     words = re.split(r"[ _.-]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
@@ -150,9 +186,16 @@ def _suits(unit: _Unit, values: pa.Array) -> bool:
 
 
 class UnknownDates:
-    """Watches a table that is encoded for parts of dates that `fit` hardly saw."""
+    """Watches a table that is encoded for parts of dates that `fit` hardly saw.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    rare : mapping of {str: pyarrow.Array}
+        What `fit` saw and gave no code, by the name of the part.
+    """
+
+    def __init__(self, rare: Mapping[str, pa.Array]) -> None:
+        self._rare = rare
         self._names: list[str] = []
 
     def look(self, encoder: ColumnEncoder, column: Column, outputs: Sequence[np.ndarray]) -> None:
@@ -160,8 +203,12 @@ class UnknownDates:
         n_present = len(column) - column.n_missing
         if len(column) < _MANY_ROWS or not n_present:
             return
-        for part, codes in zip(date_parts(column.name, encoder), outputs, strict=False):
-            n_unknown = np.count_nonzero(codes == UNKNOWN_CODE) - column.n_missing
+        parts = date_parts(column.name, encoder)
+        for place, part in enumerate(parts):
+            n_unknown = np.count_nonzero(outputs[place] == UNKNOWN_CODE) - column.n_missing
+            if part in self._rare:
+                values = _values_of_parts(encoder, column)[place].values
+                n_unknown -= pc.sum(pc.is_in(values, value_set=self._rare[part])).as_py()
             if 2 * n_unknown > n_present:
                 self._names.append(part)
 

@@ -68,8 +68,13 @@ class DatetimeEncoder:
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes of each part."""
+        parts = zip(self.encoders.values(), self.part_columns(column), strict=True)
+        return [encoder.transform(part)[0] for encoder, part in parts]
+
+    def part_columns(self, column: Column) -> list[Column]:
+        """The values of each part."""
         times = _local_times(column.values)
-        return [encoder.transform(_part(part, times))[0] for part, encoder in self.encoders.items()]
+        return [_part(part, times) for part in self.encoders]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         """All null: the parts don't make up a time."""

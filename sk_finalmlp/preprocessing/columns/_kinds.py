@@ -82,7 +82,9 @@ def find_kind(column: Column, separator: str) -> Finding:
 
 
 def _find_list_kind(column: Column) -> Finding:
-    if pa.types.is_floating(column.values.type.value_type):
+    elements = column.values.flatten()
+    # Without a value in any list, their type says nothing.
+    if pa.types.is_floating(elements.type) and elements.null_count < len(elements):
         raise TypeError(
             "it holds lists of numbers with a fractional part, which are no elements of a set. Give each position a "
             "column of its own, or name the column in `drop`."

@@ -92,8 +92,7 @@ class NormalScorer(_FloatColumn):
         # Differences of large doubles overflow.
         self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
         values, ranks, shares = _distribution(floats / self.unit, weights)
-        # A rank that rounds to 0 or 1 has an infinite score.
-        scores = ndtri(np.clip(ranks, _LEAST_RANK, 1 - _LEAST_RANK))
+        scores = _normal_scores(shares)
         mean = np.average(scores, weights=shares) if len(scores) else 0.0
         deviation = np.average((scores - mean) ** 2, weights=shares) ** 0.5 if len(scores) else 0.0
         scale = 1 / deviation if deviation > _MIN_DEVIATION_OF_SCORES else 0.0
@@ -127,6 +126,15 @@ def _distribution(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.nd
         sums = np.bincount(positions, weights, minlength=len(values))
     shares = sums / max(sums.sum(), np.finfo(np.float64).tiny)
     return values, np.cumsum(shares) - shares / 2, shares
+
+
+def _normal_scores(shares: np.ndarray) -> np.ndarray:
+    """Normal quantiles of the ranks, each computed from the nearer end: 1 less a small rank would be rounding."""
+    below, above = (np.cumsum(part) - part / 2 for part in (shares, shares[::-1]))
+    # A rank of 0 has an infinite score.
+    of_low, of_high = (ndtri(np.clip(ranks, _LEAST_RANK, 0.5)) for ranks in (below, above))
+    scores: np.ndarray = of_low - of_high[::-1]
+    return scores
 
 
 def _evenly_spread(ranks: np.ndarray) -> np.ndarray:

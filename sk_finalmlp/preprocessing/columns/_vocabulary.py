@@ -10,15 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...fields import UNKNOWN_CODE
+from ..tables._column import is_string
+from ._hash_table import HashTable
 
-#: Fewer rows than this are looked up in an index: calling Arrow costs more than that.
+#: Fewer rows than this are looked up in a dict, where there is one: calling Arrow costs more than that.
 _FEW_ROWS = 256
-#: Arrow hashes all known values in each call, which costs about as much as looking up a tenth as many rows in an index.
-_KNOWN_VALUES_PER_ROW = 10
+#: Arrow hashes all known values in each call, which costs about as much as looking up a third as many rows in an index.
+_KNOWN_VALUES_PER_ROW = 3
 #: A dict of no more values than this is small.
 _FEW_VALUES = 10_000
-#: Values that are turned into Python objects at a time.
-_CHUNK = 1_000_000
+#: Strings that are hashed at a time, which takes some 30 times their memory.
+_CHUNK = 50_000
+#: Odd, so that no power of it is 0 modulo 2**64 (the golden ratio's digits).
+_BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Vocabulary:
@@ -39,15 +43,21 @@ class Vocabulary:
         return len(self.values) + 1
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_index"}
+        return {name: value for name, value in vars(self).items() if name not in ("_dict", "_index")}
 
     @cached_property
-    def _index(self) -> _Dict | _HashIndex:
-        return _Dict(self.values) if len(self.values) <= _FEW_VALUES else _HashIndex(self.values)
+    def _dict(self) -> _Dict:
+        return _Dict(_without_times(self.values))
+
+    @cached_property
+    def _index(self) -> _HashIndex:
+        return _HashIndex(self.values)
 
     def encode(self, values: pa.Array) -> np.ndarray:
         """Codes (int64) of values of the same type."""
-        if len(values) < max(_FEW_ROWS, self.n_codes // _KNOWN_VALUES_PER_ROW):
+        if len(values) < _FEW_ROWS and len(self.values) <= _FEW_VALUES:
+            return self._dict.find(_without_times(values)) + 1
+        if len(values) < self.n_codes // _KNOWN_VALUES_PER_ROW:
             return self._index.find(values) + 1
         positions = pc.fill_null(pc.index_in(values, value_set=self.values), UNKNOWN_CODE - 1)
         codes: np.ndarray = np.add(positions.to_numpy(), 1, dtype=np.int64)
@@ -60,6 +70,13 @@ class Vocabulary:
         if outside.any():
             raise ValueError(f"code {codes[outside][0]} is not between 0 and {self.n_codes - 1}")
         return self.values.take(pa.array(codes - 1, pa.int64(), mask=unknown))
+
+
+def _without_times(values: pa.Array) -> pa.Array:
+    """Times as the integers that Arrow holds: Python lacks some, and takes both hours of a clock change for one."""
+    if not pa.types.is_temporal(values.type):
+        return values
+    return values.view(pa.int32() if pa.types.is_date32(values.type) else pa.int64())
 
 
 class _Dict:
@@ -80,7 +97,7 @@ class _Dict:
 
 
 class _HashIndex:
-    """Where values stand among known ones, by their sorted hashes: a fraction of the memory of a dict.
+    """Where values stand among known ones, by their hashes: a fraction of the memory of a dict.
 
     Parameters
     ----------
@@ -90,29 +107,50 @@ class _HashIndex:
 
     def __init__(self, values: pa.Array) -> None:
         self._values = values
-        chunks = range(0, len(values), _CHUNK)
-        hashes = np.concatenate([_hashes(values.slice(start, _CHUNK).to_pylist()) for start in chunks])
-        order = np.argsort(hashes, kind="stable")
-        self._hashes = hashes[order]
-        self._order = order.astype(np.int32) if len(order) < 2**31 else order
-        twins = self._order[1:][self._hashes[1:] == self._hashes[:-1]]
-        # Seldom any: values that have the hash of another one.
-        self._twins = {values[int(position)].as_py(): int(position) for position in twins}
+        hashes = _hashes(values)
+        self._table = HashTable(hashes)
+        # Seldom any: values that have the hash of another one, which is found in their place.
+        self._twins = np.flatnonzero(self._table.find(hashes) != np.arange(len(hashes)))
 
     def find(self, values: pa.Array) -> np.ndarray:
         """Positions (int64) of values of the same type; -1 for one that isn't known."""
-        keys = values.to_pylist()
-        places = np.searchsorted(self._hashes, _hashes(keys))
-        positions = self._order.take(places, mode="clip").tolist()
-        if self._twins:
-            positions = [self._twins.get(key, position) for key, position in zip(keys, positions, strict=True)]
-        known = self._values.take(pa.array(positions, pa.int64())).to_pylist()
-        found = zip(keys, known, positions, strict=True)
-        return np.array([position if key == value else -1 for key, value, position in found], np.int64)
+        positions = self._table.find(_hashes(values))
+        found = self._values.take(pa.array(positions, mask=positions < 0))
+        is_known = pc.fill_null(pc.equal(found, values), False)
+        positions[~is_known.to_numpy(zero_copy_only=False)] = -1
+        if len(self._twins):
+            twins = pc.index_in(values, value_set=self._values.take(pa.array(self._twins)), skip_nulls=True)
+            is_twin = twins.is_valid().to_numpy(zero_copy_only=False)
+            positions[is_twin] = self._twins[twins.drop_null().to_numpy()]
+        return positions
 
 
-def _hashes(values: list[Any]) -> np.ndarray:
-    return np.fromiter(map(hash, values), np.int64, len(values))
+def _hashes(values: pa.Array) -> np.ndarray:
+    """Hashes (uint64) of values of a canonical type: equal ones for equal values, any for missing ones."""
+    if not is_string(values.type):
+        numbers = values.cast(pa.int32()) if pa.types.is_date(values.type) else values
+        if pa.types.is_boolean(values.type) or pa.types.is_date(values.type):
+            numbers = numbers.cast(pa.int64())
+        return np.frombuffer(numbers.buffers()[1], np.uint64)[numbers.offset :][: len(numbers)]
+    chunks = [values.slice(start, _CHUNK) for start in range(0, max(len(values), 1), _CHUNK)]
+    return np.concatenate([_hashes_of_texts(chunk) for chunk in chunks])
+
+
+def _hashes_of_texts(texts: pa.Array) -> np.ndarray:
+    """Sum of byte times power of a base, modulo 2**64, over the bytes of each string."""
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int64)[texts.offset :][: len(texts) + 1]
+    lengths = np.diff(ends)
+    hashes = np.zeros(len(texts), np.uint64)
+    if not lengths.any():
+        return hashes
+    letters = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    powers = np.multiply.accumulate(np.full(lengths.max(), _BASE))
+    first = ends[:-1] - ends[0]
+    terms = (letters + np.uint64(1)) * powers[np.arange(len(letters)) - np.repeat(first, lengths)]
+    # An empty string would begin where the next one does.
+    hashes[lengths > 0] = np.add.reduceat(terms, first[lengths > 0])
+    return hashes
 
 
 def count_values(dictionary: pa.DictionaryArray, repeats: np.ndarray | None = None) -> np.ndarray:

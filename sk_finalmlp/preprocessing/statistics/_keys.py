@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from numbers import Integral
-from threading import Lock
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ...fields import Field, cross_name
+from ..columns._hash_table import HashTable
 
 #: Up to so many, keys are found in an array with a place for each; beyond, by sorting.
 _POSSIBLE_KEYS_PER_ROW = 8
 #: Of a non-negative int64.
 _BITS = 63
-#: Fewer rows than this are found by bisection: building a hash table costs more.
-_FEW_ROWS = 1024
-_FILLING = Lock()
+#: Fewer rows than this are found by bisection, which needs no table.
+_FEW_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -117,23 +116,16 @@ class KeyIndex:
         return len(self.known)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_filled"}
+        return {name: value for name, value in vars(self).items() if name != "_table"}
 
-    @property
-    def _hash_table(self) -> Any:
-        # Before version 3, pandas fills the table in the first search, and threads must not search before it is full.
-        with _FILLING:
-            if "_filled" not in vars(self):
-                table = pd.Index(self.known)
-                table.get_indexer(self.known[:1])
-                self._filled = table
-        return self._filled
+    @cached_property
+    def _table(self) -> HashTable:
+        return HashTable(self.known)
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Positions of keys; -1 for a key that isn't known."""
         if len(keys) >= _FEW_ROWS:
-            positions: np.ndarray = self._hash_table.get_indexer(keys)
-            return positions
+            return self._table.find(keys)
         positions = np.searchsorted(self.known, keys)
         positions[self.known.take(positions, mode="clip") != keys] = -1
         return positions

@@ -159,7 +159,7 @@ def _make_target(
     labels: np.ndarray, weights: np.ndarray, is_held_out: np.ndarray, random_state: np.random.RandomState
 ) -> Target:
     present = weights > 0
-    classes = _classes(labels[present])
+    classes = _classes(labels[present], "" if present.all() else " in the rows with a positive sample_weight")
     # Rows without weight may have other labels, and get the first class, of which they have none.
     y = np.zeros(len(labels), dtype=np.int64)
     y[present] = np.searchsorted(classes, labels[present])
@@ -175,11 +175,11 @@ def _make_target(
     )
 
 
-def _classes(labels: np.ndarray) -> np.ndarray:
-    """Distinct labels in ascending order."""
+def _classes(labels: np.ndarray, where: str) -> np.ndarray:
+    """Distinct labels in ascending order; `where` they are, for the message of an error."""
     classes: np.ndarray = np.unique(labels)
     if len(classes) == 1:
-        raise NoLabels("y has only one class")
+        raise NoLabels(f"y has only one class{where}")
     if classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, len(classes) - 1)) and len(classes) > 2:
         warnings.warn(_UNLABELLED, stacklevel=6)
     return classes

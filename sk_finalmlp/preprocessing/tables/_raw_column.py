@@ -148,6 +148,9 @@ def _to_arrow(raw: Any) -> pa.Array:
         raw = raw.sparse.to_dense()
     if raw.dtype == np.longdouble:
         raw = raw.astype(np.float64)
+    if isinstance(raw, pd.Series):
+        # Arrow asks a Series for attributes that it lacks, which takes longer than to read a few rows.
+        raw = raw.to_numpy() if isinstance(raw.dtype, np.dtype) else raw.array
     if isinstance(raw.dtype, np.dtype):
         raw = np.asarray(raw)
         if raw.dtype.kind in "SU":
@@ -305,6 +308,8 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     dtype = values.type
     if pa.types.is_dictionary(dtype):
         return _canonical(values.dictionary_decode())
+    if pa.types.is_run_end_encoded(dtype):
+        return _canonical(pc.run_end_decode(values))
     if is_list(dtype):
         return _canonical_lists(values)
     if pa.types.is_time(dtype):

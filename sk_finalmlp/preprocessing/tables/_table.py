@@ -6,7 +6,7 @@ scikit-learn's own wrapper would copy all columns into one array of doubles, and
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -15,8 +15,12 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
-from ..._tables import check_is_table, check_not_empty, check_unique_names
+from ..._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 from ._raw_column import RawColumn, mark_missing, read_column
+
+#: Up to so many rows, pandas takes longer to take in many columns one by one than copies of those of one type together.
+_FEW_ROWS = 8192
+_MANY_COLUMNS = 16
 
 
 def is_frame(X: Any) -> bool:
@@ -46,7 +50,8 @@ def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
         return validate_data(estimator, _as_array(X), reset=reset, dtype=None, ensure_all_finite=False)
     if reset and isinstance(X, pd.DataFrame):
         check_unique_names(X)
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if reset or not has_columns_of_fit(estimator, X):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
     check_not_empty(X.shape)
     return X
 
@@ -157,7 +162,13 @@ def write_table(
 
 
 def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataFrame:
-    return pd.DataFrame(dict(outputs), index=X.index if isinstance(X, pd.DataFrame) else None, copy=False)
+    index = X.index if isinstance(X, pd.DataFrame) else None
+    by_name = dict(outputs)
+    if len(X) > _FEW_ROWS or len(by_name) < _MANY_COLUMNS:
+        return pd.DataFrame(by_name, index=index, copy=False)
+    runs = [np.stack(list(run)).T for _, run in groupby(by_name.values(), lambda column: column.dtype)]
+    frame = pd.concat([pd.DataFrame(run, index=index, copy=False) for run in runs], axis=1, ignore_index=True)
+    return frame.set_axis(list(by_name), axis=1)
 
 
 def _array(outputs: Iterator[tuple[str, np.ndarray]], shape: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:

@@ -1,0 +1,60 @@
+"""Two MLP streams in one product give what each gives by itself."""
+
+import copy
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from sk_finalmlp.fields import Field
+from sk_finalmlp.nn import DualMLP, FinalMLP, lent_workspaces
+
+FIELDS = [
+    Field("user", "categorical", n_codes=9),
+    Field("item", "categorical", n_codes=9),
+    Field("age", "numeric"),
+    Field("rate(user)", "statistic"),
+    Field("rate(item)", "statistic"),
+]
+NETWORKS = {
+    "all fields": {},
+    "fields apart": {"mlp1_fields": ["user", "rate(item)"], "mlp2_fields": ["item", "age"]},
+    "no statistics": {"mlp1_fields": ["user", "item"], "mlp2_fields": ["item", "age"]},
+    "several layers": {"mlp1_hidden_units": (6, 8)},
+    "no batch norm": {"mlp1_batch_norm": False, "mlp2_batch_norm": False},
+    "own tables": {"stream_embeddings": "own"},
+}
+
+
+def make(kind, **parameters):
+    widths = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (8,), "mlp1_dropout": 0.0, "mlp2_dropout": 0.0}
+    return kind(FIELDS, generator=torch.Generator().manual_seed(0), **{**widths, **parameters}).double()
+
+
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randint(0, 9, (600, 2), generator=generator)
+    return codes, torch.randn(600, 3, generator=generator, dtype=torch.float64)
+
+
+def each_by_itself(network):
+    x = network.gated(network.features(*batch()), *batch())
+    return network.fusion(*(path.stream(own) for path, own in zip(network.paths, x, strict=True)))
+
+
+def logits_and_gradients(network, forward):
+    logits = forward(network)
+    return logits, torch.autograd.grad(logits.square().sum(), [p for p in network.parameters() if p.numel()])
+
+
+@pytest.mark.parametrize("kind", [FinalMLP, DualMLP])
+@pytest.mark.parametrize("is_lent", [True, False])
+@pytest.mark.parametrize("parameters", NETWORKS.values(), ids=NETWORKS)
+def test_logits_gradients_and_running_statistics_are_the_same(kind, is_lent, parameters):
+    joint = make(kind, **parameters)
+    apart = copy.deepcopy(joint)
+    with lent_workspaces(joint) if is_lent else nullcontext():
+        of_joint = logits_and_gradients(joint, lambda network: network(*batch()))
+    torch.testing.assert_close(of_joint, logits_and_gradients(apart, each_by_itself))
+    torch.testing.assert_close(joint.state_dict(), apart.state_dict())
+    torch.testing.assert_close(joint.eval()(*batch()), each_by_itself(apart.eval()))

@@ -1,0 +1,155 @@
+"""The page of the documentation that scores in the browser, in headless Chromium: `make test-browser`."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import sk_finalmlp
+
+pytest.importorskip("playwright", reason="needs the extra browser")
+SITE = os.environ.get("SITE")
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+pytestmark = [
+    pytest.mark.skipif(SITE is None, reason="needs a built site, whose folder SITE names"),
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome"),
+]
+PAGE, MODEL = "guide/browser.html", "_static/scoring/clicks.model"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def address():
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=SITE))
+    with server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(
+    params=[
+        {"viewport": {"width": 1280, "height": 900}},
+        {"viewport": {"width": 360, "height": 740}, "has_touch": True},
+    ],
+    ids=["desktop", "phone"],
+)
+def page(request, chromium, address):
+    """The page, ready; nothing may be asked of another host, and nothing may go wrong on it."""
+    with chromium.new_context(**request.param) as context:
+        page = context.new_page()
+        page.wrong = []
+        page.on("pageerror", lambda error: page.wrong.append(str(error)))
+        page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda asked: None if asked.url.startswith(address) else page.wrong.append(asked.url))
+        page.goto(f"{address}/{PAGE}")
+        page.wait_for_selector("#scoring-user:enabled")
+        yield page
+        assert page.wrong == []
+
+
+@pytest.fixture(scope="module")
+def model():
+    return sk_finalmlp.load(Path(SITE, MODEL))
+
+
+def shown(page):
+    """Item and probability of each bar, from top to bottom."""
+    rows = page.locator("#scoring-chart li")
+    return {row.locator("b").inner_text(): float(row.locator("data").get_attribute("value")) for row in rows.all()}
+
+
+def expected(page, model, user, device, hour):
+    """What the pipeline says of the candidates of the page."""
+    choices = page.evaluate("fetch('../_static/scoring/choices.json').then((answer) => answer.json())")
+    segments = {known["user"]: known["segment"] for known in choices["users"]}
+    time = pd.Timestamp(choices["day"], unit="us") + pd.Timedelta(hours=hour)
+    X = pd.DataFrame(choices["items"]).assign(user=user, segment=segments.get(user), device=device, time=time)
+    X["segment"] = X["segment"].astype("str")
+    probability = model.predict_proba(X[model.feature_names_in_])[:, 1]
+    return dict(zip(X["item"], probability.tolist(), strict=True))
+
+
+def wait_until_shown(page, probabilities):
+    page.wait_for_function(
+        "([item, value]) => [...document.querySelectorAll('#scoring-chart li')].some((row) =>"
+        " row.querySelector('b').textContent === item && Math.abs(row.querySelector('data').value - value) < 1e-5)",
+        arg=max(probabilities.items(), key=lambda entry: entry[1]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "device", "hour"), [("user_3", "laptop", 0), ("user_11", "phone", 23), ("somebody new", "television", 8)]
+)
+def test_numbers_are_those_of_the_pipeline(page, model, user, device, hour):
+    page.get_by_label("User").select_option(user)
+    page.get_by_label("Device").select_option(device)
+    page.get_by_label("Hour").fill(str(hour))
+    probabilities = expected(page, model, user, device, hour)
+    wait_until_shown(page, probabilities)
+    assert shown(page) == pytest.approx(probabilities, abs=1e-5)
+    assert list(shown(page).values()) == sorted(shown(page).values(), reverse=True)
+    best = max(probabilities, key=probabilities.get)
+    page.get_by_role("status").filter(has_text=f"{best} comes first with {100 * probabilities[best]:.1f} %").wait_for()
+
+
+def test_the_keyboard_alone_is_enough(page, model):
+    page.locator("h1").click()
+    while page.evaluate("document.activeElement.id") != "scoring-user":
+        page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    probabilities = expected(page, model, "user_1", "tablet", 23)
+    wait_until_shown(page, probabilities)
+    assert shown(page) == pytest.approx(probabilities, abs=1e-5)
+    assert page.get_by_label("Hour").get_attribute("aria-valuetext") == "23:00"
+
+
+def test_nothing_is_wider_than_the_screen(page):
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_bars_stand_out_in_both_schemes(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    contrast = """(selector) => {
+        const luminance = (color) => {
+            const [r, g, b] = color.match(/[\\d.]+/g).map((part) => part / 255)
+                .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const element = document.querySelector(selector);
+        const style = getComputedStyle(element);
+        const fills = selector.endsWith("fill");
+        const painted = fills ? style.backgroundColor : style.color;
+        const ground = getComputedStyle(fills ? element.parentElement : document.body).backgroundColor;
+        const [high, low] = [luminance(painted), luminance(ground)].sort((a, b) => b - a);
+        return (high + 0.05) / (low + 0.05);
+    }"""
+    # The least that WCAG 2 asks for: 4.5 of text, 3 of what is drawn.
+    assert page.evaluate(contrast, ".scoring-label small") >= 4.5
+    assert page.evaluate(contrast, ".scoring-number") >= 4.5
+    assert page.evaluate(contrast, ".scoring-fill") >= 3
