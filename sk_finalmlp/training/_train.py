@@ -22,7 +22,6 @@ from ._callbacks import (
     Divergence,
     EpochObserver,
     EpochRecord,
-    GradientClipping,
     Observed,
     Patience,
     SettledTables,
@@ -286,6 +285,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,
+        gradient_norm=_GRADIENT_NORM,
         autocast_dtype=dtype if settings.device.type == "cuda" else None,
         callbacks=callbacks,
         verbose=0,
@@ -310,9 +310,8 @@ def _callbacks_of_training(
 
 
 def _bookkeeping(validation: Impressions | None, settings: TrainingSettings) -> Callbacks:
-    """What each step and each epoch needs."""
+    """What each epoch needs."""
     return [
-        ("clipping", GradientClipping(_GRADIENT_NORM)),
         ("settled", SettledTables()),
         ("divergence", Divergence()),
         ("record", EpochRecord(validation, settings.scoring)),
