@@ -146,7 +146,7 @@ def split_matrix(
 def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] | None, list[str] | None]:
     """Which fields the streams of a network read where the user doesn't say: all, unless there are statistics.
 
-    Where click rates tell much, a stream of their own serves best; where they are noisy, the network is better off
+    Where click rates are informative, a stream of their own works best; where they are noisy, the network is better off
     without them. The members of an ensemble try it in turn: statistics beside all else in the second stream, no
     statistics, and statistics and numbers alone in the second stream.
 

@@ -177,7 +177,7 @@ class BestEpoch(Callback):
 
 
 class EpochObserver(Protocol):
-    """Who is told of each epoch, and may end the training.
+    """Is notified of each epoch, and may end the training.
 
     Examples
     --------
@@ -208,7 +208,7 @@ class Observed(Callback):
     Parameters
     ----------
     observer : EpochObserver
-        Who is told.
+        What is notified.
     best : BestEpoch
         The best epoch so far.
     """

@@ -134,7 +134,7 @@ def train(
     generator : torch.Generator
         Source of the order of rows and of dropout, on the CPU.
     observer : EpochObserver, default=None
-        Who is told of each epoch, the final one included, and may end the training.
+        Is notified of each epoch, the final one included, and may end the training.
 
     Returns
     -------
@@ -262,7 +262,7 @@ def _train_on_all_rows(
     generator: torch.Generator,
     watchers: Callbacks,
 ) -> None:
-    """One more epoch, in which nothing is held out: at a low learning rate, since nothing tells when to stop."""
+    """One more epoch, in which nothing is held out: at a low learning rate, as no held-out rows can stop it."""
     learning_rate = settings.learning_rate * _LEARNING_RATE_FACTOR
     settings = replace(settings, learning_rate=learning_rate, max_epochs=1)
     net = _make_net(network, settings, [*_bookkeeping(None, settings), *watchers])
