@@ -1,4 +1,4 @@
-"""The task of fitting: scikit-learn's callbacks (`sklearn.callback`, from version 1.9 on) are told of it."""
+"""The task of fitting, reported to scikit-learn's callbacks (`sklearn.callback`, from version 1.9 on)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ except ModuleNotFoundError:  # pragma: no cover
 
 @contextmanager
 def fit_task(estimator: Any, max_subtasks: int = 0, **data: Any) -> Iterator[Any]:
-    """The task of fitting an estimator: its callbacks are told when it begins, and when it ends without an error.
+    """The task of fitting an estimator: its callbacks are notified when it begins, and when it ends without an error.
 
     After an error the estimator is as it was before.
 

@@ -26,7 +26,7 @@ VALIDATION_FRACTION = 0.1
 
 
 def places(rows: NDArray[np.integer], seed: int = 0) -> NDArray[np.float64]:
-    """A place in [0, 1) for each row number, as good as drawn at random, and the same in every process.
+    """A place in [0, 1) for each row number, pseudo-random, and the same in every process.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def held_out_rows(
     fraction : float, default=0.1
         Share of the rows.
     place : ndarray of float64, shape (n,), default=None
-        Places of the rows, by default as good as drawn at random.
+        Places of the rows, by default pseudo-random.
 
     Returns
     -------

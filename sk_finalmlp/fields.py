@@ -51,8 +51,8 @@ class Field:
         Name of the field; the name of its column, or `genres` for the columns `genres[0]`, `genres[1]`, ...
     kind : {"categorical", "multi-valued", "numeric", "statistic"}
         A categorical field is one column of codes, a multi-valued field several columns of codes that share an
-        embedding table, a numeric field one column of floats. A statistic is a column of floats that tells of the
-        clicks of a value or a combination of values: it needs no embedding.
+        embedding table, a numeric field one column of floats. A statistic is a column of floats: a click rate or
+        count of a value or a combination of values. It needs no embedding.
     n_codes : int, default=0
         Rows of the embedding table, row 0 included; 0 for a numeric field and a statistic.
     n_columns : int, default=1

@@ -91,7 +91,7 @@ class ModelFileError(ValueError):
 
 
 def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
-    """Write a fitted model to a file that is safe to load, whoever made it.
+    """Write a fitted model to a file that is safe to load, even from an untrusted source.
 
     The file holds data alone, and :func:`load` runs no code of it; pickle and joblib do. An interrupted call leaves the
     file that was there before.

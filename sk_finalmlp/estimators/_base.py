@@ -187,7 +187,7 @@ class BaseTwoStreamClassifier(
             classes = self._check_classes(rows.y)
             class_weight = weight_of_class(self.class_weight, classes, rows)
             readers = self._readers if continues else learn_fields(rows.columns, self.categorical_features, rows.origin)
-            training = make_impressions(rows, readers, classes, class_weight).of_mean_weight_one()
+            training = make_impressions(rows, readers, classes, class_weight).with_mean_weight_one()
             training = replace(training, negatives_kept=self.negatives_kept)
             seed = self._seed if continues else draw_seed(self.random_state)
             if X_val is not None:
@@ -397,7 +397,7 @@ class BaseTwoStreamClassifier(
 
 
 def _epochs_so_far(before: EpochHistory, result: TrainingResult) -> dict[str, Any]:
-    """The attributes that tell of the epochs, those of earlier fits included."""
+    """The attributes about epochs, those of earlier fits included."""
     history = [*before, *({**epoch, "epoch": len(before) + epoch["epoch"]} for epoch in result.history)]
     return {
         "history_": history,

@@ -102,7 +102,7 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
         class. A larger share must be given to `CTREncoder` as well, which leaves the labels of these rows out of the
         statistics of all others.
     hold_out : {"auto", "random", "last"}, default="auto"
-        Which rows are held out. "random": as good as drawn at random, by their numbers in the table. "last": those at
+        Which rows are held out. "random": pseudo-random, by a hash of the row number. "last": those at
         the end of the table. "auto": those that `CTREncoder` says, by its parameter of the same name, in the pandas
         DataFrame that it wrote, and those at random if nothing is said.
     scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"

@@ -51,7 +51,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     a table of their own for it. Each network of an ensemble has axes of its own: compare two values by all columns, or
     by the columns of one network, but never the columns of two networks.
 
-    Values with few rows have short vectors, since the penalty `embedding_regularizer` outweighs what so few rows tell.
+    Values with few rows have short vectors, since `embedding_regularizer` outweighs the evidence of so few rows.
 
     References
     ----------

@@ -14,7 +14,7 @@ from .._sklearn import Interval
 from .._validation import validate_params
 from ._forward_pass import Batch, batches, field_gates, gated_classifier_of, read_rows
 from ._model import Classifier, weighted_members_of
-from ._panels import check_matplotlib, draw_cells, have_largest, make_panels
+from ._panels import among_largest, check_matplotlib, draw_cells, make_panels
 from ._segments import group_rows, read_column
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class GateWeightsDisplay:
         GateWeightsDisplay
             The display itself.
         """
-        drawn = self.weights[have_largest((self.weights - 1).abs(), max_fields)]
+        drawn = self.weights[among_largest((self.weights - 1).abs(), max_fields)]
         height = 1.3 + 0.28 * len(drawn)
         if self.weights.columns.nlevels == 1:
             self.axes_ = make_panels(self, ax, (1, 1), (6.4, height))

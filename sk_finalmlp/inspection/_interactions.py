@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ._forward_pass import batches, fused_classifier_of, head_terms, interactions, read_rows
 from ._model import weighted_members_of
-from ._panels import check_matplotlib, draw_cells, have_largest, make_panels
+from ._panels import among_largest, check_matplotlib, draw_cells, make_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,7 +116,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     See Also
     --------
     head_strengths : The same by heads.
-    pair_interactions : What the whole model makes of pairs of columns, whatever its streams and fusion.
+    pair_interactions : Interactions of pairs of columns in the whole model, with any streams and fusion.
 
     Notes
     -----
@@ -138,7 +138,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     is the same whatever the other field holds. The diagonal is a field that meets itself in the other stream.
 
     Not in it is what a stream makes of its fields by itself: fields may interact inside one MLP and be 0 here.
-    Fields that tell the same, such as `item` and `rate(item)`, share what they do.
+    Redundant fields, such as `item` and `rate(item)`, share their interactions.
 
     References
     ----------
@@ -281,7 +281,7 @@ class InteractionDisplay:
         InteractionDisplay
             The display itself.
         """
-        drawn = self.fields.loc[have_largest(self.fields, max_fields), have_largest(self.fields.T, max_fields)]
+        drawn = self.fields.loc[among_largest(self.fields, max_fields), among_largest(self.fields.T, max_fields)]
         cells_width, cells_height = 2.5 + 0.26 * drawn.shape[1], 2.5 + 0.26 * drawn.shape[0]
         size = (4.5 + cells_width, max(4.0, cells_height))
         self.axes_ = make_panels(self, ax, (1, 2), size, width_ratios=(4.0, cells_width))

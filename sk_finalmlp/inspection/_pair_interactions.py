@@ -1,4 +1,4 @@
-"""How much two columns move the logit of a model together, whatever is inside."""
+"""How much two columns of any model interact in the logit."""
 
 from __future__ import annotations
 

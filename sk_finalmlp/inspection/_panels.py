@@ -82,7 +82,7 @@ def _place_of(ax: Axes, n_panels: int) -> Any:
     return place
 
 
-def have_largest(table: pd.DataFrame, most: int) -> pd.Series[bool]:
+def among_largest(table: pd.DataFrame, most: int) -> pd.Series[bool]:
     """Which rows hold the largest numbers, for a picture that has no place for all.
 
     Parameters

@@ -77,7 +77,7 @@ def slice_scores(
           :func:`sk_finalmlp.metrics.roc_auc_interval`; NaN where the slice has one class, the interval also where a
           class has a single row or where the AUC is 0 or 1;
         - `log_loss`: mean log-loss;
-        - `entropy`: log-loss of whoever knows nothing but the slice's click rate.
+        - `entropy`: log-loss of a constant prediction of the slice's click rate.
 
     Raises
     ------
@@ -91,9 +91,9 @@ def slice_scores(
 
     Notes
     -----
-    Log-losses of slices differ by their click rates, whatever the model: compare each with its `entropy`. The AUC of
-    all rows may lie above that of every slice, as it also rewards telling one slice from another. Of many slices,
-    one is far off by chance.
+    Log-losses of slices differ because their click rates do: compare each with its `entropy`. The AUC of all rows may
+    be higher than that of every slice, as it also rewards separating the slices. Of many slices, one is far off by
+    chance.
 
     Examples
     --------
@@ -167,7 +167,7 @@ class SliceScoresDisplay:
     scores : DataFrame
         The scores.
     axes_ : list of Axes
-        The panels: AUC with its interval, and log-loss beside that of whoever knows the slice's click rate alone.
+        The panels: AUC with its interval, and log-loss beside that of a constant prediction of the slice's click rate.
     figure_ : Figure
         The figure that holds them.
 

@@ -28,7 +28,7 @@ def grouped_auc(
     r"""Grouped AUC (GAUC): the mean of the AUC within each group.
 
     A page shows one user's candidates, so that only the order within a user matters. The AUC of all rows also rewards
-    a model for telling users who click much from those who click little; the mean of each user's own AUC does not:
+    a model for separating users who click often from those who rarely do; the mean of each user's own AUC does not:
 
     .. math:: \mathrm{GAUC} = \frac{\sum_g w_g\,\mathrm{AUC}_g}{\sum_g w_g}
 

@@ -19,7 +19,7 @@ def normalized_entropy(
 ) -> float:
     r"""Normalised entropy (NE): log-loss divided by the entropy of the click rate.
 
-    The log-loss of rare clicks is small whatever the model does. Divided by that of a model which predicts the same
+    The log-loss of rare clicks is small for any model. Divided by that of a model which predicts the same
     rate :math:`\bar y` for every row, it can be compared between data sets of different click rates:
 
     .. math::

@@ -95,7 +95,7 @@ def members_of(network: nn.Module) -> Sequence[nn.Module]:
 
 
 def votes_of(network: nn.Module) -> list[float]:
-    """Weights by which the `members_of` a network vote, 1 in all.
+    """Weights of the `members_of` a network in its mean logit; they sum to 1.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from ..fields import column_names
 from ._quantities import is_quantity
 from .columns._calendar import rare_dates, why_left_out
 from .columns._categorical import CategoricalEncoder, VocabularyRule
-from .columns._column_encoder import ColumnEncoder, naming
+from .columns._column_encoder import ColumnEncoder, errors_naming
 from .columns._datetime import DatetimeEncoder
 from .columns._kinds import Finding, Kind, facts, find_doubt, find_kind
 from .columns._multi_valued import MultiValuedEncoder
@@ -134,7 +134,7 @@ class FittedColumn(NamedTuple):
         fields = [] if self.encoder is None else self.encoder.output_fields(self.column.name)
         if self.encoder is None or not any(field.kind in kinds for field in fields):
             return {}
-        with naming(self.column.name):
+        with errors_naming(self.column.name):
             return dict(zip(column_names(fields), self.encoder.transform(self.column), strict=True))
 
 
@@ -146,7 +146,7 @@ def fit_column(
     A target, of the rows with weight, helps to tell quantities from ids.
     """
     weighted, weights = rows_with_weight(raw, weights)
-    with naming(raw.name):
+    with errors_naming(raw.name):
         reading = learn_reading(weighted)
         column = reading.read(weighted)
         finding = rules.find_kind(column, target) if chosen is None else Finding(chosen, "chosen by the user")

@@ -40,7 +40,7 @@ from ._plan import Combinations, Planner
 from ._time_order import places_in_time
 from .columns._calendar import UnknownDates, date_parts
 from .columns._categorical import VocabularyRule
-from .columns._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, naming
+from .columns._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, errors_naming
 from .columns._datetime import DATETIME_PARTS
 from .columns._kinds import Kind
 from .columns._vocabulary import Vocabulary
@@ -62,7 +62,7 @@ _SELECTION = [str, Integral, slice, "array-like", callable, None]
 class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
-    Each column is one of four kinds, found out from its values in `fit` unless the user says otherwise:
+    Each column is one of four kinds, inferred from its values in `fit` unless you choose it:
 
     - *categorical*: strings, categories, bools, and integers that repeat, since in click data these are ids. A column
       of codes: 0 for a value that is missing, unseen in `fit` or too rare, and 1, 2, ... for known values by
@@ -79,25 +79,25 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
       `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
 
-    Behind these columns come those made of the codes of categorical fields, datetime parts and bins included:
+    After these come columns derived from the codes of categorical fields, datetime parts and bins included:
 
-    - *crosses*, by request: combinations such as `user & item` as categorical fields of their own.
-    - *statistics*, where `y` holds class labels: `rate(item)`, the smoothed click rate of each item, and
-      `count(item)`, how often it was seen, and the same of combinations, `rate(user & item)`. In `fit_transform` they
-      are cross-fitted: see the Notes.
+    - *feature crosses*, on request: combinations such as `user & item` as categorical fields of their own.
+    - *target statistics*, if `y` holds class labels: `rate(item)`, the smoothed click rate of each item (target
+      encoding), `count(item)`, how often it occurs (count encoding), and the same for combinations, such as
+      `rate(user & item)`. In `fit_transform` they are cross-fitted: see the Notes.
 
     Parameters
     ----------
     categorical, numeric, multi_valued, datetime : column selection, default=None
-        Columns that are of this kind, whatever they look like: a name, a position, a list of either, a slice, a
+        Columns to treat as this kind, regardless of their values: a name, a position, a list of either, a slice, a
         boolean mask, or a callable that is given `X` and returns one of these, such as
-        :class:`~sklearn.compose.make_column_selector`. The kinds of all other columns are found out.
+        :class:`~sklearn.compose.make_column_selector`. The kinds of all other columns are inferred.
     drop : column selection, default=None
         Columns to leave out.
     min_frequency : int or float, default=1
         Number (int) or share (float) of rows in which a value must occur to get a code of its own; for the elements
-        of multi-valued columns, the number of occurrences. Rows count alike, whatever their sample weights: weights
-        often follow from the label, which code 0 would then give away.
+        of multi-valued columns, the number of occurrences. All rows count the same, regardless of their sample weights:
+        weights often follow from the label, which code 0 would then leak.
     max_categories : int, default=None
         Largest number of values per column that get codes of their own, the most frequent ones. `None` sets no limit.
     n_hash_buckets : int, default=None
@@ -108,8 +108,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         What becomes of numeric columns. Missing and infinite values take no part in `fit` and become 0.
 
         - "normal": the quantile of the normal distribution at the value's rank among the values of `fit`,
-          standardised, as float32: whatever the distribution, neither outliers nor crowded values are hard to read.
-          A constant column becomes 0.
+          standardised, as float32, so that neither outliers nor dense regions are hard to learn from. A constant column
+          becomes 0.
         - "standard": deviation from the mean in standard deviations, clipped to [-10, 10], as float32. A missing
           value counts as the mean. A constant column becomes 0.
         - "bins": codes of quantile bins 1, 2, ...; bins that would hold the same values are merged.
@@ -145,7 +145,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         Share of the rows whose labels are left out of the statistics of all other rows in `fit_transform`, because the
         classifier holds them out for early stopping: at least its `validation_fraction`.
     hold_out : {"random", "last"} or the name of a column, default="random"
-        Which rows these are. "random": as good as drawn at random, by their numbers in the table. "last": those at the
+        Which rows these are. "random": pseudo-random, by a hash of the row number. "last": those at the
         end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
         one is smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
         and holds out the same rows, if the output is a pandas DataFrame.
@@ -159,7 +159,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         What each input column (the index) was found to be: `kind`, `why`, `n_missing` (values missing in `fit`),
         `n_codes` (of all its fields, code 0 included) and `n_columns` (of the output).
     statistics_ : pandas.DataFrame
-        What was decided about each field and pair (the index) that was a candidate for statistics: `rate` and `count`
+        What was decided about each field and pair (the index) considered for target statistics: `rate` and `count`
         (whether they are made), `gain` (by how much the rate lowers the log-loss), `coefficient` (of the rate, in a
         logistic regression) and `why`.
     fields_ : list of Field
@@ -188,8 +188,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     (counts that hardly differ are left small), cut at 5 standard deviations, and float32. Code 0 is a value like
     others. A value or combination without a row has the overall rate and the count of zero rows.
 
-    **Why fit_transform differs.** A rate that counts a row's own label gives the label away, and a model learns
-    to trust it: on new rows it fails [2]_. So `fit_transform(X, y)` takes the statistics of each row from nine of
+    **Why fit_transform differs.** A rate that includes a row's own label leaks the label. A model learns to trust it,
+    and fails on new rows [2]_. So `fit_transform(X, y)` takes the statistics of each row from nine of
     ten random folds, those that the row isn't in, and `transform` takes those of new rows from all training rows;
     large counts are scaled up to all rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline`
     does, for the rows that the model is trained on, never `fit(X, y).transform(X)`. Leaving out the row alone
@@ -212,14 +212,14 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
     does, given the number of labels and how uneven the weights are (Kish's effective sample size); that of a pair if
-    it does so beside the rates of its two fields, and is among the best 12. A negative coefficient tells of sampling
-    that has fixed the rates: such a rate says nothing about new rows. Fields get a count unless they have a single
-    value, or another one in each row; pairs get one if they get a rate, or if one of their fields is among the two
-    with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the 16 fields with the most
-    codes, on a random sample of rows if there are very many.
+    it does so beside the rates of its two fields, and is among the best 12. A negative coefficient is a sign
+    of sampling that has fixed the rates: such a rate says nothing about new rows. Fields get a count unless they have
+    a single value, or another one in each row; pairs get one if they get a rate, or if one of their fields is among
+    the two with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the 16 fields with the
+    most codes, on a random sample of rows if there are very many.
 
-    **Dates.** How often a day was seen says nothing of the days to come, so that parts of dates and their pairs get
-    rates, but no counts, unless `statistics` names them. Integers, or strings of integers, in a column that is named
+    **Dates.** How often a day occurred says nothing about future days, so parts of dates and their pairs get rates
+    but no counts, unless `statistics` names them. Integers, or strings of integers, in a column that is named
     like a part of a date (`month`, `quarter`, `week`, `day`, `day_of_month`, `day_of_year`, `year`, also
     `departure_month` or `event_day`, but not `birth_month` or `release_year`) are looked at twice: a year and a day of
     the month are left out, and the others unless the rows hold the full period, such as all 12 months. `feature_kinds_`
@@ -229,8 +229,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     **Which integers are quantities.** With `statistics="auto"`, labels and 1,000 rows, an integer column of more than
     32 values is numeric if cross-fitted click rates of its 32 quantile bins have a lower log-loss than those of its
     values, and than the overall rate by the gain that "auto" asks for. Amounts and ages are found so; neighbouring
-    ids have nothing in common. With fewer than 20 rows per value nobody can tell, and values that fill more than half
-    of their range, as ids do, stay categorical. Name a column in `categorical` or `numeric` to decide yourself.
+    ids have nothing in common. With fewer than 20 rows per value this can't be decided, and values that fill more than
+    half of their range, as ids do, stay categorical. Name a column in `categorical` or `numeric` to decide yourself.
 
     The output container is that of the input, unless `set_output` or :func:`sklearn.set_config` asks for
     another one. For an ndarray it is an int64 array if there are only codes, a float32 array if there are only
@@ -362,7 +362,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     @fit_context
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Find out what each column is, and learn to encode it.
+        """Infer the kind of each column, and learn to encode it.
 
         Encode the rows themselves with :meth:`fit_transform`, not with :meth:`transform`, if there are statistics.
 
@@ -376,7 +376,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, each 0 or between 1e-100 and 1e100: a row of weight 2 counts like two rows in means,
             quantiles and statistics, a row of weight 0 not at all. What a column is and which of its values get which
-            codes depends on its rows with weight, not on their weights, but where the labels tell quantities from ids.
+            codes depends on its rows with weight, not on their weights, except where the labels decide which integers
+            are quantities.
 
         Returns
         -------
@@ -449,15 +450,15 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         names = check_feature_names_in(self)
         chosen = chosen_kinds(self._selections(), X, names)
         rules = self._column_rules()
-        telling = None
+        labelled = None
         if isinstance(target, Target) and self.statistics == "auto":
-            telling = target.take(np.flatnonzero(target.weights))
+            labelled = target.take(np.flatnonzero(target.weights))
         dropped = {position for position, kind in chosen.items() if kind == "dropped"}
         self._readings, self._encoders, self._rare_dates = [], [], {}
         report, outputs = [], {}
         for position, raw in enumerate(read_columns(X, names, dropped)):
             # A column is let go before the next one is read.
-            fitted = fit_column(raw, chosen.get(position), rules, weights, telling)
+            fitted = fit_column(raw, chosen.get(position), rules, weights, labelled)
             self._readings.append(fitted.reading)
             self._encoders.append(fitted.encoder)
             self._rare_dates.update(fitted.rare_dates)
@@ -616,7 +617,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         for reading, encoder, raw in zip(self._readings, self._encoders, columns, strict=True):
             if encoder is None:
                 continue
-            with naming(raw.name):
+            with errors_naming(raw.name):
                 column = reading.read(raw)
                 outputs = encoder.transform(column)
             unknown.look(encoder, column, outputs)
@@ -627,8 +628,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
         Code 0 becomes a missing value. Normal scores and standardised values come back but for rounding, interpolation
         and clipping, binned ones as the mean of their bin and logarithmic buckets as their lower bound. Datetimes,
-        hashed and dropped columns can't be brought back: all their values are missing. Crosses and statistics are left
-        aside.
+        hashed and dropped columns can't be brought back: all their values are missing. Crosses and
+        statistics are ignored.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Integers whose order tells of the clicks: quantities, although their values repeat as ids do."""
+"""Integers whose order predicts the clicks: quantities, although their values repeat as ids do."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._hold_out import places_from_last
-from .columns._column_encoder import naming
+from .columns._column_encoder import errors_naming
 from .tables._column import Column, is_list, is_string
 from .tables._raw_column import RawColumn
 from .tables._reading import learn_reading
@@ -43,7 +43,7 @@ def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray | 
             f"hold_out={hold_out!r} is neither 'random' nor 'last' nor a column of times. The columns are "
             f"{list(names)}."
         )
-    with naming(hold_out):
+    with errors_naming(hold_out):
         column = _as_times(read_one_column(X, names, hold_out))
     order = pc.array_sort_indices(column.values, null_placement="at_start").to_numpy()
     ranks = np.empty(len(order), np.int64)

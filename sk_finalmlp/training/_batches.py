@@ -60,8 +60,8 @@ class Impressions:
         codes, values, target, weight = map(torch.cat, zip(self._columns, others._columns, strict=True))
         return replace(self, codes=codes, values=values, target=target, weight=weight)
 
-    def of_mean_weight_one(self) -> Impressions:
-        """The same rows with weights scaled so that the loss is of one size whatever the weights' size."""
+    def with_mean_weight_one(self) -> Impressions:
+        """The same rows with weights of mean 1, so that the scale of the weights doesn't change the loss."""
         return replace(self, weight=self.weight / self.weight.mean())
 
     def to(self, device: torch.device) -> Impressions:

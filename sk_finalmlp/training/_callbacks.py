@@ -12,7 +12,6 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ..nn import members_of
 from ._batches import Batches, Impressions
 from ._evaluation import Scoring, evaluate
 from ._history import TrainingResult, finished_epochs
@@ -27,41 +26,6 @@ _SECONDS_WORTH_A_WARNING = 1
 
 class StopTraining(Exception):
     """Raised by a callback to end the training after an epoch."""
-
-
-class GradientClipping(Callback):
-    """Scales the gradient of a network's own loss to a norm where it is longer, for each member of an ensemble apart.
-
-    Parameters
-    ----------
-    max_norm : float
-        The longest gradient, over all parameters of a network, sparse ones included.
-    """
-
-    def __init__(self, max_norm: float) -> None:
-        self.max_norm = max_norm
-
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        self.parameters_ = [list(member.parameters()) for member in members_of(net.module_)]
-
-    def on_grad_computed(self, net: Any, **kwargs: Any) -> None:
-        for parameters in self.parameters_:
-            gradients = [_values(parameter) for parameter in parameters if parameter.grad is not None]
-            # The loss is a mean over the members.
-            norm = nn.utils.get_total_norm(gradients) * len(self.parameters_)
-            factor = (self.max_norm / (norm + 1e-6)).clamp(max=1)
-            # On a GPU it would take longer to look than to multiply by 1.
-            if factor.device.type != "cpu" or factor < 1:
-                torch._foreach_mul_(gradients, factor)
-
-
-def _values(parameter: Tensor) -> Tensor:
-    """The numbers of a parameter's gradient."""
-    assert parameter.grad is not None
-    if not parameter.grad.is_sparse:
-        return parameter.grad
-    parameter.grad = parameter.grad.coalesce()
-    return parameter.grad.values()
 
 
 class SettledTables(Callback):
@@ -213,7 +177,7 @@ class BestEpoch(Callback):
 
 
 class EpochObserver(Protocol):
-    """Who is told of each epoch, and may end the training.
+    """Is notified of each epoch, and may end the training.
 
     Examples
     --------
@@ -244,7 +208,7 @@ class Observed(Callback):
     Parameters
     ----------
     observer : EpochObserver
-        Who is told.
+        What is notified.
     best : BestEpoch
         The best epoch so far.
     """

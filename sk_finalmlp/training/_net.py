@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,8 +11,9 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ..nn import embedding_parameters
+from ..nn import embedding_parameters, members_of
 from ._batches import Batches, Inputs, Labels
+from ._clipping import clip_gradients
 from ._loss import cross_entropy, sampled_logits
 from ._threads import Map, members_apart
 
@@ -23,11 +25,16 @@ class ClickNet(NeuralNet):
     ----------
     *args, **kwargs : Any
         As for `skorch.NeuralNet`.
+    gradient_norm : float
+        Longest gradient of a member.
     autocast_dtype : torch.dtype, default=None
         Type of the products of a step on a CUDA device; that of the weights if None.
     """
 
-    def __init__(self, *args: Any, autocast_dtype: torch.dtype | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, gradient_norm: float, autocast_dtype: torch.dtype | None = None, **kwargs: Any
+    ) -> None:
+        self.gradient_norm = gradient_norm
         self.autocast_dtype = autocast_dtype
         super().__init__(*args, **kwargs)
 
@@ -35,9 +42,10 @@ class ClickNet(NeuralNet):
     map_members: Map = map
 
     def initialize_module(self) -> ClickNet:
-        """Make the module, and find the members whose gradients are apart."""
+        """Make the module, and find the members whose gradients are apart, and the parameters of all."""
         super().initialize_module()
         self.members_ = members_apart(self.module_)
+        self.parameters_ = [list(member.parameters()) for member in members_of(self.module_)]
         return self
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -63,26 +71,22 @@ class ClickNet(NeuralNet):
         return super().get_params_for_optimizer(prefix, by_role)
 
     def train_step(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
-        """A step: gradients, what the callbacks make of them, the optimizer's update."""
-        self.optimizer_.zero_grad()
-        step: dict[str, Tensor] = self.train_step_single(batch)
-        self.notify("on_grad_computed", named_parameters=(), batch=batch, training=True)
-        self.optimizer_.step()
-        return step
-
-    def train_step_single(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
-        """Loss of a batch and its gradients, those of each member of an ensemble by themselves."""
-        inputs, labels = batch
+        """A step: forward, loss and backward of each member, then clipping, and the optimizer's step."""
         if not self.module_.training:
             # To tell it to all modules in each step takes a tenth of a small step.
             self.module_.train()
+        self.optimizer_.zero_grad()
+        losses = [*self.map_members(partial(self._backward, *batch), self.members_)]
+        clip_gradients(self.parameters_, self.gradient_norm)
+        self.optimizer_.step()
+        return {"loss": torch.stack(losses).sum()}
 
-        def backward(member: nn.Module) -> Tensor:
-            loss = self.get_loss(self.infer(inputs, member), labels) / len(self.members_)
-            torch.autograd.backward(loss)
-            return loss.detach()
-
-        return {"loss": torch.stack([*self.map_members(backward, self.members_)]).sum()}
+    def _backward(self, inputs: Inputs, labels: Labels, member: nn.Module) -> Tensor:
+        """Add the gradients of a member to its parameters, and return its share of the loss."""
+        logits = self.infer(inputs, member)
+        loss = self.get_loss(logits, labels) / len(self.members_)
+        torch.autograd.backward(loss)
+        return loss.detach()
 
     def infer(self, x: Inputs, network: nn.Module | None = None, **fit_params: Any) -> Tensor:
         """Logits of a batch, by the whole network or a part of it."""

@@ -22,7 +22,6 @@ from ._callbacks import (
     Divergence,
     EpochObserver,
     EpochRecord,
-    GradientClipping,
     Observed,
     Patience,
     SettledTables,
@@ -135,7 +134,7 @@ def train(
     generator : torch.Generator
         Source of the order of rows and of dropout, on the CPU.
     observer : EpochObserver, default=None
-        Who is told of each epoch, the final one included, and may end the training.
+        Is notified of each epoch, the final one included, and may end the training.
 
     Returns
     -------
@@ -263,7 +262,7 @@ def _train_on_all_rows(
     generator: torch.Generator,
     watchers: Callbacks,
 ) -> None:
-    """One more epoch, in which nothing is held out: at a low learning rate, since nothing tells when to stop."""
+    """One more epoch, in which nothing is held out: at a low learning rate, as no held-out rows can stop it."""
     learning_rate = settings.learning_rate * _LEARNING_RATE_FACTOR
     settings = replace(settings, learning_rate=learning_rate, max_epochs=1)
     net = _make_net(network, settings, [*_bookkeeping(None, settings), *watchers])
@@ -286,6 +285,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,
+        gradient_norm=_GRADIENT_NORM,
         autocast_dtype=dtype if settings.device.type == "cuda" else None,
         callbacks=callbacks,
         verbose=0,
@@ -310,9 +310,8 @@ def _callbacks_of_training(
 
 
 def _bookkeeping(validation: Impressions | None, settings: TrainingSettings) -> Callbacks:
-    """What each step and each epoch needs."""
+    """What each epoch needs."""
     return [
-        ("clipping", GradientClipping(_GRADIENT_NORM)),
         ("settled", SettledTables()),
         ("divergence", Divergence()),
         ("record", EpochRecord(validation, settings.scoring)),

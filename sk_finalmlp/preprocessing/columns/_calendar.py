@@ -1,4 +1,4 @@
-"""Columns that tell a date in parts, which are unknown or without a meaning on later days."""
+"""Columns that hold a part of a date, which is unknown or meaningless on later days."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MANY_ROWS = 1_000
 
 @dataclass(frozen=True)
 class _Unit:
-    """What an integer column may tell of a date.
+    """A part of a date that an integer column may hold.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def why_left_out(column: Column) -> str:
 
 
 def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
-    """Names of the fields of a column that tell a date in parts.
+    """Names of the fields of a column that are parts of a date.
 
     Parameters
     ----------

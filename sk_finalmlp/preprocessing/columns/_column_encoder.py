@@ -20,7 +20,7 @@ class ColumnEncoder(Protocol):
     """One column of the raw table in, one or more columns of codes or floats out."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
-        """Learn from a column and, if there are any, the positive weights of its rows, which only numbers heed."""
+        """Learn from a column and the positive weights of its rows, if any, which only numeric columns use."""
         ...
 
     def transform(self, column: Column) -> list[np.ndarray]:
@@ -66,7 +66,7 @@ def check_fields(fields: Sequence[Field]) -> None:
 def decode_column(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) -> pa.Array:
     """Values of the next output columns."""
     numeric = are_numeric(encoder.output_fields(name))
-    with naming(name):
+    with errors_naming(name):
         return encoder.inverse_transform([_as_floats_or_codes(next(outputs), is_float) for is_float in numeric])
 
 
@@ -81,8 +81,8 @@ def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
 
 
 @contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Say in an error which column it is about."""
+def errors_naming(name: str) -> Iterator[None]:
+    """Name the column in errors about it."""
     try:
         yield
     except (TypeError, ValueError) as error:

@@ -28,7 +28,7 @@ _MAX_PAIRS = 12
 _N_IDS = 2
 #: Rows per combination, on average, from which on a pair of an id is counted.
 _MIN_REPEATS = 2
-#: Least fall of the mean log-loss.
+#: Smallest improvement of the mean log-loss that counts.
 _MIN_GAIN = 1e-4
 #: Probability that chance alone lifts any of all candidates above the least gain.
 _SIGNIFICANCE = 0.01
@@ -82,7 +82,7 @@ def why_no_choice(target: Target) -> str:
 
 
 def least_gain(target: Target, n_candidates: int) -> float:
-    """Fall of the mean log-loss that is worth a statistic, and more than chance gives to the best candidate.
+    """Improvement of the mean log-loss that is worth a statistic, and more than the best candidate gets by chance.
 
     The loss is summed over the labels, each of which has a coefficient of its own. Rows of uneven weights are worth
     as many of even weights as Kish's effective sample size says (Kish 1965, section 11.7).
@@ -139,7 +139,7 @@ def _sample(target: Target, n_candidates: int, random_state: np.random.RandomSta
 
 
 def _entering_pairs(singles: Sequence[Choice]) -> list[Choice]:
-    """The fields with the most codes: combinations tell most about ids."""
+    """The fields with the most codes: combinations with ids are the most informative."""
     worth = [choice for choice in singles if choice.count]
     chosen = sorted(worth, key=lambda choice: -choice.key.n_possible)[:_MAX_FIELDS]
     return [choice for choice in singles if choice in chosen]
@@ -156,7 +156,7 @@ def _keep_best(pairs: Sequence[Choice]) -> None:
 
 
 def _count_pairs_of_ids(singles: Sequence[Choice], pairs: Sequence[Choice], trial: _Trial) -> None:
-    """How often an id meets the values of other fields tells of it even where the clicks don't."""
+    """How often an id occurs with the values of other fields is informative even where the click rates aren't."""
     worth = [choice.key for choice in singles if choice.count]
     ids = {key.name for key in sorted(worth, key=lambda key: -key.n_possible)[:_N_IDS]}
     for choice in pairs:

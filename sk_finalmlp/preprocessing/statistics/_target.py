@@ -31,7 +31,7 @@ class NoLabels(ValueError):
 
 @dataclass(frozen=True)
 class Target:
-    """What statistics are about: the weight of each training row, in all and as a row of each class.
+    """What statistics are learned from: the weight of each training row, overall and by class.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Target:
 
     @property
     def effective_n_rows(self) -> float:
-        """Number of rows of even weights that tell as much as these."""
+        """Number of rows of equal weights that carry as much information (Kish's effective sample size)."""
         shares = self.weights / self.weights.max()
         return float(shares.sum() ** 2 / (shares @ shares))
 
