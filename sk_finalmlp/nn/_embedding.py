@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..fields import Field, by_kind
-from ._kernels import look_up
 from ._start_weights import draw_normal
-from ._workspace import WorkspaceUser
 
 _START_STD = 1e-4
 
@@ -21,7 +19,7 @@ _START_STD = 1e-4
 ROW_MULTIPLE = 32
 
 
-class FieldEmbedding(WorkspaceUser):
+class FieldEmbedding(nn.Module):
     """One vector per input field, the first layer of the network.
 
     A categorical field looks its code up in a table, a multi-valued field takes the mean over its codes, a
@@ -172,10 +170,7 @@ class FieldEmbedding(WorkspaceUser):
         # What is unknown in any field is sent to the very first row, the one that gets no gradient.
         is_known = self._is_known(codes)
         rows = torch.where(is_known, codes + self._row_offsets, 0)
-        if self.workspace is None or self.sparse_gradient:
-            vectors = F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
-        else:
-            vectors = look_up(self.table, rows, self.workspace)
+        vectors = F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
         if not self._n_elements:
             return [vectors]
         sizes = [codes.shape[1] - sum(self._n_elements), *self._n_elements]

@@ -12,10 +12,8 @@ from torch.nn import functional as F
 from ..fields import Field
 from ._activation import Activation
 from ._embedding import FieldEmbedding
-from ._kernels import gated
 from ._linear import Linear
 from ._start_weights import draw_normal
-from ._workspace import WorkspaceUser
 
 _CONTEXT_START_STD = 0.01
 
@@ -62,7 +60,7 @@ class Gate(nn.Module):
         return 2 * torch.sigmoid(self.mlp(context))
 
 
-class FeatureGate(WorkspaceUser):
+class FeatureGate(nn.Module):
     """The gate of a stream of FinalMLP, onto its flattened embeddings.
 
     The context is either the embeddings of chosen fields, from tables of the gate's own, or one learned vector that
@@ -135,7 +133,14 @@ class FeatureGate(WorkspaceUser):
         Tensor of float32, shape (B, D) or (1, D)
             One row for all of the batch where the gate has no context fields.
         """
-        return _of_rows(*self._distinct_gates(codes, values))
+        if self.context_embedding is None:
+            return self.of_all_rows()
+        if len(self.context_embedding.numeric):
+            gates: Tensor = self.gate(self.context_embedding(codes, values).flatten(start_dim=1))
+            return gates
+        # Rows of one context share their gate, and a batch has far fewer users than rows.
+        contexts, context_of_row = self.context_embedding.distinct(codes)
+        return F.embedding(context_of_row, self.gate(contexts.flatten(start_dim=1)))
 
     def select(self, e: Tensor, codes: Tensor, values: Tensor) -> Tensor:
         """Multiply the embeddings of a batch by their gates.
@@ -151,29 +156,13 @@ class FeatureGate(WorkspaceUser):
         -------
         Tensor of float32, shape (B, D)
         """
-        gates, gate_of_row = self._distinct_gates(codes, values)
-        if self.workspace is None:
-            return e * _of_rows(gates, gate_of_row)
-        return gated(e, gates, gate_of_row, self.workspace)
+        gates: Tensor = self(codes, values)
+        return e * gates
 
     def of_all_rows(self) -> Tensor:
         """The one gate, shape (1, D), of a gate without context fields."""
         gate: Tensor = self.gate(self.context_vector)
         return gate
-
-    def _distinct_gates(self, codes: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Gates, and which of them each row has; None where there is one for each row, or one for all."""
-        if self.context_embedding is None:
-            return self.of_all_rows(), None
-        if len(self.context_embedding.numeric):
-            return self.gate(self.context_embedding(codes, values).flatten(start_dim=1)), None
-        # Rows of one context share their gate, and a batch has far fewer users than rows.
-        contexts, context_of_row = self.context_embedding.distinct(codes)
-        return self.gate(contexts.flatten(start_dim=1)), context_of_row
-
-
-def _of_rows(gates: Tensor, gate_of_row: Tensor | None) -> Tensor:
-    return gates if gate_of_row is None else F.embedding(gate_of_row, gates)
 
 
 def _check_context(context: Sequence[str], fields: Sequence[Field]) -> None:

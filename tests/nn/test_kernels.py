@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sk_finalmlp.nn import Activation, Dropout, MultiHeadBilinearFusion, _workspace, dropout_generator, lent_workspaces
-from sk_finalmlp.nn._kernels import _activation, bilinear_fusion, gated, linear, look_up
+from sk_finalmlp.nn._kernels import _activation, bilinear_fusion, linear
 from sk_finalmlp.nn._workspace import Workspace
 
 
@@ -42,39 +42,6 @@ def check(function, plain, *inputs):
 @pytest.mark.parametrize("bias", [True, False])
 def test_linear(n_in, n_out, bias):
     check(linear, F.linear, draw(7, n_in), draw(n_out, n_in, seed=1), draw(n_out, seed=2) if bias else None)
-
-
-def test_look_up():
-    rows = torch.randint(0, 6, (4, 3), generator=seeded())
-    nothing = torch.zeros(1, 2, dtype=torch.float64)
-
-    def of_known(known, rows, workspace):
-        return look_up(torch.cat([nothing, known]), rows, workspace)
-
-    check(of_known, lambda known, rows: F.embedding(rows, torch.cat([nothing, known]), padding_idx=0), draw(5, 2), rows)
-
-
-def test_row_zero_gets_no_gradient():
-    table = draw(6, 2)
-    (gradient,) = torch.autograd.grad(look_up(table, torch.tensor([[0, 3]]), Workspace()).sum(), table)
-    assert gradient.sum(dim=1).tolist() == [0, 0, 0, 2, 0, 0]
-
-
-@pytest.mark.parametrize("n_rows", [2**15, 2**15 + 1])
-def test_look_up_in_tables_around_the_largest_key_of_16_bits(n_rows):
-    table, rows = draw(n_rows, 2), torch.tensor([[n_rows - 1, 1], [1, n_rows - 2]])
-    (gradient,) = torch.autograd.grad(look_up(table, rows, Workspace()).sum(), table)
-    assert gradient.sum(dim=1)[[1, -2, -1]].tolist() == [4, 2, 2]
-    assert gradient.sum() == 8
-
-
-def test_gated():
-    check(gated, lambda e, gates, of_row: e * gates[of_row], draw(6, 4), draw(3, 4), torch.tensor([2, 0, 0, 2, 1, 0]))
-
-
-@pytest.mark.parametrize("n_gates", [1, 6])
-def test_gated_by_one_gate_for_all_rows_or_for_each(n_gates):
-    check(gated, lambda e, gates, _: e * gates, draw(6, 4), draw(n_gates, 4, seed=1), None)
 
 
 @pytest.mark.parametrize("n_heads", [1, 2])

@@ -6,8 +6,6 @@ beside it shows.
 
 from ._activation import activation, normalised_activation
 from ._fusion import bilinear_fusion
-from ._gating import gated
 from ._linear import linear
-from ._lookup import look_up
 
-__all__ = ["activation", "bilinear_fusion", "gated", "linear", "look_up", "normalised_activation"]
+__all__ = ["activation", "bilinear_fusion", "linear", "normalised_activation"]
