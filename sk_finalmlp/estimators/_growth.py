@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ..fields import UNKNOWN_CODE, Field, by_kind
 from ..nn import FieldEmbedding
 from ..training import Moments
-from ._input_columns import InputColumn
 from ._field_readers import FIRST_CODE, FieldReader, check_largest_code, read_codes
+from ._input_columns import InputColumn
 from ._network import Network, NetworkClass, make_network
 
 #: A table that is too small grows to this many times its size, so that growing costs little per code.

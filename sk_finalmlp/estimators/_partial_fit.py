@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .._callbacks import fit_task
+from .._fit_task import fit_task
 from .._origin import Origin, read_origin, unpacked_codes
 from .._sklearn import check_first_call, has_callbacks
 from .._validation import fit_context
@@ -112,7 +112,7 @@ class OnlineLearner:
             if is_first:
                 self._readers = learn_fields(rows.columns, self.categorical_features, rows.origin)
             readers = grown_readers(self._readers, rows.columns)
-            new = make_impressions(rows, readers, self.classes_, class_weight).of_mean_weight_one()
+            new = make_impressions(rows, readers, self.classes_, class_weight).with_mean_weight_one()
             new = replace(new, negatives_kept=self.negatives_kept)
             self._learn(new, readers, _rows_of_fresh_codes(origin, readers), partial(EpochTasks, task, self, data))
 

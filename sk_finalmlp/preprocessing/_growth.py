@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import joblib
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._callbacks import fit_task
+from .._fit_task import fit_task
 from .._origin import Origin, carries_origin, packed_codes, write_origin
 from .._sklearn import check_feature_names_in, is_fitted
 from .._validation import fit_context
 from ..fields import column_names
-from .columns._column_encoder import naming
+from .columns._column_encoder import errors_naming
 from .statistics._changes import Changes
 from .statistics._target import MoreLabels, read_more_labels
 from .tables._column import rows_with_weight
@@ -110,6 +111,7 @@ class GrowingEncoder:
             X = validate_table(self, X, reset=False)
             weights = self._check_weights(sample_weight, X)
             labels = read_more_labels(y, X, weights, self._classes) if self._derived.needs_labels else None
+            before = self._origin_of_new_rows()
             outputs, fresh = self._grow_columns(X, weights)
             names = check_feature_names_in(self)
             n_codes = {field.name: field.n_codes for fields in self._fields_of(names) for field in fields}
@@ -118,8 +120,8 @@ class GrowingEncoder:
             outputs |= more
             self._fields = self._output_fields(names)
             self.feature_kinds_ = self._grown_kinds(names)
-            origin = self._origin_after(outputs, {**fresh, **of_crosses}, labels)
-            self._origin = Origin(origin.encoder)
+            origin = _origin_after(before, outputs, {**fresh, **of_crosses}, labels)
+            self._origin = replace(origin, previous=None, fresh=None)
             return write_origin(self._write(X, iter(outputs.items())), origin), origin
 
     def _grow_columns(
@@ -133,7 +135,7 @@ class GrowingEncoder:
         columns = read_columns(X, check_feature_names_in(self), dropped)
         for reading, encoder, raw in zip(self._readings, self._encoders, columns, strict=True):
             if encoder is not None:
-                with naming(raw.name):
+                with errors_naming(raw.name):
                     column = reading.read(raw)
                     counted, _ = rows_with_weight(column, weights)
                     encoder, codes = encoder.grow(counted, self.decay)
@@ -149,11 +151,12 @@ class GrowingEncoder:
         n_codes = [sum(field.n_codes for field in fields) for fields in self._fields_of(names)]
         return self.feature_kinds_.assign(n_codes=n_codes)
 
-    def _origin_after(
-        self: Any, outputs: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], labels: MoreLabels | None
-    ) -> Origin:
-        """What the rows of an update say of their encoder: two of the same rows after the same fit say the same."""
-        labels_seen = None if labels is None else (labels.weights, labels.weights_of)
-        learned = joblib.hash((self._origin.encoder, list(outputs.values()), labels_seen))
-        codes = {name: packed_codes(codes) for name, codes in fresh.items() if len(codes)}
-        return Origin(learned, previous=self._origin.encoder, fresh=codes)
+
+def _origin_after(
+    before: Origin, outputs: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], labels: MoreLabels | None
+) -> Origin:
+    """What the rows of an update say of their encoder: two of the same rows after the same fit say the same."""
+    learned_from = None if labels is None else (labels.weights, labels.weights_of)
+    encoder = joblib.hash((before.encoder, list(outputs.values()), learned_from))
+    codes = {name: packed_codes(codes) for name, codes in fresh.items() if len(codes)}
+    return replace(before, encoder=encoder, previous=before.encoder, fresh=codes)
