@@ -23,6 +23,7 @@ _ROOM_OF = {
     "model_card": "sk_finalmlp.model_cards",
     "save": "sk_finalmlp.model_files",
     "two_stream_configs": "sk_finalmlp.estimators",
+    "update": "sk_finalmlp.updates",
 }
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "model_card",
     "save",
     "two_stream_configs",
+    "update",
 ]
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from .model_cards import model_card
     from .model_files import ModelFileError, load, save
     from .preprocessing import CTREncoder
+    from .updates import update
 
 
 def __getattr__(name: str) -> Any:

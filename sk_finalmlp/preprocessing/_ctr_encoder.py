@@ -36,6 +36,7 @@ from ..fields import Field, column_names
 from ._column_rules import ColumnRules, chosen_kinds, fit_column
 from ._columns_summary import ColumnsSummary
 from ._description import PARTS
+from ._growth import GrowingEncoder
 from ._plan import Combinations, Planner
 from ._time_order import places_in_time
 from .columns._calendar import UnknownDates, date_parts
@@ -59,7 +60,7 @@ _KINDS_OF_COLUMNS = ("categorical", "multi-valued", "numeric")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
-class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
+class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
     Each column is one of four kinds, inferred from its values in `fit` unless you choose it:
@@ -149,6 +150,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
         one is smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
         and holds out the same rows, if the output is a pandas DataFrame.
+    decay : float, default=0.9
+        Weight, between 0 and 1, that the rows of a value so far keep in its rate and count when :meth:`partial_fit`
+        brings new rows of it; and that all counts keep by which values leave where `max_categories` limits them.
     random_state : int, RandomState instance or None, default=0
         Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.
@@ -289,6 +293,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     #: Written when it is asked for, since it takes a hash of all that is learned.
     _origin: Origin | None
 
+    #: Those of two or more classes, where statistics might be made.
+    _classes: np.ndarray | None = None
     _derived: DerivedFields
     _encoders: list[ColumnEncoder | None]
     _fields: list[Field]
@@ -316,6 +322,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         "statistics": [list, tuple, StrOptions({"auto"}), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "hold_out": [str],
+        "decay": [Interval(Real, 0, 1, closed="both")],
         "random_state": ["random_state"],
     }
 
@@ -339,6 +346,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         statistics: Combinations = "auto",
         validation_fraction: float = VALIDATION_FRACTION,
         hold_out: str = "random",
+        decay: float = 0.9,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.categorical = categorical
@@ -358,6 +366,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         self.statistics = statistics
         self.validation_fraction = validation_fraction
         self.hold_out = hold_out
+        self.decay = decay
         self.random_state = random_state
 
     @fit_context
@@ -431,7 +440,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)
-        return X, None if sample_weight is None else _check_weights(sample_weight, X)
+        return X, self._check_weights(sample_weight, X)
+
+    def _check_weights(self, sample_weight: Any, X: Any) -> np.ndarray | None:
+        return None if sample_weight is None else _check_weights(sample_weight, X)
 
     def _planner(self) -> Planner:
         return Planner(
@@ -477,6 +489,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         }
         plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, parts)
         self._derived = DerivedFields(plan.crosses, plan.statistics)
+        self._classes = target.classes if isinstance(target, Target) else None
         yield from self._derived.fit_transform(codes, weights, target)
         self._fields = self._output_fields(names)
         self._check_any_field()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -65,6 +66,14 @@ class DatetimeEncoder:
         for part, encoder in self.encoders.items():
             encoder.fit(_part(part, times), weights)
         return self
+
+    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
+        """The encoder after more rows, and for each part the codes that stand for other values now."""
+        times = _local_times(column.values)
+        grown = {part: encoder.grow(_part(part, times), decay) for part, encoder in self.encoders.items()}
+        encoder = copy(self)
+        encoder.encoders = {part: of_part for part, (of_part, _) in grown.items()}
+        return encoder, [codes for _, fresh in grown.values() for codes in fresh]
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes of each part."""
