@@ -110,10 +110,10 @@ def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
     Returns
     -------
     list of str
-        All fields of a datetime; a categorical column itself if its name and its values say so.
+        The fields of a datetime that have codes; a categorical column itself if its name and its values say so.
     """
     if isinstance(encoder, DatetimeEncoder):
-        return [field.name for field in encoder.output_fields(name)]
+        return [field.name for field in encoder.output_fields(name) if field.has_codes]
     if not isinstance(encoder, CategoricalEncoder) or not isinstance(encoder.vocabulary, Vocabulary):
         return []
     unit = _find_unit(name)

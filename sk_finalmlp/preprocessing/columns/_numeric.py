@@ -38,7 +38,7 @@ def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarr
     return floats[present], None if weights is None else weights[present]
 
 
-class _FloatColumn:
+class FloatColumn:
     """What the parts that write a column of floats have in common."""
 
     def output_fields(self, name: str) -> list[Field]:
@@ -50,7 +50,7 @@ class _FloatColumn:
         return {}
 
 
-class Standardizer(_FloatColumn):
+class Standardizer(FloatColumn):
     """Deviation from the mean in standard deviations, as float32."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
@@ -79,7 +79,7 @@ class Standardizer(_FloatColumn):
         return pa.array((outputs[0].astype(np.float64) * self.deviation + self.mean) * self.unit)
 
 
-class NormalScorer(_FloatColumn):
+class NormalScorer(FloatColumn):
     """Quantile of the normal distribution at the rank of a value, standardised, as float32.
 
     A value's rank is the share of smaller values and half the share of equal ones. Values between those that are
