@@ -47,6 +47,7 @@ from .columns._vocabulary import Vocabulary
 from .statistics._choice import report
 from .statistics._derived import DerivedFields
 from .statistics._target import NoLabels, Target, held_out_with
+from .statistics._unknown import UnknownRows
 from .tables._reading import Reading
 from .tables._selection import Selection
 from .tables._table import read_columns, read_outputs, validate_table, write_table, write_values
@@ -152,6 +153,11 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
         one is smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
         and holds out the same rows, if the output is a pandas DataFrame.
+    unknown_dropout : float, default=0.0
+        For each field, the share of the training rows in which the statistics made of it, its own and those of
+        combinations with it, are those of a value without rows, in [0, 1). Its code stays. So the network learns to do
+        without them. It pays where many combinations are new in later rows, as in a timetable that changes, and costs
+        a little where later rows are like those of `fit`.
     random_state : int, RandomState instance or None, default=0
         Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.
@@ -319,6 +325,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         "statistics": [list, tuple, StrOptions({"auto"}), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "hold_out": [str],
+        "unknown_dropout": [Interval(Real, 0, 1, closed="left")],
         "random_state": ["random_state"],
     }
 
@@ -342,6 +349,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         statistics: Combinations = "auto",
         validation_fraction: float = VALIDATION_FRACTION,
         hold_out: str = "random",
+        unknown_dropout: float = 0.0,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.categorical = categorical
@@ -361,6 +369,7 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         self.statistics = statistics
         self.validation_fraction = validation_fraction
         self.hold_out = hold_out
+        self.unknown_dropout = unknown_dropout
         self.random_state = random_state
 
     @fit_context
@@ -480,7 +489,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         }
         plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, parts)
         self._derived = DerivedFields(plan.crosses, plan.statistics)
-        yield from self._derived.fit_transform(codes, weights, target)
+        unknown = UnknownRows(self.unknown_dropout, planner.random_state)
+        yield from self._derived.fit_transform(codes, weights, target, unknown)
         self._fields = self._output_fields(names)
         self._check_any_field()
         check_fields(self._fields)

@@ -149,7 +149,10 @@ def rare_dates(encoder: ColumnEncoder | None, column: Column) -> dict[str, pa.Ar
 
 
 def _values_of_parts(encoder: ColumnEncoder, column: Column) -> list[Column]:
-    return encoder.part_columns(column) if isinstance(encoder, DatetimeEncoder) else [column]
+    """The values of the parts that have codes, which come first."""
+    if not isinstance(encoder, DatetimeEncoder):
+        return [column]
+    return encoder.part_columns(column)[: len(encoder.vocabularies(column.name))]
 
 
 def _without(values: pa.Array, others: pa.Array) -> pa.Array:
