@@ -8,10 +8,12 @@ import narwhals.stable.v2 as nw
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .estimators._base import BaseTwoStreamClassifier
+from .estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
 from .preprocessing import CTREncoder
 
 __all__ = ["update"]
+
+_Classifier = FinalMLPClassifier | DualMLPClassifier | TwoStreamClassifier
 
 
 def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeline:
@@ -81,13 +83,13 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     return model
 
 
-def _steps(model: Any) -> tuple[CTREncoder, BaseTwoStreamClassifier]:
+def _steps(model: Any) -> tuple[CTREncoder, _Classifier]:
     steps = (
         [step for _, step in model.steps if step not in (None, "passthrough")] if isinstance(model, Pipeline) else []
     )
     if len(steps) == 2:
         encoder, classifier = steps
-        if isinstance(encoder, CTREncoder) and isinstance(classifier, BaseTwoStreamClassifier):
+        if isinstance(encoder, CTREncoder) and isinstance(classifier, _Classifier):
             return encoder, classifier
     found = [type(step).__name__ for step in steps] or type(model).__name__
     raise TypeError(

@@ -13,7 +13,7 @@ from .._plain import Parts, declared
 from ..fields import Field
 from .columns._admission import Admission
 from .columns._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
-from .columns._datetime import DatetimeEncoder
+from .columns._datetime import DatetimeEncoder, ElapsedTime
 from .columns._multi_valued import MultiValuedEncoder
 from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from .columns._vocabulary import Vocabulary
@@ -29,6 +29,7 @@ PARTS: Final[Parts] = {
     HashBuckets: ("n_codes",),
     CategoricalEncoder: ("rule", "vocabulary", "admission"),
     LogBucketer: ("rule", "vocabulary", "admission"),
+    ElapsedTime: ("first", "last", "mean", "deviation"),
     DatetimeEncoder: ("rule", "parts", "encoders", "left_out"),
     MultiValuedEncoder: (
         "rule",

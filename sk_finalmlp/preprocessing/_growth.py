@@ -25,6 +25,8 @@ from .tables._table import read_columns, validate_table
 class GrowingEncoder:
     """Mixin that lets an encoder go on learning after `fit`."""
 
+    _origin: Origin | None
+
     def partial_fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Take in more rows, such as those of a new day; the first call is a `fit`.
 

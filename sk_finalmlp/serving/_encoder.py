@@ -292,11 +292,26 @@ def _datetime(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str
     local = _add(graph, present, _offset(reading["type"]))
     outputs = []
     for part, of_part in encoder["encoders"].items():
+        if part == "elapsed":
+            outputs.append(_elapsed(graph, local, is_present, of_part))
+            continue
         if part not in _TIME_PARTS:
             raise Unsupported(f"its part {part!r} has no operations in ONNX yet.")
         codes = _look_up(graph, _TIME_PARTS[part](graph, local), of_part["vocabulary"])
         outputs.append(_known_or_zero(graph, is_present, codes))
     return outputs
+
+
+def _elapsed(graph: Graph, times: str, is_present: str, encoder: Any) -> str:
+    """Standardised time since the first row of fit, up to now."""
+    if encoder["deviation"] == 0:
+        return graph.cast(_times(graph, times, 0), "float")
+    first, last = (graph.constant(_whole(encoder[name])) for name in ("first", "last"))
+    clipped = graph.node("Min", graph.node("Max", times, first), last)
+    elapsed = graph.cast(graph.node("Sub", clipped, first), "double")
+    centred = graph.node("Sub", elapsed, graph.constant([[encoder["mean"]]]))
+    scaled = graph.node("Div", centred, graph.constant([[encoder["deviation"]]]))
+    return graph.cast(graph.node("Where", is_present, scaled, graph.constant([[0.0]])), "float")
 
 
 def _offset(dtype: str) -> int:

@@ -46,7 +46,7 @@ class _Fixed:
         return self, []
 
 
-class _FloatColumn(_Fixed):
+class FloatColumn(_Fixed):
     """What the parts that write a column of floats have in common."""
 
     def output_fields(self, name: str) -> list[Field]:
@@ -58,7 +58,7 @@ class _FloatColumn(_Fixed):
         return {}
 
 
-class Standardizer(_FloatColumn):
+class Standardizer(FloatColumn):
     """Deviation from the mean in standard deviations, as float32."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
@@ -87,7 +87,7 @@ class Standardizer(_FloatColumn):
         return pa.array((outputs[0].astype(np.float64) * self.deviation + self.mean) * self.unit)
 
 
-class NormalScorer(_FloatColumn):
+class NormalScorer(FloatColumn):
     """Quantile of the normal distribution at the rank of a value, standardised, as float32.
 
     A value's rank is the share of smaller values and half the share of equal ones. Values between those that are

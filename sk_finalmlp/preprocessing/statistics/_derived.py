@@ -11,6 +11,7 @@ from ._changes import Changes
 from ._crosses import CrossEncoder
 from ._statistics import KeyStatistics
 from ._target import MoreLabels, NoLabels, Target
+from ._unknown import UnknownRows
 
 
 class DerivedFields:
@@ -29,7 +30,11 @@ class DerivedFields:
         self._statistics = statistics
 
     def fit_transform(
-        self, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
+        self,
+        codes: Mapping[str, np.ndarray],
+        weights: np.ndarray | None,
+        target: Target | NoLabels,
+        unknown: UnknownRows,
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Learn one after the other from training rows, and yield what those become.
 
@@ -41,6 +46,8 @@ class DerivedFields:
             Weights of the rows.
         target : Target or NoLabels
             Labels of the rows, without which there are no statistics.
+        unknown : UnknownRows
+            Rows in which statistics are those of a value without rows.
 
         Yields
         ------
@@ -52,7 +59,7 @@ class DerivedFields:
             yield cross.key.name, cross.transform(codes)
         if isinstance(target, Target):
             for statistics in self._statistics:
-                yield from statistics.fit_transform(codes, target).items()
+                yield from statistics.fit_transform(codes, target, unknown).items()
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Names and columns of rows."""

@@ -14,6 +14,7 @@ from ._changes import Changes
 from ._keys import Key, KeyIndex
 from ._sums import Cells, Sums
 from ._target import MoreLabels, Target
+from ._unknown import UnknownRows
 
 #: Weight of the overall rate, in rows, in the rate of a key.
 SMOOTHING = 3.0
@@ -84,7 +85,9 @@ class KeyStatistics:
         self.rate = rate
         self.count = count
 
-    def fit_transform(self, codes: Mapping[str, np.ndarray], target: Target) -> dict[str, np.ndarray]:
+    def fit_transform(
+        self, codes: Mapping[str, np.ndarray], target: Target, unknown: UnknownRows
+    ) -> dict[str, np.ndarray]:
         """Learn from training rows, and return their own statistics, learned from the other folds.
 
         Parameters
@@ -93,6 +96,8 @@ class KeyStatistics:
             Codes of each field.
         target : Target
             Labels and weights of the rows.
+        unknown : UnknownRows
+            Rows whose statistics are those of a value without rows.
 
         Returns
         -------
@@ -106,13 +111,17 @@ class KeyStatistics:
         self._columns: list[StatisticColumn] = []
         standardizations = []
         outputs = {}
+        is_unknown = unknown.of(self.key, target)
         for measure, label, of_keys, of_cells in self._measured(rows, clicks, cells.folds, target):
             least = _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0
             standardize = Standardization.learn(of_cells, rows.of_cells, least)
             standardizations.append(standardize)
             of_known, of_unknown = of_keys[:-1][is_known], of_keys[-1:]
             self._columns.append(StatisticColumn(measure, label, standardize(np.append(of_known, of_unknown))))
-            outputs[statistic_name(measure, self.key.name, label)] = cells.to_rows(standardize(of_cells))
+            of_rows = cells.to_rows(standardize(of_cells))
+            if is_unknown is not None:
+                of_rows = np.where(is_unknown, standardize(of_unknown), of_rows)
+            outputs[statistic_name(measure, self.key.name, label)] = of_rows
         self._memory = Memory.of_training_rows(rows, clicks, is_known, standardizations)
         return outputs
 
