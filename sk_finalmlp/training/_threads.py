@@ -103,6 +103,8 @@ def _is_large(network: nn.Module, batch_size: int) -> bool:
 
 def _take_one_thread() -> None:
     """For the life of the calling thread."""
+    # Torch sets the number when it is first asked in a thread.
+    torch.get_num_threads()
     _openmp().limit(limits=1)
 
 

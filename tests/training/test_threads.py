@@ -52,6 +52,8 @@ def test_an_epoch_that_works_is_none(busy_cores, monkeypatch):
 @pytest.fixture
 def several_threads():
     """As many threads as members, as on a machine of so many cores."""
+    # Torch sets the number when it is first asked.
+    torch.get_num_threads()
     with threadpool_limits(3, user_api="openmp"):
         yield
 
