@@ -71,7 +71,7 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         rows, within 16 and 4096.
     max_epochs : int or "auto", default="auto"
         Passes over the data at most, in each `fit`. "auto" takes 10; for less than 1,000 rows 10,000 / (number of
-        rows), at most 100; for more than 150,000 rows 8; for "plateau" 100.
+        rows), at most 100; for more than 150,000 rows 6, for more than 400,000 rows 8; for "plateau" 100.
     precision : {"float32", "bfloat16", "auto"}, default="auto"
         Type of the factors in the affine maps' products of a training; all else, predictions included, is float32.
         "bfloat16" is faster with wide layers and large batches, and rounds to three digits; it needs a CPU with

@@ -86,7 +86,7 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
         rows, within 16 and 4096.
     max_epochs : int or "auto", default="auto"
         Passes over the data at most, in each `fit`. "auto" takes 10; for less than 1,000 rows 10,000 / (number of
-        rows), at most 100; for more than 150,000 rows 8; for "plateau" 100.
+        rows), at most 100; for more than 150,000 rows 6, for more than 400,000 rows 8; for "plateau" 100.
     precision : {"float32", "bfloat16", "auto"}, default="auto"
         Type of the factors in the affine maps' products of a training; all else, predictions included, is float32.
         "bfloat16" is faster with wide layers and large batches, and rounds to three digits; it needs a CPU with
@@ -185,9 +185,9 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
 
     Notes
     -----
-    In parallel searches use joblib's default backend, loky: processes that are forked after torch has used its
-    threads hang. Where other processes keep the cores busy, torch is faster with one thread than with several that
-    wait for each other: set the environment variable `OMP_NUM_THREADS=1`.
+    The members of an ensemble learn on as many threads as torch may have; the environment variable `OMP_NUM_THREADS`
+    and `torch.set_num_threads` say how many. In parallel searches use joblib's default backend, loky: processes that
+    are forked after torch has used its threads hang.
 
     A row's probability doesn't depend on the rows beside it: to the last bit where widths of layers and heads are
     multiples of 16, else to rounding.

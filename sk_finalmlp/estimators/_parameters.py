@@ -85,8 +85,10 @@ def automatic_max_epochs(n_rows: int, schedule: str) -> int:
     """One cycle ends as planned, and small tables need more epochs for enough steps; a plateau ends by itself."""
     if schedule == "plateau":
         return 100
+    if n_rows > _LARGE_TABLE:
+        return 6 if n_rows <= _HUGE_TABLE else 8
     # A table without rows is refused later, and by name.
-    return int(np.clip(10_000 / max(1, n_rows), 10, 100)) if n_rows <= _LARGE_TABLE else 8
+    return int(np.clip(10_000 / max(1, n_rows), 10, 100))
 
 
 def automatic_learning_rate(n_rows: int, schedule: str) -> float:
