@@ -24,8 +24,8 @@ _FIXED_ZONE: Final = re.compile(
 )
 _LIST_SEPARATOR: Final = "|"
 _NO_HASH: Final = (
-    "its values are hashed (n_hash_buckets), by a hash that ONNX can't compute. Fit with `max_categories` or "
-    "`min_frequency` in place of n_hash_buckets."
+    "its values are hashed (n_hash_buckets), and ONNX compares text, but can't read its characters to compute a hash. "
+    "Fit with `max_categories` or `min_frequency` in place of n_hash_buckets."
 )
 
 
