@@ -23,7 +23,7 @@ from sk_finalmlp.datasets import make_click_data
 # ----------
 #
 # 2% of the users and items leave after each day, and others come in their places; the effects of an item on two days in
-# a row have a correlation of 0.98. The last column numbers the days; the encoder leaves it out by itself.
+# a row have a correlation of 0.98. The last column numbers the days; it is no feature, since no day comes again.
 
 N_DAYS, WEEK = 30, 7
 X, y, probability = make_click_data(
@@ -37,11 +37,12 @@ X, y, probability = make_click_data(
     logit_scale=2,
     random_state=0,
 )
+day_of_row = X.pop("day")
 
 
 def rows(first, last):
     """The rows of these days, the last one excluded."""
-    chosen = X["day"].between(first, last, inclusive="left")
+    chosen = day_of_row.between(first, last, inclusive="left")
     return X[chosen], y[chosen]
 
 
@@ -61,7 +62,7 @@ def fit(first, last):
 
 def flatten(table):
     """What CatBoost can read: the hour, and lists as text."""
-    return table.drop(columns=["time", "day"]).assign(hour=table["time"].dt.hour, tags=table["tags"].str.join(" "))
+    return table.drop(columns="time").assign(hour=table["time"].dt.hour, tags=table["tags"].str.join(" "))
 
 
 def fit_catboost(first, last):
