@@ -7,6 +7,7 @@ Is it enough to :func:`~sk_finalmlp.update` it with the rows of each day, or mus
 model, an updated one, and models that are fitted again to the last seven days, day by day on synthetic clicks.
 """
 
+from copy import deepcopy
 from importlib.util import find_spec
 from time import process_time
 
@@ -75,7 +76,8 @@ def fit_catboost(first, last):
 
 losses = pd.DataFrame(index=pd.RangeIndex(WEEK, N_DAYS, name="day"))
 seconds = {"updated": [], "fitted again": []}
-frozen, updated = fit(0, WEEK), fit(0, WEEK)
+frozen = fit(0, WEEK)
+updated = deepcopy(frozen)
 for day in range(WEEK, N_DAYS):
     today, clicks = rows(day, day + 1)
     losses.loc[day, "frozen"] = log_loss(clicks, frozen.predict_proba(today))
