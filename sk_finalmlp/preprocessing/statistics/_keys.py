@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...fields import Field, cross_name
-from ..columns._hash_table import HashTable
+from ..columns._hash_table import HashTable, PlaceTable
 
 #: Up to so many, keys are found in an array with a place for each; beyond, by sorting.
 _POSSIBLE_KEYS_PER_ROW = 8
@@ -147,8 +147,8 @@ class KeyIndex:
         return {name: value for name, value in vars(self).items() if name != "_table"}
 
     @cached_property
-    def _table(self) -> HashTable:
-        return HashTable(self.known)
+    def _table(self) -> PlaceTable | HashTable:
+        return PlaceTable(self.known) if PlaceTable.suits(self.known) else HashTable(self.known)
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Positions of keys; -1 for a key that isn't known."""
