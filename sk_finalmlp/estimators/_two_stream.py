@@ -145,10 +145,11 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
         column.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last `fit`, by the whole `schedule` once more. Fields,
-        network and held-out rows stay those of the first `fit`; codes that it didn't see stay unknown. Codes must mean
-        what they meant in the first `fit`: fit the encoder once and go on with the classifier alone, not with a
-        pipeline, which would number the values anew.
+        Whether `fit` goes on from the weights of the last `fit`, for more epochs on the same rows, by the whole
+        `schedule` once more. Fields, network and held-out rows stay those of the first `fit`; codes that it didn't see
+        stay unknown. Codes must mean what they meant in the first `fit`: fit the encoder once and go on with the
+        classifier alone, not with a pipeline, which would number the values anew. To learn from new rows, fit anew:
+        going on with them alone forgets the others, and what is "auto" follows from so few rows.
     random_state : int, RandomState instance or None, default=None
         Seed of start weights, order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
