@@ -290,6 +290,8 @@ def _datetime(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str
     is_present = graph.node("Greater", values, graph.constant(_whole(MISSING)))
     present = graph.node("Where", is_present, values, graph.constant(_whole(0)))
     local = _add(graph, present, _offset(reading["type"]))
+    if reading["type"].startswith("date"):
+        local = _floor(graph, local, _DAY)
     outputs = []
     for part, of_part in encoder["encoders"].items():
         if part == "elapsed":

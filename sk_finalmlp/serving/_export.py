@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .._plain import with_tables
 from .._sklearn import check_feature_names_in
 from .._version import __version__
 from ..estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
-from ..fields import column_names
+from ..fields import Field, column_names
 from ..preprocessing import CTREncoder
 from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
 from ._graph import Graph
@@ -70,7 +71,7 @@ def export(model: BaseEstimator) -> Exported:
         names = [str(name) for name in check_feature_names_in(encoder)]
         described = dict(zip(names, zip(state["_readings"], state["_encoders"], strict=True), strict=True))
         inputs = _inputs(described)
-        encoded = _add_encoder(graph, inputs, described, state["_derived"], column_names(encoder.fields_))
+        encoded = _add_encoder(graph, inputs, described, state["_derived"], encoder.fields_)
     if classifier is None:
         assert encoder is not None
         _give_columns(graph, encoder, encoded)
@@ -112,23 +113,33 @@ def _add_encoder(
     inputs: Sequence[Input],
     described: Mapping[str, tuple[Any, Any]],
     derived: Any,
-    names: Sequence[str],
+    fields: Sequence[Field],
 ) -> dict[str, str]:
     """Output columns by name."""
     plain = [add_column(graph, column, *described[column.name]) for column in inputs]
-    columns = dict(zip(names, _in_all_rows(graph, inputs, plain), strict=False))
+    has_codes = [field.has_codes for field in fields for _ in range(field.n_columns)]
+    columns = dict(zip(column_names(fields), _in_all_rows(graph, inputs, plain, has_codes), strict=False))
     columns |= add_crosses(graph, derived["_crosses"], columns)
     return columns | add_statistics(graph, derived["_statistics"], columns)
 
 
-def _in_all_rows(graph: Graph, inputs: Sequence[Input], outputs: Sequence[Sequence[str]]) -> list[str]:
+def _in_all_rows(
+    graph: Graph, inputs: Sequence[Input], outputs: Sequence[Sequence[str]], has_codes: Iterable[bool]
+) -> list[str]:
     """Output columns of each input, where a single row of it stands for all rows, so that it is looked up once."""
     shape = graph.node("Max", *(graph.node("Shape", column.name) for column in inputs))
+    is_code = iter(has_codes)
     columns: list[str] = []
     for of_input in outputs:
-        matrix = graph.node("Expand", graph.concat(list(of_input)), shape) if of_input else ""
-        columns += [matrix] if len(of_input) == 1 else [graph.columns_of(matrix, i) for i in range(len(of_input))]
+        # Neighbours in one matrix, which has one type.
+        for _, neighbours in groupby(of_input, key=lambda _: next(is_code)):
+            columns += _expanded(graph, list(neighbours), shape)
     return columns
+
+
+def _expanded(graph: Graph, columns: list[str], shape: str) -> list[str]:
+    matrix = graph.node("Expand", graph.concat(columns), shape)
+    return [matrix] if len(columns) == 1 else [graph.columns_of(matrix, position) for position in range(len(columns))]
 
 
 def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:

@@ -460,3 +460,10 @@ def test_in_a_share_of_the_rows_what_is_made_of_a_field_is_unknown():
     pd.testing.assert_frame_equal(out[["user", "item"]], without[["user", "item"]])
     # New rows are encoded alike.
     pd.testing.assert_frame_equal(encoder.transform(X), plain.transform(X))
+
+
+def test_few_rows_of_many_possible_combinations():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({f"c{number}": rng.permutation(20).astype(str) for number in range(3)})
+    encoder = CTREncoder(statistics=[("c0", "c1", "c2")]).fit(X, np.arange(20) % 5 == 0)
+    assert np.isfinite(encoder.transform(X).select_dtypes("float")).all(axis=None)

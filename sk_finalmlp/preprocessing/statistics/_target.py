@@ -246,5 +246,5 @@ def _folds(
 def _number_of_folds(y: np.ndarray) -> int:
     """As many as there are rows outside the largest class, between 2 and 10."""
     # With more of them, the folds that hold a click would know of one click less than all others.
-    n_outside: int = len(y) - np.bincount(y, minlength=1).max()
+    n_outside = len(y) - int(np.bincount(y, minlength=1).max())
     return min(max(n_outside, 2), _N_FOLDS)
