@@ -74,10 +74,10 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
       `numeric_encoding`. Floats that are all integral count as integers: that is what an integer column becomes when
       a value is missing.
     - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday) and whether it is the weekend, as
-      columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, and as a column of floats the time
-      since the first row, `time_elapsed`, so far as the rows cover a full period of them (see `datetime_parts`);
-      which code stands for which hour or day is in `categories_`. Pure dates have no hour. Dates written as strings
-      are categorical unless named in `datetime`.
+      columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, and in large tables the time since
+      the first row, `time_elapsed`, as a column of floats, so far as the rows cover a full period (see
+      `datetime_parts`); which code stands for which hour or day is in `categories_`. Pure dates have no hour. Dates
+      written as strings are categorical unless named in `datetime`.
     - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres[0]`,
       `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
@@ -130,8 +130,9 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         Largest number of output columns of a multi-valued column. `None` sets no limit: one row with very many
         elements makes the output wide for all rows.
     datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "elapsed", "day", "month"}, default="auto"
-        What becomes of datetimes. "auto": the hour if the rows are of 24 hours at least, weekday, weekend and the time
-        that has elapsed since the first row if they are of 7 days, counted from the first to the last. On rows of less
+        What becomes of datetimes. "auto": the hour if the rows are of 24 hours at least, weekday, weekend and, from
+        50,000 rows on, the time that has elapsed since the first row if they are of 7 days, counted from the first to
+        the last. On rows of less
         than a full period, those of the next day would be unknown. A day of the month (`day`) and a month are made
         only where the list names them; what it names is made of any rows. The elapsed time is standardised, and the
         last tenth of the rows of `fit` and all later ones have the same: it tells what clicks are like now, and no

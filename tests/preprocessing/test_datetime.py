@@ -119,18 +119,14 @@ def hourly(first, n_hours):
 @pytest.mark.parametrize(
     ("times", "parts", "why"),
     [
-        (hourly("2024-05-03", 23), [], "without parts, since the rows are of less than 24 h"),
-        (
-            hourly("2024-05-03", 24),
-            ["hour"],
-            "without weekday, weekend and elapsed time, since the rows are of less than 7 days",
-        ),
+        (hourly("2024-05-03", 23), [], "without hour, weekday and weekend, since the rows are of less than 24 h"),
+        (hourly("2024-05-03", 24), ["hour"], "without weekday and weekend, since the rows are of less than 7 days"),
         (hourly("2024-05-03 12:00", 24), ["hour"], "less than 7 days"),
         (hourly("2024-05-03", 6 * 24), ["hour"], "less than 7 days"),
-        (hourly("2024-05-03", 7 * 24), ["hour", "weekday", "weekend", "elapsed"], "dates with a time of day"),
+        (hourly("2024-05-03", 7 * 24), ["hour", "weekday", "weekend"], "dates with a time of day"),
         (hourly("2024-05-03 01:00", 24).tz_localize("Asia/Tokyo"), ["hour"], "less than 7 days"),
-        (pd.date_range("2024-05-03", periods=6), [], "without weekday, weekend and elapsed time"),
-        (pd.date_range("2024-05-03", periods=7).date, ["weekday", "weekend", "elapsed"], "dates"),
+        (pd.date_range("2024-05-03", periods=6), [], "without weekday and weekend"),
+        (pd.date_range("2024-05-03", periods=7).date, ["weekday", "weekend"], "dates"),
     ],
 )
 def test_parts_of_which_the_rows_cover_no_full_period_are_left_out(times, parts, why):
@@ -222,7 +218,7 @@ class TestUnknownParts:
 
 def test_time_elapses_up_to_now():
     X = pd.DataFrame({"time": pd.date_range("2024-05-01", periods=101), "user": 1})
-    encoder = CTREncoder().fit(X)
+    encoder = CTREncoder(datetime_parts=["elapsed", "weekday"]).fit(X)
     elapsed = encoder.transform(X)["time_elapsed"]
     assert elapsed.dtype == np.float32
     assert elapsed.mean() == pytest.approx(0, abs=1e-6)
@@ -238,8 +234,8 @@ def test_time_elapses_up_to_now():
 
 def test_rows_without_weight_are_not_now():
     X = pd.DataFrame({"time": pd.date_range("2024-05-01", periods=20), "user": 1})
-    encoder = CTREncoder().fit(X, sample_weight=np.arange(20) < 11)
-    alone = CTREncoder().fit(X[:11])
+    encoder = CTREncoder(datetime_parts=["elapsed"]).fit(X, sample_weight=np.arange(20) < 11)
+    alone = CTREncoder(datetime_parts=["elapsed"]).fit(X[:11])
     pd.testing.assert_frame_equal(encoder.transform(X), alone.transform(X))
 
 
@@ -256,3 +252,10 @@ def test_elapsed_time_of_an_instant_is_the_same_in_all_zones():
 def test_where_all_times_are_the_same_none_elapses():
     X = pd.DataFrame({"time": pd.to_datetime(["2024-05-01", "2024-05-01", None])})
     assert CTREncoder(datetime_parts=["elapsed"]).fit_transform(X)["time_elapsed"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("n_rows", "n_days", "elapses"), [(50_000, 7, True), (49_999, 7, False), (50_000, 6, False)])
+def test_time_elapses_in_many_rows_of_a_week_at_least(n_rows, n_days, elapses):
+    times = pd.date_range("2024-05-01", f"2024-05-0{n_days} 23:00", periods=n_rows)
+    encoder = CTREncoder().fit(pd.DataFrame({"time": times}))
+    assert ("time_elapsed" in encoder.get_feature_names_out()) == elapses

@@ -31,6 +31,8 @@ _ELAPSED = "elapsed"
 DATETIME_PARTS = (*_PARTS, _ELAPSED)
 #: Rows after so large a share of all are as late as any later one.
 _NOW = 0.9
+#: In fewer rows, what the last tenth of them clicks is too much a matter of chance to be what is so "now".
+_MIN_ROWS_TO_ELAPSE = 50_000
 _AUTOMATIC_PARTS = ("hour", "weekday", "weekend", _ELAPSED)
 
 #: Parts that come again within a week: how many hours or days a full period has.
@@ -84,7 +86,8 @@ class DatetimeEncoder:
     rule : VocabularyRule
         Which values get codes of their own.
     parts : sequence of str or None
-        The parts; None for hour, weekday, weekend and elapsed time, so far as the rows of fit cover a full period.
+        The parts; None for hour, weekday and weekend, and from 50,000 rows on the elapsed time, so far as the rows of
+        fit cover a full period.
 
     Attributes
     ----------
@@ -103,6 +106,8 @@ class DatetimeEncoder:
         parts = [part for part in self.parts or _AUTOMATIC_PARTS if part not in too_few]
         if not has_time_of_day(times):
             parts = [part for part in parts if part != "hour"]
+        if self.parts is None and len(times) < _MIN_ROWS_TO_ELAPSE:
+            parts = [part for part in parts if part != _ELAPSED]
         # Those with codes come first, whatever the order in which the user names them.
         parts.sort(key=lambda part: part == _ELAPSED)
         self.encoders = {part: self._make_encoder(part) for part in parts}
@@ -170,10 +175,10 @@ def _too_short_for(times: pa.Array) -> tuple[tuple[str, ...], str]:
     """Parts of which the rows cover no full period, so that those of later rows would be unknown; and why."""
     first, last = pc.min_max(times).values()
     if has_time_of_day(times) and _n_touched(pc.hours_between(first, last)) < _HOURS_OF_A_DAY:
-        return _AUTOMATIC_PARTS, "without parts, since the rows are of less than 24 h"
+        return _AUTOMATIC_PARTS, "without hour, weekday and weekend, since the rows are of less than 24 h"
     if _n_touched(pc.days_between(first, last)) < _DAYS_OF_A_WEEK:
         # What differs between the days of a week can't be told from what changes with time.
-        why = "without weekday, weekend and elapsed time, since the rows are of less than 7 days"
+        why = "without weekday and weekend, since the rows are of less than 7 days"
         return ("weekday", "weekend", _ELAPSED), why
     return (), ""
 
