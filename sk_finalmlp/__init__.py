@@ -12,7 +12,7 @@ from ._version import __version__
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Public names load on first use (PEP 562): the encoder needs no torch.
-_ROOM_OF = {
+_MODULE_OF = {
     "CTREncoder": "sk_finalmlp.preprocessing",
     "DualMLPClassifier": "sk_finalmlp.estimators",
     "FinalMLPClassifier": "sk_finalmlp.estimators",
@@ -23,6 +23,7 @@ _ROOM_OF = {
     "model_card": "sk_finalmlp.model_cards",
     "save": "sk_finalmlp.model_files",
     "two_stream_configs": "sk_finalmlp.estimators",
+    "update": "sk_finalmlp.updates",
 }
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "model_card",
     "save",
     "two_stream_configs",
+    "update",
 ]
 
 if TYPE_CHECKING:
@@ -50,12 +52,13 @@ if TYPE_CHECKING:
     from .model_cards import model_card
     from .model_files import ModelFileError, load, save
     from .preprocessing import CTREncoder
+    from .updates import update
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOM_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_ROOM_OF[name]), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -5,10 +5,14 @@ Only containers that can carry a note do: those of pandas, in `DataFrame.attrs`,
 
 from __future__ import annotations
 
+import base64
+import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 _KEY = "sk_finalmlp"
 
@@ -31,6 +35,10 @@ class Origin:
         Which rows these are: "random", "last", or the name of a column of times; None for `transform`.
     held_out : str, default=None
         The rows, packed, where a column of times decided that the classifier doesn't see.
+    previous : str, default=None
+        What the encoder had learned before these rows, where the table is the output of `partial_fit_transform`.
+    fresh : dict of {str: str}, default=None
+        For each field, the codes, packed, that stand for other values than before these rows.
     """
 
     encoder: str
@@ -39,6 +47,8 @@ class Origin:
     validation_fraction: float | None = None
     hold_out: str | None = None
     held_out: str | None = None
+    previous: str | None = None
+    fresh: dict[str, str] | None = None
 
 
 def carries_origin(table: Any) -> bool:
@@ -91,3 +101,33 @@ def read_origin(table: Any) -> Origin | None:
     """
     note = table.attrs.get(_KEY) if isinstance(table, pd.DataFrame) else None
     return None if note is None else Origin(**note)
+
+
+def packed_codes(codes: NDArray[np.int64]) -> str:
+    """Codes as a short text, for a note that a table carries.
+
+    Parameters
+    ----------
+    codes : ndarray of int64
+        The codes.
+
+    Returns
+    -------
+    str
+    """
+    return base64.b64encode(zlib.compress(codes.astype("<i8").tobytes())).decode()
+
+
+def unpacked_codes(text: str) -> NDArray[np.int64]:
+    """The codes that a text tells.
+
+    Parameters
+    ----------
+    text : str
+        From `packed_codes`.
+
+    Returns
+    -------
+    ndarray of int64
+    """
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), "<i8").astype(np.int64)

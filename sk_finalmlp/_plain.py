@@ -138,6 +138,9 @@ def _restore_part(plain: dict[str, Any], parts: Parts) -> Any:
     if is_dataclass(cls) or hasattr(cls, "_fields"):
         # Fields that later versions have added are at their defaults; others are errors.
         return cls(**attributes)
+    # What later versions have added is as the class says.
+    added = {name: getattr(cls, name) for name in parts[cls] if name not in attributes and hasattr(cls, name)}
+    attributes = {**added, **attributes}
     if set(attributes) != set(parts[cls]):
         raise ValueError(f"{cls.__name__} has {sorted(attributes)}, where {sorted(parts[cls])} are expected.")
     part = cls.__new__(cls)

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils._param_validation import validate_params as sklearn_validate_params
 from sklearn.utils._set_output import _get_output_config as get_output_config
+from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_call
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _is_fitted as is_fitted
@@ -27,6 +28,7 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "check_feature_names_in",
+    "check_first_call",
     "check_sample_weight",
     "get_output_config",
     "has_callbacks",

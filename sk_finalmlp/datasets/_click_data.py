@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 
 from .._sklearn import Interval
 from .._validation import validate_params
+from ._population import ChangingPopulation, Population
 
 _N_LATENT = 4
 _N_SEGMENTS = 8
@@ -42,6 +43,9 @@ _Codes = npt.NDArray[np.int64]
         "zipf_exponent": [Interval(Real, 0, None, closed="left")],
         "click_rate": [Interval(Real, 0, 1, closed="neither")],
         "logit_scale": [Interval(Real, 0, None, closed="left")],
+        "n_days": [Interval(Integral, 1, None, closed="left"), None],
+        "turnover": [Interval(Real, 0, 1, closed="both")],
+        "drift": [Interval(Real, 0, 1, closed="both")],
         "random_state": ["random_state"],
     }
 )
@@ -56,6 +60,9 @@ def make_click_data(
     zipf_exponent: float = 1.0,
     click_rate: float = 0.1,
     logit_scale: float = 1.5,
+    n_days: int | None = None,
+    turnover: float = 0.02,
+    drift: float = 0.1,
     random_state: int | np.random.RandomState | None = None,
 ) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
     """Generate impressions, their clicks and the true probabilities of a click.
@@ -83,6 +90,14 @@ def make_click_data(
         Mean of the true probabilities, between 0 and 1.
     logit_scale : float, default=1.5
         Standard deviation of the true log-odds, about; 0 makes all probabilities equal.
+    n_days : int, default=None
+        Number of days of a stream, in which users and items come and go and items change. `None`: 28 days on which
+        nothing changes.
+    turnover : float, default=0.02
+        Share of the users, and of the items, that leave after each day of a stream; as many new ones come.
+    drift : float, default=0.1
+        How far items change from day to day of a stream: the correlation of an item's effects on two days in a row is
+        the root of `1 - drift ** 2`.
     random_state : int, RandomState instance or None, default=None
         Seed. An int gives the same data each time.
 
@@ -96,7 +111,8 @@ def make_click_data(
         - `context_0`, ...: strings;
         - `numeric_0`, ...: floats, normally distributed where the number is even, else log-normally;
         - `tags`: list of 1 to 3 strings, a property of the item; rows of one item share one list;
-        - `time`: datetime, within 28 days.
+        - `time`: datetime, within 28 days;
+        - `day`: integer, the number of the day from 0; in a stream only.
     y : Series of shape (n_samples,)
         `click`: 1 or 0, drawn with the true probability.
     probability : Series of shape (n_samples,)
@@ -119,17 +135,36 @@ def make_click_data(
     (1000, 10)
     >>> round(float(probability.mean()), 6)
     0.2
+
+    A stream, day by day:
+
+    >>> X, y, probability = make_click_data(3_000, n_days=30, random_state=0)
+    >>> [len(rows) for day, rows in X.groupby("day")][:3]
+    [103, 110, 102]
     """
     rng = _generator(random_state)
+    user_places = _zipf_codes(rng, n_users, n_samples, zipf_exponent)
+    item_places = _zipf_codes(rng, n_items, n_samples, zipf_exponent)
+    users, items = (_population(rng, n_places, n_days, turnover, drift) for n_places in (n_users, n_items))
+    segment_of_user = rng.integers(_N_SEGMENTS, size=users.n_members)
+    category_of_item = rng.integers(_N_CATEGORIES, size=items.n_members)
+    tags_of_item = _tag_codes(rng, items.n_members, n_tags)
+    contexts = [rng.integers(_N_CONTEXT_VALUES, size=n_samples) for _ in range(n_contexts)]
+    numeric = [rng.standard_normal(n_samples) for _ in range(n_numeric)]
+    seconds = np.sort(rng.integers((n_days or _N_DAYS) * _SECONDS_A_DAY, size=n_samples))
+    day = seconds // _SECONDS_A_DAY
     impressions = _Impressions(
-        user=_zipf_codes(rng, n_users, n_samples, zipf_exponent),
-        item=_zipf_codes(rng, n_items, n_samples, zipf_exponent),
-        segment_of_user=rng.integers(_N_SEGMENTS, size=n_users),
-        category_of_item=rng.integers(_N_CATEGORIES, size=n_items),
-        tags_of_item=_tag_codes(rng, n_items, n_tags),
-        contexts=[rng.integers(_N_CONTEXT_VALUES, size=n_samples) for _ in range(n_contexts)],
-        numeric=[rng.standard_normal(n_samples) for _ in range(n_numeric)],
-        seconds=np.sort(rng.integers(_N_DAYS * _SECONDS_A_DAY, size=n_samples)),
+        user=users.members(user_places, day),
+        item=items.members(item_places, day),
+        item_state=items.states(item_places, day),
+        items=items,
+        segment_of_user=segment_of_user,
+        category_of_item=category_of_item,
+        tags_of_item=tags_of_item,
+        contexts=contexts,
+        numeric=numeric,
+        seconds=seconds,
+        day=None if n_days is None else day,
     )
     log_odds = logit_scale * _unit_log_odds(rng, impressions, n_tags)
     probability = expit(log_odds + _intercept(log_odds, click_rate))
@@ -143,12 +178,21 @@ class _Impressions:
 
     user: _Codes
     item: _Codes
+    item_state: _Codes
+    items: Population
     segment_of_user: _Codes
     category_of_item: _Codes
     tags_of_item: _Codes
     contexts: list[_Codes]
     numeric: list[_Floats]
     seconds: _Codes
+    day: _Codes | None
+
+
+def _population(
+    rng: np.random.Generator, n_places: int, n_days: int | None, turnover: float, drift: float
+) -> Population:
+    return Population(n_places) if n_days is None else ChangingPopulation(rng, n_places, n_days, turnover, drift)
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
@@ -183,13 +227,12 @@ def _unit_log_odds(rng: np.random.Generator, impressions: _Impressions, n_tags: 
 def _terms(rng: np.random.Generator, impressions: _Impressions, n_tags: int) -> Iterator[_Floats]:
     """Effects of expected variance 1, one at a time because each has a number per row."""
     user, item = impressions.user, impressions.item
-    n_users, n_items = len(impressions.segment_of_user), len(impressions.category_of_item)
+    n_users, state = len(impressions.segment_of_user), impressions.item_state
     segment = impressions.segment_of_user[user]
     yield rng.standard_normal(n_users)[user]
-    yield rng.standard_normal(n_items)[item]
-    yield _inner_products(
-        rng.standard_normal((_N_LATENT, n_users)), rng.standard_normal((_N_LATENT, n_items)), user, item
-    )
+    yield impressions.items.effects(rng)[state]
+    users = rng.standard_normal((_N_LATENT, n_users))
+    yield _inner_products(users, np.stack([impressions.items.effects(rng) for _ in users]), user, state)
     yield rng.standard_normal((_N_SEGMENTS, _N_CATEGORIES))[segment, impressions.category_of_item[item]]
     yield _pooled(rng.standard_normal((_N_SEGMENTS, n_tags)), impressions.tags_of_item)[segment, item]
     for position, values in enumerate(impressions.numeric):
@@ -234,6 +277,8 @@ def _table(impressions: _Impressions) -> pd.DataFrame:
         columns[f"numeric_{position}"] = np.exp(values) if position % 2 else values
     columns["tags"] = _tag_lists(impressions.tags_of_item)[item]
     columns["time"] = _START + impressions.seconds.astype("timedelta64[s]")
+    if impressions.day is not None:
+        columns["day"] = impressions.day
     return pd.DataFrame(columns)
 
 

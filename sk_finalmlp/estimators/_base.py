@@ -30,6 +30,7 @@ from ..training import (
     EpochHistory,
     EpochObserver,
     Impressions,
+    Moments,
     TrainingResult,
     TrainingSettings,
     predict_logits,
@@ -59,6 +60,7 @@ from ._parameters import (
     draw_seed,
     n_rows_of_epoch,
 )
+from ._partial_fit import OnlineLearner
 from ._rows import (
     LabelledRows,
     check_rows,
@@ -72,7 +74,13 @@ from ._table_reader import TableReader
 
 
 class BaseTwoStreamClassifier(
-    NetworkSummary, CallbackSupportMixin, VersionedState, ClassifierMixin, BaseEstimator, metaclass=ABCMeta
+    OnlineLearner,
+    NetworkSummary,
+    CallbackSupportMixin,
+    VersionedState,
+    ClassifierMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
 ):
     """Base of the classifiers: everything but the network and the documentation of its parameters."""
 
@@ -119,9 +127,10 @@ class BaseTwoStreamClassifier(
     _readers: list[FieldReader]
     _seed: int
     _network_arguments: dict[str, Any]
+    _moments: Moments | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
-    _parts: ClassVar[Parts] = declared(Origin, Field, FieldReader)
+    _parts: ClassVar[Parts] = declared(Origin, Field, FieldReader, Moments)
 
     def _keep(self, parameters: dict[str, Any]) -> None:
         """Keep the parameters of the constructor as attributes of the same names, as scikit-learn asks."""
@@ -344,7 +353,8 @@ class BaseTwoStreamClassifier(
         learned = {"classes_": classes, "fields_": [*arguments["fields"]], "_readers": readers, "_seed": seed}
 
         def fitted(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
-            return {**learned, "network_": network, "_network_arguments": arguments, **_epochs_so_far(before, result)}
+            of_network = {"network_": network, "_network_arguments": arguments, "_moments": None}
+            return {**learned, **of_network, **_epochs_so_far(before, result)}
 
         def fitted_copy(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
             return fitted(network_of_arrays(self._network_class, arguments, weights_as_arrays(network)), result)
@@ -357,7 +367,7 @@ class BaseTwoStreamClassifier(
     ) -> nn.Module:
         if not self._continues():
             return start_network(self._network_class, arguments, training, generator)
-        check_same_arguments(arguments, self._network_arguments)
+        check_same_arguments(arguments, self._network_arguments, "With warm_start=True")
         return deepcopy(self.network_)
 
     def _max_epochs(self, X: Any) -> int:
@@ -392,6 +402,10 @@ class BaseTwoStreamClassifier(
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)
+        if self._moments is not None:
+            # Arrays of a file may be views of it.
+            for moments in (self._moments.exp_avg, self._moments.exp_avg_sq):
+                moments.update({name: np.array(array) for name, array in moments.items()})
         if "network_" in state:
             self.network_ = network_of_arrays(self._network_class, self._network_arguments, state["network_"])
 

@@ -27,9 +27,9 @@ _LARGEST_SCALE = 1000
 # So many columns are named in a warning.
 _MAX_NAMED = 5
 
-# The first row of an embedding table is for codes that fit didn't see; in a multi-valued field that is what
-# code 0 stands for already.
-_FIRST_CODE: dict[FieldKind, int] = {"categorical": 1, "multi-valued": 0}
+#: The first row of an embedding table is for codes that fit didn't see; in a multi-valued field that is what code 0
+#: stands for already.
+FIRST_CODE: dict[FieldKind, int] = {"categorical": 1, "multi-valued": 0}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class FieldReader:
         if not self.field.has_codes:
             return _as_float32(own[0])[:, np.newaxis]
         largest = len(self.row_of_code) - 1
-        codes = [np.minimum(_codes(column), largest) for column in own]
+        codes = [np.minimum(read_codes(column), largest) for column in own]
         return np.stack([self.row_of_code[column] for column in codes], axis=1)
 
 
@@ -313,20 +313,21 @@ def _why_no_statistic(column: InputColumn, codes: set[str], origin: Origin | Non
 
 def _learn_coded(name: str, positions: list[int], columns: Sequence[InputColumn]) -> FieldReader:
     kind: FieldKind = "categorical" if name == columns[positions[0]].name else "multi-valued"
-    own = [_codes(columns[position]) for position in positions]
+    own = [read_codes(columns[position]) for position in positions]
     largest = max(int(codes.max()) for codes in own)
-    _check_largest_code(name, largest, n_rows=len(own[0]))
+    check_largest_code(name, largest, n_rows=len(own[0]))
     is_known = np.zeros(largest + 2, dtype=bool)
     for codes in own:
         is_known[codes] = True
-    rows = np.arange(largest + 2, dtype=np.int32) + np.int32(_FIRST_CODE[kind])
-    n_codes = largest + 1 + _FIRST_CODE[kind]
+    rows = np.arange(largest + 2, dtype=np.int32) + np.int32(FIRST_CODE[kind])
+    n_codes = largest + 1 + FIRST_CODE[kind]
     field = Field(name, kind, n_codes=n_codes, n_columns=len(positions))
     return FieldReader(field, positions, np.where(is_known, rows, np.int32(UNKNOWN_CODE)))
 
 
-def _check_largest_code(name: str, largest: int, n_rows: int) -> None:
-    limit = max(_MAX_CODE, _MAX_CODE_PER_ROW * n_rows)
+def check_largest_code(name: str, largest: int, n_rows: int, n_known: int = 0) -> None:
+    """Refuse a code for which a table would have to be far larger than the rows are many and codes known."""
+    limit = max(_MAX_CODE, n_known + _MAX_CODE_PER_ROW * n_rows)
     if largest > limit:
         raise ValueError(
             f"Column {name!r} has the code {largest}, and each code up to it would get an embedding; with {n_rows} "
@@ -335,7 +336,7 @@ def _check_largest_code(name: str, largest: int, n_rows: int) -> None:
         )
 
 
-def _codes(column: InputColumn) -> NDArray[Any]:
+def read_codes(column: InputColumn) -> NDArray[np.int64]:
     """The column as codes; a ValueError where it can't be."""
     values = column.values
     if values.dtype.kind == "f":

@@ -67,9 +67,9 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
 
     Notes
     -----
-    In parallel searches use joblib's default backend, loky: processes that are forked after torch has used its
-    threads hang. Where other processes keep the cores busy, torch is faster with one thread than with several that
-    wait for each other: set the environment variable `OMP_NUM_THREADS=1`.
+    The members of an ensemble learn on as many threads as torch may have; the environment variable `OMP_NUM_THREADS`
+    and `torch.set_num_threads` say how many. In parallel searches use joblib's default backend, loky: processes that
+    are forked after torch has used its threads hang.
 
     A row's probability doesn't depend on the rows beside it: to the last bit where widths of layers and heads are
     multiples of 16, else to rounding.

@@ -17,8 +17,9 @@ from .._tables import check_is_table, check_not_empty, check_unique_names, has_c
 _OTHER_ENCODER = (
     "X was encoded by another encoder than the rows that this classifier was fitted to, or by the same one after "
     "another fit, so that its codes mean other values. Where the last fit of a pipeline failed or was interrupted, its "
-    "encoder is new and its classifier old: fit the pipeline again. With warm_start=True, encode all rows by transform "
-    "of the encoder that was fitted first."
+    "encoder is new and its classifier old: fit the pipeline again. Where the encoder alone took in new rows, or rows "
+    "were encoded by transform after it did, use sk_finalmlp.update, which lets both learn. With warm_start=True, "
+    "encode all rows by transform of the encoder that was fitted first."
 )
 #: Rows of a batch that the network predicts for.
 _FEW_ROWS = 8192

@@ -69,15 +69,15 @@ def _plain(name: str, value: Any, readers: Sequence[FieldReader]) -> Any:
     return value
 
 
-def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any], when: str) -> None:
     """Refuse to go on with a network that other arguments would make."""
     changed = [name for name, value in arguments.items() if _comparable(value) != _comparable(before[name])]
     if "members" in changed:
         changed[changed.index("members")] = f"n_members, {' or '.join(arguments['members'][0])}"
     if changed:
         raise ValueError(
-            f"With warm_start=True the network stays as it is, but these parameters have changed since the first "
-            f"fit: {changed}. Set them back, or set warm_start=False."
+            f"{when} the network stays as it is, but these parameters have changed since the first fit: {changed}. Set "
+            "them back, or fit anew, with warm_start=False."
         )
 
 
@@ -90,7 +90,7 @@ def start_network(
     network_class: NetworkClass, arguments: Mapping[str, Any], training: Impressions, generator: torch.Generator
 ) -> Network:
     """A network with start weights; before anything is learned, it predicts the share of each class."""
-    network = _make_network(network_class, arguments, generator)
+    network = make_network(network_class, arguments, generator)
     network.start_at(_log_odds(training, arguments["n_outputs"]))
     return network
 
@@ -105,7 +105,7 @@ def network_of_arrays(
 ) -> Network:
     """The network that has these weights, in evaluation mode; it takes copies of the arrays."""
     with torch.device("meta"):
-        network = _make_network(network_class, arguments)
+        network = make_network(network_class, arguments)
     tensors = {_current_name(name): torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
     network.load_state_dict(tensors, assign=True)
     return network.eval()
@@ -115,9 +115,10 @@ def _current_name(name: str) -> str:
     return _FORMER_NAME.sub(lambda match: _FORMER_NAMES[match[0]], name)
 
 
-def _make_network(
+def make_network(
     network_class: NetworkClass, arguments: Mapping[str, Any], generator: torch.Generator | None = None
 ) -> Network:
+    """The network with start weights: the single one, or an ensemble."""
     shared = {name: value for name, value in arguments.items() if name != "members"}
     members = [network_class(**shared, **own, generator=generator) for own in arguments["members"]]
     return members[0] if len(members) == 1 else Ensemble(members)
@@ -125,6 +126,8 @@ def _make_network(
 
 def _log_odds(training: Impressions, n_outputs: int) -> torch.Tensor:
     """The logits that predict the share of each class, so that rare clicks need not be learned first."""
-    log_share = torch.bincount(training.target, weights=training.weight.double()).log()
+    share = torch.bincount(training.target, training.weight.double(), minlength=max(2, n_outputs))
+    # The first rows of a stream may lack a class: it is taken for rare.
+    log_share = torch.where(share > 0, share, training.weight.double().mean()).log()
     log_share[0] -= math.log(training.negatives_kept)
     return log_share[1:] - log_share[0] if n_outputs == 1 else log_share - log_share.mean()

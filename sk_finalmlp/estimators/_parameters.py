@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state
 from .._sklearn import Interval, StrOptions
 from .._validation import check_widths
 
-# From these numbers of rows on, one cycle takes larger batches and fewer epochs.
+# Up to the first of these numbers of rows, one cycle takes a higher rate; from the others on, larger batches.
+_SMALL_TABLE = 50_000
 _LARGE_TABLE = 150_000
 _HUGE_TABLE = 400_000
 
@@ -85,15 +86,17 @@ def automatic_max_epochs(n_rows: int, schedule: str) -> int:
     """One cycle ends as planned, and small tables need more epochs for enough steps; a plateau ends by itself."""
     if schedule == "plateau":
         return 100
+    if n_rows > _LARGE_TABLE:
+        return 6 if n_rows <= _HUGE_TABLE else 8
     # A table without rows is refused later, and by name.
-    return int(np.clip(10_000 / max(1, n_rows), 10, 100)) if n_rows <= _LARGE_TABLE else 8
+    return 10 if n_rows > _SMALL_TABLE else int(np.clip(10_000 / max(1, n_rows), 8, 100))
 
 
 def automatic_learning_rate(n_rows: int, schedule: str) -> float:
     """Chosen by validation rows, with the batch size."""
     if schedule == "plateau":
         return 1e-3
-    return 5e-3 if _LARGE_TABLE < n_rows <= _HUGE_TABLE else 3e-3
+    return 5e-3 if n_rows <= _SMALL_TABLE or _LARGE_TABLE < n_rows <= _HUGE_TABLE else 3e-3
 
 
 def automatic_batch_size(n_rows: int, schedule: str) -> int:
@@ -101,7 +104,7 @@ def automatic_batch_size(n_rows: int, schedule: str) -> int:
     if schedule == "plateau":
         return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))
     if n_rows <= _LARGE_TABLE:
-        return int(np.clip(n_rows / 64, 16, 1024))
+        return int(np.clip(n_rows / 32, 32, 1024))
     return 2048 if n_rows <= _HUGE_TABLE else 4096
 
 

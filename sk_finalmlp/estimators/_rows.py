@@ -147,15 +147,42 @@ def weight_of_class(class_weight: Any, classes: NDArray[Any], rows: LabelledRows
     """Weight of each class, by the training rows; only ratios count, and the largest is between a half and 1."""
     if isinstance(class_weight, dict):
         _check_weights_by_class(class_weight, classes)
-    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=rows.y)
+    weights = _weights_by_class(class_weight, classes, rows.y)
+    _check_shares(np.bincount(_positions_of(rows.y, classes), rows.weight) * weights, classes)
+    return weights
+
+
+def weight_without_counts(class_weight: Any, classes: NDArray[Any], rows: LabelledRows) -> NDArray[np.float64]:
+    """Weight of each class where the rows don't tell how frequent the classes are."""
+    if class_weight == "balanced":
+        raise ValueError(
+            "class_weight='balanced' weighs by the frequencies in all rows, which partial_fit doesn't see. Compute the "
+            "weights by sklearn.utils.class_weight.compute_class_weight, and give them as a dict."
+        )
+    if isinstance(class_weight, dict):
+        _check_weights_by_class(class_weight, classes)
+    return _weights_by_class(class_weight, classes, rows.y)
+
+
+def _weights_by_class(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
     is_wrong = ~((weights > 0) & np.isfinite(weights))
     if is_wrong.any():
         label, weight = classes[is_wrong].tolist()[0], weights[is_wrong][0]
         raise ValueError(f"class_weight must be positive and finite, but class {label!r} has {weight}.")
     # By a power of two, which changes no digit.
-    weights = np.ldexp(weights, -np.frexp(weights.max())[1])
-    _check_shares(np.bincount(_positions_of(rows.y, classes), rows.weight) * weights, classes)
-    return weights
+    scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(weights.max())[1])
+    return scaled
+
+
+def check_labels_known(y: NDArray[Any], classes: NDArray[Any]) -> None:
+    """Refuse labels that aren't among the classes."""
+    unknown = np.setdiff1d(y, classes)
+    if unknown.size:
+        raise ValueError(
+            f"y has the labels {unknown.tolist()}, which aren't among the classes {classes.tolist()}. Leave out such "
+            "rows, or fit again to all classes."
+        )
 
 
 def _check_weights_by_class(class_weight: dict[Any, Any], classes: NDArray[Any]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ._dropout import Dropout
 from ._kernels import activation, normalised_activation
+from ._norm import BatchNorm
 from ._workspace import WorkspaceUser
 
 
@@ -35,12 +36,12 @@ class Activation(WorkspaceUser):
 
     def __init__(self, n_features: int, dropout: float = 0.0, batch_norm: bool = False) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(n_features) if batch_norm else None
+        self.norm = BatchNorm(n_features) if batch_norm else None
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Activate a layer, (B, n) -> (B, n)."""
-        if self.workspace is None or len(x) == 1:
+        if self.workspace is None or len(x) == 1 or _is_frozen(self.norm):
             normalised = x if self.norm is None else self.norm(x)
             dropped: Tensor = self.dropout(F.relu(normalised))
             return dropped
@@ -71,9 +72,13 @@ class Activation(WorkspaceUser):
         if not norms:
             activated: Tensor = first(x)
             return activated
-        if first.workspace is not None:
+        if first.workspace is not None and not _is_frozen(norms[0]):
             return normalised_activation(x, norms, first.dropout, first.workspace)
         parts = torch.split(x, [norm.num_features for norm in norms], dim=1)
         normalised = torch.cat([norm(part) for norm, part in zip(norms, parts, strict=True)], dim=1)
         dropped: Tensor = first.dropout(F.relu(normalised))
         return dropped
+
+
+def _is_frozen(norm: BatchNorm | None) -> bool:
+    return norm is not None and norm.frozen

@@ -97,6 +97,21 @@ class FieldEmbedding(nn.Module):
         with torch.no_grad():
             self.table[list(self.first_row.values())] = 0
 
+    @torch.no_grad()
+    def draw_rows(self, rows: Tensor, generator: torch.Generator | None = None) -> None:
+        """Give rows of the table fresh start weights.
+
+        Parameters
+        ----------
+        rows : Tensor of int64, shape (n,)
+            Their positions in the table; none is the first row of a field.
+        generator : torch.Generator, default=None
+            Source of the start weights; the global one if None.
+        """
+        fresh = torch.empty(len(rows), self.embedding_dim)
+        draw_normal(fresh, _START_STD, generator)
+        self.table.index_copy_(0, rows.to(self.table.device), fresh.to(self.table.device))
+
     def forward(self, codes: Tensor, values: Tensor) -> Tensor:
         """Embed a batch.
 

@@ -36,6 +36,7 @@ from ..fields import Field, column_names
 from ._column_rules import ColumnRules, chosen_kinds, fit_column
 from ._columns_summary import ColumnsSummary
 from ._description import PARTS
+from ._growth import GrowingEncoder
 from ._plan import Combinations, Planner
 from ._time_order import places_in_time
 from .columns._calendar import UnknownDates, date_parts
@@ -47,6 +48,7 @@ from .columns._vocabulary import Vocabulary
 from .statistics._choice import report
 from .statistics._derived import DerivedFields
 from .statistics._target import NoLabels, Target, held_out_with
+from .statistics._unknown import UnknownRows
 from .tables._reading import Reading
 from .tables._selection import Selection
 from .tables._table import read_columns, read_outputs, validate_table, write_table, write_values
@@ -59,7 +61,7 @@ _KINDS_OF_COLUMNS = ("categorical", "multi-valued", "numeric")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
-class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
+class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
     Each column is one of four kinds, inferred from its values in `fit` unless you choose it:
@@ -72,9 +74,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
       `numeric_encoding`. Floats that are all integral count as integers: that is what an integer column becomes when
       a value is missing.
     - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday) and whether it is the weekend, as
-      columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, so far as the rows cover a full
-      period of them (see `datetime_parts`); which code stands for which hour or day is in `categories_`. Pure dates
-      have no hour. Dates written as strings are categorical unless named in `datetime`.
+      columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, and as a column of floats the time
+      since the first row, `time_elapsed`, so far as the rows cover a full period of them (see `datetime_parts`);
+      which code stands for which hour or day is in `categories_`. Pure dates have no hour. Dates written as strings
+      are categorical unless named in `datetime`.
     - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres[0]`,
       `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
@@ -126,11 +129,13 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     max_values : int, default=None
         Largest number of output columns of a multi-valued column. `None` sets no limit: one row with very many
         elements makes the output wide for all rows.
-    datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "day", "month"}, default="auto"
-        What becomes of datetimes. "auto": the hour if the rows are of 24 hours at least, weekday and weekend if they
-        are of 7 days, counted from the first to the last. On rows of less than a full period, those of the next day
-        would be unknown. A day of the month (`day`) and a month are made only where the list names them; what it names
-        is made of any rows.
+    datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "elapsed", "day", "month"}, default="auto"
+        What becomes of datetimes. "auto": the hour if the rows are of 24 hours at least, weekday, weekend and the time
+        that has elapsed since the first row if they are of 7 days, counted from the first to the last. On rows of less
+        than a full period, those of the next day would be unknown. A day of the month (`day`) and a month are made
+        only where the list names them; what it names is made of any rows. The elapsed time is standardised, and the
+        last tenth of the rows of `fit` and all later ones have the same: it tells what clicks are like now, and no
+        trend goes on beyond it.
     crosses : None, "auto" or list of tuple of (str or int), default=None
         Combinations of fields that get codes of their own, under `min_frequency`, `max_categories` and
         `n_hash_buckets` like those of a column. A combination in which any field has code 0 has code 0. A field goes
@@ -149,6 +154,14 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
         one is smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
         and holds out the same rows, if the output is a pandas DataFrame.
+    decay : float, default=0.9
+        Weight, between 0 and 1, that the rows of a value so far keep in its rate and count when :meth:`partial_fit`
+        brings new rows of it; and that all counts keep by which values leave where `max_categories` limits them.
+    unknown_dropout : float, default=0.0
+        For each field, the share of the training rows in which the statistics made of it, its own and those of
+        combinations with it, are those of a value without rows, in [0, 1). Its code stays. So the network learns to do
+        without them. It pays where many combinations are new in later rows, as in a timetable that changes, and costs
+        a little where later rows are like those of `fit`.
     random_state : int, RandomState instance or None, default=0
         Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.
@@ -289,6 +302,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
     #: Written when it is asked for, since it takes a hash of all that is learned.
     _origin: Origin | None
 
+    #: Those of two or more classes, where statistics might be made.
+    _classes: np.ndarray | None = None
     _derived: DerivedFields
     _encoders: list[ColumnEncoder | None]
     _fields: list[Field]
@@ -316,6 +331,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         "statistics": [list, tuple, StrOptions({"auto"}), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "hold_out": [str],
+        "decay": [Interval(Real, 0, 1, closed="both")],
+        "unknown_dropout": [Interval(Real, 0, 1, closed="left")],
         "random_state": ["random_state"],
     }
 
@@ -339,6 +356,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         statistics: Combinations = "auto",
         validation_fraction: float = VALIDATION_FRACTION,
         hold_out: str = "random",
+        decay: float = 0.9,
+        unknown_dropout: float = 0.0,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.categorical = categorical
@@ -358,6 +377,8 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         self.statistics = statistics
         self.validation_fraction = validation_fraction
         self.hold_out = hold_out
+        self.decay = decay
+        self.unknown_dropout = unknown_dropout
         self.random_state = random_state
 
     @fit_context
@@ -431,7 +452,10 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)
-        return X, None if sample_weight is None else _check_weights(sample_weight, X)
+        return X, self._check_weights(sample_weight, X)
+
+    def _check_weights(self, sample_weight: Any, X: Any) -> np.ndarray | None:
+        return None if sample_weight is None else _check_weights(sample_weight, X)
 
     def _planner(self) -> Planner:
         return Planner(
@@ -477,7 +501,9 @@ class CTREncoder(ColumnsSummary, CallbackSupportMixin, VersionedState, Transform
         }
         plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, parts)
         self._derived = DerivedFields(plan.crosses, plan.statistics)
-        yield from self._derived.fit_transform(codes, weights, target)
+        self._classes = target.classes if isinstance(target, Target) else None
+        unknown = UnknownRows(self.unknown_dropout, planner.random_state)
+        yield from self._derived.fit_transform(codes, weights, target, unknown)
         self._fields = self._output_fields(names)
         self._check_any_field()
         check_fields(self._fields)

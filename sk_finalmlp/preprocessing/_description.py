@@ -11,23 +11,25 @@ from typing import Final
 from .._origin import Origin
 from .._plain import Parts, declared
 from ..fields import Field
+from .columns._admission import Admission
 from .columns._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
-from .columns._datetime import DatetimeEncoder
+from .columns._datetime import DatetimeEncoder, ElapsedTime
 from .columns._multi_valued import MultiValuedEncoder
 from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from .columns._vocabulary import Vocabulary
 from .statistics._crosses import CrossEncoder
 from .statistics._derived import DerivedFields
 from .statistics._keys import Key, KeyIndex
-from .statistics._statistics import KeyStatistics, StatisticColumn
+from .statistics._statistics import KeyStatistics, Memory, Standardization, StatisticColumn
 from .tables._reading import Reading
 
 PARTS: Final[Parts] = {
-    **declared(Origin, Field, Reading, VocabularyRule, Key, StatisticColumn),
+    **declared(Origin, Field, Reading, VocabularyRule, Admission, Key, StatisticColumn, Standardization, Memory),
     Vocabulary: ("values",),
     HashBuckets: ("n_codes",),
-    CategoricalEncoder: ("rule", "vocabulary"),
-    LogBucketer: ("rule", "vocabulary"),
+    CategoricalEncoder: ("rule", "vocabulary", "admission"),
+    LogBucketer: ("rule", "vocabulary", "admission"),
+    ElapsedTime: ("first", "last", "mean", "deviation"),
     DatetimeEncoder: ("rule", "parts", "encoders", "left_out"),
     MultiValuedEncoder: (
         "rule",
@@ -36,6 +38,7 @@ PARTS: Final[Parts] = {
         "reading",
         "splits_strings",
         "vocabulary",
+        "admission",
         "n_columns",
     ),
     Standardizer: ("unit", "mean", "deviation"),
@@ -43,6 +46,6 @@ PARTS: Final[Parts] = {
     QuantileBinner: ("n_bins", "edges", "means"),
     KeyIndex: ("known",),
     CrossEncoder: ("key", "_encoder"),
-    KeyStatistics: ("key", "rate", "count", "_index", "_columns"),
+    KeyStatistics: ("key", "rate", "count", "_index", "_columns", "_memory"),
     DerivedFields: ("_crosses", "_statistics"),
 }

@@ -24,8 +24,8 @@ _FIXED_ZONE: Final = re.compile(
 )
 _LIST_SEPARATOR: Final = "|"
 _NO_HASH: Final = (
-    "its values are hashed (n_hash_buckets), by a hash that ONNX can't compute. Fit with `max_categories` or "
-    "`min_frequency` in place of n_hash_buckets."
+    "its values are hashed (n_hash_buckets), and ONNX compares text, but can't read its characters to compute a hash. "
+    "Fit with `max_categories` or `min_frequency` in place of n_hash_buckets."
 )
 
 
@@ -292,11 +292,26 @@ def _datetime(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str
     local = _add(graph, present, _offset(reading["type"]))
     outputs = []
     for part, of_part in encoder["encoders"].items():
+        if part == "elapsed":
+            outputs.append(_elapsed(graph, local, is_present, of_part))
+            continue
         if part not in _TIME_PARTS:
             raise Unsupported(f"its part {part!r} has no operations in ONNX yet.")
         codes = _look_up(graph, _TIME_PARTS[part](graph, local), of_part["vocabulary"])
         outputs.append(_known_or_zero(graph, is_present, codes))
     return outputs
+
+
+def _elapsed(graph: Graph, times: str, is_present: str, encoder: Any) -> str:
+    """Standardised time since the first row of fit, up to now."""
+    if encoder["deviation"] == 0:
+        return graph.cast(_times(graph, times, 0), "float")
+    first, last = (graph.constant(_whole(encoder[name])) for name in ("first", "last"))
+    clipped = graph.node("Min", graph.node("Max", times, first), last)
+    elapsed = graph.cast(graph.node("Sub", clipped, first), "double")
+    centred = graph.node("Sub", elapsed, graph.constant([[encoder["mean"]]]))
+    scaled = graph.node("Div", centred, graph.constant([[encoder["deviation"]]]))
+    return graph.cast(graph.node("Where", is_present, scaled, graph.constant([[0.0]])), "float")
 
 
 def _offset(dtype: str) -> int:
@@ -385,6 +400,19 @@ def _combine(graph: Graph, key: Any, codes: Mapping[str, str]) -> str:
     return combined
 
 
+def _combine_all(graph: Graph, keys: list[Any], codes: Mapping[str, str]) -> str:
+    """One column for each key, (n, number of keys): a product, since single sums and factors take a row's time."""
+    used = {part for key in keys for part in key["parts"]}
+    parts = [part for part in codes if part in used]
+    factors = np.zeros((len(parts), len(keys)), np.int64)
+    for column, key in enumerate(keys):
+        factor = 1
+        for part, cardinality in zip(reversed(key["parts"]), reversed(key["cardinalities"]), strict=True):
+            factors[parts.index(part), column] = factor
+            factor *= cardinality
+    return graph.node("MatMul", graph.concat([codes[part] for part in parts]), graph.constant(factors))
+
+
 def add_statistics(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) -> dict[str, str]:
     """Rates and counts, by name: one search and one table for all keys, as far as 63 bits can tell them apart."""
     outputs: dict[str, str] = {}
@@ -413,11 +441,11 @@ def _groups(statistics: list[Any]) -> list[list[Any]]:
 
 
 def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) -> dict[str, str]:
-    keys, known, tables, unknown_rows = [], [], [], []
+    known, first_keys, tables, unknown_rows = [], [], [], []
     first_key = first_row = 0
     width = max(len(of_key["_columns"]) for of_key in statistics)
     for of_key in statistics:
-        keys.append(_add(graph, _combine(graph, of_key["key"], codes), first_key))
+        first_keys.append(first_key)
         known.append(of_key["_index"]["known"] + first_key)
         table = np.stack([column["table"] for column in of_key["_columns"]], axis=1)
         tables.append(np.pad(table, ((0, 0), (0, width - table.shape[1]))))
@@ -426,7 +454,12 @@ def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) ->
         first_key += _n_possible(of_key)
         first_row += len(table)
     rows = np.delete(np.arange(first_row), unknown_rows)
-    found = find(graph, graph.concat(keys), np.concatenate(known), rows, -1)
+    keys = graph.node(
+        "Add",
+        _combine_all(graph, [of_key["key"] for of_key in statistics], codes),
+        graph.constant([first_keys], np.int64),
+    )
+    found = find(graph, keys, np.concatenate(known), rows, -1)
     is_known = graph.node("GreaterOrEqual", found, graph.constant(_whole(0)))
     found = graph.node("Where", is_known, found, graph.constant([unknown_rows], np.int64))
     # (n, number of keys, width), and then a row of all in order

@@ -115,17 +115,20 @@ def _add_encoder(
     names: Sequence[str],
 ) -> dict[str, str]:
     """Output columns by name."""
-    plain = [output for column in inputs for output in add_column(graph, column, *described[column.name])]
+    plain = [add_column(graph, column, *described[column.name]) for column in inputs]
     columns = dict(zip(names, _in_all_rows(graph, inputs, plain), strict=False))
     columns |= add_crosses(graph, derived["_crosses"], columns)
     return columns | add_statistics(graph, derived["_statistics"], columns)
 
 
-def _in_all_rows(graph: Graph, inputs: Sequence[Input], columns: Sequence[str]) -> list[str]:
-    """Columns of which those of a single row hold for all rows, so that this is looked up once."""
-    shapes = [graph.node("Shape", column.name) for column in inputs]
-    shape = graph.node("Max", *shapes)
-    return [graph.node("Expand", column, shape) for column in columns]
+def _in_all_rows(graph: Graph, inputs: Sequence[Input], outputs: Sequence[Sequence[str]]) -> list[str]:
+    """Output columns of each input, where a single row of it stands for all rows, so that it is looked up once."""
+    shape = graph.node("Max", *(graph.node("Shape", column.name) for column in inputs))
+    columns: list[str] = []
+    for of_input in outputs:
+        matrix = graph.node("Expand", graph.concat(list(of_input)), shape) if of_input else ""
+        columns += [matrix] if len(of_input) == 1 else [graph.columns_of(matrix, i) for i in range(len(of_input))]
+    return columns
 
 
 def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:

@@ -33,6 +33,7 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._made: dict[Any, str] = {}
+        self._parts: dict[str, tuple[str, int, int]] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
@@ -81,8 +82,19 @@ class Graph:
         return self.node("Cast", value, to=_ELEMENT_TYPES[element_type])
 
     def concat(self, values: list[str]) -> str:
-        """Columns side by side."""
-        return values[0] if len(values) == 1 else self.node("Concat", *values, axis=1)
+        """Columns side by side; what lies side by side in one matrix is taken from there in one piece."""
+        pieces: list[str] = []
+        for value in values:
+            joined = self._joined(pieces[-1], value) if pieces else None
+            pieces[-1:] = [joined] if joined else [*pieces[-1:], value]
+        return pieces[0] if len(pieces) == 1 else self.node("Concat", *pieces, axis=1)
+
+    def _joined(self, left: str, right: str) -> str | None:
+        """Columns of a matrix with those that come next in it; None where they don't."""
+        if left not in self._parts or right not in self._parts:
+            return None
+        (matrix, first, middle), (other, begin, last) = self._parts[left], self._parts[right]
+        return self.columns(matrix, first, last) if (matrix, middle) == (other, begin) else None
 
     def gather(self, table: Any, rows: str) -> str:
         """Entries, or rows, of a constant table."""
@@ -91,18 +103,30 @@ class Graph:
     def columns(self, value: str, first: int, last: int) -> str:
         """Columns of a matrix, from the first to the one before the last."""
         bounds = [self.constant([number], np.int64) for number in (first, last, 1)]
-        return self.node("Slice", value, *bounds)
+        part = self.node("Slice", value, *bounds)
+        self._parts[part] = (value, first, last)
+        return part
 
     def columns_of(self, value: str, position: int) -> str:
         """One column of a matrix, shape (n, 1)."""
         return self.columns(value, position, position + 1)
 
     def model(self, metadata: dict[str, str]) -> onnx.ModelProto:
-        """The finished model."""
-        graph = helper.make_graph(
-            self._nodes, "sk_finalmlp", self._inputs, self._outputs, list(self._constants.values())
-        )
+        """The finished model, without what no output needs."""
+        nodes, needed = self._needed()
+        constants = [constant for name, constant in self._constants.items() if name in needed]
+        graph = helper.make_graph(nodes, "sk_finalmlp", self._inputs, self._outputs, constants)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML_DOMAIN, ML_OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sk_finalmlp")
         helper.set_model_props(model, metadata)
         return model
+
+    def _needed(self) -> tuple[list[onnx.NodeProto], set[str]]:
+        """The nodes that outputs need, and all that these read."""
+        needed = {output.name for output in self._outputs}
+        nodes: list[onnx.NodeProto] = []
+        for node in reversed(self._nodes):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                nodes.append(node)
+        return nodes[::-1], needed

@@ -81,11 +81,19 @@ _PLAIN_TYPES: Final[dict[InputKind, type]] = {
 }
 
 
+#: Made once: unions of types in the call would take as long as the test.
+_NUMBERS: Final = (int, float, np.number, np.bool_)
+_INTEGERS: Final = (int, np.integer)
+_NOT_ALWAYS_THEMSELVES: Final = (float, np.generic)
+_LISTS: Final = (list, tuple, np.ndarray)
+_MISSING_OF_PANDAS: Final = ("NAType", "NaTType")
+
+
 def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    if value is None or type(value).__name__ in _MISSING_OF_PANDAS:
         return True
-    # NaN and NumPy's NaT are not equal to themselves.
-    return isinstance(value, float | np.generic) and bool(value != value)
+    # NaN and NumPy's NaT.
+    return isinstance(value, _NOT_ALWAYS_THEMSELVES) and bool(value != value)
 
 
 def _text(value: Any, column: Input) -> str:
@@ -101,7 +109,7 @@ def _integer(value: Any, column: Input) -> int:
         return int(value)
     if _is_missing(value):
         return MISSING
-    if isinstance(value, int | float | np.number | np.bool_) and value == int(value):
+    if isinstance(value, _NUMBERS) and value == int(value):
         return int(value)
     raise TypeError(f"{value!r} is no integer, as fit saw them.")
 
@@ -113,7 +121,7 @@ def _number(value: Any, column: Input) -> float:
         value = value.astype("timedelta64[us]").item()
     if isinstance(value, datetime.timedelta):
         return (value // _MICROSECOND) / 1e6
-    if isinstance(value, int | float | np.number | np.bool_):
+    if isinstance(value, _NUMBERS):
         return float(value)
     raise TypeError(f"{value!r} is no number, as fit saw them.")
 
@@ -121,7 +129,7 @@ def _number(value: Any, column: Input) -> float:
 def _time(value: Any, column: Input) -> int:
     if _is_missing(value):
         return MISSING
-    if isinstance(value, int | np.integer):
+    if isinstance(value, _INTEGERS):
         return int(value)
     if isinstance(value, str):
         value = datetime.datetime.fromisoformat(value)
@@ -149,7 +157,7 @@ def _microseconds(time: datetime.datetime) -> int:
 def _elements(value: Any, column: Input) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, _LISTS):
         present = [str(element) for element in value if type(element) is str or not _is_missing(element)]
         joined = column.separator.join(present)
         if joined.count(column.separator) >= max(len(present), 1):
@@ -158,7 +166,7 @@ def _elements(value: Any, column: Input) -> str:
         return joined
     if _is_missing(value):
         return ""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+    if isinstance(value, _INTEGERS) and not isinstance(value, bool):
         return str(value)
     raise TypeError(f"{value!r} is no list of elements, as fit saw them.")
 

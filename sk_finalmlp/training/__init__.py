@@ -4,11 +4,14 @@ It trains any network that maps a batch of codes and values to logits; it knows 
 """
 
 from ._batches import Batches, Impressions
+from ._calibration import correct_mean
 from ._callbacks import EpochObserver
 from ._device import resolve_device
+from ._evaluation import score
 from ._history import EpochHistory, TrainingResult
 from ._inference import predict_logits
 from ._lazy_adam import LazyAdam
+from ._moments import Moments
 from ._train import TrainingSettings, train
 
 __all__ = [
@@ -17,9 +20,12 @@ __all__ = [
     "EpochObserver",
     "Impressions",
     "LazyAdam",
+    "Moments",
     "TrainingResult",
     "TrainingSettings",
+    "correct_mean",
     "predict_logits",
     "resolve_device",
+    "score",
     "train",
 ]

@@ -23,7 +23,9 @@ CLOSELY: Final = 2**17
 _SEED: Final = 0
 
 
-def correct_mean(network: nn.Module, impressions: Impressions, n_rows: int = CLOSELY) -> Tensor | None:
+def correct_mean(
+    network: nn.Module, impressions: Impressions, n_rows: int = CLOSELY, doubt: float = 0.0
+) -> Tensor | None:
     """Move the logits of a network by a constant, so that its mean prediction is the share of each class.
 
     The loss asks for that, too, and the output bias would see to it: in training mode, in which dropout leaves parts
@@ -39,11 +41,27 @@ def correct_mean(network: nn.Module, impressions: Impressions, n_rows: int = CLO
         Rows whose shares of classes are to be met, by weight.
     n_rows : int
         Rows to predict, at most; more than those are drawn from at random. The shares are those of all rows.
+    doubt : float, default=0.0
+        With so many rows outside the largest class, half of the constant is added, and less with fewer, whose share
+        says little.
 
     Returns
     -------
     Tensor of float32, shape (C,), or None
         What was added to the logits; None where the network, or a member, has no `shift_logits`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.training import Impressions, correct_mean, predict_logits
+    >>> codes, target = torch.ones(4, 1, dtype=torch.int32), torch.tensor([1, 0, 0, 0])
+    >>> rows = Impressions(codes, torch.empty(4, 0), target, weight=torch.ones(4))
+    >>> network = FinalMLP([Field("user", "categorical", n_codes=3)]).eval()
+    >>> shift = correct_mean(network, rows)
+    >>> round(float(predict_logits(network, rows.codes, rows.values).sigmoid().mean()), 3)
+    0.25
     """
     if not all(hasattr(module, "shift_logits") for module in (network, *members_of(network))):
         return None
@@ -53,6 +71,10 @@ def correct_mean(network: nn.Module, impressions: Impressions, n_rows: int = CLO
     shift = torch.from_numpy(
         _shift(logits.double().numpy(), some.weight.double().numpy(), (shares / shares.sum()).numpy())
     ).float()
+    if doubt:
+        counts = torch.bincount(impressions.target)
+        n_rarer = float(counts.sum() - counts.max())
+        shift *= n_rarer / (n_rarer + doubt)
     network.shift_logits(shift)  # type: ignore[operator]
     return shift
 

@@ -67,9 +67,43 @@ def evaluate(network: nn.Module, impressions: Impressions, training: Impressions
     shift = correct_mean(network, training, ROUGHLY)
     if shift is not None:
         logits = logits + shift
+    return Scores(_loss(logits, impressions), _auc(logits, impressions), shift)
+
+
+def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
+    """Score a network on rows as it is.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network that maps codes and values to logits, in evaluation mode.
+    impressions : Impressions
+        The rows.
+
+    Returns
+    -------
+    dict of {str: float}
+        `valid_loss`, the weighted mean cross-entropy, and `valid_auc`, the area under the ROC curve; NaN where a class
+        is missing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.training import Impressions, score
+    >>> codes = torch.tensor([[1], [2]], dtype=torch.int32)
+    >>> rows = Impressions(codes, torch.empty(2, 0), target=torch.tensor([1, 0]), weight=torch.ones(2))
+    >>> sorted(score(FinalMLP([Field("user", "categorical", n_codes=3)]).eval(), rows))
+    ['valid_auc', 'valid_loss']
+    """
+    logits = predict_logits(network, impressions.codes, impressions.values)
+    return {"valid_loss": _loss(logits, impressions), "valid_auc": _auc(logits, impressions)}
+
+
+def _loss(logits: Tensor, impressions: Impressions) -> float:
     losses = cross_entropy(sampled_logits(logits, impressions.negatives_kept), impressions.target)
-    loss = float((losses * impressions.weight).sum() / impressions.weight.sum())
-    return Scores(loss, _auc(logits, impressions), shift)
+    return float((losses * impressions.weight).sum() / impressions.weight.sum())
 
 
 def _auc(logits: Tensor, impressions: Impressions) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
 from ..nn import ROW_MULTIPLE
+from ._threads import threads_of_batches
 
 _BATCH_SIZE = 8192
 
@@ -41,15 +44,16 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     torch.Size([2, 1])
     """
     device = next(network.parameters()).device
+    batches = list(zip(torch.split(codes, _BATCH_SIZE), torch.split(values, _BATCH_SIZE), strict=True))
+    with threads_of_batches(len(batches)) if device.type == "cpu" else nullcontext(map) as each:
+        return torch.cat([*each(lambda batch: _batch_logits(network, batch[0], batch[1], device), batches)])
+
+
+def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor, device: torch.device) -> Tensor:
+    # In the thread that computes: each has a mode of its own.
     with torch.inference_mode():
-        batches = zip(torch.split(codes, _BATCH_SIZE), torch.split(values, _BATCH_SIZE), strict=True)
-        return torch.cat([_batch_logits(network, c.to(device), v.to(device)) for c, v in batches])
-
-
-def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
-    n_rows = len(codes)
-    logits: Tensor = network(_pad_rows(codes), _pad_rows(values))
-    return logits[:n_rows].cpu()
+        logits: Tensor = network(_pad_rows(codes.to(device)), _pad_rows(values.to(device)))
+    return logits[: len(codes)].cpu()
 
 
 def _pad_rows(columns: Tensor) -> Tensor:

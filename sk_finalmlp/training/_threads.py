@@ -49,12 +49,35 @@ def threads_of_steps(network: nn.Module, batch_size: int) -> Iterator[Map]:
     if n_threads == 1 or (n_workers < n_threads and _is_large(network, batch_size)) or _is_set_by_the_caller():
         yield map
         return
-    with _openmp().limit(limits=1):
-        if n_workers == 1:
-            yield map
-        else:
-            with ThreadPoolExecutor(n_workers, "member", _take_one_thread) as pool:
-                yield pool.map
+    with _openmp().limit(limits=1), _workers(n_workers) as each:
+        yield each
+
+
+@contextmanager
+def threads_of_batches(n_batches: int) -> Iterator[Map]:
+    """Take as many threads as torch may have for several batches, each in one thread; what is yielded maps over them.
+
+    Parameters
+    ----------
+    n_batches : int
+        Number of batches, on the CPU.
+    """
+    n_workers = min(torch.get_num_threads(), n_batches)
+    if n_workers == 1 or _is_set_by_the_caller():
+        yield map
+        return
+    with _workers(n_workers) as each:
+        yield each
+
+
+@contextmanager
+def _workers(n_workers: int) -> Iterator[Map]:
+    """So many threads, each with one of torch; for one, the calling thread does the work."""
+    if n_workers == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(n_workers, "sk_finalmlp", _take_one_thread) as pool:
+        yield pool.map
 
 
 def _is_set_by_the_caller() -> bool:
@@ -80,6 +103,8 @@ def _is_large(network: nn.Module, batch_size: int) -> bool:
 
 def _take_one_thread() -> None:
     """For the life of the calling thread."""
+    # Torch sets the number when it is first asked in a thread.
+    torch.get_num_threads()
     _openmp().limit(limits=1)
 
 

@@ -14,7 +14,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from ..nn import FieldEmbedding, dropout_generator, lent_workspaces, members_of
+from ..nn import FieldEmbedding, dropout_generator, frozen_norms, lent_workspaces, members_of
 from ._batches import Batches, Impressions
 from ._calibration import correct_mean
 from ._callbacks import (
@@ -31,6 +31,7 @@ from ._callbacks import (
 from ._evaluation import Scoring
 from ._history import TrainingResult
 from ._lazy_adam import LazyAdam
+from ._moments import KeptMoments, Moments
 from ._net import ClickNet
 from ._precision import Precision, product_dtype
 from ._progress import logger, progress_shown
@@ -59,7 +60,9 @@ Schedule = Literal["one_cycle", "plateau"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How to train; the names are those of the parameters of `FinalMLPClassifier`, and all but the last must be given.
+    """How to train; the names are those of the parameters of `FinalMLPClassifier`, but for the last.
+
+    All but the last two must be given. With `freeze_norms`, batch norm keeps to the running moments it has.
 
     Examples
     --------
@@ -89,6 +92,7 @@ class TrainingSettings:
     final_epoch: bool
     verbose: int
     negative_sampling: float = 1.0
+    freeze_norms: bool = False
 
 
 def train(
@@ -98,6 +102,7 @@ def train(
     settings: TrainingSettings,
     generator: torch.Generator,
     observer: EpochObserver | None = None,
+    moments: Moments | None = None,
 ) -> TrainingResult:
     """Train a network in place.
 
@@ -135,6 +140,9 @@ def train(
         Source of the order of rows and of dropout, on the CPU.
     observer : EpochObserver, default=None
         Is notified of each epoch, the final one included, and may end the training.
+    moments : Moments, default=None
+        Adam's moments, which begin as they are here and are kept here in the end. None: they begin at 0, and aren't
+        kept.
 
     Returns
     -------
@@ -179,7 +187,8 @@ def train(
         observed: Callbacks = [("observed", Observed(observer, best))] if observer else []
         watchers = [*progress, *observed]
         batches = _batches(impressions, settings, generator)
-        callbacks = _callbacks_of_training(batches, validation, settings, best, watchers)
+        kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]
+        callbacks = [*kept, *_callbacks_of_training(batches, validation, settings, best, watchers)]
         net = _make_net(network, settings, callbacks)
         interrupted = ""
         if _is_interrupted(partial(_run, net, batches, settings), network, best):
@@ -224,6 +233,7 @@ def _run(net: ClickNet, batches: Batches, settings: TrainingSettings, final: boo
         _dropout_generators(net.module_, batches),
         _kept_memory(net.module_, batches, product_dtype(settings.precision, settings.device)),
         _sparse_gradients(net.module_, settings.embedding_update),
+        frozen_norms(net.module_) if settings.freeze_norms else nullcontext(),
         suppress(StopTraining),
     ):
         net.notify("on_train_begin", X=batches, y=None, final=final)

@@ -14,16 +14,18 @@ from ._batches import Impressions
 from ._inference import predict_logits
 from ._loss import cross_entropy, sampled_logits
 
-#: So many rows speak for equal weights.
+#: So many rows speak for equal weights, and so large a share of all rows on top: later rows differ from those that are
+#: held out, and what is best for many rows of today isn't as surely best tomorrow.
 _ROWS_FOR_EQUAL_WEIGHTS = 10.0
+_SHARE_FOR_EQUAL_WEIGHTS = 0.002
 
 
 def weigh_members(ensemble: nn.Module, impressions: Impressions) -> Tensor:
     """Give the members the weights, none negative and 1 in all, by which their mean has the lowest log-loss.
 
-    The loss of n rows gets a penalty, k = 10 times the mean of -ln(M w_i) over the M members: the weights have a
-    Dirichlet prior of so many rows, by which they stay nearly equal where rows are few or members hardly differ. Of
-    rows of uneven weights, n is Kish's effective number.
+    The loss of n rows gets a penalty, k = 10 + n / 500 times the mean of -ln(M w_i) over the M members: the weights
+    have a Dirichlet prior of so many rows, by which they stay nearly equal where rows are few or members hardly differ.
+    Of rows of uneven weights, n is Kish's effective number.
 
     Parameters
     ----------
@@ -50,13 +52,14 @@ def _best_weights(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Weights of logits, shape (M, n, C), whatever constant is added to all: that is set by the training rows."""
     n_members, n_outputs = len(logits), logits.shape[2]
     n_rows = float(weight.sum() ** 2 / (weight @ weight))
+    prior = _ROWS_FOR_EQUAL_WEIGHTS / n_rows + _SHARE_FOR_EQUAL_WEIGHTS
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         variables = torch.tensor(parameters, requires_grad=True)
         scores, constant = variables.tensor_split([n_members])
         mean = torch.tensordot(scores.softmax(dim=0), logits, dims=1) + constant
         of_rows = (cross_entropy(mean, target) * weight).sum() / weight.sum()
-        value = of_rows - _ROWS_FOR_EQUAL_WEIGHTS / n_rows * scores.log_softmax(dim=0).mean()
+        value = of_rows - prior * scores.log_softmax(dim=0).mean()
         (gradient,) = torch.autograd.grad(value, variables)
         return value.item(), gradient.numpy()
 

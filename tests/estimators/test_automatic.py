@@ -44,8 +44,8 @@ def test_published_configurations_keep_the_plateau(name):
 @pytest.mark.parametrize(
     ("schedule", "n_rows", "learning_rate", "batch_size", "max_epochs", "penalty"),
     [
-        ("one_cycle", 400, 3e-3, lambda n: 16, 25, lambda n: 4),
-        ("one_cycle", 4000, 3e-3, lambda n: n // 64, 10, lambda n: 10_000 / n),
+        ("one_cycle", 400, 5e-3, lambda n: 32, 25, lambda n: 4),
+        ("one_cycle", 4000, 5e-3, lambda n: n // 32, 8, lambda n: 10_000 / n),
         ("plateau", 400, 1e-3, lambda n: int(2 * n**0.5), 100, lambda n: 4),
         ("plateau", 4000, 1e-3, lambda n: int(2 * n**0.5), 100, lambda n: 14_000 / n),
     ],
@@ -63,9 +63,10 @@ def test_auto_follows_from_rows_and_schedule(
 @pytest.mark.parametrize(
     ("n_rows", "learning_rate", "batch_size", "max_epochs", "penalty"),
     [
-        (50, 3e-3, 16, 100, 4),
+        (50, 5e-3, 32, 100, 4),
+        (40_000, 5e-3, 1024, 8, 0.25),
         (72_000, 3e-3, 1024, 10, 10_000 / 72_000),
-        (200_000, 5e-3, 2048, 8, 0.1),
+        (200_000, 5e-3, 2048, 6, 0.1),
         (600_000, 3e-3, 4096, 8, 0.02),
     ],
 )

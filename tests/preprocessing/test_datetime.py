@@ -119,14 +119,18 @@ def hourly(first, n_hours):
 @pytest.mark.parametrize(
     ("times", "parts", "why"),
     [
-        (hourly("2024-05-03", 23), [], "without hour, weekday and weekend, since the rows are of less than 24 h"),
-        (hourly("2024-05-03", 24), ["hour"], "without weekday and weekend, since the rows are of less than 7 days"),
+        (hourly("2024-05-03", 23), [], "without parts, since the rows are of less than 24 h"),
+        (
+            hourly("2024-05-03", 24),
+            ["hour"],
+            "without weekday, weekend and elapsed time, since the rows are of less than 7 days",
+        ),
         (hourly("2024-05-03 12:00", 24), ["hour"], "less than 7 days"),
         (hourly("2024-05-03", 6 * 24), ["hour"], "less than 7 days"),
-        (hourly("2024-05-03", 7 * 24), ["hour", "weekday", "weekend"], "dates with a time of day"),
+        (hourly("2024-05-03", 7 * 24), ["hour", "weekday", "weekend", "elapsed"], "dates with a time of day"),
         (hourly("2024-05-03 01:00", 24).tz_localize("Asia/Tokyo"), ["hour"], "less than 7 days"),
-        (pd.date_range("2024-05-03", periods=6), [], "without weekday and weekend"),
-        (pd.date_range("2024-05-03", periods=7).date, ["weekday", "weekend"], "dates"),
+        (pd.date_range("2024-05-03", periods=6), [], "without weekday, weekend and elapsed time"),
+        (pd.date_range("2024-05-03", periods=7).date, ["weekday", "weekend", "elapsed"], "dates"),
     ],
 )
 def test_parts_of_which_the_rows_cover_no_full_period_are_left_out(times, parts, why):
@@ -214,3 +218,41 @@ class TestUnknownParts:
         encoder.transform(self.X.assign(time=self.X["time"].where(self.X.index < 100)))
         with pytest.warns(UserWarning, match="time_month"):
             encoder.transform(self.X.assign(time=later.where(self.X.index < 100)))
+
+
+def test_time_elapses_up_to_now():
+    X = pd.DataFrame({"time": pd.date_range("2024-05-01", periods=101), "user": 1})
+    encoder = CTREncoder().fit(X)
+    elapsed = encoder.transform(X)["time_elapsed"]
+    assert elapsed.dtype == np.float32
+    assert elapsed.mean() == pytest.approx(0, abs=1e-6)
+    assert elapsed.std(ddof=0) == pytest.approx(1)
+    assert (elapsed.diff()[1:91] > 0).all()
+    # The last tenth of the rows is now, and so is all that comes later.
+    assert elapsed[90:].nunique() == 1
+    new = pd.DataFrame({"time": pd.to_datetime(["2023-01-01", "2030-01-01", None]), "user": 1})
+    assert encoder.transform(new)["time_elapsed"].tolist() == [elapsed[0], elapsed[100], 0]
+    assert "time_elapsed" not in encoder.categories_
+    assert encoder.fields_[-2].kind == "numeric"
+
+
+def test_rows_without_weight_are_not_now():
+    X = pd.DataFrame({"time": pd.date_range("2024-05-01", periods=20), "user": 1})
+    encoder = CTREncoder().fit(X, sample_weight=np.arange(20) < 11)
+    alone = CTREncoder().fit(X[:11])
+    pd.testing.assert_frame_equal(encoder.transform(X), alone.transform(X))
+
+
+def test_elapsed_time_of_an_instant_is_the_same_in_all_zones():
+    times = pd.date_range("2024-05-01", periods=20, tz="UTC")
+    outputs = [
+        CTREncoder(datetime_parts=["elapsed"]).fit_transform(pd.DataFrame({"time": times.tz_convert(zone)}))
+        for zone in ("UTC", "+05:30", "Asia/Tokyo")
+    ]
+    for other in outputs[1:]:
+        pd.testing.assert_frame_equal(other, outputs[0])
+
+
+def test_where_all_times_are_the_same_none_elapses():
+    X = pd.DataFrame({"time": pd.to_datetime(["2024-05-01", "2024-05-01", None])})
+    assert CTREncoder(datetime_parts=["elapsed"]).fit_transform(X)["time_elapsed"].tolist() == [0, 0, 0]

@@ -135,7 +135,8 @@ def test_each_kind_can_be_chosen():
     )
     encoder = CTREncoder(categorical="a", numeric="b", multi_valued="c", datetime="d", drop="e").fit(X)
     assert list(encoder.feature_kinds_["kind"]) == ["categorical", "numeric", "multi-valued", "datetime", "dropped"]
-    assert list(encoder.get_feature_names_out()) == [*["a", "b", "c[0]", "c[1]", "d_hour", "d_weekday", "d_weekend"]]
+    parts = [f"d_{part}" for part in ("hour", "weekday", "weekend", "elapsed")]
+    assert list(encoder.get_feature_names_out()) == ["a", "b", "c[0]", "c[1]", *parts]
 
 
 def test_array_columns_are_chosen_by_position_or_generated_name():

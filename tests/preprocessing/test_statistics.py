@@ -224,7 +224,7 @@ def test_statistics_of_what_becomes_codes():
         ([("user", "users")], "no field 'users'"),
         (["genres"], "'genres' is multi-valued"),
         ([("user", "price")], "'price' is numeric, and .*numeric_encoding='bins'"),
-        (["time"], r"'time' makes several fields.*\['time_hour', 'time_weekday', 'time_weekend'\]"),
+        (["time"], r"'time' makes several fields.*\['time_hour', 'time_weekday', 'time_weekend', 'time_elapsed'\]"),
         ([("user", "user")], "must name different columns"),
         ([()], "at least one"),
         ([3], "makes several"),
@@ -429,3 +429,34 @@ def test_weights_of_any_size_side_by_side_give_finite_statistics(seed):
     encoder = CTREncoder(statistics=["user", ("user", "item")])
     assert np.isfinite(encoder.fit_transform(X, y, sample_weight=weights)).all(axis=None)
     assert np.isfinite(encoder.transform(X)).all(axis=None)
+
+
+def log_of_two_ids(n_rows=4_000):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"user": rng.integers(0, 20, n_rows), "item": rng.integers(0, 10, n_rows)})
+    return X, (rng.random(n_rows) < 0.2 + 0.03 * X["item"]).astype(int)
+
+
+def test_in_a_share_of_the_rows_what_is_made_of_a_field_is_unknown():
+    X, y = log_of_two_ids()
+    keys = ["user", "item", ("user", "item")]
+    encoder = CTREncoder(statistics=keys, unknown_dropout=0.3, categorical=["user", "item"])
+    out, plain = encoder.fit_transform(X, y), CTREncoder(**encoder.get_params() | {"unknown_dropout": 0.0})
+    without = plain.fit_transform(X, y)
+    changed = {
+        key: (out[[f"rate({key})", f"count({key})"]] != without[[f"rate({key})", f"count({key})"]]).any(axis="columns")
+        for key in ("user", "item", "user & item")
+    }
+    # A tenth is held out, and stays what it is.
+    assert changed["user"].mean() == pytest.approx(0.27, abs=0.03)
+    assert (changed["user"] & changed["item"]).mean() == pytest.approx(0.9 * 0.3**2, abs=0.02)
+    # The combination is unknown with either of its parts.
+    assert (changed["user & item"] == (changed["user"] | changed["item"])).all()
+    # Unknown is what a new value gets, and codes stay.
+    new = encoder.transform(pd.DataFrame({"user": [99], "item": [99]}))
+    for name in ("count(user)", "rate(user & item)"):
+        key = name[name.index("(") + 1 : -1]
+        assert out.loc[changed[key], name].unique().tolist() == new[name].tolist()
+    pd.testing.assert_frame_equal(out[["user", "item"]], without[["user", "item"]])
+    # New rows are encoded alike.
+    pd.testing.assert_frame_equal(encoder.transform(X), plain.transform(X))

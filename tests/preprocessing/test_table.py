@@ -109,7 +109,6 @@ def test_list_of_lists():
         np.array([[1.5], [2.5]], dtype=np.float16),
         np.array([[1.5], [2.5]], dtype=np.longdouble),
         np.array([[True], [False]]),
-        np.array([["2024-05-03"], ["2024-05-25"]], dtype="datetime64[D]"),
         np.array([[3], [5]], dtype="timedelta64[s]"),
     ],
     ids=lambda X: str(X.dtype),
@@ -118,6 +117,14 @@ def test_array_of_any_dtype(X):
     out = CTREncoder().fit_transform(X)
     assert len(np.unique(out, axis=0)) == 2
     assert out.dtype in (np.int64, np.float32)
+
+
+def test_array_of_dates_becomes_codes_and_floats():
+    X = np.array([["2024-05-03"], ["2024-05-25"]], dtype="datetime64[D]")
+    out = CTREncoder().fit_transform(X)
+    assert list(out) == ["x0_weekday", "x0_weekend", "x0_elapsed"]
+    codes = CTREncoder(datetime_parts=["weekday", "month"]).fit_transform(X)
+    assert codes.dtype == np.int64
 
 
 def test_array_round_trip():

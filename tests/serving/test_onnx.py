@@ -70,7 +70,7 @@ def run(exported, feed):
         {"numeric_encoding": "bins", "n_bins": 200, "statistics": ["id", ("user", "id"), ("flag", "segment", "item")]},
         {"numeric_encoding": "log", "max_categories": 5, "drop": ["nothing", "tags"]},
         {"categorical": ["half", "time"], "multi_valued": ["user"], "max_values": 2},
-        {"datetime_parts": ["day", "month", "weekday"]},
+        {"datetime_parts": ["day", "month", "weekday", "elapsed"]},
     ],
 )
 @pytest.mark.filterwarnings("ignore:Most rows hold dates of which fit saw no such part")

@@ -93,6 +93,14 @@ def test_graph_writes_what_transform_writes(table, parameters):
     check(exported, encoder)
     encoded = encoder.transform(X)
     feed = {column.name: column.tensor(X[column.name].tolist()) for column in exported.inputs}
-    outputs = make_session(exported.model.SerializeToString()).run(None, feed)
+    session = make_session(exported.model.SerializeToString())
+    outputs = session.run(None, feed)
     for name, output in zip(column_names(encoder.fields_), outputs, strict=True):
         np.testing.assert_array_equal(output[:, 0], encoded[name], err_msg=name)
+    # A single row of a column stands for all rows.
+    context = {name: tensor[:1] for name, tensor in list(feed.items())[::2]}
+    repeated = {name: np.repeat(tensor, len(X), axis=0) for name, tensor in context.items()}
+    own = {name: tensor for name, tensor in feed.items() if name not in context}
+    rows = slice(None) if own else slice(1)
+    for output, expected in zip(session.run(None, own | context), session.run(None, own | repeated), strict=True):
+        np.testing.assert_array_equal(output, expected[rows])

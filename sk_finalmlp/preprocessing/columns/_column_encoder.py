@@ -23,6 +23,13 @@ class ColumnEncoder(Protocol):
         """Learn from a column and the positive weights of its rows, if any, which only numeric columns use."""
         ...
 
+    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
+        """The encoder after more rows, and for each field with codes those that stand for other values now.
+
+        The encoder itself stays as it is. Counts of earlier rows fade by `decay` where the number of codes is limited.
+        """
+        ...
+
     def transform(self, column: Column) -> list[np.ndarray]:
         """Output columns, int64 for codes and float32 for numbers."""
         ...

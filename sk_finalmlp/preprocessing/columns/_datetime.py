@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -12,7 +13,9 @@ import pyarrow.compute as pc
 
 from ...fields import Field
 from ..tables._column import Column
+from ..tables._conversions import to_numpy
 from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
+from ._numeric import FloatColumn
 from ._vocabulary import Vocabulary
 
 _SATURDAY = 5
@@ -24,7 +27,11 @@ _PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
     "day": pc.day,
     "month": pc.month,
 }
-DATETIME_PARTS = tuple(_PARTS)
+_ELAPSED = "elapsed"
+DATETIME_PARTS = (*_PARTS, _ELAPSED)
+#: Rows after so large a share of all are as late as any later one.
+_NOW = 0.9
+_AUTOMATIC_PARTS = ("hour", "weekday", "weekend", _ELAPSED)
 
 #: Parts that come again within a week: how many hours or days a full period has.
 _HOURS_OF_A_DAY, _DAYS_OF_A_WEEK = 24, 7
@@ -33,8 +40,42 @@ _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
 _MICROSECONDS_OF_A_MINUTE = 60_000_000
 
 
+class ElapsedTime(FloatColumn):
+    """Time since the first row of fit, as float32 of mean 0 and standard deviation 1.
+
+    The last tenth of the rows of fit and all later ones stand at the same time, "now": a network would go on in a
+    straight line with what it learned of time, and seasons don't, and of a single last day it would learn the noise. A
+    missing time counts as the mean.
+    """
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn first, last, mean and deviation."""
+        times, is_present = _microseconds(column)
+        present = times[is_present]
+        self.first = self.last = 0
+        self.mean = self.deviation = 0.0
+        if len(present):
+            self.first, self.last = int(present.min()), int(np.quantile(present, _NOW, method="lower"))
+            elapsed, weights = self._elapsed(present), None if weights is None else weights[is_present]
+            self.mean = float(np.average(elapsed, weights=weights))
+            self.deviation = float(np.average((elapsed - self.mean) ** 2, weights=weights) ** 0.5)
+        return self
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Deviation from the mean in standard deviations."""
+        times, is_present = _microseconds(column)
+        if self.deviation == 0:
+            return [np.zeros(len(times), np.float32)]
+        deviations = (self._elapsed(times) - self.mean) / self.deviation
+        return [np.where(is_present, deviations, 0.0).astype(np.float32)]
+
+    def _elapsed(self, times: np.ndarray) -> np.ndarray:
+        elapsed: np.ndarray = (np.clip(times, self.first, self.last) - self.first).astype(np.float64)
+        return elapsed
+
+
 class DatetimeEncoder:
-    """Parts of a time, each as a categorical field: weekday 0 is Monday.
+    """Parts of a time, each as a categorical field, weekday 0 is Monday, and the elapsed time as a numeric one.
 
     A column of dates has no hour, nor has one of times that are all at midnight.
 
@@ -43,7 +84,7 @@ class DatetimeEncoder:
     rule : VocabularyRule
         Which values get codes of their own.
     parts : sequence of str or None
-        The parts; None for hour, weekday and weekend where the rows of fit cover a full period.
+        The parts; None for hour, weekday, weekend and elapsed time, so far as the rows of fit cover a full period.
 
     Attributes
     ----------
@@ -59,15 +100,29 @@ class DatetimeEncoder:
         """Learn which hours, weekdays and so on occur."""
         times = _local_times(column.values)
         too_few, self.left_out = _too_short_for(times) if self.parts is None else ((), "")
-        parts = [part for part in self.parts or ("hour", "weekday", "weekend") if part not in too_few]
-        parts = [part for part in parts if part != "hour" or has_time_of_day(times)]
-        self.encoders = {part: CategoricalEncoder(self.rule) for part in parts}
+        parts = [part for part in self.parts or _AUTOMATIC_PARTS if part not in too_few]
+        if not has_time_of_day(times):
+            parts = [part for part in parts if part != "hour"]
+        # Those with codes come first, whatever the order in which the user names them.
+        parts.sort(key=lambda part: part == _ELAPSED)
+        self.encoders = {part: self._make_encoder(part) for part in parts}
         for part, encoder in self.encoders.items():
             encoder.fit(_part(part, times), weights)
         return self
 
+    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
+        """The encoder after more rows, and for each part the codes that stand for other values now."""
+        times = _local_times(column.values)
+        grown = {part: encoder.grow(_part(part, times), decay) for part, encoder in self.encoders.items()}
+        encoder = copy(self)
+        encoder.encoders = {part: of_part for part, (of_part, _) in grown.items()}
+        return encoder, [codes for _, fresh in grown.values() for codes in fresh]
+
+    def _make_encoder(self, part: str) -> CategoricalEncoder | ElapsedTime:
+        return ElapsedTime() if part == _ELAPSED else CategoricalEncoder(self.rule)
+
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Codes of each part."""
+        """Codes of each part, and the elapsed time."""
         parts = zip(self.encoders.values(), self.part_columns(column), strict=True)
         return [encoder.transform(part)[0] for encoder, part in parts]
 
@@ -81,12 +136,16 @@ class DatetimeEncoder:
         return pa.nulls(len(outputs[0]))
 
     def output_fields(self, name: str) -> list[Field]:
-        """One categorical field per part."""
+        """One field per part."""
         return [field for part, encoder in self.encoders.items() for field in encoder.output_fields(f"{name}_{part}")]
 
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
-        """The vocabulary of each part."""
-        return {f"{name}_{part}": encoder.vocabulary for part, encoder in self.encoders.items()}
+        """The vocabulary of each part that has codes."""
+        return {
+            field: vocabulary
+            for part, encoder in self.encoders.items()
+            for field, vocabulary in encoder.vocabularies(f"{name}_{part}").items()
+        }
 
 
 def has_time_of_day(times: pa.Array) -> bool:
@@ -111,13 +170,11 @@ def _too_short_for(times: pa.Array) -> tuple[tuple[str, ...], str]:
     """Parts of which the rows cover no full period, so that those of later rows would be unknown; and why."""
     first, last = pc.min_max(times).values()
     if has_time_of_day(times) and _n_touched(pc.hours_between(first, last)) < _HOURS_OF_A_DAY:
-        return (
-            "hour",
-            "weekday",
-            "weekend",
-        ), "without hour, weekday and weekend, since the rows are of less than 24 h"
+        return _AUTOMATIC_PARTS, "without parts, since the rows are of less than 24 h"
     if _n_touched(pc.days_between(first, last)) < _DAYS_OF_A_WEEK:
-        return ("weekday", "weekend"), "without weekday and weekend, since the rows are of less than 7 days"
+        # What differs between the days of a week can't be told from what changes with time.
+        why = "without weekday, weekend and elapsed time, since the rows are of less than 7 days"
+        return ("weekday", "weekend", _ELAPSED), why
     return (), ""
 
 
@@ -129,4 +186,11 @@ def _n_touched(n_between: pa.Scalar) -> int:
 def _part(part: str, times: pa.Array) -> Column:
     if part == "hour" and pa.types.is_date(times.type):
         return Column(part, pa.nulls(len(times), pa.int64()))
-    return Column(part, _PARTS[part](times))
+    return Column(part, times if part == _ELAPSED else _PARTS[part](times))
+
+
+def _microseconds(column: Column) -> tuple[np.ndarray, np.ndarray]:
+    """Times since 1970, and which of them are present."""
+    is_present = column.values.is_valid().to_numpy(zero_copy_only=False)
+    times = column.values.cast(pa.timestamp("us", getattr(column.values.type, "tz", None))).cast(pa.int64())
+    return to_numpy(times.fill_null(0)), is_present

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from ...fields import UNKNOWN_CODE, Field
 from ..tables._column import Column, is_string, list_lengths, lists_of
 from ..tables._reading import Reading
+from ._admission import Admission, Counted, grow
 from ._categorical import HashBuckets, VocabularyRule
 from ._vocabulary import Vocabulary, count_values
 
@@ -27,6 +29,9 @@ class MultiValuedEncoder:
     are kept.
     """
 
+    #: Files of earlier versions have none.
+    admission: Admission | None = None
+
     def __init__(self, rule: VocabularyRule, separator: str | None, max_values: int | None, reading: Reading) -> None:
         self.rule = rule
         self.separator = separator
@@ -39,11 +44,17 @@ class MultiValuedEncoder:
         if self.splits_strings and self.separator is None:
             self.separator = find_separator(column.dictionary.dictionary)
         lists, n_rows = self._counted_lists(column)
-        lengths, dictionary = list_lengths(lists.values), lists.elements.dictionary
-        counts = count_values(dictionary, None if n_rows is None else np.repeat(n_rows, lengths))
-        self.vocabulary = self.rule.fit(dictionary.dictionary, counts, len(column))
-        self.n_columns = self._longest(lists.elements, lengths)
+        self.vocabulary, self.admission = self.rule.fit(_count(lists, n_rows, len(column)))
+        self.n_columns = self._longest(lists.elements, list_lengths(lists.values))
         return self
+
+    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
+        """The encoder after more rows, with as many columns, and the codes that stand for other elements now."""
+        more = _count(*self._counted_lists(column), len(column))
+        grown = grow(self.rule, self.vocabulary, self.admission, more, decay)
+        encoder = copy(self)
+        encoder.vocabulary, encoder.admission = grown.vocabulary, grown.admission
+        return encoder, [grown.fresh]
 
     def _counted_lists(self, column: Column) -> tuple[Column, np.ndarray | None]:
         """Lists to learn from, and the number of rows of each, None for one; a string that repeats is split once."""
@@ -113,6 +124,13 @@ class MultiValuedEncoder:
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
         """The vocabulary of the elements."""
         return {name: self.vocabulary}
+
+
+def _count(lists: Column, n_rows: np.ndarray | None, n_all_rows: int) -> Counted:
+    """Distinct elements of lists, each of which stands for so many rows."""
+    dictionary = lists.elements.dictionary
+    counts = count_values(dictionary, None if n_rows is None else np.repeat(n_rows, list_lengths(lists.values)))
+    return Counted(dictionary.dictionary, counts, n_all_rows)
 
 
 def find_separator(values: pa.Array) -> str:

@@ -38,7 +38,15 @@ def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarr
     return floats[present], None if weights is None else weights[present]
 
 
-class _FloatColumn:
+class _Fixed:
+    """What the parts that learn in `fit` alone have in common."""
+
+    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
+        """The encoder as it is: the network has learned what its numbers mean."""
+        return self, []
+
+
+class FloatColumn(_Fixed):
     """What the parts that write a column of floats have in common."""
 
     def output_fields(self, name: str) -> list[Field]:
@@ -50,7 +58,7 @@ class _FloatColumn:
         return {}
 
 
-class Standardizer(_FloatColumn):
+class Standardizer(FloatColumn):
     """Deviation from the mean in standard deviations, as float32."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
@@ -79,7 +87,7 @@ class Standardizer(_FloatColumn):
         return pa.array((outputs[0].astype(np.float64) * self.deviation + self.mean) * self.unit)
 
 
-class NormalScorer(_FloatColumn):
+class NormalScorer(FloatColumn):
     """Quantile of the normal distribution at the rank of a value, standardised, as float32.
 
     A value's rank is the share of smaller values and half the share of equal ones. Values between those that are
@@ -160,7 +168,7 @@ def _many_quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int)
     return values[np.diff(n_ended, prepend=0) > 0]
 
 
-class QuantileBinner:
+class QuantileBinner(_Fixed):
     """Codes 1, 2, ... of bins that hold about as many rows each."""
 
     def __init__(self, n_bins: int) -> None:
@@ -215,6 +223,10 @@ class LogBucketer(CategoricalEncoder):
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the buckets that occur."""
         return super().fit(_buckets(column), weights)
+
+    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
+        """The encoder after more rows, and the codes that stand for other buckets now."""
+        return super().grow(_buckets(column), decay)
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes of the buckets."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -50,8 +50,17 @@ class Vocabulary:
         return _Dict(_without_times(self.values))
 
     @cached_property
-    def _index(self) -> _HashIndex:
+    def _index(self) -> _HashIndex | _Extended:
         return _HashIndex(self.values)
+
+    def extended(self, values: pa.Array) -> Vocabulary:
+        """These values and more, whose codes come after theirs."""
+        longer = Vocabulary(pa.concat_arrays([self.values, values]))
+        index = vars(self).get("_index")
+        if isinstance(index, _HashIndex | _Extended):
+            # To build it anew would cost what all known values cost.
+            vars(longer)["_index"] = _Extended.of(index, len(self.values), values)
+        return longer
 
     def encode(self, values: pa.Array) -> np.ndarray:
         """Codes (int64) of values of the same type."""
@@ -125,6 +134,37 @@ class _HashIndex:
         return positions
 
 
+class _Extended:
+    """An index of many values and a dict of those that came later.
+
+    Parameters
+    ----------
+    first : _HashIndex
+        Where the first values stand.
+    later : dict of {object: int}
+        Where those stand that came later.
+    """
+
+    def __init__(self, first: _HashIndex, later: dict[Any, int]) -> None:
+        self._first = first
+        self._later = later
+
+    @classmethod
+    def of(cls, index: _HashIndex | Self, n_known: int, values: pa.Array) -> Self:
+        """The index extended by values that come after so many known ones."""
+        first, later = (index, {}) if isinstance(index, _HashIndex) else (index._first, index._later)
+        new = {value: n_known + position for position, value in enumerate(_without_times(values).to_pylist())}
+        return cls(first, {**later, **new})
+
+    def find(self, values: pa.Array) -> np.ndarray:
+        """Positions (int64) of values of the same type; -1 for one that isn't known."""
+        positions = self._first.find(values)
+        missing = np.flatnonzero(positions < 0)
+        values = _without_times(values.take(pa.array(missing)))
+        positions[missing] = [self._later.get(value, -1) for value in values.to_pylist()]
+        return positions
+
+
 def _hashes(values: pa.Array) -> np.ndarray:
     """Hashes (uint64) of values of a canonical type: equal ones for equal values, any for missing ones."""
     if not is_string(values.type):
@@ -163,11 +203,21 @@ def count_values(dictionary: pa.DictionaryArray, repeats: np.ndarray | None = No
     return np.bincount(indices.to_numpy(), repeats, minlength=len(dictionary.dictionary))
 
 
+def is_frequent(counts: np.ndarray, threshold: float) -> np.ndarray:
+    """Which counts are at least the threshold."""
+    # Less a little, because a share of the rows is rounded: 0.07 * 100 > 7.
+    frequent: np.ndarray = counts >= threshold * (1 - 1e-9)
+    return frequent
+
+
+def by_frequency(values: pa.Array, counts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Positions of the chosen values, by descending count and then by value."""
+    positions = np.flatnonzero(chosen)
+    by_value = positions[pc.array_sort_indices(values.take(pa.array(positions))).to_numpy()]
+    order: np.ndarray = by_value[np.argsort(-counts[by_value], kind="stable")]
+    return order
+
+
 def most_frequent(values: pa.Array, counts: np.ndarray, threshold: float, max_values: int | None) -> pa.Array:
     """Values with at least the threshold's count, by descending count and then by value."""
-    # Less a little, because a share of the rows is rounded: 0.07 * 100 > 7.
-    frequent = counts >= threshold * (1 - 1e-9)
-    values, counts = values.filter(pa.array(frequent)), counts[frequent]
-    by_value = pc.array_sort_indices(values).to_numpy()
-    order = by_value[np.argsort(-counts[by_value], kind="stable")][:max_values]
-    return values.take(pa.array(order))
+    return values.take(pa.array(by_frequency(values, counts, is_frequent(counts, threshold))[:max_values]))

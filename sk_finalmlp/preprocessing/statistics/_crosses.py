@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from ...fields import UNKNOWN_CODE, Field
 from ..columns._categorical import CategoricalEncoder, VocabularyRule
+from ..columns._vocabulary import Vocabulary
 from ..tables._column import Column, rows_with_weight
+from ._changes import Changes
 from ._keys import Key
 
 
@@ -38,10 +42,47 @@ class CrossEncoder:
         """One code (int64) per row."""
         return self._encoder.transform(self._column(codes))[0]
 
+    def grow(
+        self, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, changes: Changes
+    ) -> tuple[CrossEncoder, np.ndarray]:
+        """The encoder after more rows, and the codes that stand for other combinations now."""
+        grown = copy(self)
+        if isinstance(self._encoder.vocabulary, Vocabulary):
+            grown.key = self.key.widened(changes.n_codes)
+            grown._encoder = self._translated(self._encoder.vocabulary, grown.key, changes)
+        column, _ = rows_with_weight(grown._column(codes), weights)
+        grown._encoder, (fresh,) = grown._encoder.grow(column, changes.decay)
+        return grown, fresh
+
+    def _translated(self, vocabulary: Vocabulary, key: Key, changes: Changes) -> CategoricalEncoder:
+        """What is known, by a wider key. A combination of a code that stands for another value now occurs no more."""
+        known, admission = vocabulary.values.to_numpy(), self._encoder.admission
+        is_gone = (known >= 0) & self.key.holds_any(known, changes.fresh)
+        if admission is None or (key == self.key and not is_gone.any()):
+            return self._encoder
+        # Its code goes to the next one: the number of its place is no key.
+        known = np.where(known < 0, known, self.key.translate(known, key))
+        known[is_gone] = -1 - np.flatnonzero(is_gone)
+        waiting = admission.waiting.view(np.int64)
+        stays = ~self.key.holds_any(waiting, changes.fresh)
+        counts = admission.known_counts.copy()
+        counts[is_gone[: len(counts)]] = -1.0
+        translated = copy(self._encoder)
+        translated.vocabulary = Vocabulary(pa.array(known))
+        translated.admission = replace(
+            admission,
+            waiting=self.key.translate(waiting[stays], key).view(np.uint64),
+            waiting_counts=admission.waiting_counts[stays],
+            known_counts=counts,
+        )
+        return translated
+
     def output_fields(self, key: Key) -> list[Field]:
         """One categorical field, for a key that may have been renamed."""
         return self._encoder.output_fields(key.name)
 
     def _column(self, codes: Mapping[str, np.ndarray]) -> Column:
-        unknown = np.logical_or.reduce([codes[part] == UNKNOWN_CODE for part in self.key.parts])
+        fields = zip(self.key.parts, self.key.cardinalities, strict=True)
+        # The buckets of a hash stay, and have no place for codes that came later.
+        unknown = np.logical_or.reduce([(codes[part] == UNKNOWN_CODE) | (codes[part] >= n) for part, n in fields])
         return Column(self.key.name, pa.array(self.key.combine(codes), mask=unknown))

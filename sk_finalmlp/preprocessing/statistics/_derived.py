@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ...fields import Field
+from ._changes import Changes
 from ._crosses import CrossEncoder
 from ._statistics import KeyStatistics
-from ._target import NoLabels, Target
+from ._target import MoreLabels, NoLabels, Target
+from ._unknown import UnknownRows
 
 
 class DerivedFields:
@@ -28,7 +30,11 @@ class DerivedFields:
         self._statistics = statistics
 
     def fit_transform(
-        self, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
+        self,
+        codes: Mapping[str, np.ndarray],
+        weights: np.ndarray | None,
+        target: Target | NoLabels,
+        unknown: UnknownRows,
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Learn one after the other from training rows, and yield what those become.
 
@@ -40,6 +46,8 @@ class DerivedFields:
             Weights of the rows.
         target : Target or NoLabels
             Labels of the rows, without which there are no statistics.
+        unknown : UnknownRows
+            Rows in which statistics are those of a value without rows.
 
         Yields
         ------
@@ -51,7 +59,7 @@ class DerivedFields:
             yield cross.key.name, cross.transform(codes)
         if isinstance(target, Target):
             for statistics in self._statistics:
-                yield from statistics.fit_transform(codes, target).items()
+                yield from statistics.fit_transform(codes, target, unknown).items()
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Names and columns of rows."""
@@ -59,6 +67,53 @@ class DerivedFields:
             yield cross.key.name, cross.transform(codes)
         for statistics in self._statistics:
             yield from statistics.transform(codes)
+
+    def grow(
+        self,
+        codes: Mapping[str, np.ndarray],
+        weights: np.ndarray | None,
+        labels: MoreLabels | None,
+        changes: Changes,
+    ) -> tuple[DerivedFields, dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Take in more rows.
+
+        Parameters
+        ----------
+        codes : mapping of str to ndarray of shape (n_samples,)
+            Codes of the categorical fields, new ones included.
+        weights : ndarray of shape (n_samples,) or None
+            Weights of the rows.
+        labels : MoreLabels or None
+            Labels of the rows, where there are statistics.
+        changes : Changes
+            What has become of the codes.
+
+        Returns
+        -------
+        derived : DerivedFields
+            Those of all rows so far; these stay as they are.
+        outputs : dict of {str: ndarray of shape (n_samples,)}
+            Columns of the rows: crosses as they are now, statistics as they were before.
+        fresh : dict of {str: ndarray of int}
+            Codes of crosses that stand for other combinations now.
+        """
+        crosses, outputs, fresh = [], {}, {}
+        for cross in self._crosses:
+            grown, fresh[cross.key.name] = cross.grow(codes, weights, changes)
+            crosses.append(grown)
+            outputs[cross.key.name] = grown.transform(codes)
+        statistics = []
+        for of_key in self._statistics:
+            assert labels is not None
+            after, before = of_key.grow(codes, labels, changes)
+            statistics.append(after)
+            outputs.update(before)
+        return DerivedFields(crosses, statistics), outputs, fresh
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether there are statistics."""
+        return bool(self._statistics)
 
     def output_fields(self, names: Mapping[str, str]) -> list[Field]:
         """Fields in the order of the columns, where the fields they are made of have these names."""

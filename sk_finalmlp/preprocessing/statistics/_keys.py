@@ -20,6 +20,8 @@ _POSSIBLE_KEYS_PER_ROW = 8
 _BITS = 63
 #: Fewer rows than this are found by bisection, which needs no table.
 _FEW_ROWS = 256
+#: A cardinality that is too small grows to this many times its size, so that growing costs little per code.
+_GROWTH = 1.5
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,32 @@ class Key:
     def and_(self, other: Key) -> Key:
         """The combination with another key."""
         return Key(self.parts + other.parts, self.cardinalities + other.cardinalities)
+
+    def widened(self, n_codes: Mapping[str, int]) -> Key:
+        """A key that can hold so many codes of each field, with room for more where this one has too little."""
+        needed = [
+            (n_codes[part], cardinality) for part, cardinality in zip(self.parts, self.cardinalities, strict=True)
+        ]
+        return Key(self.parts, tuple(old if n <= old else max(n, int(_GROWTH * old)) for n, old in needed))
+
+    def split(self, keys: np.ndarray) -> dict[str, np.ndarray]:
+        """The codes of each field that `combine` made these keys of."""
+        codes = {}
+        for part, cardinality in zip(self.parts[:0:-1], self.cardinalities[:0:-1], strict=True):
+            keys, codes[part] = np.divmod(keys, cardinality)
+        return {self.parts[0]: keys, **codes}
+
+    def translate(self, keys: np.ndarray, wider: Key) -> np.ndarray:
+        """The same combinations as keys of a wider key, in the same order."""
+        return keys if wider == self else wider.combine(self.split(keys))
+
+    def holds_any(self, keys: np.ndarray, codes_of: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Which combinations hold any of these codes of a field."""
+        if not any(len(codes_of.get(part, ())) for part in self.parts):
+            return np.zeros(len(keys), bool)
+        split = self.split(keys)
+        holds: np.ndarray = np.logical_or.reduce([np.isin(split[part], codes_of.get(part, ())) for part in self.parts])
+        return holds
 
     def combine(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:
         """One int64 per row, from the codes of each field."""
@@ -126,6 +154,10 @@ class KeyIndex:
         """Positions of keys; -1 for a key that isn't known."""
         if len(keys) >= _FEW_ROWS:
             return self._table.find(keys)
+        return self.bisect(keys)
+
+    def bisect(self, keys: np.ndarray) -> np.ndarray:
+        """What `find` gives, without a hash table, which costs what all known keys cost."""
         positions = np.searchsorted(self.known, keys)
         positions[self.known.take(positions, mode="clip") != keys] = -1
         return positions

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ...fields import MAX_STATISTIC, Field, Measure, statistic_name
+from ._changes import Changes
 from ._keys import Key, KeyIndex
 from ._sums import Cells, Sums
-from ._target import Target
+from ._target import MoreLabels, Target
+from ._unknown import UnknownRows
 
 #: Weight of the overall rate, in rows, in the rate of a key.
 SMOOTHING = 3.0
@@ -73,12 +77,17 @@ class KeyStatistics:
         Which of the two are wanted.
     """
 
+    #: Files of earlier versions have none.
+    _memory: Memory | None = None
+
     def __init__(self, key: Key, rate: bool, count: bool) -> None:
         self.key = key
         self.rate = rate
         self.count = count
 
-    def fit_transform(self, codes: Mapping[str, np.ndarray], target: Target) -> dict[str, np.ndarray]:
+    def fit_transform(
+        self, codes: Mapping[str, np.ndarray], target: Target, unknown: UnknownRows
+    ) -> dict[str, np.ndarray]:
         """Learn from training rows, and return their own statistics, learned from the other folds.
 
         Parameters
@@ -87,6 +96,8 @@ class KeyStatistics:
             Codes of each field.
         target : Target
             Labels and weights of the rows.
+        unknown : UnknownRows
+            Rows whose statistics are those of a value without rows.
 
         Returns
         -------
@@ -98,14 +109,97 @@ class KeyStatistics:
         is_known = rows.of_keys > 0
         self._index = KeyIndex(cells.keys[is_known])
         self._columns: list[StatisticColumn] = []
+        standardizations = []
         outputs = {}
+        is_unknown = unknown.of(self.key, target)
         for measure, label, of_keys, of_cells in self._measured(rows, clicks, cells.folds, target):
             least = _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0
-            standardize = _Standardization(of_cells, rows.of_cells, least)
+            standardize = Standardization.learn(of_cells, rows.of_cells, least)
+            standardizations.append(standardize)
             of_known, of_unknown = of_keys[:-1][is_known], of_keys[-1:]
             self._columns.append(StatisticColumn(measure, label, standardize(np.append(of_known, of_unknown))))
-            outputs[statistic_name(measure, self.key.name, label)] = cells.to_rows(standardize(of_cells))
+            of_rows = cells.to_rows(standardize(of_cells))
+            if is_unknown is not None:
+                of_rows = np.where(is_unknown, standardize(of_unknown), of_rows)
+            outputs[statistic_name(measure, self.key.name, label)] = of_rows
+        self._memory = Memory.of_training_rows(rows, clicks, is_known, standardizations)
         return outputs
+
+    def grow(
+        self, codes: Mapping[str, np.ndarray], more: MoreLabels, changes: Changes
+    ) -> tuple[KeyStatistics, dict[str, np.ndarray]]:
+        """Take in more rows.
+
+        Parameters
+        ----------
+        codes : mapping of str to ndarray of shape (n_samples,)
+            Codes of each field.
+        more : MoreLabels
+            Labels and weights of the rows.
+        changes : Changes
+            What has become of the codes.
+
+        Returns
+        -------
+        statistics : KeyStatistics
+            Those of all rows so far; these stay as they are.
+        outputs : dict of {str: ndarray of shape (n_samples,)}
+            Statistics of the new rows as they were before, which don't know the labels of these rows.
+        """
+        if self._memory is None:
+            raise ValueError(
+                f"The statistics of {self.key.name!r} were learned by an earlier version of sk_finalmlp, which kept no "
+                "sums to go on with. Fit the encoder again."
+            )
+        before = self._translated(changes)
+        keys = before.key.combine(codes)
+        positions = before._index.bisect(keys)
+        outputs = {
+            statistic_name(measure, self.key.name, label): table.take(positions)
+            for measure, label, table in before._columns
+        }
+        return before._learned(keys, more, changes.decay), outputs
+
+    def _translated(self, changes: Changes) -> KeyStatistics:
+        """The same statistics by wider keys, without those of codes that stand for other values now."""
+        assert self._memory is not None
+        known = self._index.known
+        kept = ~self.key.holds_any(known, changes.fresh)
+        translated, translated.key = copy(self), self.key.widened(changes.n_codes)
+        if kept.all() and translated.key == self.key:
+            return translated
+        translated._index = KeyIndex(self.key.translate(known[kept], translated.key))
+        translated._memory = self._memory.take(kept)
+        columns = [(measure, label, table[np.append(kept, True)]) for measure, label, table in self._columns]
+        translated._columns = [StatisticColumn(*column) for column in columns]
+        return translated
+
+    def _learned(self, keys: np.ndarray, more: MoreLabels, decay: float) -> KeyStatistics:
+        """The statistics after rows of these keys."""
+        assert self._memory is not None
+        has_weight = more.weights > 0
+        distinct, rows = np.unique(keys[has_weight], return_inverse=True)
+        places = np.searchsorted(self._index.known, distinct)
+        is_new = (
+            self._index.known.take(places, mode="clip") != distinct
+            if len(self._index)
+            else np.ones(len(distinct), bool)
+        )
+        new = places[is_new]
+        learned = copy(self)
+        learned._index = KeyIndex(np.insert(self._index.known, new, distinct[is_new]))
+        positions = places + np.cumsum(is_new) - is_new
+        n_rows = np.bincount(rows, more.weights[has_weight], minlength=len(distinct))
+        clicks = [np.bincount(rows, weights[has_weight], minlength=len(distinct)) for weights in more.weights_of]
+        learned._memory = self._memory.with_room(new).after(positions, n_rows, clicks, decay)
+        touched = np.append(positions, len(learned._index))
+        learned._columns = [
+            StatisticColumn(measure, label, _replaced(np.insert(table, new, 0), touched, values))
+            for (measure, label, table), values in zip(
+                self._columns, learned._memory.values(touched, self.rate, self.count), strict=True
+            )
+        ]
+        return learned
 
     def _measured(
         self, rows: Sums, clicks: Sequence[Sums], folds: np.ndarray, target: Target
@@ -131,6 +225,11 @@ class KeyStatistics:
         return [Field(statistic_name(measure, key.name, label), "statistic") for measure, label, _ in self._columns]
 
 
+def _replaced(table: np.ndarray, positions: np.ndarray, values: np.ndarray) -> np.ndarray:
+    table[positions] = values
+    return table
+
+
 class StatisticColumn(NamedTuple):
     """A statistic, and its value for each known key and for unknown ones."""
 
@@ -139,16 +238,93 @@ class StatisticColumn(NamedTuple):
     table: np.ndarray
 
 
-class _Standardization:
-    """Deviation from the mean of training rows in standard deviations, of a least size, cut at 5, as float32."""
+@dataclass(frozen=True)
+class Standardization:
+    """Deviation from the mean of training rows in standard deviations, of a least size, cut at 5, as float32.
 
-    def __init__(self, values: np.ndarray, weights: np.ndarray, least: float) -> None:
-        self._mean = np.average(values, weights=weights)
-        deviation = np.average((values - self._mean) ** 2, weights=weights) ** 0.5
+    Parameters
+    ----------
+    mean : float
+        The mean.
+    scale : float
+        One over the standard deviation; 0 where all values are equal.
+    """
+
+    mean: float
+    scale: float
+
+    @classmethod
+    def learn(cls, values: np.ndarray, weights: np.ndarray, least: float) -> Standardization:
+        """That of the values of training rows, where a smaller deviation counts as the least one."""
+        mean = float(np.average(values, weights=weights))
+        deviation = float(np.average((values - mean) ** 2, weights=weights)) ** 0.5
         # A smaller deviation is rounding.
-        self._scale = 1 / max(deviation, least) if deviation > 1e-9 * max(abs(self._mean), 1) else 0.0
+        return cls(mean, 1 / max(deviation, least) if deviation > 1e-9 * max(abs(mean), 1) else 0.0)
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        deviations = (values - self._mean) * self._scale
+        deviations = (values - self.mean) * self.scale
         cut: np.ndarray = np.clip(deviations, -MAX_STATISTIC, MAX_STATISTIC).astype(np.float32)
         return cut
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The sums from which statistics go on when more rows come.
+
+    Rows and clicks of a key lose weight whenever new rows of it come, so that rates follow the clicks of late; those of
+    a key that doesn't come stay, since nobody knows better.
+
+    Parameters
+    ----------
+    n_rows : ndarray of float64, shape (n_keys,)
+        Weight of the rows of each key.
+    clicks : list of ndarray of float64, shape (n_keys,)
+        Weight of those of each label.
+    n_all_rows : float
+        Weight of all rows.
+    all_clicks : list of float
+        Weight of those of each label.
+    standardizations : list of Standardization
+        Those of `fit` for each statistic, which stay: the network has learned what its numbers mean.
+    """
+
+    n_rows: np.ndarray
+    clicks: list[np.ndarray]
+    n_all_rows: float
+    all_clicks: list[float]
+    standardizations: list[Standardization]
+
+    @classmethod
+    def of_training_rows(
+        cls, rows: Sums, clicks: Sequence[Sums], is_known: np.ndarray, standardizations: list[Standardization]
+    ) -> Memory:
+        """What `fit` has summed of known keys."""
+        n_all_rows, *all_clicks = (float(sums.of_keys.sum()) for sums in (rows, *clicks))
+        n_rows, *of_labels = (sums.of_keys[is_known] for sums in (rows, *clicks))
+        return cls(n_rows, of_labels, n_all_rows, all_clicks, standardizations)
+
+    def take(self, kept: np.ndarray) -> Memory:
+        """That of the keys of a mask."""
+        return replace(self, n_rows=self.n_rows[kept], clicks=[clicks[kept] for clicks in self.clicks])
+
+    def with_room(self, places: np.ndarray) -> Memory:
+        """The same with keys without rows before these places."""
+        n_rows, *clicks = (np.insert(sums, places, 0.0) for sums in (self.n_rows, *self.clicks))
+        return replace(self, n_rows=n_rows, clicks=clicks)
+
+    def after(self, positions: np.ndarray, n_rows: np.ndarray, clicks: list[np.ndarray], decay: float) -> Memory:
+        """That after rows and clicks of the keys at these positions, written into the sums of this one."""
+        for sums, new in zip((self.n_rows, *self.clicks), (n_rows, *clicks), strict=True):
+            sums[positions] = decay * sums[positions] + new
+        all_clicks = [decay * old + float(new.sum()) for old, new in zip(self.all_clicks, clicks, strict=True)]
+        return replace(self, n_all_rows=decay * self.n_all_rows + float(n_rows.sum()), all_clicks=all_clicks)
+
+    def values(self, positions: np.ndarray, rate: bool, count: bool) -> Iterator[np.ndarray]:
+        """The statistics of the keys at these positions, of which the last is that of an unknown key."""
+        n_rows, *clicks = (np.append(sums[positions[:-1]], 0.0) for sums in (self.n_rows, *self.clicks))
+        standardizations = iter(self.standardizations)
+        if rate:
+            for of_label, in_all in zip(clicks, self.all_clicks, strict=True):
+                yield next(standardizations)(log_odds(of_label, n_rows, in_all / self.n_all_rows))
+        if count:
+            yield next(standardizations)(log_counts(n_rows, 1.0))

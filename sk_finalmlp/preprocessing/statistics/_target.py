@@ -46,6 +46,8 @@ class Target:
         rows without weight, which are in no fold, `n_folds + 1`.
     n_folds : int
         Number of folds.
+    classes : ndarray of shape (n_classes,)
+        The labels of y in ascending order.
     """
 
     labels: Sequence[str | None]
@@ -53,6 +55,7 @@ class Target:
     weights_of: Sequence[np.ndarray]
     folds: np.ndarray
     n_folds: int
+    classes: np.ndarray
 
     @cached_property
     def priors(self) -> list[float]:
@@ -172,7 +175,50 @@ def _make_target(
         weights_of=[np.where(y == position, weights, 0.0) for position, _ in counted],
         folds=folds,
         n_folds=n_folds,
+        classes=classes,
     )
+
+
+@dataclass(frozen=True)
+class MoreLabels:
+    """The labels of rows that come later: `weights` and `weights_of` as in a target."""
+
+    weights: np.ndarray
+    weights_of: Sequence[np.ndarray]
+
+
+def read_more_labels(y: Any, X: Any, weights: np.ndarray | None, classes: np.ndarray) -> MoreLabels:
+    """Weights by class of rows that come later.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        The labels.
+    X : {dataframe, ndarray} of shape (n_samples, n_features)
+        The table they belong to.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows.
+    classes : ndarray of shape (n_classes,)
+        The labels of `fit`.
+
+    Raises
+    ------
+    ValueError
+        If y holds a label that `fit` didn't see, or no labels.
+    """
+    try:
+        labels = _read_labels(y, X)
+    except NoLabels as reason:
+        raise ValueError(f"Statistics take in the labels of new rows, but {reason}. Give y as in fit.") from reason
+    weights = np.ones(len(labels)) if weights is None else weights
+    strange = np.setdiff1d(labels[weights > 0], classes)
+    if len(strange):
+        raise ValueError(
+            f"y has the labels {strange.tolist()}, which aren't among those of fit, {classes.tolist()}. Leave out such "
+            "rows, or fit again."
+        )
+    counted = range(len(classes)) if len(classes) > 2 else [1]
+    return MoreLabels(weights, [np.where(labels == classes[position], weights, 0.0) for position in counted])
 
 
 def _classes(labels: np.ndarray, where: str) -> np.ndarray:

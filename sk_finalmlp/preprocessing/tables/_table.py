@@ -6,6 +6,7 @@ scikit-learn's own wrapper would copy all columns into one array of doubles, and
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any
 
@@ -168,7 +169,13 @@ def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataF
         return pd.DataFrame(by_name, index=index, copy=False)
     runs = [np.stack(list(run)).T for _, run in groupby(by_name.values(), lambda column: column.dtype)]
     frame = pd.concat([pd.DataFrame(run, index=index, copy=False) for run in runs], axis=1, ignore_index=True)
-    return frame.set_axis(list(by_name), axis=1)
+    return frame.set_axis(_labels(tuple(by_name)).view(), axis=1)
+
+
+@lru_cache(maxsize=64)
+def _labels(names: tuple[str, ...]) -> pd.Index[Any]:
+    """Names as pandas keeps them, which takes it as long as all else; users of the same ones take a view."""
+    return pd.Index(list(names))
 
 
 def _array(outputs: Iterator[tuple[str, np.ndarray]], shape: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:

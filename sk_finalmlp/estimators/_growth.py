@@ -1,0 +1,248 @@
+"""Embedding tables that grow with the codes, and the excerpt of them that some rows touch.
+
+What is learned from a day's rows touches the vectors of their codes alone. So the network of a day has tables of these
+codes and no others: training it costs what the rows cost, however large the tables are from which it is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..fields import UNKNOWN_CODE, Field, by_kind
+from ..nn import FieldEmbedding
+from ..training import Moments
+from ._field_readers import FIRST_CODE, FieldReader, check_largest_code, read_codes
+from ._input_columns import InputColumn
+from ._network import Network, NetworkClass, make_network
+
+#: A table that is too small grows to this many times its size, so that growing costs little per code.
+_GROWTH = 1.5
+
+#: Rows of the table of each field that has codes.
+RowsOf = Mapping[str, NDArray[np.int64]]
+
+
+def grown_readers(readers: Sequence[FieldReader], columns: Sequence[InputColumn]) -> list[FieldReader]:
+    """The readers after they have seen more rows: the codes in these are known from now on.
+
+    Parameters
+    ----------
+    readers : sequence of FieldReader
+        How the fields were read so far.
+    columns : sequence of Column
+        Columns of the new rows.
+
+    Returns
+    -------
+    list of FieldReader
+        A field whose codes have outgrown its table has a larger one, with room for more.
+    """
+    return [_grown_reader(reader, columns) if reader.field.has_codes else reader for reader in readers]
+
+
+def _grown_reader(reader: FieldReader, columns: Sequence[InputColumn]) -> FieldReader:
+    codes = np.unique(np.concatenate([read_codes(columns[position]) for position in reader.positions]))
+    size, first = len(reader.row_of_code) - 1, FIRST_CODE[reader.field.kind]
+    new = codes[(codes >= size) | (reader.row_of_code[np.minimum(codes, size)] == UNKNOWN_CODE)]
+    if not len(new):
+        return reader
+    largest = int(new[-1])
+    check_largest_code(reader.field.name, largest, len(columns[0].values), n_known=size)
+    if largest >= size:
+        size = max(largest + 1, int(_GROWTH * size))
+    row_of_code = np.full(size + 1, UNKNOWN_CODE, np.int32)
+    row_of_code[: len(reader.row_of_code)] = reader.row_of_code
+    row_of_code[new] = new + first
+    return replace(reader, field=replace(reader.field, n_codes=size + first), row_of_code=row_of_code)
+
+
+def grown_network(
+    network_class: NetworkClass, arguments: Mapping[str, Any], network: nn.Module, generator: torch.Generator
+) -> Network:
+    """A network with larger tables, whose old rows and other weights are those of a network so far.
+
+    Parameters
+    ----------
+    network_class : type
+        Class of a single network.
+    arguments : mapping of {str: object}
+        Arguments of the larger network.
+    network : torch.nn.Module
+        The network so far.
+    generator : torch.Generator
+        Source of the new rows' start weights.
+
+    Returns
+    -------
+    torch.nn.Module
+    """
+    grown = make_network(network_class, arguments, generator)
+    copy_rows(Weights.of(network), all_rows(network), Weights.of(grown), all_rows(network))
+    return grown.to(next(network.parameters()).device).eval()
+
+
+def grown_moments(moments: Moments, network: nn.Module, larger: nn.Module) -> Moments:
+    """Adam's moments of a network as those of one with larger tables, whose new rows have none yet.
+
+    Parameters
+    ----------
+    moments : Moments
+        Those of the network so far.
+    network, larger : torch.nn.Module
+        The network so far, and the larger one.
+
+    Returns
+    -------
+    Moments
+    """
+    grown = Moments.zeros(larger)
+    copy_moments(moments, network, all_rows(network), grown, larger, all_rows(network))
+    return grown
+
+
+def all_rows(network: nn.Module) -> RowsOf:
+    """The rows of each field's table."""
+    fields = [field for _, embedding in _embeddings(network) for field in embedding.fields]
+    return {field.name: np.arange(field.n_codes) for field in fields if field.has_codes}
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The rows of the tables that belong to the codes of some impressions.
+
+    Parameters
+    ----------
+    fields : list of Field
+        The fields, with as many codes as there are such rows.
+    rows : mapping of {str: ndarray of int}
+        The rows of each field's table, in ascending order; row 0 is always among them.
+    codes : ndarray of int32, shape (n, n_code_columns)
+        The impressions' codes, renumbered so.
+    """
+
+    fields: list[Field]
+    rows: RowsOf
+    codes: NDArray[np.int32]
+
+    @property
+    def own_rows(self) -> RowsOf:
+        """The same rows as they are numbered in the excerpt."""
+        return {name: np.arange(len(rows)) for name, rows in self.rows.items()}
+
+    def places_of(self, some: RowsOf) -> RowsOf:
+        """Some of the rows as they are numbered in the excerpt."""
+        return {name: np.searchsorted(self.rows[name], rows) for name, rows in some.items()}
+
+
+def take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: Mapping[str, NDArray[np.int64]]) -> Excerpt:
+    """The excerpt for some impressions.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        The fields of the network.
+    codes : ndarray of int32, shape (n, n_code_columns)
+        Codes of the impressions, as the network takes them.
+    others : mapping of {str: ndarray of int}
+        Rows that are to be in it in any case.
+
+    Returns
+    -------
+    Excerpt
+    """
+    rows, renumbered, start = {}, np.empty_like(codes), 0
+    for field in by_kind(fields):
+        if field.has_codes:
+            own = slice(start, start := start + field.n_columns)
+            more = others.get(field.name, np.empty(0, np.int64))
+            rows[field.name] = np.unique(np.concatenate([codes[:, own].ravel(), more, [UNKNOWN_CODE]])).astype(np.int64)
+            renumbered[:, own] = np.searchsorted(rows[field.name], codes[:, own])
+    taken = [replace(f, n_codes=len(rows[f.name])) if f.has_codes else f for f in fields]
+    return Excerpt(taken, rows, renumbered)
+
+
+class Weights(NamedTuple):
+    """Tensors of a network, its weights or what belongs to each of them, and where the tables of its fields begin.
+
+    Attributes
+    ----------
+    tensors : mapping of {str: Tensor}
+        The tensors by name.
+    first_rows : dict of {str: dict of {str: int}}
+        For each embedding layer, the first row of each field.
+    """
+
+    tensors: Mapping[str, Tensor]
+    first_rows: dict[str, dict[str, int]]
+
+    @classmethod
+    def of(cls, network: nn.Module, moments: Mapping[str, NDArray[np.float32]] | None = None) -> Weights:
+        """The weights of a network, or moments of them; what is written to them is written to those."""
+        first_rows = {name: embedding.first_row for name, embedding in _embeddings(network)}
+        if moments is None:
+            return cls(network.state_dict(), first_rows)
+        return cls({name: torch.from_numpy(array) for name, array in moments.items()}, first_rows)
+
+
+def copy_rows(source: Weights, from_rows: RowsOf, target: Weights, to_rows: RowsOf) -> None:
+    """Copy rows of the embedding tables, and all other tensors, between networks that differ in their tables' sizes.
+
+    Parameters
+    ----------
+    source, target : Weights
+        Those of the networks.
+    from_rows, to_rows : mapping of {str: ndarray of int}
+        For each field that has codes, rows of its table in the source, and where they go in the target.
+    """
+    sized = set()
+    for name, first_rows in source.first_rows.items():
+        sized |= {f"{name}.{of_table}" for of_table in ("table", "_row_offsets", "_n_codes")}
+        table, other = source.tensors[f"{name}.table"], target.tensors[f"{name}.table"]
+        for field, first in first_rows.items():
+            rows = table[torch.from_numpy(first + from_rows[field]).to(table.device)]
+            places = torch.from_numpy(target.first_rows[name][field] + to_rows[field]).to(other.device)
+            other.index_copy_(0, places, rows.to(other.device))
+    for name in source.tensors.keys() - sized:
+        target.tensors[name].copy_(source.tensors[name])
+
+
+def copy_moments(
+    source: Moments, network: nn.Module, from_rows: RowsOf, target: Moments, other: nn.Module, to_rows: RowsOf
+) -> None:
+    """Copy Adam's moments of a network to those of another, as `copy_rows` copies weights."""
+    for one, another in ((source.exp_avg, target.exp_avg), (source.exp_avg_sq, target.exp_avg_sq)):
+        copy_rows(Weights.of(network, one), from_rows, Weights.of(other, another), to_rows)
+    target.n_steps = source.n_steps
+
+
+def draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: torch.Generator) -> None:
+    """Give rows of the tables fresh start weights, and no moments.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The network.
+    moments : Moments
+        Adam's moments of it.
+    rows : mapping of {str: ndarray of int}
+        The rows of some fields' tables.
+    generator : torch.Generator
+        Source of the start weights.
+    """
+    for name, embedding in _embeddings(network):
+        for field, first in embedding.first_row.items():
+            if field in rows:
+                embedding.draw_rows(torch.from_numpy(first + rows[field]), generator)
+                for moment in (moments.exp_avg, moments.exp_avg_sq):
+                    moment[f"{name}.table"][first + rows[field]] = 0
+
+
+def _embeddings(network: nn.Module) -> Iterator[tuple[str, FieldEmbedding]]:
+    return ((name, module) for name, module in network.named_modules() if isinstance(module, FieldEmbedding))

@@ -1,0 +1,86 @@
+"""Batch norm whose moments can be left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm that keeps to its running moments while it is frozen, in training, too.
+
+    Parameters
+    ----------
+    num_features : int
+        Width n of the input.
+
+    Attributes
+    ----------
+    frozen : bool
+        Whether its moments stay as they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import BatchNorm, frozen_norms
+    >>> norm = BatchNorm(3)
+    >>> with frozen_norms(norm):
+    ...     norm.train()(torch.tensor([[1.0, 2.0, 3.0]])).detach().round(decimals=3)
+    tensor([[1., 2., 3.]])
+    """
+
+    frozen = False
+
+    def train(self, mode: bool = True) -> BatchNorm:
+        """Set the mode; frozen, it is always that of evaluation."""
+        return super().train(mode and not self.frozen)
+
+
+@contextmanager
+def frozen_norms(network: nn.Module) -> Iterator[None]:
+    """Leave the moments of all batch norm layers as they are, for the time of the context.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network of the layers of this package.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.nn import Stream, frozen_norms
+    >>> stream = Stream(n_features=30, hidden_units=[64], batch_norm=True)
+    >>> with frozen_norms(stream):
+    ...     stream.train()[1].norm.training
+    False
+    """
+    norms = norms_of(network)
+    for norm in norms:
+        norm.frozen = True
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.frozen = False
+
+
+def norms_of(network: nn.Module) -> list[BatchNorm]:
+    """The batch norm layers of a network.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any network.
+
+    Returns
+    -------
+    list of BatchNorm
+
+    Examples
+    --------
+    >>> from sk_finalmlp.nn import Stream, norms_of
+    >>> len(norms_of(Stream(n_features=30, hidden_units=[64, 32], batch_norm=True)))
+    2
+    """
+    return [module for module in network.modules() if isinstance(module, BatchNorm)]

@@ -1,0 +1,164 @@
+"""How a fitted encoder takes in more rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import joblib
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .._fit_task import fit_task
+from .._origin import Origin, carries_origin, packed_codes, write_origin
+from .._sklearn import check_feature_names_in, is_fitted
+from .._validation import fit_context
+from ..fields import column_names
+from .columns._column_encoder import errors_naming
+from .statistics._changes import Changes
+from .statistics._target import MoreLabels, read_more_labels
+from .tables._column import rows_with_weight
+from .tables._table import read_columns, validate_table
+
+
+class GrowingEncoder:
+    """Mixin that lets an encoder go on learning after `fit`."""
+
+    _origin: Origin | None
+
+    def partial_fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Take in more rows, such as those of a new day; the first call is a `fit`.
+
+        Known values keep their codes, and new ones get the next codes: those of one call by descending count, ties
+        broken by value. A value gets one on a day on which it occurs, once it has occurred `min_frequency` times in all
+        rows so far. Beyond `max_categories`, the values with the lowest counts leave, and new ones take their codes.
+        Rates and counts take the labels in; those of earlier rows lose weight by `decay`. Kinds of columns, choice of
+        statistics, knots of numbers, bins and the number of columns of a multi-valued column stay as `fit` found them.
+
+        The classifier must learn from the same rows: use :func:`sk_finalmlp.update`, or :meth:`partial_fit_transform`
+        and the classifier's `partial_fit`.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like} of shape (n_samples, n_features)
+            The rows, with the columns of `fit`.
+        y : array-like of shape (n_samples,), default=None
+            Their labels, all of which `fit` saw; needed where there are statistics.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in :meth:`fit`.
+
+        Returns
+        -------
+        self : CTREncoder
+            The encoder of all rows so far. After an error it is as it was before.
+        """
+        if not is_fitted(self):
+            return self.fit(X, y, sample_weight)
+        self._take_in_and_tell(X, y, sample_weight)
+        return self
+
+    def partial_fit_transform(self: Any, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Take in more rows, and encode them as the classifier should learn from them.
+
+        New values have their new codes. Statistics are those of the rows before, so that they don't give away the
+        labels of these: this differs from `partial_fit(X, y).transform(X)`. The first call is a `fit_transform`.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like} of shape (n_samples, n_features)
+            The rows, with the columns of `fit`.
+        y : array-like of shape (n_samples,), default=None
+            Their labels, as in :meth:`partial_fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in :meth:`fit`.
+
+        Returns
+        -------
+        X_out : {dataframe, ndarray} of shape (n_samples, n_features_out)
+            The encoded rows.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sk_finalmlp.preprocessing import CTREncoder
+        >>> encoder = CTREncoder().fit(pd.DataFrame({"user": ["ann", "bob", "ann"]}))
+        >>> encoder.partial_fit_transform(pd.DataFrame({"user": ["eve", "ann"]}))["user"].tolist()
+        [3, 1]
+        >>> encoder.categories_["user"].tolist()
+        ['ann', 'bob', 'eve']
+        """
+        if not is_fitted(self):
+            return self.fit_transform(X, y, sample_weight)
+        return self._take_in_and_tell(X, y, sample_weight)
+
+    def _take_in_and_tell(self: Any, X: Any, y: Any, sample_weight: Any) -> Any:
+        """Take in rows where the table alone can tell the classifier what has become of the codes."""
+        before = dict(vars(self))
+        encoded, origin = self._take_in(X, y, sample_weight)
+        if origin.fresh and not carries_origin(encoded):
+            self.__dict__ = before
+            raise ValueError(
+                f"max_categories={self.max_categories} makes codes of {sorted(origin.fresh)} stand for other values "
+                "than before, and only a pandas DataFrame can tell the classifier so. Call "
+                "set_output(transform='pandas') before fit, or update the pipeline by sk_finalmlp.update."
+            )
+        return encoded
+
+    @fit_context
+    def _take_in(self: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Origin]:
+        """Take in rows; they as the classifier should learn from them, and what it must know of their encoder."""
+        check_is_fitted(self)
+        with fit_task(self, X=X, y=y):
+            X = validate_table(self, X, reset=False)
+            weights = self._check_weights(sample_weight, X)
+            labels = read_more_labels(y, X, weights, self._classes) if self._derived.needs_labels else None
+            before = self._origin_of_new_rows()
+            outputs, fresh = self._grow_columns(X, weights)
+            names = check_feature_names_in(self)
+            n_codes = {field.name: field.n_codes for fields in self._fields_of(names) for field in fields}
+            changes = Changes(n_codes, fresh, self.decay)
+            self._derived, more, of_crosses = self._derived.grow(outputs, weights, labels, changes)
+            outputs |= more
+            self._fields = self._output_fields(names)
+            self.feature_kinds_ = self._grown_kinds(names)
+            origin = _origin_after(before, outputs, {**fresh, **of_crosses}, labels)
+            self._origin = replace(origin, previous=None, fresh=None)
+            return write_origin(self._write(X, iter(outputs.items())), origin), origin
+
+    def _grow_columns(
+        self: Any, X: Any, weights: np.ndarray | None
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Let each column take in the rows; the output columns, and codes that stand for other values now."""
+        encoders = []
+        outputs: dict[str, np.ndarray] = {}
+        fresh: dict[str, np.ndarray] = {}
+        dropped = {position for position, encoder in enumerate(self._encoders) if encoder is None}
+        columns = read_columns(X, check_feature_names_in(self), dropped)
+        for reading, encoder, raw in zip(self._readings, self._encoders, columns, strict=True):
+            if encoder is not None:
+                with errors_naming(raw.name):
+                    column = reading.read(raw)
+                    counted, _ = rows_with_weight(column, weights)
+                    encoder, codes = encoder.grow(counted, self.decay)
+                    fields = encoder.output_fields(raw.name)
+                    coded = [field.name for field in fields if field.has_codes]
+                    fresh |= {name: of_field for name, of_field in zip(coded, codes, strict=False) if len(of_field)}
+                    outputs |= dict(zip(column_names(fields), encoder.transform(column), strict=True))
+            encoders.append(encoder)
+        self._encoders = encoders
+        return outputs, fresh
+
+    def _grown_kinds(self: Any, names: Any) -> Any:
+        n_codes = [sum(field.n_codes for field in fields) for fields in self._fields_of(names)]
+        return self.feature_kinds_.assign(n_codes=n_codes)
+
+
+def _origin_after(
+    before: Origin, outputs: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], labels: MoreLabels | None
+) -> Origin:
+    """What the rows of an update say of their encoder: two of the same rows after the same fit say the same."""
+    learned_from = None if labels is None else (labels.weights, labels.weights_of)
+    encoder = joblib.hash((before.encoder, list(outputs.values()), learned_from))
+    codes = {name: packed_codes(codes) for name, codes in fresh.items() if len(codes)}
+    return replace(before, encoder=encoder, previous=before.encoder, fresh=codes)

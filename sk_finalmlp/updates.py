@@ -1,0 +1,112 @@
+"""A fitted pipeline that goes on learning: `update`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import narwhals.stable.v2 as nw
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from .estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from .preprocessing import CTREncoder
+
+__all__ = ["update"]
+
+_Classifier = FinalMLPClassifier | DualMLPClassifier | TwoStreamClassifier
+
+
+def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeline:
+    """Let a fitted pipeline learn from the rows of a new day, in one pass.
+
+    The encoder takes in the rows first: known values keep their codes, and new ones get codes of their own. Then the
+    classifier learns from the rows, with the statistics as they were before: had these seen the labels already, the
+    network would learn to trust numbers that know the answer. A call costs what its rows cost, whatever the model has
+    learned before.
+
+    Parameters
+    ----------
+    model : Pipeline
+        A fitted pipeline of :class:`CTREncoder` and a classifier of this library. It is changed in place; after an
+        error it is as it was before.
+    X : {dataframe, array-like} of shape (n_samples, n_features)
+        The rows, with the columns of `fit`.
+    y : array-like of shape (n_samples,) or str
+        Their labels, all of which `fit` saw, or the name of the column of `X` that holds them.
+    sample_weight : array-like of shape (n_samples,) or str, default=None
+        Weights of the rows for both steps, or the name of the column of `X` that holds them.
+
+    Returns
+    -------
+    Pipeline
+        `model` itself.
+
+    Raises
+    ------
+    TypeError
+        If `model` has other steps.
+    NotFittedError
+        If it isn't fitted.
+    ValueError
+        If a column or label can't be used; the message names it.
+
+    See Also
+    --------
+    CTREncoder.partial_fit_transform : The first half.
+    FinalMLPClassifier.partial_fit : The second half.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sk_finalmlp import CTREncoder, FinalMLPClassifier, update
+    >>> from sk_finalmlp.datasets import make_click_data
+    >>> X, y, _ = make_click_data(3_000, n_days=3, random_state=0)
+    >>> X["click"] = y
+    >>> first, last = X[X["day"] < 2], X[X["day"] == 2]
+    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0))
+    >>> model = model.fit(first.drop(columns="click"), first["click"])
+    >>> model = update(model, last, "click")
+    >>> model[-1].history_[-1]["epoch"]
+    3
+    """
+    encoder, classifier = _steps(model)
+    check_is_fitted(model)
+    X, y, sample_weight = _without_named_columns(X, y=y, sample_weight=sample_weight)
+    before = dict(vars(encoder))
+    try:
+        encoded, origin = encoder._take_in(X, y, sample_weight)
+        classifier._take_in(encoded, y, None, sample_weight, origin)
+    except BaseException:
+        # The classifier sees to itself.
+        encoder.__dict__ = before
+        raise
+    return model
+
+
+def _steps(model: Any) -> tuple[CTREncoder, _Classifier]:
+    steps = (
+        [step for _, step in model.steps if step not in (None, "passthrough")] if isinstance(model, Pipeline) else []
+    )
+    if len(steps) == 2:
+        encoder, classifier = steps
+        if isinstance(encoder, CTREncoder) and isinstance(classifier, _Classifier):
+            return encoder, classifier
+    found = [type(step).__name__ for step in steps] or type(model).__name__
+    raise TypeError(
+        f"update takes a Pipeline of CTREncoder and a classifier of this library, and this is {found}. Other steps "
+        "can't take in rows one day after the other: call partial_fit_transform of the encoder and partial_fit of the "
+        "classifier by hand."
+    )
+
+
+def _without_named_columns(X: Any, **columns: Any) -> tuple[Any, ...]:
+    """The table without those columns of it that are given by name, and the columns themselves."""
+    names = [name for name in columns.values() if isinstance(name, str)]
+    if not names:
+        return X, *columns.values()
+    frame = nw.from_native(X, eager_only=True)
+    for parameter, name in columns.items():
+        if isinstance(name, str) and name not in frame.columns:
+            raise ValueError(f"{parameter}={name!r}, but there is no such column. The columns are {frame.columns}.")
+    found = [frame[name].to_native() if isinstance(name, str) else name for name in columns.values()]
+    return frame.drop(names).to_native(), *found

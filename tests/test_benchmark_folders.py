@@ -1,0 +1,92 @@
+"""The loaders of tables that can't be passed on, on a few made-up rows in the published formats."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, finalmlp_configs
+
+ACCURACY = Path(__file__).parents[1] / "examples" / "benchmarks" / "accuracy"
+
+
+@pytest.fixture
+def folders(monkeypatch):
+    monkeypatch.syspath_prepend(ACCURACY)
+    import _folders
+
+    yield _folders.FOLDERS
+    for name in ("_folders", "_tables"):
+        sys.modules.pop(name)
+
+
+def write(folder, **files):
+    for name, lines in files.items():
+        (folder / name.replace("__", ".")).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(folder)
+
+
+FILMS = ["1;Toy Story (1995);Animation|Comedy", '7;"Great Performances" Cats (1998);Musical']
+
+
+def test_movielens_1m(folders, monkeypatch, tmp_path):
+    parts = {f"test_1m{part}__dat": [f"{part},1,{part}"] for part in range(1, 6)}
+    users = [f"{user};F;25;10;48067" for user in range(1, 6)]
+    monkeypatch.setenv("MOVIELENS_1M_HOME", write(tmp_path, **parts, users__dat=users, movies__dat=FILMS))
+    table = folders["movielens_1m"].load()
+    assert list(table.X) == ["user", "item", "gender", "age", "occupation", "year", "genres"]
+    # Three stars are neither.
+    assert table.X["user"].tolist() == ["1", "2", "4", "5"]
+    assert table.y.tolist() == [0, 0, 1, 1]
+    assert table.X["genres"].tolist() == 4 * [["Animation", "Comedy"]]
+
+
+def test_movielens_tags(folders, monkeypatch, tmp_path):
+    tags = ["3;7;cats; of course;1215184630", "3;1;pixar;1188263867", "4;99;unknown film;1188263868"]
+    monkeypatch.setenv("MOVIELENS_10M_HOME", write(tmp_path, tags__dat=tags, movies__dat=FILMS))
+    table = folders["movielens_tags"].load()
+    assert table.y.sum() == 3
+    assert len(table.y) == 9
+    assert table.X["time"].is_monotonic_increasing
+    clicks = table.X[table.y == 1]
+    assert clicks["tag"].tolist() == ["pixar", "unknown film", "cats; of course"]
+    assert clicks["year"].fillna("-").tolist() == ["1995", "-", "1998"]
+    assert clicks["genres"].tolist() == [["Animation", "Comedy"], [], ["Musical"]]
+
+
+AVAZU = {
+    **dict.fromkeys(
+        ["C1", "banner_pos", "site_id", "site_domain", "site_category", "app_id", "app_domain"], "1fbe01fe"
+    ),
+    **dict.fromkeys(["app_category", "device_id", "device_ip", "device_model", "device_type"], "a99f214a"),
+    **dict.fromkeys(["device_conn_type", *(f"C{number}" for number in range(14, 22))], "-1"),
+}
+
+
+@pytest.mark.parametrize("name", ["criteo", "avazu"])
+def test_samples_of_real_schemas_go_through_a_published_configuration(name, folders, monkeypatch, tmp_path):
+    if name == "criteo":
+        rows = ["\t".join([str(row % 2), *([str(row), ""] * 7)[:13], *["68fd1e64", ""] * 13]) for row in range(100)]
+    else:
+        rows = [",".join(["id,click,hour", *AVAZU])]
+        rows += [",".join([str(10**19 + row), str(row % 2), "14102100", *AVAZU.values()]) for row in range(100)]
+    write(tmp_path, **{name: rows})
+    monkeypatch.setenv(f"{name.upper()}_SAMPLE", str(tmp_path / name))
+    table = folders[f"{name}_sample"].load()
+    encoder = CTREncoder(statistics=None)
+    encoded = encoder.fit_transform(table.X, table.y)
+    narrow = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "max_epochs": 1, "batch_size": 50}
+    parameters = {**finalmlp_configs[f"{name}_x4"], **narrow, "fs_hidden_units": (4,), "num_heads": 1}
+    present = set(encoder.feature_names_in_) & set(encoded)
+    for context in ("fs1_context", "fs2_context"):
+        parameters[context] = [column for column in parameters.get(context) or [] if column in present]
+    classifier = FinalMLPClassifier(**parameters, random_state=0).fit(encoded, table.y)
+    assert classifier.predict_proba(encoder.transform(table.X)).shape == (100, 2)
+
+
+@pytest.mark.parametrize("name", ["movielens_1m", "movielens_tags", "criteo_sample", "avazu_sample"])
+def test_without_a_folder_the_error_names_the_variable(name, folders, monkeypatch):
+    for variable in ("MOVIELENS_1M_HOME", "MOVIELENS_10M_HOME", "CRITEO_SAMPLE", "AVAZU_SAMPLE"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(OSError, match=r"doesn't name (the folder|a file|a CSV file) of"):
+        folders[name].load()
