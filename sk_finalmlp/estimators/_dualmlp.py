@@ -11,11 +11,9 @@ from numpy.random import RandomState
 from .._hold_out import VALIDATION_FRACTION
 from ..nn import DualMLP
 from ._base import BaseTwoStreamClassifier
-from ._docstrings import with_shared_sections
 from ._parameters import MLP_CONSTRAINTS
 
 
-@with_shared_sections
 class DualMLPClassifier(BaseTwoStreamClassifier):
     """Click prediction by DualMLP: two streams whose logits are added.
 
@@ -37,12 +35,133 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         Share of a layer's outputs that is dropped in training, in [0, 1).
     mlp1_batch_norm, mlp2_batch_norm : bool, default=True
         Whether the streams normalise their layers over the batch.
-    <parameters of all streams>
-    <parameters of every training>
+    stream_embeddings : {"shared", "own"}, default="shared"
+        Whether both streams read the same embedding tables, or each has tables of its own.
+    stream_loss : float, default=0.0
+        Weight of a loss of each stream by itself, beside that of the network, whose weight is 1. If it isn't 0, each
+        stream gets a linear output of its own, by which it learns to predict alone; predictions don't use it. The
+        `train_loss` in `history_` is the sum of all.
+    n_members : int, default=2
+        Number of networks that are trained side by side, from different start weights, and vote: they predict by the
+        mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
+        takes so many times as long. 1 is the single network of the paper.
+    embedding_regularizer : float or "auto", default="auto"
+        Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
+        mean loss of each batch. "auto" takes 10,000 / (number of training rows), within 0.1 and 4, since fewer rows
+        say less about a single id, and 0.02 for more than 400,000 rows; for the schedule "plateau" 14,000 / (number of
+        rows), within 0.2 and 4.
+    net_regularizer : float, default=0.0
+        The same for all other weights.
+    embedding_update : {"auto", "dense", "lazy"}, default="auto"
+        Which rows of the embedding tables a step updates. "dense": all of them, which costs time in proportion to the
+        table. "lazy": those that the batch holds; what the penalty and the momentum would have done to the others in
+        between is made up for, in close approximation, when they are next touched. "auto" is lazy for tables of
+        100,000 rows or more.
+    schedule : {"one_cycle", "plateau"}, default="one_cycle"
+        How the learning rate goes. "one_cycle": planned for `max_epochs`; step by step it rises to `learning_rate` in
+        the first 15% of all steps, and falls to nothing in the others. "plateau": it begins at `learning_rate` and
+        falls to a tenth whenever half of `n_iter_no_change` epochs don't improve the validation score, which takes more
+        epochs; without early stopping it is constant.
+    learning_rate : float or "auto", default="auto"
+        Learning rate of Adam, at its highest. "auto" takes 5e-3, and 3e-3 between 50,000 and 150,000 training rows and
+        for more than 400,000; for "plateau" 1e-3.
+    batch_size : int or "auto", default="auto"
+        Rows per step, 2 or more. "auto" takes a 32nd of the number of training rows, within 32 and 1024, for more
+        than 150,000 rows 2048, for more than 400,000 rows 4096; for "plateau" twice the square root of the number of
+        rows, within 16 and 4096.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data at most, in each `fit`. "auto" takes 8 up to 50,000 rows, but 10,000 / (number of rows)
+        where that is more, at most 100; for more rows 10, for more than 150,000 rows 6, for more than 400,000 rows 8;
+        for "plateau" 100.
+    precision : {"float32", "bfloat16", "auto"}, default="auto"
+        Type of the factors in the affine maps' products of a training; all else, predictions included, is float32.
+        "bfloat16" is faster with wide layers and large batches, and rounds to three digits; it needs a CPU with
+        AVX512-BF16 or AMX, or a CUDA device, and is refused elsewhere. The model is the same kind of model and loads
+        anywhere. "auto" is "float32".
+    early_stopping : bool, default=True
+        Whether to score the network on validation rows after each epoch, to end the training when the score
+        doesn't improve, and to keep the weights of the best epoch. Before each score, and in the end, the logits are
+        moved by a constant, so that the mean prediction over the training rows is their click rate (the share of each
+        class). Without it there are `max_epochs` epochs, and no such step.
+    validation_fraction : float, default=0.1
+        Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
+        class. A larger share must be given to `CTREncoder` as well, which leaves the labels of these rows out of the
+        statistics of all others.
+    hold_out : {"auto", "random", "last"}, default="auto"
+        Which rows are held out. "random": pseudo-random, by a hash of the row number. "last": those at
+        the end of the table. "auto": those that `CTREncoder` says, by its parameter of the same name, in the pandas
+        DataFrame that it wrote, and those at random if nothing is said.
+    scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"
+        The score on the validation rows by which the best epoch is chosen. "roc_auc" (the mean of one class against
+        the rest where there are more than two) lets probabilities become too certain on small data.
+    final_epoch : bool, default=True
+        Whether, after early stopping, the rows that were held out join the others for one more epoch, at a tenth of
+        the highest learning rate, so that they are learned from too. It isn't in `history_`. Rows given as `X_val` stay
+        out, and with `warm_start` so do all held-out rows, by which the next `fit` will stop.
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without improvement after which the training ends. "auto" takes 4, as the score stands still for some
+        epochs where the rate of one cycle is high; for "plateau" 2.
+    tol : float, default=1e-6
+        What counts as an improvement of the score.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss; "balanced" weighs by inverse frequency. It shifts the probabilities.
+    negatives_kept : float, default=1.0
+        Share of the negatives, the rows of the first of two classes, that `X` still holds where they were sampled
+        before `fit` saw them, in (0, 1]. The network learns from the sample and predicts for the whole: its logits are
+        moved by the logarithm of the share, in the output bias of every member. Rows given as `X_val` count as a whole
+        table; where they are such a sample too, give their negatives `sample_weight_val=1/negatives_kept`. Held-out
+        rows are scored as what they are, a part of the sample.
+    negative_sampling : float, default=1.0
+        Share of the negatives of `X` that each epoch takes, in (0, 1]: others in each, until all have had their turn.
+        Epochs are shorter by as much; `train_loss` is that of the sample, while validation rows stay complete.
+        Probabilities are those of all rows, as with `negatives_kept`.
+    categorical_features : "auto", None or array-like, default="auto"
+        Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ...
+        are one multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those
+        columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
+        column.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last `fit`, for more epochs on the same rows, by the whole
+        `schedule` once more. Fields, network and held-out rows stay those of the first `fit`; codes that it didn't see
+        stay unknown. Codes must mean what they meant in the first `fit`: fit the encoder once and go on with the
+        classifier alone, not with a pipeline, which would number the values anew. To learn from new rows, fit anew:
+        going on with them alone forgets the others, and what is "auto" follows from so few rows.
+    random_state : int, RandomState instance or None, default=None
+        Seed of start weights, order of rows and dropout. With the same seed, machine and number
+        of torch threads, the predictions are the same to the last bit.
+    device : str or torch.device, default="auto"
+        Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
+    verbose : int, default=0
+        0 is silent; 1 writes a line per epoch to the standard output; 2 or more draws bars of epochs and batches below
+        the lines, with the time left, which needs rich (`pip install 'sk-finalmlp[progress]'`). Where they can't be
+        drawn, outside of terminals and notebooks and under `n_jobs`, there are the lines alone. The log
+        "sk_finalmlp.training" has the lines in any case.
 
     Attributes
     ----------
-    <attributes of every classifier>
+    classes_ : ndarray of shape (n_classes,)
+        Labels in sorted order, that of the columns of `predict_proba`.
+    fields_ : list of Field
+        The input fields, in the order of the columns. A categorical field has a code more than its column: the codes
+        are moved up by one, and row 0 of its table is for those that `fit` didn't see.
+    table_reader_ : TableReader
+        How a table becomes the two matrices that the network takes.
+    network_ : torch.nn.Module
+        The trained network: `sk_finalmlp.nn.Ensemble` of several members, or the single one.
+    history_ : list of dict
+        One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc` (both with validation rows
+        only), `learning_rate` (that of its last step), `seconds`.
+    n_iter_ : int
+        Number of epochs.
+    best_epoch_ : int
+        The epoch, from 1, of the best score, without validation rows the last one. Its weights are those of the
+        network, or, with `final_epoch`, those from which the final epoch began.
+    best_score_ : float or None
+        Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, where they are all strings.
 
     See Also
     --------
