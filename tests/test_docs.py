@@ -88,5 +88,5 @@ def test_public_name_is_in_the_reference_with_an_example(name, value, reference)
         assert ">>> " in entry[0], "entry has no example"
 
 
-def test_package_exports_what_its_rooms_export():
+def test_package_exports_what_its_modules_export():
     assert set(sk_finalmlp.__all__) - {"__version__"} <= set(public_objects())

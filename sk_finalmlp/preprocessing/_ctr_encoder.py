@@ -482,13 +482,14 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         self._readings, self._encoders, self._rare_dates = [], [], {}
         report, outputs = [], {}
         for position, raw in enumerate(read_columns(X, names, dropped)):
-            # A column is let go before the next one is read.
             fitted = fit_column(raw, chosen.get(position), rules, weights, labelled)
             self._readings.append(fitted.reading)
             self._encoders.append(fitted.encoder)
             self._rare_dates.update(fitted.rare_dates)
             report.append(fitted.report)
             outputs.update(fitted.transform(wanted))
+            # A column is let go before the next one is read.
+            del raw, fitted
         self.feature_kinds_ = pd.DataFrame(report, index=pd.Index(names, name="column"))
         return outputs
 
