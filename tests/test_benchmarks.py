@@ -48,6 +48,17 @@ def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
     assert "| +0.0100 (0.0000; 0.0000) | -0.0200 (0.0000; 0.0000) |" in text
 
 
+def test_time_to_score_has_points_of_each_model_and_a_picture(tmp_path):
+    for package in ("catboost", "lightgbm"):
+        pytest.importorskip(package)
+    command = [sys.executable, BENCHMARKS / "accuracy" / "time_to_score.py", "click_dense", "--rows", "300"]
+    subprocess.run([*command, "--seconds", "0.1", "--out", tmp_path / "scores"], check=True, stdout=subprocess.DEVNULL)
+    points = pd.read_csv(tmp_path / "scores.csv")
+    assert points["model"].unique().tolist() == ["sk_finalmlp", "CatBoost", "LightGBM"]
+    assert points["auc"].between(0, 1).all()
+    assert "<svg" in (tmp_path / "scores.svg").read_text()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the service is handed an open socket")
 def test_the_example_service_refuses_malformed_bodies_and_loses_no_request():
     options = ["--rows", "300", "--candidates", "5", "--seconds", "0.2", "--bodies", "200"]

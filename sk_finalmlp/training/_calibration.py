@@ -17,7 +17,7 @@ from ._inference import predict_logits
 from ._loss import sampled_logits
 
 #: So many rows tell the mean prediction to a few hundredths, and to less than a hundredth.
-ROUGHLY: Final = 2**14
+ROUGHLY: Final = 2**12
 CLOSELY: Final = 2**17
 
 _SEED: Final = 0
