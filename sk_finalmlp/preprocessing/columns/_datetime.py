@@ -107,7 +107,7 @@ class DatetimeEncoder:
         parts.sort(key=lambda part: part == _ELAPSED)
         self.encoders = {part: self._make_encoder(part) for part in parts}
         for part, encoder in self.encoders.items():
-            encoder.fit(_part(part, times), weights)
+            encoder.fit(Column(part, _part(part, times).values, column.tally), weights)
         return self
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
