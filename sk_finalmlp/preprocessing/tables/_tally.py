@@ -7,6 +7,8 @@ code. Tallies of two parts can be merged.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,7 +34,7 @@ class ColumnTally:
     name : str
         Name of the column.
     as_times : bool
-        Whether times count by the quarter of an hour, which tells their parts.
+        Whether many different times count by the quarter of an hour, which tells their parts.
 
     Attributes
     ----------
@@ -46,6 +48,7 @@ class ColumnTally:
         self.n_rows = 0
         self.n_missing = 0
         self.is_sampled = False
+        self._is_coarse = False
         self._counts: dict[pa.DataType, _Counts] = {}
         self._longest = 0
         self._longest_list: pa.Array | None = None
@@ -69,7 +72,7 @@ class ColumnTally:
         if is_list(dtype):
             self._look_for_longest(values)
             values, weights = values.flatten(), None
-        elif pa.types.is_timestamp(values.type) and self.as_times:
+        elif self._is_coarse and pa.types.is_timestamp(dtype):
             values = _slots(values)
         counts.add(values, weights)
 
@@ -88,6 +91,12 @@ class ColumnTally:
         if n_distinct <= sizes.SAMPLE:
             return
         types = list(self._counts)
+        if self.as_times and not self._is_coarse and any(map(pa.types.is_timestamp, types)):
+            self._is_coarse = True
+            for dtype, counts in self._counts.items():
+                if pa.types.is_timestamp(dtype):
+                    counts.map(_slots)
+            return
         if any(is_list(dtype) for dtype in types):
             return
         has_fractions = any(
@@ -178,6 +187,13 @@ class _Counts:
         if self._waiting[0][2] is not None:
             self._sums = np.bincount(positions, np.concatenate([sums for _, _, sums in parts]), n_distinct)
         self._waiting, self._n_waiting = [], 0
+
+    def map(self, function: Callable[[pa.Array], pa.Array]) -> None:
+        """Count what a function makes of the values instead."""
+        self._merge()
+        self._waiting = [(function(self._values), self._n_rows, self._sums if len(self._sums) else None)]
+        self._values, self._n_rows, self._sums = self._values[:0], np.zeros(0, np.int64), np.zeros(0)
+        self._merge()
 
     def has_fractions(self) -> bool:
         """Whether any number isn't whole."""
