@@ -65,7 +65,25 @@ def places_from_last(ranks: NDArray[np.integer]) -> NDArray[np.float64]:
     ndarray of float64, shape (n,)
         Places in [0, 1): the last row has the lowest.
     """
-    last_places: NDArray[np.float64] = (len(ranks) - 1 - ranks) / len(ranks)
+    return place_from_last(ranks, len(ranks))
+
+
+def place_from_last(ranks: NDArray[np.integer], n_rows: int) -> NDArray[np.float64]:
+    """Places by which the last rows are held out, of some of the rows.
+
+    Parameters
+    ----------
+    ranks : ndarray of int, shape (n,)
+        Where the rows stand in order of time.
+    n_rows : int
+        Number of all rows.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Places in [0, 1): the last row has the lowest.
+    """
+    last_places: NDArray[np.float64] = (n_rows - 1 - ranks) / n_rows
     return last_places
 
 

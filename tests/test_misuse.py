@@ -173,7 +173,7 @@ TABLES = {
         r"X is a RecordBatch\. Pass pyarrow\.Table\.from_batches\(\[X\]\)",
     ),
     "reader of record batches": (
-        lambda: encoder().fit(pa.Table.from_pandas(RAW).to_reader()),
+        lambda: classifier().fit(pa.Table.from_pandas(ENCODED).to_reader(), CLICKS),
         TypeError,
         r"X is a RecordBatchReader, which can be read only once\. Pass X\.read_all\(\)",
     ),

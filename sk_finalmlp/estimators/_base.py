@@ -8,6 +8,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from os import PathLike
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -24,6 +25,7 @@ from .._origin import Origin
 from .._persistence import VersionedState
 from .._plain import Parts, declared
 from .._sklearn import has_callbacks, num_samples
+from .._sources import EncodedBatches, EncodedRows, Passes, TemporaryFolder, naming_full_disk
 from .._validation import fit_context
 from ..fields import Field
 from ..training import (
@@ -31,6 +33,7 @@ from ..training import (
     EpochObserver,
     Impressions,
     Moments,
+    StoredImpressions,
     TrainingResult,
     TrainingSettings,
     predict_logits,
@@ -40,6 +43,7 @@ from ..training import (
 from ._copies import warn_about_copies
 from ._epoch_tasks import EpochTasks, FittedAttributes
 from ._field_readers import FieldReader, learn_fields
+from ._input_columns import check_same_encoder, refuse_raw_rows
 from ._network import (
     NetworkClass,
     arguments_of_network,
@@ -57,6 +61,7 @@ from ._parameters import (
     automatic_max_epochs,
     automatic_n_iter_no_change,
     check_hidden_units,
+    checkpoint_file,
     draw_seed,
     n_rows_of_epoch,
 )
@@ -68,9 +73,14 @@ from ._rows import (
     check_validation_rows,
     make_impressions,
     split_rows,
+    weight_by_counts,
     weight_of_class,
 )
+from ._stored_rows import StoredRows
 from ._table_reader import TableReader
+
+#: By so many rows another table is noticed.
+_ROWS_OF_IDENTITY = 1_000
 
 
 class BaseTwoStreamClassifier(
@@ -112,6 +122,7 @@ class BaseTwoStreamClassifier(
     warm_start: bool
     random_state: int | RandomState | None
     device: str | torch.device
+    checkpoint: str | PathLike[str] | None
     verbose: int
 
     best_epoch_: int
@@ -157,11 +168,12 @@ class BaseTwoStreamClassifier(
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Impressions: columns of codes and of floats, such as `CTREncoder` writes.
-        y : array-like of shape (n_samples,)
-            Labels of any type, of two or more classes.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each impression in the loss. A row of weight 0 is left out.
+            Impressions: columns of codes and of floats, such as `CTREncoder` writes; also the rows on disk that it
+            makes of more rows than memory holds.
+        y : array-like of shape (n_samples,), or str
+            Labels of any type, of two or more classes; the name of their column where the rows are on disk.
+        sample_weight : array-like of shape (n_samples,), or str, default=None
+            Weight of each impression in the loss, or the name of the column of weights. A row of weight 0 is left out.
         X_val : dataframe or array-like of shape (n_val, n_features), default=None
             Validation rows for early stopping, encoded like `X`; without them, a part of `X` is held out. A pipeline
             encodes them if its last step requests them, as in the example of `FinalMLPClassifier`. Note that a
@@ -185,6 +197,9 @@ class BaseTwoStreamClassifier(
         """
         self._check_validation_arguments(X_val, y_val, sample_weight_val)
         check_hidden_units(self)
+        if isinstance(X, EncodedRows):
+            return self._fit_stored(X, y, sample_weight, X_val)
+        refuse_raw_rows(X)
         # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
         final_epoch = self.final_epoch and X_val is None and not self.warm_start
         data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
@@ -205,10 +220,70 @@ class BaseTwoStreamClassifier(
                 validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
             else:
                 training, validation = self._hold_out(training, rows, readers, max_epochs)
-            n_rows = n_rows_of_epoch(training.target.numpy(), self.negative_sampling)
+            n_rows = n_rows_of_epoch(training.counts, self.negative_sampling)
             settings = self._settings(n_rows, max_epochs, final_epoch)
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         return self
+
+    def _fit_stored(self, X: EncodedRows, y: Any, sample_weight: Any, X_val: Any) -> Self:
+        """Train the network on rows on disk."""
+        self._check_stored_arguments(X_val)
+        final_epoch = self.final_epoch and not self.warm_start
+        data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
+        max_epochs = self._max_epochs(X)
+        folder = TemporaryFolder(X.folder.path.parent)
+        with fit_task(self, max_subtasks=max_epochs + final_epoch, **data) as task, naming_full_disk(folder):
+            rows = StoredRows(self, X, y, sample_weight, holds_out=self.early_stopping)
+            self._learn_columns(X)
+            classes = self._check_classes(rows.classes)
+            class_weight = weight_by_counts(self.class_weight, classes, rows.n_rows, rows.weights)
+            readers = self._readers if self._continues() else rows.learn_fields()
+            seed = self._seed if self._continues() else draw_seed(self.random_state)
+            if self.early_stopping:
+                self._check_stored_hold_out(rows, readers, max_epochs)
+            passes = Passes(int(self.verbose))
+            training, validation = rows.shuffled(readers, class_weight, self.negatives_kept, seed, folder, passes)
+            settings = self._settings(n_rows_of_epoch(training.counts, self.negative_sampling), max_epochs, final_epoch)
+            self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
+        folder.remove()
+        return self
+
+    def _check_stored_arguments(self, X_val: Any) -> None:
+        if X_val is not None:
+            raise ValueError(
+                "X holds rows on disk, from which validation rows are held out: leave X_val out. hold_out='last' in "
+                "CTREncoder holds the last rows out."
+            )
+        if not isinstance(self.categorical_features, str):
+            raise ValueError(
+                f"categorical_features={self.categorical_features!r}, but X was written by CTREncoder, which knows its "
+                "fields. Leave it at 'auto', and choose kinds of columns in CTREncoder."
+            )
+
+    def _learn_columns(self, X: EncodedRows) -> None:
+        names = np.asarray(list(X.columns), dtype=object)
+        if self._continues():
+            if list(self.feature_names_in_) != list(names):
+                raise ValueError(f"X has the columns {list(names)}, fit saw {list(self.feature_names_in_)}.")
+            check_same_encoder(self, X.origin)
+            return
+        self.feature_names_in_, self.n_features_in_, self._origin = names, len(names), X.origin
+
+    def _check_stored_hold_out(self, rows: StoredRows, readers: list[FieldReader], max_epochs: int) -> None:
+        if lacking := rows.classes_on_one_side():
+            self._warn_of_no_hold_out(lacking[0], int(rows.n_rows[rows.classes == lacking[0]][0]), max_epochs)
+            rows.hold_none_out()
+            return
+        fields = [reader.field for reader in readers]
+        check_statistics(rows.origin, rows.n_given, fields, self.validation_fraction, self.hold_out)
+
+    def _warn_of_no_hold_out(self, label: Any, n_rows: int, max_epochs: int) -> None:
+        why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
+        warnings.warn(
+            f"The class {label!r} has {why}, so none is held out for early stopping and the training takes "
+            f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False.",
+            stacklevel=5,
+        )
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Logits.
@@ -224,6 +299,8 @@ class BaseTwoStreamClassifier(
             Log-odds of `classes_[1]` for two classes; for more, a logit per class, defined up to a constant.
         """
         check_is_fitted(self)
+        if isinstance(X, EncodedBatches):
+            return np.concatenate([self.decision_function(batch) for batch in X.batches()])
         codes, values = self.table_reader_.read(X)
         logits: NDArray[np.float64] = (
             predict_logits(self.network_, torch.from_numpy(codes), torch.from_numpy(values)).double().numpy()
@@ -323,23 +400,17 @@ class BaseTwoStreamClassifier(
         if not self.early_stopping:
             return training, None
         if lacking := rows.classes_on_one_side():
-            n_rows = np.count_nonzero(rows.y == lacking[0])
-            why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
-            warnings.warn(
-                f"The class {lacking[0]!r} has {why}, so none is held out for early stopping and the training takes "
-                f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False.",
-                stacklevel=4,
-            )
+            self._warn_of_no_hold_out(lacking[0], int(np.count_nonzero(rows.y == lacking[0])), max_epochs)
             return training, None
         fields = [reader.field for reader in readers]
-        check_statistics(rows, fields, self.validation_fraction, self.hold_out)
+        check_statistics(rows.origin, rows.n_given, fields, self.validation_fraction, self.hold_out)
         warn_about_copies(training, sum(field.kind == "numeric" for field in fields), rows.is_held_out)
         return split_rows(training, rows.is_held_out)
 
     def _train(
         self,
-        training: Impressions,
-        validation: Impressions | None,
+        training: Impressions | StoredImpressions,
+        validation: Impressions | StoredImpressions | None,
         readers: list[FieldReader],
         classes: NDArray[Any],
         settings: TrainingSettings,
@@ -359,11 +430,14 @@ class BaseTwoStreamClassifier(
         def fitted_copy(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
             return fitted(network_of_arrays(self._network_class, arguments, weights_as_arrays(network)), result)
 
+        some = [tensor.numpy() for tensor in vars(training.head(_ROWS_OF_IDENTITY)).values() if torch.is_tensor(tensor)]
+        identity = arguments["fields"], classes, len(before), len(training), training.class_weights(2).tolist()
+        settings = replace(settings, checkpoint=checkpoint_file(self, identity, self._origin, some))
         observer = tasks(fitted_copy) if has_callbacks(self) else None
         self.__dict__.update(fitted(network, train(network, training, validation, settings, generator, observer)))
 
     def _network_to_train(
-        self, arguments: dict[str, Any], training: Impressions, generator: torch.Generator
+        self, arguments: dict[str, Any], training: Impressions | StoredImpressions, generator: torch.Generator
     ) -> nn.Module:
         if not self._continues():
             return start_network(self._network_class, arguments, training, generator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -146,6 +147,10 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
         of torch threads, the predictions are the same to the last bit.
     device : str or torch.device, default="auto"
         Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
+    checkpoint : str or path, default=None
+        Folder in which the state of the training is kept after each epoch, in a file that is removed when `fit` is
+        done. Where a `fit` was killed, the same `fit` to the same rows goes on after its last epoch, to the same bits;
+        `random_state` must be an integer.
     verbose : int, default=0
         0 is silent; 1 writes a line per epoch to the standard output; 2 or more draws bars of epochs and batches below
         the lines, with the time left, which needs rich (`pip install 'sk-finalmlp[progress]'`). Where they can't be
@@ -290,6 +295,7 @@ class FinalMLPClassifier(BaseTwoStreamClassifier):
         warm_start: bool = False,
         random_state: int | RandomState | None = None,
         device: str | torch.device = "auto",
+        checkpoint: str | PathLike[str] | None = None,
         verbose: int = 0,
     ) -> None:
         self._keep(locals())

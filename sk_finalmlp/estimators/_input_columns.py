@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
+import pyarrow.dataset as ds
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
-from .._origin import read_origin
+from .._origin import Origin, read_origin
 from .._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 
 _OTHER_ENCODER = (
@@ -71,9 +73,10 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
     if reset:
         estimator._origin = read_origin(X)
     else:
-        _check_origin(estimator, X)
+        check_same_encoder(estimator, read_origin(X))
     if isinstance(X, pd.DataFrame):
         return _read_pandas(estimator, X, reset)
+    refuse_raw_rows(X)
     check_is_table(X)
     frame = nw.from_native(X, pass_through=True)
     if not isinstance(frame, nw.DataFrame):
@@ -85,8 +88,28 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
     return [_read_series(str(series.name), series) for series in frame.iter_columns()]
 
 
-def _check_origin(estimator: Any, X: Any) -> None:
-    origin = read_origin(X)
+def refuse_raw_rows(X: Any) -> None:
+    """Refuse files of rows, which only the encoder reads.
+
+    Parameters
+    ----------
+    X : object
+        What the classifier was given.
+    """
+    if isinstance(X, str | PathLike | ds.Dataset):
+        raise TypeError(f"X is a {type(X).__name__}, of whose rows CTREncoder makes codes. {_HOW_TO_ENCODE}")
+
+
+def check_same_encoder(estimator: Any, origin: Origin | None) -> None:
+    """Refuse rows that were encoded by another fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted or predicts.
+    origin : Origin or None
+        What the rows say of where they come from.
+    """
     if origin is not None and estimator._origin is not None and origin.encoder != estimator._origin.encoder:
         raise ValueError(_OTHER_ENCODER)
 
@@ -110,7 +133,7 @@ def read_few_rows(estimator: Any, X: Any) -> NDArray[np.float64] | None:
         return None
     if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in set(X.dtypes)):
         return None
-    _check_origin(estimator, X)
+    check_same_encoder(estimator, read_origin(X))
     matrix: NDArray[np.float64] = X.to_numpy(np.float64)
     return matrix if np.isfinite(matrix).all() else None
 

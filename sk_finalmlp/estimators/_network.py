@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..nn import Ensemble, TwoStreamNetwork
-from ..training import Impressions
+from ..training import Impressions, StoredImpressions
 from ._field_readers import FieldReader, chosen_fields, fields_of_streams
 
 NetworkClass = type[TwoStreamNetwork]
@@ -87,7 +87,10 @@ def _comparable(value: Any) -> Any:
 
 
 def start_network(
-    network_class: NetworkClass, arguments: Mapping[str, Any], training: Impressions, generator: torch.Generator
+    network_class: NetworkClass,
+    arguments: Mapping[str, Any],
+    training: Impressions | StoredImpressions,
+    generator: torch.Generator,
 ) -> Network:
     """A network with start weights; before anything is learned, it predicts the share of each class."""
     network = make_network(network_class, arguments, generator)
@@ -124,10 +127,10 @@ def make_network(
     return members[0] if len(members) == 1 else Ensemble(members)
 
 
-def _log_odds(training: Impressions, n_outputs: int) -> torch.Tensor:
+def _log_odds(training: Impressions | StoredImpressions, n_outputs: int) -> torch.Tensor:
     """The logits that predict the share of each class, so that rare clicks need not be learned first."""
-    share = torch.bincount(training.target, training.weight.double(), minlength=max(2, n_outputs))
-    # The first rows of a stream may lack a class: it is taken for rare.
-    log_share = torch.where(share > 0, share, training.weight.double().mean()).log()
+    share = training.class_weights(max(2, n_outputs))
+    # The first rows of a stream may lack a class: it is taken for rare, like one of a single row.
+    log_share = torch.where(share > 0, share, share.sum() / len(training)).log()
     log_share[0] -= math.log(training.negatives_kept)
     return log_share[1:] - log_share[0] if n_outputs == 1 else log_share - log_share.mean()

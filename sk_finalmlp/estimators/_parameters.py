@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from os import PathLike
+from pathlib import Path
 from typing import Any, Final
 
+import joblib
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from .._sklearn import Interval, StrOptions
@@ -50,6 +52,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
     "device": [str, torch.device],
+    "checkpoint": [str, PathLike, None],
     "verbose": ["verbose"],
 }
 
@@ -80,6 +83,36 @@ def draw_seed(random_state: Any) -> int:
     rng = np.random.default_rng() if random_state is None else check_random_state(random_state)
     draw = rng.integers if isinstance(rng, np.random.Generator) else rng.randint
     return int(draw(np.iinfo(np.int32).max))
+
+
+def checkpoint_file(estimator: Any, *identity: Any) -> Path | None:
+    """The file of `checkpoint` for this fit alone: another fit, to other rows or by other parameters, has another.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier.
+    *identity : object
+        What makes the training what it is, beside the parameters.
+
+    Returns
+    -------
+    Path or None
+        None without `checkpoint`.
+    """
+    if estimator.checkpoint is None:
+        return None
+    if not isinstance(estimator.random_state, Integral):
+        raise ValueError(
+            f"checkpoint={str(estimator.checkpoint)!r} needs an integer as random_state, by which a fit that goes on "
+            f"draws what the first one drew; it is {estimator.random_state!r}."
+        )
+    folder = Path(estimator.checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters = estimator.get_params()
+    for name in ("checkpoint", "verbose", "device"):
+        del parameters[name]
+    return folder / f"training-{joblib.hash((parameters, identity))}.pt"
 
 
 def automatic_max_epochs(n_rows: int, schedule: str) -> int:
@@ -120,7 +153,7 @@ def automatic_embedding_regularizer(n_rows: int, schedule: str) -> float:
     return float(np.clip(10_000 / n_rows, 0.1, 4)) if n_rows <= _HUGE_TABLE else 0.02
 
 
-def n_rows_of_epoch(target: NDArray[np.int64], negative_sampling: float) -> int:
-    """Number of rows of an epoch that takes a share of the negatives."""
-    n_negatives = int(np.count_nonzero(target == 0))
-    return len(target) if negative_sampling == 1 else len(target) - n_negatives + round(negative_sampling * n_negatives)
+def n_rows_of_epoch(counts: torch.Tensor, negative_sampling: float) -> int:
+    """Number of rows of an epoch that takes a share of the negatives, by the number of rows of each class."""
+    n_rows, n_negatives = int(counts.sum()), int(counts[0])
+    return n_rows if negative_sampling == 1 else n_rows - n_negatives + round(negative_sampling * n_negatives)

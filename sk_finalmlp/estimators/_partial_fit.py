@@ -171,7 +171,7 @@ class OnlineLearner:
 
     def _settings_of_update(self: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
         """One pass at a constant rate; without validation rows, that of a plateau is constant."""
-        n_rows = n_rows_of_epoch(new.target.numpy(), self.negative_sampling)
+        n_rows = n_rows_of_epoch(new.counts, self.negative_sampling)
         settings: TrainingSettings = self._settings(n_rows, max_epochs=1, final_epoch=False)
         has_negatives = bool((new.target == 0).any())
         is_auto = self.embedding_regularizer == "auto"

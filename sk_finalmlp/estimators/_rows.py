@@ -28,7 +28,7 @@ from ._field_readers import FieldReader, read_matrices
 from ._input_columns import InputColumn, read_columns
 
 #: Smaller weights, in units of the largest, are as good as none: single precision doesn't know them.
-_MIN_WEIGHT = 1e-30
+MIN_WEIGHT = 1e-30
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _labelled(
     origin: Origin | None,
 ) -> LabelledRows:
     """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
-    n_given, counts = len(y), weight > _MIN_WEIGHT
+    n_given, counts = len(y), weight > MIN_WEIGHT
     if not counts.all():
         columns = [InputColumn(column.name, column.values[counts]) for column in columns]
         y, weight, is_held_out = y[counts], weight[counts], is_held_out[counts]
@@ -145,10 +145,21 @@ def _labelled(
 
 def weight_of_class(class_weight: Any, classes: NDArray[Any], rows: LabelledRows) -> NDArray[np.float64]:
     """Weight of each class, by the training rows; only ratios count, and the largest is between a half and 1."""
+    positions = _positions_of(rows.y, classes)
+    return weight_by_counts(class_weight, classes, np.bincount(positions), np.bincount(positions, rows.weight))
+
+
+def weight_by_counts(
+    class_weight: Any, classes: NDArray[Any], n_rows: NDArray[Any], sums: NDArray[Any]
+) -> NDArray[np.float64]:
+    """The same, by the number of rows of each class and the sum of their weights."""
     if isinstance(class_weight, dict):
         _check_weights_by_class(class_weight, classes)
-    weights = _weights_by_class(class_weight, classes, rows.y)
-    _check_shares(np.bincount(_positions_of(rows.y, classes), rows.weight) * weights, classes)
+    if isinstance(class_weight, str):
+        weights = _scaled(n_rows.sum() / (len(classes) * n_rows), classes)
+    else:
+        weights = _weights_by_class(class_weight, classes, classes)
+    _check_shares(sums * weights, classes)
     return weights
 
 
@@ -165,7 +176,10 @@ def weight_without_counts(class_weight: Any, classes: NDArray[Any], rows: Labell
 
 
 def _weights_by_class(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
+    return _scaled(compute_class_weight(class_weight, classes=classes, y=y), classes)
+
+
+def _scaled(weights: NDArray[np.float64], classes: NDArray[Any]) -> NDArray[np.float64]:
     is_wrong = ~((weights > 0) & np.isfinite(weights))
     if is_wrong.any():
         label, weight = classes[is_wrong].tolist()[0], weights[is_wrong][0]
@@ -199,7 +213,7 @@ def _check_weights_by_class(class_weight: dict[Any, Any], classes: NDArray[Any])
 def _check_shares(weight_of_class: NDArray[np.float64], classes: NDArray[Any]) -> None:
     """Refuse weights that leave a class nothing once they are float32."""
     shares = weight_of_class / weight_of_class.sum()
-    if shares.min() < _MIN_WEIGHT:
+    if shares.min() < MIN_WEIGHT:
         raise ValueError(
             f"By class_weight and sample_weight, class {classes.tolist()[shares.argmin()]!r} has a share of "
             f"{shares.min():.1e} of all weight, too little to be learned from. Give weights closer to each other."
@@ -221,13 +235,15 @@ def make_impressions(
     )
 
 
-def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float, hold_out: str) -> None:
+def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], fraction: float, hold_out: str) -> None:
     """Notice where statistics of training rows know labels of held-out rows.
 
     Parameters
     ----------
-    rows : LabelledRows
-        All rows.
+    origin : Origin or None
+        What the rows say of where they come from.
+    n_given : int
+        Number of all rows.
     fields : list of Field
         Fields of the table.
     fraction : float
@@ -242,7 +258,6 @@ def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float, h
     """
     if all(field.kind != "statistic" for field in fields):
         return
-    origin = rows.origin
     if origin is None:
         if hold_out == "last":
             warnings.warn(
@@ -266,9 +281,9 @@ def check_statistics(rows: LabelledRows, fields: list[Field], fraction: float, h
             f"validation_fraction={fraction:g}, but the encoder left the labels of only {origin.validation_fraction:g} "
             f"of the rows out of the statistics of the others: {_set_both(fraction)}"
         )
-    elif origin.n_rows is not None and origin.n_rows != rows.n_given:
+    elif origin.n_rows is not None and origin.n_rows != n_given:
         warnings.warn(
-            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {rows.n_given}: labels of "
+            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {n_given}: labels of "
             "held-out rows are in the statistics of the others, so that the scores by which the training stops are too "
             "good, and those of a cross-validation, too. Fit the encoder to these rows alone, in a pipeline that is "
             "searched or validated as a whole.",

@@ -4,7 +4,7 @@ The modules know tensors alone, no tables and no training, and each can be used 
 """
 
 from ._activation import Activation
-from ._dropout import Dropout, dropout_generator
+from ._dropout import Dropout, dropout_generator, dropout_state, restore_dropout
 from ._embedding import ROW_MULTIPLE, FieldEmbedding
 from ._ensemble import Ensemble
 from ._field_selection import FieldSelection
@@ -65,10 +65,12 @@ __all__ = [
     "SumFusion",
     "TwoStreamNetwork",
     "dropout_generator",
+    "dropout_state",
     "embedding_parameters",
     "frozen_norms",
     "lent_workspaces",
     "members_of",
     "norms_of",
+    "restore_dropout",
     "votes_of",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -97,3 +98,63 @@ def dropout_generator(network: nn.Module, generator: torch.Generator) -> Iterato
     finally:
         for layer in layers:
             layer.generator = layer.bits = None
+
+
+def dropout_state(network: nn.Module) -> list[Tensor]:
+    """What the next dropout masks of a network in training depend on.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network that `dropout_generator` has lent something to draw from.
+
+    Returns
+    -------
+    list of Tensor
+        A state for each layer of dropout.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Dropout, dropout_generator, dropout_state, restore_dropout
+    >>> layer = Dropout(0.5)
+    >>> with dropout_generator(layer, torch.Generator().manual_seed(0)):
+    ...     state = dropout_state(layer)
+    ...     first = layer(torch.ones(100))
+    ...     restore_dropout(layer, state)
+    ...     again = layer(torch.ones(100))
+    >>> torch.equal(first, again)
+    True
+    """
+    return [layer.bits.state if layer.bits else layer.generator.get_state() for layer in _drawing(network)]
+
+
+def restore_dropout(network: nn.Module, state: list[Tensor]) -> None:
+    """Let the dropout of a network in training go on from a state.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network that `dropout_generator` has lent something to draw from.
+    state : list of Tensor
+        From `dropout_state` of such a network.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Dropout, dropout_generator, dropout_state, restore_dropout
+    >>> layer = Dropout(0.5)
+    >>> with dropout_generator(layer, torch.Generator().manual_seed(0)):
+    ...     restore_dropout(layer, dropout_state(layer))
+    """
+    for layer, saved in zip(_drawing(network), state, strict=True):
+        if layer.bits:
+            layer.bits.state = saved
+        else:
+            layer.generator.set_state(saved)
+
+
+def _drawing(network: nn.Module) -> list[Any]:
+    """Layers with something to draw from, which is the same for all."""
+    layers = [module for module in network.modules() if isinstance(module, Dropout)]
+    return [layer for layer in layers if layer.generator is not None]

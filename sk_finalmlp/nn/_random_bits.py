@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,6 +31,16 @@ class RandomBits:
 
     def __init__(self, generator: torch.Generator | None) -> None:
         self._words = np.random.SFC64(int(torch.randint(2**63 - 1, (), generator=generator)))
+
+    @property
+    def state(self) -> Tensor:
+        """What the next numbers depend on."""
+        words: Any = self._words.state["state"]
+        return torch.from_numpy(words["state"].view(np.int64))
+
+    @state.setter
+    def state(self, state: Tensor) -> None:
+        self._words.state = {**self._words.state, "state": {"state": state.numpy().view(np.uint64)}}
 
     def fill(self, numbers: Tensor) -> Tensor:
         """Write whole numbers, each of 0, ..., 65535 equally likely, into a contiguous tensor."""

@@ -21,9 +21,11 @@ from .columns._multi_valued import MultiValuedEncoder
 from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from .statistics._target import Target
 from .tables._column import Column, rows_with_weight
-from .tables._raw_column import RawColumn
+from .tables._raw_column import Part, RawColumn
 from .tables._reading import Reading, learn_reading
+from .tables._sample import RowSample
 from .tables._selection import Selection, select_columns
+from .tables._tally import ColumnTally
 
 _AUTO_SEPARATOR = "|"
 
@@ -55,13 +57,16 @@ class ColumnRules:
     max_values: int | None
     datetime_parts: Sequence[str] | None
 
-    def find_kind(self, column: Column, target: Target | None) -> Finding:
-        """What a column is, by its values and, for integers, by its name and by what they tell of the labels."""
+    def find_kind(self, column: Column, target: Target | None, sample: Column) -> Finding:
+        """What a column is, by its values and, for integers, by its name and by what they tell of the labels.
+
+        The target is of the rows of the sample, which is the column itself where that isn't a tally.
+        """
         finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
         if finding.kind in ("categorical", "numeric") and (why := why_left_out(column)):
             return Finding("dropped", why)
         is_id = finding.kind == "categorical" and pa.types.is_int64(column.values.type)
-        if target is not None and is_id and is_quantity(column, target):
+        if target is not None and is_id and is_quantity(sample, target):
             return Finding("numeric", f"integers whose size tells more of y than their values: {facts(column)}")
         return finding
 
@@ -138,18 +143,47 @@ class FittedColumn(NamedTuple):
             return dict(zip(column_names(fields), self.encoder.transform(self.column), strict=True))
 
 
+def fit_tally(
+    name: str,
+    tally: ColumnTally | None,
+    sample: RowSample,
+    chosen: Kind | None,
+    rules: ColumnRules,
+    target: Target | None,
+) -> FittedColumn:
+    """What `fit_column` gives, from a tally of the column, and the sample of rows that the target is of."""
+    if tally is None:
+        return fit_column(RawColumn(name, [Part(pa.nulls(0, pa.bool_()))], 0), "dropped", rules, None, None)
+    values = sample.column(name)
+    if not tally.is_sampled:
+        raw, weights = tally.short_column()
+        return fit_column(raw, chosen, rules, weights, target, values)
+    assert values is not None
+    fitted = fit_column(values, chosen, rules, sample.weights, target)
+    return fitted._replace(report={**fitted.report, "n_missing": tally.n_missing})
+
+
 def fit_column(
-    raw: RawColumn, chosen: Kind | None, rules: ColumnRules, weights: np.ndarray | None, target: Target | None
+    raw: RawColumn,
+    chosen: Kind | None,
+    rules: ColumnRules,
+    weights: np.ndarray | None,
+    target: Target | None,
+    sample: RawColumn | None = None,
 ) -> FittedColumn:
     """Find out what a column is, how it is read, and what encodes it.
 
-    A target, of the rows with weight, helps to tell quantities from ids.
+    A target, of the rows with weight, helps to tell quantities from ids: a target of the rows of a sample, where the
+    column is a tally.
     """
     weighted, weights = rows_with_weight(raw, weights)
     with errors_naming(raw.name):
         reading = learn_reading(weighted)
         column = reading.read(weighted)
-        finding = rules.find_kind(column, target) if chosen is None else Finding(chosen, "chosen by the user")
+        if chosen is None:
+            finding = rules.find_kind(column, target, column if sample is None else reading.read(sample))
+        else:
+            finding = Finding(chosen, "chosen by the user")
         if chosen is None and (doubt := find_doubt(column, finding)):
             warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
         n_missing = column.n_missing

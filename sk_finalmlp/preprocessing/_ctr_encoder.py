@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
+from os import PathLike
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
@@ -18,7 +20,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._fit_task import CallbackSupportMixin, fit_task
-from .._hold_out import VALIDATION_FRACTION, packed
+from .._hold_out import VALIDATION_FRACTION, packed, place_from_last, places
 from .._origin import Origin, carries_origin, write_origin
 from .._persistence import VersionedState
 from .._plain import Parts
@@ -31,12 +33,25 @@ from .._sklearn import (
     check_sample_weight,
     get_output_config,
 )
+from .._sources import (
+    EncodedRows,
+    EncodedStream,
+    Passes,
+    Source,
+    StoredArray,
+    TemporaryFolder,
+    check_space,
+    is_source,
+    naming_full_disk,
+    open_source,
+)
 from .._validation import fit_context
 from ..fields import Field, column_names
-from ._column_rules import ColumnRules, chosen_kinds, fit_column
+from ._column_rules import ColumnRules, chosen_kinds, fit_column, fit_tally
 from ._columns_summary import ColumnsSummary
 from ._description import PARTS
 from ._growth import GrowingEncoder
+from ._on_disk import FirstPass, codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
 from ._plan import Combinations, Planner
 from ._time_order import places_in_time
 from .columns._calendar import UnknownDates, date_parts
@@ -47,6 +62,7 @@ from .columns._kinds import Kind
 from .columns._vocabulary import Vocabulary
 from .statistics._choice import report
 from .statistics._derived import DerivedFields
+from .statistics._stored_target import StoredTarget
 from .statistics._target import NoLabels, Target, held_out_with
 from .statistics._unknown import UnknownRows
 from .tables._reading import Reading
@@ -166,6 +182,12 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
     random_state : int, RandomState instance or None, default=0
         Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.
+    temp_folder : str or path, default=None
+        Where the files go that a fit to more rows than memory holds needs for a time; None for the system's folder of
+        temporary files.
+    verbose : int, default=0
+        For such a fit: 0 is silent; 1 writes a line after each pass over the rows; 2 or more draws a bar of each, with
+        the time left, which needs rich.
 
     Attributes
     ----------
@@ -257,6 +279,16 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
     into UTC where `fit` saw several; times with a zone and times without can't be compared, and are refused. So are
     floats beyond 2**53 where `fit` saw integers of that size, since they are rounded.
 
+    **More rows than memory holds.** `X` can be what stands for rows that are read in batches: a `pyarrow` data set,
+    the name of a Parquet file or folder or of several files (`clicks/*.parquet`), a `pyarrow.RecordBatchReader`, a
+    polars LazyFrame, or a function that gives frames and begins anew in each call. `y` and `sample_weight` are names
+    of its columns then; a `pyarrow.Table` is read so, too, if `y` is a name. Kinds, vocabularies and statistics are
+    those of the same rows in memory; quantiles of numbers of more than a million values, and the choices of "auto",
+    are those of a sample of up to a million rows. :meth:`fit_transform` returns an object that stands for the encoded
+    rows in files of `temp_folder`, which are removed when it goes, and on which the classifiers train;
+    :meth:`transform` returns one that encodes the rows while they are read. Both are iterables of DataFrames. See
+    :ref:`larger_than_memory`.
+
     References
     ----------
     .. [1] D. Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes in classification and
@@ -335,6 +367,8 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         "decay": [Interval(Real, 0, 1, closed="both")],
         "unknown_dropout": [Interval(Real, 0, 1, closed="left")],
         "random_state": ["random_state"],
+        "temp_folder": [str, PathLike, None],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -360,6 +394,8 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         decay: float = 0.9,
         unknown_dropout: float = 0.0,
         random_state: int | np.random.RandomState | None = 0,
+        temp_folder: str | PathLike[str] | None = None,
+        verbose: int = 0,
     ) -> None:
         self.categorical = categorical
         self.numeric = numeric
@@ -381,6 +417,8 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         self.decay = decay
         self.unknown_dropout = unknown_dropout
         self.random_state = random_state
+        self.temp_folder = temp_folder
+        self.verbose = verbose
 
     @fit_context
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -390,22 +428,25 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
 
         Parameters
         ----------
-        X : {dataframe, array-like} of shape (n_samples, n_features)
+        X : {dataframe, array-like} of shape (n_samples, n_features), or rows that are read in batches
             The raw table.
-        y : array-like of shape (n_samples,), default=None
-            Labels of the rows, for statistics. Without them, or if they are no class labels but numbers,
-            `statistics="auto"` makes none.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, each 0 or between 1e-100 and 1e100: a row of weight 2 counts like two rows in means,
-            quantiles and statistics, a row of weight 0 not at all. What a column is and which of its values get which
-            codes depends on its rows with weight, not on their weights, except where the labels decide which integers
-            are quantities.
+        y : array-like of shape (n_samples,), or str, default=None
+            Labels of the rows, or the name of their column, for statistics. Without them, or if they are no class
+            labels but numbers, `statistics="auto"` makes none.
+        sample_weight : array-like of shape (n_samples,), or str, default=None
+            Non-negative weights, or the name of their column, each 0 or between 1e-100 and 1e100: a row of weight 2
+            counts like two rows in means, quantiles and statistics, a row of weight 0 not at all. What a column is and
+            which of its values get which codes depends on its rows with weight, not on their weights, except where the
+            labels decide which integers are quantities.
 
         Returns
         -------
         self : CTREncoder
             The fitted encoder.
         """
+        if is_source(X, y):
+            self._fit_source(X, y, sample_weight).folder.remove()
+            return self
         with fit_task(self, X=X, y=y):
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
@@ -426,18 +467,20 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
 
         Parameters
         ----------
-        X : {dataframe, array-like} of shape (n_samples, n_features)
+        X : {dataframe, array-like} of shape (n_samples, n_features), or rows that are read in batches
             The raw table.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,), or str, default=None
             Labels of the rows.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,), or str, default=None
             Non-negative weights, as in :meth:`fit`.
 
         Returns
         -------
-        X_out : {dataframe, ndarray} of shape (n_samples, n_features_out)
+        X_out : {dataframe, ndarray} of shape (n_samples, n_features_out), or encoded rows on disk
             What :meth:`transform` returns, but for the statistics.
         """
+        if is_source(X, y):
+            return self._fit_source(X, y, sample_weight)
         with fit_task(self, X=X, y=y):
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
@@ -519,6 +562,149 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
                 "`datetime_parts`."
             )
 
+    def _fit_source(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
+        """Fit to rows that are read in batches, and write what they become to disk."""
+        self._check_source_arguments(y, sample_weight)
+        folder = TemporaryFolder(self.temp_folder)
+        with naming_full_disk(folder), fit_task(self, X=X, y=y):
+            return self._fit_opened(open_source(X, folder), y, sample_weight, folder)
+
+    def _check_source_arguments(self, y: Any, sample_weight: Any) -> None:
+        for argument, value in {"y": y, "sample_weight": sample_weight}.items():
+            if value is not None and not isinstance(value, str):
+                raise TypeError(
+                    f"X is read in batches, so {argument} must be the name of one of its columns, not "
+                    f"{type(value).__name__}."
+                )
+        self._check_default_container()
+        if self.hold_out not in ("random", "last"):
+            raise ValueError(
+                f"hold_out={self.hold_out!r}: rows that are read in batches are not sorted by a column. Name the files "
+                "so that they come in the order of time, and set hold_out='last'."
+            )
+
+    def _check_default_container(self) -> None:
+        asked = get_output_config("transform", self)["dense"]
+        if asked != "default":
+            raise ValueError(
+                f"transform={asked!r} is asked for by set_output or set_config, but rows that are read in batches fit "
+                "in no such table. Call set_output(transform='default')."
+            )
+
+    def _fit_opened(
+        self, source: Source, label: str | None, weight: str | None, folder: TemporaryFolder
+    ) -> EncodedRows:
+        passes = Passes(int(self.verbose))
+        self._learn_names(source, label, weight)
+        names = check_feature_names_in(self)
+        if source.n_rows is not None:
+            check_space(folder, self._expected_bytes(source.n_rows, 2 * len(names)))
+        chosen = chosen_kinds(self._selections(), source.empty(names), names)
+        first = FirstPass(source, names, chosen, label, weight, folder, passes)
+        planner = self._planner()
+        place = places if self.hold_out == "random" else partial(place_from_last, n_rows=first.n_rows)
+        target = planner.read_stored_target(first.labels, first.y, first.weight, place)
+        self._fit_tallies(first, chosen, target)
+        first.forget()
+        widen_lists(source, names, self._readings, self._encoders, first.n_rows, passes)
+        columns = write_codes(source, names, self._readings, self._encoders, first.n_rows, folder, passes)
+        columns.update(self._fit_derived_on_disk(planner, columns, first, target, folder, passes))
+        origin = self._origin_of_training_rows(first.n_rows, None, NoLabels())
+        return EncodedRows(
+            folder, self._fields, columns, origin, label, first.labels, first.y, weight, first.weight, place
+        )
+
+    def _learn_names(self, source: Source, label: str | None, weight: str | None) -> None:
+        for argument, name in {"y": label, "sample_weight": weight}.items():
+            if name is not None and name not in source.names:
+                raise ValueError(f"{argument}={name!r} is no column of X, which has {source.names}.")
+        names = [name for name in source.names if name not in (label, weight)]
+        self.feature_names_in_ = np.asarray(names, dtype=object)
+        self.n_features_in_ = len(names)
+
+    def _expected_bytes(self, n_rows: int, n_columns: int) -> float:
+        # Once in the order of the table and once shuffled, four bytes each, and the labels.
+        return n_rows * (8.0 * n_columns + 12)
+
+    def _fit_tallies(self, first: FirstPass, chosen: Mapping[int, Kind], target: StoredTarget | NoLabels) -> None:
+        """Find out what each column is, and learn to encode it alone, from its tally."""
+        rules = self._column_rules()
+        telling = None
+        if isinstance(target, StoredTarget) and self.statistics == "auto":
+            telling = target.sample(first.sample.numbers)
+        fitted = [
+            fit_tally(name, tally, first.sample, chosen.get(position), rules, telling)
+            for position, (name, tally) in enumerate(zip(check_feature_names_in(self), first.tallies, strict=True))
+        ]
+        self._origin = None
+        self._readings = [column.reading for column in fitted]
+        self._encoders = [column.encoder for column in fitted]
+        self._rare_dates = {name: values for column in fitted for name, values in column.rare_dates.items()}
+        names = pd.Index(check_feature_names_in(self), name="column")
+        self.feature_kinds_ = pd.DataFrame([column.report for column in fitted], index=names)
+
+    def _fit_derived_on_disk(
+        self,
+        planner: Planner,
+        columns: Mapping[str, StoredArray],
+        first: FirstPass,
+        target: StoredTarget | NoLabels,
+        folder: TemporaryFolder,
+        passes: Passes,
+    ) -> dict[str, StoredArray]:
+        """Choose and learn crosses and statistics, and write those of the training rows."""
+        names = check_feature_names_in(self)
+        parts = {
+            part for name, encoder in zip(names, self._encoders, strict=True) for part in date_parts(name, encoder)
+        }
+        codes = {name: column for name, column in columns.items() if column.dtype.kind == "i"}
+        some: dict[str, np.ndarray] = {}
+        telling: Target | NoLabels
+        if isinstance(target, StoredTarget):
+            telling = target.sample(first.sample.numbers)
+            some = codes_of_rows(codes, first.sample.numbers)
+        else:
+            telling = target
+        plan = planner.plan(
+            dict(zip(names, self._fields_of(names), strict=True)), some, telling, parts, n_rows=first.sample.n_seen
+        )
+        check_space(
+            folder,
+            self._expected_bytes(first.n_rows, len(columns) + len(plan.crosses) + 2 * len(plan.statistics))
+            - 4 * first.n_rows * len(columns),
+        )
+        self._derived = DerivedFields(plan.crosses, plan.statistics)
+        self._classes = target.classes if isinstance(target, StoredTarget) else None
+        unknown = UnknownRows(self.unknown_dropout, planner.random_state)
+        stored = self._derived.fit_on_disk(codes, first.weight, target, unknown, folder, passes)
+        self._fields = self._output_fields(names)
+        self._check_any_field()
+        check_fields(self._fields)
+        self.statistics_ = report(plan.choices)
+        return stored
+
+    def _transform_source(self, X: Any) -> EncodedStream:
+        """Rows that are encoded as they are read."""
+        self._check_default_container()
+        source = open_source(X)
+        names = list(check_feature_names_in(self))
+        missing = [name for name in names if name not in source.names]
+        if missing:
+            raise ValueError(f"X has no column {missing[0]!r}, which fit saw. It has {source.names}.")
+        return EncodedStream(partial(self._encoded_batches, source))
+
+    def _encoded_batches(self, source: Source) -> Iterator[pd.DataFrame]:
+        used = used_columns(check_feature_names_in(self), self._readings, self._encoders)
+        unknown = UnknownDates(self._rare_dates)
+        for batch in source.batches([name for name, _, _ in used]):
+            with in_file(batch):
+                outputs: dict[str, np.ndarray] = {}
+                for name, reading, encoder in used:
+                    outputs.update(encode_column(batch.table, name, reading, encoder, unknown))
+                outputs.update(self._derived.transform(outputs))
+            yield write_origin(pd.DataFrame(outputs, copy=False), self._origin_of_new_rows())
+        unknown.warn()
+
     def _selections(self) -> dict[Kind, Selection]:
         return {
             "categorical": self.categorical,
@@ -565,8 +751,9 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
 
         Parameters
         ----------
-        X : {dataframe, array-like} of shape (n_samples, n_features)
-            A raw table with the columns seen in `fit`. Values that `fit` didn't see have code 0.
+        X : {dataframe, array-like} of shape (n_samples, n_features), or rows that are read in batches
+            A raw table with the columns seen in `fit`; in files there can be others beside them. Values that `fit`
+            didn't see have code 0.
 
         Returns
         -------
@@ -582,6 +769,8 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
             If a column holds what no column can hold, or lists, times or numbers where `fit` saw none.
         """
         check_is_fitted(self)
+        if is_source(X):
+            return self._transform_source(X)
         X = validate_table(self, X, reset=False)
         unknown = UnknownDates(self._rare_dates)
         encoded = self._write(X, self._outputs(X, unknown))

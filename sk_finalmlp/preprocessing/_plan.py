@@ -8,13 +8,15 @@ from typing import Literal
 
 import numpy as np
 
+from .._sources import StoredArray
 from ..fields import Field
 from .columns._categorical import VocabularyRule
 from .statistics._choice import Choice, choose, why_no_choice
 from .statistics._crosses import CrossEncoder
 from .statistics._keys import find_keys
 from .statistics._statistics import KeyStatistics
-from .statistics._target import NoLabels, Target, read_target
+from .statistics._stored_target import Place, StoredTarget
+from .statistics._target import NoLabels, Target, read_target, what_but_labels
 
 #: Bounds of crosses that nobody asked for one by one.
 _MIN_AUTO_FREQUENCY = 5
@@ -88,20 +90,50 @@ class Planner:
         try:
             return read_target(y, X, weights, self.validation_fraction, place, self.random_state)
         except NoLabels as reason:
-            if self.statistics == "auto" or self.statistics is None:
-                return reason
-            raise ValueError(
-                f"Statistics tell of the classes of y, but {reason}. Give labels as y, or leave `statistics` out."
-            ) from reason
+            return self._without(reason)
+
+    def _without(self, reason: NoLabels) -> NoLabels:
+        if self.statistics == "auto" or self.statistics is None:
+            return reason
+        raise ValueError(
+            f"Statistics tell of the classes of y, but {reason}. Give labels as y, or leave `statistics` out."
+        ) from reason
 
     def needs_codes(self, target: Target | NoLabels) -> bool:
         """Whether anything will be made of codes."""
         return isinstance(target, Target) or (bool(self.crosses) and self.crosses != "auto")
 
-    def plan(self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels, date_parts: Collection[str]) -> Plan:
-        """Choose what is to be chosen; fields that are parts of dates get no counts by themselves."""
+    def read_stored_target(
+        self, labels: np.ndarray | None, y: StoredArray | None, weight: StoredArray | None, place: Place
+    ) -> StoredTarget | NoLabels:
+        """The labels of rows on disk, or why there are none."""
+        if self.statistics is None and not self.is_auto:
+            return NoLabels("no statistics are wanted")
+        try:
+            if labels is None or y is None:
+                raise NoLabels("there is no y")
+            if (kind := what_but_labels(labels)) is not None:
+                raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
+            return StoredTarget(y, labels, weight, self.validation_fraction, place, self.random_state)
+        except NoLabels as reason:
+            return self._without(reason)
+
+    def plan(
+        self,
+        fields_of: FieldsOf,
+        codes: Codes,
+        target: Target | NoLabels,
+        date_parts: Collection[str],
+        n_rows: int | None = None,
+    ) -> Plan:
+        """Choose what is to be chosen; fields that are parts of dates get no counts by themselves.
+
+        Codes and target are those of a sample where the number of all rows with weight is given.
+        """
         choices = self._choose(fields_of, codes, target, date_parts) if self.is_auto else []
-        crosses = self._crosses(fields_of, choices, target)
+        if n_rows is None:
+            n_rows = 0 if isinstance(target, NoLabels) else int(np.count_nonzero(target.weights))
+        crosses = self._crosses(fields_of, choices, n_rows)
         if self.statistics != "auto":
             keys = find_keys(self.statistics or [], fields_of, "statistics")
             choices = [Choice(key, rate=True, count=True, why="chosen by the user") for key in keys]
@@ -118,9 +150,9 @@ class Planner:
             return [Choice(key, why=f"no statistics: {reason}") for key in keys]
         return choose(keys, codes, target, self.random_state, date_parts)
 
-    def _crosses(self, fields_of: FieldsOf, choices: Sequence[Choice], target: Target | NoLabels) -> list[CrossEncoder]:
+    def _crosses(self, fields_of: FieldsOf, choices: Sequence[Choice], n_rows: int) -> list[CrossEncoder]:
         if self.crosses == "auto":
-            rule = self._bounded_rule(target)
+            rule = self._bounded_rule(n_rows)
             return [CrossEncoder(choice.key, rule) for choice in choices if choice.rate and choice.key.is_combination]
         keys = find_keys(self.crosses or [], fields_of, "crosses")
         single = next((key.name for key in keys if not key.is_combination), None)
@@ -128,8 +160,7 @@ class Planner:
             raise ValueError(f"crosses: {single!r} is a single field: a cross takes a tuple of two or more.")
         return [CrossEncoder(key, self.rule) for key in keys]
 
-    def _bounded_rule(self, target: Target | NoLabels) -> VocabularyRule:
-        n_rows = 0 if isinstance(target, NoLabels) else int(np.count_nonzero(target.weights))
+    def _bounded_rule(self, n_rows: int) -> VocabularyRule:
         return VocabularyRule(
             max(self.rule.min_rows(n_rows), _MIN_AUTO_FREQUENCY),
             min(self.rule.max_categories or _MAX_AUTO_CATEGORIES, _MAX_AUTO_CATEGORIES),

@@ -12,6 +12,7 @@ from ._history import EpochHistory, TrainingResult
 from ._inference import predict_logits
 from ._lazy_adam import LazyAdam
 from ._moments import Moments
+from ._stored import StoredImpressions
 from ._train import TrainingSettings, train
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Impressions",
     "LazyAdam",
     "Moments",
+    "StoredImpressions",
     "TrainingResult",
     "TrainingSettings",
     "correct_mean",

@@ -11,6 +11,8 @@ from torch import Tensor
 Inputs = tuple[Tensor, Tensor]
 Labels = tuple[Tensor, Tensor]
 
+_SEED = 0
+
 
 @dataclass(frozen=True)
 class Impressions:
@@ -63,6 +65,37 @@ class Impressions:
     def with_mean_weight_one(self) -> Impressions:
         """The same rows with weights of mean 1, so that the scale of the weights doesn't change the loss."""
         return replace(self, weight=self.weight / self.weight.mean())
+
+    def head(self, n_rows: int) -> Impressions:
+        """The first rows."""
+        return self._each(lambda column: column[:n_rows])
+
+    def some(self, n_rows: int) -> Impressions:
+        """So many rows at random, or all where there are no more."""
+        if len(self) <= n_rows:
+            return self
+        # A stream of its own, always the same: what is drawn here changes nothing else, and epochs can be compared.
+        generator = torch.Generator().manual_seed(_SEED)
+        return self.take(torch.randint(len(self), (n_rows,), generator=generator))
+
+    def for_scores(self) -> Impressions:
+        """Rows to score a network on: all."""
+        return self
+
+    def class_weights(self, n_classes: int) -> Tensor:
+        """Sum of the weights of the rows of each class, of so many at least."""
+        return torch.bincount(self.target, self.weight.double(), minlength=n_classes)
+
+    @property
+    def counts(self) -> Tensor:
+        """Number of rows of each class."""
+        return torch.bincount(self.target)
+
+    def batches(
+        self, batch_size: int, generator: torch.Generator, device: torch.device, negative_sampling: float
+    ) -> Batches:
+        """Batches of the rows."""
+        return Batches(self, batch_size, generator, device, negative_sampling)
 
     def to(self, device: torch.device) -> Impressions:
         """The same rows on another device."""
@@ -145,6 +178,15 @@ class Batches:
         mean = (weight[positives].sum() + weight[negatives].mean() * n_drawn) / self.n_rows
         self.impressions = replace(self.impressions, weight=weight / mean)
 
+    def state(self) -> dict[str, Tensor]:
+        """What the next passes depend on, beside the generator."""
+        return {} if self._draws is None else self._draws.state()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on where other batches were."""
+        if self._draws is not None:
+            self._draws.restore(state)
+
     def __len__(self) -> int:
         # A batch of one row has no variance to normalise by.
         return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // 2))
@@ -170,6 +212,15 @@ class _NegativeDraws:
         self._n_drawn = n_drawn
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
         self._waiting = negatives[:0]
+
+    def state(self) -> dict[str, Tensor]:
+        """What the next draws depend on."""
+        return {"waiting": self._waiting, "generator": self._generator.get_state()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on where others were."""
+        self._waiting = state["waiting"]
+        self._generator.set_state(state["generator"])
 
     def next(self) -> Tensor:
         """Positions of the rows of the next pass."""

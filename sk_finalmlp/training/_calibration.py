@@ -15,16 +15,15 @@ from ..nn import members_of
 from ._batches import Impressions
 from ._inference import predict_logits
 from ._loss import sampled_logits
+from ._stored import StoredImpressions
 
 #: So many rows tell the mean prediction to a few hundredths, and to less than a hundredth.
 ROUGHLY: Final = 2**12
 CLOSELY: Final = 2**17
 
-_SEED: Final = 0
-
 
 def correct_mean(
-    network: nn.Module, impressions: Impressions, n_rows: int = CLOSELY, doubt: float = 0.0
+    network: nn.Module, impressions: Impressions | StoredImpressions, n_rows: int = CLOSELY, doubt: float = 0.0
 ) -> Tensor | None:
     """Move the logits of a network by a constant, so that its mean prediction is the share of each class.
 
@@ -65,26 +64,18 @@ def correct_mean(
     """
     if not all(hasattr(module, "shift_logits") for module in (network, *members_of(network))):
         return None
-    some = _some(impressions, n_rows)
+    some = impressions.some(n_rows)
     logits = sampled_logits(predict_logits(network, some.codes, some.values), some.negatives_kept)
-    shares = torch.bincount(impressions.target, impressions.weight.double(), minlength=max(2, logits.shape[1]))
+    shares = impressions.class_weights(max(2, logits.shape[1]))
     shift = torch.from_numpy(
         _shift(logits.double().numpy(), some.weight.double().numpy(), (shares / shares.sum()).numpy())
     ).float()
     if doubt:
-        counts = torch.bincount(impressions.target)
+        counts = impressions.counts
         n_rarer = float(counts.sum() - counts.max())
         shift *= n_rarer / (n_rarer + doubt)
     network.shift_logits(shift)  # type: ignore[operator]
     return shift
-
-
-def _some(impressions: Impressions, n_rows: int) -> Impressions:
-    if len(impressions) <= n_rows:
-        return impressions
-    # A stream of its own, always the same: what is drawn here changes nothing else, and epochs can be compared.
-    generator = torch.Generator().manual_seed(_SEED)
-    return impressions.take(torch.randint(len(impressions), (n_rows,), generator=generator))
 
 
 def _shift(

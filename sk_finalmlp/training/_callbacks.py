@@ -44,8 +44,8 @@ class Divergence(Callback):
 
     def on_epoch_end(self, net: Any, dataset_train: Batches, **kwargs: Any) -> None:
         # No loss tells of the last step.
-        some = dataset_train.impressions
-        logits = predict_logits(net.module_.eval(), some.codes[:_A_FEW_ROWS], some.values[:_A_FEW_ROWS])
+        some = dataset_train.impressions.head(_A_FEW_ROWS)
+        logits = predict_logits(net.module_.eval(), some.codes, some.values)
         if not torch.isfinite(logits).all():
             raise _divergence("The logits became NaN or infinite", net)
 

@@ -14,6 +14,7 @@ from ._batches import Impressions
 from ._calibration import ROUGHLY, correct_mean
 from ._inference import predict_logits
 from ._loss import cross_entropy, sampled_logits
+from ._stored import StoredImpressions
 from ._weighting import weigh_members
 
 Scoring = Literal["neg_log_loss", "roc_auc"]
@@ -42,7 +43,7 @@ class Scores(NamedTuple):
         return self.auc if scoring == "roc_auc" else -self.loss
 
 
-def evaluate(network: nn.Module, impressions: Impressions, training: Impressions) -> Scores:
+def evaluate(network: nn.Module, impressions: Impressions, training: Impressions | StoredImpressions) -> Scores:
     """Score a network on validation rows, as it would predict if the training ended.
 
     Parameters

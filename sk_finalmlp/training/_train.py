@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -28,6 +29,7 @@ from ._callbacks import (
     StopTraining,
     WaitingThreads,
 )
+from ._checkpoint import Checkpoint
 from ._evaluation import Scoring
 from ._history import TrainingResult
 from ._lazy_adam import LazyAdam
@@ -35,6 +37,7 @@ from ._moments import KeptMoments, Moments
 from ._net import ClickNet
 from ._precision import Precision, product_dtype
 from ._progress import logger, progress_shown
+from ._stored import StoredBatches, StoredImpressions
 from ._threads import Map, threads_of_steps
 
 # Published values that nobody tunes.
@@ -54,6 +57,8 @@ _KEEP_MEMORY_FROM_ROWS = 512
 
 _MONITORED = {"neg_log_loss": "valid_loss", "roc_auc": "valid_auc"}
 
+AnyImpressions = Impressions | StoredImpressions
+AnyBatches = Batches | StoredBatches
 Callbacks = list[tuple[str, Callback]]
 Schedule = Literal["one_cycle", "plateau"]
 
@@ -62,7 +67,7 @@ Schedule = Literal["one_cycle", "plateau"]
 class TrainingSettings:
     """How to train; the names are those of the parameters of `FinalMLPClassifier`, but for the last.
 
-    All but the last two must be given. With `freeze_norms`, batch norm keeps to the running moments it has.
+    All but the last three must be given. With `freeze_norms`, batch norm keeps to the running moments it has.
 
     Examples
     --------
@@ -93,12 +98,13 @@ class TrainingSettings:
     verbose: int
     negative_sampling: float = 1.0
     freeze_norms: bool = False
+    checkpoint: Path | None = None
 
 
 def train(
     network: nn.Module,
-    impressions: Impressions,
-    validation: Impressions | None,
+    impressions: AnyImpressions,
+    validation: AnyImpressions | None,
     settings: TrainingSettings,
     generator: torch.Generator,
     observer: EpochObserver | None = None,
@@ -130,9 +136,9 @@ def train(
     network : torch.nn.Module
         Network that maps codes and values to logits, and says what `sk_finalmlp.nn.ClickNetwork` lists. Its
         `embedding_parameters` get the embeddings' penalty, all others the net's.
-    impressions : Impressions
+    impressions : Impressions or StoredImpressions
         Training rows.
-    validation : Impressions or None
+    validation : Impressions, StoredImpressions or None
         Rows for early stopping; without them the training takes `max_epochs`.
     settings : TrainingSettings
         How to train.
@@ -188,10 +194,11 @@ def train(
         watchers = [*progress, *observed]
         batches = _batches(impressions, settings, generator)
         kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]
-        callbacks = [*kept, *_callbacks_of_training(batches, validation, settings, best, watchers)]
-        net = _make_net(network, settings, callbacks)
+        scored = None if validation is None else validation.for_scores()
+        callbacks, checkpoint = _callbacks_of_training(batches, scored, settings, best, watchers)
+        net = _make_net(network, settings, [*kept, *callbacks])
         interrupted = ""
-        if _is_interrupted(partial(_run, net, batches, settings), network, best):
+        if _is_interrupted(partial(_run, net, batches, settings, checkpoint=checkpoint), network, best):
             interrupted = f"epoch {best.so_far.n_epochs + 1}"
         network.load_state_dict(best.so_far.weights)
         if validation is not None:
@@ -208,6 +215,8 @@ def train(
             "the best so far.",
             stacklevel=2,
         )
+    elif checkpoint or checkpoint:
+        checkpoint.remove()
     logger.info(
         "The training ended after %d epochs, of which epoch %d is the best", len(result.history), result.best_epoch
     )
@@ -226,8 +235,14 @@ def _is_interrupted(steps: Callable[[], None], network: nn.Module, best: BestEpo
     return False
 
 
-def _run(net: ClickNet, batches: Batches, settings: TrainingSettings, final: bool = False) -> None:
-    """Let the net take its epochs, with what the network is lent for a training."""
+def _run(
+    net: ClickNet,
+    batches: AnyBatches,
+    settings: TrainingSettings,
+    final: bool = False,
+    checkpoint: Checkpoint | None = None,
+) -> None:
+    """Let the net take its epochs, or those that are left, with what the network is lent for a training."""
     with (
         _threads(net.module_, batches) as net.map_members,
         _dropout_generators(net.module_, batches),
@@ -237,11 +252,12 @@ def _run(net: ClickNet, batches: Batches, settings: TrainingSettings, final: boo
         suppress(StopTraining),
     ):
         net.notify("on_train_begin", X=batches, y=None, final=final)
-        net.fit_loop(batches)
+        n_done = checkpoint.resume(net) if checkpoint else 0
+        net.fit_loop(batches, epochs=settings.max_epochs - n_done)
 
 
-def _batches(impressions: Impressions, settings: TrainingSettings, generator: torch.Generator) -> Batches:
-    return Batches(impressions, settings.batch_size, generator, settings.device, settings.negative_sampling)
+def _batches(impressions: AnyImpressions, settings: TrainingSettings, generator: torch.Generator) -> AnyBatches:
+    return impressions.batches(settings.batch_size, generator, settings.device, settings.negative_sampling)
 
 
 def _end_loans(network: nn.Module) -> None:
@@ -252,22 +268,22 @@ def _end_loans(network: nn.Module) -> None:
 
 def _finish(
     network: nn.Module,
-    impressions: Impressions,
-    validation: Impressions | None,
+    impressions: AnyImpressions,
+    validation: AnyImpressions | None,
     settings: TrainingSettings,
     generator: torch.Generator,
     watchers: Callbacks,
 ) -> None:
     """Take the final epoch where validation rows are given, and correct the mean prediction."""
     if validation is not None:
-        impressions = impressions.and_(validation)
+        impressions = impressions.and_(validation)  # type: ignore[arg-type]
         _train_on_all_rows(network, impressions, settings, generator, watchers)
     correct_mean(network.eval(), impressions)
 
 
 def _train_on_all_rows(
     network: nn.Module,
-    impressions: Impressions,
+    impressions: AnyImpressions,
     settings: TrainingSettings,
     generator: torch.Generator,
     watchers: Callbacks,
@@ -275,7 +291,8 @@ def _train_on_all_rows(
     """One more epoch, in which nothing is held out: at a low learning rate, as no held-out rows can stop it."""
     learning_rate = settings.learning_rate * _LEARNING_RATE_FACTOR
     settings = replace(settings, learning_rate=learning_rate, max_epochs=1)
-    net = _make_net(network, settings, [*_bookkeeping(None, settings), *watchers])
+    bookkeeping, _ = _bookkeeping(None, settings)
+    net = _make_net(network, settings, [*bookkeeping, *watchers])
     _run(net, _batches(impressions, settings, generator), settings, final=True)
 
 
@@ -305,27 +322,32 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
 
 
 def _callbacks_of_training(
-    batches: Batches,
+    batches: AnyBatches,
     validation: Impressions | None,
     settings: TrainingSettings,
     best: BestEpoch,
     watchers: Callbacks,
-) -> Callbacks:
+) -> tuple[Callbacks, Checkpoint | None]:
     """All callbacks of the epochs before the final one, in the order in which they are called."""
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), None if validation is None else _MONITORED[settings.scoring])
     patience = Patience(best, settings.n_iter_no_change)
-    bookkeeping = [*waiting, *_bookkeeping(validation, settings)]
-    return [*bookkeeping, *schedule, ("best", best), *watchers, ("patience", patience)]
+    bookkeeping, record = _bookkeeping(validation, settings)
+    before = [*waiting, *bookkeeping, *schedule, ("best", best), *watchers]
+    if settings.checkpoint is None:
+        return [*before, ("patience", patience)], None
+    checkpoint = Checkpoint(settings.checkpoint, batches, schedule, best, record, patience)
+    return [*before, ("checkpoint", checkpoint), ("patience", patience)], checkpoint
 
 
-def _bookkeeping(validation: Impressions | None, settings: TrainingSettings) -> Callbacks:
-    """What each epoch needs."""
+def _bookkeeping(validation: Impressions | None, settings: TrainingSettings) -> tuple[Callbacks, EpochRecord]:
+    """What each epoch needs; of it, what writes the records."""
+    record = EpochRecord(validation, settings.scoring)
     return [
         ("settled", SettledTables()),
         ("divergence", Divergence()),
-        ("record", EpochRecord(validation, settings.scoring)),
-    ]
+        ("record", record),
+    ], record
 
 
 def _schedule(settings: TrainingSettings, n_batches: int, monitored: str | None) -> Callbacks:
@@ -376,18 +398,18 @@ def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[Non
             embedding.sparse_gradient = False
 
 
-def _kept_memory(network: nn.Module, batches: Batches, dtype: torch.dtype | None) -> AbstractContextManager[None]:
+def _kept_memory(network: nn.Module, batches: AnyBatches, dtype: torch.dtype | None) -> AbstractContextManager[None]:
     """Let the network keep its memory from step to step where that pays, or where products are rounded."""
     pays = batches.n_rows / len(batches) >= _KEEP_MEMORY_FROM_ROWS or dtype is not None
     return lent_workspaces(network, dtype) if pays and batches.device.type == "cpu" else nullcontext()
 
 
-def _threads(network: nn.Module, batches: Batches) -> AbstractContextManager[Map]:
+def _threads(network: nn.Module, batches: AnyBatches) -> AbstractContextManager[Map]:
     return threads_of_steps(network, batches.batch_size) if batches.device.type == "cpu" else nullcontext(map)
 
 
 @contextmanager
-def _dropout_generators(network: nn.Module, batches: Batches) -> Iterator[None]:
+def _dropout_generators(network: nn.Module, batches: AnyBatches) -> Iterator[None]:
     """Lend each member a source of its dropout, so that it draws the same beside the others as after them."""
     with ExitStack() as loans:
         for member in members_of(network):

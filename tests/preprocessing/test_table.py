@@ -186,7 +186,6 @@ def test_missing_extra_and_reordered_columns(X, message):
     [
         (PANDAS.iloc[:0], ValueError, r"0 sample\(s\)"),
         (PANDAS[[]], ValueError, r"0 feature\(s\)"),
-        (POLARS.lazy(), TypeError, r"X is a lazy frame\. Pass X\.collect"),
         (PANDAS["user"], ValueError, "2-dimensional"),
         (pd.DataFrame({"g": [["a"]], "g[0]": [1]}), ValueError, r"called 'g\[0\]'"),
         (pd.DataFrame({"g[0]": [1, 1], "g[1]": [1, 1]}), ValueError, r"'g\[0\]', 'g\[1\]'.*rename the input columns"),

@@ -218,7 +218,7 @@ class UnknownDates:
     def warn(self) -> None:
         """Say which they are."""
         if self._names:
-            names = ", ".join(map(repr, self._names))
+            names = ", ".join(map(repr, dict.fromkeys(self._names)))
             warnings.warn(
                 f"Most rows hold dates of which fit saw no such part: {names}. The probabilities of these rows can be "
                 "far off. Leave these columns out (by `drop` or `datetime_parts`), or fit to rows of a full period.",

@@ -113,4 +113,4 @@ class CategoricalEncoder:
 
 
 def _count(column: Column) -> Counted:
-    return Counted(column.dictionary.dictionary, count_values(column.dictionary), len(column))
+    return Counted(column.dictionary.dictionary, count_values(column.dictionary, column.repeats), len(column))

@@ -54,11 +54,13 @@ class ElapsedTime(FloatColumn):
         """Learn first, last, mean and deviation."""
         times, is_present = _microseconds(column)
         present = times[is_present]
+        repeats = None if column.repeats is None else column.repeats[is_present]
+        weights = repeats if weights is None else weights[is_present]
         self.first = self.last = 0
         self.mean = self.deviation = 0.0
         if len(present):
-            self.first, self.last = int(present.min()), int(np.quantile(present, _NOW, method="lower"))
-            elapsed, weights = self._elapsed(present), None if weights is None else weights[is_present]
+            self.first, self.last = int(present.min()), _late_time(present, repeats)
+            elapsed = self._elapsed(present)
             self.mean = float(np.average(elapsed, weights=weights))
             self.deviation = float(np.average((elapsed - self.mean) ** 2, weights=weights) ** 0.5)
         return self
@@ -74,6 +76,15 @@ class ElapsedTime(FloatColumn):
     def _elapsed(self, times: np.ndarray) -> np.ndarray:
         elapsed: np.ndarray = (np.clip(times, self.first, self.last) - self.first).astype(np.float64)
         return elapsed
+
+
+def _late_time(times: np.ndarray, repeats: np.ndarray | None) -> int:
+    """The time behind which the last tenth of the rows is, where each time stands for so many rows."""
+    if repeats is None:
+        return int(np.quantile(times, _NOW, method="lower"))
+    order = np.argsort(times)
+    ends = np.cumsum(repeats[order])
+    return int(times[order][np.searchsorted(ends, int(_NOW * (ends[-1] - 1)), side="right")])
 
 
 class DatetimeEncoder:
@@ -112,7 +123,7 @@ class DatetimeEncoder:
         parts.sort(key=lambda part: part == _ELAPSED)
         self.encoders = {part: self._make_encoder(part) for part in parts}
         for part, encoder in self.encoders.items():
-            encoder.fit(_part(part, times), weights)
+            encoder.fit(Column(part, _part(part, times).values, column.tally), weights)
         return self
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:

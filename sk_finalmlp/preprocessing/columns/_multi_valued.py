@@ -48,6 +48,11 @@ class MultiValuedEncoder:
         self.n_columns = self._longest(lists.elements, list_lengths(lists.values))
         return self
 
+    def widen(self, column: Column) -> None:
+        """Make room for rows that `fit` saw only as a tally of their elements."""
+        lists = self._lists(column)
+        self.n_columns = max(self.n_columns, self._longest(lists.elements, list_lengths(lists.values)))
+
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
         """The encoder after more rows, with as many columns, and the codes that stand for other elements now."""
         more = _count(*self._counted_lists(column), len(column))
@@ -59,8 +64,8 @@ class MultiValuedEncoder:
     def _counted_lists(self, column: Column) -> tuple[Column, np.ndarray | None]:
         """Lists to learn from, and the number of rows of each, None for one; a string that repeats is split once."""
         if self.splits_strings:
-            return self._distinct_lists(column), count_values(column.dictionary)
-        return self._lists(column), None
+            return self._distinct_lists(column), count_values(column.dictionary, column.repeats)
+        return self._lists(column), column.repeats
 
     def _distinct_lists(self, column: Column) -> Column:
         """Lists of the elements of the distinct strings."""

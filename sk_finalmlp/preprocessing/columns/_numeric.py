@@ -34,6 +34,7 @@ _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
 def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Present values of a column, and their weights."""
     floats = to_numpy(as_floats(column.values))
+    weights = column.repeats if weights is None else weights
     present = ~np.isnan(floats)
     return floats[present], None if weights is None else weights[present]
 
@@ -244,4 +245,4 @@ def _buckets(column: Column) -> Column:
     present = ~np.isnan(floats)
     logarithms = np.log(np.where(present & (floats > 2), floats, 1.0))
     buckets = np.where(floats > 2, np.floor(logarithms**2), np.trunc(np.clip(floats, -(2.0**53), None)))
-    return Column(column.name, pa.array(np.where(present, buckets, 0).astype(np.int64), mask=~present))
+    return column.with_values(pa.array(np.where(present, buckets, 0).astype(np.int64), mask=~present))

@@ -36,11 +36,15 @@ class CrossEncoder:
 
     def fit(self, codes: Mapping[str, np.ndarray], weights: np.ndarray | None) -> None:
         """Learn the combinations of the rows with weight."""
-        self._encoder.fit(*rows_with_weight(self._column(codes), weights))
+        self._encoder.fit(*rows_with_weight(self.combinations(codes), weights))
+
+    def fit_tally(self, column: Column) -> None:
+        """Learn from a tally of the combinations, which `combinations` gives."""
+        self._encoder.fit(column, None)
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:
         """One code (int64) per row."""
-        return self._encoder.transform(self._column(codes))[0]
+        return self._encoder.transform(self.combinations(codes))[0]
 
     def grow(
         self, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, changes: Changes
@@ -50,7 +54,7 @@ class CrossEncoder:
         if isinstance(self._encoder.vocabulary, Vocabulary):
             grown.key = self.key.widened(changes.n_codes)
             grown._encoder = self._translated(self._encoder.vocabulary, grown.key, changes)
-        column, _ = rows_with_weight(grown._column(codes), weights)
+        column, _ = rows_with_weight(grown.combinations(codes), weights)
         grown._encoder, (fresh,) = grown._encoder.grow(column, changes.decay)
         return grown, fresh
 
@@ -81,7 +85,8 @@ class CrossEncoder:
         """One categorical field, for a key that may have been renamed."""
         return self._encoder.output_fields(key.name)
 
-    def _column(self, codes: Mapping[str, np.ndarray]) -> Column:
+    def combinations(self, codes: Mapping[str, np.ndarray]) -> Column:
+        """The combination of each row, missing where a field is unknown."""
         fields = zip(self.key.parts, self.key.cardinalities, strict=True)
         # The buckets of a hash stay, and have no place for codes that came later.
         unknown = np.logical_or.reduce([(codes[part] == UNKNOWN_CODE) | (codes[part] >= n) for part, n in fields])

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from ..._sources import Passes, StoredArray, TemporaryFolder
 from ...fields import Field
 from ._changes import Changes
 from ._crosses import CrossEncoder
+from ._on_disk import fit_cross, fit_statistics
 from ._statistics import KeyStatistics
+from ._stored_target import StoredTarget
 from ._target import MoreLabels, NoLabels, Target
 from ._unknown import UnknownRows
 
@@ -60,6 +63,22 @@ class DerivedFields:
         if isinstance(target, Target):
             for statistics in self._statistics:
                 yield from statistics.fit_transform(codes, target, unknown).items()
+
+    def fit_on_disk(
+        self,
+        codes: Mapping[str, StoredArray],
+        weight: StoredArray | None,
+        target: StoredTarget | NoLabels,
+        unknown: UnknownRows,
+        folder: TemporaryFolder,
+        passes: Passes,
+    ) -> dict[str, StoredArray]:
+        """Learn one after the other from codes on disk, and write what the rows become, by name."""
+        columns = {cross.key.name: fit_cross(cross, codes, weight, folder, passes) for cross in self._crosses}
+        if isinstance(target, StoredTarget):
+            for statistics in self._statistics:
+                columns.update(fit_statistics(statistics, codes, target, unknown, folder, passes))
+        return columns
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Names and columns of rows."""

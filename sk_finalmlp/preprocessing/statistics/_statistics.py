@@ -105,25 +105,55 @@ class KeyStatistics:
             Cross-fitted statistics by name, as float32.
         """
         cells = Cells(self.key.combine(codes), self.key.n_possible, target)
+        measured = self.measure(cells, target)
+        learned = self.learn([measured], measured.moments)
+        is_unknown = unknown.of(self.key, target)
+        outputs = {}
+        for (name, standard), of_cells in zip(learned.items(), measured.of_cells, strict=True):
+            of_rows = cells.to_rows(standard(of_cells))
+            outputs[name] = of_rows if is_unknown is None else np.where(is_unknown, standard.of_unknown, of_rows)
+        return outputs
+
+    def measure(self, cells: Cells, target: Target) -> MeasuredKeys:
+        """Statistics of the keys of some rows, which are all rows of these keys, not yet standardised."""
         rows, clicks = cells.sums_of(target)
         is_known = rows.of_keys > 0
-        self._index = KeyIndex(cells.keys[is_known])
+        measured = list(self._measured(rows, clicks, cells.folds, target))
+        return MeasuredKeys(
+            cells.keys[is_known],
+            [(measure, label) for measure, label, _, _ in measured],
+            [of_keys[np.append(is_known, True)] for _, _, of_keys, _ in measured],
+            [of_cells for _, _, _, of_cells in measured],
+            [RowMoments.of(of_cells, rows.of_cells) for _, _, _, of_cells in measured],
+            [sums.of_keys[is_known] for sums in (rows, *clicks)],
+        )
+
+    def learn(self, parts: Sequence[MeasuredKeys], moments: Sequence[RowMoments]) -> dict[str, LearnedStatistic]:
+        """Keep the statistics of the keys of all parts; by name, how those of rows are standardised.
+
+        Parameters
+        ----------
+        parts : sequence of MeasuredKeys
+            Parts without a key in common.
+        moments : sequence of RowMoments
+            Of each statistic, over the rows of all parts.
+        """
+        known = np.concatenate([part.known for part in parts])
+        order = np.argsort(known) if len(parts) > 1 else np.arange(len(known))
+        self._index = KeyIndex(known[order])
         self._columns: list[StatisticColumn] = []
-        standardizations = []
-        outputs = {}
-        is_unknown = unknown.of(self.key, target)
-        for measure, label, of_keys, of_cells in self._measured(rows, clicks, cells.folds, target):
-            least = _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0
-            standardize = Standardization.learn(of_cells, rows.of_cells, least)
-            standardizations.append(standardize)
-            of_known, of_unknown = of_keys[:-1][is_known], of_keys[-1:]
-            self._columns.append(StatisticColumn(measure, label, standardize(np.append(of_known, of_unknown))))
-            of_rows = cells.to_rows(standardize(of_cells))
-            if is_unknown is not None:
-                of_rows = np.where(is_unknown, standardize(of_unknown), of_rows)
-            outputs[statistic_name(measure, self.key.name, label)] = of_rows
-        self._memory = Memory.of_training_rows(rows, clicks, is_known, standardizations)
-        return outputs
+        learned = {}
+        for position, (measure, label) in enumerate(parts[0].measures):
+            standardize = moments[position].standardization(_MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0)
+            of_known = np.concatenate([part.of_keys[position][:-1] for part in parts])[order]
+            table = standardize(np.append(of_known, parts[0].of_keys[position][-1]))
+            self._columns.append(StatisticColumn(measure, label, table))
+            learned[statistic_name(measure, self.key.name, label)] = LearnedStatistic(standardize, table[-1:])
+        n_rows, *clicks = (np.concatenate(sums)[order] for sums in zip(*(part.sums for part in parts), strict=True))
+        standardizations = [statistic.standardize for statistic in learned.values()]
+        all_clicks = [float(sums.sum()) for sums in clicks]
+        self._memory = Memory(n_rows, clicks, float(n_rows.sum()), all_clicks, standardizations)
+        return learned
 
     def grow(
         self, codes: Mapping[str, np.ndarray], more: MoreLabels, changes: Changes
@@ -253,14 +283,6 @@ class Standardization:
     mean: float
     scale: float
 
-    @classmethod
-    def learn(cls, values: np.ndarray, weights: np.ndarray, least: float) -> Standardization:
-        """That of the values of training rows, where a smaller deviation counts as the least one."""
-        mean = float(np.average(values, weights=weights))
-        deviation = float(np.average((values - mean) ** 2, weights=weights)) ** 0.5
-        # A smaller deviation is rounding.
-        return cls(mean, 1 / max(deviation, least) if deviation > 1e-9 * max(abs(mean), 1) else 0.0)
-
     def __call__(self, values: np.ndarray) -> np.ndarray:
         deviations = (values - self.mean) * self.scale
         cut: np.ndarray = np.clip(deviations, -MAX_STATISTIC, MAX_STATISTIC).astype(np.float32)
@@ -294,15 +316,6 @@ class Memory:
     all_clicks: list[float]
     standardizations: list[Standardization]
 
-    @classmethod
-    def of_training_rows(
-        cls, rows: Sums, clicks: Sequence[Sums], is_known: np.ndarray, standardizations: list[Standardization]
-    ) -> Memory:
-        """What `fit` has summed of known keys."""
-        n_all_rows, *all_clicks = (float(sums.of_keys.sum()) for sums in (rows, *clicks))
-        n_rows, *of_labels = (sums.of_keys[is_known] for sums in (rows, *clicks))
-        return cls(n_rows, of_labels, n_all_rows, all_clicks, standardizations)
-
     def take(self, kept: np.ndarray) -> Memory:
         """That of the keys of a mask."""
         return replace(self, n_rows=self.n_rows[kept], clicks=[clicks[kept] for clicks in self.clicks])
@@ -328,3 +341,80 @@ class Memory:
                 yield next(standardizations)(log_odds(of_label, n_rows, in_all / self.n_all_rows))
         if count:
             yield next(standardizations)(log_counts(n_rows, 1.0))
+
+
+class RowMoments(NamedTuple):
+    """Weight, mean and variance of rows, known of all rows where they are known of all parts.
+
+    Parameters
+    ----------
+    weight, mean, variance : float
+        The three.
+    """
+
+    weight: float
+    mean: float
+    variance: float
+
+    @classmethod
+    def of(cls, values: np.ndarray, weights: np.ndarray) -> RowMoments:
+        """Those of rows with weights."""
+        weight = float(weights.sum())
+        if not weight:
+            return cls(0.0, 0.0, 0.0)
+        mean = float(np.average(values, weights=weights))
+        return cls(weight, mean, float(np.average((values - mean) ** 2, weights=weights)))
+
+    def and_(self, other: RowMoments) -> RowMoments:
+        """Those of both (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance")."""
+        if not self.weight or not other.weight:
+            return self if self.weight else other
+        weight, away = self.weight + other.weight, other.mean - self.mean
+        share = other.weight / weight
+        variance = (1 - share) * self.variance + share * other.variance + share * (1 - share) * away**2
+        return RowMoments(weight, self.mean + away * share, variance)
+
+    def standardization(self, least: float) -> Standardization:
+        """Standardisation by them, where a smaller deviation counts as the least one."""
+        deviation = self.variance**0.5
+        # A smaller deviation is rounding.
+        scale = 1 / max(deviation, least) if deviation > 1e-9 * max(abs(self.mean), 1) else 0.0
+        return Standardization(self.mean, scale)
+
+
+class MeasuredKeys(NamedTuple):
+    """Statistics of some keys, not yet standardised.
+
+    Parameters
+    ----------
+    known : ndarray of int64, shape (n_keys,)
+        The keys in ascending order.
+    measures : list of (str, str or None)
+        Measure and label of each statistic.
+    of_keys : list of ndarray of shape (n_keys + 1,)
+        Its value for each key, and one for unknown keys.
+    of_cells : list of ndarray of shape (n_cells,)
+        Its cross-fitted value for each cell.
+    moments : list of RowMoments
+        Its moments over the rows.
+    sums : list of ndarray of shape (n_keys,)
+        Weight of the rows of each key, and of those of each label.
+    """
+
+    known: np.ndarray
+    measures: list[tuple[Measure, str | None]]
+    of_keys: list[np.ndarray]
+    of_cells: list[np.ndarray]
+    moments: list[RowMoments]
+    sums: list[np.ndarray]
+
+
+class LearnedStatistic(NamedTuple):
+    """How the values of a statistic are standardised, and that of unknown keys, shape (1,)."""
+
+    standardize: Standardization
+    of_unknown: np.ndarray
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Standardised values."""
+        return self.standardize(values)

@@ -71,10 +71,14 @@ class Target:
     @cached_property
     def seen_shares(self) -> np.ndarray:
         """For each fold, the share of all weight, about, that the statistics of its rows are learned from."""
-        share_of_folds = max(self.weights[self.folds < self.n_folds].sum() / self.weights.sum(), _MIN_SHARE)
-        shares: np.ndarray = np.full(self.n_folds + 2, share_of_folds)
+        shares: np.ndarray = np.full(self.n_folds + 2, self.share_of_folds)
         shares[: self.n_folds] *= 1 - 1 / self.n_folds
         return shares
+
+    @property
+    def share_of_folds(self) -> float:
+        """Share of all weight that isn't held out."""
+        return float(max(self.weights[self.folds < self.n_folds].sum() / self.weights.sum(), _MIN_SHARE))
 
     def take(self, rows: np.ndarray) -> Target:
         """The target of some of the rows."""
@@ -139,12 +143,12 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
     labels = np.asarray(y)
     if pd.isna(labels).any():
         raise ValueError("Input y contains NaN: leave out the rows without a label.")
-    if (kind := _what_but_labels(labels)) is not None:
+    if (kind := what_but_labels(labels)) is not None:
         raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
     return labels.ravel()
 
 
-def _what_but_labels(y: np.ndarray) -> str | None:
+def what_but_labels(y: np.ndarray) -> str | None:
     """What y holds if it isn't a class per row, in scikit-learn's words.
 
     Its own function sets filters of warnings for the whole process, and threads leave them behind.
@@ -162,7 +166,7 @@ def _make_target(
     labels: np.ndarray, weights: np.ndarray, is_held_out: np.ndarray, random_state: np.random.RandomState
 ) -> Target:
     present = weights > 0
-    classes = _classes(labels[present], "" if present.all() else " in the rows with a positive sample_weight")
+    classes = classes_of(labels[present], "" if present.all() else " in the rows with a positive sample_weight")
     # Rows without weight may have other labels, and get the first class, of which they have none.
     y = np.zeros(len(labels), dtype=np.int64)
     y[present] = np.searchsorted(classes, labels[present])
@@ -221,7 +225,7 @@ def read_more_labels(y: Any, X: Any, weights: np.ndarray | None, classes: np.nda
     return MoreLabels(weights, [np.where(labels == classes[position], weights, 0.0) for position in counted])
 
 
-def _classes(labels: np.ndarray, where: str) -> np.ndarray:
+def classes_of(labels: np.ndarray, where: str) -> np.ndarray:
     """Distinct labels in ascending order; `where` they are, for the message of an error."""
     classes: np.ndarray = np.unique(labels)
     if len(classes) == 1:
@@ -235,7 +239,7 @@ def _folds(
     y: np.ndarray, present: np.ndarray, is_held_out: np.ndarray, random_state: np.random.RandomState
 ) -> tuple[np.ndarray, int]:
     """Folds at random of all rows with weight that aren't held out."""
-    n_folds = _number_of_folds(y[present & ~is_held_out])
+    n_folds = number_of_folds(np.bincount(y[present & ~is_held_out], minlength=1))
     seed = int(random_state.randint(1, np.iinfo(np.int32).max))
     folds = (places(np.arange(len(y)), seed) * n_folds).astype(np.int64)
     folds[is_held_out] = n_folds
@@ -243,8 +247,8 @@ def _folds(
     return folds, n_folds
 
 
-def _number_of_folds(y: np.ndarray) -> int:
-    """As many as there are rows outside the largest class, between 2 and 10."""
+def number_of_folds(n_rows: np.ndarray) -> int:
+    """As many as there are rows outside the largest class, by numbers of rows of the classes, between 2 and 10."""
     # With more of them, the folds that hold a click would know of one click less than all others.
-    n_outside = len(y) - int(np.bincount(y, minlength=1).max())
+    n_outside = int(n_rows.sum() - n_rows.max(initial=0))
     return min(max(n_outside, 2), _N_FOLDS)

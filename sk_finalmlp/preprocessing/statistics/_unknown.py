@@ -31,13 +31,17 @@ class UnknownRows:
         self._seed = int(random_state.randint(np.iinfo(np.int32).max)) if share else 0
 
     def of(self, key: Key, target: Target) -> np.ndarray | None:
-        """Whether a field of the key is unknown in each row, shape (n_samples,); None where none is.
+        """Whether a field of the key is unknown in each row, shape (n_samples,); None where none is."""
+        return self.among(key, target.folds < target.n_folds, 0)
+
+    def among(self, key: Key, is_training: np.ndarray, first: int) -> np.ndarray | None:
+        """The same of some of the rows, the first of which has this number.
 
         Rows that are held out stay what they are, to be scored by all that is known.
         """
         if not self._share:
             return None
-        rows = np.arange(len(target.weights))
+        rows = np.arange(first, first + len(is_training))
         drawn = [places(rows, self._seed + zlib.crc32(part.encode())) < self._share for part in key.parts]
-        is_unknown: np.ndarray = np.logical_or.reduce(drawn) & (target.folds < target.n_folds)
+        is_unknown: np.ndarray = np.logical_or.reduce(drawn) & is_training
         return is_unknown

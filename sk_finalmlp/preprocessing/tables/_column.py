@@ -7,12 +7,30 @@ duration, and large lists of these. Missing values are null, and so are NaN and 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Which rows the values of a short column stand for, where it is learned from instead of a long one.
+
+    Parameters
+    ----------
+    repeats : ndarray of int64, shape (n_values,)
+        Number of rows, or of elements of lists, that each value stands for.
+    n_rows, n_missing : int
+        Number of all rows, and of those without a value.
+    """
+
+    repeats: np.ndarray
+    n_rows: int
+    n_missing: int
 
 
 class Column:
@@ -24,14 +42,18 @@ class Column:
         Name of the column, for messages.
     values : pyarrow.Array
         Its values, of a canonical type; missing ones are null.
+    tally : Tally, default=None
+        The rows that the values stand for; None where each is a row.
     """
 
-    def __init__(self, name: str, values: pa.Array) -> None:
+    def __init__(self, name: str, values: pa.Array, tally: Tally | None = None) -> None:
         self.name = name
         self.values = values
+        self.tally = tally
 
     def __len__(self) -> int:
-        return len(self.values)
+        """Number of rows."""
+        return len(self.values) if self.tally is None else self.tally.n_rows
 
     @cached_property
     def dictionary(self) -> pa.DictionaryArray:
@@ -57,8 +79,17 @@ class Column:
     @property
     def n_missing(self) -> int:
         """Number of missing values."""
-        n_missing: int = self.values.null_count
+        n_missing: int = self.values.null_count if self.tally is None else self.tally.n_missing
         return n_missing
+
+    @property
+    def repeats(self) -> np.ndarray | None:
+        """Number of rows that each value stands for; None for one."""
+        return None if self.tally is None else self.tally.repeats
+
+    def with_values(self, values: pa.Array) -> Column:
+        """Other values of the same rows."""
+        return Column(self.name, values, self.tally)
 
     def filter(self, rows: np.ndarray) -> Self:
         """The column of some of the rows, given by a mask."""

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ._column import is_list, is_string, list_lengths, lists_of, text_of_first
+from ._column import Tally, is_list, is_string, list_lengths, lists_of, text_of_first
 
 #: Types of objects, the first of those that fit; a bool is an integer to Python, and a datetime a date.
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -69,11 +69,14 @@ class RawColumn:
         Its values. Rows that are in no part are missing.
     n_rows : int
         Number of rows.
+    tally : Tally, default=None
+        The rows of a longer column that these stand for.
     """
 
-    def __init__(self, name: str, parts: Sequence[Part], n_rows: int) -> None:
+    def __init__(self, name: str, parts: Sequence[Part], n_rows: int, tally: Tally | None = None) -> None:
         self.name = name
         self.parts = parts
+        self.tally = tally
         self._n_rows = n_rows
 
     def __len__(self) -> int:

@@ -56,7 +56,7 @@ class Reading:
 
     def read(self, raw: RawColumn) -> Column:
         """The values of any table."""
-        return Column(raw.name, raw.read(self._read_part))
+        return Column(raw.name, raw.read(self._read_part), raw.tally)
 
     def _read_part(self, values: pa.Array) -> pa.Array:
         if is_list(values.type) and self.lists:

@@ -1,0 +1,139 @@
+"""What an encoder makes of rows that don't fit in memory: rows on disk to learn from, or a stream to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .._origin import Origin, write_origin
+from ..fields import Field, column_names
+from . import sizes
+from ._storage import StoredArray, TemporaryFolder
+
+_NO_SEARCH = (
+    "These rows are on disk and can't be split or copied into an array: a search or a cross-validation needs rows in "
+    "memory. Search on a sample of whole users or whole days, as a DataFrame, and fit the model that was found to all "
+    "rows then."
+)
+
+
+class EncodedBatches:
+    """Encoded rows that come in batches, each a pandas DataFrame."""
+
+    def batches(self) -> Iterator[pd.DataFrame]:
+        """The batches, from the first row to the last."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        return self.batches()
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError(_NO_SEARCH)
+
+
+class EncodedStream(EncodedBatches):
+    """Rows that are encoded while they are read, batch by batch: nothing is kept of them.
+
+    Parameters
+    ----------
+    make_batches : callable
+        Reads and encodes; it is called for each reading.
+    """
+
+    def __init__(self, make_batches: Callable[[], Iterator[pd.DataFrame]]) -> None:
+        self._make_batches = make_batches
+
+    def batches(self) -> Iterator[pd.DataFrame]:
+        """The batches, from the first row to the last."""
+        return self._make_batches()
+
+
+class EncodedRows(EncodedBatches):
+    """Encoded training rows in files of a temporary folder, which goes when this object does.
+
+    Parameters
+    ----------
+    folder : TemporaryFolder
+        Where the files are.
+    fields : sequence of Field
+        Fields of the columns.
+    columns : mapping of {str: StoredArray}
+        The columns, int32 for codes and float32 for numbers.
+    origin : Origin
+        Which encoder wrote them, and which rows it held out.
+    label : str or None
+        Name of the column of labels.
+    classes : ndarray or None
+        Labels in sorted order.
+    y : StoredArray or None
+        Position of each row's label among the classes.
+    weight_name : str or None
+        Name of the column of sample weights.
+    weight : StoredArray or None
+        The weights, as float64.
+    place : callable
+        Places of rows, given by their numbers, by which the encoder has held some out.
+    """
+
+    def __init__(
+        self,
+        folder: TemporaryFolder,
+        fields: Sequence[Field],
+        columns: Mapping[str, StoredArray],
+        origin: Origin,
+        label: str | None,
+        classes: NDArray[Any] | None,
+        y: StoredArray | None,
+        weight_name: str | None,
+        weight: StoredArray | None,
+        place: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+    ) -> None:
+        self.folder = folder
+        self.fields = list(fields)
+        self.columns = {name: columns[name] for name in column_names(fields)}
+        self.origin = origin
+        self.label = label
+        self.classes = classes
+        self.y = y
+        self.weight_name = weight_name
+        self.weight = weight
+        self.place = place
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self.columns.values())))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+        return len(self), len(self.columns)
+
+    def __repr__(self) -> str:
+        return f"<EncodedRows: {len(self):,} rows of {len(self.columns)} columns in {self.folder.path}>"
+
+    def read(self, start: int, stop: int) -> pd.DataFrame:
+        """Rows of a slice.
+
+        Parameters
+        ----------
+        start, stop : int
+            Numbers of the first row, and of the one behind the last.
+
+        Returns
+        -------
+        DataFrame
+            Codes as int32, numbers as float32.
+        """
+        columns = {name: column.read(start, stop) for name, column in self.columns.items()}
+        frame = pd.DataFrame(columns, copy=False)
+        write_origin(frame, self.origin)
+        return frame
+
+    def batches(self) -> Iterator[pd.DataFrame]:
+        """All rows, half a million at a time."""
+        for start in range(0, len(self), sizes.CHUNK):
+            yield self.read(start, start + sizes.CHUNK)

@@ -1,0 +1,359 @@
+"""Where rows come from: Parquet files and other data sets of Arrow, streams of batches, lazy frames, functions.
+
+Every source gives its rows in batches, in the same order each time, and says of each batch where it is from, so that an
+error can name the file.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import narwhals.stable.v2 as nw
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from . import sizes
+from ._storage import TemporaryFolder
+
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+class Batch(NamedTuple):
+    """Some rows of a source.
+
+    Parameters
+    ----------
+    table : dataframe
+        The rows, in any container that is in memory.
+    where : str
+        Where they are from, for messages; empty if there is nothing to say.
+    """
+
+    table: Any
+    where: str
+
+
+class Source(Protocol):
+    """Rows in batches."""
+
+    names: list[str]
+    n_rows: int | None
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """The rows from the first to the last, with these columns alone."""
+        ...
+
+    def empty(self, columns: Sequence[str]) -> Any:
+        """A frame of these columns without rows, by whose types columns can be selected."""
+        ...
+
+
+def is_source(X: Any, y: Any = None) -> bool:
+    """Whether X stands for rows that are read in batches.
+
+    Parameters
+    ----------
+    X : object
+        What `fit` or a later method was given.
+    y : object, default=None
+        What `fit` was given beside it: with the name of a column, a `pyarrow.Table` is read in batches, too.
+
+    Returns
+    -------
+    bool
+    """
+    if isinstance(X, pa.Table):
+        return isinstance(y, str)
+    if isinstance(X, str | PathLike | ds.Dataset | pa.RecordBatchReader) or nw.dependencies.is_polars_lazyframe(X):
+        return True
+    return callable(X) and not hasattr(X, "shape")
+
+
+def open_source(X: Any, folder: TemporaryFolder | None = None) -> Source:
+    """Get ready to read rows.
+
+    Parameters
+    ----------
+    X : object
+        What `is_source` accepts.
+    folder : TemporaryFolder, default=None
+        Where rows are copied to that can be read only once; None where once is enough.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ValueError
+        If there is no file, or a file can't be read, or lacks a column that others have.
+    """
+    if isinstance(X, pa.RecordBatchReader):
+        return _Reader(X) if folder is None else _spooled_reader(X, folder)
+    if isinstance(X, pa.Table):
+        return _Dataset(ds.dataset(X))
+    if isinstance(X, str | PathLike):
+        return _Dataset(_dataset_of_path(fspath(X)))
+    if isinstance(X, ds.Dataset):
+        return _Dataset(X)
+    if callable(X):
+        return _Frames(X)
+    return _spooled_lazy_frame(X, TemporaryFolder() if folder is None else folder)
+
+
+def _dataset_of_path(path: str) -> ds.Dataset:
+    if Path(path).is_dir():
+        files: str | list[str] = path
+        if not any(Path(path).rglob("*")):
+            raise ValueError(f"The folder {path!r} is empty: there is no Parquet file to read.")
+    elif _GLOB_CHARACTERS.isdisjoint(path):
+        files = path
+        if not Path(path).exists():
+            raise FileNotFoundError(f"There is no file or folder {path!r} to read rows from.")
+    else:
+        files = sorted(glob.glob(path, recursive=True))
+        if not files:
+            raise FileNotFoundError(f"No file is named like {path!r}.")
+    try:
+        return ds.dataset(files, format="parquet", partitioning="hive")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path!r} can't be read as Parquet: {error}") from error
+
+
+class _Dataset:
+    """A data set of Arrow, file by file and row group by row group: no reader runs ahead and fills the memory."""
+
+    def __init__(self, dataset: ds.Dataset) -> None:
+        self._dataset = dataset
+        self.names = list(dataset.schema.names)
+        if not self.names:
+            raise ValueError("The data set has no columns: it has no file, or they are empty.")
+        try:
+            self._fragments = list(dataset.get_fragments())
+        except ValueError:
+            # A data set that is filtered has no fragments of its own.
+            self._fragments = []
+            self.n_rows: int | None = None
+            return
+        if not self._fragments:
+            raise ValueError("Found array with 0 sample(s): the data set has no file.")
+        self._schemas = _schemas_of(self._fragments, dataset.schema)
+        self.n_rows = dataset.count_rows()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """Batches of a file at a time."""
+        options = {"columns": list(columns), "batch_size": sizes.CHUNK, "batch_readahead": 0, "fragment_readahead": 0}
+        if not self._fragments:
+            yield from (Batch(pa.Table.from_batches([batch]), "") for batch in self._dataset.to_batches(**options))
+            return
+        for fragment, schema in zip(self._fragments, self._schemas, strict=True):
+            where = _name_of(fragment)
+            with reading(where):
+                for part in _parts_of(fragment):
+                    for table in _joined(part.to_batches(schema=schema, **options)):
+                        yield Batch(table, where)
+
+    def empty(self, columns: Sequence[str]) -> pd.DataFrame:
+        """A frame without rows."""
+        empty: pd.DataFrame = self._dataset.schema.empty_table().select(list(columns)).to_pandas()
+        return empty
+
+
+def _parts_of(fragment: Any) -> list[Any]:
+    return fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
+
+
+def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows in fewer batches."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        if waiting and sum(map(len, waiting)) + len(batch) > sizes.CHUNK:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+        waiting.append(batch)
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _name_of(fragment: Any) -> str:
+    return str(getattr(fragment, "path", "")) or ""
+
+
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Say in an error of Arrow which file it is about."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if not where:
+            raise
+        raise ValueError(f"{where} can't be read: {error}") from error
+
+
+def _schemas_of(fragments: Sequence[Any], common: pa.Schema) -> list[pa.Schema]:
+    """The columns of each file, of the types that they have there; an error where a file lacks one."""
+    own = []
+    for fragment in fragments:
+        with reading(_name_of(fragment)):
+            own.append(fragment.physical_schema)
+    surplus = [set(schema.names) - set(common.names) for schema in own]
+    # Columns that all files have and the data set lacks were left out by whoever made it.
+    left_out = set.intersection(*surplus)
+    schemas = []
+    for fragment, schema, more in zip(fragments, own, surplus, strict=True):
+        if more - left_out:
+            raise ValueError(
+                f"{_name_of(fragment)} has the column {sorted(more - left_out)[0]!r}, which other files lack. "
+                "All files must have the same columns."
+            )
+        schemas.append(_schema_of(fragment, schema, common))
+    return schemas
+
+
+def _schema_of(fragment: Any, own: pa.Schema, common: pa.Schema) -> pa.Schema:
+    of_folders = ds.get_partition_keys(fragment.partition_expression)
+    fields = []
+    for field in common:
+        if field.name in own.names:
+            dtype = own.field(field.name).type
+            _check_type(fragment, field, dtype)
+            fields.append(pa.field(field.name, dtype))
+        elif field.name in of_folders:
+            fields.append(field)
+        else:
+            raise ValueError(
+                f"{_name_of(fragment)} has no column {field.name!r}, which other files have. All files must have the "
+                "same columns."
+            )
+    return pa.schema(fields)
+
+
+def _check_type(fragment: Any, field: pa.Field, dtype: pa.DataType) -> None:
+    kinds = {_kind_of(field.type), _kind_of(dtype)} - {"null"}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"{_name_of(fragment)} has the column {field.name!r} as {dtype}, other files as {field.type}. "
+            "Write it with the same type in all files."
+        )
+
+
+def _kind_of(dtype: pa.DataType) -> str:
+    """What is read alike: integers beside floats, as where values are missing in one file."""
+    if pa.types.is_dictionary(dtype):
+        return _kind_of(dtype.value_type)
+    checks = {
+        "null": [pa.types.is_null],
+        "bool": [pa.types.is_boolean],
+        "number": [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal],
+        "string": [pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view],
+        "date": [pa.types.is_date],
+        "list": [pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list],
+    }
+    found = next((kind for kind, tests in checks.items() if any(test(dtype) for test in tests)), None)
+    if found is None and pa.types.is_timestamp(dtype):
+        return "time" if dtype.tz is None else "time with a zone"
+    return found or str(dtype)
+
+
+class _Reader:
+    """Batches that can be read once."""
+
+    def __init__(self, reader: pa.RecordBatchReader) -> None:
+        self._reader = reader
+        self.names = list(reader.schema.names)
+        self.n_rows: int | None = None
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """The batches as they come."""
+        for table in _joined(iter(self._reader)):
+            yield Batch(table.select(list(columns)), "")
+
+    def empty(self, columns: Sequence[str]) -> pd.DataFrame:
+        """A frame without rows."""
+        empty: pd.DataFrame = self._reader.schema.empty_table().select(list(columns)).to_pandas()
+        return empty
+
+
+def _spooled_reader(reader: pa.RecordBatchReader, folder: TemporaryFolder) -> Source:
+    path = folder.path / "rows.parquet"
+    with pq.ParquetWriter(path, reader.schema) as writer:
+        for table in _joined(iter(reader)):
+            writer.write_table(table)
+    return _Dataset(ds.dataset(path, format="parquet"))
+
+
+def _spooled_lazy_frame(frame: Any, folder: TemporaryFolder) -> Source:
+    """Polars computes the frame once, by its streaming engine, in the order of its rows."""
+    path = folder.path / "rows.parquet"
+    frame.sink_parquet(path, maintain_order=True, row_group_size=sizes.CHUNK)
+    source = _Dataset(ds.dataset(path, format="parquet"))
+    source.folder = folder  # type: ignore[attr-defined]
+    return source
+
+
+class _Frames:
+    """Frames of any library, from a function that begins anew in each call."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self.n_rows: int | None = None
+        first = next(iter(self._frames()), None)
+        if first is None:
+            raise ValueError("X is a function that gives no frame: there are no rows.")
+        self.names = _names_of(first)
+        self._first = first[:0]
+
+    def _frames(self) -> Iterator[Any]:
+        frames = self._make()
+        if isinstance(frames, pa.Table | pd.DataFrame) or not hasattr(frames, "__iter__"):
+            raise TypeError(f"X is a function, and must give an iterable of frames; it gives {type(frames).__name__}.")
+        for frame in frames:
+            yield pa.Table.from_batches([frame]) if isinstance(frame, pa.RecordBatch) else frame
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """Frames in pieces."""
+        for number, frame in enumerate(self._frames()):
+            where = f"frame {number}"
+            if set(_names_of(frame)) != set(self.names):
+                raise ValueError(f"X: {where} has the columns {_names_of(frame)}, frame 0 has {self.names}.")
+            for start in range(0, len(frame), sizes.CHUNK):
+                yield Batch(frame[start : start + sizes.CHUNK], where)
+
+    def empty(self, columns: Sequence[str]) -> Any:
+        """The first frame without its rows."""
+        return self._first[list(columns)] if isinstance(self._first, pd.DataFrame) else self._first.select(columns)
+
+
+def _names_of(frame: Any) -> list[str]:
+    native = nw.from_native(frame, eager_only=True, pass_through=True)
+    if not isinstance(native, nw.DataFrame):
+        raise TypeError(f"X gives a {type(frame).__name__}, which is no frame of pandas, polars or pyarrow.")
+    return [str(name) for name in native.columns]
+
+
+def column_of(table: Any, name: str) -> Any:
+    """One column of a batch.
+
+    Parameters
+    ----------
+    table : dataframe
+        The batch.
+    name : str
+        Name of the column.
+
+    Returns
+    -------
+    Series or pyarrow.ChunkedArray
+    """
+    if isinstance(table, pa.Table | pd.DataFrame):
+        return table[name]
+    return nw.from_native(table, eager_only=True)[name].to_arrow()

@@ -1,0 +1,231 @@
+"""What a long column holds, learned from parts of it that are never in memory together.
+
+A tally gives back a short column that stands for the long one: its distinct values, each with the number of its rows.
+Whatever is learned from a column, a kind or a vocabulary or quantiles, is then learned from the short one by the same
+code. Tallies of two parts can be merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..._sources import sizes
+from ._column import Tally, is_list, list_lengths, lists_of
+from ._raw_column import Part, RawColumn
+
+#: Of more values than this, integers and strings are no longer counted if they hardly repeat.
+_MAX_VALUES = 2**24
+_HARDLY_REPEATS = 0.98
+#: So many values wait to be counted together with the others.
+_MIN_WAITING = 2**16
+#: A quarter of an hour, in microseconds.
+_SLOT = 15 * 60 * 10**6
+
+
+class ColumnTally:
+    """Counts of the distinct values of a column.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    as_times : bool
+        Whether many different times count by the quarter of an hour, which tells their parts.
+
+    Attributes
+    ----------
+    is_sampled : bool
+        Whether there were too many numbers to count: only the sample of rows tells of them.
+    """
+
+    def __init__(self, name: str, as_times: bool) -> None:
+        self.name = name
+        self.as_times = as_times
+        self.n_rows = 0
+        self.n_missing = 0
+        self.is_sampled = False
+        self._is_coarse = False
+        self._counts: dict[pa.DataType, _Counts] = {}
+        self._longest = 0
+        self._longest_list: pa.Array | None = None
+
+    def add(self, raw: RawColumn, weights: np.ndarray | None = None) -> None:
+        """Count more rows, all of them with a positive weight if there are any."""
+        self.n_rows += len(raw)
+        n_present = 0
+        for values, rows in raw.parts:
+            n_present += len(values) - values.null_count
+            if self.is_sampled:
+                continue
+            own = None if weights is None else weights if rows is None else weights[rows]
+            self._add_part(values, own)
+        self.n_missing += len(raw) - n_present
+        self._end_counting_numbers()
+
+    def _add_part(self, values: pa.Array, weights: np.ndarray | None) -> None:
+        dtype = values.type
+        counts = self._counts.setdefault(dtype, _Counts(dtype.value_type if is_list(dtype) else dtype))
+        if is_list(dtype):
+            self._look_for_longest(values)
+            values, weights = values.flatten(), None
+        elif self._is_coarse and pa.types.is_timestamp(dtype):
+            values = _slots(values)
+        counts.add(values, weights)
+
+    def _look_for_longest(self, lists: pa.Array) -> None:
+        elements = lists.flatten()
+        present = np.zeros(len(elements) + 1, np.int64)
+        np.cumsum(elements.is_valid().to_numpy(zero_copy_only=False), out=present[1:])
+        ends = np.cumsum(list_lengths(lists))
+        n_present = np.diff(present[np.concatenate([[0], ends])])
+        if len(n_present) and n_present.max() > self._longest:
+            self._longest = int(n_present.max())
+            self._longest_list = lists.slice(int(n_present.argmax()), 1)
+
+    def _end_counting_numbers(self) -> None:
+        n_distinct = sum(counts.n_distinct for counts in self._counts.values())
+        if n_distinct <= sizes.SAMPLE:
+            return
+        types = list(self._counts)
+        if self.as_times and not self._is_coarse and any(map(pa.types.is_timestamp, types)):
+            self._is_coarse = True
+            for dtype, counts in self._counts.items():
+                if pa.types.is_timestamp(dtype):
+                    counts.map(_slots)
+            return
+        if any(is_list(dtype) for dtype in types):
+            return
+        has_fractions = any(
+            pa.types.is_floating(dtype) and counts.has_fractions() for dtype, counts in self._counts.items()
+        )
+        hardly_repeats = n_distinct > _MAX_VALUES and n_distinct > _HARDLY_REPEATS * (self.n_rows - self.n_missing)
+        if all(map(is_number, types)) and (has_fractions or hardly_repeats):
+            self.is_sampled = True
+            self._counts = {}
+        elif hardly_repeats:
+            raise ValueError(
+                f"Column {self.name!r} has another value in nearly each row ({n_distinct:,} in the first "
+                f"{self.n_rows:,} rows), from which nothing can be learned, and which fill the memory. Name it in "
+                "`drop`."
+            )
+
+    def short_column(self) -> tuple[RawColumn, np.ndarray | None]:
+        """The column of distinct values, and the sum of the weights of each."""
+        parts: list[Part] = []
+        repeats: list[np.ndarray] = []
+        weights: list[np.ndarray] = []
+        n_values = 0
+        for dtype, counts in self._counts.items():
+            values, n_rows, sums = counts.result()
+            if is_list(dtype):
+                values, n_rows = self._as_lists(values, n_rows)
+                sums = None
+            parts.append(Part(values, np.arange(n_values, n_values + len(values))))
+            repeats.append(n_rows)
+            weights += [] if sums is None else [sums]
+            n_values += len(values)
+        if len(parts) == 1:
+            parts = [Part(parts[0].values)]
+        if not parts:
+            parts = [Part(pa.nulls(0, pa.float64()))]
+            repeats = [np.zeros(0, np.int64)]
+        tally = Tally(np.concatenate(repeats), self.n_rows, self.n_missing)
+        return RawColumn(self.name, parts, n_values, tally), np.concatenate(weights) if weights else None
+
+    def _as_lists(self, elements: pa.Array, counts: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+        """A list for each element, and the longest list, which has been counted already."""
+        lists = lists_of(elements, np.ones(len(elements), int))
+        if self._longest_list is None:
+            return lists, counts
+        return pa.concat_arrays([lists, self._longest_list.cast(lists.type)]), np.append(counts, 0)
+
+
+class _Counts:
+    """Distinct values of one type, the number of their rows, and the sums of their weights."""
+
+    def __init__(self, dtype: pa.DataType) -> None:
+        self._values = pa.nulls(0, dtype)
+        self._n_rows: np.ndarray = np.zeros(0, np.int64)
+        self._sums: np.ndarray = np.zeros(0)
+        self._waiting: list[tuple[pa.Array, np.ndarray | None, np.ndarray | None]] = []
+        self._n_waiting = 0
+        self._repeats = True
+
+    @property
+    def n_distinct(self) -> int:
+        """Number of values that have been counted so far."""
+        return len(self._n_rows)
+
+    def add(self, values: pa.Array, weights: np.ndarray | None) -> None:
+        """Count values, together with the others of a type as soon as many are waiting."""
+        n_rows = None
+        if self._repeats:
+            n_values = len(values)
+            values, n_rows, weights = _counted(values, weights)
+            # Where values hardly repeat, it is faster to count those of several calls at once.
+            self._repeats = 2 * len(values) < n_values
+        self._waiting.append((values, n_rows, weights))
+        self._n_waiting += len(values)
+        if self._n_waiting > max(2 * self.n_distinct, _MIN_WAITING):
+            self._merge()
+
+    def _merge(self) -> None:
+        if not self._waiting:
+            return
+        parts = [(self._values, self._n_rows, self._sums), *self._waiting]
+        together = pa.chunked_array([values for values, _, _ in parts]).dictionary_encode(null_encoding="encode")
+        positions = np.concatenate([chunk.indices.to_numpy() for chunk in together.chunks])
+        self._values = together.chunks[-1].dictionary
+        n_distinct = len(self._values)
+        n_rows = [np.ones(len(values)) if counts is None else counts for values, counts, _ in parts]
+        # Sums of integers are exact in doubles up to 2**53.
+        self._n_rows = np.bincount(positions, np.concatenate(n_rows), n_distinct).astype(np.int64)
+        if self._waiting[0][2] is not None:
+            self._sums = np.bincount(positions, np.concatenate([sums for _, _, sums in parts]), n_distinct)
+        self._waiting, self._n_waiting = [], 0
+
+    def map(self, function: Callable[[pa.Array], pa.Array]) -> None:
+        """Count what a function makes of the values instead."""
+        self._merge()
+        self._waiting = [(function(self._values), self._n_rows, self._sums if len(self._sums) else None)]
+        self._values, self._n_rows, self._sums = self._values[:0], np.zeros(0, np.int64), np.zeros(0)
+        self._merge()
+
+    def has_fractions(self) -> bool:
+        """Whether any number isn't whole."""
+        self._merge()
+        return bool(pc.any(pc.not_equal(pc.floor(self._values), self._values)).as_py())
+
+    def result(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
+        """Values, rows and weights of all that was added."""
+        self._merge()
+        return self._values, self._n_rows, self._sums if len(self._sums) else None
+
+
+def _counted(values: pa.Array, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
+    """Distinct values, the number of their rows, and the sums of their weights."""
+    encoded = values.dictionary_encode(null_encoding="encode")
+    positions, n_distinct = encoded.indices.to_numpy(), len(encoded.dictionary)
+    sums = None if weights is None else np.bincount(positions, weights, n_distinct)
+    return encoded.dictionary, np.bincount(positions, minlength=n_distinct), sums
+
+
+def _slots(times: pa.Array) -> pa.Array:
+    """The quarter of an hour that a time is in, a little later if it is in the midst of it.
+
+    All that is learned from times, which hours and weekdays there are, and whether they are more than dates, stays the
+    same.
+    """
+    microseconds = times.cast(pa.int64()).fill_null(0).to_numpy()
+    slots = microseconds - microseconds % _SLOT
+    slots += slots < microseconds
+    return pa.array(slots, mask=times.is_null().to_numpy(zero_copy_only=False)).cast(times.type)
+
+
+def is_number(dtype: pa.DataType) -> bool:
+    """Whether values of this type are integers or doubles."""
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))

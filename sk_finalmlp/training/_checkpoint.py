@@ -1,0 +1,119 @@
+"""The state of a training on disk after each epoch, from which a training that was killed goes on to the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+
+from ..nn import dropout_state, restore_dropout
+from ._batches import Batches
+from ._callbacks import Best, BestEpoch, EpochRecord, Patience
+from ._history import finished_epochs
+from ._stored import StoredBatches
+
+
+class Checkpoint(Callback):
+    """Writes the state of a training at the end of each epoch.
+
+    Parameters
+    ----------
+    path : Path
+        The file; while it is written, another one beside it.
+    batches : Batches or StoredBatches
+        Batches of the training.
+    schedule : list of (str, Callback)
+        What changes the learning rate.
+    best : BestEpoch
+        The best epoch so far.
+    record : EpochRecord
+        Writes the records.
+    patience : Patience
+        Ends the training, at once where it has been over.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        batches: Batches | StoredBatches,
+        schedule: list[tuple[str, Callback]],
+        best: BestEpoch,
+        record: EpochRecord,
+        patience: Patience,
+    ) -> None:
+        self.path = path
+        self.batches = batches
+        self.schedule = schedule
+        self.best = best
+        self.record = record
+        self.patience = patience
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        optimizer = net.optimizer_
+        state = {
+            "network": net.module_.state_dict(),
+            # Torch would load all that is learned about a parameter as floats of its type.
+            "of_parameters": [dict(optimizer.state[parameter]) for parameter in _parameters(optimizer)],
+            "groups": [{name: v for name, v in group.items() if name != "params"} for group in optimizer.param_groups],
+            "schedule": [callback.lr_scheduler_.state_dict() for _, callback in self.schedule],
+            "generator": self.batches.generator.get_state(),
+            "dropout": dropout_state(net.module_),
+            "batches": self.batches.state(),
+            "best": tuple(self.best.so_far),
+            "shift": self.record.shift,
+            "history": finished_epochs(net.history),
+            "monitored": [epoch.get("monitored") for epoch in net.history],
+        }
+        partial = self.path.with_suffix(".partial")
+        torch.save(state, partial)
+        # In one step, so that a kill leaves the file of this epoch or of the one before.
+        partial.replace(self.path)
+
+    def resume(self, net: Any) -> int:
+        """Bring a training that has just begun to where the file's was; the number of its epochs.
+
+        Parameters
+        ----------
+        net : ClickNet
+            The net.
+
+        Returns
+        -------
+        int
+            0 where there is no file.
+        """
+        if not self.path.exists():
+            return 0
+        state = torch.load(self.path, weights_only=True)
+        net.module_.load_state_dict(state["network"])
+        optimizer = net.optimizer_
+        for parameter, learned in zip(_parameters(optimizer), state["of_parameters"], strict=True):
+            if learned:
+                optimizer.state[parameter] = learned
+        for group, saved in zip(optimizer.param_groups, state["groups"], strict=True):
+            group.update(saved)
+        for (_, callback), saved in zip(self.schedule, state["schedule"], strict=True):
+            callback.lr_scheduler_.load_state_dict(saved)
+        self.batches.generator.set_state(state["generator"])
+        restore_dropout(net.module_, state["dropout"])
+        self.batches.restore(state["batches"])
+        self.best.so_far = Best(*state["best"])
+        self.record.shift = state["shift"]
+        for epoch, monitored in zip(state["history"], state["monitored"], strict=True):
+            net.history.new_epoch()
+            for name, value in epoch.items():
+                net.history.record(name, value)
+            if monitored is not None:
+                net.history.record("monitored", monitored)
+        self.patience.on_epoch_end(net)
+        return len(state["history"])
+
+    def remove(self) -> None:
+        """The training has ended."""
+        self.path.unlink(missing_ok=True)
+
+
+def _parameters(optimizer: Any) -> list[Any]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

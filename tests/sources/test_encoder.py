@@ -1,0 +1,114 @@
+"""The encoder learns from rows on disk what it learns from the same rows in memory."""
+
+import gc
+
+import numpy as np
+import pandas as pd
+import pyarrow.dataset as ds
+import pytest
+from pandas.testing import assert_frame_equal
+
+from sk_finalmlp import CTREncoder
+from sk_finalmlp._sources import EncodedRows, sizes
+
+LABEL_AND_WEIGHT = ["click", "weight"]
+
+
+def fit_both(clicks, folder, weighted=False, **parameters):
+    """Encoded rows and encoders, in memory and on disk."""
+    X, y = clicks.drop(columns=LABEL_AND_WEIGHT), clicks["click"]
+    in_memory, on_disk = CTREncoder(**parameters), CTREncoder(**parameters)
+    dataset = ds.dataset(folder)
+    if weighted:
+        expected = in_memory.fit_transform(X, y, clicks["weight"])
+        encoded = on_disk.fit_transform(dataset, "click", "weight")
+    else:
+        expected = in_memory.fit_transform(X, y)
+        encoded = on_disk.set_params(drop="weight").fit_transform(dataset, "click")
+    return in_memory, expected, on_disk, encoded
+
+
+def check_same(in_memory, expected, on_disk, encoded):
+    """Kinds, vocabularies, statistics and rows agree."""
+    kinds = on_disk.feature_kinds_.drop(index="weight", errors="ignore")
+    assert_frame_equal(kinds, in_memory.feature_kinds_)
+    assert_frame_equal(on_disk.statistics_, in_memory.statistics_)
+    assert on_disk.fields_ == in_memory.fields_
+    for name, values in in_memory.categories_.items():
+        np.testing.assert_array_equal(on_disk.categories_[name], values)
+    rows = pd.concat(encoded.batches(), ignore_index=True)
+    assert_frame_equal(rows, expected, check_dtype=False, atol=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"numeric_encoding": "bins", "crosses": [("user", "item")], "statistics": ["item", ("user", "item")]},
+        {"numeric_encoding": "standard", "min_frequency": 40, "hold_out": "last", "max_values": 2},
+        {"numeric_encoding": "log", "n_hash_buckets": 30, "statistics": None, "numeric": ["item", "time"]},
+        {"crosses": "auto", "categorical": ["time", "price"], "min_frequency": 0.001, "max_categories": 50},
+    ],
+    ids=["default", "bins and crosses", "rare values", "hashes", "times as categories"],
+)
+def test_rows_on_disk_are_encoded_as_in_memory(clicks, folder, parameters, weighted):
+    check_same(*fit_both(clicks, folder, weighted, **parameters))
+
+
+def test_statistics_by_parts_of_the_keys(clicks, folder, monkeypatch):
+    monkeypatch.setattr(sizes, "CELLS", 3_000)
+    check_same(*fit_both(clicks, folder, True, statistics=[("user", "item"), "user"]))
+
+
+def test_numbers_of_more_values_than_are_counted_are_described_by_a_sample(clicks, folder, monkeypatch):
+    monkeypatch.setattr(sizes, "SAMPLE", 1_000)
+    in_memory, expected, on_disk, encoded = fit_both(clicks, folder, statistics=None)
+    assert on_disk.feature_kinds_.loc["price", "n_missing"] == 0
+    rows = pd.concat(encoded.batches(), ignore_index=True)
+    assert np.abs(rows["price"] - expected["price"]).mean() < 0.1
+    assert_frame_equal(rows.drop(columns="price"), expected.drop(columns="price"), check_dtype=False)
+    assert on_disk.categories_.keys() == in_memory.categories_.keys()
+
+
+def test_new_rows_are_encoded_as_they_are_read(clicks, folder):
+    encoder = CTREncoder(drop="weight", statistics=["item"]).fit(folder, "click")
+    stream = encoder.transform(folder)
+    rows = pd.concat(stream, ignore_index=True)
+    assert_frame_equal(rows, encoder.transform(clicks.drop(columns="click")))
+    assert_frame_equal(pd.concat(stream, ignore_index=True), rows)
+
+
+def test_without_labels(clicks, folder):
+    encoded = CTREncoder(drop=LABEL_AND_WEIGHT).fit_transform(ds.dataset(folder))
+    expected = CTREncoder(drop=LABEL_AND_WEIGHT).fit_transform(clicks)
+    assert_frame_equal(pd.concat(encoded, ignore_index=True), expected, check_dtype=False)
+
+
+def test_labels_as_strings(clicks, tmp_path, write_folder):
+    words = clicks.assign(click=np.where(clicks["click"], "yes", "no"))
+    folder = write_folder(words, tmp_path / "words")
+    check_same(*fit_both(words, folder, statistics=["user"]))
+
+
+def test_files_are_removed_with_the_rows(folder, temp_folder):
+    encoded = CTREncoder(temp_folder=temp_folder).fit_transform(folder, "click")
+    assert isinstance(encoded, EncodedRows)
+    assert encoded.shape == (3_000, len(encoded.columns))
+    assert str(temp_folder) in repr(encoded)
+    assert list(temp_folder.iterdir())
+    del encoded
+    gc.collect()
+
+
+def test_fit_leaves_no_files(folder, temp_folder):
+    CTREncoder(temp_folder=temp_folder).fit(folder, "click")
+
+
+def test_a_line_for_each_pass(folder, capsys):
+    CTREncoder(verbose=1, statistics=["item"]).fit(folder, "click")
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "values",
+        "codes",
+        "statistics of item",
+    ]

@@ -1,0 +1,98 @@
+"""A training that was killed goes on after its last finished epoch, to the same bits."""
+
+import numpy as np
+import pytest
+
+from sk_finalmlp import FinalMLPClassifier
+from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.preprocessing import CTREncoder
+from sk_finalmlp.training import _callbacks
+
+N_ROWS = 600
+
+
+@pytest.fixture(scope="module")
+def rows():
+    X, y, _ = make_click_data(N_ROWS, n_users=30, n_items=20, random_state=0)
+    return CTREncoder(statistics=None).fit_transform(X, y), y
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    X, y, _ = make_click_data(N_ROWS, n_users=30, n_items=20, random_state=0)
+    X.assign(click=y).to_parquet(path := tmp_path_factory.mktemp("clicks") / "clicks.parquet")
+    return CTREncoder(statistics=None).fit_transform(path, "click"), "click"
+
+
+def make_classifier(folder, **parameters):
+    small = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "fs_hidden_units": (4,), "max_epochs": 4}
+    return FinalMLPClassifier(**{**small, "random_state": 0, "checkpoint": folder, **parameters})
+
+
+def fit_killed(monkeypatch, classifier, X, y, epoch):
+    """A fit that ends as if it were killed when this epoch begins."""
+    begin, n_begun = _callbacks.EpochRecord.on_epoch_begin, []
+
+    def on_epoch_begin(self, net, **kwargs):
+        n_begun.append(1)
+        if len(n_begun) == epoch:
+            raise RuntimeError("killed")
+        begin(self, net, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_callbacks.EpochRecord, "on_epoch_begin", on_epoch_begin)
+        with pytest.raises(RuntimeError, match="killed"):
+            classifier.fit(X, y)
+
+
+def check_goes_on(monkeypatch, folder, X, y, epoch, **parameters):
+    whole = make_classifier(None, **parameters).fit(X, y)
+    classifier = make_classifier(folder, **parameters)
+    fit_killed(monkeypatch, classifier, X, y, epoch)
+    assert len(list(folder.iterdir())) == 1
+    classifier.fit(X, y)
+    assert not list(folder.iterdir())
+    for name, weight in whole.network_.state_dict().items():
+        np.testing.assert_array_equal(classifier.network_.state_dict()[name], weight)
+    scores = [[(record["epoch"], record.get("valid_loss")) for record in fit.history_] for fit in (whole, classifier)]
+    assert scores[0] == scores[1]
+    assert classifier.best_score_ == whole.best_score_
+
+
+@pytest.mark.parametrize(
+    ("epoch", "parameters"),
+    [
+        (3, {}),
+        (5, {}),
+        (2, {"schedule": "plateau", "negative_sampling": 0.6, "n_members": 1}),
+        (4, {"embedding_update": "lazy", "early_stopping": False, "n_members": 1}),
+        (4, {"n_iter_no_change": 1, "tol": 10.0, "max_epochs": 9, "n_members": 1, "final_epoch": True, "epoch": 3}),
+    ],
+    ids=["third epoch", "final epoch", "plateau", "lazy", "patience is over"],
+)
+def test_goes_on_to_the_same_bits(rows, tmp_path, monkeypatch, epoch, parameters):
+    epoch = parameters.pop("epoch", epoch)
+    check_goes_on(monkeypatch, tmp_path, *rows, epoch, **parameters)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"negative_sampling": 0.6}])
+def test_rows_on_disk(stored, tmp_path, monkeypatch, parameters):
+    check_goes_on(monkeypatch, tmp_path, *stored, 3, n_members=1, **parameters)
+
+
+def test_other_rows_and_other_parameters_begin_anew(rows, tmp_path, monkeypatch):
+    X, y = rows
+    fit_killed(monkeypatch, make_classifier(tmp_path, n_members=1), X, y, 2)
+    (killed,) = tmp_path.iterdir()
+    for classifier, table in [
+        (make_classifier(tmp_path, n_members=1, num_heads=2), X),
+        (make_classifier(tmp_path, n_members=1), X[::-1].reset_index(drop=True)),
+    ]:
+        fit_killed(monkeypatch, classifier, table, y, 2)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert killed.exists()
+
+
+def test_needs_a_seed(rows, tmp_path):
+    with pytest.raises(ValueError, match=r"needs an integer as random_state.*it is None"):
+        make_classifier(tmp_path, random_state=None).fit(*rows)
