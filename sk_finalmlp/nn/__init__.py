@@ -12,7 +12,7 @@ from ._fusion import ConcatFusion, MultiHeadBilinearFusion, ProductFusion, SumFu
 from ._gate import FeatureGate, Gate
 from ._linear import Linear
 from ._network import DualMLP, FinalMLP, StreamBuilder, TwoStreamNetwork
-from ._norm import BatchNorm, frozen_norms, norms_of
+from ._norm import frozen_norms, norms_of
 from ._protocol import ClickNetwork, embedding_parameters, members_of, votes_of
 from ._stream import Stream
 from ._streams import (
@@ -34,7 +34,6 @@ from ._workspace import lent_workspaces
 __all__ = [
     "ROW_MULTIPLE",
     "Activation",
-    "BatchNorm",
     "CINStream",
     "ClickNetwork",
     "ConcatFusion",

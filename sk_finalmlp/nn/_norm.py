@@ -24,7 +24,8 @@ class BatchNorm(nn.BatchNorm1d):
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.nn import BatchNorm, frozen_norms
+    >>> from sk_finalmlp.nn import frozen_norms
+    >>> from sk_finalmlp.nn._norm import BatchNorm
     >>> norm = BatchNorm(3)
     >>> with frozen_norms(norm):
     ...     norm.train()(torch.tensor([[1.0, 2.0, 3.0]])).detach().round(decimals=3)
