@@ -20,16 +20,6 @@ class BatchNorm(nn.BatchNorm1d):
     ----------
     frozen : bool
         Whether its moments stay as they are.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.nn import frozen_norms
-    >>> from sk_finalmlp.nn._norm import BatchNorm
-    >>> norm = BatchNorm(3)
-    >>> with frozen_norms(norm):
-    ...     norm.train()(torch.tensor([[1.0, 2.0, 3.0]])).detach().round(decimals=3)
-    tensor([[1., 2., 3.]])
     """
 
     frozen = False
