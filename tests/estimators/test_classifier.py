@@ -300,7 +300,8 @@ class TestColumns:
 class TestValidation:
     def test_validation_rows_decide_about_the_epoch(self, table):
         X, y = table
-        classifier = FinalMLPClassifier(**SMALL).fit(X[:1500], y[:1500], X_val=X[1500:], y_val=y[1500:])
+        classifier = FinalMLPClassifier(**SMALL, n_iter_no_change=2)
+        classifier.fit(X[:1500], y[:1500], X_val=X[1500:], y_val=y[1500:])
         record = classifier.history_[classifier.best_epoch_ - 1]
         assert log_loss(y[1500:], classifier.predict_proba(X[1500:])) == pytest.approx(record["valid_loss"], abs=1e-5)
         assert classifier.best_score_ == pytest.approx(-record["valid_loss"])
