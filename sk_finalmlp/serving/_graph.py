@@ -34,6 +34,8 @@ class Graph:
         self._constants: dict[str, onnx.TensorProto] = {}
         self._made: dict[Any, str] = {}
         self._parts: dict[str, tuple[str, int, int]] = {}
+        self._scaled: dict[str, tuple[str, np.ndarray]] = {}
+        self._affine: dict[str, tuple[str, np.ndarray, np.ndarray]] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
@@ -95,6 +97,31 @@ class Graph:
             return None
         (matrix, first, middle), (other, begin, last) = self._parts[left], self._parts[right]
         return self.columns(matrix, first, last) if (matrix, middle) == (other, begin) else None
+
+    def affine(self, values: str, weight: np.ndarray, bias: np.ndarray) -> str:
+        """Rows times a matrix, plus a row; factors of the columns become part of the matrix."""
+        if values in self._scaled:
+            unscaled, factors = self._scaled[values]
+            return self.affine(unscaled, factors[:, np.newaxis] * weight, bias)
+        output = self.node("Gemm", values, self.constant(weight, np.float32), self.constant(bias, np.float32))
+        self._affine[output] = values, weight, bias
+        return output
+
+    def scaled(self, values: str, factors: np.ndarray) -> str:
+        """Columns times a factor each; those of an affine map become part of it."""
+        if values in self._affine:
+            inputs, weight, bias = self._affine[values]
+            return self.affine(inputs, weight * factors, bias * factors)
+        output = self.node("Mul", values, self.constant(factors[np.newaxis], np.float32))
+        self._scaled[output] = values, factors
+        return output
+
+    def shifted(self, values: str, row: np.ndarray) -> str:
+        """Rows plus a row; that of an affine map becomes part of it."""
+        if values in self._affine:
+            inputs, weight, bias = self._affine[values]
+            return self.affine(inputs, weight, bias + row)
+        return self.node("Add", values, self.constant(row[np.newaxis], np.float32))
 
     def gather(self, table: Any, rows: str) -> str:
         """Entries, or rows, of a constant table."""

@@ -44,16 +44,13 @@ def add_layers(graph: Graph, values: str, layers: nn.Sequential) -> str:
 
 def add_linear(graph: Graph, values: str, layer: nn.Linear) -> str:
     """An affine map."""
-    inputs = [values, graph.constant(as_array(layer.weight).T)]
-    if layer.bias is not None:
-        inputs.append(graph.constant(as_array(layer.bias)))
-    return graph.node("Gemm", *inputs)
+    bias = np.zeros(layer.out_features) if layer.bias is None else as_array(layer.bias).astype(np.float64)
+    return graph.affine(values, as_array(layer.weight).T.astype(np.float64), bias)
 
 
 def _normalised(graph: Graph, values: str, norm: nn.BatchNorm1d) -> str:
     assert norm.running_var is not None
     assert norm.running_mean is not None
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    shift = norm.bias - norm.running_mean * scale
-    scaled = graph.node("Mul", values, graph.constant(as_array(scale)[np.newaxis]))
-    return graph.node("Add", scaled, graph.constant(as_array(shift)[np.newaxis]))
+    scale = as_array(norm.weight) / np.sqrt(as_array(norm.running_var).astype(np.float64) + norm.eps)
+    shift = as_array(norm.bias) - as_array(norm.running_mean) * scale
+    return graph.shifted(graph.scaled(values, scale), shift)

@@ -7,7 +7,6 @@ from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
-import torch
 from torch import nn
 
 from ..estimators import TableReader
@@ -104,7 +103,7 @@ def _member_logits(rows: _FieldRows, network: nn.Module) -> str:
     for path in network.paths:
         features = _selected(rows.graph, path.fields, _features(rows, path.embedding))
         if path.gate is not None:
-            features = rows.graph.node("Mul", features, _gate(rows, path.gate))
+            features = _gated(rows, features, path.gate)
         outputs.append(add_stream(rows.graph, features, path.stream))
     logits = _fused(rows.graph, network.fusion, outputs)
     if network.linear_term is None:
@@ -162,15 +161,15 @@ def _selected(graph: Graph, selection: FieldSelection, features: str) -> str:
     return graph.concat([graph.columns(features, part.start, part.stop) for part in selection.parts])
 
 
-def _gate(rows: _FieldRows, gate: FeatureGate) -> str:
+def _gated(rows: _FieldRows, features: str, gate: FeatureGate) -> str:
     graph = rows.graph
     if gate.context_embedding is None:
-        with torch.no_grad():
-            return graph.constant(as_array(gate.gate(gate.context_vector)))
+        return graph.scaled(features, as_array(gate.of_all_rows())[0].astype(np.float64))
     hidden = graph.node("Flatten", _embedded(rows, gate.context_embedding), axis=1)
     for layer in gate.gate.mlp:
         hidden = add_layer(graph, hidden, layer)
-    return graph.node("Mul", graph.node("Sigmoid", hidden), graph.constant(2, np.float32))
+    gates = graph.node("Mul", graph.node("Sigmoid", hidden), graph.constant(2, np.float32))
+    return graph.node("Mul", features, gates)
 
 
 def _fused(graph: Graph, fusion: nn.Module, outputs: list[str]) -> str:
