@@ -116,7 +116,6 @@ X_AGE = pd.DataFrame({"age": [20, 30, 20], "item": ["1", "2", "2"], "score": [0.
         make_column_selector(dtype_include=np.int64),
         lambda X: [name for name in X.columns if name.startswith("a")],
     ],
-    ids=repr,
 )
 def test_user_overrules_by_any_column_selection(selection):
     kinds = CTREncoder(numeric=selection).fit(X_AGE).feature_kinds_["kind"]
