@@ -1,6 +1,6 @@
 """The paper in torch: embedding, gate, stream, fusion, network.
 
-The modules know tensors alone, no tables and no training, and each can be used on its own.
+The modules work on tensors only, know neither tables nor training, and can each be used alone.
 """
 
 from ._activation import Activation

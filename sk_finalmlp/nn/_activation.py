@@ -1,4 +1,4 @@
-"""What follows a layer's affine map."""
+"""What follows the linear map of a layer."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Activation(WorkspaceUser):
     n_features : int
         Width n of the layer.
     dropout : float, default=0.0
-        Probability of an element to be dropped, in [0, 1).
+        Dropout rate, in [0, 1).
     batch_norm : bool, default=False
-        Whether to normalise the layer over the batch.
+        Whether the layer has batch norm.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Dropout that draws from a generator of the caller's."""
+"""Dropout that draws from the caller's generator."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ._random_bits import RandomBits
 class Dropout(nn.Module):
     """Set elements to zero with probability `p` and scale the others by 1 / (1 - p); the identity in evaluation.
 
-    `torch.nn.Dropout` draws from the global generator, which concurrent fits would share. This one draws from
-    the generator that `dropout_generator` lends to it for the time of a training.
+    `torch.nn.Dropout` draws from the global generator, which concurrent fits would share. This one draws from the
+    generator that `dropout_generator` sets during training.
 
     Parameters
     ----------
     p : float
-        Probability of an element to be set to zero, in [0, 1).
+        Dropout rate: the probability that an element is set to zero, in [0, 1).
 
     Examples
     --------
@@ -68,7 +68,7 @@ class Dropout(nn.Module):
 
 @contextmanager
 def dropout_generator(network: nn.Module, generator: torch.Generator) -> Iterator[None]:
-    """Let all dropout of a network draw from one generator, for the time of the context.
+    """Let all dropout layers of a network draw from one generator, within the context.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def dropout_generator(network: nn.Module, generator: torch.Generator) -> Iterato
 
 
 def dropout_state(network: nn.Module) -> list[Tensor]:
-    """What the next dropout masks of a network in training depend on.
+    """State on which the next dropout masks of a network depend.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def dropout_state(network: nn.Module) -> list[Tensor]:
 
 
 def restore_dropout(network: nn.Module, state: list[Tensor]) -> None:
-    """Let the dropout of a network in training go on from a state.
+    """Restore the state of the dropout of a network in training.
 
     Parameters
     ----------

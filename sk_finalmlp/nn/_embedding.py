@@ -1,4 +1,4 @@
-"""Embedding of input fields: from codes and floats to one vector per field."""
+"""Embedding of the input fields: codes and numbers become one vector per field."""
 
 from __future__ import annotations
 
@@ -22,23 +22,22 @@ ROW_MULTIPLE = 32
 class FieldEmbedding(nn.Module):
     """One vector per input field, the first layer of the network.
 
-    A categorical field looks its code up in a table, a multi-valued field takes the mean over its codes, a
-    numeric field scales a learned vector; statistics have none. Code 0, and any code beyond the table, stands for
-    nothing: its row is zero and stays zero, and the mean leaves it out.
+    A categorical field looks up its code in a table, a multi-valued field takes the mean over its codes, and a numeric
+    field multiplies a learned vector by its value; statistics have no embedding. Code 0, like any code beyond the
+    table, means "no value": its row is zero and stays zero, and the mean leaves it out.
 
-    The tables of all fields are stacked in one parameter, `table`; that of a field begins at row
-    `first_row[name]`.
+    The tables of all fields are stacked in one parameter, `table`; a field's table begins at row `first_row[name]`.
 
     Parameters
     ----------
     fields : sequence of Field
         All fields of the input.
     embedding_dim : int
-        Length d of a vector.
+        Embedding dimension d.
     names : sequence of str, default=None
         The fields to embed; all but statistics if None.
     generator : torch.Generator, default=None
-        Source of the start weights, N(0, 1e-4); the global one if None.
+        Random generator of the initial weights, N(0, 1e-4); torch's global one if None.
 
     Attributes
     ----------
@@ -99,14 +98,14 @@ class FieldEmbedding(nn.Module):
 
     @torch.no_grad()
     def draw_rows(self, rows: Tensor, generator: torch.Generator | None = None) -> None:
-        """Give rows of the table fresh start weights.
+        """Give rows of the table new initial weights.
 
         Parameters
         ----------
         rows : Tensor of int64, shape (n,)
             Their positions in the table; none is the first row of a field.
         generator : torch.Generator, default=None
-            Source of the start weights; the global one if None.
+            Random generator of the initial weights; torch's global one if None.
         """
         fresh = torch.empty(len(rows), self.embedding_dim)
         draw_normal(fresh, _START_STD, generator)
@@ -130,14 +129,14 @@ class FieldEmbedding(nn.Module):
         return _join([*self._look_up(codes[:, self._code_columns]), scaled])
 
     def features(self, codes: Tensor, values: Tensor, statistics: bool = True) -> Tensor:
-        """The input of the streams: the vectors of the fields side by side, and after them all statistics as they are.
+        """The input of the streams: the concatenated embeddings, followed by all statistics unchanged.
 
         Parameters
         ----------
         codes, values : Tensor
             As for `forward`.
         statistics : bool, default=True
-            Whether to give the statistics, too.
+            Whether to include the statistics.
 
         Returns
         -------
@@ -148,7 +147,7 @@ class FieldEmbedding(nn.Module):
         return torch.cat([vectors, others], dim=1) if statistics and others.shape[1] else vectors
 
     def distinct(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed each distinct row of codes of a batch once; for fields that all have codes.
+        """Embed each distinct row of codes in a batch once; only for fields with codes.
 
         Parameters
         ----------
@@ -158,7 +157,7 @@ class FieldEmbedding(nn.Module):
         Returns
         -------
         vectors : Tensor of float32, shape (n_distinct, F, d)
-            The embeddings of the distinct rows, filled up to a multiple of `ROW_MULTIPLE` rows.
+            The embeddings of the distinct rows, padded to a multiple of `ROW_MULTIPLE` rows.
         positions : Tensor of int64, shape (B,)
             Which of them each row of the batch has.
         """

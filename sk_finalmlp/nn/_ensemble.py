@@ -11,9 +11,9 @@ from ._protocol import embedding_parameters
 
 
 class Ensemble(nn.Module):
-    """Networks that learn side by side from the same batches and predict by a weighted mean of their logits.
+    """Networks that train together on the same batches and predict by the weighted mean of their logits.
 
-    They differ in their start weights, in what dropout leaves out, and perhaps in the fields that their streams read.
+    They differ in their initial weights, their dropout masks, and perhaps the fields that their streams read.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ class Ensemble(nn.Module):
         Returns
         -------
         Tensor of float32, shape (M, B, C) in training, (B, C) in evaluation
-            In training those of each member, for each has a loss of its own, and shape (M, K, B, C) where a member
-            has K outputs with one; in evaluation their weighted mean.
+            In training, the logits of each member, since each has its own loss; with K such outputs per member, the
+            shape is (M, K, B, C). In evaluation, their weighted mean.
         """
         logits = torch.stack([member(codes, values) for member in self.members])
         return logits if self.training else torch.tensordot(self.weights, logits, dims=1)

@@ -1,4 +1,4 @@
-"""What each of the two streams reads of the input."""
+"""The part of the input that a stream reads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..fields import Field, by_kind
 
 
 class FieldSelection(nn.Module):
-    """The features of chosen fields, side by side, out of those of all fields.
+    """Select the features of some fields from those of all fields.
 
-    A field with an embedding has as many features as its vector is long, a statistic has one.
+    A field with an embedding has `embedding_dim` features, a statistic has one.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class FieldSelection(nn.Module):
     sizes : dict of str to int
         Number of features of each chosen field, in the order of the features.
     parts : list of slice
-        Where the chosen features are among all features.
+        Positions of the chosen features among all features.
     n_features : int
         Number D of features of the chosen fields.
     n_statistics : int

@@ -15,7 +15,7 @@ from ._workspace import WorkspaceUser
 
 
 class SumFusion(nn.Module):
-    """Logits from two streams, each with a linear output of its own: logit = w1.o1 + b1 + w2.o2 + b2.
+    """Logits from the sum of two streams' linear outputs: logit = w1.o1 + b1 + w2.o2 + b2.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class SumFusion(nn.Module):
     n_outputs : int, default=1
         Number C of logits.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class SumFusion(nn.Module):
 
 
 class MultiHeadBilinearFusion(SumFusion, WorkspaceUser):
-    """Logits from two streams: a linear term of each, as `SumFusion` has, and a bilinear term of both, per head.
+    """Logits from two streams: the linear terms of `SumFusion`, and a bilinear term for each head.
 
     logit = w1.o1 + b1 + w2.o2 + b2 + sum over h of o1_h' W_h o2_h, where o1_h and o2_h are the H equal slices of
     o1 and o2.
@@ -72,9 +72,9 @@ class MultiHeadBilinearFusion(SumFusion, WorkspaceUser):
     n_outputs : int, default=1
         Number C of logits.
     num_heads : int, default=1
-        Number H of heads; it divides both widths.
+        Number H of heads; must divide both widths.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Raises
     ------
@@ -83,8 +83,8 @@ class MultiHeadBilinearFusion(SumFusion, WorkspaceUser):
 
     Notes
     -----
-    All W_h together start as one Xavier-normal matrix of shape (H * x/H * y/H, C), as in the reference
-    implementation: the bilinear term is then of the order of the linear ones.
+    All W_h together are initialised as one Xavier-normal matrix of shape (H * x/H * y/H, C), as in the reference
+    implementation. The bilinear term is then of the same order as the linear ones.
 
     References
     ----------
@@ -141,9 +141,9 @@ class MultiHeadBilinearFusion(SumFusion, WorkspaceUser):
 
 
 class ConcatFusion(nn.Module):
-    """Logits from two streams side by side: logit = w.[o1; o2] + b.
+    """Logits from two concatenated streams: logit = w.[o1; o2] + b.
 
-    This is `SumFusion` with one bias in place of two, and start weights of the joint width.
+    This is `SumFusion` with one bias instead of two, and initial weights for the joint width.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class ConcatFusion(nn.Module):
     n_outputs : int, default=1
         Number C of logits.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Examples
     --------
@@ -178,16 +178,16 @@ class ConcatFusion(nn.Module):
 
 
 class ProductFusion(nn.Module):
-    """Logits from the elementwise product of two streams of one width: logit = w.(o1 * o2) + b.
+    """Logits from the elementwise product of two streams of equal width: logit = w.(o1 * o2) + b.
 
     Parameters
     ----------
     x_dim, y_dim : int
-        Widths of the two streams, which are equal.
+        Widths of the two streams; must be equal.
     n_outputs : int, default=1
         Number C of logits.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Raises
     ------

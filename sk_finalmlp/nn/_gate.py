@@ -19,18 +19,18 @@ _CONTEXT_START_STD = 0.01
 
 
 class Gate(nn.Module):
-    """Weights between 0 and 2 from a context: 2 * sigmoid(MLP(context)).
+    """Gate weights between 0 and 2, from a context: 2 * sigmoid(MLP(context)).
 
     Parameters
     ----------
     context_dim : int
         Width c of the context.
     n_features : int
-        Width D of what the gate is multiplied onto.
+        Number D of features that the gate multiplies.
     hidden_units : sequence of int
         Widths of the hidden layers.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Examples
     --------
@@ -61,30 +61,30 @@ class Gate(nn.Module):
 
 
 class FeatureGate(nn.Module):
-    """The gate of a stream of FinalMLP, onto its flattened embeddings.
+    """Gate on the features of a stream of FinalMLP.
 
-    The context is either the embeddings of chosen fields, from tables of the gate's own, or one learned vector that
-    all rows share. At the start the gate is near 1.
+    The context is either the embeddings of some fields, from the gate's own tables, or one learned vector that all
+    rows share. Initially, gates are close to 1.
 
     Parameters
     ----------
     fields : sequence of Field
         All fields of the input.
     context : sequence of str or None
-        Names of the fields that condition the gate; None or empty for one learned vector.
+        Names of the fields that the gate depends on; None or empty for one learned vector.
     n_features : int
-        Width D of the gate: of what it is multiplied onto.
+        Number D of features that the gate multiplies.
     hidden_units : sequence of int
         Widths of the hidden layers.
     embedding_dim : int, default=10
-        Length d of a context vector.
+        Embedding dimension of the context fields.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Notes
     -----
-    In the reference implementation the learned vector and the hidden bias start at zero, where ReLU has no
-    gradient, so that a gate without context fields stays constant. Here the vector starts off zero.
+    In the reference implementation, the learned vector and the hidden bias start at zero, where ReLU has no gradient,
+    so a gate without context fields stays constant. Here the initial vector isn't zero.
 
     References
     ----------
@@ -131,7 +131,7 @@ class FeatureGate(nn.Module):
         Returns
         -------
         Tensor of float32, shape (B, D) or (1, D)
-            One row for all of the batch where the gate has no context fields.
+            A single row for the whole batch if the gate has no context fields.
         """
         if self.context_embedding is None:
             return self.of_all_rows()

@@ -26,7 +26,7 @@ class Linear(nn.Linear, WorkspaceUser):
     bias : bool, default=True
         Whether to add a learned bias.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The two-stream network, put together from its parts, and the two networks of the paper as cases of it."""
+"""The two-stream network, built from its parts, and the paper's two networks as special cases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._stream import Stream
 
 
 class StreamBuilder(Protocol):
-    """What makes a stream, once it is known what the stream reads.
+    """Interface of an object that builds a stream, once it is known what the stream reads.
 
     Examples
     --------
@@ -44,19 +44,19 @@ class StreamBuilder(Protocol):
         Parameters
         ----------
         n_fields : int
-            Number F of fields with a vector that the stream reads.
+            Number F of fields with an embedding that the stream reads.
         embedding_dim : int
-            Length d of a vector.
+            Embedding dimension d.
         n_statistics : int
-            Number S of statistics that it reads, which have no vector.
+            Number S of statistics that it reads; these have no embedding.
         generator : torch.Generator, default=None
-            Source of the start weights; the global one if None.
+            Random generator of the initial weights; torch's global one if None.
 
         Returns
         -------
         torch.nn.Module
-            Module that maps the gated input, shape (B, F * d + S), the vectors side by side and then the statistics,
-            to the stream's output, shape (B, out_features); its attribute `out_features` says how wide that is.
+            Module that maps the gated input, the concatenated embeddings and statistics, shape (B, F * d + S), to the
+            stream's output, shape (B, out_features). It has an attribute `out_features`.
         """
         ...
 
@@ -71,21 +71,21 @@ class StreamPath(NamedTuple):
 
 
 class TwoStreamNetwork(nn.Module):
-    """Two streams on the embeddings of the fields, each through a gate of its own, and a fusion of both.
+    """Network of two streams on the fields' embeddings, each behind its own gate, and a fusion of both.
 
     Parameters
     ----------
     fields : sequence of Field
         The F input fields.
     stream1 : StreamBuilder
-        What makes the first stream.
+        Builder of the first stream.
     stream2 : StreamBuilder or None
-        What makes the second stream; None for a network of the first one alone, whose logit is linear in its output.
+        Builder of the second stream. None for the first stream alone, with a logit linear in its output.
     fusion : {"bilinear", "sum", "concat", "product"}, default="bilinear"
-        How the logit is made of both outputs: `MultiHeadBilinearFusion`, `SumFusion`, `ConcatFusion` or
+        How the outputs of the streams become logits: `MultiHeadBilinearFusion`, `SumFusion`, `ConcatFusion` or
         `ProductFusion`.
     embedding_dim : int, default=10
-        Length d of a field's vector.
+        Embedding dimension d.
     stream1_fields, stream2_fields : sequence of str, default=None
         Names of the fields that each stream reads; all if None.
     feature_selection : bool or {"stream1", "stream2"}, default=True
@@ -93,26 +93,26 @@ class TwoStreamNetwork(nn.Module):
     fs_hidden_units : sequence of int, default=(64,)
         Widths of the gates' hidden layers.
     fs1_context, fs2_context : sequence of str, default=None
-        Names of the fields that condition the gate of each stream; None or empty: one learned vector.
+        Names of the fields that each stream's gate depends on; None or empty for one learned vector.
     num_heads : int, default=8
-        Number of heads of the bilinear fusion; it divides the width of both streams.
+        Number of heads of the bilinear fusion; must divide the widths of both streams.
     stream_embeddings : {"shared", "own"}, default="shared"
-        Whether both streams read the same embedding tables, or each has tables of its own.
+        Whether both streams share their embedding tables, or each has its own.
     stream_loss : float, default=0.0
-        Weight of each stream's own loss beside that of the network, 1. If it isn't 0, each stream has a linear
-        output of its own for it, which is used in training alone.
+        Weight of each stream's own loss, beside the network's loss of weight 1. If it isn't 0, each stream has its own
+        linear output, which is used only in training.
     linear_term : bool, default=False
-        Whether to add a weight of each code, and of each number times its value, to the logit: the wide part of
-        Wide & Deep, the first order of a factorization machine.
+        Whether to add a linear term to the logit, with a weight for each code and for each numeric value: the wide part
+        of Wide & Deep, the first order of a factorization machine.
     n_outputs : int, default=1
         Number C of logits: 1 for two classes, the number of classes for more.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Attributes
     ----------
     stream1, stream2 : torch.nn.Module
-        The streams; `stream2` is None where there is none.
+        The streams; `stream2` is None if there is only one.
     gate1, gate2 : FeatureGate or None
         Their gates.
     fusion : torch.nn.Module
@@ -206,7 +206,7 @@ class TwoStreamNetwork(nn.Module):
         return (1.0, *[self.stream_loss] * len(self.stream_outputs)) if self.stream_outputs else None
 
     def start_at(self, logits: Tensor) -> None:
-        """Let the output start at these logits, shape (C,), for example the log-odds of the click rate."""
+        """Set the initial output to these logits, shape (C,), for example the log-odds of the click rate."""
         with torch.no_grad():
             for output in (self.fusion, *self.stream_outputs):
                 output.bias.copy_(logits)
@@ -229,8 +229,8 @@ class TwoStreamNetwork(nn.Module):
         Returns
         -------
         Tensor of float32, shape (B, C)
-            In training with `stream_loss` the shape is (3, B, C): the logits of the network, and those of each stream
-            by its own output, for each has a loss of its own.
+            In training with `stream_loss`, the shape is (3, B, C): the logits of the network and of each stream's own
+            output, each of which has a loss.
         """
         o = self._outputs(codes, values)
         logits: Tensor = self.fusion(*o)
@@ -266,14 +266,14 @@ class TwoStreamNetwork(nn.Module):
         return [path.fields(e) for path, e in zip(self.paths, (e1, e2), strict=False)]
 
     def gated(self, features: Sequence[Tensor], codes: Tensor, values: Tensor) -> list[Tensor]:
-        """The features of each stream through its gate.
+        """The features of each stream, multiplied by its gate.
 
         Parameters
         ----------
         features : sequence of Tensor of float32, shapes (B, D1) and (B, D2)
-            What `features` gives.
+            Output of `features`.
         codes, values : Tensor
-            The batch by which the gates are set.
+            The batch, on which the gates depend.
 
         Returns
         -------
@@ -346,7 +346,7 @@ class FinalMLP(_TwoMLPs):
     fields : sequence of Field
         The F input fields.
     embedding_dim : int, default=10
-        Length d of a field's vector.
+        Embedding dimension d.
     mlp1_fields, mlp2_fields : sequence of str, default=None
         Names of the fields that each stream reads; all if None.
     mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(128,)
@@ -354,13 +354,13 @@ class FinalMLP(_TwoMLPs):
     mlp1_dropout, mlp2_dropout : float, default=0.2
         Dropout of the two streams, in [0, 1).
     mlp1_batch_norm, mlp2_batch_norm : bool, default=True
-        Whether the streams normalise their layers over the batch.
+        Whether the streams' layers have batch norm.
     feature_selection : bool, default=True
         Whether each stream has a gate on its input.
     fs_hidden_units, fs1_context, fs2_context
         The gates, as for `TwoStreamNetwork`.
     num_heads : int, default=8
-        Number of heads of the fusion; it divides the last width of both streams.
+        Number of heads of the fusion; must divide the last widths of both streams.
     stream_embeddings, stream_loss, n_outputs, generator
         As for `TwoStreamNetwork`.
 
@@ -370,7 +370,7 @@ class FinalMLP(_TwoMLPs):
 
     Examples
     --------
-    Modules build on the meta device, where the parameters of any vocabulary can be counted:
+    On the meta device, count the parameters of a network without allocating them:
 
     >>> import torch
     >>> from sk_finalmlp.fields import Field
@@ -435,7 +435,7 @@ class DualMLP(_TwoMLPs):
     fields : sequence of Field
         The F input fields.
     embedding_dim : int, default=10
-        Length d of a field's vector.
+        Embedding dimension d.
     mlp1_fields, mlp2_fields : sequence of str, default=None
         Names of the fields that each stream reads; all if None.
     mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(128,)
@@ -443,7 +443,7 @@ class DualMLP(_TwoMLPs):
     mlp1_dropout, mlp2_dropout : float, default=0.2
         Dropout of the two streams, in [0, 1).
     mlp1_batch_norm, mlp2_batch_norm : bool, default=True
-        Whether the streams normalise their layers over the batch.
+        Whether the streams' layers have batch norm.
     stream_embeddings, stream_loss, n_outputs, generator
         As for `TwoStreamNetwork`.
 

@@ -1,4 +1,4 @@
-"""What training, estimators and inspection ask of a network beside its logits."""
+"""What training, estimators and inspection need from a network, besides its logits."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ _TABLES = (FieldEmbedding, nn.Embedding, nn.EmbeddingBag)
 class ClickNetwork(Protocol):
     """A network as training, estimators and inspection see it.
 
-    Any torch module is one whose `forward(codes, values)` gives logits, shape (B, C). All that is listed here is
-    optional and has a default, so that a network of your own can leave it out.
+    Any torch module will do whose `forward(codes, values)` returns logits, shape (B, C). The rest of this interface is
+    optional and has defaults.
 
     Attributes
     ----------
     members : sequence of torch.nn.Module
-        The networks that vote. Default: the network itself.
+        The networks whose logits are averaged. Default: the network itself.
     weights : Tensor of float32, shape (M,)
-        Weight of each member in the vote; the training sets them where there are several.
+        Weight of each member in the average; training sets them if there are several members.
     loss_weights : tuple of float or None
-        In training mode a network may give several outputs, logits of shape (K, B, C), or (M, K, B, C) with members.
-        The loss is the sum of the outputs' mean losses by these K weights. Default: None, the mean of all losses.
+        In training mode, a network may return several outputs: logits of shape (K, B, C), or (M, K, B, C) with members.
+        The loss is the sum of the outputs' mean losses, weighted by these K weights. Default: None, the mean of all
+        losses.
 
     Examples
     --------
@@ -54,23 +55,23 @@ class ClickNetwork(Protocol):
         ...
 
     def embedding_parameters(self) -> Iterable[nn.Parameter]:
-        """The parameters that get the penalty of embeddings. Default: those of all layers that look codes up."""
+        """The parameters with the penalty of embeddings. Default: those of all layers that look up codes."""
         ...
 
     def start_at(self, logits: Tensor) -> None:
-        """Let the output start at these logits, shape (C,). A classifier of this library calls it before training."""
+        """Set the initial output to these logits, shape (C,). A classifier of this library calls it before training."""
         ...
 
     def shift_logits(self, by: Tensor) -> None:
         """Add a constant, shape (C,), to the logits of all rows: those of each member.
 
-        The training moves the mean prediction to the click rate by it; without it, the mean stays as it is.
+        Training calls it to move the mean prediction to the click rate; without it, the mean isn't corrected.
         """
         ...
 
 
 def members_of(network: nn.Module) -> Sequence[nn.Module]:
-    """The networks that vote.
+    """The members of a network, whose logits are averaged.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def members_of(network: nn.Module) -> Sequence[nn.Module]:
     Returns
     -------
     sequence of torch.nn.Module
-        `network.members` where there are such, else the network alone.
+        `network.members` if there are any, else the network alone.
 
     Examples
     --------
@@ -105,7 +106,7 @@ def votes_of(network: nn.Module) -> list[float]:
     Returns
     -------
     list of float
-        `network.weights` where there are `members`, else 1 for the network alone.
+        `network.weights` if there are `members`, else 1 for the network alone.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def votes_of(network: nn.Module) -> list[float]:
 
 
 def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters that get the penalty of embeddings.
+    """The parameters with the penalty of embeddings.
 
     Parameters
     ----------
@@ -132,8 +133,8 @@ def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
     Returns
     -------
     list of torch.nn.Parameter
-        What `network.embedding_parameters()` gives where there is such a method, else the parameters of all layers
-        that look codes up: `FieldEmbedding`, :class:`~torch.nn.Embedding` and :class:`~torch.nn.EmbeddingBag`.
+        The result of `network.embedding_parameters()` if there is such a method, else the parameters of all layers
+        that look up codes: `FieldEmbedding`, :class:`~torch.nn.Embedding` and :class:`~torch.nn.EmbeddingBag`.
 
     Examples
     --------

@@ -12,20 +12,20 @@ from ._linear import Linear
 
 
 class Stream(nn.Sequential):
-    """MLP of Linear, batch norm (optional), ReLU and dropout per layer.
+    """MLP; each layer is a linear map, optional batch norm, ReLU and dropout.
 
     Parameters
     ----------
     n_features : int
         Width of the input.
     hidden_units : sequence of int
-        Width of each layer; the last one is that of the output.
+        Width of each layer; the last one is the width of the output.
     dropout : float, default=0.0
-        Probability of an element to be dropped, in [0, 1).
+        Dropout rate, in [0, 1).
     batch_norm : bool, default=False
-        Whether to normalise each layer over the batch.
+        Whether each layer has batch norm.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Attributes
     ----------
@@ -34,8 +34,8 @@ class Stream(nn.Sequential):
 
     Notes
     -----
-    A layer with batch norm has no bias before it: its true gradient is zero, and Adam would turn the rounding
-    noise in it into a drift that the running means follow too late.
+    Linear maps before batch norm have no bias: its true gradient is zero, and Adam would turn the rounding noise in it
+    into a drift, which the running means would follow too late.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Stream(nn.Sequential):
 
     @property
     def first_linear(self) -> Linear:
-        """The affine map of the first layer."""
+        """The linear map of the first layer."""
         linear = self[0]
         assert isinstance(linear, Linear)
         return linear

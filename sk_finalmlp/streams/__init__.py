@@ -1,6 +1,6 @@
-"""Streams as parameters: small objects that a `TwoStreamClassifier` builds its streams of, and a search sets.
+"""Parameters of streams: small objects from which `TwoStreamClassifier` builds its streams, and which a search can set.
 
-Each has a short name, that of its class in lower case, which stands for its defaults.
+Each has a short name, its class name in lower case, which stands for its defaults.
 """
 
 from ._attention import SelfAttention

@@ -12,26 +12,26 @@ from ._base import AT_LEAST_ONE, FRACTION, StreamParameters
 
 
 class SelfAttention(StreamParameters):
-    """Multi-head self-attention of AutoInt: each field becomes a weighted mean of all fields, layer by layer. Short
-    name "selfattention".
+    """Multi-head self-attention of AutoInt: in each layer, a field becomes a weighted mean of all fields. Short name
+    "selfattention".
 
     Parameters
     ----------
     n_layers : int, default=2
         Number of layers.
     n_heads : int, default=2
-        Number of heads; it divides `attention_dim`.
+        Number of heads; must divide `attention_dim`.
     attention_dim : int, default=32
-        Length of a field's vector after a layer, all heads together.
+        Length of a field's vector after a layer, over all heads.
     scaled : bool, default=False
-        Whether to divide the scores by the square root of a head's length, which the paper doesn't.
+        Whether to divide the attention scores by the square root of a head's length; the paper doesn't.
     layer_norm : bool, default=False
-        Whether to normalise the vectors before the ReLU, which the paper doesn't.
+        Whether to apply layer norm before the ReLU; the paper doesn't.
     dropout : float, default=0.0
-        Share of the weights of the mean that is dropped in training, in [0, 1).
+        Dropout rate of the attention weights, in [0, 1).
     units : int, "auto" or None, default="auto"
-        Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product"), else none.
+        Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
+        widths ("bilinear" and "product"), else None.
 
     See Also
     --------

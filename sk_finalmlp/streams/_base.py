@@ -1,4 +1,4 @@
-"""What all streams as parameters share."""
+"""Base class of the streams' parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARRAY: Final = "array-like"
 
 
 class StreamParameters(BaseEstimator, metaclass=ABCMeta):
-    """A stream as its parameters, from which `build` makes the torch module."""
+    """Parameters of a stream, from which `build` makes the torch module."""
 
     units: Any = None
 
@@ -33,19 +33,19 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         n_fields : int
-            Number F of fields with a vector that the stream reads.
+            Number F of fields with an embedding that the stream reads.
         embedding_dim : int
-            Length d of a vector.
+            Embedding dimension d.
         n_statistics : int
-            Number S of statistics that it reads, which have no vector.
+            Number S of statistics that it reads; these have no embedding.
         generator : torch.Generator, default=None
-            Source of the start weights; the global one if None.
+            Random generator of the initial weights; torch's global one if None.
 
         Returns
         -------
         torch.nn.Module
-            Module that maps the vectors side by side and then the statistics, shape (B, F * d + S), to the stream's
-            output, shape (B, out_features).
+            Module that maps the concatenated embeddings and statistics, shape (B, F * d + S), to the stream's output,
+            shape (B, out_features).
         """
         self._validate_params()
         stream = self._make(n_fields, embedding_dim, n_statistics, generator)
@@ -54,7 +54,7 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
         return StreamChain(stream, Linear(_width(stream), int(self.units), generator=generator))
 
     def _automatic_units(self, width: int) -> int | None:
-        """What `units="auto"` means where the fusion asks for a width."""
+        """The value of `units="auto"` if the fusion needs a width."""
         return width
 
     @abstractmethod

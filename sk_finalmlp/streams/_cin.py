@@ -14,16 +14,16 @@ from ._base import ARRAY, StreamParameters
 
 
 class CIN(StreamParameters):
-    """Compressed interaction network of xDeepFM: vectors of the fields, multiplied and mixed layer by layer. Short
-    name "cin".
+    """Compressed interaction network of xDeepFM, which multiplies and mixes the fields' embeddings layer by layer.
+    Short name "cin".
 
     Parameters
     ----------
     hidden_units : array-like of int, default=(64, 64)
-        Number of vectors of each layer; products have up to one factor more than there are layers.
+        Number of vectors in each layer. Products have up to one more factor than there are layers.
     units : int, "auto" or None, default="auto"
-        Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product"), else none.
+        Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
+        widths ("bilinear" and "product"), else None.
 
     See Also
     --------
@@ -31,7 +31,7 @@ class CIN(StreamParameters):
 
     Notes
     -----
-    A layer multiplies all vectors of the layer before with all of the first, which takes time and memory.
+    Each layer multiplies all vectors of the previous layer with all fields, which takes much time and memory.
 
     References
     ----------

@@ -13,22 +13,22 @@ from ._base import AT_LEAST_ONE, StreamParameters
 
 
 class CrossNet(StreamParameters):
-    """Cross network of DCN and DCN-V2: each layer multiplies the input with a map of the layer before. Short name
-    "crossnet".
+    """Cross network of DCN and DCN-V2: each layer multiplies the input with a linear map of the previous layer. Short
+    name "crossnet".
 
     Parameters
     ----------
     n_layers : int, default=3
-        Number of layers; the products have up to one factor more.
+        Number of layers; products have up to `n_layers` + 1 factors.
     version : {"v1", "v2"}, default="v2"
         Whether a layer maps to one number ("v1", DCN) or to all features ("v2", DCN-V2).
     rank : int or None, default=None
         Rank of the matrices of "v2"; None for full ones.
     n_experts : int, default=1
-        Number of such maps of a rank, the experts, that a layer mixes; more than 1 needs a `rank`.
+        Number of low-rank maps, the experts, that a layer mixes; more than 1 needs a `rank`.
     units : int, "auto" or None, default="auto"
-        Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product"), else none.
+        Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
+        widths ("bilinear" and "product"), else None.
 
     See Also
     --------
@@ -93,8 +93,8 @@ class GatedCrossNet(StreamParameters):
     n_layers : int, default=3
         Number of layers.
     units : int, "auto" or None, default="auto"
-        Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product"), else none.
+        Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
+        widths ("bilinear" and "product"), else None.
 
     See Also
     --------

@@ -15,24 +15,24 @@ from ._base import ARRAY, FRACTION, StreamParameters
 
 
 class Final(StreamParameters):
-    """Block of FinalNet: an MLP whose layers multiply their own halves. Short name "final".
+    """Block of FinalNet: an MLP in which each layer multiplies its two halves. Short name "final".
 
     Parameters
     ----------
     hidden_units : array-like of int, default=(128,)
         Width of each layer; even for the form "concat".
     dropout : float, default=0.2
-        Share of a layer's outputs that is dropped in training, in [0, 1).
+        Dropout rate of each layer, in [0, 1).
     batch_norm : bool, default=True
-        Whether to normalise the layers over the batch.
+        Whether layers have batch norm.
     activation : {"relu"} or None, default="relu"
-        What follows the norm.
+        Activation after the batch norm.
     form : {"concat", "sum"}, default="concat"
-        Whether a layer gives one half beside the product of both, or their sum.
+        Whether a layer's output is one half concatenated with the product of both, or the sum of these.
     field_gate : bool, default=False
-        Whether a gate, linear over the fields, weighs the input, beside the input as it is.
+        Whether to add the input times a gate that is linear in the fields, beside the input itself.
     units : int or None, default=None
-        Width of a linear map behind the stream; None for none.
+        Width of a linear layer after the stream; None for no such layer.
 
     See Also
     --------

@@ -16,26 +16,26 @@ from ._base import ARRAY, AT_LEAST_ONE, FRACTION, StreamParameters
 
 
 class MaskNet(StreamParameters):
-    """MaskNet: an MLP whose layers are multiplied with masks that small MLPs make of the input. Short name "masknet".
+    """MaskNet: an MLP whose layers are multiplied by masks computed from the input. Short name "masknet".
 
     Parameters
     ----------
     hidden_units : array-like of int, default=(128,)
-        Width of each block, one after the other; with `n_blocks`, width of each layer of the MLP behind them.
+        Width of each serial block; with `n_blocks`, width of each layer of the MLP after the parallel blocks.
     n_blocks : int, default=0
-        Number of blocks side by side; 0 for serial ones.
+        Number of parallel blocks; 0 for serial ones.
     block_units : int, default=64
-        Width of a block of those side by side.
+        Width of a parallel block.
     reduction_ratio : float, default=1.0
-        Width of a mask's hidden layer, in widths of the mask.
+        Width of a mask's hidden layer, as a multiple of the mask's width.
     dropout : float, default=0.2
-        Share of the outputs of a block or layer that is dropped in training, in [0, 1).
+        Dropout rate of each block or layer, in [0, 1).
     layer_norm : bool, default=True
-        Whether to normalise the blocks.
+        Whether blocks have layer norm.
     embedding_norm : bool, default=True
-        Whether to normalise the vector of each field first.
+        Whether to apply layer norm to each field's embedding first.
     units : int or None, default=None
-        Width of a linear map behind the stream; None for none.
+        Width of a linear layer after the stream; None for no such layer.
 
     See Also
     --------

@@ -14,16 +14,16 @@ from ._base import ARRAY, FRACTION, StreamParameters
 
 
 class MLP(StreamParameters):
-    """Multi-layer perceptron: per layer a linear map, batch norm, ReLU and dropout. Short name "mlp".
+    """Multi-layer perceptron: in each layer a linear map, batch norm, ReLU and dropout. Short name "mlp".
 
     Parameters
     ----------
     hidden_units : array-like of int, default=(128,)
         Width of each layer.
     dropout : float, default=0.2
-        Share of a layer's outputs that is dropped in training, in [0, 1).
+        Dropout rate of each layer, in [0, 1).
     batch_norm : bool, default=True
-        Whether to normalise the layers over the batch.
+        Whether layers have batch norm.
 
     See Also
     --------

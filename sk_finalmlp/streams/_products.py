@@ -56,18 +56,18 @@ class FM(_WithMLP):
     Parameters
     ----------
     hidden_units : array-like of int, default=()
-        Width of each layer of an MLP on the sum, as in NFM; none by default.
+        Width of each layer of an MLP on the sum, as in NFM; no MLP by default.
     dropout : float, default=0.2
         Dropout of the MLP, in [0, 1).
     batch_norm : bool, default=True
-        Whether the MLP normalises its layers over the batch.
+        Whether the MLP's layers have batch norm.
     units : int, "auto" or None, default="auto"
-        Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product") and there is no MLP, else none.
+        Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
+        widths ("bilinear" and "product") and there is no MLP, else None.
 
     See Also
     --------
-    Product : All products side by side, not their sum.
+    Product : The products concatenated, not summed.
     sk_finalmlp.nn.FMStream : The formula.
 
     References
@@ -105,17 +105,17 @@ class Product(_WithMLP):
     Parameters
     ----------
     form : {"inner", "elementwise"}, default="inner"
-        "inner": the inner product of each pair, beside the input itself, as in IPNN. "elementwise": the elementwise
-        product of each pair, as in CETN.
+        "inner": the inner product of each pair, concatenated with the input itself, as in IPNN. "elementwise": the
+        elementwise product of each pair, as in CETN.
     hidden_units : array-like of int, default=(128,)
-        Width of each layer of the MLP; empty for the products themselves.
+        Width of each layer of the MLP; empty for no MLP.
     dropout : float, default=0.2
         Dropout of the MLP, in [0, 1).
     batch_norm : bool, default=True
-        Whether the MLP normalises its layers over the batch.
+        Whether the MLP's layers have batch norm.
     units : int, "auto" or None, default="auto"
-        Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product") and there is no MLP, else none.
+        Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
+        widths ("bilinear" and "product") and there is no MLP, else None.
 
     See Also
     --------

@@ -12,21 +12,21 @@ from ._base import AT_LEAST_ONE, FRACTION, StreamParameters
 
 
 class QNN(StreamParameters):
-    """Quadratic neural network, QNN-alpha: each layer multiplies its input with a map of itself. Short name "qnn".
+    """Quadratic neural network, QNN-alpha: each layer multiplies its input with linear maps of it. Short name "qnn".
 
     Parameters
     ----------
     n_layers : int, default=2
         Number of layers.
     n_terms : int, default=2
-        Number of products that a layer adds up.
+        Number of products that a layer sums.
     dropout : float, default=0.2
-        Share of factors and of a layer's outputs that is dropped in training, in [0, 1).
+        Dropout rate of the factors and of each layer, in [0, 1).
     batch_norm : bool, default=True
-        Whether to normalise the factors over the batch.
+        Whether the factors have batch norm.
     units : int, "auto" or None, default="auto"
-        Width of a linear map behind the stream; None for none. "auto": 128 where the fusion needs streams of matching
-        widths ("bilinear" and "product"), else none.
+        Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
+        widths ("bilinear" and "product"), else None.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""Short names of streams, and what a pair of streams needs of a fusion."""
+"""Short names of streams, and the widths that a fusion needs."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def stream_names() -> list[str]:
 
 
 def as_stream(stream: Any, fusion: str) -> StreamBuilder:
-    """What builds a stream for a fusion.
+    """Make a builder of a stream for a fusion.
 
     Parameters
     ----------
     stream : str or object with a method `build`
-        A short name of `stream_names`, or a stream as parameters.
+        A short name from `stream_names`, or the parameters of a stream.
     fusion : {"bilinear", "sum", "concat", "product"}
-        Name of the fusion, which sets `units="auto"`.
+        Name of the fusion, which decides what `units="auto"` is.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Streams that multiply features explicitly, each from its paper's formula.
 
-A stream maps what it reads, shape (B, F * d + S), the vectors of F fields side by side and then S statistics, to its
-output, shape (B, out_features).
+A stream maps its input, the concatenated embeddings of F fields and S statistics, shape (B, F * d + S), to its output,
+shape (B, out_features).
 """
 
 from ._attention import SelfAttentionStream

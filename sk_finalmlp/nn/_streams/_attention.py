@@ -14,31 +14,31 @@ from ._field_vectors import FieldVectors
 class SelfAttentionStream(nn.Module):
     """Multi-head self-attention over the fields.
 
-    In each layer and head, the vector of a field becomes a mean of all fields' values, weighted by
-    softmax(Q K'); with the heads side by side, a field becomes ReLU(heads + residual).
+    In each layer and head, the vector of a field becomes the mean of all fields' values, weighted by softmax(Q K').
+    With the heads concatenated, the field's vector is then ReLU(heads + residual).
 
     Parameters
     ----------
     n_fields : int
         Number F of fields.
     embedding_dim : int
-        Length d of a field's vector.
+        Embedding dimension d.
     n_statistics : int
         Number S of statistics.
     n_layers : int
         Number of layers.
     n_heads : int
-        Number of heads; it divides `attention_dim`.
+        Number of heads; must divide `attention_dim`.
     attention_dim : int
-        Length a of a field's vector after a layer, all heads together.
+        Length a of a field's vector after a layer, over all heads.
     scaled : bool, default=False
-        Whether to divide the scores by the square root of a head's length, which the paper doesn't.
+        Whether to divide the attention scores by the square root of a head's length; the paper doesn't.
     layer_norm : bool, default=False
-        Whether to normalise a field's vector before the ReLU, which the paper doesn't.
+        Whether to apply layer norm before the ReLU; the paper doesn't.
     dropout : float, default=0.0
-        Share of the weights of the mean that are dropped, in [0, 1).
+        Dropout rate of the attention weights, in [0, 1).
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Raises
     ------

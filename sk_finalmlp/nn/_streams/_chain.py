@@ -1,4 +1,4 @@
-"""Modules in a row as one stream."""
+"""Several modules in sequence as one stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 class StreamChain(nn.Sequential):
-    """A stream and what follows it, such as an MLP or a linear map to another width, as one stream.
+    """A stream followed by other modules, such as an MLP or a linear map to another width, as one stream.
 
     Parameters
     ----------

@@ -12,9 +12,9 @@ from ._field_vectors import FieldVectors
 
 
 class CINStream(nn.Module):
-    """Compressed interaction network: vectors of the fields, multiplied and mixed layer by layer.
+    """Compressed interaction network, which multiplies and mixes the fields' embeddings layer by layer.
 
-    With X^0 the vectors of the fields, row h of layer k is the vector X^k_h = sum over i and j of
+    With X^0 the embeddings of the fields, row h of layer k is the vector X^k_h = sum over i and j of
     W^{k,h}_ij X^{k-1}_i * X^0_j + b^{k,h}. The output is the sum over the elements of each row of each layer.
 
     Parameters
@@ -22,17 +22,17 @@ class CINStream(nn.Module):
     n_fields : int
         Number F of fields.
     embedding_dim : int
-        Length d of a field's vector.
+        Embedding dimension d.
     n_statistics : int
         Number S of statistics.
     hidden_units : sequence of int
         Number H_k of rows of each layer.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Notes
     -----
-    As in the paper's equations, there is no activation, and all rows of a layer go on to the next; the authors' code
+    As in the paper's equations, there is no activation, and all rows of a layer enter the next one. The authors' code
     has an activation and passes on half of the rows.
 
     References

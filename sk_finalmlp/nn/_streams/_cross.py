@@ -1,4 +1,4 @@
-"""Cross networks: each layer multiplies the input with a map of the layer before."""
+"""Cross networks: each layer multiplies the input with a linear map of the previous layer."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class CrossNetStream(nn.Module):
     n_layers : int
         Number of layers.
     version : {"v1", "v2"}, default="v2"
-        Which of the two.
+        Which of the two layers to use.
     rank : int or None, default=None
-        Rank of W, for "v2" alone; None for a full matrix.
+        Rank of W, only for "v2"; None for a full matrix.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     References
     ----------
@@ -109,7 +109,7 @@ class CrossNetMixStream(nn.Module):
     n_experts : int
         Number K of experts.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     References
     ----------
@@ -172,7 +172,7 @@ class GatedCrossNetStream(nn.Module):
     n_layers : int
         Number of layers.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""From the flat input of a stream to one vector per field and statistic."""
+"""One vector per field and statistic, from the flat input of a stream."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _START_STD = 1e-4
 
 
 class FieldVectors(nn.Module):
-    """One vector of each field and of each statistic, for streams that work field by field.
+    """One vector for each field and each statistic, for streams that work field by field.
 
-    A statistic has a width of 1 and no vector. Here it gets one as a numeric field does: its value times a learned
-    vector.
+    A statistic is a single number and has no embedding. Here it gets a vector like a numeric field: a learned vector
+    times its value.
 
     Parameters
     ----------
     n_fields : int
         Number F of fields.
     embedding_dim : int
-        Length d of a vector.
+        Embedding dimension d.
     n_statistics : int, default=0
         Number S of statistics.
     generator : torch.Generator, default=None
-        Source of the start weights, N(0, 1e-4); the global one if None.
+        Random generator of the initial weights, N(0, 1e-4); torch's global one if None.
 
     Attributes
     ----------

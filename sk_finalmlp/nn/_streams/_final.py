@@ -1,4 +1,4 @@
-"""The block of FinalNet, whose layers multiply their own halves."""
+"""The block of FinalNet, in which each layer multiplies its two halves."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from ._field_vectors import split_fields
 class FinalStream(nn.Module):
     """Block of FinalNet: layers of a linear map, products of its parts, batch norm, ReLU and dropout.
 
-    A layer maps h = W x + b and cuts h in two halves, h2 and h1. Of the form "concat", it gives [h2, h1 * h2], of the
-    form "sum" h2 + h1 * h2, for which W is twice as wide.
+    A layer computes h = W x + b and splits h into two halves, h2 and h1. The form "concat" outputs [h2, h1 * h2]; the
+    form "sum" outputs h2 + h1 * h2, for which W is twice as wide.
 
     Parameters
     ----------
     n_fields : int
         Number F of fields.
     embedding_dim : int
-        Length d of a field's vector.
+        Embedding dimension d.
     n_statistics : int
         Number S of statistics.
     hidden_units : sequence of int
         Width of each layer; even for the form "concat".
     dropout : float, default=0.0
-        Dropout after each layer, in [0, 1).
+        Dropout rate after each layer, in [0, 1).
     batch_norm : bool, default=True
-        Whether to normalise each layer over the batch.
+        Whether each layer has batch norm.
     activation : {"relu"} or None, default="relu"
-        What follows the norm.
+        Activation after the batch norm.
     form : {"concat", "sum"}, default="concat"
-        How the halves are put together.
+        How the halves are combined.
     field_gate : bool, default=False
-        Whether a gate, linear over the fields, weighs the input: [E, E * (W E + b)], which is twice as wide.
+        Whether to extend the input by itself times a gate linear in the fields: [E, E * (W E + b)], twice as wide.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Raises
     ------
@@ -51,7 +51,7 @@ class FinalStream(nn.Module):
 
     Notes
     -----
-    As in the reference implementation, the second factor has no sigmoid, which the paper puts on factors after the
+    As in the reference implementation, the second factor has no sigmoid; the paper has one on all factors but the
     first.
 
     References

@@ -25,7 +25,7 @@ class MaskNetStream(nn.Module):
     n_fields : int
         Number F of fields.
     embedding_dim : int
-        Length d of a field's vector.
+        Embedding dimension d.
     n_statistics : int
         Number S of statistics.
     hidden_units : sequence of int
@@ -43,7 +43,7 @@ class MaskNetStream(nn.Module):
     embedding_norm : bool, default=True
         Whether to normalise the vector of each field before the first block.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     References
     ----------

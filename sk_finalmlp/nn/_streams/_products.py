@@ -18,7 +18,7 @@ class FMStream(nn.Module):
     n_fields : int
         Number F of fields.
     embedding_dim : int
-        Length d of a field's vector.
+        Embedding dimension d.
     n_statistics : int, default=0
         Number S of statistics.
     generator : torch.Generator, default=None
@@ -65,7 +65,7 @@ class ProductStream(nn.Module):
     n_fields : int
         Number F of fields.
     embedding_dim : int
-        Length d of a field's vector.
+        Embedding dimension d.
     n_statistics : int, default=0
         Number S of statistics.
     form : {"inner", "elementwise"}, default="inner"

@@ -24,9 +24,9 @@ class QNNStream(nn.Module):
     dropout : float, default=0.0
         Dropout of the factors, and of each layer, in [0, 1).
     batch_norm : bool, default=True
-        Whether to normalise the factors over the batch.
+        Whether the factors have batch norm.
     generator : torch.Generator, default=None
-        Source of the start weights; the global one if None.
+        Random generator of the initial weights; torch's global one if None.
 
     Notes
     -----
