@@ -43,7 +43,7 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         stream gets a linear output of its own, by which it learns to predict alone; predictions don't use it. The
         `train_loss` in `history_` is the sum of all.
     n_members : int, default=2
-        Number of networks that are trained side by side, from different start weights, and vote: they predict by the
+        Number of networks that are trained side by side, from different initial weights, and vote: they predict by the
         mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
         takes so many times as long. 1 is the single network of the paper.
     embedding_regularizer : float or "auto", default="auto"
@@ -75,7 +75,7 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         where that is more, at most 100; for more rows 10, for more than 150,000 rows 6, for more than 400,000 rows 8;
         for "plateau" 100.
     precision : {"float32", "bfloat16", "auto"}, default="auto"
-        Type of the factors in the affine maps' products of a training; all else, predictions included, is float32.
+        Type of the factors of the linear layers' products in training; the rest, predictions included, is float32.
         "bfloat16" is faster with wide layers and large batches, and rounds to three digits; it needs a CPU with
         AVX512-BF16 or AMX, or a CUDA device, and is refused elsewhere. The model is the same kind of model and loads
         anywhere. "auto" is "float32".
@@ -128,7 +128,7 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         classifier alone, not with a pipeline, which would number the values anew. To learn from new rows, fit anew:
         going on with them alone forgets the others, and what is "auto" follows from so few rows.
     random_state : int, RandomState instance or None, default=None
-        Seed of start weights, order of rows and dropout. With the same seed, machine and number
+        Seed of the initial weights, the order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
     device : str or torch.device, default="auto"
         Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".

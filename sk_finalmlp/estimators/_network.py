@@ -92,7 +92,7 @@ def start_network(
     training: Impressions | StoredImpressions,
     generator: torch.Generator,
 ) -> Network:
-    """A network with start weights; before anything is learned, it predicts the share of each class."""
+    """A network with initial weights; before anything is learned, it predicts the share of each class."""
     network = make_network(network_class, arguments, generator)
     network.start_at(_log_odds(training, arguments["n_outputs"]))
     return network
@@ -121,7 +121,7 @@ def _current_name(name: str) -> str:
 def make_network(
     network_class: NetworkClass, arguments: Mapping[str, Any], generator: torch.Generator | None = None
 ) -> Network:
-    """The network with start weights: the single one, or an ensemble."""
+    """The network with initial weights: the single one, or an ensemble."""
     shared = {name: value for name, value in arguments.items() if name != "members"}
     members = [network_class(**shared, **own, generator=generator) for own in arguments["members"]]
     return members[0] if len(members) == 1 else Ensemble(members)

@@ -38,7 +38,7 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
     fusion : {"bilinear", "sum", "concat", "product"}, default="bilinear"
         How the logit is made of the outputs of both streams. "bilinear": linear in each, and bilinear in both by heads.
         "sum": the sum of a linear output of each. "concat": one linear output of both side by side, which differs from
-        "sum" in its start weights alone. "product": linear in the elementwise product of both.
+        "sum" only in its initial weights. "product": linear in the elementwise product of both.
     embedding_dim : int, default=10
         Length of the vector that each field gets; statistics have none.
     stream1_fields, stream2_fields : "auto", None or array-like, default="auto"
@@ -67,7 +67,7 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         Whether to add a weight of each code, and of each number times its value, to the logit: the wide part of Wide &
         Deep, the first order of a factorization machine. Statistics have none.
     n_members : int, default=2
-        Number of networks that are trained side by side, from different start weights, and vote: they predict by the
+        Number of networks that are trained side by side, from different initial weights, and vote: they predict by the
         mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
         takes so many times as long. 1 is the single network of the paper.
     embedding_regularizer : float or "auto", default="auto"
@@ -99,7 +99,7 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         where that is more, at most 100; for more rows 10, for more than 150,000 rows 6, for more than 400,000 rows 8;
         for "plateau" 100.
     precision : {"float32", "bfloat16", "auto"}, default="auto"
-        Type of the factors in the affine maps' products of a training; all else, predictions included, is float32.
+        Type of the factors of the linear layers' products in training; the rest, predictions included, is float32.
         "bfloat16" is faster with wide layers and large batches, and rounds to three digits; it needs a CPU with
         AVX512-BF16 or AMX, or a CUDA device, and is refused elsewhere. The model is the same kind of model and loads
         anywhere. "auto" is "float32".
@@ -152,7 +152,7 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         classifier alone, not with a pipeline, which would number the values anew. To learn from new rows, fit anew:
         going on with them alone forgets the others, and what is "auto" follows from so few rows.
     random_state : int, RandomState instance or None, default=None
-        Seed of start weights, order of rows and dropout. With the same seed, machine and number
+        Seed of the initial weights, the order of rows and dropout. With the same seed, machine and number
         of torch threads, the predictions are the same to the last bit.
     device : str or torch.device, default="auto"
         Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".

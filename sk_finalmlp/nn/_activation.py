@@ -54,7 +54,7 @@ class Activation(WorkspaceUser):
         return self.dropout.p == other.dropout.p and (self.norm is None) == (other.norm is None)
 
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the affine map before it, the batch norm of evaluation included, which is affine, too."""
+        """Weight and bias of the linear map before it, with batch norm in evaluation mode folded in."""
         if bias is None:
             bias = weight.new_zeros(len(weight))
         if self.norm is None:

@@ -241,4 +241,4 @@ def _check_fields(fields: Sequence[Field]) -> None:
     names = [field.name for field in fields]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"Each field needs a name of its own; {repeated} occur more than once.")
+        raise ValueError(f"Field names must be unique, but {repeated} occur more than once.")

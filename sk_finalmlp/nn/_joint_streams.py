@@ -1,4 +1,4 @@
-"""Both MLP streams in one: the affine maps of their first layers are one product where all rows share the gates."""
+"""Both MLP streams in one: their first layers are one matrix product if all rows share the gates."""
 
 from __future__ import annotations
 

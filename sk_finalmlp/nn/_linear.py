@@ -1,4 +1,4 @@
-"""The affine map with the start weights of the paper."""
+"""Linear layer with the initial weights of the paper."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ._workspace import WorkspaceUser
 
 
 class Linear(nn.Linear, WorkspaceUser):
-    """Affine map that starts with Xavier-normal weights and zero bias.
+    """Linear layer with Xavier-normal initial weights and zero bias.
 
-    `torch.nn.Linear` draws its start weights from the global generator; this one takes the generator to draw
-    from, so that the caller's random state stays as it was.
+    `torch.nn.Linear` draws its initial weights from the global generator. This one takes a generator, and leaves the
+    caller's random state unchanged.
 
     Parameters
     ----------

@@ -301,8 +301,8 @@ def _width(stream: nn.Module) -> int:
     width = getattr(stream, "out_features", None)
     if not isinstance(width, int):
         raise TypeError(
-            f"The stream {type(stream).__name__} doesn't say how wide its output is: give it an attribute "
-            "out_features, the number of its output's columns."
+            f"The stream {type(stream).__name__} has no integer attribute out_features: set it to the number of "
+            "columns of its output."
         )
     return width
 

@@ -1,4 +1,4 @@
-"""Batch norm whose moments can be left alone."""
+"""Batch norm whose running statistics can be frozen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch norm that keeps to its running moments while it is frozen, in training, too.
+    """Batch norm that uses its running statistics while frozen, even in training.
 
     Parameters
     ----------
@@ -19,24 +19,24 @@ class BatchNorm(nn.BatchNorm1d):
     Attributes
     ----------
     frozen : bool
-        Whether its moments stay as they are.
+        Whether the running statistics are frozen.
     """
 
     frozen = False
 
     def train(self, mode: bool = True) -> BatchNorm:
-        """Set the mode; frozen, it is always that of evaluation."""
+        """Set the mode; a frozen layer is always in evaluation mode."""
         return super().train(mode and not self.frozen)
 
 
 @contextmanager
 def frozen_norms(network: nn.Module) -> Iterator[None]:
-    """Leave the moments of all batch norm layers as they are, for the time of the context.
+    """Freeze the running statistics of all batch norm layers, within the context.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Network of the layers of this package.
+        Network built from the layers of this package.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Memory that a training keeps from step to step."""
+"""Memory that training reuses from step to step."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _FEW_ELEMENTS = 16_384
 
 
 class Workspace:
-    """Hands out memory for the large tensors of a training step, the same in each step.
+    """Memory for the large tensors of a training step, reused in each step.
 
-    The C library's allocator asks the system for fresh pages for each tensor of several megabytes and returns them
-    when it is freed, which costs about as much time as to fill it.
+    The C library's allocator requests new pages for each tensor of several megabytes and returns them when the tensor
+    is freed, which takes about as long as to fill it.
 
-    Memory is handed out again when nobody holds the tensor that had it before, or a view of that, as a graph that waits
-    for its backward pass does: where a module is called twice before that, the second tensor is a new one. What shares
-    the memory without being a view (`tensor.detach()`, `tensor.data`, an array) doesn't count as holding it, and
-    changes with the next call: clone it.
+    Memory is reused once nothing holds its previous tensor or a view of it. A graph that waits for its backward pass
+    holds its tensors, so a module called twice before that gets a new tensor the second time. Tensors that share memory
+    without being views (`tensor.detach()`, `tensor.data`, an array) don't hold it, and change with the next call: clone
+    them.
 
     Parameters
     ----------
     product_dtype : torch.dtype, default=None
-        Type to which factors of matrix products are rounded; as they are if None.
+        Type to which the factors of matrix products are rounded; None for no rounding.
 
     Examples
     --------
@@ -94,18 +94,18 @@ class WorkspaceUser(nn.Module):
 
 @contextmanager
 def lent_workspaces(network: nn.Module, product_dtype: torch.dtype | None = None) -> Iterator[None]:
-    """Let the modules of a network keep their memory from step to step, for the time of the context.
+    """Let the modules of a network reuse their memory from step to step, within the context.
 
-    Outputs and gradients are the same as without, but for the rounding of `product_dtype`; second derivatives aren't
-    available.
+    Outputs and gradients are the same as without it, except for the rounding to `product_dtype`. Second derivatives
+    aren't available.
 
     Parameters
     ----------
     network : torch.nn.Module
         Network on the CPU.
     product_dtype : torch.dtype, default=None
-        Type to which the factors of the affine maps' products are rounded, such as `torch.bfloat16`; that of the
-        weights if None.
+        Type to which the factors of the linear layers' products are rounded, such as `torch.bfloat16`; None for no
+        rounding.
 
     Examples
     --------

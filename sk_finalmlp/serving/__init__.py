@@ -1,4 +1,4 @@
-"""A fitted model in a server: one file from raw values to probabilities, and fast answers to plain dicts."""
+"""Serving a fitted model: export to one ONNX file, from raw values to probabilities, and fast prediction for dicts."""
 
 from ._predictor import Predictor, make_predictor
 from ._to_onnx import to_onnx

@@ -63,7 +63,7 @@ def _compare(what: str, outputs: np.ndarray, expected: np.ndarray, table: pd.Dat
         row = table.iloc[int(differences.argmax())].to_dict()
         raise RuntimeError(
             f"The exported graph and the model differ in {what} by {worst:.2e} on the row {row}. Please report it; "
-            "serve the model in Python until it is mended."
+            "serve the model in Python until it is fixed."
         )
 
 

@@ -162,7 +162,7 @@ def _elements(value: Any, column: Input) -> str:
         joined = column.separator.join(present)
         if joined.count(column.separator) >= max(len(present), 1):
             torn = next(element for element in present if column.separator in element)
-            raise ValueError(f"{torn!r} contains {column.separator!r}, which stands between elements.")
+            raise ValueError(f"{torn!r} contains {column.separator!r}, which separates elements.")
         return joined
     if _is_missing(value):
         return ""

@@ -43,7 +43,7 @@ def add_layers(graph: Graph, values: str, layers: nn.Sequential) -> str:
 
 
 def add_linear(graph: Graph, values: str, layer: nn.Linear) -> str:
-    """An affine map."""
+    """A linear layer."""
     bias = np.zeros(layer.out_features) if layer.bias is None else as_array(layer.bias).astype(np.float64)
     return graph.affine(values, as_array(layer.weight).T.astype(np.float64), bias)
 

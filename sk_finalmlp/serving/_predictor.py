@@ -1,4 +1,4 @@
-"""Fast answers for servers in Python."""
+"""Fast predictions for servers in Python."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ._inputs import Input
 
 
 class Predictor:
-    """Probabilities of rows that come as plain dicts; what :func:`make_predictor` returns.
+    """Predict probabilities for rows given as plain dicts; :func:`make_predictor` makes one.
 
     Threads can share it.
 
     Parameters
     ----------
     session : onnxruntime.InferenceSession
-        What runs the graph of a pipeline.
+        Session with the graph of a pipeline.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Predictor:
 
     Examples
     --------
-    A whole one is at :func:`make_predictor`. Its rows have these keys:
+    See :func:`make_predictor` for a full example. The rows have these keys:
 
     >>> from sklearn.pipeline import make_pipeline
     >>> from sk_finalmlp import CTREncoder, DualMLPClassifier
@@ -51,7 +51,7 @@ class Predictor:
     def __init__(self, session: Any) -> None:
         metadata = session.get_modelmeta().custom_metadata_map
         if "classes" not in metadata or metadata.get("inputs", "[]") == "[]":
-            raise ValueError("A predictor needs the graph of a pipeline of an encoder and a classifier by `to_onnx`.")
+            raise ValueError("A predictor needs a graph that `to_onnx` made of a pipeline of encoder and classifier.")
         self._session = session
         self._inputs = [Input(**column) for column in json.loads(metadata["inputs"])]
         self.columns_ = [column.name for column in self._inputs]
@@ -64,8 +64,8 @@ class Predictor:
         Parameters
         ----------
         rows : sequence of dict
-            One dict per row, with a value for each of `columns_`: None for a missing one, strings, numbers, bools,
-            :mod:`datetime` objects or ISO 8601 text, lists. Other keys are left aside.
+            One dict per row, with a value for each of `columns_`: strings, numbers, bools, :mod:`datetime` objects or
+            ISO 8601 text, lists, and None for a missing value. Other keys are ignored.
 
         Returns
         -------
@@ -84,15 +84,15 @@ class Predictor:
     def score_candidates(
         self, context: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]
     ) -> NDArray[np.float32]:
-        """Probabilities of candidates of one request, such as items for a user: the context is looked up only once.
+        """Probabilities of the candidates of a request, such as items for a user; the context is looked up only once.
 
         Parameters
         ----------
         context : dict
-            What all candidates share: a value for some of `columns_`, such as those of the user and the hour.
+            Values of the `columns_` that all candidates share, such as those of the user and the hour.
         candidates : sequence of dict
-            One dict per candidate, with a value for each of the other `columns_`. Values are as for a call. Keys that
-            are none of `columns_` are left aside, in both.
+            One dict per candidate, with a value for each of the other `columns_`, of the same types as in a call. In
+            both, keys other than `columns_` are ignored.
 
         Returns
         -------
@@ -149,29 +149,31 @@ def _tensors(columns: Sequence[Input], rows: Sequence[Mapping[str, Any]]) -> dic
 
 
 def make_predictor(model: Any) -> Predictor:
-    """A function from plain dicts to probabilities, for servers: a few rows take a small part of the pipeline's time.
+    """Make a fast function from plain dicts to probabilities, for servers.
+
+    A few rows take a small fraction of the pipeline's time.
 
     Parameters
     ----------
     model : Pipeline, str or path-like
-        A fitted pipeline of `CTREncoder` and a classifier, which is checked as by :func:`to_onnx`, or the path of a
-        file that :func:`to_onnx` wrote, for which torch isn't needed.
+        A fitted pipeline of `CTREncoder` and a classifier, checked as by :func:`to_onnx`; or the path of a file that
+        :func:`to_onnx` wrote, which doesn't need torch.
 
     Returns
     -------
     Predictor
-        To be called with a list of rows.
+        A function of a list of rows.
 
     Raises
     ------
     ValueError
-        If something in the model has no counterpart in ONNX; the message names the column and what to do.
+        If part of the model can't be expressed in ONNX; the message names the column and the remedy.
     ImportError
         If the extra `onnx` isn't installed.
 
     See Also
     --------
-    to_onnx : The same graph as a file.
+    to_onnx : Write the same graph to a file.
 
     Examples
     --------

@@ -11,50 +11,50 @@ from ._extra import require_extra
 def to_onnx(model: Any, path: str | os.PathLike[str], *, check: bool = True) -> None:
     """Write a fitted pipeline as one ONNX file, from raw values to probabilities.
 
-    Any server that runs ONNX can use it, without Python or this library. Its inputs are one tensor of shape (n, 1) per
-    column of the raw table that isn't dropped, by the name of the column (`x0`, `x1`, ... without names). A tensor of a
-    single row stands for all rows: what is known of a user, say, where the others are of items. Its type follows from
-    what `fit` saw:
+    Any server that runs ONNX can use the file, without Python or this library. Each column of the raw table that isn't
+    dropped is an input tensor of shape (n, 1), named like the column (`x0`, `x1`, ... if columns have no names). A
+    tensor of a single row applies to all rows, such as the user's columns beside those of many items. The type of a
+    tensor depends on what `fit` saw:
 
-    - strings: string; "" stands for a missing one.
-    - integers and bools, as categories: int64; the least one, -2**63, stands for a missing one.
-    - numbers: double; NaN stands for a missing one. Durations are seconds.
-    - dates and times: int64, microseconds since 1970, of UTC where the column has a time zone, and of local time
-      otherwise; -2**63 stands for a missing one.
-    - lists and multi-valued strings: string, the elements joined by "|" or by the column's own separator. There may be
-      one space on each side of an element of a multi-valued string, not more.
+    - strings: string; "" is a missing value.
+    - integers and bools, as categories: int64; the smallest, -2**63, is a missing value.
+    - numbers: double; NaN is a missing value. Durations are in seconds.
+    - dates and times: int64, microseconds since 1970, in UTC if the column has a time zone and in local time otherwise;
+      -2**63 is a missing value.
+    - lists and multi-valued strings: string, the elements joined by "|" or by the column's own separator. In a
+      multi-valued string, an element may have at most one space on each side.
 
-    Its outputs are `label`, shape (n,), and `probabilities`, float of shape (n, n_classes). Those of an encoder alone
-    are its columns, shape (n, 1), with ":encoded" behind the name. A classifier alone reads columns of codes (int64)
-    and numbers (float).
+    The outputs are `label`, shape (n,), and `probabilities`, float of shape (n, n_classes). An encoder alone outputs
+    its columns, each of shape (n, 1), with ":encoded" appended to the name. A classifier alone takes columns of codes
+    (int64) and numbers (float).
 
     Parameters
     ----------
     model : Pipeline, CTREncoder or classifier
         A fitted encoder, a fitted classifier of this library, or a pipeline of both.
     path : str or path-like
-        Where to write it.
+        Path of the file to write.
     check : bool, default=True
-        Whether to run the graph on rows of the kinds that `fit` saw, with missing, unseen and extreme values among
-        them, and to compare it with the model.
+        Whether to compare the graph with the model before writing it, on rows with known, missing, unseen and extreme
+        values.
 
     Raises
     ------
     ValueError
-        If something in the model has no counterpart in ONNX; the message names the column and what to do.
+        If part of the model can't be expressed in ONNX; the message names the column and the remedy.
     RuntimeError
-        If graph and model differ by more than 1e-5; nothing is written then.
+        If graph and model differ by more than 1e-5; then nothing is written.
     ImportError
         If the extra `onnx` isn't installed.
 
     See Also
     --------
-    make_predictor : The graph in Python, for rows as plain dicts.
-    sk_finalmlp.save : A file that gives the model back.
+    make_predictor : Run the graph in Python, on rows given as plain dicts.
+    sk_finalmlp.save : Save the model itself.
 
     Notes
     -----
-    Files have opset 20, `ai.onnx.ml` 4 and IR version 9.
+    Files use opset 20, `ai.onnx.ml` 4 and IR version 9.
 
     Examples
     --------

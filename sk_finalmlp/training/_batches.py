@@ -16,7 +16,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Impressions:
-    """Rows as the network takes them, with their labels.
+    """Rows in the form that the network takes, with their labels.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ class Impressions:
     weight : Tensor of float32, shape (n,)
         Weight of the row in the loss.
     negatives_kept : float, default=1.0
-        Share of the rows of the first class that a sample took along, in (0, 1]. The loss is that of the sample, for a
-        network whose logits are those of all rows.
+        Share of the rows of the first class that a sample kept, in (0, 1]. The loss is computed on the sample, while
+        the network's logits are those of the full table.
 
     Examples
     --------
@@ -203,7 +203,7 @@ class Batches:
 class _NegativeDraws:
     """The rows of each pass: all positives, and negatives in turn, so that each is taken as often as the others.
 
-    Its random numbers come from a stream of their own, which leaves those of start weights and dropout as they are.
+    Its random numbers come from a stream of their own, which leaves those of initial weights and dropout as they are.
     """
 
     def __init__(self, positives: Tensor, negatives: Tensor, n_drawn: int, generator: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""The mean of the predictions, held to the click rate."""
+"""Correction of the mean prediction to the click rate."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ def correct_mean(
 ) -> Tensor | None:
     """Move the logits of a network by a constant, so that its mean prediction is the share of each class.
 
-    The loss asks for that, too, and the output bias would see to it: in training mode, in which dropout leaves parts
-    out, batch norm takes the moments of the batch and each member of an ensemble is by itself. None of it holds in
-    prediction. Above all, where clicks are rare, the mean of logits is the geometric mean of odds, which is less than
-    the mean of probabilities.
+    Minimising the loss does that by the output bias, but only in training mode, with dropout, with batch statistics in
+    batch norm, and with each member of an ensemble by itself. None of these holds in prediction. Above all, the mean of
+    logits is the geometric mean of odds, which for rare clicks is less than the mean of probabilities.
 
     Parameters
     ----------

@@ -28,10 +28,9 @@ class Scores(NamedTuple):
     loss : float
         Weighted mean cross-entropy, in nats.
     auc : float
-        Area under the ROC curve (mean of one class against the rest where there are more than two); NaN where
-        a class is missing.
+        Area under the ROC curve (one-vs-rest mean for more than two classes); NaN if a class is missing.
     shift : Tensor of float32, shape (C,), or None
-        What was added to the network's logits before.
+        Constant that was added to the network's logits before scoring.
     """
 
     loss: float
@@ -39,7 +38,7 @@ class Scores(NamedTuple):
     shift: Tensor | None
 
     def monitored(self, scoring: Scoring) -> float:
-        """What decides about the best epoch, higher is better."""
+        """The score that decides the best epoch; higher is better."""
         return self.auc if scoring == "roc_auc" else -self.loss
 
 

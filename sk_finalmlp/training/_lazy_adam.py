@@ -15,14 +15,13 @@ _ROWS_AT_ONCE = 65_536
 
 
 class LazyAdam(Adam):
-    """Adam that leaves the rows of an embedding table alone until a batch touches them.
+    """Adam that updates a row of an embedding table only when a batch contains it.
 
-    Parameters with dense gradients are updated as by `torch.optim.Adam`. Of a parameter with a sparse gradient, a
-    step costs what the rows in the gradient cost. What plain Adam would have done to a row in the steps that it
-    missed, when its gradient was the weight decay alone, is made up for when it is next touched, or by `settle`:
-    exactly for the decay of the moments, approximately for the weight, by the sum of the learning rates of those steps.
-    Rows that no step misses are updated as by
-    plain Adam.
+    Parameters with dense gradients are updated as by `torch.optim.Adam`. For a parameter with a sparse gradient, a step
+    updates only the rows in the gradient. In the steps that a row misses, its gradient under plain Adam would be weight
+    decay alone. The row catches up on these when it is next in a gradient, or by `settle`: exactly for the decay of the
+    moments, approximately for the weight, by the sum of the learning rates of those steps. Rows that miss no step are
+    updated as by plain Adam.
 
     The state is that of plain Adam, two numbers per weight, and for each row its last step and the sum of the learning
     rates up to it.

@@ -16,7 +16,7 @@ from ..nn import FieldEmbedding
 
 @dataclass
 class Moments:
-    """Adam's two moments of each weight of a network, and the number of its steps.
+    """Adam's two moments of each weight of a network, and the number of steps.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Training of a network from its start weights to those of its best epoch."""
+"""Training of a network, from its initial weights to those of its best epoch."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ Schedule = Literal["one_cycle", "plateau"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How to train; the names are those of the parameters of `FinalMLPClassifier`, but for the last.
+    """How to train; most names are those of the parameters of `FinalMLPClassifier`.
 
-    All but the last three must be given. With `freeze_norms`, batch norm keeps to the running moments it has.
+    All but the last three are required. `freeze_norms` freezes the running statistics of batch norm.
 
     Examples
     --------
@@ -113,42 +113,41 @@ def train(
     """Train a network in place.
 
     The loss is the mean weighted cross-entropy, its gradient clipped to norm 10, plus lambda/2 times the sum of
-    squares of the embedding tables; the optimizer is Adam. The members of an ensemble have such a loss each, clipped
-    by itself.
+    squares of the embedding tables; the optimizer is Adam. Each member of an ensemble has its own loss, clipped
+    separately.
 
-    By the schedule "one_cycle", the learning rate changes with each step: it rises to `learning_rate` in the first 15%
-    of the steps of `max_epochs` and falls to nothing in the others, along a cosine. By "plateau" it begins there, and
-    falls to a tenth whenever half of `n_iter_no_change` epochs haven't improved the score on the validation rows.
+    With the schedule "one_cycle", the learning rate changes at each step. It rises to `learning_rate` in the first 15%
+    of the steps of `max_epochs`, and then falls to zero along a cosine. With "plateau" it starts at `learning_rate`,
+    and falls to a tenth whenever half of `n_iter_no_change` epochs haven't improved the validation score.
 
-    By the precision "bfloat16", the factors of the affine maps' products are rounded; weights, sums, batch norm,
+    With the precision "bfloat16", the factors of the linear layers' products are rounded; weights, sums, batch norm,
     tables, loss and all scores are float32.
 
-    With validation rows, the network is scored after each epoch; the training ends after `n_iter_no_change` epochs
-    without improvement, and the network then has the weights of the best epoch. With `final_epoch`, one more epoch
-    follows in which the validation rows are trained on, too, at a tenth of the learning rate; it isn't in the history.
-    Ctrl-C ends the training after the last finished epoch.
+    With validation rows, the network is scored after each epoch. Training ends after `n_iter_no_change` epochs without
+    improvement, and the weights of the best epoch are restored. With `final_epoch`, one more epoch follows, at a tenth
+    of the learning rate, which also trains on the validation rows; it isn't in the history. Ctrl-C ends the training
+    after the last finished epoch.
 
-    With validation rows, the logits are moved by a constant before each score and in the end, so that the mean
+    With validation rows, a constant is added to the logits before each scoring and at the end, so that the mean
     prediction over the training rows is their click rate; see `ClickNetwork.shift_logits`.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Network that maps codes and values to logits, and says what `sk_finalmlp.nn.ClickNetwork` lists. Its
-        `embedding_parameters` get the embeddings' penalty, all others the net's.
+        Network that maps codes and values to logits; see `sk_finalmlp.nn.ClickNetwork`. `embedding_regularizer` applies
+        to its `embedding_parameters`, `net_regularizer` to all others.
     impressions : Impressions or StoredImpressions
         Training rows.
     validation : Impressions, StoredImpressions or None
-        Rows for early stopping; without them the training takes `max_epochs`.
+        Rows for early stopping; None to train for `max_epochs`.
     settings : TrainingSettings
         How to train.
     generator : torch.Generator
-        Source of the order of rows and of dropout, on the CPU.
+        Random generator of the order of rows and of dropout, on the CPU.
     observer : EpochObserver, default=None
-        Is notified of each epoch, the final one included, and may end the training.
+        Notified of each epoch, including the final one; may end the training.
     moments : Moments, default=None
-        Adam's moments, which begin as they are here and are kept here in the end. None: they begin at 0, and aren't
-        kept.
+        Adam's initial moments, which are overwritten with those at the end. None to start at 0 and keep none.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""MaskNet, whose layers are multiplied with a mask made of the input."""
+"""MaskNet, whose layers are multiplied by masks computed from the input."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ._field_vectors import split_fields
 
 
 class MaskNetStream(nn.Module):
-    """MaskNet: hidden layers, each multiplied beforehand with a mask that a small MLP makes of the input.
+    """MaskNet: hidden layers, whose inputs are multiplied by masks that small MLPs compute from the input.
 
-    A block maps h to ReLU(LN(W (mask * h))) with mask = W2 ReLU(W1 x + b1) + b2. Serial blocks follow each other.
-    Parallel ones all take the input, and an MLP their outputs side by side.
+    A block maps h to ReLU(LN(W (mask * h))) with mask = W2 ReLU(W1 x + b1) + b2. Serial blocks follow one
+    another. Parallel blocks all read the input, and an MLP reads their concatenated outputs.
 
     Parameters
     ----------
@@ -29,19 +29,19 @@ class MaskNetStream(nn.Module):
     n_statistics : int
         Number S of statistics.
     hidden_units : sequence of int
-        Width of each serial block; of parallel ones, width of each layer of the MLP behind them.
+        Width of each serial block; with parallel blocks, width of each layer of the MLP after them.
     n_blocks : int, default=0
         Number of parallel blocks; 0 for serial ones.
     block_units : int, default=64
         Width of a parallel block.
     reduction_ratio : float, default=1.0
-        Width of the mask's hidden layer, in widths of the mask.
+        Width of the mask's hidden layer, as a multiple of the mask's width.
     dropout : float, default=0.0
-        Dropout after each block and layer, in [0, 1).
+        Dropout rate after each block and layer, in [0, 1).
     layer_norm : bool, default=True
-        Whether to normalise the layers.
+        Whether layers have layer norm.
     embedding_norm : bool, default=True
-        Whether to normalise the vector of each field before the first block.
+        Whether to apply layer norm to each field's embedding before the first block.
     generator : torch.Generator, default=None
         Random generator of the initial weights; torch's global one if None.
 

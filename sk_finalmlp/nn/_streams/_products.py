@@ -22,11 +22,11 @@ class FMStream(nn.Module):
     n_statistics : int, default=0
         Number S of statistics.
     generator : torch.Generator, default=None
-        Source of the start weights of the statistics' vectors; the global one if None.
+        Random generator of the initial vectors of statistics; torch's global one if None.
 
     Notes
     -----
-    It is computed as .5 ((sum of v)^2 - sum of v^2), which costs what the number of fields costs.
+    It is computed as .5 ((sum of v)^2 - sum of v^2), in time linear in the number of fields.
 
     References
     ----------
@@ -57,8 +57,8 @@ class FMStream(nn.Module):
 class ProductStream(nn.Module):
     """Products of all pairs of fields, without weights.
 
-    "inner" gives the inner products <v_i, v_j> of all pairs i < j, after the input itself; "elementwise" gives the
-    vectors v_i * v_j of all pairs i <= j, side by side.
+    "inner" outputs the input itself, followed by the inner products <v_i, v_j> of all pairs i < j. "elementwise"
+    outputs the concatenated vectors v_i * v_j of all pairs i <= j.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ class ProductStream(nn.Module):
     n_statistics : int, default=0
         Number S of statistics.
     form : {"inner", "elementwise"}, default="inner"
-        Which of the two.
+        Which products to take.
     generator : torch.Generator, default=None
-        Source of the start weights of the statistics' vectors; the global one if None.
+        Random generator of the initial vectors of statistics; torch's global one if None.
 
     References
     ----------
