@@ -265,8 +265,12 @@ def _rows_of_fresh_codes(origin: Origin | None, readers: list[FieldReader]) -> d
     """Rows of the tables whose codes stand for other values, as the encoder says."""
     if origin is None or not origin.fresh:
         return {}
-    row_of_code = {reader.field.name: reader.row_of_code for reader in readers}
-    rows = {name: row_of_code[name][unpacked_codes(codes)].astype(np.int64) for name, codes in origin.fresh.items()}
+    # The classifier may have been given some of the fields alone, and may not have seen each code of a list.
+    rows = {
+        reader.field.name: reader.rows_of(unpacked_codes(origin.fresh[reader.field.name])).astype(np.int64)
+        for reader in readers
+        if reader.field.has_codes and reader.field.name in origin.fresh
+    }
     return {name: of_field[of_field != UNKNOWN_CODE] for name, of_field in rows.items()}
 
 
