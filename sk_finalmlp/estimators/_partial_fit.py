@@ -180,7 +180,7 @@ class OnlineLearner:
             schedule="plateau",
             learning_rate=_RATE * settings.learning_rate,
             embedding_regularizer=_REGULARIZER if is_auto else settings.embedding_regularizer,
-            freeze_norms=len(new) == 1 or _have_settled(network),
+            freeze_norms=n_rows == 1 or _have_settled(network),
             negative_sampling=settings.negative_sampling if has_negatives else 1.0,
         )
 
