@@ -334,6 +334,8 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
     statistics_: pd.DataFrame
     #: Written when it is asked for, since it takes a hash of all that is learned.
     _origin: Origin | None
+    #: What scikit-learn's `set_output` keeps.
+    _sklearn_output_config: dict[str, str]
 
     #: Those of two or more classes, where statistics might be made.
     _classes: np.ndarray | None = None
