@@ -98,6 +98,15 @@ def test_labels_as_strings(clicks, tmp_path, write_folder):
     check_same(*fit_both(words, folder, statistics=["user"]))
 
 
+@pytest.mark.parametrize(
+    ("weight", "message"), [(0.0, "at least one non-zero number"), (1e200, r"holds 1e\+200, .*Divide them")]
+)
+def test_weights_that_cannot_be_computed_with(weight, message, clicks, tmp_path, write_folder):
+    folder = write_folder(clicks[:600].assign(weight=weight), tmp_path / "weights")
+    with pytest.raises(ValueError, match=message):
+        CTREncoder().fit(folder, "click", "weight")
+
+
 def test_files_are_removed_with_the_rows(folder, temp_folder):
     encoded = CTREncoder(temp_folder=temp_folder).fit_transform(folder, "click")
     assert isinstance(encoded, EncodedRows)
