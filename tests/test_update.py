@@ -192,6 +192,16 @@ class TestErrors:
         with pytest.raises(ValueError, match="y='clicked', but there is no such column"):
             update(model, days[1][0], "clicked")
 
+    def test_of_rows_that_are_read_in_batches(self, model, days, tmp_path):
+        X, y = days[1]
+        X.assign(click=y).to_parquet(tmp_path / "day.parquet")
+        with pytest.raises(TypeError, match=r"an update takes a table of rows in memory.*read_parquet"):
+            update(model, tmp_path / "day.parquet", "click")
+        with pytest.raises(TypeError, match="an update takes a table of rows in memory"):
+            model[0].partial_fit(tmp_path / "day.parquet", "click")
+        with pytest.raises(TypeError, match="partial_fit takes a table in memory"):
+            model[1].partial_fit(model[0].transform(tmp_path / "day.parquet"), y)
+
     def test_of_other_pipelines(self, days):
         X, y = days[0]
         with pytest.raises(TypeError, match=r"CTREncoder and a classifier.*'StandardScaler'"):

@@ -16,6 +16,7 @@ from torch import nn
 from .._fit_task import fit_task
 from .._origin import Origin, read_origin, unpacked_codes
 from .._sklearn import check_first_call, has_callbacks
+from .._sources import EncodedBatches
 from .._validation import fit_context
 from ..fields import UNKNOWN_CODE
 from ..nn import norms_of
@@ -99,6 +100,11 @@ class OnlineLearner:
     @fit_context
     def _take_in(self: Any, X: Any, y: Any, classes: Any, sample_weight: Any, origin: Origin | None) -> None:
         """Learn from rows of which their encoder says so much."""
+        if isinstance(X, EncodedBatches):
+            raise TypeError(
+                f"X is {type(X).__name__}, rows that come in batches, and partial_fit takes a table in memory. Begin "
+                "with fit, which takes rows on disk, and let sk_finalmlp.update take in the rows of a day."
+            )
         data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
         with fit_task(self, max_subtasks=1, **data) as task:
             is_first = check_first_call(self, classes)
