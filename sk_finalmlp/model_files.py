@@ -12,7 +12,7 @@ import io
 import json
 import os
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import numpy as np
@@ -190,6 +190,9 @@ class _Writer:
             value = value.item()
         if value is None or type(value) in (bool, int, float, str):
             return value
+        if isinstance(value, PurePath):
+            # Where a fit puts its files; it takes text as well.
+            return str(value)
         if type(value) is list:
             return self._encode_all(value, where)
         if type(value) is tuple:

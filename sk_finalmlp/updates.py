@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from ._sources import refuse_source
 from .estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
 from .preprocessing import CTREncoder
 
@@ -44,7 +45,7 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     Raises
     ------
     TypeError
-        If `model` has other steps.
+        If `model` has other steps, or if `X` stands for rows that are read in batches.
     NotFittedError
         If it isn't fitted.
     ValueError
@@ -71,6 +72,7 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     """
     encoder, classifier = _steps(model)
     check_is_fitted(model)
+    refuse_source(X)
     X, y, sample_weight = _without_named_columns(X, y=y, sample_weight=sample_weight)
     before = dict(vars(encoder))
     try:

@@ -112,6 +112,20 @@ def test_metadata_requests_stay(clicks, tmp_path):
         loaded.fit(X[:1200], y[:1200], X_val=X[1200:], y_val=y[1200:])
 
 
+def test_containers_that_were_asked_for_stay(clicks, tmp_path):
+    encoder = CTREncoder(statistics=None).set_output(transform="polars").fit(*clicks)
+    sk_finalmlp.save(encoder, tmp_path / "polars.model")
+    loaded = sk_finalmlp.load(tmp_path / "polars.model")
+    assert loaded.transform(clicks[0]).equals(encoder.transform(clicks[0]))
+
+
+def test_paths_become_text(tmp_path):
+    model = make_pipeline(CTREncoder(temp_folder=tmp_path), FinalMLPClassifier(checkpoint=tmp_path))
+    sk_finalmlp.save(model, tmp_path / "paths.model")
+    loaded = sk_finalmlp.load(tmp_path / "paths.model")
+    assert loaded[0].temp_folder == loaded[1].checkpoint == str(tmp_path)
+
+
 def test_frozen_encoder(clicks, tmp_path):
     frozen = FrozenEstimator(CTREncoder().fit(*clicks))
     sk_finalmlp.save(frozen, tmp_path / "frozen.model")

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from sklearn.exceptions import NotFittedError
@@ -151,6 +152,19 @@ class TestUpdate:
             assert (embedding.table[users[changed]] != before[users[changed]]).all(dim=1).all()
             assert (embedding.table[kept] - before[kept]).abs().max() < 1e-6
 
+    def test_leaves_alone_codes_that_changed_hands_where_the_classifier_never_saw_them(self):
+        # The second elements of the lists have codes, but no column.
+        first = pd.DataFrame({"tags": [["a", "b"], ["a", "c"], ["a", "d"]] * 20, "kind": ["x", "y", "z"] * 20})
+        later = pd.DataFrame({"tags": [["a", "e"], ["a", "f"], ["a", "g"]] * 20, "kind": ["u", "v", "w"] * 20})
+        y = [0, 1, 1, 0] * 15
+        model = make_pipeline(
+            CTREncoder(max_values=1, max_categories=4, decay=0.1, statistics=None),
+            FinalMLPClassifier(**SMALL, categorical_features=["tags[0]"]),
+        )
+        update(model.fit(first, y), later, y)
+        assert len(model[0].categories_["tags"]) == 4
+        assert np.isfinite(model.predict_proba(later)).all()
+
 
 class TestErrors:
     def test_leave_both_steps_as_they_were(self, model, days, state_of):
@@ -178,6 +192,16 @@ class TestErrors:
         with pytest.raises(ValueError, match="y='clicked', but there is no such column"):
             update(model, days[1][0], "clicked")
 
+    def test_of_rows_that_are_read_in_batches(self, model, days, tmp_path):
+        X, y = days[1]
+        X.assign(click=y).to_parquet(tmp_path / "day.parquet")
+        with pytest.raises(TypeError, match=r"an update takes a table of rows in memory.*read_parquet"):
+            update(model, tmp_path / "day.parquet", "click")
+        with pytest.raises(TypeError, match="an update takes a table of rows in memory"):
+            model[0].partial_fit(tmp_path / "day.parquet", "click")
+        with pytest.raises(TypeError, match="partial_fit takes a table in memory"):
+            model[1].partial_fit(model[0].transform(tmp_path / "day.parquet"), y)
+
     def test_of_other_pipelines(self, days):
         X, y = days[0]
         with pytest.raises(TypeError, match=r"CTREncoder and a classifier.*'StandardScaler'"):
@@ -203,6 +227,12 @@ class TestOneStepAlone:
         update(model, X, y)
         other[1].partial_fit(other[0].partial_fit_transform(X, y), y)
         assert (model.predict_proba(X) == other.predict_proba(X)).all()
+
+    def test_by_hand_of_some_of_the_columns(self, days):
+        enc = encoder(max_categories=40, decay=0.1)
+        clf = FinalMLPClassifier(**SMALL).fit(enc.fit_transform(*days[0]).drop(columns="user"), days[0][1])
+        clf.partial_fit(enc.partial_fit_transform(*days[1]).drop(columns="user"), days[1][1])
+        assert clf.n_iter_ == 2
 
     def test_of_the_classifier_goes_on_with_the_encoder(self, model, days):
         X, y = days[1]

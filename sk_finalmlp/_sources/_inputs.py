@@ -76,6 +76,21 @@ def is_source(X: Any, y: Any = None) -> bool:
     return callable(X) and not hasattr(X, "shape")
 
 
+def refuse_source(X: Any) -> None:
+    """Refuse rows that are read in batches where those of a day are taken in, which are in memory.
+
+    Parameters
+    ----------
+    X : object
+        What an update was given.
+    """
+    if is_source(X):
+        raise TypeError(
+            f"X is a {type(X).__name__}, whose rows are read in batches, and an update takes a table of rows in "
+            "memory, such as those of a day. Read them, for example by pandas.read_parquet."
+        )
+
+
 def open_source(X: Any, folder: TemporaryFolder | None = None) -> Source:
     """Get ready to read rows.
 

@@ -64,9 +64,12 @@ class FieldReader:
         own = [columns[position] for position in self.positions]
         if not self.field.has_codes:
             return _as_float32(own[0])[:, np.newaxis]
-        largest = len(self.row_of_code) - 1
-        codes = [np.minimum(read_codes(column), largest) for column in own]
-        return np.stack([self.row_of_code[column] for column in codes], axis=1)
+        return np.stack([self.rows_of(read_codes(column)) for column in own], axis=1)
+
+    def rows_of(self, codes: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Rows of the embedding table for codes."""
+        rows: NDArray[np.int32] = self.row_of_code[np.minimum(codes, len(self.row_of_code) - 1)]
+        return rows
 
 
 def learn_fields(columns: Sequence[InputColumn], categorical_features: Any, origin: Origin | None) -> list[FieldReader]:

@@ -156,4 +156,6 @@ def automatic_embedding_regularizer(n_rows: int, schedule: str) -> float:
 def n_rows_of_epoch(counts: torch.Tensor, negative_sampling: float) -> int:
     """Number of rows of an epoch that takes a share of the negatives, by the number of rows of each class."""
     n_rows, n_negatives = int(counts.sum()), int(counts[0])
-    return n_rows if negative_sampling == 1 else n_rows - n_negatives + round(negative_sampling * n_negatives)
+    if negative_sampling == 1 or not n_negatives:
+        return n_rows
+    return n_rows - n_negatives + max(1, round(negative_sampling * n_negatives))

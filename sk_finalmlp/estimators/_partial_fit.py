@@ -16,6 +16,7 @@ from torch import nn
 from .._fit_task import fit_task
 from .._origin import Origin, read_origin, unpacked_codes
 from .._sklearn import check_first_call, has_callbacks
+from .._sources import EncodedBatches
 from .._validation import fit_context
 from ..fields import UNKNOWN_CODE
 from ..nn import norms_of
@@ -99,6 +100,11 @@ class OnlineLearner:
     @fit_context
     def _take_in(self: Any, X: Any, y: Any, classes: Any, sample_weight: Any, origin: Origin | None) -> None:
         """Learn from rows of which their encoder says so much."""
+        if isinstance(X, EncodedBatches):
+            raise TypeError(
+                f"X is {type(X).__name__}, rows that come in batches, and partial_fit takes a table in memory. Begin "
+                "with fit, which takes rows on disk, and let sk_finalmlp.update take in the rows of a day."
+            )
         data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
         with fit_task(self, max_subtasks=1, **data) as task:
             is_first = check_first_call(self, classes)
@@ -180,7 +186,7 @@ class OnlineLearner:
             schedule="plateau",
             learning_rate=_RATE * settings.learning_rate,
             embedding_regularizer=_REGULARIZER if is_auto else settings.embedding_regularizer,
-            freeze_norms=len(new) == 1 or _have_settled(network),
+            freeze_norms=n_rows == 1 or _have_settled(network),
             negative_sampling=settings.negative_sampling if has_negatives else 1.0,
         )
 
@@ -265,8 +271,12 @@ def _rows_of_fresh_codes(origin: Origin | None, readers: list[FieldReader]) -> d
     """Rows of the tables whose codes stand for other values, as the encoder says."""
     if origin is None or not origin.fresh:
         return {}
-    row_of_code = {reader.field.name: reader.row_of_code for reader in readers}
-    rows = {name: row_of_code[name][unpacked_codes(codes)].astype(np.int64) for name, codes in origin.fresh.items()}
+    # The classifier may have been given some of the fields alone, and may not have seen each code of a list.
+    rows = {
+        reader.field.name: reader.rows_of(unpacked_codes(origin.fresh[reader.field.name])).astype(np.int64)
+        for reader in readers
+        if reader.field.has_codes and reader.field.name in origin.fresh
+    }
     return {name: of_field[of_field != UNKNOWN_CODE] for name, of_field in rows.items()}
 
 

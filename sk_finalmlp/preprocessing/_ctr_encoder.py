@@ -30,7 +30,6 @@ from .._sklearn import (
     RealNotInt,
     StrOptions,
     check_feature_names_in,
-    check_sample_weight,
     get_output_config,
 )
 from .._sources import (
@@ -54,6 +53,7 @@ from ._growth import GrowingEncoder
 from ._on_disk import FirstPass, codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
 from ._plan import Combinations, Planner
 from ._time_order import places_in_time
+from ._weights import check_weights
 from .columns._calendar import UnknownDates, date_parts
 from .columns._categorical import VocabularyRule
 from .columns._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, errors_naming
@@ -71,7 +71,6 @@ from .tables._table import read_columns, read_outputs, validate_table, write_tab
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62
-_LEAST_WEIGHT = 1e-100
 #: Kinds of the fields that single columns become.
 _KINDS_OF_COLUMNS = ("categorical", "multi-valued", "numeric")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
@@ -334,6 +333,8 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
     statistics_: pd.DataFrame
     #: Written when it is asked for, since it takes a hash of all that is learned.
     _origin: Origin | None
+    #: What scikit-learn's `set_output` keeps.
+    _sklearn_output_config: dict[str, str]
 
     #: Those of two or more classes, where statistics might be made.
     _classes: np.ndarray | None = None
@@ -499,7 +500,7 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         return X, self._check_weights(sample_weight, X)
 
     def _check_weights(self, sample_weight: Any, X: Any) -> np.ndarray | None:
-        return None if sample_weight is None else _check_weights(sample_weight, X)
+        return None if sample_weight is None else check_weights(sample_weight, X)
 
     def _planner(self) -> Planner:
         return Planner(
@@ -937,18 +938,3 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
-    weights: np.ndarray = check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    present = weights[weights > 0]
-    if not len(present):
-        raise ValueError("Sample weights must contain at least one non-zero number.")
-    for weight in (present.min(), present.max()):
-        if not _LEAST_WEIGHT <= weight <= 1 / _LEAST_WEIGHT:
-            raise ValueError(
-                f"sample_weight holds {weight}, but sums and squares of weights can only be computed if each is 0 or "
-                f"between {_LEAST_WEIGHT} and {1 / _LEAST_WEIGHT}. Divide them by their mean, and make the smallest "
-                "ones 0."
-            )
-    return weights

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._fit_task import fit_task
 from .._origin import Origin, carries_origin, packed_codes, write_origin
 from .._sklearn import check_feature_names_in, is_fitted
+from .._sources import refuse_source
 from .._validation import fit_context
 from ..fields import column_names
 from .columns._column_encoder import errors_naming
@@ -109,6 +110,7 @@ class GrowingEncoder:
     def _take_in(self: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Origin]:
         """Take in rows; they as the classifier should learn from them, and what it must know of their encoder."""
         check_is_fitted(self)
+        refuse_source(X)
         with fit_task(self, X=X, y=y):
             X = validate_table(self, X, reset=False)
             weights = self._check_weights(sample_weight, X)

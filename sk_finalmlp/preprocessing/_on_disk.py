@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from .._sources import Batch, Passes, Source, StoredArray, TemporaryFolder, column_of, sizes
 from ..fields import column_names
+from ._weights import check_range, range_of_positive
 from .columns._calendar import UnknownDates
 from .columns._column_encoder import ColumnEncoder, errors_naming
 from .columns._kinds import Kind
@@ -82,6 +83,7 @@ class FirstPass:
         self._labels = None if label is None else _Labels(label, folder)
         self._weight_name = weight
         self.weight = None if weight is None else folder.array("weight", np.float64)
+        self._range_of_weights = np.inf, 0.0
         self.n_rows = 0
         self.sample = RowSample()
         read = [name for name, tally in zip(names, self.tallies, strict=True) if tally is not None]
@@ -92,6 +94,8 @@ class FirstPass:
                     advance(self._add(batch))
         if not self.n_rows:
             raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
+        if weight is not None:
+            check_range(*self._range_of_weights)
         self.labels: np.ndarray | None = None
         self.y: StoredArray | None = None
         if self._labels is not None:
@@ -131,6 +135,8 @@ class FirstPass:
             wrong = weights[~(np.isfinite(weights) & (weights >= 0))][0]
             raise ValueError(f"sample_weight: column {self._weight_name!r} holds {wrong}; weights must be 0 or more.")
         self.weight.append(weights)
+        (least, largest), (own_least, own_largest) = self._range_of_weights, range_of_positive(weights)
+        self._range_of_weights = min(least, own_least), max(largest, own_largest)
         return weights
 
 

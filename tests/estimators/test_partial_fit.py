@@ -118,6 +118,14 @@ def test_samples_of_negatives_may_lack_them(sampling):
     assert np.isfinite(classifier.predict_proba(X)).all()
 
 
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_samples_of_one_negative_are_enough(n_rows):
+    classifier = FinalMLPClassifier(**SMALL, negative_sampling=0.5).fit(*rows())
+    X, _ = rows(n_rows=n_rows)
+    classifier.partial_fit(X, np.zeros(n_rows, int))
+    assert np.isfinite(classifier.predict_proba(X)).all()
+
+
 def test_errors_change_nothing(fitted):
     X, y = rows()
     before = pickle.dumps(fitted)

@@ -71,6 +71,13 @@ def test_numbers_of_more_values_than_are_counted_are_described_by_a_sample(click
     assert on_disk.categories_.keys() == in_memory.categories_.keys()
 
 
+@pytest.mark.parametrize(("n_rows", "elapses"), [(50_000, True), (49_999, False)])
+def test_time_elapses_in_many_rows_however_few_times_they_have(n_rows, elapses, tmp_path, write_folder):
+    days = pd.Timestamp("2024-05-01") + pd.to_timedelta(np.arange(n_rows) % 30, unit="D")
+    encoder = CTREncoder().fit(write_folder(pd.DataFrame({"day": days}), tmp_path / "days"))
+    assert ("day_elapsed" in encoder.get_feature_names_out()) == elapses
+
+
 def test_new_rows_are_encoded_as_they_are_read(clicks, folder):
     encoder = CTREncoder(drop="weight", statistics=["item"]).fit(folder, "click")
     stream = encoder.transform(folder)
@@ -89,6 +96,15 @@ def test_labels_as_strings(clicks, tmp_path, write_folder):
     words = clicks.assign(click=np.where(clicks["click"], "yes", "no"))
     folder = write_folder(words, tmp_path / "words")
     check_same(*fit_both(words, folder, statistics=["user"]))
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"), [(0.0, "at least one non-zero number"), (1e200, r"holds 1e\+200, .*Divide them")]
+)
+def test_weights_that_cannot_be_computed_with(weight, message, clicks, tmp_path, write_folder):
+    folder = write_folder(clicks[:600].assign(weight=weight), tmp_path / "weights")
+    with pytest.raises(ValueError, match=message):
+        CTREncoder().fit(folder, "click", "weight")
 
 
 def test_files_are_removed_with_the_rows(folder, temp_folder):

@@ -117,7 +117,7 @@ class DatetimeEncoder:
         parts = [part for part in self.parts or _AUTOMATIC_PARTS if part not in too_few]
         if not has_time_of_day(times):
             parts = [part for part in parts if part != "hour"]
-        if self.parts is None and len(times) < _MIN_ROWS_TO_ELAPSE:
+        if self.parts is None and len(column) < _MIN_ROWS_TO_ELAPSE:
             parts = [part for part in parts if part != _ELAPSED]
         # Those with codes come first, whatever the order in which the user names them.
         parts.sort(key=lambda part: part == _ELAPSED)
