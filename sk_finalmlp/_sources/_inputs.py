@@ -107,8 +107,10 @@ def open_source(X: Any, folder: TemporaryFolder | None = None) -> Source:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no file or folder of this name.
     ValueError
-        If there is no file, or a file can't be read, or lacks a column that others have.
+        If a file can't be read, or lacks a column that others have.
     """
     if isinstance(X, pa.RecordBatchReader):
         return _Reader(X) if folder is None else _spooled_reader(X, folder)

@@ -434,7 +434,7 @@ def _same(a: np.ndarray, b: np.ndarray, exact: bool) -> np.ndarray:
 
 def _is_own(error: Exception) -> bool:
     """Whether an error was raised here or in scikit-learn, and is of a type that says what is wrong with the input."""
-    own_type = type(error) in (ValueError, TypeError) or type(error).__module__.startswith("sklearn")
+    own_type = type(error) in (ValueError, TypeError, FileNotFoundError) or type(error).__module__.startswith("sklearn")
     return own_type and (_is_raised_in(sklearn, error) or (_is_raised_in(sk_finalmlp, error) and not _is_quoted(error)))
 
 

@@ -479,3 +479,10 @@ def test_run_end_encoded_values_are_values(in_pandas):
     X = pd.DataFrame({"c": column}) if in_pandas else pa.table({"c": array})
     encoded = CTREncoder().fit(pd.DataFrame({"c": ["a", "a", "b", None]})).transform(X)
     assert np.asarray(encoded["c"]).tolist() == [1, 1, 2, 0]
+
+
+def test_a_stray_value_of_weight_zero_is_refused_by_name():
+    times = [datetime.datetime(2024, 3, 1 + n % 20, n % 24, tzinfo=BERLIN) for n in range(60)]
+    X = pd.DataFrame({"seen": objects([*times, datetime.date(1, 1, 1)])})
+    with pytest.raises((TypeError, ValueError), match="Column 'seen'"):
+        CTREncoder().fit(X, sample_weight=[1.0] * 60 + [0.0])

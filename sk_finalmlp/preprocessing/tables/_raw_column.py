@@ -89,6 +89,8 @@ class RawColumn:
         for values, old_rows in self.parts:
             kept = rows if old_rows is None else rows[old_rows]
             parts.append(Part(values.filter(pa.array(kept)), None if old_rows is None else new_rows[old_rows[kept]]))
+        # Values of a type that none of these rows has say nothing of how they are read.
+        parts = [part for part in parts if len(part.values)] or parts[:1]
         return type(self)(self.name, parts, int(rows.sum()))
 
     def read(self, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
