@@ -607,7 +607,7 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         target = planner.read_stored_target(first.labels, first.y, first.weight, place)
         self._fit_tallies(first, chosen, target)
         first.forget()
-        widen_lists(source, names, self._readings, self._encoders, first.n_rows, passes)
+        widen_lists(source, names, self._readings, self._encoders, first.weight, first.n_rows, passes)
         columns = write_codes(source, names, self._readings, self._encoders, first.n_rows, folder, passes)
         columns.update(self._fit_derived_on_disk(planner, columns, first, target, folder, passes))
         origin = self._origin_of_training_rows(first.n_rows, None, NoLabels())

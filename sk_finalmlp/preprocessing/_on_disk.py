@@ -21,6 +21,7 @@ from .columns._calendar import UnknownDates
 from .columns._column_encoder import ColumnEncoder, errors_naming
 from .columns._kinds import Kind
 from .columns._multi_valued import MultiValuedEncoder
+from .tables._column import rows_with_weight
 from .tables._raw_column import read_column
 from .tables._reading import Reading
 from .tables._sample import RowSample
@@ -247,10 +248,11 @@ def widen_lists(
     names: Sequence[str],
     readings: Sequence[Reading],
     encoders: Sequence[ColumnEncoder | None],
+    weight: StoredArray | None,
     n_rows: int,
     passes: Passes,
 ) -> None:
-    """Find the largest number of known elements of a row, where unknown ones hide it."""
+    """Find the largest number of known elements of a row with weight, where unknown ones hide it."""
     used = [
         (name, reading, encoder)
         for name, reading, encoder in used_columns(names, readings, encoders)
@@ -258,10 +260,14 @@ def widen_lists(
     ]
     if not used:
         return
+    n_read = 0
     with passes.over("lists", n_rows) as advance:
         for batch in source.batches([name for name, _, _ in used]):
+            own = None if weight is None else weight.read(n_read, n_read + len(batch.table))
             for name, reading, encoder in used:
-                encoder.widen(reading.read(read_column(name, column_of(batch.table, name))))
+                raw, _ = rows_with_weight(read_column(name, column_of(batch.table, name)), own)
+                encoder.widen(reading.read(raw))
+            n_read += len(batch.table)
             advance(len(batch.table))
 
 
