@@ -177,7 +177,7 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         For each field, the share of the training rows in which the statistics made of it, its own and those of
         combinations with it, are those of a value without rows, in [0, 1). Its code stays. So the network learns to do
         without them. It pays where many combinations are new in later rows, as in a timetable that changes, and costs
-        a little where later rows are like those of `fit`.
+        a little where later rows are like those of `fit`. Rows of updates keep theirs, which hold new values anyway.
     random_state : int, RandomState instance or None, default=0
         Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.

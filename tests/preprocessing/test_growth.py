@@ -190,3 +190,13 @@ class TestContract:
         with pytest.raises(ValueError, match=r"max_categories=1 makes codes of \['x0'\] stand for other values"):
             enc.partial_fit([["b"], ["b"]])
         assert enc.transform([["a"], ["b"]]).tolist() == [[1], [0]]
+
+
+def test_a_cross_of_nearly_as_many_combinations_as_can_be_counted_grows():
+    values = np.arange(50_000)
+    X = pd.DataFrame(dict.fromkeys("abcd", values))
+    encoder = CTREncoder(categorical=list("abcd"), crosses=[tuple("abcd")], statistics=None).fit(X)
+    code = encoder.transform(X[:1])["a & b & c & d"].item()
+    new = pd.DataFrame({"a": [-1], "b": [0], "c": [0], "d": [0]})
+    assert encoder.partial_fit_transform(new)["a & b & c & d"].tolist() == [50_001]
+    assert encoder.transform(X[:1])["a & b & c & d"].item() == code

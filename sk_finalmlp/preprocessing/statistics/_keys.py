@@ -18,6 +18,7 @@ from ..columns._hash_table import HashTable, PlaceTable
 _POSSIBLE_KEYS_PER_ROW = 8
 #: Of a non-negative int64.
 _BITS = 63
+_MOST_KEYS = 2**_BITS - 1
 #: Fewer rows than this are found by bisection, which needs no table.
 _FEW_ROWS = 256
 #: A cardinality that is too small grows to this many times its size, so that growing costs little per code.
@@ -40,7 +41,7 @@ class Key:
     cardinalities: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if self.n_possible > np.iinfo(np.int64).max:
+        if self.n_possible > _MOST_KEYS:
             raise ValueError(
                 f"{self.name!r} has {self.n_possible:.1e} possible combinations of codes, more than 63 bits can count: "
                 "combine fewer fields, or lower their number of codes with `max_categories` or `n_hash_buckets`."
@@ -70,11 +71,12 @@ class Key:
         return Key(self.parts + other.parts, self.cardinalities + other.cardinalities)
 
     def widened(self, n_codes: Mapping[str, int]) -> Key:
-        """A key that can hold so many codes of each field, with room for more where this one has too little."""
-        needed = [
-            (n_codes[part], cardinality) for part, cardinality in zip(self.parts, self.cardinalities, strict=True)
-        ]
-        return Key(self.parts, tuple(old if n <= old else max(n, int(_GROWTH * old)) for n, old in needed))
+        """A key that can hold so many codes of each field; where this one has too little room, with more if it fits."""
+        needed = tuple(max(n_codes[part], old) for part, old in zip(self.parts, self.cardinalities, strict=True))
+        roomy = tuple(
+            n if n == old else max(n, int(_GROWTH * old)) for n, old in zip(needed, self.cardinalities, strict=True)
+        )
+        return Key(self.parts, roomy if prod(roomy) <= _MOST_KEYS else needed)
 
     def split(self, keys: np.ndarray) -> dict[str, np.ndarray]:
         """The codes of each field that `combine` made these keys of."""
