@@ -133,6 +133,16 @@ class EncodedRows(EncodedBatches):
         write_origin(frame, self.origin)
         return frame
 
+    def in_memory(self, name: Any) -> Any:
+        """Labels or weights of all rows, given by the name of their column; anything else stays as it is."""
+        if not isinstance(name, str):
+            return name
+        if self.y is not None and self.classes is not None and name == self.label:
+            return self.classes[self.y.read(0, len(self))]
+        if self.weight is not None and name == self.weight_name:
+            return self.weight.read(0, len(self))
+        return name
+
     def batches(self) -> Iterator[pd.DataFrame]:
         """All rows, half a million at a time."""
         for start in range(0, len(self), sizes.CHUNK):

@@ -229,7 +229,9 @@ class BaseTwoStreamClassifier(
         """Train the network on rows on disk."""
         self._check_stored_arguments(X_val)
         final_epoch = self.final_epoch and not self.warm_start
-        data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
+        # Callbacks make scores of labels, not of the name of their column.
+        labels, weight = (X.in_memory(name) if has_callbacks(self) else name for name in (y, sample_weight))
+        data = {"X": X, "y": labels, "metadata": None if weight is None else {"sample_weight": weight}}
         max_epochs = self._max_epochs(X)
         folder = TemporaryFolder(X.folder.path.parent)
         with fit_task(self, max_subtasks=max_epochs + final_epoch, **data) as task, naming_full_disk(folder):

@@ -233,3 +233,13 @@ def test_a_fitted_model_can_be_pickled_and_knows_new_rows(folder, clicks, tmp_pa
     again = joblib.load(tmp_path / "model.joblib")
     X = clicks.drop(columns="click").assign(user=pd.Series(["new"] * len(clicks)))
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_callbacks_are_given_labels_and_weights(folder):
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9 on")
+    encoded = CTREncoder(statistics=None).fit_transform(folder, "click", "weight")
+    monitor = callback.ScoringMonitor(scoring="neg_log_loss")
+    classifier = FinalMLPClassifier(**SMALL).set_callbacks(monitor).fit(encoded, "click", "weight")
+    plain = FinalMLPClassifier(**SMALL).fit(encoded, "click", "weight")
+    rows = next(encoded.batches())
+    assert (classifier.predict_proba(rows) == plain.predict_proba(rows)).all()
