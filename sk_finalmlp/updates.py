@@ -28,8 +28,9 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     Parameters
     ----------
     model : Pipeline
-        A fitted pipeline of :class:`CTREncoder` and a classifier of this library. It is changed in place; after an
-        error it is as it was before.
+        A fitted pipeline of :class:`CTREncoder` and a classifier of this library. It is changed in place, the encoder
+        first, so that no other thread can predict by it meanwhile: where one does, update a copy, by `copy.deepcopy`,
+        and put it in its place. After an error the model is as it was before.
     X : {dataframe, array-like} of shape (n_samples, n_features)
         The rows, with the columns of `fit`.
     y : array-like of shape (n_samples,) or str
