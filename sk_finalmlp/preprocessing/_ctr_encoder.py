@@ -23,7 +23,7 @@ from .._fit_task import CallbackSupportMixin, fit_task
 from .._hold_out import VALIDATION_FRACTION, packed, place_from_last, places
 from .._origin import Origin, carries_origin, write_origin
 from .._persistence import VersionedState
-from .._plain import Parts
+from .._plain import Parts, describe
 from .._sklearn import (
     Interval,
     InvalidParameterError,
@@ -331,8 +331,9 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
     feature_names_in_: np.ndarray
     n_features_in_: int
     statistics_: pd.DataFrame
-    #: Written when it is asked for, since it takes a hash of all that is learned.
-    _origin: Origin | None
+    #: At most one, made when it is asked for, since it takes a hash of all that is learned; a list, so that `transform`
+    #: doesn't set an attribute.
+    _origin: list[Origin]
     #: What scikit-learn's `set_output` keeps.
     _sklearn_output_config: dict[str, str]
 
@@ -515,7 +516,7 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         self, X: Any, weights: np.ndarray | None, target: Target | NoLabels, wanted: Collection[str]
     ) -> dict[str, np.ndarray]:
         """Learn to encode each column alone, and return the output columns of the wanted kinds of fields."""
-        self._origin = None
+        self._origin = []
         names = check_feature_names_in(self)
         chosen = chosen_kinds(self._selections(), X, names)
         rules = self._column_rules()
@@ -637,7 +638,7 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
             fit_tally(name, tally, first.sample, chosen.get(position), rules, telling)
             for position, (name, tally) in enumerate(zip(check_feature_names_in(self), first.tallies, strict=True))
         ]
-        self._origin = None
+        self._origin = []
         self._readings = [column.reading for column in fitted]
         self._encoders = [column.encoder for column in fitted]
         self._rare_dates = {name: values for column in fitted for name, values in column.rare_dates.items()}
@@ -779,10 +780,10 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         return write_origin(encoded, self._origin_of_new_rows()) if carries_origin(encoded) else encoded
 
     def _origin_of_new_rows(self) -> Origin:
-        if self._origin is None:
+        if not self._origin:
             statistics = [field.name for field in self._fields if field.kind == "statistic"]
-            self._origin = Origin(joblib.hash((self._encoders, self._derived)), statistics)
-        return self._origin
+            self._origin.append(Origin(joblib.hash((self._encoders, self._derived)), statistics))
+        return self._origin[0]
 
     def _origin_of_training_rows(self, n_rows: int, place: np.ndarray | None, target: Target | NoLabels) -> Origin:
         held_out = None
@@ -924,10 +925,17 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
         }
 
     def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
         if hasattr(self, "_fields"):
             # A later version may describe the same otherwise, and would hash that.
-            self._origin_of_new_rows()
-        return super().__getstate__()
+            state["_origin"] = describe(self._origin_of_new_rows(), self._parts)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "_fields"):
+            origin = vars(self).get("_origin")
+            self._origin = [] if origin is None else [origin]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "statistics_")

@@ -26,7 +26,7 @@ from .tables._table import read_columns, validate_table
 class GrowingEncoder:
     """Mixin that lets an encoder go on learning after `fit`."""
 
-    _origin: Origin | None
+    _origin: list[Origin]
 
     def partial_fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Take in more rows, such as those of a new day; the first call is a `fit`.
@@ -125,7 +125,7 @@ class GrowingEncoder:
             self._fields = self._output_fields(names)
             self.feature_kinds_ = self._grown_kinds(names)
             origin = _origin_after(before, outputs, {**fresh, **of_crosses}, labels)
-            self._origin = replace(origin, previous=None, fresh=None)
+            self._origin = [replace(origin, previous=None, fresh=None)]
             return write_origin(self._write(X, iter(outputs.items())), origin), origin
 
     def _grow_columns(

@@ -5,6 +5,7 @@ import pytest
 from sk_finalmlp import FinalMLPClassifier, finalmlp_configs
 
 OF_THE_RUN = {
+    "checkpoint",
     "hold_out",
     "validation_fraction",
     "categorical_features",

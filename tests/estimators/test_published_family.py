@@ -12,6 +12,7 @@ from sk_finalmlp.nn import Stream, TwoStreamNetwork
 from sk_finalmlp.streams import FM, MLP, Product, as_stream
 
 OF_THE_RUN = {
+    "checkpoint",
     "hold_out",
     "validation_fraction",
     "categorical_features",
