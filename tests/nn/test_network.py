@@ -287,5 +287,5 @@ def test_a_stream_must_say_how_wide_it_is():
         def build(self, *args, **kwargs):
             return torch.nn.Sequential(super().build(*args, **kwargs))
 
-    with pytest.raises(TypeError, match=r"The stream Sequential doesn't say .* out_features"):
+    with pytest.raises(TypeError, match=r"The stream Sequential has no integer attribute out_features"):
         TwoStreamNetwork(FIELDS, Silent(), MLP())

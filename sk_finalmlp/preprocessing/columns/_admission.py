@@ -193,7 +193,8 @@ class _Waiting:
         return np.where(found, self.counts.take(positions, mode="clip"), 0.0)
 
     def without(self, marks: np.ndarray) -> _Waiting:
-        kept = ~np.isin(self.marks, marks)
+        # NumPy 2.0 fails for marks beyond int64 where it considers a table of all between the least and the largest.
+        kept = ~np.isin(self.marks, marks, kind="sort")
         return self if kept.all() else _Waiting(self.marks[kept], self.counts[kept])
 
     def and_(self, others: _Waiting) -> _Waiting:
