@@ -51,7 +51,9 @@ class Predictor:
     def __init__(self, session: Any) -> None:
         metadata = session.get_modelmeta().custom_metadata_map
         if "classes" not in metadata or metadata.get("inputs", "[]") == "[]":
-            raise ValueError("A predictor needs a graph that `to_onnx` made of a pipeline of encoder and classifier.")
+            raise ValueError(
+                "A predictor needs a graph that `to_onnx` made of a pipeline of an encoder and a classifier."
+            )
         self._session = session
         self._inputs = [Input(**column) for column in json.loads(metadata["inputs"])]
         self.columns_ = [column.name for column in self._inputs]
