@@ -2,7 +2,7 @@
 
 from . import sizes
 from ._encoded import EncodedBatches, EncodedRows, EncodedStream
-from ._inputs import Batch, Source, column_of, is_source, open_source, refuse_source
+from ._inputs import Batch, Source, column_of, is_in_files, is_source, open_source, refuse_source
 from ._progress import Passes
 from ._shuffle import Piles, split_by
 from ._storage import StoredArray, TemporaryFolder, check_space, naming_full_disk
@@ -19,6 +19,7 @@ __all__ = [
     "TemporaryFolder",
     "check_space",
     "column_of",
+    "is_in_files",
     "is_source",
     "naming_full_disk",
     "open_source",

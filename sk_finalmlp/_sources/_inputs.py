@@ -7,20 +7,23 @@ error can name the file.
 from __future__ import annotations
 
 import glob
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import narwhals.stable.v2 as nw
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from . import sizes
 from ._storage import TemporaryFolder
+
+# Loading these takes a tenth of what the whole library does, and only rows in batches need them.
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -71,9 +74,30 @@ def is_source(X: Any, y: Any = None) -> bool:
     """
     if isinstance(X, pa.Table):
         return isinstance(y, str)
-    if isinstance(X, str | PathLike | ds.Dataset | pa.RecordBatchReader) or nw.dependencies.is_polars_lazyframe(X):
+    if is_in_files(X) or isinstance(X, pa.RecordBatchReader) or nw.dependencies.is_polars_lazyframe(X):
         return True
     return callable(X) and not hasattr(X, "shape")
+
+
+def is_in_files(X: Any) -> bool:
+    """Whether X is the name of files, or a data set of Arrow.
+
+    Parameters
+    ----------
+    X : object
+        What a method was given.
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(X, str | PathLike) or _is_dataset(X)
+
+
+def _is_dataset(X: Any) -> bool:
+    # Whoever has a data set has loaded its module.
+    module = sys.modules.get("pyarrow.dataset")
+    return module is not None and isinstance(X, module.Dataset)
 
 
 def refuse_source(X: Any) -> None:
@@ -115,14 +139,20 @@ def open_source(X: Any, folder: TemporaryFolder | None = None) -> Source:
     if isinstance(X, pa.RecordBatchReader):
         return _Reader(X) if folder is None else _spooled_reader(X, folder)
     if isinstance(X, pa.Table):
-        return _Dataset(ds.dataset(X))
+        return _Dataset(_open(X))
     if isinstance(X, str | PathLike):
         return _Dataset(_dataset_of_path(fspath(X)))
-    if isinstance(X, ds.Dataset):
+    if _is_dataset(X):
         return _Dataset(X)
     if callable(X):
         return _Frames(X)
     return _spooled_lazy_frame(X, TemporaryFolder() if folder is None else folder)
+
+
+def _open(source: Any, **options: Any) -> ds.Dataset:
+    from pyarrow.dataset import dataset
+
+    return dataset(source, **options)
 
 
 def _dataset_of_path(path: str) -> ds.Dataset:
@@ -139,7 +169,7 @@ def _dataset_of_path(path: str) -> ds.Dataset:
         if not files:
             raise FileNotFoundError(f"No file is named like {path!r}.")
     try:
-        return ds.dataset(files, format="parquet", partitioning="hive")
+        return _open(files, format="parquet", partitioning="hive")
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path!r} can't be read as Parquet: {error}") from error
 
@@ -237,7 +267,9 @@ def _schemas_of(fragments: Sequence[Any], common: pa.Schema) -> list[pa.Schema]:
 
 
 def _schema_of(fragment: Any, own: pa.Schema, common: pa.Schema) -> pa.Schema:
-    of_folders = ds.get_partition_keys(fragment.partition_expression)
+    from pyarrow.dataset import get_partition_keys
+
+    of_folders = get_partition_keys(fragment.partition_expression)
     fields = []
     for field in common:
         if field.name in own.names:
@@ -301,18 +333,20 @@ class _Reader:
 
 
 def _spooled_reader(reader: pa.RecordBatchReader, folder: TemporaryFolder) -> Source:
+    from pyarrow.parquet import ParquetWriter
+
     path = folder.path / "rows.parquet"
-    with pq.ParquetWriter(path, reader.schema) as writer:
+    with ParquetWriter(path, reader.schema) as writer:
         for table in _joined(iter(reader)):
             writer.write_table(table)
-    return _Dataset(ds.dataset(path, format="parquet"))
+    return _Dataset(_open(path, format="parquet"))
 
 
 def _spooled_lazy_frame(frame: Any, folder: TemporaryFolder) -> Source:
     """Polars computes the frame once, by its streaming engine, in the order of its rows."""
     path = folder.path / "rows.parquet"
     frame.sink_parquet(path, maintain_order=True, row_group_size=sizes.CHUNK)
-    source = _Dataset(ds.dataset(path, format="parquet"))
+    source = _Dataset(_open(path, format="parquet"))
     source.folder = folder  # type: ignore[attr-defined]
     return source
 

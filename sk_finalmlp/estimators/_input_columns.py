@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
-import pyarrow.dataset as ds
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
 from .._origin import Origin, read_origin
+from .._sources import is_in_files
 from .._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 
 _OTHER_ENCODER = (
@@ -96,7 +95,7 @@ def refuse_raw_rows(X: Any) -> None:
     X : object
         What the classifier was given.
     """
-    if isinstance(X, str | PathLike | ds.Dataset):
+    if is_in_files(X):
         raise TypeError(f"X is a {type(X).__name__}, of whose rows CTREncoder makes codes. {_HOW_TO_ENCODE}")
 
 
