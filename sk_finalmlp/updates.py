@@ -9,12 +9,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ._sources import refuse_source
-from .estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from .estimators import Classifier
 from .preprocessing import CTREncoder
 
 __all__ = ["update"]
-
-_Classifier = FinalMLPClassifier | DualMLPClassifier | TwoStreamClassifier
 
 
 def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeline:
@@ -86,13 +84,13 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     return model
 
 
-def _steps(model: Any) -> tuple[CTREncoder, _Classifier]:
+def _steps(model: Any) -> tuple[CTREncoder, Classifier]:
     steps = (
         [step for _, step in model.steps if step not in (None, "passthrough")] if isinstance(model, Pipeline) else []
     )
     if len(steps) == 2:
         encoder, classifier = steps
-        if isinstance(encoder, CTREncoder) and isinstance(classifier, _Classifier):
+        if isinstance(encoder, CTREncoder) and isinstance(classifier, Classifier):
             return encoder, classifier
     found = [type(step).__name__ for step in steps] or type(model).__name__
     raise TypeError(

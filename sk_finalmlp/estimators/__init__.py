@@ -16,3 +16,5 @@ __all__ = [
     "finalmlp_configs",
     "two_stream_configs",
 ]
+
+Classifier = FinalMLPClassifier | DualMLPClassifier | TwoStreamClassifier

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..estimators import FieldReader, TableReader
+from ..estimators import Classifier, FieldReader, TableReader
 from ..fields import UNKNOWN_CODE
 from ..preprocessing import CTREncoder
-from ._model import Classifier, classifier_of, encoder_of, weighted_members_of
+from ._model import classifier_of, encoder_of, weighted_members_of
 
 
 def embeddings(estimator: Any, field: str) -> pd.DataFrame:

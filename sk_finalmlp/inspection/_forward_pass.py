@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..estimators import Classifier
 from ..nn import FieldSelection, MultiHeadBilinearFusion, TwoStreamNetwork
-from ._model import Classifier, classifier_of, encoded_table, weighted_members_of
+from ._model import classifier_of, encoded_table, weighted_members_of
 
 Batch = tuple[Tensor, Tensor]
 

@@ -12,8 +12,9 @@ from sklearn.utils import check_consistent_length
 
 from .._sklearn import Interval
 from .._validation import validate_params
+from ..estimators import Classifier
 from ._forward_pass import Batch, batches, field_gates, gated_classifier_of, read_rows
-from ._model import Classifier, weighted_members_of
+from ._model import weighted_members_of
 from ._panels import among_largest, check_matplotlib, draw_cells, make_panels
 from ._segments import group_rows, read_column
 

@@ -7,11 +7,9 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from ..estimators import Classifier
 from ..nn import members_of, votes_of
 from ..preprocessing import CTREncoder
-
-Classifier = FinalMLPClassifier | DualMLPClassifier | TwoStreamClassifier
 
 
 def classifier_of(estimator: Any) -> Classifier:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -20,7 +20,7 @@ from .._files import replace_file
 from .._plain import with_tables
 from .._sklearn import check_feature_names_in
 from .._version import __version__
-from ..estimators import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from ..estimators import Classifier
 from ..fields import Field, column_names
 from ..preprocessing import CTREncoder
 from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
@@ -30,7 +30,6 @@ from ._network import add_logits
 
 _OUTPUTS = ("label", "probabilities")
 _BEYOND_ANY_TABLE = 2**62
-_CLASSIFIERS = (DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier)
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
 def _kind_of(step: Any) -> str:
     if type(step) is CTREncoder:
         return "encoder"
-    return "classifier" if type(step) in _CLASSIFIERS else "other"
+    return "classifier" if type(step) in get_args(Classifier) else "other"
 
 
 def _inputs(described: Mapping[str, tuple[Any, Any]]) -> list[Input]:
