@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -110,7 +112,75 @@ class Impressions:
         return replace(self, codes=codes, values=values, target=target, weight=weight)
 
 
-class Batches:
+class _Draws(Protocol):
+    """Which negatives the passes take."""
+
+    def state(self) -> dict[str, Tensor]: ...
+
+    def restore(self, state: dict[str, Tensor]) -> None: ...
+
+
+class _Rows(Protocol):
+    """Impressions, wherever they are."""
+
+    @property
+    def negatives_kept(self) -> float: ...
+
+    def __len__(self) -> int: ...
+
+
+Rows = TypeVar("Rows", bound=_Rows)
+Draws = TypeVar("Draws", bound=_Draws)
+
+
+class BatchesOfRows(ABC, Generic[Rows, Draws]):
+    """What batches of rows in memory and on disk have in common.
+
+    Parameters
+    ----------
+    impressions, batch_size, generator, device, negative_sampling
+        As for `Batches`.
+    """
+
+    def __init__(
+        self,
+        impressions: Rows,
+        batch_size: int,
+        generator: torch.Generator,
+        device: torch.device,
+        negative_sampling: float = 1.0,
+    ) -> None:
+        self.impressions = impressions
+        self.batch_size = batch_size
+        self.generator = generator
+        self.device = device
+        self.n_rows = len(impressions)
+        self.negatives_kept = impressions.negatives_kept
+        self._draws = self._sample_negatives(negative_sampling) if negative_sampling < 1 else None
+
+    @abstractmethod
+    def _sample_negatives(self, share: float) -> Draws:
+        """Make a pass take a share of the rows of the first class."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[tuple[Inputs, Labels]]:
+        """The batches of a pass."""
+
+    def __len__(self) -> int:
+        # A batch of one row has no variance to normalise by.
+        return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // 2))
+
+    def state(self) -> dict[str, Tensor]:
+        """What the next passes depend on, beside the generator."""
+        return {} if self._draws is None else self._draws.state()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on where other batches were."""
+        if self._draws is not None:
+            self._draws.restore(state)
+
+
+class Batches(BatchesOfRows[Impressions, "_NegativeDraws"]):
     """Batches of impressions, each a slice of a permutation that is drawn anew for each pass.
 
     All batches have the same number of rows but for one, so that none is too small for batch norm.
@@ -148,48 +218,17 @@ class Batches:
     [4, 3, 3]
     """
 
-    def __init__(
-        self,
-        impressions: Impressions,
-        batch_size: int,
-        generator: torch.Generator,
-        device: torch.device,
-        negative_sampling: float = 1.0,
-    ) -> None:
-        self.impressions = impressions
-        self.batch_size = batch_size
-        self.generator = generator
-        self.device = device
-        self.n_rows = len(impressions)
-        self.negatives_kept = impressions.negatives_kept
-        self._draws: _NegativeDraws | None = None
-        if negative_sampling < 1:
-            self._sample_negatives(negative_sampling)
-
-    def _sample_negatives(self, share: float) -> None:
+    def _sample_negatives(self, share: float) -> _NegativeDraws:
         is_negative = self.impressions.target == 0
         positives, negatives = (torch.nonzero(mask)[:, 0] for mask in (~is_negative, is_negative))
         n_drawn = max(1, round(share * len(negatives)))
-        self._draws = _NegativeDraws(positives, negatives, n_drawn, self.generator)
         self.n_rows = len(positives) + n_drawn
         self.negatives_kept *= n_drawn / len(negatives)
         # So that the loss of a sample has the same size, whatever the weights of the classes are.
         weight = self.impressions.weight
         mean = (weight[positives].sum() + weight[negatives].mean() * n_drawn) / self.n_rows
         self.impressions = replace(self.impressions, weight=weight / mean)
-
-    def state(self) -> dict[str, Tensor]:
-        """What the next passes depend on, beside the generator."""
-        return {} if self._draws is None else self._draws.state()
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on where other batches were."""
-        if self._draws is not None:
-            self._draws.restore(state)
-
-    def __len__(self) -> int:
-        # A batch of one row has no variance to normalise by.
-        return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // 2))
+        return _NegativeDraws(positives, negatives, n_drawn, self.generator)
 
     def __iter__(self) -> Iterator[tuple[Inputs, Labels]]:
         order = torch.randperm(self.n_rows, generator=self.generator)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ._batches import Impressions, Inputs, Labels
+from ._batches import BatchesOfRows, Impressions, Inputs, Labels
 
 #: Rows that are read at once, and blocks whose rows are mixed with each other.
 _BLOCK: Final = 2**13
@@ -148,7 +148,7 @@ class StoredImpressions:
         )
 
 
-class StoredBatches:
+class StoredBatches(BatchesOfRows[StoredImpressions, "_NegativeTurns"]):
     """Batches of impressions on disk, block by block in an order that is drawn anew for each pass.
 
     The rows of some blocks at a time are mixed; as the order of all rows on disk is random, that is as good as a
@@ -169,46 +169,16 @@ class StoredBatches:
         As for `Batches`.
     """
 
-    def __init__(
-        self,
-        impressions: StoredImpressions,
-        batch_size: int,
-        generator: torch.Generator,
-        device: torch.device,
-        negative_sampling: float = 1.0,
-    ) -> None:
-        self.impressions = impressions
-        self.batch_size = batch_size
-        self.generator = generator
-        self.device = device
-        self.n_rows = len(impressions)
-        self.negatives_kept = impressions.negatives_kept
-        self._weight_scale = 1.0
-        self._draws: _NegativeTurns | None = None
-        if negative_sampling < 1:
-            self._sample_negatives(negative_sampling)
+    _weight_scale = 1.0
 
-    def _sample_negatives(self, share: float) -> None:
+    def _sample_negatives(self, share: float) -> _NegativeTurns:
         counts, sums = self.impressions.counts, self.impressions.sums
-        self._draws = _NegativeTurns(share)
         n_drawn = share * float(counts[0])
         self.n_rows = max(2, int(counts[1:].sum()) + round(n_drawn))
         self.negatives_kept *= share
         # So that the loss of a sample has the same size, whatever the weights of the classes are.
         self._weight_scale = self.n_rows / float(sums[1:].sum() + share * sums[0])
-
-    def state(self) -> dict[str, Tensor]:
-        """What the next passes depend on, beside the generator."""
-        return {} if self._draws is None else {"n_passes": torch.tensor(self._draws.n_passes)}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on where other batches were."""
-        if self._draws is not None:
-            self._draws.n_passes = int(state["n_passes"])
-
-    def __len__(self) -> int:
-        # A batch of one row has no variance to normalise by.
-        return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // 2))
+        return _NegativeTurns(share)
 
     def __iter__(self) -> Iterator[tuple[Inputs, Labels]]:
         if self._draws is not None:
@@ -267,6 +237,14 @@ class _NegativeTurns:
     def __init__(self, share: float) -> None:
         self._share = share
         self.n_passes = 0
+
+    def state(self) -> dict[str, Tensor]:
+        """What the next turns depend on."""
+        return {"n_passes": torch.tensor(self.n_passes)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on where others were."""
+        self.n_passes = int(state["n_passes"])
 
     def begin(self) -> None:
         """A pass begins."""
