@@ -21,3 +21,18 @@ def table():
     logit = 3 * np.sin(X["user"]) * np.sin(X["item"]) + X["price"] + (X["tags[0]"] == 3)
     y = (logit + rng.logistic(size=n_rows) * 0.5 > 0).astype(int).to_numpy()
     return X, y
+
+
+@pytest.fixture
+def parameters_of_the_run():
+    """Parameters of every classifier that say nothing of the published model."""
+    return {
+        "checkpoint",
+        "hold_out",
+        "validation_fraction",
+        "categorical_features",
+        "warm_start",
+        "random_state",
+        "device",
+        "verbose",
+    }

@@ -4,21 +4,10 @@ import pytest
 
 from sk_finalmlp import FinalMLPClassifier, finalmlp_configs
 
-OF_THE_RUN = {
-    "checkpoint",
-    "hold_out",
-    "validation_fraction",
-    "categorical_features",
-    "warm_start",
-    "random_state",
-    "device",
-    "verbose",
-}
-
 
 @pytest.mark.parametrize("name", finalmlp_configs)
-def test_a_configuration_sets_every_parameter_of_the_model(name):
-    assert FinalMLPClassifier().get_params().keys() - finalmlp_configs[name].keys() == OF_THE_RUN
+def test_a_configuration_sets_every_parameter_of_the_model(name, parameters_of_the_run):
+    assert FinalMLPClassifier().get_params().keys() - finalmlp_configs[name].keys() == parameters_of_the_run
 
 
 def test_a_configuration_trains_the_single_published_network():

@@ -11,17 +11,6 @@ from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import Stream, TwoStreamNetwork
 from sk_finalmlp.streams import FM, MLP, Product, as_stream
 
-OF_THE_RUN = {
-    "checkpoint",
-    "hold_out",
-    "validation_fraction",
-    "categorical_features",
-    "warm_start",
-    "random_state",
-    "device",
-    "verbose",
-}
-
 # The totals of the published logs. FinalNet's were made with a row more for each field.
 TOTALS = {
     "autoint_frappe": 306_051,
@@ -102,8 +91,10 @@ def test_parameter_totals_of_other_models_on_frappe(total, parameters):
 
 
 @pytest.mark.parametrize("name", two_stream_configs)
-def test_a_configuration_sets_every_parameter_of_the_model(name):
-    assert TwoStreamClassifier().get_params(deep=False).keys() - two_stream_configs[name].keys() == OF_THE_RUN
+def test_a_configuration_sets_every_parameter_of_the_model(name, parameters_of_the_run):
+    assert (
+        TwoStreamClassifier().get_params(deep=False).keys() - two_stream_configs[name].keys() == parameters_of_the_run
+    )
 
 
 @pytest.mark.parametrize("name", ["autoint_plus_frappe", "finalnet_2b_frappe", "masknet_frappe", "xdeepfm_frappe"])
