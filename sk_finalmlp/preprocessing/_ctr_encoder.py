@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from numbers import Integral, Real
 from os import PathLike
 from types import MappingProxyType
@@ -20,7 +19,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._fit_task import CallbackSupportMixin, fit_task
-from .._hold_out import VALIDATION_FRACTION, packed, place_from_last, places
+from .._hold_out import VALIDATION_FRACTION, packed
 from .._origin import Origin, carries_origin, write_origin
 from .._persistence import VersionedState
 from .._plain import Parts, describe
@@ -33,25 +32,16 @@ from .._sklearn import (
     get_output_config,
 )
 from .._sources import (
-    EncodedRows,
-    EncodedStream,
-    Passes,
-    Source,
-    StoredArray,
-    TemporaryFolder,
-    check_space,
     is_source,
-    naming_full_disk,
-    open_source,
 )
 from .._validation import fit_context
 from ..fields import Field, column_names
-from ._column_rules import ColumnRules, chosen_kinds, fit_column, fit_tally
+from ._batches import BatchEncoder
+from ._column_rules import ColumnRules, chosen_kinds, fit_column
 from ._columns_summary import ColumnsSummary
 from ._description import PARTS
 from ._growth import GrowingEncoder
-from ._on_disk import FirstPass, codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
-from ._plan import Combinations, Planner
+from ._plan import Combinations, Plan, Planner
 from ._time_order import places_in_time
 from ._weights import check_weights
 from .columns._calendar import UnknownDates, date_parts
@@ -62,7 +52,6 @@ from .columns._kinds import Kind
 from .columns._vocabulary import Vocabulary
 from .statistics._choice import report
 from .statistics._derived import DerivedFields
-from .statistics._stored_target import StoredTarget
 from .statistics._target import NoLabels, Target, held_out_with
 from .statistics._unknown import UnknownRows
 from .tables._reading import Reading
@@ -76,7 +65,9 @@ _KINDS_OF_COLUMNS = ("categorical", "multi-valued", "numeric")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
-class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
+class CTREncoder(
+    BatchEncoder, GrowingEncoder, ColumnsSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator
+):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
     Each column is one of four kinds, inferred from its values in `fit` unless you choose it:
@@ -543,15 +534,19 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Choose and learn crosses and statistics, and yield those of the training table."""
         names = check_feature_names_in(self)
-        parts = {
-            part for name, encoder in zip(names, self._encoders, strict=True) for part in date_parts(name, encoder)
-        }
-        plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, parts)
+        plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, self._date_parts())
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         self._classes = target.classes if isinstance(target, Target) else None
         unknown = UnknownRows(self.unknown_dropout, planner.random_state)
         yield from self._derived.fit_transform(codes, weights, target, unknown)
-        self._fields = self._output_fields(names)
+        self._finish_fit(plan)
+
+    def _date_parts(self) -> set[str]:
+        columns = zip(check_feature_names_in(self), self._encoders, strict=True)
+        return {part for name, encoder in columns for part in date_parts(name, encoder)}
+
+    def _finish_fit(self, plan: Plan) -> None:
+        self._fields = self._output_fields(check_feature_names_in(self))
         self._check_any_field()
         check_fields(self._fields)
         self.statistics_ = report(plan.choices)
@@ -563,149 +558,6 @@ class CTREncoder(GrowingEncoder, ColumnsSummary, CallbackSupportMixin, Versioned
                 f"No column is left to encode: all of them are dropped, {reasons}. Parts of datetimes can be named in "
                 "`datetime_parts`."
             )
-
-    def _fit_source(self, X: Any, y: Any, sample_weight: Any) -> EncodedRows:
-        """Fit to rows that are read in batches, and write what they become to disk."""
-        self._check_source_arguments(y, sample_weight)
-        folder = TemporaryFolder(self.temp_folder)
-        with naming_full_disk(folder), fit_task(self, X=X, y=y):
-            return self._fit_opened(open_source(X, folder), y, sample_weight, folder)
-
-    def _check_source_arguments(self, y: Any, sample_weight: Any) -> None:
-        for argument, value in {"y": y, "sample_weight": sample_weight}.items():
-            if value is not None and not isinstance(value, str):
-                raise TypeError(
-                    f"X is read in batches, so {argument} must be the name of one of its columns, not "
-                    f"{type(value).__name__}."
-                )
-        self._check_default_container()
-        if self.hold_out not in ("random", "last"):
-            raise ValueError(
-                f"hold_out={self.hold_out!r}: rows that are read in batches are not sorted by a column. Name the files "
-                "so that they come in the order of time, and set hold_out='last'."
-            )
-
-    def _check_default_container(self) -> None:
-        asked = get_output_config("transform", self)["dense"]
-        if asked != "default":
-            raise ValueError(
-                f"transform={asked!r} is asked for by set_output or set_config, but rows that are read in batches fit "
-                "in no such table. Call set_output(transform='default')."
-            )
-
-    def _fit_opened(
-        self, source: Source, label: str | None, weight: str | None, folder: TemporaryFolder
-    ) -> EncodedRows:
-        passes = Passes(int(self.verbose))
-        self._learn_names(source, label, weight)
-        names = check_feature_names_in(self)
-        if source.n_rows is not None:
-            check_space(folder, self._expected_bytes(source.n_rows, 2 * len(names)))
-        chosen = chosen_kinds(self._selections(), source.empty(names), names)
-        first = FirstPass(source, names, chosen, label, weight, folder, passes)
-        planner = self._planner()
-        place = places if self.hold_out == "random" else partial(place_from_last, n_rows=first.n_rows)
-        target = planner.read_stored_target(first.labels, first.y, first.weight, place)
-        self._fit_tallies(first, chosen, target)
-        first.forget()
-        widen_lists(source, names, self._readings, self._encoders, first.weight, first.n_rows, passes)
-        columns = write_codes(source, names, self._readings, self._encoders, first.n_rows, folder, passes)
-        columns.update(self._fit_derived_on_disk(planner, columns, first, target, folder, passes))
-        origin = self._origin_of_training_rows(first.n_rows, None, NoLabels())
-        return EncodedRows(
-            folder, self._fields, columns, origin, label, first.labels, first.y, weight, first.weight, place
-        )
-
-    def _learn_names(self, source: Source, label: str | None, weight: str | None) -> None:
-        for argument, name in {"y": label, "sample_weight": weight}.items():
-            if name is not None and name not in source.names:
-                raise ValueError(f"{argument}={name!r} is no column of X, which has {source.names}.")
-        names = [name for name in source.names if name not in (label, weight)]
-        self.feature_names_in_ = np.asarray(names, dtype=object)
-        self.n_features_in_ = len(names)
-
-    def _expected_bytes(self, n_rows: int, n_columns: int) -> float:
-        # Once in the order of the table and once shuffled, four bytes each, and the labels.
-        return n_rows * (8.0 * n_columns + 12)
-
-    def _fit_tallies(self, first: FirstPass, chosen: Mapping[int, Kind], target: StoredTarget | NoLabels) -> None:
-        """Find out what each column is, and learn to encode it alone, from its tally."""
-        rules = self._column_rules()
-        telling = None
-        if isinstance(target, StoredTarget) and self.statistics == "auto":
-            telling = target.sample(first.sample.numbers)
-        fitted = [
-            fit_tally(name, tally, first.sample, chosen.get(position), rules, telling)
-            for position, (name, tally) in enumerate(zip(check_feature_names_in(self), first.tallies, strict=True))
-        ]
-        self._origin = []
-        self._readings = [column.reading for column in fitted]
-        self._encoders = [column.encoder for column in fitted]
-        self._rare_dates = {name: values for column in fitted for name, values in column.rare_dates.items()}
-        names = pd.Index(check_feature_names_in(self), name="column")
-        self.feature_kinds_ = pd.DataFrame([column.report for column in fitted], index=names)
-
-    def _fit_derived_on_disk(
-        self,
-        planner: Planner,
-        columns: Mapping[str, StoredArray],
-        first: FirstPass,
-        target: StoredTarget | NoLabels,
-        folder: TemporaryFolder,
-        passes: Passes,
-    ) -> dict[str, StoredArray]:
-        """Choose and learn crosses and statistics, and write those of the training rows."""
-        names = check_feature_names_in(self)
-        parts = {
-            part for name, encoder in zip(names, self._encoders, strict=True) for part in date_parts(name, encoder)
-        }
-        codes = {name: column for name, column in columns.items() if column.dtype.kind == "i"}
-        some: dict[str, np.ndarray] = {}
-        telling: Target | NoLabels
-        if isinstance(target, StoredTarget):
-            telling = target.sample(first.sample.numbers)
-            some = codes_of_rows(codes, first.sample.numbers)
-        else:
-            telling = target
-        plan = planner.plan(
-            dict(zip(names, self._fields_of(names), strict=True)), some, telling, parts, n_rows=first.sample.n_seen
-        )
-        check_space(
-            folder,
-            self._expected_bytes(first.n_rows, len(columns) + len(plan.crosses) + 2 * len(plan.statistics))
-            - 4 * first.n_rows * len(columns),
-        )
-        self._derived = DerivedFields(plan.crosses, plan.statistics)
-        self._classes = target.classes if isinstance(target, StoredTarget) else None
-        unknown = UnknownRows(self.unknown_dropout, planner.random_state)
-        stored = self._derived.fit_on_disk(codes, first.weight, target, unknown, folder, passes)
-        self._fields = self._output_fields(names)
-        self._check_any_field()
-        check_fields(self._fields)
-        self.statistics_ = report(plan.choices)
-        return stored
-
-    def _transform_source(self, X: Any) -> EncodedStream:
-        """Rows that are encoded as they are read."""
-        self._check_default_container()
-        source = open_source(X)
-        names = list(check_feature_names_in(self))
-        missing = [name for name in names if name not in source.names]
-        if missing:
-            raise ValueError(f"X has no column {missing[0]!r}, which fit saw. It has {source.names}.")
-        return EncodedStream(partial(self._encoded_batches, source))
-
-    def _encoded_batches(self, source: Source) -> Iterator[pd.DataFrame]:
-        used = used_columns(check_feature_names_in(self), self._readings, self._encoders)
-        unknown = UnknownDates(self._rare_dates)
-        for batch in source.batches([name for name, _, _ in used]):
-            with in_file(batch):
-                outputs: dict[str, np.ndarray] = {}
-                for name, reading, encoder in used:
-                    outputs.update(encode_column(batch.table, name, reading, encoder, unknown))
-                outputs.update(self._derived.transform(outputs))
-            yield write_origin(pd.DataFrame(outputs, copy=False), self._origin_of_new_rows())
-        unknown.warn()
 
     def _selections(self) -> dict[Kind, Selection]:
         return {
