@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="study", description=__doc__)
     parser.add_argument("--data", nargs="+", help="data sets (default: all)")
     parser.add_argument(
-        "--variants", nargs="+", help="variants, or `ablations`, `heads` or `peers` (default: all, in this order)"
+        "--variants",
+        nargs="+",
+        help="variants, or `ablations`, `heads`, `peers`, `family` or `published` (default: all, in this order)",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4")
     parser.add_argument("--rows", type=int, default=20_000, help="training rows at most (default: %(default)s)")
@@ -73,10 +75,12 @@ def _fit(arguments: argparse.Namespace, results: Results) -> None:
 
 
 def _variants(names: list[str] | None) -> list[str]:
+    from _family import FAMILY, PUBLISHED
     from _peers import installed
     from _variants import ABLATIONS, HEADS
 
     groups = {"ablations": list(ABLATIONS), "heads": list(HEADS), "peers": installed()}
+    groups |= {"family": list(FAMILY), "published": list(PUBLISHED)}
     expanded = [name for item in names or groups for name in groups.get(item, [item])]
     return _chosen(expanded, [name for group in groups.values() for name in group])
 

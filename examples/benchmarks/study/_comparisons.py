@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from _data import load
+from _family import FAMILY, FINALMLP, NARROW_HEADS, PAIRS, PUBLISHED, name_of_pair
 from _peers import PEERS
 from _runs import Results, row_losses
 from _variants import ABLATIONS, HEADS_OF_WIDTH, REFERENCE, name_of_heads
@@ -125,6 +126,11 @@ def _families() -> Iterator[tuple[str, str, list[str]]]:
     for width, (fewest, *more) in HEADS_OF_WIDTH.items():
         yield "heads", name_of_heads(width, fewest), [name_of_heads(width, heads) for heads in more]
     yield "peers", REFERENCE, list(PEERS)
+    for second, changes in PAIRS.items():
+        yield "pairs", name_of_pair(second), [name for name in changes if name != name_of_pair(second)]
+    yield "family", FINALMLP, [name for name in FAMILY if name != FINALMLP and name not in NARROW_HEADS]
+    yield "family heads", name_of_pair("mlp"), [*NARROW_HEADS]
+    yield "published", next(iter(PUBLISHED)), [*list(PUBLISHED)[1:], *PEERS]
 
 
 def _by_seeds(records: pd.DataFrame, reference: str, models: list[str]) -> Iterator[tuple[list[int], list[str]]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from _folders import FOLDERS
 from _real import REAL
 from _synthetic import SYNTHETIC
 from _tables import VALIDATION, Floats, Table
 from _variants import CONTEXTS
 
-DATA = {name: data_set for name, data_set in (REAL | SYNTHETIC).items() if name in CONTEXTS}
+DATA = {name: data_set for name, data_set in (REAL | FOLDERS | SYNTHETIC).items() if name in CONTEXTS}
 
 
 @cache

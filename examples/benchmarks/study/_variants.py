@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from _family import FAMILY, PUBLISHED
 from _networks import (
     ConcatenationClassifier,
     OneStreamClassifier,
@@ -26,6 +27,8 @@ CONTEXTS: Mapping[str, tuple[str, str]] = {
     "frappe": ("user", "item"),
     "movielens": ("user", "item"),
     "click_sparse": ("user", "item"),
+    "click_dense": ("user", "item"),
+    "movielens_1m": ("user", "item"),
     "adult": ("education", "occupation"),
 }
 
@@ -123,4 +126,4 @@ HEADS = {
     for name, variant in _heads(width, heads).items()
     if name not in ABLATIONS
 }
-VARIANTS = ABLATIONS | HEADS
+VARIANTS: dict[str, Any] = {**ABLATIONS, **HEADS, **FAMILY, **PUBLISHED}
