@@ -10,18 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import sizes
+from ._abandoned import hold, remove_abandoned
 
 _GIGABYTE = 10**9
+_PREFIX = "sk_finalmlp-"
 
 
 class TemporaryFolder:
     """A folder that is removed with all its files when this object goes, or the process ends.
+
+    A process that is killed can't remove its own: the next folder that is made beside it does so.
 
     Parameters
     ----------
@@ -32,8 +36,9 @@ class TemporaryFolder:
     def __init__(self, parent: str | PathLike[str] | None = None) -> None:
         if parent is not None and not Path(parent).is_dir():
             raise ValueError(f"temp_folder={str(parent)!r} is no folder: make it, or name another one.")
-        self.path = Path(tempfile.mkdtemp(prefix="sk_finalmlp-", dir=parent))
-        self._finalizer = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        remove_abandoned(Path(tempfile.gettempdir() if parent is None else parent), _PREFIX)
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        self._finalizer = weakref.finalize(self, _remove, self.path, hold(self.path))
 
     def array(self, name: str, dtype: DTypeLike, width: int | None = None) -> StoredArray:
         """A new array in a file of this folder."""
@@ -42,6 +47,12 @@ class TemporaryFolder:
     def remove(self) -> None:
         """Remove the folder now."""
         self._finalizer()
+
+
+def _remove(folder: Path, held: IO[bytes] | None) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if held is not None:
+        held.close()
 
 
 class StoredArray:

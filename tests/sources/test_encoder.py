@@ -1,6 +1,8 @@
 """The encoder learns from rows on disk what it learns from the same rows in memory."""
 
 import gc
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -135,3 +137,25 @@ def test_a_line_for_each_pass(folder, capsys):
         "codes",
         "statistics of item",
     ]
+
+
+_KILLED = """
+import os, signal, sys
+import pandas as pd
+from sk_finalmlp import CTREncoder
+
+def frames():
+    yield pd.DataFrame({"item": ["a", "b"]})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+CTREncoder(temp_folder=sys.argv[1]).fit(frames)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_what_a_killed_process_leaves_is_removed_by_the_next_and_what_others_use_stays(folder, temp_folder):
+    in_use = CTREncoder(temp_folder=temp_folder).fit_transform(folder, "click")
+    subprocess.run([sys.executable, "-c", _KILLED, str(temp_folder)], check=False)
+    assert len(list(temp_folder.iterdir())) == 2
+    CTREncoder(temp_folder=temp_folder).fit(folder, "click")
+    assert list(temp_folder.iterdir()) == [in_use.folder.path]
