@@ -8,7 +8,7 @@ import narwhals.stable.v2 as nw
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ._sources import refuse_source
+from ._sources import is_source, read_rows
 from .estimators import Classifier
 from .preprocessing import CTREncoder
 
@@ -29,8 +29,9 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
         A fitted pipeline of :class:`CTREncoder` and a classifier of this library. It is changed in place, the encoder
         first, so that no other thread can predict by it meanwhile: where one does, update a copy, by `copy.deepcopy`,
         and put it in its place. After an error the model is as it was before.
-    X : {dataframe, array-like} of shape (n_samples, n_features)
-        The rows, with the columns of `fit`.
+    X : {dataframe, array-like} of shape (n_samples, n_features), or rows that are read in batches
+        The rows, with the columns of `fit`. Those of files and other sources are read into memory all at once, so that
+        a source should hold the rows of a day, not those of a year.
     y : array-like of shape (n_samples,) or str
         Their labels, all of which `fit` saw, or the name of the column of `X` that holds them.
     sample_weight : array-like of shape (n_samples,) or str, default=None
@@ -44,7 +45,7 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     Raises
     ------
     TypeError
-        If `model` has other steps, or if `X` stands for rows that are read in batches.
+        If `model` has other steps.
     NotFittedError
         If it isn't fitted.
     ValueError
@@ -71,7 +72,9 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     """
     encoder, classifier = _steps(model)
     check_is_fitted(model)
-    refuse_source(X)
+    if is_source(X, y):
+        # What is new in the rows of a day is counted before any of them is learned from.
+        X = read_rows(X)
     X, y, sample_weight = _without_named_columns(X, y=y, sample_weight=sample_weight)
     before = dict(vars(encoder))
     try:

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow.dataset as ds
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
@@ -195,9 +196,7 @@ class TestErrors:
     def test_of_rows_that_are_read_in_batches(self, model, days, tmp_path):
         X, y = days[1]
         X.assign(click=y).to_parquet(tmp_path / "day.parquet")
-        with pytest.raises(TypeError, match=r"an update takes a table of rows in memory.*read_parquet"):
-            update(model, tmp_path / "day.parquet", "click")
-        with pytest.raises(TypeError, match="an update takes a table of rows in memory"):
+        with pytest.raises(TypeError, match=r"partial_fit takes a table of rows in memory.*let sk_finalmlp\.update"):
             model[0].partial_fit(tmp_path / "day.parquet", "click")
         with pytest.raises(TypeError, match="partial_fit takes a table in memory"):
             model[1].partial_fit(model[0].transform(tmp_path / "day.parquet"), y)
@@ -210,6 +209,22 @@ class TestErrors:
             update(FinalMLPClassifier(), X, y)
         with pytest.raises(NotFittedError):
             update(make_pipeline(CTREncoder(), FinalMLPClassifier()), X, y)
+
+
+class TestOfFiles:
+    @pytest.mark.parametrize("as_source", [str, ds.dataset, pl.scan_parquet], ids=["path", "data set", "lazy frame"])
+    def test_is_that_of_their_rows(self, model, days, tmp_path, as_source):
+        X, y = days[1]
+        X.assign(click=y).to_parquet(tmp_path / "day.parquet", row_group_size=200)
+        other = pickle.loads(pickle.dumps(model))
+        update(model, X, y)
+        update(other, as_source(tmp_path / "day.parquet"), "click")
+        assert (model.predict_proba(X) == other.predict_proba(X)).all()
+
+    def test_without_rows(self, model, days, tmp_path):
+        days[1][0].assign(click=days[1][1]).head(0).to_parquet(tmp_path / "day.parquet")
+        with pytest.raises(ValueError, match=r"Found array with 0 sample"):
+            update(model, tmp_path / "day.parquet", "click")
 
 
 class TestOneStepAlone:

@@ -101,18 +101,39 @@ def _is_dataset(X: Any) -> bool:
 
 
 def refuse_source(X: Any) -> None:
-    """Refuse rows that are read in batches where those of a day are taken in, which are in memory.
+    """Refuse rows that are read in batches where only a table in memory will do.
 
     Parameters
     ----------
     X : object
-        What an update was given.
+        What a method was given.
     """
     if is_source(X):
         raise TypeError(
-            f"X is a {type(X).__name__}, whose rows are read in batches, and an update takes a table of rows in "
-            "memory, such as those of a day. Read them, for example by pandas.read_parquet."
+            f"X is a {type(X).__name__}, whose rows are read in batches, and partial_fit takes a table of rows in "
+            "memory, such as those of a day. Read them, for example by pandas.read_parquet, or let sk_finalmlp.update "
+            "read them."
         )
+
+
+def read_rows(X: Any) -> Any:
+    """All rows of a source as one table in memory.
+
+    Parameters
+    ----------
+    X : object
+        What `is_source` accepts.
+
+    Returns
+    -------
+    dataframe or pyarrow.Table
+        As the batches are.
+    """
+    source = open_source(X)
+    frames = [nw.from_native(batch.table, eager_only=True) for batch in source.batches(source.names)]
+    if not frames:
+        raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
+    return nw.concat(frames).to_native()
 
 
 def open_source(X: Any, folder: TemporaryFolder | None = None) -> Source:
