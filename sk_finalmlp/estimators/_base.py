@@ -198,7 +198,7 @@ class BaseTwoStreamClassifier(
         self._check_validation_arguments(X_val, y_val, sample_weight_val)
         check_hidden_units(self)
         if isinstance(X, EncodedRows):
-            return self._fit_stored(X, y, sample_weight, X_val)
+            return self._fit_stored(X, y, sample_weight, X_val, y_val, sample_weight_val)
         refuse_raw_rows(X)
         # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
         final_epoch = self.final_epoch and X_val is None and not self.warm_start
@@ -215,9 +215,9 @@ class BaseTwoStreamClassifier(
             training = replace(training, negatives_kept=self.negatives_kept)
             seed = self._seed if continues else draw_seed(self.random_state)
             if X_val is not None:
-                rows_val = check_validation_rows(self, X_val, y_val, sample_weight_val)
-                self._check_validation_classes(rows_val.y, classes)
-                validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
+                validation: Impressions | None = self._validation_rows(
+                    X_val, y_val, sample_weight_val, readers, classes, class_weight
+                )
             else:
                 training, validation = self._hold_out(training, rows, readers, max_epochs)
             n_rows = n_rows_of_epoch(training.counts, self.negative_sampling)
@@ -225,36 +225,55 @@ class BaseTwoStreamClassifier(
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         return self
 
-    def _fit_stored(self, X: EncodedRows, y: Any, sample_weight: Any, X_val: Any) -> Self:
-        """Train the network on rows on disk."""
+    def _fit_stored(
+        self, X: EncodedRows, y: Any, sample_weight: Any, X_val: Any, y_val: Any, sample_weight_val: Any
+    ) -> Self:
+        """Train the network on rows on disk; rows for validation that the user gives are in memory."""
         self._check_stored_arguments(X_val)
-        final_epoch = self.final_epoch and not self.warm_start
+        final_epoch = self.final_epoch and X_val is None and not self.warm_start
         # Callbacks make scores of labels, not of the name of their column.
         labels, weight = (X.in_memory(name) if has_callbacks(self) else name for name in (y, sample_weight))
         data = {"X": X, "y": labels, "metadata": None if weight is None else {"sample_weight": weight}}
         max_epochs = self._max_epochs(X)
         folder = TemporaryFolder(X.folder.path.parent)
         with fit_task(self, max_subtasks=max_epochs + final_epoch, **data) as task, naming_full_disk(folder):
-            rows = StoredRows(self, X, y, sample_weight, holds_out=self.early_stopping)
+            holds_out = self.early_stopping and X_val is None
+            rows = StoredRows(self, X, y, sample_weight, holds_out=holds_out)
             self._learn_columns(X)
             classes = self._check_classes(rows.classes)
             class_weight = weight_by_counts(self.class_weight, classes, rows.n_rows, rows.weights)
             readers = self._readers if self._continues() else rows.learn_fields()
             seed = self._seed if self._continues() else draw_seed(self.random_state)
-            if self.early_stopping:
+            if holds_out:
                 self._check_stored_hold_out(rows, readers, max_epochs)
             passes = Passes(int(self.verbose))
+            validation: Impressions | StoredImpressions | None
             training, validation = rows.shuffled(readers, class_weight, self.negatives_kept, seed, folder, passes)
+            if X_val is not None:
+                validation = self._validation_rows(X_val, y_val, sample_weight_val, readers, classes, class_weight)
             settings = self._settings(n_rows_of_epoch(training.counts, self.negative_sampling), max_epochs, final_epoch)
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         folder.remove()
         return self
 
+    def _validation_rows(
+        self,
+        X_val: Any,
+        y_val: Any,
+        sample_weight_val: Any,
+        readers: list[FieldReader],
+        classes: NDArray[Any],
+        class_weight: NDArray[np.float64],
+    ) -> Impressions:
+        rows = check_validation_rows(self, X_val, y_val, sample_weight_val)
+        self._check_validation_classes(rows.y, classes)
+        return make_impressions(rows, readers, classes, class_weight)
+
     def _check_stored_arguments(self, X_val: Any) -> None:
-        if X_val is not None:
-            raise ValueError(
-                "X holds rows on disk, from which validation rows are held out: leave X_val out. hold_out='last' in "
-                "CTREncoder holds the last rows out."
+        if isinstance(X_val, EncodedBatches):
+            raise TypeError(
+                f"X_val is {type(X_val).__name__}, rows that come in batches, and validation rows are a table in "
+                "memory. Read them, for example by pandas.read_parquet, and encode that."
             )
         if not isinstance(self.categorical_features, str):
             raise ValueError(
