@@ -46,6 +46,10 @@ def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
         stored.with_name(name).write_bytes(stored.read_bytes())
     _, text = compare_accuracy(tmp_path, "--no-fit")
     assert "| +0.0100 (0.0000; 0.0000) | -0.0200 (0.0000; 0.0000) |" in text
+    calibration = float(next(line for line in text.splitlines() if "| catboost |" in line).split("|")[7])
+    scored = [np.load(path) for path in (tmp_path / "probabilities").glob("*catboost*")]
+    assert len(scored) == 2
+    assert calibration == pytest.approx(np.mean([p["probability"].mean() / p["y"].mean() for p in scored]), abs=1e-3)
 
 
 def test_time_to_score_has_points_of_each_model_and_a_picture(tmp_path):
