@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "cross_name",
     "group_columns",
     "is_statistic",
+    "names_of_fields",
     "statistic_name",
 ]
 
@@ -178,13 +180,13 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
     return sorted(groups, key=lambda group: min(group[1]))
 
 
-def cross_name(fields: Sequence[str]) -> str:
+def cross_name(columns: Sequence[str]) -> str:
     """Name of the field that holds combinations of values of several fields.
 
     Parameters
     ----------
-    fields : sequence of str
-        Names of the fields.
+    columns : sequence of str
+        Names of the fields, or of their columns: those of a multi-valued field, one after the other, go by its name.
 
     Returns
     -------
@@ -195,8 +197,38 @@ def cross_name(fields: Sequence[str]) -> str:
     >>> from sk_finalmlp.fields import cross_name
     >>> cross_name(["user", "item"])
     'user & item'
+    >>> cross_name(["user", "genres[0]", "genres[1]"])
+    'user & genres'
     """
-    return _SIGN_OF_CROSS.join(fields)
+    return _SIGN_OF_CROSS.join(names_of_fields(columns))
+
+
+def names_of_fields(columns: Sequence[str]) -> tuple[str, ...]:
+    """Names of the fields of some columns of codes, all of each field.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the columns.
+
+    Returns
+    -------
+    tuple of str
+        Names of the fields, in the order of their columns.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import names_of_fields
+    >>> names_of_fields(["user", "genres[0]", "genres[1]"])
+    ('user', 'genres')
+    """
+    return _names_of_fields(tuple(columns))
+
+
+@lru_cache(maxsize=10_000)
+def _names_of_fields(columns: tuple[str, ...]) -> tuple[str, ...]:
+    # The names of all statistics are asked for with each single row that is encoded.
+    return tuple(name for name, _ in group_columns(columns, [True] * len(columns)))
 
 
 def statistic_name(measure: Measure, field: str, label: str | None = None) -> str:
@@ -249,7 +281,7 @@ def is_statistic(name: str, columns: Container[str] | None = None) -> bool:
     >>> from sk_finalmlp.fields import is_statistic
     >>> is_statistic("count(item)"), is_statistic("enc__count(item)"), is_statistic("price")
     (True, True, False)
-    >>> is_statistic("rate(user & item)", ["user", "item"]), is_statistic("count(clicks)", ["user", "item"])
+    >>> is_statistic("rate(user & tags)", ["user", "tags[0]"]), is_statistic("count(clicks)", ["user", "item"])
     (True, False)
     """
     match = _STATISTIC_NAME.fullmatch(name)
@@ -262,9 +294,14 @@ def is_statistic(name: str, columns: Container[str] | None = None) -> bool:
 
 def _is_made_of(key: str, prefix: str, columns: Container[str]) -> bool:
     """Whether a field, or a combination of fields, which may have the sign of one in their names, is among columns."""
-    if prefix + key in columns:
+    if _is_among(prefix + key, columns):
         return True
     ends = [end.start() for end in re.finditer(_SIGN_OF_CROSS, key)]
     return any(
-        prefix + key[:end] in columns and _is_made_of(key[end + len(_SIGN_OF_CROSS) :], prefix, columns) for end in ends
+        _is_among(prefix + key[:end], columns) and _is_made_of(key[end + len(_SIGN_OF_CROSS) :], prefix, columns)
+        for end in ends
     )
+
+
+def _is_among(field: str, columns: Container[str]) -> bool:
+    return field in columns or f"{field}[0]" in columns

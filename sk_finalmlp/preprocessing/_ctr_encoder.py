@@ -61,7 +61,8 @@ from .tables._table import read_columns, read_outputs, validate_table, write_tab
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62
 #: Kinds of the fields that single columns become.
-_KINDS_OF_COLUMNS = ("categorical", "multi-valued", "numeric")
+_KINDS_WITH_CODES = ("categorical", "multi-valued")
+_KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "numeric")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -88,12 +89,13 @@ class CTREncoder(
       `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
 
-    After these come columns derived from the codes of categorical fields, datetime parts and bins included:
+    After these come columns derived from the codes of the fields, datetime parts and bins included:
 
     - *feature crosses*, on request: combinations such as `user & item` as categorical fields of their own.
     - *target statistics*, if `y` holds class labels: `rate(item)`, the smoothed click rate of each item (target
       encoding), `count(item)`, how often it occurs (count encoding), and the same for combinations, such as
-      `rate(user & item)`. In `fit_transform` they are cross-fitted: see the Notes.
+      `rate(user & item)`. A list counts as a whole, its elements in their order: `rate(genres)` is that of a
+      combination of genres. In `fit_transform` they are cross-fitted: see the Notes.
 
     Parameters
     ----------
@@ -445,7 +447,7 @@ class CTREncoder(
             planner = self._planner()
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
             target = planner.read_target(y, X, weights, place)
-            codes = self._fit_columns(X, weights, target, ["categorical"] if planner.needs_codes(target) else [])
+            codes = self._fit_columns(X, weights, target, _KINDS_WITH_CODES if planner.needs_codes(target) else [])
             for _ in self._fit_derived(planner, codes, weights, target):
                 # Each column is let go as soon as it is learned.
                 pass
@@ -749,7 +751,7 @@ class CTREncoder(
         """The fields of the output, for columns of these names."""
         learned = [field for fields in self._fields_of(check_feature_names_in(self)) for field in fields]
         plain = [field for fields in self._fields_of(names) for field in fields]
-        new_names = {field.name: new.name for field, new in zip(learned, plain, strict=True)}
+        new_names = dict(zip(column_names(learned), column_names(plain), strict=True))
         return plain + self._derived.output_fields(new_names)
 
     def _fields_of(self, names: Sequence[str]) -> list[list[Field]]:

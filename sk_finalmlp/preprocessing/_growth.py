@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from .._origin import Origin, carries_origin, packed_codes, write_origin
 from .._sklearn import check_feature_names_in, is_fitted
 from .._sources import refuse_source
 from .._validation import fit_context
-from ..fields import column_names
+from ..fields import Field, column_names
 from .columns._column_encoder import errors_naming
 from .statistics._changes import Changes
 from .statistics._target import MoreLabels, read_more_labels
@@ -118,8 +118,7 @@ class GrowingEncoder:
             before = self._origin_of_new_rows()
             outputs, fresh = self._grow_columns(X, weights)
             names = check_feature_names_in(self)
-            n_codes = {field.name: field.n_codes for fields in self._fields_of(names) for field in fields}
-            changes = Changes(n_codes, fresh, self.decay)
+            changes = _changes([f for fields in self._fields_of(names) for f in fields], fresh, self.decay)
             self._derived, more, of_crosses = self._derived.grow(outputs, weights, labels, changes)
             outputs |= more
             self._fields = self._output_fields(names)
@@ -154,6 +153,14 @@ class GrowingEncoder:
     def _grown_kinds(self: Any, names: Any) -> Any:
         n_codes = [sum(field.n_codes for field in fields) for fields in self._fields_of(names)]
         return self.feature_kinds_.assign(n_codes=n_codes)
+
+
+def _changes(fields: Sequence[Field], fresh: Mapping[str, np.ndarray], decay: float) -> Changes:
+    """What has become of the codes of the columns of fields, of which some are fresh."""
+    field_of = {name: field for field in fields for name in column_names([field])}
+    n_codes = {name: field.n_codes for name, field in field_of.items()}
+    fresh_of = {name: fresh[field.name] for name, field in field_of.items() if field.name in fresh}
+    return Changes(n_codes, fresh_of, decay)
 
 
 def _origin_after(

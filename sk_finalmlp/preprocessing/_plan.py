@@ -13,7 +13,7 @@ from ..fields import Field
 from .columns._categorical import VocabularyRule
 from .statistics._choice import Choice, choose, why_no_choice
 from .statistics._crosses import CrossEncoder
-from .statistics._keys import find_keys
+from .statistics._keys import find_keys, has_key, key_of
 from .statistics._statistics import KeyStatistics
 from .statistics._stored_target import Place, StoredTarget
 from .statistics._target import NoLabels, Target, read_target, what_but_labels
@@ -143,8 +143,7 @@ class Planner:
     def _choose(
         self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels, date_parts: Collection[str]
     ) -> list[Choice]:
-        names = [field.name for fields in fields_of.values() for field in fields if field.kind == "categorical"]
-        keys = find_keys(names, fields_of, "statistics")
+        keys = [key_of([field]) for fields in fields_of.values() for field in fields if has_key(field)]
         reason = str(target) if isinstance(target, NoLabels) else why_no_choice(target)
         if isinstance(target, NoLabels) or reason:
             return [Choice(key, why=f"no statistics: {reason}") for key in keys]
@@ -153,7 +152,8 @@ class Planner:
     def _crosses(self, fields_of: FieldsOf, choices: Sequence[Choice], n_rows: int) -> list[CrossEncoder]:
         if self.crosses == "auto":
             rule = self._bounded_rule(n_rows)
-            return [CrossEncoder(choice.key, rule) for choice in choices if choice.rate and choice.key.is_combination]
+            keys = [choice.key for choice in choices if choice.rate]
+            return [CrossEncoder(key, rule) for key in keys if key.is_combination and not key.holds_lists]
         keys = find_keys(self.crosses or [], fields_of, "crosses")
         single = next((key.name for key in keys if not key.is_combination), None)
         if single is not None:

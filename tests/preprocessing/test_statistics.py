@@ -222,7 +222,6 @@ def test_statistics_of_what_becomes_codes():
     [
         (["users"], "no field 'users'. The fields are"),
         ([("user", "users")], "no field 'users'"),
-        (["genres"], "'genres' is multi-valued"),
         ([("user", "price")], "'price' is numeric, and .*numeric_encoding='bins'"),
         (["time"], r"'time' makes several fields.*\['time_hour', 'time_weekday', 'time_weekend'\]"),
         ([("user", "user")], "must name different columns"),

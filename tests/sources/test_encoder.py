@@ -60,7 +60,7 @@ def test_rows_on_disk_are_encoded_as_in_memory(clicks, folder, parameters, weigh
 
 def test_statistics_by_parts_of_the_keys(clicks, folder, monkeypatch):
     monkeypatch.setattr(sizes, "CELLS", 3_000)
-    check_same(*fit_both(clicks, folder, True, statistics=[("user", "item"), "user"]))
+    check_same(*fit_both(clicks, folder, True, statistics=[("user", "item"), ("user", "tags")]))
 
 
 def test_numbers_of_more_values_than_are_counted_are_described_by_a_sample(clicks, folder, monkeypatch):

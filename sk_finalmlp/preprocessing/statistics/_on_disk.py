@@ -136,6 +136,8 @@ def _fit_in_parts(
         columns = _new_columns(standardize, folder, statistics)
         for position, (standard, column) in enumerate(zip(standardize.values(), columns.values(), strict=True)):
             _join_parts([files[position] for files in of_rows], rows, standard, column)
+        # The next key writes a file of the same name.
+        rows.part_of_row.remove()
     return {name: (standardize[name], column) for name, column in columns.items()}
 
 
