@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._fit_task import CallbackSupportMixin, fit_task
+from .._hold_out import Fraction
 from .._origin import Origin
 from .._persistence import VersionedState
 from .._plain import Parts, declared
@@ -71,6 +72,7 @@ from ._rows import (
     check_rows,
     check_statistics,
     check_validation_rows,
+    fraction_held_out,
     make_impressions,
     split_rows,
     weight_by_counts,
@@ -110,7 +112,7 @@ class BaseTwoStreamClassifier(
     max_epochs: int | Literal["auto"]
     early_stopping: bool
     hold_out: Literal["auto", "random", "last"]
-    validation_fraction: float
+    validation_fraction: Fraction
     scoring: Literal["neg_log_loss", "roc_auc"]
     final_epoch: bool
     n_iter_no_change: int | Literal["auto"]
@@ -296,7 +298,7 @@ class BaseTwoStreamClassifier(
             rows.hold_none_out()
             return
         fields = [reader.field for reader in readers]
-        check_statistics(rows.origin, rows.n_given, fields, self.validation_fraction, self.hold_out)
+        check_statistics(rows.origin, rows.n_given, fields, rows.fraction, self.hold_out)
 
     def _warn_of_no_hold_out(self, label: Any, n_rows: int, max_epochs: int) -> None:
         why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
@@ -424,7 +426,8 @@ class BaseTwoStreamClassifier(
             self._warn_of_no_hold_out(lacking[0], int(np.count_nonzero(rows.y == lacking[0])), max_epochs)
             return training, None
         fields = [reader.field for reader in readers]
-        check_statistics(rows.origin, rows.n_given, fields, self.validation_fraction, self.hold_out)
+        fraction = fraction_held_out(self, rows.n_given, rows.origin)
+        check_statistics(rows.origin, rows.n_given, fields, fraction, self.hold_out)
         warn_about_copies(training, sum(field.kind == "numeric" for field in fields), rows.is_held_out)
         return split_rows(training, rows.is_held_out)
 

@@ -40,7 +40,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "max_epochs": [AT_LEAST_ONE, StrOptions({"auto"})],
     "early_stopping": ["boolean"],
     "hold_out": [StrOptions({"auto", "random", "last"})],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
     "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
     "final_epoch": ["boolean"],
     "n_iter_no_change": [AT_LEAST_ONE, StrOptions({"auto"})],

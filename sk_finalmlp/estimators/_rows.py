@@ -18,7 +18,7 @@ from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from .._hold_out import VALIDATION_FRACTION, held_out_rows, places_from_last, places_of_choice, unpacked
+from .._hold_out import held_out_rows, places_from_last, places_of_choice, share_held_out, unpacked
 from .._origin import Origin, read_origin
 from .._sklearn import check_sample_weight
 from .._tables import check_detached
@@ -71,13 +71,36 @@ def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: boo
     columns = read_columns(estimator, X, reset=reset)
     y, weight = _check_labels(y, columns), _check_weight(sample_weight, columns)
     origin = read_origin(X)
+    fraction = fraction_held_out(estimator, len(y), origin)
     if holds_out:
         # Of all rows, those without weight too: the encoder may have been given other weights.
-        place = _places(estimator.hold_out, estimator.validation_fraction, len(y), origin)
-        is_held_out = held_out_rows(y, estimator.validation_fraction, place)
+        place = _places(estimator.hold_out, fraction, len(y), origin)
+        is_held_out = held_out_rows(y, fraction, place)
     else:
         is_held_out = np.zeros(len(y), dtype=bool)
     return _labelled(columns, y, weight, is_held_out, origin)
+
+
+def fraction_held_out(estimator: Any, n_rows: int, origin: Origin | None) -> float:
+    """Share of the rows that is held out: "auto" asks the encoder, which may have been given other rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier.
+    n_rows : int
+        Number of rows, those without weight among them.
+    origin : Origin or None
+        What the table says of where it comes from.
+
+    Returns
+    -------
+    float
+    """
+    fraction = estimator.validation_fraction
+    if fraction == "auto" and origin is not None and origin.validation_fraction is not None:
+        return origin.validation_fraction
+    return share_held_out(fraction, n_rows, at_random=estimator.hold_out != "last")
 
 
 def _places(hold_out: str, fraction: float, n_rows: int, origin: Origin | None) -> NDArray[np.float64] | None:
@@ -266,9 +289,10 @@ def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], f
                 "which says so.",
                 stacklevel=6,
             )
-        if fraction > VALIDATION_FRACTION:
+        if fraction > share_held_out("auto", n_given, at_random=hold_out != "last"):
             warnings.warn(
-                f"X holds statistics, from which a tenth of the labels is left out by default: {_set_both(fraction)}",
+                "X holds statistics, from which a tenth of the labels, or 10,000 at random, is left out by default: "
+                f"{_set_both(fraction)}",
                 stacklevel=6,
             )
     elif origin.hold_out is not None and hold_out not in ("auto", origin.hold_out):

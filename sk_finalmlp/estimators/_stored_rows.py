@@ -19,7 +19,7 @@ from ..fields import UNKNOWN_CODE, Field
 from ..training import StoredImpressions
 from ._field_readers import FIRST_CODE, FieldReader, read_matrices
 from ._input_columns import InputColumn
-from ._rows import MIN_WEIGHT
+from ._rows import MIN_WEIGHT, fraction_held_out
 
 Place = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
@@ -87,7 +87,7 @@ class StoredRows:
         self._largest_weight = 1.0 if self._weight is None else max(float(w.max()) for w in self._weight.chunks())
         if not self._largest_weight:
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        self._fraction = estimator.validation_fraction
+        self.fraction = fraction_held_out(estimator, len(X), X.origin)
         self._place = _place(estimator.hold_out, X) if holds_out else None
         self._find_ends_of_classes()
         sums = np.zeros((3, len(X.classes)))
@@ -147,7 +147,7 @@ class StoredRows:
             held_out = np.zeros(len(label), bool)
             if self._place is not None:
                 place = self._place(np.arange(start, start + len(label)))
-                held_out = ((place < self._fraction) | (place == self._first[label])) & (place < self._last[label])
+                held_out = ((place < self.fraction) | (place == self._first[label])) & (place < self._last[label])
             yield _Chunk(start, label, weight, held_out)
 
     def _read_weight(self, start: int) -> NDArray[np.float64]:

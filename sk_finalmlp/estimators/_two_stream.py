@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from numpy.random import RandomState
 
-from .._hold_out import VALIDATION_FRACTION
+from .._hold_out import Fraction
 from .._sklearn import HasMethods, StrOptions
 from ..nn import StreamBuilder, TwoStreamNetwork
 from ..streams import as_stream, stream_names
@@ -108,10 +108,11 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         doesn't improve, and to keep the weights of the best epoch. Before each score, and in the end, the logits are
         moved by a constant, so that the mean prediction over the training rows is their click rate (the share of each
         class). Without it there are `max_epochs` epochs, and no such step.
-    validation_fraction : float, default=0.1
+    validation_fraction : float or "auto", default="auto"
         Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
-        class. A larger share must be given to `CTREncoder` as well, which leaves the labels of these rows out of the
-        statistics of all others.
+        class. "auto" takes what `CTREncoder` says in the pandas DataFrame that it wrote, and else a tenth; of rows at
+        random no more than 10,000, or so. A larger share must be given to `CTREncoder` as well, which leaves the labels
+        of these rows out of the statistics of all others.
     hold_out : {"auto", "random", "last"}, default="auto"
         Which rows are held out. "random": pseudo-random, by a hash of the row number. "last": those at
         the end of the table. "auto": those that `CTREncoder` says, by its parameter of the same name, in the pandas
@@ -293,7 +294,7 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         max_epochs: int | Literal["auto"] = "auto",
         precision: Literal["float32", "bfloat16", "auto"] = "auto",
         early_stopping: bool = True,
-        validation_fraction: float = VALIDATION_FRACTION,
+        validation_fraction: Fraction = "auto",
         hold_out: Literal["auto", "random", "last"] = "auto",
         scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
         final_epoch: bool = True,

@@ -19,7 +19,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._fit_task import CallbackSupportMixin, fit_task
-from .._hold_out import VALIDATION_FRACTION, packed
+from .._hold_out import Fraction, packed, share_held_out
 from .._origin import Origin, carries_origin, write_origin
 from .._persistence import VersionedState
 from .._plain import Parts, describe
@@ -155,9 +155,10 @@ class CTREncoder(
         Fields and combinations of fields that get a rate and a count. "auto" chooses single fields and pairs by what
         they add to the prediction of `y` (see the Notes) if there are 1,000 rows and class labels, and makes none
         otherwise; what it chose is in `statistics_`. `None`: plain codes.
-    validation_fraction : float, default=0.1
+    validation_fraction : float or "auto", default="auto"
         Share of the rows whose labels are left out of the statistics of all other rows in `fit_transform`, because the
-        classifier holds them out for early stopping: at least its `validation_fraction`.
+        classifier holds them out for early stopping: at least its `validation_fraction`. "auto" takes a tenth; of
+        rows at random no more than 10,000, or so.
     hold_out : {"random", "last"} or the name of a column, default="random"
         Which rows these are. "random": pseudo-random, by a hash of the row number. "last": those at the
         end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
@@ -357,7 +358,7 @@ class CTREncoder(
         "datetime_parts": [list, tuple, StrOptions({"auto"})],
         "crosses": [list, tuple, StrOptions({"auto"}), None],
         "statistics": [list, tuple, StrOptions({"auto"}), None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
         "hold_out": [str],
         "decay": [Interval(Real, 0, 1, closed="both")],
         "unknown_dropout": [Interval(Real, 0, 1, closed="left")],
@@ -384,7 +385,7 @@ class CTREncoder(
         datetime_parts: Literal["auto"] | Sequence[str] = "auto",
         crosses: Combinations = None,
         statistics: Combinations = "auto",
-        validation_fraction: float = VALIDATION_FRACTION,
+        validation_fraction: Fraction = "auto",
         hold_out: str = "random",
         decay: float = 0.9,
         unknown_dropout: float = 0.0,
@@ -646,7 +647,7 @@ class CTREncoder(
         return replace(
             self._origin_of_new_rows(),
             n_rows=n_rows,
-            validation_fraction=self.validation_fraction,
+            validation_fraction=share_held_out(self.validation_fraction, n_rows, self.hold_out == "random"),
             hold_out=self.hold_out,
             held_out=held_out,
         )

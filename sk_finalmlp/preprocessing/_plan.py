@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from .._hold_out import Fraction
 from .._sources import StoredArray
 from ..fields import Field
 from .columns._categorical import VocabularyRule
@@ -56,7 +57,7 @@ class Planner:
         The parameters.
     rule : VocabularyRule
         Which combinations of a cross get codes of their own.
-    validation_fraction : float
+    validation_fraction : float or "auto"
         Share of the rows that the classifier holds out.
     random_state : RandomState
         Draws folds and samples rows.
@@ -67,7 +68,7 @@ class Planner:
         crosses: Combinations,
         statistics: Combinations,
         rule: VocabularyRule,
-        validation_fraction: float,
+        validation_fraction: Fraction,
         random_state: np.random.RandomState,
     ) -> None:
         self.crosses = crosses

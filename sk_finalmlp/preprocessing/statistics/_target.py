@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
-from ..._hold_out import held_out_rows, places
+from ..._hold_out import Fraction, held_out_rows, places, share_held_out
 
 _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
@@ -94,7 +94,7 @@ def read_target(
     y: Any,
     X: Any,
     weights: np.ndarray | None,
-    validation_fraction: float,
+    validation_fraction: Fraction,
     place: np.ndarray | None,
     random_state: np.random.RandomState,
 ) -> Target:
@@ -108,7 +108,7 @@ def read_target(
         The table they belong to.
     weights : ndarray of shape (n_samples,) or None
         Weights of the rows.
-    validation_fraction : float
+    validation_fraction : float or "auto"
         Share of the rows that the classifier holds out.
     place : ndarray of shape (n_samples,) or None
         Places by which they are chosen; None for the rule at random.
@@ -127,9 +127,9 @@ def read_target(
     return _make_target(labels, weights, held_out_rows(labels, validation_fraction, place), random_state)
 
 
-def held_out_with(place: np.ndarray, validation_fraction: float, target: Target | NoLabels) -> np.ndarray:
+def held_out_with(place: np.ndarray, validation_fraction: Fraction, target: Target | NoLabels) -> np.ndarray:
     """Which rows are held out by their places, as far as labels don't ask for others: those without weight, too."""
-    is_early: np.ndarray = place < validation_fraction
+    is_early: np.ndarray = place < share_held_out(validation_fraction, len(place), at_random=False)
     if isinstance(target, NoLabels):
         return is_early
     return np.where(target.folds > target.n_folds, is_early, target.folds == target.n_folds)
