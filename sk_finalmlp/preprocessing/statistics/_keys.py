@@ -214,5 +214,6 @@ def _find_field(name: Any, fields_of: Mapping[str, Sequence[Field]], parameter: 
 
 _REMEDIES = {
     "multi-valued": "only a field with a single code per row can be combined and counted. Leave it out.",
+    "history": "only a field with a single code per row can be combined and counted. Name the one whose values it has.",
     "numeric": "a number has no code. Take it as categorical, or in bins with `numeric_encoding='bins'`.",
 }
