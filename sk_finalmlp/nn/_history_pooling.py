@@ -188,6 +188,7 @@ class TransformerPooling(nn.Module):
         super().__init__()
         d = embedding_dim
         self.n_heads = 2 if d % 2 == 0 else 1
+        self.head_dim = d // self.n_heads
         # The first one is that of the value at hand.
         self.position = nn.Parameter(torch.empty(1 + max_length, d))
         draw_normal(self.position, _POSITION_STD, generator)
@@ -222,12 +223,12 @@ class TransformerPooling(nn.Module):
 
     def _scores(self, q: Tensor, k: Tensor) -> Tensor:
         """Scaled product of query and key in each head: (n, d), (n, d) -> (n, H)."""
-        products = (q * k).view(len(q), self.n_heads, -1)
-        return products.sum(dim=2) / sqrt(products.shape[2])
+        products = (q * k).view(len(q), self.n_heads, self.head_dim)
+        return products.sum(dim=2) / sqrt(self.head_dim)
 
     def _weighted(self, v: Tensor, weight: Tensor) -> Tensor:
         """Values times the weight of their head: (n, d), (n, H) -> (n, d)."""
-        return (v.reshape(len(v), self.n_heads, -1) * weight.unsqueeze(2)).flatten(start_dim=1)
+        return (v.reshape(len(v), self.n_heads, self.head_dim) * weight.unsqueeze(2)).flatten(start_dim=1)
 
 
 def make_pooling(

@@ -172,18 +172,29 @@ def _find_spans(
 
 def _ranks(values: nw.Series[Any], more: nw.Series[Any] | None) -> tuple[np.ndarray, int]:
     """Rank of each value among the distinct ones of both series, -1 for a missing one, and the number of these."""
-    try:
-        arrays = pa.chunked_array([_as_arrow(values), *([] if more is None else [_as_arrow(more)])])
-    except pa.ArrowInvalid:
-        first, second = values.dtype, more.dtype if more is not None else ""
-        raise ValueError(f"Column {values.name!r} is {first} in X and {second} in log: give both one type.") from None
-    encoded = arrays.combine_chunks().dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    arrays = [_as_arrow(values)]
+    if more is not None:
+        arrays.append(_as_arrow(more))
+        arrays[0] = _as_type(arrays[0], arrays[1].type, values, more)
+    encoded = pa.concat_arrays(arrays).dictionary_encode()
     by_rank = pa.compute.sort_indices(encoded.dictionary).to_numpy()
     rank = np.empty(len(by_rank) + 1, np.int64)
     rank[by_rank] = np.arange(len(by_rank))
     rank[-1] = -1
     return rank[encoded.indices.fill_null(len(by_rank)).to_numpy()], max(1, len(by_rank))
+
+
+def _as_type(array: pa.Array, dtype: pa.DataType, values: nw.Series[Any], more: nw.Series[Any]) -> pa.Array:
+    """Values as the type of the log, where that changes none: ids as floats are what missing ones make of them."""
+    try:
+        if pa.types.is_large_string(array.type) != pa.types.is_large_string(dtype):
+            raise pa.ArrowInvalid("text isn't read as numbers")
+        return array.cast(dtype)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(
+            f"Column {values.name!r} is {values.dtype} in X and {more.dtype} in log, which can't be compared ({error}): "
+            "give both one type."
+        ) from error
 
 
 def _as_arrow(values: nw.Series[Any]) -> pa.Array:
