@@ -192,8 +192,8 @@ def _as_type(array: pa.Array, dtype: pa.DataType, values: nw.Series[Any], more: 
         return array.cast(dtype)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(
-            f"Column {values.name!r} is {values.dtype} in X and {more.dtype} in log, which can't be compared ({error}): "
-            "give both one type."
+            f"Column {values.name!r} is {values.dtype} in X and {more.dtype} in log, which can't be compared "
+            f"({error}): give both one type."
         ) from error
 
 

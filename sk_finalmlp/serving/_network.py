@@ -134,7 +134,7 @@ def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
 
 
 def _pooled(graph: Graph, vectors: str, at: str, embedding: FieldEmbedding) -> list[str]:
-    """Vectors of categorical fields, the mean over known codes of multi-valued ones, and what histories are pooled to."""
+    """Vectors of categorical fields, the mean over known codes of multi-valued ones, and the pooled histories."""
     categorical = [field for field in embedding.tables if field.kind == "categorical"]
     multi_valued = embedding.tables[len(categorical) :]
     if not multi_valued and not embedding.histories:
