@@ -18,28 +18,31 @@ __all__ = [
     "by_kind",
     "column_names",
     "cross_name",
+    "find_history",
     "group_columns",
     "is_statistic",
     "names_of_fields",
     "statistic_name",
 ]
 
-FieldKind = Literal["categorical", "multi-valued", "numeric", "statistic"]
+FieldKind = Literal["categorical", "multi-valued", "history", "numeric", "statistic"]
 Measure = Literal["rate", "count"]
 
 #: The code that `CTREncoder` gives to a value that is missing, unseen or too rare to learn, and the padding of
-#: multi-valued columns.
+#: multi-valued columns and histories.
 UNKNOWN_CODE = 0
 
 #: `CTREncoder` cuts statistics at so many standard deviations.
 MAX_STATISTIC = 5.0
 
-_KINDS: tuple[FieldKind, ...] = ("categorical", "multi-valued", "numeric", "statistic")
+_KINDS: tuple[FieldKind, ...] = ("categorical", "multi-valued", "history", "numeric", "statistic")
+_WITH_COLUMNS: tuple[FieldKind, ...] = ("multi-valued", "history")
 _WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "statistic")
 # `ColumnTransformer` and `FeatureUnion` may put `name__` before it.
 _STATISTIC_NAME = re.compile(r"(?P<prefix>[^()]+__)?(rate|count)\((?P<key_and_label>.*\)(=.+)?)", re.DOTALL)
 _END_OF_KEY = re.compile(r"\)(?==|\Z)")
 _SIGN_OF_CROSS = " & "
+_SIGN_OF_HISTORY = "~"
 _ELEMENT_NAME = re.compile(r"(?P<field>.+)\[(?P<position>0|[1-9][0-9]*)\]", re.DOTALL)
 
 
@@ -51,26 +54,36 @@ class Field:
     ----------
     name : str
         Name of the field; the name of its column, or `genres` for the columns `genres[0]`, `genres[1]`, ...
-    kind : {"categorical", "multi-valued", "numeric", "statistic"}
+    kind : {"categorical", "multi-valued", "history", "numeric", "statistic"}
         A categorical field is one column of codes, a multi-valued field several columns of codes that share an
-        embedding table, a numeric field one column of floats. A statistic is a column of floats: a click rate or
-        count of a value or a combination of values. It needs no embedding.
+        embedding table, a numeric field one column of floats. A history is several columns of codes of another field,
+        whose embedding table it shares: what came before, the most recent first. A statistic is a column of floats: a
+        click rate or count of a value or a combination of values. It needs no embedding.
     n_codes : int, default=0
         Rows of the embedding table, row 0 included; 0 for a numeric field and a statistic.
     n_columns : int, default=1
-        Columns of the input table that the field takes; more than one only for a multi-valued field.
+        Columns of the input table that the field takes; more than one only for a multi-valued field or a history.
+    of : str, default=""
+        Name of the categorical field whose values a history holds.
 
     Examples
     --------
     >>> from sk_finalmlp.fields import Field
     >>> Field("user", "categorical", n_codes=944)
     Field(name='user', kind='categorical', n_codes=944, n_columns=1)
+    >>> Field("history", "history", n_codes=1683, n_columns=50, of="item")
+    Field(name='history', kind='history', n_codes=1683, n_columns=50, of='item')
     """
 
     name: str
     kind: FieldKind
     n_codes: int = 0
     n_columns: int = 1
+    of: str = ""
+
+    def __repr__(self) -> str:
+        of = f", of={self.of!r}" if self.of else ""
+        return f"Field(name={self.name!r}, kind={self.kind!r}, n_codes={self.n_codes}, n_columns={self.n_columns}{of})"
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
@@ -81,17 +94,32 @@ class Field:
             raise ValueError(
                 f"Field {self.name!r} is {self.kind} and has no codes: n_codes must be 0, got {self.n_codes}."
             )
-        if self.n_columns < 1 or (self.kind != "multi-valued" and self.n_columns != 1):
+        if self.n_columns < 1 or (self.kind not in _WITH_COLUMNS and self.n_columns != 1):
             raise ValueError(f"Field {self.name!r} is {self.kind}: it can't take {self.n_columns} columns.")
+        if (self.kind == "history") != bool(self.of):
+            raise ValueError(
+                f"Field {self.name!r} is {self.kind}: `of` must name the field whose values a history holds, and only "
+                f"that of a history; got {self.of!r}."
+            )
 
     @property
     def has_codes(self) -> bool:
         """Whether its columns hold codes, not floats."""
         return self.kind not in _WITHOUT_CODES
 
+    @property
+    def has_several_columns(self) -> bool:
+        """Whether it takes columns whose names end in the position of an element, even if there is only one."""
+        return self.kind in _WITH_COLUMNS
+
+    @property
+    def table(self) -> str:
+        """Name of the field in whose embedding table the codes are looked up: its own, or that of a history's."""
+        return self.of or self.name
+
 
 def by_kind(fields: Iterable[Field]) -> list[Field]:
-    """The fields in the order of the network: categorical, multi-valued, numeric, statistic.
+    """The fields in the order of the network: categorical, multi-valued, history, numeric, statistic.
 
     Parameters
     ----------
@@ -123,7 +151,8 @@ def column_names(fields: Iterable[Field]) -> list[str]:
     Returns
     -------
     list of str
-        The name of the field, or `genres[0]`, `genres[1]`, ... for a multi-valued one.
+        The name of the field, or `genres[0]`, `genres[1]`, ... for a multi-valued one, or `history~item[0]`,
+        `history~item[1]`, ... for a history of `item`, the most recent first.
 
     Examples
     --------
@@ -135,16 +164,17 @@ def column_names(fields: Iterable[Field]) -> list[str]:
 
 
 def _names_of(field: Field) -> list[str]:
-    if field.kind != "multi-valued":
+    if not field.has_several_columns:
         return [field.name]
-    return [f"{field.name}[{position}]" for position in range(field.n_columns)]
+    name = field.name + (_SIGN_OF_HISTORY + field.of if field.of else "")
+    return [f"{name}[{position}]" for position in range(field.n_columns)]
 
 
 def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[str, list[int]]]:
     """Which columns make up which field.
 
     Integer columns named `field[0]`, `field[1]`, ..., numbered from 0 without a gap, are the elements of one
-    multi-valued field. Any other column is a field of its own.
+    multi-valued field, or of a history if `find_history` finds one in the name. Any other column is a field of its own.
 
     Parameters
     ----------
@@ -178,6 +208,51 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
     grouped = {column for _, elements in groups for column in elements}
     groups += [(name, [column]) for column, name in enumerate(names) if column not in grouped]
     return sorted(groups, key=lambda group: min(group[1]))
+
+
+def find_history(name: str, fields: Container[str]) -> tuple[str, str] | None:
+    """Which history the elements `name[0]`, `name[1]`, ... are, if they are one.
+
+    Parameters
+    ----------
+    name : str
+        Name of a group of columns, as `group_columns` gives it, which may begin with the prefix that
+        `ColumnTransformer` gives it.
+    fields : container of str
+        Names of the fields that a history can be of.
+
+    Returns
+    -------
+    (str, str) or None
+        Name of the history, and of the field whose values it holds; None if there is no sign of one in the name.
+
+    Raises
+    ------
+    ValueError
+        If the name is that of a history, and the field isn't among these.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import find_history
+    >>> find_history("history~item", ["user", "item"]), find_history("genres", ["user", "item"])
+    (('history', 'item'), None)
+    """
+    parts = name.split(_SIGN_OF_HISTORY)
+    if len(parts) == 1 or not all(parts):
+        return None
+    # Either name may have the sign in it.
+    splits = [(_SIGN_OF_HISTORY.join(parts[:n]), _SIGN_OF_HISTORY.join(parts[n:])) for n in range(1, len(parts))]
+    for history, of in splits:
+        prefixes = ["", *(history[: end.end()] for end in re.finditer("__", history))]
+        found = next((prefix + of for prefix in prefixes if prefix + of in fields), None)
+        if found is not None:
+            return history, found
+    history, of = splits[0]
+    raise ValueError(
+        f"The columns {name + '[0]'!r}, ... are named like a history of {of!r}, but there is no categorical field "
+        f"{of!r} in whose embedding table they could be looked up. Keep its column beside them, or leave the history "
+        f"out; if they are no history, name them without {_SIGN_OF_HISTORY!r}."
+    )
 
 
 def cross_name(columns: Sequence[str]) -> str:

@@ -101,6 +101,8 @@ class BaseTwoStreamClassifier(
     embedding_dim: int
     stream_embeddings: Literal["shared", "own"]
     stream_loss: float
+    history_pooling: Literal["mean", "attention", "transformer"]
+    history_softmax: bool
     n_members: int
     embedding_regularizer: float | Literal["auto"]
     net_regularizer: float

@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._origin import Origin
-from ..fields import MAX_STATISTIC, UNKNOWN_CODE, Field, FieldKind, by_kind, group_columns, is_statistic
+from ..fields import (
+    MAX_STATISTIC,
+    UNKNOWN_CODE,
+    Field,
+    FieldKind,
+    by_kind,
+    find_history,
+    group_columns,
+    is_statistic,
+)
 from ._input_columns import InputColumn
 
 # Raw ids of 10^9 must not allocate a table of embeddings by mistake.
@@ -92,10 +101,23 @@ def learn_fields(columns: Sequence[InputColumn], categorical_features: Any, orig
     categorical, pooled = _choose_categorical(columns, categorical_features)
     groups = group_columns([column.name for column in columns], [p in pooled for p in range(len(columns))])
     doubt_of = partial(_why_no_statistic, codes={columns[position].name for position in categorical}, origin=origin)
-    return [
-        _learn_coded(name, positions, columns)
+    single = [name for name, positions in groups if positions[0] in categorical and name == columns[positions[0]].name]
+    histories = {
+        name: found
+        for name, positions in groups
+        if name != columns[positions[0]].name and (found := find_history(name, single)) is not None
+    }
+    readers = {
+        name: _learn_coded(name, positions, columns)
         if positions[0] in categorical
         else _learn_numeric(columns[positions[0]], positions, doubt_of)
+        for name, positions in groups
+        if name not in histories
+    }
+    return [
+        _history_reader(histories[name][0], positions, readers[histories[name][1]])
+        if name in histories
+        else readers[name]
         for name, positions in groups
     ]
 
@@ -113,7 +135,7 @@ def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]
     Returns
     -------
     codes : ndarray of int32, shape (n, n_code_columns)
-        Codes of the categorical fields, then those of the multi-valued fields.
+        Codes of the categorical fields, then those of the multi-valued fields and the histories.
     values : ndarray of float32, shape (n, n_values)
         Values of the numeric fields, then the statistics.
     """
@@ -245,6 +267,9 @@ def _from_names(chosen: Sequence[str], columns: Sequence[InputColumn]) -> tuple[
     names = [column.name for column in columns]
     own = {name: [position] for position, name in enumerate(names)}
     multi_valued = dict(group_columns(names, [column.is_integer for column in columns]))
+    for name, positions in list(multi_valued.items()):
+        if name not in own and (history := find_history(name, own)) is not None:
+            multi_valued[history[0]] = positions
     for name in chosen:
         if name not in own and name not in multi_valued:
             raise ValueError(f"categorical_features names {name!r}, but the table has the columns {names}.")
@@ -326,6 +351,38 @@ def _learn_coded(name: str, positions: list[int], columns: Sequence[InputColumn]
     n_codes = largest + 1 + FIRST_CODE[kind]
     field = Field(name, kind, n_codes=n_codes, n_columns=len(positions))
     return FieldReader(field, positions, np.where(is_known, rows, np.int32(UNKNOWN_CODE)))
+
+
+def _history_reader(name: str, positions: list[int], of: FieldReader) -> FieldReader:
+    """How a history is read: as the field whose values it holds, but for code 0, which is padding."""
+    field = Field(name, "history", of.field.n_codes, len(positions), of.field.name)
+    row_of_code = of.row_of_code.copy()
+    row_of_code[UNKNOWN_CODE] = UNKNOWN_CODE
+    return FieldReader(field, positions, row_of_code)
+
+
+def with_histories_of(readers: Sequence[FieldReader], others: Sequence[FieldReader]) -> list[FieldReader]:
+    """Readers of fields, and readers of their histories, which follow from those.
+
+    Parameters
+    ----------
+    readers : sequence of FieldReader
+        Readers of all fields, of which those of histories are out of date.
+    others : sequence of FieldReader
+        Readers of all fields but histories.
+
+    Returns
+    -------
+    list of FieldReader
+        In the order of `readers`.
+    """
+    by_name = {reader.field.name: reader for reader in others}
+    return [
+        _history_reader(reader.field.name, reader.positions, by_name[reader.field.of])
+        if reader.field.kind == "history"
+        else by_name[reader.field.name]
+        for reader in readers
+    ]
 
 
 def check_largest_code(name: str, largest: int, n_rows: int, n_known: int = 0) -> None:

@@ -20,6 +20,9 @@ from ._field_readers import FieldReader, chosen_fields, fields_of_streams
 NetworkClass = type[TwoStreamNetwork]
 Network = TwoStreamNetwork | Ensemble
 
+#: Where there is no history, these say nothing.
+_OF_HISTORIES = ("history_pooling", "history_softmax")
+
 # How modules were called before there was one network for all pairs of streams.
 _FORMER_NAMES = {"mlp1": "stream1", "mlp2": "stream2", "output1": "fusion.linear_x", "output2": "fusion.linear_y"}
 _FORMER_NAME = re.compile(rf"(?<![^.])({'|'.join(_FORMER_NAMES)})(?=\.)")
@@ -50,6 +53,9 @@ def arguments_of_network(
     arguments = {name: _plain(name, parameters[name], readers) for name in sorted(names)}
     chosen = {name: arguments.pop(name) for name in list(arguments) if name.endswith("_fields")}
     fields = [reader.field for reader in readers]
+    if all(field.kind != "history" for field in fields):
+        for name in _OF_HISTORIES:
+            arguments.pop(name, None)
     members = []
     for member in range(parameters["n_members"]):
         first, second = fields_of_streams(fields, member)

@@ -29,6 +29,8 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "embedding_dim": [AT_LEAST_ONE],
     "stream_embeddings": [StrOptions({"shared", "own"})],
     "stream_loss": [_NON_NEGATIVE],
+    "history_pooling": [StrOptions({"mean", "attention", "transformer"})],
+    "history_softmax": ["boolean"],
     "n_members": [AT_LEAST_ONE],
     "embedding_regularizer": [_NON_NEGATIVE, StrOptions({"auto"})],
     "net_regularizer": [_NON_NEGATIVE],

@@ -17,7 +17,7 @@ from .._origin import Origin
 from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder, check_space, sizes
 from ..fields import UNKNOWN_CODE, Field
 from ..training import StoredImpressions
-from ._field_readers import FIRST_CODE, FieldReader, read_matrices
+from ._field_readers import FIRST_CODE, FieldReader, read_matrices, with_histories_of
 from ._input_columns import InputColumn
 from ._rows import MIN_WEIGHT, fraction_held_out
 
@@ -162,11 +162,13 @@ class StoredRows:
         for field in self._rows.fields:
             positions = list(range(position, position + field.n_columns))
             position += field.n_columns
-            if field.has_codes:
+            if field.kind == "history":
+                readers.append(FieldReader(field, positions, np.empty(0, np.int32)))
+            elif field.has_codes:
                 readers.append(self._learn_codes(field, positions, [names[p] for p in positions]))
             else:
                 readers.append(FieldReader(field, positions, np.empty(0, np.int32)))
-        return readers
+        return with_histories_of(readers, [reader for reader in readers if reader.field.kind != "history"])
 
     def _learn_codes(self, field: Field, positions: list[int], names: list[str]) -> FieldReader:
         is_known = np.zeros(field.n_codes + 1, dtype=bool)

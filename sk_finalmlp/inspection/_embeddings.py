@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..estimators import Classifier, FieldReader, TableReader
-from ..fields import UNKNOWN_CODE
+from ..fields import UNKNOWN_CODE, Field
 from ..preprocessing import CTREncoder
 from ._model import classifier_of, encoder_of, weighted_members_of
 
@@ -39,7 +39,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the network has no field of this name, or it is numeric or a statistic and so has no value with a vector.
+        If the network has no field of this name, or it has no vectors of its own: numbers, statistics, histories.
     TypeError
         If there is no classifier of this library.
     NotFittedError
@@ -85,12 +85,18 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
 
 
 def _reader_of(readers: TableReader, name: str) -> FieldReader:
-    coded = {reader.field.name: reader for reader in readers if reader.field.has_codes}
+    coded = {reader.field.name: reader for reader in readers if reader.field.has_codes and not reader.field.of}
     if name not in coded:
-        kind = next((reader.field.kind for reader in readers if reader.field.name == name), None)
-        fact = f"is of kind {kind!r}: its values have no vectors" if kind else "isn't a field of the network"
+        field = next((reader.field for reader in readers if reader.field.name == name), None)
+        fact = "isn't a field of the network" if field is None else _why_no_vectors(field)
         raise ValueError(f"{name!r} {fact}; those with vectors are {list(coded)}.")
     return coded[name]
+
+
+def _why_no_vectors(field: Field) -> str:
+    if field.of:
+        return f"is a history of {field.of!r}, whose vectors it shares"
+    return f"is of kind {field.kind!r}: its values have no vectors"
 
 
 def _values_and_codes(encoder: CTREncoder | None, reader: FieldReader) -> tuple[NDArray[Any], NDArray[np.intp]]:

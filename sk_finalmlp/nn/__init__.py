@@ -5,12 +5,13 @@ The modules work on tensors only, know neither tables nor training, and can each
 
 from ._activation import Activation
 from ._dropout import Dropout, dropout_generator, dropout_state, restore_dropout
-from ._embedding import ROW_MULTIPLE, FieldEmbedding
+from ._embedding import FieldEmbedding
 from ._ensemble import Ensemble
 from ._field_selection import FieldSelection
 from ._fusion import ConcatFusion, MultiHeadBilinearFusion, ProductFusion, SumFusion
 from ._gate import FeatureGate, Gate
-from ._linear import Linear
+from ._history_pooling import AttentionPooling, Histories, MeanPooling, TransformerPooling
+from ._linear import ROW_MULTIPLE, Linear
 from ._network import DualMLP, FinalMLP, StreamBuilder, TwoStreamNetwork
 from ._norm import frozen_norms, norms_of
 from ._protocol import ClickNetwork, embedding_parameters, members_of, votes_of
@@ -34,6 +35,7 @@ from ._workspace import lent_workspaces
 __all__ = [
     "ROW_MULTIPLE",
     "Activation",
+    "AttentionPooling",
     "CINStream",
     "ClickNetwork",
     "ConcatFusion",
@@ -51,8 +53,10 @@ __all__ = [
     "FinalStream",
     "Gate",
     "GatedCrossNetStream",
+    "Histories",
     "Linear",
     "MaskNetStream",
+    "MeanPooling",
     "MultiHeadBilinearFusion",
     "ProductFusion",
     "ProductStream",
@@ -62,6 +66,7 @@ __all__ = [
     "StreamBuilder",
     "StreamChain",
     "SumFusion",
+    "TransformerPooling",
     "TwoStreamNetwork",
     "dropout_generator",
     "dropout_state",

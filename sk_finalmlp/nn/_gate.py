@@ -71,7 +71,8 @@ class FeatureGate(nn.Module):
     fields : sequence of Field
         All fields of the input.
     context : sequence of str or None
-        Names of the fields that the gate depends on; None or empty for one learned vector.
+        Names of the fields that the gate depends on; None or empty for one learned vector. A history counts by its
+        mean.
     n_features : int
         Number D of features that the gate multiplies.
     hidden_units : sequence of int
@@ -135,7 +136,7 @@ class FeatureGate(nn.Module):
         """
         if self.context_embedding is None:
             return self.of_all_rows()
-        if len(self.context_embedding.numeric):
+        if len(self.context_embedding.numeric) or self.context_embedding.histories:
             gates: Tensor = self.gate(self.context_embedding(codes, values).flatten(start_dim=1))
             return gates
         # Rows of one context share their gate, and a batch has far fewer users than rows.

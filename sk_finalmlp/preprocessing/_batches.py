@@ -25,7 +25,7 @@ from .._sources import (
     naming_full_disk,
     open_source,
 )
-from ._column_rules import chosen_kinds, fit_tally
+from ._column_rules import FittedColumn, chosen_kinds, find_histories, fit_tallied_history, fit_tally
 from ._on_disk import FirstPass, codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
 from ._plan import Planner
 from .columns._calendar import UnknownDates
@@ -113,16 +113,19 @@ class BatchEncoder:
         telling = None
         if isinstance(target, StoredTarget) and self.statistics == "auto":
             telling = target.sample(first.sample.numbers)
-        fitted = [
-            fit_tally(name, tally, first.sample, chosen.get(position), rules, telling)
-            for position, (name, tally) in enumerate(zip(check_feature_names_in(self), first.tallies, strict=True))
-        ]
+        names = check_feature_names_in(self)
+        targets = find_histories(self.histories, names)
+        fitted: dict[int, FittedColumn] = {
+            position: fit_tally(name, tally, first.sample, chosen.get(position), rules, telling)
+            for position, (name, tally) in enumerate(zip(names, first.tallies, strict=True))
+            if position not in targets
+        }
+        for position, of in targets.items():
+            tally = first.tallies[position]
+            assert tally is not None
+            fitted[position] = fit_tallied_history(tally, fitted[of], names[of], self.max_length)
         self._origin = []
-        self._readings = [column.reading for column in fitted]
-        self._encoders = [column.encoder for column in fitted]
-        self._rare_dates = {name: values for column in fitted for name, values in column.rare_dates.items()}
-        names = pd.Index(check_feature_names_in(self), name="column")
-        self.feature_kinds_ = pd.DataFrame([column.report for column in fitted], index=names)
+        self._keep_fitted([fitted[position] for position in range(len(names))])
 
     def _fit_derived_on_disk(
         self: Any,

@@ -16,6 +16,7 @@ from .columns._calendar import rare_dates, why_left_out
 from .columns._categorical import CategoricalEncoder, VocabularyRule
 from .columns._column_encoder import ColumnEncoder, errors_naming
 from .columns._datetime import DatetimeEncoder
+from .columns._history import HistoryEncoder, read_history
 from .columns._kinds import Finding, Kind, facts, find_doubt, find_kind
 from .columns._multi_valued import MultiValuedEncoder
 from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
@@ -111,6 +112,27 @@ def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[s
     return chosen
 
 
+def find_histories(histories: Mapping[Any, Any] | None, names: Sequence[str]) -> dict[int, int]:
+    """Positions of the columns that hold histories, and of the column whose values each of them holds."""
+    targets: dict[int, int] = {}
+    for history, of in (histories or {}).items():
+        try:
+            (position,), (target,) = (select_columns([key], None, names) for key in (history, of))
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"histories={{{history!r}: {of!r}}}: {error}") from error
+        if position == target:
+            raise ValueError(f"histories={{{history!r}: {of!r}}}: a column can't be a history of itself.")
+        targets[position] = target
+    nested = next((position for position, target in targets.items() if target in targets), None)
+    if nested is not None:
+        raise ValueError(
+            f"histories: {names[nested]!r} can't hold values of {names[targets[nested]]!r}, which is a history, too. "
+            "Name the column of single values."
+        )
+    return targets
+
+
 class FittedColumn(NamedTuple):
     """What was learned of a column.
 
@@ -133,6 +155,10 @@ class FittedColumn(NamedTuple):
     rare_dates: dict[str, pa.Array]
     report: dict[str, Any]
     column: Column
+
+    def without_rows(self) -> FittedColumn:
+        """The same without its rows."""
+        return self._replace(column=Column(self.column.name, self.column.values[:0]))
 
     def transform(self, kinds: Collection[str]) -> dict[str, np.ndarray]:
         """Output columns of all rows by name, if they make up fields of these kinds."""
@@ -202,3 +228,33 @@ def fit_column(
         }
         read = column if weighted is raw else reading.read(raw)
         return FittedColumn(reading, encoder, rare_dates(encoder, read), report, read)
+
+
+def fit_history(
+    raw: RawColumn, of: FittedColumn, of_name: str, max_length: int, weights: np.ndarray | None
+) -> FittedColumn:
+    """What `fit_column` gives, of a column that holds values of another one, which has been learned."""
+    weighted, weights = rows_with_weight(raw, weights)
+    with errors_naming(raw.name):
+        encoder = HistoryEncoder(of_name, max_length).bound_to(of.encoder)
+        reading = read_history(weighted, of.reading)
+        column = reading.read(weighted)
+        encoder.fit(column, weights)
+        (field,) = encoder.output_fields(raw.name)
+        report = {
+            "kind": "history",
+            "why": f"chosen by the user, of values of {of_name!r}",
+            "n_missing": column.n_missing,
+            "n_codes": field.n_codes,
+            "n_columns": field.n_columns,
+        }
+        return FittedColumn(reading, encoder, {}, report, column if weighted is raw else reading.read(raw))
+
+
+def fit_tallied_history(tally: ColumnTally, of: FittedColumn, of_name: str, max_length: int) -> FittedColumn:
+    """What `fit_history` gives, from a tally of the column."""
+    raw, _ = tally.short_column()
+    fitted = fit_history(raw, of, of_name, max_length, None)
+    assert isinstance(fitted.encoder, HistoryEncoder)
+    fitted.encoder.widen(tally.longest_row)
+    return fitted._replace(report={**fitted.report, "n_columns": fitted.encoder.n_columns})

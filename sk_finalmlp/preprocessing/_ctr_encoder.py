@@ -37,7 +37,7 @@ from .._sources import (
 from .._validation import fit_context
 from ..fields import Field, column_names
 from ._batches import BatchEncoder
-from ._column_rules import ColumnRules, chosen_kinds, fit_column
+from ._column_rules import ColumnRules, FittedColumn, chosen_kinds, find_histories, fit_column, fit_history
 from ._columns_summary import ColumnsSummary
 from ._description import PARTS
 from ._growth import GrowingEncoder
@@ -48,12 +48,14 @@ from .columns._calendar import UnknownDates, date_parts
 from .columns._categorical import VocabularyRule
 from .columns._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, errors_naming
 from .columns._datetime import DATETIME_PARTS
+from .columns._history import bind_histories
 from .columns._kinds import Kind
 from .columns._vocabulary import Vocabulary
 from .statistics._choice import report
 from .statistics._derived import DerivedFields
 from .statistics._target import NoLabels, Target, held_out_with
 from .statistics._unknown import UnknownRows
+from .tables._raw_column import RawColumn
 from .tables._reading import Reading
 from .tables._selection import Selection
 from .tables._table import read_columns, read_outputs, validate_table, write_table, write_values
@@ -62,7 +64,7 @@ from .tables._table import read_columns, read_outputs, validate_table, write_tab
 _MOST_CODES = 2**62
 #: Kinds of the fields that single columns become.
 _KINDS_WITH_CODES = ("categorical", "multi-valued")
-_KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "numeric")
+_KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "history", "numeric")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -89,6 +91,13 @@ class CTREncoder(
       `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
 
+    Columns of a fifth kind must be named, in `histories`:
+
+    - *history*: lists of values of another column, in the order of time, such as the items that a user has clicked
+      before. Columns of codes `history~item[0]`, `history~item[1]`, ... for a column `history` of values of `item`, the
+      most recent first, padded with 0, in which a value has the code that it has in `item`. The classifiers look it up
+      in the embedding table of `item`, and pool what they find (their parameter `history_pooling`).
+
     After these come columns derived from the codes of the fields, datetime parts and bins included:
 
     - *feature crosses*, on request: combinations such as `user & item` as categorical fields of their own.
@@ -105,6 +114,14 @@ class CTREncoder(
         :class:`~sklearn.compose.make_column_selector`. The kinds of all other columns are inferred.
     drop : column selection, default=None
         Columns to leave out.
+    histories : dict of {str or int: str or int}, default=None
+        Columns that hold histories, and the categorical column whose values each of them holds, by name or position:
+        `{"history": "item"}`, or `{"liked": "item", "disliked": "item", "liked_genre": "genre"}`. A row has a list of
+        values, the most recent last. :func:`~sk_finalmlp.preprocessing.add_history` makes such a column of a log.
+    max_length : int, default=50
+        How many of the last values of a history are kept; there are no more output columns than the longest one of
+        `fit` needs. A value that is unknown or missing keeps its place, as code 0, so that several histories stay in
+        step.
     min_frequency : int or float, default=1
         Number (int) or share (float) of rows in which a value must occur to get a code of its own; for the elements
         of multi-valued columns, the number of occurrences. All rows count the same, regardless of their sample weights:
@@ -348,6 +365,8 @@ class CTREncoder(
         "multi_valued": _SELECTION,
         "datetime": _SELECTION,
         "drop": _SELECTION,
+        "histories": [dict, None],
+        "max_length": [Interval(Integral, 1, None, closed="left")],
         "min_frequency": [Interval(Integral, 1, None, closed="left"), Interval(RealNotInt, 0, 1, closed="neither")],
         "max_categories": [Interval(Integral, 1, None, closed="left"), None],
         "n_hash_buckets": [Interval(Integral, 1, _MOST_CODES, closed="both"), None],
@@ -375,6 +394,8 @@ class CTREncoder(
         multi_valued: Selection = None,
         datetime: Selection = None,
         drop: Selection = None,
+        histories: Mapping[str | int, str | int] | None = None,
+        max_length: int = 50,
         min_frequency: float = 1,
         max_categories: int | None = None,
         n_hash_buckets: int | None = None,
@@ -398,6 +419,8 @@ class CTREncoder(
         self.multi_valued = multi_valued
         self.datetime = datetime
         self.drop = drop
+        self.histories = histories
+        self.max_length = max_length
         self.min_frequency = min_frequency
         self.max_categories = max_categories
         self.n_hash_buckets = n_hash_buckets
@@ -518,19 +541,34 @@ class CTREncoder(
         if isinstance(target, Target) and self.statistics == "auto":
             labelled = target.take(np.flatnonzero(target.weights))
         dropped = {position for position, kind in chosen.items() if kind == "dropped"}
-        self._readings, self._encoders, self._rare_dates = [], [], {}
-        report, outputs = [], {}
+        targets = find_histories(self.histories, names)
+        waiting: dict[int, RawColumn] = {}
+        fitted: dict[int, FittedColumn] = {}
+        outputs: dict[int, dict[str, np.ndarray]] = {}
         for position, raw in enumerate(read_columns(X, names, dropped)):
-            fitted = fit_column(raw, chosen.get(position), rules, weights, labelled)
-            self._readings.append(fitted.reading)
-            self._encoders.append(fitted.encoder)
-            self._rare_dates.update(fitted.rare_dates)
-            report.append(fitted.report)
-            outputs.update(fitted.transform(wanted))
+            if position in targets:
+                # Until the column whose values it holds is learned.
+                waiting[position] = raw
+                continue
+            column = fit_column(raw, chosen.get(position), rules, weights, labelled)
+            outputs[position] = column.transform(wanted)
+            fitted[position] = column.without_rows()
             # A column is let go before the next one is read.
-            del raw, fitted
-        self.feature_kinds_ = pd.DataFrame(report, index=pd.Index(names, name="column"))
-        return outputs
+            del raw, column
+        for position, raw in waiting.items():
+            column = fit_history(raw, fitted[targets[position]], names[targets[position]], self.max_length, weights)
+            outputs[position] = column.transform(wanted)
+            fitted[position] = column.without_rows()
+        self._keep_fitted([fitted[position] for position in range(len(names))])
+        return {name: output for position in range(len(names)) for name, output in outputs[position].items()}
+
+    def _keep_fitted(self, fitted: Sequence[FittedColumn]) -> None:
+        """Keep what was learned of the columns, in their order."""
+        self._readings = [column.reading for column in fitted]
+        self._encoders = [column.encoder for column in fitted]
+        self._rare_dates = {name: values for column in fitted for name, values in column.rare_dates.items()}
+        names = pd.Index(check_feature_names_in(self), name="column")
+        self.feature_kinds_ = pd.DataFrame([column.report for column in fitted], index=names)
 
     def _fit_derived(
         self, planner: Planner, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
@@ -563,12 +601,14 @@ class CTREncoder(
             )
 
     def _selections(self) -> dict[Kind, Selection]:
+        histories: Any = list(self.histories or {})
         return {
             "categorical": self.categorical,
             "numeric": self.numeric,
             "multi-valued": self.multi_valued,
             "datetime": self.datetime,
             "dropped": self.drop,
+            "history": histories,
         }
 
     def _column_rules(self) -> ColumnRules:
@@ -672,7 +712,7 @@ class CTREncoder(
         return write_table(
             outputs,
             numeric=are_numeric(self._fields),
-            named=any(field.kind == "multi-valued" for field in self._fields),
+            named=any(field.has_several_columns for field in self._fields),
             X=X,
             library=get_output_config("transform", self)["dense"],
         )
@@ -757,10 +797,12 @@ class CTREncoder(
 
     def _fields_of(self, names: Sequence[str]) -> list[list[Field]]:
         """The fields of each column of the input, for columns of these names."""
-        return [
+        name_of = dict(zip(check_feature_names_in(self), names, strict=True))
+        fields_of = [
             [] if encoder is None else encoder.output_fields(name)
             for name, encoder in zip(names, self._encoders, strict=True)
         ]
+        return [[replace(f, of=name_of[f.of]) if f.of else f for f in fields] for fields in fields_of]
 
     @property
     def cardinalities_(self) -> dict[str, int]:
@@ -789,6 +831,7 @@ class CTREncoder(
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "_fields"):
+            self._encoders = bind_histories(check_feature_names_in(self), self._encoders)
             origin = vars(self).get("_origin")
             self._origin = [] if origin is None else [origin]
 

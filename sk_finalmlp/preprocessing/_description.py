@@ -14,6 +14,7 @@ from ..fields import Field
 from .columns._admission import Admission
 from .columns._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
 from .columns._datetime import DatetimeEncoder, ElapsedTime
+from .columns._history import HistoryEncoder
 from .columns._multi_valued import MultiValuedEncoder
 from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from .columns._vocabulary import Vocabulary
@@ -41,6 +42,7 @@ PARTS: Final[Parts] = {
         "admission",
         "n_columns",
     ),
+    HistoryEncoder: ("of", "max_length", "n_columns"),
     Standardizer: ("unit", "mean", "deviation"),
     NormalScorer: ("unit", "values", "scores"),
     QuantileBinner: ("n_bins", "edges", "means"),

@@ -135,12 +135,19 @@ def _lists(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
     return [*lists, None]
 
 
+def _histories(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
+    elements = [*_vocabulary(part, rng), None, _UNSEEN if reading["like"] == "large_string" else -1]
+    lengths = rng.integers(0, part["n_columns"] + 2, _N_ROWS - 1)
+    return [*([elements[place] for place in rng.integers(0, len(elements), length)] for length in lengths), None]
+
+
 _ROWS: Final[dict[str, Callable[[Any, Any, np.random.Generator], list[Any]]]] = {
     "text": _texts,
     "integer": _integers,
     "number": _numbers,
     "time": _times,
     "elements": _lists,
+    "history": _histories,
 }
 
 

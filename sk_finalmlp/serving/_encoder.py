@@ -46,6 +46,8 @@ def input_of(name: str, reading: Any, encoder: Any) -> Input:
     like, part = reading["like"], encoder["$part"]
     if part == "MultiValuedEncoder":
         return Input(name, "elements", separator=_separator(encoder))
+    if part == "HistoryEncoder":
+        return Input(name, "history", separator=_LIST_SEPARATOR)
     if part in ("Standardizer", "NormalScorer", "QuantileBinner", "LogBucketer"):
         return _input_of_numbers(name, like)
     if like.startswith(("timestamp", "date")):
@@ -350,6 +352,22 @@ def _multi_valued(graph: Graph, values: str, reading: Any, encoder: Any) -> list
     return [graph.columns_of(outputs, position) for position in range(encoder["n_columns"])]
 
 
+def _history(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
+    """Codes of the last elements, the last one first."""
+    known, codes = _elements({**encoder, "splits_strings": False}, _LIST_SEPARATOR)
+    # As above; the number of elements counts an empty one behind the last separator.
+    ended = graph.node("StringConcat", values, graph.constant(np.array([[_LIST_SEPARATOR]], object)))
+    elements, n_elements = graph.nodes("StringSplit", ended, n_outputs=2, delimiter=_LIST_SEPARATOR)
+    found = find(graph, elements, known, codes, UNKNOWN_CODE)
+    codes_of_elements = graph.node("Squeeze", found, graph.constant([1], np.int64))
+    from_last = np.arange(encoder["n_columns"])[np.newaxis] + 2
+    places = graph.node("Sub", n_elements, graph.constant(from_last, np.int64))
+    is_there = graph.cast(graph.node("GreaterOrEqual", places, graph.constant([[0]], np.int64)), "int64")
+    places = graph.node("Max", places, graph.constant([[0]], np.int64))
+    outputs = graph.node("Mul", graph.node("GatherElements", codes_of_elements, places, axis=1), is_there)
+    return [graph.columns_of(outputs, position) for position in range(encoder["n_columns"])]
+
+
 def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
     """Known elements as text, and their codes; those of strings also with a space before or behind."""
     known = known_values(encoder["vocabulary"])
@@ -376,6 +394,7 @@ _PARTS: Final[dict[str, Callable[[Graph, str, Any, Any], list[str]]]] = {
     "LogBucketer": _log_buckets,
     "DatetimeEncoder": _datetime,
     "MultiValuedEncoder": _multi_valued,
+    "HistoryEncoder": _history,
 }
 
 

@@ -68,7 +68,8 @@ def export(model: BaseEstimator) -> Exported:
     else:
         state = with_tables(encoder.__getstate__())
         names = [str(name) for name in check_feature_names_in(encoder)]
-        described = dict(zip(names, zip(state["_readings"], state["_encoders"], strict=True), strict=True))
+        encoders = _with_vocabularies(names, state["_encoders"])
+        described = dict(zip(names, zip(state["_readings"], encoders, strict=True), strict=True))
         inputs = _inputs(described)
         encoded = _add_encoder(graph, inputs, described, state["_derived"], encoder.fields_)
     if classifier is None:
@@ -97,6 +98,15 @@ def _kind_of(step: Any) -> str:
     if type(step) is CTREncoder:
         return "encoder"
     return "classifier" if type(step) in get_args(Classifier) else "other"
+
+
+def _with_vocabularies(names: Sequence[str], encoders: Sequence[Any]) -> list[Any]:
+    """Descriptions of encoders, in which a history has the vocabulary of the column whose values it holds."""
+    by_name = dict(zip(names, encoders, strict=True))
+    return [
+        {**encoder, "vocabulary": by_name[encoder["of"]]["vocabulary"]} if encoder and "of" in encoder else encoder
+        for encoder in encoders
+    ]
 
 
 def _inputs(described: Mapping[str, tuple[Any, Any]]) -> list[Input]:

@@ -12,13 +12,14 @@ import numpy as np
 #: Stands for a missing value in a tensor of integers.
 MISSING: Final = np.iinfo(np.int64).min
 
-InputKind = Literal["text", "integer", "number", "time", "elements"]
+InputKind = Literal["text", "integer", "number", "time", "elements", "history"]
 ELEMENT_TYPES: Final[dict[InputKind, str]] = {
     "text": "string",
     "integer": "int64",
     "number": "double",
     "time": "int64",
     "elements": "string",
+    "history": "string",
 }
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
@@ -32,10 +33,10 @@ class Input:
     ----------
     name : str
         Name of the column and of the tensor.
-    kind : {"text", "integer", "number", "time", "elements"}
+    kind : {"text", "integer", "number", "time", "elements", "history"}
         What a tensor of it holds: strings, "" for a missing one; int64, `MISSING` for a missing one; doubles, NaN for a
         missing one; microseconds since 1970 as int64, of UTC where the column has a time zone; several elements as one
-        string.
+        string, in a history with nothing for one that is missing.
     separator : str, default=""
         What stands between elements.
     has_zone : bool, default=False
@@ -54,7 +55,7 @@ class Input:
 
     def tensor(self, values: Sequence[Any]) -> np.ndarray:
         """Values of any length as a tensor of shape (n, 1)."""
-        convert, plain = _CONVERSIONS[self.kind], _PLAIN_TYPES[self.kind]
+        convert, plain = _CONVERSIONS[self.kind], _PLAIN_TYPES.get(self.kind)
         try:
             converted = [value if type(value) is plain else convert(value, self) for value in values]
             return np.array(converted, _DTYPES[self.kind]).reshape(-1, 1)
@@ -68,10 +69,11 @@ _DTYPES: Final[dict[InputKind, Any]] = {
     "number": np.float64,
     "time": np.int64,
     "elements": object,
+    "history": object,
 }
 
 
-#: Values of just this type are put into the tensor as they are.
+#: Values of just this type are put into the tensor as they are; histories never are.
 _PLAIN_TYPES: Final[dict[InputKind, type]] = {
     "text": str,
     "integer": int,
@@ -154,6 +156,22 @@ def _microseconds(time: datetime.datetime) -> int:
     return microseconds if offset is None else microseconds - offset // _MICROSECOND
 
 
+def _history(value: Any, column: Input) -> str:
+    if _is_missing(value):
+        return ""
+    if not isinstance(value, _LISTS):
+        raise TypeError(f"{value!r} is no list, as fit saw them: give the values of the history, the most recent last.")
+    texts = ["" if _is_missing(element) else _text_of(element) for element in value]
+    if torn := next((text for text in texts if column.separator in text), None):
+        raise ValueError(f"{torn!r} contains {column.separator!r}, which separates elements.")
+    return column.separator.join(texts)
+
+
+def _text_of(element: Any) -> str:
+    # A list with a missing number may hold floats.
+    return str(int(element)) if isinstance(element, float | np.floating) and element == int(element) else str(element)
+
+
 def _elements(value: Any, column: Input) -> str:
     if isinstance(value, str):
         return value
@@ -177,4 +195,5 @@ _CONVERSIONS: Final[dict[InputKind, Callable[[Any, Input], Any]]] = {
     "number": _number,
     "time": _time,
     "elements": _elements,
+    "history": _history,
 }

@@ -26,6 +26,7 @@ from ..nn import (
 )
 from ._encoder import Unsupported
 from ._graph import Graph
+from ._histories import add_pooling
 from ._layers import add_layer, add_linear, as_array
 from ._streams import add_stream
 
@@ -59,7 +60,7 @@ class _FieldRows:
         for field in fields:
             row_of_code = self._row_of_code[field.name]
             is_known = (row_of_code > 0) & (row_of_code < field.n_codes)
-            tables.append(np.where(is_known, row_of_code + first_row[field.name], 0))
+            tables.append(np.where(is_known, row_of_code + first_row[field.table], 0))
         ends = list(accumulate(map(len, tables)))
         for field, table, end in zip(fields, tables, ends, strict=True):
             firsts += [end - len(table)] * field.n_columns
@@ -116,7 +117,7 @@ def _member_logits(rows: _FieldRows, network: nn.Module) -> str:
 def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
     """Vectors of fields, (n, F, d)."""
     graph = rows.graph
-    coded = [field for field in embedding.fields if field.has_codes]
+    coded = [*embedding.tables, *embedding.histories]
     numeric = [field for field in embedding.fields if field.kind == "numeric"]
     parts = []
     if coded:
@@ -125,28 +126,40 @@ def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
         table = as_array(embedding.table).copy()
         table[0] = 0
         vectors = graph.gather(table, at)
-        parts += _pooled(graph, vectors, at, coded)
+        parts += _pooled(graph, vectors, at, embedding)
     if numeric:
         values = graph.node("Unsqueeze", rows.values(numeric), graph.constant([2], np.int64))
         parts.append(graph.node("Mul", values, graph.constant(as_array(embedding.numeric)[np.newaxis])))
     return graph.concat(parts)
 
 
-def _pooled(graph: Graph, vectors: str, at: str, fields: Sequence[Field]) -> list[str]:
-    """Vectors of categorical fields, and the mean over known codes of multi-valued ones."""
-    n_categorical = sum(field.kind == "categorical" for field in fields)
-    if n_categorical == len(fields):
+def _pooled(graph: Graph, vectors: str, at: str, embedding: FieldEmbedding) -> list[str]:
+    """Vectors of categorical fields, the mean over known codes of multi-valued ones, and the pooled histories."""
+    categorical = [field for field in embedding.tables if field.kind == "categorical"]
+    multi_valued = embedding.tables[len(categorical) :]
+    if not multi_valued and not embedding.histories:
         return [vectors]
-    parts = [graph.columns(vectors, 0, n_categorical)] if n_categorical else []
+    place = {field.name: position for position, field in enumerate(categorical)}
+    embedded = [position for position, field in enumerate(categorical) if field in embedding.fields]
+    if len(embedded) == len(categorical):
+        parts = [graph.columns(vectors, 0, len(categorical))] if categorical else []
+    else:
+        parts = [graph.columns_of(vectors, position) for position in embedded]
     is_known = graph.cast(graph.node("Greater", at, graph.constant([[0]], np.int64)), "float")
-    first = n_categorical
+    first = len(categorical)
     axis = graph.constant([1], np.int64)
-    for field in fields[n_categorical:]:
+    for field in multi_valued:
         last = first + field.n_columns
         total = graph.node("ReduceSum", graph.columns(vectors, first, last), axis, keepdims=1)
         n_known = graph.node("ReduceSum", graph.columns(is_known, first, last), axis, keepdims=1)
         n_known = graph.node("Max", n_known, graph.constant([[1]], np.float32))
         parts.append(graph.node("Div", total, graph.node("Unsqueeze", n_known, graph.constant([2], np.int64))))
+        first = last
+    for field, pooling in zip(embedding.histories, embedding.history_poolings or (), strict=True):
+        last = first + field.n_columns
+        mask = graph.node("Unsqueeze", graph.columns(is_known, first, last), graph.constant([2], np.int64))
+        query, keys = graph.columns_of(vectors, place[field.of]), graph.columns(vectors, first, last)
+        parts.append(add_pooling(graph, pooling, query, keys, mask))
         first = last
     return parts
 

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import numpy as np
 import pyarrow as pa
 
-from ...fields import Field, column_names, group_columns, is_statistic
+from ...fields import Field, column_names, find_history, group_columns, is_statistic
 from ..tables._column import Column
 from ._categorical import HashBuckets
 from ._vocabulary import Vocabulary
@@ -62,11 +62,16 @@ def check_fields(fields: Sequence[Field]) -> None:
     posing = next((field.name for field in fields if field.kind == "numeric" and is_statistic(field.name)), None)
     if posing is not None:
         raise ValueError(f"The numeric column {posing!r} would be read as a statistic of clicks: rename it.")
-    misread = {name for name, _ in read}.symmetric_difference(field.name for field in fields)
+    categorical = [field.name for field in fields if field.kind == "categorical"]
+    found = {name: find_history(name, categorical) for name, columns in read if name != names[columns[0]]}
+    misread = {found.get(name) or (name, "") for name, _ in read}.symmetric_difference(
+        (field.name, field.of) for field in fields
+    )
     if misread:
         raise ValueError(
-            f"The columns of {sorted(misread)} would be read as the elements of a multi-valued field, or the other "
-            "way round: rename the input columns so that none is called like 'name[0]' or like a multi-valued column."
+            f"The columns of {sorted({name for name, _ in misread})} would be read as the elements of a multi-valued "
+            "field, or the other way round: rename the input columns so that none is called like 'name[0]' or like a "
+            "multi-valued column, and none with lists like 'history~item'."
         )
 
 

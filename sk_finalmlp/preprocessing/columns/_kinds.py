@@ -11,7 +11,7 @@ from ..tables._column import Column, is_string
 from ._datetime import has_time_of_day
 from ._multi_valued import split
 
-Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "dropped"]
+Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "history", "dropped"]
 
 #: Integers of which a larger share is distinct are quantities.  Close to 1, because an id that is taken for a quantity
 #: costs much more than a quantity that is taken for an id.

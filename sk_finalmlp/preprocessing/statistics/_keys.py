@@ -19,6 +19,8 @@ _POSSIBLE_KEYS_PER_ROW = 8
 #: Of a non-negative int64.
 _BITS = 63
 _MOST_KEYS: int = 2**_BITS - 1
+#: Kinds of fields whose values can be counted, and combined.
+_KINDS_OF_PARTS = ("categorical", "multi-valued")
 #: Fewer rows than this are found by bisection, which needs no table.
 _FEW_ROWS = 256
 #: A cardinality that is too small grows to this many times its size, so that growing costs little per code.
@@ -187,8 +189,8 @@ def key_of(fields: Iterable[Field]) -> Key:
 
 
 def has_key(field: Field) -> bool:
-    """Whether a field has codes whose combinations 63 bits can count, as those of the columns of a long list can't."""
-    return field.has_codes and field.n_codes**field.n_columns <= _MOST_KEYS
+    """Whether a field has values to be counted, and 63 bits can tell them apart, as they can't those of long lists."""
+    return field.kind in _KINDS_OF_PARTS and field.n_codes**field.n_columns <= _MOST_KEYS
 
 
 def find_keys(entries: Iterable[Any], fields_of: Mapping[str, Sequence[Field]], parameter: str) -> list[Key]:
@@ -235,9 +237,12 @@ def _find_field(name: Any, fields_of: Mapping[str, Sequence[Field]], parameter: 
         raise ValueError(f"{parameter}: column {name!r} makes several fields, name one of them: {names}.")
     if found[0].kind == "multi-valued" and parameter == "crosses":
         raise ValueError(f"crosses: {name!r} is multi-valued, and lists aren't crossed. Leave it out.")
-    if not found[0].has_codes:
-        raise ValueError(
-            f"{parameter}: {name!r} is numeric, and a number has no code. Take it as categorical, or in bins with "
-            "`numeric_encoding='bins'`."
-        )
+    if found[0].kind in _REMEDIES:
+        raise ValueError(f"{parameter}: {name!r} is {found[0].kind}, and {_REMEDIES[found[0].kind]}")
     return found[0]
+
+
+_REMEDIES = {
+    "history": "only a field with a single code per row can be combined and counted. Name the one whose values it has.",
+    "numeric": "a number has no code. Take it as categorical, or in bins with `numeric_encoding='bins'`.",
+}

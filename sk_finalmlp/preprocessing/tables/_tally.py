@@ -40,6 +40,8 @@ class ColumnTally:
     ----------
     is_sampled : bool
         Whether there were too many numbers to count: only the sample of rows tells of them.
+    longest_row : int
+        Number of elements of the longest list, missing ones among them.
     """
 
     def __init__(self, name: str, as_times: bool) -> None:
@@ -48,6 +50,7 @@ class ColumnTally:
         self.n_rows = 0
         self.n_missing = 0
         self.is_sampled = False
+        self.longest_row = 0
         self._is_coarse = False
         self._counts: dict[pa.DataType, _Counts] = {}
         self._longest = 0
@@ -80,7 +83,9 @@ class ColumnTally:
         elements = lists.flatten()
         present = np.zeros(len(elements) + 1, np.int64)
         np.cumsum(elements.is_valid().to_numpy(zero_copy_only=False), out=present[1:])
-        ends = np.cumsum(list_lengths(lists))
+        lengths = list_lengths(lists)
+        self.longest_row = max(self.longest_row, int(lengths.max(initial=0)))
+        ends = np.cumsum(lengths)
         n_present = np.diff(present[np.concatenate([[0], ends])])
         if len(n_present) and n_present.max() > self._longest:
             self._longest = int(n_present.max())
