@@ -12,17 +12,22 @@ from ._history import EpochHistory, TrainingResult
 from ._inference import predict_logits
 from ._lazy_adam import LazyAdam
 from ._moments import Moments
+from ._objective import ClassObjective, Objective, Relation, TaskObjective
 from ._stored import StoredImpressions
 from ._train import TrainingSettings, train
 
 __all__ = [
     "Batches",
+    "ClassObjective",
     "EpochHistory",
     "EpochObserver",
     "Impressions",
     "LazyAdam",
     "Moments",
+    "Objective",
+    "Relation",
     "StoredImpressions",
+    "TaskObjective",
     "TrainingResult",
     "TrainingSettings",
     "correct_mean",
