@@ -371,7 +371,7 @@ class BaseTwoStreamClassifier(
                 "X_val and y_val are for early stopping, but early_stopping=False. Set it to True or leave them out."
             )
 
-    def _check_validation_classes(self, y_val: NDArray[Any], classes: NDArray[Any]) -> None:
+    def _check_validation_classes(self, y_val: NDArray[Any], classes: Any) -> None:
         missing = np.setdiff1d(classes, y_val)
         if self.scoring == "roc_auc" and missing.size:
             raise ValueError(

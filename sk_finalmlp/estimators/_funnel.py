@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_consistent_length
 from .._hold_out import VALIDATION_FRACTION
 from .._plain import Parts, declared
 from .._sklearn import StrOptions
+from .._task_labels import label_columns
 from ..nn import FinalMLP
 from ..training import Impressions
 from ._base import BaseTwoStreamClassifier
@@ -25,7 +26,7 @@ from ._field_readers import FieldReader
 from ._input_columns import InputColumn
 from ._parameters import AT_LEAST_ONE, CONSTRAINTS, MLP_CONSTRAINTS
 from ._rows import LabelledRows, make_impressions
-from ._tasks import Tasks, check_task_names, read_label_columns, read_tasks
+from ._tasks import Tasks, check_task_names, read_tasks
 
 #: What is said of the classes of a single label.
 _OF_ONE_LABEL = ("class_weight", "negatives_kept", "negative_sampling")
@@ -425,10 +426,12 @@ class FunnelClassifier(BaseTwoStreamClassifier):
     def _read_labels(
         self, y: Any, columns: list[InputColumn], tasks: Tasks | None = None
     ) -> tuple[NDArray[Any], Tasks | None]:
+        if y is None:
+            raise ValueError("A classifier requires y to be passed, but the target y is None.")
         if tasks is None:
             tasks, patterns = read_tasks(y, self.tasks, self.relation, self.task_weight)
         else:
-            patterns = tasks.patterns(list(read_label_columns(y, tasks.names).values()))
+            patterns = tasks.patterns(list(label_columns(y, tasks.names).values()))
         check_consistent_length(columns[0].values, patterns)
         return patterns, tasks
 
@@ -458,7 +461,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
             for digit, label in enumerate(classes.tolist()):
                 is_label = digits == digit
                 if np.count_nonzero(is_label & rows.is_held_out) in (0, np.count_nonzero(is_label)):
-                    return f"{name}={label}", np.count_nonzero(is_label)
+                    return f"{name}={label}", int(np.count_nonzero(is_label))
         return None
 
     def _check_validation_classes(self, y_val: NDArray[Any], classes: Tasks) -> None:
