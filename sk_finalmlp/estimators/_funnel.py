@@ -19,7 +19,7 @@ from .._hold_out import VALIDATION_FRACTION
 from .._plain import Parts, declared
 from .._sklearn import StrOptions
 from .._task_labels import label_columns
-from ..nn import FinalMLP
+from ..nn import ExpertFinalMLP
 from ..training import Impressions
 from ._base import BaseTwoStreamClassifier
 from ._field_readers import FieldReader
@@ -52,6 +52,9 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         error.
     task_weight : dict, array-like of shape (n_tasks,) or None, default=None
         Weight of each task's loss, 1 where it isn't named. The loss is the sum of those of all labels that are known.
+    n_experts : int, default=1
+        Number of pairs of streams. With more than one, each task mixes them by a gate of its own (MMoE [2]_); with one,
+        the tasks share both streams.
     embedding_dim : int, default=10
         Length of the vector that each field gets; statistics have none.
     mlp1_fields, mlp2_fields : "auto", None or array-like, default="auto"
@@ -219,6 +222,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
     ----------
     .. [1] Ma et al., "Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate",
        SIGIR 2018, arXiv:1804.07931.
+    .. [2] Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018.
 
     Examples
     --------
@@ -234,7 +238,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
     (2, 2)
     """
 
-    _network_class = FinalMLP
+    _network_class = ExpertFinalMLP
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **{name: of for name, of in CONSTRAINTS.items() if name not in _OF_ONE_LABEL},
@@ -247,6 +251,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         "fs1_context": ["array-like", None],
         "fs2_context": ["array-like", None],
         "num_heads": [AT_LEAST_ONE],
+        "n_experts": [AT_LEAST_ONE],
     }
     _parts: ClassVar[Parts] = {**BaseTwoStreamClassifier._parts, **declared(Tasks)}
 
@@ -266,6 +271,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
     fs1_context: Sequence[str] | Sequence[int] | None
     fs2_context: Sequence[str] | Sequence[int] | None
     num_heads: int
+    n_experts: int
 
     #: What is a parameter of classifiers of a single label.
     negatives_kept = negative_sampling = 1.0
@@ -278,6 +284,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         *,
         relation: Literal["funnel", "independent"] = "funnel",
         task_weight: Mapping[str, float] | Sequence[float] | None = None,
+        n_experts: int = 1,
         embedding_dim: int = 10,
         mlp1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
         mlp2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
@@ -358,7 +365,6 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         FloatingPointError
             If the loss becomes NaN.
         """
-        check_task_names(self.tasks)
         return super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -426,6 +432,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
     def _read_labels(
         self, y: Any, columns: list[InputColumn], tasks: Tasks | None = None
     ) -> tuple[NDArray[Any], Tasks | None]:
+        check_task_names(self.tasks)
         if y is None:
             raise ValueError("A classifier requires y to be passed, but the target y is None.")
         if tasks is None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
-from scipy.special import expit, log_expit, logsumexp, softmax
+from scipy.special import expit, log_expit, logit, logsumexp, softmax
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,9 +19,6 @@ from torch.nn import functional as F
 from ._loss import cross_entropy
 
 Relation = Literal["funnel", "independent"]
-
-#: Logits of which no mean prediction is further away than rounding.
-_FAR: Final = 50.0
 
 
 class Scores(NamedTuple):
@@ -457,5 +454,7 @@ def _constant(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: fl
     if not 0 < rate < 1 or not weight.sum():
         return 0.0
     weight = weight / weight.sum()
-    root: float = brentq(lambda constant: weight @ expit(logits + constant) - rate, -_FAR, _FAR, xtol=1e-6)
+    # With these two constants every single probability is below, or above, the rate.
+    lowest, highest = logit(rate) - logits.max() - 1, logit(rate) - logits.min() + 1
+    root: float = brentq(lambda constant: weight @ expit(logits + constant) - rate, lowest, highest, xtol=1e-6)
     return root
