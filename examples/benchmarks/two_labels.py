@@ -29,8 +29,8 @@ HILLSTROM = "HILLSTROM"
 Table = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]
 
 #: Shares of impressions with a click, and of clicks with a conversion.
-_RATES = {"funnel": (0.1, 0.1), "rare": (0.08, 0.05)}
-_N_ROWS = 40_000
+_RATES = {"funnel": (0.1, 0.1), "rare": (0.1, 0.05)}
+_N_ROWS = 30_000
 
 
 def read(name: str, seed: int) -> Table:

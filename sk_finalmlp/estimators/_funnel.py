@@ -16,6 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length
 
 from .._hold_out import VALIDATION_FRACTION
+from .._html import Summary
 from .._plain import Parts, declared
 from .._sklearn import StrOptions
 from .._task_labels import label_columns
@@ -499,6 +500,24 @@ class FunnelClassifier(BaseTwoStreamClassifier):
             "FunnelClassifier takes a table in memory, and X holds rows on disk, which have a single label. Encode a "
             "table in memory, or fit a FinalMLPClassifier to each label."
         )
+
+    @property
+    def partial_fit(self) -> NoReturn:
+        """Not to be had: a funnel is fitted to all rows at once."""
+        raise AttributeError(
+            "FunnelClassifier has no partial_fit. Fit it again to all rows, or go on with a FinalMLPClassifier for "
+            "each label."
+        )
+
+    def _summaries(self) -> list[Summary]:
+        best = self.history_[self.best_epoch_ - 1]
+        scores = [[f"valid_{of}_{name}" for of in ("loss", "auc")] for name in self.tasks_]
+        rows = [
+            (name, *(f"{best[score]:.4f}" if score in best else "" for score in of_task))
+            for name, of_task in zip(self.tasks_, scores, strict=True)
+        ]
+        title = "Tasks, in a funnel" if self._tasks.relation == "funnel" else "Tasks"
+        return [*super()._summaries(), Summary(title, ("task", "log-loss", "AUC"), rows, is_open=True)]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
