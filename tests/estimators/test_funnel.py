@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier, model_card, update
 from sk_finalmlp.datasets import make_funnel_data
-from sk_finalmlp.inspection import SliceScoresDisplay, TrainingHistoryDisplay
+from sk_finalmlp.inspection import SliceScoresDisplay, TrainingHistoryDisplay, embeddings, gate_weights
 
 TASKS = ["click", "conversion"]
 FAST = {"max_epochs": 1, "n_members": 1, "random_state": 0}
@@ -265,6 +265,7 @@ class TestInScikitLearn:
     def test_inspection_that_asks_for_no_logit(self, fitted):
         pytest.importorskip("matplotlib")
         assert "valid_auc_click" in TrainingHistoryDisplay.from_estimator(fitted).history
+        assert embeddings(fitted, "item").shape == (20, 20)
 
 
 class TestEncoder:
