@@ -36,6 +36,7 @@ _MODULE_OF: Final = {
     "CTREncoder": "sk_finalmlp.preprocessing",
     "DualMLPClassifier": "sk_finalmlp.estimators",
     "FinalMLPClassifier": "sk_finalmlp.estimators",
+    "FunnelClassifier": "sk_finalmlp.estimators",
     "TwoStreamClassifier": "sk_finalmlp.estimators",
     "CIN": "sk_finalmlp.streams",
     "CrossNet": "sk_finalmlp.streams",

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ._sources import is_source, read_rows
-from .estimators import Classifier
+from .estimators import Classifier, FunnelClassifier
 from .preprocessing import CTREncoder
 
 __all__ = ["update"]
@@ -95,6 +95,11 @@ def _steps(model: Any) -> tuple[CTREncoder, Classifier]:
         encoder, classifier = steps
         if isinstance(encoder, CTREncoder) and isinstance(classifier, Classifier):
             return encoder, classifier
+    if steps and isinstance(steps[-1], FunnelClassifier):
+        raise TypeError(
+            "A FunnelClassifier can't take in the rows of a day: fit the pipeline again, or update one with a "
+            "FinalMLPClassifier for each label."
+        )
     found = [type(step).__name__ for step in steps] or type(model).__name__
     raise TypeError(
         f"update takes a Pipeline of CTREncoder and a classifier of this library, and this is {found}. Other steps "

@@ -41,7 +41,7 @@ from ..training import (
 from ._copies import warn_about_copies
 from ._epoch_tasks import EpochTasks, FittedAttributes
 from ._field_readers import FieldReader, learn_fields
-from ._input_columns import check_same_encoder, refuse_raw_rows
+from ._input_columns import InputColumn, check_same_encoder, refuse_raw_rows
 from ._network import (
     NetworkClass,
     arguments_of_network,
@@ -63,9 +63,9 @@ from ._parameters import (
     draw_seed,
     n_rows_of_epoch,
 )
-from ._partial_fit import OnlineLearner
 from ._rows import (
     LabelledRows,
+    check_labels,
     check_rows,
     check_statistics,
     check_validation_rows,
@@ -77,6 +77,7 @@ from ._rows import (
 )
 from ._stored_rows import StoredRows
 from ._table_reader import TableReader
+from ._tasks import Tasks
 
 if TYPE_CHECKING:
     from ..training import EpochObserver, TrainingSettings
@@ -86,7 +87,6 @@ _ROWS_OF_IDENTITY = 1_000
 
 
 class BaseTwoStreamClassifier(
-    OnlineLearner,
     NetworkSummary,
     CallbackSupportMixin,
     VersionedState,
@@ -212,15 +212,15 @@ class BaseTwoStreamClassifier(
             holds_out = self.early_stopping and X_val is None
             continues = self._continues()
             rows = check_rows(self, X, y, sample_weight, reset=not continues, holds_out=holds_out)
-            classes = self._check_classes(rows.y)
-            class_weight = weight_of_class(self.class_weight, classes, rows)
+            classes = self._classes_of(rows)
+            class_weight = self._weight_of_class(classes, rows)
             readers = self._readers if continues else learn_fields(rows.columns, self.categorical_features, rows.origin)
-            training = make_impressions(rows, readers, classes, class_weight).with_mean_weight_one()
+            training = self._make_impressions(rows, readers, classes, class_weight).with_mean_weight_one()
             training = replace(training, negatives_kept=self.negatives_kept)
             seed = self._seed if continues else draw_seed(self.random_state)
             if X_val is not None:
                 validation: Impressions | None = self._validation_rows(
-                    X_val, y_val, sample_weight_val, readers, classes, class_weight
+                    X_val, y_val, sample_weight_val, readers, classes, class_weight, rows.tasks
                 )
             else:
                 training, validation = self._hold_out(training, rows, readers, max_epochs)
@@ -268,10 +268,11 @@ class BaseTwoStreamClassifier(
         readers: list[FieldReader],
         classes: NDArray[Any],
         class_weight: NDArray[np.float64],
+        tasks: Tasks | None = None,
     ) -> Impressions:
-        rows = check_validation_rows(self, X_val, y_val, sample_weight_val)
+        rows = check_validation_rows(self, X_val, y_val, sample_weight_val, tasks)
         self._check_validation_classes(rows.y, classes)
-        return make_impressions(rows, readers, classes, class_weight)
+        return self._make_impressions(rows, readers, classes, class_weight)
 
     def _check_stored_arguments(self, X_val: Any) -> None:
         if isinstance(X_val, EncodedBatches):
@@ -323,14 +324,19 @@ class BaseTwoStreamClassifier(
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Log-odds of `classes_[1]` for two classes; for more, a logit per class, defined up to a constant.
         """
+        logits = self._logits(X)
+        return logits.ravel() if logits.shape[1] == 1 else logits
+
+    def _logits(self, X: Any) -> NDArray[np.float64]:
+        """Logits of the network, shape (n, C)."""
         check_is_fitted(self)
         if isinstance(X, EncodedBatches):
-            return np.concatenate([self.decision_function(batch) for batch in X.batches()])
+            return np.concatenate([self._logits(batch) for batch in X.batches()])
         codes, values = self.table_reader_.read(X)
         logits: NDArray[np.float64] = (
             predict_logits(self.network_, torch.from_numpy(codes), torch.from_numpy(values)).double().numpy()
         )
-        return logits.ravel() if logits.shape[1] == 1 else logits
+        return logits
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probability of each class.
@@ -389,13 +395,44 @@ class BaseTwoStreamClassifier(
                 "X_val and y_val are for early stopping, but early_stopping=False. Set it to True or leave them out."
             )
 
-    def _check_validation_classes(self, y_val: NDArray[Any], classes: NDArray[Any]) -> None:
+    def _check_validation_classes(self, y_val: NDArray[Any], classes: Any) -> None:
         missing = np.setdiff1d(classes, y_val)
         if self.scoring == "roc_auc" and missing.size:
             raise ValueError(
                 f"scoring='roc_auc' needs validation rows of every class, but y_val has none of {missing.tolist()}. "
                 "Add such rows, or set scoring='neg_log_loss'."
             )
+
+    def _read_labels(
+        self, y: Any, columns: list[InputColumn], tasks: Tasks | None = None
+    ) -> tuple[NDArray[Any], Tasks | None]:
+        """A label for each row; in a classifier of several tasks its pattern of labels, and the tasks."""
+        return check_labels(y, columns), None
+
+    def _classes_of(self, rows: LabelledRows) -> Any:
+        """What there is to tell apart."""
+        return self._check_classes(rows.y)
+
+    def _weight_of_class(self, classes: Any, rows: LabelledRows) -> NDArray[np.float64]:
+        return weight_of_class(self.class_weight, classes, rows)
+
+    def _make_impressions(
+        self, rows: LabelledRows, readers: list[FieldReader], classes: Any, class_weight: NDArray[np.float64]
+    ) -> Impressions:
+        return make_impressions(rows, readers, classes, class_weight)
+
+    def _n_outputs(self, classes: Any) -> int:
+        """Number of logits."""
+        return 1 if len(classes) == 2 else len(classes)
+
+    def _learned_of(self, classes: Any) -> dict[str, Any]:
+        """The attributes about labels."""
+        return {"classes_": classes}
+
+    def _class_on_one_side(self, rows: LabelledRows) -> tuple[Any, int] | None:
+        """A label of which all rows, or none, are held out, and the number of its rows."""
+        lacking = rows.classes_on_one_side()
+        return (lacking[0], int(np.count_nonzero(rows.y == lacking[0]))) if lacking else None
 
     def _check_classes(self, y: NDArray[Any]) -> NDArray[Any]:
         classes = np.unique(y)
@@ -424,8 +461,8 @@ class BaseTwoStreamClassifier(
         """Training rows and validation rows; None for the latter where there are none."""
         if not self.early_stopping:
             return training, None
-        if lacking := rows.classes_on_one_side():
-            self._warn_of_no_hold_out(lacking[0], int(np.count_nonzero(rows.y == lacking[0])), max_epochs)
+        if lacking := self._class_on_one_side(rows):
+            self._warn_of_no_hold_out(*lacking, max_epochs)
             return training, None
         fields = [reader.field for reader in readers]
         fraction = fraction_held_out(self, rows.n_given, rows.origin)
@@ -438,7 +475,7 @@ class BaseTwoStreamClassifier(
         training: Impressions | StoredImpressions,
         validation: Impressions | StoredImpressions | None,
         readers: list[FieldReader],
-        classes: NDArray[Any],
+        classes: Any,
         settings: TrainingSettings,
         seed: int,
         tasks: Callable[[FittedAttributes], EpochObserver],
@@ -447,9 +484,11 @@ class BaseTwoStreamClassifier(
 
         before = self.history_ if self._continues() else []
         generator = torch.Generator().manual_seed(seed + len(before))
-        arguments = arguments_of_network(self._network_class, self._network_parameters(), readers, len(classes))
+        arguments = arguments_of_network(
+            self._network_class, self._network_parameters(), readers, self._n_outputs(classes)
+        )
         network = self._network_to_train(arguments, training, generator)
-        learned = {"classes_": classes, "fields_": [*arguments["fields"]], "_readers": readers, "_seed": seed}
+        learned = {**self._learned_of(classes), "fields_": [*arguments["fields"]], "_readers": readers, "_seed": seed}
 
         def fitted(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
             of_network = {"network_": network, "_network_arguments": arguments, "_moments": None}

@@ -13,9 +13,10 @@ from .._hold_out import Fraction
 from ..nn import DualMLP
 from ._base import BaseTwoStreamClassifier
 from ._parameters import MLP_CONSTRAINTS
+from ._partial_fit import OnlineLearner
 
 
-class DualMLPClassifier(BaseTwoStreamClassifier):
+class DualMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
     """Click prediction by DualMLP: two streams whose logits are added.
 
     The baseline of the FinalMLP paper: `FinalMLPClassifier` without gates and without the bilinear term.

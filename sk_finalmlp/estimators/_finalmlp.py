@@ -13,9 +13,10 @@ from .._hold_out import Fraction
 from ..nn import FinalMLP
 from ._base import BaseTwoStreamClassifier
 from ._parameters import AT_LEAST_ONE, MLP_CONSTRAINTS
+from ._partial_fit import OnlineLearner
 
 
-class FinalMLPClassifier(BaseTwoStreamClassifier):
+class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
     """Click prediction by FinalMLP: two gated streams and a multi-head bilinear fusion.
 
     Each column of the table is a field and gets an embedding. Two multi-layer perceptrons, the streams, read the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +28,7 @@ _FORMER_NAME = re.compile(rf"(?<![^.])({'|'.join(_FORMER_NAMES)})(?=\.)")
 
 
 def arguments_of_network(
-    network_class: NetworkClass, parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_classes: int
+    network_class: NetworkClass, parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_outputs: int
 ) -> dict[str, Any]:
     """Arguments that make the network; copies, so that the caller's lists can change.
 
@@ -41,8 +40,8 @@ def arguments_of_network(
         Parameters of the classifier; those of the same names are the network's.
     readers : sequence of FieldReader
         The input fields.
-    n_classes : int
-        Number of classes.
+    n_outputs : int
+        Number of logits.
 
     Returns
     -------
@@ -62,7 +61,6 @@ def arguments_of_network(
         is_alone = "stream2" in arguments and arguments["stream2"] is None
         automatic = dict(zip(chosen, (second, None) if is_alone else (first, second), strict=True))
         members.append({name: automatic[name] if value == "auto" else value for name, value in chosen.items()})
-    n_outputs = 1 if n_classes == 2 else n_classes
     return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments}
 
 
@@ -100,7 +98,9 @@ def start_network(
 ) -> Network:
     """A network with initial weights; before anything is learned, it predicts the share of each class."""
     network = make_network(network_class, arguments, generator)
-    network.start_at(_log_odds(training, arguments["n_outputs"]))
+    n_outputs, objective = arguments["n_outputs"], training.objective
+    weight_of_class = training.class_weights(objective.n_classes(n_outputs))
+    network.start_at(objective.start(weight_of_class, len(training), n_outputs, training.negatives_kept))
     return network
 
 
@@ -131,12 +131,3 @@ def make_network(
     shared = {name: value for name, value in arguments.items() if name != "members"}
     members = [network_class(**shared, **own, generator=generator) for own in arguments["members"]]
     return members[0] if len(members) == 1 else Ensemble(members)
-
-
-def _log_odds(training: Impressions | StoredImpressions, n_outputs: int) -> torch.Tensor:
-    """The logits that predict the share of each class, so that rare clicks need not be learned first."""
-    share = training.class_weights(max(2, n_outputs))
-    # The first rows of a stream may lack a class: it is taken for rare, like one of a single row.
-    log_share = torch.where(share > 0, share, share.sum() / len(training)).log()
-    log_share[0] -= math.log(training.negatives_kept)
-    return log_share[1:] - log_share[0] if n_outputs == 1 else log_share - log_share.mean()

@@ -130,7 +130,9 @@ class OnlineLearner:
     ) -> None:
         before = self.history_
         generator = torch.Generator().manual_seed(self._seed + len(before))
-        arguments = arguments_of_network(self._network_class, self._network_parameters(), readers, len(self.classes_))
+        arguments = arguments_of_network(
+            self._network_class, self._network_parameters(), readers, self._n_outputs(self.classes_)
+        )
         network, moments = self._network_to_update(arguments, new, generator)
         update = NetworkUpdate(self._network_class, arguments, network, moments, new, fresh, generator)
 

@@ -26,6 +26,7 @@ from ..fields import Field
 from ..training import Impressions
 from ._field_readers import FieldReader, read_matrices
 from ._input_columns import InputColumn, read_columns
+from ._tasks import Tasks
 
 #: Smaller weights, in units of the largest, are as good as none: single precision doesn't know them.
 MIN_WEIGHT = 1e-30
@@ -49,6 +50,8 @@ class LabelledRows:
         Number of rows of the table, those without weight among them.
     origin : Origin or None
         What the table says of where it comes from.
+    tasks : Tasks or None
+        The tasks whose patterns of labels `y` holds; None for a single label.
     """
 
     columns: list[InputColumn]
@@ -57,6 +60,7 @@ class LabelledRows:
     is_held_out: NDArray[np.bool_]
     n_given: int
     origin: Origin | None
+    tasks: Tasks | None = None
 
     def classes_on_one_side(self) -> list[Any]:
         """Labels of which all rows, or none, are held out."""
@@ -69,7 +73,8 @@ class LabelledRows:
 def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool, holds_out: bool) -> LabelledRows:
     """Check table, labels and weights of training rows; scikit-learn's usual errors where they can't be used."""
     columns = read_columns(estimator, X, reset=reset)
-    y, weight = _check_labels(y, columns), _check_weight(sample_weight, columns)
+    y, tasks = estimator._read_labels(y, columns)
+    weight = _check_weight(sample_weight, columns)
     origin = read_origin(X)
     fraction = fraction_held_out(estimator, len(y), origin)
     if holds_out:
@@ -78,7 +83,7 @@ def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: boo
         is_held_out = held_out_rows(y, fraction, place)
     else:
         is_held_out = np.zeros(len(y), dtype=bool)
-    return _labelled(columns, y, weight, is_held_out, origin)
+    return _labelled(columns, y, weight, is_held_out, origin, tasks)
 
 
 def fraction_held_out(estimator: Any, n_rows: int, origin: Origin | None) -> float:
@@ -127,7 +132,9 @@ def _places(hold_out: str, fraction: float, n_rows: int, origin: Origin | None) 
     return places_of_choice(unpacked(origin.held_out, n_rows), fraction)
 
 
-def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> LabelledRows:
+def check_validation_rows(
+    estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any, tasks: Tasks | None
+) -> LabelledRows:
     """Check table, labels and weights of validation rows, and say which of them can't be used."""
     with _naming(
         "X_val",
@@ -135,10 +142,10 @@ def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_
     ):
         columns = read_columns(estimator, X_val, reset=False)
     with _naming("y_val"):
-        y = _check_labels(y_val, columns)
+        y, _ = estimator._read_labels(y_val, columns, tasks)
     with _naming("sample_weight_val"):
         weight = _check_weight(sample_weight_val, columns)
-    return _labelled(columns, y, weight, np.zeros(len(y), dtype=bool), read_origin(X_val))
+    return _labelled(columns, y, weight, np.zeros(len(y), dtype=bool), read_origin(X_val), tasks)
 
 
 @contextmanager
@@ -157,13 +164,14 @@ def _labelled(
     weight: NDArray[np.float64],
     is_held_out: NDArray[np.bool_],
     origin: Origin | None,
+    tasks: Tasks | None,
 ) -> LabelledRows:
     """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
     n_given, counts = len(y), weight > MIN_WEIGHT
     if not counts.all():
         columns = [InputColumn(column.name, column.values[counts]) for column in columns]
         y, weight, is_held_out = y[counts], weight[counts], is_held_out[counts]
-    return LabelledRows(columns, y, weight, is_held_out, n_given, origin)
+    return LabelledRows(columns, y, weight, is_held_out, n_given, origin, tasks)
 
 
 def weight_of_class(class_weight: Any, classes: NDArray[Any], rows: LabelledRows) -> NDArray[np.float64]:
@@ -327,7 +335,8 @@ def split_rows(impressions: Impressions, is_held_out: NDArray[np.bool_]) -> tupl
     return impressions.take(kept), impressions.take(held_out)
 
 
-def _check_labels(y: Any, columns: list[InputColumn]) -> NDArray[Any]:
+def check_labels(y: Any, columns: list[InputColumn]) -> NDArray[Any]:
+    """A label for each row; scikit-learn's usual errors where there isn't."""
     if y is None:
         raise ValueError("A classifier requires y to be passed, but the target y is None.")
     check_detached(y, "y")

@@ -15,12 +15,13 @@ from ..nn import StreamBuilder, TwoStreamNetwork
 from ..streams import as_stream, stream_names
 from ._base import BaseTwoStreamClassifier
 from ._parameters import AT_LEAST_ONE
+from ._partial_fit import OnlineLearner
 
 _STREAMS = ("stream1", "stream2")
 _IS_STREAM = [StrOptions(set(stream_names())), HasMethods("build")]
 
 
-class TwoStreamClassifier(BaseTwoStreamClassifier):
+class TwoStreamClassifier(OnlineLearner, BaseTwoStreamClassifier):
     """Click prediction by two streams of any kind, each behind a gate, and a fusion of both.
 
     The gates and the fusion of the FinalMLP paper on any pair of streams: an MLP beside a cross network, a

@@ -7,6 +7,7 @@ from ._activation import Activation
 from ._dropout import Dropout, dropout_generator, dropout_state, restore_dropout
 from ._embedding import FieldEmbedding
 from ._ensemble import Ensemble
+from ._experts import ExpertFinalMLP
 from ._field_selection import FieldSelection
 from ._fusion import ConcatFusion, MultiHeadBilinearFusion, ProductFusion, SumFusion
 from ._gate import FeatureGate, Gate
@@ -44,6 +45,7 @@ __all__ = [
     "Dropout",
     "DualMLP",
     "Ensemble",
+    "ExpertFinalMLP",
     "FMStream",
     "FeatureGate",
     "FieldEmbedding",

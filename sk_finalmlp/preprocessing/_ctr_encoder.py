@@ -350,6 +350,8 @@ class CTREncoder(
 
     #: Those of two or more classes, where statistics might be made.
     _classes: np.ndarray | None = None
+    #: Whether these are names of several columns of labels.
+    _has_tasks: bool = False
     _derived: DerivedFields
     _encoders: list[ColumnEncoder | None]
     _fields: list[Field]
@@ -578,6 +580,7 @@ class CTREncoder(
         plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, self._date_parts())
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         self._classes = target.classes if isinstance(target, Target) else None
+        self._has_tasks = isinstance(target, Target) and target.labelled is not None
         unknown = UnknownRows(self.unknown_dropout, planner.random_state)
         yield from self._derived.fit_transform(codes, weights, target, unknown)
         self._finish_fit(plan)

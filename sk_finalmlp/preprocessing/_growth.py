@@ -112,6 +112,11 @@ class GrowingEncoder:
         """Take in rows; they as the classifier should learn from them, and what it must know of their encoder."""
         check_is_fitted(self)
         refuse_source(X)
+        if self._has_tasks:
+            raise ValueError(
+                f"This encoder was fitted to several labels, {self._classes.tolist()}, and keeps no sums of them that "
+                "could go on. Fit it again to all rows, or take an encoder and a classifier for each label."
+            )
         with fit_task(self, X=X, y=y):
             X = validate_table(self, X, reset=False)
             weights = self._check_weights(sample_weight, X)

@@ -20,7 +20,7 @@ from .._files import replace_file
 from .._plain import with_tables
 from .._sklearn import check_feature_names_in
 from .._version import __version__
-from ..estimators import Classifier
+from ..estimators import Classifier, FunnelClassifier
 from ..fields import Field, column_names
 from ..preprocessing import CTREncoder
 from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
@@ -84,6 +84,11 @@ def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     steps = [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps]
     kinds = [_kind_of(step) for step in steps]
+    if any(isinstance(step, FunnelClassifier) for step in steps):
+        raise Unsupported(
+            "A FunnelClassifier can't be exported, since the graph has the probabilities of one label. Save the model "
+            "by sk_finalmlp.save, or export a FinalMLPClassifier for each label."
+        )
     if kinds not in (["encoder"], ["classifier"], ["encoder", "classifier"]):
         raise Unsupported(
             f"{[type(step).__name__ for step in steps]} can't be exported: a CTREncoder, a classifier of this library, "

@@ -15,6 +15,7 @@ from ._history import EpochHistory, TrainingResult
 from ._inference import predict_logits
 from ._lazy_adam import LazyAdam
 from ._moments import Moments
+from ._objective import ClassObjective, Objective, Relation, TaskObjective
 from ._stored import StoredImpressions
 
 # Loaded on first use (PEP 562), and skorch with them: prediction needs none of it.
@@ -27,12 +28,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batches",
+    "ClassObjective",
     "EpochHistory",
     "EpochObserver",
     "Impressions",
     "LazyAdam",
     "Moments",
+    "Objective",
+    "Relation",
     "StoredImpressions",
+    "TaskObjective",
     "TrainingResult",
     "TrainingSettings",
     "correct_mean",

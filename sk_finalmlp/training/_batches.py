@@ -10,6 +10,8 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from ._objective import ONE_LABEL, Objective
+
 Inputs = tuple[Tensor, Tensor]
 Labels = tuple[Tensor, Tensor]
 
@@ -33,6 +35,8 @@ class Impressions:
     negatives_kept : float, default=1.0
         Share of the rows of the first class that a sample kept, in (0, 1]. The loss is computed on the sample, while
         the network's logits are those of the full table.
+    objective : Objective, default=ClassObjective()
+        What logits say of the labels.
 
     Examples
     --------
@@ -51,6 +55,7 @@ class Impressions:
     target: Tensor
     weight: Tensor
     negatives_kept: float = 1.0
+    objective: Objective = ONE_LABEL
 
     def __len__(self) -> int:
         return len(self.target)
@@ -126,6 +131,9 @@ class _Rows(Protocol):
     @property
     def negatives_kept(self) -> float: ...
 
+    @property
+    def objective(self) -> Objective: ...
+
     def __len__(self) -> int: ...
 
 
@@ -156,6 +164,7 @@ class BatchesOfRows(ABC, Generic[Rows, Draws]):
         self.device = device
         self.n_rows = len(impressions)
         self.negatives_kept = impressions.negatives_kept
+        self.objective = impressions.objective
         self._draws = self._sample_negatives(negative_sampling) if negative_sampling < 1 else None
 
     @abstractmethod

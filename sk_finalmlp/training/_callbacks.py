@@ -88,8 +88,8 @@ class EpochRecord(Callback):
         losses, sizes = zip(*batches, strict=True)
         net.history.record("train_loss", float(np.average(losses, weights=sizes)))
         if self.validation is not None:
-            scores = evaluate(net.module_, self.validation, dataset_train.impressions)
-            self.shift = scores.shift
+            evaluation = evaluate(net.module_, self.validation, dataset_train.impressions)
+            scores, self.shift = evaluation
             if not math.isfinite(scores.loss):
                 raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
             if self.scoring == "roc_auc" and math.isnan(scores.auc):
@@ -97,9 +97,9 @@ class EpochRecord(Callback):
                     "scoring='roc_auc' needs validation rows of every class, but one is missing. Add such rows, or set "
                     "scoring='neg_log_loss'."
                 )
-            net.history.record("valid_loss", scores.loss)
-            net.history.record("valid_auc", scores.auc)
-            net.history.record("monitored", scores.monitored(self.scoring))
+            for name, value in scores.as_records().items():
+                net.history.record(name, value)
+            net.history.record("monitored", evaluation.monitored(self.scoring))
         net.history.record("learning_rate", self.learning_rate_)
         net.history.record("seconds", time.perf_counter() - self.start_)
 

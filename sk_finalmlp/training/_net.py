@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..nn import embedding_parameters, members_of
 from ._batches import Batches, Inputs, Labels
 from ._clipping import clip_gradients
-from ._loss import cross_entropy, sampled_logits
+from ._loss import sampled_logits
 from ._threads import Map, members_apart
 
 
@@ -57,8 +57,8 @@ class ClickNet(NeuralNet):
         return X, None
 
     def get_iterator(self, dataset: Batches, training: bool = False) -> Batches:
-        """The batches, as they are; they say which sample the loss is of."""
-        self.negatives_kept_ = dataset.negatives_kept
+        """The batches, as they are; they say what the loss is, and of which sample."""
+        self.objective_, self.negatives_kept_ = dataset.objective, dataset.negatives_kept
         return dataset
 
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
@@ -96,12 +96,12 @@ class ClickNet(NeuralNet):
         return logits.float()
 
     def get_loss(self, y_pred: Tensor, y_true: Labels, X: Inputs | None = None, training: bool = False) -> Tensor:
-        """Mean of the weighted cross-entropy over the rows, and over the members of an ensemble.
+        """Mean of the weighted loss over the rows, and over the members of an ensemble.
 
         Of several outputs of a network, it is the sum of their means by the network's `loss_weights`.
         """
         target, weight = y_true
-        losses = cross_entropy(sampled_logits(y_pred, self.negatives_kept_), target) * weight
+        losses = self.objective_.losses(sampled_logits(y_pred, self.negatives_kept_), target) * weight
         loss_weights = getattr(self.module_, "loss_weights", None)
         if loss_weights is None:
             return losses.mean()

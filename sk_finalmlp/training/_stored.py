@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ._batches import BatchesOfRows, Impressions, Inputs, Labels
+from ._objective import ONE_LABEL, Objective
 
 #: Rows that are read at once, and blocks whose rows are mixed with each other.
 _BLOCK: Final = 2**13
@@ -45,7 +46,7 @@ class StoredImpressions:
         Sum of the weights of the rows of each class.
     counts : Tensor of int64, shape (n_classes,)
         Number of rows of each class.
-    negatives_kept : float, default=1.0
+    negatives_kept, objective
         As for `Impressions`.
 
     Examples
@@ -76,6 +77,7 @@ class StoredImpressions:
     sums: Tensor
     counts: Tensor
     negatives_kept: float = 1.0
+    objective: Objective = ONE_LABEL
 
     def __len__(self) -> int:
         return sum(map(len, self.files))
@@ -145,6 +147,7 @@ class StoredImpressions:
             target[:, 0].long(),
             weight.contiguous().view(torch.float32)[:, 0],
             self.negatives_kept,
+            self.objective,
         )
 
 

@@ -184,10 +184,12 @@ class _Trial:
     def __init__(self, codes: Mapping[str, np.ndarray], target: Target, n_candidates: int) -> None:
         self._codes = codes
         self._target = target
-        total = target.weights.sum(keepdims=True)
         # For each label, regressions on the rates of kept fields, none or one of them.
         self._fits: dict[tuple[str, ...], list[Fit]] = {}
-        self._fits[()] = [fit_logistic([], total, clicks.sum(keepdims=True)) for clicks in target.weights_of]
+        self._fits[()] = [
+            fit_logistic([], known.sum(keepdims=True), clicks.sum(keepdims=True))
+            for known, clicks in zip(target.weights_with_label, target.weights_of, strict=True)
+        ]
         self._min_gain = least_gain(target, n_candidates)
         self._n_distinct: dict[tuple[str, ...], int] = {}
         # Log-odds of the rows by the fields whose rates are kept, for each label.
@@ -238,11 +240,11 @@ class _Trial:
 
     def _try(self, key: Key, cells: Cells) -> tuple[Choice, list[np.ndarray], list[Fit]]:
         """Whether a rate predicts better than those of its fields; with its log-odds and regression for each label."""
-        rows, clicks = cells.sums_of(self._target)
-        log_odds = cross_fitted_log_odds(rows, clicks, self._target.priors)
+        sums = cells.sums_of(self._target)
+        log_odds = cross_fitted_log_odds(sums, self._target.priors)
         beside = tuple(field for field in key.fields if field in self._kept)
         gain, fits = 0.0, []
-        for label, (of_label, column) in enumerate(zip(clicks, log_odds, strict=True)):
+        for label, (of_label, rows, column) in enumerate(zip(sums.clicks, sums.labelled, log_odds, strict=True)):
             others = [cells.from_rows(self._kept[field][label]) for field in beside]
             if beside in self._fits:
                 without = self._fits[beside][label]

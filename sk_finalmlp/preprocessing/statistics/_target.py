@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length
 
 from ..._hold_out import Fraction, held_out_rows, places, share_held_out
+from ..._task_labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 
 _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
@@ -47,7 +48,9 @@ class Target:
     n_folds : int
         Number of folds.
     classes : ndarray of shape (n_classes,)
-        The labels of y in ascending order.
+        The labels of y in ascending order; of several columns of labels their names.
+    labelled : sequence of ndarray of shape (n_samples,), default=None
+        For each of `labels`, the weights of the rows of which it is known; None where it is of all rows.
     """
 
     labels: Sequence[str | None]
@@ -56,11 +59,18 @@ class Target:
     folds: np.ndarray
     n_folds: int
     classes: np.ndarray
+    labelled: Sequence[np.ndarray] | None = field(default=None, kw_only=True)
+
+    @property
+    def weights_with_label(self) -> Sequence[np.ndarray]:
+        """For each of the labels, the weights of the rows of which it is known."""
+        return [self.weights] * len(self.labels) if self.labelled is None else self.labelled
 
     @cached_property
     def priors(self) -> list[float]:
         """Overall share of each of the labels."""
-        return [weights.sum() / self.weights.sum() for weights in self.weights_of]
+        pairs = zip(self.weights_of, self.weights_with_label, strict=True)
+        return [weights.sum() / known.sum() for weights, known in pairs]
 
     @property
     def effective_n_rows(self) -> float:
@@ -87,6 +97,7 @@ class Target:
             weights=self.weights[rows],
             weights_of=[weights[rows] for weights in self.weights_of],
             folds=self.folds[rows],
+            labelled=None if self.labelled is None else [weights[rows] for weights in self.labelled],
         )
 
 
@@ -102,7 +113,7 @@ def read_target(
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,)
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
         The labels.
     X : {dataframe, ndarray} of shape (n_samples, n_features)
         The table they belong to.
@@ -122,6 +133,9 @@ def read_target(
     ValueError
         If y has missing values, or another length than X.
     """
+    if has_tasks(y):
+        check_consistent_length(X, y)
+        return _target_of_tasks(y, weights, validation_fraction, place, random_state)
     labels = _read_labels(y, X)
     weights = np.ones(len(labels)) if weights is None else weights
     return _make_target(labels, weights, held_out_rows(labels, validation_fraction, place), random_state)
@@ -180,6 +194,38 @@ def _make_target(
         folds=folds,
         n_folds=n_folds,
         classes=classes,
+    )
+
+
+def _target_of_tasks(
+    y: Any,
+    weights: np.ndarray | None,
+    validation_fraction: Fraction,
+    place: np.ndarray | None,
+    random_state: np.random.RandomState,
+) -> Target:
+    """The target of several columns of two labels, each of which has a rate, of the rows of which it is known."""
+    columns = label_columns(y)
+    try:
+        classes = label_classes(columns)
+    except ValueError as error:
+        raise NoLabels(f"y has several columns, which aren't all of two labels: {error}") from error
+    digits = [label_digits(*of_task) for of_task in zip(columns, classes, columns.values(), strict=True)]
+    patterns = patterns_of(digits)
+    weights = np.ones(len(patterns)) if weights is None else weights
+    is_held_out = held_out_rows(patterns, validation_fraction, place)
+    folds, n_folds = _folds(patterns, weights > 0, is_held_out, random_state)
+    for name, digit in zip(columns, digits, strict=True):
+        if not all((weights[digit == label] > 0).any() for label in (0, 1)):
+            raise NoLabels(f"{name!r} has only one class in the rows with a positive sample_weight")
+    return Target(
+        labels=list(columns),
+        weights=weights,
+        weights_of=[np.where(digit == 1, weights, 0.0) for digit in digits],
+        folds=folds,
+        n_folds=n_folds,
+        classes=np.array(list(columns), dtype=object),
+        labelled=[np.where(digit != MISSING, weights, 0.0) for digit in digits],
     )
 
 
