@@ -41,6 +41,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 _READ_AS_STRINGS = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null)
 _LARGEST_INT64 = np.iinfo(np.int64).max
+_FIRST_BEYOND_ASCII = 128
 
 
 class Part(NamedTuple):
@@ -287,13 +288,16 @@ _SPLIT: dict[str, Callable[[np.ndarray], list[Part]]] = {"integer": _split_integ
 
 
 def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
-    lists: list[Any] = [value for value in objects if isinstance(value, _TYPES["list"])]
+    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _TYPES["list"])}
+    lists: list[Any] = [value for value in objects if type(value) in kinds]
     groups = {_group(kind) for kind in set(map(type, chain.from_iterable(lists)))} - {"missing"}
     if "list" in groups:
         raise TypeError(_unsupported(f"it holds lists of lists, such as {reprlib.repr(lists[0])}"))
     if len(groups) > 1 and groups != {"integer", "float"}:
         raise _stranger(next((value for value in lists if len(set(map(type, value))) > 1), lists[0]))
-    return pa.array(objects, from_pandas=True)
+    # Arrow would look through all elements once more to find out what they are.
+    dtype = pa.large_list(pa.large_string()) if groups == {"text"} else None
+    return pa.array(objects, dtype, from_pandas=True)
 
 
 def _stranger(value: Any) -> TypeError:
@@ -328,10 +332,21 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _check_text(values: pa.Array) -> None:
+    if _is_ascii(values):
+        return
     try:
         values.validate(full=True)
     except pa.ArrowInvalid as error:
         raise TypeError(_unsupported(f"it holds text that is no valid UTF-8 ({error})")) from error
+
+
+def _is_ascii(texts: pa.Array) -> bool:
+    """Whether all bytes are ASCII, which is valid text wherever it is cut: one look at them all together."""
+    _, offsets, data = texts.buffers()
+    if not len(texts) or data is None:
+        return True
+    first, last = np.frombuffer(offsets, np.int64)[[texts.offset, texts.offset + len(texts)]]
+    return int(np.frombuffer(data, np.uint8)[first:last].max(initial=0)) < _FIRST_BEYOND_ASCII
 
 
 def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
