@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -30,15 +30,12 @@ from .._validation import fit_context
 from ..fields import Field
 from ..training import (
     EpochHistory,
-    EpochObserver,
     Impressions,
     Moments,
     StoredImpressions,
     TrainingResult,
-    TrainingSettings,
     predict_logits,
     resolve_device,
-    train,
 )
 from ._copies import warn_about_copies
 from ._epoch_tasks import EpochTasks, FittedAttributes
@@ -78,6 +75,9 @@ from ._rows import (
 )
 from ._stored_rows import StoredRows
 from ._table_reader import TableReader
+
+if TYPE_CHECKING:
+    from ..training import EpochObserver, TrainingSettings
 
 #: By so many rows another table is noticed.
 _ROWS_OF_IDENTITY = 1_000
@@ -438,6 +438,8 @@ class BaseTwoStreamClassifier(
         seed: int,
         tasks: Callable[[FittedAttributes], EpochObserver],
     ) -> None:
+        from ..training import train  # loads skorch, which prediction doesn't need
+
         before = self.history_ if self._continues() else []
         generator = torch.Generator().manual_seed(seed + len(before))
         arguments = arguments_of_network(self._network_class, self._network_parameters(), readers, len(classes))
@@ -471,6 +473,8 @@ class BaseTwoStreamClassifier(
         return automatic_max_epochs(num_samples(X), self.schedule)
 
     def _settings(self, n_rows: int, max_epochs: int, final_epoch: bool) -> TrainingSettings:
+        from ..training import TrainingSettings
+
         def chosen(value: Any, automatic: Callable[[int, str], Any]) -> Any:
             return automatic(n_rows, self.schedule) if value == "auto" else value
 

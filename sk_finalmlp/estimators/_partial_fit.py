@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import torch
@@ -20,17 +20,7 @@ from .._sources import EncodedBatches
 from .._validation import fit_context
 from ..fields import UNKNOWN_CODE
 from ..nn import norms_of
-from ..training import (
-    EpochHistory,
-    EpochObserver,
-    Impressions,
-    Moments,
-    TrainingResult,
-    TrainingSettings,
-    correct_mean,
-    score,
-    train,
-)
+from ..training import EpochHistory, Impressions, Moments, TrainingResult, correct_mean
 from ._epoch_tasks import EpochTasks
 from ._field_readers import FieldReader, learn_fields
 from ._growth import (
@@ -47,6 +37,9 @@ from ._growth import (
 from ._network import NetworkClass, arguments_of_network, check_same_arguments, make_network, start_network
 from ._parameters import check_hidden_units, draw_seed, n_rows_of_epoch
 from ._rows import check_labels_known, check_rows, make_impressions, weight_without_counts
+
+if TYPE_CHECKING:
+    from ..training import EpochObserver, TrainingSettings
 
 #: Share of `learning_rate` at which new rows are learned from, and the penalty of embeddings, where it is "auto": what
 #: the vectors know of earlier rows isn't in the loss of these. Both were chosen on streams of synthetic clicks.
@@ -229,6 +222,8 @@ class NetworkUpdate:
         fresh: RowsOf,
         generator: torch.Generator,
     ) -> None:
+        from ..training import score
+
         self._network, self._moments, self._generator = network, moments, generator
         self._excerpt = excerpt = take_excerpt(arguments["fields"], new.codes.numpy(), fresh)
         self._own = make_network(network_class, {**arguments, "fields": excerpt.fields}, generator)
@@ -241,6 +236,8 @@ class NetworkUpdate:
 
     def train(self, settings: TrainingSettings, observer: EpochObserver | None) -> TrainingResult:
         """Learn from the new rows."""
+        from ..training import train
+
         result = train(self._own, self._new, None, settings, self._generator, observer, self._own_moments)
         correct_mean(self._own, self._new, doubt=_DOUBT)
         return result

@@ -32,8 +32,9 @@ from ._callbacks import (
 from ._checkpoint import Checkpoint
 from ._evaluation import Scoring
 from ._history import TrainingResult
+from ._kept_moments import KeptMoments
 from ._lazy_adam import LazyAdam
-from ._moments import KeptMoments, Moments
+from ._moments import Moments
 from ._net import ClickNet
 from ._precision import Precision, product_dtype
 from ._progress import logger, progress_shown
