@@ -77,7 +77,7 @@ def grown_network(
     network : torch.nn.Module
         The network so far.
     generator : torch.Generator
-        Source of the new rows' start weights.
+        Source of the new rows' initial weights.
 
     Returns
     -------
@@ -223,7 +223,7 @@ def copy_moments(
 
 
 def draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: torch.Generator) -> None:
-    """Give rows of the tables fresh start weights, and no moments.
+    """Give rows of the tables fresh initial weights, and no moments.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: to
     rows : mapping of {str: ndarray of int}
         The rows of some fields' tables.
     generator : torch.Generator
-        Source of the start weights.
+        Source of the initial weights.
     """
     for name, embedding in _embeddings(network):
         for field, first in embedding.first_row.items():

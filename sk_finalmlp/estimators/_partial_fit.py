@@ -204,7 +204,7 @@ class NetworkUpdate:
     fresh : mapping of {str: ndarray of int}
         Rows of the tables whose codes stand for other values than before.
     generator : torch.Generator
-        Source of start weights, order of rows and dropout.
+        Source of initial weights, order of rows and dropout.
 
     Attributes
     ----------
