@@ -210,7 +210,7 @@ class _Writer:
         if f"{type(value).__module__}.{type(value).__qualname__}" == "torch.device":
             return {"device": str(value)}
         raise TypeError(
-            f"{where} is {value!r} of type {type(value).__name__}, which is no data that a model file can hold. Set it "
+            f"{where} is {value!r} of type {type(value).__name__}, which a model file can't hold. Set it "
             "to plain values before fit, or use joblib.dump, whose files run code when they are loaded."
         )
 
@@ -251,7 +251,7 @@ class _Writer:
         if state.pop(_CACHE, None) is not None:
             raise TypeError(f"{where}.{_CACHE} is a folder of pickles, which run code. Set it to None to save.")
         if strange := state.keys() - _attributes(type(estimator)):
-            raise TypeError(f"{where}.{min(strange)} is no parameter and nothing that fit learns; delete it to save.")
+            raise TypeError(f"{where}.{min(strange)} is neither a parameter nor learned by fit; delete it to save.")
         return {
             "estimator": name,
             "state": {key: self.encode(value, f"{where}.{key}") for key, value in state.items()},

@@ -98,7 +98,7 @@ def _steps(model: Any) -> tuple[CTREncoder, Classifier]:
     found = [type(step).__name__ for step in steps] or type(model).__name__
     raise TypeError(
         f"update takes a Pipeline of CTREncoder and a classifier of this library, and this is {found}. Other steps "
-        "can't take in rows one day after the other: call partial_fit_transform of the encoder and partial_fit of the "
+        "can't be updated: call partial_fit_transform of the encoder and partial_fit of the "
         "classifier by hand."
     )
 

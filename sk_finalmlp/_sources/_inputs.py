@@ -408,7 +408,7 @@ class _Frames:
 def _names_of(frame: Any) -> list[str]:
     native = nw.from_native(frame, eager_only=True, pass_through=True)
     if not isinstance(native, nw.DataFrame):
-        raise TypeError(f"X gives a {type(frame).__name__}, which is no frame of pandas, polars or pyarrow.")
+        raise TypeError(f"X gives a {type(frame).__name__}, which is not a data frame of pandas, polars or pyarrow.")
     return [str(name) for name in native.columns]
 
 

@@ -35,7 +35,7 @@ class TemporaryFolder:
 
     def __init__(self, parent: str | PathLike[str] | None = None) -> None:
         if parent is not None and not Path(parent).is_dir():
-            raise ValueError(f"temp_folder={str(parent)!r} is no folder: make it, or name another one.")
+            raise ValueError(f"temp_folder={str(parent)!r} is not a folder: create it, or name another one.")
         remove_abandoned(Path(tempfile.gettempdir() if parent is None else parent), _PREFIX)
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         self._finalizer = weakref.finalize(self, _remove, self.path, hold(self.path))

@@ -46,10 +46,10 @@ def warn_about_copies(rows: Impressions, n_numeric: int, is_held_out: NDArray[np
     has_same_label = pd.Series(labelled[alike]).isin(labelled[held_out]).mean()
     if has_same_label > _MIN_SAME_LABEL and len(pd.unique(hashes)) > _MIN_DISTINCT * len(hashes):
         warnings.warn(
-            f"{share:.0%} of the held-out rows of the rarer classes are exact copies of training rows: the network is "
-            "stopped by rows that it knows by heart, and cross-fitted statistics of CTREncoder know their labels too. "
-            "If rows were repeated, as RandomOverSampler and bootstrap samples do, give sample_weight instead, or "
-            "sample without replacement, for example by BaggingClassifier(bootstrap=False, max_samples=0.8).",
+            f"{share:.0%} of the held-out rows of the rarer classes are exact copies of training rows: early "
+            "stopping relies on rows that the network memorises, and the target statistics of CTREncoder contain their "
+            "labels. If rows were repeated, as by RandomOverSampler or bootstrap samples, give sample_weight instead, "
+            "or sample without replacement, for example by BaggingClassifier(bootstrap=False, max_samples=0.8).",
             stacklevel=5,
         )
 

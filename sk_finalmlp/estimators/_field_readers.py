@@ -258,7 +258,7 @@ def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
     if names:
         named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", ..." if len(names) > _MAX_NAMED else "")
         warnings.warn(
-            f"{len(names)} of {len(columns)} columns of floats hold whole numbers alone ({named}) and are taken as "
+            f"{len(names)} of {len(columns)} columns of floats contain only whole numbers ({named}) and are taken as "
             "quantities. If they are codes (ColumnTransformer, FeatureUnion, BaggingClassifier and others turn codes "
             "into floats), name them in categorical_features or use OrdinalEncoder(dtype=int), or "
             "set_output(transform='pandas') of the transformers in front; where an ensemble makes an array of the "
@@ -333,7 +333,7 @@ def check_largest_code(name: str, largest: int, n_rows: int, n_known: int = 0) -
     limit = max(_MAX_CODE, n_known + _MAX_CODE_PER_ROW * n_rows)
     if largest > limit:
         raise ValueError(
-            f"Column {name!r} has the code {largest}, and each code up to it would get an embedding; with {n_rows} "
+            f"Column {name!r} has the code {largest}, and each code up to it would get an embedding. With {n_rows} "
             f"rows the limit is {limit}. If it is a raw id, let CTREncoder number its values; if it is a quantity, "
             "give it as floats or leave it out of categorical_features."
         )

@@ -96,7 +96,7 @@ def refuse_raw_rows(X: Any) -> None:
         What the classifier was given.
     """
     if is_in_files(X):
-        raise TypeError(f"X is a {type(X).__name__}, of whose rows CTREncoder makes codes. {_HOW_TO_ENCODE}")
+        raise TypeError(f"X is a {type(X).__name__}, which only CTREncoder can read. {_HOW_TO_ENCODE}")
 
 
 def check_same_encoder(estimator: Any, origin: Origin | None) -> None:

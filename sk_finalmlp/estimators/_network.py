@@ -77,7 +77,7 @@ def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any]
     if changed:
         raise ValueError(
             f"{when} the network stays as it is, but these parameters have changed since the first fit: {changed}. Set "
-            "them back, or fit anew, with warm_start=False."
+            "them back, or fit again with warm_start=False."
         )
 
 

@@ -104,8 +104,8 @@ def checkpoint_file(estimator: Any, *identity: Any) -> Path | None:
         return None
     if not isinstance(estimator.random_state, Integral):
         raise ValueError(
-            f"checkpoint={str(estimator.checkpoint)!r} needs an integer as random_state, by which a fit that goes on "
-            f"draws what the first one drew; it is {estimator.random_state!r}."
+            f"checkpoint={str(estimator.checkpoint)!r} needs an integer as random_state, so that a resumed fit "
+            f"draws the same random numbers; it is {estimator.random_state!r}."
         )
     folder = Path(estimator.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)

@@ -215,8 +215,8 @@ def _check_shares(weight_of_class: NDArray[np.float64], classes: NDArray[Any]) -
     shares = weight_of_class / weight_of_class.sum()
     if shares.min() < MIN_WEIGHT:
         raise ValueError(
-            f"By class_weight and sample_weight, class {classes.tolist()[shares.argmin()]!r} has a share of "
-            f"{shares.min():.1e} of all weight, too little to be learned from. Give weights closer to each other."
+            f"class_weight and sample_weight leave class {classes.tolist()[shares.argmin()]!r} a share of "
+            f"{shares.min():.1e} of all weight, too little to learn from. Give weights closer to each other."
         )
 
 
@@ -261,9 +261,9 @@ def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], f
     if origin is None:
         if hold_out == "last":
             warnings.warn(
-                "hold_out='last', and X holds statistics, but doesn't say of which rows CTREncoder left the labels "
-                "out: by default of rows at random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), "
-                "which says so.",
+                "hold_out='last', and X holds statistics, but doesn't say which rows CTREncoder held out; by "
+                "default, these are random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), which "
+                "passes it on.",
                 stacklevel=6,
             )
         if fraction > VALIDATION_FRACTION:
@@ -274,7 +274,7 @@ def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], f
     elif origin.hold_out is not None and hold_out not in ("auto", origin.hold_out):
         raise ValueError(
             f"hold_out={hold_out!r}, but the encoder left the labels of other rows out of the statistics, by its "
-            f"hold_out={origin.hold_out!r}. Set the one that is meant in CTREncoder, and hold_out='auto' here."
+            f"hold_out={origin.hold_out!r}. Set the intended one in CTREncoder, and hold_out='auto' here."
         )
     elif origin.validation_fraction is not None and fraction > origin.validation_fraction:
         raise ValueError(
@@ -283,10 +283,9 @@ def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], f
         )
     elif origin.n_rows is not None and origin.n_rows != n_given:
         warnings.warn(
-            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {n_given}: labels of "
-            "held-out rows are in the statistics of the others, so that the scores by which the training stops are too "
-            "good, and those of a cross-validation, too. Fit the encoder to these rows alone, in a pipeline that is "
-            "searched or validated as a whole.",
+            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {n_given}: the "
+            "statistics contain labels of held-out rows, so the scores of early stopping and of a cross-validation are "
+            "too good. Fit the encoder to these rows alone, in a pipeline that is searched or validated as a whole.",
             stacklevel=6,
         )
 

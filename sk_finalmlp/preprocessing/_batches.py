@@ -98,7 +98,7 @@ class BatchEncoder:
     def _learn_names(self: Any, source: Source, label: str | None, weight: str | None) -> None:
         for argument, name in {"y": label, "sample_weight": weight}.items():
             if name is not None and name not in source.names:
-                raise ValueError(f"{argument}={name!r} is no column of X, which has {source.names}.")
+                raise ValueError(f"{argument}={name!r} is not a column of X, which has {source.names}.")
         names = [name for name in source.names if name not in (label, weight)]
         self.feature_names_in_ = np.asarray(names, dtype=object)
         self.n_features_in_ = len(names)

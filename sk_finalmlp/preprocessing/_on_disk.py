@@ -183,7 +183,7 @@ class _Labels:
         if len(known) > _MAX_LABELS:
             raise ValueError(
                 f"y: column {self._name!r} has more than {_MAX_LABELS} different values, such as {known[0].as_py()!r}: "
-                "they are no class labels."
+                "these are not class labels."
             )
         self._known = known
         positions = pc.index_in(encoded.dictionary, known).to_numpy()
@@ -238,7 +238,7 @@ def write_codes(
     if used and n_second != n_rows:
         raise ValueError(
             f"X gave {n_rows} rows in the first pass and {n_second} in the second: it must give the same rows each "
-            "time. Give a function that begins anew, not one that goes on."
+            "time. Give a function that starts again, not one that goes on."
         )
     return stored
 

@@ -96,7 +96,7 @@ class Planner:
         if self.statistics == "auto" or self.statistics is None:
             return reason
         raise ValueError(
-            f"Statistics tell of the classes of y, but {reason}. Give labels as y, or leave `statistics` out."
+            f"Statistics need class labels, but {reason}. Give labels as y, or leave `statistics` out."
         ) from reason
 
     def needs_codes(self, target: Target | NoLabels) -> bool:
@@ -113,7 +113,7 @@ class Planner:
             if labels is None or y is None:
                 raise NoLabels("there is no y")
             if (kind := what_but_labels(labels)) is not None:
-                raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
+                raise NoLabels(f"y does not contain class labels (Unknown label type: {kind})")
             return StoredTarget(y, labels, weight, self.validation_fraction, place, self.random_state)
         except NoLabels as reason:
             return self._without(reason)

@@ -101,7 +101,7 @@ def _text(value: Any, column: Input) -> str:
         return value
     if _is_missing(value):
         return ""
-    raise TypeError(f"{value!r} is no string, as fit saw them.")
+    raise TypeError(f"{value!r} is not a string, but fit saw strings.")
 
 
 def _integer(value: Any, column: Input) -> int:
@@ -111,7 +111,7 @@ def _integer(value: Any, column: Input) -> int:
         return MISSING
     if isinstance(value, _NUMBERS) and value == int(value):
         return int(value)
-    raise TypeError(f"{value!r} is no integer, as fit saw them.")
+    raise TypeError(f"{value!r} is not an integer, but fit saw integers.")
 
 
 def _number(value: Any, column: Input) -> float:
@@ -123,7 +123,7 @@ def _number(value: Any, column: Input) -> float:
         return (value // _MICROSECOND) / 1e6
     if isinstance(value, _NUMBERS):
         return float(value)
-    raise TypeError(f"{value!r} is no number, as fit saw them.")
+    raise TypeError(f"{value!r} is not a number, but fit saw numbers.")
 
 
 def _time(value: Any, column: Input) -> int:
@@ -138,7 +138,7 @@ def _time(value: Any, column: Input) -> int:
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime.datetime):
-        raise TypeError(f"{value!r} is no time, as fit saw them.")
+        raise TypeError(f"{value!r} is not a time, but fit saw times.")
     if (value.tzinfo is not None) != column.has_zone:
         has, saw = ("a", "without one") if value.tzinfo else ("no", "with one")
         raise ValueError(f"{str(value)!r} has {has} time zone, where fit saw times {saw}.")
@@ -168,7 +168,7 @@ def _elements(value: Any, column: Input) -> str:
         return ""
     if isinstance(value, _INTEGERS) and not isinstance(value, bool):
         return str(value)
-    raise TypeError(f"{value!r} is no list of elements, as fit saw them.")
+    raise TypeError(f"{value!r} is not a list of elements, but fit saw lists.")
 
 
 _CONVERSIONS: Final[dict[InputKind, Callable[[Any, Input], Any]]] = {

@@ -139,7 +139,7 @@ class Predictor:
             probabilities: NDArray[np.float32] = self._session.run(["probabilities"], tensors)[0]
         except UnicodeEncodeError as error:
             column = next(name for name, tensor in tensors.items() if (tensor == error.object).any())
-            raise ValueError(f"Column {column!r}: {error.object[:50]!r} is no valid text: {error.reason}.") from error
+            raise ValueError(f"Column {column!r}: {error.object[:50]!r} is not valid text: {error.reason}.") from error
         return probabilities
 
 

@@ -248,8 +248,8 @@ def test_what_has_no_statistics_is_an_error(statistics, message):
     ("y", "message"),
     [
         (None, "there is no y. Give labels"),
-        (np.linspace(0, 1, 400), "no class labels .*continuous"),
-        (np.zeros((400, 2)), "no class labels .*multilabel"),
+        (np.linspace(0, 1, 400), "not contain class labels .*continuous"),
+        (np.zeros((400, 2)), "not contain class labels .*multilabel"),
         (np.ones(400), "only one class"),
     ],
 )

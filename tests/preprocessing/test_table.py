@@ -217,7 +217,7 @@ def test_two_columns_of_one_name():
 
 def test_lists_where_fit_saw_values():
     encoder = CTREncoder().fit(pd.DataFrame({"c": ["a", "b"]}))
-    with pytest.raises(TypeError, match="Column 'c': lists are no single values"):
+    with pytest.raises(TypeError, match="Column 'c': lists are not single values"):
         encoder.transform(pd.DataFrame({"c": [["a"], ["b"]]}))
 
 

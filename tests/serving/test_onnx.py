@@ -73,7 +73,7 @@ def run(exported, feed):
         {"datetime_parts": ["day", "month", "weekday", "elapsed"]},
     ],
 )
-@pytest.mark.filterwarnings("ignore:Most rows hold dates of which fit saw no such part")
+@pytest.mark.filterwarnings("ignore:Most rows hold parts of dates that fit didn't see")
 def test_encoder(table, rules):
     X, y = table
     encoder = CTREncoder(categorical=["half"]).set_params(**rules).fit(X, y)

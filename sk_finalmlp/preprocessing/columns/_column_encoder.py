@@ -83,7 +83,7 @@ def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         codes = output.astype(np.int64)
     if not np.array_equal(codes, output):
-        raise ValueError(f"{output[codes != output][0]!r} is no code")
+        raise ValueError(f"{output[codes != output][0]!r} is not a code")
     return codes
 
 

@@ -86,7 +86,7 @@ def _find_list_kind(column: Column) -> Finding:
     # Without a value in any list, their type says nothing.
     if pa.types.is_floating(elements.type) and elements.null_count < len(elements):
         raise TypeError(
-            "it holds lists of numbers with a fractional part, which are no elements of a set. Give each position a "
+            "it holds lists of numbers with a fractional part, which are not elements of a set. Give each position a "
             "column of its own, or name the column in `drop`."
         )
     return Finding("multi-valued", "lists")
@@ -151,7 +151,7 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
     if n_present < _MANY_ROWS or n_distinct <= _UNIQUE_SHARE * n_present:
         return None
     return (
-        f"has another value in nearly each row ({facts(column)}), from which nothing can be learned. Name it in "
+        f"has a different value in nearly every row ({facts(column)}), from which nothing can be learned. Name it in "
         "`drop`, or in `categorical` if it shall stay."
     )
 

@@ -43,7 +43,7 @@ def fit_cross(
             tally.add(RawColumn(cross.key.name, [Part(values)], len(values)))
             advance(len(values))
     if tally.is_sampled:
-        raise ValueError(f"crosses: {cross.key.name!r} has another combination in nearly each row. Leave it out.")
+        raise ValueError(f"crosses: {cross.key.name!r} has a different combination in nearly every row. Leave it out.")
     raw, _ = tally.short_column()
     cross.fit_tally(Column(raw.name, raw.parts[0].values, raw.tally))
     output = folder.array(f"cross-{id(cross)}", np.int32)

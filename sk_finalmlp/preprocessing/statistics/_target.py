@@ -144,7 +144,7 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
     if pd.isna(labels).any():
         raise ValueError("Input y contains NaN: leave out the rows without a label.")
     if (kind := what_but_labels(labels)) is not None:
-        raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
+        raise NoLabels(f"y does not contain class labels (Unknown label type: {kind})")
     return labels.ravel()
 
 

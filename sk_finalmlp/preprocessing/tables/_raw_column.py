@@ -113,8 +113,8 @@ def read_column(name: str, raw: Any) -> RawColumn:
         parts = _parts(raw)
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"Column {name!r} holds {reprlib.repr(error.object)}, which is no valid text: {error.reason}. Replace such "
-            "characters, for example by `value.encode('utf-8', 'replace').decode()`."
+            f"Column {name!r} holds {reprlib.repr(error.object)}, which is not valid text: {error.reason}. Replace "
+            "such characters, for example by `value.encode('utf-8', 'replace').decode()`."
         ) from error
     except (pa.ArrowException, OverflowError) as error:
         raise TypeError(f"Column {name!r} can't be encoded: {_unsupported(f'Arrow says of it: {error}')}") from error
@@ -337,7 +337,7 @@ def _check_text(values: pa.Array) -> None:
     try:
         values.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise TypeError(_unsupported(f"it holds text that is no valid UTF-8 ({error})")) from error
+        raise TypeError(_unsupported(f"it holds text that is not valid UTF-8 ({error})")) from error
 
 
 def _is_ascii(texts: pa.Array) -> bool:

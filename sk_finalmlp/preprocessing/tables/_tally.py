@@ -108,7 +108,7 @@ class ColumnTally:
             self._counts = {}
         elif hardly_repeats:
             raise ValueError(
-                f"Column {self.name!r} has another value in nearly each row ({n_distinct:,} in the first "
+                f"Column {self.name!r} has a different value in nearly every row ({n_distinct:,} in the first "
                 f"{self.n_rows:,} rows), from which nothing can be learned, and which fill the memory. Name it in "
                 "`drop`."
             )
