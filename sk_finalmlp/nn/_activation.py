@@ -42,8 +42,12 @@ class Activation(WorkspaceUser):
     def forward(self, x: Tensor) -> Tensor:
         """Activate a layer, (B, n) -> (B, n)."""
         if self.workspace is None or len(x) == 1 or _is_frozen(self.norm):
-            normalised = x if self.norm is None else self.norm(x)
-            dropped: Tensor = self.dropout(F.relu(normalised))
+            if self.norm is None:
+                dropped: Tensor = self.dropout(F.relu(x))
+                return dropped
+            normalised = self.norm(x)
+            # In place, prediction writes one matrix less; a gradient would need both.
+            dropped = self.dropout(F.relu(normalised, inplace=not torch.is_grad_enabled()))
             return dropped
         if self.norm is None:
             return activation(x, self.dropout, self.workspace)
