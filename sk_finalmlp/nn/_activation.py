@@ -42,12 +42,10 @@ class Activation(WorkspaceUser):
     def forward(self, x: Tensor) -> Tensor:
         """Activate a layer, (B, n) -> (B, n)."""
         if self.workspace is None or len(x) == 1 or _is_frozen(self.norm):
-            if self.norm is None:
-                dropped: Tensor = self.dropout(F.relu(x))
-                return dropped
-            normalised = self.norm(x)
-            # In place, prediction writes one matrix less; a gradient would need both.
-            dropped = self.dropout(F.relu(normalised, inplace=not torch.is_grad_enabled()))
+            normalised = x if self.norm is None else self.norm(x)
+            # In place, prediction writes one matrix less; a gradient needs both.
+            in_place = self.norm is not None and not torch.is_grad_enabled()
+            dropped: Tensor = self.dropout(F.relu(normalised, inplace=in_place))
             return dropped
         if self.norm is None:
             return activation(x, self.dropout, self.workspace)
