@@ -54,7 +54,7 @@ def test_are_warned_about(model, y):
     with pytest.warns(UserWarning, match=CODES_AS_FLOATS) as caught:
         model.fit(X, y)
     assert all(
-        "hold whole numbers" in str(warning.message) or "statistic" in str(warning.message) for warning in caught
+        "only whole numbers" in str(warning.message) or "statistic" in str(warning.message) for warning in caught
     )
 
 
