@@ -82,6 +82,9 @@ from ._tasks import Tasks
 if TYPE_CHECKING:
     from ..training import EpochObserver, TrainingSettings
 
+if TYPE_CHECKING:
+    from ..training import EpochObserver, TrainingSettings
+
 #: By so many rows another table is noticed.
 _ROWS_OF_IDENTITY = 1_000
 

@@ -208,7 +208,7 @@ def test_nothing_stays_on_disk_after_an_error_or_an_interrupt(clicks, temp_folde
         encoder.fit(frames, "click")
     assert not list(temp_folder.iterdir())
     encoded = CTREncoder(drop="weight", temp_folder=temp_folder).fit_transform(frames, "click")
-    monkeypatch.setattr("sk_finalmlp.estimators._base.train", interrupt)
+    monkeypatch.setattr("sk_finalmlp.training.train", interrupt)
     with pytest.raises(KeyboardInterrupt):
         FinalMLPClassifier().fit(encoded, "click")
     assert list(temp_folder.iterdir()) == [encoded.folder.path]
