@@ -12,7 +12,7 @@ from ._history import EpochHistory, TrainingResult
 from ._inference import predict_logits
 from ._lazy_adam import LazyAdam
 from ._moments import Moments
-from ._objective import ClassObjective, Objective, Relation, TaskObjective
+from ._objective import ClassObjective, Objective, TaskObjective
 from ._stored import StoredImpressions
 from ._train import TrainingSettings, train
 
@@ -25,7 +25,6 @@ __all__ = [
     "LazyAdam",
     "Moments",
     "Objective",
-    "Relation",
     "StoredImpressions",
     "TaskObjective",
     "TrainingResult",
