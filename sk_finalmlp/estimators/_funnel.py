@@ -419,6 +419,9 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         """
         positions = (self.decision_function(X) > 0).astype(int)
         labels = [classes[positions[:, task]] for task, classes in enumerate(self.classes_)]
+        if len({of_task.dtype.kind for of_task in labels}) > 1:
+            # NumPy would make strings of the numbers.
+            labels = [of_task.astype(object) for of_task in labels]
         return np.stack(labels, axis=1)
 
     @property

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._sklearn import InvalidParameterError
 from .._task_labels import BASE, label_classes, label_columns, label_digits, patterns_of
-from ..training import Relation, TaskObjective
+from ..training import TaskObjective
+
+Relation = Literal["funnel", "independent"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ._history import EpochHistory, TrainingResult
 from ._inference import predict_logits
 from ._lazy_adam import LazyAdam
 from ._moments import Moments
-from ._objective import ClassObjective, Objective, Relation, TaskObjective
+from ._objective import ClassObjective, Objective, TaskObjective
 from ._stored import StoredImpressions
 
 # Loaded on first use (PEP 562), and skorch with them: prediction needs none of it.
@@ -35,7 +35,6 @@ __all__ = [
     "LazyAdam",
     "Moments",
     "Objective",
-    "Relation",
     "StoredImpressions",
     "TaskObjective",
     "TrainingResult",

@@ -73,6 +73,12 @@ class TestPredictions:
         np.testing.assert_array_equal(model.predict_proba(X), same.predict_proba(X))
         np.testing.assert_array_equal(model.predict(X) == "yes", same.predict(X) == 1)
 
+    def test_labels_of_two_types_stay_what_they_are(self, funnel):
+        X, Y, _ = funnel
+        predicted = FunnelClassifier(TASKS, **FAST).fit(X, Y.replace({"conversion": {0: "no", 1: "yes"}})).predict(X)
+        assert set(predicted[:, 0]) <= {0, 1}
+        assert set(predicted[:, 1]) <= {"no", "yes"}
+
     def test_one_task_is_learned_like_a_single_label(self, funnel):
         X, Y, _ = funnel
         alone = FinalMLPClassifier(**FAST).fit(X, Y["click"]).predict_proba(X)[:, 1]
@@ -167,6 +173,20 @@ class TestTraining:
             X[:3000], Y[:3000], X_val=X[3000:], y_val=without(Y, Y.index < 3500)[3000:]
         )
         assert "valid_auc_conversion" in model.history_[0]
+
+    @pytest.mark.parametrize(
+        "parameters", [{"stream_loss": 0.5}, {"embedding_update": "lazy"}, {"scoring": "roc_auc"}, {"hold_out": "last"}]
+    )
+    def test_other_trainings(self, funnel, parameters):
+        X, Y, _ = funnel
+        model = FunnelClassifier(TASKS, **FAST, **parameters).fit(X, Y)
+        np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), Y.mean(), rtol=1e-3)
+
+    def test_checkpoint(self, funnel, tmp_path):
+        X, Y, _ = funnel
+        plain, kept = (FunnelClassifier(TASKS, checkpoint=folder, **FAST).fit(X, Y) for folder in (None, tmp_path))
+        np.testing.assert_array_equal(plain.predict_proba(X[:9]), kept.predict_proba(X[:9]))
+        assert not list(tmp_path.iterdir())
 
     def test_warm_start_goes_on(self, funnel):
         X, Y, _ = funnel
