@@ -124,7 +124,7 @@ def _n_equal(lists: pd.Series, values: pd.Series) -> np.ndarray:
 
 
 def fit_network(
-    split: Split, parameters: dict[str, Any] | None, seed: int
+    split: Split, parameters: dict[str, Any] | None, seed: int, n_members: int
 ) -> tuple[Callable[[str], np.ndarray], float]:
     """Probabilities of a part, and seconds per epoch."""
     X = split.X.drop(columns=split.counts)
@@ -133,7 +133,9 @@ def fit_network(
     else:
         histories = split.histories
     encoder = CTREncoder(histories=histories, categorical=["user", "item"], drop=_without_time(X))
-    classifier = FinalMLPClassifier(random_state=seed, device="cpu", final_epoch=False, **(parameters or {}))
+    classifier = FinalMLPClassifier(
+        n_members=n_members, final_epoch=False, random_state=seed, device="cpu", **(parameters or {})
+    )
     training, validation = (split.part(name) for name in ("training", "validation"))
     encoded = encoder.fit_transform(X[training], split.y[training])
     classifier.fit(encoded, split.y[training], X_val=encoder.transform(X[validation]), y_val=split.y[validation])
@@ -167,9 +169,18 @@ def compare(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for seed in options.seeds:
         for model in options.models:
             probabilities, seconds = (
-                fit_catboost(split, seed) if model == "catboost" else fit_network(split, MODELS[model], seed)
+                fit_catboost(split, seed)
+                if model == "catboost"
+                else fit_network(split, MODELS[model], seed, options.members)
             )
-            record = {"data": name, "model": model, "seed": seed, "length": options.length, "seconds": seconds}
+            record = {
+                "data": name,
+                "model": model,
+                "seed": seed,
+                "length": options.length,
+                "members": options.members,
+                "seconds": seconds,
+            }
             for part in ("validation", "test"):
                 p, y, rows = probabilities(part), split.y[split.part(part)], split.X[split.part(part)]
                 record |= {
@@ -228,6 +239,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", choices=[*MODELS, "catboost"], default=[*MODELS, "catboost"])
     parser.add_argument("--length", type=int, default=50, help="largest length of a history")
+    parser.add_argument("--members", type=int, default=2, help="networks of an ensemble (%(default)s)")
     parser.add_argument("--beauty", type=Path, help="folder of Beauty.txt and Beauty_item2attributes.json")
     parser.add_argument("--out", type=Path, default=Path("build/histories.jsonl"), help="file to add to (%(default)s)")
     options = parser.parse_args()

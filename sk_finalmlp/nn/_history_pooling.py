@@ -33,6 +33,16 @@ class Histories(NamedTuple):
         Their positions in its history; 0 is the most recent.
     lengths : Tensor of int64, shape (B,)
         How many there are in each row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Histories
+    >>> histories = Histories(torch.tensor([0, 0, 2]), torch.tensor([0, 1, 0]), torch.tensor([2, 0, 1]))
+    >>> histories.sum(torch.tensor([[1.0], [2.0], [5.0]]))
+    tensor([[3.],
+            [0.],
+            [5.]])
     """
 
     rows: Tensor
@@ -90,7 +100,17 @@ def _apart(values: Tensor, training: bool) -> Tensor:
 
 
 class MeanPooling(nn.Module):
-    """Mean over a history; zero for an empty one."""
+    """Mean over a history; zero for an empty one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Histories, MeanPooling
+    >>> histories = Histories(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([2, 0]))
+    >>> MeanPooling()(torch.zeros(2, 1), torch.tensor([[1.0], [2.0]]), histories)
+    tensor([[1.5000],
+            [0.0000]])
+    """
 
     def forward(self, query: Tensor, keys: Tensor, histories: Histories) -> Tensor:
         """Vector of each row's history.
@@ -128,6 +148,14 @@ class AttentionPooling(nn.Module):
     References
     ----------
     Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018, section 4.3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import AttentionPooling, Histories
+    >>> histories = Histories(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([2, 0]))
+    >>> AttentionPooling(10).weights(torch.randn(2, 10), torch.randn(2, 10), histories).sum().round().item()
+    1.0
     """
 
     def __init__(self, embedding_dim: int, softmax: bool = True, generator: torch.Generator | None = None) -> None:
@@ -182,6 +210,15 @@ class TransformerPooling(nn.Module):
     ----------
     Chen et al., "Behavior Sequence Transformer for E-commerce Recommendation in Alibaba", DLP-KDD 2019: the layer;
     position vectors are added here, and tell the place in the history.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Histories, TransformerPooling
+    >>> histories = Histories(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([2, 0]))
+    >>> pooled = TransformerPooling(10, max_length=50)(torch.randn(2, 10), torch.randn(2, 10), histories)
+    >>> pooled.shape, bool(pooled[1].any())
+    (torch.Size([2, 10]), False)
     """
 
     def __init__(self, embedding_dim: int, max_length: int, generator: torch.Generator | None = None) -> None:
