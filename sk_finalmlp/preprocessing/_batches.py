@@ -116,7 +116,9 @@ class BatchEncoder:
         names = check_feature_names_in(self)
         targets = find_histories(self.histories, names)
         fitted: dict[int, FittedColumn] = {
-            position: fit_tally(name, tally, first.sample, chosen.get(position), rules, telling)
+            position: fit_tally(
+                name, tally, first.sample, chosen.get(position), rules, telling, position in targets.values()
+            )
             for position, (name, tally) in enumerate(zip(names, first.tallies, strict=True))
             if position not in targets
         }

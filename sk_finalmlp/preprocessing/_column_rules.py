@@ -176,6 +176,7 @@ def fit_tally(
     chosen: Kind | None,
     rules: ColumnRules,
     target: Target | None,
+    is_in_histories: bool = False,
 ) -> FittedColumn:
     """What `fit_column` gives, from a tally of the column, and the sample of rows that the target is of."""
     if tally is None:
@@ -183,7 +184,7 @@ def fit_tally(
     values = sample.column(name)
     if not tally.is_sampled:
         raw, weights = tally.short_column()
-        return fit_column(raw, chosen, rules, weights, target, values)
+        return fit_column(raw, chosen, rules, weights, target, values, is_in_histories)
     assert values is not None
     fitted = fit_column(values, chosen, rules, sample.weights, target)
     return fitted._replace(report={**fitted.report, "n_missing": tally.n_missing})
@@ -196,9 +197,11 @@ def fit_column(
     weights: np.ndarray | None,
     target: Target | None,
     sample: RawColumn | None = None,
+    is_in_histories: bool = False,
 ) -> FittedColumn:
     """Find out what a column is, how it is read, and what encodes it.
 
+    Single values of which there are histories are categories, and no quantities, however seldom they repeat.
     A target, of the rows with weight, helps to tell quantities from ids: a target of the rows of a sample, where the
     column is a tally.
     """
@@ -206,7 +209,9 @@ def fit_column(
     with errors_naming(raw.name):
         reading = learn_reading(weighted)
         column = reading.read(weighted)
-        if chosen is None:
+        if chosen is None and is_in_histories and not reading.lists:
+            finding = Finding("categorical", "histories hold its values")
+        elif chosen is None:
             finding = rules.find_kind(column, target, column if sample is None else reading.read(sample))
         else:
             finding = Finding(chosen, "chosen by the user")

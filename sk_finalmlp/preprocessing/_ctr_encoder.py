@@ -552,7 +552,8 @@ class CTREncoder(
                 # Until the column whose values it holds is learned.
                 waiting[position] = raw
                 continue
-            column = fit_column(raw, chosen.get(position), rules, weights, labelled)
+            is_in_histories = position in targets.values()
+            column = fit_column(raw, chosen.get(position), rules, weights, labelled, is_in_histories=is_in_histories)
             outputs[position] = column.transform(wanted)
             fitted[position] = column.without_rows()
             # A column is let go before the next one is read.

@@ -100,6 +100,13 @@ def test_hashed_values_have_the_same_bucket(table):
     assert _history(encoded)[0][:2] == [bucket[15], bucket[3]]
 
 
+def test_ids_that_hardly_repeat_are_no_quantity_if_histories_hold_them():
+    X = pd.DataFrame({"item": range(100), "history": [[1, 2]] * 100})
+    assert CTREncoder().fit(X.drop(columns="history")).feature_kinds_.loc["item", "kind"] == "numeric"
+    kinds = CTREncoder(histories={"history": "item"}).fit(X).feature_kinds_
+    assert kinds.loc["item", ["kind", "why"]].tolist() == ["categorical", "histories hold its values"]
+
+
 def test_several_histories_and_attributes_in_step():
     X = pd.DataFrame(
         {
