@@ -207,7 +207,7 @@ def test_errors_name_column_and_remedy(table, parameters, change, message):
 
 def test_text_in_place_of_lists_later(table):
     encoder = CTREncoder(histories={"history": "item"}).fit(table.assign(item=list("abcab"), history=[["a"]] * 5))
-    with pytest.raises(TypeError, match="'history': 'a' is no list"):
+    with pytest.raises(TypeError, match="'history': 'a' is not a list"):
         encoder.transform(table.assign(item="a", history="a"))
 
 

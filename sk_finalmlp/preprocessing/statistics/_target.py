@@ -209,7 +209,7 @@ def _target_of_tasks(
     try:
         classes = label_classes(columns)
     except ValueError as error:
-        raise NoLabels(f"y holds no class labels (multilabel-indicator or multioutput: {error})") from error
+        raise NoLabels(f"y does not contain class labels (multilabel-indicator or multioutput: {error})") from error
     digits = [label_digits(*of_task) for of_task in zip(columns, classes, columns.values(), strict=True)]
     patterns = patterns_of(digits)
     weights = np.ones(len(patterns)) if weights is None else weights
