@@ -82,9 +82,6 @@ from ._tasks import Tasks
 if TYPE_CHECKING:
     from ..training import EpochObserver, TrainingSettings
 
-if TYPE_CHECKING:
-    from ..training import EpochObserver, TrainingSettings
-
 #: By so many rows another table is noticed.
 _ROWS_OF_IDENTITY = 1_000
 

@@ -237,7 +237,7 @@ def _mask(where: Any, log: nw.DataFrame[Any]) -> np.ndarray:
         return np.ones(len(log), bool)
     if isinstance(where, str):
         if where not in log.columns:
-            raise ValueError(f"where={where!r} is no column of the log, which has {list(log.columns)}.")
+            raise ValueError(f"where={where!r} is not a column of the log, which has {list(log.columns)}.")
         mask = log[where].to_numpy()
     else:
         series = nw.from_native(where, series_only=True, pass_through=True)

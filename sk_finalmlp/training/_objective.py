@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 from scipy.special import expit, log_expit, logit, logsumexp, softmax
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -128,6 +127,8 @@ class ClassObjective:
         """
         loss = float((self.losses(logits, target) * weight).sum() / weight.sum())
         n_classes = max(2, logits.shape[1])
+        from sklearn.metrics import roc_auc_score  # loads dozens of modules, of which prediction needs none
+
         labels = target.numpy()
         if len(np.unique(labels)) < n_classes or not torch.isfinite(logits).all():
             return Scores(loss, math.nan, {})

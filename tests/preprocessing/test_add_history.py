@@ -96,7 +96,7 @@ def test_histories_of_arrow_go_into_the_encoder_and_through_a_split():
         ({"time": [1, None, 3]}, {}, "column 'time' is missing in 1 rows"),
         ({}, {"where": [True, False]}, "for each of the 3 rows of the log; it has shape"),
         ({}, {"where": [0.5, 0.5, 1]}, "where must hold True or False"),
-        ({}, {"where": "clicked"}, "where='clicked' is no column of the log"),
+        ({}, {"where": "clicked"}, "where='clicked' is not a column of the log"),
         ({}, {"max_length": 0}, "'max_length' parameter"),
         (
             {},

@@ -121,7 +121,7 @@ def read_history(raw: RawColumn, of: Reading) -> Reading:
     for part in raw.parts:
         if not is_list(part.values.type) and part.values.null_count < len(part.values):
             value = part.values.drop_null()[0].as_py()
-            raise TypeError(f"`histories` names it, but {value!r} is no list. {_HOW_TO_SPLIT}")
+            raise TypeError(f"`histories` names it, but {value!r} is not a list. {_HOW_TO_SPLIT}")
     learn_reading(raw)
     reading = of.with_lists(True)
     for part in raw.parts:
@@ -153,7 +153,7 @@ def _lists(column: Column) -> pa.Array:
         return values
     present = values.drop_null()
     if len(present):
-        raise TypeError(f"{present[0].as_py()!r} is no list. {_HOW_TO_SPLIT}")
+        raise TypeError(f"{present[0].as_py()!r} is not a list. {_HOW_TO_SPLIT}")
     return lists_of(values.slice(0, 0), np.zeros(len(values), int))
 
 
