@@ -82,7 +82,7 @@ def test_predictor_answers_as_the_model(clicks, models, pooling):
     scores = predict.score_candidates({"user": 1, "history": [3, 9]}, candidates)
     rows = pd.DataFrame({"history": [[3, 9]] * 2, "item": [3, 7], "user": 1})
     np.testing.assert_allclose(scores, models[pooling].predict_proba(rows), atol=1e-6)
-    with pytest.raises(ValueError, match="'history': '3' is not a list, as fit saw them"):
+    with pytest.raises(ValueError, match="'history': '3' is not a list, but fit saw lists"):
         predict([{"user": 1, "item": 3, "history": "3"}])
 
 
