@@ -160,7 +160,9 @@ def _history(value: Any, column: Input) -> str:
     if _is_missing(value):
         return ""
     if not isinstance(value, _LISTS):
-        raise TypeError(f"{value!r} is not a list, but fit saw lists: give the values of the history, the most recent last.")
+        raise TypeError(
+            f"{value!r} is not a list, but fit saw lists: give the values of the history, the most recent last."
+        )
     texts = ["" if _is_missing(element) else _text_of(element) for element in value]
     if torn := next((text for text in texts if column.separator in text), None):
         raise ValueError(f"{torn!r} contains {column.separator!r}, which separates elements.")
