@@ -252,6 +252,15 @@ class TestErrors:
         with pytest.raises(ValueError, match="take the column of one label"):
             SliceScoresDisplay.from_estimator(fitted, X, Y["click"], "user")
 
+    def test_rows_on_disk(self, raw, tmp_path):
+        X, Y = raw
+        X.assign(**Y).to_parquet(tmp_path / "rows.parquet")
+        with pytest.raises(TypeError, match="y must be the name of one of its columns, not list"):
+            CTREncoder(drop=TASKS).fit(tmp_path / "rows.parquet", TASKS)
+        rows = CTREncoder(drop=["conversion"]).fit_transform(tmp_path / "rows.parquet", "click")
+        with pytest.raises(TypeError, match="FinalMLPClassifier to each label"):
+            FunnelClassifier(TASKS, **FAST).fit(rows, "click")
+
     def test_onnx(self, fitted, tmp_path):
         serving = pytest.importorskip("sk_finalmlp.serving")
         with pytest.raises(ValueError, match="FinalMLPClassifier for each label"):
