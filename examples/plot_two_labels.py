@@ -20,9 +20,9 @@ from sk_finalmlp.datasets import make_funnel_data
 # A funnel
 # --------
 #
-# A tenth of the impressions are clicked, and a tenth of the clicks are followed by a purchase: one row in a hundred.
+# A tenth of the impressions are clicked, and a fifth of the clicks are followed by a purchase: one row in fifty.
 
-X, Y, true_probability = make_funnel_data(20_000, n_users=300, n_items=150, random_state=0)
+X, Y, true_probability = make_funnel_data(12_000, n_users=200, n_items=100, conversion_rate=0.2, random_state=0)
 X_train, X_test, Y_train, Y_test, _, true_test = train_test_split(
     X, Y, true_probability, test_size=0.4, random_state=0, stratify=Y.sum(axis=1)
 )
