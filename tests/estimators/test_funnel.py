@@ -173,6 +173,12 @@ class TestTraining:
             X[:3000], Y[:3000], X_val=X[3000:], y_val=without(Y, Y.index < 3500)[3000:]
         )
         assert "valid_auc_conversion" in model.history_[0]
+        for y_val, match in ((Y[3000:] * np.nan, "no label"), (Y[3000:] * 2, "'click' has the labels \\[2\\]")):
+            with pytest.raises(ValueError, match=match):
+                FunnelClassifier(TASKS, **FAST).fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=y_val)
+        one_label = Y[3000:].assign(conversion=0)
+        with pytest.raises(ValueError, match="lacks one of 'conversion'"):
+            FunnelClassifier(TASKS, scoring="roc_auc", **FAST).fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=one_label)
 
     @pytest.mark.parametrize(
         "parameters", [{"stream_loss": 0.5}, {"embedding_update": "lazy"}, {"scoring": "roc_auc"}, {"hold_out": "last"}]
