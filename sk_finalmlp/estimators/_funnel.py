@@ -478,9 +478,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
 
     def _check_validation_classes(self, y_val: NDArray[Any], classes: Tasks) -> None:
         if (y_val == classes.n_patterns - 1).all():
-            raise ValueError(
-                "y_val has no label, all are missing. Give rows with labels, or leave X_val out."
-            )
+            raise ValueError("y_val has no label, all are missing. Give rows with labels, or leave X_val out.")
         for name, digits in zip(classes.names, classes.digits(y_val).T, strict=True):
             if self.scoring == "roc_auc" and not {0, 1} <= set(digits.tolist()):
                 raise ValueError(
