@@ -86,6 +86,13 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         Weight of a loss of each stream by itself, beside that of the network, whose weight is 1. If it isn't 0, each
         stream gets a linear output of its own, by which it learns to predict alone; predictions don't use it. The
         `train_loss` in `history_` is the sum of all.
+    history_pooling : {"mean", "attention", "transformer"}, default="mean"
+        How the vectors of a history (`histories` of `CTREncoder`), which are those of the field whose values it holds,
+        become the vector of its field. "mean": their mean. "attention": a sum in which the value at hand weighs each of
+        them, by an MLP, the target attention of DIN. "transformer": a layer of self-attention over them and the value
+        at hand, with positions. An empty history has the vector zero. Each history is pooled by weights of its own.
+    history_softmax : bool, default=True
+        Whether the weights of "attention" sum to 1 over a history; False is as in the paper of DIN.
     n_members : int, default=2
         Number of networks that are trained side by side, from different initial weights, and vote: they predict by the
         mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
@@ -303,6 +310,8 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         num_heads: int = 8,
         stream_embeddings: Literal["shared", "own"] = "shared",
         stream_loss: float = 0.0,
+        history_pooling: Literal["mean", "attention", "transformer"] = "mean",
+        history_softmax: bool = True,
         n_members: int = 2,
         embedding_regularizer: float | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..fields import Field
 from ._fusion import MultiHeadBilinearFusion
+from ._history_pooling import HistoryPooling
 from ._joint_streams import can_join, joint_outputs
 from ._linear import Linear
 from ._network import FinalMLP, StreamPath
@@ -33,7 +34,7 @@ class ExpertFinalMLP(FinalMLP):
         The fields and streams, as for `FinalMLP`.
     mlp1_batch_norm, mlp2_batch_norm, feature_selection, fs_hidden_units, fs1_context, fs2_context, num_heads
         Streams, gates and heads, as for `FinalMLP`.
-    stream_embeddings, stream_loss, generator
+    stream_embeddings, stream_loss, history_pooling, history_softmax, generator
         As for `FinalMLP`; several experts have no `stream_loss`.
     n_outputs : int, default=2
         Number T of tasks.
@@ -74,6 +75,8 @@ class ExpertFinalMLP(FinalMLP):
         num_heads: int = 8,
         stream_embeddings: Literal["shared", "own"] = "shared",
         stream_loss: float = 0.0,
+        history_pooling: HistoryPooling = "mean",
+        history_softmax: bool = True,
         n_outputs: int = 2,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -100,6 +103,8 @@ class ExpertFinalMLP(FinalMLP):
             num_heads=num_heads,
             stream_embeddings=stream_embeddings,
             stream_loss=stream_loss,
+            history_pooling=history_pooling,
+            history_softmax=history_softmax,
             n_outputs=n_outputs,
             generator=generator,
         )
