@@ -18,14 +18,16 @@ __all__ = [
     "by_kind",
     "column_names",
     "cross_name",
+    "field_of_vectors",
     "find_history",
     "group_columns",
     "is_statistic",
     "names_of_fields",
+    "pretrained_name",
     "statistic_name",
 ]
 
-FieldKind = Literal["categorical", "multi-valued", "history", "numeric", "statistic"]
+FieldKind = Literal["categorical", "multi-valued", "history", "pretrained", "numeric", "vector", "statistic"]
 Measure = Literal["rate", "count"]
 
 #: The code that `CTREncoder` gives to a value that is missing, unseen or too rare to learn, and the padding of
@@ -35,15 +37,26 @@ UNKNOWN_CODE = 0
 #: `CTREncoder` cuts statistics at so many standard deviations.
 MAX_STATISTIC = 5.0
 
-_KINDS: tuple[FieldKind, ...] = ("categorical", "multi-valued", "history", "numeric", "statistic")
-_WITH_COLUMNS: tuple[FieldKind, ...] = ("multi-valued", "history")
-_WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "statistic")
+_KINDS: tuple[FieldKind, ...] = (
+    "categorical",
+    "multi-valued",
+    "history",
+    "pretrained",
+    "numeric",
+    "vector",
+    "statistic",
+)
+_WITH_COLUMNS: tuple[FieldKind, ...] = ("multi-valued", "history", "vector")
+_WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "vector", "statistic")
 # `ColumnTransformer` and `FeatureUnion` may put `name__` before it.
 _STATISTIC_NAME = re.compile(r"(?P<prefix>[^()]+__)?(rate|count)\((?P<key_and_label>.*\)(=.+)?)", re.DOTALL)
 _END_OF_KEY = re.compile(r"\)(?==|\Z)")
 _SIGN_OF_CROSS = " & "
 _SIGN_OF_HISTORY = "~"
 _ELEMENT_NAME = re.compile(r"(?P<field>.+)\[(?P<position>0|[1-9][0-9]*)\]", re.DOTALL)
+# Another bracket, since columns of floats called `x[0]`, `x[1]` are numbers of their own.
+_COORDINATE_NAME = re.compile(r"(?P<field>.+)<(?P<position>0|[1-9][0-9]*)>", re.DOTALL)
+_PRETRAINED_NAME = re.compile(r"(?P<prefix>[^()]+__)?vector\((?P<field>.+)\)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -53,18 +66,27 @@ class Field:
     Parameters
     ----------
     name : str
-        Name of the field; the name of its column, or `genres` for the columns `genres[0]`, `genres[1]`, ...
-    kind : {"categorical", "multi-valued", "history", "numeric", "statistic"}
+        Name of the field; the name of its column, or `genres` for the columns `genres[0]`, `genres[1]`, ..., and
+        `text` for the columns `text<0>`, `text<1>`, ... of a vector.
+    kind : {"categorical", "multi-valued", "history", "pretrained", "numeric", "vector", "statistic"}
         A categorical field is one column of codes, a multi-valued field several columns of codes that share an
         embedding table, a numeric field one column of floats. A history is several columns of codes of another field,
-        whose embedding table it shares: what came before, the most recent first. A statistic is a column of floats: a
-        click rate or count of a value or a combination of values. It needs no embedding.
+        whose embedding table it shares: what came before, the most recent first. A vector field is several columns of
+        floats that are projected together, and a pretrained field one column of codes that stand for vectors in a table
+        that the network is given; a vector of zeros is a missing one. A statistic is a column of floats: a click rate
+        or count of a value or a combination of values. It needs no embedding.
     n_codes : int, default=0
-        Rows of the embedding table, row 0 included; 0 for a numeric field and a statistic.
+        Rows of the embedding table or table of vectors, row 0 included; 0 for a field of floats.
     n_columns : int, default=1
-        Columns of the input table that the field takes; more than one only for a multi-valued field or a history.
+        Columns of the input table that the field takes; more than one only for a multi-valued field, a history or a
+        vector.
     of : str, default=""
-        Name of the categorical field whose values a history holds.
+        Name of the categorical field whose values a history holds, or to whose embedding the projected vector of a
+        pretrained field is added: that takes no place of its own among the network's fields then.
+    length : int, default=0
+        Length of the vectors of a pretrained field.
+    is_tuned : bool, default=False
+        Whether the network trains a copy of a pretrained field's vectors.
 
     Examples
     --------
@@ -80,10 +102,13 @@ class Field:
     n_codes: int = 0
     n_columns: int = 1
     of: str = ""
+    length: int = 0
+    is_tuned: bool = False
 
     def __repr__(self) -> str:
-        of = f", of={self.of!r}" if self.of else ""
-        return f"Field(name={self.name!r}, kind={self.kind!r}, n_codes={self.n_codes}, n_columns={self.n_columns}{of})"
+        rest = [f"{name}={getattr(self, name)!r}" for name in ("of", "length", "is_tuned") if getattr(self, name)]
+        first = f"name={self.name!r}, kind={self.kind!r}, n_codes={self.n_codes}, n_columns={self.n_columns}"
+        return f"Field({', '.join([first, *rest])})"
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
@@ -94,12 +119,17 @@ class Field:
             raise ValueError(
                 f"Field {self.name!r} is {self.kind} and has no codes: n_codes must be 0, got {self.n_codes}."
             )
-        if self.n_columns < 1 or (self.kind not in _WITH_COLUMNS and self.n_columns != 1):
+        if self.n_columns < 1 or (not self.has_several_columns and self.n_columns != 1):
             raise ValueError(f"Field {self.name!r} is {self.kind}: it can't take {self.n_columns} columns.")
-        if (self.kind == "history") != bool(self.of):
+        if (self.kind == "pretrained") != (self.length > 0):
+            raise ValueError(
+                f"Field {self.name!r} is {self.kind}: `length` must be that of the vectors of a pretrained field, and "
+                f"0 for any other; got {self.length}."
+            )
+        if (self.kind == "history") != bool(self.of) and self.kind != "pretrained":
             raise ValueError(
                 f"Field {self.name!r} is {self.kind}: `of` must name the field whose values a history holds, and only "
-                f"that of a history; got {self.of!r}."
+                f"that of a history or of vectors; got {self.of!r}."
             )
 
     @property
@@ -108,18 +138,28 @@ class Field:
         return self.kind not in _WITHOUT_CODES
 
     @property
+    def has_table(self) -> bool:
+        """Whether it has an embedding table that the network learns."""
+        return self.kind in ("categorical", "multi-valued")
+
+    @property
     def has_several_columns(self) -> bool:
-        """Whether it takes columns whose names end in the position of an element, even if there is only one."""
+        """Whether it takes columns whose names end in a position, even if there is only one."""
         return self.kind in _WITH_COLUMNS
 
     @property
     def table(self) -> str:
-        """Name of the field in whose embedding table the codes are looked up: its own, or that of a history's."""
-        return self.of or self.name
+        """Name of the field in whose table the codes are looked up: its own, or that of the field of a history."""
+        return self.of if self.kind == "history" else self.name
+
+    @property
+    def is_added(self) -> bool:
+        """Whether its embedding is added to that of another field, beside which streams and gates don't see it."""
+        return self.kind == "pretrained" and bool(self.of)
 
 
 def by_kind(fields: Iterable[Field]) -> list[Field]:
-    """The fields in the order of the network: categorical, multi-valued, history, numeric, statistic.
+    """The fields in the order of the network: those with codes before those of floats, and statistics last.
 
     Parameters
     ----------
@@ -152,7 +192,8 @@ def column_names(fields: Iterable[Field]) -> list[str]:
     -------
     list of str
         The name of the field, or `genres[0]`, `genres[1]`, ... for a multi-valued one, or `history~item[0]`,
-        `history~item[1]`, ... for a history of `item`, the most recent first.
+        `history~item[1]`, ... for a history of `item`, the most recent first, or `text<0>`, `text<1>`, ... for a
+        vector.
 
     Examples
     --------
@@ -166,6 +207,8 @@ def column_names(fields: Iterable[Field]) -> list[str]:
 def _names_of(field: Field) -> list[str]:
     if not field.has_several_columns:
         return [field.name]
+    if field.kind == "vector":
+        return [f"{field.name}<{position}>" for position in range(field.n_columns)]
     name = field.name + (_SIGN_OF_HISTORY + field.of if field.of else "")
     return [f"{name}[{position}]" for position in range(field.n_columns)]
 
@@ -174,7 +217,8 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
     """Which columns make up which field.
 
     Integer columns named `field[0]`, `field[1]`, ..., numbered from 0 without a gap, are the elements of one
-    multi-valued field, or of a history if `find_history` finds one in the name. Any other column is a field of its own.
+    multi-valued field, or of a history if `find_history` finds one in the name, and other columns named `field<0>`,
+    `field<1>`, ... those of one vector. Any other column is a field of its own.
 
     Parameters
     ----------
@@ -187,7 +231,7 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
     -------
     list of (str, list of int)
         Name of each field and the positions of its columns, in the order of the elements; fields in the order
-        of their first column.  A field is multi-valued if its name isn't that of its column.
+        of their first column.  A field has several columns if its name isn't that of its column.
 
     Examples
     --------
@@ -197,7 +241,8 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
     """
     columns_of: dict[str, dict[int, int]] = {}
     for column, (name, is_integer) in enumerate(zip(names, integer, strict=True)):
-        if is_integer and (match := _ELEMENT_NAME.fullmatch(name)):
+        rule = _ELEMENT_NAME if is_integer else _COORDINATE_NAME
+        if match := rule.fullmatch(name):
             columns_of.setdefault(match["field"], {})[int(match["position"])] = column
     taken = set(names)
     groups = [
@@ -304,6 +349,50 @@ def names_of_fields(columns: Sequence[str]) -> tuple[str, ...]:
 def _names_of_fields(columns: tuple[str, ...]) -> tuple[str, ...]:
     # The names of all statistics are asked for with each single row that is encoded.
     return tuple(name for name, _ in group_columns(columns, [True] * len(columns)))
+
+
+def pretrained_name(field: str) -> str:
+    """Name of the column, and field, that holds the codes of the vectors of a field's values.
+
+    Parameters
+    ----------
+    field : str
+        Name of the field.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import pretrained_name
+    >>> pretrained_name("item")
+    'vector(item)'
+    """
+    return f"vector({field})"
+
+
+def field_of_vectors(name: str) -> str | None:
+    """The field of whose values a column says which vectors they have, if it is named so.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column, which may begin with the prefix that `ColumnTransformer` gives it.
+
+    Returns
+    -------
+    str or None
+        Name of the field, with the same prefix.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import field_of_vectors
+    >>> field_of_vectors("vector(item)"), field_of_vectors("enc__vector(item)"), field_of_vectors("item")
+    ('item', 'enc__item', None)
+    """
+    match = _PRETRAINED_NAME.fullmatch(name)
+    return None if match is None else (match["prefix"] or "") + match["field"]
 
 
 def statistic_name(measure: Measure, field: str, label: str | None = None) -> str:

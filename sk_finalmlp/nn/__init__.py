@@ -31,6 +31,7 @@ from ._streams import (
     SelfAttentionStream,
     StreamChain,
 )
+from ._vectors import PretrainedVectors, VectorProjection, give_vectors
 from ._workspace import lent_workspaces
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "MaskNetStream",
     "MeanPooling",
     "MultiHeadBilinearFusion",
+    "PretrainedVectors",
     "ProductFusion",
     "ProductStream",
     "QNNStream",
@@ -70,10 +72,12 @@ __all__ = [
     "SumFusion",
     "TransformerPooling",
     "TwoStreamNetwork",
+    "VectorProjection",
     "dropout_generator",
     "dropout_state",
     "embedding_parameters",
     "frozen_norms",
+    "give_vectors",
     "lent_workspaces",
     "members_of",
     "norms_of",
