@@ -293,7 +293,7 @@ class BaseTwoStreamClassifier(
                 raise ValueError(f"X has the columns {list(names)}, fit saw {list(self.feature_names_in_)}.")
             check_same_encoder(self, X.origin)
             return
-        self.feature_names_in_, self.n_features_in_, self._origin = names, len(names), X.origin
+        self.feature_names_in_, self.n_features_in_, self._origin = names, len(names), X.origin.without_vectors()
 
     def _check_stored_hold_out(self, rows: StoredRows, readers: list[FieldReader], max_epochs: int) -> None:
         if lacking := rows.classes_on_one_side():
@@ -467,7 +467,8 @@ class BaseTwoStreamClassifier(
         fields = [reader.field for reader in readers]
         fraction = fraction_held_out(self, rows.n_given, rows.origin)
         check_statistics(rows.origin, rows.n_given, fields, fraction, self.hold_out)
-        warn_about_copies(training, sum(field.kind == "numeric" for field in fields), rows.is_held_out)
+        n_floats = sum(field.n_columns for field in fields if field.kind in ("numeric", "vector"))
+        warn_about_copies(training, n_floats, rows.is_held_out)
         return split_rows(training, rows.is_held_out)
 
     def _train(

@@ -45,7 +45,8 @@ def grown_readers(readers: Sequence[FieldReader], columns: Sequence[InputColumn]
         A field whose codes have outgrown its table has a larger one, with room for more.
     """
     others = [reader for reader in readers if reader.field.kind != "history"]
-    grown = [_grown_reader(reader, columns) if reader.field.has_codes else reader for reader in others]
+    grow = [reader.field.has_table and not reader.is_replaced for reader in others]
+    grown = [_grown_reader(reader, columns) if grows else reader for reader, grows in zip(others, grow, strict=True)]
     return with_histories_of(readers, grown)
 
 
@@ -165,14 +166,21 @@ def take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: Mapp
     for field in by_kind(fields):
         if field.has_codes:
             own[field.name] = codes[:, start : (start := start + field.n_columns)]
+            if field.kind == "pretrained":
+                # Its vectors aren't among the weights, or stay as many as they are.
+                continue
             found.setdefault(field.table, [others.get(field.table, np.empty(0, np.int64))]).append(
                 own[field.name].ravel()
             )
     rows = {
         table: np.unique(np.concatenate([*parts, [UNKNOWN_CODE]])).astype(np.int64) for table, parts in found.items()
     }
-    renumbered = [np.searchsorted(rows[f.table], own[f.name]) for f in by_kind(fields) if f.has_codes]
-    taken = [replace(f, n_codes=len(rows[f.table])) if f.has_codes else f for f in fields]
+    renumbered = [
+        own[f.name] if f.kind == "pretrained" else np.searchsorted(rows[f.table], own[f.name])
+        for f in by_kind(fields)
+        if f.has_codes
+    ]
+    taken = [replace(f, n_codes=len(rows[f.table])) if f.has_codes and f.kind != "pretrained" else f for f in fields]
     return Excerpt(taken, rows, np.hstack([np.empty((len(codes), 0)), *renumbered]).astype(np.int32))
 
 

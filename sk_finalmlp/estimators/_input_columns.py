@@ -70,7 +70,8 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
         from another encoder.
     """
     if reset:
-        estimator._origin = read_origin(X)
+        origin = read_origin(X)
+        estimator._origin = None if origin is None else origin.without_vectors()
     else:
         check_same_encoder(estimator, read_origin(X))
     if isinstance(X, pd.DataFrame):

@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..nn import Ensemble, TwoStreamNetwork
+from ..nn import Ensemble, TwoStreamNetwork, give_vectors
 from ..training import Impressions, StoredImpressions
 from ._field_readers import FieldReader, chosen_fields, fields_of_streams
 
@@ -46,7 +47,8 @@ def arguments_of_network(
     Returns
     -------
     dict
-        Arguments that all members share, and "members": those of each of its own.
+        Arguments that all members share, "members": those of each of its own, and "vectors": tables for
+        `give_vectors`, if there are any.
     """
     names = inspect.signature(network_class).parameters.keys() & parameters.keys()
     arguments = {name: _plain(name, parameters[name], readers) for name in sorted(names)}
@@ -61,7 +63,9 @@ def arguments_of_network(
         is_alone = "stream2" in arguments and arguments["stream2"] is None
         automatic = dict(zip(chosen, (second, None) if is_alone else (first, second), strict=True))
         members.append({name: automatic[name] if value == "auto" else value for name, value in chosen.items()})
-    return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments}
+    vectors = {reader.field.name: reader.vectors for reader in readers if reader.vectors is not None}
+    given = {"vectors": vectors} if vectors else {}
+    return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments, **given}
 
 
 def _plain(name: str, value: Any, readers: Sequence[FieldReader]) -> Any:
@@ -87,6 +91,8 @@ def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any]
 
 def _comparable(value: Any) -> Any:
     """A stream by what it is made of; anything else as it is."""
+    if isinstance(value, dict):
+        return {name: joblib.hash(table) for name, table in value.items()}
     return (type(value), value.get_params()) if hasattr(value, "get_params") else value
 
 
@@ -117,6 +123,7 @@ def network_of_arrays(
         network = make_network(network_class, arguments)
     tensors = {_current_name(name): torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
     network.load_state_dict(tensors, assign=True)
+    give_vectors(network, _tables(arguments), tuned=False)
     return network.eval()
 
 
@@ -128,6 +135,12 @@ def make_network(
     network_class: NetworkClass, arguments: Mapping[str, Any], generator: torch.Generator | None = None
 ) -> Network:
     """The network with initial weights: the single one, or an ensemble."""
-    shared = {name: value for name, value in arguments.items() if name != "members"}
+    shared = {name: value for name, value in arguments.items() if name not in ("members", "vectors")}
     members = [network_class(**shared, **own, generator=generator) for own in arguments["members"]]
-    return members[0] if len(members) == 1 else Ensemble(members)
+    network = members[0] if len(members) == 1 else Ensemble(members)
+    give_vectors(network, _tables(arguments))
+    return network
+
+
+def _tables(arguments: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(vectors) for name, vectors in arguments.get("vectors", {}).items()}

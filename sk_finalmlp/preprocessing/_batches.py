@@ -25,7 +25,7 @@ from .._sources import (
     naming_full_disk,
     open_source,
 )
-from ._column_rules import FittedColumn, chosen_kinds, find_histories, fit_tallied_history, fit_tally
+from ._column_rules import FittedColumn, find_histories, fit_tallied_history, fit_tally
 from ._on_disk import FirstPass, codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
 from ._plan import Planner
 from .columns._calendar import UnknownDates
@@ -80,7 +80,7 @@ class BatchEncoder:
         names = check_feature_names_in(self)
         if source.n_rows is not None:
             check_space(folder, self._expected_bytes(source.n_rows, 2 * len(names)))
-        chosen = chosen_kinds(self._selections(), source.empty(names), names)
+        chosen = self._chosen_kinds(source.empty(names), names)
         first = FirstPass(source, names, chosen, label, weight, folder, passes)
         planner = self._planner()
         place = places if self.hold_out == "random" else partial(place_from_last, n_rows=first.n_rows)
@@ -90,7 +90,7 @@ class BatchEncoder:
         widen_lists(source, names, self._readings, self._encoders, first.weight, first.n_rows, passes)
         columns = write_codes(source, names, self._readings, self._encoders, first.n_rows, folder, passes)
         columns.update(self._fit_derived_on_disk(planner, columns, first, target, folder, passes))
-        origin = self._origin_of_training_rows(first.n_rows, None, NoLabels())
+        origin = self._with_vectors(self._origin_of_training_rows(first.n_rows, None, NoLabels()))
         return EncodedRows(
             folder, self._fields, columns, origin, label, first.labels, first.y, weight, first.weight, place
         )
@@ -186,5 +186,5 @@ class BatchEncoder:
                 for name, reading, encoder in used:
                     outputs.update(encode_column(batch.table, name, reading, encoder, unknown))
                 outputs.update(self._derived.transform(outputs))
-            yield write_origin(pd.DataFrame(outputs, copy=False), self._origin_of_new_rows())
+            yield write_origin(pd.DataFrame(outputs, copy=False), self._with_vectors(self._origin_of_new_rows()))
         unknown.warn()

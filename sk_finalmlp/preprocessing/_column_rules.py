@@ -14,12 +14,14 @@ from ..fields import column_names
 from ._quantities import is_quantity
 from .columns._calendar import rare_dates, why_left_out
 from .columns._categorical import CategoricalEncoder, VocabularyRule
-from .columns._column_encoder import ColumnEncoder, errors_naming
+from .columns._column_encoder import ColumnEncoder, errors_naming, n_codes_of
 from .columns._datetime import DatetimeEncoder
 from .columns._history import HistoryEncoder, read_history
 from .columns._kinds import Finding, Kind, facts, find_doubt, find_kind
 from .columns._multi_valued import MultiValuedEncoder
 from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
+from .columns._pretrained import GivenVectors, PretrainedEncoder
+from .columns._vector import VectorEncoder
 from .statistics._target import Target
 from .tables._column import Column, rows_with_weight
 from .tables._raw_column import Part, RawColumn
@@ -49,6 +51,12 @@ class ColumnRules:
         Largest number of output columns of a multi-valued column.
     datetime_parts : sequence of str or None
         Parts of datetimes; None for those that suit the rows.
+    vectors : mapping of {str: GivenVectors}
+        Vectors of the ids in columns, by the name of the column.
+    vectors_replace : bool
+        Whether they stand in place of embeddings of the ids.
+    train_vectors : bool
+        Whether the network trains a copy of them.
     """
 
     vocabulary: VocabularyRule
@@ -57,6 +65,9 @@ class ColumnRules:
     separator: str | None
     max_values: int | None
     datetime_parts: Sequence[str] | None
+    vectors: Mapping[str, GivenVectors]
+    vectors_replace: bool
+    train_vectors: bool
 
     def find_kind(self, column: Column, target: Target | None, sample: Column) -> Finding:
         """What a column is, by its values and, for integers, by its name and by what they tell of the labels.
@@ -77,11 +88,18 @@ class ColumnRules:
             return reading.as_numbers()
         if kind == "datetime":
             return reading.as_times(raw)
+        if kind == "vector":
+            if not reading.lists and any(part.values.null_count < len(part.values) for part in raw.parts):
+                raise TypeError("it holds single values where arrays are expected; name it in `numeric`.")
+            return reading.as_vectors()
         reading = reading.with_lists(kind == "multi-valued")
         return reading if self.vocabulary.n_hash_buckets is None else reading.as_text()
 
-    def make_encoder(self, kind: Kind, reading: Reading) -> ColumnEncoder | None:
+    def make_encoder(self, name: str, kind: Kind, reading: Reading) -> ColumnEncoder | None:
         """A part for a column of this kind, not yet fitted; None where the column is dropped."""
+        if name in self.vectors:
+            encoder = PretrainedEncoder(CategoricalEncoder(self.vocabulary), self.vectors_replace, self.train_vectors)
+            return encoder.learn_vectors(self.vectors[name], reading)
         unhashed = VocabularyRule(self.vocabulary.min_frequency, self.vocabulary.max_categories)
         if kind == "dropped":
             return None
@@ -89,6 +107,8 @@ class ColumnRules:
             return CategoricalEncoder(self.vocabulary)
         if kind == "datetime":
             return DatetimeEncoder(unhashed, self.datetime_parts)
+        if kind == "vector":
+            return VectorEncoder()
         if kind == "multi-valued":
             return MultiValuedEncoder(self.vocabulary, self.separator, self.max_values, reading)
         return self._make_numeric_encoder(unhashed)
@@ -221,14 +241,14 @@ def fit_column(
         reading, learned_as = rules.make_reading(finding.kind, weighted, reading), reading
         if reading != learned_as:
             column = reading.read(weighted)
-        encoder = rules.make_encoder(finding.kind, reading)
+        encoder = rules.make_encoder(raw.name, finding.kind, reading)
         fields = [] if encoder is None else encoder.fit(column, weights).output_fields(raw.name)
         if isinstance(encoder, DatetimeEncoder) and encoder.left_out:
             finding = finding._replace(why=f"{finding.why}, {encoder.left_out}")
         report = {
             **finding._asdict(),
             "n_missing": n_missing,
-            "n_codes": sum(field.n_codes for field in fields),
+            "n_codes": n_codes_of(fields),
             "n_columns": sum(field.n_columns for field in fields),
         }
         read = column if weighted is raw else reading.read(raw)

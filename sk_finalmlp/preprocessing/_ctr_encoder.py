@@ -35,7 +35,7 @@ from .._sources import (
     is_source,
 )
 from .._validation import fit_context
-from ..fields import Field, column_names
+from ..fields import Field, column_names, pretrained_name
 from ._batches import BatchEncoder
 from ._column_rules import ColumnRules, FittedColumn, chosen_kinds, find_histories, fit_column, fit_history
 from ._columns_summary import ColumnsSummary
@@ -50,6 +50,7 @@ from .columns._column_encoder import ColumnEncoder, are_numeric, check_fields, d
 from .columns._datetime import DATETIME_PARTS
 from .columns._history import bind_histories
 from .columns._kinds import Kind
+from .columns._pretrained import GivenVectors, PretrainedEncoder, check_vectors
 from .columns._vocabulary import Vocabulary
 from .statistics._choice import report
 from .statistics._derived import DerivedFields
@@ -57,14 +58,14 @@ from .statistics._target import NoLabels, Target, held_out_with
 from .statistics._unknown import UnknownRows
 from .tables._raw_column import RawColumn
 from .tables._reading import Reading
-from .tables._selection import Selection
+from .tables._selection import Selection, select_columns
 from .tables._table import read_columns, read_outputs, validate_table, write_table, write_values
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62
 #: Kinds of the fields that single columns become.
 _KINDS_WITH_CODES = ("categorical", "multi-valued")
-_KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "history", "numeric")
+_KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "history", "numeric", "vector")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -73,7 +74,7 @@ class CTREncoder(
 ):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
-    Each column is one of four kinds, inferred from its values in `fit` unless you choose it:
+    Each column is one of five kinds, inferred from its values in `fit` unless you choose it:
 
     - *categorical*: strings, categories, bools, and integers that repeat, since in click data these are ids. A column
       of codes: 0 for a value that is missing, unseen in `fit` or too rare, and 1, 2, ... for known values by
@@ -90,6 +91,10 @@ class CTREncoder(
     - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres[0]`,
       `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
+    - *vector*: arrays or lists of numbers with a fractional part, all of one length, such as the embeddings of texts.
+      Columns of floats `text<0>`, `text<1>`, ... for a column `text`: centred, and divided by one number for all of
+      them, so that distances stay in proportion. A missing vector, also one that is empty or all NaN, is zeros, for
+      which the network has a learned vector. Lists of whole numbers are multi-valued unless named in `vector`.
 
     Columns of a fifth kind must be named, in `histories`:
 
@@ -108,12 +113,24 @@ class CTREncoder(
 
     Parameters
     ----------
-    categorical, numeric, multi_valued, datetime : column selection, default=None
+    categorical, numeric, multi_valued, datetime, vector : column selection, default=None
         Columns to treat as this kind, regardless of their values: a name, a position, a list of either, a slice, a
         boolean mask, or a callable that is given `X` and returns one of these, such as
         :class:`~sklearn.compose.make_column_selector`. The kinds of all other columns are inferred.
     drop : column selection, default=None
         Columns to leave out.
+    vectors : dict, default=None
+        Vectors that are known of the ids in columns, such as embeddings of the texts or pictures of items, by the name
+        or position of the column. Either a DataFrame of floats indexed by id, or a Series of arrays indexed by id, or a
+        tuple of ids and a matrix with a row for each. An id has its vector whether `fit` saw it in a row or not; one
+        without a vector has a learned one. The column of ids gets a second column of codes, `vector(item)` for `item`,
+        which stand for rows of the table of vectors: that isn't copied, and a pandas DataFrame carries it to the
+        classifier.
+    vectors_mode : {"sum", "replace"}, default="sum"
+        Whether the embedding of an id is the sum of its own and of its projected vector, or the latter alone.
+    train_vectors : bool, default=False
+        Whether the network trains a copy of the vectors, too. It pays if there are many rows for each id, and takes
+        time in proportion to the size of the table in each step.
     histories : dict of {str or int: str or int}, default=None
         Columns that hold histories, and the categorical column whose values each of them holds, by name or position:
         `{"history": "item"}`, or `{"liked": "item", "disliked": "item", "liked_genre": "genre"}`. A row has a list of
@@ -278,6 +295,10 @@ class CTREncoder(
     ids have nothing in common. With fewer than 20 rows per value this can't be decided, and values that fill more than
     half of their range, as ids do, stay categorical. Name a column in `categorical` or `numeric` to decide yourself.
 
+    **Vectors.** The vector of an id says something of ids that were never clicked, which have no embedding. But their
+    statistics are those of a value without rows, which training rows never have: set `unknown_dropout`, 0.1 for
+    example, where new ids matter, so that the network learns to do without them.
+
     The output container is that of the input, unless `set_output` or :func:`sklearn.set_config` asks for
     another one. For an ndarray it is an int64 array if there are only codes, a float32 array if there are only
     floats, and otherwise a pandas DataFrame, since one array can't hold both, and since the names of multi-valued
@@ -336,6 +357,19 @@ class CTREncoder(
     >>> out = encoder.fit_transform(X, y=[1, 0, 0, 1] * 5)
     >>> list(out.columns)[2:]
     ['user & item', 'rate(item)', 'count(item)', 'rate(user & item)', 'count(user & item)']
+
+    Vectors in a column, and those of ids:
+
+    >>> X = pd.DataFrame({"item": ["a", "b", "a"], "text": [[0.5, 1.5], [2.5, 0.5], None]})
+    >>> known = pd.DataFrame([[0.1, 0.9], [0.8, 0.3], [0.7, 0.2]], index=["a", "b", "new"])
+    >>> encoder = CTREncoder(vectors={"item": known}).fit(X)
+    >>> encoder.feature_kinds_["kind"].to_dict()
+    {'item': 'categorical', 'text': 'vector'}
+    >>> encoder.transform(X.assign(item=["a", "new", "unheard of"]))
+       item  vector(item)   text<0>   text<1>
+    0     1             1 -1.264911  0.632456
+    1     0             3  1.264911 -0.632456
+    2     0             0  0.000000  0.000000
     """
 
     feature_kinds_: pd.DataFrame
@@ -366,6 +400,10 @@ class CTREncoder(
         "numeric": _SELECTION,
         "multi_valued": _SELECTION,
         "datetime": _SELECTION,
+        "vector": _SELECTION,
+        "vectors": [Mapping, None],
+        "vectors_mode": [StrOptions({"sum", "replace"})],
+        "train_vectors": ["boolean"],
         "drop": _SELECTION,
         "histories": [dict, None],
         "max_length": [Interval(Integral, 1, None, closed="left")],
@@ -395,6 +433,10 @@ class CTREncoder(
         numeric: Selection = None,
         multi_valued: Selection = None,
         datetime: Selection = None,
+        vector: Selection = None,
+        vectors: Mapping[str | int, Any] | None = None,
+        vectors_mode: Literal["sum", "replace"] = "sum",
+        train_vectors: bool = False,
         drop: Selection = None,
         histories: Mapping[str | int, str | int] | None = None,
         max_length: int = 50,
@@ -420,6 +462,10 @@ class CTREncoder(
         self.numeric = numeric
         self.multi_valued = multi_valued
         self.datetime = datetime
+        self.vector = vector
+        self.vectors = vectors
+        self.vectors_mode = vectors_mode
+        self.train_vectors = train_vectors
         self.drop = drop
         self.histories = histories
         self.max_length = max_length
@@ -513,7 +559,7 @@ class CTREncoder(
             self._check_hold_out_is_told(encoded)
             if not carries_origin(encoded):
                 return encoded
-            return write_origin(encoded, self._origin_of_training_rows(len(X), place, target))
+            return write_origin(encoded, self._with_vectors(self._origin_of_training_rows(len(X), place, target)))
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)
@@ -537,7 +583,7 @@ class CTREncoder(
         """Learn to encode each column alone, and return the output columns of the wanted kinds of fields."""
         self._origin = []
         names = check_feature_names_in(self)
-        chosen = chosen_kinds(self._selections(), X, names)
+        chosen = self._chosen_kinds(X, names)
         rules = self._column_rules()
         labelled = None
         if isinstance(target, Target) and self.statistics == "auto":
@@ -604,6 +650,28 @@ class CTREncoder(
                 "`datetime_parts`."
             )
 
+    def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
+        """Kinds of the columns that the user has chosen, by position; those with vectors hold ids."""
+        chosen = chosen_kinds(self._selections(), X, names)
+        for position in self._given_vectors_at(names):
+            if chosen.setdefault(position, "categorical") != "categorical":
+                raise ValueError(
+                    f"Column {names[position]!r} is chosen as {chosen[position]}, and its values have `vectors`, as "
+                    "ids do: choose one."
+                )
+        return chosen
+
+    def _given_vectors_at(self, names: Sequence[str]) -> dict[int, Any]:
+        """What `vectors` holds, by the position of the column."""
+        return {select_columns(key, None, names)[0]: given for key, given in (self.vectors or {}).items()}
+
+    def _given_vectors(self) -> dict[str, GivenVectors]:
+        names = check_feature_names_in(self)
+        return {
+            str(names[position]): check_vectors(str(names[position]), given)
+            for position, given in self._given_vectors_at(names).items()
+        }
+
     def _selections(self) -> dict[Kind, Selection]:
         histories: Any = list(self.histories or {})
         return {
@@ -611,6 +679,7 @@ class CTREncoder(
             "numeric": self.numeric,
             "multi-valued": self.multi_valued,
             "datetime": self.datetime,
+            "vector": self.vector,
             "dropped": self.drop,
             "history": histories,
         }
@@ -629,6 +698,9 @@ class CTREncoder(
             separator,
             self.max_values,
             self._datetime_parts(),
+            self._given_vectors(),
+            self.vectors_mode == "replace",
+            self.train_vectors,
         )
 
     def _datetime_parts(self) -> list[str] | None:
@@ -676,7 +748,16 @@ class CTREncoder(
         unknown = UnknownDates(self._rare_dates)
         encoded = self._write(X, self._outputs(X, unknown))
         unknown.warn()
-        return write_origin(encoded, self._origin_of_new_rows()) if carries_origin(encoded) else encoded
+        if not carries_origin(encoded):
+            return encoded
+        return write_origin(encoded, self._with_vectors(self._origin_of_new_rows()))
+
+    def _with_vectors(self, origin: Origin) -> Origin:
+        """What the table says of its origin, and the vectors that codes in it stand for."""
+        columns = zip(check_feature_names_in(self), self._encoders, strict=True)
+        found = {name: encoder for name, encoder in columns if isinstance(encoder, PretrainedEncoder)}
+        tables = {pretrained_name(name): encoder.vector_table for name, encoder in found.items()}
+        return replace(origin, vectors=tables) if tables else origin
 
     def _origin_of_new_rows(self) -> Origin:
         if not self._origin:
@@ -713,13 +794,20 @@ class CTREncoder(
         )
 
     def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:
-        return write_table(
+        pretrained = [field.of for field in self._fields if field.kind == "pretrained"]
+        encoded = write_table(
             outputs,
             numeric=are_numeric(self._fields),
-            named=any(field.has_several_columns for field in self._fields),
+            named=bool(pretrained) or any(field.has_several_columns for field in self._fields),
             X=X,
             library=get_output_config("transform", self)["dense"],
         )
+        if pretrained and not carries_origin(encoded):
+            raise ValueError(
+                f"The values of {pretrained} have `vectors`, which only a pandas DataFrame can carry to the "
+                "classifier. Call set_output(transform='pandas'), or give X a column of arrays in their place."
+            )
+        return encoded
 
     def _outputs(self, X: Any, unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
         codes: dict[str, np.ndarray] = {}
@@ -806,7 +894,8 @@ class CTREncoder(
             [] if encoder is None else encoder.output_fields(name)
             for name, encoder in zip(names, self._encoders, strict=True)
         ]
-        return [[replace(f, of=name_of[f.of]) if f.of else f for f in fields] for fields in fields_of]
+        # Vectors are of the column itself, whose name they have been given.
+        return [[replace(f, of=name_of[f.of]) if f.kind == "history" else f for f in fields] for fields in fields_of]
 
     @property
     def cardinalities_(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ from .._sklearn import check_feature_names_in, is_fitted
 from .._sources import refuse_source
 from .._validation import fit_context
 from ..fields import Field, column_names
-from .columns._column_encoder import ColumnEncoder, errors_naming
+from .columns._column_encoder import ColumnEncoder, errors_naming, n_codes_of
 from .columns._history import HistoryEncoder, bind_histories
 from .statistics._changes import Changes
 from .statistics._target import MoreLabels, read_more_labels
@@ -131,7 +131,7 @@ class GrowingEncoder:
             self.feature_kinds_ = self._grown_kinds(names)
             origin = _origin_after(before, outputs, {**fresh, **of_crosses}, labels)
             self._origin = [replace(origin, previous=None, fresh=None)]
-            return write_origin(self._write(X, iter(outputs.items())), origin), origin
+            return write_origin(self._write(X, iter(outputs.items())), self._with_vectors(origin)), origin
 
     def _grow_columns(
         self: Any, X: Any, weights: np.ndarray | None
@@ -167,7 +167,7 @@ class GrowingEncoder:
         return {name: output for of_column in outputs for name, output in of_column.items()}, fresh
 
     def _grown_kinds(self: Any, names: Any) -> Any:
-        n_codes = [sum(field.n_codes for field in fields) for fields in self._fields_of(names)]
+        n_codes = [n_codes_of(fields) for fields in self._fields_of(names)]
         return self.feature_kinds_.assign(n_codes=n_codes)
 
 

@@ -77,7 +77,9 @@ class FirstPass:
     ) -> None:
         self._names = names
         self.tallies = [
-            None if chosen.get(position) == "dropped" else ColumnTally(name, _are_times(chosen.get(position)))
+            None
+            if chosen.get(position) == "dropped"
+            else ColumnTally(name, _are_times(chosen.get(position)), chosen.get(position) == "vector")
             for position, name in enumerate(names)
         ]
         self._missing = np.zeros(len(names), np.int64)

@@ -52,6 +52,11 @@ def are_numeric(fields: Sequence[Field]) -> list[bool]:
     return [not field.has_codes for field in fields for _ in range(field.n_columns)]
 
 
+def n_codes_of(fields: Sequence[Field]) -> int:
+    """Number of codes that stand for values of a column, code 0 of each of its fields included."""
+    return sum(field.n_codes for field in fields if field.kind != "pretrained")
+
+
 def check_fields(fields: Sequence[Field]) -> None:
     """Check that whoever reads the columns by name finds these fields."""
     names = column_names(fields)
@@ -65,13 +70,13 @@ def check_fields(fields: Sequence[Field]) -> None:
     categorical = [field.name for field in fields if field.kind == "categorical"]
     found = {name: find_history(name, categorical) for name, columns in read if name != names[columns[0]]}
     misread = {found.get(name) or (name, "") for name, _ in read}.symmetric_difference(
-        (field.name, field.of) for field in fields
+        (field.name, field.of if field.kind == "history" else "") for field in fields
     )
     if misread:
         raise ValueError(
             f"The columns of {sorted({name for name, _ in misread})} would be read as the elements of a multi-valued "
-            "field, or the other way round: rename the input columns so that none is called like 'name[0]' or like a "
-            "multi-valued column, and none with lists like 'history~item'."
+            "field or of a vector, or the other way round: rename the input columns so that none is called like "
+            "'name[0]' or 'name<0>' or like a column of lists or vectors, and none with lists like 'history~item'."
         )
 
 

@@ -16,6 +16,7 @@ from ..tables._raw_column import RawColumn
 from ..tables._reading import Reading, learn_reading
 from ._categorical import CategoricalEncoder, HashBuckets
 from ._column_encoder import ColumnEncoder
+from ._pretrained import PretrainedEncoder
 from ._vocabulary import Vocabulary
 
 
@@ -45,6 +46,13 @@ class HistoryEncoder:
 
     def bound_to(self, target: ColumnEncoder | None) -> Self:
         """The same encoder with what encodes the column whose values it holds."""
+        if isinstance(target, PretrainedEncoder):
+            if target.replaces:
+                raise ValueError(
+                    f"`histories` says that it holds values of {self.of!r}, which have no embeddings with "
+                    "vectors_mode='replace'. Set vectors_mode='sum', or leave the history out."
+                )
+            target = target.ids
         if not isinstance(target, CategoricalEncoder):
             raise ValueError(f"`histories` says that it holds values of {self.of!r}, which {_why_no_target(target)}")
         bound = copy(self)

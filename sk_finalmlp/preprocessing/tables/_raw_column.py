@@ -227,7 +227,8 @@ def _group_to_arrow(group: str, objects: np.ndarray) -> pa.Array:
     if group == "id":
         return pa.array([None if value is None else str(value) for value in _with_none(objects)], pa.large_string())
     if group == "list":
-        return _canonical(_lists_to_arrow(objects))
+        lists = _floats_to_arrow(objects)
+        return _canonical(_lists_to_arrow(objects) if lists is None else lists)
     return _canonical(pa.array(objects, from_pandas=True))
 
 
@@ -285,6 +286,19 @@ def _split_datetimes(objects: np.ndarray) -> list[Part]:
 
 
 _SPLIT: dict[str, Callable[[np.ndarray], list[Part]]] = {"integer": _split_integers, "datetime": _split_datetimes}
+
+
+def _floats_to_arrow(objects: np.ndarray) -> pa.Array | None:
+    """Arrays of floats as lists, without a look at each number; None where there is anything else."""
+    is_array = np.array([type(value) is np.ndarray for value in objects], bool)
+    arrays = objects[is_array]
+    if not len(arrays) or not all(array.ndim == 1 and array.dtype.kind == "f" for array in arrays):
+        return None
+    if not all(_is_missing(value) for value in objects[~is_array]):
+        return None
+    lengths = np.zeros(len(objects), np.int64)
+    lengths[is_array] = list(map(len, arrays))
+    return lists_of(pa.array(np.concatenate(arrays)), lengths, missing=pa.array(~is_array))
 
 
 def _lists_to_arrow(objects: np.ndarray) -> pa.Array:

@@ -114,6 +114,10 @@ class Reading:
         """Read every value as a double."""
         return replace(self, type=pa.float64(), lists=False, required="number", exact=False)
 
+    def as_vectors(self) -> Reading:
+        """Read every element of a list as a double."""
+        return replace(self.as_numbers(), lists=True)
+
     def as_times(self, raw: RawColumn) -> Reading:
         """Read every value as a time, in the zone of fit."""
         parts = _with_values([as_times(part.values) for part in raw.parts])

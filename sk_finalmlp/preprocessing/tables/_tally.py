@@ -22,6 +22,8 @@ _MAX_VALUES = 2**24
 _HARDLY_REPEATS = 0.98
 #: So many values wait to be counted together with the others.
 _MIN_WAITING = 2**16
+#: Of vectors of more numbers than this, every second one is kept.
+_MAX_NUMBERS_OF_VECTORS = 2**22
 #: A quarter of an hour, in microseconds.
 _SLOT = 15 * 60 * 10**6
 
@@ -35,6 +37,8 @@ class ColumnTally:
         Name of the column.
     as_times : bool
         Whether many different times count by the quarter of an hour, which tells their parts.
+    as_vectors : bool, default=False
+        Whether lists of numbers are vectors; those of numbers with a fractional part are in any case.
 
     Attributes
     ----------
@@ -44,9 +48,10 @@ class ColumnTally:
         Number of elements of the longest list, missing ones among them.
     """
 
-    def __init__(self, name: str, as_times: bool) -> None:
+    def __init__(self, name: str, as_times: bool, as_vectors: bool = False) -> None:
         self.name = name
         self.as_times = as_times
+        self._vectors = _Vectors(as_vectors)
         self.n_rows = 0
         self.n_missing = 0
         self.is_sampled = False
@@ -71,6 +76,9 @@ class ColumnTally:
 
     def _add_part(self, values: pa.Array, weights: np.ndarray | None) -> None:
         dtype = values.type
+        if is_list(dtype) and self._vectors.take(values, weights):
+            self._counts = {}
+            return
         counts = self._counts.setdefault(dtype, _Counts(dtype.value_type if is_list(dtype) else dtype))
         if is_list(dtype):
             self._look_for_longest(values)
@@ -119,7 +127,11 @@ class ColumnTally:
             )
 
     def short_column(self) -> tuple[RawColumn, np.ndarray | None]:
-        """The column of distinct values, and the sum of the weights of each."""
+        """The column of distinct values, and the sum of the weights of each; of vectors, some of them."""
+        if self._vectors.are_meant:
+            vectors, own_weights = self._vectors.result()
+            tally = Tally(np.ones(len(vectors), np.int64), self.n_rows, self.n_missing)
+            return RawColumn(self.name, [Part(vectors)], len(vectors), tally), own_weights
         parts: list[Part] = []
         repeats: list[np.ndarray] = []
         weights: list[np.ndarray] = []
@@ -147,6 +159,44 @@ class ColumnTally:
         if self._longest_list is None:
             return lists, counts
         return pa.concat_arrays([lists, self._longest_list.cast(lists.type)]), np.append(counts, 0)
+
+
+class _Vectors:
+    """Some of the vectors of a column: all of them where there are few."""
+
+    def __init__(self, are_meant: bool) -> None:
+        self.are_meant = are_meant
+        self._lists: list[pa.Array] = []
+        self._weights: list[np.ndarray] = []
+        self._n_seen = 0
+        self._step = 1
+
+    def take(self, lists: pa.Array, weights: np.ndarray | None) -> bool:
+        """Look at lists; whether lists of this column are known to be vectors by now."""
+        dtype = lists.type.value_type
+        if not is_number(dtype) or not (self.are_meant or pa.types.is_floating(dtype)):
+            return False
+        self.are_meant = self.are_meant or _have_fractions(lists.flatten())
+        kept = lists.is_valid().to_numpy(zero_copy_only=False)
+        kept &= np.arange(self._n_seen, self._n_seen + len(lists)) % self._step == 0
+        self._n_seen += len(lists)
+        self._lists.append(lists.filter(pa.array(kept)).cast(pa.large_list(pa.float64()), safe=False))
+        self._weights += [] if weights is None else [weights[kept]]
+        while len(self._lists[0]) and sum(len(some.flatten()) for some in self._lists) > _MAX_NUMBERS_OF_VECTORS:
+            self._thin_out()
+        return self.are_meant
+
+    def _thin_out(self) -> None:
+        """Keep every second one."""
+        self._step *= 2
+        vectors, weights = self.result()
+        self._lists = [vectors.take(pa.array(np.arange(0, len(vectors), 2)))]
+        self._weights = [] if weights is None else [weights[::2]]
+
+    def result(self) -> tuple[pa.Array, np.ndarray | None]:
+        """The vectors, and the weights of their rows."""
+        vectors = pa.concat_arrays(self._lists) if self._lists else pa.nulls(0, pa.large_list(pa.float64()))
+        return vectors, np.concatenate(self._weights) if self._weights else None
 
 
 class _Counts:
@@ -203,12 +253,16 @@ class _Counts:
     def has_fractions(self) -> bool:
         """Whether any number isn't whole."""
         self._merge()
-        return bool(pc.any(pc.not_equal(pc.floor(self._values), self._values)).as_py())
+        return _have_fractions(self._values)
 
     def result(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
         """Values, rows and weights of all that was added."""
         self._merge()
         return self._values, self._n_rows, self._sums if len(self._sums) else None
+
+
+def _have_fractions(values: pa.Array) -> bool:
+    return bool(pc.any(pc.not_equal(pc.floor(values), values)).as_py())
 
 
 def _counted(values: pa.Array, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
