@@ -107,7 +107,8 @@ def _kind_of(step: Any) -> str:
 
 def _with_vocabularies(names: Sequence[str], encoders: Sequence[Any]) -> list[Any]:
     """Descriptions of encoders, in which a history has the vocabulary of the column whose values it holds."""
-    by_name = dict(zip(names, encoders, strict=True))
+    # Ids that have vectors have an encoder within that of both.
+    by_name = {name: encoder and encoder.get("ids", encoder) for name, encoder in zip(names, encoders, strict=True)}
     return [
         {**encoder, "vocabulary": by_name[encoder["of"]]["vocabulary"]} if encoder and "of" in encoder else encoder
         for encoder in encoders
@@ -141,7 +142,8 @@ def _in_all_rows(
     graph: Graph, inputs: Sequence[Input], outputs: Sequence[Sequence[str]], has_codes: Iterable[bool]
 ) -> list[str]:
     """Output columns of each input, where a single row of it stands for all rows, so that it is looked up once."""
-    shape = graph.node("Max", *(graph.node("Shape", column.name) for column in inputs))
+    first = [column.name if column.length == 1 else graph.columns_of(column.name, 0) for column in inputs]
+    shape = graph.node("Max", *(graph.node("Shape", column) for column in first))
     is_code = iter(has_codes)
     columns: list[str] = []
     for of_input in outputs:

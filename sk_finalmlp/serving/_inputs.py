@@ -12,13 +12,14 @@ import numpy as np
 #: Stands for a missing value in a tensor of integers.
 MISSING: Final = np.iinfo(np.int64).min
 
-InputKind = Literal["text", "integer", "number", "time", "elements", "history"]
+InputKind = Literal["text", "integer", "number", "time", "elements", "history", "vector"]
 ELEMENT_TYPES: Final[dict[InputKind, str]] = {
     "text": "string",
     "integer": "int64",
     "number": "double",
     "time": "int64",
     "elements": "string",
+    "vector": "double",
     "history": "string",
 }
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
@@ -33,20 +34,23 @@ class Input:
     ----------
     name : str
         Name of the column and of the tensor.
-    kind : {"text", "integer", "number", "time", "elements", "history"}
+    kind : {"text", "integer", "number", "time", "elements", "history", "vector"}
         What a tensor of it holds: strings, "" for a missing one; int64, `MISSING` for a missing one; doubles, NaN for a
         missing one; microseconds since 1970 as int64, of UTC where the column has a time zone; several elements as one
-        string, in a history with nothing for one that is missing.
+        string, in a history with nothing for one that is missing; several doubles, all NaN for a missing vector.
     separator : str, default=""
         What stands between elements.
     has_zone : bool, default=False
         Whether times have a time zone.
+    length : int, default=1
+        Length of a vector.
     """
 
     name: str
     kind: InputKind
     separator: str = ""
     has_zone: bool = False
+    length: int = 1
 
     @property
     def element_type(self) -> str:
@@ -54,11 +58,11 @@ class Input:
         return ELEMENT_TYPES[self.kind]
 
     def tensor(self, values: Sequence[Any]) -> np.ndarray:
-        """Values of any length as a tensor of shape (n, 1)."""
+        """Values of any length as a tensor of shape (n, 1), or (n, length) of vectors."""
         convert, plain = _CONVERSIONS[self.kind], _PLAIN_TYPES.get(self.kind)
         try:
             converted = [value if type(value) is plain else convert(value, self) for value in values]
-            return np.array(converted, _DTYPES[self.kind]).reshape(-1, 1)
+            return np.array(converted, _DTYPES[self.kind]).reshape(-1, self.length)
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"Column {self.name!r}: {error}") from error
 
@@ -70,10 +74,11 @@ _DTYPES: Final[dict[InputKind, Any]] = {
     "time": np.int64,
     "elements": object,
     "history": object,
+    "vector": np.float64,
 }
 
 
-#: Values of just this type are put into the tensor as they are; histories never are.
+#: Values of just this type are put into the tensor as they are; histories and vectors never are.
 _PLAIN_TYPES: Final[dict[InputKind, type]] = {
     "text": str,
     "integer": int,
@@ -191,11 +196,26 @@ def _elements(value: Any, column: Input) -> str:
     raise TypeError(f"{value!r} is not a list of elements, but fit saw lists.")
 
 
+def _vector(value: Any, column: Input) -> np.ndarray:
+    if _is_missing(value):
+        return np.full(column.length, np.nan)
+    if not isinstance(value, _LISTS):
+        raise TypeError(f"{value!r} is not an array of numbers, but fit saw arrays.")
+    vector = np.array([np.nan if element is None else element for element in value], np.float64)
+    if len(vector) != column.length:
+        raise ValueError(f"an array has length {len(vector)}, where those of fit have length {column.length}.")
+    is_number = np.isfinite(vector)
+    if is_number.any() and not is_number.all():
+        raise ValueError(f"{value!r} holds NaN or an infinite number.")
+    return vector
+
+
 _CONVERSIONS: Final[dict[InputKind, Callable[[Any, Input], Any]]] = {
     "text": _text,
     "integer": _integer,
     "number": _number,
     "time": _time,
     "elements": _elements,
+    "vector": _vector,
     "history": _history,
 }

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
+import torch
 from torch import nn
 
 from ..estimators import TableReader
@@ -18,9 +19,11 @@ from ..nn import (
     FieldSelection,
     Linear,
     MultiHeadBilinearFusion,
+    PretrainedVectors,
     ProductFusion,
     SumFusion,
     TwoStreamNetwork,
+    VectorProjection,
     members_of,
     votes_of,
 )
@@ -51,8 +54,8 @@ class _FieldRows:
         self._columns = {reader.field.name: [columns[position] for position in reader.positions] for reader in readers}
 
     def values(self, fields: Sequence[Field]) -> str:
-        """Columns of floats, (n, number of fields)."""
-        return self.graph.concat([self._columns[field.name][0] for field in fields])
+        """Columns of floats, (n, number of columns)."""
+        return self.graph.concat([column for field in fields for column in self._columns[field.name]])
 
     def rows(self, fields: Sequence[Field], first_row: Mapping[str, int]) -> str:
         """For each column of codes, the row of a table of embeddings, 0 for what isn't known."""
@@ -127,10 +130,45 @@ def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
         table[0] = 0
         vectors = graph.gather(table, at)
         parts += _pooled(graph, vectors, at, embedding)
+    pretrained: Any
+    for pretrained in embedding.pretrained:
+        found = _pretrained(rows, pretrained)
+        if pretrained.field.of:
+            categorical = [field.name for field in embedding.fields if field.kind == "categorical"]
+            parts[0] = _added(graph, parts[0], found, categorical.index(pretrained.field.of), len(categorical))
+        else:
+            parts.append(found)
     if numeric:
         values = graph.node("Unsqueeze", rows.values(numeric), graph.constant([2], np.int64))
         parts.append(graph.node("Mul", values, graph.constant(as_array(embedding.numeric)[np.newaxis])))
+    of_vectors = [field for field in embedding.fields if field.kind == "vector"]
+    projections: Any = embedding.vectors
+    parts += [_projected(rows, field, vectors) for field, vectors in zip(of_vectors, projections, strict=True)]
     return graph.concat(parts)
+
+
+def _pretrained(rows: _FieldRows, vectors: PretrainedVectors) -> str:
+    """Embeddings of codes, (n, 1, d): a table of all vectors as embeddings, which are shorter than the vectors."""
+    embeddings = as_array(vectors(torch.arange(vectors.field.n_codes)))
+    return rows.graph.gather(embeddings, rows.rows([vectors.field], {vectors.field.name: 0}))
+
+
+def _added(graph: Graph, vectors: str, more: str, place: int, n_fields: int) -> str:
+    """Vectors of fields, (n, F, d), with others, (n, 1, d), added to those of the field at a place."""
+    is_place = np.zeros((1, n_fields, 1), np.float32)
+    is_place[0, place] = 1
+    return graph.node("Add", vectors, graph.node("Mul", more, graph.constant(is_place)))
+
+
+def _projected(rows: _FieldRows, field: Field, vectors: VectorProjection) -> str:
+    """Embeddings of vectors, (n, 1, d), and a learned one where a vector is zeros."""
+    graph = rows.graph
+    x = rows.values([field])
+    projected = graph.node("MatMul", x, graph.constant(as_array(vectors.projection).T))
+    largest = graph.node("ReduceMax", graph.node("Abs", x), graph.constant([1], np.int64), keepdims=1)
+    is_missing = graph.cast(graph.node("Equal", largest, graph.constant([[0]], np.float32)), "float")
+    missing = graph.node("Mul", is_missing, graph.constant(as_array(vectors.missing)[np.newaxis]))
+    return graph.node("Unsqueeze", graph.node("Add", projected, missing), graph.constant([1], np.int64))
 
 
 def _pooled(graph: Graph, vectors: str, at: str, embedding: FieldEmbedding) -> list[str]:
