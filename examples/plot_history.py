@@ -63,7 +63,8 @@ pd.Series({name: roc_auc_score(y[test], p) for name, p in scores.items()}).round
 # By the length of the history
 # ----------------------------
 #
-# Users without a history have nothing to gain; the gain comes as soon as they have rated some films.
+# What the model knows of a user grows with the number of films that they have rated before; without histories, it only
+# knows the ids of users who are in the rows of training.
 
 n_before = X[test][both].map(len).sum(axis=1)
 edges = [0, 1, 11, 31, 61, np.inf]
@@ -83,18 +84,5 @@ ax.grid(alpha=0.3)
 plt.tight_layout()
 
 # %%
-# When it is in use
-# -----------------
-#
-# A server has a store with the last films of each user, and gives the list with the request:
-# :func:`~sk_finalmlp.serving.make_predictor` takes it as it is. Somebody who liked one kind of films is offered more of
-# it.
-
-films = movielens.titles
-now = pd.DataFrame({"user": 0, "item": films.index, "time": X["time"].max()})
-of_genre = movielens.data.drop_duplicates("item").set_index("item")["genres"]
-liked = [films[films == title].index[0] for title in ("Alien (1979)", "Aliens (1986)", "Terminator, The (1984)")]
-now = now.assign(liked=[liked] * len(now), disliked=[[]] * len(now))
-often = X["item"].value_counts().reindex(films.index, fill_value=0) >= 100
-best = now.assign(score=models["attention"].predict_proba(now)[:, 1])[often.to_numpy()].nlargest(5, "score")
-best.assign(title=best["item"].map(films), genres=best["item"].map(of_genre))[["title", "genres", "score"]]
+# When it is in use, a server has a store with the last films of each user, and gives the list with the request:
+# :func:`~sk_finalmlp.serving.make_predictor` takes it as it is. :ref:`histories` says more.

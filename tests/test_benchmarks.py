@@ -159,3 +159,16 @@ def test_missing_numbers_of_criteo_fall_into_the_bucket_of_zero(tmp_path):
     assert codes[:20].nunique() == 1
     assert codes.nunique() == 3
     assert codes.min() == 1
+
+
+def test_histories_of_a_small_beauty(tmp_path):
+    rng = np.random.default_rng(0)
+    users = [[user, *rng.integers(1, 30, rng.integers(3, 9))] for user in range(1, 80)]
+    (tmp_path / "Beauty.txt").write_text("\n".join(" ".join(map(str, user)) for user in users))
+    (tmp_path / "Beauty_item2attributes.json").write_text(json.dumps({item: [item % 5 + 1] for item in range(1, 30)}))
+    command = [sys.executable, BENCHMARKS / "histories.py", "beauty", "--models", "without", "transformer"]
+    options = ["--seeds", "0", "--members", "1", "--beauty", tmp_path, "--out", tmp_path / "scores.jsonl"]
+    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
+    records = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [record["model"] for record in records] == ["without", "transformer"]
+    assert all(0 < record["test_grouped_auc"] < 1 for record in records)

@@ -180,7 +180,8 @@ class AttentionPooling(nn.Module):
         q, own = torch.split(histories.spread(torch.cat([query, own], dim=1)), widths, dim=1)
         features = _apart(torch.cat([keys, q * keys], dim=1), self.training)
         hidden = F.linear(features, torch.cat([of_k - of_difference, of_product], dim=1))
-        hidden = F.relu(hidden + _apart(own, self.training))
+        # In place, as there are many more values than rows.
+        hidden = hidden.add_(_apart(own, self.training)).relu_()
         scores = F.linear(hidden, self.output.weight, self.output.bias)[: len(keys)]
         if not self.softmax:
             return scores
