@@ -127,6 +127,7 @@ class BaseTwoStreamClassifier(
     random_state: int | RandomState | None
     device: str | torch.device
     checkpoint: str | PathLike[str] | None
+    n_processes: int | Literal["auto"]
     verbose: int
 
     best_epoch_: int
@@ -539,6 +540,7 @@ class BaseTwoStreamClassifier(
             final_epoch=final_epoch,
             verbose=int(self.verbose),
             negative_sampling=self.negative_sampling,
+            n_processes=self.n_processes,
         )
 
     def _describe(self, name: str, value: Any) -> Any:

@@ -55,6 +55,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "random_state": ["random_state"],
     "device": [str, torch.device],
     "checkpoint": [str, PathLike, None],
+    "n_processes": [AT_LEAST_ONE, StrOptions({"auto"})],
     "verbose": ["verbose"],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from ._calibration import ROUGHLY, correct_mean
 from ._inference import predict_logits
 from ._loss import sampled_logits
 from ._objective import Scores
+from ._processes import ALONE, Alone
 from ._stored import StoredImpressions
 from ._weighting import weigh_members
 
@@ -37,7 +39,12 @@ class Evaluation(NamedTuple):
         return self.scores.auc if scoring == "roc_auc" else -self.scores.loss
 
 
-def evaluate(network: nn.Module, impressions: Impressions, training: Impressions | StoredImpressions) -> Evaluation:
+def evaluate(
+    network: nn.Module,
+    impressions: Impressions,
+    training: Impressions | StoredImpressions,
+    processes: Alone = ALONE,
+) -> Evaluation:
     """Score a network on validation rows, as it would predict if the training ended.
 
     Parameters
@@ -49,6 +56,8 @@ def evaluate(network: nn.Module, impressions: Impressions, training: Impressions
         Validation rows.
     training : Impressions
         Training rows, to whose click rate the mean prediction is moved.
+    processes : Alone or Group, default=ALONE
+        The processes that score the same network, each some of the rows.
 
     Returns
     -------
@@ -56,9 +65,9 @@ def evaluate(network: nn.Module, impressions: Impressions, training: Impressions
     """
     network.eval()
     if len(members_of(network)) > 1:
-        logits = weigh_members(network, impressions)
+        logits = weigh_members(network, impressions, processes)
     else:
-        logits = predict_logits(network, impressions.codes, impressions.values)
+        logits = processes.map_rows(partial(predict_logits, network), impressions.codes, impressions.values)
     shift = correct_mean(network, training, ROUGHLY)
     if shift is not None:
         logits = logits + shift

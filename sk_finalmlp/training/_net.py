@@ -15,6 +15,7 @@ from ..nn import embedding_parameters, members_of
 from ._batches import Batches, Inputs, Labels
 from ._clipping import clip_gradients
 from ._loss import sampled_logits
+from ._processes import ALONE, Alone
 from ._threads import Map, members_apart
 
 
@@ -40,12 +41,15 @@ class ClickNet(NeuralNet):
 
     #: Maps a function over the members, on threads that the training lends.
     map_members: Map = map
+    #: The processes that take each step together.
+    processes: Alone = ALONE
 
     def initialize_module(self) -> ClickNet:
         """Make the module, and find the members whose gradients are apart, and the parameters of all."""
         super().initialize_module()
         self.members_ = members_apart(self.module_)
         self.parameters_ = [list(member.parameters()) for member in members_of(self.module_)]
+        self.all_parameters_ = list(self.module_.parameters())
         return self
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -77,9 +81,10 @@ class ClickNet(NeuralNet):
             self.module_.train()
         self.optimizer_.zero_grad()
         losses = [*self.map_members(partial(self._backward, *batch), self.members_)]
+        loss = self.processes.add_gradients(self.all_parameters_, torch.stack(losses).sum())
         clip_gradients(self.parameters_, self.gradient_norm)
         self.optimizer_.step()
-        return {"loss": torch.stack(losses).sum()}
+        return {"loss": loss}
 
     def _backward(self, inputs: Inputs, labels: Labels, member: nn.Module) -> Tensor:
         """Add the gradients of a member to its parameters, and return its share of the loss."""

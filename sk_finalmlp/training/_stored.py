@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ._batches import BatchesOfRows, Impressions, Inputs, Labels
 from ._objective import ONE_LABEL, Objective
+from ._processes import Alone
 
 #: Rows that are read at once, and blocks whose rows are mixed with each other.
 _BLOCK: Final = 2**13
@@ -108,10 +109,15 @@ class StoredImpressions:
         return self.sums
 
     def batches(
-        self, batch_size: int, generator: torch.Generator, device: torch.device, negative_sampling: float
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        device: torch.device,
+        negative_sampling: float,
+        processes: Alone,
     ) -> StoredBatches:
         """Batches of the rows."""
-        return StoredBatches(self, batch_size, generator, device, negative_sampling)
+        return StoredBatches(self, batch_size, generator, device, negative_sampling, processes)
 
     @staticmethod
     def rows_of(
@@ -161,7 +167,7 @@ class StoredBatches(BatchesOfRows[StoredImpressions, "_NegativeTurns"]):
     ----------
     impressions : StoredImpressions
         The rows.
-    batch_size, generator, device, negative_sampling
+    batch_size, generator, device, negative_sampling, processes
         As for `Batches`.
 
     Attributes
@@ -203,9 +209,9 @@ class StoredBatches(BatchesOfRows[StoredImpressions, "_NegativeTurns"]):
         return self.impressions.n_codes + self.impressions.n_values + 2
 
     def _batch(self, rows: Tensor) -> tuple[Inputs, Labels]:
-        batch = self.impressions.as_impressions(rows).to(self.device)
+        batch = self.impressions.as_impressions(self.processes.own(rows)).to(self.device)
         weight = batch.weight if self._weight_scale == 1 else batch.weight * self._weight_scale
-        return (batch.codes, batch.values), (batch.target, weight)
+        return (batch.codes, batch.values), (batch.target, self._weight(weight, len(rows)))
 
     def _windows(self) -> Iterator[tuple[Tensor, int]]:
         """Mixed rows of some blocks at a time, and about how many rows follow."""

@@ -36,5 +36,6 @@ def parameters_of_the_run():
         "warm_start",
         "random_state",
         "device",
+        "n_processes",
         "verbose",
     }
