@@ -40,6 +40,10 @@ class TemporaryFolder:
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         self._finalizer = weakref.finalize(self, _remove, self.path, hold(self.path))
 
+    def __getstate__(self) -> dict[str, Path]:
+        """A copy in another process knows where the files are, and leaves it to the first to remove them."""
+        return {"path": self.path}
+
     def array(self, name: str, dtype: DTypeLike, width: int | None = None) -> StoredArray:
         """A new array in a file of this folder."""
         return StoredArray(self, name, dtype, width)
@@ -93,6 +97,12 @@ class StoredArray:
             file.write(rows.data)
         self._n_rows += len(rows)
 
+    def reserve(self, n_rows: int) -> None:
+        """Make room for so many rows in all, which `write` fills, in other processes too."""
+        with self.path.open("r+b") as file:
+            file.truncate(n_rows * self._row_size)
+        self._n_rows = n_rows
+
     def write(self, start: int, rows: NDArray[Any]) -> None:
         """Write other rows in the place of those from a number on."""
         with self.path.open("r+b") as file:
@@ -111,6 +121,12 @@ class StoredArray:
         """All rows, a part at a time."""
         for start in range(0, self._n_rows, sizes.CHUNK):
             yield self.read(start, start + sizes.CHUNK)
+
+    def take(self, others: StoredArray) -> None:
+        """Append the rows of another array, which is gone then."""
+        for rows in others.chunks():
+            self.append(rows)
+        others.remove()
 
     def remove(self) -> None:
         """Give the space of the file back."""

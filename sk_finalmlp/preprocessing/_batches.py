@@ -26,7 +26,9 @@ from .._sources import (
     open_source,
 )
 from ._column_rules import FittedColumn, find_histories, fit_tallied_history, fit_tally
-from ._on_disk import FirstPass, codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
+from ._first_pass import FirstPass
+from ._on_disk import codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
+from ._parallel import Parts
 from ._plan import Planner
 from .columns._calendar import UnknownDates
 from .columns._kinds import Kind
@@ -81,14 +83,15 @@ class BatchEncoder:
         if source.n_rows is not None:
             check_space(folder, self._expected_bytes(source.n_rows, 2 * len(names)))
         chosen = self._chosen_kinds(source.empty(names), names)
-        first = FirstPass(source, names, chosen, label, weight, folder, passes)
+        parts = Parts(source, self.n_jobs)
+        first = FirstPass(parts, names, chosen, label, weight, folder, passes)
         planner = self._planner()
         place = places if self.hold_out == "random" else partial(place_from_last, n_rows=first.n_rows)
         target = planner.read_stored_target(first.labels, first.y, first.weight, place)
         self._fit_tallies(first, chosen, target)
         first.forget()
         widen_lists(source, names, self._readings, self._encoders, first.weight, first.n_rows, passes)
-        columns = write_codes(source, names, self._readings, self._encoders, first.n_rows, folder, passes)
+        columns = write_codes(parts, names, self._readings, self._encoders, first.n_rows, folder, passes)
         columns.update(self._fit_derived_on_disk(planner, columns, first, target, folder, passes))
         origin = self._with_vectors(self._origin_of_training_rows(first.n_rows, None, NoLabels()))
         return EncodedRows(

@@ -212,6 +212,10 @@ class CTREncoder(
     temp_folder : str or path, default=None
         Where the files go that a fit to more rows than memory holds needs for a time; None for the system's folder of
         temporary files.
+    n_jobs : int or None, default=None
+        Number of workers that read and encode the files of such a fit, as tasks of joblib; None for 1, or for what
+        `joblib.parallel_config` says. What is learned doesn't depend on it. If workers are on other machines,
+        `temp_folder` must be a folder that all of them share.
     verbose : int, default=0
         For such a fit: 0 is silent; 1 writes a line after each pass over the rows; 2 or more draws a bar of each, with
         the time left, which needs rich.
@@ -423,6 +427,7 @@ class CTREncoder(
         "unknown_dropout": [Interval(Real, 0, 1, closed="left")],
         "random_state": ["random_state"],
         "temp_folder": [str, PathLike, None],
+        "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
 
@@ -456,6 +461,7 @@ class CTREncoder(
         unknown_dropout: float = 0.0,
         random_state: int | np.random.RandomState | None = 0,
         temp_folder: str | PathLike[str] | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.categorical = categorical
@@ -485,6 +491,7 @@ class CTREncoder(
         self.unknown_dropout = unknown_dropout
         self.random_state = random_state
         self.temp_folder = temp_folder
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     @fit_context

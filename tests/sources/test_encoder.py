@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 
+import joblib
 import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
@@ -159,3 +160,35 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next_and_what_others_use
     assert len(list(temp_folder.iterdir())) == 2
     CTREncoder(temp_folder=temp_folder).fit(folder, "click")
     assert list(temp_folder.iterdir()) == [in_use.folder.path]
+
+
+@pytest.fixture
+def small_tasks(monkeypatch):
+    """Tasks of a few row groups."""
+    monkeypatch.setattr(sizes, "TASK", 500)
+
+
+@pytest.mark.usefixtures("small_tasks")
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_several_workers_learn_what_one_does(backend, clicks, folder):
+    parameters = {"numeric_encoding": "bins", "crosses": "auto", "min_frequency": 10}
+    one, expected, _, _ = fit_both(clicks, folder, True, **parameters)
+    with joblib.parallel_config(backend, n_jobs=2):
+        check_same(one, expected, *fit_both(clicks, folder, True, **parameters)[2:])
+
+
+@pytest.mark.usefixtures("small_tasks")
+def test_the_samples_of_several_workers_are_that_of_one(folder, monkeypatch):
+    monkeypatch.setattr(sizes, "SAMPLE", 400)
+    with joblib.parallel_config("threading"):
+        one, two = (CTREncoder(drop="weight", n_jobs=n).fit_transform(folder, "click") for n in (1, 2))
+    assert_frame_equal(pd.concat(two), pd.concat(one))
+
+
+@pytest.mark.usefixtures("small_tasks")
+def test_an_error_of_a_worker_names_the_file(clicks, tmp_path, write_folder, temp_folder):
+    clicks = clicks.assign(click=clicks["click"].astype("Int64"))
+    clicks.loc[2_900, "click"] = pd.NA
+    files = write_folder(clicks, tmp_path / "missing")
+    with pytest.raises(ValueError, match=r"part-3\.parquet: y: column 'click' has no label in 1 rows"):
+        CTREncoder(n_jobs=2, temp_folder=temp_folder).fit(files, "click")

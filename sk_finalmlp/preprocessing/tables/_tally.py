@@ -74,6 +74,33 @@ class ColumnTally:
         self.n_missing += len(raw) - n_present
         self._end_counting_numbers()
 
+    def merge(self, others: ColumnTally) -> None:
+        """Take in what another tally has counted, of rows behind these."""
+        self.n_rows += others.n_rows
+        self.n_missing += others.n_missing
+        self._vectors.merge(others._vectors)
+        if self._vectors.are_meant:
+            self._counts = {}
+            return
+        if others._longest > self._longest:
+            self._longest, self._longest_list = others._longest, others._longest_list
+        if self.is_sampled or others.is_sampled:
+            self.is_sampled, self._counts = True, {}
+            return
+        if others._is_coarse and not self._is_coarse:
+            self._make_coarse()
+        elif self._is_coarse and not others._is_coarse:
+            others._make_coarse()
+        for dtype, counts in others._counts.items():
+            self._counts.setdefault(dtype, counts.new()).merge(counts)
+        self._end_counting_numbers()
+
+    def _make_coarse(self) -> None:
+        self._is_coarse = True
+        for dtype, counts in self._counts.items():
+            if pa.types.is_timestamp(dtype):
+                counts.map(_slots)
+
     def _add_part(self, values: pa.Array, weights: np.ndarray | None) -> None:
         dtype = values.type
         if is_list(dtype) and self._vectors.take(values, weights):
@@ -105,10 +132,7 @@ class ColumnTally:
             return
         types = list(self._counts)
         if self.as_times and not self._is_coarse and any(map(pa.types.is_timestamp, types)):
-            self._is_coarse = True
-            for dtype, counts in self._counts.items():
-                if pa.types.is_timestamp(dtype):
-                    counts.map(_slots)
+            self._make_coarse()
             return
         if any(is_list(dtype) for dtype in types):
             return
@@ -125,6 +149,12 @@ class ColumnTally:
                 f"{self.n_rows:,} rows), from which nothing can be learned, and which fill the memory. Name it in "
                 "`drop`."
             )
+
+    def finish(self) -> None:
+        """Count what is waiting, so that what is sampled depends on all rows, not on how they came."""
+        for counts in self._counts.values():
+            counts.count()
+        self._end_counting_numbers()
 
     def short_column(self) -> tuple[RawColumn, np.ndarray | None]:
         """The column of distinct values, and the sum of the weights of each; of vectors, some of them."""
@@ -186,6 +216,19 @@ class _Vectors:
             self._thin_out()
         return self.are_meant
 
+    def merge(self, others: _Vectors) -> None:
+        """Take in vectors of rows behind these."""
+        while self._step < others._step:
+            self._thin_out()
+        while others._step < self._step:
+            others._thin_out()
+        self.are_meant = self.are_meant or others.are_meant
+        self._n_seen += others._n_seen
+        self._lists += others._lists
+        self._weights += others._weights
+        while sum(len(some.flatten()) for some in self._lists) > _MAX_NUMBERS_OF_VECTORS:
+            self._thin_out()
+
     def _thin_out(self) -> None:
         """Keep every second one."""
         self._step *= 2
@@ -203,6 +246,7 @@ class _Counts:
     """Distinct values of one type, the number of their rows, and the sums of their weights."""
 
     def __init__(self, dtype: pa.DataType) -> None:
+        self._dtype = dtype
         self._values = pa.nulls(0, dtype)
         self._n_rows: np.ndarray = np.zeros(0, np.int64)
         self._sums: np.ndarray = np.zeros(0)
@@ -226,9 +270,19 @@ class _Counts:
         self._waiting.append((values, n_rows, weights))
         self._n_waiting += len(values)
         if self._n_waiting > max(2 * self.n_distinct, _MIN_WAITING):
-            self._merge()
+            self.count()
 
-    def _merge(self) -> None:
+    def new(self) -> _Counts:
+        """Counts of the same type, of nothing so far."""
+        return _Counts(self._dtype)
+
+    def merge(self, others: _Counts) -> None:
+        """Add what was counted elsewhere."""
+        self._waiting.append(others.result())
+        self.count()
+
+    def count(self) -> None:
+        """Count what is waiting."""
         if not self._waiting:
             return
         parts = [(self._values, self._n_rows, self._sums), *self._waiting]
@@ -245,19 +299,19 @@ class _Counts:
 
     def map(self, function: Callable[[pa.Array], pa.Array]) -> None:
         """Count what a function makes of the values instead."""
-        self._merge()
+        self.count()
         self._waiting = [(function(self._values), self._n_rows, self._sums if len(self._sums) else None)]
         self._values, self._n_rows, self._sums = self._values[:0], np.zeros(0, np.int64), np.zeros(0)
-        self._merge()
+        self.count()
 
     def has_fractions(self) -> bool:
         """Whether any number isn't whole."""
-        self._merge()
+        self.count()
         return _have_fractions(self._values)
 
     def result(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
         """Values, rows and weights of all that was added."""
-        self._merge()
+        self.count()
         return self._values, self._n_rows, self._sums if len(self._sums) else None
 
 
