@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -108,19 +107,12 @@ def test_a_process_that_is_killed_is_named(rows):
 
 
 @pytest.fixture(scope="module")
-def lines():
-    """What two processes print that were started with the variables of torchrun."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    variables = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, SCRIPT], env={**variables, "RANK": str(rank)}, stdout=subprocess.PIPE, text=True
-        )
-        for rank in range(2)
-    ]
-    return [process.communicate(timeout=100)[0].splitlines() for process in processes]
+def lines(tmp_path_factory):
+    """What two processes of torchrun write."""
+    folder = tmp_path_factory.mktemp("processes")
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", SCRIPT, folder]
+    subprocess.run([sys.executable, *command], check=True, timeout=100)
+    return [(folder / str(rank)).read_text().splitlines() for rank in range(2)]
 
 
 def test_processes_of_a_launcher_end_with_the_same_bits(lines):
