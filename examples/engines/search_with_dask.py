@@ -17,9 +17,12 @@ def main(source: str) -> None:
     y = X.pop("click")
     model = Pipeline([("enc", CTREncoder()), ("clf", FinalMLPClassifier(max_epochs=1, random_state=0))])
     search = GridSearchCV(model, {"clf__num_heads": [1, 2]}, scoring="neg_log_loss", cv=2)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
-        with joblib.parallel_config("dask", scatter=[X, y]):
-            search.fit(X, y)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+        joblib.parallel_config("dask", scatter=[X, y]),
+    ):
+        search.fit(X, y)
     print(*search.cv_results_["mean_test_score"])
 
 
