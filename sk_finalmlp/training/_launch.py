@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ import joblib
 import torch
 from joblib.externals.loky import ProcessPoolExecutor
 
+from .._sources import TemporaryFolder
 from ._batches import Impressions
 from ._processes import Group, Store, distributed
 from ._threads import limited_threads
@@ -58,9 +58,10 @@ def started_group(size: int, device: torch.device, work: Work, arguments: Sequen
     store = distributed.TCPStore(_HOST, 0, size, is_master=True, wait_for_workers=False)
     environment = dict.fromkeys(_THREAD_VARIABLES, str(n_threads))
     executor = ProcessPoolExecutor(size - 1, env=environment)
+    folder = TemporaryFolder()
     try:
-        with tempfile.TemporaryDirectory(prefix="sk_finalmlp-") as folder, limited_threads(n_threads):
-            lent = [_lend(argument, Path(folder, str(number))) for number, argument in enumerate(arguments)]
+        with limited_threads(n_threads):
+            lent = [_lend(argument, folder.path / str(number)) for number, argument in enumerate(arguments)]
             others = [
                 executor.submit(_take_part, work, store.port, rank, size, device, lent) for rank in range(1, size)
             ]
@@ -69,6 +70,7 @@ def started_group(size: int, device: torch.device, work: Work, arguments: Sequen
                 yield group
     finally:
         executor.shutdown(kill_workers=True)
+        folder.remove()
 
 
 def _wait_for(others: Sequence[Future[None]], store: Store) -> None:
@@ -104,5 +106,5 @@ def _borrow(argument: Any) -> Any:
     if not isinstance(argument, _Lent):
         return argument
     columns = joblib.load(argument.path, mmap_mode="c")
-    tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
+    tensors: dict[str, Any] = {name: torch.from_numpy(column) for name, column in columns.items()}
     return Impressions(**tensors, **argument.others)

@@ -78,6 +78,7 @@ class ColumnTally:
         """Take in what another tally has counted, of rows behind these."""
         self.n_rows += others.n_rows
         self.n_missing += others.n_missing
+        self.longest_row = max(self.longest_row, others.longest_row)
         self._vectors.merge(others._vectors)
         if self._vectors.are_meant:
             self._counts = {}
