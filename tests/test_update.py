@@ -1,6 +1,7 @@
 """A pipeline that learns from one day after the other."""
 
 import pickle
+import threading
 
 import numpy as np
 import pandas as pd
@@ -253,3 +254,16 @@ class TestOneStepAlone:
         X, y = days[1]
         model[1].partial_fit(model[0].transform(X), y)
         assert np.isfinite(model.predict_proba(X)).all()
+
+
+def test_other_threads_predict_by_the_old_model_or_the_new_one(model, days):
+    encoded = model[:-1].transform(days[0][0][:50])
+    before, seen = model[-1].predict_proba(encoded), []
+    thread = threading.Thread(target=update, args=(model, *days[1]))
+    thread.start()
+    while thread.is_alive():
+        seen.append(model[-1].predict_proba(encoded))
+    thread.join()
+    after = model[-1].predict_proba(encoded)
+    assert not np.array_equal(before, after)
+    assert all(np.array_equal(now, before) or np.array_equal(now, after) for now in seen)

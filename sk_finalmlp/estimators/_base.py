@@ -501,7 +501,8 @@ class BaseTwoStreamClassifier(
 
         some = [tensor.numpy() for tensor in vars(training.head(_ROWS_OF_IDENTITY)).values() if torch.is_tensor(tensor)]
         identity = arguments["fields"], classes, len(before), len(training), training.class_weights(2).tolist()
-        settings = replace(settings, checkpoint=checkpoint_file(self, identity, self._origin, some))
+        start = weights_as_arrays(network) if self._continues() else None
+        settings = replace(settings, checkpoint=checkpoint_file(self, identity, self._origin, some, start))
         observer = tasks(fitted_copy) if has_callbacks(self) else None
         self.__dict__.update(fitted(network, train(network, training, validation, settings, generator, observer)))
 

@@ -176,6 +176,11 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         Folder in which the state of the training is kept after each epoch, in a file that is removed when `fit` is
         done. Where a `fit` was killed, the same `fit` to the same rows goes on after its last epoch, to the same bits;
         `random_state` must be an integer.
+    n_processes : int or "auto", default="auto"
+        Number of processes of this machine that train together: one of them is the caller's, the others are started for
+        the training. With "auto", `fit` trains together with the processes that were started with the caller's by
+        `torchrun`, Ray Train, Spark or the like, all of which call `fit` with the same rows; in one process where there
+        are no others. See :ref:`processes`.
     verbose : int, default=0
         0 is silent; 1 writes a line per epoch to the standard output; 2 or more draws bars of epochs and batches below
         the lines, with the time left, which needs rich (`pip install 'sk-finalmlp[progress]'`). Where they can't be
@@ -333,6 +338,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         random_state: int | RandomState | None = None,
         device: str | torch.device = "auto",
         checkpoint: str | PathLike[str] | None = None,
+        n_processes: int | Literal["auto"] = "auto",
         verbose: int = 0,
     ) -> None:
         self._keep(locals())

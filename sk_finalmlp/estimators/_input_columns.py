@@ -110,7 +110,8 @@ def check_same_encoder(estimator: Any, origin: Origin | None) -> None:
     origin : Origin or None
         What the rows say of where they come from.
     """
-    if origin is not None and estimator._origin is not None and origin.encoder != estimator._origin.encoder:
+    own = estimator._origin
+    if origin is not None and own is not None and origin.encoder not in (own.encoder, own.previous):
         raise ValueError(_OTHER_ENCODER)
 
 

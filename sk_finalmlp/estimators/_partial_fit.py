@@ -104,7 +104,9 @@ class OnlineLearner:
             if is_first:
                 self._begin()
             elif origin is not None and self._origin is not None and origin.previous == self._origin.encoder:
-                self._origin = replace(self._origin, encoder=origin.encoder)
+                # Rows that were encoded just before mean the same, unless codes have been given to other values.
+                previous = None if origin.fresh else origin.previous
+                self._origin = replace(self._origin, encoder=origin.encoder, previous=previous)
             rows = check_rows(self, X, y, sample_weight, reset=is_first, holds_out=False)
             check_labels_known(rows.y, self.classes_)
             class_weight = weight_without_counts(self.class_weight, self.classes_, rows)
@@ -166,7 +168,8 @@ class OnlineLearner:
         # A fit keeps none: without updates nobody needs them, and they are twice as large as the network.
         moments = self._moments or Moments.zeros(self.network_)
         if arguments["fields"] == before["fields"]:
-            return self.network_, moments
+            # Another thread may predict by the network so far, and an interrupt may come while weights are written.
+            return deepcopy(self.network_), moments.copy()
         network = grown_network(self._network_class, arguments, self.network_, generator)
         return network, grown_moments(moments, self.network_, network)
 

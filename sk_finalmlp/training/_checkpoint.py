@@ -104,6 +104,11 @@ class Checkpoint(Callback):
                 )
             return 0
         state = torch.load(self.path, weights_only=True)
+        if len(state["dropout"]) != self.processes.size:
+            raise ValueError(
+                f"checkpoint: {self.path} is of a training in {len(state['dropout'])} processes, but "
+                f"{self.processes.size} go on. Use as many, or remove the file."
+            )
         net.module_.load_state_dict(state["network"])
         optimizer = net.optimizer_
         for parameter, learned in zip(_parameters(optimizer), state["of_parameters"], strict=True):

@@ -32,6 +32,13 @@ class Moments:
     exp_avg_sq: dict[str, NDArray[np.float32]]
     n_steps: int = 0
 
+    def copy(self) -> Moments:
+        """The same numbers in other arrays."""
+        first, second = (
+            {name: array.copy() for name, array in of_network.items()} for of_network in (self.exp_avg, self.exp_avg_sq)
+        )
+        return Moments(first, second, self.n_steps)
+
     @classmethod
     def zeros(cls, network: nn.Module) -> Moments:
         """Those of a network before its first step."""
