@@ -192,3 +192,13 @@ def test_an_error_of_a_worker_names_the_file(clicks, tmp_path, write_folder, tem
     files = write_folder(clicks, tmp_path / "missing")
     with pytest.raises(ValueError, match=r"part-3\.parquet: y: column 'click' has no label in 1 rows"):
         CTREncoder(n_jobs=2, temp_folder=temp_folder).fit(files, "click")
+
+
+@pytest.mark.usefixtures("small_tasks")
+def test_several_workers_learn_vectors(tmp_path, write_folder):
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"image": [*random.normal(size=(2_000, 3))], "click": random.integers(0, 2, 2_000)})
+    files = write_folder(rows, tmp_path / "vectors")
+    with joblib.parallel_config("threading"):
+        one, two = (CTREncoder(n_jobs=n).fit_transform(files, "click") for n in (1, 2))
+    assert_frame_equal(pd.concat(two), pd.concat(one))
