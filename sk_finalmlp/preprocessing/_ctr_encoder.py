@@ -214,7 +214,8 @@ class CTREncoder(
         temporary files.
     n_jobs : int or None, default=None
         Number of workers that read and encode the files of such a fit, as tasks of joblib; None for 1, or for what
-        `joblib.parallel_config` says. What is learned doesn't depend on it. If workers are on other machines,
+        `joblib.parallel_config` says. What is learned doesn't depend on it, but for the centre and scale of vectors,
+        which come from a sample where a column holds more than four million numbers. If workers are on other machines,
         `temp_folder` must be a folder that all of them share.
     verbose : int, default=0
         For such a fit: 0 is silent; 1 writes a line after each pass over the rows; 2 or more draws a bar of each, with
