@@ -28,6 +28,8 @@ _MAX_PAIRS = 12
 _N_IDS = 2
 #: Rows per combination, on average, from which on a pair of an id is counted.
 _MIN_REPEATS = 2
+#: A field that has so many combinations with a list per value, or less, tells the list.
+_MOST_LISTS_PER_VALUE = 1.1
 #: Smallest improvement of the mean log-loss that counts.
 _MIN_GAIN = 1e-4
 #: Probability that chance alone lifts any of all candidates above the least gain.
@@ -124,6 +126,7 @@ def choose(
     rows = _sample(target, n_candidates, random_state)
     trial = _Trial({name: values[rows] for name, values in codes.items()}, target.take(rows), n_candidates)
     singles = [trial.try_field(key) for key in fields]
+    _leave_out_told_lists(singles, trial)
     entering = combinations(_entering_pairs(singles, trial), 2)
     pairs = [trial.try_pair(a.key.and_(b.key)) for a, b in entering if a.key.can_combine_with(b.key)]
     _keep_best(pairs)
@@ -137,6 +140,17 @@ def _sample(target: Target, n_candidates: int, random_state: np.random.RandomSta
     rows = np.flatnonzero(target.weights)
     n_rows = max(_MAX_SAMPLED_VALUES // max(n_candidates * len(target.labels), 1), _MIN_SAMPLED_ROWS)
     return rows if len(rows) <= n_rows else np.sort(random_state.choice(rows, n_rows, replace=False))
+
+
+def _leave_out_told_lists(singles: Sequence[Choice], trial: _Trial) -> None:
+    """An item tells its tags: their statistics would repeat its own, and take the places of other pairs."""
+    for choice in singles:
+        if not choice.key.holds_lists:
+            continue
+        tellers = (other.key for other in singles if not other.key.holds_lists)
+        if teller := next((key for key in tellers if trial.tells(key, choice.key)), None):
+            choice.rate = choice.count = False
+            choice.why = f"{teller.name} says all about it"
 
 
 def _entering_pairs(singles: Sequence[Choice], trial: _Trial) -> list[Choice]:
@@ -218,6 +232,16 @@ class _Trial:
     def n_values(self, key: Key) -> int:
         """Number of values: of a list, those that occur are few of those that are possible."""
         return self._n_distinct[key.fields] if key.holds_lists else key.n_possible
+
+    def tells(self, key: Key, other: Key) -> bool:
+        """Whether a field that repeats leaves hardly a choice of the values of another."""
+        n_values, n_rows = self._n_distinct[key.fields], len(self._target.weights)
+        if n_values < self._n_distinct[other.fields] or n_rows < _MIN_REPEATS * n_values:
+            return False
+        if not key.can_combine_with(other):
+            return False
+        n_together = len(pd.unique(key.and_(other).combine(self._codes)))
+        return n_together <= _MOST_LISTS_PER_VALUE * n_values
 
     def is_new(self, key: Key) -> bool:
         """Whether a pair repeats, but less often than each of its fields."""
