@@ -126,11 +126,11 @@ def choose(
     rows = _sample(target, n_candidates, random_state)
     trial = _Trial({name: values[rows] for name, values in codes.items()}, target.take(rows), n_candidates)
     singles = [trial.try_field(key) for key in fields]
-    telling = _without_told_lists(singles, trial)
-    entering = combinations(_entering_pairs(telling, trial), 2)
+    _leave_out_told_lists(singles, trial)
+    entering = combinations(_entering_pairs(singles, trial), 2)
     pairs = [trial.try_pair(a.key.and_(b.key)) for a, b in entering if a.key.can_combine_with(b.key)]
     _keep_best(pairs)
-    _count_pairs_of_ids(telling, pairs, trial)
+    _count_pairs_of_ids(singles, pairs, trial)
     _leave_out_counts([choice for choice in singles + pairs if not set(choice.key.parts).isdisjoint(uncounted)])
     return singles + pairs
 
@@ -142,14 +142,15 @@ def _sample(target: Target, n_candidates: int, random_state: np.random.RandomSta
     return rows if len(rows) <= n_rows else np.sort(random_state.choice(rows, n_rows, replace=False))
 
 
-def _without_told_lists(singles: Sequence[Choice], trial: _Trial) -> list[Choice]:
-    """An item tells its tags, whose pairs would take the places of others; the tags themselves speak for new items."""
-    tellers = [choice.key for choice in singles if not choice.key.holds_lists]
-    is_told = {
-        choice.key.name: choice.key.holds_lists and any(trial.tells(key, choice.key) for key in tellers)
-        for choice in singles
-    }
-    return [choice for choice in singles if not is_told[choice.key.name]]
+def _leave_out_told_lists(singles: Sequence[Choice], trial: _Trial) -> None:
+    """An item tells its tags: their statistics would repeat its own, and take the places of other pairs."""
+    for choice in singles:
+        if not choice.key.holds_lists:
+            continue
+        tellers = (other.key for other in singles if not other.key.holds_lists)
+        if teller := next((key for key in tellers if trial.tells(key, choice.key)), None):
+            choice.rate = choice.count = False
+            choice.why = f"{teller.name} says all about it"
 
 
 def _entering_pairs(singles: Sequence[Choice], trial: _Trial) -> list[Choice]:
