@@ -158,7 +158,9 @@ def fit_catboost(split: Split, seed: int) -> tuple[Callable[[str], np.ndarray], 
     texts = [column for column in X if column not in split.counts and X[column].dtype.kind != "f"]
     X = X.astype(dict.fromkeys(texts, str))
     training, validation = (split.part(name) for name in ("training", "validation"))
-    model = CatBoostClassifier(iterations=1000, random_seed=seed, cat_features=texts, verbose=0, thread_count=1)
+    model = CatBoostClassifier(
+        iterations=1000, random_seed=seed, cat_features=texts, verbose=0, thread_count=1, allow_writing_files=False
+    )
     start = perf_counter()
     model.fit(X[training], split.y[training], eval_set=(X[validation], split.y[validation]), early_stopping_rounds=50)
     return lambda name: model.predict_proba(X[split.part(name)])[:, 1], perf_counter() - start
