@@ -5,7 +5,7 @@ Two streams: alike or different?
 The first experiment of the `FinalMLP paper <https://arxiv.org/abs/2304.00902>`__ asks what two plain perceptrons that
 read the same embeddings can do, and whether they should be alike. Without gates and fusion, the two are
 :class:`~sk_finalmlp.DualMLPClassifier`. Here it meets a part of MovieLens-100K with streams of equal and of different
-widths and depths, several times each, because one run says little: start weights and the choice of test rows move the
+widths and depths, several times each, because one run says little: initial weights and the choice of test rows move the
 score, too.
 """
 
@@ -41,7 +41,7 @@ streams = {
 # Five times over
 # ---------------
 #
-# A seed decides which rows are test rows, and about the start weights. All contestants share both, so that their
+# A seed decides which rows are test rows, and about the initial weights. All contestants share both, so that their
 # differences can be compared within a seed. Plain codes and a single network (``n_members=1``) leave the streams to
 # themselves.
 

@@ -16,6 +16,7 @@ _MODULE_OF = {
     "CTREncoder": "sk_finalmlp.preprocessing",
     "DualMLPClassifier": "sk_finalmlp.estimators",
     "FinalMLPClassifier": "sk_finalmlp.estimators",
+    "FunnelClassifier": "sk_finalmlp.estimators",
     "ModelFileError": "sk_finalmlp.model_files",
     "TwoStreamClassifier": "sk_finalmlp.estimators",
     "finalmlp_configs": "sk_finalmlp.estimators",
@@ -30,6 +31,7 @@ __all__ = [
     "CTREncoder",
     "DualMLPClassifier",
     "FinalMLPClassifier",
+    "FunnelClassifier",
     "ModelFileError",
     "TwoStreamClassifier",
     "__version__",
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from .estimators import (
         DualMLPClassifier,
         FinalMLPClassifier,
+        FunnelClassifier,
         TwoStreamClassifier,
         finalmlp_configs,
         two_stream_configs,

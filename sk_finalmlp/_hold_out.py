@@ -5,24 +5,49 @@ the network could learn how one misses the other, and the held-out rows would ca
 the rows out of the statistics that the classifier will hold out.
 
 A row's part follows from its place. By default that is drawn at random from the row's number in the table alone, which
-both know: not from weights, which may reach only one of them, nor from labels, which the classifier may see recoded,
-nor from the number of rows, so that a table can grow, or come in batches. Where the model will be used on later rows,
-places follow the order of rows, or the times in a column that only the encoder knows: it says then which rows it held
-out.
+both know: not from weights, which may reach only one of them, nor from labels, which the classifier may see recoded.
+Where the model will be used on later rows, places follow the order of rows, or the times in a column that only the
+encoder knows: it says then which rows it held out.
 """
 
 from __future__ import annotations
 
 import base64
 import zlib
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-#: Share of the rows that is held out by default.
-VALIDATION_FRACTION = 0.1
+#: Share of the rows that is held out, or "auto".
+Fraction = float | Literal["auto"]
+
+#: By default a tenth of the rows is held out. At random it is no more rows than are needed to tell epochs apart, so
+#: that the others learn more; the last rows must cover some time.
+_SHARE = 0.1
+_MOST_ROWS_AT_RANDOM = 10_000
+
+
+def share_held_out(fraction: Fraction, n_rows: int, at_random: bool = True) -> float:
+    """Share of the rows that is held out.
+
+    Parameters
+    ----------
+    fraction : float or "auto"
+        The share; "auto" for a tenth of the rows, and at random for at most 10,000 of them, or so.
+    n_rows : int
+        Number of rows of the table.
+    at_random : bool, default=True
+        Whether rows are held out at random, rather than the last ones.
+
+    Returns
+    -------
+    float
+    """
+    if not isinstance(fraction, str):
+        return fraction
+    return min(_SHARE, _MOST_ROWS_AT_RANDOM / max(1, n_rows)) if at_random else _SHARE
 
 
 def places(rows: NDArray[np.integer], seed: int = 0) -> NDArray[np.float64]:
@@ -107,7 +132,7 @@ def places_of_choice(is_held_out: NDArray[np.bool_], fraction: float) -> NDArray
 
 
 def held_out_rows(
-    y: NDArray[Any], fraction: float = VALIDATION_FRACTION, place: NDArray[np.float64] | None = None
+    y: NDArray[Any], fraction: Fraction = "auto", place: NDArray[np.float64] | None = None
 ) -> NDArray[np.bool_]:
     """Choose a part of the rows: at least one row of each class, and never all.
 
@@ -118,8 +143,8 @@ def held_out_rows(
     ----------
     y : ndarray of shape (n,)
         Labels of all rows of the table, those without weight among them.
-    fraction : float, default=0.1
-        Share of the rows.
+    fraction : float or "auto", default="auto"
+        Share of the rows; see `share_held_out`.
     place : ndarray of float64, shape (n,), default=None
         Places of the rows, by default pseudo-random.
 
@@ -128,12 +153,13 @@ def held_out_rows(
     ndarray of bool, shape (n,)
         Whether a row is held out.
     """
+    share = share_held_out(fraction, len(y), at_random=place is None)
     place = places(np.arange(len(y))) if place is None else place
     classes, labels = pd.factorize(y)
     first, last = np.full(len(labels), np.inf), np.full(len(labels), -np.inf)
     np.minimum.at(first, classes, place)
     np.maximum.at(last, classes, place)
-    is_held_out: NDArray[np.bool_] = ((place < fraction) | (place == first[classes])) & (place < last[classes])
+    is_held_out: NDArray[np.bool_] = ((place < share) | (place == first[classes])) & (place < last[classes])
     return is_held_out
 
 

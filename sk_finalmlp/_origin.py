@@ -7,14 +7,45 @@ from __future__ import annotations
 
 import base64
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 _KEY = "sk_finalmlp"
+
+
+class VectorTable(str):
+    """Vectors that codes stand for, in a note that a table carries: as text, which pandas writes to files, a hash of
+    them; a copy of the note doesn't copy them.
+
+    Attributes
+    ----------
+    vectors : ndarray of float32, shape (n_codes, length)
+        The vector of each code; that of code 0 is zeros.
+    replaces : bool
+        Whether they stand in place of embeddings of the ids, not beside them.
+    is_tuned : bool
+        Whether the network trains a copy of them.
+    """
+
+    vectors: NDArray[np.float32]
+    replaces: bool
+    is_tuned: bool
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], replaces: bool, is_tuned: bool) -> VectorTable:
+        """The note of these vectors."""
+        table = cls(joblib.hash(vectors))
+        table.vectors, table.replaces, table.is_tuned = vectors, replaces, is_tuned
+        return table
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> VectorTable:
+        return self
 
 
 @dataclass(frozen=True)
@@ -39,6 +70,8 @@ class Origin:
         What the encoder had learned before these rows, where the table is the output of `partial_fit_transform`.
     fresh : dict of {str: str}, default=None
         For each field, the codes, packed, that stand for other values than before these rows.
+    vectors : dict of {str: VectorTable}, default=None
+        For each column of codes that stand for vectors, these; in what is read from a file, only their hash.
     """
 
     encoder: str
@@ -49,6 +82,11 @@ class Origin:
     held_out: str | None = None
     previous: str | None = None
     fresh: dict[str, str] | None = None
+    vectors: Mapping[str, str] | None = None
+
+    def without_vectors(self) -> Origin:
+        """What is to be kept of it: the vectors are elsewhere then."""
+        return replace(self, vectors=None)
 
 
 def carries_origin(table: Any) -> bool:

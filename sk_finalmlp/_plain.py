@@ -1,6 +1,6 @@
 """Fitted parts as plain data and back: dicts, lists, numbers, text and numpy arrays, without any code of a class.
 
-Pickles, model files and exports all read this one description. What is no data has a marked dict for it: a part of a
+Pickles, model files and exports all read this one description. What is not data has a marked dict for it: a part of a
 closed table of classes, an Arrow array or type, a dataframe.
 """
 

@@ -66,7 +66,7 @@ def _click_label(labels: NDArray[Any], pos_label: Label | None) -> Any:
 
 def _click_label_beside(label: Any) -> int:
     if label not in (-1, 0, 1):
-        raise ValueError(f"y_true holds the label {str(label)!r} alone: say by pos_label what the label of a click is.")
+        raise ValueError(f"y_true holds the label {str(label)!r} only: pass pos_label, the label of a click.")
     return 1
 
 
@@ -95,8 +95,8 @@ def check_scores(scores: ArrayLike, name: str, clicks: NDArray[np.bool_]) -> NDA
     floats = check_array(scores, ensure_2d=False, dtype=[np.float64, np.float32], input_name=name)
     if floats.ndim > 1 and floats.shape[1] > 1:
         raise ValueError(
-            f"{name} should be a 1d array, got an array of shape {floats.shape} instead: of predict_proba, pass the "
-            "column of the click, predict_proba(X)[:, 1]."
+            f"{name} should be a 1d array, got an array of shape {floats.shape} instead: pass the column of the "
+            "click, predict_proba(X)[:, 1]."
         )
     check_consistent_length(clicks, floats)
     column: NDArray[np.floating] = column_or_1d(floats)
@@ -174,7 +174,7 @@ def check_both_classes(clicks: NDArray[np.bool_], weights: NDArray[np.float64]) 
     """
     if not weights[clicks].any() or not weights[~clicks].any():
         raise ValueError(
-            "Only one class is present in y_true, where this metric needs clicks and others. Score more rows at once."
+            "Only one class is present in y_true, but this metric needs clicks and non-clicks. Score more rows at once."
         )
 
 

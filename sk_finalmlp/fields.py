@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 __all__ = [
@@ -17,28 +18,45 @@ __all__ = [
     "by_kind",
     "column_names",
     "cross_name",
+    "field_of_vectors",
+    "find_history",
     "group_columns",
     "is_statistic",
+    "names_of_fields",
+    "pretrained_name",
     "statistic_name",
 ]
 
-FieldKind = Literal["categorical", "multi-valued", "numeric", "statistic"]
+FieldKind = Literal["categorical", "multi-valued", "history", "pretrained", "numeric", "vector", "statistic"]
 Measure = Literal["rate", "count"]
 
 #: The code that `CTREncoder` gives to a value that is missing, unseen or too rare to learn, and the padding of
-#: multi-valued columns.
+#: multi-valued columns and histories.
 UNKNOWN_CODE = 0
 
 #: `CTREncoder` cuts statistics at so many standard deviations.
 MAX_STATISTIC = 5.0
 
-_KINDS: tuple[FieldKind, ...] = ("categorical", "multi-valued", "numeric", "statistic")
-_WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "statistic")
+_KINDS: tuple[FieldKind, ...] = (
+    "categorical",
+    "multi-valued",
+    "history",
+    "pretrained",
+    "numeric",
+    "vector",
+    "statistic",
+)
+_WITH_COLUMNS: tuple[FieldKind, ...] = ("multi-valued", "history", "vector")
+_WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "vector", "statistic")
 # `ColumnTransformer` and `FeatureUnion` may put `name__` before it.
 _STATISTIC_NAME = re.compile(r"(?P<prefix>[^()]+__)?(rate|count)\((?P<key_and_label>.*\)(=.+)?)", re.DOTALL)
 _END_OF_KEY = re.compile(r"\)(?==|\Z)")
 _SIGN_OF_CROSS = " & "
+_SIGN_OF_HISTORY = "~"
 _ELEMENT_NAME = re.compile(r"(?P<field>.+)\[(?P<position>0|[1-9][0-9]*)\]", re.DOTALL)
+# Another bracket, since columns of floats called `x[0]`, `x[1]` are numbers of their own.
+_COORDINATE_NAME = re.compile(r"(?P<field>.+)<(?P<position>0|[1-9][0-9]*)>", re.DOTALL)
+_PRETRAINED_NAME = re.compile(r"(?P<prefix>[^()]+__)?vector\((?P<field>.+)\)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -48,27 +66,49 @@ class Field:
     Parameters
     ----------
     name : str
-        Name of the field; the name of its column, or `genres` for the columns `genres[0]`, `genres[1]`, ...
-    kind : {"categorical", "multi-valued", "numeric", "statistic"}
+        Name of the field; the name of its column, or `genres` for the columns `genres[0]`, `genres[1]`, ..., and
+        `text` for the columns `text<0>`, `text<1>`, ... of a vector.
+    kind : {"categorical", "multi-valued", "history", "pretrained", "numeric", "vector", "statistic"}
         A categorical field is one column of codes, a multi-valued field several columns of codes that share an
-        embedding table, a numeric field one column of floats. A statistic is a column of floats: a click rate or
-        count of a value or a combination of values. It needs no embedding.
+        embedding table, a numeric field one column of floats. A history is several columns of codes of another field,
+        whose embedding table it shares: what came before, the most recent first. A vector field is several columns of
+        floats that are projected together, and a pretrained field one column of codes that stand for vectors in a table
+        that the network is given; a vector of zeros is a missing one. A statistic is a column of floats: a click rate
+        or count of a value or a combination of values. It needs no embedding.
     n_codes : int, default=0
-        Rows of the embedding table, row 0 included; 0 for a numeric field and a statistic.
+        Rows of the embedding table or table of vectors, row 0 included; 0 for a field of floats.
     n_columns : int, default=1
-        Columns of the input table that the field takes; more than one only for a multi-valued field.
+        Columns of the input table that the field takes; more than one only for a multi-valued field, a history or a
+        vector.
+    of : str, default=""
+        Name of the categorical field whose values a history holds, or to whose embedding the projected vector of a
+        pretrained field is added: that takes no place of its own among the network's fields then.
+    length : int, default=0
+        Length of the vectors of a pretrained field.
+    is_tuned : bool, default=False
+        Whether the network trains a copy of a pretrained field's vectors.
 
     Examples
     --------
     >>> from sk_finalmlp.fields import Field
     >>> Field("user", "categorical", n_codes=944)
     Field(name='user', kind='categorical', n_codes=944, n_columns=1)
+    >>> Field("history", "history", n_codes=1683, n_columns=50, of="item")
+    Field(name='history', kind='history', n_codes=1683, n_columns=50, of='item')
     """
 
     name: str
     kind: FieldKind
     n_codes: int = 0
     n_columns: int = 1
+    of: str = ""
+    length: int = 0
+    is_tuned: bool = False
+
+    def __repr__(self) -> str:
+        rest = [f"{name}={getattr(self, name)!r}" for name in ("of", "length", "is_tuned") if getattr(self, name)]
+        first = f"name={self.name!r}, kind={self.kind!r}, n_codes={self.n_codes}, n_columns={self.n_columns}"
+        return f"Field({', '.join([first, *rest])})"
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
@@ -79,17 +119,47 @@ class Field:
             raise ValueError(
                 f"Field {self.name!r} is {self.kind} and has no codes: n_codes must be 0, got {self.n_codes}."
             )
-        if self.n_columns < 1 or (self.kind != "multi-valued" and self.n_columns != 1):
+        if self.n_columns < 1 or (not self.has_several_columns and self.n_columns != 1):
             raise ValueError(f"Field {self.name!r} is {self.kind}: it can't take {self.n_columns} columns.")
+        if (self.kind == "pretrained") != (self.length > 0):
+            raise ValueError(
+                f"Field {self.name!r} is {self.kind}: `length` must be that of the vectors of a pretrained field, and "
+                f"0 for any other; got {self.length}."
+            )
+        if (self.kind == "history") != bool(self.of) and self.kind != "pretrained":
+            raise ValueError(
+                f"Field {self.name!r} is {self.kind}: `of` must name the field whose values a history holds, and only "
+                f"that of a history or of vectors; got {self.of!r}."
+            )
 
     @property
     def has_codes(self) -> bool:
         """Whether its columns hold codes, not floats."""
         return self.kind not in _WITHOUT_CODES
 
+    @property
+    def has_table(self) -> bool:
+        """Whether it has an embedding table that the network learns."""
+        return self.kind in ("categorical", "multi-valued")
+
+    @property
+    def has_several_columns(self) -> bool:
+        """Whether it takes columns whose names end in a position, even if there is only one."""
+        return self.kind in _WITH_COLUMNS
+
+    @property
+    def table(self) -> str:
+        """Name of the field in whose table the codes are looked up: its own, or that of the field of a history."""
+        return self.of if self.kind == "history" else self.name
+
+    @property
+    def is_added(self) -> bool:
+        """Whether its embedding is added to that of another field, beside which streams and gates don't see it."""
+        return self.kind == "pretrained" and bool(self.of)
+
 
 def by_kind(fields: Iterable[Field]) -> list[Field]:
-    """The fields in the order of the network: categorical, multi-valued, numeric, statistic.
+    """The fields in the order of the network: those with codes before those of floats, and statistics last.
 
     Parameters
     ----------
@@ -121,7 +191,9 @@ def column_names(fields: Iterable[Field]) -> list[str]:
     Returns
     -------
     list of str
-        The name of the field, or `genres[0]`, `genres[1]`, ... for a multi-valued one.
+        The name of the field, or `genres[0]`, `genres[1]`, ... for a multi-valued one, or `history~item[0]`,
+        `history~item[1]`, ... for a history of `item`, the most recent first, or `text<0>`, `text<1>`, ... for a
+        vector.
 
     Examples
     --------
@@ -133,16 +205,20 @@ def column_names(fields: Iterable[Field]) -> list[str]:
 
 
 def _names_of(field: Field) -> list[str]:
-    if field.kind != "multi-valued":
+    if not field.has_several_columns:
         return [field.name]
-    return [f"{field.name}[{position}]" for position in range(field.n_columns)]
+    if field.kind == "vector":
+        return [f"{field.name}<{position}>" for position in range(field.n_columns)]
+    name = field.name + (_SIGN_OF_HISTORY + field.of if field.of else "")
+    return [f"{name}[{position}]" for position in range(field.n_columns)]
 
 
 def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[str, list[int]]]:
     """Which columns make up which field.
 
     Integer columns named `field[0]`, `field[1]`, ..., numbered from 0 without a gap, are the elements of one
-    multi-valued field. Any other column is a field of its own.
+    multi-valued field, or of a history if `find_history` finds one in the name, and other columns named `field<0>`,
+    `field<1>`, ... those of one vector. Any other column is a field of its own.
 
     Parameters
     ----------
@@ -155,7 +231,7 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
     -------
     list of (str, list of int)
         Name of each field and the positions of its columns, in the order of the elements; fields in the order
-        of their first column.  A field is multi-valued if its name isn't that of its column.
+        of their first column.  A field has several columns if its name isn't that of its column.
 
     Examples
     --------
@@ -165,7 +241,8 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
     """
     columns_of: dict[str, dict[int, int]] = {}
     for column, (name, is_integer) in enumerate(zip(names, integer, strict=True)):
-        if is_integer and (match := _ELEMENT_NAME.fullmatch(name)):
+        rule = _ELEMENT_NAME if is_integer else _COORDINATE_NAME
+        if match := rule.fullmatch(name):
             columns_of.setdefault(match["field"], {})[int(match["position"])] = column
     taken = set(names)
     groups = [
@@ -178,13 +255,58 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
     return sorted(groups, key=lambda group: min(group[1]))
 
 
-def cross_name(fields: Sequence[str]) -> str:
+def find_history(name: str, fields: Container[str]) -> tuple[str, str] | None:
+    """Which history the elements `name[0]`, `name[1]`, ... are, if they are one.
+
+    Parameters
+    ----------
+    name : str
+        Name of a group of columns, as `group_columns` gives it, which may begin with the prefix that
+        `ColumnTransformer` gives it.
+    fields : container of str
+        Names of the fields that a history can be of.
+
+    Returns
+    -------
+    (str, str) or None
+        Name of the history, and of the field whose values it holds; None if there is no sign of one in the name.
+
+    Raises
+    ------
+    ValueError
+        If the name is that of a history, and the field isn't among these.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import find_history
+    >>> find_history("history~item", ["user", "item"]), find_history("genres", ["user", "item"])
+    (('history', 'item'), None)
+    """
+    parts = name.split(_SIGN_OF_HISTORY)
+    if len(parts) == 1 or not all(parts):
+        return None
+    # Either name may have the sign in it.
+    splits = [(_SIGN_OF_HISTORY.join(parts[:n]), _SIGN_OF_HISTORY.join(parts[n:])) for n in range(1, len(parts))]
+    for history, of in splits:
+        prefixes = ["", *(history[: end.end()] for end in re.finditer("__", history))]
+        found = next((prefix + of for prefix in prefixes if prefix + of in fields), None)
+        if found is not None:
+            return history, found
+    history, of = splits[0]
+    raise ValueError(
+        f"The columns {name + '[0]'!r}, ... are named like a history of {of!r}, but there is no categorical field "
+        f"{of!r} in whose embedding table they could be looked up. Keep its column beside them, or leave the history "
+        f"out; if they are no history, name them without {_SIGN_OF_HISTORY!r}."
+    )
+
+
+def cross_name(columns: Sequence[str]) -> str:
     """Name of the field that holds combinations of values of several fields.
 
     Parameters
     ----------
-    fields : sequence of str
-        Names of the fields.
+    columns : sequence of str
+        Names of the fields, or of their columns: those of a multi-valued field, one after the other, go by its name.
 
     Returns
     -------
@@ -195,8 +317,82 @@ def cross_name(fields: Sequence[str]) -> str:
     >>> from sk_finalmlp.fields import cross_name
     >>> cross_name(["user", "item"])
     'user & item'
+    >>> cross_name(["user", "genres[0]", "genres[1]"])
+    'user & genres'
     """
-    return _SIGN_OF_CROSS.join(fields)
+    return _SIGN_OF_CROSS.join(names_of_fields(columns))
+
+
+def names_of_fields(columns: Sequence[str]) -> tuple[str, ...]:
+    """Names of the fields of some columns of codes, all of each field.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the columns.
+
+    Returns
+    -------
+    tuple of str
+        Names of the fields, in the order of their columns.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import names_of_fields
+    >>> names_of_fields(["user", "genres[0]", "genres[1]"])
+    ('user', 'genres')
+    """
+    return _names_of_fields(tuple(columns))
+
+
+@lru_cache(maxsize=10_000)
+def _names_of_fields(columns: tuple[str, ...]) -> tuple[str, ...]:
+    # The names of all statistics are asked for with each single row that is encoded.
+    return tuple(name for name, _ in group_columns(columns, [True] * len(columns)))
+
+
+def pretrained_name(field: str) -> str:
+    """Name of the column, and field, that holds the codes of the vectors of a field's values.
+
+    Parameters
+    ----------
+    field : str
+        Name of the field.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import pretrained_name
+    >>> pretrained_name("item")
+    'vector(item)'
+    """
+    return f"vector({field})"
+
+
+def field_of_vectors(name: str) -> str | None:
+    """The field of whose values a column says which vectors they have, if it is named so.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column, which may begin with the prefix that `ColumnTransformer` gives it.
+
+    Returns
+    -------
+    str or None
+        Name of the field, with the same prefix.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import field_of_vectors
+    >>> field_of_vectors("vector(item)"), field_of_vectors("enc__vector(item)"), field_of_vectors("item")
+    ('item', 'enc__item', None)
+    """
+    match = _PRETRAINED_NAME.fullmatch(name)
+    return None if match is None else (match["prefix"] or "") + match["field"]
 
 
 def statistic_name(measure: Measure, field: str, label: str | None = None) -> str:
@@ -249,7 +445,7 @@ def is_statistic(name: str, columns: Container[str] | None = None) -> bool:
     >>> from sk_finalmlp.fields import is_statistic
     >>> is_statistic("count(item)"), is_statistic("enc__count(item)"), is_statistic("price")
     (True, True, False)
-    >>> is_statistic("rate(user & item)", ["user", "item"]), is_statistic("count(clicks)", ["user", "item"])
+    >>> is_statistic("rate(user & tags)", ["user", "tags[0]"]), is_statistic("count(clicks)", ["user", "item"])
     (True, False)
     """
     match = _STATISTIC_NAME.fullmatch(name)
@@ -262,9 +458,14 @@ def is_statistic(name: str, columns: Container[str] | None = None) -> bool:
 
 def _is_made_of(key: str, prefix: str, columns: Container[str]) -> bool:
     """Whether a field, or a combination of fields, which may have the sign of one in their names, is among columns."""
-    if prefix + key in columns:
+    if _is_among(prefix + key, columns):
         return True
     ends = [end.start() for end in re.finditer(_SIGN_OF_CROSS, key)]
     return any(
-        prefix + key[:end] in columns and _is_made_of(key[end + len(_SIGN_OF_CROSS) :], prefix, columns) for end in ends
+        _is_among(prefix + key[:end], columns) and _is_made_of(key[end + len(_SIGN_OF_CROSS) :], prefix, columns)
+        for end in ends
     )
+
+
+def _is_among(field: str, columns: Container[str]) -> bool:
+    return field in columns or f"{field}[0]" in columns

@@ -86,17 +86,20 @@ def _network(classifier: Any) -> list[str]:
     facts = {
         "class": type(classifier).__name__,
         "parameters other than the defaults": ", ".join(_changed(classifier)) or "none",
-        "classes": ", ".join(map(str, classifier.classes_)),
+        "classes": _classes(classifier),
         "fields": len(classifier.fields_),
         "weights": f"{n_parameters:,}",
         "epochs": f"{classifier.n_iter_}, the best was {classifier.best_epoch_}",
-        **{
-            name: f"{best[name]:.4f}"
-            for name in ("train_loss", "valid_loss", "valid_auc")
-            if best.get(name) is not None
-        },
+        **{name: f"{best[name]:.4f}" for name in best if name.startswith(("train_", "valid_"))},
     }
     return _section("Network", ("what", "value"), iter(facts.items()))
+
+
+def _classes(classifier: Any) -> str:
+    if not hasattr(classifier, "tasks_"):
+        return ", ".join(map(str, classifier.classes_))
+    of_tasks = zip(classifier.tasks_, classifier.classes_, strict=True)
+    return "; ".join(f"{task}: {', '.join(map(str, classes))}" for task, classes in of_tasks)
 
 
 def _changed(estimator: Any) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import safetensors
 import safetensors.numpy
@@ -36,6 +37,7 @@ _MODULE_OF: Final = {
     "CTREncoder": "sk_finalmlp.preprocessing",
     "DualMLPClassifier": "sk_finalmlp.estimators",
     "FinalMLPClassifier": "sk_finalmlp.estimators",
+    "FunnelClassifier": "sk_finalmlp.estimators",
     "TwoStreamClassifier": "sk_finalmlp.estimators",
     "CIN": "sk_finalmlp.streams",
     "CrossNet": "sk_finalmlp.streams",
@@ -183,6 +185,8 @@ class _Writer:
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
         self.arrow_files: dict[str, bytes] = {}
+        # What two steps share is written once. A number stands for an array as long as that lives.
+        self._written: dict[int, tuple[str, np.ndarray]] = {}
 
     def encode(self, value: Any, where: str) -> Any:
         """A node of the tree; each that isn't a scalar or a list is a dict with its kind as first key."""
@@ -201,6 +205,11 @@ class _Writer:
             return self._encode_dict(value, where)
         if isinstance(value, np.ndarray):
             return self._encode_array(value, where)
+        if type(value) is pd.DataFrame:
+            parts = [value.index.to_numpy(), list(value.columns), value.to_numpy()]
+            return {"frame": self._encode_all(parts, where)}
+        if type(value) is pd.Series:
+            return {"series": self._encode_all([value.index.to_numpy(), value.to_numpy()], where)}
         if type(value) is slice:
             return {"slice": self._encode_all([value.start, value.stop, value.step], where)}
         if type(value) is np.random.RandomState:
@@ -210,7 +219,7 @@ class _Writer:
         if f"{type(value).__module__}.{type(value).__qualname__}" == "torch.device":
             return {"device": str(value)}
         raise TypeError(
-            f"{where} is {value!r} of type {type(value).__name__}, which is no data that a model file can hold. Set it "
+            f"{where} is {value!r} of type {type(value).__name__}, which a model file can't hold. Set it "
             "to plain values before fit, or use joblib.dump, whose files run code when they are loaded."
         )
 
@@ -233,10 +242,12 @@ class _Writer:
             return {"texts": value.tolist()}
         if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
             raise TypeError(f"{where} is an array of {value.dtype}, which a model file can't hold; use joblib.dump.")
-        name = str(len(self.arrays))
-        # Whatever its order in memory and that of its bytes.
-        self.arrays[name] = np.array(value, value.dtype.newbyteorder("="), order="C")
-        return {"array": name}
+        if id(value) not in self._written:
+            name = str(len(self.arrays))
+            # Whatever its order in memory and that of its bytes.
+            self.arrays[name] = np.array(value, value.dtype.newbyteorder("="), order="C")
+            self._written[id(value)] = name, value
+        return {"array": self._written[id(value)][0]}
 
     def _encode_estimator(self, estimator: BaseEstimator, where: str) -> dict[str, Any]:
         name = type(estimator).__name__
@@ -251,7 +262,7 @@ class _Writer:
         if state.pop(_CACHE, None) is not None:
             raise TypeError(f"{where}.{_CACHE} is a folder of pickles, which run code. Set it to None to save.")
         if strange := state.keys() - _attributes(type(estimator)):
-            raise TypeError(f"{where}.{min(strange)} is no parameter and nothing that fit learns; delete it to save.")
+            raise TypeError(f"{where}.{min(strange)} is neither a parameter nor learned by fit; delete it to save.")
         return {
             "estimator": name,
             "state": {key: self.encode(value, f"{where}.{key}") for key, value in state.items()},
@@ -294,6 +305,12 @@ class _Reader:
             objects = np.empty(len(value), dtype=object)
             objects[:] = self.decode(value)
             return objects
+        if kind == "frame":
+            index, columns, values = self.decode(value)
+            return pd.DataFrame(values, index=index, columns=columns)
+        if kind == "series":
+            index, values = self.decode(value)
+            return pd.Series(values, index=index)
         if kind == "slice":
             return slice(*self.decode(value))
         if kind == "random_state":

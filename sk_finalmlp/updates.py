@@ -8,8 +8,8 @@ import narwhals.stable.v2 as nw
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ._sources import refuse_source
-from .estimators import Classifier
+from ._sources import is_source, read_rows
+from .estimators import Classifier, FunnelClassifier
 from .preprocessing import CTREncoder
 
 __all__ = ["update"]
@@ -26,11 +26,12 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     Parameters
     ----------
     model : Pipeline
-        A fitted pipeline of :class:`CTREncoder` and a classifier of this library. It is changed in place, the encoder
-        first, so that no other thread can predict by it meanwhile: where one does, update a copy, by `copy.deepcopy`,
-        and put it in its place. After an error the model is as it was before.
-    X : {dataframe, array-like} of shape (n_samples, n_features)
-        The rows, with the columns of `fit`.
+        A fitted pipeline of :class:`CTREncoder` and a classifier of this library. It is changed at the very end, so
+        that other threads can predict by it meanwhile, and after an error it is as it was before. Only where
+        `max_categories` gives codes to other values, a prediction that is under way at the end gets an error.
+    X : {dataframe, array-like} of shape (n_samples, n_features), or rows that are read in batches
+        The rows, with the columns of `fit`. Those of files and other sources are read into memory all at once, so that
+        a source should hold the rows of a day, not those of a year.
     y : array-like of shape (n_samples,) or str
         Their labels, all of which `fit` saw, or the name of the column of `X` that holds them.
     sample_weight : array-like of shape (n_samples,) or str, default=None
@@ -44,7 +45,7 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     Raises
     ------
     TypeError
-        If `model` has other steps, or if `X` stands for rows that are read in batches.
+        If `model` has other steps.
     NotFittedError
         If it isn't fitted.
     ValueError
@@ -71,17 +72,24 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     """
     encoder, classifier = _steps(model)
     check_is_fitted(model)
-    refuse_source(X)
+    if is_source(X, y):
+        # What is new in the rows of a day is counted before any of them is learned from.
+        X = read_rows(X)
     X, y, sample_weight = _without_named_columns(X, y=y, sample_weight=sample_weight)
-    before = dict(vars(encoder))
-    try:
-        encoded, origin = encoder._take_in(X, y, sample_weight)
-        classifier._take_in(encoded, y, None, sample_weight, origin)
-    except BaseException:
-        # The classifier sees to itself.
-        encoder.__dict__ = before
-        raise
+    new_encoder, new_classifier = _stand_in(encoder), _stand_in(classifier)
+    encoded, origin = new_encoder._take_in(X, y, sample_weight)
+    new_classifier._take_in(encoded, y, None, sample_weight, origin)
+    # The classifier first: it also takes what the encoder has written so far, if another thread is between the two.
+    classifier.__dict__ = new_classifier.__dict__
+    encoder.__dict__ = new_encoder.__dict__
     return model
+
+
+def _stand_in(step: Any) -> Any:
+    """Another object with the same attributes, which are replaced in an update, and never changed."""
+    other = object.__new__(type(step))
+    other.__dict__ = dict(vars(step))
+    return other
 
 
 def _steps(model: Any) -> tuple[CTREncoder, Classifier]:
@@ -92,10 +100,15 @@ def _steps(model: Any) -> tuple[CTREncoder, Classifier]:
         encoder, classifier = steps
         if isinstance(encoder, CTREncoder) and isinstance(classifier, Classifier):
             return encoder, classifier
+    if steps and isinstance(steps[-1], FunnelClassifier):
+        raise TypeError(
+            "A FunnelClassifier can't take in the rows of a day: fit the pipeline again, or update one with a "
+            "FinalMLPClassifier for each label."
+        )
     found = [type(step).__name__ for step in steps] or type(model).__name__
     raise TypeError(
         f"update takes a Pipeline of CTREncoder and a classifier of this library, and this is {found}. Other steps "
-        "can't take in rows one day after the other: call partial_fit_transform of the encoder and partial_fit of the "
+        "can't be updated: call partial_fit_transform of the encoder and partial_fit of the "
         "classifier by hand."
     )
 

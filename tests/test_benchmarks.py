@@ -46,6 +46,10 @@ def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
         stored.with_name(name).write_bytes(stored.read_bytes())
     _, text = compare_accuracy(tmp_path, "--no-fit")
     assert "| +0.0100 (0.0000; 0.0000) | -0.0200 (0.0000; 0.0000) |" in text
+    calibration = float(next(line for line in text.splitlines() if "| catboost |" in line).split("|")[7])
+    scored = [np.load(path) for path in (tmp_path / "probabilities").glob("*catboost*")]
+    assert len(scored) == 2
+    assert calibration == pytest.approx(np.mean([p["probability"].mean() / p["y"].mean() for p in scored]), abs=1e-3)
 
 
 def test_time_to_score_has_points_of_each_model_and_a_picture(tmp_path):
@@ -155,3 +159,16 @@ def test_missing_numbers_of_criteo_fall_into_the_bucket_of_zero(tmp_path):
     assert codes[:20].nunique() == 1
     assert codes.nunique() == 3
     assert codes.min() == 1
+
+
+def test_histories_of_a_small_beauty(tmp_path):
+    rng = np.random.default_rng(0)
+    users = [[user, *rng.integers(1, 30, rng.integers(3, 9))] for user in range(1, 80)]
+    (tmp_path / "Beauty.txt").write_text("\n".join(" ".join(map(str, user)) for user in users))
+    (tmp_path / "Beauty_item2attributes.json").write_text(json.dumps({item: [item % 5 + 1] for item in range(1, 30)}))
+    command = [sys.executable, BENCHMARKS / "histories.py", "beauty", "--models", "without", "transformer"]
+    options = ["--seeds", "0", "--members", "1", "--beauty", tmp_path, "--out", tmp_path / "scores.jsonl"]
+    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
+    records = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [record["model"] for record in records] == ["without", "transformer"]
+    assert all(0 < record["test_grouped_auc"] < 1 for record in records)

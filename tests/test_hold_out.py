@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_finalmlp import CTREncoder, FinalMLPClassifier
-from sk_finalmlp._hold_out import held_out_rows, places
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, _hold_out
+from sk_finalmlp._hold_out import held_out_rows, places, share_held_out
+from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.estimators._rows import check_rows
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=60).map(np.array)
 FRACTIONS = st.floats(0.001, 0.999)
@@ -136,3 +138,23 @@ def test_cross_fitted_rates_know_no_label_of_a_held_out_row(labels, fraction):
     pd.testing.assert_frame_equal(before, after)
     # Rows that come later are told by all labels.
     assert not encoder.fit(X, names[y]).transform(X).equals(encoder.fit(X, names[other]).transform(X))
+
+
+@pytest.mark.parametrize(("n_rows", "share"), [(1, 0.1), (100_000, 0.1), (200_000, 0.05), (10**7, 0.001)])
+def test_of_many_rows_at_random_ten_thousand_are_held_out(n_rows, share):
+    assert share_held_out("auto", n_rows) == pytest.approx(share)
+    assert share_held_out("auto", n_rows, at_random=False) == 0.1
+    assert share_held_out(0.3, n_rows) == 0.3
+
+
+@pytest.mark.parametrize("hold_out", ["random", "last"])
+def test_the_classifier_holds_out_what_the_encoder_says(hold_out, monkeypatch):
+    monkeypatch.setattr(_hold_out, "_MOST_ROWS_AT_RANDOM", 60)
+    X, y, _ = make_click_data(2_000, random_state=0)
+    encoded = CTREncoder(hold_out=hold_out).fit_transform(X, y)
+    rows = check_rows(FinalMLPClassifier(), encoded, y, None, reset=True, holds_out=True)
+    n_held_out = np.count_nonzero(rows.is_held_out)
+    assert n_held_out == 200 if hold_out == "last" else 30 < n_held_out < 100
+    # Of a part of the rows it is the same share.
+    with pytest.warns(UserWarning, match="wrote statistics of 2000 rows, and X has 1000"):
+        FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0).fit(encoded[:1000], y[:1000])

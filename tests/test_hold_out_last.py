@@ -167,7 +167,7 @@ class TestWhatDoesNotFit:
             CTREncoder(hold_out="tiem").fit(self.X, self.y)
 
     def test_a_column_without_an_order_in_time(self):
-        with pytest.raises(ValueError, match=r"Column 'item': '[a-e]' is no ISO 8601 date or time"):
+        with pytest.raises(ValueError, match=r"Column 'item': '[a-e]' is not an ISO 8601 date or time"):
             CTREncoder(hold_out="item").fit(self.X, self.y)
         with pytest.raises(TypeError, match=r"Column 'late': it has no order in time.*`hold_out`"):
             CTREncoder(hold_out="late").fit(self.X.assign(late=True), self.y)

@@ -66,17 +66,17 @@ ENCODER = {
     "strings as numbers": (
         lambda: encoder(numeric=["user"]).fit(RAW),
         ValueError,
-        r"Column 'user': 'user_\d+' is no number\. Correct the value or make it missing, or take the column as another",
+        r"Column 'user': 'user_\d+' is not a number\. Correct the value or make it missing, or take the column",
     ),
     "strings as dates": (
         lambda: encoder(datetime=["user"]).fit(RAW),
         ValueError,
-        r"Column 'user': 'user_\d+' is no ISO 8601 date or time\. Convert the column with `pandas.to_datetime`",
+        r"Column 'user': 'user_\d+' is not an ISO 8601 date or time\. Convert the column with `pandas.to_datetime`",
     ),
     "lists as a category": (
         lambda: encoder(categorical=["tags"]).fit(RAW),
         TypeError,
-        r"Column 'tags': lists are no single values; name the column in `multi_valued` or `drop`",
+        r"Column 'tags': lists are not single values; name the column in `multi_valued` or `drop`",
     ),
     "all columns dropped": (
         lambda: encoder(drop=list(RAW)).fit(RAW),
@@ -131,7 +131,7 @@ ENCODER = {
     "statistics of a continuous y": (
         lambda: encoder(statistics=["user"]).fit(RAW, PROBABILITY),
         ValueError,
-        r"y holds no class labels \(Unknown label type: continuous\)\. Give labels",
+        r"y does not contain class labels \(Unknown label type: continuous\)\. Give labels",
     ),
     "column that would be made twice": (
         lambda: encoder().fit(RAW.assign(time_hour="a")),
@@ -142,7 +142,7 @@ ENCODER = {
     "numbers that became strings": (
         lambda: encoder().fit(RAW).transform(RAW.assign(numeric_0="cheap")),
         ValueError,
-        r"Column 'numeric_0': 'cheap' is no number",
+        r"Column 'numeric_0': 'cheap' is not a number",
     ),
     "encoded twice": (
         lambda: encoder().fit(RAW).transform(ENCODED),
@@ -363,7 +363,7 @@ SCORES = {
     "scorer by an unknown name": (
         lambda: metrics.get_scorer("gauc"),
         ValueError,
-        r"'gauc' is no scorer of scikit-learn's, and none of \['grouped_auc'",
+        r"'gauc' is neither a scorer of scikit-learn nor one of \['grouped_auc'",
     ),
     "several scorers at once": (
         lambda: metrics.get_scorer(["roc_auc", "grouped_auc"]),

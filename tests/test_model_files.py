@@ -152,7 +152,7 @@ def test_subclass_is_not_known(tmp_path):
 
 
 def test_function_as_a_parameter_is_named(tmp_path):
-    with pytest.raises(TypeError, match=r"CTREncoder\.categorical is <function .* is no data"):
+    with pytest.raises(TypeError, match=r"CTREncoder\.categorical is <function .* which a model file can't hold"):
         sk_finalmlp.save(CTREncoder(categorical=lambda X: []), tmp_path / "x.model")
     assert not list(tmp_path.iterdir())
 

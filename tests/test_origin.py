@@ -48,7 +48,7 @@ class TestEncoderOfAnotherFit:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("sk_finalmlp.estimators._base.train", interrupt)
+            patch.setattr("sk_finalmlp.training.train", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 model.fit(X[::-1][:900], y[:900])
         with pytest.raises(ValueError, match=OTHER_ENCODER):

@@ -56,7 +56,7 @@ def test_another_version_warns(fitted, monkeypatch):
         pickle.loads(saved)
 
 
-def test_loading_a_classifier_imports_no_compiler(fitted, tmp_path):
+def test_loading_a_classifier_imports_no_compiler_and_no_training_loop(fitted, tmp_path):
     path = tmp_path / "model.pickle"
     path.write_bytes(pickle.dumps(fitted))
     program = f"""
@@ -66,5 +66,6 @@ with open({str(path)!r}, "rb") as file:
     pickle.load(file)
 added = set(sys.modules) - before
 assert not added & {{"torch._dynamo", "torch._inductor", "sympy"}}, added
+assert not {{"skorch", "sklearn.metrics"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.preprocessing import add_history
 from sk_finalmlp.serving import to_onnx
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -66,6 +67,38 @@ def request_body(impressions):
     X = impressions[0]
     context = json.loads(X.drop(columns=OF_ITEMS)[:1].to_json(orient="records", date_format="iso"))[0]
     return {"context": context, "candidates": X[OF_ITEMS].drop_duplicates("item").to_dict("records")}
+
+
+@pytest.fixture
+def client_with_histories(impressions, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    from service.app import create_app
+    from service.histories import HistoryStore
+
+    X, y = impressions
+    X = add_history(X, user="user", item={"clicked": "item"}, time="time", where=y == 1)
+    classifier = FinalMLPClassifier(max_epochs=1, random_state=0, history_pooling="attention")
+    model = make_pipeline(CTREncoder(histories={"clicked": "item"}), classifier).fit(X, y)
+    to_onnx(model, tmp_path / "clicks.onnx")
+    with TestClient(
+        create_app(tmp_path / "clicks.onnx", histories=HistoryStore("user", {"clicked": "item"}))
+    ) as client:
+        yield client
+
+
+def test_history_of_a_user_comes_from_the_store(client_with_histories, request_body):
+    client, user = client_with_histories, request_body["context"]["user"]
+
+    def scores(**context):
+        body = {**request_body, "context": {**request_body["context"], **context}}
+        return client.post("/score", json=body).json()
+
+    assert scores() == scores(clicked=[])
+    assert scores()["missing"] == []
+    for item in ("item_3", "item_5"):
+        assert client.post("/click", json={"user": user, "values": {"item": item}}).status_code == 204
+    assert scores() == scores(clicked=["item_3", "item_5"]) != scores(clicked=[])
+    assert scores(user="somebody else") == scores(user="somebody else", clicked=[])
 
 
 def table_of(X, body):

@@ -1,10 +1,12 @@
 """A pipeline that learns from one day after the other."""
 
 import pickle
+import threading
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow.dataset as ds
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
@@ -174,7 +176,7 @@ class TestErrors:
             (X.drop(columns="user"), y, "feature names should match"),
             (X, np.where(y == 1, 1, 2), r"y has the labels \[2\], which aren't among those of fit, \[0, 1\]"),
             (X, np.resize([0.5, 1.5], len(X)), "Statistics take in the labels of new rows"),
-            (X.assign(numeric_0="a"), y, "Column 'numeric_0': 'a' is no number"),
+            (X.assign(numeric_0="a"), y, "Column 'numeric_0': 'a' is not a number"),
         ]:
             with pytest.raises(ValueError, match=message):
                 update(model, bad, labels)
@@ -195,9 +197,7 @@ class TestErrors:
     def test_of_rows_that_are_read_in_batches(self, model, days, tmp_path):
         X, y = days[1]
         X.assign(click=y).to_parquet(tmp_path / "day.parquet")
-        with pytest.raises(TypeError, match=r"an update takes a table of rows in memory.*read_parquet"):
-            update(model, tmp_path / "day.parquet", "click")
-        with pytest.raises(TypeError, match="an update takes a table of rows in memory"):
+        with pytest.raises(TypeError, match=r"partial_fit takes a table of rows in memory.*let sk_finalmlp\.update"):
             model[0].partial_fit(tmp_path / "day.parquet", "click")
         with pytest.raises(TypeError, match="partial_fit takes a table in memory"):
             model[1].partial_fit(model[0].transform(tmp_path / "day.parquet"), y)
@@ -210,6 +210,22 @@ class TestErrors:
             update(FinalMLPClassifier(), X, y)
         with pytest.raises(NotFittedError):
             update(make_pipeline(CTREncoder(), FinalMLPClassifier()), X, y)
+
+
+class TestOfFiles:
+    @pytest.mark.parametrize("as_source", [str, ds.dataset, pl.scan_parquet], ids=["path", "data set", "lazy frame"])
+    def test_is_that_of_their_rows(self, model, days, tmp_path, as_source):
+        X, y = days[1]
+        X.assign(click=y).to_parquet(tmp_path / "day.parquet", row_group_size=200)
+        other = pickle.loads(pickle.dumps(model))
+        update(model, X, y)
+        update(other, as_source(tmp_path / "day.parquet"), "click")
+        assert (model.predict_proba(X) == other.predict_proba(X)).all()
+
+    def test_without_rows(self, model, days, tmp_path):
+        days[1][0].assign(click=days[1][1]).head(0).to_parquet(tmp_path / "day.parquet")
+        with pytest.raises(ValueError, match=r"Found array with 0 sample"):
+            update(model, tmp_path / "day.parquet", "click")
 
 
 class TestOneStepAlone:
@@ -238,3 +254,16 @@ class TestOneStepAlone:
         X, y = days[1]
         model[1].partial_fit(model[0].transform(X), y)
         assert np.isfinite(model.predict_proba(X)).all()
+
+
+def test_other_threads_predict_by_the_old_model_or_the_new_one(model, days):
+    encoded = model[:-1].transform(days[0][0][:50])
+    before, seen = model[-1].predict_proba(encoded), []
+    thread = threading.Thread(target=update, args=(model, *days[1]))
+    thread.start()
+    while thread.is_alive():
+        seen.append(model[-1].predict_proba(encoded))
+    thread.join()
+    after = model[-1].predict_proba(encoded)
+    assert not np.array_equal(before, after)
+    assert all(np.array_equal(now, before) or np.array_equal(now, after) for now in seen)

@@ -21,6 +21,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 
+from .histories import HistoryStore
 from .metrics import Measured, Metrics
 from .model import ModelFile, columns_type
 
@@ -37,7 +38,16 @@ class Scores(BaseModel):
     model: str
 
 
-def create_app(path: str | os.PathLike[str], *, seconds_between_looks: float = 1.0) -> FastAPI:
+class Click(BaseModel):
+    """A user and what they clicked: the value of each column that a history is of."""
+
+    user: str | int
+    values: dict[str, str | int]
+
+
+def create_app(
+    path: str | os.PathLike[str], *, seconds_between_looks: float = 1.0, histories: HistoryStore | None = None
+) -> FastAPI:
     """The service of the model in a file.
 
     Parameters
@@ -46,6 +56,9 @@ def create_app(path: str | os.PathLike[str], *, seconds_between_looks: float = 1
         The file that `to_onnx` wrote. When it is replaced, the service goes over to the new one.
     seconds_between_looks : float, default=1.0
         How often to look whether it was.
+    histories : HistoryStore, default=None
+        What users clicked so far. With it, `/score` takes the histories of the context's user from there, unless the
+        context has them, and `/click` adds to them.
     """
     metrics = Metrics()
     file = ModelFile(path, on_change=metrics.count_file)
@@ -74,12 +87,19 @@ def create_app(path: str | os.PathLike[str], *, seconds_between_looks: float = 1
     async def score(request: Candidates) -> Scores | Response:
         model = file.model
         try:
-            probabilities, missing = model.score(request.context, request.candidates)
+            context = request.context if histories is None else histories.complete(request.context)
+            probabilities, missing = model.score(context, request.candidates)
         except ValueError as error:
             # It names the column and the value that can't be read.
             return _refusal([str(error)])
         metrics.count_scores(len(probabilities), missing)
         return Scores(probabilities=probabilities, missing=missing, model=model.version)
+
+    if histories is not None:
+
+        @app.post("/click", status_code=204)
+        async def click(click: Click) -> None:
+            histories.add(click.user, click.values)
 
     @app.get("/health")
     async def health() -> dict[str, Any]:

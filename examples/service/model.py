@@ -22,6 +22,7 @@ _JSON_TYPES: dict[str, Any] = {
     "number": Annotated[float, Field(allow_inf_nan=False)],
     "time": Annotated[str, Field(description="ISO 8601")],
     "elements": list[str | int | None] | str,
+    "history": list[str | int | None],
 }
 
 

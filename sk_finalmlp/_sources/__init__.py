@@ -2,7 +2,17 @@
 
 from . import sizes
 from ._encoded import EncodedBatches, EncodedRows, EncodedStream
-from ._inputs import Batch, Source, column_of, is_in_files, is_source, open_source, refuse_source
+from ._inputs import (
+    Batch,
+    Source,
+    column_of,
+    is_in_files,
+    is_source,
+    open_source,
+    parts_of,
+    read_rows,
+    refuse_source,
+)
 from ._progress import Passes
 from ._shuffle import Piles, split_by
 from ._storage import StoredArray, TemporaryFolder, check_space, naming_full_disk
@@ -23,6 +33,8 @@ __all__ = [
     "is_source",
     "naming_full_disk",
     "open_source",
+    "parts_of",
+    "read_rows",
     "refuse_source",
     "sizes",
     "split_by",

@@ -101,18 +101,39 @@ def _is_dataset(X: Any) -> bool:
 
 
 def refuse_source(X: Any) -> None:
-    """Refuse rows that are read in batches where those of a day are taken in, which are in memory.
+    """Refuse rows that are read in batches where only a table in memory will do.
 
     Parameters
     ----------
     X : object
-        What an update was given.
+        What a method was given.
     """
     if is_source(X):
         raise TypeError(
-            f"X is a {type(X).__name__}, whose rows are read in batches, and an update takes a table of rows in "
-            "memory, such as those of a day. Read them, for example by pandas.read_parquet."
+            f"X is a {type(X).__name__}, whose rows are read in batches, and partial_fit takes a table of rows in "
+            "memory, such as those of a day. Read them, for example by pandas.read_parquet, or let sk_finalmlp.update "
+            "read them."
         )
+
+
+def read_rows(X: Any) -> Any:
+    """All rows of a source as one table in memory.
+
+    Parameters
+    ----------
+    X : object
+        What `is_source` accepts.
+
+    Returns
+    -------
+    dataframe or pyarrow.Table
+        As the batches are.
+    """
+    source = open_source(X)
+    frames = [nw.from_native(batch.table, eager_only=True) for batch in source.batches(source.names)]
+    if not frames:
+        raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
+    return nw.concat(frames).to_native()
 
 
 def open_source(X: Any, folder: TemporaryFolder | None = None) -> Source:
@@ -174,8 +195,53 @@ def _dataset_of_path(path: str) -> ds.Dataset:
         raise ValueError(f"{path!r} can't be read as Parquet: {error}") from error
 
 
+def parts_of(source: Source) -> list[Source]:
+    """Parts of the rows that can be read at the same time, in the order of the rows; their numbers of rows are known.
+
+    Which parts these are depends on the files alone.
+
+    Parameters
+    ----------
+    source : Source
+        All rows.
+
+    Returns
+    -------
+    list of Source
+        The source alone where there is nothing to part.
+    """
+    return source.parts() if isinstance(source, _Dataset) else [source]
+
+
+class _Files:
+    """Files or row groups of files, one after the other: no reader runs ahead and fills the memory."""
+
+    def __init__(self, files: Sequence[tuple[Any, pa.Schema]], n_rows: int) -> None:
+        self._files = files
+        self.names = list(files[0][1].names)
+        self.n_rows: int | None = n_rows
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """Batches of a row group at a time."""
+        for fragment, schema in self._files:
+            where = _name_of(fragment)
+            with reading(where):
+                for part in _parts_of(fragment):
+                    for table in _joined(part.to_batches(schema=schema, **_options(columns))):
+                        yield Batch(table, where)
+
+    def empty(self, columns: Sequence[str]) -> pd.DataFrame:
+        """A frame without rows."""
+        empty: pd.DataFrame = self._files[0][1].empty_table().select(list(columns)).to_pandas()
+        return empty
+
+
+def _options(columns: Sequence[str]) -> dict[str, Any]:
+    return {"columns": list(columns), "batch_size": sizes.CHUNK, "batch_readahead": 0, "fragment_readahead": 0}
+
+
 class _Dataset:
-    """A data set of Arrow, file by file and row group by row group: no reader runs ahead and fills the memory."""
+    """A data set of Arrow, file by file and row group by row group."""
 
     def __init__(self, dataset: ds.Dataset) -> None:
         self._dataset = dataset
@@ -196,16 +262,28 @@ class _Dataset:
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         """Batches of a file at a time."""
-        options = {"columns": list(columns), "batch_size": sizes.CHUNK, "batch_readahead": 0, "fragment_readahead": 0}
         if not self._fragments:
-            yield from (Batch(pa.Table.from_batches([batch]), "") for batch in self._dataset.to_batches(**options))
+            batches = self._dataset.to_batches(**_options(columns))
+            yield from (Batch(pa.Table.from_batches([batch]), "") for batch in batches)
             return
+        yield from _Files(list(zip(self._fragments, self._schemas, strict=True)), 0).batches(columns)
+
+    def parts(self) -> list[Source]:
+        """Row groups, so many at a time that a task is worth its while."""
+        if not self._fragments:
+            return [self]
+        parts: list[Source] = []
+        files: list[tuple[Any, pa.Schema]] = []
+        n_rows = 0
         for fragment, schema in zip(self._fragments, self._schemas, strict=True):
-            where = _name_of(fragment)
-            with reading(where):
+            with reading(_name_of(fragment)):
                 for part in _parts_of(fragment):
-                    for table in _joined(part.to_batches(schema=schema, **options)):
-                        yield Batch(table, where)
+                    files.append((part, schema))
+                    n_rows += _n_rows_of(part)
+                    if n_rows >= sizes.TASK:
+                        parts.append(_Files(files, n_rows))
+                        files, n_rows = [], 0
+        return [*parts, _Files(files, n_rows)] if files else parts
 
     def empty(self, columns: Sequence[str]) -> pd.DataFrame:
         """A frame without rows."""
@@ -215,6 +293,12 @@ class _Dataset:
 
 def _parts_of(fragment: Any) -> list[Any]:
     return fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
+
+
+def _n_rows_of(part: Any) -> int:
+    # `count_rows` counts those of the whole file.
+    n_rows: int = sum(group.num_rows for group in part.row_groups) if hasattr(part, "row_groups") else part.count_rows()
+    return n_rows
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -387,7 +471,7 @@ class _Frames:
 def _names_of(frame: Any) -> list[str]:
     native = nw.from_native(frame, eager_only=True, pass_through=True)
     if not isinstance(native, nw.DataFrame):
-        raise TypeError(f"X gives a {type(frame).__name__}, which is no frame of pandas, polars or pyarrow.")
+        raise TypeError(f"X gives a {type(frame).__name__}, which is not a data frame of pandas, polars or pyarrow.")
     return [str(name) for name in native.columns]
 
 

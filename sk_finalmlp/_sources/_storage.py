@@ -10,18 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import sizes
+from ._abandoned import hold, remove_abandoned
 
 _GIGABYTE = 10**9
+_PREFIX = "sk_finalmlp-"
 
 
 class TemporaryFolder:
     """A folder that is removed with all its files when this object goes, or the process ends.
+
+    A process that is killed can't remove its own: the next folder that is made beside it does so.
 
     Parameters
     ----------
@@ -31,9 +35,14 @@ class TemporaryFolder:
 
     def __init__(self, parent: str | PathLike[str] | None = None) -> None:
         if parent is not None and not Path(parent).is_dir():
-            raise ValueError(f"temp_folder={str(parent)!r} is no folder: make it, or name another one.")
-        self.path = Path(tempfile.mkdtemp(prefix="sk_finalmlp-", dir=parent))
-        self._finalizer = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+            raise ValueError(f"temp_folder={str(parent)!r} is not a folder: create it, or name another one.")
+        remove_abandoned(Path(tempfile.gettempdir() if parent is None else parent), _PREFIX)
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        self._finalizer = weakref.finalize(self, _remove, self.path, hold(self.path))
+
+    def __getstate__(self) -> dict[str, Path]:
+        """A copy in another process knows where the files are, and leaves it to the first to remove them."""
+        return {"path": self.path}
 
     def array(self, name: str, dtype: DTypeLike, width: int | None = None) -> StoredArray:
         """A new array in a file of this folder."""
@@ -42,6 +51,12 @@ class TemporaryFolder:
     def remove(self) -> None:
         """Remove the folder now."""
         self._finalizer()
+
+
+def _remove(folder: Path, held: IO[bytes] | None) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if held is not None:
+        held.close()
 
 
 class StoredArray:
@@ -82,6 +97,12 @@ class StoredArray:
             file.write(rows.data)
         self._n_rows += len(rows)
 
+    def reserve(self, n_rows: int) -> None:
+        """Make room for so many rows in all, which `write` fills, in other processes too."""
+        with self.path.open("r+b") as file:
+            file.truncate(n_rows * self._row_size)
+        self._n_rows = n_rows
+
     def write(self, start: int, rows: NDArray[Any]) -> None:
         """Write other rows in the place of those from a number on."""
         with self.path.open("r+b") as file:
@@ -100,6 +121,12 @@ class StoredArray:
         """All rows, a part at a time."""
         for start in range(0, self._n_rows, sizes.CHUNK):
             yield self.read(start, start + sizes.CHUNK)
+
+    def take(self, others: StoredArray) -> None:
+        """Append the rows of another array, which is gone then."""
+        for rows in others.chunks():
+            self.append(rows)
+        others.remove()
 
     def remove(self) -> None:
         """Give the space of the file back."""

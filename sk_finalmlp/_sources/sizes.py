@@ -2,6 +2,8 @@
 
 #: Rows that are read, encoded or counted at a time.
 CHUNK = 2**19
+#: Rows of files, at least, that a task of joblib reads.
+TASK = 2**21
 #: Rows of the sample that statistics are chosen by, and distinct numbers up to which quantiles are exact.
 SAMPLE = 2**20
 #: Sums of keys by fold.

@@ -143,17 +143,124 @@ def make_click_data(
     [103, 110, 102]
     """
     rng = _generator(random_state)
-    user_places = _zipf_codes(rng, n_users, n_samples, zipf_exponent)
-    item_places = _zipf_codes(rng, n_items, n_samples, zipf_exponent)
-    users, items = (_population(rng, n_places, n_days, turnover, drift) for n_places in (n_users, n_items))
+    n_of = _Numbers(n_samples, n_users, n_items, n_contexts, n_numeric, n_tags)
+    impressions = _draw_impressions(rng, n_of, zipf_exponent, n_days, turnover, drift)
+    log_odds = logit_scale * _unit_log_odds(rng, impressions, n_tags)
+    probability = _probability(log_odds, click_rate)
+    clicks = (rng.random(n_samples) < probability).astype(np.int64)
+    return _table(impressions), pd.Series(clicks, name="click"), pd.Series(probability, name="probability")
+
+
+@validate_params(
+    {
+        "n_samples": [Interval(Integral, 1, None, closed="left")],
+        "n_users": [Interval(Integral, 1, None, closed="left")],
+        "n_items": [Interval(Integral, 1, None, closed="left")],
+        "click_rate": [Interval(Real, 0, 1, closed="neither")],
+        "conversion_rate": [Interval(Real, 0, 1, closed="neither")],
+        "similarity": [Interval(Real, -1, 1, closed="both")],
+        "logit_scale": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+)
+def make_funnel_data(
+    n_samples: int = 10_000,
+    *,
+    n_users: int = 1_000,
+    n_items: int = 500,
+    click_rate: float = 0.1,
+    conversion_rate: float = 0.1,
+    similarity: float = 0.5,
+    logit_scale: float = 1.5,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Generate impressions, their clicks and conversions, and the true probabilities of both.
+
+    The impressions are those of :func:`make_click_data`. A click is followed by a conversion, or not; there is none
+    without a click.
+
+    Parameters
+    ----------
+    n_samples : int, default=10_000
+        Number of impressions (rows).
+    n_users, n_items : int, default=1_000, 500
+        Number of users and items; the rarest may not occur.
+    click_rate : float, default=0.1
+        Mean of the true probabilities of a click.
+    conversion_rate : float, default=0.1
+        Mean of the true probabilities of a conversion after a click, over the impressions by their probability of a
+        click: the share of the clicks that is followed by one.
+    similarity : float, default=0.5
+        Correlation of the log-odds of a click and of those of a conversion after a click.
+    logit_scale : float, default=1.5
+        Standard deviation of both, about.
+    random_state : int, RandomState instance or None, default=None
+        Seed. An int gives the same data each time.
+
+    Returns
+    -------
+    X : DataFrame of shape (n_samples, 10)
+        The impressions, as :func:`make_click_data` makes them.
+    Y : DataFrame of shape (n_samples, 2)
+        `click` and `conversion`: 1 or 0, drawn with the true probabilities.
+    probability : DataFrame of shape (n_samples, 2)
+        The true probability of a `click`, and that of a `conversion`, which is the product of that of a click and that
+        of a conversion after it.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.datasets import make_funnel_data
+    >>> X, Y, probability = make_funnel_data(1_000, click_rate=0.2, random_state=0)
+    >>> Y.groupby("click")["conversion"].max().tolist()
+    [0, 1]
+    >>> probability.mean().round(3).to_dict()
+    {'click': 0.2, 'conversion': 0.02}
+    """
+    rng = _generator(random_state)
+    n_of = _Numbers(n_samples, n_users, n_items)
+    impressions = _draw_impressions(rng, n_of)
+    of_click, own = (_unit_log_odds(rng, impressions, n_of.tags) for _ in range(2))
+    of_conversion = similarity * of_click + math.sqrt(1 - similarity**2) * own
+    click = _probability(logit_scale * of_click, click_rate)
+    after_click = _probability(logit_scale * of_conversion, conversion_rate, weight=click)
+    draws = rng.random((2, n_samples))
+    clicks = draws[0] < click
+    labels = {"click": clicks, "conversion": clicks & (draws[1] < after_click)}
+    probabilities = {"click": click, "conversion": click * after_click}
+    return _table(impressions), pd.DataFrame(labels).astype(np.int64), pd.DataFrame(probabilities)
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """How many there are of what."""
+
+    samples: int
+    users: int
+    items: int
+    contexts: int = 2
+    numeric: int = 2
+    tags: int = 20
+
+
+def _draw_impressions(
+    rng: np.random.Generator,
+    n_of: _Numbers,
+    zipf_exponent: float = 1.0,
+    n_days: int | None = None,
+    turnover: float = 0.0,
+    drift: float = 0.0,
+) -> _Impressions:
+    user_places = _zipf_codes(rng, n_of.users, n_of.samples, zipf_exponent)
+    item_places = _zipf_codes(rng, n_of.items, n_of.samples, zipf_exponent)
+    users, items = (_population(rng, n_places, n_days, turnover, drift) for n_places in (n_of.users, n_of.items))
     segment_of_user = rng.integers(_N_SEGMENTS, size=users.n_members)
     category_of_item = rng.integers(_N_CATEGORIES, size=items.n_members)
-    tags_of_item = _tag_codes(rng, items.n_members, n_tags)
-    contexts = [rng.integers(_N_CONTEXT_VALUES, size=n_samples) for _ in range(n_contexts)]
-    numeric = [rng.standard_normal(n_samples) for _ in range(n_numeric)]
-    seconds = np.sort(rng.integers((n_days or _N_DAYS) * _SECONDS_A_DAY, size=n_samples))
+    tags_of_item = _tag_codes(rng, items.n_members, n_of.tags)
+    contexts = [rng.integers(_N_CONTEXT_VALUES, size=n_of.samples) for _ in range(n_of.contexts)]
+    numeric = [rng.standard_normal(n_of.samples) for _ in range(n_of.numeric)]
+    seconds = np.sort(rng.integers((n_days or _N_DAYS) * _SECONDS_A_DAY, size=n_of.samples))
     day = seconds // _SECONDS_A_DAY
-    impressions = _Impressions(
+    return _Impressions(
         user=users.members(user_places, day),
         item=items.members(item_places, day),
         item_state=items.states(item_places, day),
@@ -166,10 +273,6 @@ def make_click_data(
         seconds=seconds,
         day=None if n_days is None else day,
     )
-    log_odds = logit_scale * _unit_log_odds(rng, impressions, n_tags)
-    probability = expit(log_odds + _intercept(log_odds, click_rate))
-    clicks = (rng.random(n_samples) < probability).astype(np.int64)
-    return _table(impressions), pd.Series(clicks, name="click"), pd.Series(probability, name="probability")
 
 
 @dataclass(frozen=True)
@@ -257,10 +360,16 @@ def _pooled(effects: _Floats, tags_of_item: _Codes) -> _Floats:
     return pooled
 
 
-def _intercept(log_odds: _Floats, click_rate: float) -> float:
-    # With these two intercepts every single probability is below, or above, the click rate.
-    lowest, highest = logit(click_rate) - log_odds.max() - 1, logit(click_rate) - log_odds.min() + 1
-    return float(brentq(lambda intercept: expit(log_odds + intercept).mean() - click_rate, lowest, highest))
+def _probability(log_odds: _Floats, rate: float, weight: _Floats | None = None) -> _Floats:
+    """Probabilities of these log-odds and an intercept by which their mean is the rate."""
+    # With these two intercepts every single probability is below, or above, the rate.
+    lowest, highest = logit(rate) - log_odds.max() - 1, logit(rate) - log_odds.min() + 1
+
+    def excess(intercept: float) -> float:
+        return float(np.average(expit(log_odds + intercept), weights=weight)) - rate
+
+    probability: _Floats = expit(log_odds + brentq(excess, lowest, highest))
+    return probability
 
 
 def _table(impressions: _Impressions) -> pd.DataFrame:

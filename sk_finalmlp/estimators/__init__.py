@@ -3,6 +3,7 @@
 from ._dualmlp import DualMLPClassifier
 from ._field_readers import FieldReader
 from ._finalmlp import FinalMLPClassifier
+from ._funnel import FunnelClassifier
 from ._published import finalmlp_configs, two_stream_configs
 from ._table_reader import TableReader
 from ._two_stream import TwoStreamClassifier
@@ -11,6 +12,7 @@ __all__ = [
     "DualMLPClassifier",
     "FieldReader",
     "FinalMLPClassifier",
+    "FunnelClassifier",
     "TableReader",
     "TwoStreamClassifier",
     "finalmlp_configs",

@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._fit_task import CallbackSupportMixin, fit_task
+from .._hold_out import Fraction
 from .._origin import Origin
 from .._persistence import VersionedState
 from .._plain import Parts, declared
@@ -30,20 +31,17 @@ from .._validation import fit_context
 from ..fields import Field
 from ..training import (
     EpochHistory,
-    EpochObserver,
     Impressions,
     Moments,
     StoredImpressions,
     TrainingResult,
-    TrainingSettings,
     predict_logits,
     resolve_device,
-    train,
 )
 from ._copies import warn_about_copies
 from ._epoch_tasks import EpochTasks, FittedAttributes
 from ._field_readers import FieldReader, learn_fields
-from ._input_columns import check_same_encoder, refuse_raw_rows
+from ._input_columns import InputColumn, check_same_encoder, refuse_raw_rows
 from ._network import (
     NetworkClass,
     arguments_of_network,
@@ -65,12 +63,13 @@ from ._parameters import (
     draw_seed,
     n_rows_of_epoch,
 )
-from ._partial_fit import OnlineLearner
 from ._rows import (
     LabelledRows,
+    check_labels,
     check_rows,
     check_statistics,
     check_validation_rows,
+    fraction_held_out,
     make_impressions,
     split_rows,
     weight_by_counts,
@@ -78,13 +77,16 @@ from ._rows import (
 )
 from ._stored_rows import StoredRows
 from ._table_reader import TableReader
+from ._tasks import Tasks
+
+if TYPE_CHECKING:
+    from ..training import EpochObserver, TrainingSettings
 
 #: By so many rows another table is noticed.
 _ROWS_OF_IDENTITY = 1_000
 
 
 class BaseTwoStreamClassifier(
-    OnlineLearner,
     NetworkSummary,
     CallbackSupportMixin,
     VersionedState,
@@ -99,6 +101,8 @@ class BaseTwoStreamClassifier(
     embedding_dim: int
     stream_embeddings: Literal["shared", "own"]
     stream_loss: float
+    history_pooling: Literal["mean", "attention", "transformer"]
+    history_softmax: bool
     n_members: int
     embedding_regularizer: float | Literal["auto"]
     net_regularizer: float
@@ -110,7 +114,7 @@ class BaseTwoStreamClassifier(
     max_epochs: int | Literal["auto"]
     early_stopping: bool
     hold_out: Literal["auto", "random", "last"]
-    validation_fraction: float
+    validation_fraction: Fraction
     scoring: Literal["neg_log_loss", "roc_auc"]
     final_epoch: bool
     n_iter_no_change: int | Literal["auto"]
@@ -123,6 +127,7 @@ class BaseTwoStreamClassifier(
     random_state: int | RandomState | None
     device: str | torch.device
     checkpoint: str | PathLike[str] | None
+    n_processes: int | Literal["auto"]
     verbose: int
 
     best_epoch_: int
@@ -198,7 +203,7 @@ class BaseTwoStreamClassifier(
         self._check_validation_arguments(X_val, y_val, sample_weight_val)
         check_hidden_units(self)
         if isinstance(X, EncodedRows):
-            return self._fit_stored(X, y, sample_weight, X_val)
+            return self._fit_stored(X, y, sample_weight, X_val, y_val, sample_weight_val)
         refuse_raw_rows(X)
         # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
         final_epoch = self.final_epoch and X_val is None and not self.warm_start
@@ -208,16 +213,16 @@ class BaseTwoStreamClassifier(
             holds_out = self.early_stopping and X_val is None
             continues = self._continues()
             rows = check_rows(self, X, y, sample_weight, reset=not continues, holds_out=holds_out)
-            classes = self._check_classes(rows.y)
-            class_weight = weight_of_class(self.class_weight, classes, rows)
+            classes = self._classes_of(rows)
+            class_weight = self._weight_of_class(classes, rows)
             readers = self._readers if continues else learn_fields(rows.columns, self.categorical_features, rows.origin)
-            training = make_impressions(rows, readers, classes, class_weight).with_mean_weight_one()
+            training = self._make_impressions(rows, readers, classes, class_weight).with_mean_weight_one()
             training = replace(training, negatives_kept=self.negatives_kept)
             seed = self._seed if continues else draw_seed(self.random_state)
             if X_val is not None:
-                rows_val = check_validation_rows(self, X_val, y_val, sample_weight_val)
-                self._check_validation_classes(rows_val.y, classes)
-                validation: Impressions | None = make_impressions(rows_val, readers, classes, class_weight)
+                validation: Impressions | None = self._validation_rows(
+                    X_val, y_val, sample_weight_val, readers, classes, class_weight, rows.tasks
+                )
             else:
                 training, validation = self._hold_out(training, rows, readers, max_epochs)
             n_rows = n_rows_of_epoch(training.counts, self.negative_sampling)
@@ -225,36 +230,56 @@ class BaseTwoStreamClassifier(
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         return self
 
-    def _fit_stored(self, X: EncodedRows, y: Any, sample_weight: Any, X_val: Any) -> Self:
-        """Train the network on rows on disk."""
+    def _fit_stored(
+        self, X: EncodedRows, y: Any, sample_weight: Any, X_val: Any, y_val: Any, sample_weight_val: Any
+    ) -> Self:
+        """Train the network on rows on disk; rows for validation that the user gives are in memory."""
         self._check_stored_arguments(X_val)
-        final_epoch = self.final_epoch and not self.warm_start
+        final_epoch = self.final_epoch and X_val is None and not self.warm_start
         # Callbacks make scores of labels, not of the name of their column.
         labels, weight = (X.in_memory(name) if has_callbacks(self) else name for name in (y, sample_weight))
         data = {"X": X, "y": labels, "metadata": None if weight is None else {"sample_weight": weight}}
         max_epochs = self._max_epochs(X)
         folder = TemporaryFolder(X.folder.path.parent)
         with fit_task(self, max_subtasks=max_epochs + final_epoch, **data) as task, naming_full_disk(folder):
-            rows = StoredRows(self, X, y, sample_weight, holds_out=self.early_stopping)
+            holds_out = self.early_stopping and X_val is None
+            rows = StoredRows(self, X, y, sample_weight, holds_out=holds_out)
             self._learn_columns(X)
             classes = self._check_classes(rows.classes)
             class_weight = weight_by_counts(self.class_weight, classes, rows.n_rows, rows.weights)
             readers = self._readers if self._continues() else rows.learn_fields()
             seed = self._seed if self._continues() else draw_seed(self.random_state)
-            if self.early_stopping:
+            if holds_out:
                 self._check_stored_hold_out(rows, readers, max_epochs)
             passes = Passes(int(self.verbose))
+            validation: Impressions | StoredImpressions | None
             training, validation = rows.shuffled(readers, class_weight, self.negatives_kept, seed, folder, passes)
+            if X_val is not None:
+                validation = self._validation_rows(X_val, y_val, sample_weight_val, readers, classes, class_weight)
             settings = self._settings(n_rows_of_epoch(training.counts, self.negative_sampling), max_epochs, final_epoch)
             self._train(training, validation, readers, classes, settings, seed, partial(EpochTasks, task, self, data))
         folder.remove()
         return self
 
+    def _validation_rows(
+        self,
+        X_val: Any,
+        y_val: Any,
+        sample_weight_val: Any,
+        readers: list[FieldReader],
+        classes: NDArray[Any],
+        class_weight: NDArray[np.float64],
+        tasks: Tasks | None = None,
+    ) -> Impressions:
+        rows = check_validation_rows(self, X_val, y_val, sample_weight_val, tasks)
+        self._check_validation_classes(rows.y, classes)
+        return self._make_impressions(rows, readers, classes, class_weight)
+
     def _check_stored_arguments(self, X_val: Any) -> None:
-        if X_val is not None:
-            raise ValueError(
-                "X holds rows on disk, from which validation rows are held out: leave X_val out. hold_out='last' in "
-                "CTREncoder holds the last rows out."
+        if isinstance(X_val, EncodedBatches):
+            raise TypeError(
+                f"X_val is {type(X_val).__name__}, rows that come in batches, and validation rows are a table in "
+                "memory. Read them, for example by pandas.read_parquet, and encode that."
             )
         if not isinstance(self.categorical_features, str):
             raise ValueError(
@@ -269,7 +294,7 @@ class BaseTwoStreamClassifier(
                 raise ValueError(f"X has the columns {list(names)}, fit saw {list(self.feature_names_in_)}.")
             check_same_encoder(self, X.origin)
             return
-        self.feature_names_in_, self.n_features_in_, self._origin = names, len(names), X.origin
+        self.feature_names_in_, self.n_features_in_, self._origin = names, len(names), X.origin.without_vectors()
 
     def _check_stored_hold_out(self, rows: StoredRows, readers: list[FieldReader], max_epochs: int) -> None:
         if lacking := rows.classes_on_one_side():
@@ -277,7 +302,7 @@ class BaseTwoStreamClassifier(
             rows.hold_none_out()
             return
         fields = [reader.field for reader in readers]
-        check_statistics(rows.origin, rows.n_given, fields, self.validation_fraction, self.hold_out)
+        check_statistics(rows.origin, rows.n_given, fields, rows.fraction, self.hold_out)
 
     def _warn_of_no_hold_out(self, label: Any, n_rows: int, max_epochs: int) -> None:
         why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
@@ -300,14 +325,19 @@ class BaseTwoStreamClassifier(
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Log-odds of `classes_[1]` for two classes; for more, a logit per class, defined up to a constant.
         """
+        logits = self._logits(X)
+        return logits.ravel() if logits.shape[1] == 1 else logits
+
+    def _logits(self, X: Any) -> NDArray[np.float64]:
+        """Logits of the network, shape (n, C)."""
         check_is_fitted(self)
         if isinstance(X, EncodedBatches):
-            return np.concatenate([self.decision_function(batch) for batch in X.batches()])
+            return np.concatenate([self._logits(batch) for batch in X.batches()])
         codes, values = self.table_reader_.read(X)
         logits: NDArray[np.float64] = (
             predict_logits(self.network_, torch.from_numpy(codes), torch.from_numpy(values)).double().numpy()
         )
-        return logits.ravel() if logits.shape[1] == 1 else logits
+        return logits
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probability of each class.
@@ -366,13 +396,44 @@ class BaseTwoStreamClassifier(
                 "X_val and y_val are for early stopping, but early_stopping=False. Set it to True or leave them out."
             )
 
-    def _check_validation_classes(self, y_val: NDArray[Any], classes: NDArray[Any]) -> None:
+    def _check_validation_classes(self, y_val: NDArray[Any], classes: Any) -> None:
         missing = np.setdiff1d(classes, y_val)
         if self.scoring == "roc_auc" and missing.size:
             raise ValueError(
                 f"scoring='roc_auc' needs validation rows of every class, but y_val has none of {missing.tolist()}. "
                 "Add such rows, or set scoring='neg_log_loss'."
             )
+
+    def _read_labels(
+        self, y: Any, columns: list[InputColumn], tasks: Tasks | None = None
+    ) -> tuple[NDArray[Any], Tasks | None]:
+        """A label for each row; in a classifier of several tasks its pattern of labels, and the tasks."""
+        return check_labels(y, columns), None
+
+    def _classes_of(self, rows: LabelledRows) -> Any:
+        """What there is to tell apart."""
+        return self._check_classes(rows.y)
+
+    def _weight_of_class(self, classes: Any, rows: LabelledRows) -> NDArray[np.float64]:
+        return weight_of_class(self.class_weight, classes, rows)
+
+    def _make_impressions(
+        self, rows: LabelledRows, readers: list[FieldReader], classes: Any, class_weight: NDArray[np.float64]
+    ) -> Impressions:
+        return make_impressions(rows, readers, classes, class_weight)
+
+    def _n_outputs(self, classes: Any) -> int:
+        """Number of logits."""
+        return 1 if len(classes) == 2 else len(classes)
+
+    def _learned_of(self, classes: Any) -> dict[str, Any]:
+        """The attributes about labels."""
+        return {"classes_": classes}
+
+    def _class_on_one_side(self, rows: LabelledRows) -> tuple[Any, int] | None:
+        """A label of which all rows, or none, are held out, and the number of its rows."""
+        lacking = rows.classes_on_one_side()
+        return (lacking[0], int(np.count_nonzero(rows.y == lacking[0]))) if lacking else None
 
     def _check_classes(self, y: NDArray[Any]) -> NDArray[Any]:
         classes = np.unique(y)
@@ -401,12 +462,14 @@ class BaseTwoStreamClassifier(
         """Training rows and validation rows; None for the latter where there are none."""
         if not self.early_stopping:
             return training, None
-        if lacking := rows.classes_on_one_side():
-            self._warn_of_no_hold_out(lacking[0], int(np.count_nonzero(rows.y == lacking[0])), max_epochs)
+        if lacking := self._class_on_one_side(rows):
+            self._warn_of_no_hold_out(*lacking, max_epochs)
             return training, None
         fields = [reader.field for reader in readers]
-        check_statistics(rows.origin, rows.n_given, fields, self.validation_fraction, self.hold_out)
-        warn_about_copies(training, sum(field.kind == "numeric" for field in fields), rows.is_held_out)
+        fraction = fraction_held_out(self, rows.n_given, rows.origin)
+        check_statistics(rows.origin, rows.n_given, fields, fraction, self.hold_out)
+        n_floats = sum(field.n_columns for field in fields if field.kind in ("numeric", "vector"))
+        warn_about_copies(training, n_floats, rows.is_held_out)
         return split_rows(training, rows.is_held_out)
 
     def _train(
@@ -414,16 +477,20 @@ class BaseTwoStreamClassifier(
         training: Impressions | StoredImpressions,
         validation: Impressions | StoredImpressions | None,
         readers: list[FieldReader],
-        classes: NDArray[Any],
+        classes: Any,
         settings: TrainingSettings,
         seed: int,
         tasks: Callable[[FittedAttributes], EpochObserver],
     ) -> None:
+        from ..training import train  # loads skorch, which prediction doesn't need
+
         before = self.history_ if self._continues() else []
         generator = torch.Generator().manual_seed(seed + len(before))
-        arguments = arguments_of_network(self._network_class, self._network_parameters(), readers, len(classes))
+        arguments = arguments_of_network(
+            self._network_class, self._network_parameters(), readers, self._n_outputs(classes)
+        )
         network = self._network_to_train(arguments, training, generator)
-        learned = {"classes_": classes, "fields_": [*arguments["fields"]], "_readers": readers, "_seed": seed}
+        learned = {**self._learned_of(classes), "fields_": [*arguments["fields"]], "_readers": readers, "_seed": seed}
 
         def fitted(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
             of_network = {"network_": network, "_network_arguments": arguments, "_moments": None}
@@ -434,7 +501,8 @@ class BaseTwoStreamClassifier(
 
         some = [tensor.numpy() for tensor in vars(training.head(_ROWS_OF_IDENTITY)).values() if torch.is_tensor(tensor)]
         identity = arguments["fields"], classes, len(before), len(training), training.class_weights(2).tolist()
-        settings = replace(settings, checkpoint=checkpoint_file(self, identity, self._origin, some))
+        start = weights_as_arrays(network) if self._continues() else None
+        settings = replace(settings, checkpoint=checkpoint_file(self, identity, self._origin, some, start))
         observer = tasks(fitted_copy) if has_callbacks(self) else None
         self.__dict__.update(fitted(network, train(network, training, validation, settings, generator, observer)))
 
@@ -452,6 +520,8 @@ class BaseTwoStreamClassifier(
         return automatic_max_epochs(num_samples(X), self.schedule)
 
     def _settings(self, n_rows: int, max_epochs: int, final_epoch: bool) -> TrainingSettings:
+        from ..training import TrainingSettings
+
         def chosen(value: Any, automatic: Callable[[int, str], Any]) -> Any:
             return automatic(n_rows, self.schedule) if value == "auto" else value
 
@@ -471,6 +541,7 @@ class BaseTwoStreamClassifier(
             final_epoch=final_epoch,
             verbose=int(self.verbose),
             negative_sampling=self.negative_sampling,
+            n_processes=self.n_processes,
         )
 
     def _describe(self, name: str, value: Any) -> Any:

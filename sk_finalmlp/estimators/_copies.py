@@ -20,14 +20,14 @@ _MIN_SAME_LABEL = 0.95
 _MIN_DISTINCT = 0.3
 
 
-def warn_about_copies(rows: Impressions, n_numeric: int, is_held_out: NDArray[np.bool_]) -> None:
+def warn_about_copies(rows: Impressions, n_floats: int, is_held_out: NDArray[np.bool_]) -> None:
     """Warn if many held-out rows of the rarer classes are exact copies of training rows.
 
     Parameters
     ----------
     rows : Impressions
         All rows.
-    n_numeric : int
+    n_floats : int
         Number of leading columns of `values` that aren't statistics, in which copies differ.
     is_held_out : ndarray of bool, shape (n,)
         Which of them are held out.
@@ -36,7 +36,7 @@ def warn_about_copies(rows: Impressions, n_numeric: int, is_held_out: NDArray[np
     is_rare = target != np.bincount(target).argmax()
     if np.count_nonzero(is_rare & is_held_out) < _MIN_ROWS:
         return
-    hashes = _hashes(rows, n_numeric)
+    hashes = _hashes(rows, n_floats)
     labelled = hashes * np.uint64(target.max() + 1) + target.astype(np.uint64)
     held_out, training = is_rare & is_held_out, ~is_held_out
     share = pd.Series(labelled[held_out]).isin(labelled[training]).mean()
@@ -46,17 +46,17 @@ def warn_about_copies(rows: Impressions, n_numeric: int, is_held_out: NDArray[np
     has_same_label = pd.Series(labelled[alike]).isin(labelled[held_out]).mean()
     if has_same_label > _MIN_SAME_LABEL and len(pd.unique(hashes)) > _MIN_DISTINCT * len(hashes):
         warnings.warn(
-            f"{share:.0%} of the held-out rows of the rarer classes are exact copies of training rows: the network is "
-            "stopped by rows that it knows by heart, and cross-fitted statistics of CTREncoder know their labels too. "
-            "If rows were repeated, as RandomOverSampler and bootstrap samples do, give sample_weight instead, or "
-            "sample without replacement, for example by BaggingClassifier(bootstrap=False, max_samples=0.8).",
+            f"{share:.0%} of the held-out rows of the rarer classes are exact copies of training rows: early "
+            "stopping relies on rows that the network memorises, and the target statistics of CTREncoder contain their "
+            "labels. If rows were repeated, as by RandomOverSampler or bootstrap samples, give sample_weight instead, "
+            "or sample without replacement, for example by BaggingClassifier(bootstrap=False, max_samples=0.8).",
             stacklevel=5,
         )
 
 
-def _hashes(rows: Impressions, n_numeric: int) -> NDArray[np.uint64]:
+def _hashes(rows: Impressions, n_floats: int) -> NDArray[np.uint64]:
     hashes = np.zeros(len(rows), np.uint64)
-    values = rows.values[:, :n_numeric].contiguous().numpy().view(np.int32)
+    values = rows.values[:, :n_floats].contiguous().numpy().view(np.int32)
     for matrix in (rows.codes.numpy(), values):
         for column in matrix.T:
             hashes = (hashes ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)

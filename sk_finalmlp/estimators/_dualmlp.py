@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from numpy.random import RandomState
 
-from .._hold_out import VALIDATION_FRACTION
+from .._hold_out import Fraction
 from ..nn import DualMLP
 from ._base import BaseTwoStreamClassifier
 from ._parameters import MLP_CONSTRAINTS
+from ._partial_fit import OnlineLearner
 
 
-class DualMLPClassifier(BaseTwoStreamClassifier):
+class DualMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
     """Click prediction by DualMLP: two streams whose logits are added.
 
     The baseline of the FinalMLP paper: `FinalMLPClassifier` without gates and without the bilinear term.
@@ -42,6 +43,13 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         Weight of a loss of each stream by itself, beside that of the network, whose weight is 1. If it isn't 0, each
         stream gets a linear output of its own, by which it learns to predict alone; predictions don't use it. The
         `train_loss` in `history_` is the sum of all.
+    history_pooling : {"mean", "attention", "transformer"}, default="mean"
+        How the vectors of a history (`histories` of `CTREncoder`), which are those of the field whose values it holds,
+        become the vector of its field. "mean": their mean. "attention": a sum in which the value at hand weighs each of
+        them, by an MLP, the target attention of DIN. "transformer": a layer of self-attention over them and the value
+        at hand, with positions. An empty history has the vector zero. Each history is pooled by weights of its own.
+    history_softmax : bool, default=True
+        Whether the weights of "attention" sum to 1 over a history; False is as in the paper of DIN.
     n_members : int, default=2
         Number of networks that are trained side by side, from different initial weights, and vote: they predict by the
         mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
@@ -84,10 +92,11 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         doesn't improve, and to keep the weights of the best epoch. Before each score, and in the end, the logits are
         moved by a constant, so that the mean prediction over the training rows is their click rate (the share of each
         class). Without it there are `max_epochs` epochs, and no such step.
-    validation_fraction : float, default=0.1
+    validation_fraction : float or "auto", default="auto"
         Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
-        class. A larger share must be given to `CTREncoder` as well, which leaves the labels of these rows out of the
-        statistics of all others.
+        class. "auto" takes what `CTREncoder` says in the pandas DataFrame that it wrote, and else a tenth; of rows at
+        random no more than 10,000, or so. A larger share must be given to `CTREncoder` as well, which leaves the labels
+        of these rows out of the statistics of all others.
     hold_out : {"auto", "random", "last"}, default="auto"
         Which rows are held out. "random": pseudo-random, by a hash of the row number. "last": those at
         the end of the table. "auto": those that `CTREncoder` says, by its parameter of the same name, in the pandas
@@ -136,6 +145,11 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         Folder in which the state of the training is kept after each epoch, in a file that is removed when `fit` is
         done. Where a `fit` was killed, the same `fit` to the same rows goes on after its last epoch, to the same bits;
         `random_state` must be an integer.
+    n_processes : int or "auto", default="auto"
+        Number of processes of this machine that train together: one of them is the caller's, the others are started for
+        the training. With "auto", `fit` trains together with the processes that were started with the caller's by
+        `torchrun`, Ray Train, Spark or the like, all of which call `fit` with the same rows; in one process where there
+        are no others. See :ref:`processes`.
     verbose : int, default=0
         0 is silent; 1 writes a line per epoch to the standard output; 2 or more draws bars of epochs and batches below
         the lines, with the time left, which needs rich (`pip install 'sk-finalmlp[progress]'`). Where they can't be
@@ -219,6 +233,8 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         mlp2_batch_norm: bool = True,
         stream_embeddings: Literal["shared", "own"] = "shared",
         stream_loss: float = 0.0,
+        history_pooling: Literal["mean", "attention", "transformer"] = "mean",
+        history_softmax: bool = True,
         n_members: int = 2,
         embedding_regularizer: float | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,
@@ -229,7 +245,7 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         max_epochs: int | Literal["auto"] = "auto",
         precision: Literal["float32", "bfloat16", "auto"] = "auto",
         early_stopping: bool = True,
-        validation_fraction: float = VALIDATION_FRACTION,
+        validation_fraction: Fraction = "auto",
         hold_out: Literal["auto", "random", "last"] = "auto",
         scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
         final_epoch: bool = True,
@@ -243,6 +259,7 @@ class DualMLPClassifier(BaseTwoStreamClassifier):
         random_state: int | RandomState | None = None,
         device: str | torch.device = "auto",
         checkpoint: str | PathLike[str] | None = None,
+        n_processes: int | Literal["auto"] = "auto",
         verbose: int = 0,
     ) -> None:
         self._keep(locals())

@@ -11,8 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._origin import Origin
-from ..fields import MAX_STATISTIC, UNKNOWN_CODE, Field, FieldKind, by_kind, group_columns, is_statistic
+from .._origin import Origin, VectorTable
+from ..fields import (
+    MAX_STATISTIC,
+    UNKNOWN_CODE,
+    Field,
+    FieldKind,
+    by_kind,
+    field_of_vectors,
+    find_history,
+    group_columns,
+    is_statistic,
+)
 from ._input_columns import InputColumn
 
 # Raw ids of 10^9 must not allocate a table of embeddings by mistake.
@@ -23,6 +33,9 @@ _BEYOND_ANY_TABLE = 2**62
 
 # Numbers of this size drown the embeddings beside them.
 _LARGEST_SCALE = 1000
+
+# What a field without codes has in place of rows of a table.
+_NO_ROWS = np.empty(0, np.int32)
 
 # So many columns are named in a warning.
 _MAX_NAMED = 5
@@ -44,7 +57,11 @@ class FieldReader:
         Positions of its columns.
     row_of_code : ndarray of int32, shape (largest code in fit + 2,)
         Row of the embedding table for each code: 0 for codes that fit didn't see, and, as the last entry, for
-        larger ones. Empty for a numeric field and a statistic.
+        larger ones. Empty for fields of floats.
+    vectors : ndarray of float32, shape (n_codes, length), default=None
+        Vectors that the codes of a pretrained field stand for.
+    is_replaced : bool, default=False
+        Whether vectors stand in place of embeddings of the codes, none of which is known then.
 
     Examples
     --------
@@ -58,12 +75,28 @@ class FieldReader:
     field: Field
     positions: list[int]
     row_of_code: NDArray[np.int32]
+    vectors: NDArray[np.float32] | None = None
+    is_replaced: bool = False
+
+    @classmethod
+    def of_vectors(cls, name: str, positions: list[int], table: VectorTable, of: str) -> FieldReader:
+        """That of codes that stand for vectors, which belong to another field's values if there is that field."""
+        n_codes, length = table.vectors.shape
+        field = Field(name, "pretrained", n_codes, of=of, length=length, is_tuned=table.is_tuned)
+        # The last entry is for codes of no vector.
+        rows = np.append(np.arange(n_codes, dtype=np.int32), np.int32(UNKNOWN_CODE))
+        return cls(field, positions, rows, table.vectors)
+
+    @classmethod
+    def replaced(cls, name: str, positions: list[int]) -> FieldReader:
+        """That of a field whose codes have no embeddings, but vectors in their place."""
+        return cls(Field(name, "categorical", n_codes=1), positions, np.zeros(1, np.int32), is_replaced=True)
 
     def read(self, columns: Sequence[InputColumn]) -> NDArray[Any]:
         """Codes (int32) or values (float32) of the field, shape (n, n_columns)."""
         own = [columns[position] for position in self.positions]
         if not self.field.has_codes:
-            return _as_float32(own[0])[:, np.newaxis]
+            return np.stack([_as_float32(column) for column in own], axis=1)
         return np.stack([self.rows_of(read_codes(column)) for column in own], axis=1)
 
     def rows_of(self, codes: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -92,12 +125,63 @@ def learn_fields(columns: Sequence[InputColumn], categorical_features: Any, orig
     categorical, pooled = _choose_categorical(columns, categorical_features)
     groups = group_columns([column.name for column in columns], [p in pooled for p in range(len(columns))])
     doubt_of = partial(_why_no_statistic, codes={columns[position].name for position in categorical}, origin=origin)
-    return [
-        _learn_coded(name, positions, columns)
-        if positions[0] in categorical
-        else _learn_numeric(columns[positions[0]], positions, doubt_of)
+    single = [name for name, positions in groups if positions[0] in categorical and name == columns[positions[0]].name]
+    histories = {
+        name: found
         for name, positions in groups
-    ]
+        if positions[0] in categorical
+        and name != columns[positions[0]].name
+        and (found := find_history(name, single)) is not None
+    }
+    tables = _find_tables(columns, origin)
+    replaced = {field_of_vectors(name) for name, table in tables.items() if table.replaces}
+    readers: dict[str, list[FieldReader]] = {}
+    for name, positions in groups:
+        if name in histories:
+            continue
+        if name in tables:
+            of = field_of_vectors(name) or ""
+            readers[name] = [FieldReader.of_vectors(name, positions, tables[name], of=of if of in single else "")]
+        elif name in replaced and name in single:
+            readers[name] = [FieldReader.replaced(name, positions)]
+        elif positions[0] in categorical:
+            readers[name] = [_learn_coded(name, positions, columns)]
+        elif _is_vector(name, positions, columns):
+            readers[name] = [FieldReader(Field(name, "vector", n_columns=len(positions)), positions, _NO_ROWS)]
+        else:
+            readers[name] = [_learn_numeric(columns[position], [position], doubt_of) for position in positions]
+    for name, positions in groups:
+        if name in histories:
+            history, of = histories[name]
+            readers[name] = [_history_reader(history, positions, readers[of][0])]
+    return [reader for name, _ in groups for reader in readers[name]]
+
+
+def _find_tables(columns: Sequence[InputColumn], origin: Origin | None) -> dict[str, VectorTable]:
+    """Vectors that columns of codes stand for, by the name of the column."""
+    if origin is not None:
+        names = {column.name for column in columns}
+        return {name: vector_table(name, table) for name, table in (origin.vectors or {}).items() if name in names}
+    names = {column.name for column in columns if column.is_integer}
+    lost = next((name for name in sorted(names) if field_of_vectors(name) in names), None)
+    if lost is not None:
+        raise ValueError(
+            f"Column {lost!r} is named like the codes of vectors that CTREncoder(vectors=...) writes, but the table "
+            "doesn't say which vectors they are: only the pandas DataFrame that CTREncoder returns does, and "
+            "ColumnTransformer, for example, makes another one of it. Give the classifier what CTREncoder returns, or "
+            "rename the column."
+        )
+    return {}
+
+
+def vector_table(name: str, table: str) -> VectorTable:
+    """The table of a column in what a table says of its origin; a ValueError where only its hash is left."""
+    if not isinstance(table, VectorTable):
+        raise ValueError(
+            f"The vectors that the codes of column {name!r} stand for aren't with the table: files of it don't hold "
+            "them. Encode the rows again, by CTREncoder.transform."
+        )
+    return table
 
 
 def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -113,7 +197,7 @@ def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]
     Returns
     -------
     codes : ndarray of int32, shape (n, n_code_columns)
-        Codes of the categorical fields, then those of the multi-valued fields.
+        Codes of the categorical fields, then those of the multi-valued fields and the histories.
     values : ndarray of float32, shape (n, n_values)
         Values of the numeric fields, then the statistics.
     """
@@ -183,7 +267,7 @@ def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] |
     kinds = {field.kind for field in fields}
     if "statistic" not in kinds or kinds <= {"statistic", "numeric"}:
         return None, None
-    plain = [field.name for field in fields if field.kind != "statistic"]
+    plain = [field.name for field in fields if not field.is_added and field.kind != "statistic"]
     without_codes = [field.name for field in fields if not field.has_codes]
     return plain, (None, plain, without_codes)[member % 3]
 
@@ -245,6 +329,9 @@ def _from_names(chosen: Sequence[str], columns: Sequence[InputColumn]) -> tuple[
     names = [column.name for column in columns]
     own = {name: [position] for position, name in enumerate(names)}
     multi_valued = dict(group_columns(names, [column.is_integer for column in columns]))
+    for name, positions in list(multi_valued.items()):
+        if name not in own and (history := find_history(name, own)) is not None:
+            multi_valued[history[0]] = positions
     for name in chosen:
         if name not in own and name not in multi_valued:
             raise ValueError(f"categorical_features names {name!r}, but the table has the columns {names}.")
@@ -258,7 +345,7 @@ def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
     if names:
         named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", ..." if len(names) > _MAX_NAMED else "")
         warnings.warn(
-            f"{len(names)} of {len(columns)} columns of floats hold whole numbers alone ({named}) and are taken as "
+            f"{len(names)} of {len(columns)} columns of floats contain only whole numbers ({named}) and are taken as "
             "quantities. If they are codes (ColumnTransformer, FeatureUnion, BaggingClassifier and others turn codes "
             "into floats), name them in categorical_features or use OrdinalEncoder(dtype=int), or "
             "set_output(transform='pandas') of the transformers in front; where an ensemble makes an array of the "
@@ -266,6 +353,12 @@ def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
             "categorical_features, a list of all other columns or None.",
             stacklevel=5,
         )
+
+
+def _is_vector(name: str, positions: list[int], columns: Sequence[InputColumn]) -> bool:
+    """A name is no proof: what `CTREncoder` writes has single precision, too."""
+    own = [columns[position] for position in positions]
+    return name != own[0].name and all(column.values.dtype == np.float32 for column in own)
 
 
 def _may_be_codes(values: NDArray[Any]) -> bool:
@@ -282,7 +375,7 @@ def _learn_numeric(column: InputColumn, positions: list[int], doubt_of: Callable
             "StandardScaler.",
             stacklevel=6,
         )
-    return FieldReader(Field(column.name, _kind_of_floats(column, doubt_of)), positions, np.empty(0, np.int32))
+    return FieldReader(Field(column.name, _kind_of_floats(column, doubt_of)), positions, _NO_ROWS)
 
 
 def _kind_of_floats(column: InputColumn, doubt_of: Callable[[InputColumn], str]) -> FieldKind:
@@ -328,12 +421,44 @@ def _learn_coded(name: str, positions: list[int], columns: Sequence[InputColumn]
     return FieldReader(field, positions, np.where(is_known, rows, np.int32(UNKNOWN_CODE)))
 
 
+def _history_reader(name: str, positions: list[int], of: FieldReader) -> FieldReader:
+    """How a history is read: as the field whose values it holds, but for code 0, which is padding."""
+    field = Field(name, "history", of.field.n_codes, len(positions), of.field.name)
+    row_of_code = of.row_of_code.copy()
+    row_of_code[UNKNOWN_CODE] = UNKNOWN_CODE
+    return FieldReader(field, positions, row_of_code)
+
+
+def with_histories_of(readers: Sequence[FieldReader], others: Sequence[FieldReader]) -> list[FieldReader]:
+    """Readers of fields, and readers of their histories, which follow from those.
+
+    Parameters
+    ----------
+    readers : sequence of FieldReader
+        Readers of all fields, of which those of histories are out of date.
+    others : sequence of FieldReader
+        Readers of all fields but histories.
+
+    Returns
+    -------
+    list of FieldReader
+        In the order of `readers`.
+    """
+    by_name = {reader.field.name: reader for reader in others}
+    return [
+        _history_reader(reader.field.name, reader.positions, by_name[reader.field.of])
+        if reader.field.kind == "history"
+        else by_name[reader.field.name]
+        for reader in readers
+    ]
+
+
 def check_largest_code(name: str, largest: int, n_rows: int, n_known: int = 0) -> None:
     """Refuse a code for which a table would have to be far larger than the rows are many and codes known."""
     limit = max(_MAX_CODE, n_known + _MAX_CODE_PER_ROW * n_rows)
     if largest > limit:
         raise ValueError(
-            f"Column {name!r} has the code {largest}, and each code up to it would get an embedding; with {n_rows} "
+            f"Column {name!r} has the code {largest}, and each code up to it would get an embedding. With {n_rows} "
             f"rows the limit is {limit}. If it is a raw id, let CTREncoder number its values; if it is a quantity, "
             "give it as floats or leave it out of categorical_features."
         )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..fields import UNKNOWN_CODE, Field, by_kind
 from ..nn import FieldEmbedding
 from ..training import Moments
-from ._field_readers import FIRST_CODE, FieldReader, check_largest_code, read_codes
+from ._field_readers import FIRST_CODE, FieldReader, check_largest_code, read_codes, with_histories_of
 from ._input_columns import InputColumn
 from ._network import Network, NetworkClass, make_network
 
@@ -44,7 +44,10 @@ def grown_readers(readers: Sequence[FieldReader], columns: Sequence[InputColumn]
     list of FieldReader
         A field whose codes have outgrown its table has a larger one, with room for more.
     """
-    return [_grown_reader(reader, columns) if reader.field.has_codes else reader for reader in readers]
+    others = [reader for reader in readers if reader.field.kind != "history"]
+    grow = [reader.field.has_table and not reader.is_replaced for reader in others]
+    grown = [_grown_reader(reader, columns) if grows else reader for reader, grows in zip(others, grow, strict=True)]
+    return with_histories_of(readers, grown)
 
 
 def _grown_reader(reader: FieldReader, columns: Sequence[InputColumn]) -> FieldReader:
@@ -77,7 +80,7 @@ def grown_network(
     network : torch.nn.Module
         The network so far.
     generator : torch.Generator
-        Source of the new rows' start weights.
+        Source of the new rows' initial weights.
 
     Returns
     -------
@@ -109,8 +112,8 @@ def grown_moments(moments: Moments, network: nn.Module, larger: nn.Module) -> Mo
 
 def all_rows(network: nn.Module) -> RowsOf:
     """The rows of each field's table."""
-    fields = [field for _, embedding in _embeddings(network) for field in embedding.fields]
-    return {field.name: np.arange(field.n_codes) for field in fields if field.has_codes}
+    fields = [field for _, embedding in _embeddings(network) for field in embedding.tables]
+    return {field.name: np.arange(field.n_codes) for field in fields}
 
 
 @dataclass(frozen=True)
@@ -157,15 +160,28 @@ def take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: Mapp
     -------
     Excerpt
     """
-    rows, renumbered, start = {}, np.empty_like(codes), 0
+    # A history has the table of the field whose values it holds.
+    own, start = {}, 0
+    found: dict[str, list[NDArray[Any]]] = {}
     for field in by_kind(fields):
         if field.has_codes:
-            own = slice(start, start := start + field.n_columns)
-            more = others.get(field.name, np.empty(0, np.int64))
-            rows[field.name] = np.unique(np.concatenate([codes[:, own].ravel(), more, [UNKNOWN_CODE]])).astype(np.int64)
-            renumbered[:, own] = np.searchsorted(rows[field.name], codes[:, own])
-    taken = [replace(f, n_codes=len(rows[f.name])) if f.has_codes else f for f in fields]
-    return Excerpt(taken, rows, renumbered)
+            own[field.name] = codes[:, start : (start := start + field.n_columns)]
+            if field.kind == "pretrained":
+                # Its vectors aren't among the weights, or stay as many as they are.
+                continue
+            found.setdefault(field.table, [others.get(field.table, np.empty(0, np.int64))]).append(
+                own[field.name].ravel()
+            )
+    rows = {
+        table: np.unique(np.concatenate([*parts, [UNKNOWN_CODE]])).astype(np.int64) for table, parts in found.items()
+    }
+    renumbered = [
+        own[f.name] if f.kind == "pretrained" else np.searchsorted(rows[f.table], own[f.name])
+        for f in by_kind(fields)
+        if f.has_codes
+    ]
+    taken = [replace(f, n_codes=len(rows[f.table])) if f.has_codes and f.kind != "pretrained" else f for f in fields]
+    return Excerpt(taken, rows, np.hstack([np.empty((len(codes), 0)), *renumbered]).astype(np.int32))
 
 
 class Weights(NamedTuple):
@@ -223,7 +239,7 @@ def copy_moments(
 
 
 def draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: torch.Generator) -> None:
-    """Give rows of the tables fresh start weights, and no moments.
+    """Give rows of the tables fresh initial weights, and no moments.
 
     Parameters
     ----------
@@ -234,7 +250,7 @@ def draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: to
     rows : mapping of {str: ndarray of int}
         The rows of some fields' tables.
     generator : torch.Generator
-        Source of the start weights.
+        Source of the initial weights.
     """
     for name, embedding in _embeddings(network):
         for field, first in embedding.first_row.items():

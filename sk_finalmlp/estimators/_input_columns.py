@@ -70,7 +70,8 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
         from another encoder.
     """
     if reset:
-        estimator._origin = read_origin(X)
+        origin = read_origin(X)
+        estimator._origin = None if origin is None else origin.without_vectors()
     else:
         check_same_encoder(estimator, read_origin(X))
     if isinstance(X, pd.DataFrame):
@@ -96,7 +97,7 @@ def refuse_raw_rows(X: Any) -> None:
         What the classifier was given.
     """
     if is_in_files(X):
-        raise TypeError(f"X is a {type(X).__name__}, of whose rows CTREncoder makes codes. {_HOW_TO_ENCODE}")
+        raise TypeError(f"X is a {type(X).__name__}, which only CTREncoder can read. {_HOW_TO_ENCODE}")
 
 
 def check_same_encoder(estimator: Any, origin: Origin | None) -> None:
@@ -109,7 +110,8 @@ def check_same_encoder(estimator: Any, origin: Origin | None) -> None:
     origin : Origin or None
         What the rows say of where they come from.
     """
-    if origin is not None and estimator._origin is not None and origin.encoder != estimator._origin.encoder:
+    own = estimator._origin
+    if origin is not None and own is not None and origin.encoder not in (own.encoder, own.previous):
         raise ValueError(_OTHER_ENCODER)
 
 

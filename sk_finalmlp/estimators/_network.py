@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..nn import Ensemble, TwoStreamNetwork
+from ..nn import Ensemble, TwoStreamNetwork, give_vectors
 from ..training import Impressions, StoredImpressions
 from ._field_readers import FieldReader, chosen_fields, fields_of_streams
 
 NetworkClass = type[TwoStreamNetwork]
 Network = TwoStreamNetwork | Ensemble
+
+#: Where there is no history, these say nothing.
+_OF_HISTORIES = ("history_pooling", "history_softmax")
 
 # How modules were called before there was one network for all pairs of streams.
 _FORMER_NAMES = {"mlp1": "stream1", "mlp2": "stream2", "output1": "fusion.linear_x", "output2": "fusion.linear_y"}
@@ -26,7 +29,7 @@ _FORMER_NAME = re.compile(rf"(?<![^.])({'|'.join(_FORMER_NAMES)})(?=\.)")
 
 
 def arguments_of_network(
-    network_class: NetworkClass, parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_classes: int
+    network_class: NetworkClass, parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_outputs: int
 ) -> dict[str, Any]:
     """Arguments that make the network; copies, so that the caller's lists can change.
 
@@ -38,26 +41,31 @@ def arguments_of_network(
         Parameters of the classifier; those of the same names are the network's.
     readers : sequence of FieldReader
         The input fields.
-    n_classes : int
-        Number of classes.
+    n_outputs : int
+        Number of logits.
 
     Returns
     -------
     dict
-        Arguments that all members share, and "members": those of each of its own.
+        Arguments that all members share, "members": those of each of its own, and "vectors": tables for
+        `give_vectors`, if there are any.
     """
     names = inspect.signature(network_class).parameters.keys() & parameters.keys()
     arguments = {name: _plain(name, parameters[name], readers) for name in sorted(names)}
     chosen = {name: arguments.pop(name) for name in list(arguments) if name.endswith("_fields")}
     fields = [reader.field for reader in readers]
+    if all(field.kind != "history" for field in fields):
+        for name in _OF_HISTORIES:
+            arguments.pop(name, None)
     members = []
     for member in range(parameters["n_members"]):
         first, second = fields_of_streams(fields, member)
         is_alone = "stream2" in arguments and arguments["stream2"] is None
         automatic = dict(zip(chosen, (second, None) if is_alone else (first, second), strict=True))
         members.append({name: automatic[name] if value == "auto" else value for name, value in chosen.items()})
-    n_outputs = 1 if n_classes == 2 else n_classes
-    return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments}
+    vectors = {reader.field.name: reader.vectors for reader in readers if reader.vectors is not None}
+    given = {"vectors": vectors} if vectors else {}
+    return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments, **given}
 
 
 def _plain(name: str, value: Any, readers: Sequence[FieldReader]) -> Any:
@@ -77,12 +85,14 @@ def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any]
     if changed:
         raise ValueError(
             f"{when} the network stays as it is, but these parameters have changed since the first fit: {changed}. Set "
-            "them back, or fit anew, with warm_start=False."
+            "them back, or fit again with warm_start=False."
         )
 
 
 def _comparable(value: Any) -> Any:
     """A stream by what it is made of; anything else as it is."""
+    if isinstance(value, dict):
+        return {name: joblib.hash(table) for name, table in value.items()}
     return (type(value), value.get_params()) if hasattr(value, "get_params") else value
 
 
@@ -94,7 +104,9 @@ def start_network(
 ) -> Network:
     """A network with initial weights; before anything is learned, it predicts the share of each class."""
     network = make_network(network_class, arguments, generator)
-    network.start_at(_log_odds(training, arguments["n_outputs"]))
+    n_outputs, objective = arguments["n_outputs"], training.objective
+    weight_of_class = training.class_weights(objective.n_classes(n_outputs))
+    network.start_at(objective.start(weight_of_class, len(training), n_outputs, training.negatives_kept))
     return network
 
 
@@ -111,6 +123,7 @@ def network_of_arrays(
         network = make_network(network_class, arguments)
     tensors = {_current_name(name): torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
     network.load_state_dict(tensors, assign=True)
+    give_vectors(network, _tables(arguments), tuned=False)
     return network.eval()
 
 
@@ -122,15 +135,12 @@ def make_network(
     network_class: NetworkClass, arguments: Mapping[str, Any], generator: torch.Generator | None = None
 ) -> Network:
     """The network with initial weights: the single one, or an ensemble."""
-    shared = {name: value for name, value in arguments.items() if name != "members"}
+    shared = {name: value for name, value in arguments.items() if name not in ("members", "vectors")}
     members = [network_class(**shared, **own, generator=generator) for own in arguments["members"]]
-    return members[0] if len(members) == 1 else Ensemble(members)
+    network = members[0] if len(members) == 1 else Ensemble(members)
+    give_vectors(network, _tables(arguments))
+    return network
 
 
-def _log_odds(training: Impressions | StoredImpressions, n_outputs: int) -> torch.Tensor:
-    """The logits that predict the share of each class, so that rare clicks need not be learned first."""
-    share = training.class_weights(max(2, n_outputs))
-    # The first rows of a stream may lack a class: it is taken for rare, like one of a single row.
-    log_share = torch.where(share > 0, share, share.sum() / len(training)).log()
-    log_share[0] -= math.log(training.negatives_kept)
-    return log_share[1:] - log_share[0] if n_outputs == 1 else log_share - log_share.mean()
+def _tables(arguments: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(vectors) for name, vectors in arguments.get("vectors", {}).items()}

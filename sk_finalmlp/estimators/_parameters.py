@@ -29,6 +29,8 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "embedding_dim": [AT_LEAST_ONE],
     "stream_embeddings": [StrOptions({"shared", "own"})],
     "stream_loss": [_NON_NEGATIVE],
+    "history_pooling": [StrOptions({"mean", "attention", "transformer"})],
+    "history_softmax": ["boolean"],
     "n_members": [AT_LEAST_ONE],
     "embedding_regularizer": [_NON_NEGATIVE, StrOptions({"auto"})],
     "net_regularizer": [_NON_NEGATIVE],
@@ -40,7 +42,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "max_epochs": [AT_LEAST_ONE, StrOptions({"auto"})],
     "early_stopping": ["boolean"],
     "hold_out": [StrOptions({"auto", "random", "last"})],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
     "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
     "final_epoch": ["boolean"],
     "n_iter_no_change": [AT_LEAST_ONE, StrOptions({"auto"})],
@@ -53,6 +55,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "random_state": ["random_state"],
     "device": [str, torch.device],
     "checkpoint": [str, PathLike, None],
+    "n_processes": [AT_LEAST_ONE, StrOptions({"auto"})],
     "verbose": ["verbose"],
 }
 
@@ -104,8 +107,8 @@ def checkpoint_file(estimator: Any, *identity: Any) -> Path | None:
         return None
     if not isinstance(estimator.random_state, Integral):
         raise ValueError(
-            f"checkpoint={str(estimator.checkpoint)!r} needs an integer as random_state, by which a fit that goes on "
-            f"draws what the first one drew; it is {estimator.random_state!r}."
+            f"checkpoint={str(estimator.checkpoint)!r} needs an integer as random_state, so that a resumed fit "
+            f"draws the same random numbers; it is {estimator.random_state!r}."
         )
     folder = Path(estimator.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import torch
@@ -20,17 +20,7 @@ from .._sources import EncodedBatches
 from .._validation import fit_context
 from ..fields import UNKNOWN_CODE
 from ..nn import norms_of
-from ..training import (
-    EpochHistory,
-    EpochObserver,
-    Impressions,
-    Moments,
-    TrainingResult,
-    TrainingSettings,
-    correct_mean,
-    score,
-    train,
-)
+from ..training import EpochHistory, Impressions, Moments, TrainingResult, correct_mean
 from ._epoch_tasks import EpochTasks
 from ._field_readers import FieldReader, learn_fields
 from ._growth import (
@@ -47,6 +37,9 @@ from ._growth import (
 from ._network import NetworkClass, arguments_of_network, check_same_arguments, make_network, start_network
 from ._parameters import check_hidden_units, draw_seed, n_rows_of_epoch
 from ._rows import check_labels_known, check_rows, make_impressions, weight_without_counts
+
+if TYPE_CHECKING:
+    from ..training import EpochObserver, TrainingSettings
 
 #: Share of `learning_rate` at which new rows are learned from, and the penalty of embeddings, where it is "auto": what
 #: the vectors know of earlier rows isn't in the loss of these. Both were chosen on streams of synthetic clicks.
@@ -111,7 +104,9 @@ class OnlineLearner:
             if is_first:
                 self._begin()
             elif origin is not None and self._origin is not None and origin.previous == self._origin.encoder:
-                self._origin = replace(self._origin, encoder=origin.encoder)
+                # Rows that were encoded just before mean the same, unless codes have been given to other values.
+                previous = None if origin.fresh else origin.previous
+                self._origin = replace(self._origin, encoder=origin.encoder, previous=previous)
             rows = check_rows(self, X, y, sample_weight, reset=is_first, holds_out=False)
             check_labels_known(rows.y, self.classes_)
             class_weight = weight_without_counts(self.class_weight, self.classes_, rows)
@@ -137,7 +132,9 @@ class OnlineLearner:
     ) -> None:
         before = self.history_
         generator = torch.Generator().manual_seed(self._seed + len(before))
-        arguments = arguments_of_network(self._network_class, self._network_parameters(), readers, len(self.classes_))
+        arguments = arguments_of_network(
+            self._network_class, self._network_parameters(), readers, self._n_outputs(self.classes_)
+        )
         network, moments = self._network_to_update(arguments, new, generator)
         update = NetworkUpdate(self._network_class, arguments, network, moments, new, fresh, generator)
 
@@ -171,7 +168,8 @@ class OnlineLearner:
         # A fit keeps none: without updates nobody needs them, and they are twice as large as the network.
         moments = self._moments or Moments.zeros(self.network_)
         if arguments["fields"] == before["fields"]:
-            return self.network_, moments
+            # Another thread may predict by the network so far, and an interrupt may come while weights are written.
+            return deepcopy(self.network_), moments.copy()
         network = grown_network(self._network_class, arguments, self.network_, generator)
         return network, grown_moments(moments, self.network_, network)
 
@@ -188,6 +186,8 @@ class OnlineLearner:
             embedding_regularizer=_REGULARIZER if is_auto else settings.embedding_regularizer,
             freeze_norms=n_rows == 1 or _have_settled(network),
             negative_sampling=settings.negative_sampling if has_negatives else 1.0,
+            # Those of a day are few: processes that were started together all learn the same by themselves.
+            n_processes=1,
         )
 
 
@@ -211,7 +211,7 @@ class NetworkUpdate:
     fresh : mapping of {str: ndarray of int}
         Rows of the tables whose codes stand for other values than before.
     generator : torch.Generator
-        Source of start weights, order of rows and dropout.
+        Source of initial weights, order of rows and dropout.
 
     Attributes
     ----------
@@ -229,6 +229,8 @@ class NetworkUpdate:
         fresh: RowsOf,
         generator: torch.Generator,
     ) -> None:
+        from ..training import score
+
         self._network, self._moments, self._generator = network, moments, generator
         self._excerpt = excerpt = take_excerpt(arguments["fields"], new.codes.numpy(), fresh)
         self._own = make_network(network_class, {**arguments, "fields": excerpt.fields}, generator)
@@ -241,6 +243,8 @@ class NetworkUpdate:
 
     def train(self, settings: TrainingSettings, observer: EpochObserver | None) -> TrainingResult:
         """Learn from the new rows."""
+        from ..training import train
+
         result = train(self._own, self._new, None, settings, self._generator, observer, self._own_moments)
         correct_mean(self._own, self._new, doubt=_DOUBT)
         return result

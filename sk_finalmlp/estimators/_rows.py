@@ -18,7 +18,7 @@ from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from .._hold_out import VALIDATION_FRACTION, held_out_rows, places_from_last, places_of_choice, unpacked
+from .._hold_out import held_out_rows, places_from_last, places_of_choice, share_held_out, unpacked
 from .._origin import Origin, read_origin
 from .._sklearn import check_sample_weight
 from .._tables import check_detached
@@ -26,6 +26,7 @@ from ..fields import Field
 from ..training import Impressions
 from ._field_readers import FieldReader, read_matrices
 from ._input_columns import InputColumn, read_columns
+from ._tasks import Tasks
 
 #: Smaller weights, in units of the largest, are as good as none: single precision doesn't know them.
 MIN_WEIGHT = 1e-30
@@ -49,6 +50,8 @@ class LabelledRows:
         Number of rows of the table, those without weight among them.
     origin : Origin or None
         What the table says of where it comes from.
+    tasks : Tasks or None
+        The tasks whose patterns of labels `y` holds; None for a single label.
     """
 
     columns: list[InputColumn]
@@ -57,6 +60,7 @@ class LabelledRows:
     is_held_out: NDArray[np.bool_]
     n_given: int
     origin: Origin | None
+    tasks: Tasks | None = None
 
     def classes_on_one_side(self) -> list[Any]:
         """Labels of which all rows, or none, are held out."""
@@ -69,15 +73,39 @@ class LabelledRows:
 def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool, holds_out: bool) -> LabelledRows:
     """Check table, labels and weights of training rows; scikit-learn's usual errors where they can't be used."""
     columns = read_columns(estimator, X, reset=reset)
-    y, weight = _check_labels(y, columns), _check_weight(sample_weight, columns)
+    y, tasks = estimator._read_labels(y, columns)
+    weight = _check_weight(sample_weight, columns)
     origin = read_origin(X)
+    fraction = fraction_held_out(estimator, len(y), origin)
     if holds_out:
         # Of all rows, those without weight too: the encoder may have been given other weights.
-        place = _places(estimator.hold_out, estimator.validation_fraction, len(y), origin)
-        is_held_out = held_out_rows(y, estimator.validation_fraction, place)
+        place = _places(estimator.hold_out, fraction, len(y), origin)
+        is_held_out = held_out_rows(y, fraction, place)
     else:
         is_held_out = np.zeros(len(y), dtype=bool)
-    return _labelled(columns, y, weight, is_held_out, origin)
+    return _labelled(columns, y, weight, is_held_out, origin, tasks)
+
+
+def fraction_held_out(estimator: Any, n_rows: int, origin: Origin | None) -> float:
+    """Share of the rows that is held out: "auto" asks the encoder, which may have been given other rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier.
+    n_rows : int
+        Number of rows, those without weight among them.
+    origin : Origin or None
+        What the table says of where it comes from.
+
+    Returns
+    -------
+    float
+    """
+    fraction = estimator.validation_fraction
+    if fraction == "auto" and origin is not None and origin.validation_fraction is not None:
+        return origin.validation_fraction
+    return share_held_out(fraction, n_rows, at_random=estimator.hold_out != "last")
 
 
 def _places(hold_out: str, fraction: float, n_rows: int, origin: Origin | None) -> NDArray[np.float64] | None:
@@ -104,7 +132,9 @@ def _places(hold_out: str, fraction: float, n_rows: int, origin: Origin | None) 
     return places_of_choice(unpacked(origin.held_out, n_rows), fraction)
 
 
-def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> LabelledRows:
+def check_validation_rows(
+    estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any, tasks: Tasks | None
+) -> LabelledRows:
     """Check table, labels and weights of validation rows, and say which of them can't be used."""
     with _naming(
         "X_val",
@@ -112,10 +142,10 @@ def check_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_
     ):
         columns = read_columns(estimator, X_val, reset=False)
     with _naming("y_val"):
-        y = _check_labels(y_val, columns)
+        y, _ = estimator._read_labels(y_val, columns, tasks)
     with _naming("sample_weight_val"):
         weight = _check_weight(sample_weight_val, columns)
-    return _labelled(columns, y, weight, np.zeros(len(y), dtype=bool), read_origin(X_val))
+    return _labelled(columns, y, weight, np.zeros(len(y), dtype=bool), read_origin(X_val), tasks)
 
 
 @contextmanager
@@ -134,13 +164,14 @@ def _labelled(
     weight: NDArray[np.float64],
     is_held_out: NDArray[np.bool_],
     origin: Origin | None,
+    tasks: Tasks | None,
 ) -> LabelledRows:
     """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
     n_given, counts = len(y), weight > MIN_WEIGHT
     if not counts.all():
         columns = [InputColumn(column.name, column.values[counts]) for column in columns]
         y, weight, is_held_out = y[counts], weight[counts], is_held_out[counts]
-    return LabelledRows(columns, y, weight, is_held_out, n_given, origin)
+    return LabelledRows(columns, y, weight, is_held_out, n_given, origin, tasks)
 
 
 def weight_of_class(class_weight: Any, classes: NDArray[Any], rows: LabelledRows) -> NDArray[np.float64]:
@@ -215,8 +246,8 @@ def _check_shares(weight_of_class: NDArray[np.float64], classes: NDArray[Any]) -
     shares = weight_of_class / weight_of_class.sum()
     if shares.min() < MIN_WEIGHT:
         raise ValueError(
-            f"By class_weight and sample_weight, class {classes.tolist()[shares.argmin()]!r} has a share of "
-            f"{shares.min():.1e} of all weight, too little to be learned from. Give weights closer to each other."
+            f"class_weight and sample_weight leave class {classes.tolist()[shares.argmin()]!r} a share of "
+            f"{shares.min():.1e} of all weight, too little to learn from. Give weights closer to each other."
         )
 
 
@@ -261,20 +292,21 @@ def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], f
     if origin is None:
         if hold_out == "last":
             warnings.warn(
-                "hold_out='last', and X holds statistics, but doesn't say of which rows CTREncoder left the labels "
-                "out: by default of rows at random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), "
-                "which says so.",
+                "hold_out='last', and X holds statistics, but doesn't say which rows CTREncoder held out; by "
+                "default, these are random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), which "
+                "passes it on.",
                 stacklevel=6,
             )
-        if fraction > VALIDATION_FRACTION:
+        if fraction > share_held_out("auto", n_given, at_random=hold_out != "last"):
             warnings.warn(
-                f"X holds statistics, from which a tenth of the labels is left out by default: {_set_both(fraction)}",
+                "X holds statistics, from which a tenth of the labels, or 10,000 at random, is left out by default: "
+                f"{_set_both(fraction)}",
                 stacklevel=6,
             )
     elif origin.hold_out is not None and hold_out not in ("auto", origin.hold_out):
         raise ValueError(
             f"hold_out={hold_out!r}, but the encoder left the labels of other rows out of the statistics, by its "
-            f"hold_out={origin.hold_out!r}. Set the one that is meant in CTREncoder, and hold_out='auto' here."
+            f"hold_out={origin.hold_out!r}. Set the intended one in CTREncoder, and hold_out='auto' here."
         )
     elif origin.validation_fraction is not None and fraction > origin.validation_fraction:
         raise ValueError(
@@ -283,10 +315,9 @@ def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], f
         )
     elif origin.n_rows is not None and origin.n_rows != n_given:
         warnings.warn(
-            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {n_given}: labels of "
-            "held-out rows are in the statistics of the others, so that the scores by which the training stops are too "
-            "good, and those of a cross-validation, too. Fit the encoder to these rows alone, in a pipeline that is "
-            "searched or validated as a whole.",
+            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {n_given}: the "
+            "statistics contain labels of held-out rows, so the scores of early stopping and of a cross-validation are "
+            "too good. Fit the encoder to these rows alone, in a pipeline that is searched or validated as a whole.",
             stacklevel=6,
         )
 
@@ -304,7 +335,8 @@ def split_rows(impressions: Impressions, is_held_out: NDArray[np.bool_]) -> tupl
     return impressions.take(kept), impressions.take(held_out)
 
 
-def _check_labels(y: Any, columns: list[InputColumn]) -> NDArray[Any]:
+def check_labels(y: Any, columns: list[InputColumn]) -> NDArray[Any]:
+    """A label for each row; scikit-learn's usual errors where there isn't."""
     if y is None:
         raise ValueError("A classifier requires y to be passed, but the target y is None.")
     check_detached(y, "y")

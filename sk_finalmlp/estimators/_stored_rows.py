@@ -15,11 +15,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from .._hold_out import place_from_last, places
 from .._origin import Origin
 from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder, check_space, sizes
-from ..fields import UNKNOWN_CODE, Field
+from ..fields import UNKNOWN_CODE, Field, field_of_vectors
 from ..training import StoredImpressions
-from ._field_readers import FIRST_CODE, FieldReader, read_matrices
+from ._field_readers import FIRST_CODE, FieldReader, read_matrices, vector_table, with_histories_of
 from ._input_columns import InputColumn
-from ._rows import MIN_WEIGHT
+from ._rows import MIN_WEIGHT, fraction_held_out
 
 Place = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
@@ -87,7 +87,7 @@ class StoredRows:
         self._largest_weight = 1.0 if self._weight is None else max(float(w.max()) for w in self._weight.chunks())
         if not self._largest_weight:
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        self._fraction = estimator.validation_fraction
+        self.fraction = fraction_held_out(estimator, len(X), X.origin)
         self._place = _place(estimator.hold_out, X) if holds_out else None
         self._find_ends_of_classes()
         sums = np.zeros((3, len(X.classes)))
@@ -147,7 +147,7 @@ class StoredRows:
             held_out = np.zeros(len(label), bool)
             if self._place is not None:
                 place = self._place(np.arange(start, start + len(label)))
-                held_out = ((place < self._fraction) | (place == self._first[label])) & (place < self._last[label])
+                held_out = ((place < self.fraction) | (place == self._first[label])) & (place < self._last[label])
             yield _Chunk(start, label, weight, held_out)
 
     def _read_weight(self, start: int) -> NDArray[np.float64]:
@@ -157,16 +157,25 @@ class StoredRows:
 
     def learn_fields(self) -> list[FieldReader]:
         """The fields of the encoder, and which codes the rows hold."""
-        readers, position = [], 0
+        readers: list[FieldReader] = []
+        position = 0
         names = list(self._rows.columns)
+        tables = {name: vector_table(name, table) for name, table in (self.origin.vectors or {}).items()}
+        replaced = {field_of_vectors(name) for name, table in tables.items() if table.replaces}
         for field in self._rows.fields:
             positions = list(range(position, position + field.n_columns))
             position += field.n_columns
-            if field.has_codes:
+            if field.kind == "history":
+                readers.append(FieldReader(field, positions, np.empty(0, np.int32)))
+            elif field.kind == "pretrained":
+                readers.append(FieldReader.of_vectors(field.name, positions, tables[field.name], field.of))
+            elif field.name in replaced:
+                readers.append(FieldReader.replaced(field.name, positions))
+            elif field.has_codes:
                 readers.append(self._learn_codes(field, positions, [names[p] for p in positions]))
             else:
                 readers.append(FieldReader(field, positions, np.empty(0, np.int32)))
-        return readers
+        return with_histories_of(readers, [reader for reader in readers if reader.field.kind != "history"])
 
     def _learn_codes(self, field: Field, positions: list[int], names: list[str]) -> FieldReader:
         is_known = np.zeros(field.n_codes + 1, dtype=bool)
@@ -192,7 +201,7 @@ class StoredRows:
         """Training rows and held-out rows as the network takes them, each in a random order."""
         fields = [reader.field for reader in readers]
         n_codes = sum(field.n_columns for field in fields if field.has_codes)
-        width = n_codes + sum(not field.has_codes for field in fields) + 2
+        width = sum(field.n_columns for field in fields) + 2
         check_space(folder, 4.0 * width * self.n_rows.sum())
         n_held_out = int(self.n_held_out.sum())
         mean_weight = float(self.weights @ weight_of_class) / self.n_rows.sum()

@@ -9,18 +9,19 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from numpy.random import RandomState
 
-from .._hold_out import VALIDATION_FRACTION
+from .._hold_out import Fraction
 from .._sklearn import HasMethods, StrOptions
 from ..nn import StreamBuilder, TwoStreamNetwork
 from ..streams import as_stream, stream_names
 from ._base import BaseTwoStreamClassifier
 from ._parameters import AT_LEAST_ONE
+from ._partial_fit import OnlineLearner
 
 _STREAMS = ("stream1", "stream2")
 _IS_STREAM = [StrOptions(set(stream_names())), HasMethods("build")]
 
 
-class TwoStreamClassifier(BaseTwoStreamClassifier):
+class TwoStreamClassifier(OnlineLearner, BaseTwoStreamClassifier):
     """Click prediction by two streams of any kind, each behind a gate, and a fusion of both.
 
     The gates and the fusion of the FinalMLP paper on any pair of streams: an MLP beside a cross network, a
@@ -66,6 +67,13 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
     linear_term : bool, default=False
         Whether to add a weight of each code, and of each number times its value, to the logit: the wide part of Wide &
         Deep, the first order of a factorization machine. Statistics have none.
+    history_pooling : {"mean", "attention", "transformer"}, default="mean"
+        How the vectors of a history (`histories` of `CTREncoder`), which are those of the field whose values it holds,
+        become the vector of its field. "mean": their mean. "attention": a sum in which the value at hand weighs each of
+        them, by an MLP, the target attention of DIN. "transformer": a layer of self-attention over them and the value
+        at hand, with positions. An empty history has the vector zero. Each history is pooled by weights of its own.
+    history_softmax : bool, default=True
+        Whether the weights of "attention" sum to 1 over a history; False is as in the paper of DIN.
     n_members : int, default=2
         Number of networks that are trained side by side, from different initial weights, and vote: they predict by the
         mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
@@ -108,10 +116,11 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         doesn't improve, and to keep the weights of the best epoch. Before each score, and in the end, the logits are
         moved by a constant, so that the mean prediction over the training rows is their click rate (the share of each
         class). Without it there are `max_epochs` epochs, and no such step.
-    validation_fraction : float, default=0.1
+    validation_fraction : float or "auto", default="auto"
         Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
-        class. A larger share must be given to `CTREncoder` as well, which leaves the labels of these rows out of the
-        statistics of all others.
+        class. "auto" takes what `CTREncoder` says in the pandas DataFrame that it wrote, and else a tenth; of rows at
+        random no more than 10,000, or so. A larger share must be given to `CTREncoder` as well, which leaves the labels
+        of these rows out of the statistics of all others.
     hold_out : {"auto", "random", "last"}, default="auto"
         Which rows are held out. "random": pseudo-random, by a hash of the row number. "last": those at
         the end of the table. "auto": those that `CTREncoder` says, by its parameter of the same name, in the pandas
@@ -160,6 +169,11 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         Folder in which the state of the training is kept after each epoch, in a file that is removed when `fit` is
         done. Where a `fit` was killed, the same `fit` to the same rows goes on after its last epoch, to the same bits;
         `random_state` must be an integer.
+    n_processes : int or "auto", default="auto"
+        Number of processes of this machine that train together: one of them is the caller's, the others are started for
+        the training. With "auto", `fit` trains together with the processes that were started with the caller's by
+        `torchrun`, Ray Train, Spark or the like, all of which call `fit` with the same rows; in one process where there
+        are no others. See :ref:`processes`.
     verbose : int, default=0
         0 is silent; 1 writes a line per epoch to the standard output; 2 or more draws bars of epochs and batches below
         the lines, with the time left, which needs rich (`pip install 'sk-finalmlp[progress]'`). Where they can't be
@@ -282,6 +296,8 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         num_heads: int = 8,
         stream_embeddings: Literal["shared", "own"] = "shared",
         stream_loss: float = 0.0,
+        history_pooling: Literal["mean", "attention", "transformer"] = "mean",
+        history_softmax: bool = True,
         linear_term: bool = False,
         n_members: int = 2,
         embedding_regularizer: float | Literal["auto"] = "auto",
@@ -293,7 +309,7 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         max_epochs: int | Literal["auto"] = "auto",
         precision: Literal["float32", "bfloat16", "auto"] = "auto",
         early_stopping: bool = True,
-        validation_fraction: float = VALIDATION_FRACTION,
+        validation_fraction: Fraction = "auto",
         hold_out: Literal["auto", "random", "last"] = "auto",
         scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
         final_epoch: bool = True,
@@ -307,6 +323,7 @@ class TwoStreamClassifier(BaseTwoStreamClassifier):
         random_state: int | RandomState | None = None,
         device: str | torch.device = "auto",
         checkpoint: str | PathLike[str] | None = None,
+        n_processes: int | Literal["auto"] = "auto",
         verbose: int = 0,
     ) -> None:
         self._keep(locals())

@@ -29,8 +29,13 @@ def click_probabilities(estimator: Any, X: Any, pos_label: Label | None) -> NDAr
     Raises
     ------
     ValueError
-        If the classifier has more than two classes, or none with that label.
+        If the classifier has more than two classes, none with that label, or several labels.
     """
+    if isinstance(estimator.classes_, list):
+        raise ValueError(
+            f"{type(estimator).__name__} has several labels, and a click is one: take the column of one label of "
+            "predict_proba(X), and from_predictions(y, probability)."
+        )
     probabilities = estimator.predict_proba(X)
     classes = estimator.classes_.tolist()
     if len(classes) != 2:

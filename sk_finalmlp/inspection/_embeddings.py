@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from ..estimators import Classifier, FieldReader, TableReader
-from ..fields import UNKNOWN_CODE
+from ..fields import UNKNOWN_CODE, Field, pretrained_name
 from ..preprocessing import CTREncoder
-from ._model import classifier_of, encoder_of, weighted_members_of
+from ._model import any_classifier_of, encoder_of, weighted_members_of
 
 
 def embeddings(estimator: Any, field: str) -> pd.DataFrame:
@@ -25,7 +26,8 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     estimator : estimator
         A fitted classifier of this library, a pipeline that ends in one, or a search for one of both.
     field : str
-        Name of a categorical or multi-valued field, such as `item` or `genres`.
+        Name of a categorical or multi-valued field, such as `item` or `genres`; or `vector(item)` for vectors that
+        `CTREncoder(vectors=...)` was given, as the network projects them, of all ids that have one.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the network has no field of this name, or it is numeric or a statistic and so has no value with a vector.
+        If the network has no field of this name, or it has no vectors of its own: numbers, statistics, histories.
     TypeError
         If there is no classifier of this library.
     NotFittedError
@@ -50,6 +52,8 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     The vectors are those of the streams (section 3.1 of the paper); gates that depend on a context field have
     a table of their own for it. Each network of an ensemble has axes of its own: compare two values by all columns, or
     by the columns of one network, but never the columns of two networks.
+
+    Where ids have vectors from elsewhere, their projections are part of the ids' own.
 
     Values with few rows have short vectors, since `embedding_regularizer` outweighs the evidence of so few rows.
 
@@ -71,26 +75,40 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     >>> X.join(vectors, on="item").columns[-1]
     'item_19'
     """
-    classifier = classifier_of(estimator)
+    classifier = any_classifier_of(estimator)
     reader = _reader_of(classifier.table_reader_, field)
     values, codes = _values_and_codes(encoder_of(estimator), reader)
     rows = reader.row_of_code[codes]
-    trained = rows != UNKNOWN_CODE
-    vectors = _look_up(classifier, field, rows[trained])
+    known = rows != UNKNOWN_CODE
+    values, rows = values[known], rows[known]
+    vectors = _look_up(classifier, field, rows)
+    for other in classifier.table_reader_:
+        if other.field.of == field and other.field.is_added:
+            vectors += _look_up(classifier, other.field.name, _rows_of_vectors(estimator, other.field.name, values))
     return pd.DataFrame(
         vectors,
-        index=pd.Index(values[trained], name=field),
+        index=pd.Index(values, name=field),
         columns=[f"{field}_{position}" for position in range(vectors.shape[1])],
     )
 
 
 def _reader_of(readers: TableReader, name: str) -> FieldReader:
-    coded = {reader.field.name: reader for reader in readers if reader.field.has_codes}
+    coded = {
+        reader.field.name: reader for reader in readers if reader.field.has_codes and reader.field.kind != "history"
+    }
     if name not in coded:
-        kind = next((reader.field.kind for reader in readers if reader.field.name == name), None)
-        fact = f"is of kind {kind!r}: its values have no vectors" if kind else "isn't a field of the network"
+        field = next((reader.field for reader in readers if reader.field.name == name), None)
+        fact = "isn't a field of the network" if field is None else _why_no_vectors(field)
         raise ValueError(f"{name!r} {fact}; those with vectors are {list(coded)}.")
+    if coded[name].is_replaced:
+        raise ValueError(f"{name!r} has no embeddings of its own: ask for those of {pretrained_name(name)!r}.")
     return coded[name]
+
+
+def _why_no_vectors(field: Field) -> str:
+    if field.of:
+        return f"is a history of {field.of!r}, whose vectors it shares"
+    return f"is of kind {field.kind!r}: its values have no vectors"
 
 
 def _values_and_codes(encoder: CTREncoder | None, reader: FieldReader) -> tuple[NDArray[Any], NDArray[np.intp]]:
@@ -104,8 +122,23 @@ def _values_and_codes(encoder: CTREncoder | None, reader: FieldReader) -> tuple[
     return values, np.minimum(np.arange(1, len(values) + 1), beyond)
 
 
-def _look_up(classifier: Classifier, field: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+def _rows_of_vectors(estimator: Any, field: str, values: NDArray[Any]) -> NDArray[np.intp]:
+    """Which of its vectors each value has."""
+    encoder = encoder_of(estimator)
+    if encoder is None:
+        raise ValueError(
+            f"Vectors, {field!r}, are part of these embeddings, and only CTREncoder knows which value has which: give "
+            "the pipeline of both."
+        )
+    rows: NDArray[np.intp] = pd.Index(encoder.categories_[field]).get_indexer(pd.Index(values)) + 1
+    return rows
+
+
+@torch.inference_mode()
+def _look_up(classifier: Classifier, field: str, rows: NDArray[Any]) -> NDArray[np.float32]:
     members = [member for _, member in weighted_members_of(classifier)]
-    layers = [layer for member in members for layer in member.embeddings if field in layer.first_row]
-    vectors = [layer.table[layer.first_row[field] + rows].numpy(force=True) for layer in layers]
-    return np.concatenate(vectors, axis=1)
+    layers = [layer for member in members for layer in member.embeddings]
+    vectors = [layer.table[layer.first_row[field] + rows] for layer in layers if field in layer.first_row]
+    pretrained = [vectors for layer in layers for vectors in layer.pretrained if vectors.field.name == field]
+    vectors += [vectors_of(torch.from_numpy(rows).long().to(vectors_of.table.device)) for vectors_of in pretrained]
+    return np.concatenate([of_layer.numpy(force=True) for of_layer in vectors], axis=1)

@@ -69,8 +69,8 @@ def fused_classifier_of(estimator: Any) -> Classifier:
     if "fusion" not in classifier.get_params(deep=False):
         raise ValueError(f"{name} has no fusion: fit FinalMLPClassifier.")
     raise ValueError(
-        f"This {name} has no bilinear fusion: fit it with two streams and fusion='bilinear', or ask pair_interactions, "
-        "which takes any."
+        f"This {name} has no bilinear fusion: fit it with two streams and fusion='bilinear', or use pair_interactions, "
+        "which takes any model."
     )
 
 

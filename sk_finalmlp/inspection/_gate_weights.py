@@ -92,7 +92,7 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     check_consistent_length(X, column)
     groups = group_rows(column, max_values)
     gates = _gates_of_rows(classifier, read_rows(estimator, classifier, X))
-    names = [field.name for field in classifier.fields_]
+    names = _fields_of_gates(classifier)
     means = [
         pd.DataFrame(of_stream, columns=names).groupby(groups.codes).mean().set_axis(groups.names).T
         for of_stream in gates
@@ -101,9 +101,13 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     return table.droplevel(1, axis=1) if by is None else table
 
 
+def _fields_of_gates(classifier: Classifier) -> list[str]:
+    return [field.name for field in classifier.fields_ if not field.is_added]
+
+
 def _gates_of_rows(classifier: Classifier, rows: Batch) -> NDArray[np.float64]:
     """Gate of each row and field in each stream, the mean over the members that read it; shape (2, n, F)."""
-    position = {field.name: number for number, field in enumerate(classifier.fields_)}
+    position = {name: number for number, name in enumerate(_fields_of_gates(classifier))}
     gates = np.zeros((2, len(rows[0]), len(position)))
     votes = np.zeros((2, 1, len(position)))
     for weight, member in weighted_members_of(classifier):

@@ -7,13 +7,13 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators import Classifier
+from ..estimators import Classifier, FunnelClassifier
 from ..nn import members_of, votes_of
 from ..preprocessing import CTREncoder
 
 
 def classifier_of(estimator: Any) -> Classifier:
-    """The fitted classifier of this library in a model.
+    """The fitted classifier of a single label in a model.
 
     Parameters
     ----------
@@ -31,8 +31,29 @@ def classifier_of(estimator: Any) -> Classifier:
     NotFittedError
         If it isn't fitted.
     """
+    classifier = any_classifier_of(estimator)
+    if isinstance(classifier, FunnelClassifier):
+        raise TypeError(
+            "FunnelClassifier has a logit for each label, and this looks at the logit of one. Fit a FinalMLPClassifier "
+            "to the label that you want to look into."
+        )
+    return classifier
+
+
+def any_classifier_of(estimator: Any) -> Classifier | FunnelClassifier:
+    """The same, which may have several labels.
+
+    Parameters
+    ----------
+    estimator : estimator
+        As for `classifier_of`.
+
+    Returns
+    -------
+    Classifier or FunnelClassifier
+    """
     classifier = _last_step(best_of(estimator))
-    if not isinstance(classifier, Classifier):
+    if not isinstance(classifier, Classifier | FunnelClassifier):
         raise TypeError(
             f"{type(classifier).__name__} isn't FinalMLPClassifier, DualMLPClassifier or TwoStreamClassifier: pass one "
             "of them, a pipeline that ends in one, or a search for one."
@@ -41,7 +62,7 @@ def classifier_of(estimator: Any) -> Classifier:
     return classifier
 
 
-def weighted_members_of(classifier: Classifier) -> list[tuple[float, Any]]:
+def weighted_members_of(classifier: Classifier | FunnelClassifier) -> list[tuple[float, Any]]:
     """The single networks of a classifier, each with its weight in the vote; 1 in all.
 
     Parameters

@@ -75,7 +75,7 @@ def _place_of(ax: Axes, n_panels: int) -> Any:
     place = ax.get_subplotspec()
     if place is None:
         raise ValueError(
-            f"The {n_panels} panels can't take the place of axes that are of no grid: pass axes of plt.subplots(), or "
+            f"The {n_panels} panels can only take the place of axes in a grid: pass axes of plt.subplots(), or "
             f"{n_panels} axes."
         )
     ax.set_axis_off()

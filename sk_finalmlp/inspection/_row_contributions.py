@@ -146,7 +146,7 @@ def _check_model(estimator: Any) -> None:
     classifier = classifier_of(estimator)
     if encoder_of(estimator) is None:
         raise TypeError(
-            "row_contributions makes columns of the raw table unknown, and so it needs a pipeline with a CTREncoder; "
+            "row_contributions makes columns of the raw table unknown, so it needs a pipeline with a CTREncoder; "
             f"{type(estimator).__name__} has none."
         )
     if len(classifier.classes_) > 2:

@@ -114,7 +114,7 @@ def roc_auc_interval(
     Warns
     -----
     UndefinedMetricWarning
-        If the AUC is 0 or 1: its estimated standard error is 0 then, however few the rows.
+        If the AUC is 0 or 1: its estimated standard error is 0 then, even for few rows.
 
     See Also
     --------
@@ -170,8 +170,7 @@ def roc_auc_interval(
     error = _standard_error(clicks, placements, weights)
     if error == 0 and auc in (0, 1):
         warnings.warn(
-            f"The AUC is {auc:.0f}, so that DeLong's standard error is 0, however few the rows: the interval says "
-            "nothing.",
+            f"The AUC is {auc:.0f}, so DeLong's standard error is 0, even for few rows: the interval has no meaning.",
             UndefinedMetricWarning,
             stacklevel=3,
         )

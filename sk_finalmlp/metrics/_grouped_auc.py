@@ -84,8 +84,8 @@ def grouped_auc(
     ranked = table[table["auc"].notna()]
     if ranked.empty:
         raise ValueError(
-            f"Only one class is present in each of the {len(table)} groups: no group has clicks and others, so that "
-            "none has an AUC. Score more rows at once, or use coarser groups."
+            f"Only one class is present in each of the {len(table)} groups: no group has both clicks and "
+            "non-clicks, so none has an AUC. Score more rows at once, or use coarser groups."
         )
     weights = None if group_weight == "uniform" else ranked[group_weight]
     return float(np.average(ranked["auc"], weights=weights))

@@ -84,7 +84,7 @@ def get_scorer(name: str) -> Any:
     ['fit_time', 'score_time', 'test_grouped_auc', 'test_roc_auc']
     """
     if name not in _SCORERS and name not in sklearn.metrics.get_scorer_names():
-        raise ValueError(f"{name!r} is no scorer of scikit-learn's, and none of {get_scorer_names()}.")
+        raise ValueError(f"{name!r} is neither a scorer of scikit-learn nor one of {get_scorer_names()}.")
     return copy.deepcopy(_SCORERS.get(name) or sklearn.metrics.get_scorer(name))
 
 

@@ -5,12 +5,14 @@ The modules work on tensors only, know neither tables nor training, and can each
 
 from ._activation import Activation
 from ._dropout import Dropout, dropout_generator, dropout_state, restore_dropout
-from ._embedding import ROW_MULTIPLE, FieldEmbedding
+from ._embedding import FieldEmbedding
 from ._ensemble import Ensemble
+from ._experts import ExpertFinalMLP
 from ._field_selection import FieldSelection
 from ._fusion import ConcatFusion, MultiHeadBilinearFusion, ProductFusion, SumFusion
 from ._gate import FeatureGate, Gate
-from ._linear import Linear
+from ._history_pooling import AttentionPooling, Histories, MeanPooling, TransformerPooling
+from ._linear import ROW_MULTIPLE, Linear
 from ._network import DualMLP, FinalMLP, StreamBuilder, TwoStreamNetwork
 from ._norm import frozen_norms, norms_of
 from ._protocol import ClickNetwork, embedding_parameters, members_of, votes_of
@@ -29,11 +31,13 @@ from ._streams import (
     SelfAttentionStream,
     StreamChain,
 )
+from ._vectors import PretrainedVectors, VectorProjection, give_vectors
 from ._workspace import lent_workspaces
 
 __all__ = [
     "ROW_MULTIPLE",
     "Activation",
+    "AttentionPooling",
     "CINStream",
     "ClickNetwork",
     "ConcatFusion",
@@ -42,6 +46,7 @@ __all__ = [
     "Dropout",
     "DualMLP",
     "Ensemble",
+    "ExpertFinalMLP",
     "FMStream",
     "FeatureGate",
     "FieldEmbedding",
@@ -51,9 +56,12 @@ __all__ = [
     "FinalStream",
     "Gate",
     "GatedCrossNetStream",
+    "Histories",
     "Linear",
     "MaskNetStream",
+    "MeanPooling",
     "MultiHeadBilinearFusion",
+    "PretrainedVectors",
     "ProductFusion",
     "ProductStream",
     "QNNStream",
@@ -62,11 +70,14 @@ __all__ = [
     "StreamBuilder",
     "StreamChain",
     "SumFusion",
+    "TransformerPooling",
     "TwoStreamNetwork",
+    "VectorProjection",
     "dropout_generator",
     "dropout_state",
     "embedding_parameters",
     "frozen_norms",
+    "give_vectors",
     "lent_workspaces",
     "members_of",
     "norms_of",

@@ -43,7 +43,9 @@ class Activation(WorkspaceUser):
         """Activate a layer, (B, n) -> (B, n)."""
         if self.workspace is None or len(x) == 1 or _is_frozen(self.norm):
             normalised = x if self.norm is None else self.norm(x)
-            dropped: Tensor = self.dropout(F.relu(normalised))
+            # In place, prediction writes one matrix less; a gradient needs both.
+            in_place = self.norm is not None and not torch.is_grad_enabled()
+            dropped: Tensor = self.dropout(F.relu(normalised, inplace=in_place))
             return dropped
         if self.norm is None:
             return activation(x, self.dropout, self.workspace)

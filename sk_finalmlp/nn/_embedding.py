@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 import torch
@@ -10,21 +10,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..fields import Field, by_kind
+from ._history_pooling import Histories, HistoryPooling, make_pooling
+from ._linear import ROW_MULTIPLE
 from ._start_weights import draw_normal
+from ._vectors import PretrainedVectors, VectorProjection
 
 _START_STD = 1e-4
-
-#: BLAS picks its kernel by the number of rows, and kernels differ in the last bits. With a multiple of this number of
-#: rows it is always the same one, so that a row's output doesn't depend on the rows beside it.
-ROW_MULTIPLE = 32
 
 
 class FieldEmbedding(nn.Module):
     """One vector per input field, the first layer of the network.
 
     A categorical field looks up its code in a table, a multi-valued field takes the mean over its codes, and a numeric
-    field multiplies a learned vector by its value; statistics have no embedding. Code 0, like any code beyond the
-    table, means "no value": its row is zero and stays zero, and the mean leaves it out.
+    field multiplies a learned vector by its value. A vector field projects its vector, and a pretrained one that of its
+    code, which is added to the embedding of another field where it is of one. Statistics have no embedding. Code 0,
+    like any code beyond the table, means "no value": its row is zero and stays zero, and the mean leaves it out.
+
+    A history looks up its codes in the table of the field whose values it holds, and `history_pooling` makes one vector
+    of what it finds: zero if that is nothing.
 
     The tables of all fields are stacked in one parameter, `table`; a field's table begins at row `first_row[name]`.
 
@@ -38,13 +41,24 @@ class FieldEmbedding(nn.Module):
         The fields to embed; all but statistics if None.
     generator : torch.Generator, default=None
         Random generator of the initial weights, N(0, 1e-4); torch's global one if None.
+    history_pooling : {"mean", "attention", "transformer"}, default="mean"
+        How the vectors of a history become one: `MeanPooling`, `AttentionPooling` or `TransformerPooling`.
+    history_softmax : bool, default=True
+        Whether the weights of "attention" are normalised.
 
     Attributes
     ----------
     fields : list of Field
-        The F embedded fields in the order of the output: categorical, multi-valued, numeric.
+        The F embedded fields in the order of the output: categorical, multi-valued, history, pretrained, numeric,
+        vector.
+    tables : list of Field
+        The fields that have a table, those of histories among them, even if they aren't embedded themselves.
     first_row : dict of str to int
-        Where the table of each categorical and multi-valued field begins.
+        Where the table of each of these begins.
+    histories : list of Field
+        The histories among the embedded fields.
+    history_poolings : torch.nn.ModuleList or None
+        What pools each of them; None if there is none.
 
     Examples
     --------
@@ -66,29 +80,53 @@ class FieldEmbedding(nn.Module):
         embedding_dim: int,
         names: Sequence[str] | None = None,
         generator: torch.Generator | None = None,
+        history_pooling: HistoryPooling = "mean",
+        history_softmax: bool = True,
     ) -> None:
         super().__init__()
         _check_fields(fields)
         everything = [field for field in by_kind(fields) if field.kind != "statistic"]
-        self.fields = everything if names is None else [field for field in everything if field.name in names]
+        self.fields = [field for field in everything if not field.is_added and (names is None or field.name in names)]
         self.embedding_dim = embedding_dim
-        self._code_columns, self._value_columns = _columns_of(self.fields, everything)
-        self._first_statistic = sum(field.kind == "numeric" for field in everything)
-        coded = [field for field in self.fields if field.has_codes]
+        self.histories = [field for field in self.fields if field.kind == "history"]
+        places = {field.name: place for place, field in enumerate(self.fields)}
+        names_in_use = {field.name for field in self.fields} | {field.of for field in self.histories}
+        looked_up = [
+            field for field in everything if (field.of in places if field.is_added else field.name in names_in_use)
+        ]
+        self._code_columns, self._value_columns = _columns_of(looked_up, everything)
+        self._first_statistic = sum(field.n_columns for field in everything if not field.has_codes)
+        self.tables = coded = [field for field in looked_up if field.has_table]
         *first_rows, n_rows = accumulate((field.n_codes for field in coded), initial=0)
         self.first_row = {field.name: row for field, row in zip(coded, first_rows, strict=True)}
+        categorical = [field for field in coded if field.kind == "categorical"]
+        self._place = {field.name: place for place, field in enumerate(categorical)}
+        # Those that are looked up for a history alone have no vector in the output.
+        self._embedded = [place for place, field in enumerate(categorical) if field in self.fields]
         # Set for the time of a training that updates only the rows that a batch touches.
         self.sparse_gradient = False
         self._n_elements = [field.n_columns for field in coded if field.kind == "multi-valued"]
-        for name, of_field in {
-            "_row_offsets": first_rows,
-            "_n_codes": [field.n_codes for field in coded],
+        pretrained = [field for field in looked_up if field.kind == "pretrained"]
+        for name, per_column in {
+            "_row_offsets": [self.first_row[field.name] for field in coded for _ in range(field.n_columns)],
+            "_n_codes": [field.n_codes for field in [*coded, *pretrained] for _ in range(field.n_columns)],
         }.items():
-            per_column = [of_field[i] for i, field in enumerate(coded) for _ in range(field.n_columns)]
             self.register_buffer(name, torch.tensor(per_column, dtype=torch.int64))
         self.table = nn.Parameter(torch.empty(n_rows, embedding_dim))
-        self.numeric = nn.Parameter(torch.empty(len(self.fields) - len(coded), embedding_dim))
+        n_numeric = sum(field.kind == "numeric" for field in looked_up)
+        self.numeric = nn.Parameter(torch.empty(n_numeric, embedding_dim))
         self._start(generator)
+        self.history_poolings: nn.ModuleList | None = None
+        if self.histories:
+            self.history_poolings = nn.ModuleList(
+                make_pooling(history_pooling, history_softmax, embedding_dim, field.n_columns, generator)
+                for field in self.histories
+            )
+        lengths = [field.n_columns for field in looked_up if field.kind == "vector"]
+        self.vectors = nn.ModuleList(VectorProjection(length, embedding_dim, generator) for length in lengths)
+        self._widths_of_values = [n_numeric, *lengths]
+        self.pretrained = nn.ModuleList(PretrainedVectors(field, embedding_dim, generator) for field in pretrained)
+        self._added_to = [places.get(field.of) for field in pretrained]
 
     def _start(self, generator: torch.Generator | None) -> None:
         for parameter in (self.table, self.numeric):
@@ -117,7 +155,7 @@ class FieldEmbedding(nn.Module):
         Parameters
         ----------
         codes : Tensor of int32 or int64, shape (B, n_code_columns)
-            Codes of all categorical fields of the input, then those of its multi-valued fields.
+            Codes of all categorical fields of the input, then those of its multi-valued fields and its histories.
         values : Tensor of float32, shape (B, n_values)
             Values of all numeric fields of the input, then those of its statistics.
 
@@ -125,8 +163,10 @@ class FieldEmbedding(nn.Module):
         -------
         Tensor of float32, shape (B, F, d)
         """
-        scaled = values[:, self._value_columns].unsqueeze(2) * self.numeric
-        return _join([*self._look_up(codes[:, self._code_columns]), scaled])
+        numbers, *vectors = torch.split(values[:, self._value_columns], self._widths_of_values, dim=1)
+        scaled = numbers.unsqueeze(2) * self.numeric
+        projected = [project(of_field).unsqueeze(1) for project, of_field in zip(self.vectors, vectors, strict=True)]
+        return _join([*self._look_up(codes[:, self._code_columns]), scaled, *projected])
 
     def features(self, codes: Tensor, values: Tensor, statistics: bool = True) -> Tensor:
         """The input of the streams: the concatenated embeddings, followed by all statistics unchanged.
@@ -147,7 +187,7 @@ class FieldEmbedding(nn.Module):
         return torch.cat([vectors, others], dim=1) if statistics and others.shape[1] else vectors
 
     def distinct(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed each distinct row of codes in a batch once; only for fields with codes.
+        """Embed each distinct row of codes in a batch once; only for fields with codes, and without histories.
 
         Parameters
         ----------
@@ -174,17 +214,78 @@ class FieldEmbedding(nn.Module):
         some_row[positions] = torch.arange(len(codes), device=codes.device)
         return _join(self._look_up(codes[some_row])), positions
 
+    @property
+    def reads_values(self) -> bool:
+        """Whether any of the fields has columns of floats."""
+        return sum(self._widths_of_values) > 0
+
+    def embedding_parameters(self) -> Iterator[nn.Parameter]:
+        """The parameters with the penalty of embeddings: not vectors that come from elsewhere, which it would undo."""
+        yield from self.parameters(recurse=False)
+        for project in (*self.vectors, *(vectors.project for vectors in self.pretrained)):
+            yield from project.parameters()
+
     def _is_known(self, codes: Tensor) -> Tensor:
-        return (codes > 0) & (codes < self._n_codes)
+        return (codes > 0) & (codes < self._n_codes[: codes.shape[1]])
 
     def _look_up(self, codes: Tensor) -> list[Tensor]:
-        """Vectors of the categorical fields, (B, n, d), and the mean vector of each multi-valued one, (B, 1, d)."""
+        """Vectors of the categorical fields, (B, n, d), and one, (B, 1, d), of each other field with codes."""
+        if not self.pretrained:
+            return self._look_up_tables(codes)
+        n_columns = codes.shape[1] - len(self.pretrained)
+        own = self._look_up_tables(codes[:, :n_columns])
+        for vectors, place, column in zip(self.pretrained, self._added_to, codes[:, n_columns:].unbind(1), strict=True):
+            found = vectors(column).unsqueeze(1)
+            if place is None:
+                own.append(found)
+            else:
+                # Fields of single codes come first.
+                own[0] = own[0].index_add(1, torch.tensor([place], device=found.device), found)
+        return own
+
+    def _look_up_tables(self, codes: Tensor) -> list[Tensor]:
+        """Vectors of the categorical fields, (B, n, d), and of each multi-valued one and each history, (B, 1, d)."""
         if not self._row_offsets.numel():
             return []
-        # What is unknown in any field is sent to the very first row, the one that gets no gradient.
+        if self.histories:
+            widths = [len(self._row_offsets), *(field.n_columns for field in self.histories)]
+            codes, *of_histories = torch.split(codes, widths, dim=1)
+            return self._look_up_with_histories(codes, of_histories)
         is_known = self._is_known(codes)
-        rows = torch.where(is_known, codes + self._row_offsets, 0)
-        vectors = F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
+        return self._pool_elements(self._vectors(self._rows(codes, is_known)), codes, is_known)
+
+    def _rows(self, codes: Tensor, is_known: Tensor) -> Tensor:
+        # What is unknown in any field is sent to the very first row, the one that gets no gradient.
+        return torch.where(is_known, codes + self._row_offsets, 0)
+
+    def _vectors(self, rows: Tensor) -> Tensor:
+        return F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
+
+    def _look_up_with_histories(self, codes: Tensor, of_histories: Sequence[Tensor]) -> list[Tensor]:
+        """The same, all codes looked up at once, so that the table gets one gradient."""
+        assert self.history_poolings is not None
+        is_known = self._is_known(codes)
+        rows = self._rows(codes, is_known)
+        found = [self._elements_of(own, field) for own, field in zip(of_histories, self.histories, strict=True)]
+        in_table = [rows.flatten(), *(keys for keys, _ in found)]
+        vectors, *keys = torch.split(self._vectors(torch.cat(in_table)), [*map(len, in_table)])
+        categorical, *multi_valued = self._pool_elements(vectors.view(*rows.shape, -1), codes, is_known)
+        pooled = []
+        for field, pooling, own, (_, histories) in zip(self.histories, self.history_poolings, keys, found, strict=True):
+            query = categorical[:, self._place[field.of]]
+            pooled.append(pooling(query, own, histories).unsqueeze(1))
+        if len(self._embedded) < categorical.shape[1]:
+            categorical = categorical[:, self._embedded]
+        return [categorical, *multi_valued, *pooled]
+
+    def _elements_of(self, codes: Tensor, field: Field) -> tuple[Tensor, Histories]:
+        """Rows of the table for the known values of the histories of a batch, and where these values are."""
+        is_known = (codes > 0) & (codes < field.n_codes)
+        rows, positions = is_known.nonzero(as_tuple=True)
+        in_table = codes[rows, positions] + self.first_row[field.of]
+        return in_table, Histories(rows, positions, is_known.sum(dim=1))
+
+    def _pool_elements(self, vectors: Tensor, codes: Tensor, is_known: Tensor) -> list[Tensor]:
         if not self._n_elements:
             return [vectors]
         sizes = [codes.shape[1] - sum(self._n_elements), *self._n_elements]
@@ -218,8 +319,8 @@ def _columns_of(fields: list[Field], everything: list[Field]) -> tuple[_Columns,
     n_codes = n_values = 0
     for field in everything:
         if not field.has_codes:
-            values += [n_values] if field in fields else []
-            n_values += 1
+            values += range(n_values, n_values + field.n_columns) if field in fields else []
+            n_values += field.n_columns
         else:
             codes += range(n_codes, n_codes + field.n_columns) if field in fields else []
             n_codes += field.n_columns
@@ -239,6 +340,31 @@ def _check_fields(fields: Sequence[Field]) -> None:
             f"{list(fields)!r}."
         )
     names = [field.name for field in fields]
+    _check_histories(fields)
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"Field names must be unique, but {repeated} occur more than once.")
+    categorical = [field.name for field in fields if field.kind == "categorical"]
+    lost = next((field for field in fields if field.is_added and field.of not in categorical), None)
+    if lost is not None:
+        raise ValueError(
+            f"Field {lost.name!r} holds vectors of {lost.of!r}, but the categorical fields are {categorical}."
+        )
+    _check_histories(fields)
+
+
+def _check_histories(fields: Sequence[Field]) -> None:
+    by_name = {field.name: field for field in fields}
+    for field in fields:
+        if field.kind != "history":
+            continue
+        of = by_name.get(field.of)
+        if of is None or of.kind != "categorical":
+            raise ValueError(
+                f"Field {field.name!r} is a history of {field.of!r}, which must be a categorical field among fields."
+            )
+        if of.n_codes != field.n_codes:
+            raise ValueError(
+                f"Field {field.name!r} is a history of {field.of!r}, so both have the same codes, but it has "
+                f"n_codes={field.n_codes}, and {field.of!r} {of.n_codes}."
+            )

@@ -58,6 +58,8 @@ class FieldSelection(nn.Module):
         self.n_statistics = 0
         end = 0
         for field in by_kind(fields):
+            if field.is_added:
+                continue
             start, end = end, end + (1 if field.kind == "statistic" else embedding_dim)
             if names is None or field.name in names:
                 self.sizes[field.name] = end - start
@@ -94,7 +96,7 @@ def check_chosen(names: Sequence[str] | None, fields: Sequence[Field]) -> None:
     """Raise a ValueError where a name isn't that of a field, or none is given."""
     if names is None:
         return
-    known = [field.name for field in fields]
+    known = [field.name for field in fields if not field.is_added]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(

@@ -71,7 +71,8 @@ class FeatureGate(nn.Module):
     fields : sequence of Field
         All fields of the input.
     context : sequence of str or None
-        Names of the fields that the gate depends on; None or empty for one learned vector.
+        Names of the fields that the gate depends on; None or empty for one learned vector. A history counts by its
+        mean.
     n_features : int
         Number D of features that the gate multiplies.
     hidden_units : sequence of int
@@ -135,7 +136,7 @@ class FeatureGate(nn.Module):
         """
         if self.context_embedding is None:
             return self.of_all_rows()
-        if len(self.context_embedding.numeric):
+        if self.context_embedding.reads_values or self.context_embedding.histories:
             gates: Tensor = self.gate(self.context_embedding(codes, values).flatten(start_dim=1))
             return gates
         # Rows of one context share their gate, and a batch has far fewer users than rows.
@@ -166,7 +167,7 @@ class FeatureGate(nn.Module):
 
 
 def _check_context(context: Sequence[str], fields: Sequence[Field]) -> None:
-    names = [field.name for field in fields if field.kind != "statistic"]
+    names = [field.name for field in fields if not field.is_added and field.kind != "statistic"]
     for name in context:
         if name not in names:
             raise ValueError(f"A gate's context (fs1_context, fs2_context) names {name!r}, but the fields are {names}.")

@@ -12,6 +12,10 @@ from ._kernels import linear
 from ._start_weights import draw_xavier
 from ._workspace import WorkspaceUser
 
+#: BLAS picks its kernel by the number of rows, and kernels differ in the last bits. With a multiple of this number of
+#: rows it is always the same one, so that a row's output doesn't depend on the rows beside it.
+ROW_MULTIPLE = 32
+
 
 class Linear(nn.Linear, WorkspaceUser):
     """Linear layer with Xavier-normal initial weights and zero bias.

@@ -15,6 +15,7 @@ from ._embedding import FieldEmbedding
 from ._field_selection import FieldSelection, check_chosen
 from ._fusion import Fusion, FusionName, make_fusion
 from ._gate import FeatureGate
+from ._history_pooling import HistoryPooling
 from ._joint_streams import can_join, joint_outputs
 from ._linear import Linear
 from ._stream import Stream
@@ -103,7 +104,11 @@ class TwoStreamNetwork(nn.Module):
         linear output, which is used only in training.
     linear_term : bool, default=False
         Whether to add a linear term to the logit, with a weight for each code and for each numeric value: the wide part
-        of Wide & Deep, the first order of a factorization machine.
+        of Wide & Deep, the first order of a factorization machine. Histories have none.
+    history_pooling : {"mean", "attention", "transformer"}, default="mean"
+        How the vectors of a history become one, as for `FieldEmbedding`.
+    history_softmax : bool, default=True
+        Whether the weights of "attention" are normalised.
     n_outputs : int, default=1
         Number C of logits: 1 for two classes, the number of classes for more.
     generator : torch.Generator, default=None
@@ -154,6 +159,8 @@ class TwoStreamNetwork(nn.Module):
         stream_embeddings: Literal["shared", "own"] = "shared",
         stream_loss: float = 0.0,
         linear_term: bool = False,
+        history_pooling: HistoryPooling = "mean",
+        history_softmax: bool = True,
         n_outputs: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -162,8 +169,16 @@ class TwoStreamNetwork(nn.Module):
         check_chosen(stream2_fields, fields)
         has_own_tables = stream_embeddings == "own" and stream2 is not None
         tables1, tables2 = (stream1_fields, stream2_fields) if has_own_tables else (None, None)
-        self.embedding = FieldEmbedding(fields, embedding_dim, tables1, generator)
-        self.embedding2 = FieldEmbedding(fields, embedding_dim, tables2, generator) if has_own_tables else None
+        embed = partial(
+            FieldEmbedding,
+            fields,
+            embedding_dim,
+            generator=generator,
+            history_pooling=history_pooling,
+            history_softmax=history_softmax,
+        )
+        self.embedding = embed(tables1)
+        self.embedding2 = embed(tables2) if has_own_tables else None
         self.fields1 = _select(self.embedding, fields, stream1_fields)
         self.fields2 = _select(self.embedding2 or self.embedding, fields, stream2_fields)
         make_gate = partial(
@@ -182,7 +197,9 @@ class TwoStreamNetwork(nn.Module):
             self.fusion = Linear(widths[0], n_outputs, generator=generator)
         else:
             self.fusion = make_fusion(fusion, widths[0], widths[1], n_outputs, num_heads, generator)
-        self.linear_term = FieldEmbedding(fields, n_outputs, generator=generator) if linear_term else None
+        # A value in a history says something else than the same value at hand, whose weight it would have.
+        with_weight = [field.name for field in fields if field.kind != "history"]
+        self.linear_term = FieldEmbedding(fields, n_outputs, with_weight, generator) if linear_term else None
         self.stream_loss = stream_loss if len(widths) == 2 else 0.0
         with_loss = widths if self.stream_loss else []
         self.stream_outputs = nn.ModuleList(Linear(width, n_outputs, generator=generator) for width in with_loss)
@@ -222,7 +239,7 @@ class TwoStreamNetwork(nn.Module):
         Parameters
         ----------
         codes : Tensor of int32 or int64, shape (B, n_code_columns)
-            Codes of the categorical fields, then those of the multi-valued fields.
+            Codes of the categorical fields, then those of the multi-valued fields and the histories.
         values : Tensor of float32, shape (B, n_values)
             Values of the numeric fields, then the statistics.
 
@@ -361,7 +378,7 @@ class FinalMLP(_TwoMLPs):
         The gates, as for `TwoStreamNetwork`.
     num_heads : int, default=8
         Number of heads of the fusion; must divide the last widths of both streams.
-    stream_embeddings, stream_loss, n_outputs, generator
+    stream_embeddings, stream_loss, history_pooling, history_softmax, n_outputs, generator
         As for `TwoStreamNetwork`.
 
     References
@@ -402,6 +419,8 @@ class FinalMLP(_TwoMLPs):
         num_heads: int = 8,
         stream_embeddings: Literal["shared", "own"] = "shared",
         stream_loss: float = 0.0,
+        history_pooling: HistoryPooling = "mean",
+        history_softmax: bool = True,
         n_outputs: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -420,6 +439,8 @@ class FinalMLP(_TwoMLPs):
             num_heads=num_heads,
             stream_embeddings=stream_embeddings,
             stream_loss=stream_loss,
+            history_pooling=history_pooling,
+            history_softmax=history_softmax,
             n_outputs=n_outputs,
             generator=generator,
         )
@@ -444,7 +465,7 @@ class DualMLP(_TwoMLPs):
         Dropout of the two streams, in [0, 1).
     mlp1_batch_norm, mlp2_batch_norm : bool, default=True
         Whether the streams' layers have batch norm.
-    stream_embeddings, stream_loss, n_outputs, generator
+    stream_embeddings, stream_loss, history_pooling, history_softmax, n_outputs, generator
         As for `TwoStreamNetwork`.
 
     References
@@ -476,6 +497,8 @@ class DualMLP(_TwoMLPs):
         mlp2_batch_norm: bool = True,
         stream_embeddings: Literal["shared", "own"] = "shared",
         stream_loss: float = 0.0,
+        history_pooling: HistoryPooling = "mean",
+        history_softmax: bool = True,
         n_outputs: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -490,6 +513,8 @@ class DualMLP(_TwoMLPs):
             feature_selection=False,
             stream_embeddings=stream_embeddings,
             stream_loss=stream_loss,
+            history_pooling=history_pooling,
+            history_softmax=history_softmax,
             n_outputs=n_outputs,
             generator=generator,
         )

@@ -148,4 +148,4 @@ def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
     if own is not None:
         return list(own())
     tables = [module for module in network.modules() if isinstance(module, _TABLES)]
-    return [parameter for table in tables for parameter in table.parameters()]
+    return [parameter for table in tables for parameter in getattr(table, "embedding_parameters", table.parameters)()]

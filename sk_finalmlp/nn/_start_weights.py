@@ -1,4 +1,4 @@
-"""Start weights, drawn from a generator of the caller's.
+"""Initial weights, drawn from a generator of the caller's.
 
 On the meta device, where a network is built before its weights come from a file, nothing is drawn: there is nothing to
 fill, and torch would import its compiler for it, which takes more than a second.

@@ -25,8 +25,10 @@ from .._sources import (
     naming_full_disk,
     open_source,
 )
-from ._column_rules import chosen_kinds, fit_tally
-from ._on_disk import FirstPass, codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
+from ._column_rules import FittedColumn, find_histories, fit_tallied_history, fit_tally
+from ._first_pass import FirstPass
+from ._on_disk import codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
+from ._parallel import Parts
 from ._plan import Planner
 from .columns._calendar import UnknownDates
 from .columns._kinds import Kind
@@ -80,17 +82,18 @@ class BatchEncoder:
         names = check_feature_names_in(self)
         if source.n_rows is not None:
             check_space(folder, self._expected_bytes(source.n_rows, 2 * len(names)))
-        chosen = chosen_kinds(self._selections(), source.empty(names), names)
-        first = FirstPass(source, names, chosen, label, weight, folder, passes)
+        chosen = self._chosen_kinds(source.empty(names), names)
+        parts = Parts(source, self.n_jobs)
+        first = FirstPass(parts, names, chosen, label, weight, folder, passes)
         planner = self._planner()
         place = places if self.hold_out == "random" else partial(place_from_last, n_rows=first.n_rows)
         target = planner.read_stored_target(first.labels, first.y, first.weight, place)
         self._fit_tallies(first, chosen, target)
         first.forget()
         widen_lists(source, names, self._readings, self._encoders, first.weight, first.n_rows, passes)
-        columns = write_codes(source, names, self._readings, self._encoders, first.n_rows, folder, passes)
+        columns = write_codes(parts, names, self._readings, self._encoders, first.n_rows, folder, passes)
         columns.update(self._fit_derived_on_disk(planner, columns, first, target, folder, passes))
-        origin = self._origin_of_training_rows(first.n_rows, None, NoLabels())
+        origin = self._with_vectors(self._origin_of_training_rows(first.n_rows, None, NoLabels()))
         return EncodedRows(
             folder, self._fields, columns, origin, label, first.labels, first.y, weight, first.weight, place
         )
@@ -98,7 +101,7 @@ class BatchEncoder:
     def _learn_names(self: Any, source: Source, label: str | None, weight: str | None) -> None:
         for argument, name in {"y": label, "sample_weight": weight}.items():
             if name is not None and name not in source.names:
-                raise ValueError(f"{argument}={name!r} is no column of X, which has {source.names}.")
+                raise ValueError(f"{argument}={name!r} is not a column of X, which has {source.names}.")
         names = [name for name in source.names if name not in (label, weight)]
         self.feature_names_in_ = np.asarray(names, dtype=object)
         self.n_features_in_ = len(names)
@@ -113,16 +116,21 @@ class BatchEncoder:
         telling = None
         if isinstance(target, StoredTarget) and self.statistics == "auto":
             telling = target.sample(first.sample.numbers)
-        fitted = [
-            fit_tally(name, tally, first.sample, chosen.get(position), rules, telling)
-            for position, (name, tally) in enumerate(zip(check_feature_names_in(self), first.tallies, strict=True))
-        ]
+        names = check_feature_names_in(self)
+        targets = find_histories(self.histories, names)
+        fitted: dict[int, FittedColumn] = {
+            position: fit_tally(
+                name, tally, first.sample, chosen.get(position), rules, telling, position in targets.values()
+            )
+            for position, (name, tally) in enumerate(zip(names, first.tallies, strict=True))
+            if position not in targets
+        }
+        for position, of in targets.items():
+            tally = first.tallies[position]
+            assert tally is not None
+            fitted[position] = fit_tallied_history(tally, fitted[of], names[of], self.max_length)
         self._origin = []
-        self._readings = [column.reading for column in fitted]
-        self._encoders = [column.encoder for column in fitted]
-        self._rare_dates = {name: values for column in fitted for name, values in column.rare_dates.items()}
-        names = pd.Index(check_feature_names_in(self), name="column")
-        self.feature_kinds_ = pd.DataFrame([column.report for column in fitted], index=names)
+        self._keep_fitted([fitted[position] for position in range(len(names))])
 
     def _fit_derived_on_disk(
         self: Any,
@@ -181,5 +189,5 @@ class BatchEncoder:
                 for name, reading, encoder in used:
                     outputs.update(encode_column(batch.table, name, reading, encoder, unknown))
                 outputs.update(self._derived.transform(outputs))
-            yield write_origin(pd.DataFrame(outputs, copy=False), self._origin_of_new_rows())
+            yield write_origin(pd.DataFrame(outputs, copy=False), self._with_vectors(self._origin_of_new_rows()))
         unknown.warn()

@@ -14,11 +14,14 @@ from ..fields import column_names
 from ._quantities import is_quantity
 from .columns._calendar import rare_dates, why_left_out
 from .columns._categorical import CategoricalEncoder, VocabularyRule
-from .columns._column_encoder import ColumnEncoder, errors_naming
+from .columns._column_encoder import ColumnEncoder, errors_naming, n_codes_of
 from .columns._datetime import DatetimeEncoder
+from .columns._history import HistoryEncoder, read_history
 from .columns._kinds import Finding, Kind, facts, find_doubt, find_kind
 from .columns._multi_valued import MultiValuedEncoder
 from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
+from .columns._pretrained import GivenVectors, PretrainedEncoder
+from .columns._vector import VectorEncoder
 from .statistics._target import Target
 from .tables._column import Column, rows_with_weight
 from .tables._raw_column import Part, RawColumn
@@ -48,6 +51,12 @@ class ColumnRules:
         Largest number of output columns of a multi-valued column.
     datetime_parts : sequence of str or None
         Parts of datetimes; None for those that suit the rows.
+    vectors : mapping of {str: GivenVectors}
+        Vectors of the ids in columns, by the name of the column.
+    vectors_replace : bool
+        Whether they stand in place of embeddings of the ids.
+    train_vectors : bool
+        Whether the network trains a copy of them.
     """
 
     vocabulary: VocabularyRule
@@ -56,6 +65,9 @@ class ColumnRules:
     separator: str | None
     max_values: int | None
     datetime_parts: Sequence[str] | None
+    vectors: Mapping[str, GivenVectors]
+    vectors_replace: bool
+    train_vectors: bool
 
     def find_kind(self, column: Column, target: Target | None, sample: Column) -> Finding:
         """What a column is, by its values and, for integers, by its name and by what they tell of the labels.
@@ -76,11 +88,18 @@ class ColumnRules:
             return reading.as_numbers()
         if kind == "datetime":
             return reading.as_times(raw)
+        if kind == "vector":
+            if not reading.lists and any(part.values.null_count < len(part.values) for part in raw.parts):
+                raise TypeError("it holds single values where arrays are expected; name it in `numeric`.")
+            return reading.as_vectors()
         reading = reading.with_lists(kind == "multi-valued")
         return reading if self.vocabulary.n_hash_buckets is None else reading.as_text()
 
-    def make_encoder(self, kind: Kind, reading: Reading) -> ColumnEncoder | None:
+    def make_encoder(self, name: str, kind: Kind, reading: Reading) -> ColumnEncoder | None:
         """A part for a column of this kind, not yet fitted; None where the column is dropped."""
+        if name in self.vectors:
+            encoder = PretrainedEncoder(CategoricalEncoder(self.vocabulary), self.vectors_replace, self.train_vectors)
+            return encoder.learn_vectors(self.vectors[name], reading)
         unhashed = VocabularyRule(self.vocabulary.min_frequency, self.vocabulary.max_categories)
         if kind == "dropped":
             return None
@@ -88,6 +107,8 @@ class ColumnRules:
             return CategoricalEncoder(self.vocabulary)
         if kind == "datetime":
             return DatetimeEncoder(unhashed, self.datetime_parts)
+        if kind == "vector":
+            return VectorEncoder()
         if kind == "multi-valued":
             return MultiValuedEncoder(self.vocabulary, self.separator, self.max_values, reading)
         return self._make_numeric_encoder(unhashed)
@@ -109,6 +130,27 @@ def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[s
             if other != kind:
                 raise ValueError(f"Column {names[position]!r} is chosen as {other} and as {kind}: choose one.")
     return chosen
+
+
+def find_histories(histories: Mapping[Any, Any] | None, names: Sequence[str]) -> dict[int, int]:
+    """Positions of the columns that hold histories, and of the column whose values each of them holds."""
+    targets: dict[int, int] = {}
+    for history, of in (histories or {}).items():
+        try:
+            (position,), (target,) = (select_columns([key], None, names) for key in (history, of))
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"histories={{{history!r}: {of!r}}}: {error}") from error
+        if position == target:
+            raise ValueError(f"histories={{{history!r}: {of!r}}}: a column can't be a history of itself.")
+        targets[position] = target
+    nested = next((position for position, target in targets.items() if target in targets), None)
+    if nested is not None:
+        raise ValueError(
+            f"histories: {names[nested]!r} can't hold values of {names[targets[nested]]!r}, which is a history, too. "
+            "Name the column of single values."
+        )
+    return targets
 
 
 class FittedColumn(NamedTuple):
@@ -134,6 +176,10 @@ class FittedColumn(NamedTuple):
     report: dict[str, Any]
     column: Column
 
+    def without_rows(self) -> FittedColumn:
+        """The same without its rows."""
+        return self._replace(column=Column(self.column.name, self.column.values[:0]))
+
     def transform(self, kinds: Collection[str]) -> dict[str, np.ndarray]:
         """Output columns of all rows by name, if they make up fields of these kinds."""
         fields = [] if self.encoder is None else self.encoder.output_fields(self.column.name)
@@ -150,6 +196,7 @@ def fit_tally(
     chosen: Kind | None,
     rules: ColumnRules,
     target: Target | None,
+    is_in_histories: bool = False,
 ) -> FittedColumn:
     """What `fit_column` gives, from a tally of the column, and the sample of rows that the target is of."""
     if tally is None:
@@ -157,7 +204,7 @@ def fit_tally(
     values = sample.column(name)
     if not tally.is_sampled:
         raw, weights = tally.short_column()
-        return fit_column(raw, chosen, rules, weights, target, values)
+        return fit_column(raw, chosen, rules, weights, target, values, is_in_histories)
     assert values is not None
     fitted = fit_column(values, chosen, rules, sample.weights, target)
     return fitted._replace(report={**fitted.report, "n_missing": tally.n_missing})
@@ -170,9 +217,11 @@ def fit_column(
     weights: np.ndarray | None,
     target: Target | None,
     sample: RawColumn | None = None,
+    is_in_histories: bool = False,
 ) -> FittedColumn:
     """Find out what a column is, how it is read, and what encodes it.
 
+    Single values of which there are histories are categories, and no quantities, however seldom they repeat.
     A target, of the rows with weight, helps to tell quantities from ids: a target of the rows of a sample, where the
     column is a tally.
     """
@@ -180,7 +229,9 @@ def fit_column(
     with errors_naming(raw.name):
         reading = learn_reading(weighted)
         column = reading.read(weighted)
-        if chosen is None:
+        if chosen is None and is_in_histories and not reading.lists:
+            finding = Finding("categorical", "histories hold its values")
+        elif chosen is None:
             finding = rules.find_kind(column, target, column if sample is None else reading.read(sample))
         else:
             finding = Finding(chosen, "chosen by the user")
@@ -190,15 +241,45 @@ def fit_column(
         reading, learned_as = rules.make_reading(finding.kind, weighted, reading), reading
         if reading != learned_as:
             column = reading.read(weighted)
-        encoder = rules.make_encoder(finding.kind, reading)
+        encoder = rules.make_encoder(raw.name, finding.kind, reading)
         fields = [] if encoder is None else encoder.fit(column, weights).output_fields(raw.name)
         if isinstance(encoder, DatetimeEncoder) and encoder.left_out:
             finding = finding._replace(why=f"{finding.why}, {encoder.left_out}")
         report = {
             **finding._asdict(),
             "n_missing": n_missing,
-            "n_codes": sum(field.n_codes for field in fields),
+            "n_codes": n_codes_of(fields),
             "n_columns": sum(field.n_columns for field in fields),
         }
         read = column if weighted is raw else reading.read(raw)
         return FittedColumn(reading, encoder, rare_dates(encoder, read), report, read)
+
+
+def fit_history(
+    raw: RawColumn, of: FittedColumn, of_name: str, max_length: int, weights: np.ndarray | None
+) -> FittedColumn:
+    """What `fit_column` gives, of a column that holds values of another one, which has been learned."""
+    weighted, weights = rows_with_weight(raw, weights)
+    with errors_naming(raw.name):
+        encoder = HistoryEncoder(of_name, max_length).bound_to(of.encoder)
+        reading = read_history(weighted, of.reading)
+        column = reading.read(weighted)
+        encoder.fit(column, weights)
+        (field,) = encoder.output_fields(raw.name)
+        report = {
+            "kind": "history",
+            "why": f"chosen by the user, of values of {of_name!r}",
+            "n_missing": column.n_missing,
+            "n_codes": field.n_codes,
+            "n_columns": field.n_columns,
+        }
+        return FittedColumn(reading, encoder, {}, report, column if weighted is raw else reading.read(raw))
+
+
+def fit_tallied_history(tally: ColumnTally, of: FittedColumn, of_name: str, max_length: int) -> FittedColumn:
+    """What `fit_history` gives, from a tally of the column."""
+    raw, _ = tally.short_column()
+    fitted = fit_history(raw, of, of_name, max_length, None)
+    assert isinstance(fitted.encoder, HistoryEncoder)
+    fitted.encoder.widen(tally.longest_row)
+    return fitted._replace(report={**fitted.report, "n_columns": fitted.encoder.n_columns})

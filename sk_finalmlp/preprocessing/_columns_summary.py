@@ -41,6 +41,8 @@ def _describe_values(found: pd.Series[Any], values: np.ndarray | None) -> str:
         parts.append(f"{len(values):,}: {first}{', ...' * (len(values) > _MAX_VALUES)}")
     elif found["n_codes"]:
         parts.append(f"{found['n_codes']:,} codes{f' in {found.n_columns} columns' * (found['n_columns'] > 1)}")
+    elif found["kind"] == "vector":
+        parts.append(f"{found['n_columns']} numbers each")
     if found["n_missing"]:
         parts.append(f"{found['n_missing']:,} missing")
     return "; ".join(parts)

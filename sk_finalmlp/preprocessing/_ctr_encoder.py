@@ -19,7 +19,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._fit_task import CallbackSupportMixin, fit_task
-from .._hold_out import VALIDATION_FRACTION, packed
+from .._hold_out import Fraction, packed, share_held_out
 from .._origin import Origin, carries_origin, write_origin
 from .._persistence import VersionedState
 from .._plain import Parts, describe
@@ -35,9 +35,9 @@ from .._sources import (
     is_source,
 )
 from .._validation import fit_context
-from ..fields import Field, column_names
+from ..fields import Field, column_names, pretrained_name
 from ._batches import BatchEncoder
-from ._column_rules import ColumnRules, chosen_kinds, fit_column
+from ._column_rules import ColumnRules, FittedColumn, chosen_kinds, find_histories, fit_column, fit_history
 from ._columns_summary import ColumnsSummary
 from ._description import PARTS
 from ._growth import GrowingEncoder
@@ -48,20 +48,24 @@ from .columns._calendar import UnknownDates, date_parts
 from .columns._categorical import VocabularyRule
 from .columns._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, errors_naming
 from .columns._datetime import DATETIME_PARTS
+from .columns._history import bind_histories
 from .columns._kinds import Kind
+from .columns._pretrained import GivenVectors, PretrainedEncoder, check_vectors
 from .columns._vocabulary import Vocabulary
 from .statistics._choice import report
 from .statistics._derived import DerivedFields
 from .statistics._target import NoLabels, Target, held_out_with
 from .statistics._unknown import UnknownRows
+from .tables._raw_column import RawColumn
 from .tables._reading import Reading
-from .tables._selection import Selection
+from .tables._selection import Selection, select_columns
 from .tables._table import read_columns, read_outputs, validate_table, write_table, write_values
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62
 #: Kinds of the fields that single columns become.
-_KINDS_OF_COLUMNS = ("categorical", "multi-valued", "numeric")
+_KINDS_WITH_CODES = ("categorical", "multi-valued")
+_KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "history", "numeric", "vector")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -70,7 +74,7 @@ class CTREncoder(
 ):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
-    Each column is one of four kinds, inferred from its values in `fit` unless you choose it:
+    Each column is one of five kinds, inferred from its values in `fit` unless you choose it:
 
     - *categorical*: strings, categories, bools, and integers that repeat, since in click data these are ids. A column
       of codes: 0 for a value that is missing, unseen in `fit` or too rare, and 1, 2, ... for known values by
@@ -87,22 +91,54 @@ class CTREncoder(
     - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres[0]`,
       `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
+    - *vector*: arrays or lists of numbers with a fractional part, all of one length, such as the embeddings of texts.
+      Columns of floats `text<0>`, `text<1>`, ... for a column `text`: centred, and divided by one number for all of
+      them, so that distances stay in proportion. A missing vector, also one that is empty or all NaN, is zeros, for
+      which the network has a learned vector. Lists of whole numbers are multi-valued unless named in `vector`.
 
-    After these come columns derived from the codes of categorical fields, datetime parts and bins included:
+    Columns of a fifth kind must be named, in `histories`:
+
+    - *history*: lists of values of another column, in the order of time, such as the items that a user has clicked
+      before. Columns of codes `history~item[0]`, `history~item[1]`, ... for a column `history` of values of `item`, the
+      most recent first, padded with 0, in which a value has the code that it has in `item`. The classifiers look it up
+      in the embedding table of `item`, and pool what they find (their parameter `history_pooling`).
+
+    After these come columns derived from the codes of the fields, datetime parts and bins included:
 
     - *feature crosses*, on request: combinations such as `user & item` as categorical fields of their own.
     - *target statistics*, if `y` holds class labels: `rate(item)`, the smoothed click rate of each item (target
       encoding), `count(item)`, how often it occurs (count encoding), and the same for combinations, such as
-      `rate(user & item)`. In `fit_transform` they are cross-fitted: see the Notes.
+      `rate(user & item)`. A list counts as a whole, its elements in their order: `rate(genres)` is that of a
+      combination of genres. In `fit_transform` they are cross-fitted: see the Notes.
 
     Parameters
     ----------
-    categorical, numeric, multi_valued, datetime : column selection, default=None
+    categorical, numeric, multi_valued, datetime, vector : column selection, default=None
         Columns to treat as this kind, regardless of their values: a name, a position, a list of either, a slice, a
         boolean mask, or a callable that is given `X` and returns one of these, such as
         :class:`~sklearn.compose.make_column_selector`. The kinds of all other columns are inferred.
     drop : column selection, default=None
         Columns to leave out.
+    vectors : dict, default=None
+        Vectors that are known of the ids in columns, such as embeddings of the texts or pictures of items, by the name
+        or position of the column. Either a DataFrame of floats indexed by id, or a Series of arrays indexed by id, or a
+        tuple of ids and a matrix with a row for each. An id has its vector whether `fit` saw it in a row or not; one
+        without a vector has a learned one. The column of ids gets a second column of codes, `vector(item)` for `item`,
+        which stand for rows of the table of vectors: that isn't copied, and a pandas DataFrame carries it to the
+        classifier.
+    vectors_mode : {"sum", "replace"}, default="sum"
+        Whether the embedding of an id is the sum of its own and of its projected vector, or the latter alone.
+    train_vectors : bool, default=False
+        Whether the network trains a copy of the vectors, too. It pays if there are many rows for each id, and takes
+        time in proportion to the size of the table in each step.
+    histories : dict of {str or int: str or int}, default=None
+        Columns that hold histories, and the categorical column whose values each of them holds, by name or position:
+        `{"history": "item"}`, or `{"liked": "item", "disliked": "item", "liked_genre": "genre"}`. A row has a list of
+        values, the most recent last. :func:`~sk_finalmlp.preprocessing.add_history` makes such a column of a log.
+    max_length : int, default=50
+        How many of the last values of a history are kept; there are no more output columns than the longest one of
+        `fit` needs. A value that is unknown or missing keeps its place, as code 0, so that several histories stay in
+        step.
     min_frequency : int or float, default=1
         Number (int) or share (float) of rows in which a value must occur to get a code of its own; for the elements
         of multi-valued columns, the number of occurrences. All rows count the same, regardless of their sample weights:
@@ -153,9 +189,10 @@ class CTREncoder(
         Fields and combinations of fields that get a rate and a count. "auto" chooses single fields and pairs by what
         they add to the prediction of `y` (see the Notes) if there are 1,000 rows and class labels, and makes none
         otherwise; what it chose is in `statistics_`. `None`: plain codes.
-    validation_fraction : float, default=0.1
+    validation_fraction : float or "auto", default="auto"
         Share of the rows whose labels are left out of the statistics of all other rows in `fit_transform`, because the
-        classifier holds them out for early stopping: at least its `validation_fraction`.
+        classifier holds them out for early stopping: at least its `validation_fraction`. "auto" takes a tenth; of
+        rows at random no more than 10,000, or so.
     hold_out : {"random", "last"} or the name of a column, default="random"
         Which rows these are. "random": pseudo-random, by a hash of the row number. "last": those at the
         end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
@@ -175,6 +212,11 @@ class CTREncoder(
     temp_folder : str or path, default=None
         Where the files go that a fit to more rows than memory holds needs for a time; None for the system's folder of
         temporary files.
+    n_jobs : int or None, default=None
+        Number of workers that read and encode the files of such a fit, as tasks of joblib; None for 1, or for what
+        `joblib.parallel_config` says. What is learned doesn't depend on it, but for the centre and scale of vectors,
+        which come from a sample where a column holds more than four million numbers. If workers are on other machines,
+        `temp_folder` must be a folder that all of them share.
     verbose : int, default=0
         For such a fit: 0 is silent; 1 writes a line after each pass over the rows; 2 or more draws a bar of each, with
         the time left, which needs rich.
@@ -258,6 +300,10 @@ class CTREncoder(
     ids have nothing in common. With fewer than 20 rows per value this can't be decided, and values that fill more than
     half of their range, as ids do, stay categorical. Name a column in `categorical` or `numeric` to decide yourself.
 
+    **Vectors.** The vector of an id says something of ids that were never clicked, which have no embedding. But their
+    statistics are those of a value without rows, which training rows never have: set `unknown_dropout`, 0.1 for
+    example, where new ids matter, so that the network learns to do without them.
+
     The output container is that of the input, unless `set_output` or :func:`sklearn.set_config` asks for
     another one. For an ndarray it is an int64 array if there are only codes, a float32 array if there are only
     floats, and otherwise a pandas DataFrame, since one array can't hold both, and since the names of multi-valued
@@ -316,6 +362,19 @@ class CTREncoder(
     >>> out = encoder.fit_transform(X, y=[1, 0, 0, 1] * 5)
     >>> list(out.columns)[2:]
     ['user & item', 'rate(item)', 'count(item)', 'rate(user & item)', 'count(user & item)']
+
+    Vectors in a column, and those of ids:
+
+    >>> X = pd.DataFrame({"item": ["a", "b", "a"], "text": [[0.5, 1.5], [2.5, 0.5], None]})
+    >>> known = pd.DataFrame([[0.1, 0.9], [0.8, 0.3], [0.7, 0.2]], index=["a", "b", "new"])
+    >>> encoder = CTREncoder(vectors={"item": known}).fit(X)
+    >>> encoder.feature_kinds_["kind"].to_dict()
+    {'item': 'categorical', 'text': 'vector'}
+    >>> encoder.transform(X.assign(item=["a", "new", "unheard of"]))
+       item  vector(item)   text<0>   text<1>
+    0     1             1 -1.264911  0.632456
+    1     0             3  1.264911 -0.632456
+    2     0             0  0.000000  0.000000
     """
 
     feature_kinds_: pd.DataFrame
@@ -330,6 +389,8 @@ class CTREncoder(
 
     #: Those of two or more classes, where statistics might be made.
     _classes: np.ndarray | None = None
+    #: Whether these are names of several columns of labels.
+    _has_tasks: bool = False
     _derived: DerivedFields
     _encoders: list[ColumnEncoder | None]
     _fields: list[Field]
@@ -344,7 +405,13 @@ class CTREncoder(
         "numeric": _SELECTION,
         "multi_valued": _SELECTION,
         "datetime": _SELECTION,
+        "vector": _SELECTION,
+        "vectors": [Mapping, None],
+        "vectors_mode": [StrOptions({"sum", "replace"})],
+        "train_vectors": ["boolean"],
         "drop": _SELECTION,
+        "histories": [dict, None],
+        "max_length": [Interval(Integral, 1, None, closed="left")],
         "min_frequency": [Interval(Integral, 1, None, closed="left"), Interval(RealNotInt, 0, 1, closed="neither")],
         "max_categories": [Interval(Integral, 1, None, closed="left"), None],
         "n_hash_buckets": [Interval(Integral, 1, _MOST_CODES, closed="both"), None],
@@ -355,12 +422,13 @@ class CTREncoder(
         "datetime_parts": [list, tuple, StrOptions({"auto"})],
         "crosses": [list, tuple, StrOptions({"auto"}), None],
         "statistics": [list, tuple, StrOptions({"auto"}), None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
         "hold_out": [str],
         "decay": [Interval(Real, 0, 1, closed="both")],
         "unknown_dropout": [Interval(Real, 0, 1, closed="left")],
         "random_state": ["random_state"],
         "temp_folder": [str, PathLike, None],
+        "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
 
@@ -371,7 +439,13 @@ class CTREncoder(
         numeric: Selection = None,
         multi_valued: Selection = None,
         datetime: Selection = None,
+        vector: Selection = None,
+        vectors: Mapping[str | int, Any] | None = None,
+        vectors_mode: Literal["sum", "replace"] = "sum",
+        train_vectors: bool = False,
         drop: Selection = None,
+        histories: Mapping[str | int, str | int] | None = None,
+        max_length: int = 50,
         min_frequency: float = 1,
         max_categories: int | None = None,
         n_hash_buckets: int | None = None,
@@ -382,19 +456,26 @@ class CTREncoder(
         datetime_parts: Literal["auto"] | Sequence[str] = "auto",
         crosses: Combinations = None,
         statistics: Combinations = "auto",
-        validation_fraction: float = VALIDATION_FRACTION,
+        validation_fraction: Fraction = "auto",
         hold_out: str = "random",
         decay: float = 0.9,
         unknown_dropout: float = 0.0,
         random_state: int | np.random.RandomState | None = 0,
         temp_folder: str | PathLike[str] | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.categorical = categorical
         self.numeric = numeric
         self.multi_valued = multi_valued
         self.datetime = datetime
+        self.vector = vector
+        self.vectors = vectors
+        self.vectors_mode = vectors_mode
+        self.train_vectors = train_vectors
         self.drop = drop
+        self.histories = histories
+        self.max_length = max_length
         self.min_frequency = min_frequency
         self.max_categories = max_categories
         self.n_hash_buckets = n_hash_buckets
@@ -411,6 +492,7 @@ class CTREncoder(
         self.unknown_dropout = unknown_dropout
         self.random_state = random_state
         self.temp_folder = temp_folder
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     @fit_context
@@ -445,7 +527,7 @@ class CTREncoder(
             planner = self._planner()
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
             target = planner.read_target(y, X, weights, place)
-            codes = self._fit_columns(X, weights, target, ["categorical"] if planner.needs_codes(target) else [])
+            codes = self._fit_columns(X, weights, target, _KINDS_WITH_CODES if planner.needs_codes(target) else [])
             for _ in self._fit_derived(planner, codes, weights, target):
                 # Each column is let go as soon as it is learned.
                 pass
@@ -485,7 +567,7 @@ class CTREncoder(
             self._check_hold_out_is_told(encoded)
             if not carries_origin(encoded):
                 return encoded
-            return write_origin(encoded, self._origin_of_training_rows(len(X), place, target))
+            return write_origin(encoded, self._with_vectors(self._origin_of_training_rows(len(X), place, target)))
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)
@@ -509,25 +591,41 @@ class CTREncoder(
         """Learn to encode each column alone, and return the output columns of the wanted kinds of fields."""
         self._origin = []
         names = check_feature_names_in(self)
-        chosen = chosen_kinds(self._selections(), X, names)
+        chosen = self._chosen_kinds(X, names)
         rules = self._column_rules()
         labelled = None
         if isinstance(target, Target) and self.statistics == "auto":
             labelled = target.take(np.flatnonzero(target.weights))
         dropped = {position for position, kind in chosen.items() if kind == "dropped"}
-        self._readings, self._encoders, self._rare_dates = [], [], {}
-        report, outputs = [], {}
+        targets = find_histories(self.histories, names)
+        waiting: dict[int, RawColumn] = {}
+        fitted: dict[int, FittedColumn] = {}
+        outputs: dict[int, dict[str, np.ndarray]] = {}
         for position, raw in enumerate(read_columns(X, names, dropped)):
-            fitted = fit_column(raw, chosen.get(position), rules, weights, labelled)
-            self._readings.append(fitted.reading)
-            self._encoders.append(fitted.encoder)
-            self._rare_dates.update(fitted.rare_dates)
-            report.append(fitted.report)
-            outputs.update(fitted.transform(wanted))
+            if position in targets:
+                # Until the column whose values it holds is learned.
+                waiting[position] = raw
+                continue
+            is_in_histories = position in targets.values()
+            column = fit_column(raw, chosen.get(position), rules, weights, labelled, is_in_histories=is_in_histories)
+            outputs[position] = column.transform(wanted)
+            fitted[position] = column.without_rows()
             # A column is let go before the next one is read.
-            del raw, fitted
-        self.feature_kinds_ = pd.DataFrame(report, index=pd.Index(names, name="column"))
-        return outputs
+            del raw, column
+        for position, raw in waiting.items():
+            column = fit_history(raw, fitted[targets[position]], names[targets[position]], self.max_length, weights)
+            outputs[position] = column.transform(wanted)
+            fitted[position] = column.without_rows()
+        self._keep_fitted([fitted[position] for position in range(len(names))])
+        return {name: output for position in range(len(names)) for name, output in outputs[position].items()}
+
+    def _keep_fitted(self, fitted: Sequence[FittedColumn]) -> None:
+        """Keep what was learned of the columns, in their order."""
+        self._readings = [column.reading for column in fitted]
+        self._encoders = [column.encoder for column in fitted]
+        self._rare_dates = {name: values for column in fitted for name, values in column.rare_dates.items()}
+        names = pd.Index(check_feature_names_in(self), name="column")
+        self.feature_kinds_ = pd.DataFrame([column.report for column in fitted], index=names)
 
     def _fit_derived(
         self, planner: Planner, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
@@ -537,6 +635,7 @@ class CTREncoder(
         plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, self._date_parts())
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         self._classes = target.classes if isinstance(target, Target) else None
+        self._has_tasks = isinstance(target, Target) and target.labelled is not None
         unknown = UnknownRows(self.unknown_dropout, planner.random_state)
         yield from self._derived.fit_transform(codes, weights, target, unknown)
         self._finish_fit(plan)
@@ -559,13 +658,38 @@ class CTREncoder(
                 "`datetime_parts`."
             )
 
+    def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
+        """Kinds of the columns that the user has chosen, by position; those with vectors hold ids."""
+        chosen = chosen_kinds(self._selections(), X, names)
+        for position in self._given_vectors_at(names):
+            if chosen.setdefault(position, "categorical") != "categorical":
+                raise ValueError(
+                    f"Column {names[position]!r} is chosen as {chosen[position]}, and its values have `vectors`, as "
+                    "ids do: choose one."
+                )
+        return chosen
+
+    def _given_vectors_at(self, names: Sequence[str]) -> dict[int, Any]:
+        """What `vectors` holds, by the position of the column."""
+        return {select_columns(key, None, names)[0]: given for key, given in (self.vectors or {}).items()}
+
+    def _given_vectors(self) -> dict[str, GivenVectors]:
+        names = check_feature_names_in(self)
+        return {
+            str(names[position]): check_vectors(str(names[position]), given)
+            for position, given in self._given_vectors_at(names).items()
+        }
+
     def _selections(self) -> dict[Kind, Selection]:
+        histories: Any = list(self.histories or {})
         return {
             "categorical": self.categorical,
             "numeric": self.numeric,
             "multi-valued": self.multi_valued,
             "datetime": self.datetime,
+            "vector": self.vector,
             "dropped": self.drop,
+            "history": histories,
         }
 
     def _column_rules(self) -> ColumnRules:
@@ -582,6 +706,9 @@ class CTREncoder(
             separator,
             self.max_values,
             self._datetime_parts(),
+            self._given_vectors(),
+            self.vectors_mode == "replace",
+            self.train_vectors,
         )
 
     def _datetime_parts(self) -> list[str] | None:
@@ -629,7 +756,16 @@ class CTREncoder(
         unknown = UnknownDates(self._rare_dates)
         encoded = self._write(X, self._outputs(X, unknown))
         unknown.warn()
-        return write_origin(encoded, self._origin_of_new_rows()) if carries_origin(encoded) else encoded
+        if not carries_origin(encoded):
+            return encoded
+        return write_origin(encoded, self._with_vectors(self._origin_of_new_rows()))
+
+    def _with_vectors(self, origin: Origin) -> Origin:
+        """What the table says of its origin, and the vectors that codes in it stand for."""
+        columns = zip(check_feature_names_in(self), self._encoders, strict=True)
+        found = {name: encoder for name, encoder in columns if isinstance(encoder, PretrainedEncoder)}
+        tables = {pretrained_name(name): encoder.vector_table for name, encoder in found.items()}
+        return replace(origin, vectors=tables) if tables else origin
 
     def _origin_of_new_rows(self) -> Origin:
         if not self._origin:
@@ -644,7 +780,7 @@ class CTREncoder(
         return replace(
             self._origin_of_new_rows(),
             n_rows=n_rows,
-            validation_fraction=self.validation_fraction,
+            validation_fraction=share_held_out(self.validation_fraction, n_rows, self.hold_out == "random"),
             hold_out=self.hold_out,
             held_out=held_out,
         )
@@ -666,13 +802,20 @@ class CTREncoder(
         )
 
     def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:
-        return write_table(
+        pretrained = [field.of for field in self._fields if field.kind == "pretrained"]
+        encoded = write_table(
             outputs,
             numeric=are_numeric(self._fields),
-            named=any(field.kind == "multi-valued" for field in self._fields),
+            named=bool(pretrained) or any(field.has_several_columns for field in self._fields),
             X=X,
             library=get_output_config("transform", self)["dense"],
         )
+        if pretrained and not carries_origin(encoded):
+            raise ValueError(
+                f"The values of {pretrained} have `vectors`, which only a pandas DataFrame can carry to the "
+                "classifier. Call set_output(transform='pandas'), or give X a column of arrays in their place."
+            )
+        return encoded
 
     def _outputs(self, X: Any, unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
         codes: dict[str, np.ndarray] = {}
@@ -749,15 +892,18 @@ class CTREncoder(
         """The fields of the output, for columns of these names."""
         learned = [field for fields in self._fields_of(check_feature_names_in(self)) for field in fields]
         plain = [field for fields in self._fields_of(names) for field in fields]
-        new_names = {field.name: new.name for field, new in zip(learned, plain, strict=True)}
+        new_names = dict(zip(column_names(learned), column_names(plain), strict=True))
         return plain + self._derived.output_fields(new_names)
 
     def _fields_of(self, names: Sequence[str]) -> list[list[Field]]:
         """The fields of each column of the input, for columns of these names."""
-        return [
+        name_of = dict(zip(check_feature_names_in(self), names, strict=True))
+        fields_of = [
             [] if encoder is None else encoder.output_fields(name)
             for name, encoder in zip(names, self._encoders, strict=True)
         ]
+        # Vectors are of the column itself, whose name they have been given.
+        return [[replace(f, of=name_of[f.of]) if f.kind == "history" else f for f in fields] for fields in fields_of]
 
     @property
     def cardinalities_(self) -> dict[str, int]:
@@ -786,6 +932,7 @@ class CTREncoder(
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "_fields"):
+            self._encoders = bind_histories(check_feature_names_in(self), self._encoders)
             origin = vars(self).get("_origin")
             self._origin = [] if origin is None else [origin]
 

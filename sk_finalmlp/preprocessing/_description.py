@@ -14,8 +14,11 @@ from ..fields import Field
 from .columns._admission import Admission
 from .columns._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
 from .columns._datetime import DatetimeEncoder, ElapsedTime
+from .columns._history import HistoryEncoder
 from .columns._multi_valued import MultiValuedEncoder
 from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
+from .columns._pretrained import PretrainedEncoder
+from .columns._vector import VectorEncoder, VectorScale
 from .columns._vocabulary import Vocabulary
 from .statistics._crosses import CrossEncoder
 from .statistics._derived import DerivedFields
@@ -41,9 +44,13 @@ PARTS: Final[Parts] = {
         "admission",
         "n_columns",
     ),
+    HistoryEncoder: ("of", "max_length", "n_columns"),
     Standardizer: ("unit", "mean", "deviation"),
     NormalScorer: ("unit", "values", "scores"),
     QuantileBinner: ("n_bins", "edges", "means"),
+    VectorScale: ("unit", "mean", "deviation"),
+    VectorEncoder: ("scale",),
+    PretrainedEncoder: ("ids", "replaces", "is_tuned", "vocabulary", "scale", "table"),
     KeyIndex: ("known",),
     CrossEncoder: ("key", "_encoder"),
     KeyStatistics: ("key", "rate", "count", "_index", "_columns", "_memory"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +15,12 @@ from .._origin import Origin, carries_origin, packed_codes, write_origin
 from .._sklearn import check_feature_names_in, is_fitted
 from .._sources import refuse_source
 from .._validation import fit_context
-from ..fields import column_names
-from .columns._column_encoder import errors_naming
+from ..fields import Field, column_names
+from .columns._column_encoder import ColumnEncoder, errors_naming, n_codes_of
+from .columns._history import HistoryEncoder, bind_histories
 from .statistics._changes import Changes
 from .statistics._target import MoreLabels, read_more_labels
-from .tables._column import rows_with_weight
+from .tables._column import Column, rows_with_weight
 from .tables._table import read_columns, validate_table
 
 
@@ -111,6 +112,11 @@ class GrowingEncoder:
         """Take in rows; they as the classifier should learn from them, and what it must know of their encoder."""
         check_is_fitted(self)
         refuse_source(X)
+        if self._has_tasks:
+            raise ValueError(
+                f"This encoder was fitted to several labels, {self._classes.tolist()}, and keeps no sums of them that "
+                "could go on. Fit it again to all rows, or take an encoder and a classifier for each label."
+            )
         with fit_task(self, X=X, y=y):
             X = validate_table(self, X, reset=False)
             weights = self._check_weights(sample_weight, X)
@@ -118,42 +124,64 @@ class GrowingEncoder:
             before = self._origin_of_new_rows()
             outputs, fresh = self._grow_columns(X, weights)
             names = check_feature_names_in(self)
-            n_codes = {field.name: field.n_codes for fields in self._fields_of(names) for field in fields}
-            changes = Changes(n_codes, fresh, self.decay)
+            changes = _changes([f for fields in self._fields_of(names) for f in fields], fresh, self.decay)
             self._derived, more, of_crosses = self._derived.grow(outputs, weights, labels, changes)
             outputs |= more
             self._fields = self._output_fields(names)
             self.feature_kinds_ = self._grown_kinds(names)
             origin = _origin_after(before, outputs, {**fresh, **of_crosses}, labels)
             self._origin = [replace(origin, previous=None, fresh=None)]
-            return write_origin(self._write(X, iter(outputs.items())), origin), origin
+            return write_origin(self._write(X, iter(outputs.items())), self._with_vectors(origin)), origin
 
     def _grow_columns(
         self: Any, X: Any, weights: np.ndarray | None
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Let each column take in the rows; the output columns, and codes that stand for other values now."""
-        encoders = []
-        outputs: dict[str, np.ndarray] = {}
+        names = check_feature_names_in(self)
+        encoders: list[Any] = [None] * len(names)
+        grown: list[Column | None] = [None] * len(names)
+        outputs: list[dict[str, np.ndarray]] = [{} for _ in names]
         fresh: dict[str, np.ndarray] = {}
         dropped = {position for position, encoder in enumerate(self._encoders) if encoder is None}
-        columns = read_columns(X, check_feature_names_in(self), dropped)
-        for reading, encoder, raw in zip(self._readings, self._encoders, columns, strict=True):
-            if encoder is not None:
-                with errors_naming(raw.name):
-                    column = reading.read(raw)
-                    counted, _ = rows_with_weight(column, weights)
-                    encoder, codes = encoder.grow(counted, self.decay)
-                    fields = encoder.output_fields(raw.name)
-                    coded = [field.name for field in fields if field.has_codes]
-                    fresh |= {name: of_field for name, of_field in zip(coded, codes, strict=False) if len(of_field)}
-                    outputs |= dict(zip(column_names(fields), encoder.transform(column), strict=True))
-            encoders.append(encoder)
+        columns = zip(self._readings, self._encoders, read_columns(X, names, dropped), strict=True)
+        for position, (reading, encoder, raw) in enumerate(columns):
+            if encoder is None:
+                continue
+            with errors_naming(raw.name):
+                column = reading.read(raw)
+                counted, _ = rows_with_weight(column, weights)
+                encoders[position], codes = encoder.grow(counted, self.decay)
+                fields = encoders[position].output_fields(raw.name)
+                coded = [field.name for field in fields if field.has_codes]
+                fresh |= {name: of_field for name, of_field in zip(coded, codes, strict=False) if len(of_field)}
+                if isinstance(encoder, HistoryEncoder):
+                    # Until the column whose values it holds has grown.
+                    grown[position] = column
+                else:
+                    outputs[position] = _encoded(column, encoders[position])
+        encoders = [*bind_histories(names, encoders)]
+        for position, column in enumerate(grown):
+            if column is not None:
+                outputs[position] = _encoded(column, encoders[position])
         self._encoders = encoders
-        return outputs, fresh
+        return {name: output for of_column in outputs for name, output in of_column.items()}, fresh
 
     def _grown_kinds(self: Any, names: Any) -> Any:
-        n_codes = [sum(field.n_codes for field in fields) for fields in self._fields_of(names)]
+        n_codes = [n_codes_of(fields) for fields in self._fields_of(names)]
         return self.feature_kinds_.assign(n_codes=n_codes)
+
+
+def _changes(fields: Sequence[Field], fresh: Mapping[str, np.ndarray], decay: float) -> Changes:
+    """What has become of the codes of the columns of fields, of which some are fresh."""
+    field_of = {name: field for field in fields for name in column_names([field])}
+    n_codes = {name: field.n_codes for name, field in field_of.items()}
+    fresh_of = {name: fresh[field.name] for name, field in field_of.items() if field.name in fresh}
+    return Changes(n_codes, fresh_of, decay)
+
+
+def _encoded(column: Column, encoder: ColumnEncoder) -> dict[str, np.ndarray]:
+    with errors_naming(column.name):
+        return dict(zip(column_names(encoder.output_fields(column.name)), encoder.transform(column), strict=True))
 
 
 def _origin_after(

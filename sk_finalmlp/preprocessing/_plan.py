@@ -8,12 +8,13 @@ from typing import Literal
 
 import numpy as np
 
+from .._hold_out import Fraction
 from .._sources import StoredArray
 from ..fields import Field
 from .columns._categorical import VocabularyRule
 from .statistics._choice import Choice, choose, why_no_choice
 from .statistics._crosses import CrossEncoder
-from .statistics._keys import find_keys
+from .statistics._keys import find_keys, has_key, key_of
 from .statistics._statistics import KeyStatistics
 from .statistics._stored_target import Place, StoredTarget
 from .statistics._target import NoLabels, Target, read_target, what_but_labels
@@ -56,7 +57,7 @@ class Planner:
         The parameters.
     rule : VocabularyRule
         Which combinations of a cross get codes of their own.
-    validation_fraction : float
+    validation_fraction : float or "auto"
         Share of the rows that the classifier holds out.
     random_state : RandomState
         Draws folds and samples rows.
@@ -67,7 +68,7 @@ class Planner:
         crosses: Combinations,
         statistics: Combinations,
         rule: VocabularyRule,
-        validation_fraction: float,
+        validation_fraction: Fraction,
         random_state: np.random.RandomState,
     ) -> None:
         self.crosses = crosses
@@ -96,7 +97,7 @@ class Planner:
         if self.statistics == "auto" or self.statistics is None:
             return reason
         raise ValueError(
-            f"Statistics tell of the classes of y, but {reason}. Give labels as y, or leave `statistics` out."
+            f"Statistics need class labels, but {reason}. Give labels as y, or leave `statistics` out."
         ) from reason
 
     def needs_codes(self, target: Target | NoLabels) -> bool:
@@ -113,7 +114,7 @@ class Planner:
             if labels is None or y is None:
                 raise NoLabels("there is no y")
             if (kind := what_but_labels(labels)) is not None:
-                raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
+                raise NoLabels(f"y does not contain class labels (Unknown label type: {kind})")
             return StoredTarget(y, labels, weight, self.validation_fraction, place, self.random_state)
         except NoLabels as reason:
             return self._without(reason)
@@ -143,8 +144,7 @@ class Planner:
     def _choose(
         self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels, date_parts: Collection[str]
     ) -> list[Choice]:
-        names = [field.name for fields in fields_of.values() for field in fields if field.kind == "categorical"]
-        keys = find_keys(names, fields_of, "statistics")
+        keys = [key_of([field]) for fields in fields_of.values() for field in fields if has_key(field)]
         reason = str(target) if isinstance(target, NoLabels) else why_no_choice(target)
         if isinstance(target, NoLabels) or reason:
             return [Choice(key, why=f"no statistics: {reason}") for key in keys]
@@ -153,7 +153,8 @@ class Planner:
     def _crosses(self, fields_of: FieldsOf, choices: Sequence[Choice], n_rows: int) -> list[CrossEncoder]:
         if self.crosses == "auto":
             rule = self._bounded_rule(n_rows)
-            return [CrossEncoder(choice.key, rule) for choice in choices if choice.rate and choice.key.is_combination]
+            keys = [choice.key for choice in choices if choice.rate]
+            return [CrossEncoder(key, rule) for key in keys if key.is_combination and not key.holds_lists]
         keys = find_keys(self.crosses or [], fields_of, "crosses")
         single = next((key.name for key in keys if not key.is_combination), None)
         if single is not None:

@@ -61,8 +61,10 @@ def _codes(column: Column) -> np.ndarray:
 
 def _log_loss(codes: np.ndarray, target: Target) -> float:
     """Mean log-loss of the cross-fitted rates of these codes, summed over the labels."""
-    rows, clicks = Cells(codes, int(codes.max()) + 1, target).sums_of(target)
+    sums = Cells(codes, int(codes.max()) + 1, target).sums_of(target)
     loss = 0.0
-    for of_label, logits in zip(clicks, cross_fitted_log_odds(rows, clicks, target.priors), strict=True):
+    for of_label, rows, logits in zip(
+        sums.clicks, sums.labelled, cross_fitted_log_odds(sums, target.priors), strict=True
+    ):
         loss += float(rows.of_cells @ np.logaddexp(0, logits) - of_label.of_cells @ logits)
     return loss / float(target.weights.sum())

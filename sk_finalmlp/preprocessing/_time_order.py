@@ -57,5 +57,5 @@ def _as_times(raw: RawColumn) -> Column:
     if is_string(reading.like):
         reading = reading.as_times(raw)
     elif reading.lists or is_list(reading.like) or pa.types.is_boolean(reading.like):
-        raise TypeError("it has no order in time, by which `hold_out` could find the last rows. Name another column.")
+        raise TypeError("it has no order in time, so `hold_out` can't find the last rows. Name another column.")
     return reading.read(raw)

@@ -110,7 +110,7 @@ def _numbers(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
         return _drawn([None, False, True], rng)
     scale = float(part.get("unit", 1.0))
     inner = np.asarray(part.get("values", part.get("edges", [])), float) * (scale if "values" in part else 1.0)
-    if "vocabulary" in part and part["$part"] == "CategoricalEncoder":
+    if "vocabulary" in part and part["$part"] in ("CategoricalEncoder", "PretrainedEncoder"):
         inner = np.asarray(_vocabulary(part, rng), float)
     between = rng.normal(size=_N_ROWS) * (scale + np.abs(inner).max(initial=1.0))
     return _drawn([*inner[rng.permutation(len(inner))[:_N_ROWS]].tolist(), *between.tolist(), *_EXTREMES], rng)
@@ -135,12 +135,26 @@ def _lists(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
     return [*lists, None]
 
 
+def _vectors(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
+    scale = part["scale"]
+    vectors = scale["unit"] * (scale["mean"] + rng.normal(size=(_N_ROWS - 1, len(scale["mean"]))))
+    return [*vectors.tolist(), None]
+
+
+def _histories(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
+    elements = [*_vocabulary(part, rng), None, _UNSEEN if reading["like"] == "large_string" else -1]
+    lengths = rng.integers(0, part["n_columns"] + 2, _N_ROWS - 1)
+    return [*([elements[place] for place in rng.integers(0, len(elements), length)] for length in lengths), None]
+
+
 _ROWS: Final[dict[str, Callable[[Any, Any, np.random.Generator], list[Any]]]] = {
     "text": _texts,
     "integer": _integers,
     "number": _numbers,
     "time": _times,
     "elements": _lists,
+    "vector": _vectors,
+    "history": _histories,
 }
 
 

@@ -16,6 +16,7 @@ from ._inputs import MISSING, Input
 from ._lookups import count_below, find
 
 _MAX_DEVIATIONS: Final = 10.0
+_MAX_DEVIATIONS_OF_VECTORS: Final = 100.0
 _LARGEST_WHOLE: Final = 2.0**53
 _HOUR: Final = 3_600_000_000
 _DAY: Final = 24 * _HOUR
@@ -44,8 +45,12 @@ def input_of(name: str, reading: Any, encoder: Any) -> Input:
         Descriptions of how it is read and encoded.
     """
     like, part = reading["like"], encoder["$part"]
+    if part == "VectorEncoder":
+        return Input(name, "vector", length=len(encoder["scale"]["mean"]))
     if part == "MultiValuedEncoder":
         return Input(name, "elements", separator=_separator(encoder))
+    if part == "HistoryEncoder":
+        return Input(name, "history", separator=_LIST_SEPARATOR)
     if part in ("Standardizer", "NormalScorer", "QuantileBinner", "LogBucketer"):
         return _input_of_numbers(name, like)
     if like.startswith(("timestamp", "date")):
@@ -83,7 +88,7 @@ def _separator(encoder: Any) -> str:
 def add_column(graph: Graph, column: Input, reading: Any, encoder: Any) -> list[str]:
     """Output columns, each of shape (n, 1), int64 or float32, of one input column."""
     # Each has a number of rows of its own: one row may stand for all.
-    values = graph.input(column.name, column.element_type, n_rows=f"n of {column.name}")
+    values = graph.input(column.name, column.element_type, f"n of {column.name}", column.length)
     try:
         return _PARTS[encoder["$part"]](graph, values, reading, encoder)
     except Unsupported as error:
@@ -129,6 +134,25 @@ def _categorical(graph: Graph, values: str, reading: Any, encoder: Any) -> list[
     if reading["like"].startswith("date"):
         values = _floor(graph, values, _DAY)
     return [_look_up(graph, values, encoder["vocabulary"])]
+
+
+def _pretrained(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
+    """Codes of ids, and rows of the table of their vectors."""
+    return [
+        *_categorical(graph, values, reading, encoder["ids"]),
+        *_categorical(graph, values, reading, {"vocabulary": encoder["vocabulary"]}),
+    ]
+
+
+def _vector(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
+    scale = encoder["scale"]
+    length = len(scale["mean"])
+    # Without a deviation, all are at the mean.
+    deviation = scale["deviation"] or np.inf
+    centred = graph.node("Sub", _scaled(graph, values, scale["unit"]), graph.constant(scale["mean"][np.newaxis]))
+    deviations = _clip(graph, graph.node("Div", centred, graph.constant([[deviation]])), _MAX_DEVIATIONS_OF_VECTORS)
+    outputs = graph.cast(graph.node("Where", _is_present(graph, values), deviations, graph.constant([[0.0]])), "float")
+    return [graph.columns_of(outputs, position) for position in range(length)]
 
 
 def _is_present(graph: Graph, values: str) -> str:
@@ -350,6 +374,22 @@ def _multi_valued(graph: Graph, values: str, reading: Any, encoder: Any) -> list
     return [graph.columns_of(outputs, position) for position in range(encoder["n_columns"])]
 
 
+def _history(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
+    """Codes of the last elements, the last one first."""
+    known, codes = _elements({**encoder, "splits_strings": False}, _LIST_SEPARATOR)
+    # As above; the number of elements counts an empty one behind the last separator.
+    ended = graph.node("StringConcat", values, graph.constant(np.array([[_LIST_SEPARATOR]], object)))
+    elements, n_elements = graph.nodes("StringSplit", ended, n_outputs=2, delimiter=_LIST_SEPARATOR)
+    found = find(graph, elements, known, codes, UNKNOWN_CODE)
+    codes_of_elements = graph.node("Squeeze", found, graph.constant([1], np.int64))
+    from_last = np.arange(encoder["n_columns"])[np.newaxis] + 2
+    places = graph.node("Sub", n_elements, graph.constant(from_last, np.int64))
+    is_there = graph.cast(graph.node("GreaterOrEqual", places, graph.constant([[0]], np.int64)), "int64")
+    places = graph.node("Max", places, graph.constant([[0]], np.int64))
+    outputs = graph.node("Mul", graph.node("GatherElements", codes_of_elements, places, axis=1), is_there)
+    return [graph.columns_of(outputs, position) for position in range(encoder["n_columns"])]
+
+
 def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
     """Known elements as text, and their codes; those of strings also with a space before or behind."""
     known = known_values(encoder["vocabulary"])
@@ -370,12 +410,15 @@ def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
 
 _PARTS: Final[dict[str, Callable[[Graph, str, Any, Any], list[str]]]] = {
     "CategoricalEncoder": _categorical,
+    "PretrainedEncoder": _pretrained,
+    "VectorEncoder": _vector,
     "Standardizer": _standardized,
     "NormalScorer": _normal_scores,
     "QuantileBinner": _bins,
     "LogBucketer": _log_buckets,
     "DatetimeEncoder": _datetime,
     "MultiValuedEncoder": _multi_valued,
+    "HistoryEncoder": _history,
 }
 
 

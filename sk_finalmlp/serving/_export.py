@@ -20,7 +20,7 @@ from .._files import replace_file
 from .._plain import with_tables
 from .._sklearn import check_feature_names_in
 from .._version import __version__
-from ..estimators import Classifier
+from ..estimators import Classifier, FunnelClassifier
 from ..fields import Field, column_names
 from ..preprocessing import CTREncoder
 from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
@@ -68,7 +68,8 @@ def export(model: BaseEstimator) -> Exported:
     else:
         state = with_tables(encoder.__getstate__())
         names = [str(name) for name in check_feature_names_in(encoder)]
-        described = dict(zip(names, zip(state["_readings"], state["_encoders"], strict=True), strict=True))
+        encoders = _with_vocabularies(names, state["_encoders"])
+        described = dict(zip(names, zip(state["_readings"], encoders, strict=True), strict=True))
         inputs = _inputs(described)
         encoded = _add_encoder(graph, inputs, described, state["_derived"], encoder.fields_)
     if classifier is None:
@@ -83,6 +84,11 @@ def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     steps = [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps]
     kinds = [_kind_of(step) for step in steps]
+    if any(isinstance(step, FunnelClassifier) for step in steps):
+        raise Unsupported(
+            "A FunnelClassifier can't be exported, since the graph has the probabilities of one label. Save the model "
+            "by sk_finalmlp.save, or export a FinalMLPClassifier for each label."
+        )
     if kinds not in (["encoder"], ["classifier"], ["encoder", "classifier"]):
         raise Unsupported(
             f"{[type(step).__name__ for step in steps]} can't be exported: a CTREncoder, a classifier of this library, "
@@ -97,6 +103,16 @@ def _kind_of(step: Any) -> str:
     if type(step) is CTREncoder:
         return "encoder"
     return "classifier" if type(step) in get_args(Classifier) else "other"
+
+
+def _with_vocabularies(names: Sequence[str], encoders: Sequence[Any]) -> list[Any]:
+    """Descriptions of encoders, in which a history has the vocabulary of the column whose values it holds."""
+    # Ids that have vectors have an encoder within that of both.
+    by_name = {name: encoder and encoder.get("ids", encoder) for name, encoder in zip(names, encoders, strict=True)}
+    return [
+        {**encoder, "vocabulary": by_name[encoder["of"]]["vocabulary"]} if encoder and "of" in encoder else encoder
+        for encoder in encoders
+    ]
 
 
 def _inputs(described: Mapping[str, tuple[Any, Any]]) -> list[Input]:
@@ -126,7 +142,8 @@ def _in_all_rows(
     graph: Graph, inputs: Sequence[Input], outputs: Sequence[Sequence[str]], has_codes: Iterable[bool]
 ) -> list[str]:
     """Output columns of each input, where a single row of it stands for all rows, so that it is looked up once."""
-    shape = graph.node("Max", *(graph.node("Shape", column.name) for column in inputs))
+    first = [column.name if column.length == 1 else graph.columns_of(column.name, 0) for column in inputs]
+    shape = graph.node("Max", *(graph.node("Shape", column) for column in first))
     is_code = iter(has_codes)
     columns: list[str] = []
     for of_input in outputs:

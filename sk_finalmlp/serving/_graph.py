@@ -39,9 +39,9 @@ class Graph:
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
-    def input(self, name: str, element_type: str, n_rows: str = "n") -> str:
-        """A column of the table, shape (n_rows, 1); runtimes take what goes by one name for one number."""
-        self._inputs.append(helper.make_tensor_value_info(name, _ELEMENT_TYPES[element_type], [n_rows, 1]))
+    def input(self, name: str, element_type: str, n_rows: str = "n", width: int = 1) -> str:
+        """A column of the table, shape (n_rows, width); runtimes take what goes by one name for one number."""
+        self._inputs.append(helper.make_tensor_value_info(name, _ELEMENT_TYPES[element_type], [n_rows, width]))
         return name
 
     def output(self, value: str, name: str, element_type: str, *width: int) -> None:

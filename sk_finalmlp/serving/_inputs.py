@@ -12,13 +12,15 @@ import numpy as np
 #: Stands for a missing value in a tensor of integers.
 MISSING: Final = np.iinfo(np.int64).min
 
-InputKind = Literal["text", "integer", "number", "time", "elements"]
+InputKind = Literal["text", "integer", "number", "time", "elements", "history", "vector"]
 ELEMENT_TYPES: Final[dict[InputKind, str]] = {
     "text": "string",
     "integer": "int64",
     "number": "double",
     "time": "int64",
     "elements": "string",
+    "vector": "double",
+    "history": "string",
 }
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
@@ -32,20 +34,23 @@ class Input:
     ----------
     name : str
         Name of the column and of the tensor.
-    kind : {"text", "integer", "number", "time", "elements"}
+    kind : {"text", "integer", "number", "time", "elements", "history", "vector"}
         What a tensor of it holds: strings, "" for a missing one; int64, `MISSING` for a missing one; doubles, NaN for a
         missing one; microseconds since 1970 as int64, of UTC where the column has a time zone; several elements as one
-        string.
+        string, in a history with nothing for one that is missing; several doubles, all NaN for a missing vector.
     separator : str, default=""
         What stands between elements.
     has_zone : bool, default=False
         Whether times have a time zone.
+    length : int, default=1
+        Length of a vector.
     """
 
     name: str
     kind: InputKind
     separator: str = ""
     has_zone: bool = False
+    length: int = 1
 
     @property
     def element_type(self) -> str:
@@ -53,11 +58,11 @@ class Input:
         return ELEMENT_TYPES[self.kind]
 
     def tensor(self, values: Sequence[Any]) -> np.ndarray:
-        """Values of any length as a tensor of shape (n, 1)."""
-        convert, plain = _CONVERSIONS[self.kind], _PLAIN_TYPES[self.kind]
+        """Values of any length as a tensor of shape (n, 1), or (n, length) of vectors."""
+        convert, plain = _CONVERSIONS[self.kind], _PLAIN_TYPES.get(self.kind)
         try:
             converted = [value if type(value) is plain else convert(value, self) for value in values]
-            return np.array(converted, _DTYPES[self.kind]).reshape(-1, 1)
+            return np.array(converted, _DTYPES[self.kind]).reshape(-1, self.length)
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"Column {self.name!r}: {error}") from error
 
@@ -68,10 +73,12 @@ _DTYPES: Final[dict[InputKind, Any]] = {
     "number": np.float64,
     "time": np.int64,
     "elements": object,
+    "history": object,
+    "vector": np.float64,
 }
 
 
-#: Values of just this type are put into the tensor as they are.
+#: Values of just this type are put into the tensor as they are; histories and vectors never are.
 _PLAIN_TYPES: Final[dict[InputKind, type]] = {
     "text": str,
     "integer": int,
@@ -101,7 +108,7 @@ def _text(value: Any, column: Input) -> str:
         return value
     if _is_missing(value):
         return ""
-    raise TypeError(f"{value!r} is no string, as fit saw them.")
+    raise TypeError(f"{value!r} is not a string, but fit saw strings.")
 
 
 def _integer(value: Any, column: Input) -> int:
@@ -111,7 +118,7 @@ def _integer(value: Any, column: Input) -> int:
         return MISSING
     if isinstance(value, _NUMBERS) and value == int(value):
         return int(value)
-    raise TypeError(f"{value!r} is no integer, as fit saw them.")
+    raise TypeError(f"{value!r} is not an integer, but fit saw integers.")
 
 
 def _number(value: Any, column: Input) -> float:
@@ -123,7 +130,7 @@ def _number(value: Any, column: Input) -> float:
         return (value // _MICROSECOND) / 1e6
     if isinstance(value, _NUMBERS):
         return float(value)
-    raise TypeError(f"{value!r} is no number, as fit saw them.")
+    raise TypeError(f"{value!r} is not a number, but fit saw numbers.")
 
 
 def _time(value: Any, column: Input) -> int:
@@ -138,7 +145,7 @@ def _time(value: Any, column: Input) -> int:
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime.datetime):
-        raise TypeError(f"{value!r} is no time, as fit saw them.")
+        raise TypeError(f"{value!r} is not a time, but fit saw times.")
     if (value.tzinfo is not None) != column.has_zone:
         has, saw = ("a", "without one") if value.tzinfo else ("no", "with one")
         raise ValueError(f"{str(value)!r} has {has} time zone, where fit saw times {saw}.")
@@ -152,6 +159,24 @@ def _microseconds(time: datetime.datetime) -> int:
     microseconds = seconds * 1_000_000 + time.microsecond
     offset = time.utcoffset()
     return microseconds if offset is None else microseconds - offset // _MICROSECOND
+
+
+def _history(value: Any, column: Input) -> str:
+    if _is_missing(value):
+        return ""
+    if not isinstance(value, _LISTS):
+        raise TypeError(
+            f"{value!r} is not a list, but fit saw lists: give the values of the history, the most recent last."
+        )
+    texts = ["" if _is_missing(element) else _text_of(element) for element in value]
+    if torn := next((text for text in texts if column.separator in text), None):
+        raise ValueError(f"{torn!r} contains {column.separator!r}, which separates elements.")
+    return column.separator.join(texts)
+
+
+def _text_of(element: Any) -> str:
+    # A list with a missing number may hold floats.
+    return str(int(element)) if isinstance(element, float | np.floating) and element == int(element) else str(element)
 
 
 def _elements(value: Any, column: Input) -> str:
@@ -168,7 +193,21 @@ def _elements(value: Any, column: Input) -> str:
         return ""
     if isinstance(value, _INTEGERS) and not isinstance(value, bool):
         return str(value)
-    raise TypeError(f"{value!r} is no list of elements, as fit saw them.")
+    raise TypeError(f"{value!r} is not a list of elements, but fit saw lists.")
+
+
+def _vector(value: Any, column: Input) -> np.ndarray:
+    if _is_missing(value):
+        return np.full(column.length, np.nan)
+    if not isinstance(value, _LISTS):
+        raise TypeError(f"{value!r} is not an array of numbers, but fit saw arrays.")
+    vector = np.array([np.nan if element is None else element for element in value], np.float64)
+    if len(vector) != column.length:
+        raise ValueError(f"an array has length {len(vector)}, where those of fit have length {column.length}.")
+    is_number = np.isfinite(vector)
+    if is_number.any() and not is_number.all():
+        raise ValueError(f"{value!r} holds NaN or an infinite number.")
+    return vector
 
 
 _CONVERSIONS: Final[dict[InputKind, Callable[[Any, Input], Any]]] = {
@@ -177,4 +216,6 @@ _CONVERSIONS: Final[dict[InputKind, Callable[[Any, Input], Any]]] = {
     "number": _number,
     "time": _time,
     "elements": _elements,
+    "vector": _vector,
+    "history": _history,
 }

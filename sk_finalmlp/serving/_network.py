@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
+import torch
 from torch import nn
 
 from ..estimators import TableReader
@@ -18,14 +19,17 @@ from ..nn import (
     FieldSelection,
     Linear,
     MultiHeadBilinearFusion,
+    PretrainedVectors,
     ProductFusion,
     SumFusion,
     TwoStreamNetwork,
+    VectorProjection,
     members_of,
     votes_of,
 )
 from ._encoder import Unsupported
 from ._graph import Graph
+from ._histories import add_pooling
 from ._layers import add_layer, add_linear, as_array
 from ._streams import add_stream
 
@@ -50,8 +54,8 @@ class _FieldRows:
         self._columns = {reader.field.name: [columns[position] for position in reader.positions] for reader in readers}
 
     def values(self, fields: Sequence[Field]) -> str:
-        """Columns of floats, (n, number of fields)."""
-        return self.graph.concat([self._columns[field.name][0] for field in fields])
+        """Columns of floats, (n, number of columns)."""
+        return self.graph.concat([column for field in fields for column in self._columns[field.name]])
 
     def rows(self, fields: Sequence[Field], first_row: Mapping[str, int]) -> str:
         """For each column of codes, the row of a table of embeddings, 0 for what isn't known."""
@@ -59,7 +63,7 @@ class _FieldRows:
         for field in fields:
             row_of_code = self._row_of_code[field.name]
             is_known = (row_of_code > 0) & (row_of_code < field.n_codes)
-            tables.append(np.where(is_known, row_of_code + first_row[field.name], 0))
+            tables.append(np.where(is_known, row_of_code + first_row[field.table], 0))
         ends = list(accumulate(map(len, tables)))
         for field, table, end in zip(fields, tables, ends, strict=True):
             firsts += [end - len(table)] * field.n_columns
@@ -116,7 +120,7 @@ def _member_logits(rows: _FieldRows, network: nn.Module) -> str:
 def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
     """Vectors of fields, (n, F, d)."""
     graph = rows.graph
-    coded = [field for field in embedding.fields if field.has_codes]
+    coded = [*embedding.tables, *embedding.histories]
     numeric = [field for field in embedding.fields if field.kind == "numeric"]
     parts = []
     if coded:
@@ -125,28 +129,75 @@ def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
         table = as_array(embedding.table).copy()
         table[0] = 0
         vectors = graph.gather(table, at)
-        parts += _pooled(graph, vectors, at, coded)
+        parts += _pooled(graph, vectors, at, embedding)
+    pretrained: Any
+    for pretrained in embedding.pretrained:
+        found = _pretrained(rows, pretrained)
+        if pretrained.field.of:
+            categorical = [field.name for field in embedding.fields if field.kind == "categorical"]
+            parts[0] = _added(graph, parts[0], found, categorical.index(pretrained.field.of), len(categorical))
+        else:
+            parts.append(found)
     if numeric:
         values = graph.node("Unsqueeze", rows.values(numeric), graph.constant([2], np.int64))
         parts.append(graph.node("Mul", values, graph.constant(as_array(embedding.numeric)[np.newaxis])))
+    of_vectors = [field for field in embedding.fields if field.kind == "vector"]
+    projections: Any = embedding.vectors
+    parts += [_projected(rows, field, vectors) for field, vectors in zip(of_vectors, projections, strict=True)]
     return graph.concat(parts)
 
 
-def _pooled(graph: Graph, vectors: str, at: str, fields: Sequence[Field]) -> list[str]:
-    """Vectors of categorical fields, and the mean over known codes of multi-valued ones."""
-    n_categorical = sum(field.kind == "categorical" for field in fields)
-    if n_categorical == len(fields):
+def _pretrained(rows: _FieldRows, vectors: PretrainedVectors) -> str:
+    """Embeddings of codes, (n, 1, d): a table of all vectors as embeddings, which are shorter than the vectors."""
+    embeddings = as_array(vectors(torch.arange(vectors.field.n_codes)))
+    return rows.graph.gather(embeddings, rows.rows([vectors.field], {vectors.field.name: 0}))
+
+
+def _added(graph: Graph, vectors: str, more: str, place: int, n_fields: int) -> str:
+    """Vectors of fields, (n, F, d), with others, (n, 1, d), added to those of the field at a place."""
+    is_place = np.zeros((1, n_fields, 1), np.float32)
+    is_place[0, place] = 1
+    return graph.node("Add", vectors, graph.node("Mul", more, graph.constant(is_place)))
+
+
+def _projected(rows: _FieldRows, field: Field, vectors: VectorProjection) -> str:
+    """Embeddings of vectors, (n, 1, d), and a learned one where a vector is zeros."""
+    graph = rows.graph
+    x = rows.values([field])
+    projected = graph.node("MatMul", x, graph.constant(as_array(vectors.projection).T))
+    largest = graph.node("ReduceMax", graph.node("Abs", x), graph.constant([1], np.int64), keepdims=1)
+    is_missing = graph.cast(graph.node("Equal", largest, graph.constant([[0]], np.float32)), "float")
+    missing = graph.node("Mul", is_missing, graph.constant(as_array(vectors.missing)[np.newaxis]))
+    return graph.node("Unsqueeze", graph.node("Add", projected, missing), graph.constant([1], np.int64))
+
+
+def _pooled(graph: Graph, vectors: str, at: str, embedding: FieldEmbedding) -> list[str]:
+    """Vectors of categorical fields, the mean over known codes of multi-valued ones, and the pooled histories."""
+    categorical = [field for field in embedding.tables if field.kind == "categorical"]
+    multi_valued = embedding.tables[len(categorical) :]
+    if not multi_valued and not embedding.histories:
         return [vectors]
-    parts = [graph.columns(vectors, 0, n_categorical)] if n_categorical else []
+    place = {field.name: position for position, field in enumerate(categorical)}
+    embedded = [position for position, field in enumerate(categorical) if field in embedding.fields]
+    if len(embedded) == len(categorical):
+        parts = [graph.columns(vectors, 0, len(categorical))] if categorical else []
+    else:
+        parts = [graph.columns_of(vectors, position) for position in embedded]
     is_known = graph.cast(graph.node("Greater", at, graph.constant([[0]], np.int64)), "float")
-    first = n_categorical
+    first = len(categorical)
     axis = graph.constant([1], np.int64)
-    for field in fields[n_categorical:]:
+    for field in multi_valued:
         last = first + field.n_columns
         total = graph.node("ReduceSum", graph.columns(vectors, first, last), axis, keepdims=1)
         n_known = graph.node("ReduceSum", graph.columns(is_known, first, last), axis, keepdims=1)
         n_known = graph.node("Max", n_known, graph.constant([[1]], np.float32))
         parts.append(graph.node("Div", total, graph.node("Unsqueeze", n_known, graph.constant([2], np.int64))))
+        first = last
+    for field, pooling in zip(embedding.histories, embedding.history_poolings or (), strict=True):
+        last = first + field.n_columns
+        mask = graph.node("Unsqueeze", graph.columns(is_known, first, last), graph.constant([2], np.int64))
+        query, keys = graph.columns_of(vectors, place[field.of]), graph.columns(vectors, first, last)
+        parts.append(add_pooling(graph, pooling, query, keys, mask))
         first = last
     return parts
 

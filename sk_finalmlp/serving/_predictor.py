@@ -29,7 +29,8 @@ class Predictor:
     columns_ : list of str
         The keys that each row must have.
     kinds_ : dict of {str: str}
-        What each of `columns_` holds: "text", "integer" (of ids), "number", "time" or "elements" (of a list).
+        What each of `columns_` holds: "text", "integer" (of ids), "number", "time", "elements" (of a list) or
+        "history" (a list whose order counts, the most recent last).
     classes_ : ndarray of shape (n_classes,)
         The labels, in the order of the probabilities.
 
@@ -139,7 +140,7 @@ class Predictor:
             probabilities: NDArray[np.float32] = self._session.run(["probabilities"], tensors)[0]
         except UnicodeEncodeError as error:
             column = next(name for name, tensor in tensors.items() if (tensor == error.object).any())
-            raise ValueError(f"Column {column!r}: {error.object[:50]!r} is no valid text: {error.reason}.") from error
+            raise ValueError(f"Column {column!r}: {error.object[:50]!r} is not valid text: {error.reason}.") from error
         return probabilities
 
 

@@ -22,7 +22,9 @@ def to_onnx(model: Any, path: str | os.PathLike[str], *, check: bool = True) -> 
     - dates and times: int64, microseconds since 1970, in UTC if the column has a time zone and in local time otherwise;
       -2**63 is a missing value.
     - lists and multi-valued strings: string, the elements joined by "|" or by the column's own separator. In a
-      multi-valued string, an element may have at most one space on each side.
+      multi-valued string, an element may have at most one space on each side. In a history there is nothing between
+      the separators where an element is missing.
+    - vectors: double, of shape (n, length); a row of NaN is a missing vector.
 
     The outputs are `label`, shape (n,), and `probabilities`, float of shape (n, n_classes). An encoder alone outputs
     its columns, each of shape (n, 1), with ":encoded" appended to the name. A classifier alone takes columns of codes

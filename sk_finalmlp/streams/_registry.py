@@ -71,7 +71,7 @@ def as_stream(stream: Any, fusion: str) -> StreamBuilder:
     """
     if isinstance(stream, str):
         if stream not in _STREAMS:
-            raise ValueError(f"There is no stream of the name {stream!r}; there are {stream_names()}.")
+            raise ValueError(f"There is no stream named {stream!r}; there are {stream_names()}.")
         stream = _STREAMS[stream]()
     copy: Any = clone(stream, safe=False)
     if isinstance(copy, StreamParameters) and copy.units == "auto":

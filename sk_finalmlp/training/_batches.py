@@ -10,6 +10,9 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from ._objective import ONE_LABEL, Objective
+from ._processes import ALONE, Alone
+
 Inputs = tuple[Tensor, Tensor]
 Labels = tuple[Tensor, Tensor]
 
@@ -33,6 +36,8 @@ class Impressions:
     negatives_kept : float, default=1.0
         Share of the rows of the first class that a sample kept, in (0, 1]. The loss is computed on the sample, while
         the network's logits are those of the full table.
+    objective : Objective, default=ClassObjective()
+        What logits say of the labels.
 
     Examples
     --------
@@ -51,6 +56,7 @@ class Impressions:
     target: Tensor
     weight: Tensor
     negatives_kept: float = 1.0
+    objective: Objective = ONE_LABEL
 
     def __len__(self) -> int:
         return len(self.target)
@@ -94,10 +100,15 @@ class Impressions:
         return torch.bincount(self.target)
 
     def batches(
-        self, batch_size: int, generator: torch.Generator, device: torch.device, negative_sampling: float
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        device: torch.device,
+        negative_sampling: float,
+        processes: Alone,
     ) -> Batches:
         """Batches of the rows."""
-        return Batches(self, batch_size, generator, device, negative_sampling)
+        return Batches(self, batch_size, generator, device, negative_sampling, processes)
 
     def to(self, device: torch.device) -> Impressions:
         """The same rows on another device."""
@@ -126,6 +137,9 @@ class _Rows(Protocol):
     @property
     def negatives_kept(self) -> float: ...
 
+    @property
+    def objective(self) -> Objective: ...
+
     def __len__(self) -> int: ...
 
 
@@ -138,7 +152,7 @@ class BatchesOfRows(ABC, Generic[Rows, Draws]):
 
     Parameters
     ----------
-    impressions, batch_size, generator, device, negative_sampling
+    impressions, batch_size, generator, device, negative_sampling, processes
         As for `Batches`.
     """
 
@@ -149,13 +163,16 @@ class BatchesOfRows(ABC, Generic[Rows, Draws]):
         generator: torch.Generator,
         device: torch.device,
         negative_sampling: float = 1.0,
+        processes: Alone = ALONE,
     ) -> None:
         self.impressions = impressions
         self.batch_size = batch_size
         self.generator = generator
         self.device = device
+        self.processes = processes
         self.n_rows = len(impressions)
         self.negatives_kept = impressions.negatives_kept
+        self.objective = impressions.objective
         self._draws = self._sample_negatives(negative_sampling) if negative_sampling < 1 else None
 
     @abstractmethod
@@ -167,8 +184,17 @@ class BatchesOfRows(ABC, Generic[Rows, Draws]):
         """The batches of a pass."""
 
     def __len__(self) -> int:
-        # A batch of one row has no variance to normalise by.
-        return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // 2))
+        # A batch of one row has no variance to normalise by, nor has the slice of a process.
+        return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // (2 * self.processes.size)))
+
+    @property
+    def n_rows_of_step(self) -> float:
+        """Number of rows of a batch that this process takes."""
+        return self.n_rows / len(self) / self.processes.size
+
+    def _weight(self, own: Tensor, n_rows: int) -> Tensor:
+        """Weights of the own rows of a batch of so many, by which the means of all slices add up to that of it."""
+        return own if len(own) == n_rows else own * (len(own) / n_rows)
 
     def state(self) -> dict[str, Tensor]:
         """What the next passes depend on, beside the generator."""
@@ -183,7 +209,8 @@ class BatchesOfRows(ABC, Generic[Rows, Draws]):
 class Batches(BatchesOfRows[Impressions, "_NegativeDraws"]):
     """Batches of impressions, each a slice of a permutation that is drawn anew for each pass.
 
-    All batches have the same number of rows but for one, so that none is too small for batch norm.
+    All batches have the same number of rows but for one, so that none is too small for batch norm. Where several
+    processes train, each takes a slice of each batch.
 
     Parameters
     ----------
@@ -198,6 +225,8 @@ class Batches(BatchesOfRows[Impressions, "_NegativeDraws"]):
     negative_sampling : float, default=1.0
         Share of the rows of the first class that a pass takes, one at least, in (0, 1]. Each pass takes others until
         all have had their turn.
+    processes : Alone or Group, default=ALONE
+        The processes that train together; their generators are in the same state.
 
     Attributes
     ----------
@@ -235,8 +264,9 @@ class Batches(BatchesOfRows[Impressions, "_NegativeDraws"]):
         if self._draws is not None:
             order = self._draws.next()[order]
         for rows in order.tensor_split(len(self)):
-            batch = self.impressions.take(rows).to(self.device)
-            yield (batch.codes, batch.values), (batch.target, batch.weight)
+            own = self.processes.own(rows)
+            batch = self.impressions.take(own).to(self.device)
+            yield (batch.codes, batch.values), (batch.target, self._weight(batch.weight, len(rows)))
 
 
 class _NegativeDraws:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit, log_expit, logsumexp, softmax
 from torch import Tensor, nn
 
 from ..nn import members_of
@@ -65,43 +61,14 @@ def correct_mean(
         return None
     some = impressions.some(n_rows)
     logits = sampled_logits(predict_logits(network, some.codes, some.values), some.negatives_kept)
-    shares = impressions.class_weights(max(2, logits.shape[1]))
+    weight_of_class = impressions.class_weights(some.objective.n_classes(logits.shape[1]))
+    weight = some.weight.double().numpy()
     shift = torch.from_numpy(
-        _shift(logits.double().numpy(), some.weight.double().numpy(), (shares / shares.sum()).numpy())
+        some.objective.shift(logits.double().numpy(), some.target, weight, weight_of_class)
     ).float()
     if doubt:
         counts = impressions.counts
         n_rarer = float(counts.sum() - counts.max())
         shift *= n_rarer / (n_rarer + doubt)
     network.shift_logits(shift)  # type: ignore[operator]
-    return shift
-
-
-def _shift(
-    logits: NDArray[np.float64], weight: NDArray[np.float64], shares: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The constant, shape (C,), by which the mean of the predictions is the shares, shape (max(2, C),).
-
-    Where they differ, so does the gradient of the log-loss from 0, which is convex in the constant.
-    """
-    if shares.min() == 0 or not np.isfinite(logits).all():
-        # No constant leads there: a class that isn't there, or a training that is about to end with an error.
-        return np.zeros(logits.shape[1])
-    weight = weight / weight.sum()
-    is_binary = logits.shape[1] == 1
-    # The tolerance is in units of the gradient, which is a difference of shares.
-    unit = 1 / shares.min()
-
-    def loss(shift: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        moved = logits + shift
-        if is_binary:
-            value = -weight @ log_expit(-moved[:, 0]) - shares[1] * shift[0]
-            return unit * value, unit * (weight @ expit(moved) - shares[1:])
-        value = weight @ logsumexp(moved, axis=1) - shares @ shift
-        return unit * value, unit * (weight @ softmax(moved, axis=1) - shares)
-
-    start = np.zeros(logits.shape[1])
-    shift: NDArray[np.float64] = minimize(
-        loss, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-5, "ftol": 0.0}
-    ).x
     return shift

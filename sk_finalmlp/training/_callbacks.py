@@ -16,6 +16,7 @@ from ._batches import Batches, Impressions
 from ._evaluation import Scoring, evaluate
 from ._history import TrainingResult, finished_epochs
 from ._inference import predict_logits
+from ._processes import ALONE, Alone
 
 _A_FEW_ROWS = 256
 
@@ -26,6 +27,22 @@ _SECONDS_WORTH_A_WARNING = 1
 
 class StopTraining(Exception):
     """Raised by a callback to end the training after an epoch."""
+
+
+class AveragedBuffers(Callback):
+    """Lets all processes have the same running moments of batch norm, each of which has normalised by its slices.
+
+    Parameters
+    ----------
+    processes : Alone or Group
+        The processes.
+    """
+
+    def __init__(self, processes: Alone) -> None:
+        self.processes = processes
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        self.processes.average_buffers(net.module_)
 
 
 class SettledTables(Callback):
@@ -66,11 +83,14 @@ class EpochRecord(Callback):
         Rows to score the network on.
     scoring : {"neg_log_loss", "roc_auc"}
         The score that is monitored.
+    processes : Alone or Group, default=ALONE
+        The processes that train, which all get the record of the first.
     """
 
-    def __init__(self, validation: Impressions | None, scoring: Scoring) -> None:
+    def __init__(self, validation: Impressions | None, scoring: Scoring, processes: Alone = ALONE) -> None:
         self.validation = validation
         self.scoring = scoring
+        self.processes = processes
         self.shift: Tensor | None = None
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
@@ -86,10 +106,10 @@ class EpochRecord(Callback):
     def on_epoch_end(self, net: Any, dataset_train: Batches, **kwargs: Any) -> None:
         batches = net.history[-1, "batches", :, ("train_loss", "train_batch_size")]
         losses, sizes = zip(*batches, strict=True)
-        net.history.record("train_loss", float(np.average(losses, weights=sizes)))
+        record = {"train_loss": float(np.average(losses, weights=sizes))}
         if self.validation is not None:
-            scores = evaluate(net.module_, self.validation, dataset_train.impressions)
-            self.shift = scores.shift
+            evaluation = evaluate(net.module_, self.validation, dataset_train.impressions, self.processes)
+            scores, self.shift = evaluation
             if not math.isfinite(scores.loss):
                 raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
             if self.scoring == "roc_auc" and math.isnan(scores.auc):
@@ -97,11 +117,10 @@ class EpochRecord(Callback):
                     "scoring='roc_auc' needs validation rows of every class, but one is missing. Add such rows, or set "
                     "scoring='neg_log_loss'."
                 )
-            net.history.record("valid_loss", scores.loss)
-            net.history.record("valid_auc", scores.auc)
-            net.history.record("monitored", scores.monitored(self.scoring))
-        net.history.record("learning_rate", self.learning_rate_)
-        net.history.record("seconds", time.perf_counter() - self.start_)
+            record |= scores.as_records() | {"monitored": evaluation.monitored(self.scoring)}
+        record |= {"learning_rate": self.learning_rate_, "seconds": time.perf_counter() - self.start_}
+        for name, value in self.processes.told(record).items():
+            net.history.record(name, value)
 
 
 class WaitingThreads(Callback):
@@ -202,6 +221,17 @@ class EpochObserver(Protocol):
         ...
 
 
+class NoObserver:
+    """Stands for an observer in a process where there is none."""
+
+    def begin_epoch(self, final: bool) -> None:
+        """Do nothing."""
+
+    def end_epoch(self, network: nn.Module, result: TrainingResult) -> bool:
+        """Go on."""
+        return False
+
+
 class Observed(Callback):
     """Tells an observer of each epoch.
 
@@ -211,11 +241,14 @@ class Observed(Callback):
         What is notified.
     best : BestEpoch
         The best epoch so far.
+    processes : Alone or Group
+        The processes that train; the observer of the first one may end the training.
     """
 
-    def __init__(self, observer: EpochObserver, best: BestEpoch) -> None:
+    def __init__(self, observer: EpochObserver, best: BestEpoch, processes: Alone) -> None:
         self.observer = observer
         self.best = best
+        self.processes = processes
 
     def on_train_begin(self, net: Any, final: bool, **kwargs: Any) -> None:
         self.final_ = final
@@ -226,7 +259,7 @@ class Observed(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if not self.final_:
             self.result_ = self.best.result(net)
-        if self.observer.end_epoch(net.module_, self.result_):
+        if self.processes.told(self.observer.end_epoch(net.module_, self.result_)):
             raise StopTraining
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from skorch.callbacks import Callback
+from torch import Tensor
 
 from ..nn import dropout_state, restore_dropout
 from ._batches import Batches
 from ._callbacks import Best, BestEpoch, EpochRecord, Patience
 from ._history import finished_epochs
+from ._processes import Alone
 from ._stored import StoredBatches
 
 
@@ -32,6 +34,8 @@ class Checkpoint(Callback):
         Writes the records.
     patience : Patience
         Ends the training, at once where it has been over.
+    processes : Alone or Group
+        The processes that train: the first writes the file, from which all go on.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Checkpoint(Callback):
         best: BestEpoch,
         record: EpochRecord,
         patience: Patience,
+        processes: Alone,
     ) -> None:
         self.path = path
         self.batches = batches
@@ -49,8 +54,14 @@ class Checkpoint(Callback):
         self.best = best
         self.record = record
         self.patience = patience
+        self.processes = processes
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        dropout = self.processes.gathered(dropout_state(net.module_))
+        if self.processes.rank == 0:
+            self._write(net, dropout)
+
+    def _write(self, net: Any, dropout: list[list[Tensor]]) -> None:
         optimizer = net.optimizer_
         state = {
             "network": net.module_.state_dict(),
@@ -59,7 +70,7 @@ class Checkpoint(Callback):
             "groups": [{name: v for name, v in group.items() if name != "params"} for group in optimizer.param_groups],
             "schedule": [callback.lr_scheduler_.state_dict() for _, callback in self.schedule],
             "generator": self.batches.generator.get_state(),
-            "dropout": dropout_state(net.module_),
+            "dropout": dropout,
             "batches": self.batches.state(),
             "best": tuple(self.best.so_far),
             "shift": self.record.shift,
@@ -84,9 +95,20 @@ class Checkpoint(Callback):
         int
             0 where there is no file.
         """
-        if not self.path.exists():
+        is_there = self.processes.gathered(self.path.exists())
+        if not all(is_there):
+            if any(is_there):
+                raise ValueError(
+                    f"checkpoint: process {is_there.index(False)} of {self.processes.size} doesn't see {self.path}, "
+                    "which others do. Name a folder that all machines share."
+                )
             return 0
         state = torch.load(self.path, weights_only=True)
+        if len(state["dropout"]) != self.processes.size:
+            raise ValueError(
+                f"checkpoint: {self.path} is of a training in {len(state['dropout'])} processes, but "
+                f"{self.processes.size} go on. Use as many, or remove the file."
+            )
         net.module_.load_state_dict(state["network"])
         optimizer = net.optimizer_
         for parameter, learned in zip(_parameters(optimizer), state["of_parameters"], strict=True):
@@ -97,7 +119,7 @@ class Checkpoint(Callback):
         for (_, callback), saved in zip(self.schedule, state["schedule"], strict=True):
             callback.lr_scheduler_.load_state_dict(saved)
         self.batches.generator.set_state(state["generator"])
-        restore_dropout(net.module_, state["dropout"])
+        restore_dropout(net.module_, state["dropout"][self.processes.rank])
         self.batches.restore(state["batches"])
         self.best.so_far = Best(*state["best"])
         self.record.shift = state["shift"]
@@ -112,7 +134,8 @@ class Checkpoint(Callback):
 
     def remove(self) -> None:
         """The training has ended."""
-        self.path.unlink(missing_ok=True)
+        if self.processes.rank == 0:
+            self.path.unlink(missing_ok=True)
 
 
 def _parameters(optimizer: Any) -> list[Any]:

@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, NamedTuple
 
-import numpy as np
-import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from ..nn import members_of
 from ._batches import Impressions
 from ._calibration import ROUGHLY, correct_mean
 from ._inference import predict_logits
-from ._loss import cross_entropy, sampled_logits
+from ._loss import sampled_logits
+from ._objective import Scores
+from ._processes import ALONE, Alone
 from ._stored import StoredImpressions
 from ._weighting import weigh_members
 
 Scoring = Literal["neg_log_loss", "roc_auc"]
 
 
-class Scores(NamedTuple):
+class Evaluation(NamedTuple):
     """Scores on validation rows.
 
     Attributes
     ----------
-    loss : float
-        Weighted mean cross-entropy, in nats.
-    auc : float
-        Area under the ROC curve (one-vs-rest mean for more than two classes); NaN if a class is missing.
+    scores : Scores
+        Loss and AUC.
     shift : Tensor of float32, shape (C,), or None
         Constant that was added to the network's logits before scoring.
     """
 
-    loss: float
-    auc: float
+    scores: Scores
     shift: Tensor | None
 
     def monitored(self, scoring: Scoring) -> float:
         """The score that decides the best epoch; higher is better."""
-        return self.auc if scoring == "roc_auc" else -self.loss
+        return self.scores.auc if scoring == "roc_auc" else -self.scores.loss
 
 
-def evaluate(network: nn.Module, impressions: Impressions, training: Impressions | StoredImpressions) -> Scores:
+def evaluate(
+    network: nn.Module,
+    impressions: Impressions,
+    training: Impressions | StoredImpressions,
+    processes: Alone = ALONE,
+) -> Evaluation:
     """Score a network on validation rows, as it would predict if the training ended.
 
     Parameters
@@ -54,20 +56,22 @@ def evaluate(network: nn.Module, impressions: Impressions, training: Impressions
         Validation rows.
     training : Impressions
         Training rows, to whose click rate the mean prediction is moved.
+    processes : Alone or Group, default=ALONE
+        The processes that score the same network, each some of the rows.
 
     Returns
     -------
-    Scores
+    Evaluation
     """
     network.eval()
     if len(members_of(network)) > 1:
-        logits = weigh_members(network, impressions)
+        logits = weigh_members(network, impressions, processes)
     else:
-        logits = predict_logits(network, impressions.codes, impressions.values)
+        logits = processes.map_rows(partial(predict_logits, network), impressions.codes, impressions.values)
     shift = correct_mean(network, training, ROUGHLY)
     if shift is not None:
         logits = logits + shift
-    return Scores(_loss(logits, impressions), _auc(logits, impressions), shift)
+    return Evaluation(_scores(logits, impressions), shift)
 
 
 def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
@@ -84,7 +88,7 @@ def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
     -------
     dict of {str: float}
         `valid_loss`, the weighted mean cross-entropy, and `valid_auc`, the area under the ROC curve; NaN where a class
-        is missing.
+        is missing. Of several tasks also those of each.
 
     Examples
     --------
@@ -97,21 +101,9 @@ def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
     >>> sorted(score(FinalMLP([Field("user", "categorical", n_codes=3)]).eval(), rows))
     ['valid_auc', 'valid_loss']
     """
-    logits = predict_logits(network, impressions.codes, impressions.values)
-    return {"valid_loss": _loss(logits, impressions), "valid_auc": _auc(logits, impressions)}
+    return _scores(predict_logits(network, impressions.codes, impressions.values), impressions).as_records()
 
 
-def _loss(logits: Tensor, impressions: Impressions) -> float:
-    losses = cross_entropy(sampled_logits(logits, impressions.negatives_kept), impressions.target)
-    return float((losses * impressions.weight).sum() / impressions.weight.sum())
-
-
-def _auc(logits: Tensor, impressions: Impressions) -> float:
-    target, weight = impressions.target.numpy(), impressions.weight.numpy()
-    n_classes = max(2, logits.shape[1])
-    if len(np.unique(target)) < n_classes or not torch.isfinite(logits).all():
-        return float("nan")
-    if n_classes == 2:
-        return float(roc_auc_score(target, logits[:, 0].numpy(), sample_weight=weight))
-    probabilities = logits.double().softmax(dim=1).numpy()
-    return float(roc_auc_score(target, probabilities, sample_weight=weight, multi_class="ovr"))
+def _scores(logits: Tensor, impressions: Impressions) -> Scores:
+    sampled = sampled_logits(logits, impressions.negatives_kept)
+    return impressions.objective.scores(sampled, impressions.target, impressions.weight)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_RECORD = ("epoch", "train_loss", "valid_loss", "valid_auc", "learning_rate", "seconds")
+_BEFORE, _AFTER = ("epoch", "train_loss", "valid_loss", "valid_auc"), ("learning_rate", "seconds")
+#: What the names of the scores of single tasks begin with.
+_OF_TASK = ("valid_loss_", "valid_auc_")
 
 EpochHistory = list[dict[str, float]]
 
@@ -18,8 +20,8 @@ class TrainingResult:
     Parameters
     ----------
     history : list of dict
-        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, learning_rate (that
-        of its last step), seconds.
+        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, those of each task where there are
+        several, learning_rate (that of its last step), seconds.
     best_epoch : int
         The epoch, from 1, of the best monitored score, without validation rows the last one. Its weights are those of
         the network, or those from which the final epoch began.
@@ -42,4 +44,9 @@ class TrainingResult:
 
 def finished_epochs(history: Iterable[Mapping[str, Any]]) -> EpochHistory:
     """The complete records of a net's history, without those of its batches."""
-    return [{name: epoch[name] for name in _RECORD if name in epoch} for epoch in history if "seconds" in epoch]
+    return [_record(epoch) for epoch in history if "seconds" in epoch]
+
+
+def _record(epoch: Mapping[str, Any]) -> dict[str, float]:
+    of_tasks = [name for name in epoch if name.startswith(_OF_TASK)]
+    return {name: epoch[name] for name in (*_BEFORE, *of_tasks, *_AFTER) if name in epoch}

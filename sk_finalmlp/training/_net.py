@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ..nn import embedding_parameters, members_of
 from ._batches import Batches, Inputs, Labels
 from ._clipping import clip_gradients
-from ._loss import cross_entropy, sampled_logits
+from ._loss import sampled_logits
+from ._processes import ALONE, Alone
 from ._threads import Map, members_apart
 
 
@@ -40,12 +41,15 @@ class ClickNet(NeuralNet):
 
     #: Maps a function over the members, on threads that the training lends.
     map_members: Map = map
+    #: The processes that take each step together.
+    processes: Alone = ALONE
 
     def initialize_module(self) -> ClickNet:
         """Make the module, and find the members whose gradients are apart, and the parameters of all."""
         super().initialize_module()
         self.members_ = members_apart(self.module_)
         self.parameters_ = [list(member.parameters()) for member in members_of(self.module_)]
+        self.all_parameters_ = list(self.module_.parameters())
         return self
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -57,8 +61,8 @@ class ClickNet(NeuralNet):
         return X, None
 
     def get_iterator(self, dataset: Batches, training: bool = False) -> Batches:
-        """The batches, as they are; they say which sample the loss is of."""
-        self.negatives_kept_ = dataset.negatives_kept
+        """The batches, as they are; they say what the loss is, and of which sample."""
+        self.objective_, self.negatives_kept_ = dataset.objective, dataset.negatives_kept
         return dataset
 
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
@@ -77,9 +81,10 @@ class ClickNet(NeuralNet):
             self.module_.train()
         self.optimizer_.zero_grad()
         losses = [*self.map_members(partial(self._backward, *batch), self.members_)]
+        loss = self.processes.add_gradients(self.all_parameters_, torch.stack(losses).sum())
         clip_gradients(self.parameters_, self.gradient_norm)
         self.optimizer_.step()
-        return {"loss": torch.stack(losses).sum()}
+        return {"loss": loss}
 
     def _backward(self, inputs: Inputs, labels: Labels, member: nn.Module) -> Tensor:
         """Add the gradients of a member to its parameters, and return its share of the loss."""
@@ -96,12 +101,12 @@ class ClickNet(NeuralNet):
         return logits.float()
 
     def get_loss(self, y_pred: Tensor, y_true: Labels, X: Inputs | None = None, training: bool = False) -> Tensor:
-        """Mean of the weighted cross-entropy over the rows, and over the members of an ensemble.
+        """Mean of the weighted loss over the rows, and over the members of an ensemble.
 
         Of several outputs of a network, it is the sum of their means by the network's `loss_weights`.
         """
         target, weight = y_true
-        losses = cross_entropy(sampled_logits(y_pred, self.negatives_kept_), target) * weight
+        losses = self.objective_.losses(sampled_logits(y_pred, self.negatives_kept_), target) * weight
         loss_weights = getattr(self.module_, "loss_weights", None)
         if loss_weights is None:
             return losses.mean()

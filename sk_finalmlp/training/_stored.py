@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ._batches import BatchesOfRows, Impressions, Inputs, Labels
+from ._objective import ONE_LABEL, Objective
+from ._processes import Alone
 
 #: Rows that are read at once, and blocks whose rows are mixed with each other.
 _BLOCK: Final = 2**13
@@ -45,7 +47,7 @@ class StoredImpressions:
         Sum of the weights of the rows of each class.
     counts : Tensor of int64, shape (n_classes,)
         Number of rows of each class.
-    negatives_kept : float, default=1.0
+    negatives_kept, objective
         As for `Impressions`.
 
     Examples
@@ -76,6 +78,7 @@ class StoredImpressions:
     sums: Tensor
     counts: Tensor
     negatives_kept: float = 1.0
+    objective: Objective = ONE_LABEL
 
     def __len__(self) -> int:
         return sum(map(len, self.files))
@@ -106,10 +109,15 @@ class StoredImpressions:
         return self.sums
 
     def batches(
-        self, batch_size: int, generator: torch.Generator, device: torch.device, negative_sampling: float
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        device: torch.device,
+        negative_sampling: float,
+        processes: Alone,
     ) -> StoredBatches:
         """Batches of the rows."""
-        return StoredBatches(self, batch_size, generator, device, negative_sampling)
+        return StoredBatches(self, batch_size, generator, device, negative_sampling, processes)
 
     @staticmethod
     def rows_of(
@@ -145,6 +153,7 @@ class StoredImpressions:
             target[:, 0].long(),
             weight.contiguous().view(torch.float32)[:, 0],
             self.negatives_kept,
+            self.objective,
         )
 
 
@@ -158,7 +167,7 @@ class StoredBatches(BatchesOfRows[StoredImpressions, "_NegativeTurns"]):
     ----------
     impressions : StoredImpressions
         The rows.
-    batch_size, generator, device, negative_sampling
+    batch_size, generator, device, negative_sampling, processes
         As for `Batches`.
 
     Attributes
@@ -200,9 +209,9 @@ class StoredBatches(BatchesOfRows[StoredImpressions, "_NegativeTurns"]):
         return self.impressions.n_codes + self.impressions.n_values + 2
 
     def _batch(self, rows: Tensor) -> tuple[Inputs, Labels]:
-        batch = self.impressions.as_impressions(rows).to(self.device)
+        batch = self.impressions.as_impressions(self.processes.own(rows)).to(self.device)
         weight = batch.weight if self._weight_scale == 1 else batch.weight * self._weight_scale
-        return (batch.codes, batch.values), (batch.target, weight)
+        return (batch.codes, batch.values), (batch.target, self._weight(weight, len(rows)))
 
     def _windows(self) -> Iterator[tuple[Tensor, int]]:
         """Mixed rows of some blocks at a time, and about how many rows follow."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import joblib
 import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
@@ -19,10 +21,12 @@ from ..nn import FieldEmbedding, dropout_generator, frozen_norms, lent_workspace
 from ._batches import Batches, Impressions
 from ._calibration import correct_mean
 from ._callbacks import (
+    AveragedBuffers,
     BestEpoch,
     Divergence,
     EpochObserver,
     EpochRecord,
+    NoObserver,
     Observed,
     Patience,
     SettledTables,
@@ -32,10 +36,13 @@ from ._callbacks import (
 from ._checkpoint import Checkpoint
 from ._evaluation import Scoring
 from ._history import TrainingResult
+from ._kept_moments import KeptMoments
+from ._launch import started_group
 from ._lazy_adam import LazyAdam
-from ._moments import KeptMoments, Moments
+from ._moments import Moments
 from ._net import ClickNet
 from ._precision import Precision, product_dtype
+from ._processes import ALONE, Alone, is_started_with_others, joined_group
 from ._progress import logger, progress_shown
 from ._stored import StoredBatches, StoredImpressions
 from ._threads import Map, threads_of_steps
@@ -55,6 +62,9 @@ _LAZY_FROM_ROWS = 100_000
 _KEEP_MEMORY_FROM_ROWS = 512
 
 
+# By so many rows others are noticed.
+_ROWS_OF_IDENTITY = 1000
+
 _MONITORED = {"neg_log_loss": "valid_loss", "roc_auc": "valid_auc"}
 
 AnyImpressions = Impressions | StoredImpressions
@@ -67,7 +77,7 @@ Schedule = Literal["one_cycle", "plateau"]
 class TrainingSettings:
     """How to train; most names are those of the parameters of `FinalMLPClassifier`.
 
-    All but the last three are required. `freeze_norms` freezes the running statistics of batch norm.
+    All but the last four are required. `freeze_norms` freezes the running statistics of batch norm.
 
     Examples
     --------
@@ -99,6 +109,7 @@ class TrainingSettings:
     negative_sampling: float = 1.0
     freeze_norms: bool = False
     checkpoint: Path | None = None
+    n_processes: int | Literal["auto"] = 1
 
 
 def train(
@@ -184,26 +195,55 @@ def train(
     >>> predict_logits(network.eval(), rows.codes, rows.values).shape
     torch.Size([1000, 1])
     """
+    rows = impressions, validation
+    with _processes(settings, (network, *rows, settings, generator, moments)) as processes:
+        return _train(processes, network, *rows, settings, generator, moments, observer)
+
+
+def _processes(settings: TrainingSettings, arguments: tuple[Any, ...]) -> AbstractContextManager[Alone]:
+    """The processes that train together: those that were started with this one, those that it starts, or it alone."""
+    if settings.n_processes == "auto":
+        return joined_group(settings.device) if is_started_with_others() else nullcontext(ALONE)
+    if settings.n_processes == 1:
+        return nullcontext(ALONE)
+    _check_enough_rows(arguments[1], settings.n_processes)
+    return started_group(settings.n_processes, settings.device, _train, arguments)
+
+
+def _train(
+    processes: Alone,
+    network: nn.Module,
+    impressions: AnyImpressions,
+    validation: AnyImpressions | None,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+    moments: Moments | None,
+    observer: EpochObserver | None = None,
+) -> TrainingResult:
+    """Train in one of the processes."""
+    if processes.size > 1:
+        settings = _prepare(processes, network, impressions, validation, settings, generator)
+        observer = observer or NoObserver()
     n_validation = 0 if validation is None else len(validation)
     logger.info("Training on %d rows, validation on %d, on device %s", len(impressions), n_validation, settings.device)
     monitored = None if validation is None else _MONITORED[settings.scoring]
     best = BestEpoch(settings.tol)
     with progress_shown(settings.verbose, monitored) as progress:
-        observed: Callbacks = [("observed", Observed(observer, best))] if observer else []
+        observed: Callbacks = [("observed", Observed(observer, best, processes))] if observer else []
         watchers = [*progress, *observed]
-        batches = _batches(impressions, settings, generator)
+        batches = _batches(impressions, settings, generator, processes)
         kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]
         scored = None if validation is None else validation.for_scores()
         callbacks, checkpoint = _callbacks_of_training(batches, scored, settings, best, watchers)
         net = _make_net(network, settings, [*kept, *callbacks])
         interrupted = ""
-        if _is_interrupted(partial(_run, net, batches, settings, checkpoint=checkpoint), network, best):
+        if _is_interrupted(partial(_run, net, batches, settings, checkpoint=checkpoint), network, best, processes):
             interrupted = f"epoch {best.so_far.n_epochs + 1}"
         network.load_state_dict(best.so_far.weights)
         if validation is not None:
             also = validation if settings.final_epoch and not interrupted else None
-            finish = partial(_finish, network, impressions, also, settings, generator, watchers)
-            if _is_interrupted(finish, network, best):
+            finish = partial(_finish, network, impressions, also, settings, generator, watchers, processes)
+            if _is_interrupted(finish, network, best, processes):
                 interrupted = interrupted or "the final epoch, or in what follows it"
     network.eval().zero_grad()
     result = best.result(net)
@@ -214,7 +254,7 @@ def train(
             "the best so far.",
             stacklevel=2,
         )
-    elif checkpoint or checkpoint:
+    elif checkpoint:
         checkpoint.remove()
     logger.info(
         "The training ended after %d epochs, of which epoch %d is the best", len(result.history), result.best_epoch
@@ -222,13 +262,55 @@ def train(
     return result
 
 
-def _is_interrupted(steps: Callable[[], None], network: nn.Module, best: BestEpoch) -> bool:
+def _prepare(
+    processes: Alone,
+    network: nn.Module,
+    impressions: AnyImpressions,
+    validation: AnyImpressions | None,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+) -> TrainingSettings:
+    """Let all processes begin alike, and refuse rows that aren't the same; the settings of this process."""
+    _check_same_rows(processes, impressions, validation)
+    _check_enough_rows(impressions, processes.size)
+    processes.start_alike(network, generator)
+    device = settings.device
+    if device.type == "cuda" and device.index is None:
+        number = int(os.environ.get("LOCAL_RANK", processes.rank))
+        device = torch.device("cuda", number % torch.cuda.device_count())
+    return replace(settings, device=device, verbose=0 if processes.rank else settings.verbose)
+
+
+def _check_enough_rows(impressions: AnyImpressions, n_processes: int) -> None:
+    if len(impressions) < 2 * n_processes:
+        raise ValueError(
+            f"{len(impressions)} training rows are too few for {n_processes} processes, of which each takes two rows "
+            "of a batch at least. Set n_processes=1."
+        )
+
+
+def _check_same_rows(processes: Alone, impressions: AnyImpressions, validation: AnyImpressions | None) -> None:
+    first = [tensor.numpy() for tensor in vars(impressions.head(_ROWS_OF_IDENTITY)).values() if torch.is_tensor(tensor)]
+    sums = impressions.class_weights(2).tolist()
+    described = joblib.hash((first, sums, None if validation is None else len(validation)))
+    of_processes = processes.gathered((described, len(impressions)))
+    for rank, (own, n_rows) in enumerate(of_processes):
+        if own != of_processes[0][0]:
+            raise ValueError(
+                f"Processes that train together need the same rows, but process {rank} of {processes.size} has others "
+                f"({n_rows} for training) than process 0 ({of_processes[0][1]}). Give all of them the same X and y, "
+                "and an integer as random_state of encoder and classifier; or train each by itself, with n_processes=1."
+            )
+
+
+def _is_interrupted(steps: Callable[[], None], network: nn.Module, best: BestEpoch, processes: Alone) -> bool:
     """Take some steps; where Ctrl-C ends them, go back to the weights of the best epoch, if there is one."""
     try:
         steps()
     except KeyboardInterrupt:
         if not best.so_far.epoch:
             raise
+        processes.leave("the training was interrupted there")
         network.load_state_dict(best.so_far.weights)
         return True
     return False
@@ -250,13 +332,16 @@ def _run(
         frozen_norms(net.module_) if settings.freeze_norms else nullcontext(),
         suppress(StopTraining),
     ):
+        net.processes = batches.processes
         net.notify("on_train_begin", X=batches, y=None, final=final)
         n_done = checkpoint.resume(net) if checkpoint else 0
         net.fit_loop(batches, epochs=settings.max_epochs - n_done)
 
 
-def _batches(impressions: AnyImpressions, settings: TrainingSettings, generator: torch.Generator) -> AnyBatches:
-    return impressions.batches(settings.batch_size, generator, settings.device, settings.negative_sampling)
+def _batches(
+    impressions: AnyImpressions, settings: TrainingSettings, generator: torch.Generator, processes: Alone
+) -> AnyBatches:
+    return impressions.batches(settings.batch_size, generator, settings.device, settings.negative_sampling, processes)
 
 
 def _end_loans(network: nn.Module) -> None:
@@ -272,11 +357,12 @@ def _finish(
     settings: TrainingSettings,
     generator: torch.Generator,
     watchers: Callbacks,
+    processes: Alone,
 ) -> None:
     """Take the final epoch where validation rows are given, and correct the mean prediction."""
     if validation is not None:
         impressions = impressions.and_(validation)  # type: ignore[arg-type]
-        _train_on_all_rows(network, impressions, settings, generator, watchers)
+        _train_on_all_rows(network, impressions, settings, generator, watchers, processes)
     correct_mean(network.eval(), impressions)
 
 
@@ -286,13 +372,14 @@ def _train_on_all_rows(
     settings: TrainingSettings,
     generator: torch.Generator,
     watchers: Callbacks,
+    processes: Alone,
 ) -> None:
     """One more epoch, in which nothing is held out: at a low learning rate, as no held-out rows can stop it."""
     learning_rate = settings.learning_rate * _LEARNING_RATE_FACTOR
     settings = replace(settings, learning_rate=learning_rate, max_epochs=1)
-    bookkeeping, _ = _bookkeeping(None, settings)
+    bookkeeping, _ = _bookkeeping(None, settings, processes)
     net = _make_net(network, settings, [*bookkeeping, *watchers])
-    _run(net, _batches(impressions, settings, generator), settings, final=True)
+    _run(net, _batches(impressions, settings, generator, processes), settings, final=True)
 
 
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
@@ -331,18 +418,21 @@ def _callbacks_of_training(
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), None if validation is None else _MONITORED[settings.scoring])
     patience = Patience(best, settings.n_iter_no_change)
-    bookkeeping, record = _bookkeeping(validation, settings)
+    bookkeeping, record = _bookkeeping(validation, settings, batches.processes)
     before = [*waiting, *bookkeeping, *schedule, ("best", best), *watchers]
     if settings.checkpoint is None:
         return [*before, ("patience", patience)], None
-    checkpoint = Checkpoint(settings.checkpoint, batches, schedule, best, record, patience)
+    checkpoint = Checkpoint(settings.checkpoint, batches, schedule, best, record, patience, batches.processes)
     return [*before, ("checkpoint", checkpoint), ("patience", patience)], checkpoint
 
 
-def _bookkeeping(validation: Impressions | None, settings: TrainingSettings) -> tuple[Callbacks, EpochRecord]:
+def _bookkeeping(
+    validation: Impressions | None, settings: TrainingSettings, processes: Alone
+) -> tuple[Callbacks, EpochRecord]:
     """What each epoch needs; of it, what writes the records."""
-    record = EpochRecord(validation, settings.scoring)
+    record = EpochRecord(validation, settings.scoring, processes)
     return [
+        ("averaged", AveragedBuffers(processes)),
         ("settled", SettledTables()),
         ("divergence", Divergence()),
         ("record", record),
@@ -399,12 +489,13 @@ def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[Non
 
 def _kept_memory(network: nn.Module, batches: AnyBatches, dtype: torch.dtype | None) -> AbstractContextManager[None]:
     """Let the network keep its memory from step to step where that pays, or where products are rounded."""
-    pays = batches.n_rows / len(batches) >= _KEEP_MEMORY_FROM_ROWS or dtype is not None
+    pays = batches.n_rows_of_step >= _KEEP_MEMORY_FROM_ROWS or dtype is not None
     return lent_workspaces(network, dtype) if pays and batches.device.type == "cpu" else nullcontext()
 
 
 def _threads(network: nn.Module, batches: AnyBatches) -> AbstractContextManager[Map]:
-    return threads_of_steps(network, batches.batch_size) if batches.device.type == "cpu" else nullcontext(map)
+    n_rows = batches.batch_size // batches.processes.size
+    return threads_of_steps(network, n_rows) if batches.device.type == "cpu" else nullcontext(map)
 
 
 @contextmanager
@@ -412,13 +503,13 @@ def _dropout_generators(network: nn.Module, batches: AnyBatches) -> Iterator[Non
     """Lend each member a source of its dropout, so that it draws the same beside the others as after them."""
     with ExitStack() as loans:
         for member in members_of(network):
-            generator = _generator_on(batches.device, batches.generator)
-            loans.enter_context(dropout_generator(member, generator))
+            loans.enter_context(dropout_generator(member, _generator_of_dropout(batches)))
         yield
 
 
-def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
-    """A generator on the device: the same one on the CPU, else one that is seeded from it."""
-    if device.type == "cpu":
-        return generator
-    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
+def _generator_of_dropout(batches: AnyBatches) -> torch.Generator:
+    """That of the batches where one process trains on the CPU, else one that is seeded from it, as each process has."""
+    if batches.device.type == "cpu" and batches.processes.size == 1:
+        return batches.generator
+    seed = int(torch.randint(2**62, (), generator=batches.generator))
+    return torch.Generator(batches.device).manual_seed(seed + batches.processes.rank)

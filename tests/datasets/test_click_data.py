@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logit
 from sklearn.metrics import log_loss, roc_auc_score
 
-from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.datasets import make_click_data, make_funnel_data
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +132,24 @@ def test_parameter_out_of_range_is_named(parameters):
     (name,) = parameters
     with pytest.raises(ValueError, match=f"'{name}' parameter of make_click_data"):
         make_click_data(**parameters)
+
+
+class TestFunnel:
+    def test_conversions_are_clicks_drawn_by_their_probabilities(self):
+        X, Y, probability = make_funnel_data(50_000, click_rate=0.2, conversion_rate=0.3, random_state=0)
+        assert len(X) == len(Y) == len(probability)
+        assert (Y["conversion"] <= Y["click"]).all()
+        assert (probability["conversion"] < probability["click"]).all()
+        np.testing.assert_allclose(probability.mean(), [0.2, 0.06], rtol=1e-9)
+        np.testing.assert_allclose(Y.mean(), probability.mean(), rtol=0.05)
+
+    @pytest.mark.parametrize("similarity", [-1, 0, 1])
+    def test_similarity(self, similarity):
+        _, _, probability = make_funnel_data(5_000, similarity=similarity, random_state=0)
+        after_click = probability["conversion"] / probability["click"]
+        correlation = np.corrcoef(logit(probability["click"]), logit(after_click))[0, 1]
+        assert correlation == pytest.approx(similarity, abs=0.25)
+
+    def test_the_same_seed_gives_the_same_data(self):
+        for first, second in zip(*(make_funnel_data(100, random_state=3) for _ in range(2)), strict=True):
+            pd.testing.assert_frame_equal(first, second)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+import sk_finalmlp.training
 from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier, finalmlp_configs, two_stream_configs
-from sk_finalmlp.estimators import _base, _parameters
+from sk_finalmlp.estimators import _parameters
 
 SMALL = {"embedding_dim": 4, "n_members": 1, "random_state": 0}
 
@@ -17,13 +18,13 @@ def rows(n_rows):
 def settings_of(classifier, X, y, monkeypatch):
     """How the classifier trains, and on how many rows."""
     seen = []
-    train = _base.train
+    train = sk_finalmlp.training.train
 
     def spy(network, training, validation, settings, *rest):
         seen.append((settings, len(training)))
         return train(network, training, validation, settings, *rest)
 
-    monkeypatch.setattr(_base, "train", spy)
+    monkeypatch.setattr(sk_finalmlp.training, "train", spy)
     classifier.fit(X, y)
     return seen[0]
 

@@ -279,9 +279,9 @@ class TestColumns:
     def test_codes_among_floats_are_warned_about(self, table):
         X, y = table
         array = X[["user", "price", "item"]].to_numpy(dtype=float)
-        with pytest.warns(UserWarning, match=r"2 of 3 columns of floats hold whole numbers alone \('x0', 'x2'\)"):
+        with pytest.warns(UserWarning, match=r"2 of 3 columns of floats contain only whole numbers \('x0', 'x2'\)"):
             FinalMLPClassifier(**QUICK).fit(array, y)
-        with pytest.warns(UserWarning, match=r"1 of 2 columns of floats hold whole numbers alone \('user'\)"):
+        with pytest.warns(UserWarning, match=r"1 of 2 columns of floats contain only whole numbers \('user'\)"):
             FinalMLPClassifier(**QUICK).fit(X.astype({"user": float}), y)
         for categorical_features in ([0, 2], None):
             FinalMLPClassifier(**QUICK, categorical_features=categorical_features).fit(array, y)

@@ -16,7 +16,7 @@ from sk_finalmlp import CTREncoder, FinalMLPClassifier
 
 SMALL = {"embedding_dim": 2, "mlp1_hidden_units": (4,), "mlp2_hidden_units": (4,), "num_heads": 1, "n_members": 1}
 N_ROWS = 200
-CODES_AS_FLOATS = r"2 of \d columns of floats hold whole numbers alone .* and are taken as quantities"
+CODES_AS_FLOATS = r"2 of \d columns of floats contain only whole numbers .* and are taken as quantities"
 
 clf = FinalMLPClassifier(**SMALL, feature_selection=False, max_epochs=1, random_state=0)
 enc = CTREncoder(statistics=None)
@@ -54,7 +54,7 @@ def test_are_warned_about(model, y):
     with pytest.warns(UserWarning, match=CODES_AS_FLOATS) as caught:
         model.fit(X, y)
     assert all(
-        "hold whole numbers" in str(warning.message) or "statistic" in str(warning.message) for warning in caught
+        "only whole numbers" in str(warning.message) or "statistic" in str(warning.message) for warning in caught
     )
 
 

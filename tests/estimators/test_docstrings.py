@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier, FunnelClassifier, TwoStreamClassifier
 
 
 def parameters(classifier):
@@ -14,7 +14,7 @@ def parameters(classifier):
     return dict(entry.split("\n", 1) for entry in entries)
 
 
-@pytest.mark.parametrize("other", [DualMLPClassifier, TwoStreamClassifier])
+@pytest.mark.parametrize("other", [DualMLPClassifier, TwoStreamClassifier, FunnelClassifier])
 def test_shared_parameters_have_one_text(other):
     of_finalmlp, of_other = parameters(FinalMLPClassifier), parameters(other)
     # Only one of the two always has the fusion that heads belong to.

@@ -126,12 +126,12 @@ IN_FIT = {
     "class weight far smaller than the other": (
         refit(parameters={"class_weight": {0: 1e-50, 1: 1}}),
         ValueError,
-        r"class 0 has a share of .*e-51 of all weight, too little to be learned from",
+        r"leave class 0 a share of .*e-51 of all weight, too little to learn from",
     ),
     "class weight far larger than the other": (
         refit(parameters={"class_weight": {0: 1, 1: 1e300}}),
         ValueError,
-        r"class_weight and sample_weight, class 0 has a share of .*e-30\d of all weight",
+        r"class_weight and sample_weight leave class 0 a share of .*e-30\d of all weight",
     ),
     "weights of rows that leave a class nothing": (
         refit(fit={"sample_weight": lambda X, y: np.where(y == 1, 1, 1e-60)}),

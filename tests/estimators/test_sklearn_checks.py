@@ -16,7 +16,7 @@ EXPECTED_FAILURES = {
 
 
 # Some checks have columns of whole floats, as numbers.
-@pytest.mark.filterwarnings("ignore:.*columns of floats hold whole numbers alone")
+@pytest.mark.filterwarnings("ignore:.*columns of floats contain only whole numbers")
 @parametrize_with_checks(
     [DualMLPClassifier(), FinalMLPClassifier()], expected_failed_checks=lambda estimator: EXPECTED_FAILURES
 )

@@ -60,7 +60,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.*columns of floats hold whole numbers alone")
+@pytest.mark.filterwarnings("ignore:.*columns of floats contain only whole numbers")
 @parametrize_with_checks(PAIRS, expected_failed_checks=lambda estimator: EXPECTED_FAILURES)
 def test_estimator_checks(estimator, check):
     check(estimator)

@@ -9,12 +9,12 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from . import concurrency, disk, signals
+from . import concurrency, disk, files, signals
 from .children import run
 from .models import prepare
 from .results import Result, table
 
-FAULTS = {"signals": signals.examine, "disk": disk.examine, "concurrency": concurrency.examine}
+FAULTS = {"signals": signals.examine, "files": files.examine, "disk": disk.examine, "concurrency": concurrency.examine}
 
 
 def main() -> int:

@@ -12,5 +12,5 @@ pytest.importorskip("resource", reason="signals and limits of POSIX")
 def test_no_fault_loses_a_model_or_changes_its_numbers():
     command = [sys.executable, "-m", "faults", "--tries", "1"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    assert done.stdout.count("\n| ") == 15, done.stderr
+    assert done.stdout.count("\n| ") == 16, done.stderr
     assert done.returncode == 0, done.stdout

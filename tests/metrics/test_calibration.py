@@ -101,7 +101,7 @@ def test_one_class_is_enough_where_its_label_says_which(label, expected):
 
 
 def test_one_class_of_strings_needs_a_label():
-    with pytest.raises(ValueError, match="y_true holds the label 'no' alone: say by pos_label"):
+    with pytest.raises(ValueError, match="y_true holds the label 'no' only: pass pos_label"):
         expected_calibration_error(["no", "no"], [0.2, 0.3])
     assert expected_calibration_error(["no", "no"], [0.2, 0.3], pos_label="yes") == pytest.approx(0.25)
 

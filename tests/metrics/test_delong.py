@@ -195,7 +195,7 @@ def test_pvalues_are_uniform_where_models_are_equal():
 
 @pytest.mark.parametrize(("scores", "auc"), [([1, 2, 3, 4], 1), ([4, 3, 2, 1], 0)])
 def test_perfect_order_warns_that_the_interval_is_empty(scores, auc):
-    with pytest.warns(UndefinedMetricWarning, match=f"The AUC is {auc}, so that DeLong's standard error is 0"):
+    with pytest.warns(UndefinedMetricWarning, match=f"The AUC is {auc}, so DeLong's standard error is 0"):
         assert roc_auc_interval([0, 0, 1, 1], scores) == (auc, auc, auc, 0)
 
 

@@ -195,5 +195,5 @@ def test_every_call_gives_a_new_object():
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match=r"'gauc' is no scorer of scikit-learn's, and none of \['grouped_auc'"):
+    with pytest.raises(ValueError, match=r"'gauc' is neither a scorer of scikit-learn nor one of \['grouped_auc'"):
         get_scorer("gauc")

@@ -341,5 +341,5 @@ def test_heads_must_divide_the_attention():
 
 
 def test_halves_need_an_even_width():
-    with pytest.raises(ValueError, match="cut in halves, so that its width can't be 7"):
+    with pytest.raises(ValueError, match="split in half, so its width can't be odd, as 7"):
         FinalStream(3, 10, 0, hidden_units=[7])

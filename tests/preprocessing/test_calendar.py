@@ -136,7 +136,7 @@ def test_those_that_stay_get_no_counts():
 def test_later_rows_are_warned_about(name, largest, parameters, limits):
     X = pd.DataFrame({name: integers(1, largest), "user": 1})
     encoder = CTREncoder(**parameters, **limits).fit(X)
-    with pytest.warns(UserWarning, match=f"fit saw no such part: '{name}'"):
+    with pytest.warns(UserWarning, match=f"parts of dates that fit didn't see: '{name}'"):
         encoder.transform(X.assign(**{name: largest + 1}))
     encoder.transform(X)
     # Too rare for a code, but seen.

@@ -109,7 +109,7 @@ def test_what_is_not_worth_a_key():
     ("y", "why"),
     [
         (None, "there is no y"),
-        (np.random.default_rng(0).random(2000), "no class labels .*continuous"),
+        (np.random.default_rng(0).random(2000), "not contain class labels .*continuous"),
         (np.zeros(2000), "only one class"),
         (np.arange(2000) % 40, "40 classes, more than 20"),
         (np.zeros((2000, 2), int), "multilabel"),

@@ -74,7 +74,7 @@ def test_strings_are_read_as_times_where_the_user_says_so():
     encoder = CTREncoder(datetime="time").fit(pd.DataFrame({"time": ["2024-05-03 10:00:00", "2024-05-14", None]}))
     out = encoder.transform(pd.DataFrame({"time": ["2024-05-03T10:00", "2024-05-03T11:00", None]}))
     assert out["time_hour"].tolist() == [2, 0, 0]
-    with pytest.raises(ValueError, match="Column 'time': 'what' is no ISO 8601 date or time"):
+    with pytest.raises(ValueError, match="Column 'time': 'what' is not an ISO 8601 date or time"):
         encoder.transform(pd.DataFrame({"time": ["2024-05-03T10:00", "what", None]}))
 
 
@@ -88,8 +88,8 @@ def test_times_that_are_all_at_midnight_are_dates():
 @pytest.mark.parametrize(
     ("values", "error", "message"),
     [
-        (["2024-05-03", "what"], ValueError, "Column 'time': 'what' is no ISO 8601 date or time.*to_datetime"),
-        ([14102100, 14102101], TypeError, "Column 'time': .*14102100, are no dates or times.*to_datetime"),
+        (["2024-05-03", "what"], ValueError, "Column 'time': 'what' is not an ISO 8601 date or time.*to_datetime"),
+        ([14102100, 14102101], TypeError, "Column 'time': .*14102100, are not dates or times.*to_datetime"),
     ],
 )
 def test_no_times(values, error, message):
@@ -200,7 +200,9 @@ class TestUnknownParts:
 
     def test_are_warned_about_once_with_the_name(self):
         later = self.X.assign(time=self.X["time"] + pd.Timedelta(days=100))
-        with pytest.warns(UserWarning, match=r"fit saw no such part: 'time_month'\. .*`datetime_parts`") as caught:
+        with pytest.warns(
+            UserWarning, match=r"parts of dates that fit didn't see: 'time_month'\. .*`datetime_parts`"
+        ) as caught:
             self.encoder().transform(later)
         assert len(caught) == 1
 

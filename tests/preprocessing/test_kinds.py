@@ -236,7 +236,7 @@ def test_times_as_text_are_doubtful_categories():
 def test_ids_that_hardly_repeat_are_doubtful_categories():
     numbers = np.arange(2_000) // 1.05
     for ids in ([f"request {n}" for n in range(2_000)], numbers.astype(int), numbers.astype(np.uint64) + 2**63):
-        with pytest.warns(UserWarning, match=r"Column 'column' has another value in nearly each row.*`drop`"):
+        with pytest.warns(UserWarning, match=r"Column 'column' has a different value in nearly every row.*`drop`"):
             assert kind_of(ids) == "categorical"
         assert kind_of(ids, categorical="column") == "categorical"
 

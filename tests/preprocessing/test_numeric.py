@@ -152,7 +152,7 @@ def test_strings_are_read_as_numbers_where_the_user_says_so():
     encoder = fit(["1.5", " 2.5 ", None])
     assert encode(encoder, ["1.5", "+2.5", None]).tolist() == [-1, 1, 0]
     for read in (fit, lambda values: encode(encoder, values)):
-        with pytest.raises(ValueError, match="Column 'c': 'what' is no number"):
+        with pytest.raises(ValueError, match="Column 'c': 'what' is not a number"):
             read(["1.5", "what"])
 
 

@@ -198,7 +198,6 @@ def test_missing_extra_and_reordered_columns(X, message):
         (pd.DataFrame({"c": [1.5, {"a": 1}]}), TypeError, r"Column 'c' .*\{'a': 1\} of type dict.*`drop`"),
         (pd.DataFrame({"c": [["a", 1], ["b"]]}), TypeError, r"Column 'c' .*\['a', 1\] of type list.*`drop`"),
         (pd.DataFrame({"c": [[["a"]], [["b"]]]}), TypeError, "Column 'c' .*lists of lists"),
-        (pd.DataFrame({"c": [[0.5, 1.5]]}), TypeError, "Column 'c': .*fractional part.*`drop`"),
         (pd.DataFrame({"c": [1 + 1j]}), TypeError, "Column 'c' .*complex"),
         (pd.DataFrame({"c": [b"\xff"]}), TypeError, "Column 'c' .*UTF8"),
         (pd.DataFrame({"c": pd.period_range("2024", "2025", freq="Y")}), TypeError, "Column 'c' .*period.*`drop`"),
@@ -217,7 +216,7 @@ def test_two_columns_of_one_name():
 
 def test_lists_where_fit_saw_values():
     encoder = CTREncoder().fit(pd.DataFrame({"c": ["a", "b"]}))
-    with pytest.raises(TypeError, match="Column 'c': lists are no single values"):
+    with pytest.raises(TypeError, match="Column 'c': lists are not single values"):
         encoder.transform(pd.DataFrame({"c": [["a"], ["b"]]}))
 
 

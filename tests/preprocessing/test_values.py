@@ -185,7 +185,7 @@ def test_both_zeros_are_one_value():
 
 def test_text_that_is_no_utf_8_is_refused_with_the_name_of_its_column():
     broken = pa.table({"c": pa.array([b"a", b"\xff\xfe"]).view(pa.string())})
-    with pytest.raises(TypeError, match="Column 'c' can't be encoded: it holds text that is no valid UTF-8"):
+    with pytest.raises(TypeError, match="Column 'c' can't be encoded: it holds text that is not valid UTF-8"):
         CTREncoder().fit(broken)
 
 
@@ -307,7 +307,7 @@ def test_text_goes_on_behind_a_nul():
 UNREADABLE = {
     "lone surrogate": (
         ["a", "\ud800b"],
-        r"Column 'c' holds '\\ud800b', which is no valid text.*encode\('utf-8', 'replace'\)",
+        r"Column 'c' holds '\\ud800b', which is not valid text.*encode\('utf-8', 'replace'\)",
     ),
     "deep lists": (
         [eval("[" * 90 + "1" + "]" * 90)],
@@ -450,7 +450,7 @@ def test_times_where_fit_saw_numbers_and_the_other_way_round_are_refused():
     for seen in ([0.5, 1.5], [1, 2, 1], [True, False]):
         with pytest.raises(TypeError, match=r"Column 'c': '2024-05-03 12:00:00' is a time, where fit saw numbers"):
             codes(fit(seen), [NOON])
-    with pytest.raises(TypeError, match=r"Column 'c': .*1714737600, are no dates or times.*unit='s'"):
+    with pytest.raises(TypeError, match=r"Column 'c': .*1714737600, are not dates or times.*unit='s'"):
         codes(fit([NOON], datetime_parts=["hour"]), [1714737600])
     assert codes(fit([1, 2, 1]), [pd.NaT]) == [0]
 

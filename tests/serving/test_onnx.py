@@ -67,13 +67,13 @@ def run(exported, feed):
         {},
         {"numeric_encoding": "standard", "min_frequency": 5},
         {"numeric_encoding": "bins", "crosses": [("user", "item"), ("time_hour", "half", "flag")]},
-        {"numeric_encoding": "bins", "n_bins": 200, "statistics": ["id", ("user", "id"), ("flag", "segment", "item")]},
+        {"numeric_encoding": "bins", "n_bins": 200, "statistics": ["id", ("user", "id"), ("tags", "item")]},
         {"numeric_encoding": "log", "max_categories": 5, "drop": ["nothing", "tags"]},
         {"categorical": ["half", "time"], "multi_valued": ["user"], "max_values": 2},
         {"datetime_parts": ["day", "month", "weekday", "elapsed"]},
     ],
 )
-@pytest.mark.filterwarnings("ignore:Most rows hold dates of which fit saw no such part")
+@pytest.mark.filterwarnings("ignore:Most rows hold parts of dates that fit didn't see")
 def test_encoder(table, rules):
     X, y = table
     encoder = CTREncoder(categorical=["half"]).set_params(**rules).fit(X, y)

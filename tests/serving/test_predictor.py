@@ -69,18 +69,18 @@ def test_no_rows(predict):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("user", 5, "5 is no string"),
-        ("age", "five", "'five' is no integer"),
-        ("age", 1.5, "1.5 is no integer"),
+        ("user", 5, "5 is not a string"),
+        ("age", "five", "'five' is not an integer"),
+        ("age", 1.5, "1.5 is not an integer"),
         ("age", 10**30, "too large|too big"),
         ("age", float("inf"), "infinity"),
-        ("numeric_0", "x", "'x' is no number"),
-        ("tags", 7.5, "7.5 is no list"),
+        ("numeric_0", "x", "'x' is not a number"),
+        ("tags", 7.5, "7.5 is not a list"),
         ("tags", ["a|b"], r"contains '\|'"),
         ("time", "yesterday", "yesterday"),
         ("time", datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), "has a time zone"),
         ("seen", datetime.datetime(2024, 1, 1), "has no time zone"),
-        ("user", {}, "is no string"),
+        ("user", {}, "is not a string"),
     ],
 )
 def test_error_names_the_column(clicks, predict, column, value, message):
@@ -119,7 +119,7 @@ def test_column_of_context_and_candidates_is_named(clicks, predict):
 
 @pytest.mark.parametrize("column", ["user", "tags"])
 def test_half_a_character_is_named_with_its_column(clicks, predict, column):
-    with pytest.raises(ValueError, match=rf"Column '{column}': '\\ud800' is no valid text: surrogates not allowed."):
+    with pytest.raises(ValueError, match=rf"Column '{column}': '\\ud800' is not valid text: surrogates not allowed."):
         predict([clicks[0].iloc[0].to_dict() | {column: "\ud800"}])
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow.dataset as ds
 import pytest
+from sklearn import config_context
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -151,8 +152,8 @@ def test_going_on_from_the_last_fit(encoded):
         ),
         (
             lambda X: FinalMLPClassifier().fit(X, "click", X_val=X, y_val="click"),
-            ValueError,
-            r"validation rows are held out: leave X_val out",
+            TypeError,
+            r"validation rows are a table in memory\. Read them",
         ),
         (
             lambda X: FinalMLPClassifier(validation_fraction=0.3).fit(X, "click"),
@@ -169,6 +170,16 @@ def test_going_on_from_the_last_fit(encoded):
 def test_what_rows_on_disk_can_not_do(fit, error, message, encoded):
     with pytest.raises(error, match=message):
         fit(encoded)
+
+
+def test_validation_rows_of_the_user_stop_the_training(clicks, folder):
+    X, y = clicks.drop(columns="click").iloc[:100], clicks["click"].iloc[:100]
+    model = make_model(max_epochs=1, final_epoch=True)
+    model.set_params(transform_input=["X_val"])
+    with config_context(enable_metadata_routing=True):
+        model[-1].set_fit_request(X_val=True, y_val=True)
+        model.fit(folder, "click", X_val=X, y_val=y)
+    assert model[-1].best_score_ == pytest.approx(-log_loss(y, model.predict_proba(X)), rel=1e-5)
 
 
 def test_continuous_labels(folder):
@@ -197,7 +208,7 @@ def test_nothing_stays_on_disk_after_an_error_or_an_interrupt(clicks, temp_folde
         encoder.fit(frames, "click")
     assert not list(temp_folder.iterdir())
     encoded = CTREncoder(drop="weight", temp_folder=temp_folder).fit_transform(frames, "click")
-    monkeypatch.setattr("sk_finalmlp.estimators._base.train", interrupt)
+    monkeypatch.setattr("sk_finalmlp.training.train", interrupt)
     with pytest.raises(KeyboardInterrupt):
         FinalMLPClassifier().fit(encoded, "click")
     assert list(temp_folder.iterdir()) == [encoded.folder.path]

@@ -1,7 +1,10 @@
 """The encoder learns from rows on disk what it learns from the same rows in memory."""
 
 import gc
+import subprocess
+import sys
 
+import joblib
 import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
@@ -58,7 +61,7 @@ def test_rows_on_disk_are_encoded_as_in_memory(clicks, folder, parameters, weigh
 
 def test_statistics_by_parts_of_the_keys(clicks, folder, monkeypatch):
     monkeypatch.setattr(sizes, "CELLS", 3_000)
-    check_same(*fit_both(clicks, folder, True, statistics=[("user", "item"), "user"]))
+    check_same(*fit_both(clicks, folder, True, statistics=[("user", "item"), ("user", "tags")]))
 
 
 def test_numbers_of_more_values_than_are_counted_are_described_by_a_sample(clicks, folder, monkeypatch):
@@ -135,3 +138,67 @@ def test_a_line_for_each_pass(folder, capsys):
         "codes",
         "statistics of item",
     ]
+
+
+_KILLED = """
+import os, signal, sys
+import pandas as pd
+from sk_finalmlp import CTREncoder
+
+def frames():
+    yield pd.DataFrame({"item": ["a", "b"]})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+CTREncoder(temp_folder=sys.argv[1]).fit(frames)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_what_a_killed_process_leaves_is_removed_by_the_next_and_what_others_use_stays(folder, temp_folder):
+    in_use = CTREncoder(temp_folder=temp_folder).fit_transform(folder, "click")
+    subprocess.run([sys.executable, "-c", _KILLED, str(temp_folder)], check=False)
+    assert len(list(temp_folder.iterdir())) == 2
+    CTREncoder(temp_folder=temp_folder).fit(folder, "click")
+    assert list(temp_folder.iterdir()) == [in_use.folder.path]
+
+
+@pytest.fixture
+def small_tasks(monkeypatch):
+    """Tasks of a few row groups."""
+    monkeypatch.setattr(sizes, "TASK", 500)
+
+
+@pytest.mark.usefixtures("small_tasks")
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_several_workers_learn_what_one_does(backend, clicks, folder):
+    parameters = {"numeric_encoding": "bins", "crosses": "auto", "min_frequency": 10}
+    one, expected, _, _ = fit_both(clicks, folder, True, **parameters)
+    with joblib.parallel_config(backend, n_jobs=2):
+        check_same(one, expected, *fit_both(clicks, folder, True, **parameters)[2:])
+
+
+@pytest.mark.usefixtures("small_tasks")
+def test_the_samples_of_several_workers_are_that_of_one(folder, monkeypatch):
+    monkeypatch.setattr(sizes, "SAMPLE", 400)
+    with joblib.parallel_config("threading"):
+        one, two = (CTREncoder(drop="weight", n_jobs=n).fit_transform(folder, "click") for n in (1, 2))
+    assert_frame_equal(pd.concat(two), pd.concat(one))
+
+
+@pytest.mark.usefixtures("small_tasks")
+def test_an_error_of_a_worker_names_the_file(clicks, tmp_path, write_folder, temp_folder):
+    clicks = clicks.assign(click=clicks["click"].astype("Int64"))
+    clicks.loc[2_900, "click"] = pd.NA
+    files = write_folder(clicks, tmp_path / "missing")
+    with pytest.raises(ValueError, match=r"part-3\.parquet: y: column 'click' has no label in 1 rows"):
+        CTREncoder(n_jobs=2, temp_folder=temp_folder).fit(files, "click")
+
+
+@pytest.mark.usefixtures("small_tasks")
+def test_several_workers_learn_vectors(tmp_path, write_folder):
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"image": [*random.normal(size=(2_000, 3))], "click": random.integers(0, 2, 2_000)})
+    files = write_folder(rows, tmp_path / "vectors")
+    with joblib.parallel_config("threading"):
+        one, two = (CTREncoder(n_jobs=n).fit_transform(files, "click") for n in (1, 2))
+    assert_frame_equal(pd.concat(two), pd.concat(one))

@@ -145,7 +145,7 @@ def test_an_error_names_the_file(change, message, tmp_path, write_folder, clicks
 def test_an_error_in_new_rows_names_the_file(tmp_path, write_folder, clicks):
     encoder = CTREncoder(statistics=None, numeric=["item"]).fit(write_folder(clicks, tmp_path / "old"), "click")
     words = write_folder(clicks.assign(item="many"), tmp_path / "new")
-    with pytest.raises(ValueError, match=r"part-0\.parquet: Column 'item': 'many' is no number"):
+    with pytest.raises(ValueError, match=r"part-0\.parquet: Column 'item': 'many' is not a number"):
         list(encoder.transform(words))
 
 
@@ -170,7 +170,7 @@ def one_time_frames(folder, tmp_path):
         (lambda folder, tmp_path: tmp_path / "nowhere", FileNotFoundError, r"There is no file or folder"),
         (lambda folder, tmp_path: list, ValueError, r"gives no frame"),
         (lambda folder, tmp_path: lambda: as_table(folder), TypeError, r"must give an iterable of frames"),
-        (lambda folder, tmp_path: lambda: iter([3]), TypeError, r"gives a int, which is no frame"),
+        (lambda folder, tmp_path: lambda: iter([3]), TypeError, r"gives a int, which is not a data frame"),
         (one_time_frames, ValueError, r"gave 500 rows in the first pass and 0 in the second"),
         (lambda folder, tmp_path: as_table(folder)[:0], ValueError, r"0 sample\(s\)"),
     ],
@@ -183,8 +183,8 @@ def test_inputs_without_rows(make, error, message, folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("clicked",), ValueError, r"y='clicked' is no column of X"),
-        (("click", "weights"), ValueError, r"sample_weight='weights' is no column of X"),
+        (("clicked",), ValueError, r"y='clicked' is not a column of X"),
+        (("click", "weights"), ValueError, r"sample_weight='weights' is not a column of X"),
         (([0, 1],), TypeError, r"y must be the name of one of its columns, not list"),
         (("price",), None, ""),
     ],
@@ -204,5 +204,5 @@ def test_what_rows_in_batches_can_not_do(folder):
         CTREncoder(hold_out="time").fit(folder, "click")
     with pytest.raises(TypeError, match=r"Pipeline\(\[\('enc', CTREncoder\(\)\)"):
         FinalMLPClassifier().fit(folder, "click")
-    with pytest.raises(ValueError, match=r"temp_folder='/nowhere' is no folder"):
+    with pytest.raises(ValueError, match=r"temp_folder='/nowhere' is not a folder"):
         CTREncoder(temp_folder="/nowhere").fit(folder, "click")

@@ -97,5 +97,5 @@ def test_parameters_that_do_not_fit_each_other(stream, message):
 
 
 def test_an_unknown_name_is_an_error():
-    with pytest.raises(ValueError, match=r"no stream of the name 'deepfm'; there are \['cin', 'crossnet'"):
+    with pytest.raises(ValueError, match=r"no stream named 'deepfm'; there are \['cin', 'crossnet'"):
         as_stream("deepfm", "sum")

@@ -96,3 +96,12 @@ def test_other_rows_and_other_parameters_begin_anew(rows, tmp_path, monkeypatch)
 def test_needs_a_seed(rows, tmp_path):
     with pytest.raises(ValueError, match=r"needs an integer as random_state.*it is None"):
         make_classifier(tmp_path, random_state=None).fit(*rows)
+
+
+def test_a_training_from_other_weights_begins_anew(rows, tmp_path, monkeypatch):
+    X, y = rows
+    first, other = (make_classifier(None, warm_start=True, learning_rate=rate).fit(X, y) for rate in (1e-3, 1e-2))
+    for classifier in (first, other):
+        classifier.set_params(checkpoint=tmp_path, learning_rate=1e-3)
+        fit_killed(monkeypatch, classifier, X, y, epoch=2)
+    assert len(list(tmp_path.iterdir())) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _tables import DataSet, Table, by_order, randomly
+from _tables import BY_TIME, GROUPLENS, RANDOM, DataSet, Table, as_clicks, by_order, randomly
 
 MOVIELENS_1M_HOME = "MOVIELENS_1M_HOME"
 MOVIELENS_10M_HOME = "MOVIELENS_10M_HOME"
@@ -62,7 +62,7 @@ def _movielens_1m() -> Table:
     columns = ["user", "gender", "age", "occupation", "zip"]
     users = pd.read_csv(folder / "users.dat", sep=";", names=columns, dtype=str).drop(columns="zip")
     frame = _with_films(ratings.merge(users, on="user", how="left"), _films(folder / "movies.dat"))
-    return randomly(frame.drop(columns="stars"), _clicks(frame["stars"] >= _LEAST_STARS_OF_A_CLICK))
+    return randomly(frame.drop(columns="stars"), as_clicks(frame["stars"] >= _LEAST_STARS_OF_A_CLICK))
 
 
 def _movielens_tags() -> Table:
@@ -76,7 +76,7 @@ def _movielens_tags() -> Table:
     others = others.assign(item=np.random.default_rng(0).choice(tags["item"].to_numpy(), len(others)))
     frame = pd.concat([tags.assign(click=1), others.assign(click=0)]).sort_values("time", kind="stable")
     frame = _with_films(frame, _films(folder / "movies.dat"))
-    return by_order(frame.drop(columns="click"), _clicks(frame["click"] == 1))
+    return by_order(frame.drop(columns="click"), as_clicks(frame["click"] == 1))
 
 
 def _criteo_sample() -> Table:
@@ -84,39 +84,31 @@ def _criteo_sample() -> Table:
     dtypes = dict.fromkeys(names[:14], "float64") | dict.fromkeys(names[14:], "str")
     path = _place(CRITEO_SAMPLE, "a file of rows of the Criteo display challenge, with tabs and without a header")
     frame = pd.read_csv(path, sep="\t", names=names, dtype=dtypes)
-    return by_order(frame.drop(columns="click"), _clicks(frame["click"] == 1))
+    return by_order(frame.drop(columns="click"), as_clicks(frame["click"] == 1))
 
 
 def _avazu_sample() -> Table:
     frame = pd.read_csv(_place(AVAZU_SAMPLE, "a CSV file of rows of the Avazu challenge"), dtype=str)
     frame = frame.assign(hour=pd.to_datetime(frame["hour"], format="%y%m%d%H"))
-    return by_order(frame.drop(columns=["id", "click"]), _clicks(frame["click"] == "1"))
+    return by_order(frame.drop(columns=["id", "click"]), as_clicks(frame["click"] == "1"))
 
-
-def _clicks(is_click: pd.Series) -> pd.Series:
-    return is_click.astype("int64").rename("click")
-
-
-_RANDOM = "80/10/10 at random, drawn with the seed"
-_BY_TIME = "first 80% of the rows by time, next 10%, last 10%"
-_GROUPLENS = "research use, no redistribution (GroupLens)"
 
 FOLDERS = {
     "movielens_1m": DataSet(
         _movielens_1m,
         "tuning",
         "ratings of 4 and 5 against 1 and 2: many rows per id",
-        _RANDOM,
+        RANDOM,
         f"files in ${MOVIELENS_1M_HOME}",
-        _GROUPLENS,
+        GROUPLENS,
     ),
     "movielens_tags": DataSet(
         _movielens_tags,
         "tuning",
         "tags against two sampled films each: new users and new tags every day",
-        _BY_TIME,
+        BY_TIME,
         f"files in ${MOVIELENS_10M_HOME}",
-        _GROUPLENS,
+        GROUPLENS,
     ),
     "criteo_sample": DataSet(
         _criteo_sample,

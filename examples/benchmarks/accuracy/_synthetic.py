@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from _tables import DataSet, Table, by_order, randomly
+from _tables import RANDOM, DataSet, Table, by_order, randomly
 from scipy.special import expit, logit
 
 from sk_finalmlp.datasets import make_click_data
@@ -49,17 +49,16 @@ def _drift() -> Table:
     return by_order(X[is_shown].reset_index(drop=True), y[is_shown].reset_index(drop=True))
 
 
-_RANDOM = "80/10/10 at random, drawn with the seed"
 _SOURCE = "sk_finalmlp.datasets.make_click_data"
 _LICENCE = "that of this library"
 
 SYNTHETIC = {
-    "click_sparse": DataSet(_sparse, "tuning", "sparse ids: few rows per user and item", _RANDOM, _SOURCE, _LICENCE),
-    "click_dense": DataSet(_dense, "tuning", "clicks with many numeric columns", _RANDOM, _SOURCE, _LICENCE),
+    "click_sparse": DataSet(_sparse, "tuning", "sparse ids: few rows per user and item", RANDOM, _SOURCE, _LICENCE),
+    "click_dense": DataSet(_dense, "tuning", "clicks with many numeric columns", RANDOM, _SOURCE, _LICENCE),
     "click_lists": DataSet(
-        _lists, "confirming", "multi-valued: an item known by its tags alone", _RANDOM, _SOURCE, _LICENCE
+        _lists, "confirming", "multi-valued: an item known by its tags alone", RANDOM, _SOURCE, _LICENCE
     ),
-    "click_rare": DataSet(_rare, "confirming", "rare clicks: 1 in 100", _RANDOM, _SOURCE, _LICENCE),
+    "click_rare": DataSet(_rare, "confirming", "rare clicks: 1 in 100", RANDOM, _SOURCE, _LICENCE),
     "click_drift": DataSet(
         _drift,
         "confirming",

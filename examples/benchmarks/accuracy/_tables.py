@@ -16,6 +16,10 @@ Part = Literal["train", "validation", "test"]
 
 # Places in [0, 1) at which validation and test begin.
 VALIDATION, TEST = 0.8, 0.9
+# How `randomly` and `by_order` split, and the terms of GroupLens, in words.
+RANDOM = "80/10/10 at random, drawn with the seed"
+BY_TIME = "first 80% of the rows by time, next 10%, last 10%"
+GROUPLENS = "research use, no redistribution (GroupLens)"
 _PLACE_OF = {"train": 0.0, "validation": VALIDATION, "test": TEST}
 
 
@@ -86,6 +90,11 @@ class DataSet:
     split: str
     source: str
     licence: str
+
+
+def as_clicks(is_click: pd.Series) -> pd.Series:
+    """Labels of a table."""
+    return is_click.astype("int64").rename("click")
 
 
 def randomly(X: pd.DataFrame, y: pd.Series) -> Table:

@@ -1,6 +1,6 @@
 """Networks that the library doesn't have, put together from its parts.
 
-FinalMLP with a plainer fusion, FinalMLP with smaller start weights, and a single stream.
+FinalMLP with a plainer fusion, FinalMLP with smaller initial weights, and a single stream.
 
 Each is a classifier that differs from the library's in its network alone.
 """
@@ -88,7 +88,7 @@ class OneStream(nn.Module):
 
 
 class OneStreamStartedAsTwo(OneStream):
-    """The same with start weights as large as those of two streams of half the width each.
+    """The same with initial weights as large as those of two streams of half the width each.
 
     Two streams of one layer, without gates and fusion, are one stream whose units are dealt out to two: the start
     weights are all that sets them apart.
@@ -106,7 +106,7 @@ class OneStreamStartedAsTwo(OneStream):
 
 
 class FinalMLPFromSmallStart(FinalMLP):
-    """FinalMLP whose fusion starts with a tenth of its start weights."""
+    """FinalMLP whose fusion starts with a tenth of its initial weights."""
 
     @wraps(FinalMLP.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -141,6 +141,6 @@ class OneStreamClassifier(DualMLPClassifier):
 
 
 class OneStreamStartedAsTwoClassifier(DualMLPClassifier):
-    """`DualMLPClassifier` with a single stream, and the start weights of two."""
+    """`DualMLPClassifier` with a single stream, and the initial weights of two."""
 
     _network_class = OneStreamStartedAsTwo

@@ -111,7 +111,7 @@ ABLATIONS: dict[str, Variant] = {
     ),
     "one_stream_as_two": Variant(
         "start",
-        "one stream, start weights of two",
+        "one stream, initial weights of two",
         {"mlp1_hidden_units": (256,)},
         classifier=OneStreamStartedAsTwoClassifier,
     ),

@@ -100,7 +100,7 @@ class _FinalLayer(nn.Module):
     def __init__(self, n_features: int, width: int, form: str, generator: torch.Generator | None) -> None:
         super().__init__()
         if form == "concat" and width % 2:
-            raise ValueError(f"A layer of the form 'concat' is cut in halves, so that its width can't be {width}.")
+            raise ValueError(f"A layer of the form 'concat' is split in half, so its width can't be odd, as {width}.")
         self.form = form
         self.linear = Linear(n_features, width if form == "concat" else 2 * width, generator=generator)
 

@@ -220,7 +220,7 @@ class UnknownDates:
         if self._names:
             names = ", ".join(map(repr, dict.fromkeys(self._names)))
             warnings.warn(
-                f"Most rows hold dates of which fit saw no such part: {names}. The probabilities of these rows can be "
+                f"Most rows hold parts of dates that fit didn't see: {names}. The probabilities of these rows can be "
                 "far off. Leave these columns out (by `drop` or `datetime_parts`), or fit to rows of a full period.",
                 stacklevel=3,
             )

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import numpy as np
 import pyarrow as pa
 
-from ...fields import Field, column_names, group_columns, is_statistic
+from ...fields import Field, column_names, find_history, group_columns, is_statistic
 from ..tables._column import Column
 from ._categorical import HashBuckets
 from ._vocabulary import Vocabulary
@@ -52,6 +52,11 @@ def are_numeric(fields: Sequence[Field]) -> list[bool]:
     return [not field.has_codes for field in fields for _ in range(field.n_columns)]
 
 
+def n_codes_of(fields: Sequence[Field]) -> int:
+    """Number of codes that stand for values of a column, code 0 of each of its fields included."""
+    return sum(field.n_codes for field in fields if field.kind != "pretrained")
+
+
 def check_fields(fields: Sequence[Field]) -> None:
     """Check that whoever reads the columns by name finds these fields."""
     names = column_names(fields)
@@ -62,11 +67,16 @@ def check_fields(fields: Sequence[Field]) -> None:
     posing = next((field.name for field in fields if field.kind == "numeric" and is_statistic(field.name)), None)
     if posing is not None:
         raise ValueError(f"The numeric column {posing!r} would be read as a statistic of clicks: rename it.")
-    misread = {name for name, _ in read}.symmetric_difference(field.name for field in fields)
+    categorical = [field.name for field in fields if field.kind == "categorical"]
+    found = {name: find_history(name, categorical) for name, columns in read if name != names[columns[0]]}
+    misread = {found.get(name) or (name, "") for name, _ in read}.symmetric_difference(
+        (field.name, field.of if field.kind == "history" else "") for field in fields
+    )
     if misread:
         raise ValueError(
-            f"The columns of {sorted(misread)} would be read as the elements of a multi-valued field, or the other "
-            "way round: rename the input columns so that none is called like 'name[0]' or like a multi-valued column."
+            f"The columns of {sorted({name for name, _ in misread})} would be read as the elements of a multi-valued "
+            "field or of a vector, or the other way round: rename the input columns so that none is called like "
+            "'name[0]' or 'name<0>' or like a column of lists or vectors, and none with lists like 'history~item'."
         )
 
 
@@ -83,7 +93,7 @@ def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         codes = output.astype(np.int64)
     if not np.array_equal(codes, output):
-        raise ValueError(f"{output[codes != output][0]!r} is no code")
+        raise ValueError(f"{output[codes != output][0]!r} is not a code")
     return codes
 
 

@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..tables._column import Column, is_string
+from ..tables._column import Column, is_string, list_lengths
 from ._datetime import has_time_of_day
 from ._multi_valued import split
 
-Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "dropped"]
+Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "history", "vector", "dropped"]
 
 #: Integers of which a larger share is distinct are quantities.  Close to 1, because an id that is taken for a quantity
 #: costs much more than a quantity that is taken for an id.
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
     Parameters
     ----------
-    kind : {"categorical", "numeric", "multi-valued", "datetime", "dropped"}
+    kind : {"categorical", "numeric", "multi-valued", "datetime", "vector", "dropped"}
         The kind.
     why : str
         The reason, for a reader.
@@ -83,12 +83,10 @@ def find_kind(column: Column, separator: str) -> Finding:
 
 def _find_list_kind(column: Column) -> Finding:
     elements = column.values.flatten()
-    # Without a value in any list, their type says nothing.
+    # Without a value in any list, their type says nothing. Whole numbers have been read as integers by now.
     if pa.types.is_floating(elements.type) and elements.null_count < len(elements):
-        raise TypeError(
-            "it holds lists of numbers with a fractional part, which are no elements of a set. Give each position a "
-            "column of its own, or name the column in `drop`."
-        )
+        length = max(list_lengths(column.values))
+        return Finding("vector", f"arrays of {length} numbers with a fractional part, which are not elements of a set")
     return Finding("multi-valued", "lists")
 
 
@@ -151,7 +149,7 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
     if n_present < _MANY_ROWS or n_distinct <= _UNIQUE_SHARE * n_present:
         return None
     return (
-        f"has another value in nearly each row ({facts(column)}), from which nothing can be learned. Name it in "
+        f"has a different value in nearly every row ({facts(column)}), from which nothing can be learned. Name it in "
         "`drop`, or in `categorical` if it shall stay."
     )
 

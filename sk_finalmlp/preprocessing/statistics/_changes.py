@@ -15,7 +15,7 @@ class Changes:
     Parameters
     ----------
     n_codes : mapping of {str: int}
-        Number of codes of each field, code 0 included.
+        Number of codes of each column, code 0 included.
     fresh : mapping of {str: ndarray of int}
         Codes that stand for other values than before.
     decay : float

@@ -28,6 +28,8 @@ _MAX_PAIRS = 12
 _N_IDS = 2
 #: Rows per combination, on average, from which on a pair of an id is counted.
 _MIN_REPEATS = 2
+#: A field that has so many combinations with a list per value, or less, tells the list.
+_MOST_LISTS_PER_VALUE = 1.1
 #: Smallest improvement of the mean log-loss that counts.
 _MIN_GAIN = 1e-4
 #: Probability that chance alone lifts any of all candidates above the least gain.
@@ -103,9 +105,9 @@ def choose(
     Parameters
     ----------
     fields : sequence of Key
-        All categorical fields.
+        All fields with codes.
     codes : mapping of str to ndarray of shape (n_samples,)
-        Their codes.
+        The codes of their columns.
     target : Target
         Labels and weights of the rows.
     random_state : RandomState
@@ -124,7 +126,9 @@ def choose(
     rows = _sample(target, n_candidates, random_state)
     trial = _Trial({name: values[rows] for name, values in codes.items()}, target.take(rows), n_candidates)
     singles = [trial.try_field(key) for key in fields]
-    pairs = [trial.try_pair(a.key.and_(b.key)) for a, b in combinations(_entering_pairs(singles), 2)]
+    _leave_out_told_lists(singles, trial)
+    entering = combinations(_entering_pairs(singles, trial), 2)
+    pairs = [trial.try_pair(a.key.and_(b.key)) for a, b in entering if a.key.can_combine_with(b.key)]
     _keep_best(pairs)
     _count_pairs_of_ids(singles, pairs, trial)
     _leave_out_counts([choice for choice in singles + pairs if not set(choice.key.parts).isdisjoint(uncounted)])
@@ -138,10 +142,21 @@ def _sample(target: Target, n_candidates: int, random_state: np.random.RandomSta
     return rows if len(rows) <= n_rows else np.sort(random_state.choice(rows, n_rows, replace=False))
 
 
-def _entering_pairs(singles: Sequence[Choice]) -> list[Choice]:
-    """The fields with the most codes: combinations with ids are the most informative."""
+def _leave_out_told_lists(singles: Sequence[Choice], trial: _Trial) -> None:
+    """An item tells its tags: their statistics would repeat its own, and take the places of other pairs."""
+    for choice in singles:
+        if not choice.key.holds_lists:
+            continue
+        tellers = (other.key for other in singles if not other.key.holds_lists)
+        if teller := next((key for key in tellers if trial.tells(key, choice.key)), None):
+            choice.rate = choice.count = False
+            choice.why = f"{teller.name} says all about it"
+
+
+def _entering_pairs(singles: Sequence[Choice], trial: _Trial) -> list[Choice]:
+    """The fields with the most values: combinations with ids are the most informative."""
     worth = [choice for choice in singles if choice.count]
-    chosen = sorted(worth, key=lambda choice: -choice.key.n_possible)[:_MAX_FIELDS]
+    chosen = sorted(worth, key=lambda choice: -trial.n_values(choice.key))[:_MAX_FIELDS]
     return [choice for choice in singles if choice in chosen]
 
 
@@ -158,11 +173,11 @@ def _keep_best(pairs: Sequence[Choice]) -> None:
 def _count_pairs_of_ids(singles: Sequence[Choice], pairs: Sequence[Choice], trial: _Trial) -> None:
     """How often an id occurs with the values of other fields is informative even where the click rates aren't."""
     worth = [choice.key for choice in singles if choice.count]
-    ids = {key.name for key in sorted(worth, key=lambda key: -key.n_possible)[:_N_IDS]}
+    ids = {key.name for key in sorted(worth, key=lambda key: -trial.n_values(key))[:_N_IDS]}
     for choice in pairs:
-        if not choice.count and ids.intersection(choice.key.parts) and trial.is_countable(choice.key):
+        if not choice.count and ids.intersection(choice.key.fields) and trial.is_countable(choice.key):
             choice.count = True
-            choice.why += f"; counted as a pair of {' and '.join(sorted(ids.intersection(choice.key.parts)))}"
+            choice.why += f"; counted as a pair of {' and '.join(sorted(ids.intersection(choice.key.fields)))}"
 
 
 def _leave_out_counts(choices: Sequence[Choice]) -> None:
@@ -183,10 +198,12 @@ class _Trial:
     def __init__(self, codes: Mapping[str, np.ndarray], target: Target, n_candidates: int) -> None:
         self._codes = codes
         self._target = target
-        total = target.weights.sum(keepdims=True)
         # For each label, regressions on the rates of kept fields, none or one of them.
         self._fits: dict[tuple[str, ...], list[Fit]] = {}
-        self._fits[()] = [fit_logistic([], total, clicks.sum(keepdims=True)) for clicks in target.weights_of]
+        self._fits[()] = [
+            fit_logistic([], known.sum(keepdims=True), clicks.sum(keepdims=True))
+            for known, clicks in zip(target.weights_with_label, target.weights_of, strict=True)
+        ]
         self._min_gain = least_gain(target, n_candidates)
         self._n_distinct: dict[tuple[str, ...], int] = {}
         # Log-odds of the rows by the fields whose rates are kept, for each label.
@@ -195,7 +212,7 @@ class _Trial:
     def try_field(self, key: Key) -> Choice:
         """Whether the rate of a field predicts better than the overall rate."""
         cells = self._cells(key)
-        n_distinct = self._n_distinct[key.parts]
+        n_distinct = self._n_distinct[key.fields]
         if n_distinct == 1:
             return Choice(key, why="a single value")
         if n_distinct == len(self._target.weights):
@@ -204,7 +221,7 @@ class _Trial:
         choice.count = True
         if choice.rate:
             self._kept[key.name] = [cells.to_rows(column) for column in log_odds]
-            self._fits[key.parts] = fits
+            self._fits[key.fields] = fits
         return choice
 
     def try_pair(self, key: Key) -> Choice:
@@ -212,33 +229,47 @@ class _Trial:
         cells = self._cells(key)
         return self._try(key, cells)[0] if self.is_new(key) else Choice(key, why=self._why_not_new(key))
 
+    def n_values(self, key: Key) -> int:
+        """Number of values: of a list, those that occur are few of those that are possible."""
+        return self._n_distinct[key.fields] if key.holds_lists else key.n_possible
+
+    def tells(self, key: Key, other: Key) -> bool:
+        """Whether a field that repeats leaves hardly a choice of the values of another."""
+        n_values, n_rows = self._n_distinct[key.fields], len(self._target.weights)
+        if n_values < self._n_distinct[other.fields] or n_rows < _MIN_REPEATS * n_values:
+            return False
+        if not key.can_combine_with(other):
+            return False
+        n_together = len(pd.unique(key.and_(other).combine(self._codes)))
+        return n_together <= _MOST_LISTS_PER_VALUE * n_values
+
     def is_new(self, key: Key) -> bool:
         """Whether a pair repeats, but less often than each of its fields."""
-        n_distinct = self._n_distinct[key.parts]
-        return max(self._n_distinct[part,] for part in key.parts) < n_distinct < len(self._target.weights)
+        n_distinct = self._n_distinct[key.fields]
+        return max(self._n_distinct[field,] for field in key.fields) < n_distinct < len(self._target.weights)
 
     def is_countable(self, key: Key) -> bool:
         """Whether a new pair repeats often enough for its count to be worth the memory."""
-        return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.parts] <= len(self._target.weights)
+        return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.fields] <= len(self._target.weights)
 
     def _why_not_new(self, key: Key) -> str:
-        if self._n_distinct[key.parts] == len(self._target.weights):
+        if self._n_distinct[key.fields] == len(self._target.weights):
             return "each row has another combination"
         return "one field says all about the other"
 
     def _cells(self, key: Key) -> Cells:
         cells = Cells(key.combine(self._codes), key.n_possible, self._target)
-        self._n_distinct[key.parts] = len(cells.keys)
+        self._n_distinct[key.fields] = len(cells.keys)
         return cells
 
     def _try(self, key: Key, cells: Cells) -> tuple[Choice, list[np.ndarray], list[Fit]]:
         """Whether a rate predicts better than those of its fields; with its log-odds and regression for each label."""
-        rows, clicks = cells.sums_of(self._target)
-        log_odds = cross_fitted_log_odds(rows, clicks, self._target.priors)
-        beside = tuple(part for part in key.parts if part in self._kept)
+        sums = cells.sums_of(self._target)
+        log_odds = cross_fitted_log_odds(sums, self._target.priors)
+        beside = tuple(field for field in key.fields if field in self._kept)
         gain, fits = 0.0, []
-        for label, (of_label, column) in enumerate(zip(clicks, log_odds, strict=True)):
-            others = [cells.from_rows(self._kept[part][label]) for part in beside]
+        for label, (of_label, rows, column) in enumerate(zip(sums.clicks, sums.labelled, log_odds, strict=True)):
+            others = [cells.from_rows(self._kept[field][label]) for field in beside]
             if beside in self._fits:
                 without = self._fits[beside][label]
             else:

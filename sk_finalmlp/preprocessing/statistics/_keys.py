@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ...fields import Field, cross_name
+from ...fields import Field, column_names, cross_name, names_of_fields
 from ..columns._hash_table import HashTable, PlaceTable
 
 #: Up to so many, keys are found in an array with a place for each; beyond, by sorting.
 _POSSIBLE_KEYS_PER_ROW = 8
 #: Of a non-negative int64.
 _BITS = 63
-_MOST_KEYS = 2**_BITS - 1
+_MOST_KEYS: int = 2**_BITS - 1
+#: Kinds of fields whose values can be counted, and combined.
+_KINDS_OF_PARTS = ("categorical", "multi-valued")
 #: Fewer rows than this are found by bisection, which needs no table.
 _FEW_ROWS = 256
 #: A cardinality that is too small grows to this many times its size, so that growing costs little per code.
@@ -27,14 +29,14 @@ _GROWTH = 1.5
 
 @dataclass(frozen=True)
 class Key:
-    """One categorical field or a combination of several.
+    """One field or a combination of several; a multi-valued field is a combination of its columns.
 
     Parameters
     ----------
     parts : tuple of str
-        Names of the fields.
+        Names of the columns of codes.
     cardinalities : tuple of int
-        Number of codes of each field, code 0 included.
+        Number of codes of each column, code 0 included.
     """
 
     parts: tuple[str, ...]
@@ -44,13 +46,19 @@ class Key:
         if self.n_possible > _MOST_KEYS:
             raise ValueError(
                 f"{self.name!r} has {self.n_possible:.1e} possible combinations of codes, more than 63 bits can count: "
-                "combine fewer fields, or lower their number of codes with `max_categories` or `n_hash_buckets`."
+                "combine fewer fields, or lower their number of codes with `max_categories` or `n_hash_buckets`, and "
+                "the elements of a list with `max_values`."
             )
 
     @property
     def name(self) -> str:
         """Name of the field or of the cross."""
         return cross_name(self.parts)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields."""
+        return names_of_fields(self.parts)
 
     @property
     def n_possible(self) -> int:
@@ -60,7 +68,16 @@ class Key:
     @property
     def is_combination(self) -> bool:
         """Whether there are several fields."""
-        return len(self.parts) > 1
+        return len(self.fields) > 1
+
+    @property
+    def holds_lists(self) -> bool:
+        """Whether a field is multi-valued."""
+        return self.parts != self.fields
+
+    def can_combine_with(self, other: Key) -> bool:
+        """Whether 63 bits can count the combinations with another key."""
+        return self.n_possible * other.n_possible <= _MOST_KEYS
 
     def renamed(self, names: Mapping[str, str]) -> Key:
         """The same key of fields of other names."""
@@ -165,6 +182,17 @@ class KeyIndex:
         return positions
 
 
+def key_of(fields: Iterable[Field]) -> Key:
+    """The combination of fields with codes."""
+    columns = [(name, field.n_codes) for field in fields for name in column_names([field])]
+    return Key(tuple(name for name, _ in columns), tuple(n_codes for _, n_codes in columns))
+
+
+def has_key(field: Field) -> bool:
+    """Whether a field has values to be counted, and 63 bits can tell them apart, as they can't those of long lists."""
+    return field.kind in _KINDS_OF_PARTS and field.n_codes**field.n_columns <= _MOST_KEYS
+
+
 def find_keys(entries: Iterable[Any], fields_of: Mapping[str, Sequence[Field]], parameter: str) -> list[Key]:
     """Keys of names and tuples of names, each once.
 
@@ -181,7 +209,7 @@ def find_keys(entries: Iterable[Any], fields_of: Mapping[str, Sequence[Field]], 
     for entry in entries:
         names = tuple(entry) if isinstance(entry, list | tuple) else (entry,)
         fields = [_find_field(name, fields_of, parameter) for name in names]
-        key = Key(tuple(field.name for field in fields), tuple(field.n_codes for field in fields))
+        key = key_of(fields)
         if len(set(key.parts)) < max(len(key.parts), 1):
             raise ValueError(f"{parameter}: {entry!r} must name different columns, and at least one.")
         keys.setdefault(frozenset(key.parts), key)
@@ -207,12 +235,16 @@ def _find_field(name: Any, fields_of: Mapping[str, Sequence[Field]], parameter: 
     if len(found) > 1:
         names = [field.name for field in found]
         raise ValueError(f"{parameter}: column {name!r} makes several fields, name one of them: {names}.")
-    if found[0].kind != "categorical":
+    if found[0].kind == "multi-valued" and parameter == "crosses":
+        raise ValueError(f"crosses: {name!r} is multi-valued, and lists aren't crossed. Leave it out.")
+    if found[0].kind in _REMEDIES:
         raise ValueError(f"{parameter}: {name!r} is {found[0].kind}, and {_REMEDIES[found[0].kind]}")
     return found[0]
 
 
 _REMEDIES = {
-    "multi-valued": "only a field with a single code per row can be combined and counted. Leave it out.",
+    "history": "only a field with a single code per row can be combined and counted. Name the one whose values it has.",
     "numeric": "a number has no code. Take it as categorical, or in bins with `numeric_encoding='bins'`.",
+    "vector": "a vector has no code. Leave it out.",
+    "pretrained": "its codes stand for vectors. Name the column of the ids.",
 }

@@ -43,7 +43,7 @@ def fit_cross(
             tally.add(RawColumn(cross.key.name, [Part(values)], len(values)))
             advance(len(values))
     if tally.is_sampled:
-        raise ValueError(f"crosses: {cross.key.name!r} has another combination in nearly each row. Leave it out.")
+        raise ValueError(f"crosses: {cross.key.name!r} has a different combination in nearly every row. Leave it out.")
     raw, _ = tally.short_column()
     cross.fit_tally(Column(raw.name, raw.parts[0].values, raw.tally))
     output = folder.array(f"cross-{id(cross)}", np.int32)
@@ -136,6 +136,8 @@ def _fit_in_parts(
         columns = _new_columns(standardize, folder, statistics)
         for position, (standard, column) in enumerate(zip(standardize.values(), columns.values(), strict=True)):
             _join_parts([files[position] for files in of_rows], rows, standard, column)
+        # The next key writes a file of the same name.
+        rows.part_of_row.remove()
     return {name: (standardize[name], column) for name, column in columns.items()}
 
 

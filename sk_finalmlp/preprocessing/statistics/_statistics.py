@@ -12,7 +12,7 @@ import numpy as np
 from ...fields import MAX_STATISTIC, Field, Measure, statistic_name
 from ._changes import Changes
 from ._keys import Key, KeyIndex
-from ._sums import Cells, Sums
+from ._sums import Cells, LabelSums
 from ._target import MoreLabels, Target
 from ._unknown import UnknownRows
 
@@ -46,24 +46,22 @@ def log_counts(rows: np.ndarray, seen_share: np.ndarray | float) -> np.ndarray:
     return logarithms
 
 
-def cross_fitted_log_odds(rows: Sums, clicks: Sequence[Sums], priors: Sequence[float]) -> list[np.ndarray]:
+def cross_fitted_log_odds(sums: LabelSums, priors: Sequence[float]) -> list[np.ndarray]:
     """For each label, the log-odds of each cell's key, from the rows of other folds.
 
     Parameters
     ----------
-    rows : Sums
-        Over all rows.
-    clicks : sequence of Sums
-        For each label, over its rows.
+    sums : LabelSums
+        Over the rows.
     priors : sequence of float
-        For each label, its share of all rows.
+        For each label, its share of the rows of which it is known.
 
     Returns
     -------
     list of ndarray of shape (n_cells,)
     """
-    pairs = zip(clicks, priors, strict=True)
-    return [log_odds(of_label.of_others, rows.of_others, prior) for of_label, prior in pairs]
+    of_labels = zip(sums.clicks, sums.labelled, priors, strict=True)
+    return [log_odds(clicks.of_others, rows.of_others, prior) for clicks, rows, prior in of_labels]
 
 
 class KeyStatistics:
@@ -116,16 +114,17 @@ class KeyStatistics:
 
     def measure(self, cells: Cells, target: Target) -> MeasuredKeys:
         """Statistics of the keys of some rows, which are all rows of these keys, not yet standardised."""
-        rows, clicks = cells.sums_of(target)
+        sums = cells.sums_of(target)
+        rows, _, clicks = sums
         is_known = rows.of_keys > 0
-        measured = list(self._measured(rows, clicks, cells.folds, target))
+        measured = list(self._measured(sums, cells.folds, target))
         return MeasuredKeys(
             cells.keys[is_known],
             [(measure, label) for measure, label, _, _ in measured],
             [of_keys[np.append(is_known, True)] for _, _, of_keys, _ in measured],
             [of_cells for _, _, _, of_cells in measured],
             [RowMoments.of(of_cells, rows.of_cells) for _, _, _, of_cells in measured],
-            [sums.of_keys[is_known] for sums in (rows, *clicks)],
+            [of_label.of_keys[is_known] for of_label in (rows, *clicks)],
         )
 
     def learn(self, parts: Sequence[MeasuredKeys], moments: Sequence[RowMoments]) -> dict[str, LearnedStatistic]:
@@ -232,17 +231,19 @@ class KeyStatistics:
         return learned
 
     def _measured(
-        self, rows: Sums, clicks: Sequence[Sums], folds: np.ndarray, target: Target
+        self, sums: LabelSums, folds: np.ndarray, target: Target
     ) -> Iterator[tuple[Measure, str | None, np.ndarray, np.ndarray]]:
         """Measure, label, values by key and of an unknown one, and cross-fitted values by cell of each statistic."""
-        n_of_keys = np.append(rows.of_keys, 0.0)
         if self.rate:
             # The prior is that of all folds: a number that all rows share tells none of them its label.
-            of_cells = cross_fitted_log_odds(rows, clicks, target.priors)
-            for label, of_label, prior, values in zip(target.labels, clicks, target.priors, of_cells, strict=True):
-                yield "rate", label, log_odds(np.append(of_label.of_keys, 0.0), n_of_keys, prior), values
+            of_cells = cross_fitted_log_odds(sums, target.priors)
+            of_labels = zip(target.labels, sums.clicks, sums.labelled, target.priors, of_cells, strict=True)
+            for label, clicks, known, prior, values in of_labels:
+                n_clicks, n_rows = np.append(clicks.of_keys, 0.0), np.append(known.of_keys, 0.0)
+                yield "rate", label, log_odds(n_clicks, n_rows, prior), values
         if self.count:
-            yield "count", None, log_counts(n_of_keys, 1.0), log_counts(rows.of_others, target.seen_shares[folds])
+            n_of_keys, of_others = np.append(sums.rows.of_keys, 0.0), sums.rows.of_others
+            yield "count", None, log_counts(n_of_keys, 1.0), log_counts(of_others, target.seen_shares[folds])
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Statistics of rows by name, learned from all training rows."""

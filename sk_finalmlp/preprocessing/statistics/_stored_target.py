@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..._hold_out import places
+from ..._hold_out import Fraction, places, share_held_out
 from ..._sources import StoredArray, sizes
 from ._target import Target, classes_of, number_of_folds
 
@@ -52,7 +52,7 @@ class StoredTarget:
         All labels, sorted.
     weight : StoredArray of float64 or None
         Weights of the rows; None for 1.
-    validation_fraction : float
+    validation_fraction : float or "auto"
         Share of the rows that the classifier holds out.
     place : callable
         Places of rows, given by their numbers, by which they are held out.
@@ -70,11 +70,12 @@ class StoredTarget:
         y: StoredArray,
         labels: np.ndarray,
         weight: StoredArray | None,
-        validation_fraction: float,
+        validation_fraction: Fraction,
         place: Place,
         random_state: np.random.RandomState,
     ) -> None:
-        self._y, self._weight, self._place, self._fraction = y, weight, place, validation_fraction
+        self._y, self._weight, self._place = y, weight, place
+        self._share = share_held_out(validation_fraction, len(y), at_random=place is places)
         n_labels = len(labels)
         self._find_ends_of_classes(n_labels)
         weights, kept_weights, n_present, n_kept = self._sums(n_labels)
@@ -115,7 +116,7 @@ class StoredTarget:
 
     def _is_held_out(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
         place = self._place(rows)
-        held_out: np.ndarray = ((place < self._fraction) | (place == self._first[y])) & (place < self._last[y])
+        held_out: np.ndarray = ((place < self._share) | (place == self._first[y])) & (place < self._last[y])
         return held_out
 
     def _chunks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

@@ -30,6 +30,24 @@ class Sums(NamedTuple):
     of_others: np.ndarray
 
 
+class LabelSums(NamedTuple):
+    """Sums over rows.
+
+    Parameters
+    ----------
+    rows : Sums
+        Over all rows.
+    labelled : list of Sums
+        For each label, over the rows of which it is known.
+    clicks : list of Sums
+        For each label, over its rows.
+    """
+
+    rows: Sums
+    labelled: list[Sums]
+    clicks: list[Sums]
+
+
 class Cells:
     """Training rows by key and fold: those that agree in both have the same statistics, computed once.
 
@@ -73,9 +91,12 @@ class Cells:
         # Differences of fractional weights may be a little below 0.
         return Sums(of_keys, of_cells, np.maximum(of_others, 0.0))
 
-    def sums_of(self, target: Target) -> tuple[Sums, list[Sums]]:
+    def sums_of(self, target: Target) -> LabelSums:
         """Sums of all rows, and of those of each label."""
-        return self.sums(target.weights), [self.sums(weights) for weights in target.weights_of]
+        rows, clicks = self.sums(target.weights), [self.sums(weights) for weights in target.weights_of]
+        if target.labelled is None:
+            return LabelSums(rows, [rows] * len(clicks), clicks)
+        return LabelSums(rows, [self.sums(weights) for weights in target.labelled], clicks)
 
     def _by_key(self, of_cells: np.ndarray) -> np.ndarray:
         return np.bincount(self._key_of_cell, of_cells, minlength=len(self.keys))

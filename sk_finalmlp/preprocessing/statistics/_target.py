@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
-from ..._hold_out import held_out_rows, places
+from ..._hold_out import Fraction, held_out_rows, places, share_held_out
+from ..._task_labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 
 _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
@@ -47,7 +48,9 @@ class Target:
     n_folds : int
         Number of folds.
     classes : ndarray of shape (n_classes,)
-        The labels of y in ascending order.
+        The labels of y in ascending order; of several columns of labels their names.
+    labelled : sequence of ndarray of shape (n_samples,), default=None
+        For each of `labels`, the weights of the rows of which it is known; None where it is of all rows.
     """
 
     labels: Sequence[str | None]
@@ -56,11 +59,18 @@ class Target:
     folds: np.ndarray
     n_folds: int
     classes: np.ndarray
+    labelled: Sequence[np.ndarray] | None = field(default=None, kw_only=True)
+
+    @property
+    def weights_with_label(self) -> Sequence[np.ndarray]:
+        """For each of the labels, the weights of the rows of which it is known."""
+        return [self.weights] * len(self.labels) if self.labelled is None else self.labelled
 
     @cached_property
     def priors(self) -> list[float]:
         """Overall share of each of the labels."""
-        return [weights.sum() / self.weights.sum() for weights in self.weights_of]
+        pairs = zip(self.weights_of, self.weights_with_label, strict=True)
+        return [weights.sum() / known.sum() for weights, known in pairs]
 
     @property
     def effective_n_rows(self) -> float:
@@ -87,6 +97,7 @@ class Target:
             weights=self.weights[rows],
             weights_of=[weights[rows] for weights in self.weights_of],
             folds=self.folds[rows],
+            labelled=None if self.labelled is None else [weights[rows] for weights in self.labelled],
         )
 
 
@@ -94,7 +105,7 @@ def read_target(
     y: Any,
     X: Any,
     weights: np.ndarray | None,
-    validation_fraction: float,
+    validation_fraction: Fraction,
     place: np.ndarray | None,
     random_state: np.random.RandomState,
 ) -> Target:
@@ -102,13 +113,13 @@ def read_target(
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,)
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
         The labels.
     X : {dataframe, ndarray} of shape (n_samples, n_features)
         The table they belong to.
     weights : ndarray of shape (n_samples,) or None
         Weights of the rows.
-    validation_fraction : float
+    validation_fraction : float or "auto"
         Share of the rows that the classifier holds out.
     place : ndarray of shape (n_samples,) or None
         Places by which they are chosen; None for the rule at random.
@@ -122,14 +133,17 @@ def read_target(
     ValueError
         If y has missing values, or another length than X.
     """
+    if has_tasks(y):
+        check_consistent_length(X, y)
+        return _target_of_tasks(y, weights, validation_fraction, place, random_state)
     labels = _read_labels(y, X)
     weights = np.ones(len(labels)) if weights is None else weights
     return _make_target(labels, weights, held_out_rows(labels, validation_fraction, place), random_state)
 
 
-def held_out_with(place: np.ndarray, validation_fraction: float, target: Target | NoLabels) -> np.ndarray:
+def held_out_with(place: np.ndarray, validation_fraction: Fraction, target: Target | NoLabels) -> np.ndarray:
     """Which rows are held out by their places, as far as labels don't ask for others: those without weight, too."""
-    is_early: np.ndarray = place < validation_fraction
+    is_early: np.ndarray = place < share_held_out(validation_fraction, len(place), at_random=False)
     if isinstance(target, NoLabels):
         return is_early
     return np.where(target.folds > target.n_folds, is_early, target.folds == target.n_folds)
@@ -144,7 +158,7 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
     if pd.isna(labels).any():
         raise ValueError("Input y contains NaN: leave out the rows without a label.")
     if (kind := what_but_labels(labels)) is not None:
-        raise NoLabels(f"y holds no class labels (Unknown label type: {kind})")
+        raise NoLabels(f"y does not contain class labels (Unknown label type: {kind})")
     return labels.ravel()
 
 
@@ -180,6 +194,38 @@ def _make_target(
         folds=folds,
         n_folds=n_folds,
         classes=classes,
+    )
+
+
+def _target_of_tasks(
+    y: Any,
+    weights: np.ndarray | None,
+    validation_fraction: Fraction,
+    place: np.ndarray | None,
+    random_state: np.random.RandomState,
+) -> Target:
+    """The target of several columns of two labels, each of which has a rate, of the rows of which it is known."""
+    columns = label_columns(y)
+    try:
+        classes = label_classes(columns)
+    except ValueError as error:
+        raise NoLabels(f"y does not contain class labels (multilabel-indicator or multioutput: {error})") from error
+    digits = [label_digits(*of_task) for of_task in zip(columns, classes, columns.values(), strict=True)]
+    patterns = patterns_of(digits)
+    weights = np.ones(len(patterns)) if weights is None else weights
+    is_held_out = held_out_rows(patterns, validation_fraction, place)
+    folds, n_folds = _folds(patterns, weights > 0, is_held_out, random_state)
+    for name, digit in zip(columns, digits, strict=True):
+        if not all((weights[digit == label] > 0).any() for label in (0, 1)):
+            raise NoLabels(f"{name!r} has only one class in the rows with a positive sample_weight")
+    return Target(
+        labels=list(columns),
+        weights=weights,
+        weights_of=[np.where(digit == 1, weights, 0.0) for digit in digits],
+        folds=folds,
+        n_folds=n_folds,
+        classes=np.array(list(columns), dtype=object),
+        labelled=[np.where(digit != MISSING, weights, 0.0) for digit in digits],
     )
 
 

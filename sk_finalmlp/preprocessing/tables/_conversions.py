@@ -50,7 +50,7 @@ def convert(values: pa.Array, dtype: pa.DataType) -> pa.Array:
     if values.null_count == len(values):
         return pa.nulls(len(values), dtype)
     if pa.types.is_large_list(values.type):
-        raise TypeError("lists are no single values; name the column in `multi_valued` or `drop`, also in fit.")
+        raise TypeError("lists are not single values; name the column in `multi_valued` or `drop`, also in fit.")
     if pa.types.is_boolean(dtype):
         return _as_bools(values)
     if pa.types.is_int64(dtype) or pa.types.is_uint64(dtype):
@@ -187,7 +187,7 @@ def as_times(values: pa.Array) -> pa.Array:
         return _parse_times(values)
     example = values.drop_null()[0].as_py()
     raise TypeError(
-        f"values of type {values.type}, such as {example!r}, are no dates or times. Convert the column first, for "
+        f"values of type {values.type}, such as {example!r}, are not dates or times. Convert the column first, for "
         f"example with `pandas.to_datetime(X[column], unit={_likely_unit(example)!r})`."
     )
 

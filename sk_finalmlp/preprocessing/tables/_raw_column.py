@@ -41,6 +41,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 _READ_AS_STRINGS = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null)
 _LARGEST_INT64 = np.iinfo(np.int64).max
+_FIRST_BEYOND_ASCII = 128
 
 
 class Part(NamedTuple):
@@ -112,8 +113,8 @@ def read_column(name: str, raw: Any) -> RawColumn:
         parts = _parts(raw)
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"Column {name!r} holds {reprlib.repr(error.object)}, which is no valid text: {error.reason}. Replace such "
-            "characters, for example by `value.encode('utf-8', 'replace').decode()`."
+            f"Column {name!r} holds {reprlib.repr(error.object)}, which is not valid text: {error.reason}. Replace "
+            "such characters, for example by `value.encode('utf-8', 'replace').decode()`."
         ) from error
     except (pa.ArrowException, OverflowError) as error:
         raise TypeError(f"Column {name!r} can't be encoded: {_unsupported(f'Arrow says of it: {error}')}") from error
@@ -226,7 +227,8 @@ def _group_to_arrow(group: str, objects: np.ndarray) -> pa.Array:
     if group == "id":
         return pa.array([None if value is None else str(value) for value in _with_none(objects)], pa.large_string())
     if group == "list":
-        return _canonical(_lists_to_arrow(objects))
+        lists = _floats_to_arrow(objects)
+        return _canonical(_lists_to_arrow(objects) if lists is None else lists)
     return _canonical(pa.array(objects, from_pandas=True))
 
 
@@ -286,14 +288,30 @@ def _split_datetimes(objects: np.ndarray) -> list[Part]:
 _SPLIT: dict[str, Callable[[np.ndarray], list[Part]]] = {"integer": _split_integers, "datetime": _split_datetimes}
 
 
+def _floats_to_arrow(objects: np.ndarray) -> pa.Array | None:
+    """Arrays of floats as lists, without a look at each number; None where there is anything else."""
+    is_array = np.array([type(value) is np.ndarray for value in objects], bool)
+    arrays = objects[is_array]
+    if not len(arrays) or not all(array.ndim == 1 and array.dtype.kind == "f" for array in arrays):
+        return None
+    if not all(_is_missing(value) for value in objects[~is_array]):
+        return None
+    lengths = np.zeros(len(objects), np.int64)
+    lengths[is_array] = list(map(len, arrays))
+    return lists_of(pa.array(np.concatenate(arrays)), lengths, missing=pa.array(~is_array))
+
+
 def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
-    lists: list[Any] = [value for value in objects if isinstance(value, _TYPES["list"])]
+    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _TYPES["list"])}
+    lists: list[Any] = [value for value in objects if type(value) in kinds]
     groups = {_group(kind) for kind in set(map(type, chain.from_iterable(lists)))} - {"missing"}
     if "list" in groups:
         raise TypeError(_unsupported(f"it holds lists of lists, such as {reprlib.repr(lists[0])}"))
     if len(groups) > 1 and groups != {"integer", "float"}:
         raise _stranger(next((value for value in lists if len(set(map(type, value))) > 1), lists[0]))
-    return pa.array(objects, from_pandas=True)
+    # Arrow would look through all elements once more to find out what they are.
+    dtype = pa.large_list(pa.large_string()) if groups == {"text"} else None
+    return pa.array(objects, dtype, from_pandas=True)
 
 
 def _stranger(value: Any) -> TypeError:
@@ -328,10 +346,21 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _check_text(values: pa.Array) -> None:
+    if _is_ascii(values):
+        return
     try:
         values.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise TypeError(_unsupported(f"it holds text that is no valid UTF-8 ({error})")) from error
+        raise TypeError(_unsupported(f"it holds text that is not valid UTF-8 ({error})")) from error
+
+
+def _is_ascii(texts: pa.Array) -> bool:
+    """Whether all bytes are ASCII, which is valid text wherever it is cut: one look at them all together."""
+    _, offsets, data = texts.buffers()
+    if not len(texts) or data is None:
+        return True
+    first, last = np.frombuffer(offsets, np.int64)[[texts.offset, texts.offset + len(texts)]]
+    return int(np.frombuffer(data, np.uint8)[first:last].max(initial=0)) < _FIRST_BEYOND_ASCII
 
 
 def _one_chunk(values: pa.ChunkedArray) -> pa.Array:

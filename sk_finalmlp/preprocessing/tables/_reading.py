@@ -19,9 +19,11 @@ from ._raw_column import RawColumn
 _SPELLINGS_OF_BOOLS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
 _LONG_INTEGER_TEXT = r"^-?[1-9]\d{15,}$"
 _LENGTH_OF_LONG_INTEGERS = 16
-_REMEDIES = {
-    "number": "Correct the value or make it missing, or take the column as another kind in fit.",
-    "ISO 8601 date or time": "Convert the column with `pandas.to_datetime`, or make the value missing.",
+_REFUSALS = {
+    "number": "is not a number. Correct the value or make it missing, or take the column as another kind in fit.",
+    "ISO 8601 date or time": (
+        "is not an ISO 8601 date or time. Convert the column with `pandas.to_datetime`, or make the value missing."
+    ),
 }
 
 
@@ -106,11 +108,15 @@ class Reading:
     def _require_read(self, values: pa.Array, read: pa.Array) -> None:
         if read.null_count > values.null_count:
             value = values.filter(pc.and_(read.is_null(), values.is_valid()))[0].as_py()
-            raise ValueError(f"{value!r} is no {self.required}. {_REMEDIES[self.required]}")
+            raise ValueError(f"{value!r} {_REFUSALS[self.required]}")
 
     def as_numbers(self) -> Reading:
         """Read every value as a double."""
         return replace(self, type=pa.float64(), lists=False, required="number", exact=False)
+
+    def as_vectors(self) -> Reading:
+        """Read every element of a list as a double."""
+        return replace(self.as_numbers(), lists=True)
 
     def as_times(self, raw: RawColumn) -> Reading:
         """Read every value as a time, in the zone of fit."""

@@ -47,6 +47,20 @@ class RowSample:
         while sum(map(len, self._numbers)) > sizes.SAMPLE:
             self._halve()
 
+    def merge(self, others: RowSample) -> None:
+        """Take in the sample of other rows, which have higher numbers."""
+        while self._share > others._share:
+            self._halve()
+        while others._share > self._share:
+            others._halve()
+        self.n_seen += others.n_seen
+        for name in self._columns.keys() | others._columns.keys():
+            self._columns[name] = [*self._columns.get(name, []), *others._columns.get(name, [])]
+        self._numbers += others._numbers
+        self._weights += others._weights
+        while sum(map(len, self._numbers)) > sizes.SAMPLE:
+            self._halve()
+
     def _halve(self) -> None:
         self._share /= 2
         kept = [places(numbers, _SEED) < self._share for numbers in self._numbers]

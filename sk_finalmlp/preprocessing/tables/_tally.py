@@ -22,6 +22,8 @@ _MAX_VALUES = 2**24
 _HARDLY_REPEATS = 0.98
 #: So many values wait to be counted together with the others.
 _MIN_WAITING = 2**16
+#: Of vectors of more numbers than this, every second one is kept.
+_MAX_NUMBERS_OF_VECTORS = 2**22
 #: A quarter of an hour, in microseconds.
 _SLOT = 15 * 60 * 10**6
 
@@ -35,19 +37,25 @@ class ColumnTally:
         Name of the column.
     as_times : bool
         Whether many different times count by the quarter of an hour, which tells their parts.
+    as_vectors : bool, default=False
+        Whether lists of numbers are vectors; those of numbers with a fractional part are in any case.
 
     Attributes
     ----------
     is_sampled : bool
         Whether there were too many numbers to count: only the sample of rows tells of them.
+    longest_row : int
+        Number of elements of the longest list, missing ones among them.
     """
 
-    def __init__(self, name: str, as_times: bool) -> None:
+    def __init__(self, name: str, as_times: bool, as_vectors: bool = False) -> None:
         self.name = name
         self.as_times = as_times
+        self._vectors = _Vectors(as_vectors)
         self.n_rows = 0
         self.n_missing = 0
         self.is_sampled = False
+        self.longest_row = 0
         self._is_coarse = False
         self._counts: dict[pa.DataType, _Counts] = {}
         self._longest = 0
@@ -66,8 +74,39 @@ class ColumnTally:
         self.n_missing += len(raw) - n_present
         self._end_counting_numbers()
 
+    def merge(self, others: ColumnTally) -> None:
+        """Take in what another tally has counted, of rows behind these."""
+        self.n_rows += others.n_rows
+        self.n_missing += others.n_missing
+        self.longest_row = max(self.longest_row, others.longest_row)
+        self._vectors.merge(others._vectors)
+        if self._vectors.are_meant:
+            self._counts = {}
+            return
+        if others._longest > self._longest:
+            self._longest, self._longest_list = others._longest, others._longest_list
+        if self.is_sampled or others.is_sampled:
+            self.is_sampled, self._counts = True, {}
+            return
+        if others._is_coarse and not self._is_coarse:
+            self._make_coarse()
+        elif self._is_coarse and not others._is_coarse:
+            others._make_coarse()
+        for dtype, counts in others._counts.items():
+            self._counts.setdefault(dtype, counts.new()).merge(counts)
+        self._end_counting_numbers()
+
+    def _make_coarse(self) -> None:
+        self._is_coarse = True
+        for dtype, counts in self._counts.items():
+            if pa.types.is_timestamp(dtype):
+                counts.map(_slots)
+
     def _add_part(self, values: pa.Array, weights: np.ndarray | None) -> None:
         dtype = values.type
+        if is_list(dtype) and self._vectors.take(values, weights):
+            self._counts = {}
+            return
         counts = self._counts.setdefault(dtype, _Counts(dtype.value_type if is_list(dtype) else dtype))
         if is_list(dtype):
             self._look_for_longest(values)
@@ -80,7 +119,9 @@ class ColumnTally:
         elements = lists.flatten()
         present = np.zeros(len(elements) + 1, np.int64)
         np.cumsum(elements.is_valid().to_numpy(zero_copy_only=False), out=present[1:])
-        ends = np.cumsum(list_lengths(lists))
+        lengths = list_lengths(lists)
+        self.longest_row = max(self.longest_row, int(lengths.max(initial=0)))
+        ends = np.cumsum(lengths)
         n_present = np.diff(present[np.concatenate([[0], ends])])
         if len(n_present) and n_present.max() > self._longest:
             self._longest = int(n_present.max())
@@ -92,10 +133,7 @@ class ColumnTally:
             return
         types = list(self._counts)
         if self.as_times and not self._is_coarse and any(map(pa.types.is_timestamp, types)):
-            self._is_coarse = True
-            for dtype, counts in self._counts.items():
-                if pa.types.is_timestamp(dtype):
-                    counts.map(_slots)
+            self._make_coarse()
             return
         if any(is_list(dtype) for dtype in types):
             return
@@ -108,13 +146,23 @@ class ColumnTally:
             self._counts = {}
         elif hardly_repeats:
             raise ValueError(
-                f"Column {self.name!r} has another value in nearly each row ({n_distinct:,} in the first "
+                f"Column {self.name!r} has a different value in nearly every row ({n_distinct:,} in the first "
                 f"{self.n_rows:,} rows), from which nothing can be learned, and which fill the memory. Name it in "
                 "`drop`."
             )
 
+    def finish(self) -> None:
+        """Count what is waiting, so that what is sampled depends on all rows, not on how they came."""
+        for counts in self._counts.values():
+            counts.count()
+        self._end_counting_numbers()
+
     def short_column(self) -> tuple[RawColumn, np.ndarray | None]:
-        """The column of distinct values, and the sum of the weights of each."""
+        """The column of distinct values, and the sum of the weights of each; of vectors, some of them."""
+        if self._vectors.are_meant:
+            vectors, own_weights = self._vectors.result()
+            tally = Tally(np.ones(len(vectors), np.int64), self.n_rows, self.n_missing)
+            return RawColumn(self.name, [Part(vectors)], len(vectors), tally), own_weights
         parts: list[Part] = []
         repeats: list[np.ndarray] = []
         weights: list[np.ndarray] = []
@@ -144,10 +192,62 @@ class ColumnTally:
         return pa.concat_arrays([lists, self._longest_list.cast(lists.type)]), np.append(counts, 0)
 
 
+class _Vectors:
+    """Some of the vectors of a column: all of them where there are few."""
+
+    def __init__(self, are_meant: bool) -> None:
+        self.are_meant = are_meant
+        self._lists: list[pa.Array] = []
+        self._weights: list[np.ndarray] = []
+        self._n_seen = 0
+        self._step = 1
+
+    def take(self, lists: pa.Array, weights: np.ndarray | None) -> bool:
+        """Look at lists; whether lists of this column are known to be vectors by now."""
+        dtype = lists.type.value_type
+        if not is_number(dtype) or not (self.are_meant or pa.types.is_floating(dtype)):
+            return False
+        self.are_meant = self.are_meant or _have_fractions(lists.flatten())
+        kept = lists.is_valid().to_numpy(zero_copy_only=False)
+        kept &= np.arange(self._n_seen, self._n_seen + len(lists)) % self._step == 0
+        self._n_seen += len(lists)
+        self._lists.append(lists.filter(pa.array(kept)).cast(pa.large_list(pa.float64()), safe=False))
+        self._weights += [] if weights is None else [weights[kept]]
+        while len(self._lists[0]) and sum(len(some.flatten()) for some in self._lists) > _MAX_NUMBERS_OF_VECTORS:
+            self._thin_out()
+        return self.are_meant
+
+    def merge(self, others: _Vectors) -> None:
+        """Take in vectors of rows behind these."""
+        while self._step < others._step:
+            self._thin_out()
+        while others._step < self._step:
+            others._thin_out()
+        self.are_meant = self.are_meant or others.are_meant
+        self._n_seen += others._n_seen
+        self._lists += others._lists
+        self._weights += others._weights
+        while sum(len(some.flatten()) for some in self._lists) > _MAX_NUMBERS_OF_VECTORS:
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Keep every second one."""
+        self._step *= 2
+        vectors, weights = self.result()
+        self._lists = [vectors.take(pa.array(np.arange(0, len(vectors), 2)))]
+        self._weights = [] if weights is None else [weights[::2]]
+
+    def result(self) -> tuple[pa.Array, np.ndarray | None]:
+        """The vectors, and the weights of their rows."""
+        vectors = pa.concat_arrays(self._lists) if self._lists else pa.nulls(0, pa.large_list(pa.float64()))
+        return vectors, np.concatenate(self._weights) if self._weights else None
+
+
 class _Counts:
     """Distinct values of one type, the number of their rows, and the sums of their weights."""
 
     def __init__(self, dtype: pa.DataType) -> None:
+        self._dtype = dtype
         self._values = pa.nulls(0, dtype)
         self._n_rows: np.ndarray = np.zeros(0, np.int64)
         self._sums: np.ndarray = np.zeros(0)
@@ -171,9 +271,19 @@ class _Counts:
         self._waiting.append((values, n_rows, weights))
         self._n_waiting += len(values)
         if self._n_waiting > max(2 * self.n_distinct, _MIN_WAITING):
-            self._merge()
+            self.count()
 
-    def _merge(self) -> None:
+    def new(self) -> _Counts:
+        """Counts of the same type, of nothing so far."""
+        return _Counts(self._dtype)
+
+    def merge(self, others: _Counts) -> None:
+        """Add what was counted elsewhere."""
+        self._waiting.append(others.result())
+        self.count()
+
+    def count(self) -> None:
+        """Count what is waiting."""
         if not self._waiting:
             return
         parts = [(self._values, self._n_rows, self._sums), *self._waiting]
@@ -190,20 +300,24 @@ class _Counts:
 
     def map(self, function: Callable[[pa.Array], pa.Array]) -> None:
         """Count what a function makes of the values instead."""
-        self._merge()
+        self.count()
         self._waiting = [(function(self._values), self._n_rows, self._sums if len(self._sums) else None)]
         self._values, self._n_rows, self._sums = self._values[:0], np.zeros(0, np.int64), np.zeros(0)
-        self._merge()
+        self.count()
 
     def has_fractions(self) -> bool:
         """Whether any number isn't whole."""
-        self._merge()
-        return bool(pc.any(pc.not_equal(pc.floor(self._values), self._values)).as_py())
+        self.count()
+        return _have_fractions(self._values)
 
     def result(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
         """Values, rows and weights of all that was added."""
-        self._merge()
+        self.count()
         return self._values, self._n_rows, self._sums if len(self._sums) else None
+
+
+def _have_fractions(values: pa.Array) -> bool:
+    return bool(pc.any(pc.not_equal(pc.floor(values), values)).as_py())
 
 
 def _counted(values: pa.Array, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:

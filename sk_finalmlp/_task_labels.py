@@ -1,0 +1,189 @@
+"""Several binary labels of each row: the same rules for the encoder and the classifier.
+
+Both number a row by its pattern of labels, missing ones among them, and so hold out the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils import assert_all_finite
+
+from ._tables import check_detached
+
+#: The digit of a missing label; those of the others are 0 and 1.
+MISSING: Final = 2
+BASE: Final = 3
+#: There are 3 to the power of it patterns.
+_MAX_TASKS: Final = 10
+
+
+def has_tasks(y: Any) -> bool:
+    """Whether y has two or more columns.
+
+    Parameters
+    ----------
+    y : object
+        What `fit` was given.
+
+    Returns
+    -------
+    bool
+    """
+    shape = getattr(y, "shape", None)
+    if shape is None:
+        shape = np.shape(np.asarray(y, dtype=object)) if isinstance(y, list | tuple) else ()
+    return len(shape) == 2 and shape[1] > 1
+
+
+def label_columns(y: Any, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Labels by the name of their task.
+
+    Parameters
+    ----------
+    y : dataframe or array-like of shape (n, T)
+        Labels.
+    names : sequence of str, default=None
+        Names of the tasks, in the order that is wanted; None for those of the columns, or "task_0", "task_1", ... where
+        they have none.
+
+    Returns
+    -------
+    dict of {str: ndarray of shape (n,)}
+
+    Raises
+    ------
+    ValueError
+        If there is no column for each name.
+    """
+    check_detached(y, "y")
+    frame = nw.from_native(y, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame):
+        columns = {str(name): frame[name].to_numpy() for name in frame.columns}
+        _check_names(columns, names)
+        return {name: columns[name] for name in names or columns}
+    # NumPy would make a string of a missing label among strings.
+    matrix = y if isinstance(y, np.ndarray) else np.asarray(y, dtype=object)
+    if matrix.ndim != 2:
+        raise ValueError(
+            f"y has the shape {matrix.shape}, but several labels are a column each, of shape (n_samples, n_tasks). For "
+            "a single label use FinalMLPClassifier."
+        )
+    if names is None:
+        names = [f"task_{task}" for task in range(matrix.shape[1])]
+    if len(names) != matrix.shape[1]:
+        raise ValueError(f"tasks={list(names)} names {len(names)} tasks, but y has {matrix.shape[1]} columns.")
+    return dict(zip(names, matrix.T, strict=True))
+
+
+def _check_names(columns: Mapping[str, Any], names: Sequence[str] | None) -> None:
+    if names is not None and set(names) != set(columns):
+        raise ValueError(
+            f"tasks={list(names)}, but y has the columns {list(columns)}. Give y with the columns of the tasks alone, "
+            "such as y[tasks]."
+        )
+
+
+def label_classes(columns: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """The two labels of each task, in ascending order.
+
+    Parameters
+    ----------
+    columns : mapping of {str: ndarray of shape (n,)}
+        Labels by the name of their task; missing ones are None or NaN.
+
+    Returns
+    -------
+    list of ndarray of shape (2,)
+
+    Raises
+    ------
+    ValueError
+        If a task has fewer or more labels; the message names it.
+    """
+    if len(columns) > _MAX_TASKS:
+        raise ValueError(f"y has {len(columns)} columns of labels, and there may be {_MAX_TASKS} at most.")
+    return [_classes_of(name, labels) for name, labels in columns.items()]
+
+
+def _classes_of(name: str, labels: NDArray[Any]) -> NDArray[Any]:
+    known = _as_one_type(labels[~pd.isna(labels)])
+    if known.dtype.kind == "f":
+        assert_all_finite(known, input_name="y")
+        if (known != np.floor(known)).any():
+            raise ValueError(f"Unknown label type: continuous. {name!r} holds numbers, such as {known[0]}, not labels.")
+    classes: NDArray[Any] = np.unique(known)
+    if len(classes) > 2:
+        raise ValueError(
+            f"Only binary classification is supported. The type of the target is multiclass: {name!r} has the "
+            f"{len(classes)} classes {classes[:5].tolist()}{', ...' if len(classes) > 5 else ''}. Make a column of "
+            "two labels of each class."
+        )
+    if len(classes) < 2:
+        found = f"one class, {classes.tolist()}" if len(classes) else "no label"
+        raise ValueError(
+            f"Each task needs rows of two classes, but {name!r} has {found}. Leave the task out, or add rows."
+        )
+    return classes
+
+
+def label_digits(name: str, classes: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Position of each row's label, or 2 where it is missing.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    classes : ndarray of shape (2,)
+        Its labels.
+    labels : ndarray of shape (n,)
+        Those of the rows; missing ones are None or NaN.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If a label isn't among the classes.
+    """
+    digits = np.full(len(labels), MISSING)
+    is_known = ~pd.isna(labels)
+    known = _as_one_type(labels[is_known])
+    unseen = np.setdiff1d(known, classes)
+    if unseen.size:
+        raise ValueError(
+            f"{name!r} has the labels {unseen.tolist()}, which aren't among those of fit, {classes.tolist()}. Leave "
+            "out such rows."
+        )
+    digits[is_known] = np.searchsorted(classes, known)
+    return digits
+
+
+def patterns_of(digits: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """A number for each row: its digits, the first task's the lowest.
+
+    Parameters
+    ----------
+    digits : sequence of ndarray of int64, shape (n,)
+        Digits of each task.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+    """
+    patterns: NDArray[np.int64] = np.stack(digits, axis=1) @ BASE ** np.arange(len(digits))
+    return patterns
+
+
+def _as_one_type(labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels among which there were missing ones, by their own type."""
+    if labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels):
+        return labels
+    return np.array(labels.tolist())

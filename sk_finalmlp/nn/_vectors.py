@@ -1,0 +1,132 @@
+"""Vectors that come from elsewhere, of texts, pictures or graphs, as embeddings of the network's length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..fields import Field
+from ._start_weights import draw_normal
+
+_START_STD = 1e-4
+
+
+class VectorProjection(nn.Module):
+    """A vector as an embedding: a linear map without bias, and a learned embedding of a missing vector.
+
+    Parameters
+    ----------
+    length : int
+        Length of the vectors.
+    embedding_dim : int
+        Embedding dimension d.
+    generator : torch.Generator, default=None
+        Random generator of the initial weights, N(0, 1e-4); torch's global one if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import VectorProjection
+    >>> VectorProjection(length=64, embedding_dim=10)(torch.ones(5, 64)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(self, length: int, embedding_dim: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.projection = nn.Parameter(torch.empty(embedding_dim, length))
+        draw_normal(self.projection, _START_STD, generator)
+        # Zero, as code 0 is: where training saw none that is missing, a missing one says nothing.
+        self.missing = nn.Parameter(torch.zeros(embedding_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embeddings of vectors, (B, length) -> (B, d); a vector of zeros is a missing one."""
+        is_missing = (x == 0).all(dim=1, keepdim=True)
+        return F.linear(x, self.projection) + is_missing * self.missing
+
+
+class PretrainedVectors(nn.Module):
+    """Vectors that codes stand for, from a table that the network doesn't learn, as embeddings.
+
+    The table isn't among the weights: `give_vectors` gives one table to all layers that read it, and to the members of
+    an ensemble.
+
+    Parameters
+    ----------
+    field : Field
+        A pretrained field: row k of its table is the vector of code k, and row 0, zeros, that of a missing one.
+    embedding_dim : int
+        Embedding dimension d.
+    generator : torch.Generator, default=None
+        Random generator of the initial weights; torch's global one if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import PretrainedVectors, give_vectors
+    >>> vectors = PretrainedVectors(Field("item", "pretrained", n_codes=3, length=64), embedding_dim=10)
+    >>> give_vectors(vectors, {"item": torch.ones(3, 64)})
+    >>> vectors(torch.tensor([2, 2, 1])).shape
+    torch.Size([3, 10])
+    """
+
+    table: Tensor
+
+    def __init__(self, field: Field, embedding_dim: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.field = field
+        self.project = VectorProjection(field.length, embedding_dim, generator)
+        shape = field.n_codes, field.length
+        if field.is_tuned:
+            self.table = nn.Parameter(torch.zeros(shape))
+        else:
+            # A view of a single zero, until the table is given.
+            self.register_buffer("table", torch.zeros(1, 1).expand(shape), persistent=False)
+
+    @torch.no_grad()
+    def give(self, table: Tensor, tuned: bool = True) -> None:
+        """Take over a table: a copy to train, unless that is to stay as it is, or the very table."""
+        if self.field.is_tuned:
+            if tuned:
+                self.table.copy_(table)
+        else:
+            self.table = table.to(self.project.missing.device)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Embeddings of codes, (B,) -> (B, d)."""
+        rows = torch.where(codes < self.field.n_codes, codes, 0)
+        embeddings: Tensor = self.project(F.embedding(rows, self.table, padding_idx=0))
+        return embeddings
+
+    def extra_repr(self) -> str:
+        return f"{self.field.n_codes} vectors of length {self.field.length}"
+
+
+def give_vectors(network: nn.Module, tables: Mapping[str, Tensor], *, tuned: bool = True) -> None:
+    """Give tables of vectors to all layers of a network that read them.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        A network, or a part of one.
+    tables : mapping of {str: Tensor of float32, shape (n_codes, length)}
+        A table for each pretrained field, by its name. Its first row is zeros.
+    tuned : bool, default=True
+        Whether to overwrite what the network has made of the vectors that it trains.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import FinalMLP, give_vectors
+    >>> network = FinalMLP([Field("item", "pretrained", n_codes=3, length=64)])
+    >>> give_vectors(network, {"item": torch.ones(3, 64)})
+    >>> network(torch.tensor([[2], [0]]), torch.empty(2, 0)).shape
+    torch.Size([2, 1])
+    """
+    for module in network.modules():
+        if isinstance(module, PretrainedVectors):
+            module.give(tables[module.field.name], tuned)
