@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from .._sklearn import Interval
 from .._tables import check_is_table
 from .._validation import validate_params
+from .tables._column import is_list, is_string
+from .tables._conversions import as_floats, as_times
 
 
 @validate_params(
@@ -51,7 +53,7 @@ def add_history(
         Column whose values are collected, as a column `history`; or the new columns and the column of each, such as
         `{"history": "item", "history_genre": "genre"}`, which are in step.
     time : str
-        Column of the time: dates, times or numbers.
+        Column of the time: dates, times or numbers, also as text (ISO 8601).
     where : str or array-like of bool, default=None
         Which rows of the log enter histories, such as those that were clicked: a mask, or the column of one. None for
         all.
@@ -69,8 +71,8 @@ def add_history(
     Raises
     ------
     ValueError
-        If a column is missing or exists already, a time is missing, or `where` is no mask of the log; the message names
-        it.
+        If a column is missing or exists already, a time is missing or can't be read, the items are lists, or `where`
+        is no mask of the log; the message names it.
 
     See Also
     --------
@@ -109,7 +111,7 @@ def add_history(
     of_log = rows if log is None else _frame(log, "log")
     _check_columns(rows, of_log, user, time, items)
     spans = _find_spans(rows, of_log, user, time, _mask(where, of_log), max_length)
-    new = {name: spans.lists(_as_arrow(of_log[column])) for name, column in items.items()}
+    new = {name: spans.lists(_single_values(of_log[column])) for name, column in items.items()}
     if isinstance(X, pd.DataFrame):
         return X.assign(**{name: pd.arrays.ArrowExtensionArray(pa.chunked_array([own])) for name, own in new.items()})
     columns = nw.from_arrow(pa.table(new), backend=rows.implementation)
@@ -149,8 +151,8 @@ def _find_spans(
     max_length: int,
 ) -> _Spans:
     same = log is rows
-    users, n_users = _ranks(rows[user], None if same else log[user])
-    times, n_times = _ranks(rows[time], None if same else log[time])
+    users, n_users = _ranks(_as_arrow(rows[user]), None if same else _as_arrow(log[user]), user)
+    times, n_times = _ranks(_as_moments(rows[time]), None if same else _as_moments(log[time]), time)
     n_rows = len(rows)
     of_log = slice(0, n_rows) if same else slice(n_rows, None)
     if (times < 0).any():
@@ -170,12 +172,9 @@ def _find_spans(
     return _Spans(order, np.maximum(first_of_user[users[:n_rows]], last - max_length), last)
 
 
-def _ranks(values: nw.Series[Any], more: nw.Series[Any] | None) -> tuple[np.ndarray, int]:
-    """Rank of each value among the distinct ones of both series, -1 for a missing one, and the number of these."""
-    arrays = [_as_arrow(values)]
-    if more is not None:
-        arrays.append(_as_arrow(more))
-        arrays[0] = _as_type(arrays[0], arrays[1].type, values, more)
+def _ranks(values: pa.Array, more: pa.Array | None, name: str) -> tuple[np.ndarray, int]:
+    """Rank of each value among the distinct ones of both arrays, -1 for a missing one, and the number of these."""
+    arrays = [values] if more is None else [_as_type(values, more.type, name), more]
     encoded = pa.concat_arrays(arrays).dictionary_encode()
     by_rank = pa.compute.sort_indices(encoded.dictionary).to_numpy()
     rank = np.empty(len(by_rank) + 1, np.int64)
@@ -184,17 +183,52 @@ def _ranks(values: nw.Series[Any], more: nw.Series[Any] | None) -> tuple[np.ndar
     return rank[encoded.indices.fill_null(len(by_rank)).to_numpy()], max(1, len(by_rank))
 
 
-def _as_type(array: pa.Array, dtype: pa.DataType, values: nw.Series[Any], more: nw.Series[Any]) -> pa.Array:
+def _as_type(array: pa.Array, dtype: pa.DataType, name: str) -> pa.Array:
     """Values as the type of the log, where that changes none: ids as floats are what missing ones make of them."""
     try:
-        if pa.types.is_large_string(array.type) != pa.types.is_large_string(dtype):
-            raise pa.ArrowInvalid("text isn't read as numbers")
+        if _what_it_holds(array.type) != _what_it_holds(dtype):
+            raise pa.ArrowInvalid(f"{_what_it_holds(array.type)} and {_what_it_holds(dtype)}")
         return array.cast(dtype)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(
-            f"Column {values.name!r} is {values.dtype} in X and {more.dtype} in log, which can't be compared "
-            f"({error}): give both one type."
+            f"Column {name!r} is {array.type} in X and {dtype} in log, which can't be compared ({error}): give both "
+            "one type."
         ) from error
+
+
+def _what_it_holds(dtype: pa.DataType) -> str:
+    """Arrow would read a time as a number, and an instant as a local time."""
+    if is_string(dtype):
+        return "text"
+    if pa.types.is_timestamp(dtype) and dtype.tz is not None:
+        return "times with a zone"
+    return "times without a zone" if pa.types.is_temporal(dtype) else "numbers"
+
+
+def _as_moments(values: nw.Series[Any]) -> pa.Array:
+    """Times in an order: text would be sorted by its letters."""
+    array = _as_arrow(values)
+    if not is_string(array.type):
+        return array
+    numbers = as_floats(array)
+    moments = numbers if numbers.null_count == array.null_count else as_times(array)
+    unread = pa.compute.and_(moments.is_null(), array.is_valid())
+    if pa.compute.any(unread).as_py():
+        raise ValueError(
+            f"Column {values.name!r}: {array.filter(unread)[0].as_py()!r} is not an ISO 8601 date or time. Convert the "
+            "column with `pandas.to_datetime`."
+        )
+    return moments
+
+
+def _single_values(values: nw.Series[Any]) -> pa.Array:
+    array = _as_arrow(values)
+    if is_list(array.type):
+        raise ValueError(
+            f"Column {values.name!r} holds lists, and a history is made of single values. Give its ids, or give each "
+            "element a row of its own by `log.explode`."
+        )
+    return array
 
 
 def _as_arrow(values: nw.Series[Any]) -> pa.Array:

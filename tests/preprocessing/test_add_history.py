@@ -61,6 +61,22 @@ def test_times_of_any_type(as_time):
     assert add_history(X, **_BY)["history"].tolist() == [[], ["x"], []]
 
 
+def test_times_as_text_are_in_the_order_of_time():
+    X = pd.DataFrame({"user": 1, "item": [5, 6, 7], "time": ["2026-01-01T09:00", "2026-01-01 10:00", "2026-01-01"]})
+    assert add_history(X, **_BY)["history"].tolist() == [[7], [7, 5], []]
+    assert add_history(X.assign(time=["10", "9", "8"]), **_BY)["history"].tolist() == [[7, 6], [7], []]
+    now = X.assign(time=pd.Timestamp("2026-01-02"))
+    assert add_history(now, **_BY, log=X)["history"].tolist() == [[7, 5, 6]] * 3
+
+
+def test_times_of_the_log_in_another_zone():
+    log = pd.DataFrame({"user": 1, "item": [5], "time": pd.to_datetime(["2026-01-01 10:00+02:00"])})
+    now = log.assign(time=pd.to_datetime(["2026-01-01 08:30+00:00"]))
+    assert add_history(now, **_BY, log=log)["history"].tolist() == [[5]]
+    with pytest.raises(ValueError, match="times without a zone and times with a zone"):
+        add_history(now.assign(time=pd.Timestamp("2026-01-01 08:30")), **_BY, log=log)
+
+
 def test_polars_in_polars_out():
     X = pl.DataFrame({"user": [1, 1, 2], "item": ["a", "b", "c"], "time": [1, 2, 3]})
     added = add_history(X, **_BY, where=pl.Series([True, True, False]))
@@ -101,8 +117,11 @@ def test_histories_of_arrow_go_into_the_encoder_and_through_a_split():
         (
             {},
             {"log": pd.DataFrame({"user": ["1"], "item": [1], "time": [1]})},
-            "Column 'user' is Int64 in X and String",
+            "Column 'user' is int64 in X and large_string in log.*numbers and text",
         ),
+        ({}, {"log": _table([(1, 5, pd.Timestamp("2026-01-01"))])}, "Column 'time' is int64.*give both one type"),
+        ({"time": ["1.2.2026", "2026-02-01", None]}, {}, "'time': '1.2.2026' is not an ISO 8601.*to_datetime"),
+        ({"item": [["a"], [], ["b"]]}, {}, "'item' holds lists, and a history is made of single values"),
     ],
 )
 def test_errors(change, arguments, message):
