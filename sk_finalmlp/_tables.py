@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from os import PathLike
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -31,7 +32,7 @@ def check_is_table(X: Any) -> None:
     Raises
     ------
     TypeError
-        If it is a dict or a list of dicts, as JSON gives them, or a lazy frame.
+        If it is a dict or a list of dicts, as JSON gives them, a list of file names, a generator, or a lazy frame.
     """
     if isinstance(X, pd.DataFrame):
         return
@@ -39,14 +40,54 @@ def check_is_table(X: Any) -> None:
         raise TypeError("X is a dict. Make a table of it: pd.DataFrame([X]) if it is one row, else pd.DataFrame(X).")
     if isinstance(X, list | tuple) and X and isinstance(X[0], Mapping):
         raise TypeError("X is a list of dicts. Make a table of it: pd.DataFrame(X).")
+    if isinstance(X, list | tuple) and X and all(isinstance(name, str | PathLike) for name in X):
+        raise TypeError(
+            f"X is a list of strings, such as {str(X[0])!r}. If they name files, pass pyarrow.dataset.dataset(X), or a "
+            "pattern such as 'clicks/*.parquet'. If they are one row, pass pd.DataFrame([X], columns=...)."
+        )
     if isinstance(X, pa.RecordBatchReader):
         raise TypeError("X is a RecordBatchReader, which can be read only once. Pass X.read_all(), the table itself.")
     if isinstance(X, pa.RecordBatch):
         raise TypeError("X is a RecordBatch. Pass pyarrow.Table.from_batches([X]).")
+    if isinstance(X, Iterator):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which can be read only once. Pass a function that returns one: CTREncoder "
+            "calls it for each pass over the rows."
+        )
     frame = nw.from_native(X, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         method = _METHODS.get(str(frame.implementation), "collect")
         raise TypeError(f"X is a lazy frame. Pass X.{method}(), the table itself.")
+
+
+def refuse_name_as_labels(X: Any, y: Any) -> None:
+    """Refuse the name of a column, or names of several, where labels are expected.
+
+    Parameters
+    ----------
+    X : object
+        A table in memory.
+    y : object
+        What was given as labels.
+
+    Raises
+    ------
+    ValueError
+        If it is a string, or a list of names of columns of X.
+    """
+    if isinstance(y, str) or _names_columns(X, y):
+        columns = y if isinstance(y, str) else list(y)
+        raise ValueError(
+            f"y={columns!r} is a name, as rows in files take it, but X is a table in memory. Pass the labels "
+            f"themselves: fit(X.drop(columns={columns!r}), X[{columns!r}])."
+        )
+
+
+def _names_columns(X: Any, y: Any) -> bool:
+    if not isinstance(y, list | tuple) or not y or len(y) == len(X):
+        return False
+    names = {*getattr(X, "columns", ())}
+    return all(isinstance(name, str) and name in names for name in y)
 
 
 def check_unique_names(X: pd.DataFrame) -> None:

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, metrics
+from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, FunnelClassifier, metrics
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.fields import Field
 from sk_finalmlp.inspection import slice_scores
@@ -55,7 +55,7 @@ ENCODER = {
     "column that isn't there": (
         lambda: encoder(categorical=["usr"]).fit(RAW),
         ValueError,
-        r"no column 'usr'\. The columns are \['user', 'item'",
+        r"categorical: There is no column 'usr'\. The columns are \['user', 'item'.* Did you mean 'user'\?",
     ),
     "position that isn't there": (lambda: encoder(drop=[99]).fit(RAW), ValueError, r"no column 99: X has 10 columns"),
     "column of two kinds": (
@@ -182,6 +182,16 @@ TABLES = {
         TypeError,
         r"X is a list of dicts\. Make a table of it: pd\.DataFrame\(X\)",
     ),
+    "names of files": (
+        lambda: encoder().fit(["monday.parquet", "tuesday.parquet"]),
+        TypeError,
+        r"X is a list of strings, such as 'monday\.parquet'.*pyarrow\.dataset\.dataset\(X\), or a pattern",
+    ),
+    "generator": (
+        lambda: encoder().fit(table for table in [RAW]),
+        TypeError,
+        r"X is a generator, which can be read only once\. Pass a function that returns one",
+    ),
     "a series, encoder": (lambda: encoder().fit(RAW["user"]), ValueError, r"Pass a DataFrame containing a single row"),
     "a series, classifier": (
         lambda: classifier().fit(ENCODED["user"], CLICKS),
@@ -276,7 +286,22 @@ CLASSIFIER = {
     "name of the column as y": (
         lambda: classifier().fit(ENCODED, "click"),
         ValueError,
-        r"y should be a 1d array, got an array of shape \(\)",
+        r"y='click' is a name, as rows in files take it.*fit\(X.drop\(columns='click'\), X\['click'\]\)",
+    ),
+    "name of the column as y, pipeline": (
+        lambda: Pipeline([("enc", CTREncoder()), ("clf", classifier())]).fit(RAW.assign(click=CLICKS), "click"),
+        ValueError,
+        r"y='click' is a name, as rows in files take it, but X is a table in memory\. Pass the labels themselves",
+    ),
+    "names of the columns as y": (
+        lambda: FunnelClassifier().fit(ENCODED.assign(click=CLICKS, buy=CLICKS), ["click", "buy"]),
+        ValueError,
+        r"y=\['click', 'buy'\] is a name.*X\[\['click', 'buy'\]\]",
+    ),
+    "two labels": (
+        lambda: pipeline().fit(RAW, np.column_stack([CLICKS, CLICKS])),
+        ValueError,
+        r"1d array, got an array of shape \(200, 2\).*Choose a column of y, or take FunnelClassifier",
     ),
     "one class": (lambda: pipeline().fit(RAW, CLICKS * 0), ValueError, r"at least two classes.*y has one class, \[0\]"),
 }

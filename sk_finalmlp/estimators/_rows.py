@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_consistent_length
 from .._hold_out import held_out_rows, places_from_last, places_of_choice, share_held_out, unpacked
 from .._origin import Origin, read_origin
 from .._sklearn import check_sample_weight
-from .._tables import check_detached
+from .._tables import check_detached, refuse_name_as_labels
 from ..fields import Field
 from ..training import Impressions
 from ._field_readers import FieldReader, read_matrices
@@ -73,6 +73,7 @@ class LabelledRows:
 def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool, holds_out: bool) -> LabelledRows:
     """Check table, labels and weights of training rows; scikit-learn's usual errors where they can't be used."""
     columns = read_columns(estimator, X, reset=reset)
+    refuse_name_as_labels(X, y)
     y, tasks = estimator._read_labels(y, columns)
     weight = _check_weight(sample_weight, columns)
     origin = read_origin(X)
@@ -346,6 +347,11 @@ def check_labels(y: Any, columns: list[InputColumn]) -> NDArray[Any]:
     elif isinstance(y, list | tuple) and len({isinstance(label, str) for label in y}) == 2:
         # NumPy would make strings of the numbers.
         y = np.array(y, dtype=object)
+    if len(shape := np.shape(y)) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {shape} instead, and this classifier has one label. Choose "
+            "a column of y, or take FunnelClassifier for several labels."
+        )
     y = column_or_1d(y, warn=True)
     if pd.isna(y).any():
         raise ValueError("Input y contains NaN: some labels are missing. Leave those rows out.")

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length
 
 from ..._hold_out import Fraction, held_out_rows, places, share_held_out
+from ..._tables import refuse_name_as_labels
 from ..._task_labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 
 _N_FOLDS = 10
@@ -153,6 +154,7 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
     """A class per row."""
     if y is None:
         raise NoLabels("there is no y")
+    refuse_name_as_labels(X, y)
     check_consistent_length(X, y)
     labels = np.asarray(y)
     if pd.isna(labels).any():
