@@ -192,7 +192,10 @@ def _dataset_of_path(path: str) -> ds.Dataset:
     try:
         return _open(files, format="parquet", partitioning="hive")
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path!r} can't be read as Parquet: {error}") from error
+        remedy = ""
+        if path.endswith((".csv", ".csv.gz")):
+            remedy = f"Pass pyarrow.dataset.dataset({path!r}, format='csv') for a CSV file. "
+        raise ValueError(f"{path!r} can't be read as Parquet. {remedy}{error}") from error
 
 
 def parts_of(source: Source) -> list[Source]:

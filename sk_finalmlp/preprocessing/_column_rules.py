@@ -21,16 +21,18 @@ from .columns._kinds import Finding, Kind, facts, find_doubt, find_kind
 from .columns._multi_valued import MultiValuedEncoder
 from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from .columns._pretrained import GivenVectors, PretrainedEncoder
-from .columns._vector import VectorEncoder
+from .columns._vector import HOW_TO_READ_ARRAYS, VectorEncoder
 from .statistics._target import Target
-from .tables._column import Column, rows_with_weight
+from .tables._column import Column, is_string, rows_with_weight, text_of_first
 from .tables._raw_column import Part, RawColumn
 from .tables._reading import Reading, learn_reading
 from .tables._sample import RowSample
-from .tables._selection import Selection, select_columns
+from .tables._selection import Selection, select_for
 from .tables._tally import ColumnTally
 
 _AUTO_SEPARATOR = "|"
+#: Parameters that choose columns of a kind, where they aren't called like it.
+_PARAMETERS: dict[Kind, str] = {"multi-valued": "multi_valued", "dropped": "drop", "history": "histories"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class ColumnRules:
             return reading.as_times(raw)
         if kind == "vector":
             if not reading.lists and any(part.values.null_count < len(part.values) for part in raw.parts):
-                raise TypeError("it holds single values where arrays are expected; name it in `numeric`.")
+                raise TypeError(_why_no_vectors(raw))
             return reading.as_vectors()
         reading = reading.with_lists(kind == "multi-valued")
         return reading if self.vocabulary.n_hash_buckets is None else reading.as_text()
@@ -121,11 +123,17 @@ class ColumnRules:
         return NormalScorer() if self.numeric_encoding == "normal" else Standardizer()
 
 
+def _why_no_vectors(raw: RawColumn) -> str:
+    values = next(part.values for part in raw.parts if part.values.null_count < len(part.values))
+    remedy = HOW_TO_READ_ARRAYS if is_string(values.type) else "Name it in `numeric`."
+    return f"it holds single values where arrays are expected, such as {text_of_first(values)!r}. {remedy}"
+
+
 def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[str]) -> dict[int, Kind]:
     """Kinds of the columns that the user has chosen, by position."""
     chosen: dict[int, Kind] = {}
     for kind, selection in selections.items():
-        for position in select_columns(selection, X, names):
+        for position in select_for(_PARAMETERS.get(kind, kind), selection, X, names):
             other = chosen.setdefault(position, kind)
             if other != kind:
                 raise ValueError(f"Column {names[position]!r} is chosen as {other} and as {kind}: choose one.")
@@ -136,11 +144,9 @@ def find_histories(histories: Mapping[Any, Any] | None, names: Sequence[str]) ->
     """Positions of the columns that hold histories, and of the column whose values each of them holds."""
     targets: dict[int, int] = {}
     for history, of in (histories or {}).items():
-        try:
-            (position,), (target,) = (select_columns([key], None, names) for key in (history, of))
-        except (TypeError, ValueError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"histories={{{history!r}: {of!r}}}: {error}") from error
+        (position,), (target,) = (
+            select_for(f"histories={{{history!r}: {of!r}}}", [key], None, names) for key in (history, of)
+        )
         if position == target:
             raise ValueError(f"histories={{{history!r}: {of!r}}}: a column can't be a history of itself.")
         targets[position] = target

@@ -58,7 +58,7 @@ from .statistics._target import NoLabels, Target, held_out_with
 from .statistics._unknown import UnknownRows
 from .tables._raw_column import RawColumn
 from .tables._reading import Reading
-from .tables._selection import Selection, select_columns
+from .tables._selection import Selection, select_for
 from .tables._table import read_columns, read_outputs, validate_table, write_table, write_values
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
@@ -671,7 +671,7 @@ class CTREncoder(
 
     def _given_vectors_at(self, names: Sequence[str]) -> dict[int, Any]:
         """What `vectors` holds, by the position of the column."""
-        return {select_columns(key, None, names)[0]: given for key, given in (self.vectors or {}).items()}
+        return {select_for("vectors", key, None, names)[0]: given for key, given in (self.vectors or {}).items()}
 
     def _given_vectors(self) -> dict[str, GivenVectors]:
         names = check_feature_names_in(self)

@@ -192,6 +192,8 @@ def test_histories_take_no_part_in_statistics():
         ({"multi_valued": "item"}, {}, "'item', which isn't categorical"),
         ({}, {"history": [1, 2, 3, 4, 5]}, "'history'.*1 is not a list.*add_history"),
         ({}, {"history": ["1|2"] * 5}, r"'history'.*'1\|2' is not a list.*split"),
+        ({}, {"history": ["", None, "1", "1,2,3", "2"]}, r"'1,2,3' is not a list.*column\.str\.split\(','\)"),
+        ({}, {"history": ["[]", "[1, 2]"] + ["[]"] * 3}, r"'\[1, 2\]' is not a list.*column\.map\(ast\.literal_eval"),
         ({}, {"history": [["a"], [], [], [], []]}, "'history': it holds 'a', but .* values of type int64"),
         ({"crosses": [("history", "user")]}, {}, "crosses: 'history' is history, and only"),
         ({"statistics": ["history"]}, {}, "statistics: 'history' is history, and only"),

@@ -153,7 +153,7 @@ def test_callable_gets_the_table_of_the_user():
     ("parameters", "error", "message"),
     [
         ({"numeric": "oge"}, ValueError, r"no column 'oge'.*'age', 'item', 'score'"),
-        ({"numeric": 3}, ValueError, "no column 3: X has 3 columns"),
+        ({"drop": 3}, ValueError, "drop: There is no column 3: X has 3 columns"),
         ({"numeric": [True]}, ValueError, "mask of 1 entries can't select among 3 columns"),
         ({"numeric": [1.5]}, TypeError, "1.5 selects no column"),
         ({"numeric": "age", "categorical": [0]}, ValueError, "'age' is chosen as categorical and as numeric"),
@@ -218,6 +218,13 @@ def test_missing_amounts_are_no_hindrance():
     X, y = impressions()
     X["amount"] = X["amount"].astype(float).mask(X.index % 7 == 0)
     assert CTREncoder().fit(X, y).feature_kinds_.loc["amount", "kind"] == "numeric"
+
+
+def test_lists_as_text_are_doubtful_categories():
+    for texts in ([f"[{n}.5, 1.0]" for n in range(20)], [f"['{n}', 'b']" for n in range(20)]):
+        with pytest.warns(UserWarning, match=r"Column 'column' holds lists as text, such as .*json\.loads"):
+            assert kind_of(texts) == "categorical"
+        assert kind_of(texts, categorical="column") == "categorical"
 
 
 def test_times_as_text_are_doubtful_categories():

@@ -165,6 +165,7 @@ def test_bad_vectors_later(value, error, message):
     ("values", "error", "message"),
     [
         ([None, None], ValueError, "'text': it holds no vector, so that their length isn't known.*`drop`"),
+        (["[0.5, 1]", "[1.5, 2]"], TypeError, r"'text': .* such as '\[0\.5, 1\]'\. Arrays .*json\.loads"),
         ([0.5, 1.5], TypeError, "'text': it holds single values where arrays are expected.*`numeric`"),
         (["a", "b"], TypeError, "'text': it holds single values"),
         ([np.eye(2), np.eye(2)], TypeError, "'text'.*lists of lists"),
@@ -315,7 +316,7 @@ def test_ids_of_another_type():
 
 
 def test_vectors_of_no_column_or_of_no_ids():
-    with pytest.raises(ValueError, match="There is no column 'itm'"):
+    with pytest.raises(ValueError, match="vectors: There is no column 'itm'"):
         CTREncoder(vectors={"itm": TABLE}).fit(clicks())
     with pytest.raises(ValueError, match="'item' is chosen as dropped, and its values have `vectors`"):
         CTREncoder(vectors={"item": TABLE}, drop="item").fit(clicks())

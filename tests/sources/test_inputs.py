@@ -142,6 +142,14 @@ def test_an_error_names_the_file(change, message, tmp_path, write_folder, clicks
     assert not hasattr(encoder, "feature_kinds_")
 
 
+def test_a_csv_file_is_a_data_set_of_arrow(tmp_path):
+    path = tmp_path / "clicks.csv"
+    path.write_text("user,click\n" + "1,0\n2,1\n" * 20)
+    with pytest.raises(ValueError, match=r"Pass pyarrow\.dataset\.dataset\('.*clicks\.csv', format='csv'\)"):
+        CTREncoder().fit(path, "click")
+    assert CTREncoder().fit(ds.dataset(path, format="csv"), "click").feature_kinds_.index.tolist() == ["user"]
+
+
 def test_an_error_in_new_rows_names_the_file(tmp_path, write_folder, clicks):
     encoder = CTREncoder(statistics=None, numeric=["item"]).fit(write_folder(clicks, tmp_path / "old"), "click")
     words = write_folder(clicks.assign(item="many"), tmp_path / "new")

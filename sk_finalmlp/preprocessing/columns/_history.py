@@ -19,6 +19,9 @@ from ._column_encoder import ColumnEncoder
 from ._pretrained import PretrainedEncoder
 from ._vocabulary import Vocabulary
 
+#: How many values are looked at for one to show.
+_SHOWN = 100
+
 
 class HistoryEncoder:
     """Codes of the last values of each row, the most recent first, padded with 0.
@@ -128,8 +131,7 @@ def read_history(raw: RawColumn, of: Reading) -> Reading:
     """
     for part in raw.parts:
         if not is_list(part.values.type) and part.values.null_count < len(part.values):
-            value = part.values.drop_null()[0].as_py()
-            raise TypeError(f"`histories` names it, but {value!r} is not a list. {_HOW_TO_SPLIT}")
+            raise TypeError(f"`histories` names it, but {_no_list(part.values)}")
     learn_reading(raw)
     reading = of.with_lists(True)
     for part in raw.parts:
@@ -139,10 +141,19 @@ def read_history(raw: RawColumn, of: Reading) -> Reading:
     return reading
 
 
-_HOW_TO_SPLIT = (
-    "Give each row a list of values, the oldest first: strings by `column.str.split('|')`, rows of a log by "
-    "`sk_finalmlp.preprocessing.add_history`."
-)
+def _no_list(values: pa.Array) -> str:
+    """What is said of values that are no lists, the longest of the first ones among them, which tells most."""
+    value = max(values.drop_null()[:_SHOWN].to_pylist(), key=lambda value: len(str(value)))
+    text = str(value)
+    if text.startswith("["):
+        remedy = "text by `column.map(ast.literal_eval, na_action='ignore')`"
+    else:
+        separator = next((separator for separator in "|,; " if separator in text), "|")
+        remedy = f"strings by `column.str.split({separator!r})`"
+    return (
+        f"{value!r} is not a list. Give each row a list of values, the oldest first: {remedy}, rows of a log by "
+        "`sk_finalmlp.preprocessing.add_history`."
+    )
 
 
 def _check_read(elements: pa.Array, read: pa.Array) -> None:
@@ -161,7 +172,7 @@ def _lists(column: Column) -> pa.Array:
         return values
     present = values.drop_null()
     if len(present):
-        raise TypeError(f"{present[0].as_py()!r} is not a list. {_HOW_TO_SPLIT}")
+        raise TypeError(_no_list(present))
     return lists_of(values.slice(0, 0), np.zeros(len(values), int))
 
 

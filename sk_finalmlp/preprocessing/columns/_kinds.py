@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..tables._column import Column, is_string, list_lengths
+from ..tables._column import Column, is_string, list_lengths, text_of_first
 from ._datetime import has_time_of_day
 from ._multi_valued import split
 
@@ -27,6 +27,8 @@ _MANY_TIMES = 100
 _MANY_ROWS = 1_000
 #: Categories of which a larger share is distinct tell next to nothing.
 _UNIQUE_SHARE = 0.9
+_MANY_LISTS = 10
+_LIST_TEXT = r"^\s*\[.*\]\s*$"
 _TIME_TEXT = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"
 
 
@@ -145,6 +147,12 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
             f"holds dates or times as text and is taken for categories ({facts(column)}). Name it in `datetime`, or in "
             "`categorical` if the categories are meant."
         )
+    if is_string(column.values.type) and _are_lists(column.dictionary.dictionary):
+        return (
+            f"holds lists as text, such as {text_of_first(column.values)!r}, and is taken for categories "
+            f"({facts(column)}). Read them back, for example by `column.map(json.loads)` or, with single quotes, "
+            "`column.map(ast.literal_eval)`; or name it in `categorical` if the categories are meant."
+        )
     n_present, n_distinct = len(column) - column.n_missing, len(column.dictionary.dictionary)
     if n_present < _MANY_ROWS or n_distinct <= _UNIQUE_SHARE * n_present:
         return None
@@ -156,6 +164,10 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
 
 def _are_times(distinct: pa.Array) -> bool:
     return len(distinct) >= _MANY_TIMES and bool(pc.all(pc.match_substring_regex(distinct, _TIME_TEXT)).as_py())
+
+
+def _are_lists(distinct: pa.Array) -> bool:
+    return len(distinct) >= _MANY_LISTS and bool(pc.all(pc.match_substring_regex(distinct, _LIST_TEXT)).as_py())
 
 
 def _are_rounded(column: Column) -> bool:

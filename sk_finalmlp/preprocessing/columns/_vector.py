@@ -90,6 +90,12 @@ class VectorEncoder(FloatColumn):
         return [Field(name, "vector", n_columns=self.scale.length)]
 
 
+HOW_TO_READ_ARRAYS = (
+    "Arrays that a CSV file holds as text can be read back, for example by `column.map(json.loads, "
+    "na_action='ignore')`."
+)
+
+
 def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Vectors out of lists of doubles.
 
@@ -109,10 +115,7 @@ def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarra
     """
     if not pa.types.is_large_list(values.type):
         if values.null_count < len(values):
-            raise TypeError(
-                f"it holds {text_of_first(values)!r} where fit saw arrays of numbers. Arrays that a CSV file holds as "
-                "text can be read back, for example by `column.map(json.loads, na_action='ignore')`."
-            )
+            raise TypeError(f"it holds {text_of_first(values)!r} where fit saw arrays of numbers. {HOW_TO_READ_ARRAYS}")
         return np.empty((0, length or 0)), np.zeros(len(values), bool)
     lengths = list_lengths(values)
     numbers = values.flatten().to_numpy(zero_copy_only=False).astype(np.float64, copy=False)

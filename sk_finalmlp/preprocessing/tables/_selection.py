@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -40,6 +41,15 @@ def select_columns(selection: Selection, X: Any, names: Sequence[str]) -> list[i
     return list(dict.fromkeys(_position(key, names) for key in keys))
 
 
+def select_for(parameter: str, selection: Selection, X: Any, names: Sequence[str]) -> list[int]:
+    """What `select_columns` gives; an error begins with the parameter that selects."""
+    try:
+        return select_columns(selection, X, names)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{parameter}: {error}") from error
+
+
 def _masked(mask: list[bool], names: Sequence[str]) -> list[int]:
     if len(mask) != len(names):
         raise ValueError(f"A mask of {len(mask)} entries can't select among {len(names)} columns: give one per column.")
@@ -60,5 +70,7 @@ def _position(key: Any, names: Sequence[str]) -> int:
 def _position_of_name(name: str, names: Sequence[str]) -> int:
     matches = [position for position, other in enumerate(names) if other == name]
     if not matches:
-        raise ValueError(f"There is no column {name!r}. The columns are {list(names)}.")
+        meant = difflib.get_close_matches(name, names, n=1)
+        question = f" Did you mean {meant[0]!r}?" if meant else ""
+        raise ValueError(f"There is no column {name!r}. The columns are {list(names)}.{question}")
     return matches[0]
