@@ -83,6 +83,26 @@ def refuse_name_as_labels(X: Any, y: Any) -> None:
         )
 
 
+def refuse_name_as_weights(weights: Any) -> None:
+    """Refuse the name of a column where weights of rows in memory are expected.
+
+    Parameters
+    ----------
+    weights : object
+        What was given as weights.
+
+    Raises
+    ------
+    ValueError
+        If it is a string.
+    """
+    if isinstance(weights, str):
+        raise ValueError(
+            f"sample_weight={weights!r} is a name, as rows in files take it, but X is a table in memory. Pass the "
+            f"weights themselves: X[{weights!r}]."
+        )
+
+
 def _names_columns(X: Any, y: Any) -> bool:
     if not isinstance(y, list | tuple) or not y or len(y) == len(X):
         return False

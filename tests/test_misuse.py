@@ -12,11 +12,19 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, FunnelClassifier, metrics
+from sk_finalmlp import (
+    CTREncoder,
+    DualMLPClassifier,
+    FinalMLPClassifier,
+    FunnelClassifier,
+    TwoStreamClassifier,
+    metrics,
+)
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.fields import Field
 from sk_finalmlp.inspection import slice_scores
 from sk_finalmlp.nn import FinalMLP
+from sk_finalmlp.streams import CrossNet
 
 RAW, CLICKS, PROBABILITY = make_click_data(200, n_users=20, n_items=10, click_rate=0.4, random_state=0)
 ENCODED = CTREncoder(statistics=None).fit_transform(RAW)
@@ -192,6 +200,11 @@ TABLES = {
         TypeError,
         r"X is a generator, which can be read only once\. Pass a function that returns one",
     ),
+    "name of the column as weights": (
+        lambda: encoder().fit(RAW, CLICKS, sample_weight="weight"),
+        ValueError,
+        r"sample_weight='weight' is a name.*Pass the weights themselves: X\['weight'\]",
+    ),
     "a series, encoder": (lambda: encoder().fit(RAW["user"]), ValueError, r"Pass a DataFrame containing a single row"),
     "a series, classifier": (
         lambda: classifier().fit(ENCODED["user"], CLICKS),
@@ -297,6 +310,16 @@ CLASSIFIER = {
         lambda: FunnelClassifier().fit(ENCODED.assign(click=CLICKS, buy=CLICKS), ["click", "buy"]),
         ValueError,
         r"y=\['click', 'buy'\] is a name.*X\[\['click', 'buy'\]\]",
+    ),
+    "name of the column as weights": (
+        lambda: classifier().fit(ENCODED, CLICKS, sample_weight="weight"),
+        ValueError,
+        r"sample_weight='weight' is a name.*Pass the weights themselves: X\['weight'\]",
+    ),
+    "class of a stream": (
+        lambda: TwoStreamClassifier(stream2=CrossNet).fit(ENCODED, CLICKS),
+        ValueError,
+        r"The stream CrossNet is a class\. Give an instance, CrossNet\(\)",
     ),
     "two labels": (
         lambda: pipeline().fit(RAW, np.column_stack([CLICKS, CLICKS])),

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_consistent_length
 from .._hold_out import held_out_rows, places_from_last, places_of_choice, share_held_out, unpacked
 from .._origin import Origin, read_origin
 from .._sklearn import check_sample_weight
-from .._tables import check_detached, refuse_name_as_labels
+from .._tables import check_detached, refuse_name_as_labels, refuse_name_as_weights
 from ..fields import Field
 from ..training import Impressions
 from ._field_readers import FieldReader, read_matrices
@@ -375,6 +375,7 @@ def _check_one_type(y: NDArray[Any]) -> None:
 
 def _check_weight(sample_weight: Any, columns: list[InputColumn]) -> NDArray[np.float64]:
     check_detached(sample_weight, "sample_weight")
+    refuse_name_as_weights(sample_weight)
     weight: NDArray[np.float64] = check_sample_weight(
         sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
     )

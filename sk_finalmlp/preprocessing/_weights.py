@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._sklearn import check_sample_weight
+from .._tables import refuse_name_as_weights
 
 _LEAST_WEIGHT = 1e-100
 
@@ -25,6 +26,7 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray:
     -------
     ndarray of shape (n_samples,)
     """
+    refuse_name_as_weights(sample_weight)
     weights: np.ndarray = check_sample_weight(sample_weight, X, ensure_non_negative=True)
     check_range(*range_of_positive(weights))
     return weights

@@ -61,7 +61,7 @@ def as_stream(stream: Any, fusion: str) -> StreamBuilder:
     Raises
     ------
     ValueError
-        If there is no stream of that name.
+        If there is no stream of that name, or it is a class.
 
     Examples
     --------
@@ -73,6 +73,8 @@ def as_stream(stream: Any, fusion: str) -> StreamBuilder:
         if stream not in _STREAMS:
             raise ValueError(f"There is no stream named {stream!r}; there are {stream_names()}.")
         stream = _STREAMS[stream]()
+    if isinstance(stream, type):
+        raise ValueError(f"The stream {stream.__name__} is a class. Give an instance, {stream.__name__}().")
     copy: Any = clone(stream, safe=False)
     if isinstance(copy, StreamParameters) and copy.units == "auto":
         copy.units = copy._automatic_units(_AUTOMATIC_UNITS) if fusion in _NEED_MATCHING_WIDTHS else None
