@@ -38,7 +38,7 @@ X[["user", "item", "liked"]].iloc[[50, 100]]
 #
 # In the last fifth of the rows most users are new. `histories` gives both columns the codes and the vectors of `item`;
 # `history_pooling="attention"` lets the film at hand say which films of the past count. Every other row of training
-# does for a picture.
+# does for a picture, and so does :class:`~sk_finalmlp.DualMLPClassifier`, two MLPs without gates.
 
 
 def fit(columns, **parameters):
