@@ -7,6 +7,7 @@ error can name the file.
 from __future__ import annotations
 
 import glob
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from ._storage import TemporaryFolder
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
+_INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
@@ -235,8 +237,13 @@ class _Files:
 
     def empty(self, columns: Sequence[str]) -> pd.DataFrame:
         """A frame without rows."""
-        empty: pd.DataFrame = self._files[0][1].empty_table().select(list(columns)).to_pandas()
-        return empty
+        return _empty_frame(self._files[0][1], columns)
+
+
+def _empty_frame(schema: pa.Schema, columns: Sequence[str]) -> pd.DataFrame:
+    # What pandas notes of its types in a file it can't read back for lists.
+    frame: pd.DataFrame = schema.empty_table().select(list(columns)).to_pandas(ignore_metadata=True)
+    return frame
 
 
 def _options(columns: Sequence[str]) -> dict[str, Any]:
@@ -248,7 +255,8 @@ class _Dataset:
 
     def __init__(self, dataset: ds.Dataset) -> None:
         self._dataset = dataset
-        self.names = list(dataset.schema.names)
+        common = _without_index(dataset.schema)
+        self.names = list(common.names)
         if not self.names:
             raise ValueError("The data set has no columns: it has no file, or they are empty.")
         try:
@@ -260,7 +268,7 @@ class _Dataset:
             return
         if not self._fragments:
             raise ValueError("Found array with 0 sample(s): the data set has no file.")
-        self._schemas = _schemas_of(self._fragments, dataset.schema)
+        self._schemas = _schemas_of(self._fragments, common)
         self.n_rows = dataset.count_rows()
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
@@ -290,8 +298,7 @@ class _Dataset:
 
     def empty(self, columns: Sequence[str]) -> pd.DataFrame:
         """A frame without rows."""
-        empty: pd.DataFrame = self._dataset.schema.empty_table().select(list(columns)).to_pandas()
-        return empty
+        return _empty_frame(self._dataset.schema, columns)
 
 
 def _parts_of(fragment: Any) -> list[Any]:
@@ -338,7 +345,7 @@ def _schemas_of(fragments: Sequence[Any], common: pa.Schema) -> list[pa.Schema]:
     own = []
     for fragment in fragments:
         with reading(_name_of(fragment)):
-            own.append(fragment.physical_schema)
+            own.append(_without_index(fragment.physical_schema))
     surplus = [set(schema.names) - set(common.names) for schema in own]
     # Columns that all files have and the data set lacks were left out by whoever made it.
     left_out = set.intersection(*surplus)
@@ -351,6 +358,12 @@ def _schemas_of(fragments: Sequence[Any], common: pa.Schema) -> list[pa.Schema]:
             )
         schemas.append(_schema_of(fragment, schema, common))
     return schemas
+
+
+def _without_index(schema: pa.Schema) -> pa.Schema:
+    """The columns without the unnamed index that pandas writes beside them, which is no column of a frame either."""
+    names = [name for name in schema.names if _INDEX_OF_PANDAS.fullmatch(name)]
+    return pa.schema([field for field in schema if field.name not in names]) if names else schema
 
 
 def _schema_of(fragment: Any, own: pa.Schema, common: pa.Schema) -> pa.Schema:
@@ -415,8 +428,7 @@ class _Reader:
 
     def empty(self, columns: Sequence[str]) -> pd.DataFrame:
         """A frame without rows."""
-        empty: pd.DataFrame = self._reader.schema.empty_table().select(list(columns)).to_pandas()
-        return empty
+        return _empty_frame(self._reader.schema, columns)
 
 
 def _spooled_reader(reader: pa.RecordBatchReader, folder: TemporaryFolder) -> Source:

@@ -10,6 +10,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.preprocessing import add_history
 
 
 def as_table(folder):
@@ -140,6 +141,24 @@ def test_an_error_names_the_file(change, message, tmp_path, write_folder, clicks
     with pytest.raises(ValueError, match=message):
         encoder.fit(ds.dataset(folder), "click", "weight")
     assert not hasattr(encoder, "feature_kinds_")
+
+
+def test_the_index_of_pandas_is_no_column(tmp_path, clicks):
+    table = clicks[:200].sample(frac=1, random_state=0)
+    table.to_parquet(tmp_path / "shuffled.parquet")
+    table.reset_index(drop=True).to_parquet(tmp_path / "sorted.parquet")
+    encoder = CTREncoder().fit(tmp_path, "click")
+    assert encoder.feature_names_in_.tolist() == list(clicks.drop(columns="click"))
+
+
+def test_lists_of_arrow_that_pandas_has_written(tmp_path):
+    X = pd.DataFrame({"user": [1, 2] * 9, "item": [5, 6, 7] * 6, "time": range(18), "click": [0, 0, 1] * 6})
+    X = add_history(X, user="user", item="item", time="time")
+    X.to_parquet(tmp_path / "rows.parquet")
+    encoder = CTREncoder(histories={"history": "item"}, statistics=None)
+    in_files = pd.concat(encoder.fit_transform(tmp_path / "rows.parquet", "click"))
+    in_memory = encoder.fit_transform(X.drop(columns="click"))
+    np.testing.assert_array_equal(in_files, in_memory)
 
 
 def test_a_csv_file_is_a_data_set_of_arrow(tmp_path):
