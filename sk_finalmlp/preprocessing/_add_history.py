@@ -83,6 +83,10 @@ def add_history(
     With `where`, labels of earlier rows are in the histories of later ones. In use they are known by then, so that
     training and test rows must be split by time: a random split would put labels of test rows in front of the model.
 
+    A DataFrame of pandas with lists of Arrow, written by `to_parquet`, is read back by
+    `pandas.read_parquet(path, dtype_backend="pyarrow")`. As CSV, write the lists as text,
+    `X["history"].map("|".join)`, and split it after reading.
+
     Time and memory grow with the number of rows and the lengths of the histories; there is no loop over rows.
 
     Examples
@@ -276,9 +280,10 @@ def _mask(where: Any, log: nw.DataFrame[Any]) -> np.ndarray:
     else:
         series = nw.from_native(where, series_only=True, pass_through=True)
         mask = series.to_numpy() if isinstance(series, nw.Series) else np.asarray(where)
-    if mask.shape != (len(log),) or not np.isin(mask, (0, 1)).all():
+    if mask.shape != (len(log),) or pd.isna(mask).any() or not np.isin(mask, (0, 1)).all():
+        missing = f", {int(pd.isna(mask).sum())} missing" if pd.isna(mask).any() else ""
         raise ValueError(
-            f"where must hold True or False, or 1 or 0, for each of the {len(log)} rows of the log; it has shape "
-            f"{mask.shape} and dtype {mask.dtype}."
+            f"where must hold True or False, or 1 or 0, for each of the {len(log)} rows of the log, such as y == 1; it "
+            f"has shape {mask.shape} and dtype {mask.dtype}{missing}."
         )
     return mask.astype(bool)

@@ -110,8 +110,9 @@ def test_histories_of_arrow_go_into_the_encoder_and_through_a_split():
         ({}, {"user": "person"}, "X has no column 'person'. The columns are"),
         ({"history": 1}, {}, "X has a column 'history' already"),
         ({"time": [1, None, 3]}, {}, "column 'time' is missing in 1 rows"),
-        ({}, {"where": [True, False]}, "for each of the 3 rows of the log; it has shape"),
+        ({}, {"where": [True, False]}, "for each of the 3 rows of the log, such as y == 1; it has shape"),
         ({}, {"where": [0.5, 0.5, 1]}, "where must hold True or False"),
+        ({}, {"where": pd.array([True, None, True], "boolean")}, "dtype object, 1 missing"),
         ({}, {"where": "clicked"}, "where='clicked' is not a column of the log"),
         ({}, {"max_length": 0}, "'max_length' parameter"),
         (

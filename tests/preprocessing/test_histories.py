@@ -193,7 +193,12 @@ def test_histories_take_no_part_in_statistics():
         ({}, {"history": [1, 2, 3, 4, 5]}, "'history'.*1 is not a list.*add_history"),
         ({}, {"history": ["1|2"] * 5}, r"'history'.*'1\|2' is not a list.*split"),
         ({}, {"history": ["", None, "1", "1,2,3", "2"]}, r"'1,2,3' is not a list.*column\.str\.split\(','\)"),
-        ({}, {"history": ["[]", "[1, 2]"] + ["[]"] * 3}, r"'\[1, 2\]' is not a list.*column\.map\(ast\.literal_eval"),
+        ({}, {"history": ["[]", "[1, 2]"] + ["[]"] * 3}, r"'\[1, 2\]' is not a list, but.*column\.map\(json\.loads"),
+        (
+            {},
+            {"history": ["[]", "['a' 'b']"] + ["[]"] * 3},
+            r"is not a list, but the text of one. NumPy has written it",
+        ),
         ({}, {"history": [["a"], [], [], [], []]}, "'history': it holds 'a', but .* values of type int64"),
         ({"crosses": [("history", "user")]}, {}, "crosses: 'history' is history, and only"),
         ({"statistics": ["history"]}, {}, "statistics: 'history' is history, and only"),

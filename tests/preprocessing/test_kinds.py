@@ -221,8 +221,13 @@ def test_missing_amounts_are_no_hindrance():
 
 
 def test_lists_as_text_are_doubtful_categories():
-    for texts in ([f"[{n}.5, 1.0]" for n in range(20)], [f"['{n}', 'b']" for n in range(20)]):
-        with pytest.warns(UserWarning, match=r"Column 'column' holds lists as text, such as .*json\.loads"):
+    for texts, remedy in (
+        ([f"[{n}.5, 1.0]" for n in range(20)], r"column\.map\(json\.loads"),
+        ([f"['{n}', 'b']" for n in range(20)], r"column\.map\(ast\.literal_eval"),
+        ([f"['{n}' 'b']" for n in range(20)], "NumPy has written it, which can't be read back"),
+        ([str(np.array([n, 0.5])) for n in range(20)], "NumPy has written it, which can't be read back"),
+    ):
+        with pytest.warns(UserWarning, match=rf"Column 'column' holds lists as text, such as .*{remedy}"):
             assert kind_of(texts) == "categorical"
         assert kind_of(texts, categorical="column") == "categorical"
 

@@ -16,6 +16,7 @@ from ..tables._raw_column import RawColumn
 from ..tables._reading import Reading, learn_reading
 from ._categorical import CategoricalEncoder, HashBuckets
 from ._column_encoder import ColumnEncoder
+from ._multi_valued import how_to_read_lists
 from ._pretrained import PretrainedEncoder
 from ._vocabulary import Vocabulary
 
@@ -146,13 +147,11 @@ def _no_list(values: pa.Array) -> str:
     value = max(values.drop_null()[:_SHOWN].to_pylist(), key=lambda value: len(str(value)))
     text = str(value)
     if text.startswith("["):
-        remedy = "text by `column.map(ast.literal_eval, na_action='ignore')`"
-    else:
-        separator = next((separator for separator in "|,; " if separator in text), "|")
-        remedy = f"strings by `column.str.split({separator!r})`"
+        return f"{value!r} is not a list, but the text of one. {how_to_read_lists(text)}."
+    separator = next((separator for separator in "|,; " if separator in text), "|")
     return (
-        f"{value!r} is not a list. Give each row a list of values, the oldest first: {remedy}, rows of a log by "
-        "`sk_finalmlp.preprocessing.add_history`."
+        f"{value!r} is not a list. Give each row a list of values, the oldest first: strings by "
+        f"`column.str.split({separator!r})`, rows of a log by `sk_finalmlp.preprocessing.add_history`."
     )
 
 

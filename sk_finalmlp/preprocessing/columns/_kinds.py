@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..tables._column import Column, is_string, list_lengths, text_of_first
+from ..tables._column import Column, is_string, list_lengths
 from ._datetime import has_time_of_day
-from ._multi_valued import split
+from ._multi_valued import how_to_read_lists, split
 
 Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "history", "vector", "dropped"]
 
@@ -149,9 +149,8 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
         )
     if is_string(column.values.type) and _are_lists(column.dictionary.dictionary):
         return (
-            f"holds lists as text, such as {text_of_first(column.values)!r}, and is taken for categories "
-            f"({facts(column)}). Read them back, for example by `column.map(json.loads)` or, with single quotes, "
-            "`column.map(ast.literal_eval)`; or name it in `categorical` if the categories are meant."
+            f"holds lists as text, such as {(text := _longest(column.values))!r}, and is taken for categories "
+            f"({facts(column)}). {how_to_read_lists(text)}, or name it in `categorical` if the categories are meant."
         )
     n_present, n_distinct = len(column) - column.n_missing, len(column.dictionary.dictionary)
     if n_present < _MANY_ROWS or n_distinct <= _UNIQUE_SHARE * n_present:
@@ -164,6 +163,11 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
 
 def _are_times(distinct: pa.Array) -> bool:
     return len(distinct) >= _MANY_TIMES and bool(pc.all(pc.match_substring_regex(distinct, _TIME_TEXT)).as_py())
+
+
+def _longest(texts: pa.Array) -> str:
+    longest: str = max(texts.drop_null()[:100].to_pylist(), key=len)
+    return longest
 
 
 def _are_lists(distinct: pa.Array) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import copy
 from typing import Self
@@ -18,6 +19,8 @@ from ._categorical import HashBuckets, VocabularyRule
 from ._vocabulary import Vocabulary, count_values
 
 _CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
+#: Two elements without a comma between them.
+_LIST_OF_NUMPY = re.compile(r"\[\s*[^\s,]+\s+[^\s,]+")
 #: A list of strings or integers as `str` writes it, and so `DataFrame.to_csv`.
 _WRITTEN_LIST = r"^\[((np\.str_\()?['\"].*['\"]\)?|\d+(, \d+)*)\]$"
 
@@ -157,8 +160,16 @@ def _without_written_lists(strings: pa.Array) -> pa.Array:
     written = strings.filter(pc.match_substring_regex(strings, _WRITTEN_LIST))
     if len(written):
         raise ValueError(
-            f"{written[0].as_py()!r} is a list that was written as text, as CSV files hold it. Read it back, for "
-            "example by `column.map(ast.literal_eval, na_action='ignore')`, or write the elements joined by '|' and "
-            "fit with separator='|'."
+            f"{written[0].as_py()!r} is a list that was written as text, as CSV files hold it. "
+            f"{how_to_read_lists(written[0].as_py())}, or write the elements joined by '|' and fit with separator='|'."
         )
     return strings
+
+
+def how_to_read_lists(text: str) -> str:
+    """What turns lists that are written like this one into lists again."""
+    if "np." in text or _LIST_OF_NUMPY.match(text):
+        # Python would make one string of 'a' 'b'.
+        return "NumPy has written it, which can't be read back: keep the table as Parquet"
+    function = "json.loads" if "'" not in text else "ast.literal_eval"
+    return f"Read it back, for example by `column.map({function}, na_action='ignore')`"
