@@ -271,6 +271,8 @@ def fit_history(
         reading = read_history(weighted, of.reading)
         column = reading.read(weighted)
         encoder.fit(column, weights)
+        if doubt := encoder.find_doubt(column):
+            warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
         (field,) = encoder.output_fields(raw.name)
         report = {
             "kind": "history",

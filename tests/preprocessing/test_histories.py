@@ -212,6 +212,14 @@ def test_errors_name_column_and_remedy(table, parameters, change, message):
         encoder.fit(table.assign(**change), [0, 1, 0, 1, 0])
 
 
+def test_history_of_other_values_is_doubtful(table):
+    X = table.assign(item=list("abcab"), history=[["A"], ["B", None], [], None, ["A"]])
+    with pytest.warns(UserWarning, match="'history' holds no value that 'item' has: it holds 'A', .* such as 'a'"):
+        CTREncoder(histories={"history": "item"}).fit(X)
+    CTREncoder(histories={"history": "item"}).fit(X.assign(history=[[]] * 5))
+    CTREncoder(histories={"history": "item"}).fit(X.assign(history=[["A"]] * 4 + [["a"]]))
+
+
 def test_text_in_place_of_lists_later(table):
     encoder = CTREncoder(histories={"history": "item"}).fit(table.assign(item=list("abcab"), history=[["a"]] * 5))
     with pytest.raises(TypeError, match="'history': 'a' is not a list"):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...fields import UNKNOWN_CODE, Field
-from ..tables._column import Column, is_list, list_lengths, lists_of
+from ..tables._column import Column, is_list, list_lengths, lists_of, text_of_first
 from ..tables._raw_column import RawColumn
 from ..tables._reading import Reading, learn_reading
 from ._categorical import CategoricalEncoder, HashBuckets
@@ -68,6 +68,20 @@ class HistoryEncoder:
         self.n_columns = 1
         self.widen(int(list_lengths(_lists(column)).max(initial=0)))
         return self
+
+    def find_doubt(self, column: Column) -> str | None:
+        """What may be wrong with the values, for a warning: all of them are unknown, as where types or names differ."""
+        elements = _lists(column).flatten().drop_null()
+        vocabulary = self.target.vocabulary
+        if isinstance(vocabulary, HashBuckets) or not len(elements) or not len(vocabulary.values):
+            return None
+        # A few will do where all is well.
+        if any(vocabulary.encode(some).any() for some in (elements[:_SHOWN], elements)):
+            return None
+        return (
+            f"holds no value that {self.of!r} has: it holds {text_of_first(elements)!r}, and {self.of!r} has values "
+            f"such as {text_of_first(vocabulary.values)!r}. Write them alike, or the history says nothing."
+        )
 
     def widen(self, length: int) -> None:
         """Make room for a row of so many values."""
