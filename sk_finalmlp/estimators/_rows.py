@@ -22,6 +22,7 @@ from .._hold_out import held_out_rows, places_from_last, places_of_choice, share
 from .._origin import Origin, read_origin
 from .._sklearn import check_sample_weight
 from .._tables import check_detached, refuse_name_as_labels, refuse_name_as_weights
+from .._task_labels import has_tasks
 from ..fields import Field
 from ..training import Impressions
 from ._field_readers import FieldReader, read_matrices
@@ -347,10 +348,10 @@ def check_labels(y: Any, columns: list[InputColumn]) -> NDArray[Any]:
     elif isinstance(y, list | tuple) and len({isinstance(label, str) for label in y}) == 2:
         # NumPy would make strings of the numbers.
         y = np.array(y, dtype=object)
-    if len(shape := np.shape(y)) == 2 and shape[1] > 1:
+    if has_tasks(y):
         raise ValueError(
-            f"y should be a 1d array, got an array of shape {shape} instead, and this classifier has one label. Choose "
-            "a column of y, or take FunnelClassifier for several labels."
+            f"y should be a 1d array, got an array of shape {np.shape(y)} instead, and this classifier has one label. "
+            "Choose a column of y, or take FunnelClassifier for several labels."
         )
     y = column_or_1d(y, warn=True)
     if pd.isna(y).any():
