@@ -19,6 +19,7 @@ from ..fields import column_names
 from ._parallel import Parts
 from .columns._calendar import UnknownDates
 from .columns._column_encoder import ColumnEncoder, errors_naming
+from .columns._history import bind_histories
 from .columns._multi_valued import MultiValuedEncoder
 from .tables._column import rows_with_weight
 from .tables._raw_column import read_column
@@ -91,8 +92,9 @@ def _write_part(part: Source, first: int, path: Path, stored: Mapping[str, Store
 
 @lru_cache(maxsize=1)
 def _load(path: Path) -> list[_UsedColumn]:
-    used: list[_UsedColumn] = joblib.load(path)
-    return used
+    names, readings, encoders = zip(*joblib.load(path), strict=True)
+    # Files hold what encodes the values of a history once.
+    return used_columns(names, readings, bind_histories(names, encoders))
 
 
 def _write_batches(

@@ -195,6 +195,19 @@ def test_an_error_of_a_worker_names_the_file(clicks, tmp_path, write_folder, tem
 
 
 @pytest.mark.usefixtures("small_tasks")
+def test_several_workers_encode_histories(tmp_path, write_folder):
+    random = np.random.default_rng(0)
+    items = [f"i{i}" for i in random.integers(20, size=2_000)]
+    rows = pd.DataFrame({"item": items, "click": random.integers(0, 2, 2_000)})
+    rows["history"] = [[f"i{i}" for i in random.integers(25, size=n)] for n in random.integers(5, size=2_000)]
+    files = write_folder(rows, tmp_path / "histories")
+    encoders = (CTREncoder(histories={"history": "item"}, n_jobs=n) for n in (1, 2))
+    with joblib.parallel_config("threading"):
+        one, two = (encoder.fit_transform(files, "click") for encoder in encoders)
+    assert_frame_equal(pd.concat(two), pd.concat(one))
+
+
+@pytest.mark.usefixtures("small_tasks")
 def test_several_workers_learn_vectors(tmp_path, write_folder):
     random = np.random.default_rng(0)
     rows = pd.DataFrame({"image": [*random.normal(size=(2_000, 3))], "click": random.integers(0, 2, 2_000)})
