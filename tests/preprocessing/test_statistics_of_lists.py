@@ -72,6 +72,16 @@ def test_lists_of_more_combinations_than_can_be_counted_have_none():
         CTREncoder(statistics=["tags"]).fit(X, y)
 
 
+def test_a_list_is_one_field_that_is_unknown_in_a_share_of_the_rows():
+    X, y = tagged()
+    encoder = CTREncoder(statistics=["tags", "user", ("user", "tags")], unknown_dropout=0.3, validation_fraction=0.1)
+    out = encoder.fit_transform(X, y)
+    new = encoder.transform(pd.DataFrame({"user": [99], "tags": [["b", "a", "c"]]}))
+    unknown = {key: out[f"count({key})"] == new[f"count({key})"][0] for key in ("tags", "user", "user & tags")}
+    assert unknown["tags"].mean() == pytest.approx(0.27, abs=0.03)
+    assert (unknown["user & tags"] == (unknown["user"] | unknown["tags"])).all()
+
+
 def test_lists_are_not_crossed():
     X, y = tagged(1_500)
     with pytest.raises(ValueError, match="crosses: 'tags' is multi-valued"):

@@ -42,6 +42,6 @@ class UnknownRows:
         if not self._share:
             return None
         rows = np.arange(first, first + len(is_training))
-        drawn = [places(rows, self._seed + zlib.crc32(part.encode())) < self._share for part in key.parts]
+        drawn = [places(rows, self._seed + zlib.crc32(name.encode())) < self._share for name in key.fields]
         is_unknown: np.ndarray = np.logical_or.reduce(drawn) & is_training
         return is_unknown
