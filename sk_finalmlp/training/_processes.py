@@ -180,7 +180,10 @@ class Group(Alone):
 
     def average_buffers(self, network: nn.Module) -> None:
         """Let all have the same buffers, such as the running moments of batch norm: the mean of those of each."""
-        buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point() and buffer.numel()]
+        # Those that aren't among the weights, vectors that come from elsewhere, never change, and may be large.
+        saved = network.state_dict()
+        named = [(name, buffer) for name, buffer in network.named_buffers() if name in saved]
+        buffers = [buffer for _, buffer in named if buffer.is_floating_point() and buffer.numel()]
         if not buffers:
             return
         flat = torch.cat([buffer.reshape(-1) for buffer in buffers])

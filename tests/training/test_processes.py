@@ -9,6 +9,7 @@ from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -68,6 +69,17 @@ def test_the_gradients_of_the_first_step_are_those_of_one_process():
     for name, of_one in first_moments[0].items():
         # Adam's first moment is a tenth of the gradient then.
         np.testing.assert_allclose(10 * first_moments[1][name], 10 * of_one, atol=1e-6)
+
+
+def test_vectors_stay_what_they_are():
+    X, y, _ = make_click_data(400, n_users=30, n_items=20, random_state=0)
+    vectors = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), index=sorted(X["item"].unique())[:20])
+    encoded = CTREncoder(statistics=None, vectors={"item": vectors}).fit_transform(X, y)
+    table = encoded.attrs["sk_finalmlp"]["vectors"]["vector(item)"].vectors
+    before = table.copy()
+    # The mean of three equal numbers isn't always that number.
+    FinalMLPClassifier(**SMALL, n_members=1, max_epochs=1, batch_size=100, n_processes=3).fit(encoded, y)
+    assert np.array_equal(table, before)
 
 
 def test_rows_on_disk_are_shared_too(tmp_path):
