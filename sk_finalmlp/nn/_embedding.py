@@ -340,7 +340,6 @@ def _check_fields(fields: Sequence[Field]) -> None:
             f"{list(fields)!r}."
         )
     names = [field.name for field in fields]
-    _check_histories(fields)
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"Field names must be unique, but {repeated} occur more than once.")
