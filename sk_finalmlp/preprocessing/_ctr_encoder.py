@@ -565,6 +565,7 @@ class CTREncoder(
             outputs.update(self._fit_derived(planner, outputs, weights, target))
             encoded = self._write(X, iter(outputs.items()))
             self._check_hold_out_is_told(encoded)
+            self._check_vectors_are_told(encoded)
             if not carries_origin(encoded):
                 return encoded
             return write_origin(encoded, self._with_vectors(self._origin_of_training_rows(len(X), place, target)))
@@ -802,20 +803,22 @@ class CTREncoder(
         )
 
     def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:
-        pretrained = [field.of for field in self._fields if field.kind == "pretrained"]
-        encoded = write_table(
+        return write_table(
             outputs,
             numeric=are_numeric(self._fields),
-            named=bool(pretrained) or any(field.has_several_columns for field in self._fields),
+            named=any(field.has_several_columns or field.kind == "pretrained" for field in self._fields),
             X=X,
             library=get_output_config("transform", self)["dense"],
         )
+
+    def _check_vectors_are_told(self, encoded: Any) -> None:
+        """Notice where the classifier, which learns what codes stand for in `fit` alone, can't be told."""
+        pretrained = [field.of for field in self._fields if field.kind == "pretrained"]
         if pretrained and not carries_origin(encoded):
             raise ValueError(
                 f"The values of {pretrained} have `vectors`, which only a pandas DataFrame can carry to the "
                 "classifier. Call set_output(transform='pandas'), or give X a column of arrays in their place."
             )
-        return encoded
 
     def _outputs(self, X: Any, unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
         codes: dict[str, np.ndarray] = {}

@@ -256,6 +256,18 @@ def test_updates(way):
     assert item.n_codes == 1 if way == "replace" else item.n_codes > N_ITEMS
 
 
+def test_polars_and_files_after_fit(tmp_path):
+    # What codes stand for is learned in fit alone.
+    rows = pl.from_pandas(X[IS_NEW])
+    rows.with_columns(click=pl.Series(Y[IS_NEW])).write_parquet(tmp_path / "day.parquet")
+    model = model_of("sum")
+    assert np.array_equal(model.predict_proba(rows), model.predict_proba(X[IS_NEW]))
+    frame, polars, file = (deepcopy(model) for _ in range(3))
+    expected = sk_finalmlp.update(frame, X[IS_NEW], Y[IS_NEW]).predict_proba(X)
+    assert np.array_equal(sk_finalmlp.update(polars, rows, Y[IS_NEW]).predict_proba(X), expected)
+    assert np.array_equal(sk_finalmlp.update(file, tmp_path / "day.parquet", "click").predict_proba(X), expected)
+
+
 def test_updates_with_arrays():
     model = deepcopy(of_arrays())
     sk_finalmlp.update(model, WITH_ARRAYS[:100], Y[:100])
