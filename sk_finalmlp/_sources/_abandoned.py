@@ -1,8 +1,8 @@
 """Temporary folders of processes that were killed: which they are, and their removal.
 
 A folder in use holds a file that its process has locked. The system lets go of the lock when the process ends, however
-it ends, so that a folder whose lock can be had has nobody to remove it. Only POSIX has such locks; elsewhere what a
-killed process leaves stays for the system to clean.
+it ends, so that a folder whose lock can be had has nobody to remove it. Only POSIX has such locks, and not in each file
+system; elsewhere what a killed process leaves stays for the system to clean.
 """
 
 from __future__ import annotations
@@ -28,14 +28,20 @@ def hold(folder: Path) -> IO[bytes] | None:
     Returns
     -------
     file or None
-        As long as it is open, the folder is in use; None where there are no locks.
+        As long as it is open, the folder is in use; None where there are no locks, as in some shared file systems.
     """
     if not _HAS_LOCKS:
         return None
     # The name comes last: no other process sees the file before it is locked.
     new = folder / f"{_LOCK}.new"
     file = new.open("wb")
-    _lock(file)
+    try:
+        _lock(file)
+    except OSError:
+        # Nobody else knows the file, so that it can't be locked at all.
+        file.close()
+        new.unlink()
+        return None
     new.rename(folder / _LOCK)
     return file
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
 import weakref
@@ -38,7 +39,7 @@ class TemporaryFolder:
             raise ValueError(f"temp_folder={str(parent)!r} is not a folder: create it, or name another one.")
         remove_abandoned(Path(tempfile.gettempdir() if parent is None else parent), _PREFIX)
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        self._finalizer = weakref.finalize(self, _remove, self.path, hold(self.path))
+        self._finalizer = weakref.finalize(self, _remove, self.path, hold(self.path), os.getpid())
 
     def __getstate__(self) -> dict[str, Path]:
         """A copy in another process knows where the files are, and leaves it to the first to remove them."""
@@ -53,7 +54,10 @@ class TemporaryFolder:
         self._finalizer()
 
 
-def _remove(folder: Path, held: IO[bytes] | None) -> None:
+def _remove(folder: Path, held: IO[bytes] | None, owner: int) -> None:
+    if os.getpid() != owner:
+        # A fork of the process has copies of its objects, which go when the fork ends.
+        return
     shutil.rmtree(folder, ignore_errors=True)
     if held is not None:
         held.close()

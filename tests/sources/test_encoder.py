@@ -1,6 +1,8 @@
 """The encoder learns from rows on disk what it learns from the same rows in memory."""
 
+import errno
 import gc
+import os
 import subprocess
 import sys
 
@@ -160,6 +162,36 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next_and_what_others_use
     assert len(list(temp_folder.iterdir())) == 2
     CTREncoder(temp_folder=temp_folder).fit(folder, "click")
     assert list(temp_folder.iterdir()) == [in_use.folder.path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_file_systems_without_locks_have_temporary_files_too(folder, temp_folder, monkeypatch):
+    def refuse(file, operation):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    first = CTREncoder(temp_folder=temp_folder).fit_transform(folder, "click")
+    CTREncoder(temp_folder=temp_folder).fit(folder, "click")
+    assert list(temp_folder.iterdir()) == [first.folder.path]
+
+
+_FORKED = """
+import os, sys
+import pandas as pd
+from sk_finalmlp import CTREncoder
+
+rows = CTREncoder(temp_folder=sys.argv[1]).fit_transform(lambda: iter([pd.DataFrame({"item": ["a", "b"]})]))
+if child := os.fork():
+    os.waitpid(child, 0)
+    print(len(pd.concat(rows)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_fork_that_ends_leaves_the_files_to_the_process(temp_folder):
+    command = [sys.executable, "-c", _FORKED, str(temp_folder)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "2\n"
+    assert not list(temp_folder.iterdir())
 
 
 @pytest.fixture
