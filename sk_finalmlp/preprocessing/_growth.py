@@ -37,6 +37,7 @@ class GrowingEncoder:
         rows so far. Beyond `max_categories`, the values with the lowest counts leave, and new ones take their codes.
         Rates and counts take the labels in; those of earlier rows lose weight by `decay`. Kinds of columns, choice of
         statistics, knots of numbers, bins and the number of columns of a multi-valued column stay as `fit` found them.
+        Where lists have become too many to count, new elements count as unknown in the statistics of whole lists.
 
         The classifier must learn from the same rows: use :func:`sk_finalmlp.update`, or :meth:`partial_fit_transform`
         and the classifier's `partial_fit`.

@@ -439,23 +439,37 @@ def _add_cross(graph: Graph, cross: Any, codes: Mapping[str, str]) -> str:
 
 
 def _combine(graph: Graph, key: Any, codes: Mapping[str, str]) -> str:
-    combined = codes[key["parts"][0]]
-    for part, cardinality in zip(key["parts"][1:], key["cardinalities"][1:], strict=True):
-        combined = graph.node("Add", _times(graph, combined, cardinality), codes[part])
+    first, *others = zip(key["parts"], _limits(key), key["cardinalities"], strict=True)
+    combined = _within(graph, codes, *first[:2])
+    for part, limit, cardinality in others:
+        combined = graph.node("Add", _times(graph, combined, cardinality), _within(graph, codes, part, limit))
     return combined
+
+
+def _limits(key: Any) -> list[int | None]:
+    """From which codes on those of each column are unknown to a key; None where it knows all."""
+    return [cardinality if key["is_full"] else None for cardinality in key["cardinalities"]]
+
+
+def _within(graph: Graph, codes: Mapping[str, str], part: str, limit: int | None) -> str:
+    if limit is None:
+        return codes[part]
+    return _known_or_zero(graph, graph.node("Less", codes[part], graph.constant(_whole(limit))), codes[part])
 
 
 def _combine_all(graph: Graph, keys: list[Any], codes: Mapping[str, str]) -> str:
     """One column for each key, (n, number of keys): a product, since single sums and factors take a row's time."""
-    used = {part for key in keys for part in key["parts"]}
-    parts = [part for part in codes if part in used]
+    parts_of = [list(zip(key["parts"], _limits(key), strict=True)) for key in keys]
+    places = {name: place for place, name in enumerate(codes)}
+    parts = sorted({part for own in parts_of for part in own}, key=lambda part: (places[part[0]], part[1] or 0))
     factors = np.zeros((len(parts), len(keys)), np.int64)
-    for column, key in enumerate(keys):
+    for column, (key, own) in enumerate(zip(keys, parts_of, strict=True)):
         factor = 1
-        for part, cardinality in zip(reversed(key["parts"]), reversed(key["cardinalities"]), strict=True):
+        for part, cardinality in zip(reversed(own), reversed(key["cardinalities"]), strict=True):
             factors[parts.index(part), column] = factor
             factor *= cardinality
-    return graph.node("MatMul", graph.concat([codes[part] for part in parts]), graph.constant(factors))
+    columns = graph.concat([_within(graph, codes, *part) for part in parts])
+    return graph.node("MatMul", columns, graph.constant(factors))
 
 
 def add_statistics(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) -> dict[str, str]:

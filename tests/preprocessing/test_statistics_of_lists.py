@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
 
-from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, update
+from sk_finalmlp.serving import make_predictor
 
 TAGS = [["a", "b"], ["b", "c"], ["a", "c"], ["c"], []]
 
@@ -80,6 +82,27 @@ def test_a_list_is_one_field_that_is_unknown_in_a_share_of_the_rows():
     unknown = {key: out[f"count({key})"] == new[f"count({key})"][0] for key in ("tags", "user", "user & tags")}
     assert unknown["tags"].mean() == pytest.approx(0.27, abs=0.03)
     assert (unknown["user & tags"] == (unknown["user"] | unknown["tags"])).all()
+
+
+def test_an_update_brings_more_elements_than_lists_of_them_can_be_counted():
+    rng = np.random.default_rng(0)
+    known = [[f"t{i}" for i in rng.choice(1_200, 6, replace=False)] for _ in range(600)]
+    new = [[f"n{i}" for i in rng.choice(900, 6, replace=False)] for _ in range(600)]
+    X, day = ({"user": rng.integers(9, size=1_200), "tags": tags * 2} for tags in (known, new))
+    X, day, y = pd.DataFrame(X), pd.DataFrame(day), rng.integers(2, size=1_200)
+    encoder = CTREncoder(statistics=["tags"], categorical="user")
+    model = make_pipeline(encoder, FinalMLPClassifier(n_members=1, max_epochs=1, random_state=0)).fit(X, y)
+    before = encoder.transform(X)
+    update(model, day, y)
+    assert encoder.cardinalities_["tags"] ** 6 > 2**63
+    pd.testing.assert_series_equal(encoder.transform(X)["rate(tags)"], before["rate(tags)"])
+    # A new element counts as unknown: all of these lists are the same one.
+    counts = encoder.transform(day)["count(tags)"]
+    assert counts.nunique() == 1
+    assert counts[0] > before["count(tags)"].max()
+    rows = pd.concat([day[:20], X[:20]])
+    predict = make_predictor(model)
+    np.testing.assert_allclose(predict(rows.to_dict("records")), model.predict_proba(rows), atol=1e-5)
 
 
 def test_lists_are_not_crossed():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from numbers import Integral
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...fields import Field, column_names, cross_name, names_of_fields
+from ...fields import UNKNOWN_CODE, Field, column_names, cross_name, names_of_fields
 from ..columns._hash_table import HashTable, PlaceTable
 
 #: Up to so many, keys are found in an array with a place for each; beyond, by sorting.
@@ -37,10 +37,13 @@ class Key:
         Names of the columns of codes.
     cardinalities : tuple of int
         Number of codes of each column, code 0 included.
+    is_full : bool, default=False
+        Whether an update has brought codes beyond these, for which 63 bits have no room: they count as unknown.
     """
 
     parts: tuple[str, ...]
     cardinalities: tuple[int, ...]
+    is_full: bool = False
 
     def __post_init__(self) -> None:
         if self.n_possible > _MOST_KEYS:
@@ -88,11 +91,13 @@ class Key:
         return Key(self.parts + other.parts, self.cardinalities + other.cardinalities)
 
     def widened(self, n_codes: Mapping[str, int]) -> Key:
-        """A key that can hold so many codes of each field; where this one has too little room, with more if it fits."""
+        """A key that can hold so many codes of each field, if 63 bits can; one that is too small gets more room."""
         needed = tuple(max(n_codes[part], old) for part, old in zip(self.parts, self.cardinalities, strict=True))
         roomy = tuple(
             n if n == old else max(n, int(_GROWTH * old)) for n, old in zip(needed, self.cardinalities, strict=True)
         )
+        if prod(needed) > _MOST_KEYS:
+            return replace(self, is_full=True)
         return Key(self.parts, roomy if prod(roomy) <= _MOST_KEYS else needed)
 
     def split(self, keys: np.ndarray) -> dict[str, np.ndarray]:
@@ -116,10 +121,13 @@ class Key:
 
     def combine(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:
         """One int64 per row, from the codes of each field."""
-        keys = codes[self.parts[0]]
+        keys = self._within(codes[self.parts[0]], self.cardinalities[0])
         for part, cardinality in zip(self.parts[1:], self.cardinalities[1:], strict=True):
-            keys = keys * cardinality + codes[part]
+            keys = keys * cardinality + self._within(codes[part], cardinality)
         return keys
+
+    def _within(self, codes: np.ndarray, cardinality: int) -> np.ndarray:
+        return np.where(codes < cardinality, codes, UNKNOWN_CODE) if self.is_full else codes
 
 
 def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray]:
