@@ -160,8 +160,13 @@ def learn_fields(columns: Sequence[InputColumn], categorical_features: Any, orig
 def _find_tables(columns: Sequence[InputColumn], origin: Origin | None) -> dict[str, VectorTable]:
     """Vectors that columns of codes stand for, by the name of the column."""
     if origin is not None:
-        names = {column.name for column in columns}
-        return {name: vector_table(name, table) for name, table in (origin.vectors or {}).items() if name in names}
+        return {
+            column.name: vector_table(column.name, table)
+            for name, table in (origin.vectors or {}).items()
+            for column in columns
+            # ColumnTransformer puts the name of the encoder before.
+            if column.name == name or column.name.endswith(f"__{name}")
+        }
     names = {column.name for column in columns if column.is_integer}
     lost = next((name for name in sorted(names) if field_of_vectors(name) in names), None)
     if lost is not None:

@@ -202,6 +202,11 @@ def test_a_table_that_does_not_say_which_vectors_they_are(tmp_path):
     others = columns.set_output(transform="pandas").fit_transform(X.assign(age=0.5))
     with pytest.raises(ValueError, match=r"'ctrencoder__vector\(item\)' is named like the codes of vectors"):
         classifier().fit(others, Y)
+    # Where it has the encoder alone, its table is that of the encoder under other names.
+    alone = make_column_transformer((encoder, ["user", "item"])).set_output(transform="pandas").fit_transform(X, Y)
+    model_of_alone = classifier().fit(alone, Y)
+    assert [field.kind for field in model_of_alone.fields_] == ["categorical", "categorical", "pretrained"]
+    assert np.array_equal(model_of_alone.predict_proba(alone), model.predict_proba(encoded))
     encoded.to_parquet(tmp_path / "encoded.parquet")
     read = pd.read_parquet(tmp_path / "encoded.parquet")
     assert np.array_equal(model.predict_proba(read), model.predict_proba(encoded))
