@@ -96,7 +96,7 @@ class CTREncoder(
       them, so that distances stay in proportion. A missing vector, also one that is empty or all NaN, is zeros, for
       which the network has a learned vector. Lists of whole numbers are multi-valued unless named in `vector`.
 
-    Columns of a fifth kind must be named, in `histories`:
+    Columns of a sixth kind must be named, in `histories`:
 
     - *history*: lists of values of another column, in the order of time, such as the items that a user has clicked
       before. Columns of codes `history~item[0]`, `history~item[1]`, ... for a column `history` of values of `item`, the

@@ -62,6 +62,8 @@ def write_codes(
                 n_second += n
                 advance(n)
             path.unlink()
+            # Threads have loaded it into this process.
+            _load.cache_clear()
         else:
             for n in _write_batches(parts.source, 0, used, stored):
                 n_second += n

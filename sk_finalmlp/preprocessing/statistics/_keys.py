@@ -251,7 +251,7 @@ def _find_field(name: Any, fields_of: Mapping[str, Sequence[Field]], parameter: 
 
 
 _REMEDIES = {
-    "history": "only a field with a single code per row can be combined and counted. Name the one whose values it has.",
+    "history": "histories are neither combined nor counted. Name the field whose values it has.",
     "numeric": "a number has no code. Take it as categorical, or in bins with `numeric_encoding='bins'`.",
     "vector": "a vector has no code. Leave it out.",
     "pretrained": "its codes stand for vectors. Name the column of the ids.",
