@@ -30,8 +30,8 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
         that other threads can predict by it meanwhile, and after an error it is as it was before. Only where
         `max_categories` gives codes to other values, a prediction that is under way at the end gets an error.
     X : {dataframe, array-like} of shape (n_samples, n_features), or rows that are read in batches
-        The rows, with the columns of `fit`. Those of files and other sources are read into memory all at once, so that
-        a source should hold the rows of a day, not those of a year.
+        The rows, with the columns of `fit`; in files there can be others beside them. Those of files and other sources
+        are read into memory all at once, so that a source should hold the rows of a day, not those of a year.
     y : array-like of shape (n_samples,) or str
         Their labels, all of which `fit` saw, or the name of the column of `X` that holds them.
     sample_weight : array-like of shape (n_samples,) or str, default=None
@@ -72,10 +72,13 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     """
     encoder, classifier = _steps(model)
     check_is_fitted(model)
-    if is_source(X, y):
+    has_others = is_source(X, y)
+    if has_others:
         # What is new in the rows of a day is counted before any of them is learned from.
         X = read_rows(X)
     X, y, sample_weight = _without_named_columns(X, y=y, sample_weight=sample_weight)
+    if has_others:
+        X = _with_columns_of_fit(X, encoder)
     new_encoder, new_classifier = _stand_in(encoder), _stand_in(classifier)
     encoded, origin = new_encoder._take_in(X, y, sample_weight)
     new_classifier._take_in(encoded, y, None, sample_weight, origin)
@@ -111,6 +114,12 @@ def _steps(model: Any) -> tuple[CTREncoder, Classifier]:
         "can't be updated: call partial_fit_transform of the encoder and partial_fit of the "
         "classifier by hand."
     )
+
+
+def _with_columns_of_fit(X: Any, encoder: CTREncoder) -> Any:
+    frame = nw.from_native(X, eager_only=True)
+    known = getattr(encoder, "feature_names_in_", frame.columns)
+    return frame.select([name for name in frame.columns if name in known]).to_native()
 
 
 def _without_named_columns(X: Any, **columns: Any) -> tuple[Any, ...]:

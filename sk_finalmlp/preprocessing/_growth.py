@@ -155,11 +155,11 @@ class GrowingEncoder:
                 fields = encoders[position].output_fields(raw.name)
                 coded = [field.name for field in fields if field.has_codes]
                 fresh |= {name: of_field for name, of_field in zip(coded, codes, strict=False) if len(of_field)}
-                if isinstance(encoder, HistoryEncoder):
-                    # Until the column whose values it holds has grown.
-                    grown[position] = column
-                else:
-                    outputs[position] = _encoded(column, encoders[position])
+            if isinstance(encoder, HistoryEncoder):
+                # Until the column whose values it holds has grown.
+                grown[position] = column
+            else:
+                outputs[position] = _encoded(column, encoders[position])
         encoders = [*bind_histories(names, encoders)]
         for position, column in enumerate(grown):
             if column is not None:

@@ -275,6 +275,8 @@ def test_polars_and_files_after_fit(tmp_path):
 
 def test_updates_with_arrays():
     model = deepcopy(of_arrays())
+    with pytest.raises(ValueError, match=r"^Column 'text': the vector of row 0"):
+        sk_finalmlp.update(model, WITH_ARRAYS[:10].assign(text=[[0.5]] * 10), Y[:10])
     sk_finalmlp.update(model, WITH_ARRAYS[:100], Y[:100])
     assert model.predict_proba(WITH_ARRAYS).shape == (len(X), 2)
 
