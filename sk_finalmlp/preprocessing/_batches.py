@@ -165,6 +165,7 @@ class BatchEncoder:
         )
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         self._classes = target.classes if isinstance(target, StoredTarget) else None
+        self._has_tasks = False
         unknown = UnknownRows(self.unknown_dropout, planner.random_state)
         stored: dict[str, StoredArray] = self._derived.fit_on_disk(codes, first.weight, target, unknown, folder, passes)
         self._finish_fit(plan)

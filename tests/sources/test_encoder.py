@@ -226,6 +226,13 @@ def test_an_error_of_a_worker_names_the_file(clicks, tmp_path, write_folder, tem
         CTREncoder(n_jobs=2, temp_folder=temp_folder).fit(files, "click")
 
 
+def test_a_fit_to_several_labels_before_is_forgotten(clicks, folder):
+    rows = clicks.drop(columns=LABEL_AND_WEIGHT)
+    encoder = CTREncoder(drop="weight", statistics=["item"])
+    encoder.fit(rows.assign(weight=1.0), pd.DataFrame({"click": clicks["click"], "buys": 1 - clicks["click"]}))
+    encoder.fit(folder, "click").partial_fit(rows.assign(weight=1.0), clicks["click"])
+
+
 @pytest.mark.usefixtures("small_tasks")
 def test_several_workers_encode_histories(tmp_path, write_folder):
     random = np.random.default_rng(0)
