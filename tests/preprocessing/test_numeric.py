@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sk_finalmlp.preprocessing import CTREncoder
@@ -29,6 +29,7 @@ def encode(encoder, values):
 
 @quick
 @given(FLOATS, FLOATS)
+@example([0.0, 1.5e301, 1e-07], [1e-15])
 @pytest.mark.parametrize("numeric_encoding", ["normal", "standard", "bins", "log"])
 def test_output_is_finite_whatever_the_input(numeric_encoding, seen, unseen):
     encoder = fit(seen, numeric_encoding, n_bins=3)

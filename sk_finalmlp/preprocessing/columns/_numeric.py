@@ -28,6 +28,8 @@ _LEAST_RANK = np.finfo(np.float64).epsneg
 _MIN_DEVIATION_OF_SCORES = 1e-6
 #: Values that a distribution is remembered by.
 _N_KNOTS = 1_000
+#: Beside the largest value of a column, smaller ones than this share of it are 0.
+_LEAST_SCALED = 1e-280
 _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
 
 
@@ -100,7 +102,10 @@ class NormalScorer(FloatColumn):
         floats, weights = present_values(column, weights)
         # Differences of large doubles overflow.
         self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
-        values, ranks, shares = _distribution(floats / self.unit, weights)
+        scaled = floats / self.unit
+        # Between values that lie closer, the slope of the scores would overflow.
+        scaled[np.abs(scaled) < _LEAST_SCALED] = 0
+        values, ranks, shares = _distribution(scaled, weights)
         scores = _normal_scores(shares)
         mean = np.average(scores, weights=shares) if len(scores) else 0.0
         deviation = np.average((scores - mean) ** 2, weights=shares) ** 0.5 if len(scores) else 0.0
