@@ -1,6 +1,6 @@
-"""Several binary labels of each row: the same rules for the encoder and the classifier.
+"""Several binary labels of each row: the same rules for the encoder, the classifier and the loss.
 
-Both number a row by its pattern of labels, missing ones among them, and so hold out the same rows.
+All number a row by its pattern of labels, missing ones among them, and so hold out the same rows.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ._tables import check_detached
 
 #: The digit of a missing label; those of the others are 0 and 1.
 MISSING: Final = 2
+#: Digits that there are, the base in which a pattern is written.
 BASE: Final = 3
 #: There are 3 to the power of it patterns.
 _MAX_TASKS: Final = 10

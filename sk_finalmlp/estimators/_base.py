@@ -499,7 +499,7 @@ class BaseTwoStreamClassifier(
         def fitted_copy(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
             return fitted(network_of_arrays(self._network_class, arguments, weights_as_arrays(network)), result)
 
-        some = [tensor.numpy() for tensor in vars(training.head(_ROWS_OF_IDENTITY)).values() if torch.is_tensor(tensor)]
+        some = training.head(_ROWS_OF_IDENTITY).arrays()
         identity = arguments["fields"], classes, len(before), len(training), training.class_weights(2).tolist()
         start = weights_as_arrays(network) if self._continues() else None
         settings = replace(settings, checkpoint=checkpoint_file(self, identity, self._origin, some, start))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ._objective import ONE_LABEL, Objective
@@ -77,6 +78,10 @@ class Impressions:
     def head(self, n_rows: int) -> Impressions:
         """The first rows."""
         return self._each(lambda column: column[:n_rows])
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Codes, values, classes and weights as arrays, by whose hash rows are told apart."""
+        return [column.numpy() for column in self._columns]
 
     def some(self, n_rows: int) -> Impressions:
         """So many rows at random, or all where there are no more."""

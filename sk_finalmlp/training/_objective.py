@@ -15,6 +15,7 @@ from scipy.special import expit, log_expit, logit, logsumexp, softmax
 from torch import Tensor
 from torch.nn import functional as F
 
+from .._task_labels import BASE, MISSING
 from ._loss import cross_entropy
 
 Relation = Literal["funnel", "independent"]
@@ -210,10 +211,6 @@ class ClassObjective:
 
 ONE_LABEL: Final = ClassObjective()
 
-#: What a digit of a pattern says of a task: 0 and 1 are labels.
-MISSING: Final = 2
-N_DIGITS: Final = 3
-
 
 @dataclass(frozen=True)
 class TaskObjective:
@@ -249,7 +246,7 @@ class TaskObjective:
 
     def n_classes(self, n_outputs: int) -> int:
         """Number of patterns."""
-        return int(N_DIGITS ** len(self.names))
+        return int(BASE ** len(self.names))
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         """Sum of the cross-entropies of each row's labels, by the weights of the tasks.
@@ -376,8 +373,8 @@ class TaskObjective:
         return log_p - log_not
 
     def _digits(self, target: Tensor) -> Tensor:
-        powers = N_DIGITS ** torch.arange(len(self.names), device=target.device)
-        return target[:, None] // powers % N_DIGITS
+        powers = BASE ** torch.arange(len(self.names), device=target.device)
+        return target[:, None] // powers % BASE
 
     def _rates(self, weight_of_class: Tensor) -> NDArray[np.float64]:
         """Share of each label of 1; in a funnel among the rows where the one before is 1."""

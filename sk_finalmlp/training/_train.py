@@ -290,7 +290,7 @@ def _check_enough_rows(impressions: AnyImpressions, n_processes: int) -> None:
 
 
 def _check_same_rows(processes: Alone, impressions: AnyImpressions, validation: AnyImpressions | None) -> None:
-    first = [tensor.numpy() for tensor in vars(impressions.head(_ROWS_OF_IDENTITY)).values() if torch.is_tensor(tensor)]
+    first = impressions.head(_ROWS_OF_IDENTITY).arrays()
     sums = impressions.class_weights(2).tolist()
     described = joblib.hash((first, sums, None if validation is None else len(validation)))
     of_processes = processes.gathered((described, len(impressions)))
