@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from abc import ABCMeta
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -29,6 +28,7 @@ from .._sklearn import has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows, Passes, TemporaryFolder, naming_full_disk
 from .._validation import fit_context
 from ..fields import Field
+from ..nn import copy_network
 from ..training import (
     EpochHistory,
     Impressions,
@@ -512,7 +512,7 @@ class BaseTwoStreamClassifier(
         if not self._continues():
             return start_network(self._network_class, arguments, training, generator)
         check_same_arguments(arguments, self._network_arguments, "With warm_start=True")
-        return deepcopy(self.network_)
+        return copy_network(self.network_)
 
     def _max_epochs(self, X: Any) -> int:
         if self.max_epochs != "auto":

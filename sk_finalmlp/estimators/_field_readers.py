@@ -160,13 +160,8 @@ def learn_fields(columns: Sequence[InputColumn], categorical_features: Any, orig
 def _find_tables(columns: Sequence[InputColumn], origin: Origin | None) -> dict[str, VectorTable]:
     """Vectors that columns of codes stand for, by the name of the column."""
     if origin is not None:
-        return {
-            column.name: vector_table(column.name, table)
-            for name, table in (origin.vectors or {}).items()
-            for column in columns
-            # ColumnTransformer puts the name of the encoder before.
-            if column.name == name or column.name.endswith(f"__{name}")
-        }
+        tables = tables_of_columns(columns, origin)
+        return {name: vector_table(name, table) for name, table in tables.items()}
     names = {column.name for column in columns if column.is_integer}
     lost = next((name for name in sorted(names) if field_of_vectors(name) in names), None)
     if lost is not None:
@@ -177,6 +172,50 @@ def _find_tables(columns: Sequence[InputColumn], origin: Origin | None) -> dict[
             "rename the column."
         )
     return {}
+
+
+def tables_of_columns(columns: Sequence[InputColumn], origin: Origin) -> dict[str, str]:
+    """What a table says of the vectors that its columns of codes stand for, by the name of the column."""
+    return {
+        column.name: table
+        for name, table in (origin.vectors or {}).items()
+        for column in columns
+        # ColumnTransformer puts the name of the encoder before.
+        if column.name == name or column.name.endswith(f"__{name}")
+    }
+
+
+def with_more_vectors(reader: FieldReader, columns: Sequence[InputColumn], table: str | None) -> FieldReader:
+    """The reader of codes that stand for vectors, after the encoder was given more of them.
+
+    Parameters
+    ----------
+    reader : FieldReader
+        How the codes were read so far.
+    columns : sequence of InputColumn
+        Columns of new rows.
+    table : str or None
+        What these say of the vectors.
+
+    Returns
+    -------
+    FieldReader
+
+    Raises
+    ------
+    ValueError
+        If a code stands for a vector that the rows don't bring.
+    """
+    if isinstance(table, VectorTable) and len(table.vectors) > reader.field.n_codes:
+        return FieldReader.of_vectors(reader.field.name, reader.positions, table, reader.field.of)
+    (position,) = reader.positions
+    if read_codes(columns[position]).max(initial=0) >= reader.field.n_codes:
+        raise ValueError(
+            f"Column {reader.field.name!r} has codes of vectors that came after `fit`, and they aren't with the table. "
+            "Give the classifier the pandas DataFrame that CTREncoder.partial_fit_transform returns, or update the "
+            "pipeline by sk_finalmlp.update."
+        )
+    return reader
 
 
 def vector_table(name: str, table: str) -> VectorTable:

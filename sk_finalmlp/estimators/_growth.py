@@ -15,10 +15,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .._origin import Origin
 from ..fields import UNKNOWN_CODE, Field, by_kind
 from ..nn import FieldEmbedding
 from ..training import Moments
-from ._field_readers import FIRST_CODE, FieldReader, check_largest_code, read_codes, with_histories_of
+from ._field_readers import (
+    FIRST_CODE,
+    FieldReader,
+    check_largest_code,
+    read_codes,
+    tables_of_columns,
+    with_histories_of,
+    with_more_vectors,
+)
 from ._input_columns import InputColumn
 from ._network import Network, NetworkClass, make_network
 
@@ -29,7 +38,9 @@ _GROWTH = 1.5
 RowsOf = Mapping[str, NDArray[np.int64]]
 
 
-def grown_readers(readers: Sequence[FieldReader], columns: Sequence[InputColumn]) -> list[FieldReader]:
+def grown_readers(
+    readers: Sequence[FieldReader], columns: Sequence[InputColumn], origin: Origin | None
+) -> list[FieldReader]:
     """The readers after they have seen more rows: the codes in these are known from now on.
 
     Parameters
@@ -38,13 +49,21 @@ def grown_readers(readers: Sequence[FieldReader], columns: Sequence[InputColumn]
         How the fields were read so far.
     columns : sequence of Column
         Columns of the new rows.
+    origin : Origin or None
+        What the rows say of where they come from.
 
     Returns
     -------
     list of FieldReader
-        A field whose codes have outgrown its table has a larger one, with room for more.
+        A field whose codes have outgrown its table has a larger one, with room for more; codes that stand for vectors
+        have the table that comes with the rows.
     """
-    others = [reader for reader in readers if reader.field.kind != "history"]
+    tables = {} if origin is None else tables_of_columns(columns, origin)
+    others = [
+        with_more_vectors(reader, columns, tables.get(reader.field.name)) if reader.vectors is not None else reader
+        for reader in readers
+        if reader.field.kind != "history"
+    ]
     grow = [reader.field.has_table and not reader.is_replaced for reader in others]
     grown = [_grown_reader(reader, columns) if grows else reader for reader, grows in zip(others, grow, strict=True)]
     return with_histories_of(readers, grown)
@@ -226,7 +245,9 @@ def copy_rows(source: Weights, from_rows: RowsOf, target: Weights, to_rows: Rows
             places = torch.from_numpy(target.first_rows[name][field] + to_rows[field]).to(other.device)
             other.index_copy_(0, places, rows.to(other.device))
     for name in source.tensors.keys() - sized:
-        target.tensors[name].copy_(source.tensors[name])
+        tensor, other = source.tensors[name], target.tensors[name]
+        # Of vectors that are trained there may be more, with rows of their own.
+        (other[: len(tensor)] if tensor.ndim else other).copy_(tensor)
 
 
 def copy_moments(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -19,7 +18,7 @@ from .._sklearn import check_first_call, has_callbacks
 from .._sources import EncodedBatches
 from .._validation import fit_context
 from ..fields import UNKNOWN_CODE
-from ..nn import norms_of
+from ..nn import copy_network, norms_of
 from ..training import EpochHistory, Impressions, Moments, TrainingResult, correct_mean
 from ._epoch_tasks import EpochTasks
 from ._field_readers import FieldReader, learn_fields
@@ -112,7 +111,7 @@ class OnlineLearner:
             class_weight = weight_without_counts(self.class_weight, self.classes_, rows)
             if is_first:
                 self._readers = learn_fields(rows.columns, self.categorical_features, rows.origin)
-            readers = grown_readers(self._readers, rows.columns)
+            readers = grown_readers(self._readers, rows.columns, origin)
             new = make_impressions(rows, readers, self.classes_, class_weight).with_mean_weight_one()
             new = replace(new, negatives_kept=self.negatives_kept)
             self._learn(new, readers, _rows_of_fresh_codes(origin, readers), partial(EpochTasks, task, self, data))
@@ -164,12 +163,14 @@ class OnlineLearner:
             network = start_network(self._network_class, arguments, new, generator).eval()
             return network, Moments.zeros(network)
         before = self._network_arguments
-        check_same_arguments({**arguments, "fields": before["fields"]}, before, "In partial_fit")
+        # What the rows say of fields and their vectors isn't a parameter.
+        of_rows = {name: before[name] for name in ("fields", "vectors") if name in before}
+        check_same_arguments({**arguments, **of_rows}, before, "In partial_fit")
         # A fit keeps none: without updates nobody needs them, and they are twice as large as the network.
         moments = self._moments or Moments.zeros(self.network_)
         if arguments["fields"] == before["fields"]:
             # Another thread may predict by the network so far, and an interrupt may come while weights are written.
-            return deepcopy(self.network_), moments.copy()
+            return copy_network(self.network_), moments.copy()
         network = grown_network(self._network_class, arguments, self.network_, generator)
         return network, grown_moments(moments, self.network_, network)
 
@@ -257,7 +258,7 @@ class NetworkUpdate:
 
     def applied_to_copy(self) -> nn.Module:
         """A copy of the network with what has been learned so far."""
-        network = deepcopy(self._network)
+        network = copy_network(self._network)
         self._write_to(network)
         return network
 

@@ -31,7 +31,7 @@ from ._streams import (
     SelfAttentionStream,
     StreamChain,
 )
-from ._vectors import PretrainedVectors, VectorProjection, give_vectors
+from ._vectors import PretrainedVectors, VectorProjection, copy_network, give_vectors
 from ._workspace import lent_workspaces
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "TransformerPooling",
     "TwoStreamNetwork",
     "VectorProjection",
+    "copy_network",
     "dropout_generator",
     "dropout_state",
     "embedding_parameters",

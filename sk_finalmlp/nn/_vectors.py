@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +104,30 @@ class PretrainedVectors(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.field.n_codes} vectors of length {self.field.length}"
+
+
+def copy_network(network: nn.Module) -> nn.Module:
+    """A copy of a network that shares with it the vectors that it doesn't train.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        A network.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import PretrainedVectors, copy_network
+    >>> vectors = PretrainedVectors(Field("item", "pretrained", n_codes=3, length=64), embedding_dim=10)
+    >>> copy_network(vectors).table is vectors.table
+    True
+    """
+    vectors = (module for module in network.modules() if isinstance(module, PretrainedVectors))
+    return deepcopy(network, {id(shared.table): shared.table for shared in vectors if not shared.field.is_tuned})
 
 
 def give_vectors(network: nn.Module, tables: Mapping[str, Tensor], *, tuned: bool = True) -> None:

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._fit_task import CallbackSupportMixin, fit_task
 from .._hold_out import Fraction, packed, share_held_out
-from .._origin import Origin, carries_origin, write_origin
+from .._origin import Origin, VectorTable, carries_origin, write_origin
 from .._persistence import VersionedState
 from .._plain import Parts, describe
 from .._sklearn import (
@@ -125,7 +125,7 @@ class CTREncoder(
         tuple of ids and a matrix with a row for each. An id has its vector whether `fit` saw it in a row or not; one
         without a vector has a learned one. The column of ids gets a second column of codes, `vector(item)` for `item`,
         which stand for rows of the table of vectors: that isn't copied, and a pandas DataFrame carries it to the
-        classifier.
+        classifier. An update takes in the vectors of ids that have come to it since, and leaves the others as they are.
     vectors_mode : {"sum", "replace"}, default="sum"
         Whether the embedding of an id is the sum of its own and of its projected vector, or the latter alone.
     train_vectors : bool, default=False
@@ -763,10 +763,13 @@ class CTREncoder(
 
     def _with_vectors(self, origin: Origin) -> Origin:
         """What the table says of its origin, and the vectors that codes in it stand for."""
+        tables = self._vector_tables()
+        return replace(origin, vectors=tables) if tables else origin
+
+    def _vector_tables(self) -> dict[str, VectorTable]:
         columns = zip(check_feature_names_in(self), self._encoders, strict=True)
         found = {name: encoder for name, encoder in columns if isinstance(encoder, PretrainedEncoder)}
-        tables = {pretrained_name(name): encoder.vector_table for name, encoder in found.items()}
-        return replace(origin, vectors=tables) if tables else origin
+        return {pretrained_name(name): encoder.vector_table for name, encoder in found.items()}
 
     def _origin_of_new_rows(self) -> Origin:
         if not self._origin:

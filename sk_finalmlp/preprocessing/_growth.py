@@ -18,6 +18,7 @@ from .._validation import fit_context
 from ..fields import Field, column_names
 from .columns._column_encoder import ColumnEncoder, errors_naming, n_codes_of
 from .columns._history import HistoryEncoder, bind_histories
+from .columns._pretrained import GivenVectors, PretrainedEncoder, vectors_to_come
 from .statistics._changes import Changes
 from .statistics._target import MoreLabels, read_more_labels
 from .tables._column import Column, rows_with_weight
@@ -38,6 +39,7 @@ class GrowingEncoder:
         Rates and counts take the labels in; those of earlier rows lose weight by `decay`. Kinds of columns, choice of
         statistics, knots of numbers, bins and the number of columns of a multi-valued column stay as `fit` found them.
         Where lists have become too many to count, new elements count as unknown in the statistics of whole lists.
+        Ids that have come to `vectors` since, by `set_params(vectors=...)`, have their vectors from now on.
 
         The classifier must learn from the same rows: use :func:`sk_finalmlp.update`, or :meth:`partial_fit_transform`
         and the classifier's `partial_fit`.
@@ -97,7 +99,7 @@ class GrowingEncoder:
 
     def _take_in_and_tell(self: Any, X: Any, y: Any, sample_weight: Any) -> Any:
         """Take in rows where the table alone can tell the classifier what has become of the codes."""
-        before = dict(vars(self))
+        before, vectors = dict(vars(self)), self._vector_tables()
         encoded, origin = self._take_in(X, y, sample_weight)
         if origin.fresh and not carries_origin(encoded):
             self.__dict__ = before
@@ -105,6 +107,12 @@ class GrowingEncoder:
                 f"max_categories={self.max_categories} makes codes of {sorted(origin.fresh)} stand for other values "
                 "than before, and only a pandas DataFrame can tell the classifier so. Call "
                 "set_output(transform='pandas') before fit, or update the pipeline by sk_finalmlp.update."
+            )
+        if origin.vectors != (vectors or None) and not carries_origin(encoded):
+            self.__dict__ = before
+            raise ValueError(
+                "`vectors` has more ids than before, whose vectors only a pandas DataFrame can carry to the "
+                "classifier. Call set_output(transform='pandas'), or update the pipeline by sk_finalmlp.update."
             )
         return encoded
 
@@ -132,13 +140,15 @@ class GrowingEncoder:
             self.feature_kinds_ = self._grown_kinds(names)
             origin = _origin_after(before, outputs, {**fresh, **of_crosses}, labels)
             self._origin = [replace(origin, previous=None, fresh=None)]
-            return write_origin(self._write(X, iter(outputs.items())), self._with_vectors(origin)), origin
+            origin = self._with_vectors(origin)
+            return write_origin(self._write(X, iter(outputs.items())), origin), origin
 
     def _grow_columns(
         self: Any, X: Any, weights: np.ndarray | None
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Let each column take in the rows; the output columns, and codes that stand for other values now."""
         names = check_feature_names_in(self)
+        more_vectors = self._vectors_to_come()
         encoders: list[Any] = [None] * len(names)
         grown: list[Column | None] = [None] * len(names)
         outputs: list[dict[str, np.ndarray]] = [{} for _ in names]
@@ -150,6 +160,8 @@ class GrowingEncoder:
                 continue
             with errors_naming(raw.name):
                 column = reading.read(raw)
+                if position in more_vectors:
+                    encoder = encoder.learn_more_vectors(more_vectors[position], reading)
                 counted, _ = rows_with_weight(column, weights)
                 encoders[position], codes = encoder.grow(counted, self.decay)
                 fields = encoders[position].output_fields(raw.name)
@@ -166,6 +178,21 @@ class GrowingEncoder:
                 outputs[position] = _encoded(column, encoders[position])
         self._encoders = encoders
         return {name: output for of_column in outputs for name, output in of_column.items()}, fresh
+
+    def _vectors_to_come(self: Any) -> dict[int, GivenVectors]:
+        """What `vectors` has for ids that have come to it, by the position of their column."""
+        names = check_feature_names_in(self)
+        found = {}
+        for position, given in self._given_vectors_at(names).items():
+            encoder = self._encoders[position]
+            if not isinstance(encoder, PretrainedEncoder):
+                raise ValueError(
+                    f"vectors: {names[position]!r} had none in fit, so the network has no place for them. Fit again."
+                )
+            more = vectors_to_come(str(names[position]), given, self._readings[position], encoder.vocabulary)
+            if more is not None:
+                found[position] = more
+        return found
 
     def _grown_kinds(self: Any, names: Any) -> Any:
         n_codes = [n_codes_of(fields) for fields in self._fields_of(names)]

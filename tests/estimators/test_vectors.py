@@ -255,10 +255,49 @@ def test_a_model_file_holds_series_and_matrices_too(tmp_path):
 @each_way
 def test_updates(way):
     model = deepcopy(model_of(way))
+    before = layers(model)[0].table.data_ptr()
+    sk_finalmlp.update(model, X[:20], Y[:20])
+    if way != "trained":
+        assert {layer.table.data_ptr() for layer in layers(model)} == {before}
     sk_finalmlp.update(model, X[IS_NEW], Y[IS_NEW])
     assert model.predict_proba(X).shape == (len(X), 2)
     item = next(field for field in model[-1].fields_ if field.name == "item")
     assert item.n_codes == 1 if way == "replace" else item.n_codes > N_ITEMS
+
+
+@each_way
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+def test_an_update_takes_in_vectors_that_have_come(way, library):
+    model, later = deepcopy(model_of(way)), pd.DataFrame(np.eye(2, 4), index=["later", "last"])
+    before = layers(model)[0].table.detach().numpy().copy()
+    model.set_params(ctrencoder__vectors={"item": pd.concat([later, TABLE.sample(frac=1, random_state=0)])})
+    assert not model[0].transform(X[:1].assign(item="later"))["vector(item)"].any()
+    rows = X[:50].assign(item=["later", "never"] * 25)
+    sk_finalmlp.update(model, library(rows), Y[:50])
+    # Their codes come last, and all others stay as they are.
+    assert model[0].transform(X[:2].assign(item=["later", "last"]))["vector(item)"].tolist() == [61, 62]
+    table = layers(model)[0].table.detach().numpy()
+    scaled = CTREncoder(vectors={"item": TABLE}).fit(X)._encoders[1].scale.transform(later.to_numpy())
+    np.testing.assert_allclose(table[61:], scaled, atol=0.1 if way == "trained" else 0)
+    np.testing.assert_allclose(table[:61], before, atol=0.1 if way == "trained" else 0)
+    assert {layer.table.shape for layer in layers(model)} == {(63, 4)}
+    assert np.ptp(model.predict_proba(X[:3].assign(item=["later", "last", "unheard of"], user=1))[:, 1]) > 0
+    # And so after the next update, and in files.
+    sk_finalmlp.update(model, rows, Y[:50])
+    assert layers(model)[0].table.shape == (63, 4)
+    np.testing.assert_allclose(make_predictor(model)(rows.to_dict("records")), model.predict_proba(rows), atol=1e-5)
+
+
+def test_vectors_that_have_come_and_the_classifier_alone():
+    encoder = CTREncoder(vectors={"item": TABLE}, statistics=None)
+    model = classifier().fit(encoder.fit_transform(X, Y), Y)
+    encoder.set_params(vectors={"item": pd.concat([TABLE, TABLE[:1].set_axis(["later"])])})
+    encoded = encoder.partial_fit_transform(X[:50].assign(item="later"))
+    lost = pd.DataFrame(encoded.to_dict("series"))
+    with pytest.raises(ValueError, match=r"'vector\(item\)' has codes.*came after.*partial_fit_transform"):
+        model.partial_fit(lost, Y[:50])
+    assert model.fields_[-1].n_codes == 61
+    assert model.partial_fit(encoded, Y[:50]).fields_[-1].n_codes == 62
 
 
 def test_polars_and_files_after_fit(tmp_path):

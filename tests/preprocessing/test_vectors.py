@@ -267,6 +267,46 @@ def test_new_rows_bring_ids_and_no_vectors():
     assert "vector(item)" in encoded.attrs["sk_finalmlp"]["vectors"]
 
 
+LATER = pd.DataFrame([[0.5, 1.0, 2.0]], index=["later"])
+BAD_LATER = {
+    "length": ({"item": LATER[[0, 1]]}, "Column 'item': its `vectors` have length 2 now, and had length 3 in fit"),
+    "NaN": ({"item": LATER.replace(0.5, np.nan)}, "the id 'later' of 'item' holds NaN"),
+    "twice": ({"item": pd.concat([LATER, LATER])}, "'item': the id 'later' has several `vectors`"),
+    "none in fit": ({"user": LATER}, "vectors: 'user' had none in fit.*Fit again"),
+}
+
+
+@pytest.mark.parametrize(("vectors", "message"), BAD_LATER.values(), ids=BAD_LATER)
+def test_bad_vectors_in_an_update(vectors, message):
+    encoder = fit_ids(statistics=None).set_params(vectors=vectors)
+    with pytest.raises(ValueError, match=message):
+        encoder.partial_fit(clicks(["later", "a"]))
+    assert encoder.set_params(vectors={"item": LATER}).partial_fit(clicks(["later", "a"]))
+    assert encoder.transform(clicks(["later", "a"]))["vector(item)"].tolist() == [5, 1]
+
+
+@pytest.mark.parametrize(
+    "given", [LATER, pd.Series([LATER.to_numpy()[0]], ["later"]), (["a", "later"], np.ones((2, 3)))]
+)
+def test_vectors_that_have_come(given):
+    encoder = fit_ids(statistics=None)
+    before = encoder.transform(clicks()).attrs["sk_finalmlp"]["vectors"]["vector(item)"]
+    assert encoder.partial_fit(clicks()).transform(clicks()).attrs["sk_finalmlp"]["vectors"]["vector(item)"] is before
+    encoded = encoder.set_params(vectors={"item": given}).partial_fit_transform(clicks(["later", "a"]))
+    assert encoded["vector(item)"].tolist() == [5, 1]
+    after = encoded.attrs["sk_finalmlp"]["vectors"]["vector(item)"]
+    assert np.array_equal(after.vectors[:5], before.vectors)
+    assert encoder.inverse_transform(encoded)["item"].tolist() == ["later", "a"]
+
+
+def test_only_pandas_carries_vectors_that_have_come():
+    encoder = fit_ids(statistics=None).set_params(vectors={"item": LATER})
+    rows = pl.from_pandas(clicks(["later", "a"]))
+    with pytest.raises(ValueError, match=r"`vectors` has more ids than before.*set_output\(transform='pandas'\)"):
+        encoder.partial_fit(rows)
+    assert encoder.transform(clicks(["later", "a"]))["vector(item)"].tolist() == [0, 1]
+
+
 BAD = {
     "length": (
         pd.Series([VECTORS[0], VECTORS[1][:2]], index=["a", "b"]),

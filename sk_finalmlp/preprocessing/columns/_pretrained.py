@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
-from copy import copy
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -119,6 +118,20 @@ def check_vectors(name: str, given: Any) -> GivenVectors:
     return GivenVectors(ids, vectors)
 
 
+def vectors_to_come(name: str, given: Any, reading: Reading, known: Vocabulary) -> GivenVectors | None:
+    """Vectors as the user gives them in an update, checked; None if all of their ids are known.
+
+    Of a frame or Series, which may be large, only those of other ids are read.
+    """
+    if isinstance(given, pd.DataFrame | pd.Series):
+        _check_index(name, given.index)
+        ids = reading.read(read_column(name, given.index)).values
+        given = given[known.encode(ids) == UNKNOWN_CODE]
+        if not len(given):
+            return None
+    return check_vectors(name, given)
+
+
 def _ids_and_vectors(name: str, given: Any) -> tuple[Any, np.ndarray]:
     if isinstance(given, pd.DataFrame):
         _check_index(name, given.index)
@@ -202,6 +215,30 @@ class PretrainedEncoder:
         self.table[1:] = self.scale.transform(vectors)
         return self
 
+    def learn_more_vectors(self, given: GivenVectors, reading: Reading) -> Self:
+        """An encoder that has the vectors of more ids, too; those that it has stay as they are."""
+        ids, vectors = given.of_ids(reading)
+        is_new = self.vocabulary.encode(ids) == UNKNOWN_CODE
+        if not is_new.any():
+            return self
+        if vectors.shape[1] != self.scale.length:
+            raise ValueError(
+                f"its `vectors` have length {vectors.shape[1]} now, and had length {self.scale.length} in fit. All "
+                "come from one model and have one length; fit again to vectors of another one."
+            )
+        encoder = self._with(
+            vocabulary=self.vocabulary.extended(ids.filter(pa.array(is_new))),
+            table=np.concatenate([self.table, self.scale.transform(vectors[is_new])]),
+        )
+        vars(encoder).pop("vector_table", None)
+        return encoder
+
+    def _with(self, **changes: Any) -> Self:
+        """A copy with other attributes, which keeps what is cached, too."""
+        encoder = object.__new__(type(self))
+        vars(encoder).update(vars(self) | changes)
+        return encoder
+
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the codes of the ids."""
         self.ids.fit(column, weights)
@@ -215,9 +252,8 @@ class PretrainedEncoder:
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
         """The encoder after more rows; the vectors stay as they are."""
-        encoder = copy(self)
-        encoder.ids, fresh = self.ids.grow(column, decay)
-        return encoder, fresh
+        ids, fresh = self.ids.grow(column, decay)
+        return self._with(ids=ids), fresh
 
     def transform(self, column: Column) -> list[np.ndarray]:
         """Codes, and rows of the table of vectors."""
