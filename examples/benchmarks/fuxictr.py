@@ -16,6 +16,7 @@ import json
 import os
 import subprocess
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
@@ -32,6 +33,8 @@ from sk_finalmlp import FinalMLPClassifier
 HOME = "FUXICTR_HOME"
 _EXPERIMENT, _DATASET = "benchmark", "frappe_like"
 _N_EPOCHS = 2
+# Of what it wrote before it failed.
+_LINES_SHOWN = 20
 
 # Parameters that both have, by the same name.
 _NAMED_ALIKE = (
@@ -60,53 +63,76 @@ def _our_seconds(X: pd.DataFrame, y: pd.Series) -> float:
 
 def _seconds_of_epoch(folder: Path) -> float:
     """Seconds from the end of one epoch to the training loss of the next; its validation is not in them."""
+    ends = dict(_ends_of_epochs(run(folder, "FinalMLP")))
+    return ends["loss"] - ends["epoch"]
+
+
+def run(folder: Path, network: str) -> Iterator[tuple[float, str]]:
+    """Lines of the log of the experiment in a folder, each with the time at which it came."""
     home = Path(os.environ[HOME]).resolve()
     command = [
         os.environ.get("FUXICTR_PYTHON", str(home / "venv/bin/python")),
-        str(home / "model_zoo/FinalMLP/run_expid.py"),
+        str(home / "model_zoo" / network / "run_expid.py"),
         *("--config", str(folder), "--expid", _EXPERIMENT, "--gpu", "-1"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(home)}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        ends = dict(_ends_of_epochs(process.stderr))
-    if process.returncode or "loss" not in ends:
-        raise RuntimeError(f"FuxiCTR ended with status {process.returncode}: run {' '.join(command)} to see why.")
-    return ends["loss"] - ends["epoch"]
+        assert process.stderr is not None
+        last: deque[str] = deque(maxlen=_LINES_SHOWN)
+        for line in process.stderr:
+            last.append(line)
+            yield perf_counter(), line
+    if process.returncode:
+        raise RuntimeError(f"FuxiCTR ended with status {process.returncode}:\n{''.join(last)}")
 
 
-def _ends_of_epochs(log: Any) -> Iterator[tuple[str, float]]:
+def _ends_of_epochs(log: Iterator[tuple[float, str]]) -> Iterator[tuple[str, float]]:
     """When the log told of the end of the last epoch but one, and of the loss of the last."""
-    for line in log:
+    for time, line in log:
         if f"Epoch={_N_EPOCHS - 1} end" in line:
-            yield "epoch", perf_counter()
+            yield "epoch", time
         elif "Train loss" in line:
-            yield "loss", perf_counter()
+            yield "loss", time
 
 
 def _write_inputs(folder: Path, X: pd.DataFrame, y: pd.Series) -> None:
     table = X.assign(click=y)
     table.to_csv(folder / "train.csv", index=False)
-    table[: len(table) // 10].to_csv(folder / "valid.csv", index=False)
-    for name, content in _config(folder).items():
+    for part in ("valid", "test"):
+        table[: len(table) // 10].to_csv(folder / f"{part}.csv", index=False)
+    columns = {"name": list(N_CODES), "active": True, "dtype": "str", "type": "categorical"}
+    write_config(folder, [columns], _experiment())
+
+
+def write_config(folder: Path, columns: list[dict[str, Any]], experiment: dict[str, Any]) -> None:
+    """Write what the run of an experiment wants, on train.csv, valid.csv and test.csv of this folder."""
+    for name, content in _config(folder, columns, experiment).items():
         # JSON is YAML too.
         (folder / f"{name}.yaml").write_text(json.dumps(content), encoding="utf-8")
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    columns = {"name": list(N_CODES), "active": True, "dtype": "str", "type": "categorical"}
+def _config(folder: Path, columns: list[dict[str, Any]], experiment: dict[str, Any]) -> dict[str, Any]:
     dataset = {
         "data_root": f"{folder}/",
         "data_format": "csv",
-        "train_data": f"{folder}/train.csv",
-        "valid_data": f"{folder}/valid.csv",
-        "test_data": f"{folder}/valid.csv",
+        **{f"{part}_data": f"{folder}/{part}.csv" for part in ("train", "valid", "test")},
         "min_categr_count": 1,
-        "feature_cols": [columns],
+        "feature_cols": columns,
         "label_col": {"name": "click", "dtype": "float"},
     }
-    return {"dataset_config": {_DATASET: dataset}, "model_config": {"Base": _base(folder), _EXPERIMENT: _experiment()}}
+    common = {
+        "dataset_id": _DATASET,
+        "loss": "binary_crossentropy",
+        "task": "binary_classification",
+        "optimizer": "adam",
+        "shuffle": True,
+        "monitor": "AUC",
+        "monitor_mode": "max",
+    }
+    model = {"Base": _base(folder), _EXPERIMENT: {**common, **experiment}}
+    return {"dataset_config": {_DATASET: dataset}, "model_config": model}
 
 
 def _base(folder: Path) -> dict[str, Any]:
@@ -131,17 +157,10 @@ def _experiment() -> dict[str, Any]:
     return {
         **published,
         "model": "FinalMLP",
-        "dataset_id": _DATASET,
-        "loss": "binary_crossentropy",
         "metrics": ["AUC", "logloss"],
-        "task": "binary_classification",
-        "optimizer": "adam",
         "mlp1_hidden_activations": "relu",
         "mlp2_hidden_activations": "relu",
         "use_fs": True,
         "epochs": _N_EPOCHS,
-        "shuffle": True,
         "seed": 2021,
-        "monitor": "AUC",
-        "monitor_mode": "max",
     }

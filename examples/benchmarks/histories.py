@@ -1,14 +1,17 @@
 """What a user's history is worth, and what it costs.
 
     python examples/benchmarks/histories.py movielens beauty --seeds 0 1 2 --beauty DATA --out build/histories.jsonl
+    python examples/benchmarks/histories.py tags --tags DATA
     python examples/benchmarks/histories.py cost add_history
 
 `movielens`: MovieLens-100K in order of time, the last tenth for the test and the tenth before it for the validation;
 histories of liked and of disliked films, 50 at most. `beauty`: Amazon Beauty as in S3-Rec's repository
 (RUCAIBox/CIKM2020-S3Rec, folder `data`) by the protocol of the DIN paper: of each user's actions the last one is for
-the test, those before it for training, each with one other item at random as the negative. Both compare models without
-and with histories, by each pooling, with CatBoost on counts of the history. `cost`: seconds per epoch and peak memory
-by the length of histories. `add_history`: seconds for a million rows.
+the test, those before it for training, each with one other item at random as the negative. `tags`: MovieLens-10M, the
+next film that a user tags, with two others that someone tagged as negatives, in order of time as above; histories of
+the films, genres and tags so far (`movies.dat` and `tags.dat` of GroupLens, or of woni-seo/SiReN-reco). All compare
+models without and with histories, by each pooling, with CatBoost on counts of the history. `cost`: seconds per epoch
+and peak memory by the length of histories. `add_history`: seconds for a million rows.
 """
 
 from __future__ import annotations
@@ -117,6 +120,38 @@ def beauty(options: argparse.Namespace, rng: np.random.Generator) -> Split:
     return Split(X, rows["click"].to_numpy(), ends, histories, ["n_before", "n_same_category"])
 
 
+def tags(options: argparse.Namespace, rng: np.random.Generator) -> Split:
+    """The first tag of each user for each film, and as often two other films that someone tagged."""
+    log = _lines(options.tags / "tags.dat", r"^(?P<user>\d+);(?P<item>\d+);(?P<tag>.*);(?P<time>\d+)$")
+    log = log.astype({"time": int}).sort_values("time", kind="stable").drop_duplicates(["user", "item"])
+    films = _lines(options.tags / "movies.dat", r"^(?P<item>\d+);.*;(?P<genres>[^;]*)$").set_index("item")
+    first_genre = films["genres"].str.split("|").str[0]
+    log["genre"], log["tag"] = log["item"].map(first_genre), log["tag"].str.lower()
+    negative = log.loc[log.index.repeat(2)].reset_index(drop=True)
+    pairs = pd.MultiIndex.from_frame(log[["user", "item"]])
+    seen = np.ones(len(negative), bool)
+    while seen.any():
+        negative.loc[seen, "item"] = rng.choice(log["item"], seen.sum())
+        seen = pd.MultiIndex.from_frame(negative[["user", "item"]]).isin(pairs)
+    negative["genre"] = negative["item"].map(first_genre)
+    rows = pd.concat([log.assign(click=1), negative.assign(click=0)])
+    rows = rows.iloc[np.lexsort([rng.permutation(len(rows)), rows["time"]])].reset_index(drop=True)
+    histories = {"history": "item", "history_genre": "genre", "history_tag": "tag"}
+    rows = add_history(rows, user="user", item=histories, time="time", max_length=options.length, log=log)
+    rows["n_before"] = rows["history"].list.len().astype(float)
+    for name in ("genre", "tag"):
+        rows[f"n_same_{name}"] = _n_equal(rows[f"history_{name}"], rows[name])
+    ends = int(0.8 * len(rows)), int(0.9 * len(rows))
+    counts = ["n_before", "n_same_genre", "n_same_tag"]
+    return Split(rows.drop(columns="click"), rows["click"].to_numpy(), ends, histories, counts)
+
+
+def _lines(file: Path, pattern: str) -> pd.DataFrame:
+    """What a pattern finds in the lines of a file of GroupLens, of which there are copies with one separator less."""
+    lines = pd.Series(file.read_text(encoding="utf-8").replace("::", ";").splitlines())
+    return lines.str.extract(pattern).dropna()
+
+
 def _n_equal(lists: pd.Series, values: pd.Series) -> np.ndarray:
     lengths = lists.list.len().to_numpy()
     flat = lists.list.flatten().to_numpy()
@@ -168,7 +203,7 @@ def fit_catboost(split: Split, seed: int) -> tuple[Callable[[str], np.ndarray], 
 
 def compare(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Scores of each model and seed."""
-    split = {"movielens": movielens, "beauty": beauty}[name](options, np.random.default_rng(0))
+    split = {"movielens": movielens, "beauty": beauty, "tags": tags}[name](options, np.random.default_rng(0))
     for seed in options.seeds:
         for model in options.models:
             probabilities, seconds = (
@@ -240,16 +275,18 @@ def time_of_log(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Print a line per result, and write all of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="+", choices=["movielens", "beauty", "cost", "add_history"])
+    parser.add_argument("what", nargs="+", choices=["movielens", "beauty", "tags", "cost", "add_history"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", choices=[*MODELS, "catboost"], default=[*MODELS, "catboost"])
     parser.add_argument("--length", type=int, default=50, help="largest length of a history")
     parser.add_argument("--members", type=int, default=2, help="networks of an ensemble (%(default)s)")
     parser.add_argument("--beauty", type=Path, help="folder of Beauty.txt and Beauty_item2attributes.json")
+    parser.add_argument("--tags", type=Path, help="folder of tags.dat and movies.dat")
     parser.add_argument("--out", type=Path, default=Path("build/histories.jsonl"), help="file to add to (%(default)s)")
     options = parser.parse_args()
-    if "beauty" in options.what and options.beauty is None:
-        parser.error("--beauty: name the folder of the data")
+    for name in ("beauty", "tags"):
+        if name in options.what and getattr(options, name) is None:
+            parser.error(f"--{name}: name the folder of the data")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     for what in options.what:
         results = {"cost": cost, "add_history": time_of_log}.get(what)
