@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ _LARGEST_SCALE = 1000
 
 # What a field without codes has in place of rows of a table.
 _NO_ROWS = np.empty(0, np.int32)
+
+# Share of the values of lists that may be unknown, or not in their first elements, where these are recognised.
+_MAX_UNKNOWN = 0.2
 
 # So many columns are named in a warning.
 _MAX_NAMED = 5
@@ -321,6 +325,7 @@ def _choose_categorical(columns: Sequence[InputColumn], chosen: Any) -> tuple[se
     if isinstance(chosen, str):
         integer = {position for position, column in enumerate(columns) if column.is_integer}
         _warn_about_whole_floats([column for column in columns if not column.is_integer])
+        _warn_about_lists_without_names(columns)
         return integer, integer
     chosen = np.asarray([] if chosen is None else chosen)
     if chosen.dtype.kind in "biu":
@@ -397,6 +402,35 @@ def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
             "categorical_features, a list of all other columns or None.",
             stacklevel=5,
         )
+
+
+def _warn_about_lists_without_names(columns: Sequence[InputColumn]) -> None:
+    """Lists and histories whose names were lost on their way would be so many categories without a word."""
+    if any(column.name != f"x{position}" or not column.is_integer for position, column in enumerate(columns)):
+        return
+    continues = [_continues(*pair) for pair in pairwise(columns)]
+    first = next((position for position, pair in enumerate(pairwise(continues)) if all(pair)), None)
+    if first is None:
+        return
+    last = next((position for position in range(first, len(continues)) if not continues[position]), len(continues))
+    warnings.warn(
+        f"Columns {first} to {last} look like the elements of a list or history, padded with 0, but an array has no "
+        "names that say so, and each is taken as a category of its own. ColumnTransformer and FeatureUnion make such "
+        "arrays: call set_output(transform='pandas') of it. If they are categories, name all columns of codes in "
+        "categorical_features.",
+        stacklevel=5,
+    )
+
+
+def _continues(column: InputColumn, following: InputColumn) -> bool:
+    """Whether a column of codes looks like the next elements of lists: fewer, of the same values, and none after 0."""
+    codes, more = column.values, following.values
+    n_zeros, n_more_zeros = np.count_nonzero(codes == 0), np.count_nonzero(more == 0)
+    # A value of a history that is unknown keeps its place.
+    n_after = np.count_nonzero(more[codes == 0])
+    if not n_zeros < n_more_zeros < len(more) or n_after > _MAX_UNKNOWN * n_zeros or more.max() < 2:
+        return False
+    return bool(np.isin(np.unique(more), codes).mean() > 1 - _MAX_UNKNOWN)
 
 
 def _is_vector(name: str, positions: list[int], columns: Sequence[InputColumn]) -> bool:

@@ -37,6 +37,11 @@ from .statistics._stored_target import StoredTarget
 from .statistics._target import NoLabels, Target
 from .statistics._unknown import UnknownRows
 
+_SEVERAL_LABELS = (
+    " Several labels, as FunnelClassifier takes them, go with a table in memory: read the rows, for example by "
+    "pandas.read_parquet, or fit a FinalMLPClassifier to each label."
+)
+
 
 class BatchEncoder:
     """Mixin that lets an encoder take rows that are read in batches, such as those of Parquet files."""
@@ -57,7 +62,7 @@ class BatchEncoder:
             if value is not None and not isinstance(value, str):
                 raise TypeError(
                     f"X is read in batches, so {argument} must be the name of one of its columns, not "
-                    f"{type(value).__name__}."
+                    f"{type(value).__name__}.{_SEVERAL_LABELS if argument == 'y' and _are_several(value) else ''}"
                 )
         self._check_default_container()
         if self.hold_out not in ("random", "last"):
@@ -192,3 +197,9 @@ class BatchEncoder:
                 outputs.update(self._derived.transform(outputs))
             yield write_origin(pd.DataFrame(outputs, copy=False), self._with_vectors(self._origin_of_new_rows()))
         unknown.warn()
+
+
+def _are_several(labels: Any) -> bool:
+    """Whether labels are names of columns, or have several columns themselves."""
+    is_list_of_names = isinstance(labels, list | tuple) and all(isinstance(name, str) for name in labels)
+    return is_list_of_names or len(getattr(labels, "shape", ())) > 1

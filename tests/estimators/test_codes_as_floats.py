@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClassifier
 from sklearn.feature_selection import SelectKBest
@@ -81,3 +82,32 @@ def test_stay_codes_by_what_the_warning_advises(model, y):
     fitted = getattr(last, "estimators_", [last])[0]
     kinds = [field.kind for field in getattr(fitted, "steps", [(None, fitted)])[-1][1].fields_]
     assert kinds == ["categorical", "categorical", "numeric"]
+
+
+LISTS = pd.DataFrame(
+    {
+        "history": [rng.integers(0, 9, length).tolist() for length in rng.integers(0, 6, N_ROWS)],
+        "item": rng.integers(0, 10, N_ROWS),
+        "user": X["user"],
+    }
+)
+WITH_HISTORY = CTREncoder(statistics=None, histories={"history": "item"})
+LIKE_LISTS = r"Columns 0 to 4 look like the elements of a list or history.*set_output\(transform='pandas'\)"
+
+
+def test_lists_that_lose_their_names_are_warned_about():
+    columns = ColumnTransformer([("enc", WITH_HISTORY, [*LISTS])])
+    with pytest.warns(UserWarning, match=LIKE_LISTS):
+        model = make_pipeline(columns, clf).fit(LISTS, y)
+    assert len(model[-1].fields_) == 7
+    named = make_pipeline(columns.set_output(transform="pandas"), clf).fit(LISTS, y)
+    assert [field.kind for field in named[-1].fields_] == ["history", "categorical", "categorical"]
+
+
+def test_other_codes_without_names_are_not():
+    codes = WITH_HISTORY.fit_transform(LISTS).to_numpy()
+    assert len(clone(clf).set_params(categorical_features=list(range(7))).fit(codes, y).fields_) == 7
+    # Values that are missing together, and one column of fewer values than the column before it.
+    several = np.where(rng.random(N_ROWS) < 0.2, 0, rng.integers(1, [[20], [10], [5]], (3, N_ROWS)))
+    assert len(clone(clf).fit(several.T, y).fields_) == 3
+    assert len(clone(clf).fit(codes[:, [0, 1, 5, 2]], y).fields_) == 4

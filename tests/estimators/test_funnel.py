@@ -261,8 +261,9 @@ class TestErrors:
     def test_rows_on_disk(self, raw, tmp_path):
         X, Y = raw
         X.assign(**Y).to_parquet(tmp_path / "rows.parquet")
-        with pytest.raises(TypeError, match="y must be the name of one of its columns, not list"):
-            CTREncoder(drop=TASKS).fit(tmp_path / "rows.parquet", TASKS)
+        for labels in (TASKS, Y):
+            with pytest.raises(TypeError, match="name of one of its columns, not .* Several labels.*table in memory"):
+                CTREncoder(drop=TASKS).fit(tmp_path / "rows.parquet", labels)
         rows = CTREncoder(drop=["conversion"]).fit_transform(tmp_path / "rows.parquet", "click")
         with pytest.raises(TypeError, match="FinalMLPClassifier to each label"):
             FunnelClassifier(TASKS, **FAST).fit(rows, "click")
