@@ -164,8 +164,8 @@ class OnlineLearner:
             return network, Moments.zeros(network)
         before = self._network_arguments
         # What the rows say of fields and their vectors isn't a parameter.
-        of_rows = {name: before[name] for name in ("fields", "vectors") if name in before}
-        check_same_arguments({**arguments, **of_rows}, before, "In partial_fit")
+        own = {name: value for name, value in arguments.items() if name not in ("fields", "vectors")}
+        check_same_arguments(own, before, "In partial_fit")
         # A fit keeps none: without updates nobody needs them, and they are twice as large as the network.
         moments = self._moments or Moments.zeros(self.network_)
         if arguments["fields"] == before["fields"]:

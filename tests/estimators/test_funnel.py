@@ -262,7 +262,7 @@ class TestErrors:
         X, Y = raw
         X.assign(**Y).to_parquet(tmp_path / "rows.parquet")
         for labels in (TASKS, Y):
-            with pytest.raises(TypeError, match="name of one of its columns, not .* Several labels.*table in memory"):
+            with pytest.raises(TypeError, match=r"name of one of its columns, not .* Several labels.*table in memory"):
                 CTREncoder(drop=TASKS).fit(tmp_path / "rows.parquet", labels)
         rows = CTREncoder(drop=["conversion"]).fit_transform(tmp_path / "rows.parquet", "click")
         with pytest.raises(TypeError, match="FinalMLPClassifier to each label"):

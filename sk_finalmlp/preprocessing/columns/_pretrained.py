@@ -141,7 +141,9 @@ def _ids_and_vectors(name: str, given: Any) -> tuple[Any, np.ndarray]:
                     f"vectors: column {label!r} of the frame of {name!r} has dtype {dtype}, and vectors are of floats. "
                     "Leave it out, or make it the index by `frame.set_index` if it holds the ids."
                 )
-        return given.index, given.to_numpy(np.float64, na_value=np.nan)
+        # Vectors are seldom of doubles, and a copy as such would be large.
+        is_single = all(dtype == np.float32 for dtype in given.dtypes)
+        return given.index, given.to_numpy(np.float32 if is_single else np.float64, na_value=np.nan)
     if isinstance(given, pd.Series):
         _check_index(name, given.index)
         return given.index, _stacked(name, given.index, given.to_numpy())

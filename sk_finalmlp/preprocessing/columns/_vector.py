@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Callable, Iterator
 from typing import Self
 
 import numpy as np
@@ -16,6 +17,8 @@ from ._numeric import FloatColumn
 _MIN_RELATIVE_DEVIATION = 1e-13
 #: Farther outliers would overflow the floats of the network in the end.
 _MAX_DEVIATIONS = 100.0
+#: So many vectors are scaled at a time.
+_PART = 4096
 
 
 class VectorScale:
@@ -28,10 +31,9 @@ class VectorScale:
     def fit(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> Self:
         """Learn from vectors, shape (n, length), and their weights."""
         # In units of the largest number, since squares of large doubles overflow.
-        self.unit = float(np.abs(vectors).max(initial=0.0)) or 1.0
-        scaled = vectors / self.unit
-        self.mean: np.ndarray = np.average(scaled, axis=0, weights=weights)
-        variance = float(np.average((scaled - self.mean) ** 2, axis=0, weights=weights).mean())
+        self.unit = float(max(vectors.max(initial=0.0), -vectors.min(initial=0.0))) or 1.0
+        self.mean: np.ndarray = _average(vectors, lambda part: part / self.unit, weights)
+        variance = float(_average(vectors, lambda part: (part / self.unit - self.mean) ** 2, weights).mean())
         self.deviation = variance**0.5 if variance**0.5 > _MIN_RELATIVE_DEVIATION else 0.0
         return self
 
@@ -42,17 +44,39 @@ class VectorScale:
 
     def transform(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors as float32, of mean 0 and mean square 1."""
+        scaled = np.zeros(vectors.shape, np.float32)
         if self.deviation == 0:
-            return np.zeros(vectors.shape, np.float32)
-        with np.errstate(over="ignore"):
-            deviations = (vectors / self.unit - self.mean) / self.deviation
-        scaled: np.ndarray = np.clip(deviations, -_MAX_DEVIATIONS, _MAX_DEVIATIONS).astype(np.float32)
+            return scaled
+        for part in _parts(len(vectors)):
+            with np.errstate(over="ignore"):
+                deviations = (_as_doubles(vectors[part]) / self.unit - self.mean) / self.deviation
+            scaled[part] = np.clip(deviations, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
         return scaled
 
     def inverse_transform(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors on the original scale."""
         original: np.ndarray = (vectors.astype(np.float64) * self.deviation + self.mean) * self.unit
         return original
+
+
+def _average(
+    vectors: np.ndarray, function: Callable[[np.ndarray], np.ndarray], weights: np.ndarray | None
+) -> np.ndarray:
+    """Average of what a function makes of the vectors, a part at a time, so that memory holds no copy of all."""
+    weights = np.ones(len(vectors)) if weights is None else weights
+    total = np.zeros(vectors.shape[1])
+    for part in _parts(len(vectors)):
+        total += weights[part] @ function(_as_doubles(vectors[part]))
+    average: np.ndarray = total / weights.sum()
+    return average
+
+
+def _as_doubles(vectors: np.ndarray) -> np.ndarray:
+    return vectors.astype(np.float64, copy=False)
+
+
+def _parts(n_rows: int) -> Iterator[slice]:
+    return (slice(start, start + _PART) for start in range(0, max(n_rows, 1), _PART))
 
 
 class VectorEncoder(FloatColumn):
