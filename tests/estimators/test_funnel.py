@@ -268,6 +268,23 @@ class TestErrors:
         with pytest.raises(TypeError, match="FinalMLPClassifier to each label"):
             FunnelClassifier(TASKS, **FAST).fit(rows, "click")
 
+    @pytest.mark.parametrize("parameters", [{}, {"n_experts": 2}])
+    def test_histories(self, raw, tmp_path, parameters):
+        X, Y = raw
+        X = X.assign(history=[[item] * (row % 3) for row, item in enumerate(X["item"].sample(frac=1, random_state=0))])
+        models = {
+            pooling: make_pipeline(
+                CTREncoder(histories={"history": "item"}, statistics=None),
+                FunnelClassifier(TASKS, **FAST, **parameters, history_pooling=pooling),
+            ).fit(X, Y)
+            for pooling in ("mean", "attention", "transformer")
+        }
+        predicted = [model.predict_proba(X) for model in models.values()]
+        assert all(p.shape == (len(X), 2) and not np.array_equal(p, predicted[0]) for p in predicted[1:])
+        sk_finalmlp.save(models["attention"], tmp_path / "funnel.model")
+        read = sk_finalmlp.load(tmp_path / "funnel.model")
+        np.testing.assert_array_equal(read.predict_proba(X), predicted[1])
+
     def test_onnx(self, fitted, tmp_path):
         serving = pytest.importorskip("sk_finalmlp.serving")
         with pytest.raises(ValueError, match="FinalMLPClassifier for each label"):
