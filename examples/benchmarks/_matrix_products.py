@@ -16,7 +16,7 @@ from _frappe import N_CODES, PUBLISHED
 Product = Callable[[], object]
 
 
-def matrix_products(n_rows: int, n_contexts: Sequence[int], *, backward: bool) -> Product:
+def matrix_products(n_rows: int, n_contexts: Sequence[int], *, backward: bool, precision: str = "float32") -> Product:
     """All products of a pass.
 
     Parameters
@@ -27,8 +27,11 @@ def matrix_products(n_rows: int, n_contexts: Sequence[int], *, backward: bool) -
         Rows that the two gates are computed for: `n_rows` as published, fewer if once per distinct context.
     backward : bool
         Whether to include the products of the backward pass: two for each of the forward pass.
+    precision : {"float32", "bfloat16"}, default="float32"
+        That of the factors and products of the linear layers; the heads keep float32, as in the library.
     """
-    products = [product for layer in _layers(n_rows, n_contexts) for product in _of_layer(*layer, backward)]
+    dtype = getattr(torch, precision)
+    products = [product for layer in _layers(n_rows, n_contexts) for product in _of_layer(*layer, backward, dtype)]
     products += _of_heads(n_rows, backward)
 
     def run() -> None:
@@ -54,13 +57,14 @@ def _layers(n_rows: int, n_contexts: Sequence[int]) -> list[tuple[int, int, int]
     return [*gates, *((n_rows, width, units) for units in streams), *((n_rows, units, 1) for units in streams)]
 
 
-def _of_layer(n_rows: int, n_in: int, n_out: int, backward: bool) -> list[Product]:
-    x, weight, y = torch.randn(n_rows, n_in), torch.randn(n_out, n_in), torch.randn(n_rows, n_out)
-    forward = partial(torch.mm, x, weight.t(), out=torch.empty(n_rows, n_out))
+def _of_layer(n_rows: int, n_in: int, n_out: int, backward: bool, dtype: torch.dtype) -> list[Product]:
+    random, empty = partial(torch.randn, dtype=dtype), partial(torch.empty, dtype=dtype)
+    x, weight, y = random(n_rows, n_in), random(n_out, n_in), random(n_rows, n_out)
+    forward = partial(torch.mm, x, weight.t(), out=empty(n_rows, n_out))
     if not backward:
         return [forward]
-    to_input = partial(torch.mm, y, weight, out=torch.empty(n_rows, n_in))
-    to_weight = partial(torch.mm, y.t(), x, out=torch.empty(n_out, n_in))
+    to_input = partial(torch.mm, y, weight, out=empty(n_rows, n_in))
+    to_weight = partial(torch.mm, y.t(), x, out=empty(n_out, n_in))
     return [forward, to_input, to_weight]
 
 

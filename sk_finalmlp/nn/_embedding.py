@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..fields import Field, by_kind
 from ._history_pooling import Histories, HistoryPooling, make_pooling
+from ._kernels import look_up
 from ._linear import ROW_MULTIPLE
 from ._start_weights import draw_normal
 from ._vectors import PretrainedVectors, VectorProjection
@@ -259,7 +260,9 @@ class FieldEmbedding(nn.Module):
         return torch.where(is_known, codes + self._row_offsets, 0)
 
     def _vectors(self, rows: Tensor) -> Tensor:
-        return F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
+        if self.sparse_gradient or self.table.device.type != "cpu":
+            return F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
+        return look_up(rows, self.table)
 
     def _look_up_with_histories(self, codes: Tensor, of_histories: Sequence[Tensor]) -> list[Tensor]:
         """The same, all codes looked up at once, so that the table gets one gradient."""

@@ -528,9 +528,9 @@ class CTREncoder(
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
             target = planner.read_target(y, X, weights, place)
             codes = self._fit_columns(X, weights, target, _KINDS_WITH_CODES if planner.needs_codes(target) else [])
-            for _ in self._fit_derived(planner, codes, weights, target):
-                # Each column is let go as soon as it is learned.
-                pass
+            plan = self._plan_derived(planner, codes, target)
+            self._derived.fit(codes, weights, target)
+            self._finish_fit(plan)
         return self
 
     @fit_context
@@ -562,7 +562,10 @@ class CTREncoder(
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
             target = planner.read_target(y, X, weights, place)
             outputs = self._fit_columns(X, weights, target, _KINDS_OF_COLUMNS)
-            outputs.update(self._fit_derived(planner, outputs, weights, target))
+            plan = self._plan_derived(planner, outputs, target)
+            unknown = UnknownRows(self.unknown_dropout, planner.random_state)
+            outputs.update(self._derived.fit_transform(outputs, weights, target, unknown))
+            self._finish_fit(plan)
             encoded = self._write(X, iter(outputs.items()))
             self._check_hold_out_is_told(encoded)
             self._check_vectors_are_told(encoded)
@@ -628,18 +631,14 @@ class CTREncoder(
         names = pd.Index(check_feature_names_in(self), name="column")
         self.feature_kinds_ = pd.DataFrame([column.report for column in fitted], index=names)
 
-    def _fit_derived(
-        self, planner: Planner, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels
-    ) -> Iterator[tuple[str, np.ndarray]]:
-        """Choose and learn crosses and statistics, and yield those of the training table."""
+    def _plan_derived(self, planner: Planner, codes: Mapping[str, np.ndarray], target: Target | NoLabels) -> Plan:
+        """Choose crosses and statistics, which are to be learned."""
         names = check_feature_names_in(self)
         plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, self._date_parts())
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         self._classes = target.classes if isinstance(target, Target) else None
         self._has_tasks = isinstance(target, Target) and target.labelled is not None
-        unknown = UnknownRows(self.unknown_dropout, planner.random_state)
-        yield from self._derived.fit_transform(codes, weights, target, unknown)
-        self._finish_fit(plan)
+        return plan
 
     def _date_parts(self) -> set[str]:
         columns = zip(check_feature_names_in(self), self._encoders, strict=True)

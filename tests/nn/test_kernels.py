@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.nn import functional as F
 
 from sk_finalmlp.nn import Activation, Dropout, MultiHeadBilinearFusion, _workspace, dropout_generator, lent_workspaces
-from sk_finalmlp.nn._kernels import _activation, bilinear_fusion, linear
+from sk_finalmlp.nn._kernels import _activation, bilinear_fusion, linear, look_up
 from sk_finalmlp.nn._workspace import Workspace
 
 
@@ -50,6 +51,20 @@ def test_bilinear_fusion(n_heads, n_outputs):
     plain = MultiHeadBilinearFusion(4, 6, n_outputs, n_heads).double()
     weights = [plain.linear_x.weight, plain.linear_y.weight, plain.bilinear]
     check(bilinear_fusion, lambda x, y, *_: plain(x, y), draw(5, 4), draw(5, 6, seed=1), *weights)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_look_up_has_the_bits_of_torch_on_any_number_of_threads(n_threads):
+    rows = torch.randint(50, (400, 30), generator=seeded())
+    table = torch.randn(50, 10, generator=seeded(1)).requires_grad_()
+    upstream = torch.randn(400, 30, 10, generator=seeded(2))
+    with threadpool_limits(n_threads, user_api="openmp"):
+        vectors = look_up(rows, table)
+        (gradient,) = torch.autograd.grad(vectors, table, upstream)
+    expected = F.embedding(rows, table, padding_idx=0)
+    assert not gradient[0].any()
+    assert torch.equal(vectors, expected)
+    assert torch.equal(gradient, *torch.autograd.grad(expected, table, upstream))
 
 
 class TestActivation:

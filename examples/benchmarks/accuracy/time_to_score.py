@@ -2,22 +2,27 @@
 
 Each point of this library is a fit by itself, since a cycle is planned for its length; a point of boosted trees is what
 the trees so far predict. Seconds are of processor time of the fit, encoder included, on one thread; scoring isn't
-counted. Trees end after their usual number, or after a number of seconds.
+counted. Trees end after their usual number, or after a number of seconds. Where `FUXICTR_HOME` names the reference
+implementation, each of its epochs is a point, if the table suits it.
 
     OMP_NUM_THREADS=1 python examples/benchmarks/accuracy/time_to_score.py frappe movielens --seconds 60 --out scores
+
+Files of points that were measured before are drawn, too: `--points some.csv others.csv`.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import process_time
 from typing import Any, NamedTuple
 
+import _fuxictr
 import numpy as np
 import pandas as pd
 from _features import Categories, Flattener, categorical_columns
+from _folders import FOLDERS
 from _models import finalmlp
 from _real import REAL
 from _synthetic import SYNTHETIC
@@ -27,6 +32,7 @@ from sklearn.pipeline import make_pipeline
 
 _EPOCHS = (1, 2, 3, 4)
 _N_POINTS = 12
+_N_EPOCHS_OF_FUXICTR = 8
 _SEED = 0
 
 
@@ -85,6 +91,13 @@ def points_of_lightgbm(rows: Rows, seconds: float) -> Iterator[Point]:
     yield from _prefixes(watch, rows, lambda n_trees: trees.predict_proba(X_val, num_iteration=n_trees)[:, 1])
 
 
+def points_of_fuxictr(rows: Rows, seconds: float) -> Iterator[Point]:
+    """Its epochs, in the published configuration."""
+    if _fuxictr.can_read(rows.X):
+        for point in _fuxictr.points(*rows, _N_EPOCHS_OF_FUXICTR, _SEED):
+            yield Point(*point)
+
+
 class _Watch:
     """Notes when each tree is done; CatBoost ends where it is told so."""
 
@@ -108,17 +121,19 @@ CONTESTANTS = {
     "sk_finalmlp": points_of_finalmlp,
     "CatBoost": points_of_catboost,
     "LightGBM": points_of_lightgbm,
+    "FuxiCTR's FinalMLP": points_of_fuxictr,
 }
+DATA = REAL | FOLDERS | SYNTHETIC
 
 
-def measure(name: str, n_rows: int | None, seconds: float) -> pd.DataFrame:
+def measure(name: str, models: Sequence[str], n_rows: int | None, seconds: float) -> pd.DataFrame:
     """The points of each contestant on a data set."""
-    table = {**REAL, **SYNTHETIC}[name].load().thinned(n_rows)
+    table = DATA[name].load().thinned(n_rows)
     rows = Rows(*table.part("train", _SEED), *table.part("validation", _SEED))
     return pd.DataFrame(
         {"data": name, "model": model, **point._asdict()}
-        for model, points in CONTESTANTS.items()
-        for point in points(rows, seconds)
+        for model in models
+        for point in CONTESTANTS[model](rows, seconds)
     )
 
 
@@ -138,12 +153,15 @@ def plot(points: pd.DataFrame, path: Path) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+", choices=[*REAL, *SYNTHETIC])
+    parser.add_argument("data", nargs="*", choices=[*DATA, []])
+    parser.add_argument("--models", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
+    parser.add_argument("--points", nargs="+", type=Path, default=[], help="files of points from before")
     parser.add_argument("--rows", type=int, help="at most so many rows of each table")
     parser.add_argument("--seconds", type=float, default=300, help="end CatBoost after so many")
     parser.add_argument("--out", type=Path, default=Path("time-to-score"), help="path of both files, without suffix")
     options = parser.parse_args(arguments)
-    points = pd.concat([measure(name, options.rows, options.seconds) for name in options.data])
+    measured = (measure(name, options.models, options.rows, options.seconds) for name in options.data)
+    points = pd.concat([*map(pd.read_csv, options.points), *measured])
     points.to_csv(options.out.with_suffix(".csv"), index=False, float_format="%.4f")
     plot(points, options.out.with_suffix(".svg"))
     print(points.to_string(index=False))

@@ -5,7 +5,8 @@ beside it shows.
 """
 
 from ._activation import activation, normalised_activation
+from ._embedding import look_up
 from ._fusion import bilinear_fusion
 from ._linear import linear
 
-__all__ = ["activation", "bilinear_fusion", "linear", "normalised_activation"]
+__all__ = ["activation", "bilinear_fusion", "linear", "look_up", "normalised_activation"]

@@ -32,6 +32,14 @@ class DerivedFields:
         self._crosses = crosses
         self._statistics = statistics
 
+    def fit(self, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, target: Target | NoLabels) -> None:
+        """Learn from training rows: `fit_transform` says how."""
+        for cross in self._crosses:
+            cross.fit(codes, weights)
+        if isinstance(target, Target):
+            for statistics in self._statistics:
+                statistics.fit(codes, target)
+
     def fit_transform(
         self,
         codes: Mapping[str, np.ndarray],
@@ -62,7 +70,7 @@ class DerivedFields:
             yield cross.key.name, cross.transform(codes)
         if isinstance(target, Target):
             for statistics in self._statistics:
-                yield from statistics.fit_transform(codes, target, unknown).items()
+                yield from statistics.fit(codes, target).to_rows(unknown.of(statistics.key, target))
 
     def fit_on_disk(
         self,

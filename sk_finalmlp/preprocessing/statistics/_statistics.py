@@ -14,7 +14,6 @@ from ._changes import Changes
 from ._keys import Key, KeyIndex
 from ._sums import Cells, LabelSums
 from ._target import MoreLabels, Target
-from ._unknown import UnknownRows
 
 #: Weight of the overall rate, in rows, in the rate of a key.
 SMOOTHING = 3.0
@@ -31,18 +30,25 @@ def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float) -> np.ndarray:
     prior = min(max(prior, _MIN_PRIOR), 1 - _MIN_PRIOR)
     # Differences of weights of very different sizes are rounded.
     clicks = np.minimum(clicks, rows)
-    odds = (clicks + SMOOTHING * prior) / (rows - clicks + SMOOTHING * (1 - prior))
-    logarithms: np.ndarray = np.log(odds)
+    misses = rows - clicks
+    # In place, since these arrays have as many elements as there are rows.
+    clicks += SMOOTHING * prior
+    misses += SMOOTHING * (1 - prior)
+    clicks /= misses
+    logarithms: np.ndarray = np.log(clicks, out=clicks)
     return logarithms
 
 
-def log_counts(rows: np.ndarray, seen_share: np.ndarray | float) -> np.ndarray:
-    """Logarithm of 1 and a number of rows that were counted among a share of all rows.
+def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
+    """Logarithm of 1 and a number of rows that were counted among a share of all rows, whose logarithm is given.
 
     Large counts are scaled up to all rows: those of new rows are of all, and would be outliers else. Small ones are
     left as they are, since a network tells them apart one by one, and 1 has to be 1 in both.
     """
-    logarithms: np.ndarray = np.log1p(rows) - np.log(seen_share) * rows / (rows + _MANY_ROWS)
+    logarithms: np.ndarray = np.log1p(rows)
+    scaled = rows * log_share
+    scaled /= rows + _MANY_ROWS
+    logarithms -= scaled
     return logarithms
 
 
@@ -83,10 +89,8 @@ class KeyStatistics:
         self.rate = rate
         self.count = count
 
-    def fit_transform(
-        self, codes: Mapping[str, np.ndarray], target: Target, unknown: UnknownRows
-    ) -> dict[str, np.ndarray]:
-        """Learn from training rows, and return their own statistics, learned from the other folds.
+    def fit(self, codes: Mapping[str, np.ndarray], target: Target) -> CrossFitted:
+        """Learn from training rows, and return what tells their own statistics, learned from the other folds.
 
         Parameters
         ----------
@@ -94,23 +98,15 @@ class KeyStatistics:
             Codes of each field.
         target : Target
             Labels and weights of the rows.
-        unknown : UnknownRows
-            Rows whose statistics are those of a value without rows.
 
         Returns
         -------
-        dict of {str: ndarray of shape (n_samples,)}
-            Cross-fitted statistics by name, as float32.
+        CrossFitted
         """
         cells = Cells(self.key.combine(codes), self.key.n_possible, target)
         measured = self.measure(cells, target)
         learned = self.learn([measured], measured.moments)
-        is_unknown = unknown.of(self.key, target)
-        outputs = {}
-        for (name, standard), of_cells in zip(learned.items(), measured.of_cells, strict=True):
-            of_rows = cells.to_rows(standard(of_cells))
-            outputs[name] = of_rows if is_unknown is None else np.where(is_unknown, standard.of_unknown, of_rows)
-        return outputs
+        return CrossFitted(cells, learned, measured.of_cells)
 
     def measure(self, cells: Cells, target: Target) -> MeasuredKeys:
         """Statistics of the keys of some rows, which are all rows of these keys, not yet standardised."""
@@ -243,7 +239,7 @@ class KeyStatistics:
                 yield "rate", label, log_odds(n_clicks, n_rows, prior), values
         if self.count:
             n_of_keys, of_others = np.append(sums.rows.of_keys, 0.0), sums.rows.of_others
-            yield "count", None, log_counts(n_of_keys, 1.0), log_counts(of_others, target.seen_shares[folds])
+            yield "count", None, log_counts(n_of_keys, 0.0), log_counts(of_others, np.log(target.seen_shares)[folds])
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Statistics of rows by name, learned from all training rows."""
@@ -285,8 +281,9 @@ class Standardization:
     scale: float
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        deviations = (values - self.mean) * self.scale
-        cut: np.ndarray = np.clip(deviations, -MAX_STATISTIC, MAX_STATISTIC).astype(np.float32)
+        deviations = values - self.mean
+        deviations *= self.scale
+        cut: np.ndarray = np.clip(deviations, -MAX_STATISTIC, MAX_STATISTIC, out=deviations).astype(np.float32)
         return cut
 
 
@@ -341,7 +338,7 @@ class Memory:
             for of_label, in_all in zip(clicks, self.all_clicks, strict=True):
                 yield next(standardizations)(log_odds(of_label, n_rows, in_all / self.n_all_rows))
         if count:
-            yield next(standardizations)(log_counts(n_rows, 1.0))
+            yield next(standardizations)(log_counts(n_rows, 0.0))
 
 
 class RowMoments(NamedTuple):
@@ -363,8 +360,10 @@ class RowMoments(NamedTuple):
         weight = float(weights.sum())
         if not weight:
             return cls(0.0, 0.0, 0.0)
-        mean = float(np.average(values, weights=weights))
-        return cls(weight, mean, float(np.average((values - mean) ** 2, weights=weights)))
+        mean = float((values * weights).sum()) / weight
+        squares = np.square(values - mean)
+        squares *= weights
+        return cls(weight, mean, float(squares.sum()) / weight)
 
     def and_(self, other: RowMoments) -> RowMoments:
         """Those of both (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance")."""
@@ -408,6 +407,30 @@ class MeasuredKeys(NamedTuple):
     of_cells: list[np.ndarray]
     moments: list[RowMoments]
     sums: list[np.ndarray]
+
+
+class CrossFitted(NamedTuple):
+    """Cross-fitted statistics of training rows by name.
+
+    Parameters
+    ----------
+    cells : Cells
+        The rows by key and fold.
+    learned : mapping of str to LearnedStatistic
+        How each statistic is standardised.
+    of_cells : list of ndarray of shape (n_cells,)
+        Its value for each cell, not yet standardised.
+    """
+
+    cells: Cells
+    learned: Mapping[str, LearnedStatistic]
+    of_cells: list[np.ndarray]
+
+    def to_rows(self, is_unknown: np.ndarray | None) -> Iterator[tuple[str, np.ndarray]]:
+        """Name and values (float32) of each, where some rows have the statistics of a value without rows."""
+        for (name, standard), of_cells in zip(self.learned.items(), self.of_cells, strict=True):
+            of_rows = self.cells.to_rows(standard(of_cells))
+            yield name, of_rows if is_unknown is None else np.where(is_unknown, standard.of_unknown, of_rows)
 
 
 class LearnedStatistic(NamedTuple):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._keys import factorize
+from ._keys import factorize, ranks_of_runs, starts_of_runs
 from ._target import Target
 
 _MOST_KEYS = np.iinfo(np.int64).max
@@ -75,38 +75,61 @@ class Cells:
         if n_possible > _MOST_KEYS // n_folds:
             keys, numbers = factorize(keys, n_possible)
             n_possible = len(numbers)
-        self._cell_of_row, cells = factorize(keys * n_folds + target.folds, n_possible * n_folds)
-        key_of_cell, self.folds = np.divmod(cells, n_folds)
-        is_first = np.diff(key_of_cell, prepend=-1) > 0
+        # Sums have places, which are those of all possible cells where these are few.
+        self._place_of_row = keys * n_folds + target.folds
+        self._n_places = n_possible * n_folds
+        self._places: np.ndarray | None = None
+        if self._n_places <= len(keys):
+            cells = self._places = np.flatnonzero(self._bincount(self._place_of_row, None))
+        else:
+            self._place_of_row, cells = factorize(self._place_of_row, self._n_places)
+            self._n_places = len(cells)
+        key_of_cell = cells // n_folds
+        self.folds = cells - key_of_cell * n_folds
+        is_first = starts_of_runs(key_of_cell)
         self.keys = key_of_cell[is_first] if numbers is None else numbers
-        self._key_of_cell = np.cumsum(is_first) - 1
-        self._is_held_out = self.folds == target.n_folds
-
-    def sums(self, weights: np.ndarray) -> Sums:
-        """Sums of the weights of the rows."""
-        of_cells = np.bincount(self._cell_of_row, weights, minlength=len(self.folds))
-        of_keys = self._by_key(of_cells)
-        others = of_keys - self._by_key(np.where(self._is_held_out, of_cells, 0.0))
-        of_others = np.where(self._is_held_out, of_keys[self._key_of_cell], others[self._key_of_cell]) - of_cells
-        # Differences of fractional weights may be a little below 0.
-        return Sums(of_keys, of_cells, np.maximum(of_others, 0.0))
+        self._key_of_cell = ranks_of_runs(is_first)
+        self._held_out = np.flatnonzero(self.folds == target.n_folds)
 
     def sums_of(self, target: Target) -> LabelSums:
         """Sums of all rows, and of those of each label."""
-        rows, clicks = self.sums(target.weights), [self.sums(weights) for weights in target.weights_of]
+        rows = self._sums(self._place_of_row, None if target.is_unweighted else target.weights)
+        clicks = [self._sums(self._place_of_row.take(own), weights) for own, weights in target.rows_of]
         if target.labelled is None:
             return LabelSums(rows, [rows] * len(clicks), clicks)
-        return LabelSums(rows, [self.sums(weights) for weights in target.labelled], clicks)
+        return LabelSums(rows, [self._sums(self._place_of_row, weights) for weights in target.labelled], clicks)
 
-    def _by_key(self, of_cells: np.ndarray) -> np.ndarray:
-        return np.bincount(self._key_of_cell, of_cells, minlength=len(self.keys))
+    def _sums(self, place_of_row: np.ndarray, weights: np.ndarray | None) -> Sums:
+        """Sums of the weights of rows, each of which weighs 1 if there are no weights."""
+        of_cells = self._from_places(self._bincount(place_of_row, weights).astype(np.float64, copy=False))
+        of_keys = np.bincount(self._key_of_cell, of_cells, minlength=len(self.keys))
+        # Few cells are held out.
+        keys_held_out = self._key_of_cell.take(self._held_out)
+        others = of_keys - np.bincount(keys_held_out, of_cells.take(self._held_out), minlength=len(of_keys))
+        of_others = others.take(self._key_of_cell)
+        of_others[self._held_out] = of_keys.take(keys_held_out)
+        of_others -= of_cells
+        # Differences of fractional weights may be a little below 0.
+        return Sums(of_keys, of_cells, np.maximum(of_others, 0.0, out=of_others))
+
+    def _bincount(self, place_of_row: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        return np.bincount(place_of_row, weights, minlength=self._n_places)
+
+    def _from_places(self, values: np.ndarray) -> np.ndarray:
+        of_cells: np.ndarray = values if self._places is None else values.take(self._places)
+        return of_cells
 
     def to_rows(self, of_cells: np.ndarray) -> np.ndarray:
         """The value of each row's cell."""
-        return of_cells.take(self._cell_of_row)
+        values = of_cells
+        if self._places is not None:
+            values = np.empty(self._n_places, of_cells.dtype)
+            values[self._places] = of_cells
+        of_rows: np.ndarray = values.take(self._place_of_row)
+        return of_rows
 
     def from_rows(self, of_rows: np.ndarray) -> np.ndarray:
         """The value of each cell, all rows of which have the same."""
-        of_cells = np.empty(len(self.folds), of_rows.dtype)
-        of_cells[self._cell_of_row] = of_rows
-        return of_cells
+        values = np.empty(self._n_places, of_rows.dtype)
+        values[self._place_of_row] = of_rows
+        return self._from_places(values)

@@ -68,6 +68,17 @@ class Target:
         return [self.weights] * len(self.labels) if self.labelled is None else self.labelled
 
     @cached_property
+    def is_unweighted(self) -> bool:
+        """Whether each row has weight 1."""
+        return bool((self.weights == 1).all())
+
+    @cached_property
+    def rows_of(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each of the labels, the numbers and the weights of its rows, which may be few."""
+        numbers = [np.flatnonzero(weights) for weights in self.weights_of]
+        return [(own, weights.take(own)) for own, weights in zip(numbers, self.weights_of, strict=True)]
+
+    @cached_property
     def priors(self) -> list[float]:
         """Overall share of each of the labels."""
         pairs = zip(self.weights_of, self.weights_with_label, strict=True)

@@ -290,9 +290,11 @@ _SPLIT: dict[str, Callable[[np.ndarray], list[Part]]] = {"integer": _split_integ
 
 def _floats_to_arrow(objects: np.ndarray) -> pa.Array | None:
     """Arrays of floats as lists, without a look at each number; None where there is anything else."""
+    if np.ndarray not in set(map(type, objects)):
+        return None
     is_array = np.array([type(value) is np.ndarray for value in objects], bool)
     arrays = objects[is_array]
-    if not len(arrays) or not all(array.ndim == 1 and array.dtype.kind == "f" for array in arrays):
+    if not all(array.ndim == 1 and array.dtype.kind == "f" for array in arrays):
         return None
     if not all(_is_missing(value) for value in objects[~is_array]):
         return None
