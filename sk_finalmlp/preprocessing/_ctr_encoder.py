@@ -292,7 +292,9 @@ class CTREncoder(
     `departure_month` or `event_day`, but not `birth_month` or `release_year`) are looked at twice: a year and a day of
     the month are left out, and the others unless the rows hold the full period, such as all 12 months. `feature_kinds_`
     says so. Name such a column in `categorical` or `numeric` to keep it. :meth:`transform` warns if a part of dates is
-    unknown in most of 1,000 or more rows.
+    unknown in most of 1,000 or more rows. Where `hold_out` says which rows are the last, a column of any name is left
+    out, too, if its values only ever rise, or only fall, as time goes on, and most of the last tenth of the rows have
+    values that no row before has: the number of a day or of a campaign. This is seen in memory alone, not in files.
 
     **Which integers are quantities.** With `statistics="auto"`, labels and 1,000 rows, an integer column of more than
     32 values is numeric if cross-fitted click rates of its 32 quantile bins have a lower log-loss than those of its
@@ -527,7 +529,8 @@ class CTREncoder(
             planner = self._planner()
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
             target = planner.read_target(y, X, weights, place)
-            codes = self._fit_columns(X, weights, target, _KINDS_WITH_CODES if planner.needs_codes(target) else [])
+            wanted = _KINDS_WITH_CODES if planner.needs_codes(target) else []
+            codes = self._fit_columns(X, weights, target, place, wanted)
             for _ in self._fit_derived(planner, codes, weights, target):
                 # Each column is let go as soon as it is learned.
                 pass
@@ -561,7 +564,7 @@ class CTREncoder(
             planner = self._planner()
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
             target = planner.read_target(y, X, weights, place)
-            outputs = self._fit_columns(X, weights, target, _KINDS_OF_COLUMNS)
+            outputs = self._fit_columns(X, weights, target, place, _KINDS_OF_COLUMNS)
             outputs.update(self._fit_derived(planner, outputs, weights, target))
             encoded = self._write(X, iter(outputs.items()))
             self._check_hold_out_is_told(encoded)
@@ -587,7 +590,12 @@ class CTREncoder(
         )
 
     def _fit_columns(
-        self, X: Any, weights: np.ndarray | None, target: Target | NoLabels, wanted: Collection[str]
+        self,
+        X: Any,
+        weights: np.ndarray | None,
+        target: Target | NoLabels,
+        place: np.ndarray | None,
+        wanted: Collection[str],
     ) -> dict[str, np.ndarray]:
         """Learn to encode each column alone, and return the output columns of the wanted kinds of fields."""
         self._origin = []
@@ -608,7 +616,9 @@ class CTREncoder(
                 waiting[position] = raw
                 continue
             is_in_histories = position in targets.values()
-            column = fit_column(raw, chosen.get(position), rules, weights, labelled, is_in_histories=is_in_histories)
+            column = fit_column(
+                raw, chosen.get(position), rules, weights, labelled, is_in_histories=is_in_histories, places=place
+            )
             outputs[position] = column.transform(wanted)
             fitted[position] = column.without_rows()
             # A column is let go before the next one is read.
