@@ -42,6 +42,7 @@ from ._columns_summary import ColumnsSummary
 from ._description import PARTS
 from ._growth import GrowingEncoder
 from ._plan import Combinations, Plan, Planner
+from ._recency import weights_by_age
 from ._time_order import places_in_time
 from ._weights import check_weights
 from .columns._calendar import UnknownDates, date_parts
@@ -198,6 +199,10 @@ class CTREncoder(
         end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
         one is smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
         and holds out the same rows, if the output is a pandas DataFrame.
+    half_life : dict of {str: str or float}, default=None
+        A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
+        `{"day": 7}` for a column of numbers. The last row counts 1, a row without a time as the oldest. None: all rows
+        count alike. It pays where what is clicked changes; rows in files can't have it.
     decay : float, default=0.9
         Weight, between 0 and 1, that the rows of a value so far keep in its rate and count when :meth:`partial_fit`
         brings new rows of it; and that all counts keep by which values leave where `max_categories` limits them.
@@ -426,6 +431,7 @@ class CTREncoder(
         "statistics": [list, tuple, StrOptions({"auto"}), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
         "hold_out": [str],
+        "half_life": [dict, None],
         "decay": [Interval(Real, 0, 1, closed="both")],
         "unknown_dropout": [Interval(Real, 0, 1, closed="left")],
         "random_state": ["random_state"],
@@ -460,6 +466,7 @@ class CTREncoder(
         statistics: Combinations = "auto",
         validation_fraction: Fraction = "auto",
         hold_out: str = "random",
+        half_life: Mapping[str | int, str | float] | None = None,
         decay: float = 0.9,
         unknown_dropout: float = 0.0,
         random_state: int | np.random.RandomState | None = 0,
@@ -490,6 +497,7 @@ class CTREncoder(
         self.statistics = statistics
         self.validation_fraction = validation_fraction
         self.hold_out = hold_out
+        self.half_life = half_life
         self.decay = decay
         self.unknown_dropout = unknown_dropout
         self.random_state = random_state
@@ -528,7 +536,7 @@ class CTREncoder(
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
-            target = planner.read_target(y, X, weights, place)
+            target = self._by_age(planner.read_target(y, X, weights, place), X)
             wanted = _KINDS_WITH_CODES if planner.needs_codes(target) else []
             codes = self._fit_columns(X, weights, target, place, wanted)
             for _ in self._fit_derived(planner, codes, weights, target):
@@ -563,7 +571,7 @@ class CTREncoder(
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
-            target = planner.read_target(y, X, weights, place)
+            target = self._by_age(planner.read_target(y, X, weights, place), X)
             outputs = self._fit_columns(X, weights, target, place, _KINDS_OF_COLUMNS)
             outputs.update(self._fit_derived(planner, outputs, weights, target))
             encoded = self._write(X, iter(outputs.items()))
@@ -572,6 +580,11 @@ class CTREncoder(
             if not carries_origin(encoded):
                 return encoded
             return write_origin(encoded, self._with_vectors(self._origin_of_training_rows(len(X), place, target)))
+
+    def _by_age(self, target: Target | NoLabels, X: Any) -> Target | NoLabels:
+        """The labels, of which older ones count less."""
+        shares = weights_by_age(self.half_life, X, check_feature_names_in(self))
+        return target if shares is None or isinstance(target, NoLabels) else target.weighted_by(shares)
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)
