@@ -106,6 +106,8 @@ class BaseTwoStreamClassifier(
     n_members: int
     embedding_regularizer: float | Literal["auto"]
     net_regularizer: float
+    #: A classifier without gates has none.
+    gate_regularizer: float | None = None
     embedding_update: Literal["auto", "dense", "lazy"]
     schedule: Literal["one_cycle", "plateau"]
     precision: Literal["float32", "bfloat16", "auto"]
@@ -535,6 +537,7 @@ class BaseTwoStreamClassifier(
             tol=self.tol,
             embedding_regularizer=chosen(self.embedding_regularizer, automatic_embedding_regularizer),
             net_regularizer=self.net_regularizer,
+            gate_regularizer=self.gate_regularizer,
             embedding_update=self.embedding_update,
             device=resolve_device(self.device),
             scoring=self.scoring,

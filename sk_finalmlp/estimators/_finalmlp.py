@@ -12,7 +12,7 @@ from numpy.random import RandomState
 from .._hold_out import Fraction
 from ..nn import FinalMLP
 from ._base import BaseTwoStreamClassifier
-from ._parameters import AT_LEAST_ONE, MLP_CONSTRAINTS
+from ._parameters import AT_LEAST_ONE, GATE_CONSTRAINTS, MLP_CONSTRAINTS
 from ._partial_fit import OnlineLearner
 
 
@@ -76,6 +76,10 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
         rows), within 0.2 and 4.
     net_regularizer : float, default=0.0
         The same for all other weights.
+    gate_regularizer : float or None, default=0.001
+        The same for the embedding tables of the gates' contexts (`fs1_context`, `fs2_context`). They start next to
+        nothing, and under the penalty of the other tables they stay there. None for that penalty all the same, as in
+        the published configurations.
     embedding_update : {"auto", "dense", "lazy"}, default="auto"
         Which rows of the embedding tables a step updates. "dense": all of them, which costs time in proportion to the
         table. "lazy": those that the batch holds; what the penalty and the momentum would have done to the others in
@@ -247,9 +251,7 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
         **BaseTwoStreamClassifier._parameter_constraints,
         **MLP_CONSTRAINTS,
         "feature_selection": ["boolean"],
-        "fs_hidden_units": ["array-like"],
-        "fs1_context": ["array-like", None],
-        "fs2_context": ["array-like", None],
+        **GATE_CONSTRAINTS,
         "num_heads": [AT_LEAST_ONE],
     }
 
@@ -291,6 +293,7 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
         n_members: int = 2,
         embedding_regularizer: float | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,
+        gate_regularizer: float | None = 0.001,
         embedding_update: Literal["auto", "dense", "lazy"] = "auto",
         schedule: Literal["one_cycle", "plateau"] = "one_cycle",
         learning_rate: float | Literal["auto"] = "auto",

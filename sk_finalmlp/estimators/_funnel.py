@@ -25,7 +25,7 @@ from ..training import Impressions
 from ._base import BaseTwoStreamClassifier
 from ._field_readers import FieldReader
 from ._input_columns import InputColumn
-from ._parameters import AT_LEAST_ONE, CONSTRAINTS, MLP_CONSTRAINTS
+from ._parameters import AT_LEAST_ONE, CONSTRAINTS, GATE_CONSTRAINTS, MLP_CONSTRAINTS
 from ._rows import LabelledRows, make_impressions
 from ._tasks import Tasks, check_task_names, read_tasks
 
@@ -104,6 +104,10 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         rows), within 0.2 and 4.
     net_regularizer : float, default=0.0
         The same for all other weights.
+    gate_regularizer : float or None, default=0.001
+        The same for the embedding tables of the gates' contexts (`fs1_context`, `fs2_context`). They start next to
+        nothing, and under the penalty of the other tables they stay there. None for that penalty all the same, as in
+        the published configurations.
     embedding_update : {"auto", "dense", "lazy"}, default="auto"
         Which rows of the embedding tables a step updates. "dense": all of them, which costs time in proportion to the
         table. "lazy": those that the batch holds; what the penalty and the momentum would have done to the others in
@@ -261,9 +265,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         "relation": [StrOptions({"funnel", "independent"})],
         "task_weight": [dict, "array-like", None],
         "feature_selection": ["boolean"],
-        "fs_hidden_units": ["array-like"],
-        "fs1_context": ["array-like", None],
-        "fs2_context": ["array-like", None],
+        **GATE_CONSTRAINTS,
         "num_heads": [AT_LEAST_ONE],
         "n_experts": [AT_LEAST_ONE],
     }
@@ -320,6 +322,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         n_members: int = 2,
         embedding_regularizer: float | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,
+        gate_regularizer: float | None = 0.001,
         embedding_update: Literal["auto", "dense", "lazy"] = "auto",
         schedule: Literal["one_cycle", "plateau"] = "one_cycle",
         learning_rate: float | Literal["auto"] = "auto",

@@ -72,6 +72,14 @@ MLP_CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "mlp2_batch_norm": ["boolean"],
 }
 
+# Those of the classifiers with gates, beside `feature_selection`.
+GATE_CONSTRAINTS: Final[dict[str, list[Any]]] = {
+    "fs_hidden_units": ["array-like"],
+    "fs1_context": ["array-like", None],
+    "fs2_context": ["array-like", None],
+    "gate_regularizer": [_NON_NEGATIVE, None],
+}
+
 
 def check_hidden_units(estimator: Any) -> None:
     """Refuse widths of layers that aren't integers of at least 1."""

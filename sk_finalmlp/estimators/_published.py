@@ -24,6 +24,7 @@ _COMMON: dict[str, Any] = {
     "stream_loss": 0.0,
     "n_members": 1,
     "net_regularizer": 0.0,
+    "gate_regularizer": None,
     "embedding_update": "dense",
     "schedule": "plateau",
     "precision": "float32",

@@ -15,7 +15,7 @@ from ._history_pooling import AttentionPooling, Histories, MeanPooling, Transfor
 from ._linear import ROW_MULTIPLE, Linear
 from ._network import DualMLP, FinalMLP, StreamBuilder, TwoStreamNetwork
 from ._norm import frozen_norms, norms_of
-from ._protocol import ClickNetwork, embedding_parameters, members_of, votes_of
+from ._protocol import ClickNetwork, context_parameters, embedding_parameters, members_of, votes_of
 from ._stream import Stream
 from ._streams import (
     CINStream,
@@ -73,6 +73,7 @@ __all__ = [
     "TransformerPooling",
     "TwoStreamNetwork",
     "VectorProjection",
+    "context_parameters",
     "copy_network",
     "dropout_generator",
     "dropout_state",

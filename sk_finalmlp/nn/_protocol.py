@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from ._embedding import FieldEmbedding
+from ._gate import FeatureGate
 
 _TABLES = (FieldEmbedding, nn.Embedding, nn.EmbeddingBag)
 
@@ -149,3 +150,29 @@ def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
         return list(own())
     tables = [module for module in network.modules() if isinstance(module, _TABLES)]
     return [parameter for table in tables for parameter in getattr(table, "embedding_parameters", table.parameters)()]
+
+
+def context_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Those of the `embedding_parameters` that embed the contexts of gates.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any network.
+
+    Returns
+    -------
+    list of torch.nn.Parameter
+        The tables of each `FeatureGate` whose context is fields; empty if there is none.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.nn import FinalMLP, context_parameters
+    >>> network = FinalMLP([Field("user", "categorical", n_codes=944)], fs1_context=["user"])
+    >>> sum(parameter.numel() for parameter in context_parameters(network))
+    9440
+    """
+    gates = [module for module in network.modules() if isinstance(module, FeatureGate)]
+    tables = [gate.context_embedding for gate in gates if gate.context_embedding is not None]
+    return [parameter for table in tables for parameter in table.embedding_parameters()]

@@ -71,6 +71,12 @@ class BatchEncoder:
                 "so that they come in the order of time, and set hold_out='last'."
             )
 
+        if self.half_life is not None:
+            raise ValueError(
+                f"half_life={dict(self.half_life)!r}: rows that are read in batches count alike in statistics. Fit to "
+                "a table in memory, or give a column of weights by age as sample_weight."
+            )
+
     def _check_default_container(self: Any) -> None:
         asked = get_output_config("transform", self)["dense"]
         if asked != "default":

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ..fields import column_names
 from ._quantities import is_quantity
-from .columns._calendar import rare_dates, why_left_out
+from .columns._calendar import rare_dates, why_behind, why_left_out
 from .columns._categorical import CategoricalEncoder, VocabularyRule
 from .columns._column_encoder import ColumnEncoder, errors_naming, n_codes_of
 from .columns._datetime import DatetimeEncoder
@@ -71,13 +71,18 @@ class ColumnRules:
     vectors_replace: bool
     train_vectors: bool
 
-    def find_kind(self, column: Column, target: Target | None, sample: Column) -> Finding:
+    def find_kind(
+        self, column: Column, target: Target | None, sample: Column, places: np.ndarray | None = None
+    ) -> Finding:
         """What a column is, by its values and, for integers, by its name and by what they tell of the labels.
 
-        The target is of the rows of the sample, which is the column itself where that isn't a tally.
+        The target is of the rows of the sample, which is the column itself where that isn't a tally. Places of the rows
+        are given where their order in time is known.
         """
         finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
         if finding.kind in ("categorical", "numeric") and (why := why_left_out(column)):
+            return Finding("dropped", why)
+        if finding.kind == "categorical" and places is not None and (why := why_behind(column, places)):
             return Finding("dropped", why)
         is_id = finding.kind == "categorical" and pa.types.is_int64(column.values.type)
         if target is not None and is_id and is_quantity(sample, target):
@@ -224,13 +229,16 @@ def fit_column(
     target: Target | None,
     sample: RawColumn | None = None,
     is_in_histories: bool = False,
+    places: np.ndarray | None = None,
 ) -> FittedColumn:
     """Find out what a column is, how it is read, and what encodes it.
 
     Single values of which there are histories are categories, and no quantities, however seldom they repeat.
     A target, of the rows with weight, helps to tell quantities from ids: a target of the rows of a sample, where the
-    column is a tally.
+    column is a tally. Places of the rows in time, where these are known, tell what goes with time.
     """
+    if places is not None and weights is not None:
+        places = places[weights > 0]
     weighted, weights = rows_with_weight(raw, weights)
     with errors_naming(raw.name):
         reading = learn_reading(weighted)
@@ -238,7 +246,7 @@ def fit_column(
         if chosen is None and is_in_histories and not reading.lists:
             finding = Finding("categorical", "histories hold its values")
         elif chosen is None:
-            finding = rules.find_kind(column, target, column if sample is None else reading.read(sample))
+            finding = rules.find_kind(column, target, column if sample is None else reading.read(sample), places)
         else:
             finding = Finding(chosen, "chosen by the user")
         if chosen is None and (doubt := find_doubt(column, finding)):

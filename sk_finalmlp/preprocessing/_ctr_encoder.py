@@ -42,6 +42,7 @@ from ._columns_summary import ColumnsSummary
 from ._description import PARTS
 from ._growth import GrowingEncoder
 from ._plan import Combinations, Plan, Planner
+from ._recency import weights_by_age
 from ._time_order import places_in_time
 from ._weights import check_weights
 from .columns._calendar import UnknownDates, date_parts
@@ -198,6 +199,10 @@ class CTREncoder(
         end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
         one is smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
         and holds out the same rows, if the output is a pandas DataFrame.
+    half_life : dict of {str: str or float}, default=None
+        A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
+        `{"day": 7}` for a column of numbers. The last row counts 1, a row without a time as the oldest. None: all rows
+        count alike. It pays where what is clicked changes; rows in files can't have it.
     decay : float, default=0.9
         Weight, between 0 and 1, that the rows of a value so far keep in its rate and count when :meth:`partial_fit`
         brings new rows of it; and that all counts keep by which values leave where `max_categories` limits them.
@@ -292,7 +297,9 @@ class CTREncoder(
     `departure_month` or `event_day`, but not `birth_month` or `release_year`) are looked at twice: a year and a day of
     the month are left out, and the others unless the rows hold the full period, such as all 12 months. `feature_kinds_`
     says so. Name such a column in `categorical` or `numeric` to keep it. :meth:`transform` warns if a part of dates is
-    unknown in most of 1,000 or more rows.
+    unknown in most of 1,000 or more rows. Where `hold_out` says which rows are the last, a column of any name is left
+    out, too, if its values only ever rise, or only fall, as time goes on, and most of the last tenth of the rows have
+    values that no row before has: the number of a day or of a campaign. This is seen in memory alone, not in files.
 
     **Which integers are quantities.** With `statistics="auto"`, labels and 1,000 rows, an integer column of more than
     32 values is numeric if cross-fitted click rates of its 32 quantile bins have a lower log-loss than those of its
@@ -424,6 +431,7 @@ class CTREncoder(
         "statistics": [list, tuple, StrOptions({"auto"}), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
         "hold_out": [str],
+        "half_life": [dict, None],
         "decay": [Interval(Real, 0, 1, closed="both")],
         "unknown_dropout": [Interval(Real, 0, 1, closed="left")],
         "random_state": ["random_state"],
@@ -458,6 +466,7 @@ class CTREncoder(
         statistics: Combinations = "auto",
         validation_fraction: Fraction = "auto",
         hold_out: str = "random",
+        half_life: Mapping[str | int, str | float] | None = None,
         decay: float = 0.9,
         unknown_dropout: float = 0.0,
         random_state: int | np.random.RandomState | None = 0,
@@ -488,6 +497,7 @@ class CTREncoder(
         self.statistics = statistics
         self.validation_fraction = validation_fraction
         self.hold_out = hold_out
+        self.half_life = half_life
         self.decay = decay
         self.unknown_dropout = unknown_dropout
         self.random_state = random_state
@@ -526,8 +536,9 @@ class CTREncoder(
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
-            target = planner.read_target(y, X, weights, place)
-            codes = self._fit_columns(X, weights, target, _KINDS_WITH_CODES if planner.needs_codes(target) else [])
+            target = self._by_age(planner.read_target(y, X, weights, place), X)
+            wanted = _KINDS_WITH_CODES if planner.needs_codes(target) else []
+            codes = self._fit_columns(X, weights, target, place, wanted)
             plan = self._plan_derived(planner, codes, target)
             self._derived.fit(codes, weights, target)
             self._finish_fit(plan)
@@ -560,8 +571,8 @@ class CTREncoder(
             X, weights = self._validate_training_table(X, sample_weight)
             planner = self._planner()
             place = places_in_time(self.hold_out, X, check_feature_names_in(self))
-            target = planner.read_target(y, X, weights, place)
-            outputs = self._fit_columns(X, weights, target, _KINDS_OF_COLUMNS)
+            target = self._by_age(planner.read_target(y, X, weights, place), X)
+            outputs = self._fit_columns(X, weights, target, place, _KINDS_OF_COLUMNS)
             plan = self._plan_derived(planner, outputs, target)
             unknown = UnknownRows(self.unknown_dropout, planner.random_state)
             outputs.update(self._derived.fit_transform(outputs, weights, target, unknown))
@@ -572,6 +583,11 @@ class CTREncoder(
             if not carries_origin(encoded):
                 return encoded
             return write_origin(encoded, self._with_vectors(self._origin_of_training_rows(len(X), place, target)))
+
+    def _by_age(self, target: Target | NoLabels, X: Any) -> Target | NoLabels:
+        """The labels, of which older ones count less."""
+        shares = weights_by_age(self.half_life, X, check_feature_names_in(self))
+        return target if shares is None or isinstance(target, NoLabels) else target.weighted_by(shares)
 
     def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
         X = validate_table(self, X, reset=True)
@@ -590,7 +606,12 @@ class CTREncoder(
         )
 
     def _fit_columns(
-        self, X: Any, weights: np.ndarray | None, target: Target | NoLabels, wanted: Collection[str]
+        self,
+        X: Any,
+        weights: np.ndarray | None,
+        target: Target | NoLabels,
+        place: np.ndarray | None,
+        wanted: Collection[str],
     ) -> dict[str, np.ndarray]:
         """Learn to encode each column alone, and return the output columns of the wanted kinds of fields."""
         self._origin = []
@@ -611,7 +632,9 @@ class CTREncoder(
                 waiting[position] = raw
                 continue
             is_in_histories = position in targets.values()
-            column = fit_column(raw, chosen.get(position), rules, weights, labelled, is_in_histories=is_in_histories)
+            column = fit_column(
+                raw, chosen.get(position), rules, weights, labelled, is_in_histories=is_in_histories, places=place
+            )
             outputs[position] = column.transform(wanted)
             fitted[position] = column.without_rows()
             # A column is let go before the next one is read.

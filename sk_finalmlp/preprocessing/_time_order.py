@@ -43,19 +43,39 @@ def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray | 
             f"hold_out={hold_out!r} is neither 'random' nor 'last' nor a column of times. The columns are "
             f"{list(names)}."
         )
-    with errors_naming(hold_out):
-        column = _as_times(read_one_column(X, names, hold_out))
+    column = read_times("hold_out", X, names, hold_out)
     order = pc.array_sort_indices(column.values, null_placement="at_start").to_numpy()
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
     return places_from_last(ranks)
 
 
-def _as_times(raw: RawColumn) -> Column:
-    """The values as times, or as numbers such as seconds; missing ones are null."""
+def read_times(parameter: str, X: Any, names: Sequence[str], name: str) -> Column:
+    """The values of a column as times, or as numbers such as seconds; missing ones are null.
+
+    Parameters
+    ----------
+    parameter : str
+        The parameter that names the column, for messages.
+    X : {dataframe, ndarray} of shape (n_samples, n_features)
+        The table.
+    names : sequence of str
+        Names of its columns.
+    name : str
+        Name of the column.
+
+    Returns
+    -------
+    Column
+    """
+    with errors_naming(name):
+        return _as_times(read_one_column(X, names, name), parameter)
+
+
+def _as_times(raw: RawColumn, parameter: str) -> Column:
     reading = learn_reading(raw)
     if is_string(reading.like):
         reading = reading.as_times(raw)
     elif reading.lists or is_list(reading.like) or pa.types.is_boolean(reading.like):
-        raise TypeError("it has no order in time, so `hold_out` can't find the last rows. Name another column.")
+        raise TypeError(f"it has no order in time, so `{parameter}` can't tell which rows are the last. Name another.")
     return reading.read(raw)

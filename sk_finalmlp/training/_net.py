@@ -11,7 +11,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ..nn import embedding_parameters, members_of
+from ..nn import context_parameters, embedding_parameters, members_of
 from ._batches import Batches, Inputs, Labels
 from ._clipping import clip_gradients
 from ._loss import sampled_logits
@@ -66,12 +66,13 @@ class ClickNet(NeuralNet):
         return dataset
 
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
-        """Arguments of the optimizer; parameters go by the name "embedding" or "other", for there's a penalty of each.
+        """Arguments of the optimizer; parameters go by the names of roles, for there's a penalty of each.
 
         A group for each parameter would mean as many calls of the optimizer's operator.
         """
-        embeddings = {id(parameter) for parameter in embedding_parameters(self.module_)}
-        by_role = [("embedding" if id(p) in embeddings else "other", p) for _, p in named_parameters]
+        roles = {id(parameter): "embedding" for parameter in embedding_parameters(self.module_)}
+        roles |= {id(parameter): "context" for parameter in context_parameters(self.module_) if id(parameter) in roles}
+        by_role = [(roles.get(id(parameter), "other"), parameter) for _, parameter in named_parameters]
         return super().get_params_for_optimizer(prefix, by_role)
 
     def train_step(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:

@@ -77,7 +77,8 @@ Schedule = Literal["one_cycle", "plateau"]
 class TrainingSettings:
     """How to train; most names are those of the parameters of `FinalMLPClassifier`.
 
-    All but the last four are required. `freeze_norms` freezes the running statistics of batch norm.
+    Those without a default are required. `freeze_norms` freezes the running statistics of batch norm; with None,
+    `gate_regularizer` is `embedding_regularizer`.
 
     Examples
     --------
@@ -110,6 +111,7 @@ class TrainingSettings:
     freeze_norms: bool = False
     checkpoint: Path | None = None
     n_processes: int | Literal["auto"] = 1
+    gate_regularizer: float | None = None
 
 
 def train(
@@ -145,8 +147,9 @@ def train(
     Parameters
     ----------
     network : torch.nn.Module
-        Network that maps codes and values to logits; see `sk_finalmlp.nn.ClickNetwork`. `embedding_regularizer` applies
-        to its `embedding_parameters`, `net_regularizer` to all others.
+        Network that maps codes and values to logits; see `sk_finalmlp.nn.ClickNetwork`. `gate_regularizer` applies to
+        its `context_parameters`, `embedding_regularizer` to its other `embedding_parameters`, and `net_regularizer` to
+        all others.
     impressions : Impressions or StoredImpressions
         Training rows.
     validation : Impressions, StoredImpressions or None
@@ -386,7 +389,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
     # The loss is a mean over the members, and so is the penalty.
     n_members = len(members_of(network))
     dtype = product_dtype(settings.precision, settings.device)
-    penalty = {"weight_decay": settings.embedding_regularizer / n_members}
+    of_context = settings.embedding_regularizer if settings.gate_regularizer is None else settings.gate_regularizer
     net = ClickNet(
         network,
         criterion=nn.Identity,
@@ -394,7 +397,10 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         lr=settings.learning_rate,
         # (lambda / 2) * w^2 in the loss is lambda * w in the gradient, which is Adam's (coupled) weight decay.
         optimizer__weight_decay=settings.net_regularizer / n_members,
-        optimizer__param_groups=[("embedding", penalty)],
+        optimizer__param_groups=[
+            ("embedding", {"weight_decay": settings.embedding_regularizer / n_members}),
+            ("context", {"weight_decay": of_context / n_members}),
+        ],
         optimizer__fused=settings.device.type != "mps",
         max_epochs=settings.max_epochs,
         device=settings.device,

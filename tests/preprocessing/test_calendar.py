@@ -151,3 +151,48 @@ def test_times_of_hours_that_are_rare_are_no_matter():
     encoder = CTREncoder(max_categories=20, datetime_parts=["month"]).fit(pd.DataFrame({"time": times}))
     with pytest.warns(UserWarning, match="time_month"):
         encoder.transform(pd.DataFrame({"time": times + pd.Timedelta(days=60)}))
+
+
+def going_with_time():
+    """Columns of a log in order of time, by name; those called so go with time and are new at its end."""
+    rng = np.random.default_rng(0)
+    hours = np.arange(N_ROWS)
+    return pd.DataFrame(
+        {
+            "gone_day_number": 7_000 + hours // 24,
+            "gone_days_left": 500 - hours // 24,
+            "gone_week": [f"2024-W{10 + hour // 168}" for hour in hours],
+            "gone_with_gaps": pd.array(np.where(rng.random(N_ROWS) < 0.2, None, hours // 24), "Int64"),
+            "phase": hours * 4 // N_ROWS,
+            # New users come, and some of them come back.
+            "user": rng.integers(0, 1 + hours // 4),
+            "hour": hours % 24,
+            "is_late": hours > N_ROWS * 0.96,
+            "time": pd.Timestamp("2024-03-04") + pd.to_timedelta(hours, unit="h"),
+        }
+    )
+
+
+@pytest.mark.parametrize("hold_out", ["last", "time"])
+@pytest.mark.parametrize("weight", [None, 2])
+def test_what_goes_with_time_and_is_new_in_the_last_rows_is_left_out(hold_out, weight):
+    X = going_with_time()
+    if hold_out == "time":
+        X = X.sample(frac=1, random_state=0, ignore_index=True)
+    weights = None if weight is None else np.resize([weight, weight, 0], N_ROWS)
+    kinds = CTREncoder(hold_out=hold_out).fit(X, sample_weight=weights).feature_kinds_
+    gone = [name for name in X if name.startswith("gone")]
+    assert list(kinds.index[kinds["kind"] == "dropped"]) == gone
+    assert kinds.loc["gone_day_number", "why"] == (
+        "goes with time: 100% of the last rows have values that are new, as those of later rows would be; "
+        "name the column in `categorical` or `numeric` to keep it"
+    )
+    kept = CTREncoder(hold_out=hold_out, categorical=gone).fit(X, sample_weight=weights).feature_kinds_
+    assert (kept.loc[gone, "kind"] == "categorical").all()
+
+
+def test_without_an_order_nothing_goes_with_time():
+    X = going_with_time()
+    assert "dropped" not in set(CTREncoder().fit(X).feature_kinds_["kind"])
+    shuffled = X.sample(frac=1, random_state=0)
+    assert "dropped" not in set(CTREncoder(hold_out="last").fit(shuffled).feature_kinds_["kind"])

@@ -63,6 +63,10 @@ _TIME_WORD = re.compile(
     "time|date|datetime|timestamp|ts|event|click|impression|view|visit|session|request|log|departure|dep|arrival|arr|"
     "sched|scheduled|pickup|dropoff|purchase|order|local|utc"
 )
+#: Share of the rows that are the last ones.
+_LAST = 0.1
+#: Share of the rows of a clock that may be out of turn, as in logs that were put together.
+_OUT_OF_TURN = 0.01
 #: No unit has so many values.
 _MANY_DISTINCT = 400
 
@@ -95,6 +99,43 @@ def why_left_out(column: Column) -> str:
         f"named like {unit.name}, of which the rows hold {len(values)} of {unit.n_values}, so that those of later days "
         f"would be unknown: {remedy}"
     )
+
+
+def why_behind(column: Column, places: np.ndarray) -> str:
+    """Why a column of categories is left out whose values go with time, so that those of later rows are unknown.
+
+    Parameters
+    ----------
+    column : Column
+        The column in fit.
+    places : ndarray of shape (n_rows,)
+        Places of its rows in [0, 1), of which the last in time has the lowest.
+
+    Returns
+    -------
+    str
+        The reason and the remedy; empty for a column that stays.
+    """
+    indices, distinct = column.dictionary.indices, column.dictionary.dictionary
+    rank = np.argsort(pc.array_sort_indices(distinct).to_numpy())
+    values = rank[indices.drop_null().to_numpy()]
+    places = places[indices.is_valid().to_numpy(zero_copy_only=False)]
+    last, others = values[places < _LAST], values[places >= _LAST]
+    n_new = np.count_nonzero(~np.isin(last, others))
+    if 2 * n_new <= len(last):
+        return ""
+    in_time = values[np.argsort(-places, kind="stable")]
+    if not any(_never_falls(ordered) for ordered in (in_time, -in_time)):
+        return ""
+    return (
+        f"goes with time: {n_new / len(last):.0%} of the last rows have values that are new, as those of later rows "
+        "would be; name the column in `categorical` or `numeric` to keep it"
+    )
+
+
+def _never_falls(values: np.ndarray) -> bool:
+    """Whether values never fall, but for a few that are out of turn."""
+    return bool(np.mean(values < np.maximum.accumulate(values)) <= _OUT_OF_TURN)
 
 
 def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:

@@ -112,6 +112,15 @@ class Target:
             labelled=None if self.labelled is None else [weights[rows] for weights in self.labelled],
         )
 
+    def weighted_by(self, shares: np.ndarray) -> Target:
+        """The target of rows that count so much of what they weigh."""
+        return replace(
+            self,
+            weights=self.weights * shares,
+            weights_of=[weights * shares for weights in self.weights_of],
+            labelled=None if self.labelled is None else [weights * shares for weights in self.labelled],
+        )
+
 
 def read_target(
     y: Any,
