@@ -16,7 +16,9 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,7 +33,7 @@ from sk_finalmlp import FinalMLPClassifier
 
 HOME = "FUXICTR_HOME"
 _EXPERIMENT, _DATASET = "benchmark", "frappe_like"
-_N_EPOCHS = 2
+N_EPOCHS = 2
 
 # Parameters that both have, by the same name.
 _NAMED_ALIKE = (
@@ -44,26 +46,35 @@ _NAMED_ALIKE = (
 def measure(size: Size) -> list[Result]:
     """Epochs of both, in turns."""
     X, y = make_frappe_like(size.n_rows_training)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _write_inputs(folder, X, y)
-        contestants = {"FuxiCTR": lambda: _seconds_of_epoch(folder), "sk_finalmlp": lambda: _our_seconds(X, y)}
+    with written_inputs(X, y, "FinalMLP", _finalmlp()) as seconds_of_epoch:
+        contestants = {"FuxiCTR": seconds_of_epoch, "sk_finalmlp": lambda: _our_seconds(X, y)}
         # A run takes a minute, and its first epoch is the warm-up.
         seconds = take_turns(contestants, max(1, size.n_turns // 3), n_warm_up=0)
     return [ratio("training epoch", seconds, *contestants, at_least=10)]
 
 
 def _our_seconds(X: pd.DataFrame, y: pd.Series) -> float:
-    classifier = FinalMLPClassifier(**{**PUBLISHED, "max_epochs": _N_EPOCHS, "early_stopping": False})
+    classifier = FinalMLPClassifier(**{**PUBLISHED, "max_epochs": N_EPOCHS, "early_stopping": False})
     return float(classifier.fit(X, y).history_[-1]["seconds"])
 
 
-def _seconds_of_epoch(folder: Path) -> float:
+@contextmanager
+def written_inputs(
+    X: pd.DataFrame, y: pd.Series, model: str, parameters: Mapping[str, Any]
+) -> Iterator[Callable[[], float]]:
+    """Write the rows and the configuration of a model for the reference, and give what trains and times it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write_inputs(folder, X, y, _experiment(model, parameters))
+        yield partial(_seconds_of_epoch, folder, model)
+
+
+def _seconds_of_epoch(folder: Path, model: str) -> float:
     """Seconds from the end of one epoch to the training loss of the next; its validation is not in them."""
     home = Path(os.environ[HOME]).resolve()
     command = [
         os.environ.get("FUXICTR_PYTHON", str(home / "venv/bin/python")),
-        str(home / "model_zoo/FinalMLP/run_expid.py"),
+        str(home / f"model_zoo/{model}/run_expid.py"),
         *("--config", str(folder), "--expid", _EXPERIMENT, "--gpu", "-1"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(home)}
@@ -79,22 +90,22 @@ def _seconds_of_epoch(folder: Path) -> float:
 def _ends_of_epochs(log: Any) -> Iterator[tuple[str, float]]:
     """When the log told of the end of the last epoch but one, and of the loss of the last."""
     for line in log:
-        if f"Epoch={_N_EPOCHS - 1} end" in line:
+        if f"Epoch={N_EPOCHS - 1} end" in line:
             yield "epoch", perf_counter()
         elif "Train loss" in line:
             yield "loss", perf_counter()
 
 
-def _write_inputs(folder: Path, X: pd.DataFrame, y: pd.Series) -> None:
+def _write_inputs(folder: Path, X: pd.DataFrame, y: pd.Series, experiment: Mapping[str, Any]) -> None:
     table = X.assign(click=y)
     table.to_csv(folder / "train.csv", index=False)
     table[: len(table) // 10].to_csv(folder / "valid.csv", index=False)
-    for name, content in _config(folder).items():
+    for name, content in _config(folder, experiment).items():
         # JSON is YAML too.
         (folder / f"{name}.yaml").write_text(json.dumps(content), encoding="utf-8")
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path, experiment: Mapping[str, Any]) -> dict[str, Any]:
     columns = {"name": list(N_CODES), "active": True, "dtype": "str", "type": "categorical"}
     dataset = {
         "data_root": f"{folder}/",
@@ -106,7 +117,7 @@ def _config(folder: Path) -> dict[str, Any]:
         "feature_cols": [columns],
         "label_col": {"name": "click", "dtype": "float"},
     }
-    return {"dataset_config": {_DATASET: dataset}, "model_config": {"Base": _base(folder), _EXPERIMENT: _experiment()}}
+    return {"dataset_config": {_DATASET: dataset}, "model_config": {"Base": _base(folder), _EXPERIMENT: experiment}}
 
 
 def _base(folder: Path) -> dict[str, Any]:
@@ -126,20 +137,21 @@ def _base(folder: Path) -> dict[str, Any]:
     }
 
 
-def _experiment() -> dict[str, Any]:
+def _finalmlp() -> dict[str, Any]:
     published = {name: list(v) if isinstance(v := PUBLISHED[name], tuple) else v for name in _NAMED_ALIKE}
+    return {**published, "mlp1_hidden_activations": "relu", "mlp2_hidden_activations": "relu", "use_fs": True}
+
+
+def _experiment(model: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        **published,
-        "model": "FinalMLP",
+        **parameters,
+        "model": model,
         "dataset_id": _DATASET,
         "loss": "binary_crossentropy",
         "metrics": ["AUC", "logloss"],
         "task": "binary_classification",
         "optimizer": "adam",
-        "mlp1_hidden_activations": "relu",
-        "mlp2_hidden_activations": "relu",
-        "use_fs": True,
-        "epochs": _N_EPOCHS,
+        "epochs": N_EPOCHS,
         "shuffle": True,
         "seed": 2021,
         "monitor": "AUC",
