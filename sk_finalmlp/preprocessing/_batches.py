@@ -22,6 +22,7 @@ from .._sources import (
     StoredArray,
     TemporaryFolder,
     check_space,
+    column_of,
     naming_full_disk,
     open_source,
 )
@@ -179,7 +180,7 @@ class BatchEncoder:
         missing = [name for name in names if name not in source.names]
         if missing:
             raise ValueError(f"X has no column {missing[0]!r}, which fit saw. It has {source.names}.")
-        return EncodedStream(partial(self._encoded_batches, source))
+        return EncodedStream(partial(self._encoded_batches, source), partial(_column_in_memory, source))
 
     def _encoded_batches(self: Any, source: Source) -> Iterator[pd.DataFrame]:
         used = used_columns(check_feature_names_in(self), self._readings, self._encoders)
@@ -192,3 +193,10 @@ class BatchEncoder:
                 outputs.update(self._derived.transform(outputs))
             yield write_origin(pd.DataFrame(outputs, copy=False), self._with_vectors(self._origin_of_new_rows()))
         unknown.warn()
+
+
+def _column_in_memory(source: Source, name: str) -> np.ndarray:
+    """A raw column of all rows, such as their labels."""
+    if name not in source.names:
+        raise ValueError(f"X has no column {name!r}. It has {source.names}.")
+    return np.concatenate([np.asarray(column_of(batch.table, name)) for batch in source.batches([name])])
