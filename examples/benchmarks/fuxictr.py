@@ -17,7 +17,9 @@ import os
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -32,7 +34,7 @@ from sk_finalmlp import FinalMLPClassifier
 
 HOME = "FUXICTR_HOME"
 _EXPERIMENT, _DATASET = "benchmark", "frappe_like"
-_N_EPOCHS = 2
+N_EPOCHS = 2
 # Of what it wrote before it failed.
 _LINES_SHOWN = 20
 
@@ -47,23 +49,32 @@ _NAMED_ALIKE = (
 def measure(size: Size) -> list[Result]:
     """Epochs of both, in turns."""
     X, y = make_frappe_like(size.n_rows_training)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _write_inputs(folder, X, y)
-        contestants = {"FuxiCTR": lambda: _seconds_of_epoch(folder), "sk_finalmlp": lambda: _our_seconds(X, y)}
+    with written_inputs(X, y, "FinalMLP", _finalmlp()) as seconds_of_epoch:
+        contestants = {"FuxiCTR": seconds_of_epoch, "sk_finalmlp": lambda: _our_seconds(X, y)}
         # A run takes a minute, and its first epoch is the warm-up.
         seconds = take_turns(contestants, max(1, size.n_turns // 3), n_warm_up=0)
     return [ratio("training epoch", seconds, *contestants, at_least=10)]
 
 
 def _our_seconds(X: pd.DataFrame, y: pd.Series) -> float:
-    classifier = FinalMLPClassifier(**{**PUBLISHED, "max_epochs": _N_EPOCHS, "early_stopping": False})
+    classifier = FinalMLPClassifier(**{**PUBLISHED, "max_epochs": N_EPOCHS, "early_stopping": False})
     return float(classifier.fit(X, y).history_[-1]["seconds"])
 
 
-def _seconds_of_epoch(folder: Path) -> float:
+@contextmanager
+def written_inputs(
+    X: pd.DataFrame, y: pd.Series, network: str, parameters: Mapping[str, Any]
+) -> Iterator[Callable[[], float]]:
+    """Write the rows and the parameters of a network for the reference, and give what trains and times it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write_inputs(folder, X, y, _experiment(network, parameters))
+        yield partial(_seconds_of_epoch, folder, network)
+
+
+def _seconds_of_epoch(folder: Path, network: str) -> float:
     """Seconds from the end of one epoch to the training loss of the next; its validation is not in them."""
-    ends = dict(_ends_of_epochs(run(folder, "FinalMLP")))
+    ends = dict(_ends_of_epochs(run(folder, network)))
     return ends["loss"] - ends["epoch"]
 
 
@@ -91,19 +102,19 @@ def run(folder: Path, network: str) -> Iterator[tuple[float, str]]:
 def _ends_of_epochs(log: Iterator[tuple[float, str]]) -> Iterator[tuple[str, float]]:
     """When the log told of the end of the last epoch but one, and of the loss of the last."""
     for time, line in log:
-        if f"Epoch={_N_EPOCHS - 1} end" in line:
+        if f"Epoch={N_EPOCHS - 1} end" in line:
             yield "epoch", time
         elif "Train loss" in line:
             yield "loss", time
 
 
-def _write_inputs(folder: Path, X: pd.DataFrame, y: pd.Series) -> None:
+def _write_inputs(folder: Path, X: pd.DataFrame, y: pd.Series, experiment: dict[str, Any]) -> None:
     table = X.assign(click=y)
     table.to_csv(folder / "train.csv", index=False)
     for part in ("valid", "test"):
         table[: len(table) // 10].to_csv(folder / f"{part}.csv", index=False)
     columns = {"name": list(N_CODES), "active": True, "dtype": "str", "type": "categorical"}
-    write_config(folder, [columns], _experiment())
+    write_config(folder, [columns], experiment)
 
 
 def write_config(folder: Path, columns: list[dict[str, Any]], experiment: dict[str, Any]) -> None:
@@ -152,15 +163,10 @@ def _base(folder: Path) -> dict[str, Any]:
     }
 
 
-def _experiment() -> dict[str, Any]:
+def _finalmlp() -> dict[str, Any]:
     published = {name: list(v) if isinstance(v := PUBLISHED[name], tuple) else v for name in _NAMED_ALIKE}
-    return {
-        **published,
-        "model": "FinalMLP",
-        "metrics": ["AUC", "logloss"],
-        "mlp1_hidden_activations": "relu",
-        "mlp2_hidden_activations": "relu",
-        "use_fs": True,
-        "epochs": _N_EPOCHS,
-        "seed": 2021,
-    }
+    return {**published, "mlp1_hidden_activations": "relu", "mlp2_hidden_activations": "relu", "use_fs": True}
+
+
+def _experiment(network: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {**parameters, "model": network, "metrics": ["AUC", "logloss"], "epochs": N_EPOCHS, "seed": 2021}

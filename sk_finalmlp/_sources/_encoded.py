@@ -28,6 +28,10 @@ class EncodedBatches:
         """The batches, from the first row to the last."""
         raise NotImplementedError
 
+    def in_memory(self, name: Any) -> Any:
+        """Labels or weights of all rows, given by the name of their column; anything else stays as it is."""
+        raise NotImplementedError
+
     def __iter__(self) -> Iterator[pd.DataFrame]:
         return self.batches()
 
@@ -42,14 +46,23 @@ class EncodedStream(EncodedBatches):
     ----------
     make_batches : callable
         Reads and encodes; it is called for each reading.
+    read_column : callable
+        Reads a raw column, given by its name.
     """
 
-    def __init__(self, make_batches: Callable[[], Iterator[pd.DataFrame]]) -> None:
+    def __init__(
+        self, make_batches: Callable[[], Iterator[pd.DataFrame]], read_column: Callable[[str], NDArray[Any]]
+    ) -> None:
         self._make_batches = make_batches
+        self._read_column = read_column
 
     def batches(self) -> Iterator[pd.DataFrame]:
         """The batches, from the first row to the last."""
         return self._make_batches()
+
+    def in_memory(self, name: Any) -> Any:
+        """Labels or weights of all rows, given by the name of their column; anything else stays as it is."""
+        return self._read_column(name) if isinstance(name, str) else name
 
 
 class EncodedRows(EncodedBatches):

@@ -378,6 +378,29 @@ class BaseTwoStreamClassifier(
         labels: NDArray[Any] = self.classes_[positions]
         return labels
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of rows whose class is predicted correctly.
+
+        For clicks, prefer a score of the probabilities, such as :func:`sklearn.metrics.log_loss`.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of `fit`.
+        y : array-like of shape (n_samples,), or str
+            True labels; the name of their column for rows that are read in batches.
+        sample_weight : array-like of shape (n_samples,) or str, default=None
+            Weight of each row; the name of their column for rows that are read in batches.
+
+        Returns
+        -------
+        float
+            Accuracy, from 0 to 1.
+        """
+        if isinstance(X, EncodedBatches):
+            y, sample_weight = X.in_memory(y), X.in_memory(sample_weight)
+        return float(super().score(X, y, sample_weight))
+
     @property
     def table_reader_(self) -> TableReader:
         """How tables are read."""

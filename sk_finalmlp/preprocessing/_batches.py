@@ -22,6 +22,7 @@ from .._sources import (
     StoredArray,
     TemporaryFolder,
     check_space,
+    column_of,
     naming_full_disk,
     open_source,
 )
@@ -190,7 +191,7 @@ class BatchEncoder:
         missing = [name for name in names if name not in source.names]
         if missing:
             raise ValueError(f"X has no column {missing[0]!r}, which fit saw. It has {source.names}.")
-        return EncodedStream(partial(self._encoded_batches, source))
+        return EncodedStream(partial(self._encoded_batches, source), partial(_column_in_memory, source))
 
     def _encoded_batches(self: Any, source: Source) -> Iterator[pd.DataFrame]:
         used = used_columns(check_feature_names_in(self), self._readings, self._encoders)
@@ -209,3 +210,10 @@ def _are_several(labels: Any) -> bool:
     """Whether labels are names of columns, or have several columns themselves."""
     is_list_of_names = isinstance(labels, list | tuple) and all(isinstance(name, str) for name in labels)
     return is_list_of_names or len(getattr(labels, "shape", ())) > 1
+
+
+def _column_in_memory(source: Source, name: str) -> np.ndarray:
+    """A raw column of all rows, such as their labels."""
+    if name not in source.names:
+        raise ValueError(f"X has no column {name!r}. It has {source.names}.")
+    return np.concatenate([np.asarray(column_of(batch.table, name)) for batch in source.batches([name])])

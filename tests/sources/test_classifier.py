@@ -46,6 +46,16 @@ def test_a_pipeline_fits_and_predicts_rows_in_files(clicks, folder, temp_folder)
     assert model.predict_proba(ds.dataset(folder).to_table().to_reader()).shape == (len(X), 2)
 
 
+def test_it_scores_rows_in_files(clicks, folder):
+    model = make_model().fit(folder, "click")
+    X, y = clicks.drop(columns="click"), clicks["click"]
+    assert model.score(folder, "click") == pytest.approx(model.score(X, y))
+    weighted = model[-1].score(model[:-1].transform(folder), "click", "weight")
+    assert weighted == pytest.approx(model[-1].score(model[:-1].transform(X), y, clicks["weight"]))
+    with pytest.raises(ValueError, match="X has no column 'clicked'"):
+        model.score(folder, "clicked")
+
+
 def test_it_learns_as_much_as_in_memory(clicks, folder):
     X, y = clicks.drop(columns="click"), clicks["click"]
     options = {"max_epochs": 4, "learning_rate": 0.01}

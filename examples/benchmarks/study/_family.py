@@ -61,7 +61,8 @@ class Pair:
     def on(self, data: str) -> Callable[[int, int], Pipeline]:
         """Makes the pipeline for a data set, given a seed and a number of threads."""
         width = self.width or _WIDTH_OF.get(data, _WIDTH)
-        plain = {"fusion": "sum", "feature_selection": False, "n_members": 1}
+        # The share of held-out rows is that of the first fits, when "auto" did not yet depend on the number of rows.
+        plain = {"fusion": "sum", "feature_selection": False, "n_members": 1, "validation_fraction": 0.1}
 
         def make(seed: int, n_threads: int) -> Pipeline:
             classifier = TwoStreamClassifier(
