@@ -141,7 +141,7 @@ def plot(points: pd.DataFrame, path: Path) -> None:
     """A panel for each data set, a line for each model."""
     data = points["data"].unique()
     figure = Figure(figsize=(5 * len(data), 3.6), layout="constrained")
-    for name, ax in zip(data, figure.subplots(1, len(data), squeeze=False)[0], strict=True):
+    for name, ax in zip(data, figure.subplots(1, len(data), squeeze=False, sharex=True)[0], strict=True):
         for model, own in points[points["data"] == name].groupby("model", sort=False):
             ax.plot(own["seconds"], own["auc"], "o-", label=model, markersize=4)
         ax.set(xscale="log", xlabel="seconds of processor time", ylabel="AUC, validation rows", title=name)
