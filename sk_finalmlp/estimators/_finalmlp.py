@@ -28,8 +28,9 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
 
     Parameters
     ----------
-    embedding_dim : int, default=10
-        Length of the vector that each field gets; statistics have none.
+    embedding_dim : int or "auto", default="auto"
+        Length of the vector that each field gets; statistics have none. "auto" takes 10, and 16 for more than 400,000
+        training rows.
     mlp1_fields, mlp2_fields : "auto", None or array-like, default="auto"
         The fields that each stream reads: their names (`tags` for the columns `tags[0]`, `tags[1]`, ...), positions of
         columns or a boolean mask of them; None for all.
@@ -272,7 +273,7 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
     def __init__(
         self,
         *,
-        embedding_dim: int = 10,
+        embedding_dim: int | Literal["auto"] = "auto",
         mlp1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
         mlp2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
         mlp1_hidden_units: Sequence[int] = (128,),

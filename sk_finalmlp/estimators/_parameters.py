@@ -26,7 +26,7 @@ _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
 AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 CONSTRAINTS: Final[dict[str, list[Any]]] = {
-    "embedding_dim": [AT_LEAST_ONE],
+    "embedding_dim": [AT_LEAST_ONE, StrOptions({"auto"})],
     "stream_embeddings": [StrOptions({"shared", "own"})],
     "stream_loss": [_NON_NEGATIVE],
     "history_pooling": [StrOptions({"mean", "attention", "transformer"})],
@@ -124,6 +124,11 @@ def checkpoint_file(estimator: Any, *identity: Any) -> Path | None:
     for name in ("checkpoint", "verbose", "device"):
         del parameters[name]
     return folder / f"training-{joblib.hash((parameters, identity))}.pt"
+
+
+def automatic_embedding_dim(n_rows: int) -> int:
+    """Many rows tell more of each id."""
+    return 10 if n_rows <= _HUGE_TABLE else 16
 
 
 def automatic_max_epochs(n_rows: int, schedule: str) -> int:

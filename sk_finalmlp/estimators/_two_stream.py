@@ -40,8 +40,9 @@ class TwoStreamClassifier(OnlineLearner, BaseTwoStreamClassifier):
         How the logit is made of the outputs of both streams. "bilinear": linear in each, and bilinear in both by heads.
         "sum": the sum of a linear output of each. "concat": one linear output of both side by side, which differs from
         "sum" only in its initial weights. "product": linear in the elementwise product of both.
-    embedding_dim : int, default=10
-        Length of the vector that each field gets; statistics have none.
+    embedding_dim : int or "auto", default="auto"
+        Length of the vector that each field gets; statistics have none. "auto" takes 10, and 16 for more than 400,000
+        training rows.
     stream1_fields, stream2_fields : "auto", None or array-like, default="auto"
         The fields that each stream reads: their names (`tags` for the columns `tags[0]`, `tags[1]`, ...), positions of
         columns or a boolean mask of them; None for all. "auto": where the table has statistics, such as `CTREncoder`
@@ -288,7 +289,7 @@ class TwoStreamClassifier(OnlineLearner, BaseTwoStreamClassifier):
         stream1: str | StreamBuilder = "mlp",
         stream2: str | StreamBuilder | None = "mlp",
         fusion: Literal["bilinear", "sum", "concat", "product"] = "bilinear",
-        embedding_dim: int = 10,
+        embedding_dim: int | Literal["auto"] = "auto",
         stream1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
         stream2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
         feature_selection: bool | Literal["stream1", "stream2"] = True,
@@ -360,8 +361,8 @@ class TwoStreamClassifier(OnlineLearner, BaseTwoStreamClassifier):
         super().set_params(**params)
         return self
 
-    def _network_parameters(self) -> dict[str, Any]:
-        parameters = super()._network_parameters()
+    def _network_parameters(self, n_rows: int, continues: bool) -> dict[str, Any]:
+        parameters = super()._network_parameters(n_rows, continues)
         for name in _STREAMS:
             if parameters[name] is not None:
                 parameters[name] = as_stream(parameters[name], self.fusion)

@@ -78,6 +78,39 @@ def test_one_cycle_takes_larger_batches_of_larger_tables(n_rows, learning_rate, 
     assert _parameters.automatic_embedding_regularizer(n_rows, "one_cycle") == penalty
 
 
+@pytest.mark.parametrize(("n_rows", "embedding_dim"), [(1, 10), (400_000, 10), (400_001, 16), (10**9, 16)])
+def test_vectors_are_longer_where_many_rows_tell_of_each_id(n_rows, embedding_dim):
+    assert _parameters.automatic_embedding_dim(n_rows) == embedding_dim
+
+
+@pytest.fixture
+def long_vectors_from_500_rows(monkeypatch):
+    monkeypatch.setattr(_parameters, "_HUGE_TABLE", 500)
+
+
+def length_of_vectors(classifier):
+    return classifier.network_.embedding.embedding_dim
+
+
+@pytest.mark.parametrize("classifier", [FinalMLPClassifier, DualMLPClassifier, TwoStreamClassifier])
+def test_vectors_of_a_fit_follow_its_rows(classifier, long_vectors_from_500_rows):
+    few, many = (classifier(n_members=1, max_epochs=1, random_state=0).fit(*rows(n)) for n in (400, 1000))
+    assert (length_of_vectors(few), length_of_vectors(many)) == (10, 16)
+    assert length_of_vectors(few.fit(*rows(1000))) == 16
+
+
+def test_the_length_of_vectors_that_is_given_counts(long_vectors_from_500_rows):
+    assert length_of_vectors(FinalMLPClassifier(**SMALL, max_epochs=1).fit(*rows(1000))) == 4
+
+
+def test_a_network_that_goes_on_keeps_the_length_of_its_vectors(long_vectors_from_500_rows):
+    first, few = rows(1000), rows(100)
+    classifier = FinalMLPClassifier(n_members=1, max_epochs=1, random_state=0, warm_start=True).fit(*first)
+    assert length_of_vectors(classifier.fit(*first)) == length_of_vectors(classifier.partial_fit(*few)) == 16
+    online = FinalMLPClassifier(n_members=1, random_state=0).partial_fit(*few, classes=[0, 1])
+    assert length_of_vectors(online.partial_fit(*first)) == 10
+
+
 def test_what_is_given_counts(monkeypatch):
     given = {"learning_rate": 2e-3, "batch_size": 50, "max_epochs": 2, "embedding_regularizer": 0.5}
     settings, _ = settings_of(FinalMLPClassifier(**SMALL, **given), *rows(400), monkeypatch)
