@@ -136,7 +136,7 @@ def automatic_max_epochs(n_rows: int, schedule: str) -> int:
     if schedule == "plateau":
         return 100
     if n_rows > _LARGE_TABLE:
-        return 6 if n_rows <= _HUGE_TABLE else 8
+        return 6
     # A table without rows is refused later, and by name.
     return 10 if n_rows > _SMALL_TABLE else int(np.clip(10_000 / max(1, n_rows), 8, 100))
 
@@ -145,7 +145,9 @@ def automatic_learning_rate(n_rows: int, schedule: str) -> float:
     """Chosen by validation rows, with the batch size."""
     if schedule == "plateau":
         return 1e-3
-    return 5e-3 if n_rows <= _SMALL_TABLE or _LARGE_TABLE < n_rows <= _HUGE_TABLE else 3e-3
+    if n_rows > _HUGE_TABLE:
+        return 1.5e-3
+    return 3e-3 if _SMALL_TABLE < n_rows <= _LARGE_TABLE else 5e-3
 
 
 def automatic_batch_size(n_rows: int, schedule: str) -> int:

@@ -68,7 +68,7 @@ def test_auto_follows_from_rows_and_schedule(
         (40_000, 5e-3, 1024, 8, 0.25),
         (72_000, 3e-3, 1024, 10, 10_000 / 72_000),
         (200_000, 5e-3, 2048, 6, 0.1),
-        (600_000, 3e-3, 4096, 8, 0.02),
+        (600_000, 1.5e-3, 4096, 6, 0.02),
     ],
 )
 def test_one_cycle_takes_larger_batches_of_larger_tables(n_rows, learning_rate, batch_size, max_epochs, penalty):
