@@ -187,7 +187,7 @@ class TestErrors:
         model[1].embedding_dim = 3
         with pytest.raises(ValueError, match=r"In partial_fit the network stays as it is.*embedding_dim"):
             update(model, *days[1])
-        model[1].embedding_dim = 10
+        model[1].embedding_dim = "auto"
         assert state_of(model) == before
 
     def test_name_a_column_that_is_not_there(self, model, days):

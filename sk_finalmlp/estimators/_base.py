@@ -54,6 +54,7 @@ from ._network_summary import NetworkSummary
 from ._parameters import (
     CONSTRAINTS,
     automatic_batch_size,
+    automatic_embedding_dim,
     automatic_embedding_regularizer,
     automatic_learning_rate,
     automatic_max_epochs,
@@ -98,7 +99,7 @@ class BaseTwoStreamClassifier(
 
     _network_class: ClassVar[NetworkClass]
 
-    embedding_dim: int
+    embedding_dim: int | Literal["auto"]
     stream_embeddings: Literal["shared", "own"]
     stream_loss: float
     history_pooling: Literal["mean", "attention", "transformer"]
@@ -154,9 +155,13 @@ class BaseTwoStreamClassifier(
         """Keep the parameters of the constructor as attributes of the same names, as scikit-learn asks."""
         self.__dict__.update({name: value for name, value in parameters.items() if name != "self"})
 
-    def _network_parameters(self) -> dict[str, Any]:
+    def _network_parameters(self, n_rows: int, continues: bool) -> dict[str, Any]:
         """The parameters of which those of the network's names go to the network."""
         parameters: dict[str, Any] = self.get_params(deep=False)
+        if self.embedding_dim == "auto":
+            # A network that goes on is as large as its first rows made it.
+            before = self._network_arguments["embedding_dim"] if continues else None
+            parameters["embedding_dim"] = before or automatic_embedding_dim(n_rows)
         return parameters
 
     @fit_context
@@ -511,9 +516,8 @@ class BaseTwoStreamClassifier(
 
         before = self.history_ if self._continues() else []
         generator = torch.Generator().manual_seed(seed + len(before))
-        arguments = arguments_of_network(
-            self._network_class, self._network_parameters(), readers, self._n_outputs(classes)
-        )
+        parameters = self._network_parameters(len(training), self._continues())
+        arguments = arguments_of_network(self._network_class, parameters, readers, self._n_outputs(classes))
         network = self._network_to_train(arguments, training, generator)
         learned = {**self._learned_of(classes), "fields_": [*arguments["fields"]], "_readers": readers, "_seed": seed}
 

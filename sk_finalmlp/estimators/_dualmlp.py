@@ -23,8 +23,9 @@ class DualMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
 
     Parameters
     ----------
-    embedding_dim : int, default=10
-        Length of the vector that each field gets; statistics have none.
+    embedding_dim : int or "auto", default="auto"
+        Length of the vector that each field gets; statistics have none. "auto" takes 10, and 16 for more than 400,000
+        training rows.
     mlp1_fields, mlp2_fields : "auto", None or array-like, default="auto"
         The fields that each stream reads: their names (`tags` for the columns `tags[0]`, `tags[1]`, ...), positions of
         columns or a boolean mask of them; None for all.
@@ -72,16 +73,15 @@ class DualMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
         falls to a tenth whenever half of `n_iter_no_change` epochs don't improve the validation score, which takes more
         epochs; without early stopping it is constant.
     learning_rate : float or "auto", default="auto"
-        Learning rate of Adam, at its highest. "auto" takes 5e-3, and 3e-3 between 50,000 and 150,000 training rows and
-        for more than 400,000; for "plateau" 1e-3.
+        Learning rate of Adam, at its highest. "auto" takes 5e-3, but 3e-3 between 50,000 and 150,000 training rows and
+        1.5e-3 for more than 400,000; for "plateau" 1e-3.
     batch_size : int or "auto", default="auto"
         Rows per step, 2 or more. "auto" takes a 32nd of the number of training rows, within 32 and 1024, for more
         than 150,000 rows 2048, for more than 400,000 rows 4096; for "plateau" twice the square root of the number of
         rows, within 16 and 4096.
     max_epochs : int or "auto", default="auto"
         Passes over the data at most, in each `fit`. "auto" takes 8 up to 50,000 rows, but 10,000 / (number of rows)
-        where that is more, at most 100; for more rows 10, for more than 150,000 rows 6, for more than 400,000 rows 8;
-        for "plateau" 100.
+        where that is more, at most 100; for more rows 10, for more than 150,000 rows 6; for "plateau" 100.
     precision : {"float32", "bfloat16", "auto"}, default="auto"
         Type of the factors of the linear layers' products in training; the rest, predictions included, is float32.
         "bfloat16" is faster with wide layers and large batches, and rounds to three digits; it needs a CPU with
@@ -222,7 +222,7 @@ class DualMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
     def __init__(
         self,
         *,
-        embedding_dim: int = 10,
+        embedding_dim: int | Literal["auto"] = "auto",
         mlp1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
         mlp2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
         mlp1_hidden_units: Sequence[int] = (128,),

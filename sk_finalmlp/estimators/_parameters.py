@@ -26,7 +26,7 @@ _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
 AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 CONSTRAINTS: Final[dict[str, list[Any]]] = {
-    "embedding_dim": [AT_LEAST_ONE],
+    "embedding_dim": [AT_LEAST_ONE, StrOptions({"auto"})],
     "stream_embeddings": [StrOptions({"shared", "own"})],
     "stream_loss": [_NON_NEGATIVE],
     "history_pooling": [StrOptions({"mean", "attention", "transformer"})],
@@ -126,12 +126,17 @@ def checkpoint_file(estimator: Any, *identity: Any) -> Path | None:
     return folder / f"training-{joblib.hash((parameters, identity))}.pt"
 
 
+def automatic_embedding_dim(n_rows: int) -> int:
+    """Many rows tell more of each id."""
+    return 10 if n_rows <= _HUGE_TABLE else 16
+
+
 def automatic_max_epochs(n_rows: int, schedule: str) -> int:
     """One cycle ends as planned, and small tables need more epochs for enough steps; a plateau ends by itself."""
     if schedule == "plateau":
         return 100
     if n_rows > _LARGE_TABLE:
-        return 6 if n_rows <= _HUGE_TABLE else 8
+        return 6
     # A table without rows is refused later, and by name.
     return 10 if n_rows > _SMALL_TABLE else int(np.clip(10_000 / max(1, n_rows), 8, 100))
 
@@ -140,7 +145,9 @@ def automatic_learning_rate(n_rows: int, schedule: str) -> float:
     """Chosen by validation rows, with the batch size."""
     if schedule == "plateau":
         return 1e-3
-    return 5e-3 if n_rows <= _SMALL_TABLE or _LARGE_TABLE < n_rows <= _HUGE_TABLE else 3e-3
+    if n_rows > _HUGE_TABLE:
+        return 1.5e-3
+    return 3e-3 if _SMALL_TABLE < n_rows <= _LARGE_TABLE else 5e-3
 
 
 def automatic_batch_size(n_rows: int, schedule: str) -> int:

@@ -131,9 +131,8 @@ class OnlineLearner:
     ) -> None:
         before = self.history_
         generator = torch.Generator().manual_seed(self._seed + len(before))
-        arguments = arguments_of_network(
-            self._network_class, self._network_parameters(), readers, self._n_outputs(self.classes_)
-        )
+        parameters = self._network_parameters(len(new), hasattr(self, "network_"))
+        arguments = arguments_of_network(self._network_class, parameters, readers, self._n_outputs(self.classes_))
         network, moments = self._network_to_update(arguments, new, generator)
         update = NetworkUpdate(self._network_class, arguments, network, moments, new, fresh, generator)
 

@@ -68,7 +68,7 @@ def test_auto_follows_from_rows_and_schedule(
         (40_000, 5e-3, 1024, 8, 0.25),
         (72_000, 3e-3, 1024, 10, 10_000 / 72_000),
         (200_000, 5e-3, 2048, 6, 0.1),
-        (600_000, 3e-3, 4096, 8, 0.02),
+        (600_000, 1.5e-3, 4096, 6, 0.02),
     ],
 )
 def test_one_cycle_takes_larger_batches_of_larger_tables(n_rows, learning_rate, batch_size, max_epochs, penalty):
@@ -76,6 +76,39 @@ def test_one_cycle_takes_larger_batches_of_larger_tables(n_rows, learning_rate, 
     assert _parameters.automatic_batch_size(n_rows, "one_cycle") == batch_size
     assert _parameters.automatic_max_epochs(n_rows, "one_cycle") == max_epochs
     assert _parameters.automatic_embedding_regularizer(n_rows, "one_cycle") == penalty
+
+
+@pytest.mark.parametrize(("n_rows", "embedding_dim"), [(1, 10), (400_000, 10), (400_001, 16), (10**9, 16)])
+def test_vectors_are_longer_where_many_rows_tell_of_each_id(n_rows, embedding_dim):
+    assert _parameters.automatic_embedding_dim(n_rows) == embedding_dim
+
+
+@pytest.fixture
+def long_vectors_from_500_rows(monkeypatch):
+    monkeypatch.setattr(_parameters, "_HUGE_TABLE", 500)
+
+
+def length_of_vectors(classifier):
+    return classifier.network_.embedding.embedding_dim
+
+
+@pytest.mark.parametrize("classifier", [FinalMLPClassifier, DualMLPClassifier, TwoStreamClassifier])
+def test_vectors_of_a_fit_follow_its_rows(classifier, long_vectors_from_500_rows):
+    few, many = (classifier(n_members=1, max_epochs=1, random_state=0).fit(*rows(n)) for n in (400, 1000))
+    assert (length_of_vectors(few), length_of_vectors(many)) == (10, 16)
+    assert length_of_vectors(few.fit(*rows(1000))) == 16
+
+
+def test_the_length_of_vectors_that_is_given_counts(long_vectors_from_500_rows):
+    assert length_of_vectors(FinalMLPClassifier(**SMALL, max_epochs=1).fit(*rows(1000))) == 4
+
+
+def test_a_network_that_goes_on_keeps_the_length_of_its_vectors(long_vectors_from_500_rows):
+    first, few = rows(1000), rows(100)
+    classifier = FinalMLPClassifier(n_members=1, max_epochs=1, random_state=0, warm_start=True).fit(*first)
+    assert length_of_vectors(classifier.fit(*first)) == length_of_vectors(classifier.partial_fit(*few)) == 16
+    online = FinalMLPClassifier(n_members=1, random_state=0).partial_fit(*few, classes=[0, 1])
+    assert length_of_vectors(online.partial_fit(*first)) == 10
 
 
 def test_what_is_given_counts(monkeypatch):
