@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,10 @@ def weights_by_age(half_life: Mapping[Any, Any] | None, X: Any, names: Sequence[
     are_numbers = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
     half = _read_age(age, are_numbers)
     if not 0 < half < np.inf:
-        example = "7, in the units of the column" if are_numbers else "'7D' or '12h'"
-        raise ValueError(f"half_life={dict(half_life)!r}: the age must be positive, such as {example}.")
+        wanted = (
+            "a number, such as 7, in the units of the column" if are_numbers else "with a unit, such as '7D' or '12h'"
+        )
+        raise ValueError(f"half_life={dict(half_life)!r}: the age must be positive, and {wanted}.")
     times = values.cast(pa.float64()) if are_numbers else _microseconds(values)
     ages = times.to_numpy(zero_copy_only=False)
     ages = np.nanmax(ages) - ages if np.isfinite(ages).any() else np.zeros(len(ages))
@@ -57,6 +60,9 @@ def weights_by_age(half_life: Mapping[Any, Any] | None, X: Any, names: Sequence[
 
 def _read_age(age: Any, is_number: bool) -> float:
     """The age as a number, or in microseconds; NaN for what is neither."""
+    if not is_number and isinstance(age, Real):
+        # pandas would read 7 as nanoseconds.
+        return np.nan
     try:
         return float(age) if is_number else pd.Timedelta(age) / pd.Timedelta(microseconds=1)
     except (TypeError, ValueError):

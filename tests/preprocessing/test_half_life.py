@@ -79,10 +79,11 @@ def test_very_old_rows_still_count_next_to_nothing(log):
     [
         ({}, "must name one column of times"),
         ({"day": 1, "time": "1D"}, "must name one column of times"),
-        ({"day": 0}, "must be positive, such as 7, in the units"),
-        ({"day": "1D"}, "must be positive, such as 7, in the units"),
-        ({"time": "-1D"}, "must be positive, such as '7D'"),
-        ({"time": "soon"}, "must be positive, such as '7D'"),
+        ({"day": 0}, "must be positive, and a number, such as 7, in the units"),
+        ({"day": "1D"}, "must be positive, and a number, such as 7, in the units"),
+        ({"time": "-1D"}, "must be positive, and with a unit, such as '7D'"),
+        ({"time": "soon"}, "must be positive, and with a unit, such as '7D'"),
+        ({"time": 7}, "must be positive, and with a unit, such as '7D'"),
         ({"week": 1}, "week"),
     ],
 )
