@@ -46,9 +46,8 @@ def weights_by_age(half_life: Mapping[Any, Any] | None, X: Any, names: Sequence[
     are_numbers = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
     half = _read_age(age, are_numbers)
     if not 0 < half < np.inf:
-        wanted = (
-            "a number, such as 7, in the units of the column" if are_numbers else "with a unit, such as '7D' or '12h'"
-        )
+        of_number, of_time = "a number, such as 7, in the units of the column", "with a unit, such as '7D' or '12h'"
+        wanted = of_number if are_numbers else of_time
         raise ValueError(f"half_life={dict(half_life)!r}: the age must be positive, and {wanted}.")
     times = values.cast(pa.float64()) if are_numbers else _microseconds(values)
     ages = times.to_numpy(zero_copy_only=False)
