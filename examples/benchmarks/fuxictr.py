@@ -49,7 +49,7 @@ _NAMED_ALIKE = (
 def measure(size: Size) -> list[Result]:
     """Epochs of both, in turns."""
     X, y = make_frappe_like(size.n_rows_training)
-    with written_inputs(X, y, "FinalMLP", _finalmlp()) as seconds_of_epoch:
+    with written_inputs(X, y, "FinalMLP", finalmlp_parameters()) as seconds_of_epoch:
         contestants = {"FuxiCTR": seconds_of_epoch, "sk_finalmlp": lambda: _our_seconds(X, y)}
         # A run takes a minute, and its first epoch is the warm-up.
         seconds = take_turns(contestants, max(1, size.n_turns // 3), n_warm_up=0)
@@ -78,23 +78,29 @@ def _seconds_of_epoch(folder: Path, network: str) -> float:
     return ends["loss"] - ends["epoch"]
 
 
-def run(folder: Path, network: str) -> Iterator[tuple[float, str]]:
-    """Lines of the log of the experiment in a folder, each with the time at which it came."""
+def run(
+    folder: Path, network: str, clock: Callable[[int], float] = lambda _: perf_counter()
+) -> Iterator[tuple[float, str]]:
+    """Lines of the log of the experiment in a folder, each with the time at which it came.
+
+    The clock gets the number of the process, whose time it may tell.
+    """
     home = Path(os.environ[HOME]).resolve()
     command = [
-        os.environ.get("FUXICTR_PYTHON", str(home / "venv/bin/python")),
+        str(Path(os.environ.get("FUXICTR_PYTHON", home / "venv/bin/python")).absolute()),
         str(home / "model_zoo" / network / "run_expid.py"),
         *("--config", str(folder), "--expid", _EXPERIMENT, "--gpu", "-1"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(home)}
+    # It leaves a table of results where it runs.
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         last: deque[str] = deque(maxlen=_LINES_SHOWN)
         for line in process.stderr:
             last.append(line)
-            yield perf_counter(), line
+            yield clock(process.pid), line
     if process.returncode:
         raise RuntimeError(f"FuxiCTR ended with status {process.returncode}:\n{''.join(last)}")
 
@@ -117,21 +123,21 @@ def _write_inputs(folder: Path, X: pd.DataFrame, y: pd.Series, experiment: dict[
     write_config(folder, [columns], experiment)
 
 
-def write_config(folder: Path, columns: list[dict[str, Any]], experiment: dict[str, Any]) -> None:
+def write_config(folder: Path, columns: list[dict[str, Any]], experiment: dict[str, Any], label: str = "click") -> None:
     """Write what the run of an experiment wants, on train.csv, valid.csv and test.csv of this folder."""
-    for name, content in _config(folder, columns, experiment).items():
+    for name, content in _config(folder, columns, experiment, label).items():
         # JSON is YAML too.
         (folder / f"{name}.yaml").write_text(json.dumps(content), encoding="utf-8")
 
 
-def _config(folder: Path, columns: list[dict[str, Any]], experiment: dict[str, Any]) -> dict[str, Any]:
+def _config(folder: Path, columns: list[dict[str, Any]], experiment: dict[str, Any], label: str) -> dict[str, Any]:
     dataset = {
         "data_root": f"{folder}/",
         "data_format": "csv",
         **{f"{part}_data": f"{folder}/{part}.csv" for part in ("train", "valid", "test")},
         "min_categr_count": 1,
         "feature_cols": columns,
-        "label_col": {"name": "click", "dtype": "float"},
+        "label_col": {"name": label, "dtype": "float"},
     }
     common = {
         "dataset_id": _DATASET,
@@ -163,7 +169,8 @@ def _base(folder: Path) -> dict[str, Any]:
     }
 
 
-def _finalmlp() -> dict[str, Any]:
+def finalmlp_parameters() -> dict[str, Any]:
+    """Those of the configuration that was published for Frappe, by the reference's names."""
     published = {name: list(v) if isinstance(v := PUBLISHED[name], tuple) else v for name in _NAMED_ALIKE}
     return {**published, "mlp1_hidden_activations": "relu", "mlp2_hidden_activations": "relu", "use_fs": True}
 
