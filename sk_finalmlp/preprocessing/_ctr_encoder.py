@@ -413,7 +413,8 @@ class CTREncoder(
         "multi_valued": _SELECTION,
         "datetime": _SELECTION,
         "vector": _SELECTION,
-        "vectors": [Mapping, None],
+        # A message of scikit-learn would hold the whole frame that was given in place of a dict.
+        "vectors": "no_validation",
         "vectors_mode": [StrOptions({"sum", "replace"})],
         "train_vectors": ["boolean"],
         "drop": _SELECTION,
@@ -694,6 +695,11 @@ class CTREncoder(
 
     def _given_vectors_at(self, names: Sequence[str]) -> dict[int, Any]:
         """What `vectors` holds, by the position of the column."""
+        if not isinstance(self.vectors, Mapping | None):
+            raise TypeError(
+                f"vectors is of type {type(self.vectors).__name__}. Give a dict from the names of columns to the "
+                "vectors of their values, as in vectors={'item': frame}."
+            )
         return {select_for("vectors", key, None, names)[0]: given for key, given in (self.vectors or {}).items()}
 
     def _given_vectors(self) -> dict[str, GivenVectors]:

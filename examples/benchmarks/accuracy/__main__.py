@@ -12,15 +12,12 @@ import ast
 import os
 import sys
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from _models import Model
     from _tables import DataSet, Table
-
-_OPTIONAL = {"catboost": "catboost", "catboost_es": "catboost", "lightgbm": "lightgbm"}
 
 
 def main() -> None:
@@ -73,9 +70,9 @@ def _all_data() -> dict[str, DataSet]:
 
 
 def _models(arguments: argparse.Namespace) -> dict[str, Model]:
-    from _models import MODELS, finalmlp
+    from _models import MODELS, finalmlp, is_installed
 
-    available = {name: model for name, model in MODELS.items() if find_spec(_OPTIONAL.get(name, "sklearn"))}
+    available = {name: model for name, model in MODELS.items() if is_installed(name)}
     chosen = {name: _choose(name, available) for name in arguments.models or available}
     parameters = dict(_parameter(text) for text in arguments.params)
     if parameters and "finalmlp" in chosen:

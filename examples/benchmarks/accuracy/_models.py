@@ -1,13 +1,15 @@
 """The contestants: each takes the raw table, holds out what it needs from its training rows, and runs on its defaults.
 
-The one exception is the linear model, which chooses its penalty.
+Exceptions are the linear model, which chooses its penalty, and RealMLP and TabM, which by default choose the best epoch
+by the error rate and here do it by the log-loss, as their documentation advises for probabilities.
 
-CatBoost and LightGBM are optional: a model whose package isn't installed is left out.
+CatBoost, LightGBM and pytabkit (RealMLP and TabM) are optional: a model whose package isn't installed is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Self
 
 import numpy as np
@@ -99,10 +101,47 @@ def mlp(seed: int, n_threads: int) -> Pipeline:
     return make_pipeline(Flattener(), encoder, MLPClassifier(early_stopping=True, random_state=seed))
 
 
+def realmlp(seed: int, n_threads: int) -> Pipeline:
+    """RealMLP with tuned defaults (Holzmüller et al., "Better by default", NeurIPS 2024)."""
+    from pytabkit import RealMLP_TD_Classifier
+
+    return _of_pytabkit(RealMLP_TD_Classifier(**_pytabkit(seed, n_threads), use_ls=False))
+
+
+def tabm(seed: int, n_threads: int) -> Pipeline:
+    """TabM on its defaults (Gorishniy et al., "TabM", ICLR 2025)."""
+    from pytabkit import TabM_D_Classifier
+
+    return _of_pytabkit(TabM_D_Classifier(**_pytabkit(seed, n_threads)))
+
+
 MODELS: dict[str, Model] = {
     model.__name__: model
-    for model in (finalmlp, catboost, catboost_es, lightgbm, hist_gradient_boosting, logistic_regression, mlp)
+    for model in (
+        finalmlp,
+        catboost,
+        catboost_es,
+        lightgbm,
+        hist_gradient_boosting,
+        logistic_regression,
+        mlp,
+        realmlp,
+        tabm,
+    )
 }
+
+_PACKAGES = {
+    "catboost": "catboost",
+    "catboost_es": "catboost",
+    "lightgbm": "lightgbm",
+    "realmlp": "pytabkit",
+    "tabm": "pytabkit",
+}
+
+
+def is_installed(model: str) -> bool:
+    """Whether the package of a model is there."""
+    return find_spec(_PACKAGES.get(model, "sklearn")) is not None
 
 
 class _CatBoost(ClassifierMixin, BaseEstimator):
@@ -133,6 +172,14 @@ class _CatBoost(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         return self.trees_.predict_proba(X)
+
+
+def _pytabkit(seed: int, n_threads: int) -> dict[str, Any]:
+    return {"device": "cpu", "random_state": seed, "n_threads": n_threads, "val_metric_name": "cross_entropy"}
+
+
+def _of_pytabkit(network: BaseEstimator) -> Pipeline:
+    return make_pipeline(Flattener(), Categories(), network)
 
 
 def _target_rates(seed: int) -> TargetEncoder:

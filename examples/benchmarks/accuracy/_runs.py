@@ -56,12 +56,15 @@ class Record(Run):
     date: str
 
 
-def measure(run: Run, table: Table, model: Any) -> tuple[Record, npt.NDArray[np.float64]]:
+def measure(
+    run: Run, table: Table, model: Any, *, stop_by_scored_rows: bool = False
+) -> tuple[Record, npt.NDArray[np.float64]]:
     """Fit the model on the training rows and score it; also gives the probabilities of the scored rows."""
     X_train, y_train = table.part("train", run.seed)
     X, y = table.part(run.part, run.seed)
+    held_out = {"X_val": X, "y_val": y} if stop_by_scored_rows else {}
     start = perf_counter()
-    model.fit(X_train, y_train)
+    model.fit(X_train, y_train, **held_out)
     fitted = perf_counter()
     probability = np.asarray(model.predict_proba(X)[:, 1], dtype=np.float64)
     predicted = perf_counter()

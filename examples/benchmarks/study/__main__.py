@@ -94,16 +94,21 @@ def _chosen(names: list[str] | None, available: Collection[str]) -> list[str]:
 
 def _measure(run: Run, results: Results) -> None:
     from _data import load
+    from _family import PUBLISHED
     from _peers import PEERS
     from _runs import measure
     from _variants import VARIANTS
+    from sklearn import config_context
 
     try:
         table = load(run.data, run.rows)
     except OSError as error:
         sys.exit(f"{run.data}: {error} Choose others by --data.")
     make = VARIANTS[run.model].on(run.data) if run.model in VARIANTS else PEERS[run.model]
-    record, probability = measure(run, table, make(run.seed, run.threads))
+    # What was published was stopped by the validation rows.
+    is_published = run.model in PUBLISHED
+    with config_context(enable_metadata_routing=is_published):
+        record, probability = measure(run, table, make(run.seed, run.threads), stop_by_scored_rows=is_published)
     results.add(record, table.part(run.part, run.seed)[1], probability)
     scores = f"AUC {record.auc:.4f}  log-loss {record.log_loss:.4f}  fit {record.fit_seconds:.0f} s"
     print(f"{run.data:<14}{run.model:<24}seed {run.seed}  {scores}", flush=True)

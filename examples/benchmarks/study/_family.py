@@ -87,15 +87,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Published:
-    """A model in the shape and with the schedule that it was published with.
+    """A model in the shape and with the schedule that it was published with, stopped by the rows that are scored.
 
     Parameters
     ----------
     model : str
         The part of the configuration's name before the data set.
+    parameters : mapping
+        The classifier's parameters that aren't the published ones.
     """
 
     model: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def on(self, data: str) -> Callable[[int, int], Pipeline]:
         """Makes the pipeline for a data set, given a seed and a number of threads."""
@@ -107,7 +110,9 @@ class Published:
                 classifier: Any = FinalMLPClassifier(**finalmlp_configs[home])
             else:
                 classifier = TwoStreamClassifier(**two_stream_configs[f"{self.model}_{home}"])
-            return _on_codes(classifier.set_params(random_state=seed, device="cpu"))
+            classifier.set_params(random_state=seed, device="cpu", **self.parameters)
+            # The encoder turns X_val into codes as it does X.
+            return _on_codes(classifier.set_fit_request(X_val=True, y_val=True)).set_params(transform_input=["X_val"])
 
         return make
 
@@ -145,4 +150,4 @@ FAMILY: dict[str, Pair] = {
 PUBLISHED: dict[str, Published] = {
     f"published {model}": Published(model)
     for model in ("finalmlp", "dcnv2", "xdeepfm", "autoint_plus", "masknet", "finalnet_2b")
-}
+} | {"published finalmlp, own tables": Published("finalmlp", _CHANGES["own"])}
