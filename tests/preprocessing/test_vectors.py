@@ -362,7 +362,7 @@ def test_vectors_of_no_column_or_of_no_ids():
         CTREncoder(vectors={"item": TABLE}, drop="item").fit(clicks())
     with pytest.raises(TypeError, match="'item': lists are not single values"):
         CTREncoder(vectors={"item": TABLE}).fit(clicks().assign(item=[["a"]] * 6))
-    with pytest.raises(TypeError, match="vectors is of type DataFrame. Give a dict"):
+    with pytest.raises(TypeError, match="vectors is of type DataFrame"):
         CTREncoder(vectors=TABLE).fit(clicks())
 
 
