@@ -407,7 +407,7 @@ class CTREncoder(
 
     _parts: ClassVar[Parts] = PARTS
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any] | str]] = {
         "categorical": _SELECTION,
         "numeric": _SELECTION,
         "multi_valued": _SELECTION,
