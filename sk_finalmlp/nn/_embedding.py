@@ -164,10 +164,10 @@ class FieldEmbedding(nn.Module):
         -------
         Tensor of float32, shape (B, F, d)
         """
-        numbers, *vectors = torch.split(values[:, self._value_columns], self._widths_of_values, dim=1)
+        numbers, *vectors = torch.split(_taken(values, self._value_columns), self._widths_of_values, dim=1)
         scaled = numbers.unsqueeze(2) * self.numeric
         projected = [project(of_field).unsqueeze(1) for project, of_field in zip(self.vectors, vectors, strict=True)]
-        return _join([*self._look_up(codes[:, self._code_columns]), scaled, *projected])
+        return _join([*self._look_up(_taken(codes, self._code_columns)), scaled, *projected])
 
     def features(self, codes: Tensor, values: Tensor, statistics: bool = True) -> Tensor:
         """The input of the streams: the concatenated embeddings, followed by all statistics unchanged.
@@ -202,7 +202,7 @@ class FieldEmbedding(nn.Module):
         positions : Tensor of int64, shape (B,)
             Which of them each row of the batch has.
         """
-        codes = codes[:, self._code_columns]
+        codes = _taken(codes, self._code_columns)
         # Keys of 32 bits would overflow, and so would those of codes far beyond the tables.
         known = torch.where(self._is_known(codes), codes.long(), 0)
         positions = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
@@ -241,7 +241,7 @@ class FieldEmbedding(nn.Module):
                 own.append(found)
             else:
                 # Fields of single codes come first.
-                own[0] = own[0].index_add(1, torch.tensor([place], device=found.device), found)
+                own[0] = own[0].index_add(1, torch.full((1,), place, device=found.device), found)
         return own
 
     def _look_up_tables(self, codes: Tensor) -> list[Tensor]:
@@ -312,7 +312,7 @@ def _join(vectors: list[Tensor]) -> Tensor:
     return filled[0] if len(filled) == 1 else torch.cat(filled or vectors, dim=1)
 
 
-_Columns = list[int] | slice
+_Columns = list[slice] | slice
 
 
 def _columns_of(fields: list[Field], everything: list[Field]) -> tuple[_Columns, _Columns]:
@@ -331,9 +331,17 @@ def _columns_of(fields: list[Field], everything: list[Field]) -> tuple[_Columns,
 
 
 def _compact(positions: list[int]) -> _Columns:
-    """The same positions as a slice, which copies nothing, where they are the first ones."""
-    first = list(range(len(positions)))
-    return slice(len(positions)) if positions == first else positions
+    """The same positions as a slice, which copies nothing, where they are the first ones, else as a slice per run."""
+    if positions == list(range(len(positions))):
+        return slice(len(positions))
+    starts = [position for position in positions if position - 1 not in positions]
+    ends = [position + 1 for position in positions if position + 1 not in positions]
+    return [slice(*run) for run in zip(starts, ends, strict=True)]
+
+
+def _taken(rows: Tensor, columns: _Columns) -> Tensor:
+    """Some columns; the CPU would wait for a device to copy a list of their positions."""
+    return rows[:, columns] if isinstance(columns, slice) else torch.cat([rows[:, run] for run in columns], dim=1)
 
 
 def _check_fields(fields: Sequence[Field]) -> None:

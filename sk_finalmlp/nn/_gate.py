@@ -136,7 +136,9 @@ class FeatureGate(nn.Module):
         """
         if self.context_embedding is None:
             return self.of_all_rows()
-        if self.context_embedding.reads_values or self.context_embedding.histories:
+        # Accelerators would have to wait until it is known how many contexts there are.
+        of_each_row = self.context_embedding.reads_values or self.context_embedding.histories
+        if of_each_row or codes.device.type != "cpu":
             gates: Tensor = self.gate(self.context_embedding(codes, values).flatten(start_dim=1))
             return gates
         # Rows of one context share their gate, and a batch has far fewer users than rows.

@@ -56,7 +56,7 @@ class EpochBars(Callback):
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
         batches = net.history[-1, "batches"]
-        loss = f"train_loss {batches[-1]['train_loss']:.4f}"
+        loss = "" if net.is_accelerated else f"train_loss {batches[-1]['train_loss']:.4f}"
         title = _count("batch", len(batches), self.n_batches_)
         self.progress.update(self.epochs_, advance=1)
         self.progress.update(self.batches_, advance=1, description=title, note=loss)

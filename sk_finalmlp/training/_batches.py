@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ._device import kept_on, sent
 from ._objective import ONE_LABEL, Objective
 from ._processes import ALONE, Alone
 
@@ -117,7 +119,17 @@ class Impressions:
 
     def to(self, device: torch.device) -> Impressions:
         """The same rows on another device."""
-        return self._each(lambda column: column.to(device))
+        return self._each(lambda column: sent(column, device))
+
+    def kept_on(self, device: torch.device) -> Impressions:
+        """The same rows, on a device where they fit."""
+        codes, values, target, weight = kept_on(device, self._columns)
+        return replace(self, codes=codes, values=values, target=target, weight=weight)
+
+    def with_inputs_kept_on(self, device: torch.device) -> Impressions:
+        """The same rows, codes and values on a device where they fit; scores take the others on the CPU."""
+        codes, values = kept_on(device, (self.codes, self.values))
+        return replace(self, codes=codes, values=values)
 
     @property
     def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -217,6 +229,9 @@ class Batches(BatchesOfRows[Impressions, "_NegativeDraws"]):
     All batches have the same number of rows but for one, so that none is too small for batch norm. Where several
     processes train, each takes a slice of each batch.
 
+    On an accelerator, the rows are copied to the device once, if they take at most half of its free memory, and batches
+    are taken there; else they are copied batch by batch. The batches are the same as on the CPU.
+
     Parameters
     ----------
     impressions : Impressions
@@ -268,10 +283,15 @@ class Batches(BatchesOfRows[Impressions, "_NegativeDraws"]):
         order = torch.randperm(self.n_rows, generator=self.generator)
         if self._draws is not None:
             order = self._draws.next()[order]
-        for rows in order.tensor_split(len(self)):
+        for rows in order.to(self._rows.target.device).tensor_split(len(self)):
             own = self.processes.own(rows)
-            batch = self.impressions.take(own).to(self.device)
+            batch = self._rows.take(own).to(self.device)
             yield (batch.codes, batch.values), (batch.target, self._weight(batch.weight, len(rows)))
+
+    @cached_property
+    def _rows(self) -> Impressions:
+        """The rows where batches are taken; others read `impressions`, on the CPU."""
+        return self.impressions.kept_on(self.device)
 
 
 class _NegativeDraws:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -53,13 +54,23 @@ class SettledTables(Callback):
 
 
 class Divergence(Callback):
-    """Ends the training with an error when the loss or the logits are no longer numbers."""
+    """Ends the training with an error when the loss or the logits are no longer numbers.
 
-    def on_batch_end(self, net: Any, loss: Tensor, **kwargs: Any) -> None:
-        if not math.isfinite(net.history[-1, "batches", -1, "train_loss"]):
-            raise _divergence(f"The training loss became {loss.item()}", net)
+    In the step where that happens, or at the end of its epoch on an accelerator, whose steps nobody waits for.
+    """
+
+    def on_batch_end(self, net: Any, **kwargs: Any) -> None:
+        if not net.is_accelerated:
+            self._check_losses(net, net.history[-1, "batches", -1:, "train_loss"])
+
+    @staticmethod
+    def _check_losses(net: Any, losses: Sequence[float]) -> None:
+        for loss in losses:
+            if not math.isfinite(loss):
+                raise _divergence(f"The training loss became {loss}", net)
 
     def on_epoch_end(self, net: Any, dataset_train: Batches, **kwargs: Any) -> None:
+        self._check_losses(net, net.history[-1, "batches", :, "train_loss"])
         # No loss tells of the last step.
         some = dataset_train.impressions.head(_A_FEW_ROWS)
         logits = predict_logits(net.module_.eval(), some.codes, some.values)
@@ -92,6 +103,10 @@ class EpochRecord(Callback):
         self.scoring = scoring
         self.processes = processes
         self.shift: Tensor | None = None
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        if self.validation is not None:
+            self.validation = self.validation.with_inputs_kept_on(net.device)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter()

@@ -1,8 +1,11 @@
-"""Which device to train on."""
+"""Which device to train on, and what goes there."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 
 def resolve_device(name: str | torch.device) -> torch.device:
@@ -41,6 +44,31 @@ def resolve_device(name: str | torch.device) -> torch.device:
             f"or one of {available}, or install the driver and a build of torch for that device."
         )
     return device
+
+
+def kept_on(device: torch.device, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Tensors on a device if all of them take at most half of its free memory; else as they are."""
+    fit = sum(tensor.nbytes for tensor in tensors) <= _free_memory(device) / 2
+    return [tensor.to(device) for tensor in tensors] if fit else tensors
+
+
+def _free_memory(device: torch.device) -> int:
+    """Free bytes of an accelerator, as far as torch tells; 0 where it doesn't, and on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return 0
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device; itself if it is there already.
+
+    A CUDA device copies by itself what is in pinned memory, while the CPU goes on.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _available_types() -> list[str]:

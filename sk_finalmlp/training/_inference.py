@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn import ROW_MULTIPLE
+from ._device import sent
 from ._threads import threads_of_batches
 
 _BATCH_SIZE = 8192
@@ -46,14 +47,14 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     device = next(network.parameters()).device
     batches = list(zip(torch.split(codes, _BATCH_SIZE), torch.split(values, _BATCH_SIZE), strict=True))
     with threads_of_batches(len(batches)) if device.type == "cpu" else nullcontext(map) as each:
-        return torch.cat([*each(lambda batch: _batch_logits(network, batch[0], batch[1], device), batches)])
+        return torch.cat([*each(lambda batch: _batch_logits(network, batch[0], batch[1], device), batches)]).cpu()
 
 
 def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor, device: torch.device) -> Tensor:
     # In the thread that computes: each has a mode of its own.
     with torch.inference_mode():
-        logits: Tensor = network(_pad_rows(codes.to(device)), _pad_rows(values.to(device)))
-    return logits[: len(codes)].cpu()
+        logits: Tensor = network(_pad_rows(sent(codes, device)), _pad_rows(sent(values, device)))
+    return logits[: len(codes)]
 
 
 def _pad_rows(columns: Tensor) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,6 +30,11 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits[..., 0], target.to(logits.dtype), reduction="none")
     losses = F.cross_entropy(logits.flatten(end_dim=-2), target.flatten(), reduction="none")
     return losses.view(target.shape)
+
+
+def filled(like: Tensor, values: Sequence[float]) -> Tensor:
+    """A few numbers as a tensor like another; the CPU would wait for a device to copy them from a list."""
+    return torch.stack([like.new_full((), value) for value in values])
 
 
 def sampled_logits(logits: Tensor, negatives_kept: float) -> Tensor:

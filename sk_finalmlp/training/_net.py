@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..nn import context_parameters, embedding_parameters, members_of
 from ._batches import Batches, Inputs, Labels
 from ._clipping import clip_gradients
-from ._loss import sampled_logits
+from ._loss import filled, sampled_logits
 from ._processes import ALONE, Alone
 from ._threads import Map, members_apart
 
@@ -75,6 +75,35 @@ class ClickNet(NeuralNet):
         by_role = [(roles.get(id(parameter), "other"), parameter) for _, parameter in named_parameters]
         return super().get_params_for_optimizer(prefix, by_role)
 
+    @property
+    def is_accelerated(self) -> bool:
+        """Whether steps run on a device beside the CPU, which goes on to the next one unless it waits for a number."""
+        return torch.device(self.device).type != "cpu"
+
+    def run_single_epoch(
+        self, iterator: Batches | None, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """The steps of an epoch; a step has its loss in the history, or all have in the end where they are accelerated.
+
+        skorch's own would wait for the device in each step.
+        """
+        if iterator is None:
+            return
+        losses: list[Tensor] = []
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            self.history.record_batch("train_batch_size", len(batch[1][0]))
+            if self.is_accelerated:
+                # A copy, as it may be a view of all gradients.
+                losses.append(step["loss"].clone())
+            else:
+                self.history.record_batch("train_loss", step["loss"].item())
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        if losses:
+            for record, loss in zip(self.history[-1]["batches"], torch.stack(losses).tolist(), strict=True):
+                record["train_loss"] = loss
+
     def train_step(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
         """A step: forward, loss and backward of each member, then clipping, and the optimizer's step."""
         if not self.module_.training:
@@ -111,4 +140,4 @@ class ClickNet(NeuralNet):
         loss_weights = getattr(self.module_, "loss_weights", None)
         if loss_weights is None:
             return losses.mean()
-        return (losses.mean(dim=-1) * losses.new_tensor(loss_weights)).sum(dim=-1).mean()
+        return (losses.mean(dim=-1) * filled(losses, loss_weights)).sum(dim=-1).mean()

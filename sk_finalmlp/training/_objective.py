@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .._task_labels import BASE, MISSING
-from ._loss import cross_entropy
+from ._loss import cross_entropy, filled
 
 Relation = Literal["funnel", "independent"]
 
@@ -270,7 +270,7 @@ class TaskObjective:
             labels, counts = _expected_labels(logits.detach(), digits)
             log_p, log_not = funnel_log_probabilities(logits)
             losses = -(labels * log_p + (counts - labels) * log_not)
-        return (losses * losses.new_tensor(self.weights)).sum(dim=-1)
+        return (losses * filled(losses, self.weights)).sum(dim=-1)
 
     def scores(self, logits: Tensor, target: Tensor, weight: Tensor) -> Scores:
         """Scores of each task on the rows of which its label is known, and their means by the weights of the tasks.

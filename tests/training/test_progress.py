@@ -19,6 +19,7 @@ from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP
 from sk_finalmlp.training import Impressions, TrainingSettings, train
+from sk_finalmlp.training._net import ClickNet
 
 LINE = r"epoch  \d  train_loss \d\.\d{4}  valid_loss \d\.\d{4}  valid_auc \d\.\d{4}  lr 1e-0\d  \d+\.\ds"
 FINAL_LINE = r"final epoch  train_loss \d\.\d{4}  lr 1e-0\d  \d+\.\ds"
@@ -121,6 +122,14 @@ def test_a_terminal_shows_bars_below_the_lines_and_takes_them_away():
     # The bars' lines are erased and the cursor is back.
     assert output.endswith("\x1b[1A\x1b[2K")
     assert output.count("\x1b[?25l") == output.count("\x1b[?25h") == 1
+
+
+def test_bars_have_no_loss_of_steps_that_nobody_waits_for(monkeypatch):
+    monkeypatch.setattr(ClickNet, "is_accelerated", True)
+    plain = without_control(shown_in_a_terminal())
+    assert re.search(r"batch 7/7 \S+ \S+ left", plain)
+    assert not re.search(r"left +train_loss", plain)
+    assert all(re.search(line, plain) for line in (LINE, FINAL_LINE))
 
 
 def test_an_error_takes_the_bars_away():
