@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from _data import load
-from _family import FAMILY, FINALMLP, NARROW_HEADS, PAIRS, PUBLISHED, name_of_pair
+from _family import FAMILY, FINALMLP, HEADS_OF_OTHER_WIDTHS, PAIRS, PUBLISHED, name_of_pair
 from _peers import PEERS
 from _runs import Results, row_losses
 from _variants import ABLATIONS, HEADS_OF_WIDTH, REFERENCE, name_of_heads
@@ -128,8 +128,8 @@ def _families() -> Iterator[tuple[str, str, list[str]]]:
     yield "peers", REFERENCE, list(PEERS)
     for second, changes in PAIRS.items():
         yield "pairs", name_of_pair(second), [name for name in changes if name != name_of_pair(second)]
-    yield "family", FINALMLP, [name for name in FAMILY if name != FINALMLP and name not in NARROW_HEADS]
-    yield "family heads", name_of_pair("mlp"), [*NARROW_HEADS]
+    yield "family", FINALMLP, [name for name in FAMILY if name != FINALMLP and name not in HEADS_OF_OTHER_WIDTHS]
+    yield "family heads", name_of_pair("mlp"), [*HEADS_OF_OTHER_WIDTHS]
     yield "published", next(iter(PUBLISHED)), [*list(PUBLISHED)[1:], *PEERS]
 
 
