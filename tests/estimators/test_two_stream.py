@@ -298,6 +298,22 @@ class TestInspection:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"stream2_fields": ["usr"]}, r"stream2_fields names 'usr', but the fields are \['user'"),
+        ({"stream2_fields": []}, "stream2_fields is empty, and a stream needs a field to read. None stands for all"),
+        ({"stream1_fields": [False] * 7}, "stream1_fields is empty"),
+        ({"fs2_context": ["usr"]}, r"fs2_context names 'usr', but the fields are \['user'"),
+        ({"fs1_context": ["rate(user & item)"]}, r"fs1_context names 'rate\(user & item\)', a statistic, .* \['user'"),
+    ],
+    ids=str,
+)
+def test_fields_that_cannot_be_chosen_are_named_with_their_parameter(with_statistics, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        TwoStreamClassifier(**QUICK, **parameters).fit(*with_statistics)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
         ({"stream2": "deepfm"}, "'stream2' parameter of TwoStreamClassifier"),
         ({"stream1": None}, "'stream1' parameter of TwoStreamClassifier"),
         ({"fusion": "mean"}, "'fusion' parameter of TwoStreamClassifier"),

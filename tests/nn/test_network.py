@@ -275,7 +275,10 @@ def test_embedding_parameters_are_those_of_all_tables():
     [
         ({"fusion": "mean"}, r"fusion must be one of \['bilinear', 'sum', 'concat', 'product'\], got 'mean'"),
         ({"fusion": "product"}, r"fusion='product' .* their widths are 8 and 12"),
-        ({"stream2_fields": ["usr"], "stream_embeddings": "own"}, r"name 'usr', but the fields are \['age', 'user'"),
+        (
+            {"stream2_fields": ["usr"], "stream_embeddings": "own"},
+            r"'usr', but the fields are \['age', 'user'",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_an_error(parameters, message):
