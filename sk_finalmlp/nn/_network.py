@@ -52,13 +52,14 @@ class StreamBuilder(Protocol):
         n_statistics : int
             Number S of statistics that it reads; these have no embedding.
         generator : torch.Generator, default=None
-            Random generator of the initial weights; torch's global one if None.
+            Random generator of the initial weights; torch's global one if None. Layers of torch draw from the global
+            one in any case, so that no `random_state` decides about them; `Linear` of this package takes a generator.
 
         Returns
         -------
         torch.nn.Module
             Module that maps the gated input, the concatenated embeddings and statistics, shape (B, F * d + S), to the
-            stream's output, shape (B, out_features). It has an attribute `out_features`.
+            stream's output, shape (B, out_features), each row by itself. It has an attribute `out_features`.
         """
         ...
 
