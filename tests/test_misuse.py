@@ -254,12 +254,12 @@ CLASSIFIER = {
     "stream of a column that isn't there": (
         lambda: pipeline(mlp1_fields=["usr"]).fit(RAW, CLICKS),
         ValueError,
-        r"mlp1_fields.*name 'usr', but the fields are \['user', 'item'",
+        r"mlp1_fields names 'usr', but the fields are \['user', 'item'",
     ),
     "stream that reads nothing": (
         lambda: pipeline(mlp1_fields=[]).fit(RAW, CLICKS),
         ValueError,
-        r"A stream needs a field to read: mlp1_fields or mlp2_fields is empty",
+        r"mlp1_fields is empty, and a stream needs a field to read. None stands for all fields",
     ),
     "heads that don't divide": (
         lambda: pipeline(num_heads=3).fit(RAW, CLICKS),

@@ -349,14 +349,39 @@ def chosen_fields(chosen: Any, readers: Sequence[FieldReader], parameter: str) -
     -------
     tuple of str or None
         None where nothing was chosen by None.
+
+    Raises
+    ------
+    ValueError
+        If there is no such field or column, or it can't be chosen here; the message names parameter and field.
     """
     if chosen is None:
         return None
     chosen = np.asarray(chosen)
-    if chosen.dtype.kind not in "biu":
-        return tuple(str(name) for name in chosen)
-    positions = _positions(chosen, sum(len(reader.positions) for reader in readers), parameter)
-    return tuple(reader.field.name for reader in readers if not positions.isdisjoint(reader.positions))
+    if chosen.dtype.kind in "biu":
+        positions = _positions(chosen, sum(len(reader.positions) for reader in readers), parameter)
+        names = tuple(reader.field.name for reader in readers if not positions.isdisjoint(reader.positions))
+    else:
+        names = tuple(str(name) for name in chosen)
+    _check_choice(names, [reader.field for reader in readers if not reader.field.is_added], parameter)
+    return names
+
+
+def _check_choice(names: Sequence[str], fields: Sequence[Field], parameter: str) -> None:
+    """Raise a ValueError where a name isn't that of a field that the parameter can choose."""
+    is_context = parameter.endswith("_context")
+    statistics = [field.name for field in fields if is_context and field.kind == "statistic"]
+    known = [field.name for field in fields if field.name not in statistics]
+    for name in names:
+        if name in statistics:
+            raise ValueError(
+                f"{parameter} names {name!r}, a statistic, which has no embedding for a gate to read. "
+                f"It can name {known}."
+            )
+        if name not in known:
+            raise ValueError(f"{parameter} names {name!r}, but the fields are {known}.")
+    if not names and not is_context:
+        raise ValueError(f"{parameter} is empty, and a stream needs a field to read. None stands for all fields.")
 
 
 def _positions(chosen: NDArray[Any], n_columns: int, parameter: str) -> set[int]:

@@ -90,10 +90,14 @@ def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any]
 
 
 def _comparable(value: Any) -> Any:
-    """A stream by what it is made of; anything else as it is."""
+    """A stream by what it is made of, an array by its hash; anything else as it is."""
     if isinstance(value, dict):
-        return {name: joblib.hash(table) for name, table in value.items()}
-    return (type(value), value.get_params()) if hasattr(value, "get_params") else value
+        return {name: _comparable(part) for name, part in value.items()}
+    if hasattr(value, "get_params"):
+        return type(value), _comparable(value.get_params())
+    # The network has a copy of it, which may be equal to nothing but itself.
+    is_plain_stream = hasattr(value, "build")
+    return joblib.hash(value) if is_plain_stream or isinstance(value, np.ndarray) else value
 
 
 def start_network(

@@ -36,6 +36,7 @@ class TwoStreamClassifier(OnlineLearner, BaseTwoStreamClassifier):
         `sk_finalmlp.nn.StreamBuilder`.
     stream2 : str, stream or None, default="mlp"
         The second stream; None for a network of the first one alone, whose logit is linear in the stream's output.
+        What is said of a second stream and of the fusion is without effect then.
     fusion : {"bilinear", "sum", "concat", "product"}, default="bilinear"
         How the logit is made of the outputs of both streams. "bilinear": linear in each, and bilinear in both by heads.
         "sum": the sum of a linear output of each. "concat": one linear output of both side by side, which differs from

@@ -99,8 +99,6 @@ def check_chosen(names: Sequence[str] | None, fields: Sequence[Field]) -> None:
     known = [field.name for field in fields if not field.is_added]
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(
-            f"A stream's fields (mlp1_fields, mlp2_fields) name {unknown[0]!r}, but the fields are {known}."
-        )
+        raise ValueError(f"A stream is to read the field {unknown[0]!r}, but the fields are {known}.")
     if len(names) == 0:
-        raise ValueError("A stream needs a field to read: mlp1_fields or mlp2_fields is empty.")
+        raise ValueError("A stream needs a field to read, but none is chosen.")

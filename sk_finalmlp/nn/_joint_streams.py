@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class Path(Protocol):
 
 def can_join(paths: Sequence[Path]) -> bool:
     """Whether the streams are MLPs on one embedding with first layers alike but in width, and no gate has a context."""
-    streams = [path.stream for path in paths if isinstance(path.stream, Stream)]
+    streams = [path.stream for path in paths if _is_mlp(path.stream)]
     return (
         len(streams) == len(paths) > 1
         and all(path.embedding is paths[0].embedding for path in paths)
@@ -41,12 +41,17 @@ def can_join(paths: Sequence[Path]) -> bool:
     )
 
 
+def _is_mlp(stream: nn.Module) -> TypeGuard[Stream]:
+    # A class derived from it may have a forward of its own.
+    return type(stream) is Stream
+
+
 def joint_outputs(paths: Sequence[Path], features: Tensor) -> list[Tensor]:
     """Output of each stream, from the features that the embedding gives, (B, D) -> (B, n1), (B, n2).
 
     A gate scales the columns of the first layer's weights in place of the features, of which there are more.
     """
-    streams = [path.stream for path in paths if isinstance(path.stream, Stream)]
+    streams = [path.stream for path in paths if _is_mlp(path.stream)]
     weights = [_weight(path, stream, features.shape[1]) for path, stream in zip(paths, streams, strict=True)]
     linears = [stream.first_linear for stream in streams]
     activations = [stream.first_activation for stream in streams]

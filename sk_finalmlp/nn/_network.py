@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -51,13 +52,14 @@ class StreamBuilder(Protocol):
         n_statistics : int
             Number S of statistics that it reads; these have no embedding.
         generator : torch.Generator, default=None
-            Random generator of the initial weights; torch's global one if None.
+            Random generator of the initial weights; torch's global one if None. Layers of torch draw from the global
+            one in any case, so that no `random_state` decides about them; `Linear` of this package takes a generator.
 
         Returns
         -------
         torch.nn.Module
             Module that maps the gated input, the concatenated embeddings and statistics, shape (B, F * d + S), to the
-            stream's output, shape (B, out_features). It has an attribute `out_features`.
+            stream's output, shape (B, out_features), each row by itself. It has an attribute `out_features`.
         """
         ...
 
@@ -264,7 +266,7 @@ class TwoStreamNetwork(nn.Module):
             reads_statistics = any(path.fields.n_statistics for path in paths)
             return joint_outputs(paths, self.embedding.features(codes, values, statistics=reads_statistics))
         x = self.gated(self.features(codes, values), codes, values)
-        return [path.stream(own) for path, own in zip(paths, x, strict=True)]
+        return [_output(path, own) for path, own in zip(paths, x, strict=True)]
 
     def features(self, codes: Tensor, values: Tensor) -> list[Tensor]:
         """Features of the fields that each stream reads, before its gate.
@@ -311,17 +313,35 @@ def _select(embedding: FieldEmbedding, fields: Sequence[Field], names: Sequence[
 def _build(
     builder: StreamBuilder, reads: FieldSelection, embedding_dim: int, generator: torch.Generator | None
 ) -> nn.Module:
-    return builder.build(len(reads.sizes) - reads.n_statistics, embedding_dim, reads.n_statistics, generator)
+    stream = builder.build(len(reads.sizes) - reads.n_statistics, embedding_dim, reads.n_statistics, generator)
+    if not isinstance(stream, nn.Module):
+        raise TypeError(
+            f"build of {type(builder).__name__} must return the stream, a torch.nn.Module; it returned {stream!r}."
+        )
+    return stream
 
 
 def _width(stream: nn.Module) -> int:
     width = getattr(stream, "out_features", None)
-    if not isinstance(width, int):
+    if not isinstance(width, Integral):
         raise TypeError(
             f"The stream {type(stream).__name__} has no integer attribute out_features: set it to the number of "
             "columns of its output."
         )
-    return width
+    return int(width)
+
+
+def _output(path: StreamPath, x: Tensor) -> Tensor:
+    """Output of a stream, which may be anybody's: of another shape, it would be broadcast."""
+    output: Tensor = path.stream(x)
+    expected = (len(x), _width(path.stream))
+    if not isinstance(output, Tensor) or output.shape != expected:
+        got = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ValueError(
+            f"The output of the stream {type(path.stream).__name__} must have the shape (number of rows, "
+            f"out_features), here {expected}; it is {got}."
+        )
+    return output
 
 
 @dataclass(frozen=True)

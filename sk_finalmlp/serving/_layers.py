@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..nn import Activation, Dropout, Linear
+from ..nn import Activation, Dropout
 from ._encoder import Unsupported
 from ._graph import Graph
+
+_LAYERS: Final = ["BatchNorm1d", "Dropout", "Linear", "ReLU", "Sequential"]
 
 
 def as_array(tensor: torch.Tensor) -> Any:
@@ -20,7 +22,7 @@ def as_array(tensor: torch.Tensor) -> Any:
 
 def add_layer(graph: Graph, values: str, layer: nn.Module) -> str:
     """A layer of an MLP in evaluation, (n, D) -> (n, D')."""
-    if isinstance(layer, Linear):
+    if isinstance(layer, nn.Linear):
         return add_linear(graph, values, layer)
     if isinstance(layer, Activation):
         return graph.node("Relu", values if layer.norm is None else _normalised(graph, values, layer.norm))
@@ -30,9 +32,12 @@ def add_layer(graph: Graph, values: str, layer: nn.Module) -> str:
         return graph.node("Relu", values)
     if isinstance(layer, nn.Sequential):
         return add_layers(graph, values, layer)
-    if isinstance(layer, Dropout):
+    if isinstance(layer, (Dropout, nn.Dropout)):
         return values
-    raise Unsupported(f"A layer {type(layer).__name__} can't be exported.")
+    raise Unsupported(
+        f"A layer {type(layer).__name__} can't be exported; these can: {_LAYERS}. Serve the pipeline in Python, or "
+        "build the stream of these."
+    )
 
 
 def add_layers(graph: Graph, values: str, layers: nn.Sequential) -> str:

@@ -66,5 +66,5 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
 
 def _width(stream: nn.Module) -> int:
     width = stream.out_features
-    assert isinstance(width, int)
-    return width
+    assert isinstance(width, Integral)  # a sum of numpy's integers is one of them
+    return int(width)

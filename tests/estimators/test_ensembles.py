@@ -125,7 +125,7 @@ class TestStreams:
         assert np.isfinite(probability).all()
 
     def test_unknown_fields_are_an_error(self, with_statistics):
-        with pytest.raises(ValueError, match=r"\(mlp1_fields, mlp2_fields\) name 'rate\(usr\)', but the fields are"):
+        with pytest.raises(ValueError, match=r"mlp2_fields names 'rate\(usr\)', but the fields are"):
             FinalMLPClassifier(**QUICK, mlp2_fields=["user", "rate(usr)"]).fit(*with_statistics)
 
     @pytest.mark.parametrize("parameters", [{"mlp2_fields": "user"}, {"n_members": 0}, {"scoring": "accuracy"}])

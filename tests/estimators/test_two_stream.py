@@ -14,10 +14,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import check_param_validation, parametrize_with_checks
 
+import sk_finalmlp
 from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
 from sk_finalmlp.inspection import GateWeightsDisplay, embeddings, field_interactions, gate_weights, head_strengths
-from sk_finalmlp.nn import Ensemble
-from sk_finalmlp.streams import CIN, MLP, QNN, CrossNet, Final, MaskNet, SelfAttention, stream_names
+from sk_finalmlp.nn import Ensemble, Stream
+from sk_finalmlp.streams import CIN, MLP, QNN, CrossNet, Final, MaskNet, Product, SelfAttention, stream_names
 
 SMALL_MLP = MLP((16,))
 QUICK = {
@@ -192,6 +193,42 @@ def test_a_stream_of_ones_own(table):
     assert np.array_equal(pickle.loads(pickle.dumps(classifier)).predict_proba(X), classifier.predict_proba(X))
 
 
+# As a search over numpy's ranges sets them.
+OF_NUMPY = [
+    MLP(np.array([16, 8])),
+    CIN((np.int64(8), np.int64(4))),
+    SelfAttention(attention_dim=np.int64(16)),
+    Final(np.array([16]), units=np.int64(8)),
+    MaskNet(np.array([16])),
+    Product(hidden_units=np.array([16])),
+    CrossNet(np.int64(2), rank=np.int64(4), units=np.int64(8)),
+]
+
+
+@pytest.mark.parametrize("fusion", ["bilinear", "sum"])
+@pytest.mark.parametrize("stream2", OF_NUMPY, ids=repr)
+def test_parameters_may_be_numbers_and_arrays_of_numpy(table, stream2, fusion, tmp_path):
+    X, y = table
+    classifier = TwoStreamClassifier(**{**QUICK, "max_epochs": 1}, stream2=stream2, fusion=fusion, warm_start=True)
+    classifier.fit(X, y).fit(X, y).partial_fit(X[:20], y[:20])
+    sk_finalmlp.save(classifier, tmp_path / "model")
+    again = sk_finalmlp.load(tmp_path / "model")
+    assert np.array_equal(again.predict_proba(X), classifier.predict_proba(X))
+    assert np.array_equal(
+        again.partial_fit(X[20:], y[20:]).predict_proba(X), classifier.partial_fit(X[20:], y[20:]).predict_proba(X)
+    )
+
+
+class PlainStream:
+    """A stream of one's own that scikit-learn knows nothing of."""
+
+    def __init__(self):
+        self.width = 16
+
+    def build(self, n_fields, embedding_dim, n_statistics, generator=None):
+        return Stream(n_fields * embedding_dim + n_statistics, [self.width], generator=generator)
+
+
 class TestWarmStart:
     def test_goes_on_with_the_same_streams(self, table):
         X, y = table
@@ -200,6 +237,15 @@ class TestWarmStart:
         classifier.fit(X, y)
         assert len(classifier.history_) == 4
         assert classifier.history_[2]["train_loss"] < before
+
+    def test_goes_on_with_a_stream_that_has_no_parameters_of_scikit_learn(self, table):
+        X, y = table
+        classifier = TwoStreamClassifier(**QUICK, stream2=PlainStream(), warm_start=True).fit(X, y)
+        assert len(classifier.fit(X, y).history_) == 4
+        assert len(classifier.partial_fit(X, y).history_) == 5
+        classifier.stream2.width = 32
+        with pytest.raises(ValueError, match=r"changed since the first fit: \['stream2'\]"):
+            classifier.partial_fit(X, y)
 
     def test_refuses_streams_that_have_changed(self, table):
         X, y = table
@@ -247,6 +293,22 @@ class TestInspection:
         assert "CrossNet" in classifier._repr_html_()
         assert "embeddings" in classifier.fit(*table)._repr_html_()
         assert "n_layers" in CrossNet()._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"stream2_fields": ["usr"]}, r"stream2_fields names 'usr', but the fields are \['user'"),
+        ({"stream2_fields": []}, "stream2_fields is empty, and a stream needs a field to read. None stands for all"),
+        ({"stream1_fields": [False] * 7}, "stream1_fields is empty"),
+        ({"fs2_context": ["usr"]}, r"fs2_context names 'usr', but the fields are \['user'"),
+        ({"fs1_context": ["rate(user & item)"]}, r"fs1_context names 'rate\(user & item\)', a statistic, .* \['user'"),
+    ],
+    ids=str,
+)
+def test_fields_that_cannot_be_chosen_are_named_with_their_parameter(with_statistics, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        TwoStreamClassifier(**QUICK, **parameters).fit(*with_statistics)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sk_finalmlp.fields import Field
-from sk_finalmlp.nn import DualMLP, FinalMLP, lent_workspaces
+from sk_finalmlp.nn import DualMLP, FinalMLP, Stream, TwoStreamNetwork, lent_workspaces
 
 FIELDS = [
     Field("user", "categorical", n_codes=9),
@@ -58,3 +58,19 @@ def test_logits_gradients_and_running_statistics_are_the_same(kind, is_lent, par
     torch.testing.assert_close(of_joint, logits_and_gradients(apart, each_by_itself))
     torch.testing.assert_close(joint.state_dict(), apart.state_dict())
     torch.testing.assert_close(joint.eval()(*batch()), each_by_itself(apart.eval()))
+
+
+def test_an_mlp_with_a_forward_of_its_own_is_asked_for_it():
+    class Doubled(Stream):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    class Builder:
+        def __init__(self, stream_class):
+            self.stream_class = stream_class
+
+        def build(self, n_fields, embedding_dim, n_statistics, generator=None):
+            return self.stream_class(n_fields * embedding_dim + n_statistics, [16], generator=generator)
+
+    network = TwoStreamNetwork(FIELDS, Builder(Stream), Builder(Doubled), fusion="sum").double().eval()
+    torch.testing.assert_close(network(*batch()), each_by_itself(network))

@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
 
@@ -274,7 +275,10 @@ def test_embedding_parameters_are_those_of_all_tables():
     [
         ({"fusion": "mean"}, r"fusion must be one of \['bilinear', 'sum', 'concat', 'product'\], got 'mean'"),
         ({"fusion": "product"}, r"fusion='product' .* their widths are 8 and 12"),
-        ({"stream2_fields": ["usr"], "stream_embeddings": "own"}, r"name 'usr', but the fields are \['age', 'user'"),
+        (
+            {"stream2_fields": ["usr"], "stream_embeddings": "own"},
+            r"'usr', but the fields are \['age', 'user'",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_an_error(parameters, message):
@@ -289,3 +293,54 @@ def test_a_stream_must_say_how_wide_it_is():
 
     with pytest.raises(TypeError, match=r"The stream Sequential has no integer attribute out_features"):
         TwoStreamNetwork(FIELDS, Silent(), MLP())
+
+
+class Returning:
+    """Builder of a stream that gives what a function makes of its input, and says to be of width 3."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def build(self, n_fields, embedding_dim, n_statistics, generator=None):
+        stream = torch.nn.Module()
+        stream.forward = self.function
+        stream.out_features = 3
+        return stream
+
+
+@pytest.mark.parametrize("fusion", ["bilinear", "sum", "concat", "product"])
+@pytest.mark.parametrize(
+    ("function", "got"),
+    [
+        (lambda x: x[:1, :3], r"\(1, 3\)"),
+        (lambda x: x[:, :2], r"\(2, 2\)"),
+        (lambda x: x.sum(dim=1), r"\(2,\)"),
+        (lambda x: (x[:, :3], None), "a tuple"),
+    ],
+    ids=["one row", "another width", "a vector", "two things"],
+)
+def test_a_stream_must_give_what_it_says(function, got, fusion):
+    network = TwoStreamNetwork(FIELDS, MLP(3), Returning(function), fusion, num_heads=1)
+    codes, values = torch.zeros(2, 5, dtype=torch.int64), torch.zeros(2, 2)
+    with pytest.raises(ValueError, match=rf"out_features\), here \(2, 3\); it is {got}"):
+        network(codes, values)
+
+
+@pytest.mark.parametrize("nothing", [None, lambda x: x])
+def test_build_must_return_a_module(nothing):
+    class Forgetful:
+        def build(self, *args, **kwargs):
+            return nothing
+
+    with pytest.raises(TypeError, match=r"build of Forgetful must return the stream, a torch.nn.Module; it returned"):
+        TwoStreamNetwork(FIELDS, MLP(), Forgetful())
+
+
+def test_a_width_may_be_an_integer_of_numpy():
+    class Numpys(MLP):
+        def build(self, *args, **kwargs):
+            stream = super().build(*args, **kwargs)
+            stream.out_features = np.int64(stream.out_features)
+            return stream
+
+    assert TwoStreamNetwork(FIELDS, Numpys(8), MLP(8), num_heads=2).fusion.linear_x.in_features == 8

@@ -107,11 +107,11 @@ class TestFieldSelection:
         assert selection.n_features == len(positions)
 
     def test_names_what_is_no_field(self):
-        with pytest.raises(ValueError, match=r"mlp1_fields, mlp2_fields\) name 'usr', but the fields are .*'user'"):
+        with pytest.raises(ValueError, match=r"the field 'usr', but the fields are .*'user'"):
             FieldSelection(self.FIELDS, 2, ["user", "usr"])
 
     def test_refuses_to_read_nothing(self):
-        with pytest.raises(ValueError, match="mlp1_fields or mlp2_fields is empty"):
+        with pytest.raises(ValueError, match="needs a field to read, but none is chosen"):
             FieldSelection(self.FIELDS, 2, [])
 
 

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier, streams
 from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.nn import StreamChain
 from sk_finalmlp.serving import make_predictor, to_onnx
 from sk_finalmlp.serving._export import export
 
@@ -240,6 +241,32 @@ def test_stream(encoded, stream):
     classifier = TwoStreamClassifier(stream2=stream, n_members=1, max_epochs=1, random_state=0).fit(X, y)
     outputs = run(export(classifier), {name: column.to_numpy().reshape(-1, 1) for name, column in X.items()})
     np.testing.assert_allclose(outputs["probabilities"], classifier.predict_proba(X), atol=2e-6)
+
+
+class Chained:
+    """Builder of a stream of the user, of torch's own layers."""
+
+    def __init__(self, *layers):
+        self.layers = layers
+
+    def build(self, n_fields, embedding_dim, n_statistics, generator=None):
+        linear = torch.nn.Linear(n_fields * embedding_dim + n_statistics, 8)
+        return StreamChain(linear, *self.layers, torch.nn.Linear(8, 8))
+
+
+def test_stream_of_layers_of_torch(encoded):
+    X, y = encoded
+    layers = torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Dropout(0.5)
+    classifier = TwoStreamClassifier(stream2=Chained(*layers), n_members=1, max_epochs=1, random_state=0).fit(X, y)
+    outputs = run(export(classifier), {name: column.to_numpy().reshape(-1, 1) for name, column in X.items()})
+    np.testing.assert_allclose(outputs["probabilities"], classifier.predict_proba(X), atol=2e-6)
+
+
+def test_layer_of_the_user_is_refused(encoded, tmp_path):
+    stream = Chained(torch.nn.GELU())
+    classifier = TwoStreamClassifier(stream2=stream, n_members=1, max_epochs=1, random_state=0).fit(*encoded)
+    with pytest.raises(ValueError, match=r"A layer GELU can't be exported; these can: .*'Linear'.* Serve the"):
+        to_onnx(classifier, tmp_path / "model.onnx")
 
 
 def test_stream_of_the_user_is_refused(encoded, tmp_path):
