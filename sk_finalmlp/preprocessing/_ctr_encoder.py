@@ -291,6 +291,9 @@ class CTREncoder(
     the two with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the 16 fields with the
     most codes, on a random sample of rows if there are very many.
 
+    **Small counts** (below 7) that fewer than one in a thousand training rows have stand for the mean, as does that of
+    a new value. Where each user has many rows, no network learns what a small count says of a new user.
+
     **Dates.** How often a day occurred says nothing about future days, so parts of dates and their pairs get rates
     but no counts, unless `statistics` names them. Integers, or strings of integers, in a column that is named
     like a part of a date (`month`, `quarter`, `week`, `day`, `day_of_month`, `day_of_year`, `year`, also

@@ -12,7 +12,7 @@ import numpy as np
 from ...fields import MAX_STATISTIC, Field, Measure, statistic_name
 from ._changes import Changes
 from ._keys import Key, KeyIndex
-from ._sums import Cells, LabelSums
+from ._sums import Cells, LabelSums, Sums
 from ._target import MoreLabels, Target
 
 #: Weight of the overall rate, in rows, in the rate of a key.
@@ -21,6 +21,10 @@ SMOOTHING = 3.0
 _MANY_ROWS = 10
 #: Log-counts that vary by less, a fifth of a count or so, hardly tell frequent values from rare ones.
 _MIN_DEVIATION_OF_COUNTS = 0.2
+#: Sizes of counts, by powers of two, and how many of them are small: 0, 1 to 2, and 3 to 6.
+_N_SIZES, _SMALL_SIZES = 64, 3
+#: Small counts are rare where they make up less than this share of the training rows.
+_RARE = 0.001
 #: Keeps the log-odds finite where all rows, or none, are of a class.
 _MIN_PRIOR = 1e-6
 
@@ -50,6 +54,22 @@ def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
     scaled /= rows + _MANY_ROWS
     logarithms -= scaled
     return logarithms
+
+
+def weight_by_size(rows: Sums) -> np.ndarray:
+    """Weight of the rows by the size of their key's count in other folds: 0, 1 to 2, 3 to 6, 7 to 14 and so on."""
+    sizes = np.log2(1 + rows.of_others).astype(np.int64)
+    return np.bincount(sizes, rows.of_cells, minlength=_N_SIZES)
+
+
+def least_learned(sizes: np.ndarray) -> float:
+    """The smallest log-count that tells something, by the weights of the training rows by size.
+
+    Where each user has many rows, no network learns what a user of few is like, and what it makes of larger counts
+    misleads where a user is new: small counts stand for the mean there. Where some users have few rows, counts tell.
+    """
+    is_rare = sizes[:_SMALL_SIZES].sum() < _RARE * sizes.sum()
+    return _SMALL_SIZES * float(np.log(2)) if is_rare else -np.inf
 
 
 def cross_fitted_log_odds(sums: LabelSums, priors: Sequence[float]) -> list[np.ndarray]:
@@ -121,6 +141,7 @@ class KeyStatistics:
             [of_cells for _, _, _, of_cells in measured],
             [RowMoments.of(of_cells, rows.of_cells) for _, _, _, of_cells in measured],
             [of_label.of_keys[is_known] for of_label in (rows, *clicks)],
+            weight_by_size(rows),
         )
 
     def learn(self, parts: Sequence[MeasuredKeys], moments: Sequence[RowMoments]) -> dict[str, LearnedStatistic]:
@@ -139,7 +160,11 @@ class KeyStatistics:
         self._columns: list[StatisticColumn] = []
         learned = {}
         for position, (measure, label) in enumerate(parts[0].measures):
-            standardize = moments[position].standardization(_MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0)
+            if measure == "count":
+                standardize = moments[position].standardization(_MIN_DEVIATION_OF_COUNTS)
+                standardize = replace(standardize, least=least_learned(np.sum([part.sizes for part in parts], axis=0)))
+            else:
+                standardize = moments[position].standardization(0.0)
             of_known = np.concatenate([part.of_keys[position][:-1] for part in parts])[order]
             table = standardize(np.append(of_known, parts[0].of_keys[position][-1]))
             self._columns.append(StatisticColumn(measure, label, table))
@@ -275,14 +300,19 @@ class Standardization:
         The mean.
     scale : float
         One over the standard deviation; 0 where all values are equal.
+    least : float, default=-inf
+        Values below it count as the mean.
     """
 
     mean: float
     scale: float
+    least: float = -np.inf
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         deviations = values - self.mean
         deviations *= self.scale
+        if self.least > -np.inf:
+            deviations[values < self.least] = 0.0
         cut: np.ndarray = np.clip(deviations, -MAX_STATISTIC, MAX_STATISTIC, out=deviations).astype(np.float32)
         return cut
 
@@ -399,6 +429,8 @@ class MeasuredKeys(NamedTuple):
         Its moments over the rows.
     sums : list of ndarray of shape (n_keys,)
         Weight of the rows of each key, and of those of each label.
+    sizes : ndarray of shape (64,)
+        Weight of the rows by the size of their cross-fitted count.
     """
 
     known: np.ndarray
@@ -407,6 +439,7 @@ class MeasuredKeys(NamedTuple):
     of_cells: list[np.ndarray]
     moments: list[RowMoments]
     sums: list[np.ndarray]
+    sizes: np.ndarray
 
 
 class CrossFitted(NamedTuple):
