@@ -11,6 +11,7 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from ..nn import FieldEmbedding
+from ._lazy_adam import no_learning_rates
 from ._moments import Moments
 
 
@@ -57,5 +58,5 @@ def _settled(table: Tensor, n_steps: int) -> dict[str, Any]:
         "n_steps": n_steps,
         "lr_sum": 0.0,
         "last_step": torch.full((len(table),), n_steps, dtype=torch.int32, device=table.device),
-        "last_lr_sum": torch.zeros(len(table), dtype=torch.float64, device=table.device),
+        "last_lr_sum": no_learning_rates(table),
     }

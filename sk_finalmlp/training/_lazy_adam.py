@@ -109,9 +109,15 @@ class LazyAdam(Adam):
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
             state["last_step"] = torch.zeros(len(parameter), dtype=torch.int32, device=parameter.device)
-            # In float64, as the rate of a few steps is a small difference of sums of many.
-            state["last_lr_sum"] = torch.zeros(len(parameter), dtype=torch.float64, device=parameter.device)
+            state["last_lr_sum"] = no_learning_rates(parameter)
         return state
+
+
+def no_learning_rates(table: Tensor) -> Tensor:
+    """The sum of the learning rates of no step, for each row of a table."""
+    # The rate of a few steps is a small difference of sums of many: float64, which mps doesn't have.
+    dtype = torch.float32 if table.device.type == "mps" else torch.float64
+    return torch.zeros(len(table), dtype=dtype, device=table.device)
 
 
 class _Rows(NamedTuple):
