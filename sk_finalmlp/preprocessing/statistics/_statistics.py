@@ -12,7 +12,7 @@ import numpy as np
 from ...fields import MAX_STATISTIC, Field, Measure, statistic_name
 from ._changes import Changes
 from ._keys import Key, KeyIndex
-from ._sums import Cells, LabelSums, Sums
+from ._sums import Cells, LabelSums
 from ._target import MoreLabels, Target
 
 #: Weight of the overall rate, in rows, in the rate of a key.
@@ -21,10 +21,8 @@ SMOOTHING = 3.0
 _MANY_ROWS = 10
 #: Log-counts that vary by less, a fifth of a count or so, hardly tell frequent values from rare ones.
 _MIN_DEVIATION_OF_COUNTS = 0.2
-#: Sizes of counts, by powers of two, and how many of them are small: 0, 1 to 2, and 3 to 6.
-_N_SIZES, _SMALL_SIZES = 64, 3
-#: Small counts are rare where they make up less than this share of the training rows.
-_RARE = 0.001
+#: Counts below it are small, and rare where they make up less than this share of the training rows.
+_SMALL_COUNT, _RARE = 7.0, 0.001
 #: Keeps the log-odds finite where all rows, or none, are of a class.
 _MIN_PRIOR = 1e-6
 
@@ -56,20 +54,13 @@ def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
     return logarithms
 
 
-def weight_by_size(rows: Sums) -> np.ndarray:
-    """Weight of the rows by the size of their key's count in other folds: 0, 1 to 2, 3 to 6, 7 to 14 and so on."""
-    sizes = np.log2(1 + rows.of_others).astype(np.int64)
-    return np.bincount(sizes, rows.of_cells, minlength=_N_SIZES)
-
-
-def least_learned(sizes: np.ndarray) -> float:
-    """The smallest log-count that tells something, by the weights of the training rows by size.
+def least_learned(small: float, total: float) -> float:
+    """The smallest log-count that tells something, by the weight of the training rows with small counts, and of all.
 
     Where each user has many rows, no network learns what a user of few is like, and what it makes of larger counts
     misleads where a user is new: small counts stand for the mean there. Where some users have few rows, counts tell.
     """
-    is_rare = sizes[:_SMALL_SIZES].sum() < _RARE * sizes.sum()
-    return _SMALL_SIZES * float(np.log(2)) if is_rare else -np.inf
+    return float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
 
 
 def cross_fitted_log_odds(sums: LabelSums, priors: Sequence[float]) -> list[np.ndarray]:
@@ -141,7 +132,7 @@ class KeyStatistics:
             [of_cells for _, _, _, of_cells in measured],
             [RowMoments.of(of_cells, rows.of_cells) for _, _, _, of_cells in measured],
             [of_label.of_keys[is_known] for of_label in (rows, *clicks)],
-            weight_by_size(rows),
+            float(rows.of_cells[rows.of_others < _SMALL_COUNT].sum()),
         )
 
     def learn(self, parts: Sequence[MeasuredKeys], moments: Sequence[RowMoments]) -> dict[str, LearnedStatistic]:
@@ -162,7 +153,8 @@ class KeyStatistics:
         for position, (measure, label) in enumerate(parts[0].measures):
             if measure == "count":
                 standardize = moments[position].standardization(_MIN_DEVIATION_OF_COUNTS)
-                standardize = replace(standardize, least=least_learned(np.sum([part.sizes for part in parts], axis=0)))
+                small = sum(part.small for part in parts)
+                standardize = replace(standardize, least=least_learned(small, moments[position].weight))
             else:
                 standardize = moments[position].standardization(0.0)
             of_known = np.concatenate([part.of_keys[position][:-1] for part in parts])[order]
@@ -429,8 +421,8 @@ class MeasuredKeys(NamedTuple):
         Its moments over the rows.
     sums : list of ndarray of shape (n_keys,)
         Weight of the rows of each key, and of those of each label.
-    sizes : ndarray of shape (64,)
-        Weight of the rows by the size of their cross-fitted count.
+    small : float
+        Weight of the rows whose cross-fitted count is small.
     """
 
     known: np.ndarray
@@ -439,7 +431,7 @@ class MeasuredKeys(NamedTuple):
     of_cells: list[np.ndarray]
     moments: list[RowMoments]
     sums: list[np.ndarray]
-    sizes: np.ndarray
+    small: float
 
 
 class CrossFitted(NamedTuple):
