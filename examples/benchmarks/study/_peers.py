@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from _models import (
-    Model,
-    catboost,
-    finalmlp,
-    is_installed,
-    lightgbm,
-    logistic_regression,
-    mlp,
-    realmlp,
-    tabm,
-)
+from _models import MODELS, Model, finalmlp, is_installed
 
-PEERS: dict[str, Model] = {
-    "finalmlp_defaults": finalmlp,
-    "lightgbm": lightgbm,
-    "logistic_regression": logistic_regression,
-    "mlp": mlp,
-    "catboost": catboost,
-    "realmlp": realmlp,
-    "tabm": tabm,
-}
+_NAMES = ("lightgbm", "logistic_regression", "mlp", "catboost", "realmlp", "tabm")
+
+PEERS: dict[str, Model] = {"finalmlp_defaults": finalmlp} | {name: MODELS[name] for name in _NAMES}
 
 
 def installed() -> list[str]:
