@@ -41,8 +41,8 @@ from ._column_rules import ColumnRules, FittedColumn, chosen_kinds, find_histori
 from ._columns_summary import ColumnsSummary
 from ._description import PARTS
 from ._growth import GrowingEncoder
+from ._half_life import weights_by_age
 from ._plan import Combinations, Plan, Planner
-from ._recency import weights_by_age
 from ._time_order import places_in_time
 from ._weights import check_weights
 from .columns._calendar import UnknownDates, date_parts

@@ -1,0 +1,132 @@
+"""The time since a key was last seen, by what came strictly before."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sk_finalmlp.preprocessing import CTREncoder, add_recency
+
+_ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=30)
+
+
+def _table(rows):
+    return pd.DataFrame(rows, columns=["user", "item", "time"])
+
+
+def _loop(X, log, enters, columns, longest):
+    """A loop over all pairs of rows."""
+    ages = []
+    for _, row in X.iterrows():
+        is_same = (log[columns] == row[columns]).all(axis=1)
+        past = log.loc[enters & is_same & (log["time"] < row["time"]), "time"]
+        ages.append(min(row["time"] - past.max(), longest) if len(past) else longest)
+    return ages
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=_ROWS, log=_ROWS, longest=st.integers(1, 12), seed=st.integers(0, 9))
+def test_ages_are_those_of_a_loop(rows, log, longest, seed):
+    X, past = _table(rows), _table(log)
+    enters = np.random.default_rng(seed).random(len(X)) < 0.7
+    keys = {"recency(user)": ["user"], "recency(user & item)": ["user", "item"]}
+    own = add_recency(X, key=["user", ("user", "item")], time="time", longest=longest, where=enters)
+    later = add_recency(X, key=["user", ("user", "item")], time="time", longest=longest, log=past)
+    for name, columns in keys.items():
+        assert own[name].tolist() == _loop(X, X, enters, columns, longest)
+        assert later[name].tolist() == _loop(X, past, np.ones(len(past), bool), columns, longest)
+
+
+def test_three_columns_of_many_values_are_one_key():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.integers(0, 2**62, (200, 3)), columns=["a", "b", "c"])
+    X = pd.concat([X, X], ignore_index=True).assign(time=np.repeat([1.0, 3.5], 200))
+    ages = add_recency(X, key=("a", "b", "c"), time="time", longest=100)["recency(a & b & c)"]
+    assert ages.tolist() == [100.0] * 200 + [2.5] * 200
+
+
+def test_rows_keep_order_and_index_and_the_table_stays_as_it_was():
+    X = pd.DataFrame({"user": [1, 1, 1], "time": [5, 1, 2]}, index=[7, 5, 6])
+    before = X.copy()
+    added = add_recency(X, key="user", time="time", longest=9)
+    pd.testing.assert_frame_equal(X, before)
+    assert added.index.tolist() == [7, 5, 6]
+    assert added["recency(user)"].tolist() == [3, 9, 1]
+
+
+@pytest.mark.parametrize("as_time", [pd.to_datetime, str, lambda text: pd.Timestamp(text, tz="Europe/Berlin")])
+@pytest.mark.parametrize("longest", ["2D", dt.timedelta(days=2), pd.Timedelta(48, "h")])
+def test_dates_and_times_of_any_type_give_durations(as_time, longest):
+    moments = ["2026-01-01 10:00", "2026-01-02 10:00:00.5", "2026-01-09 10:00"]
+    X = pd.DataFrame({"user": "a", "time": [as_time(moment) for moment in moments]})
+    ages = add_recency(X, key="user", time="time", longest=longest)["recency(user)"]
+    assert ages.tolist() == [pd.Timedelta("2D"), pd.Timedelta("1D 00:00:00.5"), pd.Timedelta("2D")]
+
+
+def test_log_of_another_unit_and_zone():
+    log = pd.DataFrame({"user": [1], "time": pd.to_datetime(["2026-01-01 10:00+02:00"]).as_unit("ns")})
+    now = pd.DataFrame({"user": [1, 2], "time": pd.to_datetime(["2026-01-01 08:30+00:00"] * 2).as_unit("s")})
+    ages = add_recency(now, key="user", time="time", longest="1D", log=log)["recency(user)"]
+    assert ages.tolist() == [pd.Timedelta("30min"), pd.Timedelta("1D")]
+
+
+def test_polars_in_polars_out():
+    X = pl.DataFrame({"user": [1, 1, 2], "time": [dt.datetime(2026, 1, day) for day in (1, 3, 3)]})
+    added = add_recency(X, key="user", time="time", longest="10D")
+    assert isinstance(added, pl.DataFrame)
+    assert added["recency(user)"].to_list() == [dt.timedelta(10), dt.timedelta(2), dt.timedelta(10)]
+    assert (
+        add_recency(X, key="user", time="time", longest="10D", where=pl.Series([False] * 3))["recency(user)"].to_list()
+        == [dt.timedelta(10)] * 3
+    )
+
+
+def test_key_that_is_missing_was_never_seen():
+    X = pd.DataFrame({"user": [1.0, None, None, 1.0], "item": [1, 1, 1, None], "time": [1, 2, 3, 4]})
+    added = add_recency(X, key=["user", ("user", "item")], time="time", longest=9)
+    assert added["recency(user)"].tolist() == [9, 9, 9, 3]
+    assert added["recency(user & item)"].tolist() == [9, 9, 9, 9]
+
+
+def test_encoder_takes_durations_for_numbers_and_recency_for_no_statistic():
+    X = pd.DataFrame({"user": np.arange(60) % 7, "time": pd.date_range("2026-01-01", periods=60, freq="h")})
+    X = add_recency(X, key="user", time="time", longest="3D")
+    encoder = CTREncoder(drop="time").fit(X, np.arange(60) % 2)
+    assert encoder.feature_kinds_.loc["recency(user)", "kind"] == "numeric"
+    assert [field.kind for field in encoder.fields_ if field.name == "recency(user)"] == ["numeric"]
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        ({}, {"key": "person"}, "X has no column 'person'. The columns are"),
+        ({}, {"key": ("user", "person")}, "X has no column 'person'"),
+        ({}, {"key": []}, r"key=\[\] must name a column"),
+        ({}, {"key": [("user", 3)]}, "must name a column"),
+        ({}, {"log": pd.DataFrame({"user": [1]})}, "log has no column 'time'"),
+        ({"recency(user)": 1}, {}, r"X has a column 'recency\(user\)' already"),
+        ({"time": [1, None, 3]}, {}, "column 'time' is missing in 1 rows"),
+        ({}, {"longest": "30D"}, "longest='30D': the age must be positive, and a number, such as 7, in the units"),
+        ({}, {"longest": 0}, "longest=0: the age must be positive"),
+        (
+            {"time": pd.Timestamp("2026-01-01")},
+            {"longest": 30},
+            "longest=30: the age must be positive, and with a unit",
+        ),
+        ({}, {"where": [True, False]}, "for each of the 3 rows of the log"),
+        ({"time": ["1.2.2026", "2026-02-01", None]}, {}, "'time': '1.2.2026' is not an ISO 8601.*to_datetime"),
+    ],
+)
+def test_errors(change, arguments, message):
+    X = pd.DataFrame({"user": [1, 1, 2], "time": [1, 2, 3]}).assign(**change)
+    with pytest.raises(ValueError, match=message):
+        add_recency(X, **{"key": "user", "time": "time", "longest": 10, **arguments})
+
+
+def test_array_has_no_names():
+    with pytest.raises(TypeError, match="X is ndarray"):
+        add_recency(np.zeros((3, 3)), key="user", time="time", longest=3)
