@@ -79,9 +79,12 @@ class Predictor:
         ------
         ValueError
             If a row lacks a column, or a value is not of the type that `fit` saw; the message names the column.
+        TypeError
+            If the rows aren't dicts.
         """
         if not len(rows):
             return self._no_rows()
+        _check_dicts("rows", rows)
         return self._run(_tensors(self._inputs, rows))
 
     def score_candidates(
@@ -122,6 +125,7 @@ class Predictor:
         """
         if not len(candidates):
             return self._no_rows()
+        _check_dicts("candidates", candidates)
         shared = [column for column in self._inputs if column.name in context]
         own = [column for column in self._inputs if column.name not in context]
         names = {column.name for column in shared}
@@ -142,6 +146,15 @@ class Predictor:
             column = next(name for name, tensor in tensors.items() if (tensor == error.object).any())
             raise ValueError(f"Column {column!r}: {error.object[:50]!r} is not valid text: {error.reason}.") from error
         return probabilities
+
+
+def _check_dicts(name: str, rows: Any) -> None:
+    """Refuse a table, whose elements are names of columns, and a single dict."""
+    if not isinstance(next(iter(rows)), Mapping):
+        raise TypeError(
+            f"{name} is {type(rows).__name__}, and a predictor takes a list of dicts, one per row: give [row] for a "
+            "single dict, or frame.to_dict('records') for a DataFrame. The pipeline's own predict_proba takes tables."
+        )
 
 
 def _tensors(columns: Sequence[Input], rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

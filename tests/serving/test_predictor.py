@@ -123,6 +123,15 @@ def test_half_a_character_is_named_with_its_column(clicks, predict, column):
         predict([clicks[0].iloc[0].to_dict() | {column: "\ud800"}])
 
 
+def test_table_and_single_dict_are_refused_with_the_remedy(clicks, predict):
+    row = clicks[0].iloc[0].to_dict()
+    for rows, kind in ((clicks[0], "DataFrame"), (row, "dict")):
+        with pytest.raises(TypeError, match=rf"rows is {kind}, .* give \[row\] .* frame.to_dict\('records'\)"):
+            predict(rows)
+    with pytest.raises(TypeError, match="candidates is dict"):
+        predict.score_candidates({}, row)
+
+
 def test_kinds_of_columns(predict):
     kinds = {
         "user": "text",
