@@ -129,6 +129,7 @@ class BaseTwoStreamClassifier(
     warm_start: bool
     random_state: int | RandomState | None
     device: str | torch.device
+    cuda_graph: bool
     checkpoint: str | PathLike[str] | None
     n_processes: int | Literal["auto"]
     verbose: int
@@ -567,6 +568,7 @@ class BaseTwoStreamClassifier(
             gate_regularizer=self.gate_regularizer,
             embedding_update=self.embedding_update,
             device=resolve_device(self.device),
+            cuda_graph=self.cuda_graph,
             scoring=self.scoring,
             final_epoch=final_epoch,
             verbose=int(self.verbose),

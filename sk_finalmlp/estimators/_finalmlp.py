@@ -160,6 +160,10 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
         of torch threads, the predictions are the same to the last bit.
     device : str or torch.device, default="auto"
         Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
+    cuda_graph : bool, default=False
+        Whether training steps are recorded and replayed as CUDA graphs, so that the CPU launches one graph in place of
+        hundreds of operators. Refused on other devices, and with histories, tables that are updated lazily, or several
+        processes. It has not been run on a GPU yet: compare the scores with those of False.
     checkpoint : str or path, default=None
         Folder in which the state of the training is kept after each epoch, in a file that is removed when `fit` is
         done. Where a `fit` was killed, the same `fit` to the same rows goes on after its last epoch, to the same bits;
@@ -314,6 +318,7 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
         warm_start: bool = False,
         random_state: int | RandomState | None = None,
         device: str | torch.device = "auto",
+        cuda_graph: bool = False,
         checkpoint: str | PathLike[str] | None = None,
         n_processes: int | Literal["auto"] = "auto",
         verbose: int = 0,

@@ -54,6 +54,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
     "device": [str, torch.device],
+    "cuda_graph": ["boolean"],
     "checkpoint": [str, PathLike, None],
     "n_processes": [AT_LEAST_ONE, StrOptions({"auto"})],
     "verbose": ["verbose"],

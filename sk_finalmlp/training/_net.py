@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..nn import context_parameters, embedding_parameters, members_of
 from ._batches import Batches, Inputs, Labels
 from ._clipping import clip_gradients
+from ._graphs import Launch, operator_by_operator
 from ._loss import filled, sampled_logits
 from ._processes import ALONE, Alone
 from ._threads import Map, members_apart
@@ -43,6 +44,8 @@ class ClickNet(NeuralNet):
     map_members: Map = map
     #: The processes that take each step together.
     processes: Alone = ALONE
+    #: How a step is launched.
+    launch: Launch = staticmethod(operator_by_operator)
 
     def initialize_module(self) -> ClickNet:
         """Make the module, and find the members whose gradients are apart, and the parameters of all."""
@@ -105,16 +108,20 @@ class ClickNet(NeuralNet):
                 record["train_loss"] = loss
 
     def train_step(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
-        """A step: forward, loss and backward of each member, then clipping, and the optimizer's step."""
+        """A step on a batch, in training mode."""
         if not self.module_.training:
             # To tell it to all modules in each step takes a tenth of a small step.
             self.module_.train()
+        return {"loss": self.launch(self._take_step, batch)}
+
+    def _take_step(self, batch: tuple[Inputs, Labels]) -> Tensor:
+        """Forward, loss and backward of each member, then clipping, and the optimizer's step."""
         self.optimizer_.zero_grad()
         losses = [*self.map_members(partial(self._backward, *batch), self.members_)]
         loss = self.processes.add_gradients(self.all_parameters_, torch.stack(losses).sum())
         clip_gradients(self.parameters_, self.gradient_norm)
         self.optimizer_.step()
-        return {"loss": loss}
+        return loss
 
     def _backward(self, inputs: Inputs, labels: Labels, member: nn.Module) -> Tensor:
         """Add the gradients of a member to its parameters, and return its share of the loss."""

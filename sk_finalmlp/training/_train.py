@@ -35,6 +35,7 @@ from ._callbacks import (
 )
 from ._checkpoint import Checkpoint
 from ._evaluation import Scoring
+from ._graphs import CudaRecorder, Graphs
 from ._history import TrainingResult
 from ._kept_moments import KeptMoments
 from ._launch import started_group
@@ -78,7 +79,7 @@ class TrainingSettings:
     """How to train; most names are those of the parameters of `FinalMLPClassifier`.
 
     Those without a default are required. `freeze_norms` freezes the running statistics of batch norm; with None,
-    `gate_regularizer` is `embedding_regularizer`.
+    `gate_regularizer` is `embedding_regularizer`. With `cuda_graph`, steps are recorded and replayed as CUDA graphs.
 
     Examples
     --------
@@ -112,6 +113,7 @@ class TrainingSettings:
     checkpoint: Path | None = None
     n_processes: int | Literal["auto"] = 1
     gate_regularizer: float | None = None
+    cuda_graph: bool = False
 
 
 def train(
@@ -170,7 +172,8 @@ def train(
     Raises
     ------
     ValueError
-        If the precision is bfloat16 where the device has no instructions for it.
+        If the precision is bfloat16 where the device has no instructions for it, or `cuda_graph` is asked for where
+        steps can't be recorded.
     FloatingPointError
         If the loss becomes NaN or infinite.
     KeyboardInterrupt
@@ -198,9 +201,30 @@ def train(
     >>> predict_logits(network.eval(), rows.codes, rows.values).shape
     torch.Size([1000, 1])
     """
+    if settings.cuda_graph:
+        _check_can_be_recorded(network, settings)
     rows = impressions, validation
     with _processes(settings, (network, *rows, settings, generator, moments)) as processes:
         return _train(processes, network, *rows, settings, generator, moments, observer)
+
+
+def _check_can_be_recorded(network: nn.Module, settings: TrainingSettings) -> None:
+    """Refuse what a graph can't hold: other devices, and steps in which the CPU waits for a number."""
+    lazy = _lazy_tables(network, settings.embedding_update)
+    has_histories = any(isinstance(module, FieldEmbedding) and module.histories for module in network.modules())
+    reasons = {
+        f"device={str(settings.device)!r}: only CUDA devices have such graphs": settings.device.type != "cuda",
+        "tables that are updated lazily: set embedding_update='dense'": len(lazy) > 0,
+        "histories, whose values the CPU counts in each step": has_histories,
+        "several processes: set n_processes=1": settings.n_processes != 1 and _are_several(settings),
+    }
+    found = next((reason for reason, is_so in reasons.items() if is_so), None)
+    if found is not None:
+        raise ValueError(f"cuda_graph=True can't be had with {found}; or set cuda_graph=False.")
+
+
+def _are_several(settings: TrainingSettings) -> bool:
+    return settings.n_processes != "auto" or is_started_with_others()
 
 
 def _processes(settings: TrainingSettings, arguments: tuple[Any, ...]) -> AbstractContextManager[Alone]:
@@ -329,13 +353,15 @@ def _run(
     """Let the net take its epochs, or those that are left, with what the network is lent for a training."""
     with (
         _threads(net.module_, batches) as net.map_members,
-        _dropout_generators(net.module_, batches),
+        _dropout_generators(net.module_, batches) as generators,
         _kept_memory(net.module_, batches, product_dtype(settings.precision, settings.device)),
         _sparse_gradients(net.module_, settings.embedding_update),
         frozen_norms(net.module_) if settings.freeze_norms else nullcontext(),
         suppress(StopTraining),
     ):
         net.processes = batches.processes
+        if settings.cuda_graph:
+            net.launch = Graphs(CudaRecorder(), generators)
         net.notify("on_train_begin", X=batches, y=None, final=final)
         n_done = checkpoint.resume(net) if checkpoint else 0
         net.fit_loop(batches, epochs=settings.max_epochs - n_done)
@@ -394,7 +420,10 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         network,
         criterion=nn.Identity,
         optimizer=LazyAdam,
-        lr=settings.learning_rate,
+        # A recorded step reads the rate where the schedule writes it.
+        lr=torch.tensor(settings.learning_rate, device=settings.device)
+        if settings.cuda_graph
+        else settings.learning_rate,
         # (lambda / 2) * w^2 in the loss is lambda * w in the gradient, which is Adam's (coupled) weight decay.
         optimizer__weight_decay=settings.net_regularizer / n_members,
         optimizer__param_groups=[
@@ -402,6 +431,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
             ("context", {"weight_decay": of_context / n_members}),
         ],
         optimizer__fused=settings.device.type != "mps",
+        optimizer__capturable=settings.cuda_graph,
         max_epochs=settings.max_epochs,
         device=settings.device,
         gradient_norm=_GRADIENT_NORM,
@@ -482,8 +512,7 @@ def _plateau(settings: TrainingSettings) -> Callback:
 @contextmanager
 def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[None]:
     """Let the embedding tables that are updated lazily have sparse gradients, for the time of the training."""
-    fewest = {"auto": _LAZY_FROM_ROWS, "dense": math.inf, "lazy": 0}[embedding_update]
-    lazy = [m for m in network.modules() if isinstance(m, FieldEmbedding) and len(m.table) >= fewest]
+    lazy = _lazy_tables(network, embedding_update)
     for embedding in lazy:
         embedding.sparse_gradient = True
     try:
@@ -491,6 +520,11 @@ def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[Non
     finally:
         for embedding in lazy:
             embedding.sparse_gradient = False
+
+
+def _lazy_tables(network: nn.Module, embedding_update: str) -> list[FieldEmbedding]:
+    fewest = {"auto": _LAZY_FROM_ROWS, "dense": math.inf, "lazy": 0}[embedding_update]
+    return [m for m in network.modules() if isinstance(m, FieldEmbedding) and len(m.table) >= fewest]
 
 
 def _kept_memory(network: nn.Module, batches: AnyBatches, dtype: torch.dtype | None) -> AbstractContextManager[None]:
@@ -505,12 +539,14 @@ def _threads(network: nn.Module, batches: AnyBatches) -> AbstractContextManager[
 
 
 @contextmanager
-def _dropout_generators(network: nn.Module, batches: AnyBatches) -> Iterator[None]:
+def _dropout_generators(network: nn.Module, batches: AnyBatches) -> Iterator[list[torch.Generator]]:
     """Lend each member a source of its dropout, so that it draws the same beside the others as after them."""
+    members = members_of(network)
+    generators = [_generator_of_dropout(batches) for _ in members]
     with ExitStack() as loans:
-        for member in members_of(network):
-            loans.enter_context(dropout_generator(member, _generator_of_dropout(batches)))
-        yield
+        for member, generator in zip(members, generators, strict=True):
+            loans.enter_context(dropout_generator(member, generator))
+        yield generators
 
 
 def _generator_of_dropout(batches: AnyBatches) -> torch.Generator:

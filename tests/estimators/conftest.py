@@ -36,6 +36,7 @@ def parameters_of_the_run():
         "warm_start",
         "random_state",
         "device",
+        "cuda_graph",
         "n_processes",
         "verbose",
     }

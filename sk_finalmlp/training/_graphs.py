@@ -1,0 +1,145 @@
+"""How a step is launched: operator by operator, or on CUDA devices as a graph that was recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from ._batches import Inputs, Labels
+
+Batch: TypeAlias = tuple[Inputs, Labels]
+#: Takes a step on a batch, and returns the loss.
+Step: TypeAlias = Callable[[Batch], Tensor]
+#: Calls a step with a batch, in one way or another.
+Launch: TypeAlias = Callable[[Step, Batch], Tensor]
+
+#: Steps before the first one is recorded: the optimizer makes its state, and libraries choose their algorithms.
+_N_BEFORE = 3
+
+
+def operator_by_operator(step: Step, batch: Batch) -> Tensor:
+    """Take a step as it is written."""
+    return step(batch)
+
+
+class Recorder(Protocol):
+    """What records the work of a device."""
+
+    def beside(self, function: Callable[[], Tensor]) -> Tensor:
+        """Call a function where a recording may follow."""
+        ...
+
+    def record(self, function: Callable[[], Tensor], generators: Sequence[torch.Generator]) -> Callable[[], Tensor]:
+        """Record what a function launches, without doing it; what is returned does it, with new random numbers."""
+        ...
+
+
+class CudaRecorder:
+    """Records the work of a CUDA device as graphs, which share their memory."""
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def beside(self, function: Callable[[], Tensor]) -> Tensor:
+        """Call a function on a stream of its own: no graph can be recorded where the default stream takes part."""
+        own, current = torch.cuda.Stream(), torch.cuda.current_stream()  # type: ignore[no-untyped-call]
+        own.wait_stream(current)
+        with torch.cuda.stream(own):
+            result = function()
+        current.wait_stream(own)
+        return result
+
+    def record(self, function: Callable[[], Tensor], generators: Sequence[torch.Generator]) -> Callable[[], Tensor]:
+        """Record what a function launches."""
+        graph = torch.cuda.CUDAGraph()
+        for generator in generators:
+            # Else each replay would repeat the random numbers of the recording.
+            graph.register_generator_state(generator)
+        with torch.cuda.graph(graph, pool=self._pool):
+            result = function()
+
+        def replay() -> Tensor:
+            graph.replay()
+            return result
+
+        return replay
+
+
+class Graphs:
+    """Launches steps as graphs, one for each size of a batch, after a few steps as they are written.
+
+    To launch the hundreds of operators of a small step takes the CPU longer than a GPU takes to run them. A graph
+    is launched at once. It reads the batch from memory of its own, works on the same parameters, gradients and
+    moments as any other step, and the learning rate must be a tensor that it reads, too.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Records steps.
+    generators : sequence of torch.Generator
+        Sources of the random numbers of a step, on its device.
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+    """
+
+    def __init__(self, recorder: Recorder, generators: Sequence[torch.Generator]) -> None:
+        self._recorder = recorder
+        self._generators = generators
+        self._n_taken: Counter[tuple[torch.Size, ...]] = Counter()
+        self._recordings: dict[tuple[torch.Size, ...], _Recording] = {}
+        self._draws = False
+
+    def __call__(self, step: Step, batch: Batch) -> Tensor:
+        """Take a step; the loss is overwritten by the next one.
+
+        Raises
+        ------
+        RuntimeError
+            If the steps draw random numbers, and a replay doesn't draw new ones.
+        """
+        sizes = tuple(tensor.shape for part in batch for tensor in part)
+        if sizes in self._recordings:
+            return self._recordings[sizes].replay(batch)
+        before = self._random_states()
+        if self._n_taken[sizes] < _N_BEFORE:
+            self._n_taken[sizes] += 1
+            loss = self._recorder.beside(lambda: step(batch))
+            self._draws = self._draws or before != self._random_states()
+            return loss
+        recording = _Recording(self._recorder, step, batch, self._generators)
+        before = self._random_states()
+        loss = recording.replay(batch)
+        if self._draws and before == self._random_states():
+            raise RuntimeError("A recorded step repeats its random numbers on this device: set cuda_graph=False.")
+        self._recordings[sizes] = recording
+        return loss
+
+    def _random_states(self) -> list[list[int]]:
+        # Known to the CPU: it needn't wait for the device.
+        return [generator.get_state().tolist() for generator in self._generators]
+
+
+class _Recording:
+    """A recorded step, and the memory in which it finds its batch."""
+
+    def __init__(self, recorder: Recorder, step: Step, batch: Batch, generators: Sequence[torch.Generator]) -> None:
+        inputs, labels = batch
+        self._own: Batch = _copies(*inputs), _copies(*labels)
+        self._launch = recorder.record(lambda: step(self._own), generators)
+
+    def replay(self, batch: Batch) -> Tensor:
+        """The same on another batch."""
+        for own_part, part in zip(self._own, batch, strict=True):
+            for own, given in zip(own_part, part, strict=True):
+                own.copy_(given)
+        return self._launch()
+
+
+def _copies(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    return first.clone(), second.clone()
