@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from .._validation import validate_params
-from ._ages import are_numbers, as_floats, read_age
+from ._ages import are_numbers, as_numbers, read_age
 from ._log import as_moments, check_columns, find_spans, read_frame, read_mask
 
 Key = str | tuple[str, ...]
@@ -114,15 +114,18 @@ def add_recency(
         raise ValueError(f"X has a column {taken!r} already: drop or rename it.")
     moments = as_moments(rows[time])
     is_number = are_numbers(moments.type)
+    if not (is_number or _is_time(moments.type)):
+        raise ValueError(f"Column {time!r} is {moments.type}, which has no ages: give dates, times or numbers.")
     bound = read_age(f"longest={longest!r}", longest, is_number)
     enters = read_mask(where, of_log)
-    times, times_of_log = as_floats(moments), as_floats(as_moments(of_log[time]))
+    moments_of_log = as_moments(of_log[time])
     new: dict[str, Any] = {}
     for name, columns in keys.items():
         spans = find_spans(rows, of_log, columns, time, enters, max_length=1)
         has_past = spans.last > spans.first
-        ages = np.full(len(times), bound)
-        ages[has_past] = times[has_past] - times_of_log[spans.order[spans.last[has_past] - 1]]
+        before = spans.order[spans.last[has_past] - 1]
+        ages = np.full(len(rows), bound)
+        ages[has_past] = as_numbers(moments)[has_past] - as_numbers(moments_of_log)[before]
         new[name] = _as_ages(np.minimum(ages, bound), is_number)
     if isinstance(X, pd.DataFrame):
         return X.assign(**{name: own.to_numpy() for name, own in new.items()})
@@ -131,13 +134,22 @@ def add_recency(
 
 def _read_keys(key: Key | Sequence[Key]) -> dict[str, tuple[str, ...]]:
     """The new columns, and the columns of the key of each."""
-    keys = [(one,) if isinstance(one, str) else tuple(one) for one in (key if isinstance(key, list) else [key])]
-    if not keys or not all(columns and all(isinstance(column, str) for column in columns) for columns in keys):
+    keys: list[Any] = [(one,) if isinstance(one, str) else one for one in (key if isinstance(key, list) else [key])]
+    if not keys or not all(map(_are_columns, keys)):
         raise ValueError(
             f"key={key!r} must name a column, a tuple of columns whose values were seen together, or be a list of "
             "these, such as ['user', ('user', 'item')]."
         )
-    return {f"recency({' & '.join(columns)})": columns for columns in keys}
+    return {f"recency({' & '.join(columns)})": tuple(columns) for columns in keys}
+
+
+def _are_columns(columns: Any) -> bool:
+    return isinstance(columns, tuple | list) and 0 < len(columns) == sum(isinstance(name, str) for name in columns)
+
+
+def _is_time(dtype: pa.DataType) -> bool:
+    checks = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_duration, pa.types.is_null)
+    return any(check(dtype) for check in checks)
 
 
 def _as_ages(ages: np.ndarray, is_number: bool) -> pa.Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ def read_age(where: str, age: Any, is_number: bool) -> float:
     Raises
     ------
     ValueError
-        If it isn't positive, or without a unit where it needs one.
+        If it isn't positive, is less than a microsecond, or is without a unit where it needs one.
     """
     read = _read(age, is_number)
     if not 0 < read < np.inf:
@@ -41,10 +40,16 @@ def are_numbers(dtype: pa.DataType) -> bool:
 
 def as_floats(times: pa.Array) -> np.ndarray:
     """Numbers as they are, dates, times and durations in microseconds; NaN for a missing one."""
+    return as_numbers(times).astype(np.float64, copy=False)
+
+
+def as_numbers(times: pa.Array) -> np.ndarray:
+    """The same in 64 bits, integers as such where none is missing: nanoseconds since 1970 are too many for a float."""
     if not are_numbers(times.type):
         times = _microseconds(times)
-    floats: np.ndarray = times.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return floats
+    dtype = pa.float64() if pa.types.is_floating(times.type) else pa.int64()
+    numbers: np.ndarray = times.cast(dtype).to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def _microseconds(times: pa.Array) -> pa.Array:
@@ -57,10 +62,18 @@ def _microseconds(times: pa.Array) -> pa.Array:
 
 def _read(age: Any, is_number: bool) -> float:
     """NaN for what is neither."""
-    if not is_number and isinstance(age, Real):
-        # pandas would read 7 as nanoseconds.
+    if _has_no_unit(age) != is_number:
+        # pandas would read 7 and "7" as nanoseconds.
         return np.nan
     try:
-        return float(age) if is_number else pd.Timedelta(age) / pd.Timedelta(microseconds=1)
+        return float(age if is_number else pd.Timedelta(age) // pd.Timedelta(microseconds=1))
     except (TypeError, ValueError):
         return np.nan
+
+
+def _has_no_unit(age: Any) -> bool:
+    try:
+        float(age)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(age, np.timedelta64)

@@ -11,8 +11,12 @@ import pandas as pd
 import pyarrow as pa
 
 from .._tables import check_is_table
+from .columns._column_encoder import errors_naming
 from .tables._column import is_string
 from .tables._conversions import as_floats, as_times
+
+#: Units of times, from the longest.
+_UNITS = ("s", "ms", "us", "ns")
 
 
 class Spans(NamedTuple):
@@ -104,17 +108,38 @@ def _ranks_of_key(rows: nw.DataFrame[Any], log: nw.DataFrame[Any], key: Sequence
 
 def _ranks(values: pa.Array, more: pa.Array | None, name: str) -> tuple[np.ndarray, int]:
     """Rank of each value among the distinct ones of both arrays, -1 for a missing one, and the number of these."""
-    arrays = [values] if more is None else [_as_type(values, more.type, name), more]
-    encoded = pa.concat_arrays(arrays).dictionary_encode()
-    by_rank = pa.compute.sort_indices(encoded.dictionary).to_numpy()
+    together = values if more is None else _as_one(values, more, name)
+    try:
+        encoded = together.dictionary_encode()
+        by_rank = pa.compute.sort_indices(encoded.dictionary).to_numpy()
+    except pa.ArrowNotImplementedError as error:
+        raise ValueError(
+            f"Column {name!r} is {together.type}, whose values can't be compared: give single values, such as ids, "
+            "text or times."
+        ) from error
     rank = np.empty(len(by_rank) + 1, np.int64)
     rank[by_rank] = np.arange(len(by_rank))
     rank[-1] = -1
     return rank[encoded.indices.fill_null(len(by_rank)).to_numpy()], max(1, len(by_rank))
 
 
+def _as_one(values: pa.Array, of_log: pa.Array, name: str) -> pa.Array:
+    """Both in the type of the log, or in the finer unit of times."""
+    dtype = values.type if _is_void(of_log) else of_log.type
+    if pa.types.is_timestamp(dtype) and pa.types.is_timestamp(values.type):
+        dtype = pa.timestamp(max(dtype.unit, values.type.unit, key=_UNITS.index), dtype.tz)
+    return pa.concat_arrays([_as_type(array, dtype, name) for array in (values, of_log)])
+
+
+def _is_void(array: pa.Array) -> bool:
+    """Whether no value is there: what type it would have, nobody knows."""
+    return bool(array.null_count == len(array))
+
+
 def _as_type(array: pa.Array, dtype: pa.DataType, name: str) -> pa.Array:
-    """Values as the type of the log, where that changes none: ids as floats are what missing ones make of them."""
+    """Values as another type, where that changes none: ids as floats are what missing ones make of them."""
+    if _is_void(array):
+        return pa.nulls(len(array), dtype)
     try:
         if _what_it_holds(array.type) != _what_it_holds(dtype):
             raise pa.ArrowInvalid(f"{_what_it_holds(array.type)} and {_what_it_holds(dtype)}")
@@ -140,26 +165,28 @@ def as_moments(values: nw.Series[Any]) -> pa.Array:
     array = as_arrow(values)
     if not is_string(array.type):
         return array
-    numbers = as_floats(array)
-    moments = numbers if numbers.null_count == array.null_count else as_times(array)
-    unread = pa.compute.and_(moments.is_null(), array.is_valid())
-    if pa.compute.any(unread).as_py():
-        raise ValueError(
-            f"Column {values.name!r}: {array.filter(unread)[0].as_py()!r} is not an ISO 8601 date or time. Convert the "
-            "column with `pandas.to_datetime`."
-        )
+    with errors_naming(values.name):
+        numbers = as_floats(array)
+        moments = numbers if numbers.null_count == array.null_count else as_times(array)
+        unread = pa.compute.and_(moments.is_null(), array.is_valid())
+        if pa.compute.any(unread).as_py():
+            raise ValueError(
+                f"{array.filter(unread)[0].as_py()!r} is not an ISO 8601 date or time. Convert the column with "
+                "`pandas.to_datetime`."
+            )
     return moments
 
 
 def as_arrow(values: nw.Series[Any]) -> pa.Array:
     """Values of a column in one array, in which NaN is a missing one."""
-    array = values.to_arrow()
+    with errors_naming(values.name):
+        array = values.to_arrow()
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_floating(array.type):
         array = pa.compute.if_else(pa.compute.is_nan(array), pa.scalar(None, array.type), array)
-    return array.cast(pa.large_string()) if pa.types.is_string(array.type) else array
+    return array.cast(pa.large_string()) if is_string(array.type) else array
 
 
 def read_frame(X: Any, name: str) -> nw.DataFrame[Any]:

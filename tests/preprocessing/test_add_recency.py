@@ -59,7 +59,7 @@ def test_rows_keep_order_and_index_and_the_table_stays_as_it_was():
 
 
 @pytest.mark.parametrize("as_time", [pd.to_datetime, str, lambda text: pd.Timestamp(text, tz="Europe/Berlin")])
-@pytest.mark.parametrize("longest", ["2D", dt.timedelta(days=2), pd.Timedelta(48, "h")])
+@pytest.mark.parametrize("longest", ["2D", dt.timedelta(days=2), pd.Timedelta(48, "h"), np.timedelta64(2, "D")])
 def test_dates_and_times_of_any_type_give_durations(as_time, longest):
     moments = ["2026-01-01 10:00", "2026-01-02 10:00:00.5", "2026-01-09 10:00"]
     X = pd.DataFrame({"user": "a", "time": [as_time(moment) for moment in moments]})
@@ -72,6 +72,32 @@ def test_log_of_another_unit_and_zone():
     now = pd.DataFrame({"user": [1, 2], "time": pd.to_datetime(["2026-01-01 08:30+00:00"] * 2).as_unit("s")})
     ages = add_recency(now, key="user", time="time", longest="1D", log=log)["recency(user)"]
     assert ages.tolist() == [pd.Timedelta("30min"), pd.Timedelta("1D")]
+
+
+@pytest.mark.parametrize(("unit", "unit_of_log"), [("us", "s"), ("ns", "us"), ("s", "ms")])
+def test_log_of_a_coarser_or_finer_unit(unit, unit_of_log):
+    log = pd.DataFrame({"user": [1], "time": pd.to_datetime(["2026-01-01 10:00"]).as_unit(unit_of_log)})
+    after = pd.Timedelta(1, unit)
+    now = pd.DataFrame({"user": [1], "time": pd.to_datetime(["2026-01-01 10:00"]).as_unit(unit) + after})
+    (age,) = add_recency(now, key="user", time="time", longest="1D", log=log)["recency(user)"]
+    assert age == after.floor("us")
+
+
+def test_integers_that_are_no_doubles():
+    nanoseconds = 1_767_225_600_000_000_000
+    X = pd.DataFrame({"user": 1, "time": [nanoseconds, nanoseconds + 7, nanoseconds + 100]})
+    assert add_recency(X, key="user", time="time", longest=50)["recency(user)"].tolist() == [50, 7, 50]
+
+
+@pytest.mark.parametrize(
+    "log",
+    [pd.DataFrame(columns=["user", "time"]), pd.DataFrame({"user": [], "time": []}), pd.DataFrame({"user": ["a"]})],
+)
+def test_columns_without_a_value_have_no_past(log):
+    now = pd.DataFrame({"user": [None, None if len(log) else "a"], "time": pd.Timestamp("2026-01-01")})
+    log = log.assign(time=pd.Timestamp("2025-12-31")) if len(log) else log
+    ages = add_recency(now, key="user", time="time", longest="9D", log=log)["recency(user)"]
+    assert ages.tolist() == [pd.Timedelta("9D")] * 2
 
 
 def test_polars_in_polars_out():
@@ -107,6 +133,15 @@ def test_encoder_takes_durations_for_numbers_and_recency_for_no_statistic():
         ({}, {"key": ("user", "person")}, "X has no column 'person'"),
         ({}, {"key": []}, r"key=\[\] must name a column"),
         ({}, {"key": [("user", 3)]}, "must name a column"),
+        ({}, {"key": [3]}, r"key=\[3\] must name a column"),
+        ({"user": [["a"], ["b"], ["a"]]}, {}, "Column 'user' is list<item: string>, whose values can't be compared"),
+        ({"user": [1, "b", 1]}, {}, "Column 'user': Could not convert 'b'"),
+        ({"time": [True, False, True]}, {}, "Column 'time' is bool, which has no ages"),
+        (
+            {"time": ["2026-01-01T00:00Z", "2026-01-01T00:00", None]},
+            {},
+            "Column 'time': it holds times with a time zone",
+        ),
         ({}, {"log": pd.DataFrame({"user": [1]})}, "log has no column 'time'"),
         ({"recency(user)": 1}, {}, r"X has a column 'recency\(user\)' already"),
         ({"time": [1, None, 3]}, {}, "column 'time' is missing in 1 rows"),
@@ -116,6 +151,10 @@ def test_encoder_takes_durations_for_numbers_and_recency_for_no_statistic():
             {"time": pd.Timestamp("2026-01-01")},
             {"longest": 30},
             "longest=30: the age must be positive, and with a unit",
+        ),
+        *(
+            ({"time": pd.Timestamp("2026-01-01")}, {"longest": longest}, "the age must be positive, and with a unit")
+            for longest in ("30", "5ns", np.inf, pd.NaT)
         ),
         ({}, {"where": [True, False]}, "for each of the 3 rows of the log"),
         ({"time": ["1.2.2026", "2026-02-01", None]}, {}, "'time': '1.2.2026' is not an ISO 8601.*to_datetime"),
