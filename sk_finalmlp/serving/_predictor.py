@@ -149,8 +149,8 @@ class Predictor:
 
 
 def _check_dicts(name: str, rows: Any) -> None:
-    """Refuse a table, whose elements are names of columns, and a single dict."""
-    if not isinstance(next(iter(rows)), Mapping):
+    """Refuse a table, whose elements are names of columns, and a single dict; a row of a database is as good as one."""
+    if not hasattr(next(iter(rows)), "keys"):
         raise TypeError(
             f"{name} is {type(rows).__name__}, and a predictor takes a list of dicts, one per row: give [row] for a "
             "single dict, or frame.to_dict('records') for a DataFrame. The pipeline's own predict_proba takes tables."

@@ -132,6 +132,12 @@ def test_table_and_single_dict_are_refused_with_the_remedy(clicks, predict):
         predict.score_candidates({}, row)
 
 
+def test_rows_of_other_types_that_have_keys(clicks, predict):
+    X, _ = clicks
+    rows = [row for _, row in X.head(3).astype(object).iterrows()]
+    np.testing.assert_array_equal(predict(rows), predict([row.to_dict() for row in rows]))
+
+
 def test_kinds_of_columns(predict):
     kinds = {
         "user": "text",
