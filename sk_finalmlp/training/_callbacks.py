@@ -116,9 +116,7 @@ class EpochRecord(Callback):
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
         # Before a schedule sets that of the next step.
-        rate = net.optimizer_.param_groups[0]["lr"]
-        # A tensor, which a recorded step reads, changes in place.
-        self.learning_rate_ = rate.clone() if isinstance(rate, Tensor) else rate
+        self.learning_rate_ = net.optimizer_.param_groups[0]["lr"]
 
     def on_epoch_end(self, net: Any, dataset_train: Batches, **kwargs: Any) -> None:
         batches = net.history[-1, "batches", :, ("train_loss", "train_batch_size")]
@@ -135,7 +133,7 @@ class EpochRecord(Callback):
                     "scoring='neg_log_loss'."
                 )
             record |= scores.as_records() | {"monitored": evaluation.monitored(self.scoring)}
-        record |= {"learning_rate": float(self.learning_rate_), "seconds": time.perf_counter() - self.start_}
+        record |= {"learning_rate": self.learning_rate_, "seconds": time.perf_counter() - self.start_}
         for name, value in self.processes.told(record).items():
             net.history.record(name, value)
 

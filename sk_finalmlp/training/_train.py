@@ -361,7 +361,7 @@ def _run(
     ):
         net.processes = batches.processes
         if settings.cuda_graph:
-            net.launch = Graphs(CudaRecorder(), generators)
+            net.launch = Graphs(CudaRecorder(settings.device), generators, net.optimizer_)
         net.notify("on_train_begin", X=batches, y=None, final=final)
         n_done = checkpoint.resume(net) if checkpoint else 0
         net.fit_loop(batches, epochs=settings.max_epochs - n_done)
@@ -420,10 +420,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         network,
         criterion=nn.Identity,
         optimizer=LazyAdam,
-        # A recorded step reads the rate where the schedule writes it.
-        lr=torch.tensor(settings.learning_rate, device=settings.device)
-        if settings.cuda_graph
-        else settings.learning_rate,
+        lr=settings.learning_rate,
         # (lambda / 2) * w^2 in the loss is lambda * w in the gradient, which is Adam's (coupled) weight decay.
         optimizer__weight_decay=settings.net_regularizer / n_members,
         optimizer__param_groups=[
@@ -431,7 +428,6 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
             ("context", {"weight_decay": of_context / n_members}),
         ],
         optimizer__fused=settings.device.type != "mps",
-        optimizer__capturable=settings.cuda_graph,
         max_epochs=settings.max_epochs,
         device=settings.device,
         gradient_norm=_GRADIENT_NORM,

@@ -1,9 +1,10 @@
 """Steps that are recorded and replayed.
 
 Where there is no CUDA device, a recorder that replays by calling the step again stands for one: so all but CUDA's own
-recording is what runs on it. Torch's "meta" device shows that a step with a rate in a tensor reads no number.
+recording is what runs on it.
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,8 @@ import torch
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import Dropout, Ensemble, FinalMLP, dropout_generator
-from sk_finalmlp.training import Impressions, TrainingSettings, _graphs, _train, train
-from sk_finalmlp.training._graphs import CudaRecorder, Graphs, operator_by_operator
+from sk_finalmlp.training import Impressions, LazyAdam, TrainingSettings, _graphs, _train, train
+from sk_finalmlp.training._graphs import CudaRecorder, Graphs
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(
@@ -62,6 +63,10 @@ def network(n_members=1):
     return members[0] if n_members == 1 else Ensemble(members)
 
 
+def no_steps():
+    return LazyAdam([torch.nn.Parameter(torch.ones(()))])
+
+
 def impressions(n_rows, seed=0):
     generator = torch.Generator().manual_seed(seed)
     codes = torch.randint(20, (n_rows, 2), generator=generator, dtype=torch.int32)
@@ -81,7 +86,7 @@ def recorders(monkeypatch):
     """Let steps be recorded on the CPU; the recorders of the trainings."""
     made = []
 
-    def make():
+    def make(device):
         made.append(Again())
         return made[-1]
 
@@ -92,18 +97,39 @@ def recorders(monkeypatch):
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "plateau"])
 @pytest.mark.parametrize("n_members", [1, 2])
-def test_recorded_steps_train_as_others_do(recorders, monkeypatch, schedule, n_members):
-    settings = replace(SETTINGS, schedule=schedule, cuda_graph=True)
-    graphed, record = trained(settings, n_members)
+def test_recorded_steps_train_as_others_do(recorders, schedule, n_members):
+    # No score is as much better, so that the rate falls.
+    settings = replace(SETTINGS, schedule=schedule, tol=10.0, n_iter_no_change=2 if schedule == "plateau" else 3)
+    _, graphed = trained(replace(settings, cuda_graph=True), n_members)
     assert recorders[0].n_replayed > 0
-    monkeypatch.setattr(_train, "Graphs", lambda *_: operator_by_operator)
-    one_by_one, _ = trained(settings, n_members)
-    for one, other in zip(one_by_one.state_dict().values(), graphed.state_dict().values(), strict=True):
-        assert torch.equal(one, other)
-    # Where the rate is no tensor, it isn't rounded to a float32.
-    _, plain = trained(replace(settings, cuda_graph=False), n_members)
-    for name in ("train_loss", "valid_loss", "learning_rate"):
-        assert [epoch[name] for epoch in record.history] == pytest.approx([e[name] for e in plain.history], rel=1e-4)
+    _, plain = trained(settings, n_members)
+    assert len({epoch["learning_rate"] for epoch in plain.history}) > 1
+    assert [e["learning_rate"] for e in graphed.history] == [e["learning_rate"] for e in plain.history]
+    # A rate in a tensor is rounded to a float32.
+    for name in ("train_loss", "valid_loss"):
+        assert [e[name] for e in graphed.history] == pytest.approx([e[name] for e in plain.history], rel=1e-5)
+
+
+def test_replay_reads_the_rate_of_each_group_which_stays_a_number(recorders):
+    weights = [torch.nn.Parameter(torch.ones(())) for _ in range(2)]
+    optimizer = LazyAdam([{"params": [weight], "lr": 1.0} for weight in weights], fused=True)
+    graphs = Graphs(Again(), [], optimizer)
+
+    def step(batch):
+        for weight in weights:
+            weight.grad = torch.ones(())
+        optimizer.step()
+        return torch.zeros(())
+
+    batch = (torch.ones(2), torch.ones(2)), (torch.ones(2), torch.ones(2))
+    for number in range(6):
+        before = [weight.item() for weight in weights]
+        rates = [0.5**number, 0.25**number]
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        graphs(step, batch)
+        assert [b - w.item() for b, w in zip(before, weights, strict=True)] == pytest.approx(rates, abs=1e-5)
+        assert [(group["lr"], group["capturable"]) for group in optimizer.param_groups] == [(r, False) for r in rates]
 
 
 def test_each_size_of_a_batch_is_recorded_once_after_three_steps(recorders):
@@ -115,7 +141,7 @@ def test_each_size_of_a_batch_is_recorded_once_after_three_steps(recorders):
 
 
 def test_replay_reads_each_batch():
-    graphs = Graphs(Again(), [])
+    graphs = Graphs(Again(), [], no_steps())
 
     def step(batch):
         (codes, values), (target, weight) = batch
@@ -142,13 +168,13 @@ def test_recorded_random_numbers_that_repeat_are_refused():
         return (batch[0][0] * torch.empty(9).bernoulli_(0.5, generator=generator)).sum()
 
     batch = (torch.ones(9), torch.ones(9)), (torch.ones(9), torch.ones(9))
-    graphs = Graphs(Repeats(), [generator])
+    graphs = Graphs(Repeats(), [generator], no_steps())
     with dropout_generator(layer, generator):
         for _ in range(3):
             graphs(step, batch)
         with pytest.raises(RuntimeError, match="repeats its random numbers on this device: set cuda_graph=False"):
             graphs(step, batch)
-    assert Graphs(Repeats(), [])(step, batch).item() > 0
+    assert Graphs(Repeats(), [], no_steps())(step, batch).item() > 0
 
 
 def test_what_cannot_be_recorded_is_named():
@@ -171,8 +197,9 @@ def test_classifier_hands_it_on():
         FinalMLPClassifier(cuda_graph=True, device="cpu").fit(codes, codes[:, 0] % 2)
 
 
-def test_cuda_recorder_registers_generators_and_records_in_one_pool(monkeypatch):
+def test_cuda_recorder_registers_generators_and_records_on_its_device_in_one_pool(monkeypatch):
     calls = []
+    on_device = torch.device("cuda", 1)
 
     class Graph:
         def register_generator_state(self, generator):
@@ -182,8 +209,8 @@ def test_cuda_recorder_registers_generators_and_records_in_one_pool(monkeypatch)
             calls.append("replay")
 
     class Recording:
-        def __init__(self, graph, pool):
-            calls.append(("record", pool))
+        def __init__(self, graph, pool, stream):
+            calls.append(("record", pool, stream))
 
         def __enter__(self):
             calls.append("begin")
@@ -194,16 +221,26 @@ def test_cuda_recorder_registers_generators_and_records_in_one_pool(monkeypatch)
     monkeypatch.setattr(_graphs.torch.cuda, "graph_pool_handle", lambda: "pool")
     monkeypatch.setattr(_graphs.torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(_graphs.torch.cuda, "graph", Recording)
+    monkeypatch.setattr(_graphs.torch.cuda, "Stream", lambda device: ("stream", device))
+    monkeypatch.setattr(_graphs.torch.cuda, "device", lambda device: calls.append(device) or nullcontext())
     generator = torch.Generator()
-    replay = CudaRecorder().record(lambda: calls.append("step") or torch.ones(()), [generator])
-    assert calls == [("register", generator), ("record", "pool"), "begin", "step", "end"]
+    recorder = CudaRecorder(on_device)
+    replay = recorder.record(lambda: calls.append("step") or torch.ones(()), [generator])
+    recording = ("record", "pool", ("stream", on_device))
+    assert calls == [on_device, ("register", generator), recording, "begin", "step", "end"]
     assert replay() == 1
     assert calls[-1] == "replay"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_graphs_on_cuda_train_as_steps_do():
-    settings = replace(SETTINGS, device=torch.device("cuda"), max_epochs=8)
+@pytest.mark.parametrize("schedule", ["one_cycle", "plateau"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_graphs_on_cuda_train_as_steps_do(schedule, precision):
+    on_cuda = replace(SETTINGS, schedule=schedule, precision=precision, device=torch.device("cuda"))
+    # No score is as much better, so that the rate falls.
+    settings = replace(on_cuda, tol=10.0, max_epochs=4, n_iter_no_change=3)
     _, plain = trained(settings)
     _, graphed = trained(replace(settings, cuda_graph=True))
-    assert graphed.best_score == pytest.approx(plain.best_score, abs=0.01)
+    assert [e["learning_rate"] for e in graphed.history] == [e["learning_rate"] for e in plain.history]
+    for name in ("train_loss", "valid_loss"):
+        assert [e[name] for e in graphed.history] == pytest.approx([e[name] for e in plain.history], abs=0.02)
