@@ -3,8 +3,8 @@
     python examples/benchmarks/recency.py movielens flights click_drift --seeds 0 1 2
     MOVIELENS_10M_HOME=DATA python examples/benchmarks/recency.py movielens_tags --part test
 
-Data sets are those of the accuracy comparison, with a column of times. Of tags, whose negatives are
-drawn, the log holds the tags alone.
+Data sets are those of the accuracy comparison, with a column of times. Of tags, whose negatives are drawn, the log
+holds the tags alone.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 sys.path.append(str(Path(__file__).parent / "accuracy"))
@@ -48,32 +47,28 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     from _folders import FOLDERS
     from _real import REAL
+    from _runs import Run
     from _synthetic import SYNTHETIC
 
     for data in options.data:
-        table = {**REAL, **FOLDERS, **SYNTHETIC}[data].load()
+        table = (REAL | FOLDERS | SYNTHETIC)[data].load()
         for seed in options.seeds:
             for model in options.models:
+                run = Run(data=data, rows=0, part=options.part, model=model, seed=seed, threads=1)
                 for past in (None, PASTS[data]):
-                    print(
-                        f"{data:<16}{model:<10}seed {seed}  {_measure(table, past, model, seed, options.part)}",
-                        flush=True,
-                    )
+                    print(f"{data:<16}{model:<10}seed {seed}  {_scores(table, past, model, run)}", flush=True)
 
 
-def _measure(table: Any, past: Past | None, model: str, seed: int, part: str) -> str:
+def _scores(table: Any, past: Past | None, model: str, run: Any) -> str:
     """Scores and cost of a fit."""
     from _models import MODELS
-    from sklearn.metrics import log_loss, roc_auc_score
+    from _runs import measure
 
-    X = table.X if past is None else _with_recency(table.X, table.y, past, in_seconds=model == "lightgbm")
-    training, scored = table.is_in("train", seed), table.is_in(part, seed)
-    start = process_time()
-    fitted = MODELS[model](seed, 1).fit(X[training].reset_index(drop=True), table.y[training].reset_index(drop=True))
-    seconds = process_time() - start
-    p, y = fitted.predict_proba(X[scored])[:, 1], table.y[scored]
-    scores = f"AUC {roc_auc_score(y, p):.4f}  log-loss {log_loss(y, p):.4f}  mean {p.mean() / y.mean():.2f}"
-    return f"{'without' if past is None else 'with':<9}{scores}  fit {seconds:.0f} s"
+    if past is not None:
+        table = replace(table, X=_with_recency(table.X, table.y, past, in_seconds=model == "lightgbm"))
+    record, p = measure(run, table, MODELS[model](run.seed, run.threads))
+    scores = f"AUC {record.auc:.4f}  log-loss {record.log_loss:.4f}  mean {p.mean() / record.click_rate:.2f}"
+    return f"{'without' if past is None else 'with':<9}{scores}  fit {record.fit_seconds:.0f} s"
 
 
 def _with_recency(X: Any, y: Any, past: Past, in_seconds: bool) -> Any:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from .._sklearn import Interval
 from .._validation import validate_params
-from ._log import as_arrow, check_columns, find_spans, read_frame, read_mask
+from ._log import as_arrow, check_columns, find_spans, read_frame, read_mask, read_times_of_past
 from .tables._column import is_list
 
 
@@ -119,7 +119,8 @@ def add_history(
             f"X has a column {taken!r} already: drop it, or name the new one, for example item={{'past': "
             f"{items[taken]!r}}}."
         )
-    spans = find_spans(rows, of_log, [user], time, read_mask(where, of_log), max_length)
+    times = read_times_of_past(rows, of_log, time)
+    spans = find_spans(rows, of_log, [user], times, read_mask(where, of_log), max_length)
     new = {name: spans.lists(_single_values(of_log[column])) for name, column in items.items()}
     if isinstance(X, pd.DataFrame):
         return X.assign(**{name: pd.arrays.ArrowExtensionArray(pa.chunked_array([own])) for name, own in new.items()})

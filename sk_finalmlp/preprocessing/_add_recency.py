@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from .._validation import validate_params
 from ._ages import are_numbers, as_numbers, read_age
-from ._log import as_moments, check_columns, find_spans, read_frame, read_mask
+from ._log import check_columns, find_spans, read_frame, read_mask, read_times_of_past
 
 Key = str | tuple[str, ...]
 
@@ -112,20 +112,20 @@ def add_recency(
     taken = next((name for name in keys if name in rows.columns), None)
     if taken is not None:
         raise ValueError(f"X has a column {taken!r} already: drop or rename it.")
-    moments = as_moments(rows[time])
-    is_number = are_numbers(moments.type)
-    if not (is_number or _is_time(moments.type)):
-        raise ValueError(f"Column {time!r} is {moments.type}, which has no ages: give dates, times or numbers.")
+    times = read_times_of_past(rows, of_log, time)
+    is_number = are_numbers(times.of_rows.type)
+    if not (is_number or _is_time(times.of_rows.type)):
+        raise ValueError(f"Column {time!r} is {times.of_rows.type}, which has no ages: give dates, times or numbers.")
     bound = read_age(f"longest={longest!r}", longest, is_number)
     enters = read_mask(where, of_log)
-    moments_of_log = as_moments(of_log[time])
+    moments, moments_of_log = as_numbers(times.of_rows), as_numbers(times.of_log)
     new: dict[str, Any] = {}
     for name, columns in keys.items():
-        spans = find_spans(rows, of_log, columns, time, enters, max_length=1)
+        spans = find_spans(rows, of_log, columns, times, enters, max_length=1)
         has_past = spans.last > spans.first
         before = spans.order[spans.last[has_past] - 1]
         ages = np.full(len(rows), bound)
-        ages[has_past] = as_numbers(moments)[has_past] - as_numbers(moments_of_log)[before]
+        ages[has_past] = moments[has_past] - moments_of_log[before]
         new[name] = _as_ages(np.minimum(ages, bound), is_number)
     if isinstance(X, pd.DataFrame):
         return X.assign(**{name: own.to_numpy() for name, own in new.items()})

@@ -38,13 +38,11 @@ def are_numbers(dtype: pa.DataType) -> bool:
     return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
 
 
-def as_floats(times: pa.Array) -> np.ndarray:
-    """Numbers as they are, dates, times and durations in microseconds; NaN for a missing one."""
-    return as_numbers(times).astype(np.float64, copy=False)
-
-
 def as_numbers(times: pa.Array) -> np.ndarray:
-    """The same in 64 bits, integers as such where none is missing: nanoseconds since 1970 are too many for a float."""
+    """Numbers as they are, dates, times and durations in microseconds, in 64 bits; NaN for a missing one.
+
+    Integers stay such where none is missing: nanoseconds since 1970 are too many for a float.
+    """
     if not are_numbers(times.type):
         times = _microseconds(times)
     dtype = pa.float64() if pa.types.is_floating(times.type) else pa.int64()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._ages import are_numbers, as_floats, read_age
+from ._ages import are_numbers, as_numbers, read_age
 from ._time_order import read_times
 from .tables._selection import select_for
 
@@ -42,7 +42,7 @@ def weights_by_age(half_life: Mapping[Any, Any] | None, X: Any, names: Sequence[
     (position,) = select_for("half_life", [column], None, names)
     values = read_times("half_life", X, names, names[position]).values
     half = read_age(f"half_life={dict(half_life)!r}", age, are_numbers(values.type))
-    ages = as_floats(values)
+    ages = as_numbers(values).astype(np.float64, copy=False)
     ages = np.nanmax(ages) - ages if np.isfinite(ages).any() else np.zeros(len(ages))
     ages = np.where(np.isnan(ages), np.nanmax(ages, initial=0.0), ages)
     weights: np.ndarray = np.exp2(-np.minimum(ages / half, _OLDEST))

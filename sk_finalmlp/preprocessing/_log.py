@@ -43,11 +43,51 @@ class Spans(NamedTuple):
         return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values.take(pa.array(self.order[places])))
 
 
+class Times(NamedTuple):
+    """The times of the rows and of the log.
+
+    Attributes
+    ----------
+    of_rows, of_log : pyarrow.Array
+        The times; the same array where the rows are their own log.
+    ranks : ndarray of int
+        Rank of each time of the rows, and behind them of the log if that is another frame.
+    n_ranks : int
+        Number of distinct times.
+    """
+
+    of_rows: pa.Array
+    of_log: pa.Array
+    ranks: np.ndarray
+    n_ranks: int
+
+
+def read_times_of_past(rows: nw.DataFrame[Any], log: nw.DataFrame[Any], time: str) -> Times:
+    """Times of the rows and the log, which is the same frame where the rows are their own log.
+
+    Raises
+    ------
+    ValueError
+        If a time is missing or can't be read, or if those of rows and log can't be compared.
+    """
+    of_rows = _as_moments(rows[time])
+    of_log = of_rows if log is rows else _as_moments(log[time])
+    ranks, n_ranks = _ranks(of_rows, None if log is rows else of_log, time)
+    if (ranks < 0).any():
+        n_rows = len(rows)
+        name, frame = ("X", ranks[:n_rows]) if (ranks[:n_rows] < 0).any() else ("log", ranks[n_rows:])
+        raise ValueError(
+            f"{name}: column {time!r} is missing in {int((frame < 0).sum())} rows, of which nobody can say what came "
+            "before. Leave these rows out."
+        )
+    return Times(of_rows, of_log, ranks, n_ranks)
+
+
 def find_spans(
     rows: nw.DataFrame[Any],
     log: nw.DataFrame[Any],
     key: Sequence[str],
-    time: str,
+    times: Times,
     enters: np.ndarray,
     max_length: int,
 ) -> Spans:
@@ -59,8 +99,8 @@ def find_spans(
         The rows, and the log: the same frame where the rows are their own log.
     key : sequence of str
         Columns whose values are those of the row.
-    time : str
-        Column of the time.
+    times : Times
+        Their times.
     enters : ndarray of bool, shape (n_log,)
         Which rows of the log count.
     max_length : int
@@ -69,26 +109,18 @@ def find_spans(
     Raises
     ------
     ValueError
-        If a time is missing or can't be read, or if columns of rows and log can't be compared.
+        If columns of rows and log can't be compared.
     """
-    same = log is rows
     keys, n_keys = _ranks_of_key(rows, log, key)
-    times, n_times = _ranks(as_moments(rows[time]), None if same else as_moments(log[time]), time)
     n_rows = len(rows)
-    of_log = slice(0, n_rows) if same else slice(n_rows, None)
-    if (times < 0).any():
-        name, frame = ("X", times[:n_rows]) if (times[:n_rows] < 0).any() else ("log", times[n_rows:])
-        raise ValueError(
-            f"{name}: column {time!r} is missing in {int((frame < 0).sum())} rows, of which nobody can say what came "
-            "before. Leave these rows out."
-        )
+    of_log = slice(0, n_rows) if log is rows else slice(n_rows, None)
     # One number by key, then time. Keys that are missing are before all others, and have no past.
-    places = keys * n_times + times
+    places = keys * times.n_ranks + times.ranks
     entries = np.flatnonzero(enters & (keys[of_log] >= 0))
     order = entries[np.argsort(places[of_log][entries], kind="stable")]
     in_order = places[of_log][order]
     # The first of each key, and 0 for a missing one, whose place is below all others.
-    first_of_key = np.append(np.searchsorted(in_order, np.arange(n_keys) * n_times), 0)
+    first_of_key = np.append(np.searchsorted(in_order, np.arange(n_keys) * times.n_ranks), 0)
     last = np.searchsorted(in_order, places[:n_rows])
     return Spans(order, np.maximum(first_of_key[keys[:n_rows]], last - max_length), last)
 
@@ -160,7 +192,7 @@ def _what_it_holds(dtype: pa.DataType) -> str:
     return "times without a zone" if pa.types.is_temporal(dtype) else "numbers"
 
 
-def as_moments(values: nw.Series[Any]) -> pa.Array:
+def _as_moments(values: nw.Series[Any]) -> pa.Array:
     """Times in an order: text would be sorted by its letters."""
     array = as_arrow(values)
     if not is_string(array.type):

@@ -158,18 +158,26 @@ class Graphs:
         sizes = tuple(tensor.shape for part in batch for tensor in part)
         if sizes in self._recordings:
             return self._replay(self._recordings[sizes], batch)
-        before = self._random_states()
         if self._n_taken[sizes] < _N_BEFORE:
             self._n_taken[sizes] += 1
-            loss = self._recorder.beside(lambda: step(batch))
-            self._draws = self._draws or before != self._random_states()
-            return loss
+            return self._take(step, batch)
         recording = _Recording(self._recorder, self._rates.read_by(step), batch, self._generators)
+        loss = self._replay_first(recording, batch)
+        self._recordings[sizes] = recording
+        return loss
+
+    def _take(self, step: Step, batch: Batch) -> Tensor:
+        """Take a step as it is written, and notice whether it draws random numbers."""
+        before = self._random_states()
+        loss = self._recorder.beside(lambda: step(batch))
+        self._draws = self._draws or before != self._random_states()
+        return loss
+
+    def _replay_first(self, recording: _Recording, batch: Batch) -> Tensor:
         before = self._random_states()
         loss = self._replay(recording, batch)
         if self._draws and before == self._random_states():
             raise RuntimeError("A recorded step repeats its random numbers on this device: set cuda_graph=False.")
-        self._recordings[sizes] = recording
         return loss
 
     def _replay(self, recording: _Recording, batch: Batch) -> Tensor:

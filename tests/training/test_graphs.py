@@ -12,7 +12,7 @@ import torch
 
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.fields import Field
-from sk_finalmlp.nn import Dropout, Ensemble, FinalMLP, dropout_generator
+from sk_finalmlp.nn import Ensemble, FinalMLP
 from sk_finalmlp.training import Impressions, LazyAdam, TrainingSettings, _graphs, _train, train
 from sk_finalmlp.training._graphs import CudaRecorder, Graphs
 
@@ -110,7 +110,7 @@ def test_recorded_steps_train_as_others_do(recorders, schedule, n_members):
         assert [e[name] for e in graphed.history] == pytest.approx([e[name] for e in plain.history], rel=1e-5)
 
 
-def test_replay_reads_the_rate_of_each_group_which_stays_a_number(recorders):
+def test_replay_reads_the_rate_of_each_group_which_stays_a_number():
     weights = [torch.nn.Parameter(torch.ones(())) for _ in range(2)]
     optimizer = LazyAdam([{"params": [weight], "lr": 1.0} for weight in weights], fused=True)
     graphs = Graphs(Again(), [], optimizer)
@@ -154,7 +154,6 @@ def test_replay_reads_each_batch():
 
 def test_recorded_random_numbers_that_repeat_are_refused():
     generator = torch.Generator().manual_seed(0)
-    layer = Dropout(0.5)
 
     class Repeats(Again):
         """As a graph does that doesn't know the generator."""
@@ -169,11 +168,10 @@ def test_recorded_random_numbers_that_repeat_are_refused():
 
     batch = (torch.ones(9), torch.ones(9)), (torch.ones(9), torch.ones(9))
     graphs = Graphs(Repeats(), [generator], no_steps())
-    with dropout_generator(layer, generator):
-        for _ in range(3):
-            graphs(step, batch)
-        with pytest.raises(RuntimeError, match="repeats its random numbers on this device: set cuda_graph=False"):
-            graphs(step, batch)
+    for _ in range(3):
+        graphs(step, batch)
+    with pytest.raises(RuntimeError, match="repeats its random numbers on this device: set cuda_graph=False"):
+        graphs(step, batch)
     assert Graphs(Repeats(), [], no_steps())(step, batch).item() > 0
 
 
