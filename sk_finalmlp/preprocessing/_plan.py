@@ -11,7 +11,7 @@ import numpy as np
 from .._hold_out import Fraction
 from .._sources import StoredArray
 from ..fields import Field
-from .columns._categorical import VocabularyRule
+from ._categorical import VocabularyRule
 from .statistics._choice import Choice, choose, why_no_choice
 from .statistics._crosses import CrossEncoder
 from .statistics._keys import find_keys, has_key, key_of

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from ...fields import UNKNOWN_CODE, Field
-from ..columns._categorical import CategoricalEncoder, VocabularyRule
-from ..columns._vocabulary import Vocabulary
-from ..tables._column import Column, rows_with_weight
+from .._categorical import CategoricalEncoder, VocabularyRule
+from .._column import Column, rows_with_weight
+from .._vocabulary import Vocabulary
 from ._changes import Changes
 from ._keys import Key
 

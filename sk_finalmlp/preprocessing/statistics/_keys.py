@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...fields import UNKNOWN_CODE, Field, column_names, cross_name, names_of_fields
-from ..columns._hash_table import HashTable, PlaceTable
+from .._vocabulary import HashTable, PlaceTable
 
 #: Up to so many, keys are found in an array with a place for each; beyond, by sorting.
 _POSSIBLE_KEYS_PER_ROW = 8

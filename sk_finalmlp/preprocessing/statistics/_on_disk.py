@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ..._sources import Passes, StoredArray, TemporaryFolder, sizes, split_by
-from ..tables._column import Column
-from ..tables._raw_column import Part, RawColumn
-from ..tables._tally import ColumnTally
+from .._column import Column
+from .._raw_column import Part, RawColumn
+from .._tally import ColumnTally
 from ._crosses import CrossEncoder
 from ._keys import Key
 from ._statistics import KeyStatistics, LearnedStatistic, MeasuredKeys, RowMoments
