@@ -35,22 +35,26 @@ class FittedColumn:
         """Return the fields of its output, for a column of another name if there is one."""
         return [] if self.encoder is None else self.encoder.output_fields(self.name if name is None else name)
 
-    def encode(self, column: Column, unknown: UnknownDates | None = None) -> dict[str, np.ndarray]:
+    def encode(self, values: Column) -> dict[str, np.ndarray]:
         """Return the output columns of rows as they are read, by name."""
         if self.encoder is None:
             return {}
         with errors_naming(self.name):
-            outputs = self.encoder.transform(column)
-        if unknown is not None:
-            unknown.look(self.encoder, column, outputs)
-        return dict(zip(column_names(self.fields()), outputs, strict=True))
+            return self._named(self.encoder.transform(values))
 
     def encode_raw(self, raw: Any, unknown: UnknownDates | None = None) -> dict[str, np.ndarray]:
         """Return the output columns of a Series or array of any library."""
+        assert self.encoder is not None
         column = read_column(self.name, raw)
         with errors_naming(self.name):
-            read = self.reading.read(column)
-        return self.encode(read, unknown)
+            values = self.reading.read(column)
+            outputs = self.encoder.transform(values)
+        if unknown is not None:
+            unknown.look(self.encoder, values, outputs)
+        return self._named(outputs)
+
+    def _named(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(column_names(self.fields()), outputs, strict=True))
 
 
 Columns = Sequence[FittedColumn]
