@@ -27,16 +27,15 @@ from .._sources import (
     open_source,
 )
 from ._column_rules import FittedColumn, find_histories, fit_tallied_history, fit_tally
+from ._derived import DerivedFields
 from ._first_pass import FirstPass
 from ._on_disk import codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
 from ._parallel import Parts
 from ._plan import Planner
+from ._statistics import UnknownRows
+from ._target import NoLabels, Target, TrainingRows
 from .columns._calendar import UnknownDates
 from .columns._kinds import Kind
-from .statistics._derived import DerivedFields
-from .statistics._stored_target import StoredTarget
-from .statistics._target import NoLabels, Target
-from .statistics._unknown import UnknownRows
 
 _SEVERAL_LABELS = (
     " Several labels, as FunnelClassifier takes them, go with a table in memory: read the rows, for example by "
@@ -122,12 +121,12 @@ class BatchEncoder:
         # Once in the order of the table and once shuffled, four bytes each, and the labels.
         return n_rows * (8.0 * n_columns + 12)
 
-    def _fit_tallies(self: Any, first: FirstPass, chosen: Mapping[int, Kind], target: StoredTarget | NoLabels) -> None:
+    def _fit_tallies(self: Any, first: FirstPass, chosen: Mapping[int, Kind], target: Target | NoLabels) -> None:
         """Find out what each column is, and learn to encode it alone, from its tally."""
         rules = self._column_rules()
         telling = None
-        if isinstance(target, StoredTarget) and self.statistics == "auto":
-            telling = target.sample(first.sample.numbers)
+        if isinstance(target, Target) and self.statistics == "auto":
+            telling = target.take(first.sample.numbers)
         names = check_feature_names_in(self)
         targets = find_histories(self.histories, names)
         fitted: dict[int, FittedColumn] = {
@@ -149,7 +148,7 @@ class BatchEncoder:
         planner: Planner,
         columns: Mapping[str, StoredArray],
         first: FirstPass,
-        target: StoredTarget | NoLabels,
+        target: Target | NoLabels,
         folder: TemporaryFolder,
         passes: Passes,
     ) -> dict[str, StoredArray]:
@@ -158,8 +157,8 @@ class BatchEncoder:
         codes = {name: column for name, column in columns.items() if column.dtype.kind == "i"}
         some: dict[str, np.ndarray] = {}
         telling: Target | NoLabels
-        if isinstance(target, StoredTarget):
-            telling = target.sample(first.sample.numbers)
+        if isinstance(target, Target):
+            telling = target.take(first.sample.numbers)
             some = codes_of_rows(codes, first.sample.numbers)
         else:
             telling = target
@@ -176,10 +175,17 @@ class BatchEncoder:
             - 4 * first.n_rows * len(columns),
         )
         self._derived = DerivedFields(plan.crosses, plan.statistics)
-        self._classes = target.classes if isinstance(target, StoredTarget) else None
+        self._classes = target.classes if isinstance(target, Target) else None
         self._has_tasks = False
         unknown = UnknownRows(self.unknown_dropout, planner.random_state)
-        stored: dict[str, StoredArray] = self._derived.fit_on_disk(codes, first.weight, target, unknown, folder, passes)
+        stored: dict[str, StoredArray] = {}
+        for chunks in self._derived.fit(TrainingRows(codes, first.weight, target, passes), unknown):
+            for chunk in chunks:
+                for name, values in chunk.items():
+                    if name not in stored:
+                        dtype = np.int32 if values.dtype.kind == "i" else np.float32
+                        stored[name] = folder.array(f"derived-{len(stored)}", dtype)
+                    stored[name].append(values)
         self._finish_fit(plan)
         return stored
 

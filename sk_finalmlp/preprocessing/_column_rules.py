@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ..fields import column_names
 from ._quantities import is_quantity
+from ._target import Target
 from .columns._calendar import rare_dates, why_behind, why_left_out
 from .columns._categorical import CategoricalEncoder, VocabularyRule
 from .columns._column_encoder import ColumnEncoder, errors_naming, n_codes_of
@@ -22,7 +23,6 @@ from .columns._multi_valued import MultiValuedEncoder
 from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from .columns._pretrained import GivenVectors, PretrainedEncoder
 from .columns._vector import HOW_TO_READ_ARRAYS, VectorEncoder
-from .statistics._target import Target
 from .tables._column import Column, is_string, rows_with_weight, text_of_first
 from .tables._raw_column import Part, RawColumn
 from .tables._reading import Reading, learn_reading

@@ -37,12 +37,16 @@ from .._sources import (
 from .._validation import fit_context
 from ..fields import Field, column_names, pretrained_name
 from ._batches import BatchEncoder
+from ._choice import report
 from ._column_rules import ColumnRules, FittedColumn, chosen_kinds, find_histories, fit_column, fit_history
 from ._columns_summary import ColumnsSummary
+from ._derived import DerivedFields
 from ._description import PARTS
 from ._growth import GrowingEncoder
 from ._half_life import weights_by_age
 from ._plan import Combinations, Plan, Planner
+from ._statistics import UnknownRows
+from ._target import NoLabels, Target, TrainingRows, held_out_with
 from ._time_order import places_in_time
 from ._weights import check_weights
 from .columns._calendar import UnknownDates, date_parts
@@ -53,10 +57,6 @@ from .columns._history import bind_histories
 from .columns._kinds import Kind
 from .columns._pretrained import GivenVectors, PretrainedEncoder, check_vectors
 from .columns._vocabulary import Vocabulary
-from .statistics._choice import report
-from .statistics._derived import DerivedFields
-from .statistics._target import NoLabels, Target, held_out_with
-from .statistics._unknown import UnknownRows
 from .tables._raw_column import RawColumn
 from .tables._reading import Reading
 from .tables._selection import Selection, select_for
@@ -544,7 +544,8 @@ class CTREncoder(
             wanted = _KINDS_WITH_CODES if planner.needs_codes(target) else []
             codes = self._fit_columns(X, weights, target, place, wanted)
             plan = self._plan_derived(planner, codes, target)
-            self._derived.fit(codes, weights, target)
+            for _ in self._derived.fit(TrainingRows(codes, weights, target), UnknownRows(0, planner.random_state)):
+                pass
             self._finish_fit(plan)
         return self
 
@@ -579,7 +580,8 @@ class CTREncoder(
             outputs = self._fit_columns(X, weights, target, place, _KINDS_OF_COLUMNS)
             plan = self._plan_derived(planner, outputs, target)
             unknown = UnknownRows(self.unknown_dropout, planner.random_state)
-            outputs.update(self._derived.fit_transform(outputs, weights, target, unknown))
+            for chunks in self._derived.fit(TrainingRows(outputs, weights, target), unknown):
+                outputs.update(*chunks)
             self._finish_fit(plan)
             encoded = self._write(X, iter(outputs.items()))
             self._check_hold_out_is_told(encoded)
@@ -624,7 +626,7 @@ class CTREncoder(
         rules = self._column_rules()
         labelled = None
         if isinstance(target, Target) and self.statistics == "auto":
-            labelled = target.take(np.flatnonzero(target.weights))
+            labelled = target.take(np.flatnonzero(target.rows.weights))
         dropped = {position for position, kind in chosen.items() if kind == "dropped"}
         targets = find_histories(self.histories, names)
         waiting: dict[int, RawColumn] = {}
@@ -664,7 +666,7 @@ class CTREncoder(
         plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, self._date_parts())
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         self._classes = target.classes if isinstance(target, Target) else None
-        self._has_tasks = isinstance(target, Target) and target.labelled is not None
+        self._has_tasks = isinstance(target, Target) and target.has_tasks
         return plan
 
     def _date_parts(self) -> set[str]:

@@ -11,6 +11,9 @@ from typing import Final
 from .._origin import Origin
 from .._plain import Parts, declared
 from ..fields import Field
+from ._derived import CrossEncoder, DerivedFields
+from ._keys import Key, KeyIndex
+from ._statistics import KeyStatistics, Memory, Standardization, StatisticColumn
 from .columns._admission import Admission
 from .columns._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
 from .columns._datetime import DatetimeEncoder, ElapsedTime
@@ -20,10 +23,6 @@ from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standar
 from .columns._pretrained import PretrainedEncoder
 from .columns._vector import VectorEncoder, VectorScale
 from .columns._vocabulary import Vocabulary
-from .statistics._crosses import CrossEncoder
-from .statistics._derived import DerivedFields
-from .statistics._keys import Key, KeyIndex
-from .statistics._statistics import KeyStatistics, Memory, Standardization, StatisticColumn
 from .tables._reading import Reading
 
 PARTS: Final[Parts] = {

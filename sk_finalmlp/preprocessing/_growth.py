@@ -16,11 +16,11 @@ from .._sklearn import check_feature_names_in, is_fitted
 from .._sources import refuse_source
 from .._validation import fit_context
 from ..fields import Field, column_names
+from ._keys import Changes
+from ._target import LabelledRows, read_more_labels
 from .columns._column_encoder import ColumnEncoder, errors_naming, n_codes_of
 from .columns._history import HistoryEncoder, bind_histories
 from .columns._pretrained import GivenVectors, PretrainedEncoder, vectors_to_come
-from .statistics._changes import Changes
-from .statistics._target import MoreLabels, read_more_labels
 from .tables._column import Column, rows_with_weight
 from .tables._table import read_columns, validate_table
 
@@ -213,10 +213,10 @@ def _encoded(column: Column, encoder: ColumnEncoder) -> dict[str, np.ndarray]:
 
 
 def _origin_after(
-    before: Origin, outputs: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], labels: MoreLabels | None
+    before: Origin, outputs: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], labels: LabelledRows | None
 ) -> Origin:
     """What the rows of an update say of their encoder: two of the same rows after the same fit say the same."""
-    learned_from = None if labels is None else (labels.weights, labels.weights_of)
+    learned_from = None if labels is None else (labels.weights, labels.digits)
     encoder = joblib.hash((before.encoder, list(outputs.values()), learned_from))
     codes = {name: packed_codes(codes) for name, codes in fresh.items() if len(codes)}
     return replace(before, encoder=encoder, previous=before.encoder, fresh=codes)
