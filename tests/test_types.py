@@ -53,4 +53,4 @@ def test_misuses_that_a_type_checker_finds() -> None:
     FinalMLPClassifier(scoring="auc")  # type: ignore[arg-type]
     CTREncoder(n_bins="many")  # type: ignore[arg-type]
     TwoStreamClassifier(fusion="mean")  # type: ignore[arg-type]
-    DualMLPClassifier(embedding_update="sparse")  # type: ignore[arg-type]
+    DualMLPClassifier(schedule="cosine")  # type: ignore[arg-type]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from .._origin import Origin, write_origin
 from ..fields import Field, column_names
-from . import sizes
-from ._storage import StoredArray, TemporaryFolder
+from ._storage import StoredArray, TemporaryFolder, sizes
 
 _NO_SEARCH = (
     "These rows are on disk and can't be split or copied into an array: a search or a cross-validation needs rows in "
@@ -40,15 +39,7 @@ class EncodedBatches:
 
 
 class EncodedStream(EncodedBatches):
-    """Rows that are encoded while they are read, batch by batch: nothing is kept of them.
-
-    Parameters
-    ----------
-    make_batches : callable
-        Reads and encodes; it is called for each reading.
-    read_column : callable
-        Reads a raw column, given by its name.
-    """
+    """Rows that are encoded while they are read, batch by batch: nothing is kept of them."""
 
     def __init__(
         self, make_batches: Callable[[], Iterator[pd.DataFrame]], read_column: Callable[[str], NDArray[Any]]
@@ -66,31 +57,7 @@ class EncodedStream(EncodedBatches):
 
 
 class EncodedRows(EncodedBatches):
-    """Encoded training rows in files of a temporary folder, which goes when this object does.
-
-    Parameters
-    ----------
-    folder : TemporaryFolder
-        Where the files are.
-    fields : sequence of Field
-        Fields of the columns.
-    columns : mapping of {str: StoredArray}
-        The columns, int32 for codes and float32 for numbers.
-    origin : Origin
-        Which encoder wrote them, and which rows it held out.
-    label : str or None
-        Name of the column of labels.
-    classes : ndarray or None
-        Labels in sorted order.
-    y : StoredArray or None
-        Position of each row's label among the classes.
-    weight_name : str or None
-        Name of the column of sample weights.
-    weight : StoredArray or None
-        The weights, as float64.
-    place : callable
-        Places of rows, given by their numbers, by which the encoder has held some out.
-    """
+    """Encoded training rows in files of a temporary folder, which goes when this object does."""
 
     def __init__(
         self,
@@ -129,18 +96,7 @@ class EncodedRows(EncodedBatches):
         return f"<EncodedRows: {len(self):,} rows of {len(self.columns)} columns in {self.folder.path}>"
 
     def read(self, start: int, stop: int) -> pd.DataFrame:
-        """Rows of a slice.
-
-        Parameters
-        ----------
-        start, stop : int
-            Numbers of the first row, and of the one behind the last.
-
-        Returns
-        -------
-        DataFrame
-            Codes as int32, numbers as float32.
-        """
+        """Rows of a slice."""
         columns = {name: column.read(start, stop) for name, column in self.columns.items()}
         frame = pd.DataFrame(columns, copy=False)
         write_origin(frame, self.origin)

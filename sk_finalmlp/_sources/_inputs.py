@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import narwhals.stable.v2 as nw
 import pandas as pd
 import pyarrow as pa
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
 
-from . import sizes
-from ._storage import TemporaryFolder
+from ._storage import TemporaryFolder, sizes
 
 # Loading these takes a tenth of what the whole library does, and only rows in batches need them.
 if TYPE_CHECKING:
@@ -31,15 +33,7 @@ _GLOB_CHARACTERS = frozenset("*?[")
 
 
 class Batch(NamedTuple):
-    """Some rows of a source.
-
-    Parameters
-    ----------
-    table : dataframe
-        The rows, in any container that is in memory.
-    where : str
-        Where they are from, for messages; empty if there is nothing to say.
-    """
+    """Some rows of a source."""
 
     table: Any
     where: str
@@ -61,19 +55,7 @@ class Source(Protocol):
 
 
 def is_source(X: Any, y: Any = None) -> bool:
-    """Whether X stands for rows that are read in batches.
-
-    Parameters
-    ----------
-    X : object
-        What `fit` or a later method was given.
-    y : object, default=None
-        What `fit` was given beside it: with the name of a column, a `pyarrow.Table` is read in batches, too.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether X stands for rows that are read in batches."""
     if isinstance(X, pa.Table):
         return isinstance(y, str)
     if is_in_files(X) or isinstance(X, pa.RecordBatchReader) or nw.dependencies.is_polars_lazyframe(X):
@@ -82,17 +64,7 @@ def is_source(X: Any, y: Any = None) -> bool:
 
 
 def is_in_files(X: Any) -> bool:
-    """Whether X is the name of files, or a data set of Arrow.
-
-    Parameters
-    ----------
-    X : object
-        What a method was given.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether X is the name of files, or a data set of Arrow."""
     return isinstance(X, str | PathLike) or _is_dataset(X)
 
 
@@ -103,13 +75,7 @@ def _is_dataset(X: Any) -> bool:
 
 
 def refuse_source(X: Any) -> None:
-    """Refuse rows that are read in batches where only a table in memory will do.
-
-    Parameters
-    ----------
-    X : object
-        What a method was given.
-    """
+    """Refuse rows that are read in batches where only a table in memory will do."""
     if is_source(X):
         raise TypeError(
             f"X is a {type(X).__name__}, whose rows are read in batches, and partial_fit takes a table of rows in "
@@ -119,18 +85,7 @@ def refuse_source(X: Any) -> None:
 
 
 def read_rows(X: Any) -> Any:
-    """All rows of a source as one table in memory.
-
-    Parameters
-    ----------
-    X : object
-        What `is_source` accepts.
-
-    Returns
-    -------
-    dataframe or pyarrow.Table
-        As the batches are.
-    """
+    """All rows of a source as one table in memory."""
     source = open_source(X)
     frames = [nw.from_native(batch.table, eager_only=True) for batch in source.batches(source.names)]
     if not frames:
@@ -139,26 +94,7 @@ def read_rows(X: Any) -> Any:
 
 
 def open_source(X: Any, folder: TemporaryFolder | None = None) -> Source:
-    """Get ready to read rows.
-
-    Parameters
-    ----------
-    X : object
-        What `is_source` accepts.
-    folder : TemporaryFolder, default=None
-        Where rows are copied to that can be read only once; None where once is enough.
-
-    Returns
-    -------
-    Source
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no file or folder of this name.
-    ValueError
-        If a file can't be read, or lacks a column that others have.
-    """
+    """Get ready to read rows."""
     if isinstance(X, pa.RecordBatchReader):
         return _Reader(X) if folder is None else _spooled_reader(X, folder)
     if isinstance(X, pa.Table):
@@ -200,22 +136,45 @@ def _dataset_of_path(path: str) -> ds.Dataset:
         raise ValueError(f"{path!r} can't be read as Parquet. {remedy}{error}") from error
 
 
-def parts_of(source: Source) -> list[Source]:
-    """Parts of the rows that can be read at the same time, in the order of the rows; their numbers of rows are known.
-
-    Which parts these are depends on the files alone.
-
-    Parameters
-    ----------
-    source : Source
-        All rows.
-
-    Returns
-    -------
-    list of Source
-        The source alone where there is nothing to part.
-    """
+def _parts_of_source(source: Source) -> list[Source]:
+    """Return parts of the rows that can be read at the same time, in order; they depend on the files alone."""
     return source.parts() if isinstance(source, _Dataset) else [source]
+
+
+@contextmanager
+def in_file(batch: Batch) -> Iterator[None]:
+    """Say in an error which file it is about."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not batch.where:
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{batch.where}: {error}") from error
+
+
+class Parts:
+    """Rows of a source, part by part; several workers read the parts at the same time, as tasks of joblib."""
+
+    def __init__(self, source: Source, n_jobs: int | None) -> None:
+        self.source = source
+        self._n_jobs = n_jobs
+        self._parts = _parts_of_source(source) if effective_n_jobs(n_jobs) > 1 else [source]
+        self.are_parallel = len(self._parts) > 1
+
+    @property
+    def n_rows(self) -> int | None:
+        """Number of rows, if it is known."""
+        return self.source.n_rows
+
+    def map(self, function: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
+        """What a function makes of each part, given the part, the number of its first row, and arguments."""
+        firsts = accumulate((part.n_rows or 0 for part in self._parts[:-1]), initial=0)
+        backend, _ = get_active_backend()
+        # Where results come one by one, they are not all in memory.
+        return_as = "generator" if backend.supports_return_generator else "list"
+        tasks = (delayed(function)(part, first, *arguments) for part, first in zip(self._parts, firsts, strict=True))
+        yield from Parallel(n_jobs=self._n_jobs, return_as=return_as)(tasks)
 
 
 class _Files:
@@ -491,19 +450,7 @@ def _names_of(frame: Any) -> list[str]:
 
 
 def column_of(table: Any, name: str) -> Any:
-    """One column of a batch.
-
-    Parameters
-    ----------
-    table : dataframe
-        The batch.
-    name : str
-        Name of the column.
-
-    Returns
-    -------
-    Series or pyarrow.ChunkedArray
-    """
+    """One column of a batch."""
     if isinstance(table, pa.Table | pd.DataFrame):
         return table[name]
     return nw.from_native(table, eager_only=True)[name].to_arrow()

@@ -13,32 +13,14 @@ logger = logging.getLogger("sk_finalmlp.sources")
 
 
 class Passes:
-    """Tells of the passes over the rows.
-
-    Parameters
-    ----------
-    verbose : int
-        0 is silent; 1 writes a line after each pass; 2 or more draws a bar, too, which needs rich.
-    """
+    """Tells of the passes over the rows."""
 
     def __init__(self, verbose: int) -> None:
         self._verbose = verbose
 
     @contextmanager
     def over(self, what: str, n_rows: int | None) -> Iterator[Callable[[int], None]]:
-        """A pass: call what this gives with the number of rows of each step.
-
-        Parameters
-        ----------
-        what : str
-            What the pass does.
-        n_rows : int or None
-            Number of rows it will see, if that is known.
-
-        Yields
-        ------
-        callable
-        """
+        """A pass: call what this gives with the number of rows of each step."""
         start, done = time.perf_counter(), 0
         with self._bar(what, n_rows) as advance_bar:
 

@@ -8,7 +8,8 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
@@ -16,30 +17,36 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import sizes
-from ._abandoned import hold, remove_abandoned
-
 _GIGABYTE = 10**9
 _PREFIX = "sk_finalmlp-"
+_HAS_LOCKS = find_spec("fcntl") is not None
+_LOCK = "in-use"
+
+
+class sizes:
+    """How much of a table that doesn't fit in memory is there at a time."""
+
+    #: Rows that are read, encoded or counted at a time.
+    CHUNK = 2**19
+    #: Rows of files, at least, that a task of joblib reads.
+    TASK = 2**21
+    #: Rows of the sample that statistics are chosen by, and distinct numbers up to which quantiles are exact.
+    SAMPLE = 2**20
+    #: Sums by key and fold that have an element for each possible one; of more, only those that occur are kept.
+    CELLS = 2**24
+    #: Bytes of rows that are shuffled in memory.
+    PILE = 2**26
 
 
 class TemporaryFolder:
-    """A folder that is removed with all its files when this object goes, or the process ends.
-
-    A process that is killed can't remove its own: the next folder that is made beside it does so.
-
-    Parameters
-    ----------
-    parent : str, path or None
-        Where it is made; None for the system's temporary folder.
-    """
+    """A folder that goes with this object or its process; after a killed process, the next one removes its folder."""
 
     def __init__(self, parent: str | PathLike[str] | None = None) -> None:
         if parent is not None and not Path(parent).is_dir():
             raise ValueError(f"temp_folder={str(parent)!r} is not a folder: create it, or name another one.")
-        remove_abandoned(Path(tempfile.gettempdir() if parent is None else parent), _PREFIX)
+        _remove_abandoned(Path(tempfile.gettempdir() if parent is None else parent), _PREFIX)
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        self._finalizer = weakref.finalize(self, _remove, self.path, hold(self.path), os.getpid())
+        self._finalizer = weakref.finalize(self, _remove, self.path, _hold(self.path), os.getpid())
 
     def __getstate__(self) -> dict[str, Path]:
         """A copy in another process knows where the files are, and leaves it to the first to remove them."""
@@ -63,20 +70,44 @@ def _remove(folder: Path, held: IO[bytes] | None, owner: int) -> None:
         held.close()
 
 
-class StoredArray:
-    """An array in a file: it grows at its end, and is read in slices.
+def _hold(folder: Path) -> IO[bytes] | None:
+    """Mark a new folder as used by this process."""
+    if not _HAS_LOCKS:
+        return None
+    # The name comes last: no other process sees the file before it is locked.
+    new = folder / f"{_LOCK}.new"
+    file = new.open("wb")
+    try:
+        _lock(file)
+    except OSError:
+        # Nobody else knows the file, so that it can't be locked at all.
+        file.close()
+        new.unlink()
+        return None
+    new.rename(folder / _LOCK)
+    return file
 
-    Parameters
-    ----------
-    folder : TemporaryFolder
-        Where the file is; it stays as long as the array.
-    name : str
-        Name of the file.
-    dtype : dtype
-        Type of the elements.
-    width : int, default=None
-        Number of columns; None for a one-dimensional array.
-    """
+
+def _remove_abandoned(parent: Path, prefix: str) -> None:
+    """Remove the folders whose processes are gone."""
+    if not _HAS_LOCKS:
+        return
+    for lock in parent.glob(f"{prefix}*/{_LOCK}"):
+        # Another process may be faster, and the folders of others aren't ours to read.
+        with suppress(OSError), lock.open("rb") as file:
+            _lock(file)
+            shutil.rmtree(lock.parent)
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file, or raise `OSError` where another process has it."""
+    import fcntl
+
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class StoredArray:
+    """An array in a file: it grows at its end, and is read in slices."""
 
     def __init__(self, folder: TemporaryFolder, name: str, dtype: DTypeLike, width: int | None = None) -> None:
         self.folder = folder
@@ -138,20 +169,7 @@ class StoredArray:
 
 
 def check_space(folder: TemporaryFolder, n_bytes: float) -> None:
-    """Refuse to begin what the disk can't hold.
-
-    Parameters
-    ----------
-    folder : TemporaryFolder
-        Where it will be written.
-    n_bytes : float
-        About how much will be written.
-
-    Raises
-    ------
-    OSError
-        If there is less space.
-    """
+    """Refuse to begin what the disk can't hold."""
     free = shutil.disk_usage(folder.path).free
     if free < n_bytes:
         raise OSError(
@@ -167,13 +185,7 @@ _REMEDY = "Make space, or name a folder of another disk: CTREncoder(temp_folder=
 
 @contextmanager
 def naming_full_disk(folder: TemporaryFolder) -> Iterator[None]:
-    """Say which folder is full where writing fails, and remove it after any error.
-
-    Parameters
-    ----------
-    folder : TemporaryFolder
-        Where the files are.
-    """
+    """Say which folder is full where writing fails, and remove it after any error."""
     try:
         yield
     except BaseException as error:
@@ -181,3 +193,40 @@ def naming_full_disk(folder: TemporaryFolder) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
             raise OSError(errno.ENOSPC, f"The disk of {folder.path.parent} is full. {_REMEDY}") from error
         raise
+
+
+class Piles:
+    """Rows that come in one order and leave in a random one, each order as probable as any other."""
+
+    def __init__(self, folder: TemporaryFolder, name: str, width: int, n_rows: int, seed: int) -> None:
+        self._folder = folder
+        self._name = name
+        self._width = width
+        self._random = np.random.default_rng(seed)
+        n_piles = min(max(1, -(-n_rows * width * 4 // sizes.PILE)), 500)
+        self._piles = [folder.array(f"{name}-pile-{number}", np.int32, width) for number in range(n_piles)]
+
+    def add(self, rows: NDArray[np.int32]) -> None:
+        """Throw each row on a random pile."""
+        if len(self._piles) == 1:
+            self._piles[0].append(rows)
+            return
+        of_row = self._random.integers(len(self._piles), size=len(rows), dtype=np.uint16)
+        for pile, own in zip(self._piles, split_by(of_row, len(self._piles), rows), strict=True):
+            pile.append(own)
+
+    def shuffled(self) -> StoredArray:
+        """All rows; the piles are gone then."""
+        shuffled = self._folder.array(self._name, np.int32, self._width)
+        for pile in self._piles:
+            rows = pile.read()
+            pile.remove()
+            shuffled.append(rows[self._random.permutation(len(rows))])
+        return shuffled
+
+
+def split_by(part: NDArray[np.unsignedinteger[Any]], n_parts: int, rows: NDArray[Any]) -> list[NDArray[Any]]:
+    """Rows by the number of their part, in which they stay in order."""
+    order = np.argsort(part, kind="stable")
+    ends = np.cumsum(np.bincount(part, minlength=n_parts))
+    return np.split(rows[order], ends[:-1])

@@ -109,7 +109,6 @@ class BaseTwoStreamClassifier(
     net_regularizer: float
     #: A classifier without gates has none.
     gate_regularizer: float | None = None
-    embedding_update: Literal["auto", "dense", "lazy"]
     schedule: Literal["one_cycle", "plateau"]
     precision: Literal["float32", "bfloat16", "auto"]
     learning_rate: float | Literal["auto"]
@@ -121,7 +120,6 @@ class BaseTwoStreamClassifier(
     scoring: Literal["neg_log_loss", "roc_auc"]
     final_epoch: bool
     n_iter_no_change: int | Literal["auto"]
-    tol: float
     class_weight: dict[Any, float] | Literal["balanced"] | None
     negatives_kept: float
     negative_sampling: float
@@ -129,9 +127,7 @@ class BaseTwoStreamClassifier(
     warm_start: bool
     random_state: int | RandomState | None
     device: str | torch.device
-    cuda_graph: bool
     checkpoint: str | PathLike[str] | None
-    n_processes: int | Literal["auto"]
     verbose: int
 
     best_epoch_: int
@@ -562,18 +558,15 @@ class BaseTwoStreamClassifier(
             batch_size=chosen(self.batch_size, automatic_batch_size),
             max_epochs=max_epochs,
             n_iter_no_change=chosen(self.n_iter_no_change, automatic_n_iter_no_change),
-            tol=self.tol,
             embedding_regularizer=chosen(self.embedding_regularizer, automatic_embedding_regularizer),
             net_regularizer=self.net_regularizer,
             gate_regularizer=self.gate_regularizer,
-            embedding_update=self.embedding_update,
             device=resolve_device(self.device),
-            cuda_graph=self.cuda_graph,
             scoring=self.scoring,
             final_epoch=final_epoch,
             verbose=int(self.verbose),
             negative_sampling=self.negative_sampling,
-            n_processes=self.n_processes,
+            joins_processes=True,
         )
 
     def _describe(self, name: str, value: Any) -> Any:

@@ -109,11 +109,6 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         The same for the embedding tables of the gates' contexts (`fs1_context`, `fs2_context`). They start next to
         nothing, and under the penalty of the other tables they stay there. None for that penalty all the same, as in
         the published configurations.
-    embedding_update : {"auto", "dense", "lazy"}, default="auto"
-        Which rows of the embedding tables a step updates. "dense": all of them, which costs time in proportion to the
-        table. "lazy": those that the batch holds; what the penalty and the momentum would have done to the others in
-        between is made up for, in close approximation, when they are next touched. "auto" is lazy for tables of
-        100,000 rows or more.
     schedule : {"one_cycle", "plateau"}, default="one_cycle"
         How the learning rate goes. "one_cycle": planned for `max_epochs`; step by step it rises to `learning_rate` in
         the first 15% of all steps, and falls to nothing in the others. "plateau": it begins at `learning_rate` and
@@ -158,8 +153,6 @@ class FunnelClassifier(BaseTwoStreamClassifier):
     n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement after which the training ends. "auto" takes 4, as the score stands still for some
         epochs where the rate of one cycle is high; for "plateau" 2.
-    tol : float, default=1e-6
-        What counts as an improvement of the score.
     categorical_features : "auto", None or array-like, default="auto"
         Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ...
         are one multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those
@@ -176,24 +169,13 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         of torch threads, the predictions are the same to the last bit.
     device : str or torch.device, default="auto"
         Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
-    cuda_graph : bool, default=False
-        Whether training steps are recorded and replayed as CUDA graphs, so that the CPU launches one graph in place of
-        hundreds of operators. Refused on other devices, and with histories, tables that are updated lazily, or several
-        processes. It has not been run on a GPU yet: compare the scores with those of False.
     checkpoint : str or path, default=None
         Folder in which the state of the training is kept after each epoch, in a file that is removed when `fit` is
         done. Where a `fit` was killed, the same `fit` to the same rows goes on after its last epoch, to the same bits;
         `random_state` must be an integer.
-    n_processes : int or "auto", default="auto"
-        Number of processes of this machine that train together: one of them is the caller's, the others are started for
-        the training. With "auto", `fit` trains together with the processes that were started with the caller's by
-        `torchrun`, Ray Train, Spark or the like, all of which call `fit` with the same rows; in one process where there
-        are no others. See :ref:`processes`.
     verbose : int, default=0
-        0 is silent; 1 writes a line per epoch to the standard output; 2 or more draws bars of epochs and batches below
-        the lines, with the time left, which needs rich (`pip install 'sk-finalmlp[progress]'`). Where they can't be
-        drawn, outside of terminals and notebooks and under `n_jobs`, there are the lines alone. The log
-        "sk_finalmlp.training" has the lines in any case.
+        0 is silent; 1 or more writes a line per epoch to the standard output. The log "sk_finalmlp.training" has the
+        lines in any case, and scikit-learn's callbacks draw bars (:ref:`progress`).
 
     Attributes
     ----------
@@ -327,7 +309,6 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         embedding_regularizer: float | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,
         gate_regularizer: float | None = 0.001,
-        embedding_update: Literal["auto", "dense", "lazy"] = "auto",
         schedule: Literal["one_cycle", "plateau"] = "one_cycle",
         learning_rate: float | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
@@ -339,14 +320,11 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
         final_epoch: bool = True,
         n_iter_no_change: int | Literal["auto"] = "auto",
-        tol: float = 1e-6,
         categorical_features: Any = "auto",
         warm_start: bool = False,
         random_state: int | RandomState | None = None,
         device: str | torch.device = "auto",
-        cuda_graph: bool = False,
         checkpoint: str | PathLike[str] | None = None,
-        n_processes: int | Literal["auto"] = "auto",
         verbose: int = 0,
     ) -> None:
         self._keep(locals())

@@ -34,7 +34,6 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "n_members": [AT_LEAST_ONE],
     "embedding_regularizer": [_NON_NEGATIVE, StrOptions({"auto"})],
     "net_regularizer": [_NON_NEGATIVE],
-    "embedding_update": [StrOptions({"auto", "dense", "lazy"})],
     "schedule": [StrOptions({"one_cycle", "plateau"})],
     "precision": [StrOptions({"float32", "bfloat16", "auto"})],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
@@ -46,7 +45,6 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
     "final_epoch": ["boolean"],
     "n_iter_no_change": [AT_LEAST_ONE, StrOptions({"auto"})],
-    "tol": [_NON_NEGATIVE],
     "class_weight": [dict, StrOptions({"balanced"}), None],
     "negatives_kept": [_SHARE],
     "negative_sampling": [_SHARE],
@@ -54,9 +52,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
     "device": [str, torch.device],
-    "cuda_graph": ["boolean"],
     "checkpoint": [str, PathLike, None],
-    "n_processes": [AT_LEAST_ONE, StrOptions({"auto"})],
     "verbose": ["verbose"],
 }
 

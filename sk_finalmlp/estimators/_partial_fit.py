@@ -187,7 +187,7 @@ class OnlineLearner:
             freeze_norms=n_rows == 1 or _have_settled(network),
             negative_sampling=settings.negative_sampling if has_negatives else 1.0,
             # Those of a day are few: processes that were started together all learn the same by themselves.
-            n_processes=1,
+            joins_processes=False,
         )
 
 

@@ -17,25 +17,26 @@ from .._sklearn import check_feature_names_in, get_output_config
 from .._sources import (
     EncodedRows,
     EncodedStream,
+    Parts,
     Passes,
     Source,
     StoredArray,
     TemporaryFolder,
     check_space,
     column_of,
+    in_file,
     naming_full_disk,
     open_source,
 )
+from ._calendar import UnknownDates
 from ._column_rules import FittedColumn, find_histories, fit_tallied_history, fit_tally
 from ._derived import DerivedFields
 from ._first_pass import FirstPass
-from ._on_disk import codes_of_rows, encode_column, in_file, used_columns, widen_lists, write_codes
-from ._parallel import Parts
+from ._kinds import Kind
+from ._on_disk import codes_of_rows, encode_column, used_columns, widen_lists, write_codes
 from ._plan import Planner
 from ._statistics import UnknownRows
 from ._target import NoLabels, Target, TrainingRows
-from .columns._calendar import UnknownDates
-from .columns._kinds import Kind
 
 _SEVERAL_LABELS = (
     " Several labels, as FunnelClassifier takes them, go with a table in memory: read the rows, for example by "

@@ -11,24 +11,20 @@ import numpy as np
 import pyarrow as pa
 
 from ..fields import column_names
-from ._quantities import is_quantity
+from ._calendar import rare_dates, why_behind, why_left_out
+from ._categorical import CategoricalEncoder, VocabularyRule
+from ._column import Column, is_string, rows_with_weight, text_of_first
+from ._column_encoder import ColumnEncoder, errors_naming, n_codes_of
+from ._datetime import DatetimeEncoder
+from ._kinds import Finding, Kind, facts, find_doubt, find_kind, is_quantity
+from ._lists import HistoryEncoder, MultiValuedEncoder, read_history
+from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
+from ._raw_column import Part, RawColumn
+from ._reading import Reading, learn_reading
+from ._table import Selection, select_for
+from ._tally import ColumnTally, RowSample
 from ._target import Target
-from .columns._calendar import rare_dates, why_behind, why_left_out
-from .columns._categorical import CategoricalEncoder, VocabularyRule
-from .columns._column_encoder import ColumnEncoder, errors_naming, n_codes_of
-from .columns._datetime import DatetimeEncoder
-from .columns._history import HistoryEncoder, read_history
-from .columns._kinds import Finding, Kind, facts, find_doubt, find_kind
-from .columns._multi_valued import MultiValuedEncoder
-from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
-from .columns._pretrained import GivenVectors, PretrainedEncoder
-from .columns._vector import HOW_TO_READ_ARRAYS, VectorEncoder
-from .tables._column import Column, is_string, rows_with_weight, text_of_first
-from .tables._raw_column import Part, RawColumn
-from .tables._reading import Reading, learn_reading
-from .tables._sample import RowSample
-from .tables._selection import Selection, select_for
-from .tables._tally import ColumnTally
+from ._vectors import HOW_TO_READ_ARRAYS, GivenVectors, PretrainedEncoder, VectorEncoder
 
 _AUTO_SEPARATOR = "|"
 #: Parameters that choose columns of a kind, where they aren't called like it.
@@ -37,29 +33,7 @@ _PARAMETERS: dict[Kind, str] = {"multi-valued": "multi_valued", "dropped": "drop
 
 @dataclass(frozen=True)
 class ColumnRules:
-    """The parameters that say how the columns of each kind are encoded.
-
-    Parameters
-    ----------
-    vocabulary : VocabularyRule
-        Which values get codes of their own.
-    numeric_encoding : {"normal", "standard", "bins", "log"}
-        What becomes of numeric columns.
-    n_bins : int
-        Largest number of bins.
-    separator : str or None
-        What stands between the elements of multi-valued strings; None to look for it.
-    max_values : int or None
-        Largest number of output columns of a multi-valued column.
-    datetime_parts : sequence of str or None
-        Parts of datetimes; None for those that suit the rows.
-    vectors : mapping of {str: GivenVectors}
-        Vectors of the ids in columns, by the name of the column.
-    vectors_replace : bool
-        Whether they stand in place of embeddings of the ids.
-    train_vectors : bool
-        Whether the network trains a copy of them.
-    """
+    """The parameters that say how the columns of each kind are encoded."""
 
     vocabulary: VocabularyRule
     numeric_encoding: str
@@ -74,10 +48,8 @@ class ColumnRules:
     def find_kind(
         self, column: Column, target: Target | None, sample: Column, places: np.ndarray | None = None
     ) -> Finding:
-        """What a column is, by its values and, for integers, by its name and by what they tell of the labels.
-
-        The target is of the rows of the sample, which is the column itself where that isn't a tally. Places of the rows
-        are given where their order in time is known.
+        """Infer the kind from the values, and for integers from the name and from what they tell of the labels of the
+        sample.
         """
         finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
         if finding.kind in ("categorical", "numeric") and (why := why_left_out(column)):
@@ -165,21 +137,7 @@ def find_histories(histories: Mapping[Any, Any] | None, names: Sequence[str]) ->
 
 
 class FittedColumn(NamedTuple):
-    """What was learned of a column.
-
-    Parameters
-    ----------
-    reading : Reading
-        How it is read in every table.
-    encoder : ColumnEncoder or None
-        What encodes it; None where it is dropped.
-    rare_dates : dict of {str: pyarrow.Array}
-        What it holds of dates that is too rare for a code, by field.
-    report : dict of {str: object}
-        Its row of `feature_kinds_`.
-    column : Column
-        All its rows as they are read, with what is known of them already.
-    """
+    """What was learned of a column."""
 
     reading: Reading
     encoder: ColumnEncoder | None
@@ -231,11 +189,8 @@ def fit_column(
     is_in_histories: bool = False,
     places: np.ndarray | None = None,
 ) -> FittedColumn:
-    """Find out what a column is, how it is read, and what encodes it.
-
-    Single values of which there are histories are categories, and no quantities, however seldom they repeat.
-    A target, of the rows with weight, helps to tell quantities from ids: a target of the rows of a sample, where the
-    column is a tally. Places of the rows in time, where these are known, tell what goes with time.
+    """Find out what a column is, how it is read, and what encodes it. The target is of the rows with weight, or of the
+    sample, and tells quantities from ids; places in time tell what goes with time.
     """
     if places is not None and weights is not None:
         places = places[weights > 0]

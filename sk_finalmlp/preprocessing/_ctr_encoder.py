@@ -37,30 +37,29 @@ from .._sources import (
 from .._validation import fit_context
 from ..fields import Field, column_names, pretrained_name
 from ._batches import BatchEncoder
+from ._calendar import UnknownDates, date_parts
+from ._categorical import VocabularyRule
 from ._choice import report
+from ._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, errors_naming
 from ._column_rules import ColumnRules, FittedColumn, chosen_kinds, find_histories, fit_column, fit_history
 from ._columns_summary import ColumnsSummary
+from ._datetime import DATETIME_PARTS
 from ._derived import DerivedFields
 from ._description import PARTS
 from ._growth import GrowingEncoder
 from ._half_life import weights_by_age
+from ._kinds import Kind
+from ._lists import bind_histories
 from ._plan import Combinations, Plan, Planner
+from ._raw_column import RawColumn
+from ._reading import Reading
 from ._statistics import UnknownRows
+from ._table import Selection, read_columns, read_outputs, select_for, validate_table, write_table, write_values
 from ._target import NoLabels, Target, TrainingRows, held_out_with
 from ._time_order import places_in_time
+from ._vectors import GivenVectors, PretrainedEncoder, check_vectors
+from ._vocabulary import Vocabulary
 from ._weights import check_weights
-from .columns._calendar import UnknownDates, date_parts
-from .columns._categorical import VocabularyRule
-from .columns._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, errors_naming
-from .columns._datetime import DATETIME_PARTS
-from .columns._history import bind_histories
-from .columns._kinds import Kind
-from .columns._pretrained import GivenVectors, PretrainedEncoder, check_vectors
-from .columns._vocabulary import Vocabulary
-from .tables._raw_column import RawColumn
-from .tables._reading import Reading
-from .tables._selection import Selection, select_for
-from .tables._table import read_columns, read_outputs, validate_table, write_table, write_values
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62

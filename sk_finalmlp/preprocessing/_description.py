@@ -11,19 +11,16 @@ from typing import Final
 from .._origin import Origin
 from .._plain import Parts, declared
 from ..fields import Field
+from ._categorical import Admission, CategoricalEncoder, HashBuckets, VocabularyRule
+from ._datetime import DatetimeEncoder, ElapsedTime
 from ._derived import CrossEncoder, DerivedFields
 from ._keys import Key, KeyIndex
+from ._lists import HistoryEncoder, MultiValuedEncoder
+from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
+from ._reading import Reading
 from ._statistics import KeyStatistics, Memory, Standardization, StatisticColumn
-from .columns._admission import Admission
-from .columns._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
-from .columns._datetime import DatetimeEncoder, ElapsedTime
-from .columns._history import HistoryEncoder
-from .columns._multi_valued import MultiValuedEncoder
-from .columns._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
-from .columns._pretrained import PretrainedEncoder
-from .columns._vector import VectorEncoder, VectorScale
-from .columns._vocabulary import Vocabulary
-from .tables._reading import Reading
+from ._vectors import PretrainedEncoder, VectorEncoder, VectorScale
+from ._vocabulary import Vocabulary
 
 PARTS: Final[Parts] = {
     **declared(Origin, Field, Reading, VocabularyRule, Admission, Key, StatisticColumn, Standardization, Memory),

@@ -1,7 +1,4 @@
-"""The first pass over rows in batches tallies the values of each column, and writes labels and weights to disk.
-
-What some rows tell can be merged with what others tell, so that parts of files are read at the same time.
-"""
+"""The first pass over rows in batches tallies the values of each column, and writes labels and weights to disk."""
 
 from __future__ import annotations
 
@@ -13,14 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .._sources import Batch, Passes, Source, StoredArray, TemporaryFolder, column_of
-from ._on_disk import in_file
-from ._parallel import Parts
+from .._sources import Batch, Parts, Passes, Source, StoredArray, TemporaryFolder, column_of, in_file
+from ._kinds import Kind
+from ._raw_column import read_column
+from ._tally import ColumnTally, RowSample
 from ._weights import check_range, range_of_positive
-from .columns._kinds import Kind
-from .tables._raw_column import read_column
-from .tables._sample import RowSample
-from .tables._tally import ColumnTally
 
 #: Labels of more kinds than this are no classes.
 _MAX_LABELS = 10_000
@@ -28,17 +22,7 @@ _MAX_LABELS = 10_000
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns of a table, by what they are for.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Columns to encode.
-    chosen : mapping of {int: str}
-        Kinds that the user has chosen, by position.
-    label, weight : str or None
-        Names of the columns of labels and of weights.
-    """
+    """The columns of a table, by what they are for."""
 
     names: Sequence[str]
     chosen: Mapping[int, Kind]
@@ -65,38 +49,7 @@ def _are_times(chosen: Kind | None) -> bool:
 
 
 class FirstPass:
-    """What a pass over all rows tells of them.
-
-    Parameters
-    ----------
-    parts : Parts
-        The rows.
-    names : sequence of str
-        Columns to encode.
-    chosen : dict of {int: str}
-        Kinds that the user has chosen, by position.
-    label, weight : str or None
-        Names of the columns of labels and of weights.
-    folder : TemporaryFolder
-        Where labels and weights go.
-    passes : Passes
-        Told of the progress.
-
-    Attributes
-    ----------
-    tallies : list of (ColumnTally or None)
-        What each column holds; None for a column that is dropped.
-    labels : ndarray or None
-        Distinct labels, sorted.
-    y : StoredArray or None
-        Position of each row's label among them.
-    weight : StoredArray or None
-        Weights of the rows.
-    n_rows : int
-        Number of rows.
-    sample : RowSample
-        Numbers of some of the rows.
-    """
+    """What a pass over all rows tells of them."""
 
     def __init__(
         self,
@@ -146,19 +99,7 @@ def _read_part(part: Source, first: int, columns: _Columns, folder: TemporaryFol
 
 
 class _Findings:
-    """What some rows tell.
-
-    Parameters
-    ----------
-    columns : _Columns
-        Their columns.
-    folder : TemporaryFolder
-        Where labels and weights go.
-    first : int, default=0
-        Number of the first row.
-    name : str, default=""
-        By which the files are told from those of other parts.
-    """
+    """What some rows tell."""
 
     def __init__(self, columns: _Columns, folder: TemporaryFolder, first: int = 0, name: str = "") -> None:
         self._columns = columns

@@ -16,13 +16,13 @@ from .._sklearn import check_feature_names_in, is_fitted
 from .._sources import refuse_source
 from .._validation import fit_context
 from ..fields import Field, column_names
+from ._column import Column, rows_with_weight
+from ._column_encoder import ColumnEncoder, errors_naming, n_codes_of
 from ._keys import Changes
+from ._lists import HistoryEncoder, bind_histories
+from ._table import read_columns, validate_table
 from ._target import LabelledRows, read_more_labels
-from .columns._column_encoder import ColumnEncoder, errors_naming, n_codes_of
-from .columns._history import HistoryEncoder, bind_histories
-from .columns._pretrained import GivenVectors, PretrainedEncoder, vectors_to_come
-from .tables._column import Column, rows_with_weight
-from .tables._table import read_columns, validate_table
+from ._vectors import GivenVectors, PretrainedEncoder, vectors_to_come
 
 
 class GrowingEncoder:

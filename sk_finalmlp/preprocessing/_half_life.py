@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ._ages import are_numbers, as_numbers, read_age
+from ._table import select_for
 from ._time_order import read_times
-from .tables._selection import select_for
 
 #: Half-lives after which a row counts as good as nothing; weight 0 would mean that it isn't there.
 _OLDEST = 60.0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..fields import UNKNOWN_CODE, Field, column_names, cross_name, names_of_fields
-from .columns._hash_table import HashTable
+from ._vocabulary import HashTable
 
 #: Of a non-negative int64.
 _BITS = 63

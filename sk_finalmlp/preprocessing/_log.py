@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 from .._tables import check_is_table
-from .columns._column_encoder import errors_naming
-from .tables._column import is_string
-from .tables._conversions import as_floats, as_times
+from ._column import is_string
+from ._column_encoder import errors_naming
+from ._reading import as_floats, as_times
 
 #: Units of times, from the longest.
 _UNITS = ("s", "ms", "us", "ns")

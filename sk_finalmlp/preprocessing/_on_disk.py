@@ -6,7 +6,6 @@ Crosses and statistics are made of these codes, column by column.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,30 +13,16 @@ from typing import Any
 import joblib
 import numpy as np
 
-from .._sources import Batch, Passes, Source, StoredArray, TemporaryFolder, column_of, sizes
+from .._sources import Parts, Passes, Source, StoredArray, TemporaryFolder, column_of, in_file, sizes
 from ..fields import column_names
-from ._parallel import Parts
-from .columns._calendar import UnknownDates
-from .columns._column_encoder import ColumnEncoder, errors_naming
-from .columns._history import bind_histories
-from .columns._multi_valued import MultiValuedEncoder
-from .tables._column import rows_with_weight
-from .tables._raw_column import read_column
-from .tables._reading import Reading
+from ._calendar import UnknownDates
+from ._column import rows_with_weight
+from ._column_encoder import ColumnEncoder, errors_naming
+from ._lists import MultiValuedEncoder, bind_histories
+from ._raw_column import read_column
+from ._reading import Reading
 
 _UsedColumn = tuple[str, Reading, ColumnEncoder]
-
-
-@contextmanager
-def in_file(batch: Batch) -> Iterator[None]:
-    """Say in an error which file it is about."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        if not batch.where:
-            raise
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{batch.where}: {error}") from error
 
 
 def write_codes(

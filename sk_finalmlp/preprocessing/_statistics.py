@@ -271,7 +271,7 @@ class _KeyedRows:
             # With a fold, 63 bits are too few: the distinct keys are numbered.
             self._numbered = self._distinct()
             n_possible = len(self._numbered)
-        self.cells = Cells(n_possible, target.n_folds, rows.n_rows)
+        self.cells = Cells(n_possible, target, rows.n_rows)
         for chunk in rows.chunks(key.parts, f"sums of {key.name}"):
             assert chunk.labels is not None
             slots = self.cells.locate(self._keys_of(chunk), chunk.labels.folds)

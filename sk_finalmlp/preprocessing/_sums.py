@@ -53,16 +53,16 @@ class Cells:
     ----------
     n_possible : int
         Keys are below it.
-    n_folds : int
-        Number of folds; rows that are held out and those without weight have two more.
+    target : Target
+        Labels and folds; rows that are held out and those without weight have two more.
     n_rows : int
         Number of rows of all chunks.
     """
 
-    def __init__(self, n_possible: int, n_folds: int, n_rows: int) -> None:
-        self._n_folds = n_folds + 2
+    def __init__(self, n_possible: int, target: Target, n_rows: int) -> None:
+        self._n_folds = target.n_folds + 2
         self._n_possible = n_possible * self._n_folds
-        self._is_dense = self._n_possible <= min(n_rows, sizes.CELLS)
+        self._is_dense = self._n_possible <= min(n_rows, sizes.CELLS // len(target.labels))
         self._occurs = np.zeros(self._n_possible if self._is_dense else 0, bool)
         self._cells: np.ndarray = np.empty(0, np.int64)
         self._sums: list[np.ndarray] = []
@@ -157,7 +157,7 @@ def cells_of(keys: np.ndarray, n_possible: int, target: Target) -> tuple[Cells, 
     if n_possible > MAX_KEY // (target.n_folds + 2):
         keys, distinct = factorize(keys, n_possible)
         n_possible = len(distinct)
-    cells = Cells(n_possible, target.n_folds, len(keys))
+    cells = Cells(n_possible, target, len(keys))
     slots = cells.locate(keys, target.rows.folds)
     cells.finish()
     return cells, slots

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._hold_out import places_from_last
-from .columns._column_encoder import errors_naming
-from .tables._column import Column, is_list, is_string
-from .tables._raw_column import RawColumn
-from .tables._reading import learn_reading
-from .tables._table import read_one_column
+from ._column import Column, is_list, is_string
+from ._column_encoder import errors_naming
+from ._raw_column import RawColumn
+from ._reading import learn_reading
+from ._table import read_one_column
 
 
 def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray | None:

@@ -13,19 +13,7 @@ _LEAST_WEIGHT = 1e-100
 
 
 def check_weights(sample_weight: Any, X: Any) -> np.ndarray:
-    """Weights of the rows of a table, as float64.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_samples,)
-        The weights that the user gives.
-    X : {dataframe, ndarray} of shape (n_samples, n_features)
-        The table.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-    """
+    """Weights of the rows of a table, as float64."""
     refuse_name_as_weights(sample_weight)
     weights: np.ndarray = check_sample_weight(sample_weight, X, ensure_non_negative=True)
     check_range(*range_of_positive(weights))
@@ -39,13 +27,7 @@ def range_of_positive(weights: np.ndarray) -> tuple[float, float]:
 
 
 def check_range(least: float, largest: float) -> None:
-    """Refuse weights none of which is positive, or that are too small or too large.
-
-    Parameters
-    ----------
-    least, largest : float
-        The range of the positive ones.
-    """
+    """Refuse weights none of which is positive, or that are too small or too large."""
     if not largest:
         raise ValueError("Sample weights must contain at least one non-zero number.")
     for weight in (least, largest):

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from ..nn import context_parameters, embedding_parameters, members_of
 from ._batches import Batches, Inputs, Labels
 from ._clipping import clip_gradients
-from ._graphs import Launch, operator_by_operator
 from ._loss import filled, sampled_logits
 from ._processes import ALONE, Alone
 from ._threads import Map, members_apart
@@ -44,8 +43,6 @@ class ClickNet(NeuralNet):
     map_members: Map = map
     #: The processes that take each step together.
     processes: Alone = ALONE
-    #: How a step is launched.
-    launch: Launch = staticmethod(operator_by_operator)
 
     def initialize_module(self) -> ClickNet:
         """Make the module, and find the members whose gradients are apart, and the parameters of all."""
@@ -112,7 +109,7 @@ class ClickNet(NeuralNet):
         if not self.module_.training:
             # To tell it to all modules in each step takes a tenth of a small step.
             self.module_.train()
-        return {"loss": self.launch(self._take_step, batch)}
+        return {"loss": self._take_step(batch)}
 
     def _take_step(self, batch: tuple[Inputs, Labels]) -> Tensor:
         """Forward, loss and backward of each member, then clipping, and the optimizer's step."""

@@ -1,4 +1,4 @@
-"""How a training is followed: in the log, by a line per epoch, by bars of epochs and batches."""
+"""How a training is followed: a line per epoch, in the log and on the screen."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import logging
 import multiprocessing
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from skorch.callbacks import Callback
@@ -54,48 +53,3 @@ def _line(title: str, record: Mapping[str, float]) -> str:
     # At most 80 characters, a terminal's width.
     losses = [f"{name} {record[name]:.4f}" for name in _IN_THE_LINE if name in record]
     return "  ".join([title, *losses, f"lr {record['learning_rate']:.0e}", f"{record['seconds']:.1f}s"])
-
-
-@contextmanager
-def progress_shown(verbose: int, monitored: str | None) -> Iterator[list[tuple[str, Callback]]]:
-    """What follows a training, for the time of it.
-
-    Parameters
-    ----------
-    verbose : int
-        0: only the log. 1: a line per epoch. 2 or more: bars too, where they can be drawn: in a terminal or a notebook,
-        in the main thread of the main process. Elsewhere they would be control characters in a file, or those of
-        several trainings on one another.
-    monitored : str or None
-        Name of the validation score that decides about the end; None without validation rows.
-
-    Yields
-    ------
-    list of (str, skorch.callbacks.Callback)
-
-    Raises
-    ------
-    ImportError
-        If bars are asked for and rich isn't installed.
-    """
-    lines = ("lines", EpochLines(written=verbose >= 1))
-    if verbose < 2:
-        yield [lines]
-        return
-    try:
-        from ._bars import epoch_bars
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"verbose={verbose} shows progress bars, which need rich: pip install 'sk-finalmlp[progress]'. "
-            "verbose=1 writes a line per epoch and needs nothing."
-        ) from error
-    if not _alone():
-        yield [lines]
-        return
-    with epoch_bars(monitored) as bars:
-        yield [lines, *bars]
-
-
-def _alone() -> bool:
-    """Whether no other training can write to the same screen at the same time."""
-    return not _label()

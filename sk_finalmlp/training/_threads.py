@@ -80,19 +80,6 @@ def _workers(n_workers: int) -> Iterator[Map]:
         yield pool.map
 
 
-@contextmanager
-def limited_threads(n_threads: int) -> Iterator[None]:
-    """Let torch have no more threads than that here, where other processes need the other cores.
-
-    Parameters
-    ----------
-    n_threads : int
-        Number of threads, 1 or more.
-    """
-    with _openmp().limit(limits=n_threads):
-        yield
-
-
 def _is_set_by_the_caller() -> bool:
     """Whether `torch.set_num_threads` was called: products then have so many threads, whatever OpenMP's number is."""
     with _openmp().limit(limits=1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import joblib
 import torch
@@ -35,16 +34,14 @@ from ._callbacks import (
 )
 from ._checkpoint import Checkpoint
 from ._evaluation import Scoring
-from ._graphs import CudaRecorder, Graphs
 from ._history import TrainingResult
 from ._kept_moments import KeptMoments
-from ._launch import started_group
 from ._lazy_adam import LazyAdam
 from ._moments import Moments
 from ._net import ClickNet
 from ._precision import Precision, product_dtype
 from ._processes import ALONE, Alone, is_started_with_others, joined_group
-from ._progress import logger, progress_shown
+from ._progress import EpochLines, logger
 from ._stored import StoredBatches, StoredImpressions
 from ._threads import Map, threads_of_steps
 
@@ -52,6 +49,9 @@ from ._threads import Map, threads_of_steps
 _GRADIENT_NORM = 10.0
 _LEARNING_RATE_FACTOR = 0.1
 _MIN_LEARNING_RATE = 1e-6
+
+# What counts as an improvement of the monitored score.
+_TOLERANCE = 1e-6
 
 # Share of the steps in which the rate of one cycle rises.
 _WARM_UP = 0.15
@@ -79,7 +79,8 @@ class TrainingSettings:
     """How to train; most names are those of the parameters of `FinalMLPClassifier`.
 
     Those without a default are required. `freeze_norms` freezes the running statistics of batch norm; with None,
-    `gate_regularizer` is `embedding_regularizer`. With `cuda_graph`, steps are recorded and replayed as CUDA graphs.
+    `gate_regularizer` is `embedding_regularizer`. With `joins_processes`, the training is shared by the processes that
+    were started together, as by `torchrun`.
 
     Examples
     --------
@@ -87,8 +88,8 @@ class TrainingSettings:
     >>> from sk_finalmlp.training import TrainingSettings
     >>> settings = TrainingSettings(
     ...     schedule="one_cycle", precision="float32", learning_rate=3e-3, batch_size=512, max_epochs=10,
-    ...     n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1, net_regularizer=0.0, embedding_update="auto",
-    ...     device=torch.device("cpu"), scoring="neg_log_loss", final_epoch=False, verbose=0,
+    ...     n_iter_no_change=2, embedding_regularizer=0.1, net_regularizer=0.0, device=torch.device("cpu"),
+    ...     scoring="neg_log_loss", final_epoch=False, verbose=0,
     ... )
     >>> settings.batch_size
     512
@@ -100,10 +101,8 @@ class TrainingSettings:
     batch_size: int
     max_epochs: int
     n_iter_no_change: int
-    tol: float
     embedding_regularizer: float
     net_regularizer: float
-    embedding_update: Literal["auto", "dense", "lazy"]
     device: torch.device
     scoring: Scoring
     final_epoch: bool
@@ -111,9 +110,8 @@ class TrainingSettings:
     negative_sampling: float = 1.0
     freeze_norms: bool = False
     checkpoint: Path | None = None
-    n_processes: int | Literal["auto"] = 1
+    joins_processes: bool = False
     gate_regularizer: float | None = None
-    cuda_graph: bool = False
 
 
 def train(
@@ -172,8 +170,7 @@ def train(
     Raises
     ------
     ValueError
-        If the precision is bfloat16 where the device has no instructions for it, or `cuda_graph` is asked for where
-        steps can't be recorded.
+        If the precision is bfloat16 where the device has no instructions for it.
     FloatingPointError
         If the loss becomes NaN or infinite.
     KeyboardInterrupt
@@ -192,8 +189,8 @@ def train(
     >>> network = FinalMLP([Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)])
     >>> settings = TrainingSettings(
     ...     schedule="one_cycle", precision="float32", learning_rate=3e-3, batch_size=64, max_epochs=3,
-    ...     n_iter_no_change=2, tol=1e-6, embedding_regularizer=0.1, net_regularizer=0.0, embedding_update="auto",
-    ...     device=torch.device("cpu"), scoring="neg_log_loss", final_epoch=False, verbose=0,
+    ...     n_iter_no_change=2, embedding_regularizer=0.1, net_regularizer=0.0, device=torch.device("cpu"),
+    ...     scoring="neg_log_loss", final_epoch=False, verbose=0,
     ... )
     >>> result = train(network, rows, None, settings, generator)
     >>> [record["epoch"] for record in result.history]
@@ -201,40 +198,14 @@ def train(
     >>> predict_logits(network.eval(), rows.codes, rows.values).shape
     torch.Size([1000, 1])
     """
-    if settings.cuda_graph:
-        _check_can_be_recorded(network, settings)
-    rows = impressions, validation
-    with _processes(settings, (network, *rows, settings, generator, moments)) as processes:
-        return _train(processes, network, *rows, settings, generator, moments, observer)
+    with _processes(settings) as processes:
+        return _train(processes, network, impressions, validation, settings, generator, moments, observer)
 
 
-def _check_can_be_recorded(network: nn.Module, settings: TrainingSettings) -> None:
-    """Refuse what a graph can't hold: other devices, and steps in which the CPU waits for a number."""
-    lazy = _lazy_tables(network, settings.embedding_update)
-    has_histories = any(isinstance(module, FieldEmbedding) and module.histories for module in network.modules())
-    reasons = {
-        f"device={str(settings.device)!r}: only CUDA devices have such graphs": settings.device.type != "cuda",
-        "tables that are updated lazily: set embedding_update='dense'": len(lazy) > 0,
-        "histories, whose values the CPU counts in each step": has_histories,
-        "several processes: set n_processes=1": settings.n_processes != 1 and _are_several(settings),
-    }
-    found = next((reason for reason, is_so in reasons.items() if is_so), None)
-    if found is not None:
-        raise ValueError(f"cuda_graph=True can't be had with {found}; or set cuda_graph=False.")
-
-
-def _are_several(settings: TrainingSettings) -> bool:
-    return settings.n_processes != "auto" or is_started_with_others()
-
-
-def _processes(settings: TrainingSettings, arguments: tuple[Any, ...]) -> AbstractContextManager[Alone]:
-    """The processes that train together: those that were started with this one, those that it starts, or it alone."""
-    if settings.n_processes == "auto":
-        return joined_group(settings.device) if is_started_with_others() else nullcontext(ALONE)
-    if settings.n_processes == 1:
-        return nullcontext(ALONE)
-    _check_enough_rows(arguments[1], settings.n_processes)
-    return started_group(settings.n_processes, settings.device, _train, arguments)
+def _processes(settings: TrainingSettings) -> AbstractContextManager[Alone]:
+    """The processes that train together: those that were started with this one, or it alone."""
+    joins = settings.joins_processes and is_started_with_others()
+    return joined_group(settings.device) if joins else nullcontext(ALONE)
 
 
 def _train(
@@ -245,7 +216,7 @@ def _train(
     settings: TrainingSettings,
     generator: torch.Generator,
     moments: Moments | None,
-    observer: EpochObserver | None = None,
+    observer: EpochObserver | None,
 ) -> TrainingResult:
     """Train in one of the processes."""
     if processes.size > 1:
@@ -253,25 +224,24 @@ def _train(
         observer = observer or NoObserver()
     n_validation = 0 if validation is None else len(validation)
     logger.info("Training on %d rows, validation on %d, on device %s", len(impressions), n_validation, settings.device)
-    monitored = None if validation is None else _MONITORED[settings.scoring]
-    best = BestEpoch(settings.tol)
-    with progress_shown(settings.verbose, monitored) as progress:
-        observed: Callbacks = [("observed", Observed(observer, best, processes))] if observer else []
-        watchers = [*progress, *observed]
-        batches = _batches(impressions, settings, generator, processes)
-        kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]
-        scored = None if validation is None else validation.for_scores()
-        callbacks, checkpoint = _callbacks_of_training(batches, scored, settings, best, watchers)
-        net = _make_net(network, settings, [*kept, *callbacks])
-        interrupted = ""
-        if _is_interrupted(partial(_run, net, batches, settings, checkpoint=checkpoint), network, best, processes):
-            interrupted = f"epoch {best.so_far.n_epochs + 1}"
-        network.load_state_dict(best.so_far.weights)
-        if validation is not None:
-            also = validation if settings.final_epoch and not interrupted else None
-            finish = partial(_finish, network, impressions, also, settings, generator, watchers, processes)
-            if _is_interrupted(finish, network, best, processes):
-                interrupted = interrupted or "the final epoch, or in what follows it"
+    best = BestEpoch(_TOLERANCE)
+    watchers: Callbacks = [("lines", EpochLines(written=settings.verbose >= 1))]
+    if observer:
+        watchers.append(("observed", Observed(observer, best, processes)))
+    batches = _batches(impressions, settings, generator, processes)
+    kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]
+    scored = None if validation is None else validation.for_scores()
+    callbacks, checkpoint = _callbacks_of_training(batches, scored, settings, best, watchers)
+    net = _make_net(network, settings, [*kept, *callbacks])
+    interrupted = ""
+    if _is_interrupted(partial(_run, net, batches, settings, checkpoint=checkpoint), network, best, processes):
+        interrupted = f"epoch {best.so_far.n_epochs + 1}"
+    network.load_state_dict(best.so_far.weights)
+    if validation is not None:
+        also = validation if settings.final_epoch and not interrupted else None
+        finish = partial(_finish, network, impressions, also, settings, generator, watchers, processes)
+        if _is_interrupted(finish, network, best, processes):
+            interrupted = interrupted or "the final epoch, or in what follows it"
     network.eval().zero_grad()
     result = best.result(net)
     if interrupted:
@@ -312,7 +282,7 @@ def _check_enough_rows(impressions: AnyImpressions, n_processes: int) -> None:
     if len(impressions) < 2 * n_processes:
         raise ValueError(
             f"{len(impressions)} training rows are too few for {n_processes} processes, of which each takes two rows "
-            "of a batch at least. Set n_processes=1."
+            "of a batch at least. Fit in one process."
         )
 
 
@@ -326,7 +296,8 @@ def _check_same_rows(processes: Alone, impressions: AnyImpressions, validation: 
             raise ValueError(
                 f"Processes that train together need the same rows, but process {rank} of {processes.size} has others "
                 f"({n_rows} for training) than process 0 ({of_processes[0][1]}). Give all of them the same X and y, "
-                "and an integer as random_state of encoder and classifier; or train each by itself, with n_processes=1."
+                "and an integer as random_state of encoder and classifier; or remove the "
+                "variable WORLD_SIZE, and each trains by itself."
             )
 
 
@@ -353,15 +324,13 @@ def _run(
     """Let the net take its epochs, or those that are left, with what the network is lent for a training."""
     with (
         _threads(net.module_, batches) as net.map_members,
-        _dropout_generators(net.module_, batches) as generators,
+        _dropout_generators(net.module_, batches),
         _kept_memory(net.module_, batches, product_dtype(settings.precision, settings.device)),
-        _sparse_gradients(net.module_, settings.embedding_update),
+        _sparse_gradients(net.module_),
         frozen_norms(net.module_) if settings.freeze_norms else nullcontext(),
         suppress(StopTraining),
     ):
         net.processes = batches.processes
-        if settings.cuda_graph:
-            net.launch = Graphs(CudaRecorder(settings.device), generators, net.optimizer_)
         net.notify("on_train_begin", X=batches, y=None, final=final)
         n_done = checkpoint.resume(net) if checkpoint else 0
         net.fit_loop(batches, epochs=settings.max_epochs - n_done)
@@ -375,7 +344,7 @@ def _batches(
 
 def _end_loans(network: nn.Module) -> None:
     """Take back what a network was lent for a training, where Ctrl-C may have come while that was done."""
-    with dropout_generator(network, torch.Generator()), lent_workspaces(network), _sparse_gradients(network, "lazy"):
+    with dropout_generator(network, torch.Generator()), lent_workspaces(network), _sparse_gradients(network):
         pass
 
 
@@ -499,16 +468,16 @@ def _plateau(settings: TrainingSettings) -> Callback:
         factor=_LEARNING_RATE_FACTOR,
         # Torch counts the epochs that may pass before the one that lets the rate fall.
         patience=(settings.n_iter_no_change + 1) // 2 - 1,
-        threshold=settings.tol,
+        threshold=_TOLERANCE,
         threshold_mode="abs",
         min_lr=_MIN_LEARNING_RATE,
     )
 
 
 @contextmanager
-def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[None]:
-    """Let the embedding tables that are updated lazily have sparse gradients, for the time of the training."""
-    lazy = _lazy_tables(network, embedding_update)
+def _sparse_gradients(network: nn.Module) -> Iterator[None]:
+    """Let large embedding tables have sparse gradients, for the time of the training: LazyAdam updates them by row."""
+    lazy = [m for m in network.modules() if isinstance(m, FieldEmbedding) and len(m.table) >= _LAZY_FROM_ROWS]
     for embedding in lazy:
         embedding.sparse_gradient = True
     try:
@@ -516,11 +485,6 @@ def _sparse_gradients(network: nn.Module, embedding_update: str) -> Iterator[Non
     finally:
         for embedding in lazy:
             embedding.sparse_gradient = False
-
-
-def _lazy_tables(network: nn.Module, embedding_update: str) -> list[FieldEmbedding]:
-    fewest = {"auto": _LAZY_FROM_ROWS, "dense": math.inf, "lazy": 0}[embedding_update]
-    return [m for m in network.modules() if isinstance(m, FieldEmbedding) and len(m.table) >= fewest]
 
 
 def _kept_memory(network: nn.Module, batches: AnyBatches, dtype: torch.dtype | None) -> AbstractContextManager[None]:
@@ -535,14 +499,14 @@ def _threads(network: nn.Module, batches: AnyBatches) -> AbstractContextManager[
 
 
 @contextmanager
-def _dropout_generators(network: nn.Module, batches: AnyBatches) -> Iterator[list[torch.Generator]]:
+def _dropout_generators(network: nn.Module, batches: AnyBatches) -> Iterator[None]:
     """Lend each member a source of its dropout, so that it draws the same beside the others as after them."""
     members = members_of(network)
     generators = [_generator_of_dropout(batches) for _ in members]
     with ExitStack() as loans:
         for member, generator in zip(members, generators, strict=True):
             loans.enter_context(dropout_generator(member, generator))
-        yield generators
+        yield
 
 
 def _generator_of_dropout(batches: AnyBatches) -> torch.Generator:

@@ -36,7 +36,5 @@ def parameters_of_the_run():
         "warm_start",
         "random_state",
         "device",
-        "cuda_graph",
-        "n_processes",
         "verbose",
     }

@@ -207,9 +207,10 @@ class TestOptionsOfTheStreams:
         assert other["train_loss"] > 2.5 * plain["train_loss"]
         assert other["valid_loss"] == pytest.approx(plain["valid_loss"], abs=0.1)
 
-    def test_lazy_updates_of_own_tables(self, table):
+    def test_lazy_updates_of_own_tables(self, table, monkeypatch):
+        monkeypatch.setattr("sk_finalmlp.training._train._LAZY_FROM_ROWS", 0)
         X, y = table
-        classifier = FinalMLPClassifier(**QUICK, stream_embeddings="own", embedding_update="lazy").fit(X, y)
+        classifier = FinalMLPClassifier(**QUICK, stream_embeddings="own").fit(X, y)
         assert np.isfinite(classifier.predict_proba(X)).all()
 
     def test_embeddings_are_those_of_both_streams_side_by_side(self, table):

@@ -268,7 +268,6 @@ def test_fit_refuses(table, fit, error, message):
         {"batch_size": "large"},
         {"validation_fraction": 1.0},
         {"n_iter_no_change": 0},
-        {"tol": -1},
         {"class_weight": "even"},
         {"categorical_features": "all"},
         {"embedding_regularizer": -0.1},

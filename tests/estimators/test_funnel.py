@@ -180,10 +180,10 @@ class TestTraining:
         with pytest.raises(ValueError, match="lacks one of 'conversion'"):
             FunnelClassifier(TASKS, scoring="roc_auc", **FAST).fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=one_label)
 
-    @pytest.mark.parametrize(
-        "parameters", [{"stream_loss": 0.5}, {"embedding_update": "lazy"}, {"scoring": "roc_auc"}, {"hold_out": "last"}]
-    )
-    def test_other_trainings(self, funnel, parameters):
+    @pytest.mark.parametrize("parameters", [{"stream_loss": 0.5}, {}, {"scoring": "roc_auc"}, {"hold_out": "last"}])
+    def test_other_trainings(self, funnel, parameters, monkeypatch):
+        if not parameters:
+            monkeypatch.setattr("sk_finalmlp.training._train._LAZY_FROM_ROWS", 0)
         X, Y, _ = funnel
         model = FunnelClassifier(TASKS, **FAST, **parameters).fit(X, Y)
         np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), Y.mean(), rtol=1e-3)

@@ -1,5 +1,6 @@
 """A classifier that goes on learning, or begins with its first rows."""
 
+import math
 import pickle
 
 import numpy as np
@@ -81,11 +82,12 @@ def test_a_single_row_is_enough(fitted):
     assert np.isfinite(fitted.predict_proba(X)).all()
 
 
-def test_lazy_and_dense_tables_learn_the_same_from_one_batch():
+def test_lazy_and_dense_tables_learn_the_same_from_one_batch(monkeypatch):
     X, y = rows()
     probabilities = []
-    for update in ("lazy", "dense"):
-        classifier = FinalMLPClassifier(**SMALL | {"batch_size": 400}, embedding_update=update).fit(X, y)
+    for lazy_from in (0, math.inf):
+        monkeypatch.setattr("sk_finalmlp.training._train._LAZY_FROM_ROWS", lazy_from)
+        classifier = FinalMLPClassifier(**SMALL | {"batch_size": 400}).fit(X, y)
         for _ in range(2):
             classifier.partial_fit(X, y)
         probabilities.append(classifier.predict_proba(X)[:, 1])

@@ -102,11 +102,12 @@ def test_every_stream_learns_and_its_copies_predict_alike(table, stream2):
 
 
 @pytest.mark.parametrize("stream2", stream_names())
-def test_every_stream_takes_statistics_classes_weights_members_and_lazy_tables(with_statistics, stream2):
+def test_every_stream_takes_statistics_classes_weights_members_and_lazy_tables(with_statistics, stream2, monkeypatch):
+    monkeypatch.setattr("sk_finalmlp.training._train._LAZY_FROM_ROWS", 0)
     X, y = with_statistics
     labels = np.array(["a", "b", "c"])[y + (X["user"] > 15).to_numpy()]
     weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
-    parameters = {**QUICK, "n_members": 3, "embedding_update": "lazy", "num_heads": 4, "max_epochs": 1}
+    parameters = {**QUICK, "n_members": 3, "num_heads": 4, "max_epochs": 1}
     classifier = TwoStreamClassifier(**{**parameters, "stream2": stream2}).fit(X, labels, sample_weight=weight)
     assert isinstance(classifier.network_, Ensemble)
     probability = classifier.predict_proba(X)

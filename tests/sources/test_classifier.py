@@ -101,7 +101,7 @@ def test_weights_of_rows_and_classes(clicks, folder):
         {"negatives_kept": 0.2},
         {"early_stopping": False},
         {"schedule": "plateau", "scoring": "roc_auc", "final_epoch": False},
-        {"hold_out": "random", "validation_fraction": 0.05, "embedding_update": "lazy"},
+        {"hold_out": "random", "validation_fraction": 0.05},
     ],
 )
 def test_parameters_of_the_training(parameters, clicks, folder):

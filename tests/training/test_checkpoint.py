@@ -6,7 +6,7 @@ import pytest
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.preprocessing import CTREncoder
-from sk_finalmlp.training import _callbacks
+from sk_finalmlp.training import _callbacks, _train
 
 N_ROWS = 600
 
@@ -65,14 +65,21 @@ def check_goes_on(monkeypatch, folder, X, y, epoch, **parameters):
         (3, {}),
         (5, {}),
         (2, {"schedule": "plateau", "negative_sampling": 0.6, "n_members": 1}),
-        (4, {"embedding_update": "lazy", "early_stopping": False, "n_members": 1}),
-        (4, {"n_iter_no_change": 1, "tol": 10.0, "max_epochs": 9, "n_members": 1, "final_epoch": True, "epoch": 3}),
     ],
-    ids=["third epoch", "final epoch", "plateau", "lazy", "patience is over"],
+    ids=["third epoch", "final epoch", "plateau"],
 )
 def test_goes_on_to_the_same_bits(rows, tmp_path, monkeypatch, epoch, parameters):
-    epoch = parameters.pop("epoch", epoch)
     check_goes_on(monkeypatch, tmp_path, *rows, epoch, **parameters)
+
+
+def test_tables_that_are_updated_lazily(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(_train, "_LAZY_FROM_ROWS", 0)
+    check_goes_on(monkeypatch, tmp_path, *rows, 4, early_stopping=False, n_members=1)
+
+
+def test_patience_that_is_over_stays_over(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(_train, "_TOLERANCE", 10.0)
+    check_goes_on(monkeypatch, tmp_path, *rows, 3, n_iter_no_change=1, max_epochs=9, n_members=1)
 
 
 @pytest.mark.parametrize("parameters", [{}, {"negative_sampling": 0.6}])

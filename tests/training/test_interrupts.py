@@ -33,7 +33,7 @@ def table():
 
 def make(**parameters):
     small = {"mlp1_hidden_units": (4,), "mlp2_hidden_units": (4,), "num_heads": 1, "feature_selection": False}
-    parameters = {"n_members": 1, "max_epochs": 3, "batch_size": 30, "embedding_update": "lazy", **parameters}
+    parameters = {"n_members": 1, "max_epochs": 3, "batch_size": 30, **parameters}
     return FinalMLPClassifier(embedding_dim=2, random_state=0, device="cpu", **small, **parameters)
 
 
@@ -107,8 +107,10 @@ def lines_of_a_fit(files, **parameters):
 
 
 @pytest.fixture(autouse=True)
-def keep_memory_in_small_batches_too(monkeypatch):
+def small_is_large(monkeypatch):
+    """Lend the networks of these tests all that large ones are lent."""
     monkeypatch.setattr(_train, "_KEEP_MEMORY_FROM_ROWS", 0)
+    monkeypatch.setattr(_train, "_LAZY_FROM_ROWS", 0)
 
 
 @pytest.mark.parametrize(("n_members", "files"), [(1, (".py",)), (2, ("_evaluation.py", "_weighting.py"))])

@@ -1,24 +1,20 @@
-"""Which values get codes when there are more rows: known ones keep theirs, new ones are appended.
-
-Values that wait for a code are remembered by 64 bits each: integers are themselves, others their hash, the same in
-every process.
-"""
+"""Categorical columns: a code per value, new ones admitted by their counts, or a number of hash buckets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...fields import UNKNOWN_CODE
-from ._vocabulary import Vocabulary, by_frequency, is_frequent
-
-if TYPE_CHECKING:
-    from ._categorical import HashBuckets, VocabularyRule
+from ..fields import UNKNOWN_CODE, Field
+from ._column import Column
+from ._vocabulary import Vocabulary, by_frequency, count_values, is_frequent, most_frequent
 
 _NO_CODES = np.empty(0, np.int64)
 
@@ -33,21 +29,8 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True)
 class Admission:
-    """What has been counted so far of a field whose values get codes.
-
-    Counts are plain sums, whatever the number of calls. Where `max_categories` limits the codes, they fade, so that
-    values that come no more make room.
-
-    Parameters
-    ----------
-    n_rows : float
-        Number of rows.
-    waiting : ndarray of uint64
-        Values without a code, in ascending order.
-    waiting_counts : ndarray of float64
-        How often each of them occurred.
-    known_counts : ndarray of float64
-        How often each known value occurred; empty where nothing limits their number.
+    """Counts of values so far: plain sums, whatever the number of calls; where `max_categories` limits the codes, they
+    decay. Waiting values are marks in ascending order, and known counts are empty without a limit.
     """
 
     n_rows: float
@@ -87,28 +70,8 @@ def grow(
     more: Counted,
     decay: float,
 ) -> Grown:
-    """Let a vocabulary take more rows.
-
-    Values that are new get the next codes by descending count, ties broken by value, once they have occurred often
-    enough. Beyond `max_categories`, those with the lowest counts leave, known ones after new ones of the same count,
-    and the new ones take their codes.
-
-    Parameters
-    ----------
-    rule : VocabularyRule
-        Which values get codes.
-    vocabulary : Vocabulary or HashBuckets
-        The known values; buckets take any value and don't grow.
-    admission : Admission or None
-        What was counted so far; None for buckets.
-    more : Counted
-        What the new rows hold.
-    decay : float
-        What is left of earlier counts where `max_categories` limits the codes.
-
-    Returns
-    -------
-    Grown
+    """Admit values of more rows: new ones get the next codes by descending count, ties broken by value. Beyond
+    `max_categories` they take the codes of the rarest known ones, which are evicted.
     """
     if not isinstance(vocabulary, Vocabulary):
         return Grown(vocabulary, admission, _NO_CODES)
@@ -144,9 +107,8 @@ def grow(
 def _make_room(
     vocabulary: Vocabulary, known: np.ndarray, values: pa.Array, counts: np.ndarray, most: int
 ) -> tuple[Vocabulary, np.ndarray, _Waiting, np.ndarray]:
-    """Append new values while there are codes, and let the others take those of rarer known ones.
-
-    Returns the vocabulary, its counts, the values that are left without a code, and the codes that changed hands.
+    """Append new values while there are codes, and evict rarer known ones for the rest. Returns the vocabulary, its
+    counts, values without a code, and reused codes.
     """
     n_free = max(most - len(known), 0)
     vocabulary, known = vocabulary.extended(values[:n_free]), np.concatenate([known, counts[:n_free]])
@@ -166,15 +128,7 @@ def _make_room(
 
 
 class _Waiting:
-    """Values that wait for a code, and their counts.
-
-    Parameters
-    ----------
-    marks : ndarray of uint64
-        What stands for each value, in ascending order where it is searched.
-    counts : ndarray of float64
-        How often each occurred.
-    """
+    """Values that wait for a code, and their counts."""
 
     def __init__(self, marks: np.ndarray, counts: np.ndarray) -> None:
         self.marks = marks
@@ -224,3 +178,92 @@ def _marks(values: pa.Array) -> np.ndarray:
         return _marks(values.cast(pa.int64()))
     texts = pc.cast(values, pa.large_string()).to_numpy(zero_copy_only=False)
     return pd.util.hash_array(texts, categorize=False)
+
+
+@dataclass(frozen=True)
+class VocabularyRule:
+    """Which values are learned, and how."""
+
+    min_frequency: float = 1
+    max_categories: int | None = None
+    n_hash_buckets: int | None = None
+
+    def fit(self, counted: Counted) -> tuple[Vocabulary | HashBuckets, Admission | None]:
+        """Learn from distinct values, their counts, and the number of all rows."""
+        if self.n_hash_buckets is not None:
+            return HashBuckets(self.n_hash_buckets), None
+        values, counts, n_rows = counted
+        vocabulary = Vocabulary(most_frequent(values, counts, self.min_rows(n_rows), self.max_categories))
+        return vocabulary, Admission.start(self, vocabulary, counted)
+
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether values that occur may have to wait for a code."""
+        return self.min_frequency != 1 or self.max_categories is not None
+
+    def min_rows(self, n_rows: float) -> float:
+        """Least number of rows, of so many, in which a value must occur."""
+        return self.min_frequency if self.min_frequency >= 1 else self.min_frequency * n_rows
+
+
+class HashBuckets:
+    """Codes 1 to `n_buckets` by a hash of the value that is the same in every process."""
+
+    def __init__(self, n_buckets: int) -> None:
+        self.n_codes = n_buckets + 1
+
+    def encode(self, values: pa.Array) -> np.ndarray:
+        """Codes (int64) of strings."""
+        dictionary = values.dictionary_encode()
+        texts = dictionary.dictionary.to_numpy(zero_copy_only=False)
+        buckets = pd.util.hash_array(texts, categorize=False) % np.uint64(self.n_codes - 1)
+        # One entry more, for missing values.
+        code_of = np.append(buckets.astype(np.int64) + 1, UNKNOWN_CODE)
+        codes: np.ndarray = code_of[dictionary.indices.fill_null(len(buckets)).to_numpy()]
+        return codes
+
+    def decode(self, codes: np.ndarray) -> pa.Array:
+        """All null: a hash can't be inverted."""
+        return pa.nulls(len(codes))
+
+
+class CategoricalEncoder:
+    """A column as one column of codes."""
+
+    #: Files of earlier versions have none.
+    admission: Admission | None = None
+
+    def __init__(self, rule: VocabularyRule) -> None:
+        self.rule = rule
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn the vocabulary of the column; rows count alike, for weights may know the labels."""
+        self.vocabulary, self.admission = self.rule.fit(_count(column))
+        return self
+
+    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
+        """The encoder after more rows, and the codes that stand for other values now, as a list of one array."""
+        grown = grow(self.rule, self.vocabulary, self.admission, _count(column), decay)
+        encoder = copy(self)
+        encoder.vocabulary, encoder.admission = grown.vocabulary, grown.admission
+        return encoder, [grown.fresh]
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Codes, as a list of one array."""
+        return [column.map(self.vocabulary.encode, missing=UNKNOWN_CODE)]
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Values of the codes."""
+        return self.vocabulary.decode(outputs[0])
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One categorical field."""
+        return [Field(name, "categorical", n_codes=self.vocabulary.n_codes)]
+
+    def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
+        """The vocabulary of the field."""
+        return {name: self.vocabulary}
+
+
+def _count(column: Column) -> Counted:
+    return Counted(column.dictionary.dictionary, count_values(column.dictionary, column.repeats), len(column))

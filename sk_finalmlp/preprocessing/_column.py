@@ -1,8 +1,4 @@
-"""One column of a table as an Arrow array of a few canonical types.
-
-The canonical types are bool, int64, uint64 (only where int64 is too small), double, large_string, timestamp, date32,
-duration, and large lists of these. Missing values are null, and so are NaN and infinite doubles.
-"""
+"""One column of a table as an Arrow array of a few canonical types; missing are nulls, and NaN and infinity."""
 
 from __future__ import annotations
 
@@ -18,15 +14,7 @@ import pyarrow.compute as pc
 
 @dataclass(frozen=True)
 class Tally:
-    """Which rows the values of a short column stand for, where it is learned from instead of a long one.
-
-    Parameters
-    ----------
-    repeats : ndarray of int64, shape (n_values,)
-        Number of rows, or of elements of lists, that each value stands for.
-    n_rows, n_missing : int
-        Number of all rows, and of those without a value.
-    """
+    """Which rows the values of a short column stand for, where it is learned from instead of a long one."""
 
     repeats: np.ndarray
     n_rows: int
@@ -34,17 +22,7 @@ class Tally:
 
 
 class Column:
-    """A named column in canonical form.
-
-    Parameters
-    ----------
-    name : str
-        Name of the column, for messages.
-    values : pyarrow.Array
-        Its values, of a canonical type; missing ones are null.
-    tally : Tally, default=None
-        The rows that the values stand for; None where each is a row.
-    """
+    """A named column in canonical form."""
 
     def __init__(self, name: str, values: pa.Array, tally: Tally | None = None) -> None:
         self.name = name
@@ -66,10 +44,7 @@ class Column:
         return Column(self.name, self.values.flatten())
 
     def map(self, function: Callable[[pa.Array], np.ndarray], missing: int) -> np.ndarray:
-        """What a function makes of each row, which goes value by value and makes `missing` of a missing one.
-
-        Where the distinct values are known already, it goes through those alone.
-        """
+        """Apply a function that goes value by value, to the distinct values alone where these are known already."""
         if "dictionary" not in vars(self):
             return function(self.values)
         of_distinct = np.append(function(self.dictionary.dictionary), missing)

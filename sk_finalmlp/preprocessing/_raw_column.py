@@ -1,8 +1,4 @@
-"""One column of a raw table as Arrow arrays, whatever container it came from.
-
-Objects of several types become one array for each type: what a value is taken for never depends on the values beside
-it, as it would if Arrow or pandas looked for a type that suits all of them.
-"""
+"""Columns of any container as Arrow arrays, one for each type: a value's type never depends on those beside it."""
 
 from __future__ import annotations
 
@@ -45,34 +41,14 @@ _FIRST_BEYOND_ASCII = 128
 
 
 class Part(NamedTuple):
-    """Values of one type.
-
-    Parameters
-    ----------
-    values : pyarrow.Array
-        The values, of a canonical type or decimals.
-    rows : ndarray of int, or None
-        Rows that hold them; None where they are all rows.
-    """
+    """Values of one type."""
 
     values: pa.Array
     rows: np.ndarray | None = None
 
 
 class RawColumn:
-    """A named column, not yet read as any type.
-
-    Parameters
-    ----------
-    name : str
-        Name of the column, for messages.
-    parts : sequence of Part
-        Its values. Rows that are in no part are missing.
-    n_rows : int
-        Number of rows.
-    tally : Tally, default=None
-        The rows of a longer column that these stand for.
-    """
+    """A named column, not yet read as any type."""
 
     def __init__(self, name: str, parts: Sequence[Part], n_rows: int, tally: Tally | None = None) -> None:
         self.name = name

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..tables._column import Column, is_string, list_lengths
+from ._choice import least_gain, why_no_choice
+from ._column import Column, is_string, list_lengths
 from ._datetime import has_time_of_day
-from ._multi_valued import how_to_read_lists, split
+from ._lists import how_to_read_lists, split
+from ._numeric import QuantileBinner
+from ._statistics import cross_fitted_log_odds
+from ._sums import cells_of
+from ._target import Target
 
 Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "history", "vector", "dropped"]
 
@@ -33,35 +39,14 @@ _TIME_TEXT = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"
 
 
 class Finding(NamedTuple):
-    """What a column was found to be.
-
-    Parameters
-    ----------
-    kind : {"categorical", "numeric", "multi-valued", "datetime", "vector", "dropped"}
-        The kind.
-    why : str
-        The reason, for a reader.
-    """
+    """What a column was found to be."""
 
     kind: Kind
     why: str
 
 
 def find_kind(column: Column, separator: str) -> Finding:
-    """Find out what a column is from the type of its values and how often they repeat.
-
-    Parameters
-    ----------
-    column : Column
-        A column in which integral doubles are integers.
-    separator : str
-        What stands between the elements of a multi-valued string.
-
-    Returns
-    -------
-    Finding
-        The kind and the reason.
-    """
+    """Find out what a column is from the type of its values and how often they repeat."""
     dtype = column.values.type
     if pa.types.is_large_list(dtype):
         return _find_list_kind(column)
@@ -119,20 +104,7 @@ def _repeats(column: Column) -> bool:
 
 
 def find_doubt(column: Column, finding: Finding) -> str | None:
-    """What may be wrong with a kind that was found, for a warning.
-
-    Parameters
-    ----------
-    column : Column
-        The column.
-    finding : Finding
-        What it was found to be.
-
-    Returns
-    -------
-    str or None
-        A sentence without its subject, the column; None if nothing is doubtful.
-    """
+    """What may be wrong with a kind that was found, for a warning."""
     if pa.types.is_floating(column.values.type):
         if not (_are_rounded(column) and _repeats(column)):
             return None
@@ -184,3 +156,47 @@ def _are_rounded(column: Column) -> bool:
 def facts(column: Column) -> str:
     """How often values repeat, for a reader."""
     return f"{len(column.dictionary.dictionary)} distinct of {len(column) - column.n_missing}"
+
+
+#: Integers of as few distinct values are well enough described by the values.
+_N_BINS = 32
+#: With fewer rows per value, rates of values can't show what an id says.
+_MIN_ROWS_PER_VALUE = 20
+#: Ids are numbered one after another: values that fill a larger share of their range may be ids.
+_MAX_FILLED_SHARE = 0.5
+
+
+def is_quantity(column: Column, target: Target) -> bool:
+    """Whether click rates of quantile bins predict better than those of the values, and than the overall rate."""
+    distinct = column.dictionary.dictionary
+    if len(distinct) <= _N_BINS or _may_be_ids(distinct, len(column)) or why_no_choice(target):
+        return False
+    (bins,) = QuantileBinner(_N_BINS).fit(column, target.rows.weights).transform(column)
+    overall = _log_loss(np.zeros(len(bins), np.int64), target)
+    by_bin = _log_loss(bins, target)
+    return by_bin < overall - least_gain(target, n_candidates=1) and by_bin < _log_loss(_codes(column), target)
+
+
+def _may_be_ids(distinct: pa.Array, n_rows: int) -> bool:
+    """Whether rows are too few to tell, and the values are numbered as ids are."""
+    smallest, largest = pc.min_max(distinct).values()
+    n_possible = largest.as_py() - smallest.as_py() + 1
+    return n_rows < _MIN_ROWS_PER_VALUE * len(distinct) and len(distinct) > _MAX_FILLED_SHARE * n_possible
+
+
+def _codes(column: Column) -> np.ndarray:
+    """A number for each value, missing ones included."""
+    indices = column.dictionary.indices.fill_null(pa.scalar(len(column.dictionary.dictionary), pa.int32()))
+    codes: np.ndarray = indices.to_numpy().astype(np.int64)
+    return codes
+
+
+def _log_loss(codes: np.ndarray, target: Target) -> float:
+    """Mean log-loss of the cross-fitted rates of these codes, summed over the labels."""
+    cells, slots = cells_of(codes, int(codes.max()) + 1, target)
+    cells.add(slots, target.rows)
+    sums = cells.sums()
+    loss = 0.0
+    for of_label, rows, logits in zip(sums.clicks, sums.known, cross_fitted_log_odds(sums, target.priors), strict=True):
+        loss += float(rows.of_cells @ np.logaddexp(0, logits) - of_label.of_cells @ logits)
+    return loss / float(target.rows.weights.sum())

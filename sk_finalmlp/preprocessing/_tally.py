@@ -1,19 +1,15 @@
-"""What a long column holds, learned from parts of it that are never in memory together.
-
-A tally gives back a short column that stands for the long one: its distinct values, each with the number of its rows.
-Whatever is learned from a column, a kind or a vocabulary or quantiles, is then learned from the short one by the same
-code. Tallies of two parts can be merged.
-"""
+"""Counts of the distinct values of a column of many rows, and a sample of the rows; both can be merged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..._sources import sizes
+from .._hold_out import places
+from .._sources import sizes
 from ._column import Tally, is_list, list_lengths, lists_of
 from ._raw_column import Part, RawColumn
 
@@ -29,24 +25,7 @@ _SLOT = 15 * 60 * 10**6
 
 
 class ColumnTally:
-    """Counts of the distinct values of a column.
-
-    Parameters
-    ----------
-    name : str
-        Name of the column.
-    as_times : bool
-        Whether many different times count by the quarter of an hour, which tells their parts.
-    as_vectors : bool, default=False
-        Whether lists of numbers are vectors; those of numbers with a fractional part are in any case.
-
-    Attributes
-    ----------
-    is_sampled : bool
-        Whether there were too many numbers to count: only the sample of rows tells of them.
-    longest_row : int
-        Number of elements of the longest list, missing ones among them.
-    """
+    """Counts of the distinct values of a column."""
 
     def __init__(self, name: str, as_times: bool, as_vectors: bool = False) -> None:
         self.name = name
@@ -329,9 +308,7 @@ def _counted(values: pa.Array, weights: np.ndarray | None) -> tuple[pa.Array, np
 
 
 def _slots(times: pa.Array) -> pa.Array:
-    """The quarter of an hour that a time is in, a little later if it is in the midst of it.
-
-    All that is learned from times, which hours and weekdays there are, and whether they are more than dates, stays the
+    """Cut times to quarters of an hour, a little later within one: hours, weekdays, and whether they are dates stay the
     same.
     """
     microseconds = times.cast(pa.int64()).fill_null(0).to_numpy()
@@ -343,3 +320,91 @@ def _slots(times: pa.Array) -> pa.Array:
 def is_number(dtype: pa.DataType) -> bool:
     """Whether values of this type are integers or doubles."""
     return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
+
+
+_SEED = 1
+
+
+class RowSample:
+    """A sample of rows, pseudo-random by their numbers, all of them where there are few, with the values of numeric
+    columns.
+    """
+
+    def __init__(self) -> None:
+        self.n_seen = 0
+        self._share = 1.0
+        self._numbers: list[np.ndarray] = []
+        self._columns: dict[str, list[RawColumn]] = {}
+        self._weights: list[np.ndarray] = []
+
+    def add(self, numbers: np.ndarray, columns: Sequence[RawColumn], weights: np.ndarray | None) -> None:
+        """Look at more rows."""
+        self.n_seen += len(numbers)
+        kept = places(numbers, _SEED) < self._share
+        self._numbers.append(numbers[kept])
+        for raw in columns:
+            pieces = self._columns.setdefault(raw.name, [])
+            if all(is_number(part.values.type) for part in raw.parts):
+                pieces.append(raw if kept.all() else raw.filter(kept))
+        if weights is not None:
+            self._weights.append(weights[kept])
+        while sum(map(len, self._numbers)) > sizes.SAMPLE:
+            self._halve()
+
+    def merge(self, others: RowSample) -> None:
+        """Take in the sample of other rows, which have higher numbers."""
+        while self._share > others._share:
+            self._halve()
+        while others._share > self._share:
+            others._halve()
+        self.n_seen += others.n_seen
+        for name in self._columns.keys() | others._columns.keys():
+            self._columns[name] = [*self._columns.get(name, []), *others._columns.get(name, [])]
+        self._numbers += others._numbers
+        self._weights += others._weights
+        while sum(map(len, self._numbers)) > sizes.SAMPLE:
+            self._halve()
+
+    def _halve(self) -> None:
+        self._share /= 2
+        kept = [places(numbers, _SEED) < self._share for numbers in self._numbers]
+        for name, pieces in self._columns.items():
+            if len(pieces) == len(kept):
+                self._columns[name] = [raw.filter(rows) for raw, rows in zip(pieces, kept, strict=True)]
+            else:
+                self._columns[name] = []
+        self._weights = [values[rows] for values, rows in zip(self._weights, kept, strict=False)]
+        self._numbers = [numbers[rows] for numbers, rows in zip(self._numbers, kept, strict=True)]
+
+    def forget(self) -> None:
+        """Keep nothing but the numbers of the rows."""
+        self._columns, self._weights = {}, []
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Numbers of the rows."""
+        return np.concatenate(self._numbers)
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """Weights of the rows."""
+        return np.concatenate(self._weights) if self._weights else None
+
+    def column(self, name: str) -> RawColumn | None:
+        """The values of a column of numbers."""
+        pieces = self._columns.get(name, [])
+        if len(pieces) != len(self._numbers):
+            return None
+        values: dict[pa.DataType, list[pa.Array]] = {}
+        rows: dict[pa.DataType, list[np.ndarray]] = {}
+        n_rows = 0
+        for piece in pieces:
+            for part in piece.parts:
+                own = np.arange(len(piece)) if part.rows is None else part.rows
+                values.setdefault(part.values.type, []).append(part.values)
+                rows.setdefault(part.values.type, []).append(n_rows + own)
+            n_rows += len(piece)
+        parts = [Part(pa.concat_arrays(values[dtype]), np.concatenate(rows[dtype])) for dtype in values]
+        if len(parts) == 1:
+            parts = [Part(parts[0].values)]
+        return RawColumn(name, parts, n_rows)

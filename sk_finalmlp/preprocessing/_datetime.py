@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...fields import Field
-from ..tables._column import Column
-from ..tables._conversions import to_numpy
+from ..fields import Field
 from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
+from ._column import Column
 from ._numeric import FloatColumn
+from ._reading import to_numpy
 from ._vocabulary import Vocabulary
 
 _SATURDAY = 5
@@ -43,11 +43,8 @@ _MICROSECONDS_OF_A_MINUTE = 60_000_000
 
 
 class ElapsedTime(FloatColumn):
-    """Time since the first row of fit, as float32 of mean 0 and standard deviation 1.
-
-    The last tenth of the rows of fit and all later ones stand at the same time, "now": a network would go on in a
-    straight line with what it learned of time, and seasons don't, and of a single last day it would learn the noise. A
-    missing time counts as the mean.
+    """Time since the first row of fit, standardised. The last tenth of the rows and all later ones stand at one time,
+    so that no network extrapolates; a missing time counts as the mean.
     """
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
@@ -88,22 +85,8 @@ def _late_time(times: np.ndarray, repeats: np.ndarray | None) -> int:
 
 
 class DatetimeEncoder:
-    """Parts of a time, each as a categorical field, weekday 0 is Monday, and the elapsed time as a numeric one.
-
-    A column of dates has no hour, nor has one of times that are all at midnight.
-
-    Parameters
-    ----------
-    rule : VocabularyRule
-        Which values get codes of their own.
-    parts : sequence of str or None
-        The parts; None for hour, weekday and weekend, and from 50,000 rows on the elapsed time, so far as the rows of
-        fit cover a full period.
-
-    Attributes
-    ----------
-    left_out : str
-        Which parts these rows don't cover, for a reader; empty if there are none.
+    """Parts of a time, each as a categorical field (weekday 0 is Monday), and the elapsed time as a numeric one;
+    `parts` is None for "auto", and `left_out` says which parts the rows don't cover.
     """
 
     def __init__(self, rule: VocabularyRule, parts: Sequence[str] | None) -> None:

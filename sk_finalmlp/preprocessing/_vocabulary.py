@@ -1,4 +1,4 @@
-"""The known values of a field and their codes."""
+"""The known values of a field and their codes, looked up by hash tables."""
 
 from __future__ import annotations
 
@@ -8,10 +8,61 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from ...fields import UNKNOWN_CODE
-from ..tables._column import is_string
-from ._hash_table import HashTable
+from ..fields import UNKNOWN_CODE
+from ._column import is_string
+
+#: Odd, so that products with it, modulo 2**64, are as distinct as what is multiplied (the golden ratio's digits).
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+#: Fewer keys than this are found by bisection: each step of a search in buckets takes its microsecond.
+_FEW_KEYS = 64
+
+
+class HashTable:
+    """Positions of keys among known ones, of equal ones the first; 20 to 28 bytes for each, shared by threads."""
+
+    def __init__(self, known: np.ndarray) -> None:
+        hashes = _scattered(known)
+        order = np.argsort(hashes, kind="stable")
+        n_bits = len(known).bit_length() + 1
+        self._shift = np.uint64(64 - n_bits)
+        n_in_bucket = np.bincount((hashes >> self._shift).view(np.int64), minlength=2**n_bits)
+        dtype = np.int32 if len(known) < 2**31 else np.int64
+        self._first = (np.cumsum(n_in_bucket) - n_in_bucket).astype(dtype)
+        # One entry more, which ends each search.
+        self._hashes = np.append(hashes[order], np.iinfo(np.uint64).max)
+        self._order = np.append(order, -1).astype(dtype)
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """Positions (int64) of keys; -1 for a key that isn't known."""
+        hashes = _scattered(keys)
+        at = self._bisected(hashes) if len(keys) < _FEW_KEYS else self._from_buckets(hashes)
+        positions: np.ndarray = self._order.take(at).astype(np.int64)
+        positions[self._hashes.take(at) != hashes] = -1
+        return positions
+
+    def _bisected(self, hashes: np.ndarray) -> NDArray[np.int64]:
+        """How many known hashes are less."""
+        return np.searchsorted(self._hashes, hashes)
+
+    def _from_buckets(self, hashes: np.ndarray) -> NDArray[np.int64]:
+        """The same, from the first of the hashes with the same first bits on."""
+        at: NDArray[np.int64] = self._first.take((hashes >> self._shift).view(np.int64)).astype(np.int64)
+        before = np.flatnonzero(self._hashes.take(at) < hashes)
+        while len(before):
+            at[before] += 1
+            before = before[self._hashes.take(at[before]) < hashes[before]]
+        return at
+
+
+def _scattered(keys: np.ndarray) -> np.ndarray:
+    """A permutation of all keys of 64 bits, whose first bits depend on all bits of a key."""
+    hashes: np.ndarray = np.ascontiguousarray(keys).view(np.uint64) * _FACTOR
+    hashes ^= hashes >> np.uint64(32)
+    hashes *= _FACTOR
+    return hashes
+
 
 #: Fewer rows than this are looked up in a dict, where there is one: calling Arrow costs more than that.
 _FEW_ROWS = 256
@@ -26,13 +77,7 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Vocabulary:
-    """Known values in the order of their codes: value k - 1 has code k, code 0 is left for all others.
-
-    Parameters
-    ----------
-    values : pyarrow.Array
-        Distinct known values.
-    """
+    """Known values in the order of their codes: value k - 1 has code k, code 0 is left for all others."""
 
     def __init__(self, values: pa.Array) -> None:
         self.values = values
@@ -89,13 +134,7 @@ def _without_times(values: pa.Array) -> pa.Array:
 
 
 class _Dict:
-    """Where values stand among known ones, by a dict.
-
-    Parameters
-    ----------
-    values : pyarrow.Array
-        Distinct known values.
-    """
+    """Where values stand among known ones, by a dict."""
 
     def __init__(self, values: pa.Array) -> None:
         self._position_of = {value: position for position, value in enumerate(values.to_pylist())}
@@ -106,13 +145,7 @@ class _Dict:
 
 
 class _HashIndex:
-    """Where values stand among known ones, by their hashes: a fraction of the memory of a dict.
-
-    Parameters
-    ----------
-    values : pyarrow.Array
-        Distinct known values.
-    """
+    """Where values stand among known ones, by their hashes: a fraction of the memory of a dict."""
 
     def __init__(self, values: pa.Array) -> None:
         self._values = values
@@ -135,15 +168,7 @@ class _HashIndex:
 
 
 class _Extended:
-    """An index of many values and a dict of those that came later.
-
-    Parameters
-    ----------
-    first : _HashIndex
-        Where the first values stand.
-    later : dict of {object: int}
-        Where those stand that came later.
-    """
+    """An index of many values and a dict of those that came later."""
 
     def __init__(self, first: _HashIndex, later: dict[Any, int]) -> None:
         self._first = first

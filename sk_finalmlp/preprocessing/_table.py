@@ -1,11 +1,10 @@
-"""Tables of any container, in and out, column by column.
-
-scikit-learn's own wrapper would copy all columns into one array of doubles, and codes have to stay integers.
-"""
+"""Tables of any container, in and out, column by column, and the columns that the user selects."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+import difflib
+import numbers
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any
@@ -16,8 +15,60 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
-from ..._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
+from .._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 from ._raw_column import RawColumn, mark_missing, read_column
+
+Selection = str | int | slice | Sequence[str] | Sequence[int] | Sequence[bool] | Callable[[Any], Any] | None
+
+
+def select_columns(selection: Selection, X: Any, names: Sequence[str]) -> list[int]:
+    """Positions of the selected columns."""
+    if callable(selection):
+        return select_columns(selection(X), X, names)
+    if selection is None:
+        return []
+    if isinstance(selection, slice):
+        return list(range(len(names)))[selection]
+    keys: list[Any] = [selection] if isinstance(selection, str | int | numbers.Integral) else list(selection)
+    if keys and all(isinstance(key, bool | np.bool_) for key in keys):
+        return _masked(keys, names)
+    return list(dict.fromkeys(_position(key, names) for key in keys))
+
+
+def select_for(parameter: str, selection: Selection, X: Any, names: Sequence[str]) -> list[int]:
+    """What `select_columns` gives; an error begins with the parameter that selects."""
+    try:
+        return select_columns(selection, X, names)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{parameter}: {error}") from error
+
+
+def _masked(mask: list[bool], names: Sequence[str]) -> list[int]:
+    if len(mask) != len(names):
+        raise ValueError(f"A mask of {len(mask)} entries can't select among {len(names)} columns: give one per column.")
+    return [position for position, selected in enumerate(mask) if selected]
+
+
+def _position(key: Any, names: Sequence[str]) -> int:
+    if isinstance(key, str):
+        return _position_of_name(key, names)
+    if not isinstance(key, numbers.Integral):
+        raise TypeError(f"{key!r} selects no column: give names, positions or a boolean mask.")
+    position = int(key)
+    if not -len(names) <= position < len(names):
+        raise ValueError(f"There is no column {position}: X has {len(names)} columns.")
+    return position % len(names)
+
+
+def _position_of_name(name: str, names: Sequence[str]) -> int:
+    matches = [position for position, other in enumerate(names) if other == name]
+    if not matches:
+        meant = difflib.get_close_matches(name, names, n=1)
+        question = f" Did you mean {meant[0]!r}?" if meant else ""
+        raise ValueError(f"There is no column {name!r}. The columns are {list(names)}.{question}")
+    return matches[0]
+
 
 #: Up to so many rows, pandas takes longer to take in many columns one by one than copies of those of one type together.
 _FEW_ROWS = 8192
@@ -30,22 +81,7 @@ def is_frame(X: Any) -> bool:
 
 
 def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Check a table as scikit-learn would, without converting its columns.
-
-    Parameters
-    ----------
-    estimator : CTREncoder
-        Holds the names and number of columns seen in fit.
-    X : dataframe or array-like of shape (n_samples, n_features)
-        The table.
-    reset : bool
-        Whether to set those names and that number rather than check against them.
-
-    Returns
-    -------
-    dataframe or ndarray
-        X itself if it is a dataframe, otherwise an array of any dtype.
-    """
+    """Check a table as scikit-learn would, without converting its columns."""
     check_is_table(X)
     if not is_frame(X):
         return validate_data(estimator, _as_array(X), reset=reset, dtype=None, ensure_all_finite=False)
@@ -131,26 +167,7 @@ def read_outputs(X: Any, names: Sequence[str]) -> list[np.ndarray]:
 def write_table(
     outputs: Iterator[tuple[str, np.ndarray]], numeric: Sequence[bool], named: bool, X: Any, library: str
 ) -> Any:
-    """Put output columns into the container that is asked for.
-
-    Parameters
-    ----------
-    outputs : iterator of (str, ndarray)
-        Names and columns, computed as they are taken.
-    numeric : sequence of bool
-        Whether each column holds floats rather than codes.
-    named : bool
-        Whether the names mean something that an array would lose.
-    X : dataframe or ndarray
-        The table that was transformed.
-    library : {"default", "pandas", "polars"}
-        The container asked for; "default" is that of X.
-
-    Returns
-    -------
-    dataframe or ndarray
-        The output table.
-    """
+    """Put output columns into the container that is asked for."""
     if library == "polars":
         return nw.from_dict(dict(outputs), backend="polars").to_native()
     if library == "pandas" or isinstance(X, pd.DataFrame):

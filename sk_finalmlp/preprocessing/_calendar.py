@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...fields import UNKNOWN_CODE
-from ..tables._column import Column, is_string
+from ..fields import UNKNOWN_CODE
 from ._categorical import CategoricalEncoder, VocabularyRule
+from ._column import Column, is_string
 from ._column_encoder import ColumnEncoder
 from ._datetime import DatetimeEncoder
 from ._vocabulary import Vocabulary
@@ -24,21 +24,7 @@ _MANY_ROWS = 1_000
 
 @dataclass(frozen=True)
 class _Unit:
-    """A part of a date that an integer column may hold.
-
-    Parameters
-    ----------
-    name : str
-        What it is called, with its article.
-    aliases : frozenset of str
-        What columns are called that hold it, without separators.
-    smallest, largest : int
-        Between them, these included, it lies, counted from 0 or from 1.
-    n_values : int or None
-        How many values a full period has; None if no period says anything of later rows.
-    most_values : int or None, default=None
-        A column with more distinct values is something else.
-    """
+    """A part of a date that an integer column may hold."""
 
     name: str
     aliases: frozenset[str]
@@ -72,18 +58,7 @@ _MANY_DISTINCT = 400
 
 
 def why_left_out(column: Column) -> str:
-    """Why an integer column is left out unless the user names its kind, if there is a reason.
-
-    Parameters
-    ----------
-    column : Column
-        The column in fit.
-
-    Returns
-    -------
-    str
-        The reason and the remedy; empty for a column that stays.
-    """
+    """Why an integer column is left out unless the user names its kind, if there is a reason."""
     unit = _find_unit(column.name)
     if unit is None:
         return ""
@@ -102,20 +77,7 @@ def why_left_out(column: Column) -> str:
 
 
 def why_behind(column: Column, places: np.ndarray) -> str:
-    """Why a column of categories is left out whose values go with time, so that those of later rows are unknown.
-
-    Parameters
-    ----------
-    column : Column
-        The column in fit.
-    places : ndarray of shape (n_rows,)
-        Places of its rows in [0, 1), of which the last in time has the lowest.
-
-    Returns
-    -------
-    str
-        The reason and the remedy; empty for a column that stays.
-    """
+    """Why a column of categories is left out whose values go with time, so that those of later rows are unknown."""
     indices, distinct = column.dictionary.indices, column.dictionary.dictionary
     rank = np.argsort(pc.array_sort_indices(distinct).to_numpy())
     values = rank[indices.drop_null().to_numpy()]
@@ -139,20 +101,7 @@ def _never_falls(values: np.ndarray) -> bool:
 
 
 def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
-    """Names of the fields of a column that are parts of a date.
-
-    Parameters
-    ----------
-    name : str
-        Name of the column.
-    encoder : ColumnEncoder or None
-        What encodes it.
-
-    Returns
-    -------
-    list of str
-        The fields of a datetime that have codes; a categorical column itself if its name and its values say so.
-    """
+    """Names of the fields of a column that are parts of a date."""
     if isinstance(encoder, DatetimeEncoder):
         return [field.name for field in encoder.output_fields(name) if field.has_codes]
     if not isinstance(encoder, CategoricalEncoder) or not isinstance(encoder.vocabulary, Vocabulary):
@@ -162,20 +111,7 @@ def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
 
 
 def rare_dates(encoder: ColumnEncoder | None, column: Column) -> dict[str, pa.Array]:
-    """What `fit` saw of dates and gave no code.
-
-    Parameters
-    ----------
-    encoder : ColumnEncoder or None
-        What encodes the column, fitted to it.
-    column : Column
-        The column in fit.
-
-    Returns
-    -------
-    dict of {str: pyarrow.Array}
-        Values of fields that tell a date in parts, by the name of the field; none for a field without such values.
-    """
+    """What `fit` saw of dates and gave no code."""
     if not isinstance(encoder, CategoricalEncoder | DatetimeEncoder) or encoder.rule == VocabularyRule():
         return {}
     if not date_parts(column.name, encoder):
@@ -230,13 +166,7 @@ def _suits(unit: _Unit, values: pa.Array) -> bool:
 
 
 class UnknownDates:
-    """Watches a table that is encoded for parts of dates that `fit` hardly saw.
-
-    Parameters
-    ----------
-    rare : mapping of {str: pyarrow.Array}
-        What `fit` saw and gave no code, by the name of the part.
-    """
+    """Watches a table that is encoded for parts of dates that `fit` hardly saw."""
 
     def __init__(self, rare: Mapping[str, pa.Array]) -> None:
         self._rare = rare

@@ -1,8 +1,4 @@
-"""Numeric columns: as normal scores, standardised, in quantile bins, or in the logarithmic buckets used on Criteo.
-
-Missing values, infinite ones among them, take no part in fit. They become 0 in every transform: the mean of a column
-of floats, the code of the unknown otherwise.
-"""
+"""Numeric columns: normal scores, standardised, quantile bins, or logarithmic buckets; missing values become 0."""
 
 from __future__ import annotations
 
@@ -12,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtri
 
-from ...fields import UNKNOWN_CODE, Field
-from ..tables._column import Column
-from ..tables._conversions import as_floats, to_numpy
+from ..fields import UNKNOWN_CODE, Field
 from ._categorical import CategoricalEncoder
+from ._column import Column
+from ._reading import as_floats, to_numpy
 from ._vocabulary import Vocabulary
 
 #: Farther outliers would only saturate the network, and overflow its floats in the end.
@@ -91,10 +87,8 @@ class Standardizer(FloatColumn):
 
 
 class NormalScorer(FloatColumn):
-    """Quantile of the normal distribution at the rank of a value, standardised, as float32.
-
-    A value's rank is the share of smaller values and half the share of equal ones. Values between those that are
-    remembered are interpolated; beyond them, the nearest counts.
+    """Standardised normal quantile at the rank of a value: the share of smaller values and half that of equal ones.
+    Between the knots it is interpolated; beyond them, the nearest counts.
     """
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
@@ -220,11 +214,7 @@ class QuantileBinner(_Fixed):
 
 
 class LogBucketer(CategoricalEncoder):
-    """Codes of logarithmic buckets, as in the published work on the Criteo data.
-
-    A value above 2 goes into bucket floor(ln(value)^2), another one is cut to an integer. Buckets are then looked up
-    like categories, so that rare ones are unknown.
-    """
+    """Codes of the buckets used on Criteo: floor(ln(x)^2) above 2, else the integer part; rare buckets are unknown."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the buckets that occur."""

@@ -10,9 +10,9 @@ from typing import Protocol, Self
 import numpy as np
 import pyarrow as pa
 
-from ...fields import Field, column_names, find_history, group_columns, is_statistic
-from ..tables._column import Column
+from ..fields import Field, column_names, find_history, group_columns, is_statistic
 from ._categorical import HashBuckets
+from ._column import Column
 from ._vocabulary import Vocabulary
 
 
@@ -24,9 +24,8 @@ class ColumnEncoder(Protocol):
         ...
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
-        """The encoder after more rows, and for each field with codes those that stand for other values now.
-
-        The encoder itself stays as it is. Counts of earlier rows fade by `decay` where the number of codes is limited.
+        """Return the encoder after more rows, and for each field with codes those that stand for other values now. The
+        encoder itself stays as it is; where the number of codes is limited, earlier counts are multiplied by `decay`.
         """
         ...
 

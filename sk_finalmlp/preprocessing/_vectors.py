@@ -1,9 +1,9 @@
-"""Vectors of ids: given once for each id, and looked up by the id itself."""
+"""Vectors: columns of arrays of one length, such as embeddings of texts, and vectors given for ids."""
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -12,14 +12,159 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..._origin import VectorTable
-from ...fields import UNKNOWN_CODE, Field, pretrained_name
-from ..tables._column import Column, text_of_first
-from ..tables._raw_column import RawColumn, read_column
-from ..tables._reading import Reading
+from .._origin import VectorTable
+from ..fields import UNKNOWN_CODE, Field, pretrained_name
 from ._categorical import CategoricalEncoder, HashBuckets
-from ._vector import VectorScale
+from ._column import Column, list_lengths, lists_of, text_of_first
+from ._numeric import FloatColumn
+from ._raw_column import RawColumn, read_column
+from ._reading import Reading
 from ._vocabulary import Vocabulary
+
+#: A deviation below this share of the largest number is rounding, not variation.
+_MIN_RELATIVE_DEVIATION = 1e-13
+#: Farther outliers would overflow the floats of the network in the end.
+_MAX_DEVIATIONS = 100.0
+#: So many vectors are scaled at a time.
+_PART = 4096
+
+
+class VectorScale:
+    """Centres vectors and divides them by one number, so that distances stay in proportion; a deviation for each
+    coordinate would blow up the noisy ones.
+    """
+
+    def fit(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> Self:
+        """Learn from vectors, shape (n, length), and their weights."""
+        # In units of the largest number, since squares of large doubles overflow.
+        self.unit = float(max(vectors.max(initial=0.0), -vectors.min(initial=0.0))) or 1.0
+        self.mean: np.ndarray = _average(vectors, lambda part: part / self.unit, weights)
+        variance = float(_average(vectors, lambda part: (part / self.unit - self.mean) ** 2, weights).mean())
+        self.deviation = variance**0.5 if variance**0.5 > _MIN_RELATIVE_DEVIATION else 0.0
+        return self
+
+    @property
+    def length(self) -> int:
+        """Length of the vectors."""
+        return len(self.mean)
+
+    def transform(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors as float32, of mean 0 and mean square 1."""
+        scaled = np.zeros(vectors.shape, np.float32)
+        if self.deviation == 0:
+            return scaled
+        for part in _parts(len(vectors)):
+            with np.errstate(over="ignore"):
+                deviations = (_as_doubles(vectors[part]) / self.unit - self.mean) / self.deviation
+            scaled[part] = np.clip(deviations, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
+        return scaled
+
+    def inverse_transform(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors on the original scale."""
+        original: np.ndarray = (vectors.astype(np.float64) * self.deviation + self.mean) * self.unit
+        return original
+
+
+def _average(
+    vectors: np.ndarray, function: Callable[[np.ndarray], np.ndarray], weights: np.ndarray | None
+) -> np.ndarray:
+    """Average of what a function makes of the vectors, a part at a time, so that memory holds no copy of all."""
+    weights = np.ones(len(vectors)) if weights is None else weights
+    total = np.zeros(vectors.shape[1])
+    for part in _parts(len(vectors)):
+        total += weights[part] @ function(_as_doubles(vectors[part]))
+    average: np.ndarray = total / weights.sum()
+    return average
+
+
+def _as_doubles(vectors: np.ndarray) -> np.ndarray:
+    return vectors.astype(np.float64, copy=False)
+
+
+def _parts(n_rows: int) -> Iterator[slice]:
+    return (slice(start, start + _PART) for start in range(0, max(n_rows, 1), _PART))
+
+
+class VectorEncoder(FloatColumn):
+    """A column of arrays as a column of floats for each coordinate; a missing vector is one of zeros."""
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn length and scale of the vectors."""
+        vectors, is_present = read_vectors(column.values)
+        if not len(vectors):
+            raise ValueError(
+                "it holds no vector, so that their length isn't known. Name the column in `drop`, or fit to rows with "
+                "vectors."
+            )
+        weights = column.repeats if weights is None else weights
+        self.scale = VectorScale().fit(vectors, None if weights is None else weights[is_present])
+        return self
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """The coordinates of the scaled vectors."""
+        vectors, is_present = read_vectors(column.values, self.scale.length)
+        outputs = np.zeros((self.scale.length, len(is_present)), np.float32)
+        outputs[:, is_present] = self.scale.transform(vectors).T
+        return list(outputs)
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Vectors on the original scale."""
+        vectors = np.column_stack(outputs)
+        is_present = vectors.any(axis=1)
+        elements = self.scale.inverse_transform(vectors[is_present]).ravel()
+        lengths = np.where(is_present, self.scale.length, 0)
+        return lists_of(pa.array(elements), lengths, missing=pa.array(~is_present))
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One vector field."""
+        return [Field(name, "vector", n_columns=self.scale.length)]
+
+
+HOW_TO_READ_ARRAYS = (
+    "Arrays that a CSV file holds as text can be read back, for example by `column.map(json.loads, "
+    "na_action='ignore')`."
+)
+
+
+def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors out of lists of doubles."""
+    if not pa.types.is_large_list(values.type):
+        if values.null_count < len(values):
+            raise TypeError(f"it holds {text_of_first(values)!r} where fit saw arrays of numbers. {HOW_TO_READ_ARRAYS}")
+        return np.empty((0, length or 0)), np.zeros(len(values), bool)
+    lengths = list_lengths(values)
+    numbers = values.flatten().to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    n_known = lengths if not np.isnan(numbers).any() else _known_numbers(numbers, lengths)
+    is_present = n_known > 0
+    incomplete = np.flatnonzero(is_present & (n_known < lengths))
+    if len(incomplete):
+        row = int(incomplete[0])
+        raise ValueError(
+            f"the vector of row {row}, {_shown(values[row])}, holds NaN or an infinite number. Correct it, or make the "
+            "whole vector missing."
+        )
+    if not is_present.any():
+        return np.empty((0, length or 0)), is_present
+    expected = int(lengths[is_present.argmax()]) if length is None else length
+    others = np.flatnonzero(is_present & (lengths != expected))
+    if len(others):
+        row = int(others[0])
+        source = f"that of row {int(is_present.argmax())} has" if length is None else "those of fit have"
+        raise ValueError(
+            f"the vector of row {row}, {_shown(values[row])}, has length {lengths[row]}, but {source} length "
+            f"{expected}. All vectors of a column come from one model and have one length."
+        )
+    return numbers[np.repeat(is_present, lengths)].reshape(-1, expected), is_present
+
+
+def _known_numbers(numbers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    return np.bincount(rows[~np.isnan(numbers)], minlength=len(lengths))
+
+
+def _shown(vector: pa.Scalar) -> str:
+    return reprlib.repr(vector.as_py())
+
 
 _HOW_TO_GIVE = (
     "Give a DataFrame of floats indexed by id, a Series of arrays indexed by id, or a tuple of ids and a matrix."
@@ -27,29 +172,13 @@ _HOW_TO_GIVE = (
 
 
 class GivenVectors(NamedTuple):
-    """Vectors as the user gives them, checked.
-
-    Parameters
-    ----------
-    ids : RawColumn
-        The ids, not yet read as any type.
-    vectors : ndarray of float, shape (n, length)
-        Their vectors.
-    """
+    """Vectors as the user gives them, checked."""
 
     ids: RawColumn
     vectors: np.ndarray
 
     def of_ids(self, reading: Reading) -> tuple[pa.Array, np.ndarray]:
-        """The ids as the column's values are read, and their vectors.
-
-        Raises
-        ------
-        TypeError
-            If an id can't be a value of the column.
-        ValueError
-            If an id occurs twice.
-        """
+        """The ids as the column's values are read, and their vectors."""
         ids = reading.read(self.ids).values
         if ids.null_count:
             row = int(np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))[0])
@@ -79,26 +208,7 @@ def _ids_of(ids: RawColumn) -> list[Any]:
 
 
 def check_vectors(name: str, given: Any) -> GivenVectors:
-    """Vectors of a column's ids as the user gives them.
-
-    Parameters
-    ----------
-    name : str
-        Name of the column.
-    given : DataFrame, Series or (array-like, array-like)
-        Floats indexed by id, arrays indexed by id, or ids and a matrix.
-
-    Returns
-    -------
-    GivenVectors
-
-    Raises
-    ------
-    TypeError
-        If it is none of these, or holds anything but numbers.
-    ValueError
-        If a vector has another length than the others, or holds NaN or an infinite number, or an id is missing.
-    """
+    """Vectors of a column's ids as the user gives them."""
     raw_ids, vectors = _ids_and_vectors(name, given)
     ids = read_column(name, raw_ids)
     if len(ids) != len(vectors):
@@ -119,10 +229,7 @@ def check_vectors(name: str, given: Any) -> GivenVectors:
 
 
 def vectors_to_come(name: str, given: Any, reading: Reading, known: Vocabulary) -> GivenVectors | None:
-    """Vectors as the user gives them in an update, checked; None if all of their ids are known.
-
-    Of a frame or Series, which may be large, only those of other ids are read.
-    """
+    """Check the vectors of ids that have come since; None without any. Only those are read of a frame or Series."""
     if isinstance(given, pd.DataFrame | pd.Series):
         _check_index(name, given.index)
         ids = reading.read(read_column(name, given.index)).values
@@ -188,19 +295,7 @@ def _as_vector(name: str, label: Any, array: Any) -> np.ndarray:
 
 
 class PretrainedEncoder:
-    """A column of ids as one of codes, and one that says which vector of a table each id has.
-
-    An id has a vector whether `fit` saw it or not.
-
-    Parameters
-    ----------
-    ids : CategoricalEncoder
-        What encodes the ids.
-    replaces : bool
-        Whether the vectors stand in place of embeddings of the ids, not beside them.
-    is_tuned : bool
-        Whether the network trains a copy of the vectors.
-    """
+    """A column of ids as one of codes, and one that says which vector of a table each id has, seen in `fit` or not."""
 
     def __init__(self, ids: CategoricalEncoder, replaces: bool, is_tuned: bool) -> None:
         self.ids = ids

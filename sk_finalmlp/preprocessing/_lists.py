@@ -1,0 +1,336 @@
+"""Lists: multi-valued columns of elements, and histories of the values of another column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..fields import UNKNOWN_CODE, Field
+from ._categorical import Admission, CategoricalEncoder, Counted, HashBuckets, VocabularyRule, grow
+from ._column import Column, is_list, is_string, list_lengths, lists_of, text_of_first
+from ._column_encoder import ColumnEncoder
+from ._raw_column import RawColumn
+from ._reading import Reading, learn_reading
+from ._vectors import PretrainedEncoder
+from ._vocabulary import Vocabulary, count_values
+
+_CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
+#: Two elements without a comma between them.
+_LIST_OF_NUMPY = re.compile(r"\[\s*[^\s,]+\s+[^\s,]+")
+#: A list of strings or integers as `str` writes it, and so `DataFrame.to_csv`.
+_WRITTEN_LIST = r"^\[((np\.str_\()?['\"].*['\"]\)?|\d+(, \d+)*)\]$"
+
+
+class MultiValuedEncoder:
+    """Codes of the first known elements of each row, in order, padded with 0; unknown elements are left out."""
+
+    #: Files of earlier versions have none.
+    admission: Admission | None = None
+
+    def __init__(self, rule: VocabularyRule, separator: str | None, max_values: int | None, reading: Reading) -> None:
+        self.rule = rule
+        self.separator = separator
+        self.max_values = max_values
+        self.reading = reading
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn the vocabulary of the elements and the number of output columns; rows count alike."""
+        self.splits_strings = is_string(column.values.type)
+        if self.splits_strings and self.separator is None:
+            self.separator = find_separator(column.dictionary.dictionary)
+        lists, n_rows = self._counted_lists(column)
+        self.vocabulary, self.admission = self.rule.fit(_count(lists, n_rows, len(column)))
+        self.n_columns = self._longest(lists.elements, list_lengths(lists.values))
+        return self
+
+    def widen(self, column: Column) -> None:
+        """Make room for rows that `fit` saw only as a tally of their elements."""
+        lists = self._lists(column)
+        self.n_columns = max(self.n_columns, self._longest(lists.elements, list_lengths(lists.values)))
+
+    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
+        """The encoder after more rows, with as many columns, and the codes that stand for other elements now."""
+        more = _count(*self._counted_lists(column), len(column))
+        grown = grow(self.rule, self.vocabulary, self.admission, more, decay)
+        encoder = copy(self)
+        encoder.vocabulary, encoder.admission = grown.vocabulary, grown.admission
+        return encoder, [grown.fresh]
+
+    def _counted_lists(self, column: Column) -> tuple[Column, np.ndarray | None]:
+        """Lists to learn from, and the number of rows of each, None for one; a string that repeats is split once."""
+        if self.splits_strings:
+            return self._distinct_lists(column), count_values(column.dictionary, column.repeats)
+        return self._lists(column), column.repeats
+
+    def _distinct_lists(self, column: Column) -> Column:
+        """Lists of the elements of the distinct strings."""
+        return self._lists(Column(column.name, _without_written_lists(column.dictionary.dictionary)))
+
+    def _lists(self, column: Column) -> Column:
+        values = column.values
+        if pa.types.is_large_list(values.type):
+            return column
+        lists = lists_of(values, np.ones(len(values), int)) if self.separator is None else split(values, self.separator)
+        elements = self.reading.read_elements(lists.flatten())
+        return Column(column.name, lists_of(elements, list_lengths(lists)))
+
+    def _longest(self, elements: Column, lengths: np.ndarray) -> int:
+        known = self._encode(elements) != UNKNOWN_CODE
+        rows = np.repeat(np.arange(len(lengths)), lengths)[known]
+        longest = int(np.bincount(rows).max(initial=1))
+        return longest if self.max_values is None else min(longest, self.max_values)
+
+    def _encode(self, elements: Column) -> np.ndarray:
+        return elements.map(self.vocabulary.encode, missing=UNKNOWN_CODE)
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Codes, as one array per position."""
+        if not is_string(column.values.type):
+            return list(self._codes(self._lists(column)))
+        distinct = self._codes(self._distinct_lists(column))
+        # One row more, for missing strings.
+        distinct = np.pad(distinct, ((0, 0), (0, 1)), constant_values=UNKNOWN_CODE)
+        rows = column.dictionary.indices.fill_null(distinct.shape[1] - 1).to_numpy()
+        return [codes[rows] for codes in distinct]
+
+    def _codes(self, lists: Column) -> np.ndarray:
+        """Codes, of shape (n_columns, n_lists)."""
+        flat = self._encode(lists.elements)
+        known = flat != UNKNOWN_CODE
+        rows = np.repeat(np.arange(len(lists)), list_lengths(lists.values))[known]
+        n_known = np.bincount(rows, minlength=len(lists))
+        positions = np.arange(len(rows)) - (np.cumsum(n_known) - n_known)[rows]
+        kept = positions < self.n_columns
+        codes = np.full((self.n_columns, len(lists)), UNKNOWN_CODE)
+        codes[positions[kept], rows[kept]] = flat[known][kept]
+        return codes
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Lists of elements, or strings where fit saw strings; null where a row has no known element."""
+        if isinstance(self.vocabulary, HashBuckets):
+            return pa.nulls(len(outputs[0]))
+        codes = np.column_stack(outputs)
+        known = codes != UNKNOWN_CODE
+        elements = self.vocabulary.decode(codes[known])
+        lists = lists_of(elements, known.sum(axis=1), missing=pa.array(~known.any(axis=1)))
+        if not self.splits_strings:
+            return lists
+        return pc.binary_join(lists.cast(pa.list_(pa.string())), self.separator).cast(pa.large_string())
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One multi-valued field."""
+        return [Field(name, "multi-valued", n_codes=self.vocabulary.n_codes, n_columns=self.n_columns)]
+
+    def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
+        """The vocabulary of the elements."""
+        return {name: self.vocabulary}
+
+
+def _count(lists: Column, n_rows: np.ndarray | None, n_all_rows: int) -> Counted:
+    """Distinct elements of lists, each of which stands for so many rows."""
+    dictionary = lists.elements.dictionary
+    counts = count_values(dictionary, None if n_rows is None else np.repeat(n_rows, list_lengths(lists.values)))
+    return Counted(dictionary.dictionary, counts, n_all_rows)
+
+
+def find_separator(values: pa.Array) -> str:
+    """The first of the usual separators that occurs in any of the strings."""
+    found = (sep for sep in _CANDIDATE_SEPARATORS if pc.any(pc.match_substring(values, sep)).as_py())
+    return next(found, _CANDIDATE_SEPARATORS[0])
+
+
+def split(values: pa.Array, separator: str | None) -> pa.Array:
+    """Elements of each string, without the white space around them; empty ones are null."""
+    lists = pc.split_pattern(values, separator)
+    elements = pc.utf8_trim_whitespace(lists.flatten())
+    elements = pc.if_else(pc.equal(elements, ""), pa.scalar(None, elements.type), elements)
+    return lists_of(elements, list_lengths(lists), missing=values.is_null())
+
+
+def _without_written_lists(strings: pa.Array) -> pa.Array:
+    """Refuse strings such as "['a', 'b']", each of which would pass for an unknown element."""
+    written = strings.filter(pc.match_substring_regex(strings, _WRITTEN_LIST))
+    if len(written):
+        raise ValueError(
+            f"{written[0].as_py()!r} is a list that was written as text, as CSV files hold it. "
+            f"{how_to_read_lists(written[0].as_py())}, or write the elements joined by '|' and fit with separator='|'."
+        )
+    return strings
+
+
+def how_to_read_lists(text: str) -> str:
+    """What turns lists that are written like this one into lists again."""
+    if "np." in text or _LIST_OF_NUMPY.match(text):
+        # Python would make one string of 'a' 'b'.
+        return "NumPy has written it, which can't be read back: keep the table as Parquet"
+    function = "json.loads" if "'" not in text else "ast.literal_eval"
+    return f"Read it back, for example by `column.map({function}, na_action='ignore')`"
+
+
+#: How many values are looked at for one to show.
+_SHOWN = 100
+
+
+class HistoryEncoder:
+    """Codes of the last values of each row, the most recent first, padded with 0; an unknown or missing value keeps its
+    position, so that histories of items and of their genres stay aligned.
+    """
+
+    #: What encodes that column. Whoever holds both sets it: files hold it once.
+    target: CategoricalEncoder
+
+    def __init__(self, of: str, max_length: int) -> None:
+        self.of = of
+        self.max_length = max_length
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "target"}
+
+    def bound_to(self, target: ColumnEncoder | None) -> Self:
+        """The same encoder with what encodes the column whose values it holds."""
+        if isinstance(target, PretrainedEncoder):
+            if target.replaces:
+                raise ValueError(
+                    f"`histories` says that it holds values of {self.of!r}, which have no embeddings with "
+                    "vectors_mode='replace'. Set vectors_mode='sum', or leave the history out."
+                )
+            target = target.ids
+        if not isinstance(target, CategoricalEncoder):
+            raise ValueError(f"`histories` says that it holds values of {self.of!r}, which {_why_no_target(target)}")
+        bound = copy(self)
+        bound.target = target
+        return bound
+
+    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
+        """Learn the number of output columns."""
+        self.n_columns = 1
+        self.widen(int(list_lengths(_lists(column)).max(initial=0)))
+        return self
+
+    def find_doubt(self, column: Column) -> str | None:
+        """What may be wrong with the values, for a warning: all of them are unknown, as where types or names differ."""
+        elements = _lists(column).flatten().drop_null()
+        vocabulary = self.target.vocabulary
+        if isinstance(vocabulary, HashBuckets) or not len(elements) or not len(vocabulary.values):
+            return None
+        # A few will do where all is well.
+        if any(vocabulary.encode(some).any() for some in (elements[:_SHOWN], elements)):
+            return None
+        return (
+            f"holds no value that {self.of!r} has: it holds {text_of_first(elements)!r}, and {self.of!r} has values "
+            f"such as {text_of_first(vocabulary.values)!r}. Write them alike, or the history says nothing."
+        )
+
+    def widen(self, length: int) -> None:
+        """Make room for a row of so many values."""
+        self.n_columns = min(max(self.n_columns, length), self.max_length)
+
+    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
+        """The encoder itself, which has learned nothing from the rows but the number of columns."""
+        return self, []
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        """Codes, as one array per position."""
+        lists = _lists(column)
+        lengths = list_lengths(lists)
+        ends = np.repeat(np.cumsum(lengths), lengths)
+        # 0 is the last one of the row.
+        positions = ends - 1 - np.arange(len(ends))
+        kept = positions < self.n_columns
+        elements = lists.flatten()
+        codes = np.full((self.n_columns, len(lists)), UNKNOWN_CODE)
+        rows = np.repeat(np.arange(len(lists)), lengths)
+        if not kept.all():
+            elements, positions, rows = elements.filter(pa.array(kept)), positions[kept], rows[kept]
+        codes[positions, rows] = self.target.vocabulary.encode(elements)
+        return list(codes)
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        """Lists of the known values, the most recent last; null where there is none."""
+        if isinstance(self.target.vocabulary, HashBuckets):
+            return pa.nulls(len(outputs[0]))
+        codes = np.column_stack(outputs[::-1])
+        known = codes != UNKNOWN_CODE
+        values = self.target.vocabulary.decode(codes[known])
+        return lists_of(values, known.sum(axis=1), missing=pa.array(~known.any(axis=1)))
+
+    def output_fields(self, name: str) -> list[Field]:
+        """One history."""
+        return [Field(name, "history", self.target.vocabulary.n_codes, self.n_columns, self.of)]
+
+    def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
+        """None of its own."""
+        return {}
+
+
+def _why_no_target(encoder: ColumnEncoder | None) -> str:
+    if encoder is None:
+        return "is dropped. Keep it: a history is looked up in its embedding table."
+    if isinstance(encoder, HistoryEncoder):
+        return "is a history itself. Name the column of single values."
+    return (
+        "isn't categorical: a history shares codes, and those of a single value per row. Name the column in "
+        "`categorical`, or leave the history out."
+    )
+
+
+def read_history(raw: RawColumn, of: Reading) -> Reading:
+    """How a column of histories is read: as lists of what the other column is read as."""
+    for part in raw.parts:
+        if not is_list(part.values.type) and part.values.null_count < len(part.values):
+            raise TypeError(f"`histories` names it, but {_no_list(part.values)}")
+    learn_reading(raw)
+    reading = of.with_lists(True)
+    for part in raw.parts:
+        if is_list(part.values.type):
+            elements = part.values.flatten()
+            _check_read(elements, reading.read_elements(elements))
+    return reading
+
+
+def _no_list(values: pa.Array) -> str:
+    """What is said of values that are no lists, the longest of the first ones among them, which tells most."""
+    value = max(values.drop_null()[:_SHOWN].to_pylist(), key=lambda value: len(str(value)))
+    text = str(value)
+    if text.startswith("["):
+        return f"{value!r} is not a list, but the text of one. {how_to_read_lists(text)}."
+    separator = next((separator for separator in "|,; " if separator in text), "|")
+    return (
+        f"{value!r} is not a list. Give each row a list of values, the oldest first: strings by "
+        f"`column.str.split({separator!r})`, rows of a log by `sk_finalmlp.preprocessing.add_history`."
+    )
+
+
+def _check_read(elements: pa.Array, read: pa.Array) -> None:
+    """In fit, what can't be read as a value of the other column is no unseen value, but of another kind."""
+    if read.null_count > elements.null_count:
+        value = elements.filter(pc.and_(read.is_null(), elements.is_valid()))[0].as_py()
+        raise TypeError(
+            f"it holds {value!r}, but the column whose values it should hold has values of type {read.type}. Give both "
+            "the same type."
+        )
+
+
+def _lists(column: Column) -> pa.Array:
+    values = column.values
+    if pa.types.is_large_list(values.type):
+        return values
+    present = values.drop_null()
+    if len(present):
+        raise TypeError(_no_list(present))
+    return lists_of(values.slice(0, 0), np.zeros(len(values), int))
+
+
+def bind_histories(names: Sequence[str], encoders: Sequence[ColumnEncoder | None]) -> list[ColumnEncoder | None]:
+    """The encoders, in which each history has that of the column whose values it holds."""
+    by_name = dict(zip(names, encoders, strict=True))
+    return [
+        encoder.bound_to(by_name[encoder.of]) if isinstance(encoder, HistoryEncoder) else encoder
+        for encoder in encoders
+    ]
