@@ -15,7 +15,7 @@ from ._column import Column, Tally, rows_with_weight
 from ._keys import Changes, Key
 from ._statistics import KeyStatistics, UnknownRows
 from ._sums import make_room
-from ._target import LabelledRows, Target, TrainingRows
+from ._target import CodedRows, LabelledRows, Target
 from ._vocabulary import Vocabulary, count_values
 
 #: Of more combinations than this, those that hardly repeat are refused.
@@ -40,13 +40,13 @@ class CrossEncoder:
         self.key = key
         self._encoder = CategoricalEncoder(rule)
 
-    def fit(self, rows: TrainingRows) -> Iterator[dict[str, np.ndarray]]:
+    def fit(self, rows: CodedRows) -> Iterator[dict[str, np.ndarray]]:
         """Learn the combinations of the rows with weight, and give the codes of all rows, chunk by chunk."""
         self._encoder.fit(self._counted(rows), None)
         chunks = rows.chunks(self.key.parts, f"codes of {self.key.name}")
         return ({self.key.name: self.transform(chunk.codes)} for chunk in chunks)
 
-    def _counted(self, rows: TrainingRows) -> Column:
+    def _counted(self, rows: CodedRows) -> Column:
         """The combinations, each once for all rows that hold it if these come in several chunks."""
         known, counts = np.empty(0, np.int64), np.empty(0, np.int64)
         n_rows = n_missing = 0
@@ -123,7 +123,7 @@ class DerivedFields:
         self._crosses = crosses
         self._statistics = statistics
 
-    def fit(self, rows: TrainingRows, unknown: UnknownRows) -> Iterator[Iterator[dict[str, np.ndarray]]]:
+    def fit(self, rows: CodedRows, unknown: UnknownRows | None = None) -> Iterator[Iterator[dict[str, np.ndarray]]]:
         """Learn one after the other from training rows, and give the columns of each, chunk by chunk.
 
         Statistics are learned from the other folds. They are those of an unknown value in the rows that `unknown`

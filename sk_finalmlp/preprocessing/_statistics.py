@@ -14,7 +14,7 @@ from .._hold_out import places
 from ..fields import MAX_STATISTIC, Field, Measure, statistic_name
 from ._keys import Changes, Key, KeyIndex
 from ._sums import MAX_KEY, Cells, KeySums, factorize, make_room
-from ._target import Chunk, LabelledRows, Target, TrainingRows
+from ._target import Chunk, CodedRows, LabelledRows, Target
 
 #: Weight of the overall rate, in rows, in the rate of a key.
 SMOOTHING = 3.0
@@ -118,7 +118,7 @@ class KeyStatistics:
         self.rate = rate
         self.count = count
 
-    def fit(self, rows: TrainingRows, unknown: UnknownRows) -> Iterator[dict[str, np.ndarray]]:
+    def fit(self, rows: CodedRows, unknown: UnknownRows | None) -> Iterator[dict[str, np.ndarray]]:
         """Learn from training rows, and give their own statistics, learned from the other folds, chunk by chunk."""
         assert isinstance(rows.target, Target)
         keyed = _KeyedRows(self.key, rows, rows.target)
@@ -178,11 +178,11 @@ class KeyStatistics:
             yield log_counts(np.append(n_rows, 0.0), 0.0)
 
     def _of_rows(
-        self, keyed: _KeyedRows, of_cells: Sequence[np.ndarray], unknown: UnknownRows, n_folds: int
+        self, keyed: _KeyedRows, of_cells: Sequence[np.ndarray], unknown: UnknownRows | None, n_folds: int
     ) -> Iterator[dict[str, np.ndarray]]:
         tables = [keyed.cells.by_slot(values) for values in of_cells]
         for first, folds, slots in keyed.chunks():
-            is_unknown = unknown.among(self.key, folds < n_folds, first)
+            is_unknown = None if unknown is None else unknown.among(self.key, folds < n_folds, first)
             columns = dict(zip(self._names(), (table.take(slots) for table in tables), strict=True))
             if is_unknown is not None:
                 for column, values in zip(self._columns, columns.values(), strict=True):
@@ -263,7 +263,7 @@ class KeyStatistics:
 class _KeyedRows:
     """The cells of training rows by a key, and which of them each row belongs to."""
 
-    def __init__(self, key: Key, rows: TrainingRows, target: Target) -> None:
+    def __init__(self, key: Key, rows: CodedRows, target: Target) -> None:
         self._key, self._rows = key, rows
         self._numbered: np.ndarray | None = None
         n_possible = key.n_possible
@@ -272,7 +272,7 @@ class _KeyedRows:
             self._numbered = self._distinct()
             n_possible = len(self._numbered)
         self.cells = Cells(n_possible, target, rows.n_rows)
-        for chunk in rows.chunks(key.parts, f"sums of {key.name}"):
+        for chunk in rows.chunks(key.parts, f"statistics of {key.name}"):
             assert chunk.labels is not None
             slots = self.cells.locate(self._keys_of(chunk), chunk.labels.folds)
             self.cells.add(slots, chunk.labels)
@@ -299,7 +299,7 @@ class _KeyedRows:
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """The number of the first row, and fold and slot of each row, chunk by chunk."""
-        for chunk in self._rows.chunks(self._key.parts, f"statistics of {self._key.name}"):
+        for chunk in self._rows.chunks(self._key.parts, f"out-of-fold statistics of {self._key.name}"):
             assert chunk.labels is not None
             folds = chunk.labels.folds
             yield (

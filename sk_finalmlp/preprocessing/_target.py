@@ -210,7 +210,7 @@ class Chunk(NamedTuple):
         return len(next(iter(self.codes.values())))
 
 
-class TrainingRows:
+class CodedRows:
     """Codes, sample weights and labels of all training rows, read in chunks; a table in memory is one chunk.
 
     Parameters

@@ -159,7 +159,6 @@ def test_a_line_for_each_pass(folder, capsys):
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
         "values",
         "codes",
-        "sums of item",
         "statistics of item",
     ]
 
