@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .._fit_task import fit_task
 from .._hold_out import place_from_last, places
 from .._origin import Origin, write_origin
-from .._sklearn import check_feature_names_in, get_output_config
+from .._sklearn import check_feature_names_in, fit_task, get_output_config
 from .._sources import (
     EncodedRows,
     EncodedStream,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from .._warnings import warn
 from ..fields import column_names
 from ._calendar import rare_dates, why_behind, why_left_out
 from ._categorical import CategoricalEncoder, VocabularyRule
@@ -205,7 +205,7 @@ def fit_column(
         else:
             finding = Finding(chosen, "chosen by the user")
         if chosen is None and (doubt := find_doubt(column, finding)):
-            warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
+            warn(f"Column {raw.name!r} {doubt}")
         n_missing = column.n_missing
         reading, learned_as = rules.make_reading(finding.kind, weighted, reading), reading
         if reading != learned_as:
@@ -235,7 +235,7 @@ def fit_history(
         column = reading.read(weighted)
         encoder.fit(column, weights)
         if doubt := encoder.find_doubt(column):
-            warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
+            warn(f"Column {raw.name!r} {doubt}")
         (field,) = encoder.output_fields(raw.name)
         report = {
             "kind": "history",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._html import FittedSummary, Summary
+from .._sklearn import FittedSummary, Summary
 
 _MAX_VALUES = 3
 _MAX_LENGTH = 24

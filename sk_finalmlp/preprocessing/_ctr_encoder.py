@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
@@ -18,23 +17,24 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._fit_task import CallbackSupportMixin, fit_task
+from .._description import Parts, VersionedState, describe
 from .._hold_out import Fraction, packed, share_held_out
 from .._origin import Origin, VectorTable, carries_origin, write_origin
-from .._persistence import VersionedState
-from .._plain import Parts, describe
 from .._sklearn import (
+    CallbackSupportMixin,
     Interval,
     InvalidParameterError,
     RealNotInt,
     StrOptions,
     check_feature_names_in,
+    fit_context,
+    fit_task,
     get_output_config,
 )
 from .._sources import (
     is_source,
 )
-from .._validation import fit_context
+from .._warnings import warn
 from ..fields import Field, column_names, pretrained_name
 from ._batches import BatchEncoder
 from ._calendar import UnknownDates, date_parts
@@ -829,10 +829,9 @@ class CTREncoder(
                 "last of that column. Call set_output(transform='pandas'), or sort the rows by time and set "
                 "hold_out='last' here and in the classifier."
             )
-        warnings.warn(
+        warn(
             "hold_out='last', but only a pandas DataFrame can tell the classifier so. Call "
             "set_output(transform='pandas'), or set hold_out='last' in the classifier too.",
-            stacklevel=3,
         )
 
     def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:

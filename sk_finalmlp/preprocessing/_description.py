@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from .._description import Parts, declared
 from .._origin import Origin
-from .._plain import Parts, declared
 from ..fields import Field
 from ._categorical import Admission, CategoricalEncoder, HashBuckets, VocabularyRule
 from ._datetime import DatetimeEncoder, ElapsedTime

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from .._checks import check_widths
 from .._sklearn import Interval
-from .._validation import check_widths
 from ..nn import MaskNetStream
 from ._base import ARRAY, AT_LEAST_ONE, FRACTION, StreamParameters
 

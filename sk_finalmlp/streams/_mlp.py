@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from .._validation import check_widths
+from .._checks import check_widths
 from ..nn import Stream
 from ._base import ARRAY, FRACTION, StreamParameters
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
+from .._checks import check_widths
 from .._sklearn import StrOptions
-from .._validation import check_widths
 from ..nn import FMStream, ProductStream, Stream, StreamChain
 from ._base import ARRAY, FRACTION, StreamParameters
 
