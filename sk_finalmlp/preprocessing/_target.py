@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -13,10 +12,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
+from .._checks import refuse_name_as_labels
 from .._hold_out import Fraction, places, share_held_out
+from .._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 from .._sources import Passes, StoredArray, sizes
-from .._tables import refuse_name_as_labels
-from .._task_labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
+from .._warnings import warn
 
 _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
@@ -335,7 +335,7 @@ def _check_classes(classes: np.ndarray, where: str) -> None:
     if len(classes) == 1:
         raise NoLabels(f"y has only one class{where}")
     if classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, len(classes) - 1)) and len(classes) > 2:
-        warnings.warn(_UNLABELLED, stacklevel=6)
+        warn(_UNLABELLED)
 
 
 class _Split:
