@@ -67,9 +67,10 @@ def export(model: BaseEstimator) -> Exported:
         encoded = _columns_of_classifier(graph, classifier)
     else:
         state = with_tables(encoder.__getstate__())
-        names = [str(name) for name in check_feature_names_in(encoder)]
-        encoders = _with_vocabularies(names, state["_encoders"])
-        described = dict(zip(names, zip(state["_readings"], encoders, strict=True), strict=True))
+        columns = state["_columns"]
+        names = [column["name"] for column in columns]
+        encoders = _with_vocabularies(names, [column["encoder"] for column in columns])
+        described = dict(zip(names, zip((column["reading"] for column in columns), encoders, strict=True), strict=True))
         inputs = _inputs(described)
         encoded = _add_encoder(graph, inputs, described, state["_derived"], encoder.fields_)
     if classifier is None:
