@@ -17,14 +17,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from .._fit_task import CallbackSupportMixin, fit_task
+from .._description import Parts, VersionedState, declared
 from .._hold_out import Fraction
 from .._origin import Origin
-from .._persistence import VersionedState
-from .._plain import Parts, declared
-from .._sklearn import has_callbacks, num_samples
+from .._sklearn import CallbackSupportMixin, fit_context, fit_task, has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows
-from .._validation import fit_context
 from ..fields import Field
 from ..nn import copy_network
 from ..training import (

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.utils import Tags
 
+from .._description import Parts, declared
 from .._hold_out import Fraction
-from .._html import Summary
-from .._plain import Parts, declared
-from .._sklearn import StrOptions
+from .._sklearn import StrOptions, Summary
 from .._sources import EncodedRows
 from ..nn import ExpertFinalMLP
 from ._base import BaseTwoStreamClassifier

@@ -14,8 +14,8 @@ from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from .._tables import check_detached
-from .._task_labels import has_tasks
+from .._checks import check_detached
+from .._labels import has_tasks
 from ..training import ClassObjective, Objective
 
 #: Smaller weights, in units of the largest, count as zero: single precision doesn't know them.

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from .._checks import check_widths
 from .._sklearn import Interval, StrOptions
-from .._validation import check_widths
 from ._network import weights_as_arrays
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 
+from .._checks import check_detached, refuse_name_as_labels, refuse_name_as_weights
 from .._hold_out import place_from_last, places, places_of_choice, share_held_out, unpacked
 from .._origin import Origin, read_origin
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, TemporaryFolder, check_space, naming_full_disk, sizes
-from .._tables import check_detached, refuse_name_as_labels, refuse_name_as_weights
+from .._warnings import warn
 from ..fields import UNKNOWN_CODE, Field, field_of_vectors
 from ..training import Impressions, StoredImpressions
 from ._copies import warn_about_copies
@@ -457,10 +457,9 @@ def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], m
     if lacking := rows.labels.on_one_side(rows.count()):
         label, n_rows = lacking
         why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
-        warnings.warn(
+        warn(
             f"The class {label!r} has {why}, so none is held out for early stopping and the training takes "
             f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False.",
-            stacklevel=5,
         )
         return replace(rows, hold_out=None)
     if any(reader.field.kind == "statistic" for reader in readers):
@@ -472,17 +471,15 @@ def _check_statistics(origin: Origin | None, n_given: int, fraction: float, hold
     """Notice where statistics of training rows know labels of held-out rows."""
     if origin is None:
         if hold_out == "last":
-            warnings.warn(
+            warn(
                 "hold_out='last', and X holds statistics, but doesn't say which rows CTREncoder held out; by "
                 "default, these are random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), which "
                 "passes it on.",
-                stacklevel=6,
             )
         if fraction > share_held_out("auto", n_given, at_random=hold_out != "last"):
-            warnings.warn(
+            warn(
                 "X holds statistics, from which a tenth of the labels, or 10,000 at random, is left out by default: "
                 f"{_set_both(fraction)}",
-                stacklevel=6,
             )
     elif origin.hold_out is not None and hold_out not in ("auto", origin.hold_out):
         raise ValueError(
@@ -495,11 +492,10 @@ def _check_statistics(origin: Origin | None, n_given: int, fraction: float, hold
             f"of the rows out of the statistics of the others: {_set_both(fraction)}"
         )
     elif origin.n_rows is not None and origin.n_rows != n_given:
-        warnings.warn(
+        warn(
             f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {n_given}: the "
             "statistics contain labels of held-out rows, so the scores of early stopping and of a cross-validation are "
             "too good. Fit the encoder to these rows alone, in a pipeline that is searched or validated as a whole.",
-            stacklevel=6,
         )
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 
+from .._labels import BASE, label_classes, label_columns, label_digits, patterns_of
 from .._sklearn import InvalidParameterError
-from .._task_labels import BASE, label_classes, label_columns, label_digits, patterns_of
 from ..training import TaskObjective
 from ._labels import LabelCounts
 

@@ -19,19 +19,21 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._fit_task import CallbackSupportMixin, fit_task
+from .._description import Parts as PartsOfState
+from .._description import VersionedState, describe
 from .._hold_out import Fraction, packed, share_held_out
-from .._html import FittedSummary, Summary
 from .._origin import Origin, carries_origin, write_origin
-from .._persistence import VersionedState
-from .._plain import Parts as PartsOfState
-from .._plain import describe
 from .._sklearn import (
+    CallbackSupportMixin,
+    FittedSummary,
     Interval,
     InvalidParameterError,
     RealNotInt,
     StrOptions,
+    Summary,
     check_feature_names_in,
+    fit_context,
+    fit_task,
     get_output_config,
     is_fitted,
 )
@@ -49,7 +51,6 @@ from .._sources import (
     open_source,
     refuse_source,
 )
-from .._validation import fit_context
 from ..fields import Field, column_names
 from ._calendar import UnknownDates
 from ._categorical import VocabularyRule

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from .._html import Summary
+from .._description import Parts, declared
 from .._origin import Origin
-from .._plain import Parts, declared
+from .._sklearn import Summary
 from ..fields import Field
 from ._categorical import Admission, CategoricalEncoder, HashBuckets, VocabularyRule
 from ._datetime import DatetimeEncoder, ElapsedTime

@@ -5,7 +5,6 @@ The same code learns from both: from a column itself, or from a tally of it.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ import pyarrow as pa
 from .._hold_out import place_from_last, places
 from .._origin import Origin, carries_origin, write_origin
 from .._sources import EncodedRows, Parts, Passes, StoredArray, TemporaryFolder, check_space
+from .._warnings import warn
 from ..fields import Field
 from ._column_rules import Evidence, Learned
 from ._first_pass import ColumnsToRead, first_pass
@@ -168,10 +168,9 @@ def _check_hold_out_is_told(hold_out: str) -> None:
             "last of that column. Call set_output(transform='pandas'), or sort the rows by time and set "
             "hold_out='last' here and in the classifier."
         )
-    warnings.warn(
+    warn(
         "hold_out='last', but only a pandas DataFrame can tell the classifier so. Call "
         "set_output(transform='pandas'), or set hold_out='last' in the classifier too.",
-        stacklevel=3,
     )
 
 
