@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from .._warnings import warn
 from ..fields import Field
 from ._calendar import rare_dates, why_behind, why_left_out
 from ._categorical import CategoricalEncoder, VocabularyRule
@@ -24,8 +24,8 @@ from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._raw_column import RawColumn
 from ._reading import Reading, learn_reading
 from ._table import Selection, select_for
+from ._target import Target
 from ._vectors import HOW_TO_READ_ARRAYS, GivenVectors, PretrainedEncoder, VectorEncoder
-from .statistics._target import Target
 
 _AUTO_SEPARATOR = "|"
 #: How many values of a history are kept by default.
@@ -217,7 +217,7 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
         else:
             finding = Finding(chosen, "chosen by the user")
         if chosen is None and (doubt := find_doubt(column, finding)):
-            warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
+            warn(f"Column {raw.name!r} {doubt}")
         n_missing = column.n_missing if evidence.n_missing is None else evidence.n_missing
         reading, learned_as = rules.make_reading(finding.kind, weighted, reading), reading
         if reading != learned_as:
@@ -242,7 +242,7 @@ def learn_history(evidence: Evidence, of: FittedColumn, rules: ColumnRules) -> L
         column = reading.read(weighted)
         encoder.fit(column, weights)
         if doubt := encoder.find_doubt(column):
-            warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
+            warn(f"Column {raw.name!r} {doubt}")
         finding = Finding("history", f"chosen by the user, of values of {of.name!r}")
         learned = FittedColumn(raw.name, reading, encoder, {})
         read = column if weighted is raw else reading.read(raw)

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
-from .._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
+from .._checks import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 from ._raw_column import RawColumn, read_column
 
 Selection = str | int | slice | Sequence[str] | Sequence[int] | Sequence[bool] | Callable[[Any], Any] | None

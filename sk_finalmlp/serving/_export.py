@@ -16,12 +16,12 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._files import replace_file
-from .._plain import with_tables
+from .. import __version__
+from .._description import with_tables
 from .._sklearn import check_feature_names_in
-from .._version import __version__
 from ..estimators import Classifier, FunnelClassifier
 from ..fields import Field, column_names
+from ..model_files import replace_file
 from ..preprocessing import CTREncoder
 from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
 from ._graph import Graph

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from .._validation import check_widths
+from .._checks import check_widths
 from ..nn import Linear
 from ._base import ARRAY, FieldVectors, Reads, StreamParameters
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from .._checks import check_widths
 from .._sklearn import StrOptions
-from .._validation import check_widths
 from ..nn import Activation, BatchNorm, Dropout, Linear
 from ._base import ARRAY, FRACTION, Reads, StreamParameters
 

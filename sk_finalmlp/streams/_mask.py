@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._checks import check_widths
 from .._sklearn import Interval
-from .._validation import check_widths
 from ..nn import Dropout, Linear, Stream
 from ._base import ARRAY, AT_LEAST_ONE, FRACTION, Reads, StreamParameters
 

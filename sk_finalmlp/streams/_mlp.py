@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from .._validation import check_widths
+from .._checks import check_widths
 from ..nn import Stream
 from ._base import ARRAY, FRACTION, Reads, StreamParameters
 

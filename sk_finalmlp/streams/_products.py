@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from .._checks import check_widths
 from .._sklearn import StrOptions
-from .._validation import check_widths
 from ..nn import Stream, StreamChain
 from ._base import ARRAY, FRACTION, FieldVectors, Reads, StreamParameters
 
