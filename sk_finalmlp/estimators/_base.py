@@ -21,14 +21,13 @@ from torch import nn
 
 from .._fit_task import CallbackSupportMixin, fit_task
 from .._hold_out import Fraction
-from .._origin import Origin
 from .._persistence import VersionedState
 from .._plain import Parts, declared
 from .._sklearn import has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows, Passes, TemporaryFolder, naming_full_disk
 from .._validation import fit_context
-from ..fields import Field
 from ..nn import copy_network
+from ..schema import Field, Origin
 from ..training import (
     EpochHistory,
     Impressions,

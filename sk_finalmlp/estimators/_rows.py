@@ -19,11 +19,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
 from .._hold_out import held_out_rows, places_from_last, places_of_choice, share_held_out, unpacked
-from .._origin import Origin, read_origin
 from .._sklearn import check_sample_weight
 from .._tables import check_detached, refuse_name_as_labels, refuse_name_as_weights
 from .._task_labels import has_tasks
-from ..fields import Field
+from ..schema import Field, Origin, read_origin
 from ..training import Impressions
 from ._field_readers import FieldReader, read_matrices
 from ._input_columns import InputColumn, read_columns

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 
 from .._hold_out import place_from_last, places
-from .._origin import Origin
 from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder, check_space, sizes
-from ..fields import UNKNOWN_CODE, Field, field_of_vectors
+from ..schema import UNKNOWN_CODE, Field, Origin, field_of_vectors
 from ..training import StoredImpressions
 from ._field_readers import FIRST_CODE, FieldReader, read_matrices, vector_table, with_histories_of
 from ._input_columns import InputColumn

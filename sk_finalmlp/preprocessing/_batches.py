@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from .._fit_task import fit_task
 from .._hold_out import place_from_last, places
-from .._origin import Origin, write_origin
 from .._sklearn import check_feature_names_in, get_output_config
 from .._sources import (
     EncodedRows,
@@ -28,6 +27,7 @@ from .._sources import (
     naming_full_disk,
     open_source,
 )
+from ..schema import Origin, write_origin
 from ._calendar import UnknownDates
 from ._column_rules import FittedColumn, find_histories, fit_tallied_history, fit_tally
 from ._first_pass import FirstPass

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from ..fields import column_names
+from ..schema import column_names
 from ._calendar import rare_dates, why_behind, why_left_out
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, is_string, rows_with_weight, text_of_first

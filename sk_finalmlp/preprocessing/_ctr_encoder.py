@@ -20,7 +20,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._fit_task import CallbackSupportMixin, fit_task
 from .._hold_out import Fraction, packed, share_held_out
-from .._origin import Origin, VectorTable, carries_origin, write_origin
 from .._persistence import VersionedState
 from .._plain import Parts, describe
 from .._sklearn import (
@@ -35,7 +34,7 @@ from .._sources import (
     is_source,
 )
 from .._validation import fit_context
-from ..fields import Field, column_names, pretrained_name
+from ..schema import Field, Origin, VectorTable, carries_origin, column_names, pretrained_name, write_origin
 from ._batches import BatchEncoder
 from ._calendar import UnknownDates, date_parts
 from ._categorical import VocabularyRule
@@ -88,27 +87,27 @@ class CTREncoder(
       the first row, `time_elapsed`, as a column of floats, so far as the rows cover a full period (see
       `datetime_parts`); which code stands for which hour or day is in `categories_`. Pure dates have no hour. Dates
       written as strings are categorical unless named in `datetime`.
-    - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres[0]`,
-      `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
+    - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres@0`,
+      `genres@1`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
       row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
     - *vector*: arrays or lists of numbers with a fractional part, all of one length, such as the embeddings of texts.
-      Columns of floats `text<0>`, `text<1>`, ... for a column `text`: centred, and divided by one number for all of
+      Columns of floats `text@0`, `text@1`, ... for a column `text`: centred, and divided by one number for all of
       them, so that distances stay in proportion. A missing vector, also one that is empty or all NaN, is zeros, for
       which the network has a learned vector. Lists of whole numbers are multi-valued unless named in `vector`.
 
     Columns of a sixth kind must be named, in `histories`:
 
     - *history*: lists of values of another column, in the order of time, such as the items that a user has clicked
-      before. Columns of codes `history~item[0]`, `history~item[1]`, ... for a column `history` of values of `item`, the
+      before. Columns of codes `history@item@0`, `history@item@1`, ... for a column `history` of values of `item`, the
       most recent first, padded with 0, in which a value has the code that it has in `item`. The classifiers look it up
       in the embedding table of `item`, and pool what they find (their parameter `history_pooling`).
 
     After these come columns derived from the codes of the fields, datetime parts and bins included:
 
     - *feature crosses*, on request: combinations such as `user & item` as categorical fields of their own.
-    - *target statistics*, if `y` holds class labels: `rate(item)`, the smoothed click rate of each item (target
-      encoding), `count(item)`, how often it occurs (count encoding), and the same for combinations, such as
-      `rate(user & item)`. A list counts as a whole, its elements in their order: `rate(genres)` is that of a
+    - *target statistics*, if `y` holds class labels: `item@rate`, the smoothed click rate of each item (target
+      encoding), `item@count`, how often it occurs (count encoding), and the same for combinations, such as
+      `user & item@rate`. A list counts as a whole, its elements in their order: `genres@rate` is that of a
       combination of genres. In `fit_transform` they are cross-fitted: see the Notes.
 
     Parameters
@@ -123,7 +122,7 @@ class CTREncoder(
         Vectors that are known of the ids in columns, such as embeddings of the texts or pictures of items, by the name
         or position of the column. Either a DataFrame of floats indexed by id, or a Series of arrays indexed by id, or a
         tuple of ids and a matrix with a row for each. An id has its vector whether `fit` saw it in a row or not; one
-        without a vector has a learned one. The column of ids gets a second column of codes, `vector(item)` for `item`,
+        without a vector has a learned one. The column of ids gets a second column of codes, `item@vector` for `item`,
         which stand for rows of the table of vectors: that isn't copied, and a pandas DataFrame carries it to the
         classifier. An update takes in the vectors of ids that have come to it since, and leaves the others as they are.
     vectors_mode : {"sum", "replace"}, default="sum"
@@ -256,7 +255,7 @@ class CTREncoder(
     -----
     **Statistics.** The rate of a value with n rows, p of them clicks, is the log-odds of (p + 3 q) / (n + 3), where q
     is the overall share of clicks; this draws rates of few rows towards q [1]_. A click is the greater of two labels;
-    of more labels, each has a rate of its own, `rate(item)=label`. The count is log(1 + n). Both are standardised
+    of more labels, each has a rate of its own, `item@rate=label`. The count is log(1 + n). Both are standardised
     (counts that hardly differ are left small), cut at 5 standard deviations, and float32. Code 0 is a value like
     others. A value or combination without a row has the overall rate and the count of zero rows.
 
@@ -356,11 +355,11 @@ class CTREncoder(
     >>> print(encoder.feature_kinds_.loc["user", "why"])
     integers that repeat: 2 distinct of 4
     >>> encoder.transform(X)
-       user  genres[0]  genres[1]     price
-    0     1          1          2 -1.224745
-    1     1          2          0  0.000000
-    2     2          3          1  0.000000
-    3     1          3          0  1.224745
+       user  genres@0  genres@1     price
+    0     1         1         2 -1.224745
+    1     1         2         0  0.000000
+    2     2         3         1  0.000000
+    3     1         3         0  1.224745
     >>> encoder.cardinalities_
     {'user': 3, 'genres': 4}
 
@@ -370,7 +369,7 @@ class CTREncoder(
     >>> X = pd.DataFrame({"user": [1, 1, 2, 2] * 5, "item": ["a", "b", "b", "b"] * 5})
     >>> out = encoder.fit_transform(X, y=[1, 0, 0, 1] * 5)
     >>> list(out.columns)[2:]
-    ['user & item', 'rate(item)', 'count(item)', 'rate(user & item)', 'count(user & item)']
+    ['user & item', 'item@rate', 'item@count', 'user & item@rate', 'user & item@count']
 
     Vectors in a column, and those of ids:
 
@@ -380,10 +379,10 @@ class CTREncoder(
     >>> encoder.feature_kinds_["kind"].to_dict()
     {'item': 'categorical', 'text': 'vector'}
     >>> encoder.transform(X.assign(item=["a", "new", "unheard of"]))
-       item  vector(item)   text<0>   text<1>
-    0     1             1 -1.264911  0.632456
-    1     0             3  1.264911 -0.632456
-    2     0             0  0.000000  0.000000
+       item  item@vector    text@0    text@1
+    0     1            1 -1.264911  0.632456
+    1     0            3  1.264911 -0.632456
+    2     0            0  0.000000  0.000000
     """
 
     feature_kinds_: pd.DataFrame

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from .._origin import Origin
 from .._plain import Parts, declared
-from ..fields import Field
+from ..schema import Field, Origin
 from ._categorical import Admission, CategoricalEncoder, HashBuckets, VocabularyRule
 from ._datetime import DatetimeEncoder, ElapsedTime
 from ._lists import HistoryEncoder, MultiValuedEncoder

@@ -11,11 +11,10 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._fit_task import fit_task
-from .._origin import Origin, carries_origin, packed_codes, write_origin
 from .._sklearn import check_feature_names_in, is_fitted
 from .._sources import refuse_source
 from .._validation import fit_context
-from ..fields import Field, column_names
+from ..schema import Field, Origin, carries_origin, column_names, packed_codes, write_origin
 from ._column import Column, rows_with_weight
 from ._column_encoder import ColumnEncoder, errors_naming, n_codes_of
 from ._lists import HistoryEncoder, bind_histories

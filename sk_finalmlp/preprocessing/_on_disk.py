@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 
 from .._sources import Parts, Passes, Source, StoredArray, TemporaryFolder, column_of, in_file, sizes
-from ..fields import column_names
+from ..schema import column_names
 from ._calendar import UnknownDates
 from ._column import rows_with_weight
 from ._column_encoder import ColumnEncoder, errors_naming

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._hold_out import Fraction
 from .._sources import StoredArray
-from ..fields import Field
+from ..schema import Field
 from ._categorical import VocabularyRule
 from .statistics._choice import Choice, choose, why_no_choice
 from .statistics._crosses import CrossEncoder

@@ -21,8 +21,8 @@ from .._plain import with_tables
 from .._sklearn import check_feature_names_in
 from .._version import __version__
 from ..estimators import Classifier, FunnelClassifier
-from ..fields import Field, column_names
 from ..preprocessing import CTREncoder
+from ..schema import Field, column_names
 from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
 from ._graph import Graph
 from ._inputs import Input

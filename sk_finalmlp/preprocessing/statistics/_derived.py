@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ..._sources import Passes, StoredArray, TemporaryFolder
-from ...fields import Field
+from ...schema import Field
 from ._changes import Changes
 from ._crosses import CrossEncoder
 from ._on_disk import fit_cross, fit_statistics

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...fields import MAX_STATISTIC, Field, Measure, statistic_name
+from ...schema import MAX_STATISTIC, Field, Measure, statistic_name
 from ._changes import Changes
 from ._keys import Key, KeyIndex
 from ._sums import Cells, LabelSums
