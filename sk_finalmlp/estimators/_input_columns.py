@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from .._checks import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 from .._sources import is_in_files
-from .._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 from ..schema import Origin, read_origin
 
 _OTHER_ENCODER = (

@@ -12,10 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .._fit_task import fit_task
-from .._sklearn import check_first_call, has_callbacks
+from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
 from .._sources import EncodedBatches
-from .._validation import fit_context
 from ..nn import copy_network, norms_of
 from ..schema import UNKNOWN_CODE, Origin, read_origin, unpacked_codes
 from ..training import EpochHistory, Impressions, Moments, TrainingResult, correct_mean

@@ -217,7 +217,7 @@ def test_users_own_columns_stay_what_they_are():
     own = pd.DataFrame({"x[0]": rng.normal(size=40), "x[1]": rng.normal(size=40), "x@0": rng.normal(size=40)})
     kinds = [field.kind for field in classifier().fit(own, [0, 1] * 20).fields_]
     assert kinds == ["numeric"] * 3
-    own["vector(x)"] = rng.integers(0, 3, 40)
+    own["x@vector"] = rng.integers(0, 3, 40)
     assert classifier().fit(own, [0, 1] * 20).fields_[-1].kind == "categorical"
 
 
@@ -275,7 +275,7 @@ def test_an_update_takes_in_vectors_that_have_come(way, library):
     # Their codes come last, and all others stay as they are.
     assert model[0].transform(X[:2].assign(item=["later", "last"]))["item@vector"].tolist() == [61, 62]
     table = layers(model)[0].table.detach().numpy()
-    scaled = CTREncoder(vectors={"item": TABLE}).fit(X)._encoders[1].scale.transform(later.to_numpy())
+    scaled = CTREncoder(vectors={"item": TABLE}).fit(X)._columns[1].encoder.scale.transform(later.to_numpy())
     np.testing.assert_allclose(table[61:], scaled, atol=0.1 if way == "trained" else 0)
     np.testing.assert_allclose(table[:61], before, atol=0.1 if way == "trained" else 0)
     assert {layer.table.shape for layer in layers(model)} == {(63, 4)}
