@@ -358,7 +358,7 @@ VALIDATION = {
     "labels as strings": (
         lambda: classifier().fit(ENCODED, CLICKS, X_val=ENCODED, y_val=CLICKS.astype(str)),
         ValueError,
-        r"y_val has the classes \['0', '1'\], which y lacks: y has \[0, 1\]",
+        r"y_val: the classes \['0', '1'\] aren't among those of fit, \[0, 1\]",
     ),
     "weights of another length": (
         lambda: classifier().fit(ENCODED, CLICKS, X_val=ENCODED, y_val=CLICKS, sample_weight_val=[1]),

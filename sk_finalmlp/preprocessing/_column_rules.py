@@ -24,8 +24,8 @@ from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._raw_column import RawColumn
 from ._reading import Reading, learn_reading
 from ._table import Selection, select_for
+from ._target import Target
 from ._vectors import HOW_TO_READ_ARRAYS, GivenVectors, PretrainedEncoder, VectorEncoder
-from .statistics._target import Target
 
 _AUTO_SEPARATOR = "|"
 #: Parameters that choose columns of a kind, where they aren't called like it.

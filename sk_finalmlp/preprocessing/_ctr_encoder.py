@@ -53,9 +53,11 @@ from .._sources import (
 from ..schema import Field, Origin, carries_origin, column_names, write_origin
 from ._calendar import UnknownDates
 from ._categorical import VocabularyRule
+from ._choice import report
 from ._column_encoder import check_fields, decode_column, n_codes_of
 from ._column_rules import ColumnRules, chosen_kinds, find_histories, learn_columns
 from ._datetime import DATETIME_PARTS
+from ._derived import DerivedFields
 from ._description import PARTS, summarize
 from ._fitted_columns import (
     FittedColumn,
@@ -72,15 +74,13 @@ from ._growth import changes_of, grow_columns, origin_after, read_vectors_to_com
 from ._half_life import weights_by_age
 from ._kinds import Kind
 from ._plan import Combinations, Planner
+from ._statistics import UnknownRows
 from ._table import Selection, raw_columns, read_outputs, select_for, validate_table, write_values
+from ._target import NoLabels, Target, held_out_with, read_more_labels
 from ._time_order import places_in_time
 from ._training_rows import StoredRows, TableRows, TrainingRows
 from ._vectors import GivenVectors, check_vectors
 from ._weights import check_weights
-from .statistics._choice import report
-from .statistics._derived import DerivedFields
-from .statistics._target import NoLabels, Target, held_out_with, read_more_labels
-from .statistics._unknown import UnknownRows
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62
@@ -699,7 +699,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         self.statistics_ = report(plan.choices)
         self._classes = None if isinstance(target, NoLabels) else target.classes
-        self._has_tasks = isinstance(target, Target) and target.labelled is not None
+        self._has_tasks = isinstance(target, Target) and target.has_tasks
 
     def _finish_fit(self) -> None:
         self._fields = self._output_fields(check_feature_names_in(self))

@@ -18,16 +18,15 @@ from .._sklearn import Summary
 from ..schema import Field, Origin
 from ._categorical import Admission, CategoricalEncoder, HashBuckets, VocabularyRule
 from ._datetime import DatetimeEncoder, ElapsedTime
+from ._derived import CrossEncoder, DerivedFields
 from ._fitted_columns import FittedColumn
+from ._keys import Key, KeyIndex
 from ._lists import HistoryEncoder, MultiValuedEncoder
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._reading import Reading
+from ._statistics import KeyStatistics, Memory, Standardization, StatisticColumn
 from ._vectors import PretrainedEncoder, VectorEncoder, VectorScale
 from ._vocabulary import Vocabulary
-from .statistics._crosses import CrossEncoder
-from .statistics._derived import DerivedFields
-from .statistics._keys import Key, KeyIndex
-from .statistics._statistics import KeyStatistics, Memory, Standardization, StatisticColumn
 
 PARTS: Final[Parts] = {
     **declared(
