@@ -41,7 +41,7 @@ PARTS: Final[Parts] = {
     MultiValuedEncoder: (
         "rule",
         "separator",
-        "max_values",
+        "max_length",
         "reading",
         "splits_strings",
         "vocabulary",

@@ -45,7 +45,7 @@ def classifier(**parameters):
     return FinalMLPClassifier(**{"max_epochs": 2, "n_members": 1, "random_state": 0, **parameters})
 
 
-WAYS = {"sum": {}, "replace": {"vectors_mode": "replace"}, "trained": {"train_vectors": True}}
+WAYS = {"sum": {}, "replace": {"vectors_mode": "replace"}, "trained": {"vectors_mode": "sum-trained"}}
 each_way = pytest.mark.parametrize("way", WAYS)
 
 

@@ -70,7 +70,7 @@ def test_lists_of_more_combinations_than_can_be_counted_have_none():
     X = pd.DataFrame({"tags": [[f"t{i}" for i in rng.choice(200, 12)] for _ in range(1_200)]})
     y = rng.integers(2, size=len(X))
     assert "tags" not in CTREncoder().fit(X, y).statistics_.index
-    with pytest.raises(ValueError, match=r"'tags' has .* more than 63 bits.*max_values"):
+    with pytest.raises(ValueError, match=r"'tags' has .* more than 63 bits.*max_length"):
         CTREncoder(statistics=["tags"]).fit(X, y)
 
 

@@ -68,7 +68,7 @@ def options(draw):
         "n_bins": draw(st.sampled_from([2, 32, 300])),
         "min_frequency": draw(st.sampled_from([1, 2, 5])),
         "max_categories": draw(st.none() | st.integers(1, 20)),
-        "max_values": draw(st.none() | st.integers(1, 3)),
+        "max_length": draw(st.none() | st.integers(1, 3)),
     }
 
 

@@ -54,7 +54,7 @@ def check_same(in_memory, expected, on_disk, encoded):
     [
         {},
         {"numeric_encoding": "bins", "crosses": [("user", "item")], "statistics": ["item", ("user", "item")]},
-        {"numeric_encoding": "standard", "min_frequency": 40, "hold_out": "last", "max_values": 2},
+        {"numeric_encoding": "standard", "min_frequency": 40, "hold_out": "last", "max_length": 2},
         {"numeric_encoding": "log", "n_hash_buckets": 30, "statistics": None, "numeric": ["item", "time"]},
         {"crosses": "auto", "categorical": ["time", "price"], "min_frequency": 0.001, "max_categories": 50},
     ],
