@@ -87,8 +87,8 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     if others:
         raise TypeError(
             f"The {type(model).__name__} holds objects of other types than a model file can: {', '.join(others)}. Set "
-            "parameters to plain values before fit, or use skops.io.dump and load(..., trusted=...) with the types that "
-            "you trust, or joblib.dump, whose files run code when they are loaded."
+            "parameters to plain values before fit, or use skops.io, which asks which types to trust, or joblib.dump, "
+            "whose files run code when they are loaded."
         )
     replace_file(path, contents)
 
