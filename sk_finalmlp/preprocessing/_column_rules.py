@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from .._warnings import warn
-from ..fields import Field
+from ..schema import Field
 from ._calendar import rare_dates, why_behind, why_left_out
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, is_string, rows_with_weight, text_of_first

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from ..fields import UNKNOWN_CODE, Field
+from ..schema import UNKNOWN_CODE, Field
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, Tally, rows_with_weight
 from ._keys import Changes, Key

@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 
 from .._description import Parts, declared
-from .._origin import Origin
 from .._sklearn import Summary
-from ..fields import Field
+from ..schema import Field, Origin
 from ._categorical import Admission, CategoricalEncoder, HashBuckets, VocabularyRule
 from ._datetime import DatetimeEncoder, ElapsedTime
 from ._derived import CrossEncoder, DerivedFields

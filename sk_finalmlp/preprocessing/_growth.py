@@ -9,8 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from .._origin import Origin, packed_codes
-from ..fields import Field, column_names
+from ..schema import Field, Origin, column_names, packed_codes
 from ._column import Column, rows_with_weight
 from ._column_encoder import errors_naming
 from ._fitted_columns import FittedColumn, bind_histories

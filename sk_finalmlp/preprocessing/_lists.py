@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..fields import UNKNOWN_CODE, Field
+from ..schema import UNKNOWN_CODE, Field
 from ._categorical import Admission, CategoricalEncoder, Counted, HashBuckets, VocabularyRule, grow
 from ._column import Column, is_list, is_string, list_lengths, lists_of, text_of_first
 from ._column_encoder import ColumnEncoder

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._hold_out import Fraction, places, share_held_out
 from .._sources import StoredArray
-from ..fields import Field
+from ..schema import Field
 from ._categorical import VocabularyRule
 from ._choice import Choice, choose, why_no_choice
 from ._derived import CrossEncoder

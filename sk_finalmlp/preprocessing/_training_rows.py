@@ -14,10 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from .._hold_out import place_from_last, places
-from .._origin import Origin, carries_origin, write_origin
 from .._sources import EncodedRows, Parts, Passes, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
-from ..fields import Field
+from ..schema import Field, Origin, carries_origin, write_origin
 from ._column_rules import Evidence, Learned
 from ._derived import DerivedFields
 from ._first_pass import ColumnsToRead, first_pass

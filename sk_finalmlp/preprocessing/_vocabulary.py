@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ..fields import UNKNOWN_CODE
+from ..schema import UNKNOWN_CODE
 from ._column import is_string
 
 #: Odd, so that products with it, modulo 2**64, are as distinct as what is multiplied (the golden ratio's digits).
