@@ -72,13 +72,12 @@ from ._fitted_columns import (
     write_outputs,
 )
 from ._growth import changes_of, grow_columns, origin_after, read_vectors_to_come
-from ._half_life import weights_by_age
 from ._kinds import Kind
 from ._plan import Combinations, Planner
 from ._statistics import UnknownRows
 from ._table import Selection, raw_columns, read_outputs, select_for, validate_table, write_values
 from ._target import NoLabels, Target, held_out_with, read_more_labels
-from ._time_order import places_in_time
+from ._times import places_in_time, weights_by_age
 from ._training_rows import StoredRows, TableRows, TrainingRows
 from ._vectors import GivenVectors, check_vectors
 from ._weights import check_weights
@@ -614,7 +613,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         names = check_feature_names_in(self)
         weights = self._check_weights(sample_weight, X)
         place = places_in_time(self.hold_out, X, names)
-        shares = weights_by_age(self.half_life, X, names)
+        shares = weights_by_age(self.half_life, X, names, weights)
         return TableRows(X, names, self._chosen_kinds(X, names), y, weights, self.hold_out, place, shares)
 
     def _stored_rows(
