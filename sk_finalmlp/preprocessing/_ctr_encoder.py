@@ -22,7 +22,6 @@ from sklearn.utils.validation import check_is_fitted
 from .._description import Parts as PartsOfState
 from .._description import VersionedState, describe
 from .._hold_out import Fraction, packed, share_held_out
-from .._origin import Origin, carries_origin, write_origin
 from .._sklearn import (
     CallbackSupportMixin,
     FittedSummary,
@@ -51,37 +50,39 @@ from .._sources import (
     open_source,
     refuse_source,
 )
-from ..fields import Field, column_names
-from ._calendar import UnknownDates
-from ._categorical import VocabularyRule
+from ..schema import Field, Origin, carries_origin, column_names, write_origin
 from ._choice import report
-from ._column_encoder import check_fields, decode_column, n_codes_of
-from ._column_rules import ColumnRules, chosen_kinds, find_histories, learn_columns
-from ._datetime import DATETIME_PARTS
+from ._datetime import DATETIME_PARTS, UnknownDates
 from ._derived import DerivedFields
 from ._description import PARTS, summarize
 from ._fitted_columns import (
     FittedColumn,
     bind_histories,
+    changes_of,
+    check_fields,
+    decode_column,
     encode_columns,
     fields_by_column,
+    grow_columns,
     known_values,
+    n_codes_of,
     names_of_dates,
+    origin_after,
+    read_vectors_to_come,
     vector_tables,
     watch_dates,
     write_outputs,
 )
-from ._growth import changes_of, grow_columns, origin_after, read_vectors_to_come
 from ._half_life import weights_by_age
-from ._kinds import Kind
+from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
 from ._plan import Combinations, Planner
 from ._statistics import UnknownRows
-from ._table import Selection, raw_columns, read_outputs, select_for, validate_table, write_values
+from ._table import Selection, check_weights, raw_columns, read_outputs, select_for, validate_table, write_values
 from ._target import NoLabels, Target, held_out_with, read_more_labels
 from ._time_order import places_in_time
 from ._training_rows import StoredRows, TableRows, TrainingRows
 from ._vectors import GivenVectors, check_vectors
-from ._weights import check_weights
+from ._vocabulary import VocabularyRule
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62
@@ -108,18 +109,18 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday) and whether it is the weekend, as
       columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, and in large tables the time since
       the first row, `time_elapsed`, as floats. Dates written as strings are categorical unless named in `datetime`.
-    - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres[0]`,
-      `genres[1]`, ... for a column `genres`, padded with 0; unknown elements are left out.
+    - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres@0`,
+      `genres@1`, ... for a column `genres`, padded with 0; unknown elements are left out.
     - *vector*: arrays of numbers with a fractional part, all of one length, such as embeddings of texts. Columns of
-      floats `text<0>`, `text<1>`, ... for a column `text`, centred and divided by one number for all of them. A missing
+      floats `text@0`, `text@1`, ... for a column `text`, centred and divided by one number for all of them. A missing
       vector is zeros, for which the network has a learned vector.
     - *history*, which must be named in `histories`: lists of values of another column in the order of time. Columns of
-      codes `history~item[0]`, `history~item[1]`, ..., the most recent first, padded with 0, which the network looks up
+      codes `history@item@0`, `history@item@1`, ..., the most recent first, padded with 0, which the network looks up
       in the embedding table of `item`.
 
     After these come columns derived from the codes: *feature crosses* such as `user & item`, on request, and, if `y`
-    holds class labels, *target statistics*: `rate(item)`, the smoothed click rate of each item (target encoding),
-    `count(item)`, how often it occurs (count encoding), and those of combinations, such as `rate(user & item)`. A list
+    holds class labels, *target statistics*: `item@rate`, the smoothed click rate of each item (target encoding),
+    `item@count`, how often it occurs (count encoding), and those of combinations, such as `user & item@rate`. A list
     counts as a whole. In `fit_transform` statistics are cross-fitted. See :ref:`encoding`.
 
     Parameters
@@ -134,7 +135,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         Vectors of the ids in columns, such as embeddings of the texts or pictures of items, by the name or position of
         the column: a DataFrame of floats indexed by id, a Series of arrays indexed by id, or a tuple of ids and a
         matrix. Ids that `fit` saw in no row have theirs, too; one without a vector has a learned one. The column gets a
-        second column of codes, `vector(item)` for `item`, and a pandas DataFrame carries the table to the classifier.
+        second column of codes, `item@vector` for `item`, and a pandas DataFrame carries the table to the classifier.
         See :ref:`vectors`.
     vectors_mode : {"sum", "replace", "sum-trained", "replace-trained"}, default="sum"
         Whether the embedding of an id is the sum of its own and of its projected vector, or the latter alone; and
@@ -259,7 +260,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     **Statistics.** The rate of a value with n rows, p of them clicks, is the log-odds of (p + 3 q) / (n + 3), where q
     is the overall share of clicks [1]_. A click is the greater of two labels; of more labels, each has a rate of its
-    own, `rate(item)=label`. The count is log(1 + n). Both are standardised, cut at 5 standard deviations, and float32.
+    own, `item@rate=label`. The count is log(1 + n). Both are standardised, cut at 5 standard deviations, and float32.
     Code 0 is a value like others. A value or combination without a row has the overall rate and the count of zero
     rows. Counts below 7 that fewer than one in a thousand training rows have stand for the mean. In `fit_transform`
     the statistics of a row are those of nine of ten random folds, those that the row isn't in; large counts are scaled
@@ -305,11 +306,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     >>> print(encoder.feature_kinds_.loc["user", "why"])
     integers that repeat: 2 distinct of 4
     >>> encoder.transform(X)
-       user  genres[0]  genres[1]     price
-    0     1          1          2 -1.224745
-    1     1          2          0  0.000000
-    2     2          3          1  0.000000
-    3     1          3          0  1.224745
+       user  genres@0  genres@1     price
+    0     1         1         2 -1.224745
+    1     1         2         0  0.000000
+    2     2         3         1  0.000000
+    3     1         3         0  1.224745
     >>> encoder.cardinalities_
     {'user': 3, 'genres': 4}
 
@@ -319,7 +320,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     >>> X = pd.DataFrame({"user": [1, 1, 2, 2] * 5, "item": ["a", "b", "b", "b"] * 5})
     >>> out = encoder.fit_transform(X, y=[1, 0, 0, 1] * 5)
     >>> list(out.columns)[2:]
-    ['user & item', 'rate(item)', 'count(item)', 'rate(user & item)', 'count(user & item)']
+    ['user & item', 'item@rate', 'item@count', 'user & item@rate', 'user & item@count']
 
     Vectors in a column, and those of ids:
 
@@ -329,10 +330,10 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     >>> encoder.feature_kinds_["kind"].to_dict()
     {'item': 'categorical', 'text': 'vector'}
     >>> encoder.transform(X.assign(item=["a", "new", "unheard of"]))
-       item  vector(item)   text<0>   text<1>
-    0     1             1 -1.264911  0.632456
-    1     0             3  1.264911 -0.632456
-    2     0             0  0.000000  0.000000
+       item  item@vector    text@0    text@1
+    0     1            1 -1.264911  0.632456
+    1     0            3  1.264911 -0.632456
+    2     0            0  0.000000  0.000000
     """
 
     feature_kinds_: pd.DataFrame

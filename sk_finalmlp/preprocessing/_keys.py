@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..fields import UNKNOWN_CODE, Field, column_names, cross_name, names_of_fields
+from ..schema import UNKNOWN_CODE, Field, column_names, cross_name, names_of_fields
 from ._vocabulary import HashTable
 
 #: Of a non-negative int64.

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from ..estimators import TableReader
-from ..fields import Field
 from ..nn import (
     AttentionPooling,
     ConcatFusion,
@@ -31,9 +30,8 @@ from ..nn import (
     members_of,
     votes_of,
 )
+from ..schema import Field
 from ._graph import Graph, Unsupported, as_array
-
-_NEVER: Final = -1e30
 
 
 class _FieldRows:

@@ -28,7 +28,7 @@ def encode(encoder, values):
 
 def test_one_column_per_position():
     encoder = CTREncoder().fit(frame(GENRES))
-    assert list(encoder.get_feature_names_out()) == ["genres[0]", "genres[1]", "genres[2]"]
+    assert list(encoder.get_feature_names_out()) == ["genres@0", "genres@1", "genres@2"]
     assert encode(encoder, GENRES) == [[2, 1, 0], [1, 0, 0], [3, 2, 1], [0, 0, 0], [1, 3, 0]]
     assert encoder.cardinalities_ == {"genres": 4}
     assert encoder.categories_["genres"].tolist() == ["Comedy", "Action", "Drama"]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_finalmlp import CTREncoder
-from sk_finalmlp.fields import column_names
+from sk_finalmlp.schema import column_names
 from sk_finalmlp.serving._check import check
 from sk_finalmlp.serving._export import export
 from sk_finalmlp.serving._session import make_session

@@ -137,7 +137,7 @@ def test_rows_without_weight_make_no_room_for_their_lists(tmp_path, write_folder
     tags = [["a", "b"], ["c", "d"], ["a", "b", "c", "d"], ["e"]] * 20
     rows = pd.DataFrame({"tags": tags, "weight": [1.0, 1.0, 0.0, 1.0] * 20})
     encoder = CTREncoder(min_frequency=2).fit(write_folder(rows, tmp_path / "lists"), sample_weight="weight")
-    assert encoder.get_feature_names_out().tolist() == ["tags[0]", "tags[1]"]
+    assert encoder.get_feature_names_out().tolist() == ["tags@0", "tags@1"]
 
 
 def test_files_are_removed_with_the_rows(folder, temp_folder):
