@@ -33,6 +33,8 @@ from ..nn import (
 from ..schema import Field
 from ._graph import Graph, Unsupported, as_array
 
+_NEVER: Final = -1e30
+
 
 class _FieldRows:
     """The columns of the encoded table, each of shape (n, 1), as the network reads them."""
