@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..fields import UNKNOWN_CODE, Field, column_names, cross_name, names_of_fields
+from ..schema import UNKNOWN_CODE, Field, column_names, cross_name, names_of_fields
 from ._vocabulary import HashTable
 
 #: Of a non-negative int64.
@@ -59,7 +59,7 @@ class Key:
             raise ValueError(
                 f"{self.name!r} has {self.n_possible:.1e} possible combinations of codes, more than 63 bits can count: "
                 "combine fewer fields, or lower their number of codes with `max_categories` or `n_hash_buckets`, and "
-                "the elements of a list with `max_values`."
+                "the elements of a list with `max_length`."
             )
 
     @property

@@ -14,8 +14,7 @@ from numpy.typing import ArrayLike
 
 from .._checks import check_is_table
 from .._sklearn import Interval, validate_params
-from ._column import is_list, is_string
-from ._column_encoder import errors_naming
+from ._column import errors_naming, is_list, is_string
 from ._times import as_numbers, is_number, read_age, read_times
 
 Key = str | tuple[str, ...]

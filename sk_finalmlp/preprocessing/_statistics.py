@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._hold_out import places
-from ..fields import MAX_STATISTIC, Field, Measure, statistic_name
+from ..schema import MAX_STATISTIC, Field, Measure, statistic_name
 from ._keys import Changes, Key, KeyIndex
 from ._sums import MAX_KEY, Cells, KeySums, factorize, make_room
 from ._target import Chunk, CodedRows, LabelledRows, Target

@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 
 from .._hold_out import places_from_last
 from .._warnings import warn
-from ._column import is_string
-from ._column_encoder import errors_naming
+from ._column import errors_naming, is_string
 from ._reading import as_floats, as_times, learn_reading
 from ._table import read_one_column, select_for
 

@@ -54,7 +54,7 @@ def check_same(in_memory, expected, on_disk, encoded):
     [
         {},
         {"numeric_encoding": "bins", "crosses": [("user", "item")], "statistics": ["item", ("user", "item")]},
-        {"numeric_encoding": "standard", "min_frequency": 40, "hold_out": "last", "max_values": 2},
+        {"numeric_encoding": "standard", "min_frequency": 40, "hold_out": "last", "max_length": 2},
         {"numeric_encoding": "log", "n_hash_buckets": 30, "statistics": None, "numeric": ["item", "time"]},
         {"crosses": "auto", "categorical": ["time", "price"], "min_frequency": 0.001, "max_categories": 50},
     ],
@@ -137,7 +137,7 @@ def test_rows_without_weight_make_no_room_for_their_lists(tmp_path, write_folder
     tags = [["a", "b"], ["c", "d"], ["a", "b", "c", "d"], ["e"]] * 20
     rows = pd.DataFrame({"tags": tags, "weight": [1.0, 1.0, 0.0, 1.0] * 20})
     encoder = CTREncoder(min_frequency=2).fit(write_folder(rows, tmp_path / "lists"), sample_weight="weight")
-    assert encoder.get_feature_names_out().tolist() == ["tags[0]", "tags[1]"]
+    assert encoder.get_feature_names_out().tolist() == ["tags@0", "tags@1"]
 
 
 def test_files_are_removed_with_the_rows(folder, temp_folder):
