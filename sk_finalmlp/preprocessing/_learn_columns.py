@@ -241,7 +241,7 @@ class ColumnRules:
         finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
         if finding.kind in ("categorical", "numeric") and (why := why_left_out(column)):
             return Finding("dropped", why)
-        if finding.kind == "categorical" and places is not None and (why := why_behind(column, places)):
+        if finding.kind == "categorical" and places is not None and (why := why_behind(sample, places)):
             return Finding("dropped", why)
         is_id = finding.kind == "categorical" and pa.types.is_int64(column.values.type)
         if target is not None and is_id and is_quantity(sample, target):
@@ -334,10 +334,11 @@ class Evidence:
 
     raw: RawColumn
     weights: np.ndarray | None
-    #: Labels of the rows with weight, or of those of `sample`.
-    target: Target | None = None
+    #: Some of the rows, where `raw` is a tally of them.
     sample: RawColumn | None = None
-    #: Places of the rows in time, where these are known.
+    #: Labels of the rows with weight, or of those of the sample.
+    target: Target | None = None
+    #: Places of the same rows in time, where these are known.
     places: np.ndarray | None = None
     #: Number of missing values, where the rows are a sample.
     n_missing: int | None = None
@@ -387,9 +388,7 @@ def learn_columns(
 
 def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is_in_histories: bool) -> Learned:
     """Find out what a column is, how it is read, and what encodes it; values of histories are categories."""
-    raw, places = evidence.raw, evidence.places
-    if places is not None and evidence.weights is not None:
-        places = places[evidence.weights > 0]
+    raw = evidence.raw
     weighted, weights = rows_with_weight(raw, evidence.weights)
     with errors_naming(raw.name):
         reading = learn_reading(weighted)
@@ -398,7 +397,7 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
             finding = Finding("categorical", "histories hold its values")
         elif chosen is None:
             sample = column if evidence.sample is None else reading.read(evidence.sample)
-            finding = rules.find_kind(column, evidence.target, sample, places)
+            finding = rules.find_kind(column, evidence.target, sample, evidence.places)
         else:
             finding = Finding(chosen, "chosen by the user")
         if chosen is None and (doubt := find_doubt(column, finding)):
