@@ -51,36 +51,38 @@ from .._sources import (
     refuse_source,
 )
 from ..schema import Field, Origin, carries_origin, column_names, write_origin
-from ._calendar import UnknownDates
-from ._categorical import VocabularyRule
 from ._choice import report
-from ._column_encoder import check_fields, decode_column, n_codes_of
-from ._column_rules import ColumnRules, chosen_kinds, find_histories, learn_columns
-from ._datetime import DATETIME_PARTS
+from ._datetime import DATETIME_PARTS, UnknownDates
 from ._derived import DerivedFields
 from ._description import PARTS, summarize
 from ._fitted_columns import (
     FittedColumn,
     bind_histories,
+    changes_of,
+    check_fields,
+    decode_column,
     encode_columns,
     fields_by_column,
+    grow_columns,
     known_values,
+    n_codes_of,
     names_of_dates,
+    origin_after,
+    read_vectors_to_come,
     vector_tables,
     watch_dates,
     write_outputs,
 )
-from ._growth import changes_of, grow_columns, origin_after, read_vectors_to_come
 from ._half_life import weights_by_age
-from ._kinds import Kind
+from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
 from ._plan import Combinations, Planner
 from ._statistics import UnknownRows
-from ._table import Selection, raw_columns, read_outputs, select_for, validate_table, write_values
+from ._table import Selection, check_weights, raw_columns, read_outputs, select_for, validate_table, write_values
 from ._target import NoLabels, Target, held_out_with, read_more_labels
 from ._time_order import places_in_time
 from ._training_rows import StoredRows, TableRows, TrainingRows
 from ._vectors import GivenVectors, check_vectors
-from ._weights import check_weights
+from ._vocabulary import VocabularyRule
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62
@@ -271,8 +273,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     fields is among the two with the most codes and they repeat. Parts of dates get no counts. Pairs are tried of the 16
     fields with the most codes, on a random sample of rows if there are very many.
 
-    **Which integers are quantities.** Those of which more than 98% are distinct; and with labels and 1,000 rows, those of
-    more than 32 values if out-of-fold click rates of 32 quantile bins have a lower log-loss than rates of the values,
+    **Which integers are quantities.** Those of which more than 98% are distinct; and with labels and 1,000 rows, those
+    of more than 32 values if out-of-fold click rates of 32 quantile bins have a lower log-loss than rates of the values,
     than the overall rate by the gain that `statistics="auto"` asks for, and than bins of 50 random orders of the values
     by four standard deviations: popular ids have a bin of their own in any order. With fewer than 20 rows per value,
     values that fill more than half of their range, as ids do, stay categorical.
