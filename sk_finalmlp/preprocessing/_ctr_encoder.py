@@ -274,7 +274,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     fields with the most codes, on a random sample of rows if there are very many.
 
     **Which integers are quantities.** Those of which more than 98% are distinct; and with labels and 1,000 rows, those
-    of more than 32 values if out-of-fold click rates of 32 quantile bins have a lower log-loss than rates of the values,
+    of more than 32 values if out-of-fold click rates of 32 quantile bins predict better than rates of the values,
     than the overall rate by the gain that `statistics="auto"` asks for, and than bins of 50 random orders of the values
     by four standard deviations: popular ids have a bin of their own in any order. With fewer than 20 rows per value,
     values that fill more than half of their range, as ids do, stay categorical.
