@@ -91,7 +91,8 @@ class _SumsByValue:
         """Sums of the other folds, the held-out one never among them."""
         own = sums.copy()
         own[:, self._held_out] = 0.0
-        return np.maximum(sums.sum(axis=1, keepdims=True) - sums[:, [self._held_out]] - own, 0.0)
+        others: np.ndarray = sums.sum(axis=1, keepdims=True) - sums[:, [self._held_out]] - own
+        return others.clip(0.0)
 
 
 def _codes(column: Column) -> np.ndarray:
