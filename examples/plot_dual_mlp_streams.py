@@ -15,7 +15,7 @@ from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier
+from sk_finalmlp import CTREncoder
 from sk_finalmlp.datasets import fetch_movielens_100k
 
 X, y = fetch_movielens_100k(return_X_y=True)

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier
+from sk_finalmlp import CTREncoder
 from sk_finalmlp.datasets import fetch_movielens_100k
 from sk_finalmlp.preprocessing import add_history
 

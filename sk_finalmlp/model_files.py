@@ -35,10 +35,8 @@ FORMAT: Final = 1
 
 _MODULE_OF: Final = {
     "CTREncoder": "sk_finalmlp.preprocessing",
-    "DualMLPClassifier": "sk_finalmlp.estimators",
     "FinalMLPClassifier": "sk_finalmlp.estimators",
     "FunnelClassifier": "sk_finalmlp.estimators",
-    "TwoStreamClassifier": "sk_finalmlp.estimators",
     "CIN": "sk_finalmlp.streams",
     "CrossNet": "sk_finalmlp.streams",
     "FM": "sk_finalmlp.streams",

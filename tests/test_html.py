@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import estimator_html_repr
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +83,9 @@ def test_classifier_shows_its_network_and_best_epoch(model):
 
 def test_single_network_without_validation_rows():
     X = np.random.default_rng(0).integers(0, 5, (100, 2))
-    classifier = DualMLPClassifier(n_members=1, early_stopping=False, max_epochs=1).fit(X, X[:, 0] > 2)
+    classifier = FinalMLPClassifier(n_members=1, early_stopping=False, max_epochs=1).fit(X, X[:, 0] > 2)
     lines = dict(_tables(classifier)["Network"])
-    assert lines["network"] == "DualMLP"
+    assert lines["network"] == "TwoStreamNetwork"
     assert lines["input"] == "2 categorical"
     assert lines["best epoch"] == "1, the last: there were no validation rows"
 

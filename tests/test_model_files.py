@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 import sk_finalmlp
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, ModelFileError, TwoStreamClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, ModelFileError
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.streams import CrossNet
 
@@ -76,8 +76,8 @@ def test_encoder_of_any_rule(clicks, tmp_path, rules):
     "classifier",
     [
         FinalMLPClassifier(fs1_context=["user"], class_weight={"no": 1.0, "yes": 2, "maybe": 1}),
-        DualMLPClassifier(n_members=1, device="cpu"),
-        TwoStreamClassifier(stream2=CrossNet(n_layers=1), random_state=np.random.RandomState(0)),
+        FinalMLPClassifier(n_members=1, device="cpu"),
+        FinalMLPClassifier(stream2=CrossNet(n_layers=1), random_state=np.random.RandomState(0)),
     ],
 )
 def test_classifier_of_several_classes(clicks, tmp_path, classifier):

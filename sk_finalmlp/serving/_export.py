@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,7 +20,7 @@ from .._files import replace_file
 from .._plain import with_tables
 from .._sklearn import check_feature_names_in
 from .._version import __version__
-from ..estimators import Classifier, FunnelClassifier
+from ..estimators import FinalMLPClassifier, FunnelClassifier
 from ..fields import Field, column_names
 from ..preprocessing import CTREncoder
 from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
@@ -102,7 +102,7 @@ def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
 def _kind_of(step: Any) -> str:
     if type(step) is CTREncoder:
         return "encoder"
-    return "classifier" if type(step) in get_args(Classifier) else "other"
+    return "classifier" if type(step) is FinalMLPClassifier else "other"
 
 
 def _with_vocabularies(names: Sequence[str], encoders: Sequence[Any]) -> list[Any]:

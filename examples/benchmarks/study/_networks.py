@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import FieldEmbedding, FinalMLP, Stream, SumFusion
 from sk_finalmlp.nn._linear import Linear

@@ -16,7 +16,8 @@ from _networks import (
 )
 from sklearn.pipeline import Pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
 Part = Literal["reference", "gates", "fusion", "streams", "baselines", "start", "heads"]
 
@@ -106,13 +107,11 @@ ABLATIONS: dict[str, Variant] = {
     "streams_deep_wide": Variant("streams", "128, 128 deep and 128 wide", _streams((128, 128), (128,))),
     "streams_deep_deep": Variant("streams", "both 128, 128 deep", _streams((128, 128), (128, 128))),
     "dualmlp": Variant("baselines", "DualMLP: no gates, no fusion", classifier=DualMLPClassifier),
-    "one_stream": Variant(
-        "baselines", "one stream of 256", {"mlp1_hidden_units": (256,)}, classifier=OneStreamClassifier
-    ),
+    "one_stream": Variant("baselines", "one stream of 256", {"stream1": MLP((256,))}, classifier=OneStreamClassifier),
     "one_stream_as_two": Variant(
         "start",
         "one stream, initial weights of two",
-        {"mlp1_hidden_units": (256,)},
+        {"stream1": MLP((256,))},
         classifier=OneStreamStartedAsTwoClassifier,
     ),
     "small_start": Variant("start", "fusion starts at a tenth", classifier=SmallStartClassifier),
