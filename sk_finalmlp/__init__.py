@@ -6,7 +6,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ._version import __version__
+__version__ = "0.1.0"
 
 # A library stays silent where nobody has configured a log.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import os
+import secrets
 import zipfile
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -23,10 +24,8 @@ import safetensors.numpy
 import sklearn
 from sklearn.base import BaseEstimator
 
-from ._files import replace_file
-from ._persistence import VERSION_KEY
-from ._plain import ARROW
-from ._version import __version__
+from . import __version__
+from ._description import ARROW, VERSION_KEY
 
 __all__ = ["ModelFileError", "load", "save"]
 
@@ -175,6 +174,20 @@ def load(path: str | os.PathLike[str]) -> Any:
         return _decode_file(contents)
     except _UNREADABLE as error:
         raise ModelFileError(f"{os.fspath(path)!r} can't be read as a model: {error}") from error
+
+
+def replace_file(path: str | os.PathLike[str], contents: bytes) -> None:
+    """Write a file whole or not at all: an interruption leaves the one that was there before."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class _Writer:

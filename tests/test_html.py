@@ -74,7 +74,7 @@ def test_classifier_shows_its_network_and_best_epoch(model):
     n_weights = sum(weight.numel() for weight in classifier.network_.parameters())
     best = classifier.history_[classifier.best_epoch_ - 1]
     votes = ", ".join(f"{weight:.2f}" for weight in classifier.network_.weights)
-    assert lines["network"] == f"2 x FinalMLP, voting by {votes}"
+    assert lines["network"] == f"2 x TwoStreamNetwork, voting by {votes}"
     assert lines["weights"].startswith(f"{n_weights:,}, of which ")
     assert lines["training"].startswith("2 epochs, ")
     assert lines["best epoch"].startswith(f"{best['epoch']}, with log-loss {best['valid_loss']:.4f} and AUC ")

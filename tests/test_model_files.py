@@ -5,7 +5,6 @@ import io
 import json
 import random
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,6 @@ from sk_finalmlp import CTREncoder, FinalMLPClassifier, ModelFileError
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.streams import CrossNet
 
-FORMAT_1 = Path(__file__).parent / "model_files" / "format_1.model"
 RULES = [
     {},
     {"crosses": [("user", "item")], "min_frequency": 2, "statistics": [("user", "item"), "item"]},
@@ -93,13 +91,6 @@ def test_classifier_of_several_classes(clicks, tmp_path, classifier):
 def test_same_model_has_the_same_bytes(model, saved, tmp_path):
     sk_finalmlp.save(sk_finalmlp.load(saved), tmp_path / "again.model")
     assert (tmp_path / "again.model").read_bytes() == saved.read_bytes()
-
-
-def test_file_of_format_1(clicks):
-    loaded = sk_finalmlp.load(FORMAT_1)
-    expected = json.loads(FORMAT_1.with_suffix(".json").read_text())
-    X, _, _ = make_click_data(20, random_state=1)
-    np.testing.assert_allclose(loaded.predict_proba(X)[:, 1], expected, rtol=1e-5)
 
 
 def test_metadata_requests_stay(clicks, tmp_path):

@@ -48,7 +48,7 @@ def test_state_is_plain_data(fitted):
 
 
 def test_another_version_warns(fitted, monkeypatch):
-    monkeypatch.setattr("sk_finalmlp._persistence.__version__", "0.0.1")
+    monkeypatch.setattr("sk_finalmlp._description.__version__", "0.0.1")
     saved = pickle.dumps(fitted)
     monkeypatch.undo()
     name, version = type(fitted).__name__, sk_finalmlp.__version__

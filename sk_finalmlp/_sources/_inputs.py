@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import narwhals.stable.v2 as nw
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
+from numpy.typing import NDArray
 
 from ._storage import TemporaryFolder, sizes
 
@@ -454,3 +456,10 @@ def column_of(table: Any, name: str) -> Any:
     if isinstance(table, pa.Table | pd.DataFrame):
         return table[name]
     return nw.from_native(table, eager_only=True)[name].to_arrow()
+
+
+def column_in_memory(source: Source, name: str) -> NDArray[Any]:
+    """Return a raw column of all rows, such as their labels."""
+    if name not in source.names:
+        raise ValueError(f"X has no column {name!r}. It has {source.names}.")
+    return np.concatenate([np.asarray(column_of(batch.table, name)) for batch in source.batches([name])])

@@ -14,8 +14,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from .._sklearn import Interval
-from .._validation import validate_params
+from .._sklearn import Interval, validate_params
 from ._population import ChangingPopulation, Population
 
 _N_LATENT = 4

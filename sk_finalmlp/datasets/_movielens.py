@@ -13,7 +13,7 @@ import pandas as pd
 import pooch
 from sklearn.utils import Bunch
 
-from .._validation import validate_params
+from .._sklearn import validate_params
 from ._archives import Archive, cache_folder, find_or_download, pip_download
 
 _URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABCMeta
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,14 +18,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from .._fit_task import CallbackSupportMixin, fit_task
+from .._description import Parts, VersionedState, declared
 from .._hold_out import Fraction
 from .._origin import Origin
-from .._persistence import VersionedState
-from .._plain import Parts, declared
-from .._sklearn import has_callbacks, num_samples
+from .._sklearn import CallbackSupportMixin, fit_context, fit_task, has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows, Passes, TemporaryFolder, naming_full_disk
-from .._validation import fit_context
+from .._warnings import warn
 from ..fields import Field
 from ..nn import copy_network
 from ..training import (
@@ -310,10 +307,9 @@ class BaseTwoStreamClassifier(
 
     def _warn_of_no_hold_out(self, label: Any, n_rows: int, max_epochs: int) -> None:
         why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
-        warnings.warn(
+        warn(
             f"The class {label!r} has {why}, so none is held out for early stopping and the training takes "
             f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False.",
-            stacklevel=5,
         )
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:

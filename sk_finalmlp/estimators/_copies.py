@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._warnings import warn
 from ..training import Impressions
 
 #: Fewer held-out rows of the rarer classes say nothing.
@@ -45,12 +44,11 @@ def warn_about_copies(rows: Impressions, n_floats: int, is_held_out: NDArray[np.
     alike = training & pd.Series(hashes).isin(hashes[held_out]).to_numpy()
     has_same_label = pd.Series(labelled[alike]).isin(labelled[held_out]).mean()
     if has_same_label > _MIN_SAME_LABEL and len(pd.unique(hashes)) > _MIN_DISTINCT * len(hashes):
-        warnings.warn(
+        warn(
             f"{share:.0%} of the held-out rows of the rarer classes are exact copies of training rows: early "
             "stopping relies on rows that the network memorises, and the target statistics of CTREncoder contain their "
             "labels. If rows were repeated, as by RandomOverSampler or bootstrap samples, give sample_weight instead, "
             "or sample without replacement, for example by BaggingClassifier(bootstrap=False, max_samples=0.8).",
-            stacklevel=5,
         )
 
 

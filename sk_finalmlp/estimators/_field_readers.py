@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._origin import Origin, VectorTable
+from .._warnings import warn
 from ..fields import (
     MAX_STATISTIC,
     UNKNOWN_CODE,
@@ -418,14 +418,13 @@ def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
     names = [column.name for column in columns if _may_be_codes(column.values)]
     if names:
         named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", ..." if len(names) > _MAX_NAMED else "")
-        warnings.warn(
+        warn(
             f"{len(names)} of {len(columns)} columns of floats contain only whole numbers ({named}) and are taken as "
             "quantities. If they are codes (ColumnTransformer, FeatureUnion, BaggingClassifier and others turn codes "
             "into floats), name them in categorical_features or use OrdinalEncoder(dtype=int), or "
             "set_output(transform='pandas') of the transformers in front; where an ensemble makes an array of the "
             "table, give it a pipeline of CTREncoder and classifier. If they are quantities, say so by "
             "categorical_features, a list of all other columns or None.",
-            stacklevel=5,
         )
 
 
@@ -438,12 +437,11 @@ def _warn_about_lists_without_names(columns: Sequence[InputColumn]) -> None:
     if first is None:
         return
     last = next((position for position in range(first, len(continues)) if not continues[position]), len(continues))
-    warnings.warn(
+    warn(
         f"Columns {first} to {last} look like the elements of a list or history, padded with 0, but an array has no "
         "names that say so, and each is taken as a category of its own. ColumnTransformer and FeatureUnion make such "
         "arrays: call set_output(transform='pandas') of it. If they are categories, name all columns of codes in "
         "categorical_features.",
-        stacklevel=5,
     )
 
 
@@ -472,11 +470,10 @@ def _learn_numeric(column: InputColumn, positions: list[int], doubt_of: Callable
     values = _as_float32(column)
     mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
     if max(abs(mean), deviation) > _LARGEST_SCALE:
-        warnings.warn(
+        warn(
             f"Numeric column {column.name!r} has mean {mean:.3g} and standard deviation {deviation:.3g}, but a network "
             "learns from columns of mean 0 and deviation 1. Standardise it, for example by CTREncoder or "
             "StandardScaler.",
-            stacklevel=6,
         )
     return FieldReader(Field(column.name, _kind_of_floats(column, doubt_of)), positions, _NO_ROWS)
 
@@ -487,10 +484,9 @@ def _kind_of_floats(column: InputColumn, doubt_of: Callable[[InputColumn], str])
     doubt = doubt_of(column)
     if not doubt:
         return "statistic"
-    warnings.warn(
+    warn(
         f"Column {column.name!r} is named like a statistic of CTREncoder, but is taken as a plain number: {doubt} "
         "Rename it, or leave what CTREncoder wrote as it is.",
-        stacklevel=7,
     )
     return "numeric"
 

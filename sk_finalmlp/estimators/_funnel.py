@@ -15,11 +15,10 @@ from scipy.special import expit
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length
 
+from .._description import Parts, declared
 from .._hold_out import Fraction
-from .._html import Summary
-from .._plain import Parts, declared
-from .._sklearn import StrOptions
-from .._task_labels import label_columns
+from .._labels import label_columns
+from .._sklearn import StrOptions, Summary
 from ..nn import ExpertFinalMLP
 from ..training import Impressions
 from ._base import BaseTwoStreamClassifier

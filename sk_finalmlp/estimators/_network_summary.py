@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from .._html import FittedSummary, Summary
+from .._sklearn import FittedSummary, Summary
 from ..fields import Field, by_kind
 from ..nn import embedding_parameters, members_of, votes_of
 

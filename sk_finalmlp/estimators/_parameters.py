@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from .._checks import check_widths
 from .._sklearn import Interval, StrOptions
-from .._validation import check_widths
 
 # Up to the first of these numbers of rows, one cycle takes a higher rate; from the others on, larger batches.
 _SMALL_TABLE = 50_000

@@ -12,11 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .._fit_task import fit_task
 from .._origin import Origin, read_origin, unpacked_codes
-from .._sklearn import check_first_call, has_callbacks
+from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
 from .._sources import EncodedBatches
-from .._validation import fit_context
 from ..fields import UNKNOWN_CODE
 from ..nn import copy_network, norms_of
 from ..training import EpochHistory, Impressions, Moments, TrainingResult, correct_mean

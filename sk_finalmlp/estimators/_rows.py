@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
+from .._checks import check_detached, refuse_name_as_labels, refuse_name_as_weights
 from .._hold_out import held_out_rows, places_from_last, places_of_choice, share_held_out, unpacked
+from .._labels import has_tasks
 from .._origin import Origin, read_origin
 from .._sklearn import check_sample_weight
-from .._tables import check_detached, refuse_name_as_labels, refuse_name_as_weights
-from .._task_labels import has_tasks
+from .._warnings import warn
 from ..fields import Field
 from ..training import Impressions
 from ._field_readers import FieldReader, read_matrices
@@ -293,17 +293,15 @@ def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], f
         return
     if origin is None:
         if hold_out == "last":
-            warnings.warn(
+            warn(
                 "hold_out='last', and X holds statistics, but doesn't say which rows CTREncoder held out; by "
                 "default, these are random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), which "
                 "passes it on.",
-                stacklevel=6,
             )
         if fraction > share_held_out("auto", n_given, at_random=hold_out != "last"):
-            warnings.warn(
+            warn(
                 "X holds statistics, from which a tenth of the labels, or 10,000 at random, is left out by default: "
                 f"{_set_both(fraction)}",
-                stacklevel=6,
             )
     elif origin.hold_out is not None and hold_out not in ("auto", origin.hold_out):
         raise ValueError(
@@ -316,11 +314,10 @@ def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], f
             f"of the rows out of the statistics of the others: {_set_both(fraction)}"
         )
     elif origin.n_rows is not None and origin.n_rows != n_given:
-        warnings.warn(
+        warn(
             f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {n_given}: the "
             "statistics contain labels of held-out rows, so the scores of early stopping and of a cross-validation are "
             "too good. Fit the encoder to these rows alone, in a pipeline that is searched or validated as a whole.",
-            stacklevel=6,
         )
 
 

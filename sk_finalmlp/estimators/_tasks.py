@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .._labels import BASE, label_classes, label_columns, label_digits, patterns_of
 from .._sklearn import InvalidParameterError
-from .._task_labels import BASE, label_classes, label_columns, label_digits, patterns_of
 from ..training import TaskObjective
 
 Relation = Literal["funnel", "independent"]

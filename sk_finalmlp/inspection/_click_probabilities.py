@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._predictions import Label
+from .._checks import Label
 
 
 def click_probabilities(estimator: Any, X: Any, pos_label: Label | None) -> NDArray[np.float64]:

@@ -10,8 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
-from .._sklearn import Interval
-from .._validation import validate_params
+from .._sklearn import Interval, validate_params
 from ..estimators import FinalMLPClassifier
 from ._forward_pass import Batch, batches, field_gates, gated_classifier_of, read_rows
 from ._model import weighted_members_of

@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
-from .._predictions import Label, bin_edges, check_clicks, check_probabilities, check_weights
-from .._sklearn import Interval, StrOptions
-from .._validation import validate_params
+from .._checks import Label, bin_edges, check_clicks, check_probabilities, check_weights
+from .._sklearn import Interval, StrOptions, validate_params
 from ._click_probabilities import click_probabilities
 from ._panels import check_matplotlib, make_panels
 

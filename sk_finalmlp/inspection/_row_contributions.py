@@ -14,8 +14,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from .._sklearn import Interval
-from .._validation import validate_params
+from .._sklearn import Interval, validate_params
 from ._model import best_of, classifier_of, encoder_of
 from ._panels import check_matplotlib, make_panels
 

@@ -14,9 +14,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.utils import check_consistent_length
 
-from .._predictions import Label, check_clicks, check_probabilities, check_weights
-from .._sklearn import Interval
-from .._validation import validate_params
+from .._checks import Label, check_clicks, check_probabilities, check_weights
+from .._sklearn import Interval, validate_params
 from ..metrics import roc_auc_interval
 from ._click_probabilities import click_probabilities
 from ._panels import check_matplotlib, make_panels

@@ -8,9 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._predictions import Label, bin_edges, check_clicks, check_probabilities, check_weights
-from .._sklearn import Interval, StrOptions
-from .._validation import validate_params
+from .._checks import Label, bin_edges, check_clicks, check_probabilities, check_weights
+from .._sklearn import Interval, StrOptions, validate_params
 
 
 @validate_params(

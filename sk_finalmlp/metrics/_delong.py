@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Real
 from typing import NamedTuple
 
@@ -11,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 from sklearn.exceptions import UndefinedMetricWarning
 
-from .._predictions import Label, check_both_classes, check_clicks, check_scores, check_weights
-from .._sklearn import Interval
-from .._validation import validate_params
+from .._checks import Label, check_both_classes, check_clicks, check_scores, check_weights
+from .._sklearn import Interval, validate_params
+from .._warnings import warn
 from ._ranks import share_below
 
 
@@ -169,10 +168,9 @@ def roc_auc_interval(
     auc = _mean(placements[clicks], weights[clicks])
     error = _standard_error(clicks, placements, weights)
     if error == 0 and auc in (0, 1):
-        warnings.warn(
+        warn(
             f"The AUC is {auc:.0f}, so DeLong's standard error is 0, even for few rows: the interval has no meaning.",
             UndefinedMetricWarning,
-            stacklevel=3,
         )
     low, high = _interval(auc, error, confidence_level)
     return AUCInterval(auc, max(low, 0.0), min(high, 1.0), error)

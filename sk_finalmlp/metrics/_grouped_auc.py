@@ -9,9 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from .._predictions import Label, check_clicks, check_scores, check_weights
-from .._sklearn import StrOptions
-from .._validation import validate_params
+from .._checks import Label, check_clicks, check_scores, check_weights
+from .._sklearn import StrOptions, validate_params
 from ._ranks import share_below
 
 

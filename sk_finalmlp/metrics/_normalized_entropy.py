@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import entr
 from sklearn.metrics import log_loss
 
-from .._predictions import Label, check_both_classes, check_clicks, check_probabilities, check_weights
+from .._checks import Label, check_both_classes, check_clicks, check_probabilities, check_weights
 
 
 def normalized_entropy(

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.metrics import make_scorer
 
-from .._predictions import Label
-from .._validation import validate_params
+from .._checks import Label
+from .._sklearn import validate_params
 from ._calibration import expected_calibration_error
 from ._grouped_auc import grouped_auc
 from ._normalized_entropy import normalized_entropy, relative_information_gain

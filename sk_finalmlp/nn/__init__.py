@@ -14,23 +14,10 @@ from ._gate import FeatureGate, Gate
 from ._history_pooling import AttentionPooling, Histories, MeanPooling, TransformerPooling
 from ._linear import ROW_MULTIPLE, Linear
 from ._network import DualMLP, FinalMLP, StreamBuilder, TwoStreamNetwork
-from ._norm import frozen_norms, norms_of
+from ._norm import BatchNorm, frozen_norms, norms_of
 from ._protocol import ClickNetwork, context_parameters, embedding_parameters, members_of, votes_of
-from ._stream import Stream
-from ._streams import (
-    CINStream,
-    CrossNetMixStream,
-    CrossNetStream,
-    FieldVectors,
-    FinalStream,
-    FMStream,
-    GatedCrossNetStream,
-    MaskNetStream,
-    ProductStream,
-    QNNStream,
-    SelfAttentionStream,
-    StreamChain,
-)
+from ._start_weights import draw_normal, draw_xavier
+from ._stream import Stream, StreamChain
 from ._vectors import PretrainedVectors, VectorProjection, copy_network, give_vectors
 from ._workspace import lent_workspaces
 
@@ -38,34 +25,24 @@ __all__ = [
     "ROW_MULTIPLE",
     "Activation",
     "AttentionPooling",
-    "CINStream",
+    "BatchNorm",
     "ClickNetwork",
     "ConcatFusion",
-    "CrossNetMixStream",
-    "CrossNetStream",
     "Dropout",
     "DualMLP",
     "Ensemble",
     "ExpertFinalMLP",
-    "FMStream",
     "FeatureGate",
     "FieldEmbedding",
     "FieldSelection",
-    "FieldVectors",
     "FinalMLP",
-    "FinalStream",
     "Gate",
-    "GatedCrossNetStream",
     "Histories",
     "Linear",
-    "MaskNetStream",
     "MeanPooling",
     "MultiHeadBilinearFusion",
     "PretrainedVectors",
     "ProductFusion",
-    "ProductStream",
-    "QNNStream",
-    "SelfAttentionStream",
     "Stream",
     "StreamBuilder",
     "StreamChain",
@@ -75,6 +52,8 @@ __all__ = [
     "VectorProjection",
     "context_parameters",
     "copy_network",
+    "draw_normal",
+    "draw_xavier",
     "dropout_generator",
     "dropout_state",
     "embedding_parameters",

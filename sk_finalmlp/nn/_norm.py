@@ -20,6 +20,14 @@ class BatchNorm(nn.BatchNorm1d):
     ----------
     frozen : bool
         Whether the running statistics are frozen.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.nn import BatchNorm, frozen_norms
+    >>> norm = BatchNorm(30)
+    >>> with frozen_norms(norm):
+    ...     norm.train().training
+    False
     """
 
     frozen = False

@@ -82,3 +82,30 @@ class Stream(nn.Sequential):
         for layer in list(self)[2:]:
             x = layer(x)
         return x
+
+
+class StreamChain(nn.Sequential):
+    """A stream followed by other modules, such as an MLP or a linear map to another width, as one stream.
+
+    Parameters
+    ----------
+    *modules : torch.nn.Module
+        The modules, the last of which has `out_features`.
+
+    Attributes
+    ----------
+    out_features : int
+        Width of the output.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Linear, Stream, StreamChain
+    >>> chain = StreamChain(Stream(n_features=30, hidden_units=[64, 32]), Linear(32, 16))
+    >>> chain(torch.ones(5, 30)).shape, chain.out_features
+    (torch.Size([5, 16]), 16)
+    """
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__(*modules)
+        self.out_features = modules[-1].out_features

@@ -11,8 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from .._sklearn import Interval
-from .._validation import validate_params
+from .._sklearn import Interval, validate_params
 from ._column import is_list
 from ._log import as_arrow, check_columns, find_spans, read_frame, read_mask, read_times_of_past
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from .._validation import validate_params
+from .._sklearn import validate_params
 from ._ages import are_numbers, as_numbers, read_age
 from ._log import check_columns, find_spans, read_frame, read_mask, read_times_of_past
 

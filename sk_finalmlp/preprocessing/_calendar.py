@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .._warnings import warn
 from ..fields import UNKNOWN_CODE
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, is_string
@@ -190,8 +190,7 @@ class UnknownDates:
         """Say which they are."""
         if self._names:
             names = ", ".join(map(repr, dict.fromkeys(self._names)))
-            warnings.warn(
+            warn(
                 f"Most rows hold parts of dates that fit didn't see: {names}. The probabilities of these rows can be "
                 "far off. Leave these columns out (by `drop` or `datetime_parts`), or fit to rows of a full period.",
-                stacklevel=3,
             )

@@ -19,6 +19,8 @@ class Tally:
     repeats: np.ndarray
     n_rows: int
     n_missing: int
+    #: Number of elements of the longest list, missing ones among them.
+    longest: int = 0
 
 
 class Column:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from ..fields import column_names
+from .._warnings import warn
+from ..fields import Field
 from ._calendar import rare_dates, why_behind, why_left_out
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, is_string, rows_with_weight, text_of_first
 from ._column_encoder import ColumnEncoder, errors_naming, n_codes_of
 from ._datetime import DatetimeEncoder
+from ._fitted_columns import FittedColumn
 from ._kinds import Finding, Kind, facts, find_doubt, find_kind, is_quantity
 from ._lists import HistoryEncoder, MultiValuedEncoder, read_history
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
-from ._raw_column import Part, RawColumn
+from ._raw_column import RawColumn
 from ._reading import Reading, learn_reading
 from ._table import Selection, select_for
-from ._tally import ColumnTally, RowSample
 from ._vectors import HOW_TO_READ_ARRAYS, GivenVectors, PretrainedEncoder, VectorEncoder
 from .statistics._target import Target
 
@@ -40,6 +41,7 @@ class ColumnRules:
     n_bins: int
     separator: str | None
     max_values: int | None
+    max_length: int
     datetime_parts: Sequence[str] | None
     vectors: Mapping[str, GivenVectors]
     vectors_replace: bool
@@ -136,121 +138,112 @@ def find_histories(histories: Mapping[Any, Any] | None, names: Sequence[str]) ->
     return targets
 
 
-class FittedColumn(NamedTuple):
-    """What was learned of a column."""
+@dataclass(frozen=True)
+class Evidence:
+    """What tells of a column: its rows, or distinct values with a tally of them, and what is known of the same rows."""
 
-    reading: Reading
-    encoder: ColumnEncoder | None
-    rare_dates: dict[str, pa.Array]
+    raw: RawColumn
+    weights: np.ndarray | None
+    #: Labels of the rows with weight, or of those of `sample`.
+    target: Target | None = None
+    sample: RawColumn | None = None
+    #: Places of the rows in time, where these are known.
+    places: np.ndarray | None = None
+    #: Number of missing values, where the rows are a sample.
+    n_missing: int | None = None
+
+
+class Learned(NamedTuple):
+    """What was learned of a column, its row of `feature_kinds_`, and its values as they are read."""
+
+    column: FittedColumn
     report: dict[str, Any]
-    column: Column
-
-    def without_rows(self) -> FittedColumn:
-        """The same without its rows."""
-        return self._replace(column=Column(self.column.name, self.column.values[:0]))
-
-    def transform(self, kinds: Collection[str]) -> dict[str, np.ndarray]:
-        """Output columns of all rows by name, if they make up fields of these kinds."""
-        fields = [] if self.encoder is None else self.encoder.output_fields(self.column.name)
-        if self.encoder is None or not any(field.kind in kinds for field in fields):
-            return {}
-        with errors_naming(self.column.name):
-            return dict(zip(column_names(fields), self.encoder.transform(self.column), strict=True))
+    values: Column
 
 
-def fit_tally(
-    name: str,
-    tally: ColumnTally | None,
-    sample: RowSample,
-    chosen: Kind | None,
+def learn_columns(
+    evidence: Iterable[Evidence],
+    names: Sequence[str],
+    chosen: Mapping[int, Kind],
+    targets: Mapping[int, int],
     rules: ColumnRules,
-    target: Target | None,
-    is_in_histories: bool = False,
-) -> FittedColumn:
-    """What `fit_column` gives, from a tally of the column, and the sample of rows that the target is of."""
-    if tally is None:
-        return fit_column(RawColumn(name, [Part(pa.nulls(0, pa.bool_()))], 0), "dropped", rules, None, None)
-    values = sample.column(name)
-    if not tally.is_sampled:
-        raw, weights = tally.short_column()
-        return fit_column(raw, chosen, rules, weights, target, values, is_in_histories)
-    assert values is not None
-    fitted = fit_column(values, chosen, rules, sample.weights, target)
-    return fitted._replace(report={**fitted.report, "n_missing": tally.n_missing})
+    keep: Callable[[int, Learned], None],
+) -> tuple[list[FittedColumn], pd.DataFrame]:
+    """Learn the columns, each of which is released before the next one is read, and histories at last.
 
-
-def fit_column(
-    raw: RawColumn,
-    chosen: Kind | None,
-    rules: ColumnRules,
-    weights: np.ndarray | None,
-    target: Target | None,
-    sample: RawColumn | None = None,
-    is_in_histories: bool = False,
-    places: np.ndarray | None = None,
-) -> FittedColumn:
-    """Find out what a column is, how it is read, and what encodes it. The target is of the rows with weight, or of the
-    sample, and tells quantities from ids; places in time tell what goes with time.
+    `targets` are positions of the columns whose values histories hold; `keep` is told of each column that is learned.
     """
-    if places is not None and weights is not None:
-        places = places[weights > 0]
-    weighted, weights = rows_with_weight(raw, weights)
+    waiting: dict[int, Evidence] = {}
+    columns: dict[int, FittedColumn] = {}
+    reports: dict[int, dict[str, Any]] = {}
+
+    def take(position: int, learned: Learned) -> None:
+        columns[position], reports[position] = learned.column, learned.report
+        keep(position, learned)
+
+    for position, of_column in enumerate(evidence):
+        if position in targets:
+            waiting[position] = of_column
+        else:
+            kind = chosen.get(position)
+            take(position, learn_column(of_column, kind, rules, is_in_histories=position in targets.values()))
+        del of_column
+    for position, of_column in waiting.items():
+        take(position, learn_history(of_column, columns[targets[position]], rules.max_length))
+    order = range(len(names))
+    kinds = pd.DataFrame([reports[position] for position in order], index=pd.Index(names, name="column"))
+    return [columns[position] for position in order], kinds
+
+
+def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is_in_histories: bool) -> Learned:
+    """Find out what a column is, how it is read, and what encodes it; values of histories are categories."""
+    raw, places = evidence.raw, evidence.places
+    if places is not None and evidence.weights is not None:
+        places = places[evidence.weights > 0]
+    weighted, weights = rows_with_weight(raw, evidence.weights)
     with errors_naming(raw.name):
         reading = learn_reading(weighted)
         column = reading.read(weighted)
         if chosen is None and is_in_histories and not reading.lists:
             finding = Finding("categorical", "histories hold its values")
         elif chosen is None:
-            finding = rules.find_kind(column, target, column if sample is None else reading.read(sample), places)
+            sample = column if evidence.sample is None else reading.read(evidence.sample)
+            finding = rules.find_kind(column, evidence.target, sample, places)
         else:
             finding = Finding(chosen, "chosen by the user")
         if chosen is None and (doubt := find_doubt(column, finding)):
-            warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
-        n_missing = column.n_missing
+            warn(f"Column {raw.name!r} {doubt}")
+        n_missing = column.n_missing if evidence.n_missing is None else evidence.n_missing
         reading, learned_as = rules.make_reading(finding.kind, weighted, reading), reading
         if reading != learned_as:
             column = reading.read(weighted)
         encoder = rules.make_encoder(raw.name, finding.kind, reading)
-        fields = [] if encoder is None else encoder.fit(column, weights).output_fields(raw.name)
+        if encoder is not None:
+            encoder.fit(column, weights)
         if isinstance(encoder, DatetimeEncoder) and encoder.left_out:
             finding = finding._replace(why=f"{finding.why}, {encoder.left_out}")
-        report = {
-            **finding._asdict(),
-            "n_missing": n_missing,
-            "n_codes": n_codes_of(fields),
-            "n_columns": sum(field.n_columns for field in fields),
-        }
         read = column if weighted is raw else reading.read(raw)
-        return FittedColumn(reading, encoder, rare_dates(encoder, read), report, read)
+        learned = FittedColumn(raw.name, reading, encoder, rare_dates(encoder, read))
+        return Learned(learned, _report(finding, n_missing, learned.fields()), read)
 
 
-def fit_history(
-    raw: RawColumn, of: FittedColumn, of_name: str, max_length: int, weights: np.ndarray | None
-) -> FittedColumn:
-    """What `fit_column` gives, of a column that holds values of another one, which has been learned."""
-    weighted, weights = rows_with_weight(raw, weights)
+def learn_history(evidence: Evidence, of: FittedColumn, max_length: int) -> Learned:
+    """Learn a column of histories of the values of another one, which has been learned."""
+    raw = evidence.raw
+    weighted, weights = rows_with_weight(raw, evidence.weights)
     with errors_naming(raw.name):
-        encoder = HistoryEncoder(of_name, max_length).bound_to(of.encoder)
+        encoder = HistoryEncoder(of.name, max_length).bound_to(of.encoder)
         reading = read_history(weighted, of.reading)
         column = reading.read(weighted)
         encoder.fit(column, weights)
         if doubt := encoder.find_doubt(column):
-            warnings.warn(f"Column {raw.name!r} {doubt}", stacklevel=2)
-        (field,) = encoder.output_fields(raw.name)
-        report = {
-            "kind": "history",
-            "why": f"chosen by the user, of values of {of_name!r}",
-            "n_missing": column.n_missing,
-            "n_codes": field.n_codes,
-            "n_columns": field.n_columns,
-        }
-        return FittedColumn(reading, encoder, {}, report, column if weighted is raw else reading.read(raw))
+            warn(f"Column {raw.name!r} {doubt}")
+        finding = Finding("history", f"chosen by the user, of values of {of.name!r}")
+        learned = FittedColumn(raw.name, reading, encoder, {})
+        read = column if weighted is raw else reading.read(raw)
+        return Learned(learned, _report(finding, column.n_missing, learned.fields()), read)
 
 
-def fit_tallied_history(tally: ColumnTally, of: FittedColumn, of_name: str, max_length: int) -> FittedColumn:
-    """What `fit_history` gives, from a tally of the column."""
-    raw, _ = tally.short_column()
-    fitted = fit_history(raw, of, of_name, max_length, None)
-    assert isinstance(fitted.encoder, HistoryEncoder)
-    fitted.encoder.widen(tally.longest_row)
-    return fitted._replace(report={**fitted.report, "n_columns": fitted.encoder.n_columns})
+def _report(finding: Finding, n_missing: int, fields: Sequence[Field]) -> dict[str, Any]:
+    n_columns = sum(field.n_columns for field in fields)
+    return {**finding._asdict(), "n_missing": n_missing, "n_codes": n_codes_of(fields), "n_columns": n_columns}

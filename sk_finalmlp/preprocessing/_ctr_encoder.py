@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from numbers import Integral, Real
 from os import PathLike
-from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 import joblib
@@ -18,47 +19,68 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._fit_task import CallbackSupportMixin, fit_task
+from .._description import Parts as PartsOfState
+from .._description import VersionedState, describe
 from .._hold_out import Fraction, packed, share_held_out
-from .._origin import Origin, VectorTable, carries_origin, write_origin
-from .._persistence import VersionedState
-from .._plain import Parts, describe
+from .._origin import Origin, carries_origin, write_origin
 from .._sklearn import (
+    CallbackSupportMixin,
+    FittedSummary,
     Interval,
     InvalidParameterError,
     RealNotInt,
     StrOptions,
+    Summary,
     check_feature_names_in,
+    fit_context,
+    fit_task,
     get_output_config,
+    is_fitted,
 )
 from .._sources import (
+    EncodedStream,
+    Parts,
+    Passes,
+    Source,
+    TemporaryFolder,
+    column_in_memory,
+    column_of,
+    in_file,
     is_source,
+    naming_full_disk,
+    open_source,
+    refuse_source,
 )
-from .._validation import fit_context
-from ..fields import Field, column_names, pretrained_name
-from ._batches import BatchEncoder
-from ._calendar import UnknownDates, date_parts
+from ..fields import Field, column_names
+from ._calendar import UnknownDates
 from ._categorical import VocabularyRule
-from ._column_encoder import ColumnEncoder, are_numeric, check_fields, decode_column, errors_naming
-from ._column_rules import ColumnRules, FittedColumn, chosen_kinds, find_histories, fit_column, fit_history
-from ._columns_summary import ColumnsSummary
+from ._column_encoder import check_fields, decode_column, n_codes_of
+from ._column_rules import ColumnRules, chosen_kinds, find_histories, learn_columns
 from ._datetime import DATETIME_PARTS
-from ._description import PARTS
-from ._growth import GrowingEncoder
+from ._description import PARTS, summarize
+from ._fitted_columns import (
+    FittedColumn,
+    bind_histories,
+    encode_columns,
+    fields_by_column,
+    known_values,
+    names_of_dates,
+    vector_tables,
+    watch_dates,
+    write_outputs,
+)
+from ._growth import changes_of, grow_columns, origin_after, read_vectors_to_come
 from ._half_life import weights_by_age
 from ._kinds import Kind
-from ._lists import bind_histories
-from ._plan import Combinations, Plan, Planner
-from ._raw_column import RawColumn
-from ._reading import Reading
-from ._table import Selection, read_columns, read_outputs, select_for, validate_table, write_table, write_values
+from ._plan import Combinations, Planner
+from ._table import Selection, raw_columns, read_outputs, select_for, validate_table, write_values
 from ._time_order import places_in_time
-from ._vectors import GivenVectors, PretrainedEncoder, check_vectors
-from ._vocabulary import Vocabulary
+from ._training_rows import StoredRows, TableRows, TrainingRows
+from ._vectors import GivenVectors, check_vectors
 from ._weights import check_weights
 from .statistics._choice import report
 from .statistics._derived import DerivedFields
-from .statistics._target import NoLabels, Target, held_out_with
+from .statistics._target import NoLabels, Target, held_out_with, read_more_labels
 from .statistics._unknown import UnknownRows
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
@@ -66,12 +88,14 @@ _MOST_CODES = 2**62
 #: Kinds of the fields that single columns become.
 _KINDS_WITH_CODES = ("categorical", "multi-valued")
 _KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "history", "numeric", "vector")
+_SEVERAL_LABELS = (
+    " Several labels, as FunnelClassifier takes them, go with a table in memory: read the rows, for example by "
+    "pandas.read_parquet, or fit a FinalMLPClassifier to each label."
+)
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
-class CTREncoder(
-    BatchEncoder, GrowingEncoder, ColumnsSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator
-):
+class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
     Each column is one of five kinds, inferred from its values in `fit` unless you choose it:
@@ -397,17 +421,14 @@ class CTREncoder(
     _sklearn_output_config: dict[str, str]
 
     #: Those of two or more classes, where statistics might be made.
-    _classes: np.ndarray | None = None
+    _classes: Any = None
     #: Whether these are names of several columns of labels.
     _has_tasks: bool = False
+    _columns: list[FittedColumn]
     _derived: DerivedFields
-    _encoders: list[ColumnEncoder | None]
     _fields: list[Field]
-    #: Empty, too, in an encoder that was saved by a version without it.
-    _rare_dates: Mapping[str, pa.Array] = MappingProxyType({})
-    _readings: list[Reading]
 
-    _parts: ClassVar[Parts] = PARTS
+    _parts: ClassVar[PartsOfState] = PARTS
 
     _parameter_constraints: ClassVar[dict[str, list[Any] | str]] = {
         "categorical": _SELECTION,
@@ -532,19 +553,15 @@ class CTREncoder(
         self : CTREncoder
             The fitted encoder.
         """
-        if is_source(X, y):
-            self._fit_source(X, y, sample_weight).folder.remove()
-            return self
-        with fit_task(self, X=X, y=y):
-            X, weights = self._validate_training_table(X, sample_weight)
+        with self._training_rows(X, y, sample_weight) as rows:
             planner = self._planner()
-            place = places_in_time(self.hold_out, X, check_feature_names_in(self))
-            target = self._by_age(planner.read_target(y, X, weights, place), X)
-            wanted = _KINDS_WITH_CODES if planner.needs_codes(target) else []
-            codes = self._fit_columns(X, weights, target, place, wanted)
-            plan = self._plan_derived(planner, codes, target)
-            self._derived.fit(codes, weights, target)
-            self._finish_fit(plan)
+            target = rows.read_target(planner)
+            wanted = _KINDS_WITH_CODES if planner.needs_codes(target) else ()
+            outputs = self._learn_columns(rows, target, wanted)
+            self._plan_derived(planner, rows, outputs, target)
+            rows.learn_derived(self._derived, outputs, target)
+            self._finish_fit()
+            rows.remove()
         return self
 
     @fit_context
@@ -568,33 +585,86 @@ class CTREncoder(
         X_out : {dataframe, ndarray} of shape (n_samples, n_features_out), or encoded rows on disk
             What :meth:`transform` returns, but for the statistics.
         """
-        if is_source(X, y):
-            return self._fit_source(X, y, sample_weight)
-        with fit_task(self, X=X, y=y):
-            X, weights = self._validate_training_table(X, sample_weight)
+        with self._training_rows(X, y, sample_weight) as rows:
             planner = self._planner()
-            place = places_in_time(self.hold_out, X, check_feature_names_in(self))
-            target = self._by_age(planner.read_target(y, X, weights, place), X)
-            outputs = self._fit_columns(X, weights, target, place, _KINDS_OF_COLUMNS)
-            plan = self._plan_derived(planner, outputs, target)
+            target = rows.read_target(planner)
+            outputs = self._learn_columns(rows, target, _KINDS_OF_COLUMNS)
+            self._plan_derived(planner, rows, outputs, target)
             unknown = UnknownRows(self.unknown_dropout, planner.random_state)
-            outputs.update(self._derived.fit_transform(outputs, weights, target, unknown))
-            self._finish_fit(plan)
-            encoded = self._write(X, iter(outputs.items()))
-            self._check_hold_out_is_told(encoded)
-            self._check_vectors_are_told(encoded)
-            if not carries_origin(encoded):
-                return encoded
-            return write_origin(encoded, self._with_vectors(self._origin_of_training_rows(len(X), place, target)))
+            outputs |= rows.derive(self._derived, outputs, target, unknown)
+            self._finish_fit()
+            return rows.write(
+                self._fields, outputs, partial(self._origin_of_training_rows, rows, target), self._library()
+            )
 
-    def _by_age(self, target: Target | NoLabels, X: Any) -> Target | NoLabels:
-        """The labels, of which older ones count less."""
-        shares = weights_by_age(self.half_life, X, check_feature_names_in(self))
-        return target if shares is None or isinstance(target, NoLabels) else target.weighted_by(shares)
+    @contextmanager
+    def _training_rows(self, X: Any, y: Any, sample_weight: Any) -> Iterator[TrainingRows]:
+        """Open the rows to be fitted to; after an error the encoder is as it was before, and no file is left."""
+        if is_source(X, y):
+            self._check_source_arguments(y, sample_weight)
+            folder = TemporaryFolder(self.temp_folder)
+            with naming_full_disk(folder), fit_task(self, X=X, y=y):
+                yield self._stored_rows(open_source(X, folder), y, sample_weight, folder)
+        else:
+            with fit_task(self, X=X, y=y):
+                yield self._table_rows(X, y, sample_weight)
 
-    def _validate_training_table(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
+    def _table_rows(self, X: Any, y: Any, sample_weight: Any) -> TableRows:
         X = validate_table(self, X, reset=True)
-        return X, self._check_weights(sample_weight, X)
+        names = check_feature_names_in(self)
+        weights = self._check_weights(sample_weight, X)
+        place = places_in_time(self.hold_out, X, names)
+        shares = weights_by_age(self.half_life, X, names)
+        return TableRows(X, names, self._chosen_kinds(X, names), y, weights, self.hold_out, place, shares)
+
+    def _stored_rows(
+        self, source: Source, label: str | None, weight: str | None, folder: TemporaryFolder
+    ) -> StoredRows:
+        self._learn_names(source, label, weight)
+        names = check_feature_names_in(self)
+        chosen = self._chosen_kinds(source.empty(names), names)
+        parts, passes = Parts(source, self.n_jobs), Passes(int(self.verbose))
+        return StoredRows(parts, names, chosen, label, weight, self.hold_out, folder, passes)
+
+    def _check_source_arguments(self, y: Any, sample_weight: Any) -> None:
+        for argument, value in {"y": y, "sample_weight": sample_weight}.items():
+            if value is not None and not isinstance(value, str):
+                raise TypeError(
+                    f"X is read in batches, so {argument} must be the name of one of its columns, not "
+                    f"{type(value).__name__}.{_SEVERAL_LABELS if argument == 'y' and _are_several(value) else ''}"
+                )
+        self._check_default_container()
+        if self.hold_out not in ("random", "last"):
+            raise ValueError(
+                f"hold_out={self.hold_out!r}: rows that are read in batches are not sorted by a column. Name the files "
+                "so that they come in the order of time, and set hold_out='last'."
+            )
+        if self.half_life is not None:
+            raise ValueError(
+                f"half_life={dict(self.half_life)!r}: rows that are read in batches count alike in statistics. Fit to "
+                "a table in memory, or give a column of weights by age as sample_weight."
+            )
+
+    def _check_default_container(self) -> None:
+        asked = self._library()
+        if asked != "default":
+            raise ValueError(
+                f"transform={asked!r} is asked for by set_output or set_config, but rows that are read in batches fit "
+                "in no such table. Call set_output(transform='default')."
+            )
+
+    def _library(self) -> str:
+        """The container that `set_output` or `set_config` asks for."""
+        library: str = get_output_config("transform", self)["dense"]
+        return library
+
+    def _learn_names(self, source: Source, label: str | None, weight: str | None) -> None:
+        for argument, name in {"y": label, "sample_weight": weight}.items():
+            if name is not None and name not in source.names:
+                raise ValueError(f"{argument}={name!r} is not a column of X, which has {source.names}.")
+        names = [name for name in source.names if name not in (label, weight)]
+        self.feature_names_in_ = np.asarray(names, dtype=object)
+        self.n_features_in_ = len(names)
 
     def _check_weights(self, sample_weight: Any, X: Any) -> np.ndarray | None:
         return None if sample_weight is None else check_weights(sample_weight, X)
@@ -608,73 +678,34 @@ class CTREncoder(
             check_random_state(self.random_state),
         )
 
-    def _fit_columns(
-        self,
-        X: Any,
-        weights: np.ndarray | None,
-        target: Target | NoLabels,
-        place: np.ndarray | None,
-        wanted: Collection[str],
-    ) -> dict[str, np.ndarray]:
-        """Learn to encode each column alone, and return the output columns of the wanted kinds of fields."""
+    def _learn_columns(self, rows: TrainingRows, target: Any, kinds: Collection[str]) -> dict[str, Any]:
+        """Learn to encode each column alone, and return the output columns of fields of these kinds."""
         self._origin = []
-        names = check_feature_names_in(self)
-        chosen = self._chosen_kinds(X, names)
-        rules = self._column_rules()
-        labelled = None
-        if isinstance(target, Target) and self.statistics == "auto":
-            labelled = target.take(np.flatnonzero(target.weights))
-        dropped = {position for position, kind in chosen.items() if kind == "dropped"}
-        targets = find_histories(self.histories, names)
-        waiting: dict[int, RawColumn] = {}
-        fitted: dict[int, FittedColumn] = {}
-        outputs: dict[int, dict[str, np.ndarray]] = {}
-        for position, raw in enumerate(read_columns(X, names, dropped)):
-            if position in targets:
-                # Until the column whose values it holds is learned.
-                waiting[position] = raw
-                continue
-            is_in_histories = position in targets.values()
-            column = fit_column(
-                raw, chosen.get(position), rules, weights, labelled, is_in_histories=is_in_histories, places=place
-            )
-            outputs[position] = column.transform(wanted)
-            fitted[position] = column.without_rows()
-            # A column is let go before the next one is read.
-            del raw, column
-        for position, raw in waiting.items():
-            column = fit_history(raw, fitted[targets[position]], names[targets[position]], self.max_length, weights)
-            outputs[position] = column.transform(wanted)
-            fitted[position] = column.without_rows()
-        self._keep_fitted([fitted[position] for position in range(len(names))])
-        return {name: output for position in range(len(names)) for name, output in outputs[position].items()}
+        telling = target if self.statistics == "auto" else None
+        self._columns, self.feature_kinds_ = learn_columns(
+            rows.evidence(telling),
+            rows.names,
+            rows.chosen,
+            find_histories(self.histories, rows.names),
+            self._column_rules(),
+            partial(rows.keep, kinds=kinds),
+        )
+        return rows.encode(self._columns)
 
-    def _keep_fitted(self, fitted: Sequence[FittedColumn]) -> None:
-        """Keep what was learned of the columns, in their order."""
-        self._readings = [column.reading for column in fitted]
-        self._encoders = [column.encoder for column in fitted]
-        self._rare_dates = {name: values for column in fitted for name, values in column.rare_dates.items()}
-        names = pd.Index(check_feature_names_in(self), name="column")
-        self.feature_kinds_ = pd.DataFrame([column.report for column in fitted], index=names)
-
-    def _plan_derived(self, planner: Planner, codes: Mapping[str, np.ndarray], target: Target | NoLabels) -> Plan:
+    def _plan_derived(self, planner: Planner, rows: TrainingRows, outputs: Mapping[str, Any], target: Any) -> None:
         """Choose crosses and statistics, which are to be learned."""
-        names = check_feature_names_in(self)
-        plan = planner.plan(dict(zip(names, self._fields_of(names), strict=True)), codes, target, self._date_parts())
+        codes, telling, n_rows = rows.sample(outputs, target)
+        fields_of = dict(zip(rows.names, fields_by_column(self._columns, rows.names), strict=True))
+        plan = planner.plan(fields_of, codes, telling, names_of_dates(self._columns), n_rows)
         self._derived = DerivedFields(plan.crosses, plan.statistics)
-        self._classes = target.classes if isinstance(target, Target) else None
+        self.statistics_ = report(plan.choices)
+        self._classes = None if isinstance(target, NoLabels) else target.classes
         self._has_tasks = isinstance(target, Target) and target.labelled is not None
-        return plan
 
-    def _date_parts(self) -> set[str]:
-        columns = zip(check_feature_names_in(self), self._encoders, strict=True)
-        return {part for name, encoder in columns for part in date_parts(name, encoder)}
-
-    def _finish_fit(self, plan: Plan) -> None:
+    def _finish_fit(self) -> None:
         self._fields = self._output_fields(check_feature_names_in(self))
         self._check_any_field()
         check_fields(self._fields)
-        self.statistics_ = report(plan.choices)
 
     def _check_any_field(self) -> None:
         if not self._fields:
@@ -706,10 +737,8 @@ class CTREncoder(
 
     def _given_vectors(self) -> dict[str, GivenVectors]:
         names = check_feature_names_in(self)
-        return {
-            str(names[position]): check_vectors(str(names[position]), given)
-            for position, given in self._given_vectors_at(names).items()
-        }
+        given = self._given_vectors_at(names).items()
+        return {names[position]: check_vectors(names[position], vectors) for position, vectors in given}
 
     def _selections(self) -> dict[Kind, Selection]:
         histories: Any = list(self.histories or {})
@@ -736,6 +765,7 @@ class CTREncoder(
             self.n_bins,
             separator,
             self.max_values,
+            self.max_length,
             self._datetime_parts(),
             self._given_vectors(),
             self.vectors_mode == "replace",
@@ -782,96 +812,185 @@ class CTREncoder(
         """
         check_is_fitted(self)
         if is_source(X):
-            return self._transform_source(X)
+            return self._encode_source(X)
         X = validate_table(self, X, reset=False)
-        unknown = UnknownDates(self._rare_dates)
-        encoded = self._write(X, self._outputs(X, unknown))
+        unknown = watch_dates(self._columns)
+        encoded = write_outputs(self._encode(raw_columns(X), unknown), self._fields, X, self._library())
         unknown.warn()
-        if not carries_origin(encoded):
-            return encoded
-        return write_origin(encoded, self._with_vectors(self._origin_of_new_rows()))
+        # The note takes a hash of all that is learned.
+        return self._with_note(encoded) if carries_origin(encoded) else encoded
 
-    def _with_vectors(self, origin: Origin) -> Origin:
-        """What the table says of its origin, and the vectors that codes in it stand for."""
-        tables = self._vector_tables()
-        return replace(origin, vectors=tables) if tables else origin
-
-    def _vector_tables(self) -> dict[str, VectorTable]:
-        columns = zip(check_feature_names_in(self), self._encoders, strict=True)
-        found = {name: encoder for name, encoder in columns if isinstance(encoder, PretrainedEncoder)}
-        return {pretrained_name(name): encoder.vector_table for name, encoder in found.items()}
-
-    def _origin_of_new_rows(self) -> Origin:
-        if not self._origin:
-            statistics = [field.name for field in self._fields if field.kind == "statistic"]
-            self._origin.append(Origin(joblib.hash((self._encoders, self._derived)), statistics))
-        return self._origin[0]
-
-    def _origin_of_training_rows(self, n_rows: int, place: np.ndarray | None, target: Target | NoLabels) -> Origin:
-        held_out = None
-        if place is not None and self.hold_out != "last":
-            held_out = packed(held_out_with(place, self.validation_fraction, target))
-        return replace(
-            self._origin_of_new_rows(),
-            n_rows=n_rows,
-            validation_fraction=share_held_out(self.validation_fraction, n_rows, self.hold_out == "random"),
-            hold_out=self.hold_out,
-            held_out=held_out,
-        )
-
-    def _check_hold_out_is_told(self, encoded: Any) -> None:
-        """Notice where the classifier can't be told which rows are held out."""
-        if self.hold_out == "random" or carries_origin(encoded):
-            return
-        if self.hold_out != "last":
-            raise ValueError(
-                f"hold_out={self.hold_out!r}, but only a pandas DataFrame can tell the classifier which rows are the "
-                "last of that column. Call set_output(transform='pandas'), or sort the rows by time and set "
-                "hold_out='last' here and in the classifier."
-            )
-        warnings.warn(
-            "hold_out='last', but only a pandas DataFrame can tell the classifier so. Call "
-            "set_output(transform='pandas'), or set hold_out='last' in the classifier too.",
-            stacklevel=3,
-        )
-
-    def _write(self, X: Any, outputs: Iterator[tuple[str, np.ndarray]]) -> Any:
-        return write_table(
-            outputs,
-            numeric=are_numeric(self._fields),
-            named=any(field.has_several_columns or field.kind == "pretrained" for field in self._fields),
-            X=X,
-            library=get_output_config("transform", self)["dense"],
-        )
-
-    def _check_vectors_are_told(self, encoded: Any) -> None:
-        """Notice where the classifier, which learns what codes stand for in `fit` alone, can't be told."""
-        pretrained = [field.of for field in self._fields if field.kind == "pretrained"]
-        if pretrained and not carries_origin(encoded):
-            raise ValueError(
-                f"The values of {pretrained} have `vectors`, which only a pandas DataFrame can carry to the "
-                "classifier. Call set_output(transform='pandas'), or give X a column of arrays in their place."
-            )
-
-    def _outputs(self, X: Any, unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
+    def _encode(self, raws: Iterable[Any], unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the output columns of a table, whose columns come one at a time."""
         codes: dict[str, np.ndarray] = {}
-        for name, output in self._plain_outputs(X, unknown):
+        for name, output in encode_columns(self._columns, raws, unknown):
             codes[name] = output
             yield name, output
         yield from self._derived.transform(codes)
 
-    def _plain_outputs(self, X: Any, unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
-        """Output columns of the columns alone."""
-        dropped = {position for position, encoder in enumerate(self._encoders) if encoder is None}
-        columns = read_columns(X, check_feature_names_in(self), dropped)
-        for reading, encoder, raw in zip(self._readings, self._encoders, columns, strict=True):
-            if encoder is None:
-                continue
-            with errors_naming(raw.name):
-                column = reading.read(raw)
-                outputs = encoder.transform(column)
-            unknown.look(encoder, column, outputs)
-            yield from zip(column_names(encoder.output_fields(raw.name)), outputs, strict=True)
+    def _encode_source(self, X: Any) -> EncodedStream:
+        """Return rows that are encoded as they are read."""
+        self._check_default_container()
+        source = open_source(X)
+        missing = [column.name for column in self._columns if column.name not in source.names]
+        if missing:
+            raise ValueError(f"X has no column {missing[0]!r}, which fit saw. It has {source.names}.")
+        return EncodedStream(partial(self._encode_batches, source), partial(column_in_memory, source))
+
+    def _encode_batches(self, source: Source) -> Iterator[pd.DataFrame]:
+        used = [column.name for column in self._columns if column.encoder is not None]
+        unknown = watch_dates(self._columns)
+        for batch in source.batches(used):
+            raws = (column_of(batch.table, column.name) if column.encoder else None for column in self._columns)
+            with in_file(batch):
+                outputs = dict(self._encode(raws, unknown))
+            yield self._with_note(pd.DataFrame(outputs, copy=False))
+        unknown.warn()
+
+    def _with_note(self, encoded: Any) -> Any:
+        return write_origin(encoded, self._with_vectors(self._origin_of_new_rows()))
+
+    def _with_vectors(self, origin: Origin) -> Origin:
+        """Add the vectors that codes stand for to the note of a table."""
+        tables = vector_tables(self._columns)
+        return replace(origin, vectors=tables) if tables else origin
+
+    def _origin_of_new_rows(self) -> Origin:
+        if not self._origin:
+            statistics = [field.name for field in self._fields if field.kind == "statistic"]
+            self._origin.append(Origin(joblib.hash((self._columns, self._derived)), statistics))
+        return self._origin[0]
+
+    def _origin_of_training_rows(self, rows: TrainingRows, target: Any) -> Origin:
+        held_out = None
+        if rows.place is not None and self.hold_out != "last":
+            held_out = packed(held_out_with(rows.place, self.validation_fraction, target))
+        origin = replace(
+            self._origin_of_new_rows(),
+            n_rows=rows.n_rows,
+            validation_fraction=share_held_out(self.validation_fraction, rows.n_rows, self.hold_out == "random"),
+            hold_out=self.hold_out,
+            held_out=held_out,
+        )
+        return self._with_vectors(origin)
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Take in more rows, such as those of a new day; the first call is a `fit`.
+
+        Known values keep their codes, and new ones get the next codes: those of one call by descending count, ties
+        broken by value. A value gets one on a day on which it occurs, once it has occurred `min_frequency` times in all
+        rows so far. Beyond `max_categories`, the values with the lowest counts leave, and new ones take their codes.
+        Rates and counts take the labels in; those of earlier rows lose weight by `decay`. Kinds of columns, choice of
+        statistics, knots of numbers, bins and the number of columns of a multi-valued column stay as `fit` found them.
+        Where lists have become too many to count, new elements count as unknown in the statistics of whole lists.
+        Ids that have come to `vectors` since, by `set_params(vectors=...)`, have their vectors from now on.
+
+        The classifier must learn from the same rows: use :func:`sk_finalmlp.update`, or :meth:`partial_fit_transform`
+        and the classifier's `partial_fit`.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like} of shape (n_samples, n_features)
+            The rows, with the columns of `fit`.
+        y : array-like of shape (n_samples,), default=None
+            Their labels, all of which `fit` saw; needed where there are statistics.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in :meth:`fit`.
+
+        Returns
+        -------
+        self : CTREncoder
+            The encoder of all rows so far. After an error it is as it was before.
+        """
+        if not is_fitted(self):
+            return self.fit(X, y, sample_weight)
+        self._grow_and_tell(X, y, sample_weight)
+        return self
+
+    def partial_fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Take in more rows, and encode them as the classifier should learn from them.
+
+        New values have their new codes. Statistics are those of the rows before, so that they don't give away the
+        labels of these: this differs from `partial_fit(X, y).transform(X)`. The first call is a `fit_transform`.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like} of shape (n_samples, n_features)
+            The rows, with the columns of `fit`.
+        y : array-like of shape (n_samples,), default=None
+            Their labels, as in :meth:`partial_fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, as in :meth:`fit`.
+
+        Returns
+        -------
+        X_out : {dataframe, ndarray} of shape (n_samples, n_features_out)
+            The encoded rows.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sk_finalmlp.preprocessing import CTREncoder
+        >>> encoder = CTREncoder().fit(pd.DataFrame({"user": ["ann", "bob", "ann"]}))
+        >>> encoder.partial_fit_transform(pd.DataFrame({"user": ["eve", "ann"]}))["user"].tolist()
+        [3, 1]
+        >>> encoder.categories_["user"].tolist()
+        ['ann', 'bob', 'eve']
+        """
+        if not is_fitted(self):
+            return self.fit_transform(X, y, sample_weight)
+        return self._grow_and_tell(X, y, sample_weight)
+
+    def _grow_and_tell(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        """Learn more rows, where the table alone can tell the classifier which codes have changed."""
+        before, vectors = dict(vars(self)), vector_tables(self._columns)
+        encoded, origin = self._grow(X, y, sample_weight)
+        if origin.fresh and not carries_origin(encoded):
+            self.__dict__ = before
+            raise ValueError(
+                f"max_categories={self.max_categories} makes codes of {sorted(origin.fresh)} stand for other values "
+                "than before, and only a pandas DataFrame can tell the classifier so. Call "
+                "set_output(transform='pandas') before fit, or update the pipeline by sk_finalmlp.update."
+            )
+        if origin.vectors != (vectors or None) and not carries_origin(encoded):
+            self.__dict__ = before
+            raise ValueError(
+                "`vectors` has more ids than before, whose vectors only a pandas DataFrame can carry to the "
+                "classifier. Call set_output(transform='pandas'), or update the pipeline by sk_finalmlp.update."
+            )
+        return encoded
+
+    @fit_context
+    def _grow(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Origin]:
+        """Learn more rows, and return them as the classifier should learn from them, and their note."""
+        check_is_fitted(self)
+        refuse_source(X)
+        if self._has_tasks:
+            raise ValueError(
+                f"This encoder was fitted to several labels, {self._classes.tolist()}, and keeps no sums of them that "
+                "could go on. Fit it again to all rows, or take an encoder and a classifier for each label."
+            )
+        with fit_task(self, X=X, y=y):
+            X = validate_table(self, X, reset=False)
+            weights = self._check_weights(sample_weight, X)
+            labels = read_more_labels(y, X, weights, self._classes) if self._derived.needs_labels else None
+            before = self._origin_of_new_rows()
+            vectors = read_vectors_to_come(self._columns, self._given_vectors_at(check_feature_names_in(self)))
+            columns, outputs, fresh = grow_columns(self._columns, raw_columns(X), weights, vectors, self.decay)
+            fields = [field for column in columns for field in column.fields()]
+            derived, more, of_crosses = self._derived.grow(
+                outputs, weights, labels, changes_of(fields, fresh, self.decay)
+            )
+            outputs |= more
+            self._columns, self._derived = columns, derived
+            self._fields = self._output_fields(check_feature_names_in(self))
+            n_codes = [n_codes_of(column.fields()) for column in columns]
+            self.feature_kinds_ = self.feature_kinds_.assign(n_codes=n_codes)
+            origin = origin_after(before, outputs, {**fresh, **of_crosses}, labels)
+            self._origin = [replace(origin, previous=None, fresh=None)]
+            origin = self._with_vectors(origin)
+            encoded = write_outputs(iter(outputs.items()), self._fields, X, self._library())
+            return write_origin(encoded, origin), origin
 
     def inverse_transform(self, X: Any) -> Any:
         """Turn codes back into values.
@@ -894,10 +1013,9 @@ class CTREncoder(
         check_is_fitted(self)
         # Crosses and statistics come last and aren't read.
         outputs = iter(read_outputs(X, list(self.get_feature_names_out())))
-        names = check_feature_names_in(self)
         values = {
-            name: decode_column(name, encoder, outputs) if encoder and encoder.output_fields(name) else pa.nulls(len(X))
-            for name, encoder in zip(names, self._encoders, strict=True)
+            column.name: decode_column(column.name, column.encoder, outputs) if column.encoder else pa.nulls(len(X))
+            for column in self._columns
         }
         return write_values(values, X)
 
@@ -926,20 +1044,10 @@ class CTREncoder(
 
     def _output_fields(self, names: Sequence[str]) -> list[Field]:
         """The fields of the output, for columns of these names."""
-        learned = [field for fields in self._fields_of(check_feature_names_in(self)) for field in fields]
-        plain = [field for fields in self._fields_of(names) for field in fields]
-        new_names = dict(zip(column_names(learned), column_names(plain), strict=True))
+        learned = chain.from_iterable(fields_by_column(self._columns, check_feature_names_in(self)))
+        plain = list(chain.from_iterable(fields_by_column(self._columns, names)))
+        new_names = dict(zip(column_names(list(learned)), column_names(plain), strict=True))
         return plain + self._derived.output_fields(new_names)
-
-    def _fields_of(self, names: Sequence[str]) -> list[list[Field]]:
-        """The fields of each column of the input, for columns of these names."""
-        name_of = dict(zip(check_feature_names_in(self), names, strict=True))
-        fields_of = [
-            [] if encoder is None else encoder.output_fields(name)
-            for name, encoder in zip(names, self._encoders, strict=True)
-        ]
-        # Vectors are of the column itself, whose name they have been given.
-        return [[replace(f, of=name_of[f.of]) if f.kind == "history" else f for f in fields] for fields in fields_of]
 
     @property
     def cardinalities_(self) -> dict[str, int]:
@@ -950,13 +1058,10 @@ class CTREncoder(
     def categories_(self) -> dict[str, np.ndarray]:
         """Known values of each field whose codes stand for values."""
         check_is_fitted(self)
-        return {
-            field: vocabulary.values.to_numpy(zero_copy_only=False)
-            for name, encoder in zip(check_feature_names_in(self), self._encoders, strict=True)
-            if encoder is not None
-            for field, vocabulary in encoder.vocabularies(name).items()
-            if isinstance(vocabulary, Vocabulary)
-        }
+        return known_values(self._columns)
+
+    def _summaries(self) -> list[Summary]:
+        return summarize(self.feature_kinds_, self.statistics_, self.categories_)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -968,7 +1073,7 @@ class CTREncoder(
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "_fields"):
-            self._encoders = bind_histories(check_feature_names_in(self), self._encoders)
+            self._columns = bind_histories(self._columns)
             origin = vars(self).get("_origin")
             self._origin = [] if origin is None else [origin]
 
@@ -981,3 +1086,9 @@ class CTREncoder(
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _are_several(labels: Any) -> bool:
+    """Whether labels are names of columns, or have several columns themselves."""
+    is_list_of_names = isinstance(labels, list | tuple) and all(isinstance(name, str) for name in labels)
+    return is_list_of_names or len(getattr(labels, "shape", ())) > 1

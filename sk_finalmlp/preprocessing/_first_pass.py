@@ -21,7 +21,7 @@ _MAX_LABELS = 10_000
 
 
 @dataclass(frozen=True)
-class _Columns:
+class ColumnsToRead:
     """The columns of a table, by what they are for."""
 
     names: Sequence[str]
@@ -48,68 +48,61 @@ def _are_times(chosen: Kind | None) -> bool:
     return chosen in (None, "datetime")
 
 
-class FirstPass:
-    """What a pass over all rows tells of them."""
-
-    def __init__(
-        self,
-        parts: Parts,
-        names: Sequence[str],
-        chosen: Mapping[int, Kind],
-        label: str | None,
-        weight: str | None,
-        folder: TemporaryFolder,
-        passes: Passes,
-    ) -> None:
-        columns = _Columns(names, chosen, label, weight)
-        with passes.over("values", parts.n_rows) as advance:
-            found = _Findings(columns, folder)
-            if parts.are_parallel:
-                for more in parts.map(_read_part, columns, folder):
-                    found.merge(more)
-                    advance(more.n_rows)
-            else:
-                for batch in parts.source.batches(columns.to_read()):
-                    advance(found.add(batch))
-        if not found.n_rows:
-            raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
-        if weight is not None:
-            check_range(*found.range_of_weights)
-        for tally in found.tallies:
-            if tally is not None:
-                tally.finish()
-        self.tallies, self.sample, self.n_rows, self.weight = found.tallies, found.sample, found.n_rows, found.weight
-        self.labels: np.ndarray | None = None
-        self.y: StoredArray | None = None
-        if found.labels is not None:
-            self.labels, self.y = found.labels.sorted()
-
-    def forget(self) -> None:
-        """Let go what the columns have been learned from."""
-        self.tallies = []
-        self.sample.forget()
+def first_pass(parts: Parts, columns: ColumnsToRead, folder: TemporaryFolder, passes: Passes) -> FirstPass:
+    """Look at all rows once; several workers look at parts of them."""
+    found = FirstPass(columns, folder)
+    with passes.over("values", parts.n_rows) as advance:
+        if parts.are_parallel:
+            for more in parts.map(_look_at_part, columns, folder):
+                found.merge(more)
+                advance(more.n_rows)
+        else:
+            for batch in parts.source.batches(columns.to_read()):
+                advance(found.add(batch))
+    found.finish()
+    return found
 
 
-def _read_part(part: Source, first: int, columns: _Columns, folder: TemporaryFolder) -> _Findings:
-    """What the rows of a part tell, of which the first has this number."""
-    found = _Findings(columns, folder, first, name=f"-{first}")
+def _look_at_part(part: Source, first: int, columns: ColumnsToRead, folder: TemporaryFolder) -> FirstPass:
+    """Look at the rows of a part, of which the first has this number."""
+    found = FirstPass(columns, folder, first, name=f"-{first}")
     for batch in part.batches(columns.to_read()):
         found.add(batch)
     return found
 
 
-class _Findings:
-    """What some rows tell."""
+class FirstPass:
+    """What a pass over all rows tells: tallies and a sample in memory; numbers of labels and weights on disk."""
 
-    def __init__(self, columns: _Columns, folder: TemporaryFolder, first: int = 0, name: str = "") -> None:
+    classes: np.ndarray | None = None
+    y: StoredArray | None = None
+
+    def __init__(self, columns: ColumnsToRead, folder: TemporaryFolder, first: int = 0, name: str = "") -> None:
         self._columns = columns
         self._first = first
         self.tallies = columns.tallies()
         self.sample = RowSample()
-        self.labels = None if columns.label is None else _Labels(columns.label, folder, f"labels{name}")
+        self._labels = None if columns.label is None else _Labels(columns.label, folder, f"labels{name}")
         self.weight = None if columns.weight is None else folder.array(f"weight{name}", np.float64)
-        self.range_of_weights = np.inf, 0.0
+        self._range_of_weights = np.inf, 0.0
         self.n_rows = 0
+
+    def finish(self) -> None:
+        """Check what was found in all rows, and sort the labels."""
+        if not self.n_rows:
+            raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
+        if self.weight is not None:
+            check_range(*self._range_of_weights)
+        for tally in self.tallies:
+            if tally is not None:
+                tally.finish()
+        if self._labels is not None:
+            self.classes, self.y = self._labels.sorted()
+
+    def forget(self) -> None:
+        """Release what the columns have been learned from."""
+        self.tallies = []
+        self.sample.forget()
 
     def add(self, batch: Batch) -> int:
         """Look at more rows, and return their number."""
@@ -132,8 +125,8 @@ class _Findings:
         first = self._first + self.n_rows
         numbers = np.arange(first, first + n_rows)
         self.sample.add(numbers if present is None else numbers[present], raw_columns, own)
-        if self.labels is not None:
-            self.labels.add(batch)
+        if self._labels is not None:
+            self._labels.add(batch)
         self.n_rows += n_rows
         return n_rows
 
@@ -151,20 +144,20 @@ class _Findings:
         return weights
 
     def _widen_range(self, of_others: tuple[float, float]) -> None:
-        (least, largest), (own_least, own_largest) = self.range_of_weights, of_others
-        self.range_of_weights = min(least, own_least), max(largest, own_largest)
+        (least, largest), (own_least, own_largest) = self._range_of_weights, of_others
+        self._range_of_weights = min(least, own_least), max(largest, own_largest)
 
-    def merge(self, others: _Findings) -> None:
+    def merge(self, others: FirstPass) -> None:
         """Take in what the rows behind these tell."""
         for tally, more in zip(self.tallies, others.tallies, strict=True):
             if tally is not None and more is not None:
                 tally.merge(more)
         self.sample.merge(others.sample)
-        if self.labels is not None and others.labels is not None:
-            self.labels.merge(others.labels)
+        if self._labels is not None and others._labels is not None:
+            self._labels.merge(others._labels)
         if self.weight is not None and others.weight is not None:
             self.weight.take(others.weight)
-        self._widen_range(others.range_of_weights)
+        self._widen_range(others._range_of_weights)
         self.n_rows += others.n_rows
 
 

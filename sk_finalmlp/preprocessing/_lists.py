@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
 from typing import Any, Self
 
@@ -209,8 +209,8 @@ class HistoryEncoder:
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the number of output columns."""
-        self.n_columns = 1
-        self.widen(int(list_lengths(_lists(column)).max(initial=0)))
+        longest = 0 if column.tally is None else column.tally.longest
+        self.n_columns = min(max(1, longest, int(list_lengths(_lists(column)).max(initial=0))), self.max_length)
         return self
 
     def find_doubt(self, column: Column) -> str | None:
@@ -226,10 +226,6 @@ class HistoryEncoder:
             f"holds no value that {self.of!r} has: it holds {text_of_first(elements)!r}, and {self.of!r} has values "
             f"such as {text_of_first(vocabulary.values)!r}. Write them alike, or the history says nothing."
         )
-
-    def widen(self, length: int) -> None:
-        """Make room for a row of so many values."""
-        self.n_columns = min(max(self.n_columns, length), self.max_length)
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
         """The encoder itself, which has learned nothing from the rows but the number of columns."""
@@ -325,12 +321,3 @@ def _lists(column: Column) -> pa.Array:
     if len(present):
         raise TypeError(_no_list(present))
     return lists_of(values.slice(0, 0), np.zeros(len(values), int))
-
-
-def bind_histories(names: Sequence[str], encoders: Sequence[ColumnEncoder | None]) -> list[ColumnEncoder | None]:
-    """The encoders, in which each history has that of the column whose values it holds."""
-    by_name = dict(zip(names, encoders, strict=True))
-    return [
-        encoder.bound_to(by_name[encoder.of]) if isinstance(encoder, HistoryEncoder) else encoder
-        for encoder in encoders
-    ]

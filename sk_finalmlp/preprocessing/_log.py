@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .._tables import check_is_table
+from .._checks import check_is_table
 from ._column import is_string
 from ._column_encoder import errors_naming
 from ._reading import as_floats, as_times

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any
@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
-from .._tables import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
-from ._raw_column import RawColumn, mark_missing, read_column
+from .._checks import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
+from ._raw_column import RawColumn, read_column
 
 Selection = str | int | slice | Sequence[str] | Sequence[int] | Sequence[bool] | Callable[[Any], Any] | None
 
@@ -122,18 +122,13 @@ def _without_mask(X: Any) -> np.ndarray:
     return unmasked
 
 
-def read_columns(X: Any, names: Sequence[str], dropped: Container[int]) -> Iterator[RawColumn]:
-    """Columns of a valid table, one at a time; of those at dropped positions only which values are missing."""
-    for position, (name, raw) in enumerate(zip(names, _raw_columns(X), strict=True)):
-        yield mark_missing(name, raw) if position in dropped else read_column(name, raw)
-
-
 def read_one_column(X: Any, names: Sequence[str], name: str) -> RawColumn:
     """The column of this name of a valid table."""
-    return read_column(name, next(islice(_raw_columns(X), list(names).index(name), None)))
+    return read_column(name, next(islice(raw_columns(X), list(names).index(name), None)))
 
 
-def _raw_columns(X: Any) -> Iterator[Any]:
+def raw_columns(X: Any) -> Iterator[Any]:
+    """Yield the columns of a valid table, as Series or arrays."""
     if isinstance(X, pd.DataFrame):
         return (series for _, series in X.items())
     if is_frame(X):

@@ -34,7 +34,7 @@ class ColumnTally:
         self.n_rows = 0
         self.n_missing = 0
         self.is_sampled = False
-        self.longest_row = 0
+        self._longest_row = 0
         self._is_coarse = False
         self._counts: dict[pa.DataType, _Counts] = {}
         self._longest = 0
@@ -57,7 +57,7 @@ class ColumnTally:
         """Take in what another tally has counted, of rows behind these."""
         self.n_rows += others.n_rows
         self.n_missing += others.n_missing
-        self.longest_row = max(self.longest_row, others.longest_row)
+        self._longest_row = max(self._longest_row, others._longest_row)
         self._vectors.merge(others._vectors)
         if self._vectors.are_meant:
             self._counts = {}
@@ -99,7 +99,7 @@ class ColumnTally:
         present = np.zeros(len(elements) + 1, np.int64)
         np.cumsum(elements.is_valid().to_numpy(zero_copy_only=False), out=present[1:])
         lengths = list_lengths(lists)
-        self.longest_row = max(self.longest_row, int(lengths.max(initial=0)))
+        self._longest_row = max(self._longest_row, int(lengths.max(initial=0)))
         ends = np.cumsum(lengths)
         n_present = np.diff(present[np.concatenate([[0], ends])])
         if len(n_present) and n_present.max() > self._longest:
@@ -160,7 +160,7 @@ class ColumnTally:
         if not parts:
             parts = [Part(pa.nulls(0, pa.float64()))]
             repeats = [np.zeros(0, np.int64)]
-        tally = Tally(np.concatenate(repeats), self.n_rows, self.n_missing)
+        tally = Tally(np.concatenate(repeats), self.n_rows, self.n_missing, self._longest_row)
         return RawColumn(self.name, parts, n_values, tally), np.concatenate(weights) if weights else None
 
     def _as_lists(self, elements: pa.Array, counts: np.ndarray) -> tuple[pa.Array, np.ndarray]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .._checks import refuse_name_as_weights
 from .._sklearn import check_sample_weight
-from .._tables import refuse_name_as_weights
 
 _LEAST_WEIGHT = 1e-100
 

@@ -16,12 +16,12 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._files import replace_file
-from .._plain import with_tables
+from .. import __version__
+from .._description import with_tables
 from .._sklearn import check_feature_names_in
-from .._version import __version__
 from ..estimators import FinalMLPClassifier, FunnelClassifier
 from ..fields import Field, column_names
+from ..model_files import replace_file
 from ..preprocessing import CTREncoder
 from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
 from ._graph import Graph
@@ -67,9 +67,10 @@ def export(model: BaseEstimator) -> Exported:
         encoded = _columns_of_classifier(graph, classifier)
     else:
         state = with_tables(encoder.__getstate__())
-        names = [str(name) for name in check_feature_names_in(encoder)]
-        encoders = _with_vocabularies(names, state["_encoders"])
-        described = dict(zip(names, zip(state["_readings"], encoders, strict=True), strict=True))
+        columns = state["_columns"]
+        names = [column["name"] for column in columns]
+        encoders = _with_vocabularies(names, [column["encoder"] for column in columns])
+        described = dict(zip(names, zip((column["reading"] for column in columns), encoders, strict=True), strict=True))
         inputs = _inputs(described)
         encoded = _add_encoder(graph, inputs, described, state["_derived"], encoder.fields_)
     if classifier is None:

@@ -8,21 +8,15 @@ from typing import Any, Final
 import numpy as np
 from torch import nn
 
-from ..nn import (
-    CINStream,
-    CrossNetMixStream,
-    CrossNetStream,
-    FieldVectors,
-    FinalStream,
-    FMStream,
-    GatedCrossNetStream,
-    MaskNetStream,
-    ProductStream,
-    QNNStream,
-    SelfAttentionStream,
-    Stream,
-    StreamChain,
-)
+from ..nn import Stream, StreamChain
+from ..streams._attention import SelfAttentionStream
+from ..streams._base import FieldVectors
+from ..streams._cin import CINStream
+from ..streams._cross import CrossNetMixStream, CrossNetStream, GatedCrossNetStream
+from ..streams._final import FinalStream
+from ..streams._mask import MaskNetStream
+from ..streams._products import FMStream, ProductStream
+from ..streams._quadratic import QNNStream
 from ._encoder import Unsupported
 from ._graph import Graph
 from ._layers import add_layer, add_layers, add_linear, as_array
@@ -90,8 +84,9 @@ def _gated_cross_net(graph: Graph, x0: str, stream: Any) -> str:
     return x
 
 
-def _split(graph: Graph, x: str, n_fields: int, embedding_dim: int, n_statistics: int) -> tuple[str, str]:
+def _split(graph: Graph, x: str, reads: Any) -> tuple[str, str]:
     """Vectors, (n, F, d), and statistics, (n, S)."""
+    n_fields, embedding_dim, n_statistics = reads[:3]
     n_features = n_fields * embedding_dim
     vectors = graph.columns(x, 0, n_features) if n_statistics else x
     return _reshape(graph, vectors, -1, n_fields, embedding_dim), graph.columns(
@@ -101,11 +96,13 @@ def _split(graph: Graph, x: str, n_fields: int, embedding_dim: int, n_statistics
 
 def _vectors(graph: Graph, x: str, vectors: FieldVectors) -> str:
     """Vectors of fields and statistics, (n, number of vectors, d)."""
-    n_statistics = vectors.n_vectors - vectors.n_fields
-    if not vectors.n_fields:
+    reads = vectors.reads
+    if not reads.n_fields:
         return _vectors_of_statistics(graph, x, vectors)
-    of_fields, statistics = _split(graph, x, vectors.n_fields, vectors.embedding_dim, n_statistics)
-    return graph.concat([of_fields, *([_vectors_of_statistics(graph, statistics, vectors)] if n_statistics else [])])
+    of_fields, statistics = _split(graph, x, reads)
+    if not reads.n_statistics:
+        return of_fields
+    return graph.concat([of_fields, _vectors_of_statistics(graph, statistics, vectors)])
 
 
 def _vectors_of_statistics(graph: Graph, statistics: str, vectors: FieldVectors) -> str:
@@ -141,7 +138,7 @@ def _quadratic(graph: Graph, x: str, stream: Any) -> str:
 
 
 def _compressed_interactions(graph: Graph, x: str, stream: Any) -> str:
-    n_vectors, length = stream.vectors.n_vectors, stream.vectors.embedding_dim
+    n_vectors, length = stream.vectors.n_vectors, stream.vectors.reads.embedding_dim
     x0 = graph.node("Transpose", _vectors(graph, x, stream.vectors), perm=[0, 2, 1])
     x0 = _reshape(graph, x0, -1, n_vectors)
     rows, pooled = x0, []
@@ -163,9 +160,8 @@ def _final(graph: Graph, x: str, stream: Any) -> str:
 
 
 def _field_gate(graph: Graph, x: str, stream: Any) -> str:
-    n_fields, embedding_dim = stream.gate.n_fields, stream.gate.embedding_dim
-    n_statistics = stream.layers[0].linear.in_features - 2 * n_fields * embedding_dim
-    vectors, statistics = _split(graph, x, n_fields, embedding_dim, n_statistics)
+    n_fields, embedding_dim, n_statistics, _ = stream.gate.reads
+    vectors, statistics = _split(graph, x, stream.gate.reads)
     elements = _reshape(graph, graph.node("Transpose", vectors, perm=[0, 2, 1]), -1, n_fields)
     gates = _reshape(graph, add_linear(graph, elements, stream.gate.linear), -1, embedding_dim, n_fields)
     gated = graph.node("Mul", vectors, graph.node("Transpose", gates, perm=[0, 2, 1]))
@@ -202,11 +198,10 @@ def _mask_block(graph: Graph, x: str, hidden: str, block: Any) -> str:
 
 
 def _field_norm(graph: Graph, x: str, stream: Any) -> str:
-    n_fields, embedding_dim = stream.norm.weight.shape
-    n_statistics = stream.blocks[0].mask[0].in_features - n_fields * embedding_dim
+    n_fields, embedding_dim, n_statistics, _ = stream.norm.reads
     if not n_fields:
         return x
-    vectors, statistics = _split(graph, x, n_fields, embedding_dim, n_statistics)
+    vectors, statistics = _split(graph, x, stream.norm.reads)
     ones = graph.constant(np.ones(embedding_dim), np.float32)
     normalised = graph.node("LayerNormalization", vectors, ones, axis=-1, epsilon=1e-5)
     scaled = graph.node("Mul", normalised, graph.constant(as_array(stream.norm.weight)[np.newaxis]))

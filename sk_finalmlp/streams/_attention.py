@@ -1,19 +1,22 @@
-"""Self-attention over the fields."""
+"""The self-attention of AutoInt."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ..nn import SelfAttentionStream
-from ._base import AT_LEAST_ONE, FRACTION, StreamParameters
+from ..nn import Dropout, Linear
+from ._base import AT_LEAST_ONE, FRACTION, FieldVectors, Reads, StreamParameters
 
 
 class SelfAttention(StreamParameters):
-    """Multi-head self-attention of AutoInt: in each layer, a field becomes a weighted mean of all fields. Short name
-    "selfattention".
+    """Multi-head self-attention of AutoInt over the fields. Short name "selfattention".
+
+    In each layer and head, the vector of a field becomes the mean of all fields' values, weighted by softmax(Q K').
+    With the heads concatenated, the field's vector is then ReLU(heads + residual).
 
     Parameters
     ----------
@@ -33,14 +36,10 @@ class SelfAttention(StreamParameters):
         Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
         widths ("bilinear" and "product"), else None.
 
-    See Also
-    --------
-    sk_finalmlp.nn.SelfAttentionStream : The formula.
-
     References
     ----------
     Song et al., "AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks", CIKM 2019,
-    arXiv:1810.11921.
+    arXiv:1810.11921, section 4.4.
 
     Examples
     --------
@@ -77,18 +76,55 @@ class SelfAttention(StreamParameters):
         self.dropout = dropout
         self.units = units
 
-    def _make(
-        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
-    ) -> nn.Module:
-        return SelfAttentionStream(
-            n_fields,
-            embedding_dim,
-            n_statistics,
-            self.n_layers,
-            self.n_heads,
-            self.attention_dim,
-            self.scaled,
-            self.layer_norm,
-            self.dropout,
-            generator,
+    def _make(self, reads: Reads) -> nn.Module:
+        if self.attention_dim % self.n_heads:
+            raise ValueError(
+                f"n_heads={self.n_heads} doesn't divide attention_dim={self.attention_dim}: each head needs an equal "
+                "part of it."
+            )
+        return SelfAttentionStream(self, reads)
+
+
+class SelfAttentionStream(nn.Module):
+    """Module of `SelfAttention`."""
+
+    def __init__(self, parameters: SelfAttention, reads: Reads) -> None:
+        super().__init__()
+        self.vectors = FieldVectors(reads)
+        widths = [reads.embedding_dim, *[parameters.attention_dim] * parameters.n_layers]
+        self.layers = nn.Sequential(*(_AttentionLayer(width, parameters, reads.generator) for width in widths[:-1]))
+        self.out_features = self.vectors.n_vectors * widths[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F * d + S) -> (B, (F + S) * a)."""
+        attended: Tensor = self.layers(self.vectors(x))
+        return attended.flatten(start_dim=1)
+
+
+class _AttentionLayer(nn.Module):
+    def __init__(self, n_features: int, parameters: SelfAttention, generator: torch.Generator | None) -> None:
+        super().__init__()
+        self.n_heads, width = parameters.n_heads, parameters.attention_dim
+        self.scale = (width // self.n_heads) ** -0.5 if parameters.scaled else 1.0
+        self.query, self.key, self.value = (
+            Linear(n_features, width, bias=False, generator=generator) for _ in range(3)
         )
+        # The residual is the input itself where the widths agree.
+        self.residual = None if n_features == width else Linear(n_features, width, bias=False, generator=generator)
+        self.norm = nn.LayerNorm(width) if parameters.layer_norm else None
+        self.dropout = Dropout(parameters.dropout)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """(B, F, n_features) -> (B, F, attention_dim)."""
+        n_rows, n_fields, n_features = v.shape
+        flat = v.reshape(-1, n_features)
+        query, key, value = (
+            linear(flat).view(n_rows, n_fields, self.n_heads, -1).transpose(1, 2)
+            for linear in (self.query, self.key, self.value)
+        )
+        weights = self.dropout((query @ key.transpose(2, 3) * self.scale).softmax(dim=3))
+        heads = (weights @ value).transpose(1, 2).reshape(n_rows * n_fields, -1)
+        attended = heads + (flat if self.residual is None else self.residual(flat))
+        if self.norm is not None:
+            attended = self.norm(attended)
+        return F.relu(attended).view(n_rows, n_fields, -1)

@@ -1,21 +1,42 @@
-"""Base class of the streams' parameters."""
+"""What all streams share: the class of their parameters, and the vectors of fields and statistics."""
 
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import torch
 from sklearn.base import BaseEstimator
-from torch import nn
+from torch import Tensor, nn
 
 from .._sklearn import Interval, StrOptions
-from ..nn import Linear, StreamChain
+from ..nn import Linear, StreamChain, draw_normal
 
 AT_LEAST_ONE: Final = Interval(Integral, 1, None, closed="left")
 FRACTION: Final = Interval(Real, 0, 1, closed="left")
 ARRAY: Final = "array-like"
+
+_START_STD = 1e-4
+
+
+class Reads(NamedTuple):
+    """What a stream reads, F fields of length d and S statistics, and the generator of its initial weights."""
+
+    n_fields: int
+    embedding_dim: int
+    n_statistics: int
+    generator: torch.Generator | None
+
+    @property
+    def n_features(self) -> int:
+        """Width of the input, F * d + S."""
+        return self.n_fields * self.embedding_dim + self.n_statistics
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Split the input into vectors of the fields, (B, F, d), and statistics, (B, S)."""
+        n_embedded = self.n_fields * self.embedding_dim
+        return x[:, :n_embedded].reshape(len(x), self.n_fields, self.embedding_dim), x[:, n_embedded:]
 
 
 class StreamParameters(BaseEstimator, metaclass=ABCMeta):
@@ -48,23 +69,35 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
             shape (B, out_features).
         """
         self._validate_params()
-        stream = self._make(n_fields, embedding_dim, n_statistics, generator)
+        stream = self._make(Reads(n_fields, embedding_dim, n_statistics, generator))
         if self.units is None or self.units == "auto":
             return stream
-        return StreamChain(stream, Linear(_width(stream), int(self.units), generator=generator))
+        # A sum of NumPy's integers is one of them.
+        width: Any = stream.out_features
+        return StreamChain(stream, Linear(int(width), int(self.units), generator=generator))
 
     def _automatic_units(self, width: int) -> int | None:
-        """The value of `units="auto"` if the fusion needs a width."""
+        """Return what `units="auto"` means if the fusion needs a width."""
         return width
 
     @abstractmethod
-    def _make(
-        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
-    ) -> nn.Module:
-        """The stream in its own width."""
+    def _make(self, reads: Reads) -> nn.Module:
+        """Make the stream in its own width."""
 
 
-def _width(stream: nn.Module) -> int:
-    width = stream.out_features
-    assert isinstance(width, Integral)  # a sum of numpy's integers is one of them
-    return int(width)
+class FieldVectors(nn.Module):
+    """A vector for each field, and for each statistic a learned vector times its value."""
+
+    def __init__(self, reads: Reads) -> None:
+        super().__init__()
+        self.reads = reads._replace(generator=None)
+        self.n_vectors = reads.n_fields + reads.n_statistics
+        self.statistics = nn.Parameter(torch.empty(reads.n_statistics, reads.embedding_dim))
+        draw_normal(self.statistics, _START_STD, reads.generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F * d + S) -> (B, F + S, d)."""
+        vectors, statistics = self.reads.split(x)
+        if not len(self.statistics):
+            return vectors
+        return torch.cat([vectors, statistics.unsqueeze(2) * self.statistics], dim=1)

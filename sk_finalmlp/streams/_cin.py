@@ -1,4 +1,4 @@
-"""Compressed interaction network."""
+"""The compressed interaction network of xDeepFM."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from .._validation import check_widths
-from ..nn import CINStream
-from ._base import ARRAY, StreamParameters
+from .._checks import check_widths
+from ..nn import Linear
+from ._base import ARRAY, FieldVectors, Reads, StreamParameters
 
 
 class CIN(StreamParameters):
     """Compressed interaction network of xDeepFM, which multiplies and mixes the fields' embeddings layer by layer.
     Short name "cin".
 
+    With X^0 the embeddings of the fields, row h of layer k is the vector X^k_h = sum over i and j of
+    W^{k,h}_ij X^{k-1}_i * X^0_j + b^{k,h}. The output is the sum over the elements of each row of each layer.
+
     Parameters
     ----------
     hidden_units : array-like of int, default=(64, 64)
-        Number of vectors in each layer. Products have up to one more factor than there are layers.
+        Number of rows of each layer. Products have up to one more factor than there are layers.
     units : int, "auto" or None, default="auto"
         Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
         widths ("bilinear" and "product"), else None.
 
-    See Also
-    --------
-    sk_finalmlp.nn.CINStream : The formula.
-
     Notes
     -----
-    Each layer multiplies all vectors of the previous layer with all fields, which takes much time and memory.
+    Each layer multiplies all rows of the previous layer with all fields, which takes much time and memory. As in the
+    paper's equations 6 and 8, there is no activation, and all rows of a layer enter the next one; the authors' code
+    has an activation and passes on half of the rows.
 
     References
     ----------
@@ -54,8 +55,31 @@ class CIN(StreamParameters):
         self.hidden_units = hidden_units
         self.units = units
 
-    def _make(
-        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
-    ) -> nn.Module:
+    def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units")
-        return CINStream(n_fields, embedding_dim, n_statistics, self.hidden_units, generator)
+        return CINStream(reads, self.hidden_units)
+
+
+class CINStream(nn.Module):
+    """Module of `CIN`."""
+
+    def __init__(self, reads: Reads, hidden_units: Sequence[int]) -> None:
+        super().__init__()
+        self.vectors = FieldVectors(reads)
+        self.layers = nn.ModuleList()
+        n_rows = self.vectors.n_vectors
+        for width in hidden_units:
+            self.layers.append(Linear(n_rows * self.vectors.n_vectors, width, generator=reads.generator))
+            n_rows = width
+        self.out_features = sum(hidden_units)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F * d + S) -> (B, sum of H_k)."""
+        # An element of the vectors is a row here: (B * d, F).
+        x0 = self.vectors(x).transpose(1, 2).flatten(end_dim=1)
+        rows, pooled = x0, []
+        for layer in self.layers:
+            # As a product of matrices, whose derivative makes no other matrix of this size.
+            rows = layer(torch.bmm(rows.unsqueeze(2), x0.unsqueeze(1)).flatten(start_dim=1))
+            pooled.append(rows.view(len(x), -1, rows.shape[1]).sum(dim=1))
+        return torch.cat(pooled, dim=1)

@@ -1,20 +1,25 @@
-"""Cross networks."""
+"""Cross networks: each layer multiplies the input with a linear map of the previous layer."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .._sklearn import StrOptions
-from ..nn import CrossNetMixStream, CrossNetStream, GatedCrossNetStream
-from ._base import AT_LEAST_ONE, StreamParameters
+from ..nn import Linear, draw_xavier
+from ._base import AT_LEAST_ONE, Reads, StreamParameters
 
 
 class CrossNet(StreamParameters):
     """Cross network of DCN and DCN-V2: each layer multiplies the input with a linear map of the previous layer. Short
     name "crossnet".
+
+    With x_0 the input, a layer of version "v1" is x_{l+1} = x_0 (w'x_l) + b + x_l, and one of version "v2" is
+    x_{l+1} = x_0 * (W x_l + b) + x_l. With a `rank`, W = U V' has that rank. With experts, a layer is the mean of
+    x_0 * (U_i tanh(C_i tanh(V_i' x_l)) + b) weighted by softmax_i(g_i' x_l), plus x_l; the layers share the gates g_i,
+    and the experts of a layer its b.
 
     Parameters
     ----------
@@ -33,13 +38,11 @@ class CrossNet(StreamParameters):
     See Also
     --------
     GatedCrossNet : Cross network whose products pass through gates.
-    sk_finalmlp.nn.CrossNetStream : The formula.
-    sk_finalmlp.nn.CrossNetMixStream : The formula with experts.
 
     References
     ----------
-    Wang et al., "DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
-    WWW 2021, arXiv:2008.13535.
+    Wang et al., "Deep & Cross Network for Ad Click Predictions", ADKDD 2017. Wang et al., "DCN V2: Improved Deep &
+    Cross Network and Practical Lessons for Web-scale Learning to Rank Systems", WWW 2021, arXiv:2008.13535.
 
     Examples
     --------
@@ -70,23 +73,20 @@ class CrossNet(StreamParameters):
         self.n_experts = n_experts
         self.units = units
 
-    def _make(
-        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
-    ) -> nn.Module:
-        n_features = n_fields * embedding_dim + n_statistics
+    def _make(self, reads: Reads) -> nn.Module:
         if self.version == "v1" and (self.rank is not None or self.n_experts > 1):
             raise ValueError("CrossNet of version 'v1' has no matrices: leave rank=None and n_experts=1, or set 'v2'.")
         if self.n_experts == 1:
-            return CrossNetStream(n_features, self.n_layers, self.version, self.rank, generator)
+            return CrossNetStream(self, reads)
         if self.rank is None:
             raise ValueError(
                 f"n_experts={self.n_experts} experts of a CrossNet need a rank, for example rank=32, but it is None."
             )
-        return CrossNetMixStream(n_features, self.n_layers, self.rank, self.n_experts, generator)
+        return CrossNetMixStream(reads, self.n_layers, self.rank, self.n_experts)
 
 
 class GatedCrossNet(StreamParameters):
-    """Gated cross network of GDCN: a cross network whose products pass through gates. Short name "gatedcrossnet".
+    """Gated cross network of GDCN: c_{l+1} = c_0 * (W c_l + b) * sigmoid(G c_l) + c_l. Short name "gatedcrossnet".
 
     Parameters
     ----------
@@ -99,7 +99,10 @@ class GatedCrossNet(StreamParameters):
     See Also
     --------
     CrossNet : The same without gates.
-    sk_finalmlp.nn.GatedCrossNetStream : The formula.
+
+    Notes
+    -----
+    b starts at 0; the authors' code draws it from U(0, 1).
 
     References
     ----------
@@ -122,7 +125,109 @@ class GatedCrossNet(StreamParameters):
         self.n_layers = n_layers
         self.units = units
 
-    def _make(
-        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
-    ) -> nn.Module:
-        return GatedCrossNetStream(n_fields * embedding_dim + n_statistics, self.n_layers, generator)
+    def _make(self, reads: Reads) -> nn.Module:
+        return GatedCrossNetStream(reads, self.n_layers)
+
+
+class CrossNetStream(nn.Module):
+    """Module of `CrossNet` without experts."""
+
+    def __init__(self, parameters: CrossNet, reads: Reads) -> None:
+        super().__init__()
+        self.out_features = reads.n_features
+        layer = _RankOneLayer if parameters.version == "v1" else _CrossLayer
+        self.layers = nn.ModuleList(layer(reads, parameters.rank) for _ in range(parameters.n_layers))
+
+    def forward(self, x0: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
+        x = x0
+        for layer in self.layers:
+            x = layer(x0, x)
+        return x
+
+
+class _RankOneLayer(nn.Module):
+    def __init__(self, reads: Reads, rank: int | None) -> None:
+        super().__init__()
+        self.linear = Linear(reads.n_features, 1, bias=False, generator=reads.generator)
+        self.bias = nn.Parameter(torch.zeros(reads.n_features))
+
+    def forward(self, x0: Tensor, x: Tensor) -> Tensor:
+        crossed: Tensor = x0 * self.linear(x) + self.bias + x
+        return crossed
+
+
+class _CrossLayer(nn.Module):
+    def __init__(self, reads: Reads, rank: int | None) -> None:
+        super().__init__()
+        width, generator = reads.n_features, reads.generator
+        self.linear: nn.Module
+        if rank is None:
+            self.linear = Linear(width, width, generator=generator)
+        else:
+            to_rank = Linear(width, rank, bias=False, generator=generator)
+            self.linear = nn.Sequential(to_rank, Linear(rank, width, generator=generator))
+
+    def forward(self, x0: Tensor, x: Tensor) -> Tensor:
+        crossed: Tensor = torch.addcmul(x, x0, self.linear(x))
+        return crossed
+
+
+class CrossNetMixStream(nn.Module):
+    """Module of `CrossNet` with experts."""
+
+    def __init__(self, reads: Reads, n_layers: int, rank: int, n_experts: int) -> None:
+        super().__init__()
+        self.out_features = reads.n_features
+        self.gate = Linear(reads.n_features, n_experts, bias=False, generator=reads.generator)
+        self.layers = nn.ModuleList(_ExpertLayer(reads, rank, n_experts) for _ in range(n_layers))
+
+    def forward(self, x0: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
+        x = x0
+        for layer in self.layers:
+            x = layer(x0, x, self.gate(x).softmax(dim=1))
+        return x
+
+
+class _ExpertLayer(nn.Module):
+    def __init__(self, reads: Reads, rank: int, n_experts: int) -> None:
+        super().__init__()
+        width, generator = reads.n_features, reads.generator
+        self.u, self.v = (_start_experts(n_experts, width, rank, generator) for _ in range(2))
+        self.c = _start_experts(n_experts, rank, rank, generator)
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x0: Tensor, x: Tensor, gate: Tensor) -> Tensor:
+        v = torch.tanh(torch.einsum("bd,kdr->bkr", x, self.v))
+        c = torch.tanh(torch.einsum("bkr,ksr->bks", v, self.c))
+        # The gates of a row add up to 1, so that b needn't be mixed.
+        mixed = torch.einsum("bks,kds->bd", gate.unsqueeze(2) * c, self.u)
+        return torch.addcmul(x, x0, mixed + self.bias)
+
+
+def _start_experts(n_experts: int, n_out: int, n_in: int, generator: torch.Generator | None) -> nn.Parameter:
+    experts = torch.empty(n_experts, n_out, n_in)
+    for expert in experts:
+        draw_xavier(expert, generator)
+    return nn.Parameter(experts)
+
+
+class GatedCrossNetStream(nn.Module):
+    """Module of `GatedCrossNet`."""
+
+    def __init__(self, reads: Reads, n_layers: int) -> None:
+        super().__init__()
+        width, generator = reads.n_features, reads.generator
+        self.out_features = width
+        self.crosses, self.gates = nn.ModuleList(), nn.ModuleList()
+        for _ in range(n_layers):
+            self.crosses.append(Linear(width, width, generator=generator))
+            self.gates.append(Linear(width, width, bias=False, generator=generator))
+
+    def forward(self, c0: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
+        c = c0
+        for cross, gate in zip(self.crosses, self.gates, strict=True):
+            c = torch.addcmul(c, c0 * cross(c), torch.sigmoid(gate(c)))
+        return c

@@ -1,4 +1,4 @@
-"""The block of FinalNet."""
+"""The block of FinalNet, in which each layer multiplies its two halves."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from .._checks import check_widths
 from .._sklearn import StrOptions
-from .._validation import check_widths
-from ..nn import FinalStream
-from ._base import ARRAY, FRACTION, StreamParameters
+from ..nn import Activation, BatchNorm, Dropout, Linear
+from ._base import ARRAY, FRACTION, Reads, StreamParameters
 
 
 class Final(StreamParameters):
     """Block of FinalNet: an MLP in which each layer multiplies its two halves. Short name "final".
+
+    A layer computes h = W x + b and splits h into two halves, h2 and h1. The form "concat" outputs [h2, h1 * h2]; the
+    form "sum" outputs h2 + h1 * h2, for which W is twice as wide. Batch norm, ReLU and dropout follow.
 
     Parameters
     ----------
@@ -30,13 +33,14 @@ class Final(StreamParameters):
     form : {"concat", "sum"}, default="concat"
         Whether a layer's output is one half concatenated with the product of both, or the sum of these.
     field_gate : bool, default=False
-        Whether to add the input times a gate that is linear in the fields, beside the input itself.
+        Whether to extend the input by itself times a gate linear in the fields: [E, E * (W E + b)], twice as wide.
     units : int or None, default=None
         Width of a linear layer after the stream; None for no such layer.
 
-    See Also
-    --------
-    sk_finalmlp.nn.FinalStream : The formula.
+    Notes
+    -----
+    As in the reference implementation, the second factor has no sigmoid; the paper has one on all factors but the
+    first.
 
     References
     ----------
@@ -77,19 +81,65 @@ class Final(StreamParameters):
         self.field_gate = field_gate
         self.units = units
 
-    def _make(
-        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
-    ) -> nn.Module:
+    def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units")
-        return FinalStream(
-            n_fields,
-            embedding_dim,
-            n_statistics,
-            self.hidden_units,
-            self.dropout,
-            self.batch_norm,
-            self.activation,
-            self.form,
-            self.field_gate,
-            generator,
-        )
+        return FinalStream(self, reads)
+
+
+class FinalStream(nn.Module):
+    """Module of `Final`."""
+
+    def __init__(self, parameters: Final, reads: Reads) -> None:
+        super().__init__()
+        # Where there are only statistics, there is nothing to gate.
+        self.gate = _FieldGate(reads) if parameters.field_gate and reads.n_fields else None
+        width = reads.n_features + (0 if self.gate is None else reads.n_fields * reads.embedding_dim)
+        self.layers = nn.Sequential()
+        for out_features in parameters.hidden_units:
+            self.layers.append(_FinalLayer(width, out_features, parameters.form, reads.generator))
+            self.layers.append(_after_layer(out_features, parameters))
+            width = out_features
+        self.out_features = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F * d + S) -> (B, u)."""
+        interactions: Tensor = self.layers(x if self.gate is None else self.gate(x))
+        return interactions
+
+
+class _FinalLayer(nn.Module):
+    def __init__(self, n_features: int, width: int, form: str, generator: torch.Generator | None) -> None:
+        super().__init__()
+        if form == "concat" and width % 2:
+            raise ValueError(f"A layer of the form 'concat' is split in half, so its width can't be odd, as {width}.")
+        self.form = form
+        self.linear = Linear(n_features, width if form == "concat" else 2 * width, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h2, h1 = self.linear(x).chunk(2, dim=1)
+        return torch.cat([h2, h1 * h2], dim=1) if self.form == "concat" else torch.addcmul(h2, h1, h2)
+
+
+def _after_layer(width: int, parameters: Final) -> nn.Module:
+    if parameters.activation == "relu":
+        return Activation(width, parameters.dropout, parameters.batch_norm)
+    norm = [BatchNorm(width)] if parameters.batch_norm else []
+    return nn.Sequential(*norm, Dropout(parameters.dropout))
+
+
+class _FieldGate(nn.Module):
+    """The vectors, and the vectors times gates that are linear in all fields; statistics pass as they are."""
+
+    def __init__(self, reads: Reads) -> None:
+        super().__init__()
+        self.reads = reads._replace(generator=None)
+        self.linear = Linear(reads.n_fields, reads.n_fields, generator=reads.generator)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.ones_(self.linear.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        vectors, statistics = self.reads.split(x)
+        n_rows, n_fields, embedding_dim = vectors.shape
+        elements = vectors.transpose(1, 2).reshape(-1, n_fields)
+        gates = self.linear(elements).view(n_rows, embedding_dim, n_fields).transpose(1, 2)
+        return torch.cat([vectors.flatten(start_dim=1), (vectors * gates).flatten(start_dim=1), statistics], dim=1)

@@ -1,4 +1,4 @@
-"""MaskNet."""
+"""MaskNet, whose layers are multiplied by masks computed from the input."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+from .._checks import check_widths
 from .._sklearn import Interval
-from .._validation import check_widths
-from ..nn import MaskNetStream
-from ._base import ARRAY, AT_LEAST_ONE, FRACTION, StreamParameters
+from ..nn import Dropout, Linear, Stream
+from ._base import ARRAY, AT_LEAST_ONE, FRACTION, Reads, StreamParameters
 
 
 class MaskNet(StreamParameters):
     """MaskNet: an MLP whose layers are multiplied by masks computed from the input. Short name "masknet".
+
+    A block maps h to ReLU(LN(W (mask * h))) with mask = W2 ReLU(W1 x + b1) + b2. Serial blocks follow one another.
+    Parallel blocks all read the input, and an MLP reads their concatenated outputs.
 
     Parameters
     ----------
@@ -36,10 +40,6 @@ class MaskNet(StreamParameters):
         Whether to apply layer norm to each field's embedding first.
     units : int or None, default=None
         Width of a linear layer after the stream; None for no such layer.
-
-    See Also
-    --------
-    sk_finalmlp.nn.MaskNetStream : The formula.
 
     References
     ----------
@@ -84,20 +84,66 @@ class MaskNet(StreamParameters):
         self.embedding_norm = embedding_norm
         self.units = units
 
-    def _make(
-        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
-    ) -> nn.Module:
+    def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units")
-        return MaskNetStream(
-            n_fields,
-            embedding_dim,
-            n_statistics,
-            self.hidden_units,
-            self.n_blocks,
-            self.block_units,
-            self.reduction_ratio,
-            self.dropout,
-            self.layer_norm,
-            self.embedding_norm,
-            generator,
-        )
+        return MaskNetStream(self, reads)
+
+
+class MaskNetStream(nn.Module):
+    """Module of `MaskNet`."""
+
+    def __init__(self, parameters: MaskNet, reads: Reads) -> None:
+        super().__init__()
+        self.norm = _FieldNorm(reads) if parameters.embedding_norm else None
+        n_features, hidden_units = reads.n_features, parameters.hidden_units
+        self.mlp: Stream | None = None
+        if parameters.n_blocks:
+            shapes = [(n_features, parameters.block_units)] * parameters.n_blocks
+        else:
+            shapes = list(zip([n_features, *hidden_units], hidden_units, strict=False))
+        self.blocks = nn.ModuleList(_MaskBlock(*shape, parameters, reads) for shape in shapes)
+        if parameters.n_blocks:
+            width = parameters.n_blocks * parameters.block_units
+            self.mlp = Stream(width, hidden_units, parameters.dropout, generator=reads.generator)
+        self.out_features = hidden_units[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F * d + S) -> (B, u)."""
+        hidden = x if self.norm is None else self.norm(x)
+        if self.mlp is not None:
+            parallel: Tensor = self.mlp(torch.cat([block(x, hidden) for block in self.blocks], dim=1))
+            return parallel
+        for block in self.blocks:
+            hidden = block(x, hidden)
+        return hidden
+
+
+class _MaskBlock(nn.Module):
+    def __init__(self, width: int, out_features: int, parameters: MaskNet, reads: Reads) -> None:
+        super().__init__()
+        n_hidden, generator = max(1, int(width * parameters.reduction_ratio)), reads.generator
+        to_hidden = Linear(reads.n_features, n_hidden, generator=generator)
+        self.mask = nn.Sequential(to_hidden, nn.ReLU(), Linear(n_hidden, width, generator=generator))
+        self.hidden = Linear(width, out_features, bias=False, generator=generator)
+        self.norm = nn.LayerNorm(out_features) if parameters.layer_norm else None
+        self.dropout = Dropout(parameters.dropout)
+
+    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
+        masked = self.hidden(self.mask(x) * hidden)
+        dropped: Tensor = self.dropout(F.relu(masked if self.norm is None else self.norm(masked)))
+        return dropped
+
+
+class _FieldNorm(nn.Module):
+    """Layer norm of each field's vector, with scales and shifts of its own; statistics pass as they are."""
+
+    def __init__(self, reads: Reads) -> None:
+        super().__init__()
+        self.reads = reads._replace(generator=None)
+        self.weight = nn.Parameter(torch.ones(reads.n_fields, reads.embedding_dim))
+        self.bias = nn.Parameter(torch.zeros(reads.n_fields, reads.embedding_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        vectors, statistics = self.reads.split(x)
+        normalised = F.layer_norm(vectors, vectors.shape[2:]) * self.weight + self.bias
+        return torch.cat([normalised.flatten(start_dim=1), statistics], dim=1)

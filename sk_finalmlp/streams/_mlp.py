@@ -1,16 +1,13 @@
-"""The plain stream."""
+"""The plain stream, whose module is the network's own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
-from torch import nn
-
-from .._validation import check_widths
+from .._checks import check_widths
 from ..nn import Stream
-from ._base import ARRAY, FRACTION, StreamParameters
+from ._base import ARRAY, FRACTION, Reads, StreamParameters
 
 
 class MLP(StreamParameters):
@@ -47,9 +44,6 @@ class MLP(StreamParameters):
         self.dropout = dropout
         self.batch_norm = batch_norm
 
-    def _make(
-        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
-    ) -> nn.Module:
+    def _make(self, reads: Reads) -> Stream:
         check_widths(self, "hidden_units")
-        n_features = n_fields * embedding_dim + n_statistics
-        return Stream(n_features, self.hidden_units, self.dropout, self.batch_norm, generator)
+        return Stream(reads.n_features, self.hidden_units, self.dropout, self.batch_norm, reads.generator)

@@ -1,18 +1,18 @@
-"""Quadratic neural network."""
+"""QNN-alpha, whose layers multiply their input with a map of it."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..nn import QNNStream
-from ._base import AT_LEAST_ONE, FRACTION, StreamParameters
+from ..nn import Activation, Dropout, Linear
+from ._base import AT_LEAST_ONE, FRACTION, Reads, StreamParameters
 
 
 class QNN(StreamParameters):
-    """Quadratic neural network, QNN-alpha: each layer multiplies its input with linear maps of it. Short name "qnn".
+    """Quadratic neural network, QNN-alpha: each layer is x + sum over r of x * ReLU(BN(W_r x + b_r)). Short name "qnn".
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class QNN(StreamParameters):
         Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
         widths ("bilinear" and "product"), else None.
 
-    See Also
-    --------
-    sk_finalmlp.nn.QNNStream : The formula.
+    Notes
+    -----
+    The reference implementation trains it with a loss between two passes of different dropout, which isn't here.
 
     References
     ----------
@@ -66,8 +66,34 @@ class QNN(StreamParameters):
         self.batch_norm = batch_norm
         self.units = units
 
-    def _make(
-        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None
-    ) -> nn.Module:
-        n_features = n_fields * embedding_dim + n_statistics
-        return QNNStream(n_features, self.n_layers, self.n_terms, self.dropout, self.batch_norm, generator)
+    def _make(self, reads: Reads) -> nn.Module:
+        return QNNStream(self, reads)
+
+
+class QNNStream(nn.Module):
+    """Module of `QNN`."""
+
+    def __init__(self, parameters: QNN, reads: Reads) -> None:
+        super().__init__()
+        self.out_features = reads.n_features
+        self.layers = nn.Sequential(*(_QuadraticLayer(parameters, reads) for _ in range(parameters.n_layers)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
+        product: Tensor = self.layers(x)
+        return product
+
+
+class _QuadraticLayer(nn.Module):
+    def __init__(self, parameters: QNN, reads: Reads) -> None:
+        super().__init__()
+        self.n_terms = parameters.n_terms
+        width = self.n_terms * reads.n_features
+        self.linear = Linear(reads.n_features, width, generator=reads.generator)
+        self.activation = Activation(width, parameters.dropout, parameters.batch_norm)
+        self.dropout = Dropout(parameters.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        factors = self.activation(self.linear(x)).view(len(x), self.n_terms, -1)
+        product: Tensor = self.dropout(torch.addcmul(x, x, factors.sum(dim=1)))
+        return product

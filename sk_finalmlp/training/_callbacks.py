@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -13,6 +12,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
+from .._warnings import warn
 from ._batches import Batches, Impressions
 from ._evaluation import Scoring, evaluate
 from ._history import TrainingResult, finished_epochs
@@ -154,12 +154,11 @@ class WaitingThreads(Callback):
             return
         passed, worked = time.perf_counter() - self.start_[0], time.thread_time() - self.start_[1]
         if passed > max(_SECONDS_WORTH_A_WARNING, _SECONDS_PER_WORKED_SECOND * worked):
-            warnings.warn(
+            warn(
                 f"The first epoch took {passed:.1f} s, in which the training had a core for {worked:.1f} s: other "
                 f"processes or threads keep the cores busy, and the {n_threads} threads of torch wait for each other. "
                 "One thread is faster then: set the environment variable OMP_NUM_THREADS=1 before Python starts, or "
                 "call torch.set_num_threads(1) before fit.",
-                stacklevel=2,
             )
 
 

@@ -15,7 +15,7 @@ from scipy.special import expit, log_expit, logit, logsumexp, softmax
 from torch import Tensor
 from torch.nn import functional as F
 
-from .._task_labels import BASE, MISSING
+from .._labels import BASE, MISSING
 from ._loss import cross_entropy, filled
 
 Relation = Literal["funnel", "independent"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
+from .._warnings import warn
 from ..nn import FieldEmbedding, dropout_generator, frozen_norms, lent_workspaces, members_of
 from ._batches import Batches, Impressions
 from ._calibration import correct_mean
@@ -246,10 +246,9 @@ def _train(
     result = best.result(net)
     if interrupted:
         _end_loans(network)
-        warnings.warn(
+        warn(
             f"The training was interrupted in {interrupted}; the model has the weights of epoch {result.best_epoch}, "
             "the best so far.",
-            stacklevel=2,
         )
     elif checkpoint:
         checkpoint.remove()

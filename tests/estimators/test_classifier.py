@@ -460,7 +460,7 @@ class TestPersistence:
             pickle.loads(pickle.dumps(FinalMLPClassifier())).predict([[1, 2]])
 
     def test_another_version_that_cannot_be_read_says_so(self, fitted, monkeypatch):
-        monkeypatch.setattr("sk_finalmlp._persistence.__version__", "9.0")
+        monkeypatch.setattr("sk_finalmlp._description.__version__", "9.0")
         state = fitted.__getstate__()
         state["network_"]["gate3.weight"] = np.zeros(3)
         monkeypatch.undo()

@@ -147,10 +147,15 @@ class TestSearch:
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
         assert len(search.cv_results_["params"]) == 7
 
-    def test_a_short_name_has_no_parameters(self):
-        with pytest.raises(ValueError, match=r"stream2__n_layers can't be set, since stream2='fm' .* stream2=CrossNet"):
+    def test_a_parameter_makes_a_stream_of_a_short_name(self):
+        classifier = FinalMLPClassifier().set_params(stream1__hidden_units=(8,), stream2="crossnet", stream2__n_layers=1)
+        assert repr(classifier.stream1) == "MLP(hidden_units=(8,))"
+        assert repr(classifier.stream2) == "CrossNet(n_layers=1)"
+        with pytest.raises(ValueError, match="Invalid parameter 'n_layers' for estimator FM"):
             FinalMLPClassifier(stream2="fm").set_params(stream2__n_layers=2)
-        with pytest.raises(ValueError, match=r"stream2=None"):
+        with pytest.raises(ValueError, match="There is no stream named 'mlps'; there are"):
+            FinalMLPClassifier(stream2="mlps").set_params(stream2__n_layers=2)
+        with pytest.raises(ValueError, match=r"stream2=None has no parameters"):
             FinalMLPClassifier(stream2=CrossNet()).set_params(stream2=None, stream2__n_layers=2)
 
     def test_a_fit_leaves_the_stream_of_the_caller_alone(self, table):

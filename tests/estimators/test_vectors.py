@@ -280,7 +280,7 @@ def test_an_update_takes_in_vectors_that_have_come(way, library):
     # Their codes come last, and all others stay as they are.
     assert model[0].transform(X[:2].assign(item=["later", "last"]))["vector(item)"].tolist() == [61, 62]
     table = layers(model)[0].table.detach().numpy()
-    scaled = CTREncoder(vectors={"item": TABLE}).fit(X)._encoders[1].scale.transform(later.to_numpy())
+    scaled = CTREncoder(vectors={"item": TABLE}).fit(X)._columns[1].encoder.scale.transform(later.to_numpy())
     np.testing.assert_allclose(table[61:], scaled, atol=0.1 if way == "trained" else 0)
     np.testing.assert_allclose(table[:61], before, atol=0.1 if way == "trained" else 0)
     assert {layer.table.shape for layer in layers(model)} == {(63, 4)}

@@ -138,7 +138,7 @@ def test_pickle_holds_the_vocabulary_once_and_binds_it_again(table):
     encoder = CTREncoder(histories={"history": "item"}).fit(table)
     again = pickle.loads(pickle.dumps(encoder))
     pd.testing.assert_frame_equal(again.transform(table), encoder.transform(table))
-    assert "target" not in encoder.__getstate__()["_encoders"][0]
+    assert "target" not in encoder.__getstate__()["_columns"][0]["encoder"]
 
 
 def test_new_values_have_their_new_code_in_the_history_of_the_same_rows(table):

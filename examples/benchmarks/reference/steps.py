@@ -15,7 +15,7 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from sk_finalmlp.nn import SelfAttentionStream, dropout_generator, lent_workspaces
+from sk_finalmlp.nn import dropout_generator, lent_workspaces
 from sk_finalmlp.streams import CIN, FM, MLP, QNN, CrossNet, Final, GatedCrossNet, MaskNet, Product, SelfAttention
 
 _N_ROWS, _N_FIELDS, _DIM = 4096, 10, 10
@@ -85,7 +85,7 @@ def _products(stream: nn.Module) -> Callable[[], None]:
             n_experts, n_features, rank = layer.u.shape
             shapes += [(1, _N_ROWS, n_experts * rank, n_features), (1, _N_ROWS, n_features, n_experts * rank)]
             shapes += [(n_experts, _N_ROWS, rank, rank)]
-        if isinstance(stream, SelfAttentionStream):
+        if hasattr(layer, "n_heads"):
             n_heads, size = layer.n_heads, layer.query.out_features // layer.n_heads
             shapes += [(_N_ROWS * n_heads, _N_FIELDS, _N_FIELDS, size), (_N_ROWS * n_heads, _N_FIELDS, size, _N_FIELDS)]
     calls = [call for shape in shapes for call in _of_shape(*shape)]

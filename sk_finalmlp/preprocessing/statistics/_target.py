@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,9 +11,10 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
+from ..._checks import refuse_name_as_labels
 from ..._hold_out import Fraction, held_out_rows, places, share_held_out
-from ..._tables import refuse_name_as_labels
-from ..._task_labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
+from ..._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
+from ..._warnings import warn
 
 _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
@@ -299,7 +299,7 @@ def classes_of(labels: np.ndarray, where: str) -> np.ndarray:
     if len(classes) == 1:
         raise NoLabels(f"y has only one class{where}")
     if classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, len(classes) - 1)) and len(classes) > 2:
-        warnings.warn(_UNLABELLED, stacklevel=6)
+        warn(_UNLABELLED)
     return classes
 
 

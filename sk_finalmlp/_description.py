@@ -9,12 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from sklearn.exceptions import InconsistentVersionWarning
 
+from . import __version__
+from ._warnings import warn
+
+#: The version that wrote a pickle or a file, among the attributes.
+VERSION_KEY = "_sk_finalmlp_version"
 #: Keys that mark the dicts; `ARROW` holds the bytes of an Arrow file, as an array of uint8.
 PART, ARROW, TYPE, FRAME = "$part", "$arrow", "$type", "$frame"
 
@@ -40,36 +46,12 @@ Parts = Mapping[type, tuple[str, ...]]
 
 
 def declared(*classes: type) -> Parts:
-    """Dataclasses and named tuples, whose attributes are those that they declare.
-
-    Parameters
-    ----------
-    *classes : type
-        The classes.
-
-    Returns
-    -------
-    dict of {type: tuple of str}
-    """
+    """Return the declared attributes of dataclasses and named tuples."""
     return {cls: getattr(cls, "_fields", ()) or tuple(field.name for field in fields(cls)) for cls in classes}
 
 
 def describe(value: Any, parts: Parts) -> Any:
-    """A fitted value as plain data.
-
-    Parameters
-    ----------
-    value : object
-        Parts of known classes, Arrow arrays and types, dataframes, and lists, tuples and dicts of these; anything else
-        stays as it is.
-    parts : mapping of {type: tuple of str}
-        The known classes and their attributes.
-
-    Returns
-    -------
-    object
-        Data from which `restore` makes an equal value.
-    """
+    """Return plain data from which `restore` makes an equal value; what isn't known stays as it is."""
     if type(value) in parts:
         return _describe_part(value, parts)
     if isinstance(value, pa.Array):
@@ -87,24 +69,7 @@ def describe(value: Any, parts: Parts) -> Any:
 
 
 def restore(plain: Any, parts: Parts) -> Any:
-    """The value that `describe` described.
-
-    Parameters
-    ----------
-    plain : object
-        Its description.
-    parts : mapping of {type: tuple of str}
-        The known classes and their attributes.
-
-    Returns
-    -------
-    object
-
-    Raises
-    ------
-    ValueError
-        If a class, an attribute or a type isn't known.
-    """
+    """Return the value that `describe` described; refuse classes, attributes and types that aren't known."""
     if type(plain) in (list, tuple):
         return type(plain)(restore(item, parts) for item in plain)
     if type(plain) is not dict:
@@ -184,18 +149,7 @@ def _arrow_type(name: str) -> pa.DataType:
 
 
 def with_tables(plain: Any) -> Any:
-    """The same description with the tables that its bytes hold, and types by name, for who reads it as it is.
-
-    Parameters
-    ----------
-    plain : object
-        What `describe` made, or a dict or list of it.
-
-    Returns
-    -------
-    object
-        Dicts of parts stay, under `PART` their class; Arrow arrays are arrays and types strings.
-    """
+    """Return a description with Arrow arrays for their bytes and type names, for readers of the raw description."""
     if type(plain) in (list, tuple):
         return type(plain)(with_tables(item) for item in plain)
     if type(plain) is not dict:
@@ -205,3 +159,50 @@ def with_tables(plain: Any) -> Any:
     if TYPE in plain:
         return plain[TYPE]
     return {key: with_tables(item) for key, item in plain.items()}
+
+
+class VersionedState:
+    """Mixin that makes plain data of a saved estimator, stamps the version on it and warns where it differs at load.
+
+    Plain data are dicts, lists, numbers, text and numpy arrays, so that formats without pickle can hold them. Only
+    parameters stay what the user gave. `sklearn.base.BaseEstimator` stamps scikit-learn's own estimators alone.
+    """
+
+    #: The parts that fitted attributes may hold.
+    _parts: ClassVar[Parts]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        return {**{name: self._describe(name, value) for name, value in state.items()}, VERSION_KEY: __version__}
+
+    def _describe(self, name: str, value: Any) -> Any:
+        return value if name in self._parameter_names() else describe(value, self._parts)
+
+    def _parameter_names(self: Any) -> list[str]:
+        names: list[str] = type(self)._get_param_names()
+        return names
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        saved_by = state.get(VERSION_KEY, "an unknown version")
+        if saved_by != __version__:
+            warn(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_sklearn_version=f"{__version__} of sk_finalmlp",
+                    original_sklearn_version=f"{saved_by} of sk_finalmlp",
+                )
+            )
+        try:
+            self._restore({key: value for key, value in state.items() if key != VERSION_KEY})
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            if saved_by == __version__:
+                raise
+            raise ValueError(
+                f"This {type(self).__name__} was saved by version {saved_by} of sk_finalmlp, and version {__version__} "
+                f"can't read it. Install version {saved_by} to load it, or fit it again."
+            ) from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        parameters = self._parameter_names()
+        restored = {name: value if name in parameters else restore(value, self._parts) for name, value in state.items()}
+        super().__setstate__(restored)  # type: ignore[misc]

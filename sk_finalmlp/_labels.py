@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite
 
-from ._tables import check_detached
+from ._checks import check_detached
 
 #: The digit of a missing label; those of the others are 0 and 1.
 MISSING: Final = 2
@@ -25,17 +25,7 @@ _MAX_TASKS: Final = 10
 
 
 def has_tasks(y: Any) -> bool:
-    """Whether y has two or more columns.
-
-    Parameters
-    ----------
-    y : object
-        What `fit` was given.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether y has two or more columns."""
     shape = getattr(y, "shape", None)
     if shape is None:
         shape = np.shape(np.asarray(y, dtype=object)) if isinstance(y, list | tuple) else ()
@@ -43,25 +33,7 @@ def has_tasks(y: Any) -> bool:
 
 
 def label_columns(y: Any, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Labels by the name of their task.
-
-    Parameters
-    ----------
-    y : dataframe or array-like of shape (n, T)
-        Labels.
-    names : sequence of str, default=None
-        Names of the tasks, in the order that is wanted; None for those of the columns, or "task_0", "task_1", ... where
-        they have none.
-
-    Returns
-    -------
-    dict of {str: ndarray of shape (n,)}
-
-    Raises
-    ------
-    ValueError
-        If there is no column for each name.
-    """
+    """Return the labels of each task, in the order of `names`; arrays without names have task_0, task_1, ..."""
     check_detached(y, "y")
     frame = nw.from_native(y, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame):
@@ -91,22 +63,7 @@ def _check_names(columns: Mapping[str, Any], names: Sequence[str] | None) -> Non
 
 
 def label_classes(columns: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """The two labels of each task, in ascending order.
-
-    Parameters
-    ----------
-    columns : mapping of {str: ndarray of shape (n,)}
-        Labels by the name of their task; missing ones are None or NaN.
-
-    Returns
-    -------
-    list of ndarray of shape (2,)
-
-    Raises
-    ------
-    ValueError
-        If a task has fewer or more labels; the message names it.
-    """
+    """Return the two labels of each task in ascending order; refuse more or fewer."""
     if len(columns) > _MAX_TASKS:
         raise ValueError(f"y has {len(columns)} columns of labels, and there may be {_MAX_TASKS} at most.")
     return [_classes_of(name, labels) for name, labels in columns.items()]
@@ -134,26 +91,7 @@ def _classes_of(name: str, labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def label_digits(name: str, classes: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Position of each row's label, or 2 where it is missing.
-
-    Parameters
-    ----------
-    name : str
-        Name of the task.
-    classes : ndarray of shape (2,)
-        Its labels.
-    labels : ndarray of shape (n,)
-        Those of the rows; missing ones are None or NaN.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-
-    Raises
-    ------
-    ValueError
-        If a label isn't among the classes.
-    """
+    """Return the position of each row's label among the classes, or `MISSING`."""
     digits = np.full(len(labels), MISSING)
     is_known = ~pd.isna(labels)
     known = _as_one_type(labels[is_known])
@@ -168,23 +106,13 @@ def label_digits(name: str, classes: NDArray[Any], labels: NDArray[Any]) -> NDAr
 
 
 def patterns_of(digits: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """A number for each row: its digits, the first task's the lowest.
-
-    Parameters
-    ----------
-    digits : sequence of ndarray of int64, shape (n,)
-        Digits of each task.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-    """
+    """Return one number per row from the digits of all tasks, the first task's the lowest."""
     patterns: NDArray[np.int64] = np.stack(digits, axis=1) @ BASE ** np.arange(len(digits))
     return patterns
 
 
 def _as_one_type(labels: NDArray[Any]) -> NDArray[Any]:
-    """Labels among which there were missing ones, by their own type."""
+    """Return labels by their own type, which missing ones among them may have made objects."""
     if labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels):
         return labels
     return np.array(labels.tolist())

@@ -6,50 +6,35 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sk_finalmlp.nn import (
-    Activation,
-    CINStream,
-    CrossNetMixStream,
-    CrossNetStream,
-    FieldVectors,
-    FinalStream,
-    FMStream,
-    GatedCrossNetStream,
-    MaskNetStream,
-    ProductStream,
-    QNNStream,
-    SelfAttentionStream,
-    _workspace,
-    dropout_generator,
-    lent_workspaces,
-)
+from sk_finalmlp.nn import Activation, _workspace, dropout_generator, lent_workspaces
+from sk_finalmlp.streams import CIN, FM, QNN, CrossNet, Final, GatedCrossNet, MaskNet, Product, SelfAttention
 
 N_FIELDS, DIM, N_STATISTICS, N_ROWS = 4, 6, 2, 9
 WIDTH = N_FIELDS * DIM + N_STATISTICS
-INPUT = {"n_fields": N_FIELDS, "embedding_dim": DIM, "n_statistics": N_STATISTICS}
 
+PLAIN = {"dropout": 0.0}
 STREAMS = {
-    "cross v1": lambda **o: CrossNetStream(WIDTH, 3, version="v1", **o),
-    "cross v2": lambda **o: CrossNetStream(WIDTH, 3, **o),
-    "cross of low rank": lambda **o: CrossNetStream(WIDTH, 3, rank=2, **o),
-    "mixture of crosses": lambda **o: CrossNetMixStream(WIDTH, 3, rank=2, n_experts=3, **o),
-    "gated cross": lambda **o: GatedCrossNetStream(WIDTH, 2, **o),
-    "CIN": lambda **o: CINStream(**INPUT, hidden_units=[5, 3], **o),
-    "FM": lambda **o: FMStream(**INPUT, **o),
-    "inner product": lambda **o: ProductStream(**INPUT, form="inner", **o),
-    "elementwise product": lambda **o: ProductStream(**INPUT, form="elementwise", **o),
-    "attention": lambda **o: SelfAttentionStream(**INPUT, n_layers=2, n_heads=2, attention_dim=8, **o),
-    "attention with norm": lambda **o: SelfAttentionStream(
-        **INPUT, n_layers=2, n_heads=2, attention_dim=6, scaled=True, layer_norm=True, **o
-    ),
-    "final": lambda **o: FinalStream(**INPUT, hidden_units=[8, 6], field_gate=True, **o),
-    "final as a sum": lambda **o: FinalStream(**INPUT, hidden_units=[8, 5], form="sum", activation=None, **o),
-    "serial masks": lambda **o: MaskNetStream(**INPUT, hidden_units=[8, 5], reduction_ratio=0.5, **o),
-    "parallel masks": lambda **o: MaskNetStream(
-        **INPUT, hidden_units=[7], n_blocks=2, block_units=4, layer_norm=False, embedding_norm=False, **o
-    ),
-    "QNN": lambda **o: QNNStream(WIDTH, 2, n_terms=3, **o),
+    "cross v1": CrossNet(version="v1"),
+    "cross v2": CrossNet(),
+    "cross of low rank": CrossNet(rank=2),
+    "mixture of crosses": CrossNet(rank=2, n_experts=3),
+    "gated cross": GatedCrossNet(2),
+    "CIN": CIN([5, 3]),
+    "FM": FM(),
+    "inner product": Product("inner", ()),
+    "elementwise product": Product("elementwise", ()),
+    "attention": SelfAttention(attention_dim=8),
+    "attention with norm": SelfAttention(attention_dim=6, scaled=True, layer_norm=True),
+    "final": Final([8, 6], field_gate=True, **PLAIN),
+    "final as a sum": Final([8, 5], form="sum", activation=None, **PLAIN),
+    "serial masks": MaskNet([8, 5], reduction_ratio=0.5, **PLAIN),
+    "parallel masks": MaskNet([7], n_blocks=2, block_units=4, layer_norm=False, embedding_norm=False, **PLAIN),
+    "QNN": QNN(n_terms=3, **PLAIN),
 }
+
+
+def build(stream, n_fields=N_FIELDS, embedding_dim=DIM, n_statistics=N_STATISTICS, **generator):
+    return stream.build(n_fields, embedding_dim, n_statistics, **generator)
 
 
 def seeded(seed=0):
@@ -62,7 +47,7 @@ def batch(n_rows=N_ROWS, seed=1):
 
 def make(name):
     """A stream in float64, with all weights drawn, also those that start at zero or tiny."""
-    stream = STREAMS[name](generator=seeded()).double()
+    stream = build(STREAMS[name], generator=seeded()).double()
     with torch.no_grad():
         for seed, parameter in enumerate(stream.parameters()):
             parameter.copy_(torch.randn(parameter.shape, generator=seeded(seed + 10)) * 0.4)
@@ -272,7 +257,7 @@ def test_memory_that_is_kept_changes_nothing(name, monkeypatch):
 @pytest.mark.parametrize("name", STREAMS)
 def test_start_weights_come_from_the_generator_alone(name):
     state = torch.get_rng_state()
-    first, second = (STREAMS[name](generator=seeded()).state_dict() for _ in range(2))
+    first, second = (build(STREAMS[name], generator=seeded()).state_dict() for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(first[parameter], second[parameter]) for parameter in first)
 
@@ -280,16 +265,16 @@ def test_start_weights_come_from_the_generator_alone(name):
 @pytest.mark.parametrize(
     "stream",
     [
-        SelfAttentionStream(**INPUT, n_layers=1, n_heads=2, attention_dim=8, dropout=0.5),
-        FinalStream(**INPUT, hidden_units=[8], dropout=0.5),
-        FinalStream(**INPUT, hidden_units=[8], dropout=0.5, activation=None),
-        MaskNetStream(**INPUT, hidden_units=[8], dropout=0.5),
-        QNNStream(WIDTH, 1, dropout=0.5),
+        SelfAttention(dropout=0.5),
+        Final([8], dropout=0.5),
+        Final([8], dropout=0.5, activation=None),
+        MaskNet([8], dropout=0.5),
+        QNN(1, dropout=0.5),
     ],
-    ids=lambda stream: type(stream).__name__,
+    ids=repr,
 )
 def test_dropout_draws_from_the_generator_that_is_lent(stream):
-    x = batch().float()
+    x, stream = batch().float(), build(stream)
     outputs = []
     for seed in (0, 0, 1):
         with dropout_generator(stream, seeded(seed)):
@@ -299,47 +284,41 @@ def test_dropout_draws_from_the_generator_that_is_lent(stream):
 
 
 D, r, K, L = 30, 5, 3, 4
-FIELDS, DIMENSION = 3, 10
 SIZES = {
-    "cross v1": (CrossNetStream(D, L, "v1"), L * 2 * D),
-    "cross v2": (CrossNetStream(D, L), L * (D**2 + D)),
-    "cross of low rank": (CrossNetStream(D, L, rank=r), L * (2 * D * r + D)),
-    "mixture": (CrossNetMixStream(D, L, r, K), L * (2 * K * D * r + K * r**2 + D) + K * D),
-    "gated cross": (GatedCrossNetStream(D, L), L * (2 * D**2 + D)),
-    "CIN": (CINStream(FIELDS, DIMENSION, 0, [8, 6]), (3 * 3 * 8 + 8) + (3 * 8 * 6 + 6)),
-    "FM": (FMStream(FIELDS, DIMENSION), 0),
-    "product": (ProductStream(FIELDS, DIMENSION), 0),
+    "cross v1": (CrossNet(L, "v1"), L * 2 * D),
+    "cross v2": (CrossNet(L), L * (D**2 + D)),
+    "cross of low rank": (CrossNet(L, rank=r), L * (2 * D * r + D)),
+    "mixture": (CrossNet(L, rank=r, n_experts=K), L * (2 * K * D * r + K * r**2 + D) + K * D),
+    "gated cross": (GatedCrossNet(L), L * (2 * D**2 + D)),
+    "CIN": (CIN([8, 6]), (3 * 3 * 8 + 8) + (3 * 8 * 6 + 6)),
+    "FM": (FM(), 0),
+    "product": (Product(hidden_units=()), 0),
     "attention": (
-        SelfAttentionStream(FIELDS, DIMENSION, 0, 3, 2, 16, layer_norm=True),
+        SelfAttention(3, 2, 16, layer_norm=True),
         (4 * 10 * 16 + 2 * 16) + 2 * (3 * 16**2 + 2 * 16),
     ),
-    "final": (FinalStream(FIELDS, DIMENSION, 0, [8], field_gate=True), (9 + 3) + (60 * 8 + 8) + 16),
-    "final as a sum": (FinalStream(FIELDS, DIMENSION, 0, [8], form="sum"), (30 * 16 + 16) + 16),
+    "final": (Final([8], field_gate=True), (9 + 3) + (60 * 8 + 8) + 16),
+    "final as a sum": (Final([8], form="sum"), (30 * 16 + 16) + 16),
     "mask": (
-        MaskNetStream(FIELDS, DIMENSION, 0, [8], reduction_ratio=2, embedding_norm=False),
+        MaskNet([8], reduction_ratio=2, embedding_norm=False),
         (30 * 60 + 60) + (60 * 30 + 30) + 30 * 8 + 2 * 8,
     ),
-    "QNN": (QNNStream(D, L, n_terms=2), L * (2 * (D**2 + D) + 2 * 2 * D)),
+    "QNN": (QNN(L, n_terms=2), L * (2 * (D**2 + D) + 2 * 2 * D)),
 }
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_number_of_parameters(name):
     stream, expected = SIZES[name]
-    assert sum(parameter.numel() for parameter in stream.parameters()) == expected
+    assert sum(parameter.numel() for parameter in build(stream, 3, 10, 0).parameters()) == expected
 
 
-def test_statistics_alone_have_vectors_too():
-    assert FieldVectors(0, 5, 2)(torch.ones(3, 2)).shape == (3, 2, 5)
-    assert FinalStream(0, 5, 2, [4], field_gate=True)(torch.ones(3, 2)).shape == (3, 4)
-    assert MaskNetStream(0, 5, 2, [4])(torch.ones(3, 2)).shape == (3, 4)
-
-
-def test_heads_must_divide_the_attention():
-    with pytest.raises(ValueError, match="n_heads=3 doesn't divide attention_dim=8"):
-        SelfAttentionStream(3, 10, 0, n_layers=1, n_heads=3, attention_dim=8)
+@pytest.mark.parametrize("name", STREAMS)
+def test_statistics_alone_have_vectors_too(name):
+    stream = build(STREAMS[name], 0, 5, 2)
+    assert stream(torch.ones(3, 2)).shape == (3, stream.out_features)
 
 
 def test_halves_need_an_even_width():
     with pytest.raises(ValueError, match="split in half, so its width can't be odd, as 7"):
-        FinalStream(3, 10, 0, hidden_units=[7])
+        build(Final([7]))

@@ -1,0 +1,18 @@
+"""Warnings that name the user's line, however deep the call that raises them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Final
+
+#: Packages of the frames between the user's line and a warning: ours, our callers, and what they call through.
+_PASSED: Final = frozenset({"sk_finalmlp", "sklearn", "joblib", "skorch", "skops", "torch", "contextlib", "pickle"})
+
+
+def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
+    """Warn at the first frame outside this library and scikit-learn, as `find_stack_level` of pandas does."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -1,0 +1,300 @@
+"""The rows that an encoder is fitted to, of one protocol: a table in memory, or files that are read in batches.
+
+The same code learns from both: from a column itself, or from a tally of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from .._hold_out import place_from_last, places
+from .._origin import Origin, carries_origin, write_origin
+from .._sources import EncodedRows, Parts, Passes, StoredArray, TemporaryFolder, check_space
+from .._warnings import warn
+from ..fields import Field
+from ._column_rules import Evidence, Learned
+from ._first_pass import ColumnsToRead, first_pass
+from ._fitted_columns import FittedColumn, write_outputs
+from ._kinds import Kind
+from ._plan import Codes, Planner
+from ._raw_column import Part, RawColumn, mark_missing, read_column
+from ._second_pass import codes_of_rows, widen_lists, write_codes
+from ._table import raw_columns
+from .statistics._derived import DerivedFields
+from .statistics._stored_target import StoredTarget
+from .statistics._target import NoLabels, Target
+from .statistics._unknown import UnknownRows
+
+
+class TrainingRows(Protocol):
+    """Rows to learn from; outputs are their columns by name, in memory or on disk."""
+
+    names: Sequence[str]
+    chosen: Mapping[int, Kind]
+    #: Places in time, where they are more than the numbers of the rows.
+    place: np.ndarray | None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        ...
+
+    def read_target(self, planner: Planner) -> Any:
+        """Return the labels, or why there are none."""
+        ...
+
+    def evidence(self, telling: Any) -> Iterator[Evidence]:
+        """Yield what tells of each column, with labels that tell quantities from ids where a target is given."""
+        ...
+
+    def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
+        """Take note of a learned column, to be encoded if it makes fields of these kinds."""
+        ...
+
+    def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
+        """Return the output columns of the columns."""
+        ...
+
+    def sample(self, outputs: Mapping[str, Any], target: Any) -> tuple[Codes, Target | NoLabels, int | None]:
+        """Return codes and labels to choose statistics by, and of how many rows they are a sample, if of any."""
+        ...
+
+    def learn_derived(self, derived: DerivedFields, outputs: Mapping[str, Any], target: Any) -> None:
+        """Learn crosses and statistics."""
+        ...
+
+    def derive(
+        self, derived: DerivedFields, outputs: Mapping[str, Any], target: Any, unknown: UnknownRows
+    ) -> dict[str, Any]:
+        """Learn crosses and statistics, and return their columns of these rows."""
+        ...
+
+    def write(
+        self, fields: Sequence[Field], outputs: Mapping[str, Any], make_origin: Callable[[], Origin], library: str
+    ) -> Any:
+        """Return the encoded rows, with a note of their origin where they can carry one."""
+        ...
+
+    def remove(self) -> None:
+        """Remove what is on disk."""
+        ...
+
+
+class TableRows:
+    """A table in memory: a column is encoded before the next one is read."""
+
+    def __init__(
+        self,
+        X: Any,
+        names: Sequence[str],
+        chosen: Mapping[int, Kind],
+        y: Any,
+        weights: np.ndarray | None,
+        hold_out: str,
+        place: np.ndarray | None,
+        shares: np.ndarray | None,
+    ) -> None:
+        self.X, self.names, self.chosen = X, names, chosen
+        self.place, self._hold_out = place, hold_out
+        self._y, self._weights, self._shares = y, weights, shares
+        self._outputs: dict[int, dict[str, np.ndarray]] = {}
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.X)
+
+    def read_target(self, planner: Planner) -> Target | NoLabels:
+        """Return the labels, of which older ones count less, or why there are none."""
+        target = planner.read_target(self._y, self.X, self._weights, self.place)
+        return target if self._shares is None or isinstance(target, NoLabels) else target.weighted_by(self._shares)
+
+    def evidence(self, telling: Target | NoLabels | None) -> Iterator[Evidence]:
+        """Yield the columns themselves, each read when it is asked for."""
+        labelled = telling.take(np.flatnonzero(telling.weights)) if isinstance(telling, Target) else None
+        for position, (name, raw) in enumerate(zip(self.names, raw_columns(self.X), strict=True)):
+            read = mark_missing if self.chosen.get(position) == "dropped" else read_column
+            yield Evidence(read(name, raw), self._weights, labelled, places=self.place)
+
+    def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
+        """Encode the column."""
+        is_wanted = any(field.kind in kinds for field in learned.column.fields())
+        self._outputs[position] = learned.column.encode(learned.values) if is_wanted else {}
+
+    def encode(self, columns: Sequence[FittedColumn]) -> dict[str, np.ndarray]:
+        """Return the output columns in the order of the columns."""
+        in_order = [self._outputs[position] for position in range(len(columns))]
+        return {name: output for outputs in in_order for name, output in outputs.items()}
+
+    def sample(self, outputs: Mapping[str, np.ndarray], target: Target | NoLabels) -> tuple[Codes, Any, None]:
+        """Return all codes and labels."""
+        return outputs, target, None
+
+    def learn_derived(self, derived: DerivedFields, outputs: Codes, target: Target | NoLabels) -> None:
+        """Learn crosses and statistics."""
+        derived.fit(outputs, self._weights, target)
+
+    def derive(
+        self, derived: DerivedFields, outputs: Codes, target: Target | NoLabels, unknown: UnknownRows
+    ) -> dict[str, np.ndarray]:
+        """Learn crosses and statistics, and return their columns."""
+        return dict(derived.fit_transform(outputs, self._weights, target, unknown))
+
+    def write(self, fields: Sequence[Field], outputs: Codes, make_origin: Callable[[], Origin], library: str) -> Any:
+        """Return the encoded table."""
+        encoded = write_outputs(iter(outputs.items()), fields, self.X, library)
+        if carries_origin(encoded):
+            return write_origin(encoded, make_origin())
+        _check_hold_out_is_told(self._hold_out)
+        _check_vectors_are_told(fields)
+        return encoded
+
+    def remove(self) -> None:
+        """Remove nothing: all is in memory."""
+
+
+def _check_hold_out_is_told(hold_out: str) -> None:
+    """Notice where the classifier can't be told which rows are held out."""
+    if hold_out == "random":
+        return
+    if hold_out != "last":
+        raise ValueError(
+            f"hold_out={hold_out!r}, but only a pandas DataFrame can tell the classifier which rows are the "
+            "last of that column. Call set_output(transform='pandas'), or sort the rows by time and set "
+            "hold_out='last' here and in the classifier."
+        )
+    warn(
+        "hold_out='last', but only a pandas DataFrame can tell the classifier so. Call "
+        "set_output(transform='pandas'), or set hold_out='last' in the classifier too.",
+    )
+
+
+def _check_vectors_are_told(fields: Sequence[Field]) -> None:
+    """Notice where the classifier, which learns what codes stand for in `fit` alone, can't be told."""
+    pretrained = [field.of for field in fields if field.kind == "pretrained"]
+    if pretrained:
+        raise ValueError(
+            f"The values of {pretrained} have `vectors`, which only a pandas DataFrame can carry to the "
+            "classifier. Call set_output(transform='pandas'), or give X a column of arrays in their place."
+        )
+
+
+class StoredRows:
+    """Rows that are read in batches: once to learn of the columns, and once more to encode them."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        names: Sequence[str],
+        chosen: Mapping[int, Kind],
+        label: str | None,
+        weight: str | None,
+        hold_out: str,
+        folder: TemporaryFolder,
+        passes: Passes,
+    ) -> None:
+        self.names, self.chosen = names, chosen
+        self.place: np.ndarray | None = None
+        self._label, self._weight_name = label, weight
+        self._parts, self._folder, self._passes = parts, folder, passes
+        if parts.n_rows is not None:
+            self._check_space(parts.n_rows, 2 * len(names))
+        self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight), folder, passes)
+        self._place = places if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
+
+    def _check_space(self, n_rows: int, n_columns: int) -> None:
+        # Once in the order of the table and once shuffled, four bytes each, and the labels.
+        check_space(self._folder, n_rows * (8.0 * n_columns + 12))
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self._first.n_rows
+
+    def read_target(self, planner: Planner) -> StoredTarget | NoLabels:
+        """Return the labels, or why there are none."""
+        return planner.read_stored_target(self._first.classes, self._first.y, self._first.weight, self._place)
+
+    def evidence(self, telling: StoredTarget | NoLabels | None) -> Iterator[Evidence]:
+        """Yield tallies of the columns, and samples where there are labels or too many numbers to tally."""
+        sample = self._first.sample
+        target = telling.sample(sample.numbers) if isinstance(telling, StoredTarget) else None
+        for name, tally in zip(self.names, self._first.tallies, strict=True):
+            values = sample.column(name)
+            if tally is None:
+                yield Evidence(RawColumn(name, [Part(pa.nulls(0, pa.bool_()))], 0), None)
+            elif tally.is_sampled:
+                assert values is not None
+                yield Evidence(values, sample.weights, target, n_missing=tally.n_missing)
+            else:
+                yield Evidence(*tally.short_column(), target, values)
+
+    def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
+        """Leave it to `encode`, for all columns together."""
+
+    def encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
+        """Write the output columns to disk."""
+        self._first.forget()
+        widen_lists(self._parts.source, columns, self._first.weight, self.n_rows, self._passes)
+        return write_codes(self._parts, columns, self.n_rows, self._folder, self._passes)
+
+    def sample(
+        self, outputs: Mapping[str, StoredArray], target: StoredTarget | NoLabels
+    ) -> tuple[Codes, Target | NoLabels, int]:
+        """Return the codes and labels of the sample."""
+        sample = self._first.sample
+        if isinstance(target, NoLabels):
+            return {}, target, sample.n_seen
+        return codes_of_rows(_codes_of(outputs), sample.numbers), target.sample(sample.numbers), sample.n_seen
+
+    def learn_derived(self, derived: DerivedFields, outputs: Mapping[str, StoredArray], target: Any) -> None:
+        """Learn crosses and statistics."""
+        self.derive(derived, outputs, target, UnknownRows(0.0, np.random.RandomState(0)))
+
+    def derive(
+        self,
+        derived: DerivedFields,
+        outputs: Mapping[str, StoredArray],
+        target: StoredTarget | NoLabels,
+        unknown: UnknownRows,
+    ) -> dict[str, StoredArray]:
+        """Learn crosses and statistics, and write their columns."""
+        columns: dict[str, StoredArray] = derived.fit_on_disk(
+            _codes_of(outputs), self._first.weight, target, unknown, self._folder, self._passes
+        )
+        return columns
+
+    def write(
+        self,
+        fields: Sequence[Field],
+        outputs: Mapping[str, StoredArray],
+        make_origin: Callable[[], Origin],
+        library: str,
+    ) -> EncodedRows:
+        """Return what stands for the encoded rows."""
+        first = self._first
+        return EncodedRows(
+            self._folder,
+            fields,
+            outputs,
+            make_origin(),
+            self._label,
+            first.classes,
+            first.y,
+            self._weight_name,
+            first.weight,
+            self._place,
+        )
+
+    def remove(self) -> None:
+        """Remove the files now."""
+        self._folder.remove()
+
+
+def _codes_of(outputs: Mapping[str, StoredArray]) -> dict[str, StoredArray]:
+    return {name: column for name, column in outputs.items() if column.dtype.kind == "i"}
