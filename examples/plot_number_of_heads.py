@@ -32,7 +32,7 @@ print(f"AUC of the true probabilities: {roc_auc_score(y, probability):.4f}")
 
 width = 64
 one_network = {"stream1": MLP((width,)), "stream2": MLP((width,)), "n_members": 1}
-models = {"none": DualMLPClassifier(**one_network)}
+models = {"none": FinalMLPClassifier(fusion="sum", feature_selection=False, **one_network)}
 models |= {heads: FinalMLPClassifier(num_heads=heads, **one_network) for heads in [1, 2, 4, 8, 16, 32, 64]}
 
 records = []

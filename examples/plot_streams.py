@@ -2,9 +2,9 @@
 Which interactions does a stream find?
 ======================================
 
-FinalMLP has two MLPs as its streams. :class:`~sk_finalmlp.FinalMLPClassifier` puts any stream behind the same gates
-and into the same fusion: a cross network, a factorization machine, self-attention, ... Here the second stream is
-swapped, on synthetic impressions of which we know which pairs of columns matter, and how much.
+FinalMLP has two MLPs as its streams. Any stream can stand behind the same gates and in the same fusion: a cross
+network, a factorization machine, self-attention, ... Here the second stream is swapped, on synthetic impressions of
+which we know which pairs of columns matter, and how much.
 """
 
 import matplotlib.pyplot as plt

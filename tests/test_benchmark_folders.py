@@ -77,7 +77,7 @@ def test_samples_of_real_schemas_go_through_a_published_configuration(name, fold
     encoder = CTREncoder(statistics=None)
     encoded = encoder.fit_transform(table.X, table.y)
     narrow = {"stream1": MLP((8,)), "stream2": MLP((8,)), "max_epochs": 1, "batch_size": 50}
-    parameters = {**published_configs[f"{name}_x4"], **narrow, "fs_hidden_units": (4,), "num_heads": 1}
+    parameters = {**published_configs[f"finalmlp_{name}_x4"], **narrow, "fs_hidden_units": (4,), "num_heads": 1}
     present = set(encoder.feature_names_in_) & set(encoded)
     for context in ("fs1_context", "fs2_context"):
         parameters[context] = [column for column in parameters.get(context) or [] if column in present]

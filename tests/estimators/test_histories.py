@@ -161,9 +161,7 @@ def test_inspection(clicks, models):
     assert "history" in sk_finalmlp.model_card(model)
 
 
-@pytest.mark.parametrize(
-    "parameters", [{"history_pooling": "sum"}, {"history_softmax": "yes"}], ids=["history_pooling", "history_softmax"]
-)
+@pytest.mark.parametrize("parameters", [{"history_pooling": "sum"}], ids=["history_pooling"])
 def test_parameters_out_of_range(clicks, parameters):
     with pytest.raises(ValueError, match=f"'{next(iter(parameters))}' parameter"):
         _pipeline(**parameters).fit(*clicks)

@@ -148,9 +148,9 @@ class TestSearch:
         assert len(search.cv_results_["params"]) == 7
 
     def test_a_parameter_makes_a_stream_of_a_short_name(self):
-        classifier = FinalMLPClassifier().set_params(stream1__hidden_units=(8,), stream2="crossnet", stream2__n_layers=1)
+        classifier = FinalMLPClassifier().set_params(stream1__hidden_units=(8,), stream2="qnn", stream2__n_layers=1)
         assert repr(classifier.stream1) == "MLP(hidden_units=(8,))"
-        assert repr(classifier.stream2) == "CrossNet(n_layers=1)"
+        assert repr(classifier.stream2) == "QNN(n_layers=1)"
         with pytest.raises(ValueError, match="Invalid parameter 'n_layers' for estimator FM"):
             FinalMLPClassifier(stream2="fm").set_params(stream2__n_layers=2)
         with pytest.raises(ValueError, match="There is no stream named 'mlps'; there are"):

@@ -107,10 +107,7 @@ class Published:
         home = data if data == "movielens" else "frappe"
 
         def make(seed: int, n_threads: int) -> Pipeline:
-            if self.model == "finalmlp":
-                classifier: Any = FinalMLPClassifier(**published_configs[home])
-            else:
-                classifier = FinalMLPClassifier(**published_configs[f"{self.model}_{home}"])
+            classifier: Any = FinalMLPClassifier(**published_configs[f"{self.model}_{home}"])
             classifier.set_params(random_state=seed, device="cpu", **self.parameters)
             # The encoder turns X_val into codes as it does X.
             return _on_codes(classifier.set_fit_request(X_val=True, y_val=True)).set_params(transform_input=["X_val"])
