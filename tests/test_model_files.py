@@ -240,6 +240,6 @@ def test_skops_reads_and_writes_models(clicks, model, tmp_path):
     io = pytest.importorskip("skops.io")
     io.dump(model, tmp_path / "model.skops")
     ours = io.get_untrusted_types(file=tmp_path / "model.skops")
-    assert {name.rpartition(".")[2] for name in ours} == {"CTREncoder", "FinalMLPClassifier"}
+    assert {name.rpartition(".")[2] for name in ours} == {"CTREncoder", "FinalMLPClassifier", "MLP"}
     loaded = io.load(tmp_path / "model.skops", trusted=ours)
     np.testing.assert_array_equal(loaded.predict_proba(clicks[0]), model.predict_proba(clicks[0]))
