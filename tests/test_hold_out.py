@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, _hold_out
 from sk_finalmlp._hold_out import held_out_rows, places, share_held_out
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.estimators._rows import check_rows
+from sk_finalmlp.estimators._labels import OneLabel
+from sk_finalmlp.estimators._rows import open_rows
 from sk_finalmlp.streams import MLP
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=60).map(np.array)
@@ -153,8 +154,8 @@ def test_the_classifier_holds_out_what_the_encoder_says(hold_out, monkeypatch):
     monkeypatch.setattr(_hold_out, "_MOST_ROWS_AT_RANDOM", 60)
     X, y, _ = make_click_data(2_000, random_state=0)
     encoded = CTREncoder(hold_out=hold_out).fit_transform(X, y)
-    rows = check_rows(FinalMLPClassifier(), encoded, y, None, reset=True, holds_out=True)
-    n_held_out = np.count_nonzero(rows.is_held_out)
+    with open_rows(FinalMLPClassifier(), encoded, y, None, OneLabel.read, holds_out=True) as rows:
+        n_held_out = rows.count().n_held_out.sum()
     assert n_held_out == 200 if hold_out == "last" else 30 < n_held_out < 100
     # Of a part of the rows it is the same share.
     with pytest.warns(UserWarning, match="wrote statistics of 2000 rows, and X has 1000"):

@@ -14,9 +14,9 @@ from sklearn.pipeline import Pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier, metrics
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.fields import Field
 from sk_finalmlp.inspection import slice_scores
 from sk_finalmlp.nn import FinalMLP
+from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP, CrossNet
 
 RAW, CLICKS, PROBABILITY = make_click_data(200, n_users=20, n_items=10, click_rate=0.4, random_state=0)
@@ -350,7 +350,7 @@ VALIDATION = {
     "labels as strings": (
         lambda: classifier().fit(ENCODED, CLICKS, X_val=ENCODED, y_val=CLICKS.astype(str)),
         ValueError,
-        r"y_val has the classes \['0', '1'\], which y lacks: y has \[0, 1\]",
+        r"y_val: the classes \['0', '1'\] aren't among those of fit, \[0, 1\]",
     ),
     "weights of another length": (
         lambda: classifier().fit(ENCODED, CLICKS, X_val=ENCODED, y_val=CLICKS, sample_weight_val=[1]),

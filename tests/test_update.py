@@ -161,8 +161,8 @@ class TestUpdate:
         later = pd.DataFrame({"tags": [["a", "e"], ["a", "f"], ["a", "g"]] * 20, "kind": ["u", "v", "w"] * 20})
         y = [0, 1, 1, 0] * 15
         model = make_pipeline(
-            CTREncoder(max_values=1, max_categories=4, decay=0.1, statistics=None),
-            FinalMLPClassifier(**SMALL, categorical_features=["tags[0]"]),
+            CTREncoder(max_length=1, max_categories=4, decay=0.1, statistics=None),
+            FinalMLPClassifier(**SMALL, categorical_features=["tags@0"]),
         )
         update(model.fit(first, y), later, y)
         assert len(model[0].categories_["tags"]) == 4

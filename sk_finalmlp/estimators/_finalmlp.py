@@ -144,7 +144,7 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
         Epochs without improvement after which the training ends. "auto" takes 4; for "plateau" 2.
 
     categorical_features : "auto", None or array-like, default="auto"
-        Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ... are one
+        Which columns hold codes. "auto": columns of integers or bools; columns named `tags@0`, `tags@1`, ... are one
         multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those columns,
         each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no column.
     warm_start : bool, default=False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any, ClassVar, Literal, NoReturn, Self
 
@@ -13,20 +13,15 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_consistent_length
 
 from .._description import Parts, declared
 from .._hold_out import Fraction
-from .._labels import label_columns
 from .._sklearn import StrOptions, Summary
+from .._sources import EncodedRows
 from ..nn import ExpertFinalMLP
-from ..training import Impressions
 from ._base import BaseTwoStreamClassifier
-from ._field_readers import FieldReader
-from ._input_columns import InputColumn
 from ._parameters import AT_LEAST_ONE, CONSTRAINTS, GATE_CONSTRAINTS, MLP_CONSTRAINTS
-from ._rows import LabelledRows, make_impressions
-from ._tasks import Tasks, check_task_names, read_tasks
+from ._tasks import Tasks, read_tasks
 
 #: What is said of the classes of a single label.
 _OF_ONE_LABEL = ("class_weight", "negatives_kept", "negative_sampling")
@@ -59,7 +54,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         Length of the vector that each field gets; statistics have none. "auto" takes 10, and 16 for more than 400,000
         training rows.
     mlp1_fields, mlp2_fields : "auto", None or array-like, default="auto"
-        The fields that each stream reads: their names (`tags` for the columns `tags[0]`, `tags[1]`, ...), positions of
+        The fields that each stream reads: their names (`tags` for the columns `tags@0`, `tags@1`, ...), positions of
         columns or a boolean mask of them; None for all.
         "auto": where the table has statistics, such as `CTREncoder` writes, the first stream reads all else and the
         second all fields; the second member of an ensemble reads no statistics, and the second stream of the third
@@ -76,7 +71,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         Widths of the gates' hidden layers.
     fs1_context, fs2_context : array-like or None, default=None
         The fields that condition the gate of each stream, a user's and an item's for example: their names (`tags` for
-        the columns `tags[0]`, `tags[1]`, ...), positions of columns or a boolean mask of them; None for one learned
+        the columns `tags@0`, `tags@1`, ...), positions of columns or a boolean mask of them; None for one learned
         vector that all rows share.
     num_heads : int, default=8
         Heads of the bilinear fusion; it must divide the last width of both streams.
@@ -153,7 +148,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         Epochs without improvement after which the training ends. "auto" takes 4, as the score stands still for some
         epochs where the rate of one cycle is high; for "plateau" 2.
     categorical_features : "auto", None or array-like, default="auto"
-        Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ...
+        Which columns hold codes. "auto": columns of integers or bools; columns named `tags@0`, `tags@1`, ...
         are one multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those
         columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
         column.
@@ -275,6 +270,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
     n_experts: int
 
     #: What is a parameter of classifiers of a single label.
+    class_weight = None
     negatives_kept = negative_sampling = 1.0
 
     _tasks: Tasks
@@ -367,7 +363,13 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         FloatingPointError
             If the loss becomes NaN.
         """
-        return super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+        if isinstance(X, EncodedRows):
+            raise TypeError(
+                "FunnelClassifier takes a table in memory, and X holds rows on disk, which have a single label. Encode "
+                "a table in memory, or fit a FinalMLPClassifier to each label."
+            )
+        read = partial(read_tasks, names=self.tasks, relation=self.relation, task_weight=self.task_weight)
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val, read)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Log-odds of each label.
@@ -433,79 +435,6 @@ class FunnelClassifier(BaseTwoStreamClassifier):
     def tasks_(self) -> list[str]:
         """Names of the tasks."""
         return list(self._tasks.names)
-
-    def _read_labels(
-        self, y: Any, columns: list[InputColumn], tasks: Tasks | None = None
-    ) -> tuple[NDArray[Any], Tasks | None]:
-        check_task_names(self.tasks)
-        if y is None:
-            raise ValueError("A classifier requires y to be passed, but the target y is None.")
-        if tasks is None:
-            tasks, patterns = read_tasks(y, self.tasks, self.relation, self.task_weight)
-        else:
-            patterns = tasks.patterns(list(label_columns(y, tasks.names).values()))
-        check_consistent_length(columns[0].values, patterns)
-        return patterns, tasks
-
-    def _classes_of(self, rows: LabelledRows) -> Tasks:
-        assert rows.tasks is not None
-        for name, classes, digits in self._labels_of(rows):
-            for digit, label in enumerate(classes.tolist()):
-                if not (digits == digit).any():
-                    raise ValueError(
-                        f"Each task needs rows of two classes with a positive weight, but {name!r} has none of class "
-                        f"{label!r}."
-                    )
-        if self._continues() and not rows.tasks.is_like(self._tasks):
-            raise ValueError(
-                f"With warm_start=True, y must have the tasks and labels of the first fit, {self._tasks.names} with "
-                f"relation={self._tasks.relation!r}; it has {rows.tasks.names} with relation={rows.tasks.relation!r}."
-            )
-        return rows.tasks
-
-    def _labels_of(self, rows: LabelledRows) -> Any:
-        """Name, labels, and digit of each row, of each task."""
-        assert rows.tasks is not None
-        return zip(rows.tasks.names, rows.tasks.classes, rows.tasks.digits(rows.y).T, strict=True)
-
-    def _class_on_one_side(self, rows: LabelledRows) -> tuple[Any, int] | None:
-        for name, classes, digits in self._labels_of(rows):
-            for digit, label in enumerate(classes.tolist()):
-                is_label = digits == digit
-                if np.count_nonzero(is_label & rows.is_held_out) in (0, np.count_nonzero(is_label)):
-                    return f"{name}={label}", int(np.count_nonzero(is_label))
-        return None
-
-    def _check_validation_classes(self, y_val: NDArray[Any], classes: Tasks) -> None:
-        if (y_val == classes.n_patterns - 1).all():
-            raise ValueError("y_val has no label, all are missing. Give rows with labels, or leave X_val out.")
-        for name, digits in zip(classes.names, classes.digits(y_val).T, strict=True):
-            if self.scoring == "roc_auc" and not {0, 1} <= set(digits.tolist()):
-                raise ValueError(
-                    f"scoring='roc_auc' needs validation rows of both labels of each task, but y_val lacks one of "
-                    f"{name!r}. Add such rows, or set scoring='neg_log_loss'."
-                )
-
-    def _weight_of_class(self, classes: Tasks, rows: LabelledRows) -> NDArray[np.float64]:
-        return np.ones(classes.n_patterns)
-
-    def _make_impressions(
-        self, rows: LabelledRows, readers: list[FieldReader], classes: Tasks, class_weight: NDArray[np.float64]
-    ) -> Impressions:
-        impressions = make_impressions(rows, readers, np.arange(classes.n_patterns), class_weight)
-        return replace(impressions, objective=classes.objective)
-
-    def _n_outputs(self, classes: Tasks) -> int:
-        return len(classes.names)
-
-    def _learned_of(self, classes: Tasks) -> dict[str, Any]:
-        return {"_tasks": classes}
-
-    def _fit_stored(self, *_: Any) -> NoReturn:
-        raise TypeError(
-            "FunnelClassifier takes a table in memory, and X holds rows on disk, which have a single label. Encode a "
-            "table in memory, or fit a FinalMLPClassifier to each label."
-        )
 
     @property
     def partial_fit(self) -> NoReturn:

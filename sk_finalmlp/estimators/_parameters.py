@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import joblib
 import numpy as np
@@ -14,6 +14,14 @@ from sklearn.utils import check_random_state
 
 from .._checks import check_widths
 from .._sklearn import Interval, StrOptions
+from ._network import weights_as_arrays
+
+if TYPE_CHECKING:
+    from ..training import Impressions, StoredImpressions
+    from ._fitted import Fitted
+
+#: By so many rows another table is noticed.
+_ROWS_OF_IDENTITY = 1_000
 
 # Up to the first of these numbers of rows, one cycle takes a higher rate; from the others on, larger batches.
 _SMALL_TABLE = 50_000
@@ -93,21 +101,8 @@ def draw_seed(random_state: Any) -> int:
     return int(draw(np.iinfo(np.int32).max))
 
 
-def checkpoint_file(estimator: Any, *identity: Any) -> Path | None:
-    """The file of `checkpoint` for this fit alone: another fit, to other rows or by other parameters, has another.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The classifier.
-    *identity : object
-        What makes the training what it is, beside the parameters.
-
-    Returns
-    -------
-    Path or None
-        None without `checkpoint`.
-    """
+def checkpoint_file(estimator: Any, start: Fitted, training: Impressions | StoredImpressions) -> Path | None:
+    """Return the file of `checkpoint` for this fit alone: other rows, parameters or initial weights have another."""
     if estimator.checkpoint is None:
         return None
     if not isinstance(estimator.random_state, Integral):
@@ -120,7 +115,10 @@ def checkpoint_file(estimator: Any, *identity: Any) -> Path | None:
     parameters = estimator.get_params()
     for name in ("checkpoint", "verbose", "device"):
         del parameters[name]
-    return folder / f"training-{joblib.hash((parameters, identity))}.pt"
+    weights = weights_as_arrays(start.network) if start.history else None
+    identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, estimator._origin
+    rows = len(training), training.class_weights(2).tolist(), training.head(_ROWS_OF_IDENTITY).arrays()
+    return folder / f"training-{joblib.hash((identity, rows))}.pt"
 
 
 def automatic_embedding_dim(n_rows: int) -> int:

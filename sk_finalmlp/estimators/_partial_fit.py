@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -12,14 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .._origin import Origin, read_origin, unpacked_codes
 from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
 from .._sources import EncodedBatches
-from ..fields import UNKNOWN_CODE
 from ..nn import copy_network, norms_of
-from ..training import EpochHistory, Impressions, Moments, TrainingResult, correct_mean
-from ._epoch_tasks import EpochTasks
-from ._field_readers import FieldReader, learn_fields
+from ..schema import UNKNOWN_CODE, Origin, read_origin, unpacked_codes
+from ..training import Impressions, Moments, TrainingResult, correct_mean
+from ._field_readers import FieldReader
+from ._fitted import EpochTasks, Fitted
 from ._growth import (
     RowsOf,
     Weights,
@@ -31,9 +30,10 @@ from ._growth import (
     grown_readers,
     take_excerpt,
 )
-from ._network import NetworkClass, arguments_of_network, check_same_arguments, make_network, start_network
+from ._labels import OneLabel
+from ._network import arguments_of_network, check_same_arguments, make_network, start_network
 from ._parameters import check_hidden_units, draw_seed, n_rows_of_epoch
-from ._rows import check_labels_known, check_rows, make_impressions, weight_without_counts
+from ._rows import naming, read_rows
 
 if TYPE_CHECKING:
     from ..training import EpochObserver, TrainingSettings
@@ -88,153 +88,126 @@ class OnlineLearner:
         return self
 
     @fit_context
-    def _take_in(self: Any, X: Any, y: Any, classes: Any, sample_weight: Any, origin: Origin | None) -> None:
+    def _take_in(self, X: Any, y: Any, classes: Any, sample_weight: Any, origin: Origin | None) -> None:
         """Learn from rows of which their encoder says so much."""
-        if isinstance(X, EncodedBatches):
-            raise TypeError(
-                f"X is {type(X).__name__}, rows that come in batches, and partial_fit takes a table in memory. Begin "
-                "with fit, which takes rows on disk, and let sk_finalmlp.update take in the rows of a day."
-            )
-        data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
-        with fit_task(self, max_subtasks=1, **data) as task:
-            is_first = check_first_call(self, classes)
-            if is_first:
-                self._begin()
-            elif origin is not None and self._origin is not None and origin.previous == self._origin.encoder:
-                # Rows that were encoded just before mean the same, unless codes have been given to other values.
-                previous = None if origin.fresh else origin.previous
-                self._origin = replace(self._origin, encoder=origin.encoder, previous=previous)
-            rows = check_rows(self, X, y, sample_weight, reset=is_first, holds_out=False)
-            check_labels_known(rows.y, self.classes_)
-            class_weight = weight_without_counts(self.class_weight, self.classes_, rows)
-            if is_first:
-                self._readers = learn_fields(rows.columns, self.categorical_features, rows.origin)
-            readers = grown_readers(self._readers, rows.columns, origin)
-            new = make_impressions(rows, readers, self.classes_, class_weight).with_mean_weight_one()
-            new = replace(new, negatives_kept=self.negatives_kept)
-            self._learn(new, readers, _rows_of_fresh_codes(origin, readers), partial(EpochTasks, task, self, data))
+        learn_more(self, X, y, classes, sample_weight, origin)
 
-    def _begin(self: Any) -> None:
-        check_hidden_units(self)
-        self._check_classes(self.classes_)
-        self._seed = draw_seed(self.random_state)
-        self.history_: EpochHistory = []
 
-    def _learn(
-        self: Any,
-        new: Impressions,
-        readers: list[FieldReader],
-        fresh: RowsOf,
-        tasks: Callable[[Any], EpochObserver],
-    ) -> None:
-        before = self.history_
-        generator = torch.Generator().manual_seed(self._seed + len(before))
-        parameters = self._network_parameters(len(new), hasattr(self, "network_"))
-        arguments = arguments_of_network(self._network_class, parameters, readers, self._n_outputs(self.classes_))
-        network, moments = self._network_to_update(arguments, new, generator)
-        update = NetworkUpdate(self._network_class, arguments, network, moments, new, fresh, generator)
-
-        def fitted(network: nn.Module, result: TrainingResult) -> dict[str, Any]:
-            return {
-                "fields_": [*arguments["fields"]],
-                "network_": network,
-                "_moments": moments,
-                "_network_arguments": arguments,
-                "_readers": readers,
-                **_history_after(before, result, update.scores),
-            }
-
-        def fitted_copy(_: nn.Module, result: TrainingResult) -> dict[str, Any]:
-            return fitted(update.applied_to_copy(), result)
-
-        settings = self._settings_of_update(new, network)
-        result = update.train(settings, tasks(fitted_copy) if has_callbacks(self) else None)
-        update.apply()
-        self.__dict__.update(fitted(network, result))
-
-    def _network_to_update(
-        self: Any, arguments: Mapping[str, Any], new: Impressions, generator: torch.Generator
-    ) -> tuple[nn.Module, Moments]:
-        """The network with room for all codes, and its moments."""
-        if not hasattr(self, "network_"):
-            network = start_network(self._network_class, arguments, new, generator).eval()
-            return network, Moments.zeros(network)
-        before = self._network_arguments
-        # What the rows say of fields and their vectors isn't a parameter.
-        own = {name: value for name, value in arguments.items() if name not in ("fields", "vectors")}
-        check_same_arguments(own, before, "In partial_fit")
-        # A fit keeps none: without updates nobody needs them, and they are twice as large as the network.
-        moments = self._moments or Moments.zeros(self.network_)
-        if arguments["fields"] == before["fields"]:
-            # Another thread may predict by the network so far, and an interrupt may come while weights are written.
-            return copy_network(self.network_), moments.copy()
-        network = grown_network(self._network_class, arguments, self.network_, generator)
-        return network, grown_moments(moments, self.network_, network)
-
-    def _settings_of_update(self: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
-        """One pass at a constant rate; without validation rows, that of a plateau is constant."""
-        n_rows = n_rows_of_epoch(new.counts, self.negative_sampling)
-        settings: TrainingSettings = self._settings(n_rows, max_epochs=1, final_epoch=False)
-        has_negatives = bool((new.target == 0).any())
-        is_auto = self.embedding_regularizer == "auto"
-        return replace(
-            settings,
-            schedule="plateau",
-            learning_rate=_RATE * settings.learning_rate,
-            embedding_regularizer=_REGULARIZER if is_auto else settings.embedding_regularizer,
-            freeze_norms=n_rows == 1 or _have_settled(network),
-            negative_sampling=settings.negative_sampling if has_negatives else 1.0,
-            # Those of a day are few: processes that were started together all learn the same by themselves.
-            joins_processes=False,
+def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any, origin: Origin | None) -> None:
+    """Let a classifier learn from more rows, in one pass; after an error it is as before."""
+    if isinstance(X, EncodedBatches):
+        raise TypeError(
+            f"X is {type(X).__name__}, rows that come in batches, and partial_fit takes a table in memory. Begin "
+            "with fit, which takes rows on disk, and let sk_finalmlp.update take in the rows of a day."
         )
+    data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
+    with fit_task(estimator, max_subtasks=1, **data) as task:
+        is_first = check_first_call(estimator, classes)
+        labels = OneLabel(estimator.classes_)
+        if is_first:
+            check_hidden_units(estimator)
+            labels.check(estimator)
+            estimator._seed, estimator.history_ = draw_seed(estimator.random_state), []
+        else:
+            _follow_encoder(estimator, origin)
+        rows = read_rows(estimator, X, y, sample_weight, partial(_read_labels, labels), reset=is_first)
+        weights = labels.weights_without_counts(estimator.class_weight)
+        readers = rows.learn_fields(estimator.categorical_features) if is_first else estimator._readers
+        (chunk,) = rows.chunks()
+        readers = grown_readers(readers, chunk.columns, origin)
+        new = rows.impressions(readers, weights).with_mean_weight_one()
+        new = replace(new, negatives_kept=estimator.negatives_kept)
+        start, generator = _start(estimator, new, readers, labels)
+        update = NetworkUpdate(start, new, _rows_of_fresh_codes(origin, readers), generator)
+        observer = EpochTasks(task, estimator, data, update.fitted_so_far) if has_callbacks(estimator) else None
+        result = update.train(_settings(estimator, new, start.network), observer)
+        estimator.__dict__.update(update.fitted(result).attributes())
+
+
+def _read_labels(labels: OneLabel, y: Any, X: Any) -> tuple[OneLabel, NDArray[np.int64]]:
+    with naming("y"):
+        return labels, labels.number(y, X)
+
+
+def _follow_encoder(estimator: Any, origin: Origin | None) -> None:
+    """Rows that were encoded just before mean the same, unless codes have been given to other values."""
+    if origin is not None and estimator._origin is not None and origin.previous == estimator._origin.encoder:
+        previous = None if origin.fresh else origin.previous
+        estimator._origin = replace(estimator._origin, encoder=origin.encoder, previous=previous)
+
+
+def _start(
+    estimator: Any, new: Impressions, readers: list[FieldReader], labels: OneLabel
+) -> tuple[Fitted, torch.Generator]:
+    """Return the network with room for all codes and its moments, and the generator of the update."""
+    is_fitted = hasattr(estimator, "network_")
+    generator = torch.Generator().manual_seed(estimator._seed + len(estimator.history_))
+    parameters = estimator._network_parameters(len(new), is_fitted)
+    network_class = estimator._network_class
+    arguments = arguments_of_network(network_class, parameters, readers, labels.n_outputs)
+    if is_fitted:
+        network, moments = _network_with_room(estimator, arguments, generator)
+    else:
+        network = start_network(network_class, arguments, new, generator).eval()
+        moments = Moments.zeros(network)
+    start = Fitted(
+        network_class, network, arguments, readers, labels, estimator._seed, estimator.history_, moments=moments
+    )
+    return start, generator
+
+
+def _network_with_room(
+    estimator: Any, arguments: Mapping[str, Any], generator: torch.Generator
+) -> tuple[nn.Module, Moments]:
+    before = estimator._network_arguments
+    # What the rows say of fields and their vectors isn't a parameter.
+    own = {name: value for name, value in arguments.items() if name not in ("fields", "vectors")}
+    check_same_arguments(own, before, "In partial_fit")
+    # A fit keeps none: without updates nobody needs them, and they are twice as large as the network.
+    moments = estimator._moments or Moments.zeros(estimator.network_)
+    if arguments["fields"] == before["fields"]:
+        # Another thread may predict by the network so far, and an interrupt may come while weights are written.
+        return copy_network(estimator.network_), moments.copy()
+    network = grown_network(estimator._network_class, arguments, estimator.network_, generator)
+    return network, grown_moments(moments, estimator.network_, network)
+
+
+def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
+    """One pass at a constant rate; without validation rows, that of a plateau is constant."""
+    n_rows = n_rows_of_epoch(new.counts, estimator.negative_sampling)
+    settings: TrainingSettings = estimator._settings(n_rows, max_epochs=1, final_epoch=False)
+    has_negatives = bool((new.target == 0).any())
+    is_auto = estimator.embedding_regularizer == "auto"
+    return replace(
+        settings,
+        schedule="plateau",
+        learning_rate=_RATE * settings.learning_rate,
+        embedding_regularizer=_REGULARIZER if is_auto else settings.embedding_regularizer,
+        freeze_norms=n_rows == 1 or _have_settled(network),
+        negative_sampling=settings.negative_sampling if has_negatives else 1.0,
+        # The rows of a day are few: processes that were started together all learn the same by themselves.
+        joins_processes=False,
+    )
 
 
 class NetworkUpdate:
     """The training of a network on new rows.
 
-    What is trained is a network of the rows' own codes; only when all is done, the weights go back.
-
-    Parameters
-    ----------
-    network_class : type
-        Class of a single network.
-    arguments : mapping of {str: object}
-        Arguments of the network.
-    network : torch.nn.Module
-        The network so far, with room for all codes.
-    moments : Moments
-        Adam's moments of it.
-    new : Impressions
-        The new rows.
-    fresh : mapping of {str: ndarray of int}
-        Rows of the tables whose codes stand for other values than before.
-    generator : torch.Generator
-        Source of initial weights, order of rows and dropout.
-
-    Attributes
-    ----------
-    scores : dict of {str: float}
-        Scores of the new rows before anything was learned from them.
+    What is trained is a network of the rows' own codes; only when all is done, the weights go back. `fresh` has the
+    rows of tables with codes that stand for other values than before, and `scores` those of the new rows before
+    anything was learned from them.
     """
 
-    def __init__(
-        self,
-        network_class: NetworkClass,
-        arguments: Mapping[str, Any],
-        network: nn.Module,
-        moments: Moments,
-        new: Impressions,
-        fresh: RowsOf,
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, start: Fitted, new: Impressions, fresh: RowsOf, generator: torch.Generator) -> None:
         from ..training import score
 
-        self._network, self._moments, self._generator = network, moments, generator
-        self._excerpt = excerpt = take_excerpt(arguments["fields"], new.codes.numpy(), fresh)
-        self._own = make_network(network_class, {**arguments, "fields": excerpt.fields}, generator)
+        assert start.moments is not None
+        self._start, self._moments, self._generator = start, start.moments, generator
+        self._excerpt = excerpt = take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)
+        self._own = make_network(start.network_class, {**start.arguments, "fields": excerpt.fields}, generator)
         self._own_moments = Moments.zeros(self._own)
-        copy_rows(Weights.of(network), excerpt.rows, Weights.of(self._own), excerpt.own_rows)
-        copy_moments(moments, network, excerpt.rows, self._own_moments, self._own, excerpt.own_rows)
+        copy_rows(Weights.of(start.network), excerpt.rows, Weights.of(self._own), excerpt.own_rows)
+        copy_moments(start.moments, start.network, excerpt.rows, self._own_moments, self._own, excerpt.own_rows)
         draw_again(self._own, self._own_moments, excerpt.places_of(fresh), generator)
         self._new = replace(new, codes=torch.from_numpy(excerpt.codes))
         self.scores = score(self._own.eval(), self._new)
@@ -247,17 +220,18 @@ class NetworkUpdate:
         correct_mean(self._own, self._new, doubt=_DOUBT)
         return result
 
-    def apply(self) -> None:
-        """Write what was learned into network and moments."""
-        self._write_to(self._network)
-        excerpt = self._excerpt
-        copy_moments(self._own_moments, self._own, excerpt.own_rows, self._moments, self._network, excerpt.rows)
+    def fitted(self, result: TrainingResult) -> Fitted:
+        """Write what was learned into network and moments, and return them."""
+        self._write_to(self._start.network)
+        excerpt, network = self._excerpt, self._start.network
+        copy_moments(self._own_moments, self._own, excerpt.own_rows, self._moments, network, excerpt.rows)
+        return self._start.after_update(result, self.scores)
 
-    def applied_to_copy(self) -> nn.Module:
-        """A copy of the network with what has been learned so far."""
-        network = copy_network(self._network)
+    def fitted_so_far(self, _: nn.Module, result: TrainingResult) -> Fitted:
+        """Return a copy with what has been learned so far."""
+        network = copy_network(self._start.network)
         self._write_to(network)
-        return network
+        return replace(self._start, network=network).after_update(result, self.scores)
 
     def _write_to(self, network: nn.Module) -> None:
         copy_rows(Weights.of(self._own), self._excerpt.own_rows, Weights.of(network), self._excerpt.rows)
@@ -280,11 +254,3 @@ def _rows_of_fresh_codes(origin: Origin | None, readers: list[FieldReader]) -> d
         if reader.field.has_codes and reader.field.name in origin.fresh
     }
     return {name: of_field[of_field != UNKNOWN_CODE] for name, of_field in rows.items()}
-
-
-def _history_after(before: EpochHistory, result: TrainingResult, scores: Mapping[str, float]) -> dict[str, Any]:
-    """The attributes that tell of the epochs after one more, which was scored before it began."""
-    (epoch,) = result.history
-    losses = {"epoch": len(before) + 1, "train_loss": epoch["train_loss"]}
-    history = [*before, {**losses, **scores, "learning_rate": epoch["learning_rate"], "seconds": epoch["seconds"]}]
-    return {"history_": history, "n_iter_": len(history), "best_epoch_": len(history), "best_score_": None}

@@ -1,123 +1,439 @@
-"""Labelled rows: columns, labels and weights, checked together."""
+"""Labelled rows as `fit` takes them: read in chunks, of which a table in memory has one and rows on disk have many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from numbers import Real
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Protocol
 
-import narwhals.stable.v2 as nw
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length
 
 from .._checks import check_detached, refuse_name_as_labels, refuse_name_as_weights
-from .._hold_out import held_out_rows, places_from_last, places_of_choice, share_held_out, unpacked
-from .._labels import has_tasks
-from .._origin import Origin, read_origin
+from .._hold_out import place_from_last, places, places_of_choice, share_held_out, unpacked
 from .._sklearn import check_sample_weight
+from .._sources import EncodedRows, Passes, Piles, TemporaryFolder, check_space, naming_full_disk, sizes
 from .._warnings import warn
-from ..fields import Field
-from ..training import Impressions
-from ._field_readers import FieldReader, read_matrices
-from ._input_columns import InputColumn, read_columns
-from ._tasks import Tasks
+from ..schema import UNKNOWN_CODE, Field, Origin, field_of_vectors, read_origin
+from ..training import Impressions, StoredImpressions
+from ._copies import warn_about_copies
+from ._field_readers import FIRST_CODE, FieldReader, learn_fields, read_matrices, vector_table, with_histories_of
+from ._input_columns import InputColumn, check_same_encoder, read_columns
+from ._labels import MIN_WEIGHT, LabelCounts, Labels, OneLabel
 
-#: Smaller weights, in units of the largest, are as good as none: single precision doesn't know them.
-MIN_WEIGHT = 1e-30
+#: Gives numbers of rows places in [0, 1): the rows with the lowest are held out.
+Place = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+#: Reads the labels of a table's rows: what they are, and the number of each row's.
+ReadLabels = Callable[[Any, Any], tuple[Labels, NDArray[Any]]]
+
+
+class Readable(Protocol):
+    """A column that is read in slices."""
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the values of a slice."""
+
+
+class _Held(NamedTuple):
+    """A column in memory."""
+
+    values: NDArray[Any]
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the values of a slice."""
+        return self.values[start:stop]
+
+
+class HoldOut(NamedTuple):
+    """Which rows are held out: those with the lowest places, one of each label at least, and never all of a label."""
+
+    place: Place
+    fraction: float
+    first: NDArray[np.float64]
+    last: NDArray[np.float64]
+
+    def chooses(self, start: int, label: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return whether each of some consecutive rows is held out."""
+        place = self.place(np.arange(start, start + len(label)))
+        is_chosen: NDArray[np.bool_] = (place < self.fraction) | (place == self.first[label])
+        is_chosen &= place < self.last[label]
+        return is_chosen
 
 
 @dataclass(frozen=True)
-class LabelledRows:
-    """Rows as `fit` takes them.
+class Chunk:
+    """Rows that are read at once, those of weight 0 left out; `counts` says which of a slice they are, None for all."""
 
-    Parameters
-    ----------
-    columns : list of InputColumn
-        Columns of the table.
-    y : ndarray of shape (n,)
-        Labels.
-    weight : ndarray of float64, shape (n,)
-        Positive weights, 1 at most.
-    is_held_out : ndarray of bool, shape (n,)
-        Which rows stop the training where there are no validation rows.
-    n_given : int
-        Number of rows of the table, those without weight among them.
-    origin : Origin or None
-        What the table says of where it comes from.
-    tasks : Tasks or None
-        The tasks whose patterns of labels `y` holds; None for a single label.
-    """
-
-    columns: list[InputColumn]
-    y: NDArray[Any]
+    source: Sequence[tuple[str, Readable]]
+    start: int
+    stop: int
+    counts: NDArray[np.bool_] | None
+    label: NDArray[Any]
     weight: NDArray[np.float64]
     is_held_out: NDArray[np.bool_]
+
+    @cached_property
+    def columns(self) -> list[InputColumn]:
+        """Values of the columns."""
+        return [self.column(position) for position in range(len(self.source))]
+
+    def column(self, position: int) -> InputColumn:
+        """Return the values of one column."""
+        name, column = self.source[position]
+        values = column.read(self.start, self.stop)
+        return InputColumn(name, values if self.counts is None else values[self.counts])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled rows, in memory or on disk.
+
+    `number` holds the number of each row's label, and `position` that of each number among the labels with rows of
+    positive weight, None for the number itself. Rows on disk know their `fields`, and have a `folder` to shuffle in.
+    """
+
+    columns: Sequence[tuple[str, Readable]]
+    number: Readable
+    weight: Readable | None
+    labels: Labels
     n_given: int
     origin: Origin | None
-    tasks: Tasks | None = None
+    step: int
+    fields: Sequence[Field] | None = None
+    folder: TemporaryFolder | None = None
+    largest_weight: float = 1.0
+    hold_out: HoldOut | None = None
+    position: NDArray[np.int64] | None = None
 
-    def classes_on_one_side(self) -> list[Any]:
-        """Labels of which all rows, or none, are held out."""
-        n_rows, n_held_out = pd.Series(self.y).value_counts(), pd.Series(self.y[self.is_held_out]).value_counts()
-        n_held_out = n_held_out.reindex(n_rows.index, fill_value=0)
-        lacking: list[Any] = n_rows.index[(n_held_out == 0) | (n_held_out == n_rows)].tolist()
-        return lacking
+    def chunks(self) -> Iterable[Chunk]:
+        """Read the rows chunk by chunk; where there is one, it is read once."""
+        return self._only if self.n_given <= self.step else self._read_chunks()
+
+    @cached_property
+    def _only(self) -> list[Chunk]:
+        return list(self._read_chunks())
+
+    def _read_chunks(self) -> Iterator[Chunk]:
+        for start in range(0, self.n_given, self.step):
+            stop = min(start + self.step, self.n_given)
+            label, weight = self.number.read(start, stop), self._weight(start, stop)
+            is_held_out = np.zeros(len(label), bool) if self.hold_out is None else self.hold_out.chooses(start, label)
+            counts = weight > MIN_WEIGHT
+            if counts.all():
+                yield Chunk(self.columns, start, stop, None, label, weight, is_held_out)
+            elif counts.any():
+                yield Chunk(self.columns, start, stop, counts, label[counts], weight[counts], is_held_out[counts])
+
+    def _weight(self, start: int, stop: int) -> NDArray[np.float64]:
+        if self.weight is None:
+            return np.ones(stop - start)
+        weight: NDArray[np.float64] = self.weight.read(start, stop) / self.largest_weight
+        return weight
+
+    def holding_out(self, place: Place, fraction: float) -> Rows:
+        """Return the same rows, some of which are held out; weights don't matter, the encoder may know others."""
+        first, last = np.full(self.labels.n_labels, np.inf), np.full(self.labels.n_labels, -np.inf)
+        for start in range(0, self.n_given, self.step):
+            label = self.number.read(start, min(start + self.step, self.n_given))
+            of_rows = place(np.arange(start, start + len(label)))
+            np.minimum.at(first, label, of_rows)
+            np.maximum.at(last, label, of_rows)
+        return replace(self, hold_out=HoldOut(place, fraction, first, last))
+
+    def count(self) -> LabelCounts:
+        """Count the rows of each label."""
+        sums = np.zeros((3, self.labels.n_labels))
+        for chunk in self.chunks():
+            label = self._target(chunk)
+            for total, values in zip(sums, (None, chunk.is_held_out, chunk.weight), strict=True):
+                total += np.bincount(label, values, minlength=len(total))
+        n_rows, n_held_out, weights = sums
+        return LabelCounts(n_rows.astype(np.int64), n_held_out.astype(np.int64), weights)
+
+    def with_counted_labels(self) -> Rows:
+        """Return the same rows with the labels that have rows of positive weight."""
+        labels, has_rows = self.labels.having_rows(self.count().n_rows)
+        return self if has_rows.all() else replace(self, labels=labels, position=np.cumsum(has_rows) - 1)
+
+    def learn_fields(self, categorical_features: Any) -> list[FieldReader]:
+        """Find out which fields the columns are, and which codes they hold."""
+        if self.fields is None:
+            (chunk,) = self.chunks()
+            return learn_fields(chunk.columns, categorical_features, self.origin)
+        return self._learn_codes(self.fields)
+
+    def _learn_codes(self, fields: Sequence[Field]) -> list[FieldReader]:
+        """The fields of the encoder, and which codes the rows hold."""
+        readers: list[FieldReader] = []
+        vectors = {} if self.origin is None else self.origin.vectors or {}
+        tables = {name: vector_table(name, table) for name, table in vectors.items()}
+        replaced = {field_of_vectors(name) for name, table in tables.items() if table.replaces}
+        position = 0
+        for field in fields:
+            positions = list(range(position, position := position + field.n_columns))
+            if field.kind == "pretrained":
+                readers.append(FieldReader.of_vectors(field.name, positions, tables[field.name], field.of))
+            elif field.name in replaced:
+                readers.append(FieldReader.replaced(field.name, positions))
+            elif field.has_codes and field.kind != "history":
+                readers.append(self._learn_codes_of(field, positions))
+            else:
+                readers.append(FieldReader(field, positions, np.empty(0, np.int32)))
+        return with_histories_of(readers, [reader for reader in readers if reader.field.kind != "history"])
+
+    def _learn_codes_of(self, field: Field, positions: list[int]) -> FieldReader:
+        is_known = np.zeros(field.n_codes + 1, dtype=bool)
+        for chunk in self.chunks():
+            for position in positions:
+                is_known[chunk.column(position).values] = True
+        largest, first = int(np.flatnonzero(is_known)[-1]), FIRST_CODE[field.kind]
+        rows = np.arange(largest + 2, dtype=np.int32) + np.int32(first)
+        known = np.where(is_known[: largest + 2], rows, np.int32(UNKNOWN_CODE))
+        return FieldReader(Field(field.name, field.kind, largest + 1 + first, field.n_columns), positions, known)
+
+    def impressions(self, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64]) -> Impressions:
+        """Return the rows of a table in memory as the network takes them."""
+        (chunk,) = self.chunks()
+        return self._impressions(chunk, readers, weight_of_label)
+
+    def _impressions(
+        self, chunk: Chunk, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64]
+    ) -> Impressions:
+        codes, values = read_matrices(readers, chunk.columns)
+        target = self._target(chunk)
+        weight = (chunk.weight * weight_of_label[target]).astype(np.float32)
+        return Impressions(
+            codes=torch.from_numpy(codes),
+            values=torch.from_numpy(values),
+            target=torch.from_numpy(target.astype(np.int64, copy=False)),
+            weight=torch.from_numpy(weight),
+            objective=self.labels.objective,
+        )
+
+    def _target(self, chunk: Chunk) -> NDArray[Any]:
+        target: NDArray[Any] = chunk.label if self.position is None else self.position[chunk.label]
+        return target
+
+    def split(
+        self,
+        readers: Sequence[FieldReader],
+        weight_of_label: NDArray[np.float64],
+        negatives_kept: float,
+        seed: int,
+        verbose: int,
+    ) -> tuple[Impressions, Impressions | None] | tuple[StoredImpressions, StoredImpressions | None]:
+        """Return training rows and held-out rows as the network takes them, with weights of mean 1."""
+        if self.folder is not None:
+            return self._shuffle(self.folder, readers, weight_of_label, negatives_kept, seed, verbose)
+        (chunk,) = self.chunks()
+        impressions = self._impressions(chunk, readers, weight_of_label).with_mean_weight_one()
+        impressions = replace(impressions, negatives_kept=negatives_kept)
+        if not chunk.is_held_out.any():
+            return impressions, None
+        n_floats = sum(reader.field.n_columns for reader in readers if reader.field.kind in ("numeric", "vector"))
+        warn_about_copies(impressions, n_floats, chunk.is_held_out)
+        kept, held_out = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~chunk.is_held_out, chunk.is_held_out))
+        return impressions.take(kept), impressions.take(held_out)
+
+    def _shuffle(
+        self,
+        folder: TemporaryFolder,
+        readers: Sequence[FieldReader],
+        weight_of_label: NDArray[np.float64],
+        negatives_kept: float,
+        seed: int,
+        verbose: int,
+    ) -> tuple[StoredImpressions, StoredImpressions | None]:
+        """Write the rows of both sides to files, each in a random order."""
+        counts = self.count()
+        n_held_out, n_rows = int(counts.n_held_out.sum()), int(counts.n_rows.sum())
+        n_columns = sum(reader.field.n_columns for reader in readers)
+        n_codes = sum(reader.field.n_columns for reader in readers if reader.field.has_codes)
+        width = n_columns + 2
+        check_space(folder, 4.0 * width * n_rows)
+        sides = [
+            _Side(Piles(folder, name, width, n, seed=seed + number), self.labels.n_labels)
+            for number, (name, n) in enumerate((("training", n_rows - n_held_out), ("validation", n_held_out)))
+        ]
+        mean_weight = float(counts.weights @ weight_of_label) / n_rows
+        with Passes(verbose).over("shuffle", self.n_given) as advance:
+            for chunk in self.chunks():
+                codes, values = read_matrices(readers, chunk.columns)
+                target = self._target(chunk)
+                weight = (chunk.weight * weight_of_label[target] / mean_weight).astype(np.float32)
+                rows = StoredImpressions.rows_of(codes, values, target, weight)
+                for side, mask in zip(sides, (~chunk.is_held_out, chunk.is_held_out), strict=True):
+                    side.add(rows[mask], target[mask], weight[mask])
+                advance(chunk.stop - chunk.start)
+        training, validation = (
+            StoredImpressions(
+                [side.piles.shuffled()], n_codes, n_columns - n_codes, side.sums, side.n_rows, negatives_kept
+            )
+            for side in sides
+        )
+        return training, validation if n_held_out else None
 
 
-def check_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool, holds_out: bool) -> LabelledRows:
-    """Check table, labels and weights of training rows; scikit-learn's usual errors where they can't be used."""
+class _Side:
+    """Training rows, or those that are held out, on piles."""
+
+    def __init__(self, piles: Piles, n_labels: int) -> None:
+        self.piles = piles
+        self.sums = torch.zeros(n_labels, dtype=torch.float64)
+        self.n_rows = torch.zeros(n_labels, dtype=torch.int64)
+
+    def add(self, rows: NDArray[np.int32], target: NDArray[Any], weight: NDArray[np.float32]) -> None:
+        """Throw rows on the piles."""
+        self.piles.add(rows)
+        own = torch.from_numpy(target)
+        self.sums += torch.bincount(own, torch.from_numpy(weight).double(), minlength=len(self.sums))
+        self.n_rows += torch.bincount(own, minlength=len(self.sums))
+
+
+@contextmanager
+def open_rows(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, read_labels: ReadLabels, *, holds_out: bool
+) -> Iterator[Rows]:
+    """Check training rows, in memory or on disk, and give them with the labels that have a weight."""
+    if not isinstance(X, EncodedRows):
+        rows = read_rows(estimator, X, y, sample_weight, read_labels, reset=not estimator._continues())
+        yield _ready(estimator, rows, holds_out)
+        return
+    folder = TemporaryFolder(X.folder.path.parent)
+    with naming_full_disk(folder):
+        yield _ready(estimator, _rows_on_disk(estimator, X, y, sample_weight, folder), holds_out)
+    folder.remove()
+
+
+def _ready(estimator: Any, rows: Rows, holds_out: bool) -> Rows:
+    if holds_out:
+        fraction = fraction_held_out(estimator, rows.n_given, rows.origin)
+        rows = rows.holding_out(_place(estimator.hold_out, fraction, rows.n_given, rows.origin), fraction)
+    rows = rows.with_counted_labels()
+    rows.labels.check(estimator)
+    return rows
+
+
+def read_rows(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, read_labels: ReadLabels, *, reset: bool = False
+) -> Rows:
+    """Check table, labels and weights; scikit-learn's usual errors where they can't be used."""
     columns = read_columns(estimator, X, reset=reset)
     refuse_name_as_labels(X, y)
-    y, tasks = estimator._read_labels(y, columns)
+    labels, number = read_labels(y, columns[0].values)
     weight = _check_weight(sample_weight, columns)
-    origin = read_origin(X)
-    fraction = fraction_held_out(estimator, len(y), origin)
-    if holds_out:
-        # Of all rows, those without weight too: the encoder may have been given other weights.
-        place = _places(estimator.hold_out, fraction, len(y), origin)
-        is_held_out = held_out_rows(y, fraction, place)
-    else:
-        is_held_out = np.zeros(len(y), dtype=bool)
-    return _labelled(columns, y, weight, is_held_out, origin, tasks)
+    held = [(column.name, _Held(column.values)) for column in columns]
+    return Rows(held, _Held(number), _Held(weight), labels, len(number), read_origin(X), step=max(1, len(number)))
+
+
+def _rows_on_disk(estimator: Any, X: EncodedRows, y: Any, sample_weight: Any, folder: TemporaryFolder) -> Rows:
+    if not isinstance(estimator.categorical_features, str):
+        raise ValueError(
+            f"categorical_features={estimator.categorical_features!r}, but X was written by CTREncoder, which knows "
+            "its fields. Leave it at 'auto', and choose kinds of columns in CTREncoder."
+        )
+    _check_names(X, y, sample_weight)
+    assert X.classes is not None
+    assert X.y is not None
+    check_classification_targets(X.classes)
+    weight = X.weight if sample_weight is not None else None
+    largest_weight = 1.0 if weight is None else max(float(w.max()) for w in weight.chunks())
+    if not largest_weight:
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    _learn_columns(estimator, X)
+    # A row is in memory several times while it is shuffled.
+    step = max(1, sizes.CHUNK // 8)
+    columns, labels = list(X.columns.items()), OneLabel(X.classes)
+    return Rows(columns, X.y, weight, labels, len(X), X.origin, step, X.fields, folder, largest_weight)
+
+
+def _learn_columns(estimator: Any, X: EncodedRows) -> None:
+    names = np.asarray(list(X.columns), dtype=object)
+    if estimator._continues():
+        if list(estimator.feature_names_in_) != list(names):
+            raise ValueError(f"X has the columns {list(names)}, fit saw {list(estimator.feature_names_in_)}.")
+        check_same_encoder(estimator, X.origin)
+        return
+    estimator.feature_names_in_, estimator.n_features_in_ = names, len(names)
+    estimator._origin = X.origin.without_vectors()
+
+
+def _check_names(X: EncodedRows, y: Any, sample_weight: Any) -> None:
+    if X.y is None:
+        raise ValueError("CTREncoder was fitted without y, the name of the column of labels, which training needs.")
+    for argument, given, own in (("y", y, X.label), ("sample_weight", sample_weight, X.weight_name)):
+        if given is not None and not isinstance(given, str):
+            raise TypeError(
+                f"X holds rows on disk, so {argument} must be the name of a column, not {type(given).__name__}."
+            )
+        if given is not None and given != own:
+            raise ValueError(
+                f"{argument}={given!r}, but CTREncoder was given {argument}={own!r}. Give both the same column; in a "
+                f"pipeline enc__{argument} and clf__{argument}, where 'enc' and 'clf' are the names of the steps."
+            )
+    if y is None:
+        raise ValueError("A classifier requires y to be passed, but the target y is None.")
+
+
+def _check_weight(sample_weight: Any, columns: list[InputColumn]) -> NDArray[np.float64]:
+    check_detached(sample_weight, "sample_weight")
+    refuse_name_as_weights(sample_weight)
+    weight: NDArray[np.float64] = check_sample_weight(
+        sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    normalised: NDArray[np.float64] = weight / weight.max()
+    return normalised
+
+
+def read_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any, labels: Labels) -> Rows:
+    """Check table, labels and weights of validation rows, and say which of them can't be used."""
+    with naming(
+        "X_val",
+        "It must be encoded like X, by the same fitted encoder; a Pipeline does so with transform_input=['X_val'].",
+    ):
+        columns = read_columns(estimator, X_val, reset=False)
+    with naming("y_val"):
+        number = labels.number(y_val, columns[0].values)
+    with naming("sample_weight_val"):
+        weight = _check_weight(sample_weight_val, columns)
+    held = [(column.name, _Held(column.values)) for column in columns]
+    rows = Rows(held, _Held(number), _Held(weight), labels, len(number), read_origin(X_val), step=max(1, len(number)))
+    labels.check_validation(rows.count().n_rows, estimator.scoring)
+    return rows
+
+
+@contextmanager
+def naming(argument: str, remedy: str = "") -> Iterator[None]:
+    """Begin the message of an error with the argument that is wrong."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind("\n".join(filter(None, [f"{argument}: {error}", remedy]))) from error
 
 
 def fraction_held_out(estimator: Any, n_rows: int, origin: Origin | None) -> float:
-    """Share of the rows that is held out: "auto" asks the encoder, which may have been given other rows.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The classifier.
-    n_rows : int
-        Number of rows, those without weight among them.
-    origin : Origin or None
-        What the table says of where it comes from.
-
-    Returns
-    -------
-    float
-    """
+    """Share of the rows that is held out: "auto" asks the encoder, which may have been given other rows."""
     fraction = estimator.validation_fraction
     if fraction == "auto" and origin is not None and origin.validation_fraction is not None:
         return origin.validation_fraction
     return share_held_out(fraction, n_rows, at_random=estimator.hold_out != "last")
 
 
-def _places(hold_out: str, fraction: float, n_rows: int, origin: Origin | None) -> NDArray[np.float64] | None:
-    """Places by which rows are held out; None for the rule at random."""
+def _place(hold_out: str, fraction: float, n_rows: int, origin: Origin | None) -> Place:
+    """How rows get the places by which they are held out."""
     if hold_out == "auto":
         hold_out = (origin and origin.hold_out) or "random"
     if hold_out == "random":
-        return None
+        return places
     if hold_out == "last":
-        return places_from_last(np.arange(n_rows))
+        return partial(place_from_last, n_rows=n_rows)
     assert origin is not None
     assert origin.held_out is not None
     if origin.n_rows != n_rows:
@@ -131,166 +447,27 @@ def _places(hold_out: str, fraction: float, n_rows: int, origin: Origin | None) 
             f"validation_fraction={fraction:g}, but CTREncoder(hold_out={hold_out!r}) held out "
             f"{origin.validation_fraction:g} of the rows. Set it to the same in both."
         )
-    return places_of_choice(unpacked(origin.held_out, n_rows), fraction)
+    return places_of_choice(unpacked(origin.held_out, n_rows), fraction).__getitem__
 
 
-def check_validation_rows(
-    estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any, tasks: Tasks | None
-) -> LabelledRows:
-    """Check table, labels and weights of validation rows, and say which of them can't be used."""
-    with _naming(
-        "X_val",
-        "It must be encoded like X, by the same fitted encoder; a Pipeline does so with transform_input=['X_val'].",
-    ):
-        columns = read_columns(estimator, X_val, reset=False)
-    with _naming("y_val"):
-        y, _ = estimator._read_labels(y_val, columns, tasks)
-    with _naming("sample_weight_val"):
-        weight = _check_weight(sample_weight_val, columns)
-    return _labelled(columns, y, weight, np.zeros(len(y), dtype=bool), read_origin(X_val), tasks)
-
-
-@contextmanager
-def _naming(argument: str, remedy: str = "") -> Iterator[None]:
-    """Begin the message of an error with the argument that is wrong."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind("\n".join(filter(None, [f"{argument}: {error}", remedy]))) from error
-
-
-def _labelled(
-    columns: list[InputColumn],
-    y: NDArray[Any],
-    weight: NDArray[np.float64],
-    is_held_out: NDArray[np.bool_],
-    origin: Origin | None,
-    tasks: Tasks | None,
-) -> LabelledRows:
-    """The rows with a weight: one of weight 0 is left out of everything, of batch norm and of the known codes too."""
-    n_given, counts = len(y), weight > MIN_WEIGHT
-    if not counts.all():
-        columns = [InputColumn(column.name, column.values[counts]) for column in columns]
-        y, weight, is_held_out = y[counts], weight[counts], is_held_out[counts]
-    return LabelledRows(columns, y, weight, is_held_out, n_given, origin, tasks)
-
-
-def weight_of_class(class_weight: Any, classes: NDArray[Any], rows: LabelledRows) -> NDArray[np.float64]:
-    """Weight of each class, by the training rows; only ratios count, and the largest is between a half and 1."""
-    positions = _positions_of(rows.y, classes)
-    return weight_by_counts(class_weight, classes, np.bincount(positions), np.bincount(positions, rows.weight))
-
-
-def weight_by_counts(
-    class_weight: Any, classes: NDArray[Any], n_rows: NDArray[Any], sums: NDArray[Any]
-) -> NDArray[np.float64]:
-    """The same, by the number of rows of each class and the sum of their weights."""
-    if isinstance(class_weight, dict):
-        _check_weights_by_class(class_weight, classes)
-    if isinstance(class_weight, str):
-        weights = _scaled(n_rows.sum() / (len(classes) * n_rows), classes)
-    else:
-        weights = _weights_by_class(class_weight, classes, classes)
-    _check_shares(sums * weights, classes)
-    return weights
-
-
-def weight_without_counts(class_weight: Any, classes: NDArray[Any], rows: LabelledRows) -> NDArray[np.float64]:
-    """Weight of each class where the rows don't tell how frequent the classes are."""
-    if class_weight == "balanced":
-        raise ValueError(
-            "class_weight='balanced' weighs by the frequencies in all rows, which partial_fit doesn't see. Compute the "
-            "weights by sklearn.utils.class_weight.compute_class_weight, and give them as a dict."
+def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], max_epochs: int) -> Rows:
+    """Return the rows, with none held out where a label would be on one side alone."""
+    assert rows.hold_out is not None
+    if lacking := rows.labels.on_one_side(rows.count()):
+        label, n_rows = lacking
+        why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
+        warn(
+            f"The class {label!r} has {why}, so none is held out for early stopping and the training takes "
+            f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False.",
         )
-    if isinstance(class_weight, dict):
-        _check_weights_by_class(class_weight, classes)
-    return _weights_by_class(class_weight, classes, rows.y)
+        return replace(rows, hold_out=None)
+    if any(reader.field.kind == "statistic" for reader in readers):
+        _check_statistics(rows.origin, rows.n_given, rows.hold_out.fraction, estimator.hold_out)
+    return rows
 
 
-def _weights_by_class(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-    return _scaled(compute_class_weight(class_weight, classes=classes, y=y), classes)
-
-
-def _scaled(weights: NDArray[np.float64], classes: NDArray[Any]) -> NDArray[np.float64]:
-    is_wrong = ~((weights > 0) & np.isfinite(weights))
-    if is_wrong.any():
-        label, weight = classes[is_wrong].tolist()[0], weights[is_wrong][0]
-        raise ValueError(f"class_weight must be positive and finite, but class {label!r} has {weight}.")
-    # By a power of two, which changes no digit.
-    scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(weights.max())[1])
-    return scaled
-
-
-def check_labels_known(y: NDArray[Any], classes: NDArray[Any]) -> None:
-    """Refuse labels that aren't among the classes."""
-    unknown = np.setdiff1d(y, classes)
-    if unknown.size:
-        raise ValueError(
-            f"y has the labels {unknown.tolist()}, which aren't among the classes {classes.tolist()}. Leave out such "
-            "rows, or fit again to all classes."
-        )
-
-
-def _check_weights_by_class(class_weight: dict[Any, Any], classes: NDArray[Any]) -> None:
-    if classes.dtype.kind in "mM":
-        raise ValueError(
-            f"class_weight can't name classes of dtype {classes.dtype}. Give y as strings, for example by "
-            "y.astype(str), and name these."
-        )
-    for label, weight in class_weight.items():
-        if not isinstance(weight, Real):
-            raise ValueError(f"class_weight must be numbers, but class {label!r} has {weight!r}.")
-
-
-def _check_shares(weight_of_class: NDArray[np.float64], classes: NDArray[Any]) -> None:
-    """Refuse weights that leave a class nothing once they are float32."""
-    shares = weight_of_class / weight_of_class.sum()
-    if shares.min() < MIN_WEIGHT:
-        raise ValueError(
-            f"class_weight and sample_weight leave class {classes.tolist()[shares.argmin()]!r} a share of "
-            f"{shares.min():.1e} of all weight, too little to learn from. Give weights closer to each other."
-        )
-
-
-def make_impressions(
-    rows: LabelledRows, readers: list[FieldReader], classes: NDArray[Any], class_weight: NDArray[np.float64]
-) -> Impressions:
-    """Rows as the network takes them."""
-    codes, values = read_matrices(readers, rows.columns)
-    target = _positions_of(rows.y, classes)
-    weight = (rows.weight * class_weight[target]).astype(np.float32)
-    return Impressions(
-        codes=torch.from_numpy(codes),
-        values=torch.from_numpy(values),
-        target=torch.from_numpy(target),
-        weight=torch.from_numpy(weight),
-    )
-
-
-def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], fraction: float, hold_out: str) -> None:
-    """Notice where statistics of training rows know labels of held-out rows.
-
-    Parameters
-    ----------
-    origin : Origin or None
-        What the rows say of where they come from.
-    n_given : int
-        Number of all rows.
-    fields : list of Field
-        Fields of the table.
-    fraction : float
-        Share of the rows that is held out.
-    hold_out : {"auto", "random", "last"}
-        Which rows these are.
-
-    Raises
-    ------
-    ValueError
-        If other rows are held out than the encoder left out.
-    """
-    if all(field.kind != "statistic" for field in fields):
-        return
+def _check_statistics(origin: Origin | None, n_given: int, fraction: float, hold_out: str) -> None:
+    """Notice where statistics of training rows know labels of held-out rows."""
     if origin is None:
         if hold_out == "last":
             warn(
@@ -323,72 +500,6 @@ def check_statistics(origin: Origin | None, n_given: int, fields: list[Field], f
 
 def _set_both(fraction: float) -> str:
     return (
-        "held-out rows whose labels the others know would call it progress when the network learns them by heart. Set "
+        "held-out rows with labels that the others know leak into early stopping. Set "
         f"CTREncoder(validation_fraction={fraction:g}) too, or give X_val and y_val."
     )
-
-
-def split_rows(impressions: Impressions, is_held_out: NDArray[np.bool_]) -> tuple[Impressions, Impressions]:
-    """Training rows, and those that are held out from them."""
-    kept, held_out = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~is_held_out, is_held_out))
-    return impressions.take(kept), impressions.take(held_out)
-
-
-def check_labels(y: Any, columns: list[InputColumn]) -> NDArray[Any]:
-    """A label for each row; scikit-learn's usual errors where there isn't."""
-    if y is None:
-        raise ValueError("A classifier requires y to be passed, but the target y is None.")
-    check_detached(y, "y")
-    series = nw.from_native(y, series_only=True, pass_through=True)
-    if isinstance(series, nw.Series):
-        y = series.to_numpy()
-    elif isinstance(y, list | tuple) and len({isinstance(label, str) for label in y}) == 2:
-        # NumPy would make strings of the numbers.
-        y = np.array(y, dtype=object)
-    if has_tasks(y):
-        raise ValueError(
-            f"y should be a 1d array, got an array of shape {np.shape(y)} instead, and this classifier has one label. "
-            "Choose a column of y, or take FunnelClassifier for several labels."
-        )
-    y = column_or_1d(y, warn=True)
-    if pd.isna(y).any():
-        raise ValueError("Input y contains NaN: some labels are missing. Leave those rows out.")
-    labels: NDArray[Any] = y
-    assert_all_finite(labels, input_name="y")
-    _check_one_type(labels)
-    check_classification_targets(labels)
-    check_consistent_length(columns[0].values, labels)
-    return labels
-
-
-def _check_one_type(y: NDArray[Any]) -> None:
-    """Refuse labels as objects, which scikit-learn calls unknown, unless they are strings."""
-    if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y):
-        types = sorted({type(label).__name__ for label in y})
-        raise ValueError(
-            f"Unknown label type: y holds objects, of type {' and '.join(types)}. Give them one type, for example by "
-            "np.asarray(y, dtype=int) or np.asarray(y, dtype=str)."
-        )
-
-
-def _check_weight(sample_weight: Any, columns: list[InputColumn]) -> NDArray[np.float64]:
-    check_detached(sample_weight, "sample_weight")
-    refuse_name_as_weights(sample_weight)
-    weight: NDArray[np.float64] = check_sample_weight(
-        sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
-    )
-    if not weight.any():
-        raise ValueError("Sample weights must contain at least one non-zero number.")
-    normalised: NDArray[np.float64] = weight / weight.max()
-    return normalised
-
-
-def _positions_of(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Position of each label among the classes of the training rows."""
-    unseen = np.setdiff1d(y, classes)
-    if unseen.size:
-        raise ValueError(
-            f"y_val has the classes {unseen.tolist()}, which y lacks: y has {classes.tolist()}. Drop those "
-            "validation rows, or add such rows to the training data."
-        )
-    return np.searchsorted(classes, y)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_consistent_length
 
 from .._labels import BASE, label_classes, label_columns, label_digits, patterns_of
 from .._sklearn import InvalidParameterError
 from ..training import TaskObjective
+from ._labels import LabelCounts
 
 Relation = Literal["funnel", "independent"]
 
@@ -29,24 +31,87 @@ class Tasks:
         Labels of each, in ascending order.
     relation : {"funnel", "independent"}
         Whether each label of the greater class implies that of the task before.
-    weights : list of float
+    task_weights : list of float
         Weight of the loss of each.
     """
 
     names: list[str]
     classes: list[NDArray[Any]]
     relation: Relation
-    weights: list[float]
+    task_weights: list[float]
 
     @property
     def objective(self) -> TaskObjective:
         """What the training makes of them."""
-        return TaskObjective(tuple(self.names), self.relation, tuple(self.weights))
+        return TaskObjective(tuple(self.names), self.relation, tuple(self.task_weights))
 
     @property
-    def n_patterns(self) -> int:
+    def n_labels(self) -> int:
         """Number of patterns of labels, missing ones among them."""
         return int(BASE ** len(self.names))
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of logits."""
+        return len(self.names)
+
+    def number(self, y: Any, X: Any) -> NDArray[np.int64]:
+        """Return the pattern of each row."""
+        patterns = self.patterns(list(label_columns(y, self.names).values()))
+        check_consistent_length(X, patterns)
+        return patterns
+
+    def having_rows(self, n_rows: NDArray[np.int64]) -> tuple[Tasks, NDArray[np.bool_]]:
+        """Return the same: patterns stay what they are."""
+        for name, label, of_label in self._rows_of_labels(n_rows):
+            if not of_label.sum():
+                raise ValueError(
+                    f"Each task needs rows of two classes with a positive weight, but {name!r} has none of class "
+                    f"{label!r}."
+                )
+        return self, np.ones(self.n_labels, bool)
+
+    def _rows_of_labels(self, *counts: NDArray[np.int64]) -> Iterator[tuple[str, Any, NDArray[np.int64]]]:
+        """Name of each task, label, and its numbers of rows, by those of each pattern."""
+        digits = self.digits(np.arange(self.n_labels))
+        for name, classes, of_task in zip(self.names, self.classes, digits.T, strict=True):
+            for digit, label in enumerate(classes.tolist()):
+                yield name, label, np.array([of_patterns[of_task == digit].sum() for of_patterns in counts])
+
+    def check(self, estimator: Any) -> None:
+        """Refuse other tasks than those of a fit before."""
+        if estimator._continues() and not self.is_like(estimator._tasks):
+            before = estimator._tasks
+            raise ValueError(
+                f"With warm_start=True, y must have the tasks and labels of the first fit, {before.names} with "
+                f"relation={before.relation!r}; it has {self.names} with relation={self.relation!r}."
+            )
+
+    def weights(self, class_weight: Any, counts: LabelCounts) -> NDArray[np.float64]:
+        """Return equal weights."""
+        return np.ones(self.n_labels)
+
+    def on_one_side(self, counts: LabelCounts) -> tuple[Any, int] | None:
+        """Return a label with all rows held out, or none, and the number of its rows."""
+        for name, label, (n_rows, n_held_out) in self._rows_of_labels(counts.n_rows, counts.n_held_out):
+            if n_held_out in (0, n_rows):
+                return f"{name}={label}", int(n_rows)
+        return None
+
+    def check_validation(self, n_rows: NDArray[np.int64], scoring: str) -> None:
+        """Refuse validation rows without labels, and those without one of a task, which have no AUC."""
+        if not n_rows[:-1].any():
+            raise ValueError("y_val has no label, all are missing. Give rows with labels, or leave X_val out.")
+        for name, _, of_label in self._rows_of_labels(n_rows):
+            if scoring == "roc_auc" and not of_label.sum():
+                raise ValueError(
+                    f"scoring='roc_auc' needs validation rows of both labels of each task, but y_val lacks one of "
+                    f"{name!r}. Add such rows, or set scoring='neg_log_loss'."
+                )
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the tasks."""
+        return {"_tasks": self}
 
     def is_like(self, other: Tasks) -> bool:
         """Whether the tasks and their labels are the same."""
@@ -96,31 +161,20 @@ def _others(n_rows: int) -> str:
 
 
 def read_tasks(
-    y: Any, names: Sequence[str] | None, relation: Relation, task_weight: Any
+    y: Any, X: Any, *, names: Sequence[str] | None, relation: Relation, task_weight: Any
 ) -> tuple[Tasks, NDArray[np.int64]]:
-    """The tasks that labels are of, and the pattern of each row.
+    """Return the tasks that labels are of, and the pattern of each row.
 
-    Parameters
-    ----------
-    y : dataframe or array-like of shape (n, T)
-        Labels.
-    names : sequence of str or None
-        Names of the tasks; None for those of the columns.
-    relation : {"funnel", "independent"}
-        How they are related.
-    task_weight : mapping of {str: float}, array-like of shape (T,) or None
-        Weights of the tasks.
-
-    Returns
-    -------
-    tasks : Tasks
-    patterns : ndarray of int64, shape (n,)
+    `names` are those of the tasks, None for those of the columns, and `task_weight` their weights.
     """
+    check_task_names(names)
+    if y is None:
+        raise ValueError("A classifier requires y to be passed, but the target y is None.")
     columns = label_columns(y, names)
-    classes = label_classes(columns)
-    weights = _weights(task_weight, list(columns))
-    tasks = Tasks(list(columns), classes, relation, weights)
-    return tasks, tasks.patterns(list(columns.values()))
+    tasks = Tasks(list(columns), label_classes(columns), relation, _weights(task_weight, list(columns)))
+    patterns = tasks.patterns(list(columns.values()))
+    check_consistent_length(X, patterns)
+    return tasks, patterns
 
 
 def check_task_names(names: Sequence[str] | None) -> None:

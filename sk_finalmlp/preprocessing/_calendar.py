@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._warnings import warn
-from ..fields import UNKNOWN_CODE
+from ..schema import UNKNOWN_CODE
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, is_string
 from ._column_encoder import ColumnEncoder

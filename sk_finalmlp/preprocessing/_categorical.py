@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..fields import UNKNOWN_CODE, Field
+from ..schema import UNKNOWN_CODE, Field
 from ._column import Column
 from ._vocabulary import Vocabulary, by_frequency, count_values, is_frequent, most_frequent
 

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import numpy as np
 import pyarrow as pa
 
-from ..fields import Field, column_names, find_history, group_columns, is_statistic
+from ..schema import Field, column_names, find_history, group_columns, is_statistic
 from ._categorical import HashBuckets
 from ._column import Column
 from ._vocabulary import Vocabulary
@@ -75,7 +75,7 @@ def check_fields(fields: Sequence[Field]) -> None:
         raise ValueError(
             f"The columns of {sorted({name for name, _ in misread})} would be read as the elements of a multi-valued "
             "field or of a vector, or the other way round: rename the input columns so that none is called like "
-            "'name[0]' or 'name<0>' or like a column of lists or vectors, and none with lists like 'history~item'."
+            "'name@0', or like a column of lists or vectors, and none with lists like 'history@item'."
         )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from .._warnings import warn
-from ..fields import Field
+from ..schema import Field
 from ._calendar import rare_dates, why_behind, why_left_out
 from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, is_string, rows_with_weight, text_of_first
@@ -24,10 +24,12 @@ from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._raw_column import RawColumn
 from ._reading import Reading, learn_reading
 from ._table import Selection, select_for
+from ._target import Target
 from ._vectors import HOW_TO_READ_ARRAYS, GivenVectors, PretrainedEncoder, VectorEncoder
-from .statistics._target import Target
 
 _AUTO_SEPARATOR = "|"
+#: How many values of a history are kept by default.
+_LENGTH_OF_HISTORIES = 50
 #: Parameters that choose columns of a kind, where they aren't called like it.
 _PARAMETERS: dict[Kind, str] = {"multi-valued": "multi_valued", "dropped": "drop", "history": "histories"}
 
@@ -40,12 +42,10 @@ class ColumnRules:
     numeric_encoding: str
     n_bins: int
     separator: str | None
-    max_values: int | None
-    max_length: int
+    max_length: int | Mapping[str, int] | None
     datetime_parts: Sequence[str] | None
     vectors: Mapping[str, GivenVectors]
-    vectors_replace: bool
-    train_vectors: bool
+    vectors_mode: str
 
     def find_kind(
         self, column: Column, target: Target | None, sample: Column, places: np.ndarray | None = None
@@ -79,7 +79,8 @@ class ColumnRules:
     def make_encoder(self, name: str, kind: Kind, reading: Reading) -> ColumnEncoder | None:
         """A part for a column of this kind, not yet fitted; None where the column is dropped."""
         if name in self.vectors:
-            encoder = PretrainedEncoder(CategoricalEncoder(self.vocabulary), self.vectors_replace, self.train_vectors)
+            mode, is_tuned = self.vectors_mode.removesuffix("-trained"), self.vectors_mode.endswith("-trained")
+            encoder = PretrainedEncoder(CategoricalEncoder(self.vocabulary), mode == "replace", is_tuned)
             return encoder.learn_vectors(self.vectors[name], reading)
         unhashed = VocabularyRule(self.vocabulary.min_frequency, self.vocabulary.max_categories)
         if kind == "dropped":
@@ -91,8 +92,12 @@ class ColumnRules:
         if kind == "vector":
             return VectorEncoder()
         if kind == "multi-valued":
-            return MultiValuedEncoder(self.vocabulary, self.separator, self.max_values, reading)
+            return MultiValuedEncoder(self.vocabulary, self.separator, self.most_columns(name), reading)
         return self._make_numeric_encoder(unhashed)
+
+    def most_columns(self, name: str) -> int | None:
+        """Return the largest number of output columns of a column of lists; None without a limit."""
+        return self.max_length.get(name) if isinstance(self.max_length, Mapping) else self.max_length
 
     def _make_numeric_encoder(self, rule: VocabularyRule) -> ColumnEncoder:
         if self.numeric_encoding == "bins":
@@ -189,7 +194,7 @@ def learn_columns(
             take(position, learn_column(of_column, kind, rules, is_in_histories=position in targets.values()))
         del of_column
     for position, of_column in waiting.items():
-        take(position, learn_history(of_column, columns[targets[position]], rules.max_length))
+        take(position, learn_history(of_column, columns[targets[position]], rules))
     order = range(len(names))
     kinds = pd.DataFrame([reports[position] for position in order], index=pd.Index(names, name="column"))
     return [columns[position] for position in order], kinds
@@ -227,12 +232,12 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
         return Learned(learned, _report(finding, n_missing, learned.fields()), read)
 
 
-def learn_history(evidence: Evidence, of: FittedColumn, max_length: int) -> Learned:
+def learn_history(evidence: Evidence, of: FittedColumn, rules: ColumnRules) -> Learned:
     """Learn a column of histories of the values of another one, which has been learned."""
     raw = evidence.raw
     weighted, weights = rows_with_weight(raw, evidence.weights)
     with errors_naming(raw.name):
-        encoder = HistoryEncoder(of.name, max_length).bound_to(of.encoder)
+        encoder = HistoryEncoder(of.name, rules.most_columns(raw.name) or _LENGTH_OF_HISTORIES).bound_to(of.encoder)
         reading = read_history(weighted, of.reading)
         column = reading.read(weighted)
         encoder.fit(column, weights)

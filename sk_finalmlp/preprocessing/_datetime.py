@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..fields import Field
+from ..schema import Field
 from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
 from ._column import Column
 from ._numeric import FloatColumn

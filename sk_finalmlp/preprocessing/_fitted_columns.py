@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .._origin import VectorTable
-from ..fields import Field, column_names, pretrained_name
+from ..schema import Field, VectorTable, column_names, pretrained_name
 from ._calendar import UnknownDates, date_parts
 from ._column import Column
 from ._column_encoder import ColumnEncoder, are_numeric, errors_naming

@@ -9,16 +9,15 @@ from typing import Any
 import joblib
 import numpy as np
 
-from .._origin import Origin, packed_codes
-from ..fields import Field, column_names
+from ..schema import Field, Origin, column_names, packed_codes
 from ._column import Column, rows_with_weight
 from ._column_encoder import errors_naming
 from ._fitted_columns import FittedColumn, bind_histories
+from ._keys import Changes
 from ._lists import HistoryEncoder
 from ._raw_column import read_column
+from ._target import LabelledRows
 from ._vectors import GivenVectors, PretrainedEncoder, vectors_to_come
-from .statistics._changes import Changes
-from .statistics._target import MoreLabels
 
 #: Codes, by the name of their field or column.
 CodesOf = dict[str, np.ndarray]
@@ -100,10 +99,10 @@ def changes_of(fields: Sequence[Field], fresh: Mapping[str, np.ndarray], decay: 
 
 
 def origin_after(
-    before: Origin, outputs: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], labels: MoreLabels | None
+    before: Origin, outputs: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], labels: LabelledRows | None
 ) -> Origin:
     """Return the note of an update: two of the same rows after the same fit have the same."""
-    learned_from = None if labels is None else (labels.weights, labels.weights_of)
+    learned_from = None if labels is None else (labels.weights, labels.digits)
     encoder = joblib.hash((before.encoder, list(outputs.values()), learned_from))
     codes = {name: packed_codes(codes) for name, codes in fresh.items() if len(codes)}
     return replace(before, encoder=encoder, previous=before.encoder, fresh=codes)

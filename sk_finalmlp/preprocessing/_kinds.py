@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ._choice import least_gain, why_no_choice
 from ._column import Column, is_string, list_lengths
 from ._datetime import has_time_of_day
 from ._lists import how_to_read_lists, split
 from ._numeric import QuantileBinner
-from .statistics._choice import least_gain, why_no_choice
-from .statistics._statistics import cross_fitted_log_odds
-from .statistics._sums import Cells
-from .statistics._target import Target
+from ._statistics import cross_fitted_log_odds
+from ._sums import cells_of
+from ._target import Target
 
 Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "history", "vector", "dropped"]
 
@@ -171,7 +171,7 @@ def is_quantity(column: Column, target: Target) -> bool:
     distinct = column.dictionary.dictionary
     if len(distinct) <= _N_BINS or _may_be_ids(distinct, len(column)) or why_no_choice(target):
         return False
-    (bins,) = QuantileBinner(_N_BINS).fit(column, target.weights).transform(column)
+    (bins,) = QuantileBinner(_N_BINS).fit(column, target.rows.weights).transform(column)
     overall = _log_loss(np.zeros(len(bins), np.int64), target)
     by_bin = _log_loss(bins, target)
     return by_bin < overall - least_gain(target, n_candidates=1) and by_bin < _log_loss(_codes(column), target)
@@ -193,10 +193,10 @@ def _codes(column: Column) -> np.ndarray:
 
 def _log_loss(codes: np.ndarray, target: Target) -> float:
     """Mean log-loss of the cross-fitted rates of these codes, summed over the labels."""
-    sums = Cells(codes, int(codes.max()) + 1, target).sums_of(target)
+    cells, slots = cells_of(codes, int(codes.max()) + 1, target)
+    cells.add(slots, target.rows)
+    sums = cells.sums()
     loss = 0.0
-    for of_label, rows, logits in zip(
-        sums.clicks, sums.labelled, cross_fitted_log_odds(sums, target.priors), strict=True
-    ):
+    for of_label, rows, logits in zip(sums.clicks, sums.known, cross_fitted_log_odds(sums, target.priors), strict=True):
         loss += float(rows.of_cells @ np.logaddexp(0, logits) - of_label.of_cells @ logits)
-    return loss / float(target.weights.sum())
+    return loss / float(target.rows.weights.sum())

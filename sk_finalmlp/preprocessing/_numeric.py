@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtri
 
-from ..fields import UNKNOWN_CODE, Field
+from ..schema import UNKNOWN_CODE, Field
 from ._categorical import CategoricalEncoder
 from ._column import Column
 from ._reading import as_floats, to_numpy

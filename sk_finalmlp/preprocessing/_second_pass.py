@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 
 from .._sources import Parts, Passes, Source, StoredArray, TemporaryFolder, column_of, in_file, sizes
-from ..fields import column_names
+from ..schema import column_names
 from ._column import rows_with_weight
 from ._column_encoder import errors_naming
 from ._fitted_columns import FittedColumn, bind_histories

@@ -13,22 +13,20 @@ import numpy as np
 import pyarrow as pa
 
 from .._hold_out import place_from_last, places
-from .._origin import Origin, carries_origin, write_origin
 from .._sources import EncodedRows, Parts, Passes, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
-from ..fields import Field
+from ..schema import Field, Origin, carries_origin, write_origin
 from ._column_rules import Evidence, Learned
+from ._derived import DerivedFields
 from ._first_pass import ColumnsToRead, first_pass
 from ._fitted_columns import FittedColumn, write_outputs
 from ._kinds import Kind
 from ._plan import Codes, Planner
 from ._raw_column import Part, RawColumn, mark_missing, read_column
 from ._second_pass import codes_of_rows, widen_lists, write_codes
+from ._statistics import UnknownRows
 from ._table import raw_columns
-from .statistics._derived import DerivedFields
-from .statistics._stored_target import StoredTarget
-from .statistics._target import NoLabels, Target
-from .statistics._unknown import UnknownRows
+from ._target import CodedRows, NoLabels, Target
 
 
 class TrainingRows(Protocol):
@@ -116,7 +114,7 @@ class TableRows:
 
     def evidence(self, telling: Target | NoLabels | None) -> Iterator[Evidence]:
         """Yield the columns themselves, each read when it is asked for."""
-        labelled = telling.take(np.flatnonzero(telling.weights)) if isinstance(telling, Target) else None
+        labelled = telling.take(np.flatnonzero(telling.rows.weights)) if isinstance(telling, Target) else None
         for position, (name, raw) in enumerate(zip(self.names, raw_columns(self.X), strict=True)):
             read = mark_missing if self.chosen.get(position) == "dropped" else read_column
             yield Evidence(read(name, raw), self._weights, labelled, places=self.place)
@@ -137,13 +135,15 @@ class TableRows:
 
     def learn_derived(self, derived: DerivedFields, outputs: Codes, target: Target | NoLabels) -> None:
         """Learn crosses and statistics."""
-        derived.fit(outputs, self._weights, target)
+        for _ in derived.fit(CodedRows(outputs, self._weights, target)):
+            pass
 
     def derive(
         self, derived: DerivedFields, outputs: Codes, target: Target | NoLabels, unknown: UnknownRows
     ) -> dict[str, np.ndarray]:
         """Learn crosses and statistics, and return their columns."""
-        return dict(derived.fit_transform(outputs, self._weights, target, unknown))
+        rows = CodedRows(outputs, self._weights, target)
+        return {name: values for (chunk,) in derived.fit(rows, unknown) for name, values in chunk.items()}
 
     def write(self, fields: Sequence[Field], outputs: Codes, make_origin: Callable[[], Origin], library: str) -> Any:
         """Return the encoded table."""
@@ -216,14 +216,14 @@ class StoredRows:
         """Number of rows."""
         return self._first.n_rows
 
-    def read_target(self, planner: Planner) -> StoredTarget | NoLabels:
+    def read_target(self, planner: Planner) -> Target | NoLabels:
         """Return the labels, or why there are none."""
         return planner.read_stored_target(self._first.classes, self._first.y, self._first.weight, self._place)
 
-    def evidence(self, telling: StoredTarget | NoLabels | None) -> Iterator[Evidence]:
+    def evidence(self, telling: Target | NoLabels | None) -> Iterator[Evidence]:
         """Yield tallies of the columns, and samples where there are labels or too many numbers to tally."""
         sample = self._first.sample
-        target = telling.sample(sample.numbers) if isinstance(telling, StoredTarget) else None
+        target = telling.take(sample.numbers) if isinstance(telling, Target) else None
         for name, tally in zip(self.names, self._first.tallies, strict=True):
             values = sample.column(name)
             if tally is None:
@@ -244,29 +244,36 @@ class StoredRows:
         return write_codes(self._parts, columns, self.n_rows, self._folder, self._passes)
 
     def sample(
-        self, outputs: Mapping[str, StoredArray], target: StoredTarget | NoLabels
+        self, outputs: Mapping[str, StoredArray], target: Target | NoLabels
     ) -> tuple[Codes, Target | NoLabels, int]:
         """Return the codes and labels of the sample."""
         sample = self._first.sample
         if isinstance(target, NoLabels):
             return {}, target, sample.n_seen
-        return codes_of_rows(_codes_of(outputs), sample.numbers), target.sample(sample.numbers), sample.n_seen
+        return codes_of_rows(_codes_of(outputs), sample.numbers), target.take(sample.numbers), sample.n_seen
 
     def learn_derived(self, derived: DerivedFields, outputs: Mapping[str, StoredArray], target: Any) -> None:
         """Learn crosses and statistics."""
-        self.derive(derived, outputs, target, UnknownRows(0.0, np.random.RandomState(0)))
+        for _ in derived.fit(CodedRows(_codes_of(outputs), self._first.weight, target, self._passes)):
+            pass
 
     def derive(
         self,
         derived: DerivedFields,
         outputs: Mapping[str, StoredArray],
-        target: StoredTarget | NoLabels,
+        target: Target | NoLabels,
         unknown: UnknownRows,
     ) -> dict[str, StoredArray]:
         """Learn crosses and statistics, and write their columns."""
-        columns: dict[str, StoredArray] = derived.fit_on_disk(
-            _codes_of(outputs), self._first.weight, target, unknown, self._folder, self._passes
-        )
+        rows = CodedRows(_codes_of(outputs), self._first.weight, target, self._passes)
+        columns: dict[str, StoredArray] = {}
+        for chunks in derived.fit(rows, unknown):
+            for chunk in chunks:
+                for name, values in chunk.items():
+                    if name not in columns:
+                        dtype = np.int32 if values.dtype.kind == "i" else np.float32
+                        columns[name] = self._folder.array(f"derived-{len(columns)}", dtype)
+                    columns[name].append(values)
         return columns
 
     def write(

@@ -12,8 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .._origin import VectorTable
-from ..fields import UNKNOWN_CODE, Field, pretrained_name
+from ..schema import UNKNOWN_CODE, Field, VectorTable, pretrained_name
 from ._categorical import CategoricalEncoder, HashBuckets
 from ._column import Column, list_lengths, lists_of, text_of_first
 from ._numeric import FloatColumn

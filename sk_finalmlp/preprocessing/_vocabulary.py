@@ -10,14 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ..fields import UNKNOWN_CODE
+from ..schema import UNKNOWN_CODE
 from ._column import is_string
 
 #: Odd, so that products with it, modulo 2**64, are as distinct as what is multiplied (the golden ratio's digits).
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 #: Fewer keys than this are found by bisection: each step of a search in buckets takes its microsecond.
 _FEW_KEYS = 64
-_PLACES_PER_KEY = 5
 
 
 class HashTable:
@@ -55,26 +54,6 @@ class HashTable:
             at[before] += 1
             before = before[self._hashes.take(at[before]) < hashes[before]]
         return at
-
-
-class PlaceTable:
-    """The same for keys that fill most of their range: an array with a place for each number in it."""
-
-    def __init__(self, known: np.ndarray) -> None:
-        # One place more on either side, for all keys beyond.
-        self._before = known[0] - 1
-        self._places = np.full(known[-1] - self._before + 2, -1, np.int32 if len(known) < 2**31 else np.int64)
-        self._places[known - self._before] = np.arange(len(known))
-
-    @staticmethod
-    def suits(known: np.ndarray) -> bool:
-        """Whether such an array is smaller than a table of hashes."""
-        return len(known) > 0 and bool(known[-1] - known[0] < _PLACES_PER_KEY * len(known))
-
-    def find(self, keys: np.ndarray) -> np.ndarray:
-        """Positions (int64) of keys that aren't negative; -1 for a key that isn't known."""
-        positions: np.ndarray = self._places.take(keys - self._before, mode="clip").astype(np.int64)
-        return positions
 
 
 def _scattered(keys: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..fields import column_names
+from ..schema import column_names
 from ._encoder import known_values
 from ._export import Exported
 from ._inputs import Input

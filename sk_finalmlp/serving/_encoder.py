@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..fields import UNKNOWN_CODE, cross_name, statistic_name
+from ..schema import UNKNOWN_CODE, cross_name, statistic_name
 from ._graph import Graph
 from ._inputs import MISSING, Input
 from ._lookups import count_below, find

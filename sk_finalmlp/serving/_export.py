@@ -20,9 +20,9 @@ from .. import __version__
 from .._description import with_tables
 from .._sklearn import check_feature_names_in
 from ..estimators import FinalMLPClassifier, FunnelClassifier
-from ..fields import Field, column_names
 from ..model_files import replace_file
 from ..preprocessing import CTREncoder
+from ..schema import Field, column_names
 from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
 from ._graph import Graph
 from ._inputs import Input

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from ..estimators import TableReader
-from ..fields import Field
 from ..nn import (
     ConcatFusion,
     FeatureGate,
@@ -27,6 +26,7 @@ from ..nn import (
     members_of,
     votes_of,
 )
+from ..schema import Field
 from ._encoder import Unsupported
 from ._graph import Graph
 from ._histories import add_pooling

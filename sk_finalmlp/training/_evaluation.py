@@ -93,7 +93,7 @@ def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FinalMLP
     >>> from sk_finalmlp.training import Impressions, score
     >>> codes = torch.tensor([[1], [2]], dtype=torch.int32)

@@ -37,7 +37,7 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FinalMLP
     >>> from sk_finalmlp.training import predict_logits
     >>> network = FinalMLP([Field("user", "categorical", n_codes=20)]).eval()

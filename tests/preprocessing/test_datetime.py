@@ -187,7 +187,7 @@ def test_parts_of_dates_and_their_pairs_get_rates_but_no_counts():
     assert not made.loc[made.index.str.contains("time"), "count"].any()
     assert "no count of a part of dates" in made.loc["time_hour", "why"]
     chosen_by_hand = CTREncoder(statistics=["time_hour"]).fit(X, y)
-    assert "count(time_hour)" in chosen_by_hand.get_feature_names_out()
+    assert "time_hour@count" in chosen_by_hand.get_feature_names_out()
 
 
 class TestUnknownParts:

@@ -39,7 +39,7 @@ def test_rates_are_those_of_late_rows(log, half_life, is_reversed):
     rows = X["day"] < 10
     X, y = X[rows].reset_index(drop=True), y[rows]
     _, encoder = encode(X, y, half_life=half_life)
-    rate = encoder.transform(X)["rate(item)"]
+    rate = encoder.transform(X)["item@rate"]
     assert (rate[X["item"] < 2].mean() < rate[X["item"] >= 2].mean()) == is_reversed
 
 
@@ -71,7 +71,7 @@ def test_a_row_without_time_is_as_old_as_the_oldest(log):
 def test_very_old_rows_still_count_next_to_nothing(log):
     X, y = log
     encoded, _ = encode(X, y, half_life={"day": 1e-6})
-    assert np.isfinite(encoded["rate(item)"]).all()
+    assert np.isfinite(encoded["item@rate"]).all()
 
 
 @pytest.mark.parametrize(

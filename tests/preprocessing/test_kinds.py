@@ -134,7 +134,7 @@ def test_each_kind_can_be_chosen():
     )
     encoder = CTREncoder(categorical="a", numeric="b", multi_valued="c", datetime="d", drop="e").fit(X)
     assert list(encoder.feature_kinds_["kind"]) == ["categorical", "numeric", "multi-valued", "datetime", "dropped"]
-    assert list(encoder.get_feature_names_out()) == [*["a", "b", "c[0]", "c[1]", "d_hour", "d_weekday", "d_weekend"]]
+    assert list(encoder.get_feature_names_out()) == [*["a", "b", "c@0", "c@1", "d_hour", "d_weekday", "d_weekend"]]
 
 
 def test_array_columns_are_chosen_by_position_or_generated_name():

@@ -70,7 +70,7 @@ def run(exported, feed):
         {"numeric_encoding": "bins", "crosses": [("user", "item"), ("time_hour", "half", "flag")]},
         {"numeric_encoding": "bins", "n_bins": 200, "statistics": ["id", ("user", "id"), ("tags", "item")]},
         {"numeric_encoding": "log", "max_categories": 5, "drop": ["nothing", "tags"]},
-        {"categorical": ["half", "time"], "multi_valued": ["user"], "max_values": 2},
+        {"categorical": ["half", "time"], "multi_valued": ["user"], "max_length": 2},
         {"datetime_parts": ["day", "month", "weekday", "elapsed"]},
     ],
 )

@@ -1,0 +1,233 @@
+"""What a fit makes of `y`: the number of each row's label, the weights of labels, and the objective of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any, NamedTuple, Protocol, Self
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length
+
+from .._checks import check_detached
+from .._labels import has_tasks
+from ..training import ClassObjective, Objective
+
+#: Smaller weights, in units of the largest, count as zero: single precision doesn't know them.
+MIN_WEIGHT = 1e-30
+
+
+class LabelCounts(NamedTuple):
+    """Of the rows of each label that have a weight: how many, how many of them are held out, and the sum of weights."""
+
+    n_rows: NDArray[np.int64]
+    n_held_out: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
+class Labels(Protocol):
+    """The labels of a fit, numbered from 0."""
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels."""
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of logits."""
+
+    @property
+    def objective(self) -> Objective:
+        """What the logits say of labels."""
+
+    def number(self, y: Any, X: Any) -> NDArray[Any]:
+        """Return the number of each row's label; `X` has as many rows."""
+
+    def having_rows(self, n_rows: NDArray[np.int64]) -> tuple[Self, NDArray[np.bool_]]:
+        """Return the labels that are left where rows of weight 0 are left out, and which of the former they are."""
+
+    def check(self, estimator: Any) -> None:
+        """Refuse labels that the estimator can't be fitted to."""
+
+    def weights(self, class_weight: Any, counts: LabelCounts) -> NDArray[np.float64]:
+        """Return the weight of each label, 1 at most."""
+
+    def on_one_side(self, counts: LabelCounts) -> tuple[Any, int] | None:
+        """Return a label with all rows held out, or none, and the number of its rows."""
+
+    def check_validation(self, n_rows: NDArray[np.int64], scoring: str) -> None:
+        """Refuse validation rows that can't be scored."""
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what a fitted estimator has of them."""
+
+
+@dataclass(frozen=True)
+class OneLabel:
+    """One label of two or more classes."""
+
+    classes: NDArray[Any]
+
+    @classmethod
+    def read(cls, y: Any, X: Any) -> tuple[OneLabel, NDArray[np.int64]]:
+        """Return the labels of training rows, and the number of each row's label."""
+        classes, numbers = np.unique(_checked(y, X), return_inverse=True)
+        return cls(classes), numbers
+
+    @property
+    def n_labels(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of logits."""
+        return 1 if len(self.classes) == 2 else len(self.classes)
+
+    @property
+    def objective(self) -> Objective:
+        """That of classes."""
+        return ClassObjective()
+
+    def number(self, y: Any, X: Any) -> NDArray[np.int64]:
+        """Return the position of each row's label among the classes."""
+        labels = _checked(y, X)
+        unseen = np.setdiff1d(labels, self.classes)
+        if unseen.size:
+            raise ValueError(
+                f"the classes {unseen.tolist()} aren't among those of fit, {self.classes.tolist()}. Leave out such "
+                "rows, or fit to rows of all classes."
+            )
+        return np.searchsorted(self.classes, labels)
+
+    def having_rows(self, n_rows: NDArray[np.int64]) -> tuple[OneLabel, NDArray[np.bool_]]:
+        """Return the classes that have rows, and which of the former they are."""
+        mask = n_rows > 0
+        return replace(self, classes=self.classes[mask]), mask
+
+    def check(self, estimator: Any) -> None:
+        """Refuse a single class, more than two where negatives are sampled, and others than those of a fit before."""
+        if len(self.classes) < 2:
+            raise ValueError(
+                "A classifier needs rows of at least two classes with a positive weight (weights below 1e-30 of the "
+                f"largest count as zero); y has one class, {self.classes.tolist()}."
+            )
+        for name in ("negatives_kept", "negative_sampling"):
+            if len(self.classes) > 2 and getattr(estimator, name) < 1:
+                raise ValueError(
+                    f"{name}={getattr(estimator, name):g} is for two classes, of which the first in sorted order is "
+                    f"the negative one; y has the {len(self.classes)} classes {self.classes.tolist()}. Set {name}=1.0, "
+                    "or weigh the kept rows of each class by sample_weight."
+                )
+        if estimator._continues() and not np.array_equal(self.classes, estimator.classes_):
+            raise ValueError(
+                "With warm_start=True, y must have the classes of the first fit, "
+                f"{estimator.classes_.tolist()}; it has {self.classes.tolist()}."
+            )
+
+    def weights(self, class_weight: Any, counts: LabelCounts) -> NDArray[np.float64]:
+        """Return the weight of each class; only ratios count, and the largest is between a half and 1."""
+        if isinstance(class_weight, str):
+            weights = self._scaled(counts.n_rows.sum() / (len(self.classes) * counts.n_rows))
+        else:
+            weights = self._given_weights(class_weight)
+        shares = counts.weights * weights / (counts.weights * weights).sum()
+        if shares.min() < MIN_WEIGHT:
+            raise ValueError(
+                f"class_weight and sample_weight leave class {self.classes.tolist()[shares.argmin()]!r} a share of "
+                f"{shares.min():.1e} of all weight, too little to learn from. Give weights closer to each other."
+            )
+        return weights
+
+    def weights_without_counts(self, class_weight: Any) -> NDArray[np.float64]:
+        """Return the weight of each class where the rows don't tell how frequent the classes are."""
+        if class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' weighs by the frequencies in all rows, which partial_fit doesn't see. Compute "
+                "the weights by sklearn.utils.class_weight.compute_class_weight, and give them as a dict."
+            )
+        return self._given_weights(class_weight)
+
+    def _given_weights(self, class_weight: Any) -> NDArray[np.float64]:
+        if isinstance(class_weight, dict):
+            self._check_weights(class_weight)
+        return self._scaled(compute_class_weight(class_weight, classes=self.classes, y=self.classes))
+
+    def _scaled(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        is_wrong = ~((weights > 0) & np.isfinite(weights))
+        if is_wrong.any():
+            label, weight = self.classes[is_wrong].tolist()[0], weights[is_wrong][0]
+            raise ValueError(f"class_weight must be positive and finite, but class {label!r} has {weight}.")
+        # By a power of two, which changes no digit.
+        scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(weights.max())[1])
+        return scaled
+
+    def _check_weights(self, class_weight: dict[Any, Any]) -> None:
+        if self.classes.dtype.kind in "mM":
+            raise ValueError(
+                f"class_weight can't name classes of dtype {self.classes.dtype}. Give y as strings, for example by "
+                "y.astype(str), and name these."
+            )
+        for label, weight in class_weight.items():
+            if not isinstance(weight, Real):
+                raise ValueError(f"class_weight must be numbers, but class {label!r} has {weight!r}.")
+
+    def on_one_side(self, counts: LabelCounts) -> tuple[Any, int] | None:
+        """Return a class with all rows held out, or none, and the number of its rows."""
+        lacking = np.flatnonzero((counts.n_held_out == 0) | (counts.n_held_out == counts.n_rows))
+        return (self.classes.tolist()[lacking[0]], int(counts.n_rows[lacking[0]])) if lacking.size else None
+
+    def check_validation(self, n_rows: NDArray[np.int64], scoring: str) -> None:
+        """Refuse validation rows without a class, which have no AUC."""
+        missing = self.classes[n_rows == 0].tolist()
+        if scoring == "roc_auc" and missing:
+            raise ValueError(
+                f"scoring='roc_auc' needs validation rows of every class, but y_val has none of {missing}. Add such "
+                "rows, or set scoring='neg_log_loss'."
+            )
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the classes."""
+        return {"classes_": self.classes}
+
+
+def _checked(y: Any, X: Any) -> NDArray[Any]:
+    """Return a label for each row; scikit-learn's usual errors where there isn't."""
+    if y is None:
+        raise ValueError("A classifier requires y to be passed, but the target y is None.")
+    check_detached(y, "y")
+    series = nw.from_native(y, series_only=True, pass_through=True)
+    if isinstance(series, nw.Series):
+        y = series.to_numpy()
+    elif isinstance(y, list | tuple) and len({isinstance(label, str) for label in y}) == 2:
+        # NumPy would make strings of the numbers.
+        y = np.array(y, dtype=object)
+    if has_tasks(y):
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {np.shape(y)} instead, and this classifier has one label. "
+            "Choose a column of y, or take FunnelClassifier for several labels."
+        )
+    y = column_or_1d(y, warn=True)
+    if pd.isna(y).any():
+        raise ValueError("Input y contains NaN: some labels are missing. Leave those rows out.")
+    labels: NDArray[Any] = y
+    assert_all_finite(labels, input_name="y")
+    _check_one_type(labels)
+    check_classification_targets(labels)
+    check_consistent_length(X, labels)
+    return labels
+
+
+def _check_one_type(y: NDArray[Any]) -> None:
+    """Refuse labels as objects, which scikit-learn calls unknown, unless they are strings."""
+    if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y):
+        types = sorted({type(label).__name__ for label in y})
+        raise ValueError(
+            f"Unknown label type: y holds objects, of type {' and '.join(types)}. Give them one type, for example by "
+            "np.asarray(y, dtype=int) or np.asarray(y, dtype=str)."
+        )
