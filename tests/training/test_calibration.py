@@ -25,7 +25,14 @@ def rows(n_rows=3000, n_classes=2, negatives_kept=1.0):
 
 def network(n_outputs=1, scale=1.0):
     generator = torch.Generator().manual_seed(3)
-    made = FinalMLP([Field("user", "categorical", n_codes=20)], **SMALL, n_outputs=n_outputs, generator=generator)
+    made = FinalMLP(
+        [Field("user", "categorical", n_codes=20)],
+        mlp1_hidden_units=(16,),
+        mlp2_hidden_units=(16,),
+        num_heads=1,
+        n_outputs=n_outputs,
+        generator=generator,
+    )
     made.start_at(torch.randn(n_outputs, generator=torch.Generator().manual_seed(1)))
     with torch.no_grad():
         made.embedding.table.normal_(std=scale, generator=torch.Generator().manual_seed(2))
