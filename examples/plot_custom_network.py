@@ -19,8 +19,8 @@ from torch import nn
 
 from sk_finalmlp import CTREncoder
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.fields import by_kind, column_names
 from sk_finalmlp.nn import FieldEmbedding, FieldSelection, Gate, MultiHeadBilinearFusion, Stream
+from sk_finalmlp.schema import by_kind, column_names
 
 # %%
 # From the table to tensors

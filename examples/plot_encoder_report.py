@@ -81,7 +81,7 @@ kinds = {"categorical": "tab:blue", "multi-valued": "tab:green", "datetime": "ta
 kind_of_field = {field: encoder.feature_kinds_["kind"].get(field, "datetime") for field in encoder.cardinalities_}
 fields = pd.DataFrame({"values": encoder.cardinalities_, "kind": kind_of_field}).sort_values("values")
 fields["values"] -= 1
-late_codes = encoder.transform(X.iloc[late]).rename(columns={"genres[0]": "genres"})
+late_codes = encoder.transform(X.iloc[late]).rename(columns={"genres@0": "genres"})
 fields["unknown"] = (late_codes[fields.index] == 0).mean()
 
 figure, (values_ax, unknown_ax) = plt.subplots(ncols=2, figsize=(9, 4.8), sharey=True, layout="constrained")

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 
 from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
 from sk_finalmlp._hold_out import held_out_rows, packed, places_from_last, places_of_choice, unpacked
-from sk_finalmlp._origin import read_origin
+from sk_finalmlp.schema import read_origin
 
 N_ROWS = 1_200
 SMALL = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "n_members": 1, "random_state": 0}

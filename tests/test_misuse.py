@@ -21,9 +21,9 @@ from sk_finalmlp import (
     metrics,
 )
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.fields import Field
 from sk_finalmlp.inspection import slice_scores
 from sk_finalmlp.nn import FinalMLP
+from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import CrossNet
 
 RAW, CLICKS, PROBABILITY = make_click_data(200, n_users=20, n_items=10, click_rate=0.4, random_state=0)

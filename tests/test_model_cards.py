@@ -16,7 +16,7 @@ def test_card_of_a_pipeline():
     card = model_card(model, title="Clicks")
     assert card.startswith("# Clicks\n")
     assert "| user | categorical | 0 |" in card
-    assert "count(user)" in card
+    assert "user@count" in card
     assert "num_heads=4, random_state=0" in card
     assert f"| valid_loss | {-model[-1].best_score_:.4f} |" in card
     assert f"| sk_finalmlp | {sk_finalmlp.__version__} |" in card

@@ -129,16 +129,16 @@ class TestStatistics:
 
     def test_are_those_that_the_encoder_says_it_wrote(self, encoded):
         X, y = encoded
-        own = X.assign(**{"count(item)": X["count(user)"]})
-        with pytest.warns(UserWarning, match=r"'count\(item\)' .* CTREncoder, which wrote the table, says"):
-            assert self.statistics_of(own, y) == ["rate(user)", "count(user)"]
+        own = X.assign(**{"item@count": X["user@count"]})
+        with pytest.warns(UserWarning, match=r"'item@count' .* CTREncoder, which wrote the table, says"):
+            assert self.statistics_of(own, y) == ["user@rate", "user@count"]
         # Also without the codes beside them, and under the prefix that ColumnTransformer gives them.
-        assert self.statistics_of(X[["item", "rate(user)"]], y) == ["rate(user)"]
-        assert self.statistics_of(X.add_prefix("enc__"), y) == ["enc__rate(user)", "enc__count(user)"]
+        assert self.statistics_of(X[["item", "user@rate"]], y) == ["user@rate"]
+        assert self.statistics_of(X.add_prefix("enc__"), y) == ["enc__user@rate", "enc__user@count"]
 
     def test_stand_beside_their_codes_in_other_tables(self, encoded):
         X, y = encoded
-        assert self.statistics_of(pl.from_pandas(X), y) == ["rate(user)", "count(user)"]
+        assert self.statistics_of(pl.from_pandas(X), y) == ["user@rate", "user@count"]
         without = pl.from_pandas(X).drop("user")
         with pytest.warns(UserWarning, match="no columns of codes are named like what it would be about"):
             assert self.statistics_of(without, y) == []
@@ -147,7 +147,7 @@ class TestStatistics:
         X, y = table
         mixed = ColumnTransformer([("enc", CTREncoder(statistics=["user"]), ["user", "item"])], remainder="passthrough")
         encoded = mixed.set_output(transform="pandas").fit_transform(X.assign(price=0.5), y)
-        assert self.statistics_of(encoded, y) == ["enc__rate(user)", "enc__count(user)"]
+        assert self.statistics_of(encoded, y) == ["enc__user@rate", "enc__user@count"]
 
 
 class TestHash:

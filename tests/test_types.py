@@ -10,8 +10,8 @@ from torch import nn
 
 from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier, finalmlp_configs
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.fields import Field
 from sk_finalmlp.metrics import grouped_auc, roc_auc_interval
+from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import CrossNet
 
 

@@ -238,7 +238,7 @@ def epoch_cost(pooling: str, length: int) -> tuple[list[float], float]:
     if length:
         lengths = rng.integers(1, length + 1, n_rows)
         values = np.where(np.arange(length) < lengths[:, None], rng.integers(1, 5_000, (n_rows, length)), 0)
-        columns = {f"history~item[{place}]": values[:, place] for place in range(length)}
+        columns = {f"history@item@{place}": values[:, place] for place in range(length)}
         X = pd.concat([X, pd.DataFrame(columns)], axis=1)
     classifier = FinalMLPClassifier(
         n_members=1, max_epochs=4, batch_size=1024, early_stopping=False, random_state=0, device="cpu"

@@ -29,7 +29,7 @@ WAYS: dict[str, dict[str, Any] | None] = {
     "without": None,
     "sum": {},
     "replace": {"vectors_mode": "replace"},
-    "trained": {"train_vectors": True},
+    "trained": {"vectors_mode": "sum-trained"},
 }
 
 

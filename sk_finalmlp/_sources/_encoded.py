@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .._origin import Origin, write_origin
-from ..fields import Field, column_names
+from ..schema import Field, Origin, column_names, write_origin
 from ._storage import StoredArray, TemporaryFolder, sizes
 
 _NO_SEARCH = (

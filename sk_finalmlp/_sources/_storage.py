@@ -32,8 +32,8 @@ class sizes:
     TASK = 2**21
     #: Rows of the sample that statistics are chosen by, and distinct numbers up to which quantiles are exact.
     SAMPLE = 2**20
-    #: Sums of keys by fold.
-    CELLS = 2**21
+    #: Sums by key and fold that have an element for each possible one; of more, only those that occur are kept.
+    CELLS = 2**24
     #: Bytes of rows that are shuffled in memory.
     PILE = 2**26
 

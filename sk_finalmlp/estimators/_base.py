@@ -19,11 +19,10 @@ from torch import nn
 
 from .._description import Parts, VersionedState, declared
 from .._hold_out import Fraction
-from .._origin import Origin
 from .._sklearn import CallbackSupportMixin, fit_context, fit_task, has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows
-from ..fields import Field
 from ..nn import copy_network
+from ..schema import Field, Origin
 from ..training import (
     Impressions,
     Moments,

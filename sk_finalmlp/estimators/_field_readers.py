@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._origin import Origin, VectorTable
 from .._warnings import warn
-from ..fields import (
+from ..schema import (
     MAX_STATISTIC,
     UNKNOWN_CODE,
     Field,
     FieldKind,
+    Origin,
+    VectorTable,
     by_kind,
     field_of_vectors,
     find_history,

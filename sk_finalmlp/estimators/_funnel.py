@@ -54,7 +54,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         Length of the vector that each field gets; statistics have none. "auto" takes 10, and 16 for more than 400,000
         training rows.
     mlp1_fields, mlp2_fields : "auto", None or array-like, default="auto"
-        The fields that each stream reads: their names (`tags` for the columns `tags[0]`, `tags[1]`, ...), positions of
+        The fields that each stream reads: their names (`tags` for the columns `tags@0`, `tags@1`, ...), positions of
         columns or a boolean mask of them; None for all.
         "auto": where the table has statistics, such as `CTREncoder` writes, the first stream reads all else and the
         second all fields; the second member of an ensemble reads no statistics, and the second stream of the third
@@ -71,7 +71,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         Widths of the gates' hidden layers.
     fs1_context, fs2_context : array-like or None, default=None
         The fields that condition the gate of each stream, a user's and an item's for example: their names (`tags` for
-        the columns `tags[0]`, `tags[1]`, ...), positions of columns or a boolean mask of them; None for one learned
+        the columns `tags@0`, `tags@1`, ...), positions of columns or a boolean mask of them; None for one learned
         vector that all rows share.
     num_heads : int, default=8
         Heads of the bilinear fusion; it must divide the last width of both streams.
@@ -148,7 +148,7 @@ class FunnelClassifier(BaseTwoStreamClassifier):
         Epochs without improvement after which the training ends. "auto" takes 4, as the score stands still for some
         epochs where the rate of one cycle is high; for "plateau" 2.
     categorical_features : "auto", None or array-like, default="auto"
-        Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ...
+        Which columns hold codes. "auto": columns of integers or bools; columns named `tags@0`, `tags@1`, ...
         are one multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those
         columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
         column.

@@ -15,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .._origin import Origin
-from ..fields import UNKNOWN_CODE, Field, by_kind
 from ..nn import FieldEmbedding
+from ..schema import UNKNOWN_CODE, Field, Origin, by_kind
 from ..training import Moments
 from ._field_readers import (
     FIRST_CODE,

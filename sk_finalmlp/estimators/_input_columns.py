@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
 from .._checks import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
-from .._origin import Origin, read_origin
 from .._sources import is_in_files
+from ..schema import Origin, read_origin
 
 _OTHER_ENCODER = (
     "X was encoded by another encoder than the rows that this classifier was fitted to, or by the same one after "

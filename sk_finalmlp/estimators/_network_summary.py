@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from .._sklearn import FittedSummary, Summary
-from ..fields import Field, by_kind
 from ..nn import embedding_parameters, members_of, votes_of
+from ..schema import Field, by_kind
 
 
 class NetworkSummary(FittedSummary):

@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .._origin import Origin, read_origin, unpacked_codes
 from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
 from .._sources import EncodedBatches
-from ..fields import UNKNOWN_CODE
 from ..nn import copy_network, norms_of
+from ..schema import UNKNOWN_CODE, Origin, read_origin, unpacked_codes
 from ..training import Impressions, Moments, correct_mean, score
 from ._field_readers import FieldReader
 from ._fitted import EpochTasks, Fitted

@@ -15,11 +15,10 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from .._checks import check_detached, refuse_name_as_labels, refuse_name_as_weights
 from .._hold_out import place_from_last, places, places_of_choice, share_held_out, unpacked
-from .._origin import Origin, read_origin
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, TemporaryFolder, check_space, naming_full_disk, sizes
 from .._warnings import warn
-from ..fields import UNKNOWN_CODE, Field, field_of_vectors
+from ..schema import UNKNOWN_CODE, Field, Origin, field_of_vectors, read_origin
 from ..training import Impressions, StoredImpressions
 from ._copies import warn_about_copies
 from ._field_readers import FIRST_CODE, FieldReader, learn_fields, read_matrices, vector_table, with_histories_of

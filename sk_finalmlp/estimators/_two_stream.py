@@ -45,7 +45,7 @@ class TwoStreamClassifier(OnlineLearner, BaseTwoStreamClassifier):
         Length of the vector that each field gets; statistics have none. "auto" takes 10, and 16 for more than 400,000
         training rows.
     stream1_fields, stream2_fields : "auto", None or array-like, default="auto"
-        The fields that each stream reads: their names (`tags` for the columns `tags[0]`, `tags[1]`, ...), positions of
+        The fields that each stream reads: their names (`tags` for the columns `tags@0`, `tags@1`, ...), positions of
         columns or a boolean mask of them; None for all. "auto": where the table has statistics, such as `CTREncoder`
         writes, the first stream reads all else and the second all fields; the second member of an ensemble reads no
         statistics, and the second stream of the third only statistics and numeric fields; and so on in turn. A stream
@@ -56,7 +56,7 @@ class TwoStreamClassifier(OnlineLearner, BaseTwoStreamClassifier):
         Widths of the gates' hidden layers.
     fs1_context, fs2_context : array-like or None, default=None
         The fields that condition the gate of each stream, a user's and an item's for example: their names (`tags` for
-        the columns `tags[0]`, `tags[1]`, ...), positions of columns or a boolean mask of them; None for one learned
+        the columns `tags@0`, `tags@1`, ...), positions of columns or a boolean mask of them; None for one learned
         vector that all rows share.
     num_heads : int, default=8
         Heads of the bilinear fusion; it must divide the widths of both streams. Other fusions have none.
@@ -148,7 +148,7 @@ class TwoStreamClassifier(OnlineLearner, BaseTwoStreamClassifier):
         Epochs are shorter by as much; `train_loss` is that of the sample, while validation rows stay complete.
         Probabilities are those of all rows, as with `negatives_kept`.
     categorical_features : "auto", None or array-like, default="auto"
-        Which columns hold codes. "auto": columns of integers or bools; columns named `tags[0]`, `tags[1]`, ...
+        Which columns hold codes. "auto": columns of integers or bools; columns named `tags@0`, `tags@1`, ...
         are one multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those
         columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
         column.

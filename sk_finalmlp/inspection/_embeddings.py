@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..estimators import Classifier, FieldReader, TableReader
-from ..fields import UNKNOWN_CODE, Field, pretrained_name
 from ..preprocessing import CTREncoder
+from ..schema import UNKNOWN_CODE, Field, pretrained_name
 from ._model import any_classifier_of, encoder_of, weighted_members_of
 
 
@@ -26,7 +26,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     estimator : estimator
         A fitted classifier of this library, a pipeline that ends in one, or a search for one of both.
     field : str
-        Name of a categorical or multi-valued field, such as `item` or `genres`; or `vector(item)` for vectors that
+        Name of a categorical or multi-valued field, such as `item` or `genres`; or `item@vector` for vectors that
         `CTREncoder(vectors=...)` was given, as the network projects them, of all ids that have one.
 
     Returns

@@ -138,7 +138,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     is the same whatever the other field holds. The diagonal is a field that meets itself in the other stream.
 
     Not in it is what a stream makes of its fields by itself: fields may interact inside one MLP and be 0 here.
-    Redundant fields, such as `item` and `rate(item)`, share their interactions.
+    Redundant fields, such as `item` and `item@rate`, share their interactions.
 
     References
     ----------

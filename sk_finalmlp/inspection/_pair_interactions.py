@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
-from ..fields import column_names
+from ..schema import column_names
 from ._model import best_of, classifier_of
 
 
@@ -30,7 +30,7 @@ def pair_interactions(
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows; some thousands are enough. Every pair of columns takes a prediction of all of them.
     columns : sequence of str, default=None
-        The columns to pair, `x0`, `x1`, ... for those of an array; all if None. Columns `tags[0]`, `tags[1]`, ... of a
+        The columns to pair, `x0`, `x1`, ... for those of an array; all if None. Columns `tags@0`, `tags@1`, ... of a
         table that is encoded already are one, `tags`.
     random_state : int, RandomState instance or None, default=None
         Seed of which row takes over values from which.

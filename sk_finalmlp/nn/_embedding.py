@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..fields import Field, by_kind
+from ..schema import Field, by_kind
 from ._history_pooling import Histories, HistoryPooling, make_pooling
 from ._kernels import look_up
 from ._linear import ROW_MULTIPLE
@@ -64,7 +64,7 @@ class FieldEmbedding(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FieldEmbedding
     >>> fields = [Field("user", "categorical", n_codes=944), Field("age", "numeric")]
     >>> embedding = FieldEmbedding(fields, embedding_dim=10)
@@ -347,7 +347,7 @@ def _taken(rows: Tensor, columns: _Columns) -> Tensor:
 def _check_fields(fields: Sequence[Field]) -> None:
     if not fields or not all(isinstance(field, Field) for field in fields):
         raise ValueError(
-            f"fields must be one or more of sk_finalmlp.fields.Field, such as CTREncoder().fit(X).fields_. Got "
+            f"fields must be one or more of sk_finalmlp.schema.Field, such as CTREncoder().fit(X).fields_. Got "
             f"{list(fields)!r}."
         )
     names = [field.name for field in fields]

@@ -33,7 +33,7 @@ class Ensemble(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import Ensemble, FinalMLP
     >>> fields = [Field("user", "categorical", n_codes=944), Field("item", "categorical", n_codes=1683)]
     >>> ensemble = Ensemble(FinalMLP(fields) for _ in range(4))

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..fields import Field
+from ..schema import Field
 from ._fusion import MultiHeadBilinearFusion
 from ._history_pooling import HistoryPooling
 from ._joint_streams import can_join, joint_outputs
@@ -47,7 +47,7 @@ class ExpertFinalMLP(FinalMLP):
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import ExpertFinalMLP
     >>> network = ExpertFinalMLP([Field("user", "categorical", n_codes=944)], n_experts=3, n_outputs=2)
     >>> network(torch.tensor([[3], [0]]), torch.empty(2, 0)).shape

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..fields import Field, by_kind
+from ..schema import Field, by_kind
 
 
 class FieldSelection(nn.Module):
@@ -43,9 +43,9 @@ class FieldSelection(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FieldSelection
-    >>> fields = [Field("user", "categorical", n_codes=944), Field("rate(user)", "statistic")]
+    >>> fields = [Field("user", "categorical", n_codes=944), Field("user@rate", "statistic")]
     >>> FieldSelection(fields, embedding_dim=10, names=["user"])(torch.ones(2, 11)).shape
     torch.Size([2, 10])
     """

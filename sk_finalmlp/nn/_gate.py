@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..fields import Field
+from ..schema import Field
 from ._activation import Activation
 from ._embedding import FieldEmbedding
 from ._linear import Linear
@@ -94,7 +94,7 @@ class FeatureGate(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FeatureGate
     >>> gate = FeatureGate([Field("user", "categorical", n_codes=944)], ["user"], n_features=30, hidden_units=[16])
     >>> gate(codes=torch.tensor([[3], [7]]), values=torch.empty(2, 0)).shape

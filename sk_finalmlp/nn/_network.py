@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from ..fields import Field
+from ..schema import Field
 from ._embedding import FieldEmbedding
 from ._field_selection import FieldSelection, check_chosen
 from ._fusion import Fusion, FusionName, make_fusion
@@ -28,7 +28,7 @@ class StreamBuilder(Protocol):
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import Stream, TwoStreamNetwork
     >>> class Wide:
     ...     def build(self, n_fields, embedding_dim, n_statistics, generator=None):
@@ -132,7 +132,7 @@ class TwoStreamNetwork(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import Stream, TwoStreamNetwork
     >>> class Wide:
     ...     def build(self, n_fields, embedding_dim, n_statistics, generator=None):
@@ -410,7 +410,7 @@ class FinalMLP(_TwoMLPs):
     On the meta device, count the parameters of a network without allocating them:
 
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FinalMLP
     >>> fields = [Field("user", "categorical", n_codes=10**6), Field("item", "categorical", n_codes=10**5)]
     >>> with torch.device("meta"):
@@ -495,7 +495,7 @@ class DualMLP(_TwoMLPs):
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import DualMLP
     >>> network = DualMLP([Field("user", "categorical", n_codes=944), Field("age", "numeric")])
     >>> network(codes=torch.tensor([[3], [0]]), values=torch.tensor([[0.5], [1.5]])).shape

@@ -33,7 +33,7 @@ class ClickNetwork(Protocol):
     Examples
     --------
     >>> from torch import nn
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FieldEmbedding, embedding_parameters
     >>> class LogisticRegression(nn.Module):
     ...     def __init__(self, fields):
@@ -86,7 +86,7 @@ def members_of(network: nn.Module) -> Sequence[nn.Module]:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import DualMLP, Ensemble, members_of
     >>> network = DualMLP([Field("user", "categorical", n_codes=944)])
     >>> len(members_of(network)), len(members_of(Ensemble([network, network])))
@@ -111,7 +111,7 @@ def votes_of(network: nn.Module) -> list[float]:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import DualMLP, Ensemble, votes_of
     >>> network = DualMLP([Field("user", "categorical", n_codes=944)])
     >>> votes_of(network), votes_of(Ensemble([network, network]))
@@ -139,7 +139,7 @@ def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FinalMLP, embedding_parameters
     >>> network = FinalMLP([Field("user", "categorical", n_codes=944)], fs1_context=["user"])
     >>> sum(parameter.numel() for parameter in embedding_parameters(network))
@@ -167,7 +167,7 @@ def context_parameters(network: nn.Module) -> list[nn.Parameter]:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FinalMLP, context_parameters
     >>> network = FinalMLP([Field("user", "categorical", n_codes=944)], fs1_context=["user"])
     >>> sum(parameter.numel() for parameter in context_parameters(network))

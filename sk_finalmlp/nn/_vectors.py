@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..fields import Field
+from ..schema import Field
 from ._start_weights import draw_normal
 
 _START_STD = 1e-4
@@ -66,7 +66,7 @@ class PretrainedVectors(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import PretrainedVectors, give_vectors
     >>> vectors = PretrainedVectors(Field("item", "pretrained", n_codes=3, length=64), embedding_dim=10)
     >>> give_vectors(vectors, {"item": torch.ones(3, 64)})
@@ -120,7 +120,7 @@ def copy_network(network: nn.Module) -> nn.Module:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import PretrainedVectors, copy_network
     >>> vectors = PretrainedVectors(Field("item", "pretrained", n_codes=3, length=64), embedding_dim=10)
     >>> copy_network(vectors).table is vectors.table
@@ -145,7 +145,7 @@ def give_vectors(network: nn.Module, tables: Mapping[str, Tensor], *, tuned: boo
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FinalMLP, give_vectors
     >>> network = FinalMLP([Field("item", "pretrained", n_codes=3, length=64)])
     >>> give_vectors(network, {"item": torch.ones(3, 64)})

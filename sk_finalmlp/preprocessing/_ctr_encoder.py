@@ -22,7 +22,6 @@ from sklearn.utils.validation import check_is_fitted
 from .._description import Parts as PartsOfState
 from .._description import VersionedState, describe
 from .._hold_out import Fraction, packed, share_held_out
-from .._origin import Origin, carries_origin, write_origin
 from .._sklearn import (
     CallbackSupportMixin,
     FittedSummary,
@@ -51,37 +50,38 @@ from .._sources import (
     open_source,
     refuse_source,
 )
-from ..fields import Field, column_names
-from ._calendar import UnknownDates
-from ._categorical import VocabularyRule
-from ._column_encoder import check_fields, decode_column, n_codes_of
-from ._column_rules import ColumnRules, chosen_kinds, find_histories, learn_columns
-from ._datetime import DATETIME_PARTS
+from ..schema import Field, Origin, carries_origin, column_names, write_origin
+from ._choice import report
+from ._datetime import DATETIME_PARTS, UnknownDates
+from ._derived import DerivedFields
 from ._description import PARTS, summarize
 from ._fitted_columns import (
     FittedColumn,
     bind_histories,
+    changes_of,
+    check_fields,
+    decode_column,
     encode_columns,
     fields_by_column,
+    grow_columns,
     known_values,
+    n_codes_of,
     names_of_dates,
+    origin_after,
+    read_vectors_to_come,
     vector_tables,
     watch_dates,
     write_outputs,
 )
-from ._growth import changes_of, grow_columns, origin_after, read_vectors_to_come
-from ._half_life import weights_by_age
-from ._kinds import Kind
+from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
 from ._plan import Combinations, Planner
-from ._table import Selection, raw_columns, read_outputs, select_for, validate_table, write_values
-from ._time_order import places_in_time
+from ._statistics import UnknownRows
+from ._table import Selection, check_weights, raw_columns, read_outputs, select_for, validate_table, write_values
+from ._target import NoLabels, Target, held_out_with, read_more_labels
+from ._times import places_in_time, weights_by_age
 from ._training_rows import StoredRows, TableRows, TrainingRows
 from ._vectors import GivenVectors, check_vectors
-from ._weights import check_weights
-from .statistics._choice import report
-from .statistics._derived import DerivedFields
-from .statistics._target import NoLabels, Target, held_out_with, read_more_labels
-from .statistics._unknown import UnknownRows
+from ._vocabulary import VocabularyRule
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62
@@ -98,42 +98,29 @@ _SELECTION = [str, Integral, slice, "array-like", callable, None]
 class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, TransformerMixin, BaseEstimator):
     """Encode a raw table of impressions as the codes and floats that a CTR network reads.
 
-    Each column is one of five kinds, inferred from its values in `fit` unless you choose it:
+    Each column is of one kind, inferred from its values in `fit` unless you choose it:
 
     - *categorical*: strings, categories, bools, and integers that repeat, since in click data these are ids. A column
       of codes: 0 for a value that is missing, unseen in `fit` or too rare, and 1, 2, ... for known values by
       descending frequency, ties broken by value.
-    - *numeric*: floats, durations (in seconds), and integers of which more than 98% are distinct, or of which the
-      labels `y` say that they are quantities (see the Notes). A column of floats, or of codes of bins, according to
-      `numeric_encoding`. Floats that are all integral count as integers: that is what an integer column becomes when
-      a value is missing.
+    - *numeric*: floats with a fractional part, durations (in seconds), and integers that hardly repeat or that the
+      labels show to be quantities (see the Notes). A column of floats, or of codes of bins.
     - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday) and whether it is the weekend, as
       columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, and in large tables the time since
-      the first row, `time_elapsed`, as a column of floats, so far as the rows cover a full period (see
-      `datetime_parts`); which code stands for which hour or day is in `categories_`. Pure dates have no hour. Dates
-      written as strings are categorical unless named in `datetime`.
-    - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres[0]`,
-      `genres[1]`, ... for a column `genres`, padded with 0, as many as the largest number of known elements in a
-      row of `fit`. Unknown elements take no place, and elements beyond the last column are left out.
-    - *vector*: arrays or lists of numbers with a fractional part, all of one length, such as the embeddings of texts.
-      Columns of floats `text<0>`, `text<1>`, ... for a column `text`: centred, and divided by one number for all of
-      them, so that distances stay in proportion. A missing vector, also one that is empty or all NaN, is zeros, for
-      which the network has a learned vector. Lists of whole numbers are multi-valued unless named in `vector`.
+      the first row, `time_elapsed`, as floats. Dates written as strings are categorical unless named in `datetime`.
+    - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres@0`,
+      `genres@1`, ... for a column `genres`, padded with 0; unknown elements are left out.
+    - *vector*: arrays of numbers with a fractional part, all of one length, such as embeddings of texts. Columns of
+      floats `text@0`, `text@1`, ... for a column `text`, centred and divided by one number for all of them. A missing
+      vector is zeros, for which the network has a learned vector.
+    - *history*, which must be named in `histories`: lists of values of another column in the order of time. Columns of
+      codes `history@item@0`, `history@item@1`, ..., the most recent first, padded with 0, which the network looks up
+      in the embedding table of `item`.
 
-    Columns of a sixth kind must be named, in `histories`:
-
-    - *history*: lists of values of another column, in the order of time, such as the items that a user has clicked
-      before. Columns of codes `history~item[0]`, `history~item[1]`, ... for a column `history` of values of `item`, the
-      most recent first, padded with 0, in which a value has the code that it has in `item`. The classifiers look it up
-      in the embedding table of `item`, and pool what they find (their parameter `history_pooling`).
-
-    After these come columns derived from the codes of the fields, datetime parts and bins included:
-
-    - *feature crosses*, on request: combinations such as `user & item` as categorical fields of their own.
-    - *target statistics*, if `y` holds class labels: `rate(item)`, the smoothed click rate of each item (target
-      encoding), `count(item)`, how often it occurs (count encoding), and the same for combinations, such as
-      `rate(user & item)`. A list counts as a whole, its elements in their order: `rate(genres)` is that of a
-      combination of genres. In `fit_transform` they are cross-fitted: see the Notes.
+    After these come columns derived from the codes: *feature crosses* such as `user & item`, on request, and, if `y`
+    holds class labels, *target statistics*: `item@rate`, the smoothed click rate of each item (target encoding),
+    `item@count`, how often it occurs (count encoding), and those of combinations, such as `user & item@rate`. A list
+    counts as a whole. In `fit_transform` statistics are cross-fitted. See :ref:`encoding`.
 
     Parameters
     ----------
@@ -144,25 +131,24 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     drop : column selection, default=None
         Columns to leave out.
     vectors : dict, default=None
-        Vectors that are known of the ids in columns, such as embeddings of the texts or pictures of items, by the name
-        or position of the column. Either a DataFrame of floats indexed by id, or a Series of arrays indexed by id, or a
-        tuple of ids and a matrix with a row for each. An id has its vector whether `fit` saw it in a row or not; one
-        without a vector has a learned one. The column of ids gets a second column of codes, `vector(item)` for `item`,
-        which stand for rows of the table of vectors: that isn't copied, and a pandas DataFrame carries it to the
-        classifier. An update takes in the vectors of ids that have come to it since, and leaves the others as they are.
-    vectors_mode : {"sum", "replace"}, default="sum"
-        Whether the embedding of an id is the sum of its own and of its projected vector, or the latter alone.
-    train_vectors : bool, default=False
-        Whether the network trains a copy of the vectors, too. It pays if there are many rows for each id, and takes
-        time in proportion to the size of the table in each step.
+        Vectors of the ids in columns, such as embeddings of the texts or pictures of items, by the name or position of
+        the column: a DataFrame of floats indexed by id, a Series of arrays indexed by id, or a tuple of ids and a
+        matrix. Ids that `fit` saw in no row have theirs, too; one without a vector has a learned one. The column gets a
+        second column of codes, `item@vector` for `item`, and a pandas DataFrame carries the table to the classifier.
+        See :ref:`vectors`.
+    vectors_mode : {"sum", "replace", "sum-trained", "replace-trained"}, default="sum"
+        Whether the embedding of an id is the sum of its own and of its projected vector, or the latter alone; and
+        whether the network trains a copy of the vectors, too, which takes time in proportion to the size of the table
+        in each step and pays if there are many rows for each id.
     histories : dict of {str or int: str or int}, default=None
         Columns that hold histories, and the categorical column whose values each of them holds, by name or position:
-        `{"history": "item"}`, or `{"liked": "item", "disliked": "item", "liked_genre": "genre"}`. A row has a list of
-        values, the most recent last. :func:`~sk_finalmlp.preprocessing.add_history` makes such a column of a log.
-    max_length : int, default=50
-        How many of the last values of a history are kept; there are no more output columns than the longest one of
-        `fit` needs. A value that is unknown or missing keeps its place, as code 0, so that several histories stay in
-        step.
+        `{"liked": "item", "disliked": "item", "liked_genre": "genre"}`. A row has a list of values, the most recent
+        last, as :func:`~sk_finalmlp.preprocessing.add_history` makes it of a log. A value that is unknown or missing
+        keeps its position, as code 0, so that several histories stay aligned. See :ref:`histories`.
+    max_length : int or dict of {str or int: int}, default=None
+        Largest number of output columns of a multi-valued column or a history, for all of them or by name or position
+        of the column. Of a history the last values are kept, 50 by default; of other lists the first known elements,
+        all by default. There are no more than the longest list of `fit` needs.
     min_frequency : int or float, default=1
         Number (int) or share (float) of rows in which a value must occur to get a code of its own; for the elements
         of multi-valued columns, the number of occurrences. All rows count the same, regardless of their sample weights:
@@ -174,35 +160,26 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         `min_frequency` and `max_categories` don't apply to them. Only missing values have code 0 then. The hash is
         the same in each process.
     numeric_encoding : {"normal", "standard", "bins", "log"}, default="normal"
-        What becomes of numeric columns. Missing and infinite values take no part in `fit` and become 0.
+        How numeric columns are encoded. Missing and infinite values take no part in `fit` and become 0.
 
         - "normal": the quantile of the normal distribution at the value's rank among the values of `fit`,
-          standardised, as float32, so that neither outliers nor dense regions are hard to learn from. A constant column
-          becomes 0.
-        - "standard": deviation from the mean in standard deviations, clipped to [-10, 10], as float32. A missing
-          value counts as the mean. A constant column becomes 0.
+          standardised, as float32, so that neither outliers nor dense regions are hard to learn from.
+        - "standard": deviation from the mean in standard deviations, clipped to [-10, 10], as float32.
         - "bins": codes of quantile bins 1, 2, ...; bins that would hold the same values are merged.
         - "log": codes of the buckets used on the Criteo data: floor(ln(x)^2) for x > 2, otherwise x cut to an
           integer. Rare buckets are unknown, as for a categorical column.
     n_bins : int, default=32
         Largest number of bins of `numeric_encoding="bins"`.
     separator : str, default="auto"
-        What stands between the elements of multi-valued strings. White space around an element isn't part of it.
+        What stands between the elements of multi-valued strings; white space around an element isn't part of it.
         "auto" looks for "|", and in columns named in `multi_valued` for the first of "|", ";", "," and space that
         occurs. A column isn't taken for multi-valued on its own unless a tenth of its distinct strings contain the
-        separator and their elements come 1.5 times each on average, so that a title with a separator in it stays
-        whole.
-    max_values : int, default=None
-        Largest number of output columns of a multi-valued column. `None` sets no limit: one row with very many
-        elements makes the output wide for all rows.
+        separator and their elements come 1.5 times each on average.
     datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "elapsed", "day", "month"}, default="auto"
-        What becomes of datetimes. "auto": the hour if the rows are of 24 hours at least, weekday, weekend and, from
-        50,000 rows on, the time that has elapsed since the first row if they are of 7 days, counted from the first to
-        the last. On rows of less
-        than a full period, those of the next day would be unknown. A day of the month (`day`) and a month are made
-        only where the list names them; what it names is made of any rows. The elapsed time is standardised, and the
-        last tenth of the rows of `fit` and all later ones have the same: it tells what clicks are like now, and no
-        trend goes on beyond it.
+        Parts of datetimes to encode. "auto": the hour if the rows are of 24 hours at least, weekday, weekend and, from
+        50,000 rows on, the elapsed time if they are of 7 days: on rows of less than a full period, those of the next
+        day would be unknown. The last tenth of the rows of `fit` and all later ones have the same elapsed time. What a
+        list names is made of any rows.
     crosses : None, "auto" or list of tuple of (str or int), default=None
         Combinations of fields that get codes of their own, under `min_frequency`, `max_categories` and
         `n_hash_buckets` like those of a column. A combination in which any field has code 0 has code 0. A field goes
@@ -221,30 +198,28 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         Which rows these are. "random": pseudo-random, by a hash of the row number. "last": those at the
         end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
         one is smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
-        and holds out the same rows, if the output is a pandas DataFrame.
+        and holds out the same rows, if the output is a pandas DataFrame. See :ref:`held_out_last`.
     half_life : dict of {str: str or float}, default=None
         A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
         `{"day": 7}` for a column of numbers. The last row counts 1, a row without a time as the oldest. None: all rows
         count alike. It pays where what is clicked changes; rows in files can't have it.
     decay : float, default=0.9
         Weight, between 0 and 1, that the rows of a value so far keep in its rate and count when :meth:`partial_fit`
-        brings new rows of it; and that all counts keep by which values leave where `max_categories` limits them.
+        brings new rows of it; and that all counts keep by which values are evicted where `max_categories` limits them.
     unknown_dropout : float, default=0.0
         For each field, the share of the training rows in which the statistics made of it, its own and those of
         combinations with it, are those of a value without rows, in [0, 1). Its code stays. So the network learns to do
-        without them. It pays where many combinations are new in later rows, as in a timetable that changes, and costs
-        a little where later rows are like those of `fit`. Rows of updates keep theirs, which hold new values anyway.
+        without them, which pays where many combinations or ids are new in later rows, and costs a little elsewhere.
     random_state : int, RandomState instance or None, default=0
         Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.
     temp_folder : str or path, default=None
-        Where the files go that a fit to more rows than memory holds needs for a time; None for the system's folder of
-        temporary files.
+        Where the temporary files of a fit to more rows than memory holds go; None for the system's folder. Workers on
+        other machines must share it.
     n_jobs : int or None, default=None
         Number of workers that read and encode the files of such a fit, as tasks of joblib; None for 1, or for what
         `joblib.parallel_config` says. What is learned doesn't depend on it, but for the centre and scale of vectors,
-        which come from a sample where a column holds more than four million numbers. If workers are on other machines,
-        `temp_folder` must be a folder that all of them share.
+        which come from a sample where a column holds more than four million numbers.
     verbose : int, default=0
         For such a fit: 0 is silent; 1 writes a line after each pass over the rows; 2 or more draws a bar of each, with
         the time left, which needs rich.
@@ -278,85 +253,36 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     Notes
     -----
+    Encode training rows with `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline` does, never with
+    `fit(X, y).transform(X)`: there, a rate knows the row's own label, and a model that trusts it fails on new rows
+    [2]_. See :ref:`fit_transform`, also for other ways in which labels leak.
+
     **Statistics.** The rate of a value with n rows, p of them clicks, is the log-odds of (p + 3 q) / (n + 3), where q
-    is the overall share of clicks; this draws rates of few rows towards q [1]_. A click is the greater of two labels;
-    of more labels, each has a rate of its own, `rate(item)=label`. The count is log(1 + n). Both are standardised
-    (counts that hardly differ are left small), cut at 5 standard deviations, and float32. Code 0 is a value like
-    others. A value or combination without a row has the overall rate and the count of zero rows.
-
-    **Why fit_transform differs.** A rate that includes a row's own label leaks the label. A model learns to trust it,
-    and fails on new rows [2]_. So `fit_transform(X, y)` takes the statistics of each row from nine of
-    ten random folds, those that the row isn't in, and `transform` takes those of new rows from all training rows;
-    large counts are scaled up to all rows. Use `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline`
-    does, for the rows that the model is trained on, never `fit(X, y).transform(X)`. Leaving out the row alone
-    wouldn't do: where the rows were sampled so that each user has as many clicks as any other, the rest of a user's
-    rows give away which label is missing. For the same reason don't repeat rows before they are encoded, as
-    RandomOverSampler and bootstrap samples do (copies in other folds know the label), nor freeze a fitted encoder,
-    as :class:`~sklearn.frozen.FrozenEstimator` does, to train on the rows that it was fitted to, nor encode all rows
-    before they are split, for a :class:`~sklearn.model_selection.GridSearchCV` of the classifier alone.
-
-    **Rows that are held out.** The classifier holds out `validation_fraction` of the rows for early stopping, and
-    their labels must not be in the statistics of the others. Which rows these are follows from their numbers in the
-    table, whatever their weights, so that both choose the same rows as long as none is added, dropped or moved in
-    between. A pandas DataFrame tells the classifier the rule, `hold_out`, or the very rows where a column decides.
-
-    **What belongs together.** A pandas DataFrame that this encoder writes says so in `DataFrame.attrs`, and the
-    classifier refuses rows that were encoded by another fit, as they are where a pipeline's last fit failed between
-    its two steps. It also says which columns are statistics. Other containers can't say so: there, columns are
-    statistics that are named so and stand beside the columns of codes that they are about.
+    is the overall share of clicks [1]_. A click is the greater of two labels; of more labels, each has a rate of its
+    own, `item@rate=label`. The count is log(1 + n). Both are standardised, cut at 5 standard deviations, and float32.
+    Code 0 is a value like others. A value or combination without a row has the overall rate and the count of zero
+    rows. Counts below 7 that fewer than one in a thousand training rows have stand for the mean. In `fit_transform`
+    the statistics of a row are those of nine of ten random folds, those that the row isn't in; large counts are scaled
+    up to all rows.
 
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
-    does, given the number of labels and how uneven the weights are (Kish's effective sample size); that of a pair if
-    it does so beside the rates of its two fields, and is among the best 12. A negative coefficient is a sign
-    of sampling that has fixed the rates: such a rate says nothing about new rows. Fields get a count unless they have
-    a single value, or another one in each row; pairs get one if they get a rate, or if one of their fields is among
-    the two with the most codes (user and item, as a rule) and they repeat. Pairs are tried of the 16 fields with the
-    most codes, on a random sample of rows if there are very many.
+    does; that of a pair if it does so beside the rates of its two fields, and is among the best 12. Fields get a count
+    unless they have a single value, or another one in each row; pairs get one if they get a rate, or if one of their
+    fields is among the two with the most codes and they repeat. Parts of dates get no counts. Pairs are tried of the 16
+    fields with the most codes, on a random sample of rows if there are very many.
 
-    **Small counts** (below 7) that fewer than one in a thousand training rows have stand for the mean, as does that of
-    a new value. Where each user has many rows, no network learns what a small count says of a new user.
+    **Which integers are quantities.** Those of which more than 98% are distinct; and with labels and 1,000 rows, those
+    of more than 32 values if out-of-fold click rates of 32 quantile bins predict better than rates of the values,
+    than the overall rate by the gain that `statistics="auto"` asks for, and than bins of 50 random orders of the values
+    by four standard deviations: popular ids have a bin of their own in any order. With fewer than 20 rows per value,
+    values that fill more than half of their range, as ids do, stay categorical.
 
-    **Dates.** How often a day occurred says nothing about future days, so parts of dates and their pairs get rates
-    but no counts, unless `statistics` names them. Integers, or strings of integers, in a column that is named
-    like a part of a date (`month`, `quarter`, `week`, `day`, `day_of_month`, `day_of_year`, `year`, also
-    `departure_month` or `event_day`, but not `birth_month` or `release_year`) are looked at twice: a year and a day of
-    the month are left out, and the others unless the rows hold the full period, such as all 12 months. `feature_kinds_`
-    says so. Name such a column in `categorical` or `numeric` to keep it. :meth:`transform` warns if a part of dates is
-    unknown in most of 1,000 or more rows. Where `hold_out` says which rows are the last, a column of any name is left
-    out, too, if its values only ever rise, or only fall, as time goes on, and most of the last tenth of the rows have
-    values that no row before has: the number of a day or of a campaign. This is seen in memory alone, not in files.
-
-    **Which integers are quantities.** With `statistics="auto"`, labels and 1,000 rows, an integer column of more than
-    32 values is numeric if cross-fitted click rates of its 32 quantile bins have a lower log-loss than those of its
-    values, and than the overall rate by the gain that "auto" asks for. Amounts and ages are found so; neighbouring
-    ids have nothing in common. With fewer than 20 rows per value this can't be decided, and values that fill more than
-    half of their range, as ids do, stay categorical. Name a column in `categorical` or `numeric` to decide yourself.
-
-    **Vectors.** The vector of an id says something of ids that were never clicked, which have no embedding. But their
-    statistics are those of a value without rows, which training rows never have: set `unknown_dropout`, 0.1 for
-    example, where new ids matter, so that the network learns to do without them.
-
-    The output container is that of the input, unless `set_output` or :func:`sklearn.set_config` asks for
-    another one. For an ndarray it is an int64 array if there are only codes, a float32 array if there are only
-    floats, and otherwise a pandas DataFrame, since one array can't hold both, and since the names of multi-valued
-    columns are needed to read them.
-
-    Values are compared by what they read as, not by their type: 5, 5.0 and "5" are the same category. A column of
-    mixed types is a column of strings. `fit` decides as what type a column is read, and every later table is read so,
-    row by row: a row's codes never depend on the rows beside it. Instants are turned into the time zone of `fit`, or
-    into UTC where `fit` saw several; times with a zone and times without can't be compared, and are refused. So are
-    floats beyond 2**53 where `fit` saw integers of that size, since they are rounded.
-
-    **More rows than memory holds.** `X` can be what stands for rows that are read in batches: a `pyarrow` data set,
-    the name of a Parquet file or folder or of several files (`clicks/*.parquet`), a `pyarrow.RecordBatchReader`, a
-    polars LazyFrame, or a function that gives frames and begins anew in each call. `y` and `sample_weight` are names
-    of its columns then; a `pyarrow.Table` is read so, too, if `y` is a name. Kinds, vocabularies and statistics are
-    those of the same rows in memory; quantiles of numbers of more than a million values, and the choices of "auto",
-    are those of a sample of up to a million rows. :meth:`fit_transform` returns an object that stands for the encoded
-    rows in files of `temp_folder`, which are removed when it goes, and on which the classifiers train;
-    :meth:`transform` returns one that encodes the rows while they are read. Both are iterables of DataFrames. See
-    :ref:`larger_than_memory`.
+    **More rows than memory holds.** `X` can be a `pyarrow` data set, the name of a Parquet file or folder or of several
+    files (`clicks/*.parquet`), a `pyarrow.RecordBatchReader`, a polars LazyFrame, a function that gives frames and
+    begins anew in each call, or, if `y` is a name, a `pyarrow.Table`; `y` and `sample_weight` are names of its columns
+    then. The same is learned as from these rows in memory, but for quantiles of numbers of more than a million values,
+    and the choices of "auto", which come from a sample of up to a million rows. See :ref:`larger_than_memory`.
 
     References
     ----------
@@ -380,11 +306,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     >>> print(encoder.feature_kinds_.loc["user", "why"])
     integers that repeat: 2 distinct of 4
     >>> encoder.transform(X)
-       user  genres[0]  genres[1]     price
-    0     1          1          2 -1.224745
-    1     1          2          0  0.000000
-    2     2          3          1  0.000000
-    3     1          3          0  1.224745
+       user  genres@0  genres@1     price
+    0     1         1         2 -1.224745
+    1     1         2         0  0.000000
+    2     2         3         1  0.000000
+    3     1         3         0  1.224745
     >>> encoder.cardinalities_
     {'user': 3, 'genres': 4}
 
@@ -394,7 +320,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     >>> X = pd.DataFrame({"user": [1, 1, 2, 2] * 5, "item": ["a", "b", "b", "b"] * 5})
     >>> out = encoder.fit_transform(X, y=[1, 0, 0, 1] * 5)
     >>> list(out.columns)[2:]
-    ['user & item', 'rate(item)', 'count(item)', 'rate(user & item)', 'count(user & item)']
+    ['user & item', 'item@rate', 'item@count', 'user & item@rate', 'user & item@count']
 
     Vectors in a column, and those of ids:
 
@@ -404,10 +330,10 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     >>> encoder.feature_kinds_["kind"].to_dict()
     {'item': 'categorical', 'text': 'vector'}
     >>> encoder.transform(X.assign(item=["a", "new", "unheard of"]))
-       item  vector(item)   text<0>   text<1>
-    0     1             1 -1.264911  0.632456
-    1     0             3  1.264911 -0.632456
-    2     0             0  0.000000  0.000000
+       item  item@vector    text@0    text@1
+    0     1            1 -1.264911  0.632456
+    1     0            3  1.264911 -0.632456
+    2     0            0  0.000000  0.000000
     """
 
     feature_kinds_: pd.DataFrame
@@ -438,18 +364,16 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         "vector": _SELECTION,
         # A message of scikit-learn would hold the whole frame that was given in place of a dict.
         "vectors": "no_validation",
-        "vectors_mode": [StrOptions({"sum", "replace"})],
-        "train_vectors": ["boolean"],
+        "vectors_mode": [StrOptions({"sum", "replace", "sum-trained", "replace-trained"})],
         "drop": _SELECTION,
         "histories": [dict, None],
-        "max_length": [Interval(Integral, 1, None, closed="left")],
+        "max_length": [Interval(Integral, 1, None, closed="left"), dict, None],
         "min_frequency": [Interval(Integral, 1, None, closed="left"), Interval(RealNotInt, 0, 1, closed="neither")],
         "max_categories": [Interval(Integral, 1, None, closed="left"), None],
         "n_hash_buckets": [Interval(Integral, 1, _MOST_CODES, closed="both"), None],
         "numeric_encoding": [StrOptions({"normal", "standard", "bins", "log"})],
         "n_bins": [Interval(Integral, 2, None, closed="left")],
         "separator": [str],
-        "max_values": [Interval(Integral, 1, None, closed="left"), None],
         "datetime_parts": [list, tuple, StrOptions({"auto"})],
         "crosses": [list, tuple, StrOptions({"auto"}), None],
         "statistics": [list, tuple, StrOptions({"auto"}), None],
@@ -473,18 +397,16 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         datetime: Selection = None,
         vector: Selection = None,
         vectors: Mapping[str | int, Any] | None = None,
-        vectors_mode: Literal["sum", "replace"] = "sum",
-        train_vectors: bool = False,
+        vectors_mode: Literal["sum", "replace", "sum-trained", "replace-trained"] = "sum",
         drop: Selection = None,
         histories: Mapping[str | int, str | int] | None = None,
-        max_length: int = 50,
+        max_length: int | Mapping[str | int, int] | None = None,
         min_frequency: float = 1,
         max_categories: int | None = None,
         n_hash_buckets: int | None = None,
         numeric_encoding: str = "normal",
         n_bins: int = 32,
         separator: str = "auto",
-        max_values: int | None = None,
         datetime_parts: Literal["auto"] | Sequence[str] = "auto",
         crosses: Combinations = None,
         statistics: Combinations = "auto",
@@ -505,7 +427,6 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self.vector = vector
         self.vectors = vectors
         self.vectors_mode = vectors_mode
-        self.train_vectors = train_vectors
         self.drop = drop
         self.histories = histories
         self.max_length = max_length
@@ -515,7 +436,6 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self.numeric_encoding = numeric_encoding
         self.n_bins = n_bins
         self.separator = separator
-        self.max_values = max_values
         self.datetime_parts = datetime_parts
         self.crosses = crosses
         self.statistics = statistics
@@ -555,9 +475,10 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         """
         with self._training_rows(X, y, sample_weight) as rows:
             planner = self._planner()
-            target = rows.read_target(planner)
+            labels = rows.read_target(planner)
+            target = planner.for_statistics(labels)
             wanted = _KINDS_WITH_CODES if planner.needs_codes(target) else ()
-            outputs = self._learn_columns(rows, target, wanted)
+            outputs = self._learn_columns(rows, labels, wanted)
             self._plan_derived(planner, rows, outputs, target)
             rows.learn_derived(self._derived, outputs, target)
             self._finish_fit()
@@ -587,8 +508,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         """
         with self._training_rows(X, y, sample_weight) as rows:
             planner = self._planner()
-            target = rows.read_target(planner)
-            outputs = self._learn_columns(rows, target, _KINDS_OF_COLUMNS)
+            labels = rows.read_target(planner)
+            target = planner.for_statistics(labels)
+            outputs = self._learn_columns(rows, labels, _KINDS_OF_COLUMNS)
             self._plan_derived(planner, rows, outputs, target)
             unknown = UnknownRows(self.unknown_dropout, planner.random_state)
             outputs |= rows.derive(self._derived, outputs, target, unknown)
@@ -614,7 +536,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         names = check_feature_names_in(self)
         weights = self._check_weights(sample_weight, X)
         place = places_in_time(self.hold_out, X, names)
-        shares = weights_by_age(self.half_life, X, names)
+        shares = weights_by_age(self.half_life, X, names, weights)
         return TableRows(X, names, self._chosen_kinds(X, names), y, weights, self.hold_out, place, shares)
 
     def _stored_rows(
@@ -678,12 +600,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             check_random_state(self.random_state),
         )
 
-    def _learn_columns(self, rows: TrainingRows, target: Any, kinds: Collection[str]) -> dict[str, Any]:
+    def _learn_columns(self, rows: TrainingRows, labels: Any, kinds: Collection[str]) -> dict[str, Any]:
         """Learn to encode each column alone, and return the output columns of fields of these kinds."""
         self._origin = []
-        telling = target if self.statistics == "auto" else None
         self._columns, self.feature_kinds_ = learn_columns(
-            rows.evidence(telling),
+            rows.evidence(labels),
             rows.names,
             rows.chosen,
             find_histories(self.histories, rows.names),
@@ -700,7 +621,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         self.statistics_ = report(plan.choices)
         self._classes = None if isinstance(target, NoLabels) else target.classes
-        self._has_tasks = isinstance(target, Target) and target.labelled is not None
+        self._has_tasks = isinstance(target, Target) and target.has_tasks
 
     def _finish_fit(self) -> None:
         self._fields = self._output_fields(check_feature_names_in(self))
@@ -758,19 +679,29 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
                 "The 'separator' parameter of CTREncoder must not be empty. Give what stands between the elements, "
                 "such as '|', or 'auto'."
             )
-        separator = None if self.separator == "auto" else self.separator
         return ColumnRules(
             self._vocabulary_rule(),
             self.numeric_encoding,
             self.n_bins,
-            separator,
-            self.max_values,
-            self.max_length,
+            None if self.separator == "auto" else self.separator,
+            self._max_length(),
             self._datetime_parts(),
             self._given_vectors(),
-            self.vectors_mode == "replace",
-            self.train_vectors,
+            self.vectors_mode,
         )
+
+    def _max_length(self) -> int | Mapping[str, int] | None:
+        """The largest number of output columns of lists, for all of them or by the name of the column."""
+        if not isinstance(self.max_length, Mapping):
+            return self.max_length
+        wrong = next((n for n in self.max_length.values() if not isinstance(n, Integral) or n < 1), None)
+        if wrong is not None:
+            raise InvalidParameterError(
+                "The 'max_length' parameter of CTREncoder must be integers of at least 1, for all lists or by column. "
+                f"Got {wrong!r} instead."
+            )
+        names = check_feature_names_in(self)
+        return {names[select_for("max_length", key, None, names)[0]]: n for key, n in self.max_length.items()}
 
     def _datetime_parts(self) -> list[str] | None:
         """The parts of datetimes that the user asks for, None for "auto"."""

@@ -14,21 +14,18 @@ import numpy as np
 import pandas as pd
 
 from .._description import Parts, declared
-from .._origin import Origin
 from .._sklearn import Summary
-from ..fields import Field
-from ._categorical import Admission, CategoricalEncoder, HashBuckets, VocabularyRule
+from ..schema import Field, Origin
 from ._datetime import DatetimeEncoder, ElapsedTime
+from ._derived import CrossEncoder, DerivedFields
 from ._fitted_columns import FittedColumn
+from ._keys import Key, KeyIndex
 from ._lists import HistoryEncoder, MultiValuedEncoder
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._reading import Reading
+from ._statistics import KeyStatistics, Memory, Standardization, StatisticColumn
 from ._vectors import PretrainedEncoder, VectorEncoder, VectorScale
-from ._vocabulary import Vocabulary
-from .statistics._crosses import CrossEncoder
-from .statistics._derived import DerivedFields
-from .statistics._keys import Key, KeyIndex
-from .statistics._statistics import KeyStatistics, Memory, Standardization, StatisticColumn
+from ._vocabulary import Admission, CategoricalEncoder, HashBuckets, Vocabulary, VocabularyRule
 
 PARTS: Final[Parts] = {
     **declared(
@@ -43,7 +40,7 @@ PARTS: Final[Parts] = {
     MultiValuedEncoder: (
         "rule",
         "separator",
-        "max_values",
+        "max_length",
         "reading",
         "splits_strings",
         "vocabulary",

@@ -1,25 +1,36 @@
-"""The columns that an encoder has learned, and what they make of a table: codes, floats, fields and vectors."""
+"""The columns that an encoder has learned: what they make of a table, and how they learn more rows."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import joblib
 import numpy as np
 import pyarrow as pa
 
-from .._origin import VectorTable
-from ..fields import Field, column_names, pretrained_name
-from ._calendar import UnknownDates, date_parts
-from ._column import Column
-from ._column_encoder import ColumnEncoder, are_numeric, errors_naming
+from ..schema import (
+    Field,
+    Origin,
+    VectorTable,
+    column_names,
+    find_history,
+    group_columns,
+    is_statistic,
+    packed_codes,
+    pretrained_name,
+)
+from ._column import Column, errors_naming, read_column, rows_with_weight
+from ._datetime import UnknownDates, date_parts
+from ._keys import Changes
 from ._lists import HistoryEncoder
-from ._raw_column import read_column
 from ._reading import Reading
 from ._table import write_table
-from ._vectors import PretrainedEncoder
-from ._vocabulary import Vocabulary
+from ._target import LabelledRows
+from ._vectors import GivenVectors, PretrainedEncoder, vectors_to_come
+from ._vocabulary import ColumnEncoder, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -121,3 +132,142 @@ def write_outputs(outputs: Iterator[tuple[str, np.ndarray]], fields: Sequence[Fi
     """Put output columns of these fields into the container that is asked for, "default" for that of X."""
     is_named = any(field.has_several_columns or field.kind == "pretrained" for field in fields)
     return write_table(outputs, are_numeric(fields), is_named, X, library)
+
+
+def are_numeric(fields: Sequence[Field]) -> list[bool]:
+    """Whether each column of the fields holds floats rather than codes."""
+    return [not field.has_codes for field in fields for _ in range(field.n_columns)]
+
+
+def n_codes_of(fields: Sequence[Field]) -> int:
+    """Number of codes that stand for values of a column, code 0 of each of its fields included."""
+    return sum(field.n_codes for field in fields if field.kind != "pretrained")
+
+
+def check_fields(fields: Sequence[Field]) -> None:
+    """Check that whoever reads the columns by name finds these fields."""
+    names = column_names(fields)
+    name, n_columns = Counter(names).most_common(1)[0]
+    if n_columns > 1:
+        raise ValueError(f"Several output columns would be called {name!r}: rename the input columns.")
+    read = group_columns(names, [not numeric for numeric in are_numeric(fields)])
+    posing = next((field.name for field in fields if field.kind == "numeric" and is_statistic(field.name)), None)
+    if posing is not None:
+        raise ValueError(f"The numeric column {posing!r} would be read as a statistic of clicks: rename it.")
+    categorical = [field.name for field in fields if field.kind == "categorical"]
+    found = {name: find_history(name, categorical) for name, columns in read if name != names[columns[0]]}
+    misread = {found.get(name) or (name, "") for name, _ in read}.symmetric_difference(
+        (field.name, field.of if field.kind == "history" else "") for field in fields
+    )
+    if misread:
+        raise ValueError(
+            f"The columns of {sorted({name for name, _ in misread})} would be read as the elements of a multi-valued "
+            "field or of a vector, or the other way round: rename the input columns so that none is called like "
+            "'name@0', or like a column of lists or vectors, and none with lists like 'history@item'."
+        )
+
+
+def decode_column(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) -> pa.Array:
+    """Values of the next output columns."""
+    numeric = are_numeric(encoder.output_fields(name))
+    with errors_naming(name):
+        return encoder.inverse_transform([_as_floats_or_codes(next(outputs), is_float) for is_float in numeric])
+
+
+def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
+    if is_float:
+        return output.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        codes = output.astype(np.int64)
+    if not np.array_equal(codes, output):
+        raise ValueError(f"{output[codes != output][0]!r} is not a code")
+    return codes
+
+
+#: Codes, by the name of their field or column.
+CodesOf = dict[str, np.ndarray]
+
+
+def grow_columns(
+    columns: Sequence[FittedColumn],
+    raws: Iterable[Any],
+    weights: np.ndarray | None,
+    vectors: Mapping[int, GivenVectors],
+    decay: float,
+) -> tuple[list[FittedColumn], CodesOf, CodesOf]:
+    """Let each column learn the rows of a table, and the vectors that have come, by position.
+
+    Returns the columns, their outputs, and the codes of fields that stand for other values now.
+    """
+    grown: list[FittedColumn] = []
+    outputs: list[CodesOf] = [{} for _ in columns]
+    histories: dict[int, Column] = {}
+    fresh: CodesOf = {}
+    for position, (column, raw) in enumerate(zip(columns, raws, strict=True)):
+        if column.encoder is None:
+            grown.append(column)
+            continue
+        after, values, codes = _grow_column(column, raw, weights, vectors.get(position), decay)
+        grown.append(after)
+        fresh |= codes
+        if isinstance(after.encoder, HistoryEncoder):
+            # Until the column whose values it holds has grown.
+            histories[position] = values
+        else:
+            outputs[position] = after.encode(values)
+    grown = bind_histories(grown)
+    for position, values in histories.items():
+        outputs[position] = grown[position].encode(values)
+    return grown, {name: output for of_column in outputs for name, output in of_column.items()}, fresh
+
+
+def _grow_column(
+    column: FittedColumn, raw: Any, weights: np.ndarray | None, vectors: GivenVectors | None, decay: float
+) -> tuple[FittedColumn, Column, CodesOf]:
+    """Return the column after the rows, their values, and the codes that stand for other values now."""
+    encoder = column.encoder
+    assert encoder is not None
+    read = read_column(column.name, raw)
+    with errors_naming(column.name):
+        values = column.reading.read(read)
+        if vectors is not None:
+            assert isinstance(encoder, PretrainedEncoder)
+            encoder = encoder.learn_more_vectors(vectors, column.reading)
+        counted, _ = rows_with_weight(values, weights)
+        encoder, codes = encoder.grow(counted, decay)
+    after = replace(column, encoder=encoder)
+    coded = [field.name for field in after.fields() if field.has_codes]
+    return after, values, {name: of_field for name, of_field in zip(coded, codes, strict=False) if len(of_field)}
+
+
+def read_vectors_to_come(columns: Sequence[FittedColumn], given: Mapping[int, Any]) -> dict[int, GivenVectors]:
+    """Check the vectors of ids that have come to `vectors`, given by the position of their column."""
+    found = {}
+    for position, vectors in given.items():
+        column = columns[position]
+        if not isinstance(column.encoder, PretrainedEncoder):
+            raise ValueError(
+                f"vectors: {column.name!r} had none in fit, so the network has no place for them. Fit again."
+            )
+        more = vectors_to_come(column.name, vectors, column.reading, column.encoder.vocabulary)
+        if more is not None:
+            found[position] = more
+    return found
+
+
+def changes_of(fields: Sequence[Field], fresh: Mapping[str, np.ndarray], decay: float) -> Changes:
+    """Return how the codes of the columns of fields have changed, of which some are fresh."""
+    field_of = {name: field for field in fields for name in column_names([field])}
+    n_codes = {name: field.n_codes for name, field in field_of.items()}
+    fresh_of = {name: fresh[field.name] for name, field in field_of.items() if field.name in fresh}
+    return Changes(n_codes, fresh_of, decay)
+
+
+def origin_after(
+    before: Origin, outputs: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], labels: LabelledRows | None
+) -> Origin:
+    """Return the note of an update: two of the same rows after the same fit have the same."""
+    learned_from = None if labels is None else (labels.weights, labels.digits)
+    encoder = joblib.hash((before.encoder, list(outputs.values()), learned_from))
+    codes = {name: packed_codes(codes) for name, codes in fresh.items() if len(codes)}
+    return replace(before, encoder=encoder, previous=before.encoder, fresh=codes)

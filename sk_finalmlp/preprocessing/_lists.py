@@ -11,14 +11,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..fields import UNKNOWN_CODE, Field
-from ._categorical import Admission, CategoricalEncoder, Counted, HashBuckets, VocabularyRule, grow
-from ._column import Column, is_list, is_string, list_lengths, lists_of, text_of_first
-from ._column_encoder import ColumnEncoder
-from ._raw_column import RawColumn
+from ..schema import UNKNOWN_CODE, Field
+from ._column import Column, RawColumn, is_list, is_string, list_lengths, lists_of, text_of_first
 from ._reading import Reading, learn_reading
 from ._vectors import PretrainedEncoder
-from ._vocabulary import Vocabulary, count_values
+from ._vocabulary import (
+    Admission,
+    CategoricalEncoder,
+    ColumnEncoder,
+    Counted,
+    HashBuckets,
+    Vocabulary,
+    VocabularyRule,
+    count_values,
+    grow,
+)
 
 _CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
 #: Two elements without a comma between them.
@@ -33,10 +40,10 @@ class MultiValuedEncoder:
     #: Files of earlier versions have none.
     admission: Admission | None = None
 
-    def __init__(self, rule: VocabularyRule, separator: str | None, max_values: int | None, reading: Reading) -> None:
+    def __init__(self, rule: VocabularyRule, separator: str | None, max_length: int | None, reading: Reading) -> None:
         self.rule = rule
         self.separator = separator
-        self.max_values = max_values
+        self.max_length = max_length
         self.reading = reading
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
@@ -84,7 +91,7 @@ class MultiValuedEncoder:
         known = self._encode(elements) != UNKNOWN_CODE
         rows = np.repeat(np.arange(len(lengths)), lengths)[known]
         longest = int(np.bincount(rows).max(initial=1))
-        return longest if self.max_values is None else min(longest, self.max_values)
+        return longest if self.max_length is None else min(longest, self.max_length)
 
     def _encode(self, elements: Column) -> np.ndarray:
         return elements.map(self.vocabulary.encode, missing=UNKNOWN_CODE)

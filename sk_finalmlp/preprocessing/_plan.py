@@ -8,16 +8,15 @@ from typing import Literal
 
 import numpy as np
 
-from .._hold_out import Fraction
+from .._hold_out import Fraction, places, share_held_out
 from .._sources import StoredArray
-from ..fields import Field
-from ._categorical import VocabularyRule
-from .statistics._choice import Choice, choose, why_no_choice
-from .statistics._crosses import CrossEncoder
-from .statistics._keys import find_keys, has_key, key_of
-from .statistics._statistics import KeyStatistics
-from .statistics._stored_target import Place, StoredTarget
-from .statistics._target import NoLabels, Target, read_target, what_but_labels
+from ..schema import Field
+from ._choice import Choice, choose, why_no_choice
+from ._derived import CrossEncoder
+from ._keys import find_keys, has_key, key_of
+from ._statistics import KeyStatistics
+from ._target import NoLabels, Place, Target, check_labels, make_target, read_target
+from ._vocabulary import VocabularyRule
 
 #: Bounds of crosses that nobody asked for one by one.
 _MIN_AUTO_FREQUENCY = 5
@@ -86,8 +85,6 @@ class Planner:
         self, y: object, X: object, weights: np.ndarray | None, place: np.ndarray | None
     ) -> Target | NoLabels:
         """The labels, or why there are none."""
-        if self.statistics is None and not self.is_auto:
-            return NoLabels("no statistics are wanted")
         try:
             return read_target(y, X, weights, self.validation_fraction, place, self.random_state)
         except NoLabels as reason:
@@ -100,22 +97,25 @@ class Planner:
             f"Statistics need class labels, but {reason}. Give labels as y, or leave `statistics` out."
         ) from reason
 
+    def for_statistics(self, target: Target | NoLabels) -> Target | NoLabels:
+        """The labels that statistics are learned from; kinds of columns are found with labels in any case."""
+        is_wanted = self.statistics is not None or self.is_auto
+        return target if is_wanted else NoLabels("no statistics are wanted")
+
     def needs_codes(self, target: Target | NoLabels) -> bool:
         """Whether anything will be made of codes."""
         return isinstance(target, Target) or (bool(self.crosses) and self.crosses != "auto")
 
     def read_stored_target(
         self, labels: np.ndarray | None, y: StoredArray | None, weight: StoredArray | None, place: Place
-    ) -> StoredTarget | NoLabels:
+    ) -> Target | NoLabels:
         """The labels of rows on disk, or why there are none."""
-        if self.statistics is None and not self.is_auto:
-            return NoLabels("no statistics are wanted")
         try:
             if labels is None or y is None:
                 raise NoLabels("there is no y")
-            if (kind := what_but_labels(labels)) is not None:
-                raise NoLabels(f"y does not contain class labels (Unknown label type: {kind})")
-            return StoredTarget(y, labels, weight, self.validation_fraction, place, self.random_state)
+            check_labels(labels)
+            share = share_held_out(self.validation_fraction, len(y), at_random=place is places)
+            return make_target(y, labels, weight, share, place, self.random_state)
         except NoLabels as reason:
             return self._without(reason)
 
@@ -133,7 +133,7 @@ class Planner:
         """
         choices = self._choose(fields_of, codes, target, date_parts) if self.is_auto else []
         if n_rows is None:
-            n_rows = 0 if isinstance(target, NoLabels) else int(np.count_nonzero(target.weights))
+            n_rows = 0 if isinstance(target, NoLabels) else int(np.count_nonzero(target.rows.weights))
         crosses = self._crosses(fields_of, choices, n_rows)
         if self.statistics != "auto":
             keys = find_keys(self.statistics or [], fields_of, "statistics")

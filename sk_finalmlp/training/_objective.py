@@ -21,7 +21,7 @@ Relation = Literal["funnel", "independent"]
 
 
 class Scores(NamedTuple):
-    """Weighted mean cross-entropy in nats and area under the ROC curve, NaN where a class is missing; those of tasks."""
+    """Weighted mean cross-entropy in nats and area under the ROC curve, NaN where a class is missing; of tasks, too."""
 
     loss: float
     auc: float

@@ -55,7 +55,7 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FinalMLP
     >>> from sk_finalmlp.training import predict_logits
     >>> network = FinalMLP([Field("user", "categorical", n_codes=20)]).eval()
@@ -132,7 +132,7 @@ def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FinalMLP
     >>> from sk_finalmlp.training import Impressions, score
     >>> codes = torch.tensor([[1], [2]], dtype=torch.int32)
@@ -217,7 +217,7 @@ def correct_mean(
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FinalMLP
     >>> from sk_finalmlp.training import Impressions, correct_mean, predict_logits
     >>> codes, target = torch.ones(4, 1, dtype=torch.int32), torch.tensor([1, 0, 0, 0])

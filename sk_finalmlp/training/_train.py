@@ -171,7 +171,7 @@ def train(
     Examples
     --------
     >>> import torch
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FinalMLP
     >>> from sk_finalmlp.training import Impressions, TrainingSettings, predict_logits, train
     >>> generator = torch.Generator().manual_seed(0)

@@ -12,13 +12,13 @@ def table():
         {
             "user": rng.integers(0, 20, n_rows),
             "item": rng.integers(0, 30, n_rows),
-            "tags[0]": rng.integers(0, 6, n_rows),
-            "tags[1]": rng.integers(0, 6, n_rows),
+            "tags@0": rng.integers(0, 6, n_rows),
+            "tags@1": rng.integers(0, 6, n_rows),
             "is_new": rng.random(n_rows) < 0.3,
             "price": rng.standard_normal(n_rows),
         }
     )
-    logit = 3 * np.sin(X["user"]) * np.sin(X["item"]) + X["price"] + (X["tags[0]"] == 3)
+    logit = 3 * np.sin(X["user"]) * np.sin(X["item"]) + X["price"] + (X["tags@0"] == 3)
     y = (logit + rng.logistic(size=n_rows) * 0.5 > 0).astype(int).to_numpy()
     return X, y
 

@@ -15,7 +15,7 @@ from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.metrics import log_loss, roc_auc_score
 
 from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
-from sk_finalmlp.fields import Field
+from sk_finalmlp.schema import Field
 
 SMALL = {
     "mlp1_hidden_units": (32,),
@@ -175,14 +175,14 @@ class TestColumns:
 
     @pytest.mark.parametrize(
         "chosen",
-        [["user", "tags[1]"], [0, 3], [True, False, False, True, False, False]],
+        [["user", "tags@1"], [0, 3], [True, False, False, True, False, False]],
         ids=["names", "positions", "mask"],
     )
     def test_chosen_columns_are_categorical_and_all_others_numeric(self, table, chosen):
         X, y = table
         fields = FinalMLPClassifier(**QUICK, categorical_features=chosen).fit(X, y).fields_
-        assert [field.name for field in fields if field.kind == "categorical"] == ["user", "tags[1]"]
-        assert [field.name for field in fields if field.kind == "numeric"] == ["item", "tags[0]", "is_new", "price"]
+        assert [field.name for field in fields if field.kind == "categorical"] == ["user", "tags@1"]
+        assert [field.name for field in fields if field.kind == "numeric"] == ["item", "tags@0", "is_new", "price"]
 
     def test_name_of_a_multi_valued_field_stands_for_its_columns(self, table):
         X, y = table

@@ -27,7 +27,7 @@ def with_statistics(table):
     X, y = table
     rng = np.random.default_rng(1)
     rate, count = (rng.standard_normal(len(X)).astype(np.float32) for _ in range(2))
-    return X.assign(**{"rate(user & item)": rate, "count(item)": count}), y
+    return X.assign(**{"user & item@rate": rate, "item@count": count}), y
 
 
 @pytest.fixture(scope="module")
@@ -43,23 +43,23 @@ def widths(network):
 class TestStreams:
     def test_floats_that_are_named_like_statistics_are_statistics(self, fitted):
         kinds = {field.name: field.kind for field in fitted.fields_}
-        assert [name for name, kind in kinds.items() if kind == "statistic"] == ["rate(user & item)", "count(item)"]
+        assert [name for name, kind in kinds.items() if kind == "statistic"] == ["user & item@rate", "item@count"]
         assert kinds["price"] == "numeric"
 
     @pytest.mark.parametrize("change", [lambda floats: floats.astype(np.float64), lambda floats: 3 * floats])
     def test_a_name_alone_makes_no_statistic(self, with_statistics, change):
         X, y = with_statistics
-        X = X.assign(**{"count(item)": change(X["count(item)"])})
-        with pytest.warns(UserWarning, match=r"'count\(item\)' is named like a statistic of CTREncoder, but"):
+        X = X.assign(**{"item@count": change(X["item@count"])})
+        with pytest.warns(UserWarning, match=r"'item@count' is named like a statistic of CTREncoder, but"):
             classifier = FinalMLPClassifier(**QUICK).fit(X, y)
         kinds = {field.name: field.kind for field in classifier.fields_}
-        assert (kinds["count(item)"], kinds["rate(user & item)"]) == ("numeric", "statistic")
+        assert (kinds["item@count"], kinds["user & item@rate"]) == ("numeric", "statistic")
 
     def test_a_column_that_is_about_no_codes_is_no_statistic(self, with_statistics):
         X, y = with_statistics
-        with pytest.warns(UserWarning, match=r"'count\(clicks\)' is named .* no columns of codes are named like"):
-            classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"count(item)": "count(clicks)"}), y)
-        assert [field.name for field in classifier.fields_ if field.kind == "statistic"] == ["rate(user & item)"]
+        with pytest.warns(UserWarning, match=r"'clicks@count' is named .* no columns of codes are named like"):
+            classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"item@count": "clicks@count"}), y)
+        assert [field.name for field in classifier.fields_ if field.kind == "statistic"] == ["user & item@rate"]
 
     def test_statistics_with_a_prefix_are_statistics(self, with_statistics):
         X, y = with_statistics
@@ -68,7 +68,7 @@ class TestStreams:
 
     def test_codes_that_are_named_like_statistics_are_codes(self, table):
         X, y = table
-        classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"user": "count(user)"}), y)
+        classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"user": "user@count"}), y)
         assert classifier.fields_[0].kind == "categorical"
 
     def test_members_read_statistics_in_turns(self, with_statistics):
@@ -92,16 +92,16 @@ class TestStreams:
         assert widths(classifier.network_) == (5 * EMBEDDING, 5 * EMBEDDING + 2)
 
     def test_fields_that_are_named_are_read_by_all_members(self, with_statistics):
-        chosen = {"mlp1_fields": None, "mlp2_fields": np.array(["tags", "count(item)"])}
+        chosen = {"mlp1_fields": None, "mlp2_fields": np.array(["tags", "item@count"])}
         classifier = FinalMLPClassifier(**QUICK, **chosen).fit(*with_statistics)
         assert [widths(m) for m in classifier.network_.members] == [(5 * EMBEDDING + 2, EMBEDDING + 1)] * 2
 
-    @pytest.mark.parametrize("chosen", [[2, 7], np.arange(8) % 5 == 2, ["tags", "count(item)"]], ids=repr)
+    @pytest.mark.parametrize("chosen", [[2, 7], np.arange(8) % 5 == 2, ["tags", "item@count"]], ids=repr)
     def test_fields_may_be_chosen_by_name_position_or_mask(self, with_statistics, chosen):
         # Positions 2 and 3 are the columns of the tags.
         classifier = FinalMLPClassifier(**QUICK, mlp2_fields=chosen, fs1_context=[1, 2]).fit(*with_statistics)
         for member in classifier.network_.members:
-            assert list(member.fields2.sizes) == ["tags", "count(item)"]
+            assert list(member.fields2.sizes) == ["tags", "item@count"]
             assert [field.name for field in member.gate1.context_embedding.fields] == ["item", "tags"]
 
     @pytest.mark.parametrize("parameter", ["mlp1_fields", "mlp2_fields", "fs1_context", "fs2_context"])
@@ -118,15 +118,15 @@ class TestStreams:
             FinalMLPClassifier(**QUICK, **{parameter: chosen}).fit(*with_statistics)
 
     @pytest.mark.filterwarnings("ignore:Column .* is named like a statistic of CTREncoder, but")
-    @pytest.mark.parametrize("columns", [["rate(user & item)", "count(item)"], ["price", "count(item)"]])
+    @pytest.mark.parametrize("columns", [["user & item@rate", "item@count"], ["price", "item@count"]])
     def test_tables_without_codes(self, with_statistics, columns):
         X, y = with_statistics
         probability = FinalMLPClassifier(**QUICK).fit(X[columns], y).predict_proba(X[columns])
         assert np.isfinite(probability).all()
 
     def test_unknown_fields_are_an_error(self, with_statistics):
-        with pytest.raises(ValueError, match=r"mlp2_fields names 'rate\(usr\)', but the fields are"):
-            FinalMLPClassifier(**QUICK, mlp2_fields=["user", "rate(usr)"]).fit(*with_statistics)
+        with pytest.raises(ValueError, match=r"mlp2_fields names 'usr@rate', but the fields are"):
+            FinalMLPClassifier(**QUICK, mlp2_fields=["user", "usr@rate"]).fit(*with_statistics)
 
     @pytest.mark.parametrize("parameters", [{"mlp2_fields": "user"}, {"n_members": 0}, {"scoring": "accuracy"}])
     def test_out_of_range(self, with_statistics, parameters):

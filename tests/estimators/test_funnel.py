@@ -326,11 +326,11 @@ class TestEncoder:
         X, Y, _ = make_funnel_data(1000, random_state=0)
         encoder = CTREncoder(statistics=["item"])
         encoded = encoder.fit_transform(X[["user", "item"]], Y)
-        assert list(encoded.columns[2:]) == ["rate(item)=click", "rate(item)=conversion", "count(item)"]
+        assert list(encoded.columns[2:]) == ["item@rate=click", "item@rate=conversion", "item@count"]
         for task in TASKS:
             alone = CTREncoder(statistics=["item"]).fit(X[["user", "item"]], Y[task]).transform(X[["user", "item"]])
-            both = encoder.transform(X[["user", "item"]])[f"rate(item)={task}"]
-            np.testing.assert_allclose(np.corrcoef(both, alone["rate(item)"])[0, 1], 1, atol=1e-4)
+            both = encoder.transform(X[["user", "item"]])[f"item@rate={task}"]
+            np.testing.assert_allclose(np.corrcoef(both, alone["item@rate"])[0, 1], 1, atol=1e-4)
 
     def test_rows_without_a_label_are_left_out(self):
         X = pd.DataFrame({"item": ["a", "b"] * 200})
@@ -338,8 +338,8 @@ class TestEncoder:
         conversion = np.where(np.arange(400) < 200, np.tile([1, 0, 0, 0], 100), np.nan)
         Y = pd.DataFrame({"click": click, "conversion": conversion})
         encoder = CTREncoder(statistics=["item"]).fit(X, Y)
-        rates = encoder.transform(X[:2])["rate(item)=conversion"]
-        half = CTREncoder(statistics=["item"]).fit(X[:200], Y["conversion"][:200]).transform(X[:2])["rate(item)"]
+        rates = encoder.transform(X[:2])["item@rate=conversion"]
+        half = CTREncoder(statistics=["item"]).fit(X[:200], Y["conversion"][:200]).transform(X[:2])["item@rate"]
         assert np.sign(rates).tolist() == np.sign(half).tolist() == [1, -1]
 
     def test_the_classifier_holds_out_the_same_rows(self, funnel):

@@ -11,8 +11,8 @@ from sklearn.pipeline import make_pipeline
 
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
-from sk_finalmlp.fields import Field
 from sk_finalmlp.inspection import embeddings, gate_weights, pair_interactions, row_contributions
+from sk_finalmlp.schema import Field
 from sk_finalmlp.serving import make_predictor
 
 _POOLINGS = ["mean", "attention", "transformer"]
@@ -105,7 +105,7 @@ def test_update_learns_new_items_in_item_and_history(clicks, models, pooling):
     embedding = model[-1].network_.embedding
     vectors = embedding.table[embedding.first_row["item"] :][: item.n_codes]
     # Code 0 and the items that neither rows nor histories hold keep their vectors.
-    touched = models[pooling][0].transform(day)["history~item[0]"].max() + 1
+    touched = models[pooling][0].transform(day)["history@item@0"].max() + 1
     kept = [row for row in range(32) if row != touched]
     assert not torch_equal(vectors[touched], before[touched])
     assert torch_equal(vectors[kept], before[kept])
@@ -126,7 +126,7 @@ def test_rows_in_files_are_learned_like_those_in_memory(clicks, models, tmp_path
 
 def test_codes_by_hand():
     rng = np.random.default_rng(0)
-    X = pd.DataFrame(rng.integers(0, 6, (200, 3)), columns=["item", "past~item[0]", "past~item[1]"])
+    X = pd.DataFrame(rng.integers(0, 6, (200, 3)), columns=["item", "past@item@0", "past@item@1"])
     y = rng.integers(0, 2, 200)
     X.loc[X["item"] == 5, "item"] = 4
     for chosen in ("auto", ["item", "past"]):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sk_finalmlp import TwoStreamClassifier, two_stream_configs
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import Stream, TwoStreamNetwork
+from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import FM, MLP, Product, as_stream
 
 # The totals of the published logs. FinalNet's were made with a row more for each field.

@@ -36,7 +36,7 @@ QUICK = {
 def with_statistics(table):
     X, y = table
     rate = np.random.default_rng(1).standard_normal(len(X)).astype(np.float32)
-    return X.assign(**{"rate(user & item)": rate}), y
+    return X.assign(**{"user & item@rate": rate}), y
 
 
 EXPECTED_FAILURES = {
@@ -121,7 +121,7 @@ def test_every_stream_stands_alone(with_statistics, stream1):
     classifier = TwoStreamClassifier(**{**QUICK, "stream1": stream1, "stream2": None, "max_epochs": 1}).fit(X, y)
     assert np.isfinite(classifier.predict_proba(X)).all()
     # It reads all that the two streams would.
-    assert "rate(user & item)" in classifier.network_.fields1.sizes
+    assert "user & item@rate" in classifier.network_.fields1.sizes
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ class TestInspection:
         ({"stream2_fields": []}, "stream2_fields is empty, and a stream needs a field to read. None stands for all"),
         ({"stream1_fields": [False] * 7}, "stream1_fields is empty"),
         ({"fs2_context": ["usr"]}, r"fs2_context names 'usr', but the fields are \['user'"),
-        ({"fs1_context": ["rate(user & item)"]}, r"fs1_context names 'rate\(user & item\)', a statistic, .* \['user'"),
+        ({"fs1_context": ["user & item@rate"]}, r"fs1_context names 'user & item@rate', a statistic, .* \['user'"),
     ],
     ids=str,
 )

@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier, TwoStreamClassifier
-from sk_finalmlp.fields import Field
 from sk_finalmlp.inspection import embeddings, gate_weights, row_contributions
 from sk_finalmlp.nn import FieldEmbedding, FinalMLP, PretrainedVectors, VectorProjection, embedding_parameters
+from sk_finalmlp.schema import Field
 from sk_finalmlp.serving import make_predictor, to_onnx
 
 N_ITEMS = 60
@@ -45,7 +45,7 @@ def classifier(**parameters):
     return FinalMLPClassifier(**{"max_epochs": 2, "n_members": 1, "random_state": 0, **parameters})
 
 
-WAYS = {"sum": {}, "replace": {"vectors_mode": "replace"}, "trained": {"train_vectors": True}}
+WAYS = {"sum": {}, "replace": {"vectors_mode": "replace"}, "trained": {"vectors_mode": "sum-trained"}}
 each_way = pytest.mark.parametrize("way", WAYS)
 
 
@@ -100,7 +100,7 @@ def test_a_vector_is_part_of_the_embedding_of_its_id():
     fields = [
         Field("item", "categorical", n_codes=3),
         Field("user", "categorical", n_codes=4),
-        Field("vector(item)", "pretrained", n_codes=5, of="item", length=2),
+        Field("item@vector", "pretrained", n_codes=5, of="item", length=2),
     ]
     embedding = FieldEmbedding(fields, embedding_dim=3)
     (vectors,) = embedding.pretrained
@@ -127,8 +127,8 @@ def test_a_missing_vector_has_a_learned_embedding():
 
 
 def test_vectors_can_be_context_of_a_gate_and_input_of_a_linear_term():
-    fields = [Field("text", "vector", n_columns=2), Field("vector(item)", "pretrained", n_codes=2, length=3)]
-    network = FinalMLP(fields, fs1_context=["text"], fs2_context=["vector(item)"])
+    fields = [Field("text", "vector", n_columns=2), Field("item@vector", "pretrained", n_codes=2, length=3)]
+    network = FinalMLP(fields, fs1_context=["text"], fs2_context=["item@vector"])
     assert network(torch.tensor([[1], [0]]), torch.ones(2, 2)).shape == (2, 1)
 
 
@@ -143,15 +143,13 @@ def test_streams_read_vectors_as_any_other_field(stream):
 
 
 def test_vectors_of_a_field_that_there_is_not():
-    with pytest.raises(
-        ValueError, match=r"'vector\(item\)' holds vectors of 'item', but the categorical fields are \[\]"
-    ):
-        FinalMLP([Field("vector(item)", "pretrained", n_codes=2, length=3, of="item")])
+    with pytest.raises(ValueError, match=r"'item@vector' holds vectors of 'item', but the categorical fields are \[\]"):
+        FinalMLP([Field("item@vector", "pretrained", n_codes=2, length=3, of="item")])
 
 
 def test_a_stream_reads_the_field_and_not_its_vectors_alone():
-    with pytest.raises(ValueError, match=r"'vector\(item\)', but the fields are"):
-        fitted(encoder_of("sum"), mlp1_fields=["vector(item)"])
+    with pytest.raises(ValueError, match=r"'item@vector', but the fields are"):
+        fitted(encoder_of("sum"), mlp1_fields=["item@vector"])
     assert fitted(encoder_of("sum"), mlp1_fields=["item"], max_epochs=1).predict_proba(X).shape == (len(X), 2)
 
 
@@ -161,7 +159,7 @@ def test_a_stream_reads_the_field_and_not_its_vectors_alone():
 def test_the_table_is_held_once_and_never_changes():
     encoder = CTREncoder(vectors={"item": TABLE})
     encoded = encoder.fit_transform(X, Y)
-    table = encoded.attrs["sk_finalmlp"]["vectors"]["vector(item)"].vectors
+    table = encoded.attrs["sk_finalmlp"]["vectors"]["item@vector"].vectors
     before = table.copy()
     model = make_pipeline(encoder, classifier(n_members=2, fs1_context=["item"]).fit(encoded, Y))
     assert len(layers(model)) > 2
@@ -173,7 +171,7 @@ def test_the_table_is_held_once_and_never_changes():
 def test_training_the_vectors_changes_a_copy():
     model = model_of("trained")
     layer, *_ = layers(model)
-    given = model[0].transform(X[:1]).attrs["sk_finalmlp"]["vectors"]["vector(item)"].vectors
+    given = model[0].transform(X[:1]).attrs["sk_finalmlp"]["vectors"]["item@vector"].vectors
     assert np.abs(layer.table.detach().numpy() - given).max() > 1e-4
     assert not layer.table[0].any()
     # Decay towards zero would undo what the vectors know.
@@ -185,13 +183,13 @@ def test_replaced_ids_have_no_embeddings_of_their_own():
     model = fitted(encoder, max_epochs=1)
     item = next(field for field in model[-1].fields_ if field.name == "item")
     assert item.n_codes == 1
-    assert {"rate(item)", "count(item)"} <= {field.name for field in model[-1].fields_}
+    assert {"item@rate", "item@count"} <= {field.name for field in model[-1].fields_}
 
 
 def test_vectors_remain_where_their_ids_are_left_out():
     encoded = CTREncoder(vectors={"item": TABLE}, statistics=None).fit_transform(X, Y)
     model = classifier().fit(encoded.drop(columns="item"), Y)
-    assert [(field.name, field.of) for field in model.fields_] == [("user", ""), ("vector(item)", "")]
+    assert [(field.name, field.of) for field in model.fields_] == [("user", ""), ("item@vector", "")]
 
 
 def test_a_table_that_does_not_say_which_vectors_they_are(tmp_path):
@@ -200,7 +198,7 @@ def test_a_table_that_does_not_say_which_vectors_they_are(tmp_path):
     model = classifier().fit(encoded, Y)
     columns = make_column_transformer((encoder, ["user", "item"]), ("passthrough", ["age"]))
     others = columns.set_output(transform="pandas").fit_transform(X.assign(age=0.5))
-    with pytest.raises(ValueError, match=r"'ctrencoder__vector\(item\)' is named like the codes of vectors"):
+    with pytest.raises(ValueError, match=r"'ctrencoder__item@vector' is named like the codes of vectors"):
         classifier().fit(others, Y)
     # Where it has the encoder alone, its table is that of the encoder under other names.
     alone = make_column_transformer((encoder, ["user", "item"])).set_output(transform="pandas").fit_transform(X, Y)
@@ -210,16 +208,16 @@ def test_a_table_that_does_not_say_which_vectors_they_are(tmp_path):
     encoded.to_parquet(tmp_path / "encoded.parquet")
     read = pd.read_parquet(tmp_path / "encoded.parquet")
     assert np.array_equal(model.predict_proba(read), model.predict_proba(encoded))
-    with pytest.raises(ValueError, match=r"column 'vector\(item\)' stand for aren't with the table: files"):
+    with pytest.raises(ValueError, match=r"column 'item@vector' stand for aren't with the table: files"):
         classifier().fit(read, Y)
 
 
 def test_users_own_columns_stay_what_they_are():
     rng = np.random.default_rng(0)
-    own = pd.DataFrame({"x[0]": rng.normal(size=40), "x[1]": rng.normal(size=40), "x<0>": rng.normal(size=40)})
+    own = pd.DataFrame({"x[0]": rng.normal(size=40), "x[1]": rng.normal(size=40), "x@0": rng.normal(size=40)})
     kinds = [field.kind for field in classifier().fit(own, [0, 1] * 20).fields_]
     assert kinds == ["numeric"] * 3
-    own["vector(x)"] = rng.integers(0, 3, 40)
+    own["x@vector"] = rng.integers(0, 3, 40)
     assert classifier().fit(own, [0, 1] * 20).fields_[-1].kind == "categorical"
 
 
@@ -271,11 +269,11 @@ def test_an_update_takes_in_vectors_that_have_come(way, library):
     model, later = deepcopy(model_of(way)), pd.DataFrame(np.eye(2, 4), index=["later", "last"])
     before = layers(model)[0].table.detach().numpy().copy()
     model.set_params(ctrencoder__vectors={"item": pd.concat([later, TABLE.sample(frac=1, random_state=0)])})
-    assert not model[0].transform(X[:1].assign(item="later"))["vector(item)"].any()
+    assert not model[0].transform(X[:1].assign(item="later"))["item@vector"].any()
     rows = X[:50].assign(item=["later", "never"] * 25)
     sk_finalmlp.update(model, library(rows), Y[:50])
     # Their codes come last, and all others stay as they are.
-    assert model[0].transform(X[:2].assign(item=["later", "last"]))["vector(item)"].tolist() == [61, 62]
+    assert model[0].transform(X[:2].assign(item=["later", "last"]))["item@vector"].tolist() == [61, 62]
     table = layers(model)[0].table.detach().numpy()
     scaled = CTREncoder(vectors={"item": TABLE}).fit(X)._columns[1].encoder.scale.transform(later.to_numpy())
     np.testing.assert_allclose(table[61:], scaled, atol=0.1 if way == "trained" else 0)
@@ -294,7 +292,7 @@ def test_vectors_that_have_come_and_the_classifier_alone():
     encoder.set_params(vectors={"item": pd.concat([TABLE, TABLE[:1].set_axis(["later"])])})
     encoded = encoder.partial_fit_transform(X[:50].assign(item="later"))
     lost = pd.DataFrame(encoded.to_dict("series"))
-    with pytest.raises(ValueError, match=r"'vector\(item\)' has codes.*came after.*partial_fit_transform"):
+    with pytest.raises(ValueError, match=r"'item@vector' has codes.*came after.*partial_fit_transform"):
         model.partial_fit(lost, Y[:50])
     assert model.fields_[-1].n_codes == 61
     assert model.partial_fit(encoded, Y[:50]).fields_[-1].n_codes == 62
@@ -374,19 +372,19 @@ def test_onnx_of_arrays(tmp_path):
 
 def test_inspection():
     model = model_of("sum")
-    of_items, of_vectors = embeddings(model, "item"), embeddings(model, "vector(item)")
+    of_items, of_vectors = embeddings(model, "item"), embeddings(model, "item@vector")
     assert of_items.shape == (N_ITEMS - 15, 20)
     assert list(of_vectors.index) == IDS
     encoded = model[0].transform(X[:1])
     layer = model[-1].network_.members[0].embedding.pretrained[0]
-    code = int(encoded["vector(item)"].iloc[0])
+    code = int(encoded["item@vector"].iloc[0])
     projected = layer(torch.tensor([code]))[0].detach().numpy()
     np.testing.assert_allclose(of_vectors.iloc[code - 1, :10], projected, rtol=1e-5)
     with pytest.raises(ValueError, match="give the pipeline of both"):
         embeddings(model[-1], "item")
-    assert "vector(item)" not in gate_weights(model, X).index
+    assert "item@vector" not in gate_weights(model, X).index
     assert list(row_contributions(model, X[:2]).columns) == ["user", "item"]
-    with pytest.raises(ValueError, match=r"no embeddings of its own: ask for those of 'vector\(item\)'"):
+    with pytest.raises(ValueError, match=r"no embeddings of its own: ask for those of 'item@vector'"):
         embeddings(model_of("replace"), "item")
     with pytest.raises(ValueError, match="'text' is of kind 'vector'"):
         embeddings(of_arrays(), "text")

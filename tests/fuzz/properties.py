@@ -20,7 +20,7 @@ import sklearn
 
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
-from sk_finalmlp.fields import is_statistic
+from sk_finalmlp.schema import is_statistic
 
 from .breaks import break_table
 from .columns import OBJECTS, pick
@@ -164,7 +164,7 @@ class _Examination:
         cardinalities = self.encoder.cardinalities_
         for name, values in self.outputs.items():
             if values.dtype.kind == "i":
-                n_codes = cardinalities.get(name, cardinalities.get(name.rsplit("[", 1)[0], 0))
+                n_codes = cardinalities.get(name, cardinalities.get(name.rsplit("@", 1)[0], 0))
                 if values.min(initial=0) < 0 or values.max(initial=0) >= n_codes:
                     yield self.kind_of(name), f"{name}: codes {values.min()} to {values.max()} of {n_codes}"
             elif not np.isfinite(values).all():
@@ -328,7 +328,7 @@ class _Examination:
         out = self.encoder.transform(self.table.X_new)
         again = self._transform(self.encoder, self.encoder.inverse_transform(out))
         kinds = self.encoder.feature_kinds_["kind"]
-        names = [name for name in self.outputs if kinds.get(name.split("[")[0]) in ("categorical", "multi-valued")]
+        names = [name for name in self.outputs if kinds.get(name.split("@")[0]) in ("categorical", "multi-valued")]
         yield from self._differences({n: self.outputs[n] for n in names}, {n: again[n] for n in names if n in again})
 
     def untouched(self) -> Iterator[tuple[str, str]]:

@@ -172,7 +172,7 @@ def _parameters(rng: np.random.Generator, columns: dict[str, Column], has_labels
         "numeric_encoding": pick(rng, ["normal", "normal", "standard", "bins", "log"]),
         "n_bins": pick(rng, [2, 32, 1000]),
         "separator": pick(rng, ["auto", "auto", "auto", "|", ","]),
-        "max_values": pick(rng, [None, None, 1, 2]),
+        "max_length": pick(rng, [None, None, 1, 2]),
         "statistics": pick(rng, [None, "auto", "auto"]),
     }
     parameters |= _choices(rng, columns)

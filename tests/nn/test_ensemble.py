@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP, Ensemble, FinalMLP
+from sk_finalmlp.schema import Field
 
-FIELDS = [Field("user", "categorical", n_codes=9), Field("age", "numeric"), Field("rate(user)", "statistic")]
+FIELDS = [Field("user", "categorical", n_codes=9), Field("age", "numeric"), Field("user@rate", "statistic")]
 WIDTHS = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,)}
 
 
@@ -16,7 +16,7 @@ def batch(n_rows=5):
 
 
 def ensemble(n_members=3, n_outputs=1):
-    fields = [{"mlp1_fields": ["user"]}, {}, {"mlp2_fields": ["age", "rate(user)"]}]
+    fields = [{"mlp1_fields": ["user"]}, {}, {"mlp2_fields": ["age", "user@rate"]}]
     return Ensemble(FinalMLP(FIELDS, **WIDTHS, **fields[i % 3], n_outputs=n_outputs) for i in range(n_members))
 
 

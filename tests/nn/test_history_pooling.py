@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import (
     AttentionPooling,
     DualMLP,
@@ -19,6 +18,7 @@ from sk_finalmlp.nn import (
     embedding_parameters,
     lent_workspaces,
 )
+from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP
 
 _D = 10

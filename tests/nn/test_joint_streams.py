@@ -6,19 +6,19 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP, FinalMLP, Stream, TwoStreamNetwork, lent_workspaces
+from sk_finalmlp.schema import Field
 
 FIELDS = [
     Field("user", "categorical", n_codes=9),
     Field("item", "categorical", n_codes=9),
     Field("age", "numeric"),
-    Field("rate(user)", "statistic"),
-    Field("rate(item)", "statistic"),
+    Field("user@rate", "statistic"),
+    Field("item@rate", "statistic"),
 ]
 NETWORKS = {
     "all fields": {},
-    "fields apart": {"mlp1_fields": ["user", "rate(item)"], "mlp2_fields": ["item", "age"]},
+    "fields apart": {"mlp1_fields": ["user", "item@rate"], "mlp2_fields": ["item", "age"]},
     "no statistics": {"mlp1_fields": ["user", "item"], "mlp2_fields": ["item", "age"]},
     "several layers": {"mlp1_hidden_units": (6, 8)},
     "no batch norm": {"mlp1_batch_norm": False, "mlp2_batch_norm": False},

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sk_finalmlp import finalmlp_configs
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP, Ensemble, FinalMLP, Stream, TwoStreamNetwork, embedding_parameters
+from sk_finalmlp.schema import Field
 
 
 def split_vocabulary(n_codes, n_fields, **fixed):
@@ -129,14 +129,14 @@ def test_unknown_context_names_the_fields_there_are():
 
 
 def test_a_statistic_can_not_be_a_context():
-    with pytest.raises(ValueError, match=r"'rate\(user\)'.*'age', 'user', 'genres', 'item', 'price'\]"):
-        FinalMLP([*FIELDS, Field("rate(user)", "statistic")], fs1_context=["rate(user)"])
+    with pytest.raises(ValueError, match=r"'user@rate'.*'age', 'user', 'genres', 'item', 'price'\]"):
+        FinalMLP([*FIELDS, Field("user@rate", "statistic")], fs1_context=["user@rate"])
 
 
 @pytest.mark.parametrize("network_class", [FinalMLP, DualMLP])
 def test_a_stream_reads_its_own_fields_alone(network_class):
-    fields = [*FIELDS, Field("rate(user)", "statistic")]
-    network = network_class(fields, mlp1_fields=["user", "age"], mlp2_fields=["price", "rate(user)"]).eval()
+    fields = [*FIELDS, Field("user@rate", "statistic")]
+    network = network_class(fields, mlp1_fields=["user", "age"], mlp2_fields=["price", "user@rate"]).eval()
     codes, values = batch()
     values = torch.cat([values, torch.ones(len(values), 1)], dim=1).requires_grad_()
     e = network.embedding.features(codes, values)
@@ -204,10 +204,10 @@ def test_one_stream_may_have_a_gate_and_the_other_none(feature_selection):
 
 
 def test_streams_with_own_embeddings_have_tables_of_the_fields_they_read():
-    fields = [*FIELDS, Field("rate(user)", "statistic")]
+    fields = [*FIELDS, Field("user@rate", "statistic")]
     codes, values = batch()
     values = torch.cat([values, torch.randn(len(values), 1)], dim=1)
-    chosen = {"stream1_fields": ["user", "price"], "stream2_fields": ["item", "age", "rate(user)"]}
+    chosen = {"stream1_fields": ["user", "price"], "stream2_fields": ["item", "age", "user@rate"]}
     own, shared = (
         TwoStreamNetwork(fields, MLP(), MLP(), **chosen, feature_selection=False, stream_embeddings=kind)
         for kind in ("own", "shared")
@@ -230,8 +230,8 @@ def _vector_of(layer, field):
 
 
 def test_a_stream_that_reads_statistics_alone_has_no_table_of_its_own():
-    fields = [FIELDS[1], Field("rate(user)", "statistic"), Field("count(user)", "statistic")]
-    network = TwoStreamNetwork(fields, MLP(), MLP(), stream2_fields=["count(user)"], stream_embeddings="own")
+    fields = [FIELDS[1], Field("user@rate", "statistic"), Field("user@count", "statistic")]
+    network = TwoStreamNetwork(fields, MLP(), MLP(), stream2_fields=["user@count"], stream_embeddings="own")
     codes, values = torch.tensor([[3], [0]]), torch.ones(2, 2)
     assert network(codes, values).shape == (2, 1)
     assert not network.embedding2.fields

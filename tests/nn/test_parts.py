@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import (
     Dropout,
     FeatureGate,
@@ -14,6 +13,7 @@ from sk_finalmlp.nn import (
     Stream,
     dropout_generator,
 )
+from sk_finalmlp.schema import Field
 
 NO_VALUES = torch.empty(2, 0)
 
@@ -61,7 +61,7 @@ class TestFieldEmbedding:
         assert not embedding(torch.tensor([[3, 5], [100, -1]]), NO_VALUES).any()
 
     def test_features_are_all_vectors_and_then_the_statistics_as_they_are(self):
-        fields = [Field("rate(user)", "statistic"), Field("age", "numeric"), Field("user", "categorical", n_codes=3)]
+        fields = [Field("user@rate", "statistic"), Field("age", "numeric"), Field("user", "categorical", n_codes=3)]
         embedding = FieldEmbedding(fields, 4)
         codes, values = torch.tensor([[2], [0]]), torch.tensor([[0.5, 7.0], [1.5, -2.0]])
         features = embedding.features(codes, values)
@@ -69,7 +69,7 @@ class TestFieldEmbedding:
         assert features[:, 8:].tolist() == [[7.0], [-2.0]]
 
     def test_features_of_statistics_alone(self):
-        embedding = FieldEmbedding([Field("rate(a)", "statistic"), Field("count(a)", "statistic")], 4)
+        embedding = FieldEmbedding([Field("a@rate", "statistic"), Field("a@count", "statistic")], 4)
         values = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
         assert torch.equal(embedding.features(torch.empty(2, 0, dtype=torch.int64), values), values)
 
@@ -80,22 +80,22 @@ class TestFieldEmbedding:
 
 class TestFieldSelection:
     FIELDS = (
-        Field("rate(user)", "statistic"),
+        Field("user@rate", "statistic"),
         Field("age", "numeric"),
         Field("user", "categorical", n_codes=3),
-        Field("count(user)", "statistic"),
+        Field("user@count", "statistic"),
         Field("item", "categorical", n_codes=3),
     )
-    # By kind: user 0-1, item 2-3, age 4-5, rate(user) 6, count(user) 7.
+    # By kind: user 0-1, item 2-3, age 4-5, user@rate 6, user@count 7.
 
     @pytest.mark.parametrize(
         ("names", "positions"),
         [
             (None, range(8)),
             (["item", "age"], [2, 3, 4, 5]),
-            (["count(user)", "user"], [0, 1, 7]),
-            (["user", "age", "rate(user)"], [0, 1, 4, 5, 6]),
-            (["count(user)"], [7]),
+            (["user@count", "user"], [0, 1, 7]),
+            (["user", "age", "user@rate"], [0, 1, 4, 5, 6]),
+            (["user@count"], [7]),
             (["user", "user"], [0, 1]),
         ],
         ids=["all", "side by side", "apart", "both", "one", "twice"],

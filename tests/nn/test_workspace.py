@@ -6,9 +6,9 @@ import pickle
 import pytest
 import torch
 
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP, FinalMLP, _workspace, dropout_generator, lent_workspaces
 from sk_finalmlp.nn._workspace import Workspace, WorkspaceUser
+from sk_finalmlp.schema import Field
 
 FIELDS = [
     Field("user", "categorical", n_codes=20),

@@ -100,7 +100,7 @@ def test_histories_of_arrow_go_into_the_encoder_and_through_a_split():
     encoder = CTREncoder(histories={"history": "item"}, drop="time").fit(X[:8])
     codes = encoder.transform(X[8:])
     assert encoder.fields_[-1].n_columns == 2
-    assert (codes["history~item[0]"].to_numpy() == encoder.transform(X[6:10])["item"].to_numpy()).all()
+    assert (codes["history@item@0"].to_numpy() == encoder.transform(X[6:10])["item"].to_numpy()).all()
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def test_pair_with_an_interaction_is_found():
     assert found.loc[["user", "item", "noise", "user & item"], "count"].all()
     assert found.loc["user & item", "gain"] > 0.1
     assert found.loc["user & item", "coefficient"] > 0
-    statistics = [name for name in encoder.get_feature_names_out() if "(" in name]
-    wanted = [f"{m}({key})" for key in found.index for m in ("rate", "count") if found.loc[key, m]]
+    statistics = [name for name in encoder.get_feature_names_out() if "@" in name]
+    wanted = [f"{key}@{m}" for key in found.index for m in ("rate", "count") if found.loc[key, m]]
     assert statistics == wanted
 
 
@@ -90,7 +90,7 @@ def test_choice_for_several_classes():
     found = encoder.statistics_
     assert found.loc[["item", "user & item"], "rate"].all()
     assert not found.loc[["noise", "user & noise", "item & noise"], "rate"].any()
-    assert "rate(user & item)=2" in encoder.get_feature_names_out()
+    assert "user & item@rate=2" in encoder.get_feature_names_out()
 
 
 def test_what_is_not_worth_a_key():

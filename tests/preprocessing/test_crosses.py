@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sk_finalmlp.fields import Field
 from sk_finalmlp.preprocessing import CTREncoder
+from sk_finalmlp.schema import Field
 
 X = pd.DataFrame(
     {"user": ["a", "a", "b", "b", "b", None], "item": [1, 1, 1, 2, 2, 1], "hour": ["x", "y", "x", "x", "x", "x"]}

@@ -83,8 +83,8 @@ class TestVocabulary:
         enc = CTREncoder(numeric="price", numeric_encoding="log", datetime_parts=["hour"]).fit(X)
         later = X.assign(tags=[["c"], ["a", "c", "b"], []], time=X["time"] + pd.Timedelta(hours=5), price=100.0)
         encoded = enc.partial_fit_transform(later)
-        assert encoded.drop(columns="tags[1]").iloc[0].tolist() == [3, 4, 4]
-        assert encoded[["tags[0]", "tags[1]"]].iloc[1].tolist() == [1, 3]
+        assert encoded.drop(columns="tags@1").iloc[0].tolist() == [3, 4, 4]
+        assert encoded[["tags@0", "tags@1"]].iloc[1].tolist() == [1, 3]
 
     def test_of_hash_buckets_and_numbers_stays(self):
         X = pd.DataFrame({"user": list("abcd"), "price": [1.5, 2.5, 3.5, 9.5]})
@@ -113,9 +113,9 @@ class TestStatistics:
         X = pd.DataFrame({"user": list("aa"), "item": list("zz")})
         before = enc.transform(X)
         after = enc.partial_fit(X, [1, 1]).transform(X)
-        assert after["rate(user)"][0] > before["rate(user)"][0]
-        assert after["rate(user & item)"][0] > before["rate(user & item)"][0]
-        assert after["count(user & item)"][0] > before["count(user & item)"][0]
+        assert after["user@rate"][0] > before["user@rate"][0]
+        assert after["user & item@rate"][0] > before["user & item@rate"][0]
+        assert after["user & item@count"][0] > before["user & item@count"][0]
 
     def test_without_decay_are_those_of_all_rows(self):
         # Both have learned how to standardise from other rows, so that only the order can be compared.
@@ -126,7 +126,7 @@ class TestStatistics:
             pd.concat([X, more], ignore_index=True), [*([1, 0, 0, 0] * 5), 1, 0, 1, 1]
         )
         keys = pd.DataFrame({"user": list("aabbcc"), "item": list("xyxzxy")})
-        for name in ("rate(user)", "rate(user & item)", "count(user & item)"):
+        for name in ("user@rate", "user & item@rate", "user & item@count"):
             one, other = enc.transform(keys)[name], both.transform(keys)[name]
             slope, _ = np.polyfit(one, other, 1)
             np.testing.assert_allclose(np.corrcoef(one, other)[0, 1], 1, atol=1e-3 if "rate" in name else 1e-6)
@@ -135,7 +135,7 @@ class TestStatistics:
     def test_of_old_rows_fade_where_new_rows_come(self):
         X = pd.DataFrame({"user": list("aa"), "item": list("xx")})
         old, young = self.fit(decay=1.0).partial_fit(X, [0, 0]), self.fit(decay=0.1).partial_fit(X, [0, 0])
-        assert young.transform(X)["rate(user)"][0] < old.transform(X)["rate(user)"][0]
+        assert young.transform(X)["user@rate"][0] < old.transform(X)["user@rate"][0]
 
     def test_survive_growth_far_beyond_the_first_codes(self):
         enc = self.fit(crosses=[("user", "item")])
@@ -147,7 +147,7 @@ class TestStatistics:
             X = pd.DataFrame({"user": rng.choice(names, 100), "item": rng.choice(names, 100)})
             encoded = enc.partial_fit_transform(X, rng.integers(0, 2, 100))
             assert (encoded[["user", "item", "user & item"]] > 0).all().all()
-        columns = [name for name in before if not name.startswith("rate") or "&" in name]
+        columns = [name for name in before if not name.endswith("@rate") or "&" in name]
         assert enc.transform(known)[columns].equals(before[columns])
         assert enc.transform(X)["user & item"].equals(encoded["user & item"])
 
@@ -159,7 +159,7 @@ class TestStatistics:
         day = enc.partial_fit_transform(pd.DataFrame({"user": ["c"] * 8, "item": ["x"] * 8}), [0] * 8)
         assert day["user"].tolist() == [2] * 8
         assert (day["user & item"] > 0).all()
-        statistics = [name for name in day if name.startswith("count(user & ")]
+        statistics = [name for name in day if name.startswith("user & ") and name.endswith("@count")]
         assert (day[statistics].iloc[0] <= nobody[statistics].iloc[0]).all()
 
     def test_need_known_labels(self):

@@ -8,8 +8,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sk_finalmlp.fields import Field
 from sk_finalmlp.preprocessing import CTREncoder
+from sk_finalmlp.schema import Field
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def _encoded(X, **parameters):
 
 
 def _history(encoded):
-    return encoded.filter(like="history~item").to_numpy().tolist()
+    return encoded.filter(like="history@item").to_numpy().tolist()
 
 
 def test_codes_are_those_of_the_other_column_most_recent_first(table):
@@ -37,7 +37,7 @@ def test_codes_are_those_of_the_other_column_most_recent_first(table):
     # 15 comes most often, and 99 isn't among the items.
     assert encoded["item"].tolist() == [1, 2, 1, 3, 1]
     assert _history(encoded) == [[1, 2, 0], [2, 0, 0], [0, 0, 0], [2, 0, 1], [0, 0, 0]]
-    assert (encoded.filter(like="~").dtypes == np.int64).all()
+    assert (encoded.filter(like="@").dtypes == np.int64).all()
 
 
 def test_last_values_are_kept_never_the_first(table):
@@ -58,7 +58,7 @@ def test_fields_and_report(table):
         "n_codes": 4,
         "n_columns": 3,
     }
-    assert encoder.get_feature_names_out()[:2].tolist() == ["history~item[0]", "history~item[1]"]
+    assert encoder.get_feature_names_out()[:2].tolist() == ["history@item@0", "history@item@1"]
     assert set(encoder.categories_) == {"user", "item"}
 
 
@@ -85,7 +85,7 @@ def test_containers_and_types(table, convert):
 
 def test_array_by_positions(table):
     encoded = CTREncoder(histories={0: 2}).fit_transform(table.to_numpy(object))
-    assert list(encoded.columns) == ["x0~x2[0]", "x0~x2[1]", "x0~x2[2]", "x1", "x2"]
+    assert list(encoded.columns) == ["x0@x2@0", "x0@x2@1", "x0@x2@2", "x1", "x2"]
     assert np.array_equal(encoded, _encoded(table))
 
 
@@ -120,7 +120,7 @@ def test_several_histories_and_attributes_in_step():
     encoder = CTREncoder(histories={"liked": "item", "disliked": "item", "liked_genre": "genre"})
     encoded = encoder.fit_transform(X)
     assert [field.of for field in encoder.fields_ if field.kind == "history"] == ["item", "item", "genre"]
-    assert (encoded.filter(regex="^liked~").to_numpy() == encoded.filter(like="liked_genre~").to_numpy()).all()
+    assert (encoded.filter(regex="^liked@").to_numpy() == encoded.filter(like="liked_genre@").to_numpy()).all()
 
 
 def test_inverse_is_what_is_known(table):
@@ -227,6 +227,6 @@ def test_text_in_place_of_lists_later(table):
 
 
 def test_list_column_that_is_named_like_a_history(table):
-    X = table.rename(columns={"history": "past~item"})
+    X = table.rename(columns={"history": "past@item"})
     with pytest.raises(ValueError, match="rename the input columns"):
         CTREncoder().fit(X)

@@ -28,7 +28,7 @@ def encode(encoder, values):
 
 def test_one_column_per_position():
     encoder = CTREncoder().fit(frame(GENRES))
-    assert list(encoder.get_feature_names_out()) == ["genres[0]", "genres[1]", "genres[2]"]
+    assert list(encoder.get_feature_names_out()) == ["genres@0", "genres@1", "genres@2"]
     assert encode(encoder, GENRES) == [[2, 1, 0], [1, 0, 0], [3, 2, 1], [0, 0, 0], [1, 3, 0]]
     assert encoder.cardinalities_ == {"genres": 4}
     assert encoder.categories_["genres"].tolist() == ["Comedy", "Action", "Drama"]
@@ -79,8 +79,20 @@ def test_unknown_elements_take_no_place_and_surplus_ones_are_left_out():
 
 
 def test_number_of_columns_can_be_capped():
-    encoder = fit([["a", "b", "c"], ["b"]], max_values=2)
+    encoder = fit([["a", "b", "c"], ["b"]], max_length=2)
     assert encode(encoder, [["c", "b", "a"]]) == [[3, 1]]
+
+
+def test_number_of_columns_can_be_capped_for_one_column():
+    table = pd.DataFrame({"tags": [["a", "b"], ["c", "b"]], "words": [["d", "e"], ["f", "e"]]})
+    encoder = CTREncoder(max_length={"tags": 1, -1: 2}).fit(table)
+    assert encoder.feature_kinds_["n_columns"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("max_length", [0, {"tags": 0}, {"tags": 1.5}])
+def test_cap_is_an_integer_of_at_least_one(max_length):
+    with pytest.raises(ValueError, match="'max_length' parameter"):
+        CTREncoder(max_length=max_length).fit(pd.DataFrame({"tags": [["a"], ["b"]]}))
 
 
 def test_rare_elements_are_unknown():

@@ -18,9 +18,9 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from sk_finalmlp._hold_out import held_out_rows
-from sk_finalmlp.fields import Field
 from sk_finalmlp.preprocessing import CTREncoder
-from sk_finalmlp.preprocessing.statistics._target import read_target
+from sk_finalmlp.preprocessing._target import read_target
+from sk_finalmlp.schema import Field
 
 
 def impressions(n=400, seed=0, n_users=20, n_items=8):
@@ -59,8 +59,8 @@ def test_transform_gives_smoothed_log_odds_and_log_counts_of_all_training_rows(s
     seen = new.apply(lambda column: column.isin(known[column.name])).all(axis=1).to_numpy()
     rate, count = slow_statistics(X, y, weights, new, key, np.average(y, weights=weights))
     name = " & ".join(key)
-    assert affinely_equal(out[f"rate({name})"].to_numpy()[seen], rate[seen])
-    assert affinely_equal(out[f"count({name})"].to_numpy()[seen], count[seen])
+    assert affinely_equal(out[f"{name}@rate"].to_numpy()[seen], rate[seen])
+    assert affinely_equal(out[f"{name}@count"].to_numpy()[seen], count[seen])
 
 
 @pytest.mark.parametrize("key", [["user"], ["user", "item"]])
@@ -69,7 +69,7 @@ def test_fit_transform_takes_the_statistics_of_a_row_from_the_other_folds(key, w
     X, y = impressions(1500)
     weights = np.random.default_rng(0).integers(1, 4, len(y)) if weighted else np.ones(len(y))
     out = CTREncoder(statistics=[tuple(key)]).fit_transform(X, y, sample_weight=weights)
-    folds = read_target(y, X, weights, 0.1, None, np.random.RandomState(0)).folds
+    folds = read_target(y, X, weights, 0.1, None, np.random.RandomState(0)).rows.folds
     is_held_out = held_out_rows(y)
     rate, count = np.empty(len(y)), np.empty(len(y))
     prior = np.average(y, weights=weights)
@@ -80,28 +80,28 @@ def test_fit_transform_takes_the_statistics_of_a_row_from_the_other_folds(key, w
         rate[own], count[own] = slow_statistics(X[others], y[others], weights[others], X[own], key, prior, share)
     assert not (is_held_out & (folds < 10)).any()
     name = " & ".join(key)
-    assert affinely_equal(out[f"rate({name})"].to_numpy(), rate)
-    assert affinely_equal(out[f"count({name})"].to_numpy(), count)
+    assert affinely_equal(out[f"{name}@rate"].to_numpy(), rate)
+    assert affinely_equal(out[f"{name}@count"].to_numpy(), count)
 
 
 def test_cross_fitted_counts_are_as_large_as_those_of_new_rows():
     X, y = impressions(4000, n_users=5)
     encoder = CTREncoder(statistics=["user", ("user", "item")])
     of_training, of_new = encoder.fit_transform(X, y), encoder.transform(X)
-    for name in ["count(user)", "count(user & item)"]:
+    for name in ["user@count", "user & item@count"]:
         assert of_new[name].mean() == pytest.approx(of_training[name].mean(), abs=0.2)
 
 
 def test_folds_are_drawn_for_each_row_whatever_the_others_are():
     y = np.repeat([0, 1, 2], [9_000, 950, 50])
-    folds = read_target(y, y, None, 0.1, None, np.random.RandomState(0)).folds
+    folds = read_target(y, y, None, 0.1, None, np.random.RandomState(0)).rows.folds
     assert np.array_equal(folds == 10, held_out_rows(y))
     for rows in (y == 0, y == 1):
         n_rows = np.bincount(folds[rows], minlength=10)[:10]
         assert np.abs(n_rows / n_rows.mean() - 1).max() < 5 * n_rows.mean() ** -0.5
     assert len(np.unique(folds[:30])) > 5
     # A table that has grown keeps the parts of its first rows.
-    more = read_target(np.r_[y, y], np.r_[y, y], None, 0.1, None, np.random.RandomState(0)).folds
+    more = read_target(np.r_[y, y], np.r_[y, y], None, 0.1, None, np.random.RandomState(0)).rows.folds
     assert (more[: len(y)] == folds).mean() > 0.999
 
 
@@ -147,10 +147,10 @@ def test_unseen_values_have_the_overall_rate_and_no_rows():
     encoder = CTREncoder(statistics=["user", "item"]).fit(X, y)
     unseen = encoder.transform(pd.DataFrame({"user": [99, 98], "item": ["new", None]}))
     everywhere = pd.concat([encoder.transform(X), unseen])
-    assert (unseen["rate(user)"] == unseen["rate(user)"].iloc[0]).all()
+    assert (unseen["user@rate"] == unseen["user@rate"].iloc[0]).all()
     # Each user and item has many rows, so that nothing is learned of few.
-    assert (unseen[["count(user)", "count(item)"]] == 0).all(axis=None)
-    assert everywhere["rate(user)"].min() < unseen["rate(user)"].iloc[0] < everywhere["rate(user)"].max()
+    assert (unseen[["user@count", "item@count"]] == 0).all(axis=None)
+    assert everywhere["user@rate"].min() < unseen["user@rate"].iloc[0] < everywhere["user@rate"].max()
 
 
 @pytest.mark.parametrize(("n_rare", "is_learned"), [(2, False), (60, True)])
@@ -158,7 +158,7 @@ def test_small_counts_tell_something_where_training_rows_have_them(n_rare, is_le
     user = np.concatenate([np.repeat(np.arange(208), 40), 1_000 + np.arange(n_rare)])
     y = np.arange(len(user)) % 2
     encoder = CTREncoder(statistics=["user"]).fit(pd.DataFrame({"user": user}), y)
-    of_users = encoder.transform(pd.DataFrame({"user": [0, 1_000, -7]}))["count(user)"]
+    of_users = encoder.transform(pd.DataFrame({"user": [0, 1_000, -7]}))["user@count"]
     assert of_users[0] != 0
     if is_learned:
         assert of_users[2] <= of_users[1] < of_users[0]
@@ -172,9 +172,9 @@ def test_missing_is_a_value_with_a_rate_of_its_own():
     y[:8] = 1 - y[:8]
     encoder = CTREncoder(statistics=["user"]).fit(X, y)
     out = encoder.transform(pd.DataFrame({"user": [None, "a", "z"]}))
-    assert out["rate(user)"][0] > out["rate(user)"][1]
+    assert out["user@rate"][0] > out["user@rate"][1]
     # Unseen and rare values share code 0 with missing ones.
-    assert out["rate(user)"][2] == out["rate(user)"][0]
+    assert out["user@rate"][2] == out["user@rate"][0]
 
 
 @pytest.mark.parametrize("labels", [["no", "yes"], [0, 1], [False, True], [-1.0, 1.0]])
@@ -182,7 +182,7 @@ def test_rate_is_that_of_the_greater_label(labels):
     X = pd.DataFrame({"user": ["often", "seldom"] * 100})
     y = np.asarray(labels)[[1, 0] * 90 + [0, 1] * 10]
     out = CTREncoder(statistics=["user"]).fit(X, y).transform(X[:2])
-    assert out["rate(user)"][0] > 0 > out["rate(user)"][1]
+    assert out["user@rate"][0] > 0 > out["user@rate"][1]
 
 
 def test_each_of_several_classes_has_a_rate():
@@ -190,8 +190,8 @@ def test_each_of_several_classes_has_a_rate():
     y = np.array(["buy", "click", "none"] * 90 + ["click", "none", "buy"] * 10)
     encoder = CTREncoder(statistics=["user"])
     out = encoder.fit(X, y).transform(X[:3])
-    rates = ["rate(user)=buy", "rate(user)=click", "rate(user)=none"]
-    assert list(out.columns) == ["user", *rates, "count(user)"]
+    rates = ["user@rate=buy", "user@rate=click", "user@rate=none"]
+    assert list(out.columns) == ["user", *rates, "user@count"]
     assert out[rates].to_numpy().argmax(axis=1).tolist() == [0, 1, 2]
     assert [field.kind for field in encoder.fields_[1:]] == ["statistic"] * 4
 
@@ -204,11 +204,11 @@ def test_statistics_are_standardised_and_cut():
     assert (out.dtypes == np.float32).all()
     assert out.mean().abs().max() < 0.02
     deviation = out.std()
-    assert deviation.pop("count(color)") < 0.2
+    assert deviation.pop("color@count") < 0.2
     assert deviation.between(0.95, 1.02).all()
     rare = pd.DataFrame({"user": ["a"] * 5000 + ["b"] * 10})
     out = CTREncoder(statistics=["user"]).fit(rare, np.arange(5010) % 2).transform(rare)
-    assert out["count(user)"].min() == -5
+    assert out["user@count"].min() == -5
 
 
 def test_statistics_of_what_becomes_codes():
@@ -222,10 +222,10 @@ def test_statistics_of_what_becomes_codes():
     y = rng.integers(2, size=300)
     encoder = CTREncoder(numeric_encoding="bins", statistics=["time_hour", ("time_weekday", "price")]).fit(X, y)
     assert encoder.get_feature_names_out()[-4:].tolist() == [
-        "rate(time_hour)",
-        "count(time_hour)",
-        "rate(time_weekday & price)",
-        "count(time_weekday & price)",
+        "time_hour@rate",
+        "time_hour@count",
+        "time_weekday & price@rate",
+        "time_weekday & price@count",
     ]
     assert np.isfinite(encoder.transform(X)).all(axis=None)
 
@@ -359,20 +359,20 @@ def test_polars_in_polars_out():
     out = encoder.fit_transform(pl.from_pandas(X), pl.Series(y))
     assert isinstance(out, pl.DataFrame)
     np.testing.assert_array_equal(out.to_numpy(), encoder.fit_transform(X, y).to_numpy())
-    assert out.schema["rate(user & item)"] == pl.Float32
+    assert out.schema["user & item@rate"] == pl.Float32
 
 
 def test_array_with_statistics_becomes_a_frame():
     X, y = impressions()
     out = CTREncoder(statistics=["x0"]).fit_transform(X.to_numpy(dtype=object), y)
-    assert list(out.columns) == ["x0", "x1", "rate(x0)", "count(x0)"]
+    assert list(out.columns) == ["x0", "x1", "x0@rate", "x0@count"]
 
 
 def test_names_that_are_given_reach_statistics_and_crosses():
     X, y = impressions()
     encoder = CTREncoder(crosses=[("x0", "x1")], statistics=["x0"]).fit(X.to_numpy(dtype=object), y)
     names = encoder.get_feature_names_out(["user", "item"])
-    assert names.tolist() == ["user", "item", "user & item", "rate(user)", "count(user)"]
+    assert names.tolist() == ["user", "item", "user & item", "user@rate", "user@count"]
 
 
 def test_inverse_transform_leaves_crosses_and_statistics_aside():
@@ -385,7 +385,7 @@ def test_inverse_transform_leaves_crosses_and_statistics_aside():
 
 def test_numeric_column_that_is_called_like_a_statistic_is_an_error():
     with pytest.raises(ValueError, match="rename"):
-        CTREncoder().fit(pd.DataFrame({"rate(user)": [0.5, 1.5]}))
+        CTREncoder().fit(pd.DataFrame({"user@rate": [0.5, 1.5]}))
 
 
 def test_search_over_a_pipeline():
@@ -398,7 +398,7 @@ def test_search_over_a_pipeline():
 def test_fields_of_statistics_have_no_codes():
     X, y = impressions()
     encoder = CTREncoder(statistics=["item"]).fit(X, y)
-    assert encoder.fields_[2:] == [Field("rate(item)", "statistic"), Field("count(item)", "statistic")]
+    assert encoder.fields_[2:] == [Field("item@rate", "statistic"), Field("item@count", "statistic")]
     assert list(encoder.cardinalities_) == ["user", "item"]
     assert list(encoder.feature_kinds_.index) == ["user", "item"]
 
@@ -423,7 +423,7 @@ def test_the_mark_of_rows_without_a_label_is_warned_about():
     encoder = CTREncoder(statistics=["user"]).fit(X, y, sample_weight=y != -1)
     labelled = CTREncoder(statistics=["user"]).fit(X[y != -1], y[y != -1])
     # Folds differ, by which rates are standardised.
-    assert affinely_equal(*(model.transform(X)["rate(user)"].to_numpy() for model in (encoder, labelled)))
+    assert affinely_equal(*(model.transform(X)["user@rate"].to_numpy() for model in (encoder, labelled)))
     CTREncoder(statistics=["user"]).fit(X, y.astype(str))
     CTREncoder(statistics=["user"]).fit(X, np.where(y == 0, 1, y))
 
@@ -456,7 +456,7 @@ def test_in_a_share_of_the_rows_what_is_made_of_a_field_is_unknown():
     out, plain = encoder.fit_transform(X, y), CTREncoder(**encoder.get_params() | {"unknown_dropout": 0.0})
     without = plain.fit_transform(X, y)
     changed = {
-        key: (out[[f"rate({key})", f"count({key})"]] != without[[f"rate({key})", f"count({key})"]]).any(axis="columns")
+        key: (out[[f"{key}@rate", f"{key}@count"]] != without[[f"{key}@rate", f"{key}@count"]]).any(axis="columns")
         for key in ("user", "item", "user & item")
     }
     # A tenth is held out, and stays what it is.
@@ -466,8 +466,8 @@ def test_in_a_share_of_the_rows_what_is_made_of_a_field_is_unknown():
     assert (changed["user & item"] == (changed["user"] | changed["item"])).all()
     # Unknown is what a new value gets, and codes stay.
     new = encoder.transform(pd.DataFrame({"user": [99], "item": [99]}))
-    for name in ("count(user)", "rate(user & item)"):
-        key = name[name.index("(") + 1 : -1]
+    for name in ("user@count", "user & item@rate"):
+        key = name.split("@")[0]
         assert out.loc[changed[key], name].unique().tolist() == new[name].tolist()
     pd.testing.assert_frame_equal(out[["user", "item"]], without[["user", "item"]])
     # New rows are encoded alike.

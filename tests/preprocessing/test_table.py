@@ -17,8 +17,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from sk_finalmlp.fields import Field
 from sk_finalmlp.preprocessing import CTREncoder
+from sk_finalmlp.schema import Field
 
 COLUMNS = {
     "user": [3, 3, 7, 3],
@@ -29,8 +29,8 @@ COLUMNS = {
 EXPECTED = {
     "user": [1, 1, 2, 1],
     "item": [1, 2, 0, 1],
-    "genres[0]": [1, 1, 0, 0],
-    "genres[1]": [2, 0, 0, 0],
+    "genres@0": [1, 1, 0, 0],
+    "genres@1": [2, 0, 0, 0],
     "score": pytest.approx([-1.2247449, 0, 0, 1.2247449]),
 }
 PANDAS = pd.DataFrame(COLUMNS, index=[10, 20, 30, 40])
@@ -91,12 +91,12 @@ def test_array_of_both_becomes_a_frame():
 
 def test_array_with_a_multi_valued_column_becomes_a_frame():
     X = np.array([["a|b", "u"], ["b|c", "v"], ["c|a", "u"]], dtype=object)
-    assert list(CTREncoder().fit_transform(X).columns) == ["x0[0]", "x0[1]", "x1"]
+    assert list(CTREncoder().fit_transform(X).columns) == ["x0@0", "x0@1", "x1"]
 
 
 def test_list_of_lists():
     out = CTREncoder().fit_transform(ROWS)
-    assert out.to_dict("list") == dict(zip(["x0", "x1", "x2[0]", "x2[1]", "x3"], EXPECTED.values(), strict=True))
+    assert out.to_dict("list") == dict(zip(["x0", "x1", "x2@0", "x2@1", "x3"], EXPECTED.values(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ def test_missing_extra_and_reordered_columns(X, message):
         (PANDAS.iloc[:0], ValueError, r"0 sample\(s\)"),
         (PANDAS[[]], ValueError, r"0 feature\(s\)"),
         (PANDAS["user"], ValueError, "2-dimensional"),
-        (pd.DataFrame({"g": [["a"]], "g[0]": [1]}), ValueError, r"called 'g\[0\]'"),
-        (pd.DataFrame({"g[0]": [1, 1], "g[1]": [1, 1]}), ValueError, r"'g\[0\]', 'g\[1\]'.*rename the input columns"),
+        (pd.DataFrame({"g": [["a"]], "g@0": [1]}), ValueError, r"called 'g@0'"),
+        (pd.DataFrame({"g@0": [1, 1], "g@1": [1, 1]}), ValueError, r"'g@0', 'g@1'.*rename the input columns"),
         (
             pd.DataFrame({"time_weekend": [1, 1], "time": pd.to_datetime(["2024", "2025"])}),
             ValueError,
@@ -362,4 +362,4 @@ def test_chunked_columns():
     from_arrow = encoder.transform(pa.concat_tables([ARROW.slice(2), ARROW.slice(0, 2)])).to_pandas()
     for out in (from_pandas, from_arrow):
         assert out["item"].tolist() == [0, 1, 1, 2]
-        assert out["genres[0]"].tolist() == [0, 0, 1, 1]
+        assert out["genres@0"].tolist() == [0, 0, 1, 1]

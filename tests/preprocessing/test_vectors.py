@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from sklearn.base import clone
 
-from sk_finalmlp import fields
 from sk_finalmlp.preprocessing import CTREncoder
+from sk_finalmlp.schema import group_columns
 
 VECTORS = np.random.default_rng(0).normal(size=(6, 3)) * [5, 1, 0.2] + 2
 TABLE = pd.DataFrame(VECTORS[:4], index=["a", "b", "c", "new"])
@@ -46,7 +46,7 @@ def test_a_vector_is_a_column_for_each_coordinate():
     encoder = CTREncoder().fit(frame(VECTORS))
     assert encoder.feature_kinds_["kind"].tolist() == ["vector"]
     assert "3 numbers with a fractional part" in encoder.feature_kinds_["why"].iloc[0]
-    assert list(encoder.get_feature_names_out()) == ["text<0>", "text<1>", "text<2>"]
+    assert list(encoder.get_feature_names_out()) == ["text@0", "text@1", "text@2"]
     (field,) = encoder.fields_
     assert (field.kind, field.n_columns) == ("vector", 3)
     assert encoder.transform(frame(VECTORS)).dtypes.eq(np.float32).all()
@@ -177,14 +177,14 @@ def test_what_is_no_vector(values, error, message):
 
 
 def test_columns_of_the_user_that_are_named_like_coordinates():
-    with pytest.raises(ValueError, match=r"'x'.*a vector.*'name<0>'"):
-        CTREncoder().fit(pd.DataFrame({"x<0>": [0.5, 1.5], "x<1>": [0.5, 2.5]}))
+    with pytest.raises(ValueError, match=r"'x'.*a vector.*'name@0'"):
+        CTREncoder().fit(pd.DataFrame({"x@0": [0.5, 1.5], "x@1": [0.5, 2.5]}))
 
 
 def test_names_say_which_floats_are_one_vector():
-    names = ["age", "x<0>", "x<1>", "y<1>", "z[0]"]
-    grouped = fields.group_columns(names, [False] * 5)
-    assert grouped == [("age", [0]), ("x", [1, 2]), ("y<1>", [3]), ("z[0]", [4])]
+    names = ["age", "x@0", "x@1", "y@1", "z@0"]
+    grouped = group_columns(names, [False] * 5)
+    assert grouped == [("age", [0]), ("x", [1, 2]), ("y@1", [3]), ("z@0", [4])]
 
 
 # Vectors of ids
@@ -194,8 +194,8 @@ def test_each_id_has_its_vector_whether_fit_saw_it_or_not():
     encoder = fit_ids(statistics=None)
     encoded = encoder.transform(clicks(["new", "z", "a", None]))
     assert encoded["item"].tolist() == [0, 4, 1, 0]
-    assert encoded["vector(item)"].tolist() == [4, 0, 1, 0]
-    assert encoder.categories_["vector(item)"].tolist() == list(TABLE.index)
+    assert encoded["item@vector"].tolist() == [4, 0, 1, 0]
+    assert encoder.categories_["item@vector"].tolist() == list(TABLE.index)
     _, item, vectors = encoder.fields_
     assert (vectors.kind, vectors.n_codes, vectors.length, vectors.of) == ("pretrained", 5, 3, item.name)
     assert encoder.feature_kinds_.loc["item", ["kind", "n_codes", "n_columns"]].tolist() == ["categorical", 5, 2]
@@ -203,15 +203,15 @@ def test_each_id_has_its_vector_whether_fit_saw_it_or_not():
 
 def test_the_table_is_carried_without_a_copy():
     encoded = fit_ids().transform(clicks())
-    table = encoded.attrs["sk_finalmlp"]["vectors"]["vector(item)"]
+    table = encoded.attrs["sk_finalmlp"]["vectors"]["item@vector"]
     assert table.vectors.dtype == np.float32
     assert not table.vectors[0].any()
     np.testing.assert_allclose((table.vectors[1:] ** 2).mean(), 1, rtol=1e-5)
-    later = fit_ids().transform(clicks()).attrs["sk_finalmlp"]["vectors"]["vector(item)"]
+    later = fit_ids().transform(clicks()).attrs["sk_finalmlp"]["vectors"]["item@vector"]
     assert later == table
     assert copy.deepcopy(table) is table
-    assert encoded[encoded["user"] > 0].attrs["sk_finalmlp"]["vectors"]["vector(item)"] is table
-    assert json.loads(json.dumps(encoded.attrs))["sk_finalmlp"]["vectors"] == {"vector(item)": str(table)}
+    assert encoded[encoded["user"] > 0].attrs["sk_finalmlp"]["vectors"]["item@vector"] is table
+    assert json.loads(json.dumps(encoded.attrs))["sk_finalmlp"]["vectors"] == {"item@vector": str(table)}
     assert np.array_equal(pickle.loads(pickle.dumps(table)).vectors, table.vectors)
 
 
@@ -226,15 +226,15 @@ WAYS = {
 
 @pytest.mark.parametrize("given", WAYS.values(), ids=WAYS)
 def test_ways_to_give_vectors(given):
-    table = fit_ids(given).transform(clicks()).attrs["sk_finalmlp"]["vectors"]["vector(item)"].vectors
-    expected = fit_ids().transform(clicks()).attrs["sk_finalmlp"]["vectors"]["vector(item)"].vectors
+    table = fit_ids(given).transform(clicks()).attrs["sk_finalmlp"]["vectors"]["item@vector"].vectors
+    expected = fit_ids().transform(clicks()).attrs["sk_finalmlp"]["vectors"]["item@vector"].vectors
     np.testing.assert_allclose(table, expected, atol=1e-6)
 
 
 def test_ids_are_compared_by_what_they_read_as():
     table = TABLE.set_axis(["1", "2", "3", "4"])
     encoder = CTREncoder(vectors={"item": table}).fit(pd.DataFrame({"item": [1, 2, 2, 3]}))
-    assert encoder.transform(pd.DataFrame({"item": [4.0, 1.0, np.nan]}))["vector(item)"].tolist() == [4, 1, 0]
+    assert encoder.transform(pd.DataFrame({"item": [4.0, 1.0, np.nan]}))["item@vector"].tolist() == [4, 1, 0]
 
 
 def test_integers_that_hardly_repeat_are_ids_if_they_have_vectors():
@@ -254,17 +254,17 @@ def test_ids_come_back_even_if_fit_did_not_see_them():
 def test_statistics_and_crosses_are_those_of_the_ids():
     encoder = CTREncoder(vectors={"item": TABLE}, statistics=["item"], crosses=[("user", "item")])
     encoded = encoder.fit_transform(clicks(ITEMS * 5), [0, 1] * 15)
-    assert list(encoded) == ["user", "item", "vector(item)", "user & item", "rate(item)", "count(item)"]
-    with pytest.raises(ValueError, match=r"'vector\(item\)' is pretrained.*Name the column of the ids"):
-        CTREncoder(vectors={"item": TABLE}, statistics=["vector(item)"]).fit(clicks(), [0, 1] * 3)
+    assert list(encoded) == ["user", "item", "item@vector", "user & item", "item@rate", "item@count"]
+    with pytest.raises(ValueError, match=r"'item@vector' is pretrained.*Name the column of the ids"):
+        CTREncoder(vectors={"item": TABLE}, statistics=["item@vector"]).fit(clicks(), [0, 1] * 3)
 
 
 def test_new_rows_bring_ids_and_no_vectors():
     encoder = fit_ids(statistics=None)
     encoded = encoder.partial_fit_transform(clicks(["new", "other"]))
     assert encoded["item"].tolist() == [5, 6]
-    assert encoded["vector(item)"].tolist() == [4, 0]
-    assert "vector(item)" in encoded.attrs["sk_finalmlp"]["vectors"]
+    assert encoded["item@vector"].tolist() == [4, 0]
+    assert "item@vector" in encoded.attrs["sk_finalmlp"]["vectors"]
 
 
 LATER = pd.DataFrame([[0.5, 1.0, 2.0]], index=["later"])
@@ -282,7 +282,7 @@ def test_bad_vectors_in_an_update(vectors, message):
     with pytest.raises(ValueError, match=message):
         encoder.partial_fit(clicks(["later", "a"]))
     assert encoder.set_params(vectors={"item": LATER}).partial_fit(clicks(["later", "a"]))
-    assert encoder.transform(clicks(["later", "a"]))["vector(item)"].tolist() == [5, 1]
+    assert encoder.transform(clicks(["later", "a"]))["item@vector"].tolist() == [5, 1]
 
 
 @pytest.mark.parametrize(
@@ -290,11 +290,11 @@ def test_bad_vectors_in_an_update(vectors, message):
 )
 def test_vectors_that_have_come(given):
     encoder = fit_ids(statistics=None)
-    before = encoder.transform(clicks()).attrs["sk_finalmlp"]["vectors"]["vector(item)"]
-    assert encoder.partial_fit(clicks()).transform(clicks()).attrs["sk_finalmlp"]["vectors"]["vector(item)"] is before
+    before = encoder.transform(clicks()).attrs["sk_finalmlp"]["vectors"]["item@vector"]
+    assert encoder.partial_fit(clicks()).transform(clicks()).attrs["sk_finalmlp"]["vectors"]["item@vector"] is before
     encoded = encoder.set_params(vectors={"item": given}).partial_fit_transform(clicks(["later", "a"]))
-    assert encoded["vector(item)"].tolist() == [5, 1]
-    after = encoded.attrs["sk_finalmlp"]["vectors"]["vector(item)"]
+    assert encoded["item@vector"].tolist() == [5, 1]
+    after = encoded.attrs["sk_finalmlp"]["vectors"]["item@vector"]
     assert np.array_equal(after.vectors[:5], before.vectors)
     assert encoder.inverse_transform(encoded)["item"].tolist() == ["later", "a"]
 
@@ -304,7 +304,7 @@ def test_only_pandas_carries_vectors_that_have_come():
     rows = pl.from_pandas(clicks(["later", "a"]))
     with pytest.raises(ValueError, match=r"`vectors` has more ids than before.*set_output\(transform='pandas'\)"):
         encoder.partial_fit(rows)
-    assert encoder.transform(clicks(["later", "a"]))["vector(item)"].tolist() == [0, 1]
+    assert encoder.transform(clicks(["later", "a"]))["item@vector"].tolist() == [0, 1]
 
 
 BAD = {
@@ -371,7 +371,7 @@ def test_only_pandas_carries_vectors():
     with pytest.raises(ValueError, match=r"\['item'\] have `vectors`, which only a pandas.*transform='pandas'"):
         CTREncoder(vectors={"item": TABLE}).fit_transform(X)
     encoder = CTREncoder(vectors={"item": TABLE}).set_output(transform="pandas")
-    assert "vector(item)" in encoder.fit_transform(X).attrs["sk_finalmlp"]["vectors"]
+    assert "item@vector" in encoder.fit_transform(X).attrs["sk_finalmlp"]["vectors"]
 
 
 def test_contracts_of_scikit_learn():

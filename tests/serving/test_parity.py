@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_finalmlp import CTREncoder
-from sk_finalmlp.fields import column_names
+from sk_finalmlp.schema import column_names
 from sk_finalmlp.serving._check import check
 from sk_finalmlp.serving._export import export
 from sk_finalmlp.serving._session import make_session
@@ -68,7 +68,7 @@ def options(draw):
         "n_bins": draw(st.sampled_from([2, 32, 300])),
         "min_frequency": draw(st.sampled_from([1, 2, 5])),
         "max_categories": draw(st.none() | st.integers(1, 20)),
-        "max_values": draw(st.none() | st.integers(1, 3)),
+        "max_length": draw(st.none() | st.integers(1, 3)),
     }
 
 

@@ -15,6 +15,7 @@ from pandas.testing import assert_frame_equal
 
 from sk_finalmlp import CTREncoder
 from sk_finalmlp._sources import EncodedRows, sizes
+from sk_finalmlp.preprocessing import _sums
 
 LABEL_AND_WEIGHT = ["click", "weight"]
 
@@ -42,7 +43,9 @@ def check_same(in_memory, expected, on_disk, encoded):
     for name, values in in_memory.categories_.items():
         np.testing.assert_array_equal(on_disk.categories_[name], values)
     rows = pd.concat(encoded.batches(), ignore_index=True)
-    assert_frame_equal(rows, expected, check_dtype=False, atol=1e-6)
+    assert_frame_equal(rows, expected, check_dtype=False, check_exact=True)
+    derived = [field.name for field in on_disk.fields_ if field.kind == "statistic" or " & " in field.name]
+    assert_frame_equal(rows[derived], expected[derived], check_dtype=False, check_exact=True)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -51,7 +54,7 @@ def check_same(in_memory, expected, on_disk, encoded):
     [
         {},
         {"numeric_encoding": "bins", "crosses": [("user", "item")], "statistics": ["item", ("user", "item")]},
-        {"numeric_encoding": "standard", "min_frequency": 40, "hold_out": "last", "max_values": 2},
+        {"numeric_encoding": "standard", "min_frequency": 40, "hold_out": "last", "max_length": 2},
         {"numeric_encoding": "log", "n_hash_buckets": 30, "statistics": None, "numeric": ["item", "time"]},
         {"crosses": "auto", "categorical": ["time", "price"], "min_frequency": 0.001, "max_categories": 50},
     ],
@@ -61,9 +64,50 @@ def test_rows_on_disk_are_encoded_as_in_memory(clicks, folder, parameters, weigh
     check_same(*fit_both(clicks, folder, weighted, **parameters))
 
 
-def test_statistics_by_parts_of_the_keys(clicks, folder, monkeypatch):
-    monkeypatch.setattr(sizes, "CELLS", 3_000)
-    check_same(*fit_both(clicks, folder, True, statistics=[("user", "item"), ("user", "tags")]))
+@pytest.mark.parametrize("n_cells", [100, 2**24])
+def test_statistics_of_few_and_of_many_possible_keys(n_cells, clicks, folder, monkeypatch):
+    monkeypatch.setattr(sizes, "CELLS", n_cells)
+    check_same(*fit_both(clicks, folder, True, statistics=["user", ("user", "item"), ("user", "tags")]))
+
+
+def test_statistics_of_weights_that_are_fractions(clicks, tmp_path, write_folder, monkeypatch):
+    monkeypatch.setattr(sizes, "CELLS", 100)
+    monkeypatch.setattr(_sums, "BLOCK", 50)
+    thirds = clicks.assign(weight=clicks["weight"] / 3 + 0.1)
+    folder = write_folder(thirds, tmp_path / "thirds")
+    check_same(*fit_both(thirds, folder, True, crosses=[("user", "item")], statistics=["user", ("user", "item")]))
+
+
+def test_statistics_of_lists_with_more_combinations_than_63_bits_can_tell_by_fold(tmp_path, write_folder):
+    random = np.random.default_rng(0)
+    tags = [random.choice(4_700, size, replace=False) for size in random.integers(4, 6, 3_000)]
+    clicks = pd.DataFrame({"tags": tags, "click": random.integers(0, 2, 3_000), "weight": 1.0})
+    clicks["tags"] = clicks["tags"].map(lambda ids: [f"tag{number}" for number in ids])
+    assert 2**63 / 12 < CTREncoder(statistics=None).fit(clicks[["tags"]]).cardinalities_["tags"] ** 5 < 2**63
+    check_same(*fit_both(clicks, write_folder(clicks, tmp_path / "lists"), statistics=["tags"]))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_integers_that_go_with_time_are_left_out_as_in_memory(clicks, tmp_path, write_folder, weighted):
+    clicks = clicks.assign(campaign=np.arange(len(clicks)) // 100)
+    folder = write_folder(clicks, tmp_path / "clicks")
+    in_memory, expected, on_disk, encoded = fit_both(clicks, folder, weighted, hold_out="last")
+    assert in_memory.feature_kinds_.loc["campaign", "why"].startswith("goes with time")
+    check_same(in_memory, expected, on_disk, encoded)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_vectors_and_histories_are_encoded_as_in_memory(clicks, tmp_path, write_folder, monkeypatch, n_jobs):
+    monkeypatch.setattr(sizes, "TASK", 700)
+    random = np.random.default_rng(0)
+    history = [list(random.integers(0, 70, size)) for size in random.integers(0, 5, len(clicks))]
+    text = [None if row % 7 == 0 else random.normal(size=3) for row in range(len(clicks))]
+    clicks = clicks.assign(history=history, text=text, weight=clicks["weight"] + 0.1)
+    vectors = {"item": pd.DataFrame(random.normal(size=(50, 4)))}
+    parameters = {"vectors": vectors, "histories": {"history": "item"}, "max_length": {"history": 3, "tags": 2}}
+    folder = write_folder(clicks, tmp_path / "clicks")
+    with joblib.parallel_config("threading"):
+        check_same(*fit_both(clicks, folder, True, n_jobs=n_jobs, max_categories=40, **parameters))
 
 
 def test_numbers_of_more_values_than_are_counted_are_described_by_a_sample(clicks, folder, monkeypatch):
@@ -116,7 +160,7 @@ def test_rows_without_weight_make_no_room_for_their_lists(tmp_path, write_folder
     tags = [["a", "b"], ["c", "d"], ["a", "b", "c", "d"], ["e"]] * 20
     rows = pd.DataFrame({"tags": tags, "weight": [1.0, 1.0, 0.0, 1.0] * 20})
     encoder = CTREncoder(min_frequency=2).fit(write_folder(rows, tmp_path / "lists"), sample_weight="weight")
-    assert encoder.get_feature_names_out().tolist() == ["tags[0]", "tags[1]"]
+    assert encoder.get_feature_names_out().tolist() == ["tags@0", "tags@1"]
 
 
 def test_files_are_removed_with_the_rows(folder, temp_folder):

@@ -13,9 +13,9 @@ import torch
 
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import FinalMLP
 from sk_finalmlp.preprocessing import CTREncoder
+from sk_finalmlp.schema import Field
 from sk_finalmlp.training import Impressions, Moments, TrainingSettings, _callbacks, _train, train
 
 # Dropout masks and batch norm differ from those of one process.

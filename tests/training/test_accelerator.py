@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sk_finalmlp import streams
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP, Ensemble, ExpertFinalMLP, FieldEmbedding, FinalMLP, TwoStreamNetwork, give_vectors
+from sk_finalmlp.schema import Field
 from sk_finalmlp.training import (
     Batches,
     Impressions,
@@ -54,7 +54,7 @@ FIELDS = [
     Field("age", "numeric"),
     Field("price", "numeric"),
     Field("picture", "vector", n_columns=4),
-    Field("rate(user)", "statistic"),
+    Field("user@rate", "statistic"),
 ]
 
 
@@ -88,7 +88,7 @@ NETWORKS = {
     "DualMLP": lambda: DualMLP(FIELDS, mlp1_hidden_units=(16,), mlp2_hidden_units=(8,), generator=seeded()),
     "ensemble": lambda: Ensemble([small(), small(**GATED)]),
     "fields and tables of each stream": lambda: small(
-        mlp1_fields=["item", "price"], mlp2_fields=["user", "tags", "rate(user)"], stream_embeddings="own"
+        mlp1_fields=["item", "price"], mlp2_fields=["user", "tags", "user@rate"], stream_embeddings="own"
     ),
     "losses of streams, linear term": lambda: two_streams("mlp", stream_loss=0.3, linear_term=True),
 } | {name: lambda name=name: two_streams(name, **GATED) for name in streams.stream_names()}

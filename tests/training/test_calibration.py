@@ -7,8 +7,8 @@ import torch
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp._hold_out import held_out_rows
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import Ensemble, FinalMLP, members_of
+from sk_finalmlp.schema import Field
 from sk_finalmlp.training import Impressions, predict_logits
 from sk_finalmlp.training._scores import correct_mean
 

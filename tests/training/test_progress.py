@@ -12,8 +12,8 @@ import torch
 from joblib import Parallel, delayed
 
 from sk_finalmlp import FinalMLPClassifier
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP
+from sk_finalmlp.schema import Field
 from sk_finalmlp.training import Impressions, TrainingSettings, train
 
 LINE = r"epoch  \d  train_loss \d\.\d{4}  valid_loss \d\.\d{4}  valid_auc \d\.\d{4}  lr 1e-0\d  \d+\.\ds"

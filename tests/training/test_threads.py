@@ -11,8 +11,8 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from sk_finalmlp import FinalMLPClassifier
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import Ensemble, FinalMLP
+from sk_finalmlp.schema import Field
 from sk_finalmlp.training import _callbacks, _scores, predict_logits
 from sk_finalmlp.training._threads import members_apart, threads_of_steps
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import DualMLP, Ensemble, FieldEmbedding, FinalMLP
+from sk_finalmlp.schema import Field
 from sk_finalmlp.training import Batches, Impressions, TrainingSettings, _train, predict_logits, resolve_device, train
 
 CPU = torch.device("cpu")

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sk_finalmlp.fields import Field
 from sk_finalmlp.nn import TwoStreamNetwork
+from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import CIN, MLP, QNN, CrossNet, Final, GatedCrossNet, MaskNet, SelfAttention
 
 HOME = "FUXICTR_HOME"

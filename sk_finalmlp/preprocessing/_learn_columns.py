@@ -1,33 +1,184 @@
-"""Which part encodes which column: by its kind, found or chosen, and the parameters of the encoder."""
+"""What each column is, how it is read, and what encodes it: by its values, and the parameters of the encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .._warnings import warn
-from ..fields import Field
-from ._calendar import rare_dates, why_behind, why_left_out
-from ._categorical import CategoricalEncoder, VocabularyRule
-from ._column import Column, is_string, rows_with_weight, text_of_first
-from ._column_encoder import ColumnEncoder, errors_naming, n_codes_of
-from ._datetime import DatetimeEncoder
-from ._fitted_columns import FittedColumn
-from ._kinds import Finding, Kind, facts, find_doubt, find_kind, is_quantity
-from ._lists import HistoryEncoder, MultiValuedEncoder, read_history
+from ..schema import Field
+from ._column import Column, RawColumn, errors_naming, is_string, list_lengths, rows_with_weight, text_of_first
+from ._datetime import DatetimeEncoder, has_time_of_day, rare_dates, why_behind, why_left_out
+from ._fitted_columns import FittedColumn, n_codes_of
+from ._lists import HistoryEncoder, MultiValuedEncoder, how_to_read_lists, read_history, split
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
-from ._raw_column import RawColumn
+from ._quantities import fill_their_range, is_quantity
 from ._reading import Reading, learn_reading
 from ._table import Selection, select_for
+from ._target import Target
 from ._vectors import HOW_TO_READ_ARRAYS, GivenVectors, PretrainedEncoder, VectorEncoder
-from .statistics._target import Target
+from ._vocabulary import CategoricalEncoder, ColumnEncoder, VocabularyRule
+
+Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "history", "vector", "dropped"]
+
+#: Integers of which a larger share is distinct are quantities.  Close to 1, because an id that is taken for a quantity
+#: costs much more than a quantity that is taken for an id.
+_QUANTITY_SHARE = 0.98
+#: A separator in a smaller share of the distinct strings is an accident.
+_MIN_SEPARATED_SHARE = 0.1
+#: Elements that come less often than this on average, over distinct strings, are words of a text or parts of a key.
+_MIN_ELEMENT_REUSE = 1.5
+
+
+#: From so many distinct values or rows on, a doubtful finding is worth a warning.
+_MANY_TIMES = 100
+_MANY_ROWS = 1_000
+#: Categories of which a larger share is distinct tell next to nothing.
+_UNIQUE_SHARE = 0.9
+_MANY_LISTS = 10
+#: Integers of more values than this that may be ids.
+_MANY_VALUES = 200
+_LIST_TEXT = r"^\s*\[.*\]\s*$"
+_TIME_TEXT = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"
+
+
+class Finding(NamedTuple):
+    """What a column was found to be."""
+
+    kind: Kind
+    why: str
+
+
+def find_kind(column: Column, separator: str) -> Finding:
+    """Find out what a column is from the type of its values and how often they repeat."""
+    dtype = column.values.type
+    if pa.types.is_large_list(dtype):
+        return _find_list_kind(column)
+    if column.n_missing == len(column):
+        return Finding("numeric" if pa.types.is_floating(dtype) else "categorical", "no values")
+    if is_string(dtype):
+        return _find_string_kind(column, separator)
+    if pa.types.is_uint64(dtype):
+        return Finding("categorical", "integers beyond 63 bits, as hashes are")
+    if pa.types.is_integer(dtype):
+        return _find_integer_kind(column)
+    if pa.types.is_floating(dtype):
+        why = "whole numbers too large for floats" if _are_rounded(column) else "numbers with a fractional part"
+        return Finding("numeric", why)
+    if pa.types.is_duration(dtype):
+        return Finding("numeric", "durations, in seconds")
+    if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
+        return Finding("datetime", "dates with a time of day" if has_time_of_day(column.values) else "dates")
+    return Finding("categorical", "true or false")
+
+
+def _find_list_kind(column: Column) -> Finding:
+    elements = column.values.flatten()
+    # Without a value in any list, their type says nothing. Whole numbers have been read as integers by now.
+    if pa.types.is_floating(elements.type) and elements.null_count < len(elements):
+        length = max(list_lengths(column.values))
+        return Finding("vector", f"arrays of {length} numbers with a fractional part, which are not elements of a set")
+    return Finding("multi-valued", "lists")
+
+
+def _find_string_kind(column: Column, separator: str) -> Finding:
+    if _is_separated(column.dictionary.dictionary, separator):
+        return Finding("multi-valued", f"strings of recurring elements, separated by {separator!r}")
+    repeating = "strings" if _repeats(column) else "strings that hardly repeat"
+    return Finding("categorical", f"{repeating}: {facts(column)}")
+
+
+def _is_separated(distinct: pa.Array, separator: str) -> bool:
+    n_separated = pc.sum(pc.match_substring(distinct, separator)).as_py() or 0
+    if n_separated == 0 or n_separated < _MIN_SEPARATED_SHARE * len(distinct):
+        return False
+    elements = split(distinct, separator).flatten().drop_null()
+    n_distinct: int = pc.count_distinct(elements).as_py()
+    return len(elements) >= _MIN_ELEMENT_REUSE * n_distinct
+
+
+def _find_integer_kind(column: Column) -> Finding:
+    if _repeats(column):
+        return Finding("categorical", f"integers that repeat: {facts(column)}")
+    return Finding("numeric", f"integers that hardly repeat: {facts(column)}")
+
+
+def _repeats(column: Column) -> bool:
+    return len(column.dictionary.dictionary) <= _QUANTITY_SHARE * (len(column) - column.n_missing)
+
+
+def find_doubt(column: Column, finding: Finding) -> str | None:
+    """What may be wrong with a kind that was found, for a warning."""
+    if pa.types.is_floating(column.values.type):
+        if not (_are_rounded(column) and _repeats(column)):
+            return None
+        return (
+            "holds whole numbers beyond 2**53 as floats, which round them, and is taken for a quantity. If they are "
+            "ids, keep them as integers (`Int64` in pandas, where values are missing) or as strings."
+        )
+    if finding.kind == "numeric" and pa.types.is_integer(column.values.type):
+        distinct = column.dictionary.dictionary
+        if not _repeats(column) or len(distinct) <= _MANY_VALUES or not fill_their_range(distinct):
+            return None
+        return (
+            f"holds integers that repeat ({facts(column)}), and is taken for a quantity, as bins of neighbouring "
+            "values tell more of y than the values. Name it in `categorical` if they are ids, else in `numeric`."
+        )
+    if finding.kind != "categorical":
+        return None
+    if is_string(column.values.type) and _are_times(column.dictionary.dictionary):
+        return (
+            f"holds dates or times as text and is taken for categories ({facts(column)}). Name it in `datetime`, or in "
+            "`categorical` if the categories are meant."
+        )
+    if is_string(column.values.type) and _are_lists(column.dictionary.dictionary):
+        return (
+            f"holds lists as text, such as {(text := _longest(column.values))!r}, and is taken for categories "
+            f"({facts(column)}). {how_to_read_lists(text)}, or name it in `categorical` if the categories are meant."
+        )
+    n_present, n_distinct = len(column) - column.n_missing, len(column.dictionary.dictionary)
+    if n_present < _MANY_ROWS or n_distinct <= _UNIQUE_SHARE * n_present:
+        return None
+    return (
+        f"has a different value in nearly every row ({facts(column)}), from which nothing can be learned. Name it in "
+        "`drop`, or in `categorical` if it shall stay."
+    )
+
+
+def _are_times(distinct: pa.Array) -> bool:
+    return len(distinct) >= _MANY_TIMES and bool(pc.all(pc.match_substring_regex(distinct, _TIME_TEXT)).as_py())
+
+
+def _longest(texts: pa.Array) -> str:
+    longest: str = max(texts.drop_null()[:100].to_pylist(), key=len)
+    return longest
+
+
+def _are_lists(distinct: pa.Array) -> bool:
+    return len(distinct) >= _MANY_LISTS and bool(pc.all(pc.match_substring_regex(distinct, _LIST_TEXT)).as_py())
+
+
+def _are_rounded(column: Column) -> bool:
+    """Whether doubles look like integers of 54 to 64 bits."""
+    sizes = pc.abs(column.values)
+    in_range = pc.less(pc.max(sizes), 2.0**64).as_py() and pc.greater(pc.max(sizes), 2.0**53).as_py()
+    return bool(in_range) and bool(pc.all(pc.equal(pc.floor(sizes), sizes)).as_py())
+
+
+def facts(column: Column) -> str:
+    """How often values repeat, for a reader."""
+    return f"{len(column.dictionary.dictionary)} distinct of {len(column) - column.n_missing}"
+
 
 _AUTO_SEPARATOR = "|"
+#: How many values of a history are kept by default.
+_LENGTH_OF_HISTORIES = 50
 #: Parameters that choose columns of a kind, where they aren't called like it.
 _PARAMETERS: dict[Kind, str] = {"multi-valued": "multi_valued", "dropped": "drop", "history": "histories"}
 
@@ -40,12 +191,10 @@ class ColumnRules:
     numeric_encoding: str
     n_bins: int
     separator: str | None
-    max_values: int | None
-    max_length: int
+    max_length: int | Mapping[str, int] | None
     datetime_parts: Sequence[str] | None
     vectors: Mapping[str, GivenVectors]
-    vectors_replace: bool
-    train_vectors: bool
+    vectors_mode: str
 
     def find_kind(
         self, column: Column, target: Target | None, sample: Column, places: np.ndarray | None = None
@@ -56,7 +205,7 @@ class ColumnRules:
         finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
         if finding.kind in ("categorical", "numeric") and (why := why_left_out(column)):
             return Finding("dropped", why)
-        if finding.kind == "categorical" and places is not None and (why := why_behind(column, places)):
+        if finding.kind == "categorical" and places is not None and (why := why_behind(sample, places)):
             return Finding("dropped", why)
         is_id = finding.kind == "categorical" and pa.types.is_int64(column.values.type)
         if target is not None and is_id and is_quantity(sample, target):
@@ -79,7 +228,8 @@ class ColumnRules:
     def make_encoder(self, name: str, kind: Kind, reading: Reading) -> ColumnEncoder | None:
         """A part for a column of this kind, not yet fitted; None where the column is dropped."""
         if name in self.vectors:
-            encoder = PretrainedEncoder(CategoricalEncoder(self.vocabulary), self.vectors_replace, self.train_vectors)
+            mode, is_tuned = self.vectors_mode.removesuffix("-trained"), self.vectors_mode.endswith("-trained")
+            encoder = PretrainedEncoder(CategoricalEncoder(self.vocabulary), mode == "replace", is_tuned)
             return encoder.learn_vectors(self.vectors[name], reading)
         unhashed = VocabularyRule(self.vocabulary.min_frequency, self.vocabulary.max_categories)
         if kind == "dropped":
@@ -91,8 +241,12 @@ class ColumnRules:
         if kind == "vector":
             return VectorEncoder()
         if kind == "multi-valued":
-            return MultiValuedEncoder(self.vocabulary, self.separator, self.max_values, reading)
+            return MultiValuedEncoder(self.vocabulary, self.separator, self.most_columns(name), reading)
         return self._make_numeric_encoder(unhashed)
+
+    def most_columns(self, name: str) -> int | None:
+        """Return the largest number of output columns of a column of lists; None without a limit."""
+        return self.max_length.get(name) if isinstance(self.max_length, Mapping) else self.max_length
 
     def _make_numeric_encoder(self, rule: VocabularyRule) -> ColumnEncoder:
         if self.numeric_encoding == "bins":
@@ -144,10 +298,11 @@ class Evidence:
 
     raw: RawColumn
     weights: np.ndarray | None
-    #: Labels of the rows with weight, or of those of `sample`.
-    target: Target | None = None
+    #: Some of the rows, where `raw` is a tally of them.
     sample: RawColumn | None = None
-    #: Places of the rows in time, where these are known.
+    #: Labels of the rows with weight, or of those of the sample.
+    target: Target | None = None
+    #: Places of the same rows in time, where these are known.
     places: np.ndarray | None = None
     #: Number of missing values, where the rows are a sample.
     n_missing: int | None = None
@@ -189,7 +344,7 @@ def learn_columns(
             take(position, learn_column(of_column, kind, rules, is_in_histories=position in targets.values()))
         del of_column
     for position, of_column in waiting.items():
-        take(position, learn_history(of_column, columns[targets[position]], rules.max_length))
+        take(position, learn_history(of_column, columns[targets[position]], rules))
     order = range(len(names))
     kinds = pd.DataFrame([reports[position] for position in order], index=pd.Index(names, name="column"))
     return [columns[position] for position in order], kinds
@@ -197,9 +352,7 @@ def learn_columns(
 
 def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is_in_histories: bool) -> Learned:
     """Find out what a column is, how it is read, and what encodes it; values of histories are categories."""
-    raw, places = evidence.raw, evidence.places
-    if places is not None and evidence.weights is not None:
-        places = places[evidence.weights > 0]
+    raw = evidence.raw
     weighted, weights = rows_with_weight(raw, evidence.weights)
     with errors_naming(raw.name):
         reading = learn_reading(weighted)
@@ -208,7 +361,7 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
             finding = Finding("categorical", "histories hold its values")
         elif chosen is None:
             sample = column if evidence.sample is None else reading.read(evidence.sample)
-            finding = rules.find_kind(column, evidence.target, sample, places)
+            finding = rules.find_kind(column, evidence.target, sample, evidence.places)
         else:
             finding = Finding(chosen, "chosen by the user")
         if chosen is None and (doubt := find_doubt(column, finding)):
@@ -227,12 +380,12 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
         return Learned(learned, _report(finding, n_missing, learned.fields()), read)
 
 
-def learn_history(evidence: Evidence, of: FittedColumn, max_length: int) -> Learned:
+def learn_history(evidence: Evidence, of: FittedColumn, rules: ColumnRules) -> Learned:
     """Learn a column of histories of the values of another one, which has been learned."""
     raw = evidence.raw
     weighted, weights = rows_with_weight(raw, evidence.weights)
     with errors_naming(raw.name):
-        encoder = HistoryEncoder(of.name, max_length).bound_to(of.encoder)
+        encoder = HistoryEncoder(of.name, rules.most_columns(raw.name) or _LENGTH_OF_HISTORIES).bound_to(of.encoder)
         reading = read_history(weighted, of.reading)
         column = reading.read(weighted)
         encoder.fit(column, weights)

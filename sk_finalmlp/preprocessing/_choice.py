@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
 from ._keys import Key
-from ._logistic import Fit, fit_logistic
 from ._statistics import cross_fitted_log_odds
-from ._sums import Cells
+from ._sums import Cells, cells_of
 from ._target import Target
 
 #: With fewer rows than this, nothing is chosen.
@@ -37,6 +38,15 @@ _SIGNIFICANCE = 0.01
 #: Limit of sampled rows times candidates times classes, and the number of rows that are sampled at least.
 _MAX_SAMPLED_VALUES = 2 * 10**7
 _MIN_SAMPLED_ROWS = 20_000
+_MAX_ITERATIONS = 30
+#: Least improvement of the mean log-loss for which another iteration is worth while.
+_TOLERANCE = 1e-7
+#: Keeps the solution finite where columns are collinear or separate the classes.
+_RIDGE = 1e-7
+#: Limit of the log-odds, far below overflow.
+_MAX_LOGIT = 500.0
+#: Groups of rows that are computed at a time, so that what is computed of them stays in the cache.
+_BLOCK = 8192
 
 
 @dataclass
@@ -75,7 +85,7 @@ def report(choices: Iterable[Choice]) -> pd.DataFrame:
 
 def why_no_choice(target: Target) -> str:
     """Why nothing should be chosen for these labels, if there is a reason."""
-    n_rows = np.count_nonzero(target.weights)
+    n_rows = np.count_nonzero(target.rows.weights)
     if n_rows < MIN_ROWS:
         return f"{n_rows} rows are too few to choose by, {MIN_ROWS} would be enough"
     if len(target.labels) > MAX_CLASSES:
@@ -137,7 +147,7 @@ def choose(
 
 def _sample(target: Target, n_candidates: int, random_state: np.random.RandomState) -> np.ndarray:
     """Rows with weight: all of them, or as many as time allows."""
-    rows = np.flatnonzero(target.weights)
+    rows = np.flatnonzero(target.rows.weights)
     n_rows = max(_MAX_SAMPLED_VALUES // max(n_candidates * len(target.labels), 1), _MIN_SAMPLED_ROWS)
     return rows if len(rows) <= n_rows else np.sort(random_state.choice(rows, n_rows, replace=False))
 
@@ -197,12 +207,12 @@ class _Trial:
 
     def __init__(self, codes: Mapping[str, np.ndarray], target: Target, n_candidates: int) -> None:
         self._codes = codes
-        self._target = target
+        self._target, self._rows = target, target.rows
         # For each label, regressions on the rates of kept fields, none or one of them.
         self._fits: dict[tuple[str, ...], list[Fit]] = {}
         self._fits[()] = [
-            fit_logistic([], known.sum(keepdims=True), clicks.sum(keepdims=True))
-            for known, clicks in zip(target.weights_with_label, target.weights_of, strict=True)
+            fit_logistic([], *(weights.sum(keepdims=True) for weights in self._rows.weights_of(label)))
+            for label in range(len(target.labels))
         ]
         self._min_gain = least_gain(target, n_candidates)
         self._n_distinct: dict[tuple[str, ...], int] = {}
@@ -211,23 +221,23 @@ class _Trial:
 
     def try_field(self, key: Key) -> Choice:
         """Whether the rate of a field predicts better than the overall rate."""
-        cells = self._cells(key)
+        cells, slots = self._cells(key)
         n_distinct = self._n_distinct[key.fields]
         if n_distinct == 1:
             return Choice(key, why="a single value")
-        if n_distinct == len(self._target.weights):
+        if n_distinct == self._target.n_rows:
             return Choice(key, why="each row has another value")
-        choice, log_odds, fits = self._try(key, cells)
+        choice, log_odds, fits = self._try(key, cells, slots)
         choice.count = True
         if choice.rate:
-            self._kept[key.name] = [cells.to_rows(column) for column in log_odds]
+            self._kept[key.name] = [cells.to_rows(column, slots) for column in log_odds]
             self._fits[key.fields] = fits
         return choice
 
     def try_pair(self, key: Key) -> Choice:
         """Whether the rate of a pair predicts better than those of its fields."""
         cells = self._cells(key)
-        return self._try(key, cells)[0] if self.is_new(key) else Choice(key, why=self._why_not_new(key))
+        return self._try(key, *cells)[0] if self.is_new(key) else Choice(key, why=self._why_not_new(key))
 
     def n_values(self, key: Key) -> int:
         """Number of values: of a list, those that occur are few of those that are possible."""
@@ -235,7 +245,7 @@ class _Trial:
 
     def tells(self, key: Key, other: Key) -> bool:
         """Whether a field that repeats leaves hardly a choice of the values of another."""
-        n_values, n_rows = self._n_distinct[key.fields], len(self._target.weights)
+        n_values, n_rows = self._n_distinct[key.fields], self._target.n_rows
         if n_values < self._n_distinct[other.fields] or n_rows < _MIN_REPEATS * n_values:
             return False
         if not key.can_combine_with(other):
@@ -246,30 +256,31 @@ class _Trial:
     def is_new(self, key: Key) -> bool:
         """Whether a pair repeats, but less often than each of its fields."""
         n_distinct = self._n_distinct[key.fields]
-        return max(self._n_distinct[field,] for field in key.fields) < n_distinct < len(self._target.weights)
+        return max(self._n_distinct[field,] for field in key.fields) < n_distinct < self._target.n_rows
 
     def is_countable(self, key: Key) -> bool:
         """Whether a new pair repeats often enough for its count to be worth the memory."""
-        return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.fields] <= len(self._target.weights)
+        return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.fields] <= self._target.n_rows
 
     def _why_not_new(self, key: Key) -> str:
-        if self._n_distinct[key.fields] == len(self._target.weights):
+        if self._n_distinct[key.fields] == self._target.n_rows:
             return "each row has another combination"
         return "one field says all about the other"
 
-    def _cells(self, key: Key) -> Cells:
-        cells = Cells(key.combine(self._codes), key.n_possible, self._target)
-        self._n_distinct[key.fields] = len(cells.keys)
-        return cells
+    def _cells(self, key: Key) -> tuple[Cells, np.ndarray]:
+        cells, slots = cells_of(key.combine(self._codes), key.n_possible, self._target)
+        self._n_distinct[key.fields] = cells.n_keys
+        return cells, slots
 
-    def _try(self, key: Key, cells: Cells) -> tuple[Choice, list[np.ndarray], list[Fit]]:
+    def _try(self, key: Key, cells: Cells, slots: np.ndarray) -> tuple[Choice, list[np.ndarray], list[Fit]]:
         """Whether a rate predicts better than those of its fields; with its log-odds and regression for each label."""
-        sums = cells.sums_of(self._target)
+        cells.add(slots, self._rows)
+        sums = cells.sums()
         log_odds = cross_fitted_log_odds(sums, self._target.priors)
         beside = tuple(field for field in key.fields if field in self._kept)
         gain, fits = 0.0, []
-        for label, (of_label, rows, column) in enumerate(zip(sums.clicks, sums.labelled, log_odds, strict=True)):
-            others = [cells.from_rows(self._kept[field][label]) for field in beside]
+        for label, (of_label, rows, column) in enumerate(zip(sums.clicks, sums.known, log_odds, strict=True)):
+            others = [cells.from_rows(self._kept[field][label], slots) for field in beside]
             if beside in self._fits:
                 without = self._fits[beside][label]
             else:
@@ -289,3 +300,73 @@ class _Trial:
         if gain <= self._min_gain:
             return False, f"rate gains less than {self._min_gain:.1e}"
         return True, "rate predicts"
+
+
+class Fit(NamedTuple):
+    """A fitted logistic regression.
+
+    Parameters
+    ----------
+    coefficients : ndarray of shape (1 + n_columns,)
+        Intercept and coefficients.
+    loss : float
+        Mean log-loss of the rows it was fitted to.
+    """
+
+    coefficients: np.ndarray
+    loss: float
+
+
+def fit_logistic(
+    columns: Sequence[np.ndarray], weights: np.ndarray, clicks: np.ndarray, start: ArrayLike = (0.0,)
+) -> Fit:
+    """Fit intercept and coefficients by Newton's method.
+
+    Parameters
+    ----------
+    columns : sequence of ndarray of shape (n_groups,)
+        What to predict from: the value that all rows of a group have.
+    weights, clicks : ndarray of shape (n_groups,)
+        Weight of all rows of each group, and of those that were clicked.
+    start : array-like
+        First guess of the intercept and of as many coefficients as it has; the others start at 0.
+
+    Returns
+    -------
+    Fit
+    """
+    rows = np.vstack([np.ones(len(weights)), *columns])
+    total = weights.sum()
+    shares, click_shares = weights / total, clicks / total
+    coefficients = np.pad(start, (0, len(rows) - np.size(start)))
+    loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients)
+    for _ in range(_MAX_ITERATIONS):
+        step = np.linalg.solve(hessian + _RIDGE * np.eye(len(rows)), gradient)
+        expected = float(gradient @ step) / 2
+        if expected <= _TOLERANCE:
+            # So near the minimum, the loss falls by what a parabola says.
+            return Fit(coefficients - step, loss - expected)
+        new_loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients - step)
+        while new_loss > loss and expected > _TOLERANCE:
+            step, expected = step / 2, expected / 2
+            new_loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients - step)
+        coefficients, loss = coefficients - step, new_loss
+    return Fit(coefficients, loss)
+
+
+def _evaluate(
+    rows: np.ndarray, shares: np.ndarray, click_shares: np.ndarray, coefficients: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Mean log-loss, and its first and second derivatives."""
+    loss, gradient, hessian = 0.0, np.zeros(len(rows)), np.zeros((len(rows), len(rows)))
+    for start in range(0, len(shares), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        x, share, click_share = rows[:, block], shares[block], click_shares[block]
+        logits = np.clip(coefficients @ x, -_MAX_LOGIT, _MAX_LOGIT)
+        odds = np.exp(logits)
+        complement = 1 / (1 + odds)
+        predicted = share * odds * complement
+        loss += float(-(share @ np.log(complement)) - click_share @ logits)
+        gradient += x @ (predicted - click_share)
+        hessian += (x * (predicted * complement)) @ x.T
+    return loss, gradient, hessian

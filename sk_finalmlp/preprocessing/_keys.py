@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ...fields import UNKNOWN_CODE, Field, column_names, cross_name, names_of_fields
-from .._vocabulary import HashTable, PlaceTable
+from ..schema import UNKNOWN_CODE, Field, column_names, cross_name, names_of_fields
+from ._vocabulary import HashTable
 
-#: Up to so many, keys are found in an array with a place for each; beyond, by sorting.
-_POSSIBLE_KEYS_PER_ROW = 8
 #: Of a non-negative int64.
 _BITS = 63
 _MOST_KEYS: int = 2**_BITS - 1
@@ -23,8 +21,19 @@ _MOST_KEYS: int = 2**_BITS - 1
 _KINDS_OF_PARTS = ("categorical", "multi-valued")
 #: Fewer rows than this are found by bisection, which needs no table.
 _FEW_ROWS = 256
+#: Keys that fill as much of their range are found in an array with an element for each number.
+_NUMBERS_PER_KEY = 5
 #: A cardinality that is too small grows to this many times its size, so that growing costs little per code.
 _GROWTH = 1.5
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What an update has changed: numbers of codes by column, codes that stand for other values now, and the decay."""
+
+    n_codes: Mapping[str, int]
+    fresh: Mapping[str, np.ndarray]
+    decay: float
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Key:
             raise ValueError(
                 f"{self.name!r} has {self.n_possible:.1e} possible combinations of codes, more than 63 bits can count: "
                 "combine fewer fields, or lower their number of codes with `max_categories` or `n_hash_buckets`, and "
-                "the elements of a list with `max_values`."
+                "the elements of a list with `max_length`."
             )
 
     @property
@@ -130,61 +139,8 @@ class Key:
         return np.where(codes < cardinality, codes, UNKNOWN_CODE) if self.is_full else codes
 
 
-def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each row which of the distinct keys it has, and these in ascending order; all are below `n_possible`."""
-    if n_possible <= _POSSIBLE_KEYS_PER_ROW * len(keys):
-        is_present = np.zeros(n_possible, bool)
-        is_present[keys] = True
-        distinct = np.flatnonzero(is_present)
-        # What is searched at random should fit into the cache.
-        rank_of = np.empty(n_possible, np.int32 if n_possible < 2**31 else np.int64)
-        rank_of[distinct] = np.arange(len(distinct))
-        return rank_of.take(keys), distinct
-    order = _sorting(keys, n_possible)
-    in_order = keys.take(order)
-    is_first = starts_of_runs(in_order)
-    ranks = np.empty(len(keys), np.int64)
-    ranks[order] = ranks_of_runs(is_first)
-    return ranks, in_order[is_first]
-
-
-def starts_of_runs(values: np.ndarray) -> np.ndarray:
-    """Which values differ from the one before."""
-    is_first = np.ones(len(values), bool)
-    np.not_equal(values[1:], values[:-1], out=is_first[1:])
-    return is_first
-
-
-def ranks_of_runs(is_first: np.ndarray) -> np.ndarray:
-    """The number of each value's run, from 0."""
-    ranks: np.ndarray = np.cumsum(is_first)
-    ranks -= 1
-    return ranks
-
-
-def _sorting(keys: np.ndarray, n_possible: int) -> np.ndarray:
-    """Numbers of the rows in the order of their keys."""
-    n_bits = len(keys).bit_length()
-    if n_possible <= 2**32:
-        # NumPy sorts 16 bits by counting; twice that is twice as fast as to sort 64 bits.
-        order = np.argsort(keys.astype(np.uint16), kind="stable")
-        return order.take(np.argsort((keys >> 16).astype(np.uint16).take(order), kind="stable"))
-    if n_possible.bit_length() + n_bits > _BITS:
-        return np.argsort(keys)
-    # NumPy sorts integers several times as fast as it finds out their order.
-    numbered = (keys << n_bits) | np.arange(len(keys))
-    numbered.sort()
-    return numbered & ((1 << n_bits) - 1)
-
-
 class KeyIndex:
-    """Where each key stands among the known ones.
-
-    Parameters
-    ----------
-    known : ndarray of int64
-        Distinct known keys in ascending order.
-    """
+    """Where each key stands among the known ones, distinct and in ascending order."""
 
     def __init__(self, known: np.ndarray) -> None:
         self.known = known
@@ -193,20 +149,32 @@ class KeyIndex:
         return len(self.known)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_table"}
+        return {"known": self.known}
 
     @cached_property
-    def _table(self) -> PlaceTable | HashTable:
-        return PlaceTable(self.known) if PlaceTable.suits(self.known) else HashTable(self.known)
+    def _positions(self) -> np.ndarray | None:
+        """The position of each number from one below the least key to one above the greatest; None if few are keys."""
+        if not len(self.known) or self.known[-1] - self.known[0] >= _NUMBERS_PER_KEY * len(self.known):
+            return None
+        positions = np.full(self.known[-1] - self.known[0] + 3, -1, np.int32 if len(self.known) < 2**31 else np.int64)
+        positions[self.known - self.known[0] + 1] = np.arange(len(self.known))
+        return positions
+
+    @cached_property
+    def _table(self) -> HashTable:
+        return HashTable(self.known)
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Positions of keys; -1 for a key that isn't known."""
-        if len(keys) >= _FEW_ROWS:
+        if len(keys) < _FEW_ROWS:
+            return self.bisect(keys)
+        if self._positions is None:
             return self._table.find(keys)
-        return self.bisect(keys)
+        positions: np.ndarray = self._positions.take(keys - self.known[0] + 1, mode="clip")
+        return positions
 
     def bisect(self, keys: np.ndarray) -> np.ndarray:
-        """What `find` gives, without a hash table, which costs what all known keys cost."""
+        """What `find` gives, without a table, which costs what all known keys cost."""
         positions = np.searchsorted(self.known, keys)
         positions[self.known.take(positions, mode="clip") != keys] = -1
         return positions

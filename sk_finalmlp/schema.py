@@ -6,11 +6,17 @@ neither needs to know the other.
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = [
     "UNKNOWN_CODE",
@@ -48,15 +54,10 @@ _KINDS: tuple[FieldKind, ...] = (
 )
 _WITH_COLUMNS: tuple[FieldKind, ...] = ("multi-valued", "history", "vector")
 _WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "vector", "statistic")
-# `ColumnTransformer` and `FeatureUnion` may put `name__` before it.
-_STATISTIC_NAME = re.compile(r"(?P<prefix>[^()]+__)?(rate|count)\((?P<key_and_label>.*\)(=.+)?)", re.DOTALL)
-_END_OF_KEY = re.compile(r"\)(?==|\Z)")
+_SIGN = "@"
 _SIGN_OF_CROSS = " & "
-_SIGN_OF_HISTORY = "~"
-_ELEMENT_NAME = re.compile(r"(?P<field>.+)\[(?P<position>0|[1-9][0-9]*)\]", re.DOTALL)
-# Another bracket, since columns of floats called `x[0]`, `x[1]` are numbers of their own.
-_COORDINATE_NAME = re.compile(r"(?P<field>.+)<(?P<position>0|[1-9][0-9]*)>", re.DOTALL)
-_PRETRAINED_NAME = re.compile(r"(?P<prefix>[^()]+__)?vector\((?P<field>.+)\)", re.DOTALL)
+_POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
+_END_OF_KEY = re.compile(f"{_SIGN}(?:rate|count)(?==|\\Z)")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Field:
     Parameters
     ----------
     name : str
-        Name of the field; the name of its column, or `genres` for the columns `genres[0]`, `genres[1]`, ..., and
-        `text` for the columns `text<0>`, `text<1>`, ... of a vector.
+        Name of the field; the name of its column, or `genres` for the columns `genres@0`, `genres@1`, ..., and
+        `text` for the columns `text@0`, `text@1`, ... of a vector.
     kind : {"categorical", "multi-valued", "history", "pretrained", "numeric", "vector", "statistic"}
         A categorical field is one column of codes, a multi-valued field several columns of codes that share an
         embedding table, a numeric field one column of floats. A history is several columns of codes of another field,
@@ -90,7 +91,7 @@ class Field:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import Field
+    >>> from sk_finalmlp.schema import Field
     >>> Field("user", "categorical", n_codes=944)
     Field(name='user', kind='categorical', n_codes=944, n_columns=1)
     >>> Field("history", "history", n_codes=1683, n_columns=50, of="item")
@@ -173,7 +174,7 @@ def by_kind(fields: Iterable[Field]) -> list[Field]:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import Field, by_kind
+    >>> from sk_finalmlp.schema import Field, by_kind
     >>> [field.name for field in by_kind([Field("age", "numeric"), Field("user", "categorical", n_codes=3)])]
     ['user', 'age']
     """
@@ -191,15 +192,15 @@ def column_names(fields: Iterable[Field]) -> list[str]:
     Returns
     -------
     list of str
-        The name of the field, or `genres[0]`, `genres[1]`, ... for a multi-valued one, or `history~item[0]`,
-        `history~item[1]`, ... for a history of `item`, the most recent first, or `text<0>`, `text<1>`, ... for a
+        The name of the field, or `genres@0`, `genres@1`, ... for a multi-valued one, or `history@item@0`,
+        `history@item@1`, ... for a history of `item`, the most recent first, or `text@0`, `text@1`, ... for a
         vector.
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import Field, column_names
+    >>> from sk_finalmlp.schema import Field, column_names
     >>> column_names([Field("age", "numeric"), Field("genres", "multi-valued", n_codes=20, n_columns=2)])
-    ['age', 'genres[0]', 'genres[1]']
+    ['age', 'genres@0', 'genres@1']
     """
     return [name for field in fields for name in _names_of(field)]
 
@@ -207,18 +208,16 @@ def column_names(fields: Iterable[Field]) -> list[str]:
 def _names_of(field: Field) -> list[str]:
     if not field.has_several_columns:
         return [field.name]
-    if field.kind == "vector":
-        return [f"{field.name}<{position}>" for position in range(field.n_columns)]
-    name = field.name + (_SIGN_OF_HISTORY + field.of if field.of else "")
-    return [f"{name}[{position}]" for position in range(field.n_columns)]
+    name = field.name + (_SIGN + field.of if field.of else "")
+    return [f"{name}{_SIGN}{position}" for position in range(field.n_columns)]
 
 
 def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[str, list[int]]]:
     """Which columns make up which field.
 
-    Integer columns named `field[0]`, `field[1]`, ..., numbered from 0 without a gap, are the elements of one
-    multi-valued field, or of a history if `find_history` finds one in the name, and other columns named `field<0>`,
-    `field<1>`, ... those of one vector. Any other column is a field of its own.
+    Integer columns named `field@0`, `field@1`, ..., numbered from 0 without a gap, are the elements of one
+    multi-valued field, or of a history if `find_history` finds one in the name, and other columns named `field@0`,
+    `field@1`, ... those of one vector. Any other column is a field of its own.
 
     Parameters
     ----------
@@ -235,19 +234,19 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import group_columns
-    >>> group_columns(["user", "genres[0]", "genres[1]"], [True, True, True])
+    >>> from sk_finalmlp.schema import group_columns
+    >>> group_columns(["user", "genres@0", "genres@1"], [True, True, True])
     [('user', [0]), ('genres', [1, 2])]
     """
-    columns_of: dict[str, dict[int, int]] = {}
+    columns_of: dict[tuple[str, bool], dict[int, int]] = {}
     for column, (name, is_integer) in enumerate(zip(names, integer, strict=True)):
-        rule = _ELEMENT_NAME if is_integer else _COORDINATE_NAME
-        if match := rule.fullmatch(name):
-            columns_of.setdefault(match["field"], {})[int(match["position"])] = column
+        field, sign, position = name.rpartition(_SIGN)
+        if sign and _POSITION.fullmatch(position):
+            columns_of.setdefault((field, is_integer), {})[int(position)] = column
     taken = set(names)
     groups = [
         (field, [columns[position] for position in range(len(columns))])
-        for field, columns in columns_of.items()
+        for (field, _), columns in columns_of.items()
         if field not in taken and columns.keys() == set(range(len(columns)))
     ]
     grouped = {column for _, elements in groups for column in elements}
@@ -256,7 +255,7 @@ def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[s
 
 
 def find_history(name: str, fields: Container[str]) -> tuple[str, str] | None:
-    """Which history the elements `name[0]`, `name[1]`, ... are, if they are one.
+    """Which history the elements `name@0`, `name@1`, ... are, if they are one.
 
     Parameters
     ----------
@@ -278,25 +277,25 @@ def find_history(name: str, fields: Container[str]) -> tuple[str, str] | None:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import find_history
-    >>> find_history("history~item", ["user", "item"]), find_history("genres", ["user", "item"])
+    >>> from sk_finalmlp.schema import find_history
+    >>> find_history("history@item", ["user", "item"]), find_history("genres", ["user", "item"])
     (('history', 'item'), None)
     """
-    parts = name.split(_SIGN_OF_HISTORY)
+    parts = name.split(_SIGN)
     if len(parts) == 1 or not all(parts):
         return None
     # Either name may have the sign in it.
-    splits = [(_SIGN_OF_HISTORY.join(parts[:n]), _SIGN_OF_HISTORY.join(parts[n:])) for n in range(1, len(parts))]
+    splits = [(_SIGN.join(parts[:n]), _SIGN.join(parts[n:])) for n in range(1, len(parts))]
     for history, of in splits:
-        prefixes = ["", *(history[: end.end()] for end in re.finditer("__", history))]
+        prefixes = ["", *_prefixes_of(history)]
         found = next((prefix + of for prefix in prefixes if prefix + of in fields), None)
         if found is not None:
             return history, found
     history, of = splits[0]
     raise ValueError(
-        f"The columns {name + '[0]'!r}, ... are named like a history of {of!r}, but there is no categorical field "
-        f"{of!r} in whose embedding table they could be looked up. Keep its column beside them, or leave the history "
-        f"out; if they are no history, name them without {_SIGN_OF_HISTORY!r}."
+        f"The columns {name + _SIGN + '0'!r}, ... are named like a history of {of!r}, but there is no categorical "
+        f"field {of!r} in whose embedding table they could be looked up. Keep its column beside them, or leave the "
+        f"history out; if they are no history, name them without {_SIGN!r}."
     )
 
 
@@ -314,10 +313,10 @@ def cross_name(columns: Sequence[str]) -> str:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import cross_name
+    >>> from sk_finalmlp.schema import cross_name
     >>> cross_name(["user", "item"])
     'user & item'
-    >>> cross_name(["user", "genres[0]", "genres[1]"])
+    >>> cross_name(["user", "genres@0", "genres@1"])
     'user & genres'
     """
     return _SIGN_OF_CROSS.join(names_of_fields(columns))
@@ -338,8 +337,8 @@ def names_of_fields(columns: Sequence[str]) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import names_of_fields
-    >>> names_of_fields(["user", "genres[0]", "genres[1]"])
+    >>> from sk_finalmlp.schema import names_of_fields
+    >>> names_of_fields(["user", "genres@0", "genres@1"])
     ('user', 'genres')
     """
     return _names_of_fields(tuple(columns))
@@ -365,11 +364,11 @@ def pretrained_name(field: str) -> str:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import pretrained_name
+    >>> from sk_finalmlp.schema import pretrained_name
     >>> pretrained_name("item")
-    'vector(item)'
+    'item@vector'
     """
-    return f"vector({field})"
+    return f"{field}{_SIGN}vector"
 
 
 def field_of_vectors(name: str) -> str | None:
@@ -387,12 +386,11 @@ def field_of_vectors(name: str) -> str | None:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import field_of_vectors
-    >>> field_of_vectors("vector(item)"), field_of_vectors("enc__vector(item)"), field_of_vectors("item")
+    >>> from sk_finalmlp.schema import field_of_vectors
+    >>> field_of_vectors("item@vector"), field_of_vectors("enc__item@vector"), field_of_vectors("item")
     ('item', 'enc__item', None)
     """
-    match = _PRETRAINED_NAME.fullmatch(name)
-    return None if match is None else (match["prefix"] or "") + match["field"]
+    return name.removesuffix(f"{_SIGN}vector") if name.endswith(f"{_SIGN}vector") else None
 
 
 def statistic_name(measure: Measure, field: str, label: str | None = None) -> str:
@@ -413,13 +411,13 @@ def statistic_name(measure: Measure, field: str, label: str | None = None) -> st
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import statistic_name
+    >>> from sk_finalmlp.schema import statistic_name
     >>> statistic_name("rate", "user & item")
-    'rate(user & item)'
+    'user & item@rate'
     >>> statistic_name("rate", "item", label="purchase")
-    'rate(item)=purchase'
+    'item@rate=purchase'
     """
-    return f"{measure}({field})" + ("" if label is None else f"={label}")
+    return f"{field}{_SIGN}{measure}" + ("" if label is None else f"={label}")
 
 
 def is_statistic(name: str, columns: Container[str] | None = None) -> bool:
@@ -442,18 +440,23 @@ def is_statistic(name: str, columns: Container[str] | None = None) -> bool:
 
     Examples
     --------
-    >>> from sk_finalmlp.fields import is_statistic
-    >>> is_statistic("count(item)"), is_statistic("enc__count(item)"), is_statistic("price")
+    >>> from sk_finalmlp.schema import is_statistic
+    >>> is_statistic("item@count"), is_statistic("enc__item@count"), is_statistic("price")
     (True, True, False)
-    >>> is_statistic("rate(user & tags)", ["user", "tags[0]"]), is_statistic("count(clicks)", ["user", "item"])
+    >>> is_statistic("user & tags@rate", ["user", "tags@0"]), is_statistic("clicks@count", ["user", "item"])
     (True, False)
     """
-    match = _STATISTIC_NAME.fullmatch(name)
-    if match is None or columns is None:
-        return match is not None
-    prefix, rest = match["prefix"] or "", match["key_and_label"]
-    keys = (rest[: end.start()] for end in _END_OF_KEY.finditer(rest))
-    return any(_is_made_of(key, prefix, columns) for key in keys)
+    keys = [name[: end.start()] for end in _END_OF_KEY.finditer(name)]
+    if columns is None:
+        return bool(keys)
+    return any(
+        _is_made_of(key.removeprefix(prefix), prefix, columns) for key in keys for prefix in ["", *_prefixes_of(key)]
+    )
+
+
+def _prefixes_of(name: str) -> list[str]:
+    """What `ColumnTransformer` and `FeatureUnion` may have put before a name."""
+    return [name[: end.end()] for end in re.finditer("__", name)]
 
 
 def _is_made_of(key: str, prefix: str, columns: Container[str]) -> bool:
@@ -468,4 +471,159 @@ def _is_made_of(key: str, prefix: str, columns: Container[str]) -> bool:
 
 
 def _is_among(field: str, columns: Container[str]) -> bool:
-    return field in columns or f"{field}[0]" in columns
+    return field in columns or f"{field}{_SIGN}0" in columns
+
+
+_KEY = "sk_finalmlp"
+
+
+class VectorTable(str):
+    """Vectors that codes stand for, in a note that a table carries: as text, which pandas writes to files, a hash of
+    them; a copy of the note doesn't copy them.
+
+    Attributes
+    ----------
+    vectors : ndarray of float32, shape (n_codes, length)
+        The vector of each code; that of code 0 is zeros.
+    replaces : bool
+        Whether they stand in place of embeddings of the ids, not beside them.
+    is_tuned : bool
+        Whether the network trains a copy of them.
+    """
+
+    vectors: NDArray[np.float32]
+    replaces: bool
+    is_tuned: bool
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], replaces: bool, is_tuned: bool) -> VectorTable:
+        """The note of these vectors."""
+        table = cls(joblib.hash(vectors))
+        table.vectors, table.replaces, table.is_tuned = vectors, replaces, is_tuned
+        return table
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> VectorTable:
+        return self
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an encoded table comes from.
+
+    Parameters
+    ----------
+    encoder : str
+        What the encoder learned, as a hash: two fits that learned the same have the same.
+    statistics : list of str, default=None
+        Names of the columns that hold statistics; None where an earlier version didn't say so.
+    n_rows : int, default=None
+        Number of training rows, where the table is the output of `fit_transform`; None for that of `transform`.
+    validation_fraction : float, default=None
+        Share of the training rows whose labels are in no statistic of another row; None for `transform`.
+    hold_out : str, default=None
+        Which rows these are: "random", "last", or the name of a column of times; None for `transform`.
+    held_out : str, default=None
+        The rows, packed, where a column of times decided that the classifier doesn't see.
+    previous : str, default=None
+        What the encoder had learned before these rows, where the table is the output of `partial_fit_transform`.
+    fresh : dict of {str: str}, default=None
+        For each field, the codes, packed, that stand for other values than before these rows.
+    vectors : dict of {str: VectorTable}, default=None
+        For each column of codes that stand for vectors, these; in what is read from a file, only their hash.
+    """
+
+    encoder: str
+    statistics: list[str] | None = None
+    n_rows: int | None = None
+    validation_fraction: float | None = None
+    hold_out: str | None = None
+    held_out: str | None = None
+    previous: str | None = None
+    fresh: dict[str, str] | None = None
+    vectors: Mapping[str, str] | None = None
+
+    def without_vectors(self) -> Origin:
+        """What is to be kept of it: the vectors are elsewhere then."""
+        return replace(self, vectors=None)
+
+
+def carries_origin(table: Any) -> bool:
+    """Whether a table can carry a note of its origin.
+
+    Parameters
+    ----------
+    table : dataframe or ndarray
+        Output of an encoder.
+
+    Returns
+    -------
+    bool
+    """
+    return hasattr(table, "attrs")
+
+
+def write_origin(table: Any, origin: Origin) -> Any:
+    """The same table with a note of its origin, if it can carry one.
+
+    Parameters
+    ----------
+    table : dataframe or ndarray
+        Output of an encoder.
+    origin : Origin
+        Where it comes from.
+
+    Returns
+    -------
+    dataframe or ndarray
+        The table that was given.
+    """
+    if carries_origin(table):
+        # Plain values, since pandas copies them in each selection and writes them to Parquet as JSON.
+        table.attrs[_KEY] = asdict(origin)
+    return table
+
+
+def read_origin(table: Any) -> Origin | None:
+    """Where a table comes from, if it says so.
+
+    Parameters
+    ----------
+    table : object
+        What a classifier was given.
+
+    Returns
+    -------
+    Origin or None
+    """
+    note = getattr(table, "attrs", {}).get(_KEY)
+    return None if note is None else Origin(**note)
+
+
+def packed_codes(codes: NDArray[np.int64]) -> str:
+    """Codes as a short text, for a note that a table carries.
+
+    Parameters
+    ----------
+    codes : ndarray of int64
+        The codes.
+
+    Returns
+    -------
+    str
+    """
+    return base64.b64encode(zlib.compress(codes.astype("<i8").tobytes())).decode()
+
+
+def unpacked_codes(text: str) -> NDArray[np.int64]:
+    """The codes that a text tells.
+
+    Parameters
+    ----------
+    text : str
+        From `packed_codes`.
+
+    Returns
+    -------
+    ndarray of int64
+    """
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), "<i8").astype(np.int64)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_finalmlp.fields import Field, column_names, group_columns, is_statistic, statistic_name
+from sk_finalmlp.schema import Field, column_names, group_columns, is_statistic, statistic_name
 
 
 @given(st.text(min_size=1), st.integers(1, 20))
@@ -16,11 +16,11 @@ def test_names_that_are_written_are_read(field, n_columns):
 @pytest.mark.parametrize(
     ("names", "integer", "groups"),
     [
-        (["tags[1]", "tags[2]"], [True, True], [("tags[1]", [0]), ("tags[2]", [1])]),
-        (["tags[0]", "tags[2]"], [True, True], [("tags[0]", [0]), ("tags[2]", [1])]),
-        (["tags[0]", "tags[1]"], [True, False], [("tags", [0]), ("tags[1]", [1])]),
-        (["tags[0]", "tags[01]"], [True, True], [("tags", [0]), ("tags[01]", [1])]),
-        (["tags[0]", "tags"], [True, True], [("tags[0]", [0]), ("tags", [1])]),
+        (["tags@1", "tags@2"], [True, True], [("tags@1", [0]), ("tags@2", [1])]),
+        (["tags@0", "tags@2"], [True, True], [("tags@0", [0]), ("tags@2", [1])]),
+        (["tags@0", "tags@1"], [True, False], [("tags", [0]), ("tags@1", [1])]),
+        (["tags@0", "tags@01"], [True, True], [("tags", [0]), ("tags@01", [1])]),
+        (["tags@0", "tags"], [True, True], [("tags@0", [0]), ("tags", [1])]),
     ],
     ids=["not from zero", "gap", "float", "leading zero", "clash"],
 )
@@ -29,7 +29,7 @@ def test_anything_else_is_a_field_of_its_own(names, integer, groups):
 
 
 def test_elements_are_ordered_by_their_number():
-    names = ["user", "tags[2]", "tags[0]", "age", "tags[1]"]
+    names = ["user", "tags@2", "tags@0", "age", "tags@1"]
     assert group_columns(names, [True, True, True, False, True]) == [("user", [0]), ("tags", [2, 4, 1]), ("age", [3])]
 
 

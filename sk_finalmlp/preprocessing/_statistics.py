@@ -1,0 +1,403 @@
+"""Smoothed click rates and log-counts of keys, learned without leakage."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from .._hold_out import places
+from ..schema import MAX_STATISTIC, Field, Measure, statistic_name
+from ._keys import Changes, Key, KeyIndex
+from ._sums import MAX_KEY, Cells, KeySums, factorize, make_room
+from ._target import Chunk, CodedRows, LabelledRows, Target
+
+#: Weight of the overall rate, in rows, in the rate of a key.
+SMOOTHING = 3.0
+#: From about so many rows on, cross-fitted counts are scaled up to all rows.
+_MANY_ROWS = 10
+#: Log-counts that vary by less, a fifth of a count or so, hardly tell frequent values from rare ones.
+_MIN_DEVIATION_OF_COUNTS = 0.2
+#: Counts below it are small, and rare where they make up less than this share of the training rows.
+_SMALL_COUNT, _RARE = 7.0, 0.001
+#: Keeps the log-odds finite where all rows, or none, are of a class.
+_MIN_PRIOR = 1e-6
+
+
+def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float) -> np.ndarray:
+    """Log-odds of a rate that is drawn towards the prior, as if there had been 3 more rows (Micci-Barreca 2001)."""
+    prior = min(max(prior, _MIN_PRIOR), 1 - _MIN_PRIOR)
+    # Differences of weights of very different sizes are rounded.
+    clicks = np.minimum(clicks, rows)
+    misses = rows - clicks
+    # In place, since these arrays have as many elements as there are rows.
+    clicks += SMOOTHING * prior
+    misses += SMOOTHING * (1 - prior)
+    clicks /= misses
+    logarithms: np.ndarray = np.log(clicks, out=clicks)
+    return logarithms
+
+
+def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
+    """Logarithm of 1 and a number of rows that were counted among a share of all rows, whose logarithm is given.
+
+    Large counts are scaled up to all rows: those of new rows are of all, and would be outliers else. Small ones are
+    left as they are, since a network tells them apart one by one, and 1 has to be 1 in both.
+    """
+    logarithms: np.ndarray = np.log1p(rows)
+    scaled = rows * log_share
+    scaled /= rows + _MANY_ROWS
+    logarithms -= scaled
+    return logarithms
+
+
+def least_learned(small: float, total: float) -> float:
+    """The smallest log-count that tells something, by the weight of the training rows with small counts, and of all.
+
+    Where each user has many rows, no network learns what a user of few is like, and what it makes of larger counts
+    misleads where a user is new: small counts stand for the mean there. Where some users have few rows, counts tell.
+    """
+    return float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
+
+
+def cross_fitted_log_odds(sums: KeySums, priors: Sequence[float]) -> list[np.ndarray]:
+    """For each label, the log-odds of each cell's key, from the rows of other folds."""
+    of_labels = zip(sums.clicks, sums.known, priors, strict=True)
+    return [log_odds(clicks.of_others, rows.of_others, prior) for clicks, rows, prior in of_labels]
+
+
+class UnknownRows:
+    """Training rows in which a field counts as unknown in the statistics that are made of it; each field has its own.
+
+    In a training table nearly every value has rows, while of tomorrow's rows some hold new values, and many hold
+    combinations that never met: so the network learns what an unknown value is like.
+
+    Parameters
+    ----------
+    share : float
+        Share of the rows, for each field.
+    random_state : RandomState
+        Draws the rows.
+    """
+
+    def __init__(self, share: float, random_state: np.random.RandomState) -> None:
+        self._share = share
+        # Nothing is drawn for nothing, so that the folds stay what they are.
+        self._seed = int(random_state.randint(np.iinfo(np.int32).max)) if share else 0
+
+    def among(self, key: Key, is_training: np.ndarray, first: int) -> np.ndarray | None:
+        """In which training rows, from this number on, a field of the key is unknown; None for nowhere."""
+        if not self._share:
+            return None
+        rows = np.arange(first, first + len(is_training))
+        drawn = [places(rows, self._seed + zlib.crc32(name.encode())) < self._share for name in key.fields]
+        is_unknown: np.ndarray = np.logical_or.reduce(drawn) & is_training
+        return is_unknown
+
+
+class KeyStatistics:
+    """Rate and count of each value of a key.
+
+    Parameters
+    ----------
+    key : Key
+        The field or combination of fields.
+    rate, count : bool
+        Which of the two are wanted.
+    """
+
+    #: Files of earlier versions have none.
+    _memory: Memory | None = None
+
+    def __init__(self, key: Key, rate: bool, count: bool) -> None:
+        self.key = key
+        self.rate = rate
+        self.count = count
+
+    def fit(self, rows: CodedRows, unknown: UnknownRows | None) -> Iterator[dict[str, np.ndarray]]:
+        """Learn from training rows, and give their own statistics, learned from the other folds, chunk by chunk."""
+        assert isinstance(rows.target, Target)
+        keyed = _KeyedRows(self.key, rows, rows.target)
+        of_cells = self._learn(keyed, rows.target)
+        return self._of_rows(keyed, of_cells, unknown, rows.target.n_folds)
+
+    def _learn(self, keyed: _KeyedRows, target: Target) -> list[np.ndarray]:
+        """Keep the statistics of all keys, and return those of the cells."""
+        # Names are bound anew, so that what is joined is freed.
+        known, sums, of_keys, of_cells, weights, small = zip(
+            *(self._measure(sums, target) for sums in keyed.cells.blocks()), strict=True
+        )
+        keyed.cells.forget_sums()
+        known = keyed.keys(np.concatenate(known))
+        n_rows, *clicks = map(np.concatenate, zip(*sums, strict=True))
+        del sums
+        self._index = KeyIndex(known)
+        self._memory = Memory(n_rows, clicks, float(n_rows.sum()), [float(of_label.sum()) for of_label in clicks])
+        self._columns, tables = [], []
+        for position, (measure, label) in enumerate(self._measures(target.labels)):
+            values = [of_block[position] for of_block in of_cells]
+            standardize = _standardization(values, weights, _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0)
+            if measure == "count":
+                standardize = replace(standardize, least=least_learned(sum(small), sum(own.sum() for own in weights)))
+            pieces = [of_block[position][:-1] for of_block in of_keys]
+            table = standardize(np.concatenate([*pieces, of_keys[0][position][-1:]]))
+            self._columns.append(StatisticColumn(measure, label, table, standardize))
+            tables.append(np.concatenate([standardize(of_block) for of_block in values]))
+        return tables
+
+    def _measures(self, labels: Sequence[str | None]) -> list[tuple[Measure, str | None]]:
+        """Measure and label of each statistic."""
+        rates: list[tuple[Measure, str | None]] = [("rate", label) for label in labels] if self.rate else []
+        return [*rates, ("count", None)] if self.count else rates
+
+    def _measure(self, sums: KeySums, target: Target) -> _Measured:
+        is_known = sums.rows.of_keys > 0
+        n_rows, *of_labels = (own.of_keys[is_known] for own in (sums.rows, *sums.known, *sums.clicks))
+        known, clicks = of_labels[: len(sums.known)], of_labels[len(sums.known) :]
+        of_cells = cross_fitted_log_odds(sums, target.priors) if self.rate else []
+        if self.count:
+            of_cells.append(log_counts(sums.rows.of_others, np.log(target.seen_shares)[sums.folds]))
+        return _Measured(
+            sums.keys[is_known],
+            [n_rows, *clicks],
+            # The prior is that of all folds: a number that all rows share tells none of them its label.
+            list(self._of_keys(n_rows, known, clicks, target.priors)),
+            of_cells,
+            sums.rows.of_cells,
+            float(sums.rows.of_cells[sums.rows.of_others < _SMALL_COUNT].sum()),
+        )
+
+    def _of_keys(
+        self, n_rows: np.ndarray, known: Sequence[np.ndarray], clicks: Sequence[np.ndarray], priors: Sequence[float]
+    ) -> Iterator[np.ndarray]:
+        """Each statistic of some keys, and behind them of an unknown key, not yet standardised."""
+        if self.rate:
+            for of_label, n_known, prior in zip(clicks, known, priors, strict=True):
+                yield log_odds(np.append(of_label, 0.0), np.append(n_known, 0.0), prior)
+        if self.count:
+            yield log_counts(np.append(n_rows, 0.0), 0.0)
+
+    def _of_rows(
+        self, keyed: _KeyedRows, of_cells: Sequence[np.ndarray], unknown: UnknownRows | None, n_folds: int
+    ) -> Iterator[dict[str, np.ndarray]]:
+        tables = [keyed.cells.by_slot(values) for values in of_cells]
+        for first, folds, slots in keyed.chunks():
+            is_unknown = None if unknown is None else unknown.among(self.key, folds < n_folds, first)
+            columns = dict(zip(self._names(), (table.take(slots) for table in tables), strict=True))
+            if is_unknown is not None:
+                for column, values in zip(self._columns, columns.values(), strict=True):
+                    values[is_unknown] = column.table[-1]
+            yield columns
+
+    def _names(self) -> list[str]:
+        return [statistic_name(column.measure, self.key.name, column.label) for column in self._columns]
+
+    def transform(self, codes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Statistics of rows by name, learned from all training rows."""
+        return self._take(self._index.find(self.key.combine(codes)))
+
+    def _take(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        columns = (column.table.take(positions) for column in self._columns)
+        return dict(zip(self._names(), columns, strict=True))
+
+    def grow(
+        self, codes: Mapping[str, np.ndarray], labels: LabelledRows, changes: Changes
+    ) -> tuple[KeyStatistics, dict[str, np.ndarray]]:
+        """The statistics after more rows, and those of these rows before, which don't know their labels."""
+        if self._memory is None:
+            raise ValueError(
+                f"The statistics of {self.key.name!r} were learned by an earlier version of sk_finalmlp, which kept no "
+                "sums to go on with. Fit the encoder again."
+            )
+        before = self._translated(changes)
+        keys = before.key.combine(codes)
+        return before._after(keys, labels, changes.decay), before._take(before._index.bisect(keys))
+
+    def _translated(self, changes: Changes) -> KeyStatistics:
+        """The same statistics by wider keys, without those of codes that stand for other values now."""
+        assert self._memory is not None
+        known = self._index.known
+        kept = ~self.key.holds_any(known, changes.fresh)
+        translated, translated.key = copy(self), self.key.widened(changes.n_codes)
+        if kept.all() and translated.key == self.key:
+            return translated
+        translated._index = KeyIndex(self.key.translate(known[kept], translated.key))
+        n_rows, clicks = self._memory.n_rows[kept], [sums[kept] for sums in self._memory.clicks]
+        translated._memory = replace(self._memory, n_rows=n_rows, clicks=clicks)
+        translated._columns = [column._replace(table=column.table[np.append(kept, True)]) for column in self._columns]
+        return translated
+
+    def _after(self, keys: np.ndarray, labels: LabelledRows, decay: float) -> KeyStatistics:
+        """The statistics after rows of these keys."""
+        assert self._memory is not None
+        present = np.flatnonzero(labels.weights > 0)
+        labels = labels.take(present)
+        ranks, distinct = factorize(keys.take(present), self.key.n_possible)
+        new = [np.bincount(ranks, labels.weights, len(distinct))]
+        new += [np.bincount(ranks.take(own), weights, len(distinct)) for own, weights in labels.rows_of_labels]
+        n_sums = len(new)
+        columns = [self._memory.n_rows, *self._memory.clicks, *(column.table for column in self._columns)]
+        known, columns, positions = make_room(self._index.known, distinct, [column.copy() for column in columns])
+        sums, tables = columns[:n_sums], columns[n_sums:]
+        for of_keys, more in zip(sums, new, strict=True):
+            of_keys[positions] = decay * of_keys[positions] + more
+        totals = [self._memory.n_all_rows, *self._memory.all_clicks]
+        totals = [decay * total + float(more.sum()) for total, more in zip(totals, new, strict=True)]
+        after = copy(self)
+        after._index = KeyIndex(known)
+        after._memory = Memory(sums[0], sums[1:], totals[0], totals[1:])
+        n_rows, *clicks = (of_keys[positions] for of_keys in sums)
+        priors = [total / totals[0] for total in totals[1:]]
+        touched = self._of_keys(n_rows, [n_rows] * len(clicks), clicks, priors)
+        after._columns = []
+        for column, table, values in zip(self._columns, tables, touched, strict=True):
+            table[np.append(positions, len(known))] = column.standardize(values)
+            after._columns.append(column._replace(table=table))
+        return after
+
+    def output_fields(self, key: Key) -> list[Field]:
+        """One field per statistic, for a key that may have been renamed."""
+        return [Field(statistic_name(measure, key.name, label), "statistic") for measure, label, *_ in self._columns]
+
+
+class _KeyedRows:
+    """The cells of training rows by a key, and which of them each row belongs to."""
+
+    def __init__(self, key: Key, rows: CodedRows, target: Target) -> None:
+        self._key, self._rows = key, rows
+        self._numbered: np.ndarray | None = None
+        n_possible = key.n_possible
+        if n_possible > MAX_KEY // (target.n_folds + 2):
+            # With a fold, 63 bits are too few: the distinct keys are numbered.
+            self._numbered = self._distinct()
+            n_possible = len(self._numbered)
+        self.cells = Cells(n_possible, target, rows.n_rows)
+        for chunk in rows.chunks(key.parts, f"statistics of {key.name}"):
+            assert chunk.labels is not None
+            slots = self.cells.locate(self._keys_of(chunk), chunk.labels.folds)
+            self.cells.add(slots, chunk.labels)
+            # A single chunk is not looked up again.
+            self._slots = slots if chunk.n_rows == rows.n_rows else None
+        self.cells.finish()
+
+    def _distinct(self) -> np.ndarray:
+        known: np.ndarray = np.empty(0, np.int64)
+        for chunk in self._rows.chunks(self._key.parts, f"combinations of {self._key.name}"):
+            known, _, _ = make_room(known, np.unique(self._key.combine(chunk.codes)), [])
+        return known
+
+    def _keys_of(self, chunk: Chunk) -> np.ndarray:
+        keys = self._key.combine(chunk.codes)
+        if self._numbered is None:
+            return keys
+        distinct, ranks = np.unique(keys, return_inverse=True)
+        return np.searchsorted(self._numbered, distinct).take(ranks)
+
+    def keys(self, numbers: np.ndarray) -> np.ndarray:
+        """The keys that the cells have as these."""
+        return numbers if self._numbered is None else self._numbered.take(numbers)
+
+    def chunks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """The number of the first row, and fold and slot of each row, chunk by chunk."""
+        for chunk in self._rows.chunks(self._key.parts, f"out-of-fold statistics of {self._key.name}"):
+            assert chunk.labels is not None
+            folds = chunk.labels.folds
+            yield (
+                chunk.first,
+                folds,
+                self.cells.locate(self._keys_of(chunk), folds) if self._slots is None else self._slots,
+            )
+
+
+class _Measured(NamedTuple):
+    """Statistics of a block of keys, not yet standardised.
+
+    Parameters
+    ----------
+    known : ndarray of int64, shape (n_keys,)
+        Keys that have rows with weight.
+    sums : list of ndarray of shape (n_keys,)
+        Weight of the rows of each key, and of those of each label.
+    of_keys : list of ndarray of shape (n_keys + 1,)
+        Each statistic of the keys, and of unknown ones.
+    of_cells : list of ndarray of shape (n_cells,)
+        Each statistic of the cells, learned from other folds.
+    weights : ndarray of shape (n_cells,)
+        Weight of the rows of each cell.
+    small : float
+        Weight of the rows whose count, learned from other folds, is small.
+    """
+
+    known: np.ndarray
+    sums: list[np.ndarray]
+    of_keys: list[np.ndarray]
+    of_cells: list[np.ndarray]
+    weights: np.ndarray
+    small: float
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """Deviation from the mean of training rows in standard deviations, cut at 5, as float32.
+
+    Parameters
+    ----------
+    mean : float
+        The mean.
+    scale : float
+        One over the standard deviation; 0 where all values are equal.
+    least : float, default=-inf
+        Values below it count as the mean.
+    """
+
+    mean: float
+    scale: float
+    least: float = -np.inf
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        deviations = values - self.mean
+        deviations *= self.scale
+        if self.least > -np.inf:
+            deviations[values < self.least] = 0.0
+        cut: np.ndarray = np.clip(deviations, -MAX_STATISTIC, MAX_STATISTIC, out=deviations).astype(np.float32)
+        return cut
+
+
+def _standardization(values: Sequence[np.ndarray], weights: Sequence[np.ndarray], least: float) -> Standardization:
+    """Standardisation by mean and deviation of weighted blocks, where a smaller deviation counts as the least one."""
+    total = sum(float(own.sum()) for own in weights)
+    mean = sum(float((of_block * own).sum()) for of_block, own in zip(values, weights, strict=True)) / total
+    squares = (float((np.square(of_block - mean) * own).sum()) for of_block, own in zip(values, weights, strict=True))
+    deviation = (sum(squares) / total) ** 0.5
+    # A smaller deviation is rounding.
+    return Standardization(mean, 1 / max(deviation, least) if deviation > 1e-9 * max(abs(mean), 1) else 0.0)
+
+
+class StatisticColumn(NamedTuple):
+    """A statistic: its value for each known key and for unknown ones, standardised as `fit` found it.
+
+    The standardisation stays in updates, since the network has learned what its numbers mean.
+    """
+
+    measure: Measure
+    label: str | None
+    table: np.ndarray
+    standardize: Standardization
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The sums that updates go on from: weights of the rows of each key and of all, overall and by label.
+
+    Rows and clicks of a key lose weight whenever new rows of it come, so that rates follow the clicks of late; those of
+    a key that doesn't come stay, since nobody knows better.
+    """
+
+    n_rows: np.ndarray
+    clicks: list[np.ndarray]
+    n_all_rows: float
+    all_clicks: list[float]

@@ -1,0 +1,235 @@
+"""Sums of weights by key and fold, from which each row's statistics leave out its own fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from .._sources import sizes
+from ._target import LabelledRows, Target
+
+MAX_KEY = np.iinfo(np.int64).max
+#: Up to so many, keys are found in an array with an element for each; beyond, by sorting.
+_POSSIBLE_KEYS_PER_ROW = 8
+#: Of a non-negative int64.
+_BITS = 63
+#: Cells of which statistics are computed at a time, about.
+BLOCK = 2**20
+
+
+class Sums(NamedTuple):
+    """Sums of weights: by key, by cell, and by cell over the rows of its key in other folds but the held-out one.
+
+    They have the shapes (n_keys,), (n_cells,) and (n_cells,).
+    """
+
+    of_keys: np.ndarray
+    of_cells: np.ndarray
+    of_others: np.ndarray
+
+
+@dataclass(frozen=True)
+class KeySums:
+    """Sums of all cells of some keys: over all rows, over those of which each label is known, and over its own."""
+
+    keys: np.ndarray
+    folds: np.ndarray
+    rows: Sums
+    known: Sequence[Sums]
+    clicks: Sequence[Sums]
+
+
+class Cells:
+    """Training rows by key and fold: those that agree in both have the same statistics, computed once.
+
+    Rows come in chunks. A cell is an integer, key times number of folds plus fold. Its slot in the sums is that integer
+    where all possible cells are few, else its rank among the cells that occur.
+
+    Parameters
+    ----------
+    n_possible : int
+        Keys are below it.
+    target : Target
+        Labels and folds; rows that are held out and those without weight have two more.
+    n_rows : int
+        Number of rows of all chunks.
+    """
+
+    def __init__(self, n_possible: int, target: Target, n_rows: int) -> None:
+        self._n_folds = target.n_folds + 2
+        self._n_possible = n_possible * self._n_folds
+        self._is_dense = self._n_possible <= min(n_rows, sizes.CELLS // len(target.labels))
+        self._occurs = np.zeros(self._n_possible if self._is_dense else 0, bool)
+        self._cells: np.ndarray = np.empty(0, np.int64)
+        self._sums: list[np.ndarray] = []
+        self._has_known = False
+
+    def locate(self, keys: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """The slot of each row's cell; cells that are new get one."""
+        cells: np.ndarray = keys * self._n_folds + folds
+        if self._is_dense:
+            self._occurs[cells] = True
+            return cells
+        ranks, distinct = factorize(cells, self._n_possible)
+        if not len(self._cells):
+            self._cells = distinct
+            return ranks
+        self._cells, self._sums, slots = make_room(self._cells, distinct, self._sums)
+        return slots.take(ranks)
+
+    def add(self, slots: np.ndarray, labels: LabelledRows) -> None:
+        """Add the weights of rows of these slots."""
+        terms = [(slots, None if labels.is_unweighted else labels.weights)]
+        terms += [(slots.take(own), weights) for own, weights in labels.rows_of_labels]
+        self._has_known = labels.known_weights is not None
+        terms += [(slots, weights) for weights in labels.known_weights or ()]
+        n_slots = self._n_possible if self._is_dense else len(self._cells)
+        if not self._sums:
+            self._sums = [np.bincount(at, weights, n_slots).astype(np.float64, copy=False) for at, weights in terms]
+            return
+        for sums, (at, weights) in zip(self._sums, terms, strict=True):
+            # One row after the other, as in a single chunk, so that sums of fractions are rounded alike.
+            np.add.at(sums, at, 1.0 if weights is None else weights)
+
+    def finish(self) -> None:
+        """All cells are known from now on."""
+        if self._is_dense:
+            self._cells = np.flatnonzero(self._occurs)
+
+    def forget_sums(self) -> None:
+        """Keep the cells alone."""
+        self._sums = []
+
+    def blocks(self) -> Iterator[KeySums]:
+        """The sums of all cells, about a million at a time, in ascending order of the keys."""
+        first_of_keys = self._cells[BLOCK::BLOCK] // self._n_folds * self._n_folds
+        bounds = np.searchsorted(self._cells, first_of_keys).tolist()
+        for start, stop in pairwise([0, *bounds, len(self._cells)]):
+            yield self.sums(slice(start, stop))
+
+    def sums(self, of: slice = slice(None)) -> KeySums:
+        """The sums of the cells of a slice, which has all cells of its keys."""
+        cells = self._cells[of]
+        key_of_cell = cells // self._n_folds
+        folds = cells - key_of_cell * self._n_folds
+        is_first = starts_of_runs(key_of_cell)
+        ranks = ranks_of_runs(is_first)
+        held_out = np.flatnonzero(folds == self._n_folds - 2)
+        rows, *of_labels = (_sums(self._of_cells(sums, of), ranks, held_out) for sums in self._sums)
+        n_labels = len(of_labels) // 2 if self._has_known else len(of_labels)
+        known = of_labels[n_labels:] if self._has_known else [rows] * n_labels
+        return KeySums(key_of_cell[is_first], folds, rows, known, of_labels[:n_labels])
+
+    def _of_cells(self, by_slot: np.ndarray, of: slice) -> np.ndarray:
+        of_cells: np.ndarray = by_slot.take(self._cells[of]) if self._is_dense else by_slot[of]
+        return of_cells
+
+    @property
+    def n_keys(self) -> int:
+        """Number of keys that occur."""
+        return int(starts_of_runs(self._cells // self._n_folds).sum())
+
+    def to_rows(self, of_cells: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        """The value of each row's cell."""
+        return self.by_slot(of_cells).take(slots)
+
+    def by_slot(self, of_cells: np.ndarray) -> np.ndarray:
+        """Values of the cells that occur, by slot."""
+        if not self._is_dense:
+            return of_cells
+        values = np.empty(self._n_possible, of_cells.dtype)
+        values[self._cells] = of_cells
+        return values
+
+    def from_rows(self, of_rows: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        """The value of each cell, all rows of which have the same."""
+        values = np.empty(self._n_possible if self._is_dense else len(self._cells), of_rows.dtype)
+        values[slots] = of_rows
+        return self._of_cells(values, slice(None))
+
+
+def cells_of(keys: np.ndarray, n_possible: int, target: Target) -> tuple[Cells, np.ndarray]:
+    """The cells of rows in memory, and the slot of each row's."""
+    if n_possible > MAX_KEY // (target.n_folds + 2):
+        keys, distinct = factorize(keys, n_possible)
+        n_possible = len(distinct)
+    cells = Cells(n_possible, target, len(keys))
+    slots = cells.locate(keys, target.rows.folds)
+    cells.finish()
+    return cells, slots
+
+
+def _sums(of_cells: np.ndarray, key_of_cell: np.ndarray, held_out: np.ndarray) -> Sums:
+    of_keys = np.bincount(key_of_cell, of_cells)
+    # Few cells are held out.
+    keys_held_out = key_of_cell.take(held_out)
+    others = of_keys - np.bincount(keys_held_out, of_cells.take(held_out), minlength=len(of_keys))
+    of_others = others.take(key_of_cell)
+    of_others[held_out] = of_keys.take(keys_held_out)
+    of_others -= of_cells
+    # Differences of fractional weights may be a little below 0.
+    return Sums(of_keys, of_cells, np.maximum(of_others, 0.0, out=of_others))
+
+
+def make_room(
+    known: np.ndarray, keys: np.ndarray, columns: Sequence[np.ndarray]
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Insert keys into known ones, both distinct and sorted, and zeros into their columns; return positions, too."""
+    positions = np.searchsorted(known, keys)
+    is_new = known.take(positions, mode="clip") != keys if len(known) else np.ones(len(keys), bool)
+    if not is_new.any():
+        return known, list(columns), positions
+    before = positions[is_new]
+    columns = [np.insert(column, before, 0) for column in columns]
+    return np.insert(known, before, keys[is_new]), columns, positions + np.cumsum(is_new) - is_new
+
+
+def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each row which of the distinct keys it has, and these in ascending order; all are below `n_possible`."""
+    if n_possible <= _POSSIBLE_KEYS_PER_ROW * len(keys):
+        is_present = np.zeros(n_possible, bool)
+        is_present[keys] = True
+        distinct = np.flatnonzero(is_present)
+        # What is searched at random should fit into the cache.
+        rank_of = np.empty(n_possible, np.int32 if n_possible < 2**31 else np.int64)
+        rank_of[distinct] = np.arange(len(distinct))
+        return rank_of.take(keys), distinct
+    order = _sorting(keys, n_possible)
+    in_order = keys.take(order)
+    is_first = starts_of_runs(in_order)
+    ranks = np.empty(len(keys), np.int64)
+    ranks[order] = ranks_of_runs(is_first)
+    return ranks, in_order[is_first]
+
+
+def starts_of_runs(values: np.ndarray) -> np.ndarray:
+    """Which values differ from the one before."""
+    is_first = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=is_first[1:])
+    return is_first
+
+
+def ranks_of_runs(is_first: np.ndarray) -> np.ndarray:
+    """The number of each value's run, from 0."""
+    ranks: np.ndarray = np.cumsum(is_first)
+    ranks -= 1
+    return ranks
+
+
+def _sorting(keys: np.ndarray, n_possible: int) -> np.ndarray:
+    """Numbers of the rows in the order of their keys."""
+    n_bits = len(keys).bit_length()
+    if n_possible <= 2**32:
+        # NumPy sorts 16 bits by counting; twice that is twice as fast as to sort 64 bits.
+        order = np.argsort(keys.astype(np.uint16), kind="stable")
+        return order.take(np.argsort((keys >> 16).astype(np.uint16).take(order), kind="stable"))
+    if n_possible.bit_length() + n_bits > _BITS:
+        return np.argsort(keys)
+    # NumPy sorts integers several times as fast as it finds out their order.
+    numbered = (keys << n_bits) | np.arange(len(keys))
+    numbered.sort()
+    return numbered & ((1 << n_bits) - 1)

@@ -1,0 +1,467 @@
+"""What statistics are learned from: weights, labels and folds of the training rows, in memory or on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_consistent_length
+
+from .._checks import refuse_name_as_labels
+from .._hold_out import Fraction, places, share_held_out
+from .._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
+from .._sources import Passes, StoredArray, sizes
+from .._warnings import warn
+
+_N_FOLDS = 10
+#: Keeps logarithms finite where all rows with weight are held out.
+_MIN_SHARE = 1e-12
+_UNLABELLED = (
+    "y holds -1 beside 0 and 1, by which scikit-learn marks rows without a label. Here it is a class like the others, "
+    "with a rate of its own. If it is such a mark, give these rows no weight, sample_weight=(y != -1); in a pipeline "
+    "enc__sample_weight, where 'enc' is the name of the step. If -1 is a class, give the classes names, for example by "
+    "y.astype(str)."
+)
+
+#: A column of all rows, in memory or on disk.
+Array = np.ndarray | StoredArray
+#: The random numbers, or the order in time, by which rows of these numbers are held out.
+Place = Callable[[np.ndarray], np.ndarray]
+
+
+class NoLabels(ValueError):
+    """No statistics can be learned from this y."""
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Weights, labels and folds of some rows.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_samples,)
+        Non-negative weights.
+    digits : ndarray of int, shape (n_samples,) or (n_labels, n_samples)
+        The number of the class of each row; where there are several columns of labels, 0, 1 or MISSING for each.
+    folds : ndarray of int, shape (n_samples,)
+        The fold of each row: `n_folds` for one that is held out, and `n_folds + 1` for one without weight.
+    n_labels : int
+        Number of labels that have a rate: of two classes, the greater has the only one.
+    """
+
+    weights: np.ndarray
+    digits: np.ndarray
+    folds: np.ndarray
+    n_labels: int
+
+    @cached_property
+    def is_unweighted(self) -> bool:
+        """Whether each row has weight 1."""
+        return bool((self.weights == 1).all())
+
+    @cached_property
+    def rows_of_labels(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each label, the numbers and the weights of its rows, which may be few."""
+        return [(own, self.weights.take(own)) for own in self._numbers_of_labels()]
+
+    def _numbers_of_labels(self) -> list[np.ndarray]:
+        if self.digits.ndim == 2 or self.n_labels == 1:
+            return [np.flatnonzero(self.has(label)) for label in range(self.n_labels)]
+        order = np.argsort(self.digits, kind="stable")
+        return np.split(order, np.searchsorted(self.digits.take(order), np.arange(1, self.n_labels)))
+
+    def has(self, label: int) -> np.ndarray:
+        """Which rows have a label."""
+        has_label: np.ndarray = (
+            self.digits[label] == 1 if self.digits.ndim == 2 else self.digits == (label if self.n_labels > 1 else 1)
+        )
+        return has_label
+
+    @cached_property
+    def known_weights(self) -> list[np.ndarray] | None:
+        """For each of several columns of labels, the weights of the rows of which it is known; else None."""
+        if self.digits.ndim == 1:
+            return None
+        return [np.where(digits != MISSING, self.weights, 0.0) for digits in self.digits]
+
+    def weights_of(self, label: int) -> tuple[np.ndarray, np.ndarray]:
+        """The weights of the rows of which a label is known, and of those that have it; other rows have weight 0."""
+        known = self.weights if self.known_weights is None else self.known_weights[label]
+        return known, np.where(self.has(label), self.weights, 0.0)
+
+    def take(self, rows: Any) -> Self:
+        """Some of the rows, given by their numbers or a slice."""
+        return replace(self, weights=self.weights[rows], digits=self.digits[..., rows], folds=self.folds[rows])
+
+
+class Target:
+    """The labels of all rows.
+
+    Parameters
+    ----------
+    labels : sequence of (str or None)
+        Names of the classes that have a rate; one `None` for two classes.
+    classes : ndarray of shape (n_classes,)
+        The labels of y in ascending order; of several columns of labels their names.
+    n_folds, n_rows : int
+        Numbers of folds and of rows.
+    read : callable
+        Gives the rows of a slice as LabelledRows.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str | None],
+        classes: np.ndarray,
+        n_folds: int,
+        n_rows: int,
+        read: Callable[[int, int], LabelledRows],
+    ) -> None:
+        self.labels, self.classes, self.n_folds, self.n_rows, self.read = labels, classes, n_folds, n_rows, read
+
+    def of(self, rows: LabelledRows) -> Target:
+        """The target of other rows, which are in memory."""
+        target = Target(
+            self.labels,
+            self.classes,
+            self.n_folds,
+            len(rows.weights),
+            lambda start, stop: rows.take(slice(start, stop)),
+        )
+        vars(target)["rows"] = rows
+        return target
+
+    @cached_property
+    def rows(self) -> LabelledRows:
+        """All rows at once."""
+        return self.read(0, self.n_rows)
+
+    def chunks(self) -> Iterator[LabelledRows]:
+        """All rows, some at a time."""
+        for start in range(0, self.n_rows, sizes.CHUNK):
+            yield self.read(start, start + sizes.CHUNK)
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether there are several columns of labels."""
+        return self.rows.digits.ndim == 2
+
+    @cached_property
+    def priors(self) -> list[float]:
+        """Overall share of each label in the rows of which it is known."""
+        sums = np.zeros((2, len(self.labels)))
+        # The same slices in memory and on disk, so that sums of fractions are rounded alike.
+        for rows in self.chunks():
+            for label in range(len(self.labels)):
+                sums[:, label] += [weights.sum() for weights in rows.weights_of(label)]
+        priors: list[float] = (sums[1] / sums[0]).tolist()
+        return priors
+
+    @cached_property
+    def seen_shares(self) -> np.ndarray:
+        """For each fold, the share of all weight, about, that the statistics of its rows are learned from."""
+        total = kept = 0.0
+        for rows in self.chunks():
+            total += rows.weights.sum()
+            kept += rows.weights[rows.folds < self.n_folds].sum()
+        shares: np.ndarray = np.full(self.n_folds + 2, max(kept / total, _MIN_SHARE))
+        shares[: self.n_folds] *= 1 - 1 / self.n_folds
+        return shares
+
+    @property
+    def effective_n_rows(self) -> float:
+        """Number of rows of equal weights that carry as much information (Kish's effective sample size)."""
+        shares = self.rows.weights / self.rows.weights.max()
+        return float(shares.sum() ** 2 / (shares @ shares))
+
+    def take(self, numbers: np.ndarray) -> Target:
+        """The target of some rows, given by their numbers in ascending order, as if there were no others."""
+        starts = np.arange(0, self.n_rows, sizes.CHUNK)
+        parts = [
+            self.read(start, start + sizes.CHUNK).take(own - start)
+            for start, own in zip(starts.tolist(), np.split(numbers, np.searchsorted(numbers, starts[1:])), strict=True)
+        ]
+        weights, digits, folds = (
+            np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in ("weights", "digits", "folds")
+        )
+        return self.of(LabelledRows(weights, digits, folds, len(self.labels)))
+
+    def weighted_by(self, shares: np.ndarray) -> Target:
+        """The target of rows that count so much of what they weigh."""
+        return self.of(replace(self.rows, weights=self.rows.weights * shares))
+
+
+class Chunk(NamedTuple):
+    """Some training rows: the number of the first one, codes by column, sample weights, and labels if there are any."""
+
+    first: int
+    codes: Mapping[str, np.ndarray]
+    weights: np.ndarray | None
+    labels: LabelledRows | None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self.codes.values())))
+
+
+class CodedRows:
+    """Codes, sample weights and labels of all training rows, read in chunks; a table in memory is one chunk.
+
+    Parameters
+    ----------
+    codes : mapping of {str: ndarray or StoredArray}
+        Codes by column.
+    weights : ndarray or StoredArray or None
+        Sample weights.
+    target : Target or NoLabels
+        Labels.
+    passes : Passes, default=None
+        Told of the progress on rows on disk.
+    """
+
+    def __init__(
+        self,
+        codes: Mapping[str, Array],
+        weights: Array | None,
+        target: Target | NoLabels,
+        passes: Passes | None = None,
+    ) -> None:
+        self._codes, self._weights, self.target, self._passes = codes, weights, target, passes
+        self.n_rows = len(next(iter(codes.values()), ()))
+
+    def chunks(self, names: Sequence[str], title: str) -> Iterator[Chunk]:
+        """The codes of some columns, chunk by chunk; the pass over them has a title."""
+        size = max(self.n_rows, 1) if self._passes is None else sizes.CHUNK
+        over = nullcontext(lambda n: None) if self._passes is None else self._passes.over(title, self.n_rows)
+        with over as advance:
+            for start in range(0, self.n_rows, size):
+                yield self._read(names, start, start + size)
+                advance(min(size, self.n_rows - start))
+
+    def _read(self, names: Sequence[str], start: int, stop: int) -> Chunk:
+        codes = {name: _read(self._codes[name], start, stop).astype(np.int64, copy=False) for name in names}
+        weights = None if self._weights is None else _read(self._weights, start, stop)
+        return Chunk(start, codes, weights, self._labels(start, stop))
+
+    def _labels(self, start: int, stop: int) -> LabelledRows | None:
+        if isinstance(self.target, NoLabels):
+            return None
+        return self.target.rows if self._passes is None else self.target.read(start, stop)
+
+
+def _read(array: Array, start: int, stop: int) -> np.ndarray:
+    return array[start:stop] if isinstance(array, np.ndarray) else array.read(start, stop)
+
+
+def read_target(
+    y: Any,
+    X: Any,
+    weights: np.ndarray | None,
+    validation_fraction: Fraction,
+    place: np.ndarray | None,
+    random_state: np.random.RandomState,
+) -> Target:
+    """Read the labels of a table in memory; raise NoLabels if y holds no labels of two or more classes."""
+    if not has_tasks(y):
+        numbers, labels = _numbered(_read_labels(y, X))
+        share, place = _share_and_places(len(numbers), validation_fraction, place)
+        target = make_target(numbers, labels, weights, share, place.__getitem__, random_state)
+        return target.of(target.rows)
+    check_consistent_length(X, y)
+    columns = label_columns(y)
+    try:
+        classes = label_classes(columns)
+    except ValueError as error:
+        raise NoLabels(f"y does not contain class labels (multilabel-indicator or multioutput: {error})") from error
+    digits = np.stack([label_digits(*of_task) for of_task in zip(columns, classes, columns.values(), strict=True)])
+    patterns = patterns_of(list(digits))
+    share, place = _share_and_places(len(patterns), validation_fraction, place)
+    split = _Split(patterns, int(patterns.max()) + 1, weights, share, place.__getitem__)
+    split.draw_folds(random_state)
+    weights = np.ones(len(patterns)) if weights is None else weights
+    for name, of_task in zip(columns, digits, strict=True):
+        if not all((weights[of_task == digit] > 0).any() for digit in (0, 1)):
+            raise NoLabels(f"{name!r} has only one class in the rows with a positive sample_weight")
+    rows = LabelledRows(weights, digits, split.folds(0, len(patterns)), len(columns))
+    names = np.array(list(columns), dtype=object)
+    return Target(list(columns), names, split.n_folds, len(patterns), lambda start, stop: rows).of(rows)
+
+
+def _share_and_places(n_rows: int, fraction: Fraction, place: np.ndarray | None) -> tuple[float, np.ndarray]:
+    share = share_held_out(fraction, n_rows, at_random=place is None)
+    return share, places(np.arange(n_rows)) if place is None else place
+
+
+def make_target(
+    y: Array,
+    labels: np.ndarray,
+    weight: Array | None,
+    share: float,
+    place: Place,
+    random_state: np.random.RandomState,
+) -> Target:
+    """The target of rows given by the positions of their labels among all labels, sorted.
+
+    A share of the rows, those of the lowest places, is held out. Raises NoLabels if there is one class.
+    """
+    split = _Split(y, len(labels), weight, share, place)
+    is_class = split.n_present > 0
+    classes = labels[is_class]
+    _check_classes(classes, "" if weight is None or split.n_present.sum() == len(y) else _WITH_WEIGHT)
+    split.draw_folds(random_state)
+    # One rate tells of both classes, so that two classes need one.
+    names: list[str | None] = [str(label) for label in classes] if len(classes) > 2 else [None]
+    # Labels of rows without weight alone count as the first class.
+    class_of_label = np.maximum(np.cumsum(is_class) - 1, 0) * is_class
+
+    def read(start: int, stop: int) -> LabelledRows:
+        digits = class_of_label[_read(y, start, stop)]
+        weights = np.ones(len(digits)) if weight is None else _read(weight, start, stop)
+        return LabelledRows(weights, digits, split.folds(start, stop), len(names))
+
+    return Target(names, classes, split.n_folds, len(y), read)
+
+
+_WITH_WEIGHT = " in the rows with a positive sample_weight"
+
+
+def _check_classes(classes: np.ndarray, where: str) -> None:
+    if len(classes) == 1:
+        raise NoLabels(f"y has only one class{where}")
+    if classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, len(classes) - 1)) and len(classes) > 2:
+        warn(_UNLABELLED)
+
+
+class _Split:
+    """Which rows are held out, as `held_out_rows` says, and the folds of the others, drawn by their numbers.
+
+    Parameters
+    ----------
+    y : ndarray or StoredArray
+        The number of each row's label.
+    n_labels : int
+        Numbers are below it.
+    weight : ndarray or StoredArray or None
+        Sample weights.
+    share : float
+        Share of the rows that is held out.
+    place : callable
+        Places of rows by which they are chosen.
+    """
+
+    def __init__(self, y: Array, n_labels: int, weight: Array | None, share: float, place: Place) -> None:
+        self._y, self._weight, self._share, self._place = y, weight, share, place
+        self._first, self._last = np.full(n_labels, np.inf), np.full(n_labels, -np.inf)
+        for start, labels, _ in self._chunks():
+            place_of_row = place(np.arange(start, start + len(labels)))
+            np.minimum.at(self._first, labels, place_of_row)
+            np.maximum.at(self._last, labels, place_of_row)
+        self.n_present, n_kept = np.zeros((2, n_labels), np.int64)
+        for start, labels, is_present in self._chunks():
+            is_held_out = self._is_held_out(start, labels)
+            self.n_present += np.bincount(labels[is_present], minlength=n_labels)
+            n_kept += np.bincount(labels[is_present & ~is_held_out], minlength=n_labels)
+        # As many as there are rows outside the largest class: with more of them, the folds that hold a click would know
+        # of one click less than all others.
+        self.n_folds = min(max(int(n_kept.sum() - n_kept.max(initial=0)), 2), _N_FOLDS)
+
+    def draw_folds(self, random_state: np.random.RandomState) -> None:
+        """Draw the seed of the folds."""
+        self._seed = int(random_state.randint(1, np.iinfo(np.int32).max))
+
+    def folds(self, start: int, stop: int) -> np.ndarray:
+        """The folds of the rows of a slice."""
+        labels, is_present = self._labels(start, stop)
+        folds: np.ndarray = (places(np.arange(start, start + len(labels)), self._seed) * self.n_folds).astype(np.int64)
+        folds[self._is_held_out(start, labels)] = self.n_folds
+        folds[~is_present] = self.n_folds + 1
+        return folds
+
+    def _chunks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        for start in range(0, len(self._y), sizes.CHUNK):
+            yield start, *self._labels(start, start + sizes.CHUNK)
+
+    def _labels(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = _read(self._y, start, stop)
+        return labels, np.ones(len(labels), bool) if self._weight is None else _read(self._weight, start, stop) > 0
+
+    def _is_held_out(self, start: int, labels: np.ndarray) -> np.ndarray:
+        place = self._place(np.arange(start, start + len(labels)))
+        is_held_out: np.ndarray = ((place < self._share) | (place == self._first[labels])) & (
+            place < self._last[labels]
+        )
+        return is_held_out
+
+
+def held_out_with(place: np.ndarray, validation_fraction: Fraction, target: Target | NoLabels) -> np.ndarray:
+    """Which rows are held out by their places, as far as labels don't ask for others: those without weight, too."""
+    is_early: np.ndarray = place < share_held_out(validation_fraction, len(place), at_random=False)
+    if isinstance(target, NoLabels):
+        return is_early
+    folds = target.rows.folds
+    return np.where(folds > target.n_folds, is_early, folds == target.n_folds)
+
+
+def _numbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The position of each label among the distinct ones, and these in ascending order."""
+    numbers, found = pd.factorize(labels)
+    distinct = np.asarray(found, labels.dtype)
+    order = np.argsort(distinct)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank.take(numbers), distinct[order]
+
+
+def _read_labels(y: Any, X: Any) -> np.ndarray:
+    """A class per row."""
+    if y is None:
+        raise NoLabels("there is no y")
+    refuse_name_as_labels(X, y)
+    check_consistent_length(X, y)
+    labels = np.asarray(y)
+    if pd.isna(labels).any():
+        raise ValueError("Input y contains NaN: leave out the rows without a label.")
+    check_labels(labels)
+    return labels.ravel()
+
+
+def check_labels(y: np.ndarray) -> None:
+    """Raise NoLabels, in scikit-learn's words, if y doesn't hold a class per row.
+
+    Its own function sets filters of warnings for the whole process, and threads leave them behind.
+    """
+    if (kind := _what_but_labels(y)) is not None:
+        raise NoLabels(f"y does not contain class labels (Unknown label type: {kind})")
+
+
+def _what_but_labels(y: np.ndarray) -> str | None:
+    if y.ndim != 1 and y.shape[1:] != (1,):
+        return "multilabel-indicator or multioutput"
+    if y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.floor(y))).all():
+        return "continuous"
+    if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y.ravel()):
+        return "unknown"
+    return "unknown" if y.dtype.kind in "cSV" else None
+
+
+def read_more_labels(y: Any, X: Any, weights: np.ndarray | None, classes: np.ndarray) -> LabelledRows:
+    """Read the labels of rows of an update, all of which `fit` saw."""
+    try:
+        labels = _read_labels(y, X)
+    except NoLabels as reason:
+        raise ValueError(f"Statistics take in the labels of new rows, but {reason}. Give y as in fit.") from reason
+    weights = np.ones(len(labels)) if weights is None else weights
+    strange = np.setdiff1d(labels[weights > 0], classes)
+    if len(strange):
+        raise ValueError(
+            f"y has the labels {strange.tolist()}, which aren't among those of fit, {classes.tolist()}. Leave out such "
+            "rows, or fit again."
+        )
+    n_labels = len(classes) if len(classes) > 2 else 1
+    return LabelledRows(weights, np.searchsorted(classes, labels), np.zeros(len(labels), np.int64), n_labels)
