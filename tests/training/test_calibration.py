@@ -11,7 +11,7 @@ from sk_finalmlp.nn import Ensemble, FinalMLP, members_of
 from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import Impressions, predict_logits
-from sk_finalmlp.training._calibration import correct_mean
+from sk_finalmlp.training._scores import correct_mean
 
 SMALL = {"stream1": MLP((16,)), "stream2": MLP((16,)), "num_heads": 1}
 
