@@ -70,7 +70,9 @@ def test_are_warned_about(model, y):
         (make_pipeline(enc, MultiOutputClassifier(clf)), two_labels),
         (
             make_pipeline(
-                enc, SelectKBest(k="all"), FinalMLPClassifier(**{**clf.get_params(), "categorical_features": [0, 1]})
+                enc,
+                SelectKBest(k="all"),
+                FinalMLPClassifier(**{**clf.get_params(deep=False), "categorical_features": [0, 1]}),
             ),
             y,
         ),
