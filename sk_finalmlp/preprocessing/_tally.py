@@ -196,9 +196,10 @@ class _Vectors:
     def merge(self, others: _Vectors) -> None:
         """Add the sample of rows behind these."""
         self.are_meant = self.are_meant or others.are_meant
-        self._share = min(self._share, others._share)
+        share = min(self._share, others._share)
+        self._keep(share)
+        others._keep(share)
         self._append(others._lists, others._numbers, others._weights)
-        self._keep_share()
 
     def _append(self, lists: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> None:
         self._lists = pa.concat_arrays([self._lists, lists])
@@ -206,11 +207,11 @@ class _Vectors:
         if weights is not None:
             self._weights = weights if self._weights is None else np.concatenate([self._weights, weights])
         while len(self._lists.flatten()) > _MAX_NUMBERS_OF_VECTORS and len(self._lists) > 1:
-            self._share /= 2
-            self._keep_share()
+            self._keep(self._share / 2)
 
-    def _keep_share(self) -> None:
-        kept = places(self._numbers, _SEED) < self._share
+    def _keep(self, share: float) -> None:
+        self._share = share
+        kept = places(self._numbers, _SEED) < share
         self._lists, self._numbers = self._lists.filter(pa.array(kept)), self._numbers[kept]
         self._weights = None if self._weights is None else self._weights[kept]
 
