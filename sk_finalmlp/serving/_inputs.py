@@ -67,7 +67,9 @@ class Input:
             converted = [value if type(value) is plain else convert(value, self) for value in values]
             return np.array(converted, _DTYPES[self.kind]).reshape(-1, self.length)
         except OverflowError as error:
-            largest = max(converted, key=abs)
+            largest = max(
+                (value for value in values if isinstance(value, _NUMBERS)), key=lambda value: abs(float(value))
+            )
             raise ValueError(
                 f"Column {self.name!r}: {largest} is beyond 64 bits. Give None for a value that fit can't have seen."
             ) from error
