@@ -31,17 +31,16 @@ def classifier_of(estimator: Any) -> FinalMLPClassifier:
     NotFittedError
         If it isn't fitted.
     """
-    classifier = any_classifier_of(estimator)
-    if isinstance(classifier, FunnelClassifier):
+    if isinstance(_last_step(best_of(estimator)), FunnelClassifier):
         raise TypeError(
             "FunnelClassifier has a logit for each label, and this looks at the logit of one. Fit a FinalMLPClassifier "
             "to the label that you want to look into."
         )
-    return classifier
+    return any_classifier_of(estimator)
 
 
-def any_classifier_of(estimator: Any) -> FinalMLPClassifier | FunnelClassifier:
-    """The same, which may have several labels.
+def any_classifier_of(estimator: Any) -> FinalMLPClassifier:
+    """The same, also that of several labels in a `FunnelClassifier`.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ def any_classifier_of(estimator: Any) -> FinalMLPClassifier | FunnelClassifier:
 
     Returns
     -------
-    FinalMLPClassifier or FunnelClassifier
+    FinalMLPClassifier
     """
     classifier = _last_step(best_of(estimator))
     if not isinstance(classifier, FinalMLPClassifier | FunnelClassifier):
@@ -59,10 +58,10 @@ def any_classifier_of(estimator: Any) -> FinalMLPClassifier | FunnelClassifier:
             "or a search for one."
         )
     check_is_fitted(classifier)
-    return classifier
+    return classifier.classifier_ if isinstance(classifier, FunnelClassifier) else classifier
 
 
-def weighted_members_of(classifier: FinalMLPClassifier | FunnelClassifier) -> list[tuple[float, Any]]:
+def weighted_members_of(classifier: FinalMLPClassifier) -> list[tuple[float, Any]]:
     """The single networks of a classifier, each with its weight in the vote; 1 in all.
 
     Parameters
