@@ -575,7 +575,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             )
 
     def _library(self) -> str:
-        """The container that `set_output` or `set_config` asks for."""
+        """Return the container that `set_output` or `set_config` asks for."""
         library: str = get_output_config("transform", self)["dense"]
         return library
 
@@ -636,7 +636,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             )
 
     def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
-        """Kinds of the columns that the user has chosen, by position; those with vectors hold ids."""
+        """Return the kinds of the columns that the user has chosen, by position; those with vectors hold ids."""
         chosen = chosen_kinds(self._selections(), X, names)
         for position in self._given_vectors_at(names):
             if chosen.setdefault(position, "categorical") != "categorical":
@@ -647,7 +647,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return chosen
 
     def _given_vectors_at(self, names: Sequence[str]) -> dict[int, Any]:
-        """What `vectors` holds, by the position of the column."""
+        """Return what `vectors` holds, by the position of the column."""
         if not isinstance(self.vectors, Mapping | None):
             raise TypeError(
                 f"vectors is of type {type(self.vectors).__name__}. Give a dict from the names of columns to the "
@@ -690,7 +690,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         )
 
     def _max_length(self) -> int | Mapping[str, int] | None:
-        """The largest number of output columns of lists, for all of them or by the name of the column."""
+        """Return the largest number of output columns of lists, for all of them or by the name of the column."""
         if not isinstance(self.max_length, Mapping):
             return self.max_length
         wrong = next((n for n in self.max_length.values() if not isinstance(n, Integral) or n < 1), None)
@@ -703,7 +703,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return {names[select_for("max_length", key, None, names)[0]]: n for key, n in self.max_length.items()}
 
     def _datetime_parts(self) -> list[str] | None:
-        """The parts of datetimes that the user asks for, None for "auto"."""
+        """Return the parts of datetimes that the user asks for, None for "auto"."""
         if isinstance(self.datetime_parts, str) and self.datetime_parts == "auto":
             return None
         parts = list(dict.fromkeys(self.datetime_parts))
@@ -973,7 +973,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return list(self._fields)
 
     def _output_fields(self, names: Sequence[str]) -> list[Field]:
-        """The fields of the output, for columns of these names."""
+        """Return the fields of the output, for columns of these names."""
         learned = chain.from_iterable(fields_by_column(self._columns, check_feature_names_in(self)))
         plain = list(chain.from_iterable(fields_by_column(self._columns, names)))
         new_names = dict(zip(column_names(list(learned)), column_names(plain), strict=True))
@@ -1019,6 +1019,6 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
 
 def _are_several(labels: Any) -> bool:
-    """Whether labels are names of columns, or have several columns themselves."""
+    """Return whether labels are names of columns, or have several columns themselves."""
     is_list_of_names = isinstance(labels, list | tuple) and all(isinstance(name, str) for name in labels)
     return is_list_of_names or len(getattr(labels, "shape", ())) > 1
