@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
+
+from ..nn import multiply_all
 
 
 def clip_gradients(members: Sequence[Sequence[nn.Parameter]], max_norm: float) -> None:
@@ -24,7 +25,7 @@ def clip_gradients(members: Sequence[Sequence[nn.Parameter]], max_norm: float) -
         factor = (max_norm / (norm + 1e-6)).clamp(max=1)
         # On a GPU it would take longer to look than to multiply by 1.
         if factor.device.type != "cpu" or factor < 1:
-            torch._foreach_mul_(gradients, factor)
+            multiply_all(gradients, factor)
 
 
 def _values(parameter: nn.Parameter) -> Tensor:

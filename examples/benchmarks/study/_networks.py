@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
-from sk_finalmlp.nn import FieldEmbedding, FinalMLP, Stream, SumFusion
-from sk_finalmlp.nn._linear import Linear
+from sk_finalmlp.nn import FieldEmbedding, FinalMLP, Linear, Stream, SumFusion
 from sk_finalmlp.schema import Field
 
 
