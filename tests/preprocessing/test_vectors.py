@@ -182,9 +182,9 @@ def test_columns_of_the_user_that_are_named_like_coordinates():
 
 
 def test_names_say_which_floats_are_one_vector():
-    names = ["age", "x@0", "x@1", "y@1", "z@0"]
+    names = ["age", "x@0", "x@1", "y@1", "z[0]"]
     grouped = group_columns(names, [False] * 5)
-    assert grouped == [("age", [0]), ("x", [1, 2]), ("y@1", [3]), ("z@0", [4])]
+    assert grouped == [("age", [0]), ("x", [1, 2]), ("y@1", [3]), ("z[0]", [4])]
 
 
 # Vectors of ids
