@@ -116,7 +116,7 @@ def checkpoint_file(estimator: Any, start: Fitted, training: Impressions | Store
     for name in ("checkpoint", "verbose", "device"):
         del parameters[name]
     weights = weights_as_arrays(start.network) if start.history else None
-    identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, estimator._origin
+    identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, estimator._encoders
     rows = len(training), training.class_weights(2).tolist(), training.head(_ROWS_OF_IDENTITY).arrays()
     return folder / f"training-{joblib.hash((identity, rows))}.pt"
 

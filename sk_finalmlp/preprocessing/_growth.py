@@ -9,7 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from ..schema import Field, Origin, column_names, packed_codes
+from ..schema import Field, column_names
 from ._column import Column, rows_with_weight
 from ._column_encoder import errors_naming
 from ._fitted_columns import FittedColumn, bind_histories
@@ -98,11 +98,8 @@ def changes_of(fields: Sequence[Field], fresh: Mapping[str, np.ndarray], decay: 
     return Changes(n_codes, fresh_of, decay)
 
 
-def origin_after(
-    before: Origin, outputs: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], labels: LabelledRows | None
-) -> Origin:
-    """Return the note of an update: two of the same rows after the same fit have the same."""
+def encoder_after(before: str, outputs: Mapping[str, np.ndarray], labels: LabelledRows | None) -> str:
+    """Return the hash of an encoder after an update: two of the same rows after the same fit have the same."""
     learned_from = None if labels is None else (labels.weights, labels.digits)
-    encoder = joblib.hash((before.encoder, list(outputs.values()), learned_from))
-    codes = {name: packed_codes(codes) for name, codes in fresh.items() if len(codes)}
-    return replace(before, encoder=encoder, previous=before.encoder, fresh=codes)
+    encoder: str = joblib.hash((before, list(outputs.values()), learned_from))
+    return encoder

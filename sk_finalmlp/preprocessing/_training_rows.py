@@ -15,7 +15,8 @@ import pyarrow as pa
 from .._hold_out import place_from_last, places
 from .._sources import EncodedRows, Parts, Passes, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
-from ..schema import Field, Origin, carries_origin, write_origin
+from ..schema import Field, Schema, carries_schema, write_schema
+from ._column_encoder import check_names_are_read
 from ._column_rules import Evidence, Learned
 from ._derived import DerivedFields
 from ._first_pass import ColumnsToRead, first_pass
@@ -73,9 +74,9 @@ class TrainingRows(Protocol):
         ...
 
     def write(
-        self, fields: Sequence[Field], outputs: Mapping[str, Any], make_origin: Callable[[], Origin], library: str
+        self, fields: Sequence[Field], outputs: Mapping[str, Any], make_schema: Callable[[], Schema], library: str
     ) -> Any:
-        """Return the encoded rows, with a note of their origin where they can carry one."""
+        """Return the encoded rows, with their schema where they can carry one."""
         ...
 
     def remove(self) -> None:
@@ -145,13 +146,14 @@ class TableRows:
         rows = CodedRows(outputs, self._weights, target)
         return {name: values for (chunk,) in derived.fit(rows, unknown) for name, values in chunk.items()}
 
-    def write(self, fields: Sequence[Field], outputs: Codes, make_origin: Callable[[], Origin], library: str) -> Any:
+    def write(self, fields: Sequence[Field], outputs: Codes, make_schema: Callable[[], Schema], library: str) -> Any:
         """Return the encoded table."""
         encoded = write_outputs(iter(outputs.items()), fields, self.X, library)
-        if carries_origin(encoded):
-            return write_origin(encoded, make_origin())
+        if carries_schema(encoded):
+            return write_schema(encoded, make_schema())
         _check_hold_out_is_told(self._hold_out)
         _check_vectors_are_told(fields)
+        check_names_are_read(fields)
         return encoded
 
     def remove(self) -> None:
@@ -280,16 +282,15 @@ class StoredRows:
         self,
         fields: Sequence[Field],
         outputs: Mapping[str, StoredArray],
-        make_origin: Callable[[], Origin],
+        make_schema: Callable[[], Schema],
         library: str,
     ) -> EncodedRows:
         """Return what stands for the encoded rows."""
         first = self._first
         return EncodedRows(
             self._folder,
-            fields,
+            make_schema(),
             outputs,
-            make_origin(),
             self._label,
             first.classes,
             first.y,
