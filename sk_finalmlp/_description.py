@@ -1,7 +1,7 @@
 """Fitted parts as plain data and back: dicts, lists, numbers, text and numpy arrays, without any code of a class.
 
 Pickles, model files and exports all read this one description. What is not data has a marked dict for it: a part of a
-closed table of classes, an Arrow array or type, a dataframe.
+closed table of classes, an Arrow array or type, a dataframe or series, a path.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
 from . import __version__
@@ -21,8 +23,10 @@ from ._warnings import warn
 
 #: The version that wrote a pickle or a file, among the attributes.
 VERSION_KEY = "_sk_finalmlp_version"
+#: The metadata that methods request: an object of scikit-learn that refers back to the estimator.
+_REQUESTS = "_metadata_request"
 #: Keys that mark the dicts; `ARROW` holds the bytes of an Arrow file, as an array of uint8.
-PART, ARROW, TYPE, FRAME = "$part", "$arrow", "$type", "$frame"
+PART, ARROW, TYPE, FRAME, SERIES, PATH = "$part", "$arrow", "$type", "$frame", "$series", "$path"
 
 _TYPES = {
     str(dtype): dtype
@@ -61,6 +65,10 @@ def describe(value: Any, parts: Parts) -> Any:
     if isinstance(value, pd.DataFrame):
         columns = {name: _describe_column(column) for name, column in value.items()}
         return {FRAME: columns, "index": _describe_column(value.index), "index_name": value.index.name}
+    if isinstance(value, pd.Series):
+        return {SERIES: _describe_column(value), "index": _describe_column(value.index), "name": value.name}
+    if isinstance(value, PurePath):
+        return {PATH: str(value)}
     if type(value) is dict:
         return {key: describe(item, parts) for key, item in value.items()}
     if type(value) in (list, tuple):
@@ -83,6 +91,11 @@ def restore(plain: Any, parts: Parts) -> Any:
     if FRAME in plain:
         index = pd.Index(_restore_column(plain["index"]), name=plain["index_name"])
         return pd.DataFrame({name: _restore_column(column) for name, column in plain[FRAME].items()}).set_index(index)
+    if SERIES in plain:
+        values = pd.Series(_restore_column(plain[SERIES]), name=plain["name"])
+        return values.set_axis(pd.Index(_restore_column(plain["index"])))
+    if PATH in plain:
+        return Path(plain[PATH])
     return {key: restore(item, parts) for key, item in plain.items()}
 
 
@@ -164,8 +177,8 @@ def with_tables(plain: Any) -> Any:
 class VersionedState:
     """Mixin that makes plain data of a saved estimator, stamps the version on it and warns where it differs at load.
 
-    Plain data are dicts, lists, numbers, text and numpy arrays, so that formats without pickle can hold them. Only
-    parameters stay what the user gave. `sklearn.base.BaseEstimator` stamps scikit-learn's own estimators alone.
+    Plain data are dicts, lists, numbers, text and numpy arrays, so that formats without pickle can hold them.
+    `sklearn.base.BaseEstimator` stamps scikit-learn's own estimators alone.
     """
 
     #: The parts that fitted attributes may hold.
@@ -173,14 +186,12 @@ class VersionedState:
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        if _REQUESTS in state:
+            state = {**state, _REQUESTS: _describe_requests(state[_REQUESTS])}
         return {**{name: self._describe(name, value) for name, value in state.items()}, VERSION_KEY: __version__}
 
     def _describe(self, name: str, value: Any) -> Any:
-        return value if name in self._parameter_names() else describe(value, self._parts)
-
-    def _parameter_names(self: Any) -> list[str]:
-        names: list[str] = type(self)._get_param_names()
-        return names
+        return describe(value, self._parts)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         saved_by = state.get(VERSION_KEY, "an unknown version")
@@ -203,6 +214,17 @@ class VersionedState:
             ) from error
 
     def _restore(self, state: dict[str, Any]) -> None:
-        parameters = self._parameter_names()
-        restored = {name: value if name in parameters else restore(value, self._parts) for name, value in state.items()}
-        super().__setstate__(restored)  # type: ignore[misc]
+        requests = state.pop(_REQUESTS, {})
+        super().__setstate__({name: restore(value, self._parts) for name, value in state.items()})  # type: ignore[misc]
+        _restore_requests(self, requests)
+
+
+def _describe_requests(requests: Any) -> dict[str, dict[str, Any]]:
+    by_method = {method: getattr(request, "requests", None) for method, request in vars(requests).items()}
+    return {method: dict(asked) for method, asked in by_method.items() if asked}
+
+
+def _restore_requests(estimator: Any, requests: dict[str, dict[str, Any]]) -> None:
+    with sklearn.config_context(enable_metadata_routing=True):
+        for method, asked in requests.items():
+            getattr(estimator, f"set_{method}_request")(**asked)

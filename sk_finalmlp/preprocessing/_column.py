@@ -1,13 +1,21 @@
-"""One column of a table as an Arrow array of a few canonical types; missing are nulls, and NaN and infinity."""
+"""Columns: of any container as Arrow arrays, one for each type, and as they are read, of one canonical type."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime
+import decimal
+import numbers
+import reprlib
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, Self, TypeVar
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -117,3 +125,389 @@ def text_of_first(values: pa.Array) -> str:
         return str(first.as_py())
     except OverflowError:
         return str(first.cast(pa.large_string()).as_py())
+
+
+#: Types of objects, the first of those that fit; a bool is an integer to Python, and a datetime a date.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "missing": (type(None), type(pd.NA), type(pd.NaT)),
+    "bool": (bool, np.bool_),
+    "integer": (numbers.Integral,),
+    "float": (float, np.float32, np.float16),
+    "decimal": (decimal.Decimal,),
+    "number": (numbers.Real,),
+    "text": (str,),
+    "bytes": (bytes,),
+    "id": (uuid.UUID,),
+    "datetime": (datetime.datetime, np.datetime64),
+    "date": (datetime.date,),
+    "time": (datetime.time,),
+    "duration": (datetime.timedelta, np.timedelta64),
+    "list": (list, tuple, np.ndarray),
+}
+_READ_AS_STRINGS = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null)
+_LARGEST_INT64 = np.iinfo(np.int64).max
+_FIRST_BEYOND_ASCII = 128
+
+
+class Part(NamedTuple):
+    """Values of one type."""
+
+    values: pa.Array
+    rows: np.ndarray | None = None
+
+
+class RawColumn:
+    """A named column, not yet read as any type."""
+
+    def __init__(self, name: str, parts: Sequence[Part], n_rows: int, tally: Tally | None = None) -> None:
+        self.name = name
+        self.parts = parts
+        self.tally = tally
+        self._n_rows = n_rows
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def filter(self, rows: np.ndarray) -> Self:
+        """The column of some of the rows, given by a mask."""
+        new_rows = np.cumsum(rows) - 1
+        parts = []
+        for values, old_rows in self.parts:
+            kept = rows if old_rows is None else rows[old_rows]
+            parts.append(Part(values.filter(pa.array(kept)), None if old_rows is None else new_rows[old_rows[kept]]))
+        # Values of a type that none of these rows has say nothing of how they are read.
+        parts = [part for part in parts if len(part.values)] or parts[:1]
+        return type(self)(self.name, parts, int(rows.sum()))
+
+    def read(self, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
+        """All rows in one array, each part read by a function that goes row by row and returns one type."""
+        if len(self.parts) == 1 and self.parts[0].rows is None:
+            return read(self.parts[0].values)
+        read_parts = [read(values) for values, _ in self.parts]
+        if len({part.type for part in read_parts}) > 1:
+            first, second = map(text_of_first, read_parts[:2])
+            raise TypeError(f"it holds {first!r} beside {second!r}, which can't be read alike. Give it a single type.")
+        positions = np.full(len(self), -1)
+        positions[np.concatenate([rows for _, rows in self.parts])] = np.arange(sum(map(len, read_parts)))
+        return pa.concat_arrays(read_parts).take(pa.array(positions, mask=positions < 0))
+
+
+def read_column(name: str, raw: Any) -> RawColumn:
+    """Bring a Series or array of any library to Arrow arrays."""
+    try:
+        parts = _parts(raw)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"Column {name!r} holds {reprlib.repr(error.object)}, which is not valid text: {error.reason}. Replace "
+            "such characters, for example by `value.encode('utf-8', 'replace').decode()`."
+        ) from error
+    except (pa.ArrowException, OverflowError) as error:
+        raise TypeError(f"Column {name!r} can't be encoded: {_unsupported(f'Arrow says of it: {error}')}") from error
+    except TypeError as error:
+        raise TypeError(f"Column {name!r} can't be encoded: {error}") from error
+    return RawColumn(name, parts, len(raw))
+
+
+def mark_missing(name: str, raw: Any) -> RawColumn:
+    """A column of anything as one that only says which values are missing."""
+    missing = _missing(raw)
+    return RawColumn(name, [Part(pa.array(np.zeros(len(missing), bool), mask=missing))], len(missing))
+
+
+def _missing(raw: Any) -> np.ndarray:
+    if isinstance(raw, pa.Array | pa.ChunkedArray):
+        return np.asarray(raw.is_null(nan_is_null=True))
+    if raw.dtype == object:
+        return np.array(list(map(_is_missing, raw)))
+    return np.asarray(pd.isna(raw))
+
+
+def _parts(raw: Any) -> list[Part]:
+    if isinstance(raw, pa.Array | pa.ChunkedArray):
+        return [Part(_canonical(raw))]
+    if isinstance(raw.dtype, pd.CategoricalDtype) and raw.dtype.categories.dtype == object:
+        raw = raw.astype(object)
+    if raw.dtype == object:
+        return _parts_of_objects(np.asarray(raw))
+    return [Part(_canonical(_to_arrow(raw)))]
+
+
+def _to_arrow(raw: Any) -> pa.Array:
+    if raw.dtype.kind == "c":
+        raise TypeError(_unsupported("it holds complex numbers"))
+    if isinstance(raw.dtype, pd.SparseDtype):
+        raw = raw.sparse.to_dense()
+    if raw.dtype == np.longdouble:
+        raw = raw.astype(np.float64)
+    if isinstance(raw, pd.Series):
+        # Arrow asks a Series for attributes that it lacks, which takes longer than to read a few rows.
+        raw = raw.to_numpy() if isinstance(raw.dtype, np.dtype) else raw.array
+    if isinstance(raw.dtype, np.dtype):
+        raw = np.asarray(raw)
+        if raw.dtype.kind in "SU":
+            # Arrow ends the text of such an array at its first NUL.
+            raw = raw.astype(object)
+        raw = np.ascontiguousarray(raw, raw.dtype.newbyteorder("="))
+    return pa.array(raw, from_pandas=True)
+
+
+def _parts_of_objects(objects: np.ndarray) -> list[Part]:
+    group_of = {kind: _group(kind) for kind in set(map(type, objects))}
+    groups = set(group_of.values()) - {"missing"}
+    if len(groups) <= 1:
+        return _parts_of_group(next(iter(groups), "missing"), objects, None)
+    group_of_row = np.array(["missing" if _is_missing(value) else group_of[type(value)] for value in objects])
+    present = sorted(set(group_of_row) - {"missing"})
+    if len(present) <= 1:
+        objects = objects.copy()
+        objects[group_of_row == "missing"] = None
+        return _parts_of_group(present[0] if present else "float", objects, None)
+    rows_of = {group: np.flatnonzero(group_of_row == group) for group in present}
+    return [part for group, rows in rows_of.items() for part in _parts_of_group(group, objects[rows], rows)]
+
+
+def _parts_of_group(group: str, objects: np.ndarray, rows: np.ndarray | None) -> list[Part]:
+    """Objects of one group, in a part for each type of Arrow that they need."""
+    if group not in _SPLIT:
+        return [Part(_group_to_arrow(group, objects), rows)]
+    parts = _SPLIT[group](objects)
+    if rows is None:
+        return parts
+    return [Part(values, rows if positions is None else rows[positions]) for values, positions in parts]
+
+
+def _split(
+    objects: np.ndarray, type_of: Callable[[Any], str], to_arrow: Callable[[str, np.ndarray], pa.Array]
+) -> list[Part]:
+    """A part for each type: rows without weight are left out later, and must not have decided what the others are."""
+    types = np.array([None if _is_missing(value) else type_of(value) for value in objects], dtype=object)
+    rows_of = {kind: np.flatnonzero(types == kind) for kind in sorted(set(types) - {None})}
+    return [Part(_canonical(to_arrow(kind, objects[rows])), rows) for kind, rows in rows_of.items()]
+
+
+def _group(kind: type) -> str:
+    return next((group for group, kinds in _TYPES.items() if issubclass(kind, kinds)), "stranger")
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, decimal.Decimal):
+        # A signalling NaN can't be compared.
+        return value.is_nan()
+    return (
+        value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float | np.generic) and value != value)
+    )
+
+
+def _with_none(objects: Iterable[Any]) -> list[Any]:
+    return [None if _is_missing(value) else value for value in objects]
+
+
+def _group_to_arrow(group: str, objects: np.ndarray) -> pa.Array:
+    if group == "stranger":
+        raise _stranger(next(value for value in objects if _group(type(value)) == group))
+    if group == "decimal":
+        return _canonical(_decimals_to_arrow(objects))
+    if group == "number":
+        return _canonical(pa.array([None if value is None else float(value) for value in _with_none(objects)]))
+    if group == "id":
+        return pa.array([None if value is None else str(value) for value in _with_none(objects)], pa.large_string())
+    if group == "list":
+        lists = _floats_to_arrow(objects)
+        return _canonical(_lists_to_arrow(objects) if lists is None else lists)
+    return _canonical(pa.array(objects, from_pandas=True))
+
+
+def _split_integers(objects: np.ndarray) -> list[Part]:
+    try:
+        return [Part(_canonical(pa.array(objects, pa.int64(), from_pandas=True)))]
+    except (OverflowError, pa.ArrowInvalid):
+        return _split(objects, _integer_type, _integers_to_arrow)
+
+
+def _integer_type(value: Any) -> str:
+    if -_LARGEST_INT64 - 1 <= int(value) <= _LARGEST_INT64:
+        return "int64"
+    return "uint64" if 0 <= int(value) < 2**64 else "text"
+
+
+def _integers_to_arrow(kind: str, objects: np.ndarray) -> pa.Array:
+    integers = [int(value) for value in objects]
+    if kind == "text":
+        return pa.array(map(_digits, integers), pa.large_string())
+    return pa.array(integers, pa.int64() if kind == "int64" else pa.uint64())
+
+
+def _digits(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError as error:
+        n_digits = int(value.bit_length() * np.log10(2)) + 1
+        raise TypeError(_unsupported(f"it holds an integer of about {n_digits:,} digits")) from error
+
+
+def _decimals_to_arrow(objects: np.ndarray) -> pa.Array:
+    decimals = [value if value is not None and value.is_finite() else None for value in _with_none(objects)]
+    try:
+        return pa.array(decimals, None if any(decimals) else pa.decimal128(38, 0))
+    except pa.ArrowInvalid:
+        # Of more digits than Arrow has.
+        return pa.array([None if value is None else str(value) for value in decimals], pa.large_string())
+
+
+def _split_datetimes(objects: np.ndarray) -> list[Part]:
+    times = np.empty(len(objects), dtype=object)
+    times[:] = [pd.Timestamp(value) if isinstance(value, np.datetime64) else value for value in _with_none(objects)]
+    aware = next((value for value in times if value is not None and value.tzinfo is not None), None)
+    naive = next((value for value in times if value is not None and value.tzinfo is None), None)
+    if aware is None:
+        return [Part(pa.array(times, pa.timestamp("us")))]
+    if naive is not None:
+        raise TypeError(
+            f"it holds times with a time zone and without, such as {str(aware)!r} and {str(naive)!r}. Give all of them "
+            "a zone, or none."
+        )
+    # Arrow would take the zone of the first.
+    return _split(times, lambda time: str(time.tzinfo), lambda _, times: pa.array(times, from_pandas=True))
+
+
+_SPLIT: dict[str, Callable[[np.ndarray], list[Part]]] = {"integer": _split_integers, "datetime": _split_datetimes}
+
+
+def _floats_to_arrow(objects: np.ndarray) -> pa.Array | None:
+    """Arrays of floats as lists, without a look at each number; None where there is anything else."""
+    if np.ndarray not in set(map(type, objects)):
+        return None
+    is_array = np.array([type(value) is np.ndarray for value in objects], bool)
+    arrays = objects[is_array]
+    if not all(array.ndim == 1 and array.dtype.kind == "f" for array in arrays):
+        return None
+    if not all(_is_missing(value) for value in objects[~is_array]):
+        return None
+    lengths = np.zeros(len(objects), np.int64)
+    lengths[is_array] = list(map(len, arrays))
+    return lists_of(pa.array(np.concatenate(arrays)), lengths, missing=pa.array(~is_array))
+
+
+def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
+    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _TYPES["list"])}
+    lists: list[Any] = [value for value in objects if type(value) in kinds]
+    groups = {_group(kind) for kind in set(map(type, chain.from_iterable(lists)))} - {"missing"}
+    if "list" in groups:
+        raise TypeError(_unsupported(f"it holds lists of lists, such as {reprlib.repr(lists[0])}"))
+    if len(groups) > 1 and groups != {"integer", "float"}:
+        raise _stranger(next((value for value in lists if len(set(map(type, value))) > 1), lists[0]))
+    # Arrow would look through all elements once more to find out what they are.
+    dtype = pa.large_list(pa.large_string()) if groups == {"text"} else None
+    return pa.array(objects, dtype, from_pandas=True)
+
+
+def _stranger(value: Any) -> TypeError:
+    return TypeError(_unsupported(f"it holds {reprlib.repr(value)} of type {type(value).__name__}"))
+
+
+def _unsupported(what: str) -> str:
+    return (
+        f"{what}, but each argument must be a string, a number, a bool, a date or time, or else a list of strings or "
+        "numbers in every row. Turn it into one of these, or leave the column out with `drop`."
+    )
+
+
+def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        return _canonical(_one_chunk(values))
+    dtype = values.type
+    if pa.types.is_dictionary(dtype):
+        return _canonical(values.dictionary_decode())
+    if pa.types.is_run_end_encoded(dtype):
+        return _canonical(pc.run_end_decode(values))
+    if is_list(dtype):
+        return _canonical_lists(values)
+    if pa.types.is_time(dtype):
+        return _text_of_times(values)
+    target = _canonical_type(values)
+    # Unsafe casts round, which times need; they would let through invalid text too.
+    values = values if target == dtype else values.cast(target, safe=is_string(target))
+    if is_string(dtype):
+        _check_text(values)
+    return finite(values) if pa.types.is_floating(target) else values
+
+
+def _check_text(values: pa.Array) -> None:
+    if _is_ascii(values):
+        return
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise TypeError(_unsupported(f"it holds text that is not valid UTF-8 ({error})")) from error
+
+
+def _is_ascii(texts: pa.Array) -> bool:
+    """Whether all bytes are ASCII, which is valid text wherever it is cut: one look at them all together."""
+    _, offsets, data = texts.buffers()
+    if not len(texts) or data is None:
+        return True
+    first, last = np.frombuffer(offsets, np.int64)[[texts.offset, texts.offset + len(texts)]]
+    return int(np.frombuffer(data, np.uint8)[first:last].max(initial=0)) < _FIRST_BEYOND_ASCII
+
+
+def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
+    if values.num_chunks == 1:
+        return values.chunk(0)
+    # All chunks together can be too long for the 32-bit offsets of a plain string array.
+    return (values.cast(pa.large_string()) if is_string(values.type) else values).combine_chunks()
+
+
+def finite(values: pa.Array) -> pa.Array:
+    """Doubles without infinite ones and NaN, which are missing instead, and with one zero instead of two."""
+    is_finite, values = pc.is_finite(values), pc.add(values, 0.0)
+    return values if pc.all(is_finite).as_py() else pc.if_else(is_finite, values, pa.scalar(None, values.type))
+
+
+def _text_of_times(values: pa.Array) -> pa.Array:
+    """Times of day as Python writes them, whatever their unit."""
+    texts = values.cast(pa.time64("ns")).cast(pa.large_string())
+    return pc.replace_substring_regex(texts, r"(\.000000)?000$", "")
+
+
+def _canonical_type(values: pa.Array) -> pa.DataType:
+    dtype = values.type
+    if pa.types.is_integer(dtype):
+        return pa.uint64() if _exceeds_int64(values) else pa.int64()
+    if pa.types.is_floating(dtype):
+        return pa.float64()
+    if pa.types.is_date(dtype):
+        return pa.date32()
+    if pa.types.is_timestamp(dtype):
+        return pa.timestamp("us", dtype.tz)
+    if pa.types.is_duration(dtype):
+        return pa.duration("us")
+    if is_string(dtype) or any(check(dtype) for check in _READ_AS_STRINGS):
+        return pa.large_string()
+    if pa.types.is_boolean(dtype) or pa.types.is_decimal(dtype):
+        return dtype
+    example = next((value for value in values.to_pylist() if value is not None), None)
+    raise TypeError(_unsupported(f"it holds values like {reprlib.repr(example)} of type {dtype}"))
+
+
+def _exceeds_int64(values: pa.Array) -> bool:
+    if not pa.types.is_uint64(values.type):
+        return False
+    largest: int | None = pc.max(values).as_py()
+    return largest is not None and largest > _LARGEST_INT64
+
+
+def _canonical_lists(values: pa.Array) -> pa.Array:
+    elements = values.flatten()
+    if is_list(elements.type):
+        raise TypeError(_unsupported(f"it holds lists of lists, of type {values.type}"[:200]))
+    return lists_of(_canonical(elements), list_lengths(values), missing=values.is_null())
+
+
+@contextmanager
+def errors_naming(name: str) -> Iterator[None]:
+    """Name the column in errors about it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Column {name!r}: {error}") from error

@@ -51,36 +51,38 @@ from .._sources import (
     refuse_source,
 )
 from ..schema import Field, Schema, carries_schema, column_names, pack_codes, write_schema
-from ._calendar import UnknownDates
-from ._categorical import VocabularyRule
 from ._choice import report
-from ._column_encoder import check_names, decode_column, n_codes_of
-from ._column_rules import ColumnRules, chosen_kinds, find_histories, learn_columns
-from ._datetime import DATETIME_PARTS
+from ._datetime import DATETIME_PARTS, UnknownDates
 from ._derived import DerivedFields
 from ._description import PARTS, summarize
 from ._fitted_columns import (
     FittedColumn,
     bind_histories,
+    changes_of,
+    check_names,
+    decode_column,
     encode_columns,
+    encoder_after,
     fields_by_column,
+    grow_columns,
     known_values,
+    n_codes_of,
     names_of_dates,
+    read_vectors_to_come,
     vector_tables,
     watch_dates,
     write_outputs,
 )
-from ._growth import changes_of, encoder_after, grow_columns, read_vectors_to_come
 from ._half_life import weights_by_age
-from ._kinds import Kind
+from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
 from ._plan import Combinations, Planner
 from ._statistics import UnknownRows
-from ._table import Selection, raw_columns, read_outputs, select_for, validate_table, write_values
+from ._table import Selection, check_weights, raw_columns, read_outputs, select_for, validate_table, write_values
 from ._target import NoLabels, Target, held_out_with, read_more_labels
 from ._time_order import places_in_time
 from ._training_rows import StoredRows, TableRows, TrainingRows
 from ._vectors import GivenVectors, check_vectors
-from ._weights import check_weights
+from ._vocabulary import VocabularyRule
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
 _MOST_CODES = 2**62

@@ -1,22 +1,23 @@
-"""Datetime columns: the parts of a time by which clicking habits differ."""
+"""Datetimes as the parts by which clicking habits differ, and integer columns that hold parts of dates."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..schema import Field
-from ._categorical import CategoricalEncoder, HashBuckets, VocabularyRule
-from ._column import Column
+from .._warnings import warn
+from ..schema import UNKNOWN_CODE, Field
+from ._column import Column, is_string
 from ._numeric import FloatColumn
 from ._reading import to_numpy
-from ._vocabulary import Vocabulary
+from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary, VocabularyRule
 
 _SATURDAY = 5
 
@@ -193,3 +194,181 @@ def _microseconds(column: Column) -> tuple[np.ndarray, np.ndarray]:
     is_present = column.values.is_valid().to_numpy(zero_copy_only=False)
     times = column.values.cast(pa.timestamp("us", getattr(column.values.type, "tz", None))).cast(pa.int64())
     return to_numpy(times.fill_null(0)), is_present
+
+
+#: From so many rows on, it is no accident that most of them are unknown.
+_MANY_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A part of a date that an integer column may hold."""
+
+    name: str
+    aliases: frozenset[str]
+    smallest: int
+    largest: int
+    n_values: int | None
+    most_values: int | None = None
+
+
+_UNITS = [
+    _Unit("a month", frozenset({"month", "mnth", "monthofyear"}), 0, 12, 12),
+    _Unit("a quarter", frozenset({"quarter", "qtr", "quarterofyear"}), 0, 4, 4),
+    _Unit("a week", frozenset({"week", "weekofyear", "weeknumber", "weeknum", "isoweek"}), 0, 53, 52),
+    _Unit("a day of the year", frozenset({"dayofyear", "yearday", "yday"}), 0, 366, 365),
+    _Unit("a day of the month", frozenset({"day", "dayofmonth", "monthday", "mday"}), 0, 31, None),
+    # Years of birth or of release are many; those of a log are few.
+    _Unit("a year", frozenset({"year", "yr"}), 1900, 2200, None, most_values=20),
+]
+_DAYS_OF_A_WEEK = 7
+#: Words before the unit by which a column tells when its row happened. Others make a property: `birth_month`.
+_TIME_WORD = re.compile(
+    "time|date|datetime|timestamp|ts|event|click|impression|view|visit|session|request|log|departure|dep|arrival|arr|"
+    "sched|scheduled|pickup|dropoff|purchase|order|local|utc"
+)
+#: Share of the rows that are the last ones.
+_LAST = 0.1
+#: Share of the rows of a clock that may be out of turn, as in logs that were put together.
+_OUT_OF_TURN = 0.01
+#: No unit has so many values.
+_MANY_DISTINCT = 400
+
+
+def why_left_out(column: Column) -> str:
+    """Why an integer column is left out unless the user names its kind, if there is a reason."""
+    unit = _find_unit(column.name)
+    if unit is None:
+        return ""
+    values = _integers(column.dictionary.dictionary)
+    if not _suits(unit, values):
+        return ""
+    remedy = "name the column in `categorical` or `numeric` to keep it"
+    if unit.n_values is None:
+        return f"named like {unit.name}, which doesn't come again or says nothing of later days: {remedy}"
+    if len(values) >= unit.n_values:
+        return ""
+    return (
+        f"named like {unit.name}, of which the rows hold {len(values)} of {unit.n_values}, so that those of later days "
+        f"would be unknown: {remedy}"
+    )
+
+
+def why_behind(column: Column, places: np.ndarray) -> str:
+    """Why a column of categories is left out whose values go with time, so that those of later rows are unknown."""
+    indices, distinct = column.dictionary.indices, column.dictionary.dictionary
+    rank = np.argsort(pc.array_sort_indices(distinct).to_numpy())
+    values = rank[indices.drop_null().to_numpy()]
+    places = places[indices.is_valid().to_numpy(zero_copy_only=False)]
+    last, others = values[places < _LAST], values[places >= _LAST]
+    n_new = np.count_nonzero(~np.isin(last, others))
+    if 2 * n_new <= len(last):
+        return ""
+    in_time = values[np.argsort(-places, kind="stable")]
+    if not any(_never_falls(ordered) for ordered in (in_time, -in_time)):
+        return ""
+    return (
+        f"goes with time: {n_new / len(last):.0%} of the last rows have values that are new, as those of later rows "
+        "would be; name the column in `categorical` or `numeric` to keep it"
+    )
+
+
+def _never_falls(values: np.ndarray) -> bool:
+    """Whether values never fall, but for a few that are out of turn."""
+    return bool(np.mean(values < np.maximum.accumulate(values)) <= _OUT_OF_TURN)
+
+
+def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
+    """Names of the fields of a column that are parts of a date."""
+    if isinstance(encoder, DatetimeEncoder):
+        return [field.name for field in encoder.output_fields(name) if field.has_codes]
+    if not isinstance(encoder, CategoricalEncoder) or not isinstance(encoder.vocabulary, Vocabulary):
+        return []
+    unit = _find_unit(name)
+    return [name] if unit is not None and _suits(unit, _integers(encoder.vocabulary.values)) else []
+
+
+def rare_dates(encoder: ColumnEncoder | None, column: Column) -> dict[str, pa.Array]:
+    """What `fit` saw of dates and gave no code."""
+    if not isinstance(encoder, CategoricalEncoder | DatetimeEncoder) or encoder.rule == VocabularyRule():
+        return {}
+    if not date_parts(column.name, encoder):
+        return {}
+    parts = zip(_values_of_parts(encoder, column), encoder.vocabularies(column.name).items(), strict=True)
+    rare = {
+        part: _without(values.dictionary.dictionary, vocabulary.values)
+        for values, (part, vocabulary) in parts
+        if isinstance(vocabulary, Vocabulary)
+    }
+    return {part: values for part, values in rare.items() if 0 < len(values) <= _MANY_DISTINCT}
+
+
+def _values_of_parts(encoder: ColumnEncoder, column: Column) -> list[Column]:
+    """The values of the parts that have codes, which come first."""
+    if not isinstance(encoder, DatetimeEncoder):
+        return [column]
+    return encoder.part_columns(column)[: len(encoder.vocabularies(column.name))]
+
+
+def _without(values: pa.Array, others: pa.Array) -> pa.Array:
+    return values.filter(pc.invert(pc.is_in(values, value_set=others)))
+
+
+def _find_unit(name: str) -> _Unit | None:
+    # `PickupMonth` is two words, and `DAY_OF_MONTH` three.
+    words = re.split(r"[ _.-]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    while len(words) > 1 and _TIME_WORD.fullmatch(words[0]):
+        words = words[1:]
+    return next((unit for unit in _UNITS if "".join(words) in unit.aliases), None)
+
+
+def _integers(distinct: pa.Array) -> pa.Array:
+    """The distinct values as integers; none if they are no integers, or more than any unit has."""
+    if len(distinct) > _MANY_DISTINCT:
+        return distinct[:0]
+    if is_string(distinct.type):
+        are_integers = pc.all(pc.match_substring_regex(distinct, r"^[0-9]{1,4}$")).as_py()
+        return distinct.cast(pa.int64()) if are_integers else distinct[:0]
+    return distinct if pa.types.is_integer(distinct.type) else distinct[:0]
+
+
+def _suits(unit: _Unit, values: pa.Array) -> bool:
+    """Whether a column of such a name holds what the name says."""
+    if not len(values) or (unit.most_values is not None and len(values) > unit.most_values):
+        return False
+    smallest, largest = (bound.as_py() for bound in pc.min_max(values).values())
+    if "day" in unit.aliases and largest - smallest + 1 == len(values) == _DAYS_OF_A_WEEK and smallest <= 1:
+        # As likely a day of the week, of which there are no others.
+        return False
+    return bool(unit.smallest <= smallest and largest <= unit.largest)
+
+
+class UnknownDates:
+    """Watches a table that is encoded for parts of dates that `fit` hardly saw."""
+
+    def __init__(self, rare: Mapping[str, pa.Array]) -> None:
+        self._rare = rare
+        self._names: list[str] = []
+
+    def look(self, encoder: ColumnEncoder, column: Column, outputs: Sequence[np.ndarray]) -> None:
+        """Remember the parts of a column that are unknown in most rows in which it isn't missing."""
+        n_present = len(column) - column.n_missing
+        if len(column) < _MANY_ROWS or not n_present:
+            return
+        parts = date_parts(column.name, encoder)
+        for place, part in enumerate(parts):
+            n_unknown = np.count_nonzero(outputs[place] == UNKNOWN_CODE) - column.n_missing
+            if part in self._rare:
+                values = _values_of_parts(encoder, column)[place].values
+                n_unknown -= pc.sum(pc.is_in(values, value_set=self._rare[part])).as_py()
+            if 2 * n_unknown > n_present:
+                self._names.append(part)
+
+    def warn(self) -> None:
+        """Say which they are."""
+        if self._names:
+            names = ", ".join(map(repr, dict.fromkeys(self._names)))
+            warn(
+                f"Most rows hold parts of dates that fit didn't see: {names}. The probabilities of these rows can be "
+                "far off. Leave these columns out (by `drop` or `datetime_parts`), or fit to rows of a full period.",
+            )

@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from ..schema import UNKNOWN_CODE, Field
-from ._categorical import CategoricalEncoder, VocabularyRule
 from ._column import Column, Tally, rows_with_weight
 from ._keys import Changes, Key
 from ._statistics import KeyStatistics, UnknownRows
 from ._sums import make_room
 from ._target import CodedRows, LabelledRows, Target
-from ._vocabulary import Vocabulary, count_values
+from ._vocabulary import CategoricalEncoder, Vocabulary, VocabularyRule, count_values
 
 #: Of more combinations than this, those that hardly repeat are refused.
 _MAX_COMBINATIONS = 2**24

@@ -16,7 +16,6 @@ import pandas as pd
 from .._description import Parts, declared
 from .._sklearn import Summary
 from ..schema import Field
-from ._categorical import Admission, CategoricalEncoder, HashBuckets, VocabularyRule
 from ._datetime import DatetimeEncoder, ElapsedTime
 from ._derived import CrossEncoder, DerivedFields
 from ._fitted_columns import FittedColumn
@@ -26,7 +25,7 @@ from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._reading import Reading
 from ._statistics import KeyStatistics, Memory, Standardization, StatisticColumn
 from ._vectors import PretrainedEncoder, VectorEncoder, VectorScale
-from ._vocabulary import Vocabulary
+from ._vocabulary import Admission, CategoricalEncoder, HashBuckets, Vocabulary, VocabularyRule
 
 PARTS: Final[Parts] = {
     **declared(Field, FittedColumn, Reading, VocabularyRule, Admission, Key, StatisticColumn, Standardization, Memory),

@@ -1,24 +1,26 @@
-"""The columns that an encoder has learned, and what they make of a table: codes, floats, fields and vectors."""
+"""The columns that an encoder has learned: what they make of a table, and how they learn more rows."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import joblib
 import numpy as np
 import pyarrow as pa
 
-from ..schema import Field, VectorTable, column_names, pretrained_name
-from ._calendar import UnknownDates, date_parts
-from ._column import Column
-from ._column_encoder import ColumnEncoder, are_numeric, errors_naming
+from ..schema import Field, VectorTable, column_names, pretrained_name, read_names
+from ._column import Column, errors_naming, read_column, rows_with_weight
+from ._datetime import UnknownDates, date_parts
+from ._keys import Changes
 from ._lists import HistoryEncoder
-from ._raw_column import read_column
 from ._reading import Reading
 from ._table import write_table
-from ._vectors import PretrainedEncoder
-from ._vocabulary import Vocabulary
+from ._target import LabelledRows
+from ._vectors import GivenVectors, PretrainedEncoder, vectors_to_come
+from ._vocabulary import ColumnEncoder, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -120,3 +122,136 @@ def write_outputs(outputs: Iterator[tuple[str, np.ndarray]], fields: Sequence[Fi
     """Put output columns of these fields into the container that is asked for, "default" for that of X."""
     is_named = any(field.has_several_columns or field.kind == "pretrained" for field in fields)
     return write_table(outputs, are_numeric(fields), is_named, X, library)
+
+
+def are_numeric(fields: Sequence[Field]) -> list[bool]:
+    """Whether each column of the fields holds floats rather than codes."""
+    return [not field.has_codes for field in fields for _ in range(field.n_columns)]
+
+
+def n_codes_of(fields: Sequence[Field]) -> int:
+    """Number of codes that stand for values of a column, code 0 of each of its fields included."""
+    return sum(field.n_codes for field in fields if field.kind != "pretrained")
+
+
+def check_names(fields: Sequence[Field]) -> None:
+    """Refuse output columns of one name."""
+    name, n_columns = Counter(column_names(fields)).most_common(1)[0]
+    if n_columns > 1:
+        raise ValueError(f"Several output columns would be called {name!r}: rename the input columns.")
+
+
+def check_names_are_read(fields: Sequence[Field]) -> None:
+    """Refuse names of the user that a container without a schema would give a meaning."""
+    dtypes = [np.dtype(np.float32 if numeric else np.int64) for numeric in are_numeric(fields)]
+    read = {(field.name, field.kind) for field, _ in read_names(column_names(fields), dtypes)}
+    misread = next((field for field in fields if (field.name, field.kind) not in read), None)
+    if misread is not None:
+        raise ValueError(
+            f"{misread.name!r} is {misread.kind}, but the names of the output columns say otherwise, and only a pandas "
+            "DataFrame tells the classifier more than names. Rename input columns with '@', or call "
+            "set_output(transform='pandas')."
+        )
+
+
+def decode_column(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) -> pa.Array:
+    """Values of the next output columns."""
+    numeric = are_numeric(encoder.output_fields(name))
+    with errors_naming(name):
+        return encoder.inverse_transform([_as_floats_or_codes(next(outputs), is_float) for is_float in numeric])
+
+
+def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
+    if is_float:
+        return output.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        codes = output.astype(np.int64)
+    if not np.array_equal(codes, output):
+        raise ValueError(f"{output[codes != output][0]!r} is not a code")
+    return codes
+
+
+#: Codes, by the name of their field or column.
+CodesOf = dict[str, np.ndarray]
+
+
+def grow_columns(
+    columns: Sequence[FittedColumn],
+    raws: Iterable[Any],
+    weights: np.ndarray | None,
+    vectors: Mapping[int, GivenVectors],
+    decay: float,
+) -> tuple[list[FittedColumn], CodesOf, CodesOf]:
+    """Let each column learn the rows of a table, and the vectors that have come, by position.
+
+    Returns the columns, their outputs, and the codes of fields that stand for other values now.
+    """
+    grown: list[FittedColumn] = []
+    outputs: list[CodesOf] = [{} for _ in columns]
+    histories: dict[int, Column] = {}
+    fresh: CodesOf = {}
+    for position, (column, raw) in enumerate(zip(columns, raws, strict=True)):
+        if column.encoder is None:
+            grown.append(column)
+            continue
+        after, values, codes = _grow_column(column, raw, weights, vectors.get(position), decay)
+        grown.append(after)
+        fresh |= codes
+        if isinstance(after.encoder, HistoryEncoder):
+            # Until the column whose values it holds has grown.
+            histories[position] = values
+        else:
+            outputs[position] = after.encode(values)
+    grown = bind_histories(grown)
+    for position, values in histories.items():
+        outputs[position] = grown[position].encode(values)
+    return grown, {name: output for of_column in outputs for name, output in of_column.items()}, fresh
+
+
+def _grow_column(
+    column: FittedColumn, raw: Any, weights: np.ndarray | None, vectors: GivenVectors | None, decay: float
+) -> tuple[FittedColumn, Column, CodesOf]:
+    """Return the column after the rows, their values, and the codes that stand for other values now."""
+    encoder = column.encoder
+    assert encoder is not None
+    read = read_column(column.name, raw)
+    with errors_naming(column.name):
+        values = column.reading.read(read)
+        if vectors is not None:
+            assert isinstance(encoder, PretrainedEncoder)
+            encoder = encoder.learn_more_vectors(vectors, column.reading)
+        counted, _ = rows_with_weight(values, weights)
+        encoder, codes = encoder.grow(counted, decay)
+    after = replace(column, encoder=encoder)
+    coded = [field.name for field in after.fields() if field.has_codes]
+    return after, values, {name: of_field for name, of_field in zip(coded, codes, strict=False) if len(of_field)}
+
+
+def read_vectors_to_come(columns: Sequence[FittedColumn], given: Mapping[int, Any]) -> dict[int, GivenVectors]:
+    """Check the vectors of ids that have come to `vectors`, given by the position of their column."""
+    found = {}
+    for position, vectors in given.items():
+        column = columns[position]
+        if not isinstance(column.encoder, PretrainedEncoder):
+            raise ValueError(
+                f"vectors: {column.name!r} had none in fit, so the network has no place for them. Fit again."
+            )
+        more = vectors_to_come(column.name, vectors, column.reading, column.encoder.vocabulary)
+        if more is not None:
+            found[position] = more
+    return found
+
+
+def changes_of(fields: Sequence[Field], fresh: Mapping[str, np.ndarray], decay: float) -> Changes:
+    """Return how the codes of the columns of fields have changed, of which some are fresh."""
+    field_of = {name: field for field in fields for name in column_names([field])}
+    n_codes = {name: field.n_codes for name, field in field_of.items()}
+    fresh_of = {name: fresh[field.name] for name, field in field_of.items() if field.name in fresh}
+    return Changes(n_codes, fresh_of, decay)
+
+
+def encoder_after(before: str, outputs: Mapping[str, np.ndarray], labels: LabelledRows | None) -> str:
+    """Return the hash of an encoder after an update: two of the same rows after the same fit have the same."""
+    learned_from = None if labels is None else (labels.weights, labels.digits)
+    encoder: str = joblib.hash((before, list(outputs.values()), learned_from))
+    return encoder

@@ -12,13 +12,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..schema import UNKNOWN_CODE, Field
-from ._categorical import Admission, CategoricalEncoder, Counted, HashBuckets, VocabularyRule, grow
-from ._column import Column, is_list, is_string, list_lengths, lists_of, text_of_first
-from ._column_encoder import ColumnEncoder
-from ._raw_column import RawColumn
+from ._column import Column, RawColumn, is_list, is_string, list_lengths, lists_of, text_of_first
 from ._reading import Reading, learn_reading
 from ._vectors import PretrainedEncoder
-from ._vocabulary import Vocabulary, count_values
+from ._vocabulary import (
+    Admission,
+    CategoricalEncoder,
+    ColumnEncoder,
+    Counted,
+    HashBuckets,
+    Vocabulary,
+    VocabularyRule,
+    count_values,
+    grow,
+)
 
 _CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
 #: Two elements without a comma between them.

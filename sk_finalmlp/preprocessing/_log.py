@@ -11,8 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from .._checks import check_is_table
-from ._column import is_string
-from ._column_encoder import errors_naming
+from ._column import errors_naming, is_string
 from ._reading import as_floats, as_times
 
 #: Units of times, from the longest.

@@ -9,10 +9,9 @@ import pyarrow as pa
 from scipy.special import ndtri
 
 from ..schema import UNKNOWN_CODE, Field
-from ._categorical import CategoricalEncoder
 from ._column import Column
 from ._reading import as_floats, to_numpy
-from ._vocabulary import Vocabulary
+from ._vocabulary import CategoricalEncoder, Vocabulary
 
 #: Farther outliers would only saturate the network, and overflow its floats in the end.
 MAX_DEVIATIONS = 10.0

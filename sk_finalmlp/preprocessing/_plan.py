@@ -11,12 +11,12 @@ import numpy as np
 from .._hold_out import Fraction, places, share_held_out
 from .._sources import StoredArray
 from ..schema import Field
-from ._categorical import VocabularyRule
 from ._choice import Choice, choose, why_no_choice
 from ._derived import CrossEncoder
 from ._keys import find_keys, has_key, key_of
 from ._statistics import KeyStatistics
 from ._target import NoLabels, Place, Target, check_labels, make_target, read_target
+from ._vocabulary import VocabularyRule
 
 #: Bounds of crosses that nobody asked for one by one.
 _MIN_AUTO_FREQUENCY = 5

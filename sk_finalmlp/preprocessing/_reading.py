@@ -11,8 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ._column import Column, is_list, is_string, list_lengths, lists_of, text_of_first
-from ._raw_column import RawColumn, finite
+from ._column import Column, RawColumn, finite, is_list, is_string, list_lengths, lists_of, text_of_first
 
 _INTEGER_TEXT = r"^[+-]?\d+(\.0*)?$"
 _NUMBER_TEXT = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"

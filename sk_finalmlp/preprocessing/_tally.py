@@ -10,8 +10,7 @@ import pyarrow.compute as pc
 
 from .._hold_out import places
 from .._sources import sizes
-from ._column import Tally, is_list, list_lengths, lists_of
-from ._raw_column import Part, RawColumn
+from ._column import Part, RawColumn, Tally, is_list, list_lengths, lists_of
 
 #: Of more values than this, integers and strings are no longer counted if they hardly repeat.
 _MAX_VALUES = 2**24

@@ -10,9 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._hold_out import places_from_last
-from ._column import Column, is_list, is_string
-from ._column_encoder import errors_naming
-from ._raw_column import RawColumn
+from ._column import Column, RawColumn, errors_naming, is_list, is_string
 from ._reading import learn_reading
 from ._table import read_one_column
 

@@ -5,9 +5,10 @@ The same code learns from both: from a column itself, or from a tally of it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,76 +17,98 @@ from .._hold_out import place_from_last, places
 from .._sources import EncodedRows, Parts, Passes, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
 from ..schema import Field, Schema, carries_schema, write_schema
-from ._column_encoder import check_names_are_read
-from ._column_rules import Evidence, Learned
+from ._column import Part, RawColumn, mark_missing, read_column
 from ._derived import DerivedFields
-from ._first_pass import ColumnsToRead, first_pass
-from ._fitted_columns import FittedColumn, write_outputs
-from ._kinds import Kind
+from ._fitted_columns import FittedColumn, check_names_are_read, write_outputs
+from ._learn_columns import Evidence, Kind, Learned
+from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
 from ._plan import Codes, Planner
-from ._raw_column import Part, RawColumn, mark_missing, read_column
-from ._second_pass import codes_of_rows, widen_lists, write_codes
 from ._statistics import UnknownRows
 from ._table import raw_columns
-from ._target import CodedRows, NoLabels, Target
+from ._target import Array, CodedRows, NoLabels, Target
 
 
-class TrainingRows(Protocol):
+class TrainingRows(ABC):
     """Rows to learn from; outputs are their columns by name, in memory or on disk."""
 
-    names: Sequence[str]
-    chosen: Mapping[int, Kind]
     #: Places in time, where they are more than the numbers of the rows.
-    place: np.ndarray | None
+    place: np.ndarray | None = None
+    #: Told of the progress on rows on disk.
+    _passes: Passes | None = None
+    _weights: Array | None
+
+    def __init__(self, names: Sequence[str], chosen: Mapping[int, Kind]) -> None:
+        self.names, self.chosen = names, chosen
 
     @property
+    @abstractmethod
     def n_rows(self) -> int:
         """Number of rows."""
-        ...
 
-    def read_target(self, planner: Planner) -> Any:
+    @abstractmethod
+    def read_target(self, planner: Planner) -> Target | NoLabels:
         """Return the labels, or why there are none."""
-        ...
 
-    def evidence(self, telling: Any) -> Iterator[Evidence]:
+    @abstractmethod
+    def evidence(self, telling: Target | NoLabels | None) -> Iterator[Evidence]:
         """Yield what tells of each column, with labels that tell quantities from ids where a target is given."""
-        ...
 
+    @abstractmethod
     def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
         """Take note of a learned column, to be encoded if it makes fields of these kinds."""
-        ...
 
+    @abstractmethod
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
         """Return the output columns of the columns."""
-        ...
 
-    def sample(self, outputs: Mapping[str, Any], target: Any) -> tuple[Codes, Target | NoLabels, int | None]:
+    @abstractmethod
+    def sample(
+        self, outputs: Mapping[str, Any], target: Target | NoLabels
+    ) -> tuple[Codes, Target | NoLabels, int | None]:
         """Return codes and labels to choose statistics by, and of how many rows they are a sample, if of any."""
-        ...
 
-    def learn_derived(self, derived: DerivedFields, outputs: Mapping[str, Any], target: Any) -> None:
+    def learn_derived(self, derived: DerivedFields, outputs: Mapping[str, Any], target: Target | NoLabels) -> None:
         """Learn crosses and statistics."""
-        ...
+        for _ in derived.fit(self._coded(outputs, target)):
+            pass
 
     def derive(
-        self, derived: DerivedFields, outputs: Mapping[str, Any], target: Any, unknown: UnknownRows
+        self, derived: DerivedFields, outputs: Mapping[str, Any], target: Target | NoLabels, unknown: UnknownRows
     ) -> dict[str, Any]:
         """Learn crosses and statistics, and return their columns of these rows."""
-        ...
+        columns: dict[str, Any] = {}
+        for chunks in derived.fit(self._coded(outputs, target), unknown):
+            for chunk in chunks:
+                for name, values in chunk.items():
+                    self._append(columns, name, values)
+        return columns
 
+    def _coded(self, outputs: Mapping[str, Any], target: Target | NoLabels) -> CodedRows:
+        return CodedRows(_codes_of(outputs), self._weights, target, self._passes)
+
+    @abstractmethod
+    def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
+        """Append values of a chunk to a derived column."""
+
+    @abstractmethod
     def write(
         self, fields: Sequence[Field], outputs: Mapping[str, Any], make_schema: Callable[[], Schema], library: str
     ) -> Any:
         """Return the encoded rows, with their schema where they can carry one."""
-        ...
 
+    @abstractmethod
     def remove(self) -> None:
         """Remove what is on disk."""
-        ...
 
 
-class TableRows:
+def _codes_of(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: column for name, column in outputs.items() if column.dtype.kind == "i"}
+
+
+class TableRows(TrainingRows):
     """A table in memory: a column is encoded before the next one is read."""
+
+    _weights: np.ndarray | None
 
     def __init__(
         self,
@@ -98,25 +121,25 @@ class TableRows:
         place: np.ndarray | None,
         shares: np.ndarray | None,
     ) -> None:
-        self.X, self.names, self.chosen = X, names, chosen
+        super().__init__(names, chosen)
         self.place, self._hold_out = place, hold_out
-        self._y, self._weights, self._shares = y, weights, shares
+        self._X, self._y, self._weights, self._shares = X, y, weights, shares
         self._outputs: dict[int, dict[str, np.ndarray]] = {}
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return len(self.X)
+        return len(self._X)
 
     def read_target(self, planner: Planner) -> Target | NoLabels:
         """Return the labels, of which older ones count less, or why there are none."""
-        target = planner.read_target(self._y, self.X, self._weights, self.place)
+        target = planner.read_target(self._y, self._X, self._weights, self.place)
         return target if self._shares is None or isinstance(target, NoLabels) else target.weighted_by(self._shares)
 
     def evidence(self, telling: Target | NoLabels | None) -> Iterator[Evidence]:
         """Yield the columns themselves, each read when it is asked for."""
         labelled = telling.take(np.flatnonzero(telling.rows.weights)) if isinstance(telling, Target) else None
-        for position, (name, raw) in enumerate(zip(self.names, raw_columns(self.X), strict=True)):
+        for position, (name, raw) in enumerate(zip(self.names, raw_columns(self._X), strict=True)):
             read = mark_missing if self.chosen.get(position) == "dropped" else read_column
             yield Evidence(read(name, raw), self._weights, labelled, places=self.place)
 
@@ -134,21 +157,13 @@ class TableRows:
         """Return all codes and labels."""
         return outputs, target, None
 
-    def learn_derived(self, derived: DerivedFields, outputs: Codes, target: Target | NoLabels) -> None:
-        """Learn crosses and statistics."""
-        for _ in derived.fit(CodedRows(outputs, self._weights, target)):
-            pass
-
-    def derive(
-        self, derived: DerivedFields, outputs: Codes, target: Target | NoLabels, unknown: UnknownRows
-    ) -> dict[str, np.ndarray]:
-        """Learn crosses and statistics, and return their columns."""
-        rows = CodedRows(outputs, self._weights, target)
-        return {name: values for (chunk,) in derived.fit(rows, unknown) for name, values in chunk.items()}
+    def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
+        """Keep the column, of which all is one chunk."""
+        columns[name] = values
 
     def write(self, fields: Sequence[Field], outputs: Codes, make_schema: Callable[[], Schema], library: str) -> Any:
         """Return the encoded table."""
-        encoded = write_outputs(iter(outputs.items()), fields, self.X, library)
+        encoded = write_outputs(iter(outputs.items()), fields, self._X, library)
         if carries_schema(encoded):
             return write_schema(encoded, make_schema())
         _check_hold_out_is_told(self._hold_out)
@@ -186,8 +201,11 @@ def _check_vectors_are_told(fields: Sequence[Field]) -> None:
         )
 
 
-class StoredRows:
+class StoredRows(TrainingRows):
     """Rows that are read in batches: once to learn of the columns, and once more to encode them."""
+
+    _weights: StoredArray | None
+    _passes: Passes
 
     def __init__(
         self,
@@ -200,13 +218,13 @@ class StoredRows:
         folder: TemporaryFolder,
         passes: Passes,
     ) -> None:
-        self.names, self.chosen = names, chosen
-        self.place: np.ndarray | None = None
+        super().__init__(names, chosen)
         self._label, self._weight_name = label, weight
         self._parts, self._folder, self._passes = parts, folder, passes
         if parts.n_rows is not None:
             self._check_space(parts.n_rows, 2 * len(names))
         self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight), folder, passes)
+        self._weights = self._first.weight
         self._place = places if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
 
     def _check_space(self, n_rows: int, n_columns: int) -> None:
@@ -220,7 +238,7 @@ class StoredRows:
 
     def read_target(self, planner: Planner) -> Target | NoLabels:
         """Return the labels, or why there are none."""
-        return planner.read_stored_target(self._first.classes, self._first.y, self._first.weight, self._place)
+        return planner.read_stored_target(self._first.classes, self._first.y, self._weights, self._place)
 
     def evidence(self, telling: Target | NoLabels | None) -> Iterator[Evidence]:
         """Yield tallies of the columns, and samples where there are labels or too many numbers to tally."""
@@ -242,7 +260,7 @@ class StoredRows:
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
         """Write the output columns to disk."""
         self._first.forget()
-        widen_lists(self._parts.source, columns, self._first.weight, self.n_rows, self._passes)
+        widen_lists(self._parts.source, columns, self._weights, self.n_rows, self._passes)
         return write_codes(self._parts, columns, self.n_rows, self._folder, self._passes)
 
     def sample(
@@ -254,29 +272,13 @@ class StoredRows:
             return {}, target, sample.n_seen
         return codes_of_rows(_codes_of(outputs), sample.numbers), target.take(sample.numbers), sample.n_seen
 
-    def learn_derived(self, derived: DerivedFields, outputs: Mapping[str, StoredArray], target: Any) -> None:
-        """Learn crosses and statistics."""
-        for _ in derived.fit(CodedRows(_codes_of(outputs), self._first.weight, target, self._passes)):
-            pass
-
-    def derive(
-        self,
-        derived: DerivedFields,
-        outputs: Mapping[str, StoredArray],
-        target: Target | NoLabels,
-        unknown: UnknownRows,
-    ) -> dict[str, StoredArray]:
-        """Learn crosses and statistics, and write their columns."""
-        rows = CodedRows(_codes_of(outputs), self._first.weight, target, self._passes)
-        columns: dict[str, StoredArray] = {}
-        for chunks in derived.fit(rows, unknown):
-            for chunk in chunks:
-                for name, values in chunk.items():
-                    if name not in columns:
-                        dtype = np.int32 if values.dtype.kind == "i" else np.float32
-                        columns[name] = self._folder.array(f"derived-{len(columns)}", dtype)
-                    columns[name].append(values)
-        return columns
+    def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
+        """Write the values behind those of earlier chunks."""
+        if name not in columns:
+            self._check_space(self.n_rows, 1)
+            dtype = np.int32 if values.dtype.kind == "i" else np.float32
+            columns[name] = self._folder.array(f"derived-{len(columns)}", dtype)
+        columns[name].append(values)
 
     def write(
         self,
@@ -295,14 +297,10 @@ class StoredRows:
             first.classes,
             first.y,
             self._weight_name,
-            first.weight,
+            self._weights,
             self._place,
         )
 
     def remove(self) -> None:
         """Remove the files now."""
         self._folder.remove()
-
-
-def _codes_of(outputs: Mapping[str, StoredArray]) -> dict[str, StoredArray]:
-    return {name: column for name, column in outputs.items() if column.dtype.kind == "i"}

@@ -13,12 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..schema import UNKNOWN_CODE, Field, VectorTable, pretrained_name
-from ._categorical import CategoricalEncoder, HashBuckets
-from ._column import Column, list_lengths, lists_of, text_of_first
+from ._column import Column, RawColumn, list_lengths, lists_of, read_column, text_of_first
 from ._numeric import FloatColumn
-from ._raw_column import RawColumn, read_column
 from ._reading import Reading
-from ._vocabulary import Vocabulary
+from ._vocabulary import CategoricalEncoder, HashBuckets, Vocabulary
 
 #: A deviation below this share of the largest number is rounding, not variation.
 _MIN_RELATIVE_DEVIATION = 1e-13

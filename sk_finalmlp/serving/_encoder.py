@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..schema import UNKNOWN_CODE, cross_name, statistic_name
-from ._graph import Graph
+from ._graph import Graph, Unsupported, count_below, find
 from ._inputs import MISSING, Input
-from ._lookups import count_below, find
 
 _MAX_DEVIATIONS: Final = 10.0
 _MAX_DEVIATIONS_OF_VECTORS: Final = 100.0
@@ -30,20 +29,8 @@ _NO_HASH: Final = (
 )
 
 
-class Unsupported(ValueError):
-    """A column or a part that can't be exported; the message says what to do."""
-
-
 def input_of(name: str, reading: Any, encoder: Any) -> Input:
-    """Which tensor a column is given as.
-
-    Parameters
-    ----------
-    name : str
-        Name of the column.
-    reading, encoder : dict
-        Descriptions of how it is read and encoded.
-    """
+    """Return the tensor of a column, from the descriptions of how it is read and encoded."""
     like, part = reading["like"], encoder["$part"]
     if part == "VectorEncoder":
         return Input(name, "vector", length=len(encoder["scale"]["mean"]))
@@ -370,7 +357,7 @@ def _multi_valued(graph: Graph, values: str, reading: Any, encoder: Any) -> list
     columns = np.arange(1, encoder["n_columns"] + 1).reshape(1, -1, 1)
     is_at = graph.cast(graph.node("Equal", places, graph.constant(columns)), "int64")
     chosen = graph.node("Mul", is_at, codes_of_elements)
-    outputs = graph.node("ReduceSum", chosen, graph.constant([2], np.int64), keepdims=0)
+    outputs = graph.sum(chosen, 2)
     return [graph.columns_of(outputs, position) for position in range(encoder["n_columns"])]
 
 

@@ -23,8 +23,8 @@ from ..estimators import Classifier, FunnelClassifier
 from ..model_files import replace_file
 from ..preprocessing import CTREncoder
 from ..schema import Field, column_names
-from ._encoder import Unsupported, add_column, add_crosses, add_statistics, input_of
-from ._graph import Graph
+from ._encoder import add_column, add_crosses, add_statistics, input_of
+from ._graph import Graph, Unsupported, sigmoid
 from ._inputs import Input
 from ._network import add_logits
 
@@ -34,20 +34,10 @@ _BEYOND_ANY_TABLE = 2**62
 
 @dataclass(frozen=True)
 class Exported:
-    """A model as ONNX, and what its inputs are.
+    """A model as ONNX, its inputs, and its steps.
 
-    Parameters
-    ----------
-    model : onnx.ModelProto
-        The model.
-    inputs : list of Input
-        The columns of the raw table that it reads; empty for a classifier alone.
-    columns : dict of {str: (dict, dict or None)}
-        All columns of the raw table, dropped ones too, with the descriptions of how each is read and encoded.
-    encoder : CTREncoder or None
-        The first step.
-    classifier : estimator or None
-        The last step.
+    `inputs` are the columns of the raw table that it reads, none for a classifier alone; `columns` describe how each
+    column of the table is read and encoded, None for a dropped one.
     """
 
     model: onnx.ModelProto
@@ -163,7 +153,7 @@ def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
     """What a server must know beside the graph."""
     metadata = {"sk_finalmlp": __version__, "inputs": json.dumps([asdict(column) for column in inputs])}
     if classifier is not None:
-        metadata["classes"] = json.dumps(_exportable(classifier.classes_).tolist())
+        metadata["classes"] = json.dumps(exportable(classifier.classes_).tolist())
     return metadata
 
 
@@ -193,11 +183,9 @@ def _element_type(is_float: bool) -> str:
 
 def _give_probabilities(graph: Graph, classifier: Any, columns: Sequence[str]) -> None:
     logits = add_logits(graph, classifier.network_, classifier.table_reader_, columns)
-    classes = _exportable(classifier.classes_)
+    classes = exportable(classifier.classes_)
     if len(classes) == 2:
-        probability = graph.node("Sigmoid", logits)
-        other = graph.node("Sigmoid", graph.node("Neg", logits))
-        probabilities = graph.concat([other, probability])
+        probabilities = sigmoid(graph, graph.concat([graph.node("Neg", logits), logits]))
         position = graph.cast(graph.node("Greater", logits, graph.constant([[0]], np.float32)), "int64")
         position = graph.node("Squeeze", position, graph.constant([1], np.int64))
     else:
@@ -208,7 +196,8 @@ def _give_probabilities(graph: Graph, classifier: Any, columns: Sequence[str]) -
     graph.output(probabilities, "probabilities", "float", len(classes))
 
 
-def _exportable(classes: np.ndarray) -> np.ndarray:
+def exportable(classes: np.ndarray) -> np.ndarray:
+    """Return labels as integers, doubles or text."""
     if classes.dtype.kind in "biu":
         return classes.astype(np.int64)
     if classes.dtype.kind == "f":

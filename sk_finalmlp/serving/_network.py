@@ -1,9 +1,10 @@
-"""A fitted classifier as nodes of a graph: the fields that it reads, and its network."""
+"""A fitted classifier as nodes of a graph: its fields, embeddings, gates, fusion, and the pooling of histories."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from math import sqrt
 from typing import Any, Final
 
 import numpy as np
@@ -12,40 +13,31 @@ from torch import nn
 
 from ..estimators import TableReader
 from ..nn import (
+    AttentionPooling,
     ConcatFusion,
     FeatureGate,
     FieldEmbedding,
     FieldSelection,
     Linear,
+    MeanPooling,
     MultiHeadBilinearFusion,
     PretrainedVectors,
     ProductFusion,
     SumFusion,
+    TransformerPooling,
     TwoStreamNetwork,
     VectorProjection,
     members_of,
     votes_of,
 )
 from ..schema import Field
-from ._encoder import Unsupported
-from ._graph import Graph
-from ._histories import add_pooling
-from ._layers import add_layer, add_linear, as_array
-from ._streams import add_stream
+from ._graph import Graph, Unsupported, as_array
+
+_NEVER: Final = -1e30
 
 
 class _FieldRows:
-    """Rows of a batch as the network reads them; `statistics` are the fields without vectors.
-
-    Parameters
-    ----------
-    graph : Graph
-        The graph.
-    readers : TableReader
-        How the classifier reads its fields.
-    columns : sequence of str
-        Columns of the encoded table, each of shape (n, 1).
-    """
+    """The columns of the encoded table, each of shape (n, 1), as the network reads them."""
 
     def __init__(self, graph: Graph, readers: TableReader, columns: Sequence[str]) -> None:
         self.graph = graph
@@ -54,11 +46,11 @@ class _FieldRows:
         self._columns = {reader.field.name: [columns[position] for position in reader.positions] for reader in readers}
 
     def values(self, fields: Sequence[Field]) -> str:
-        """Columns of floats, (n, number of columns)."""
+        """Return columns of floats, (n, number of columns)."""
         return self.graph.concat([column for field in fields for column in self._columns[field.name]])
 
     def rows(self, fields: Sequence[Field], first_row: Mapping[str, int]) -> str:
-        """For each column of codes, the row of a table of embeddings, 0 for what isn't known."""
+        """Return rows of a table of embeddings, one for each column of codes; 0 for an unknown code."""
         tables, firsts, lasts = [], [], []
         for field in fields:
             row_of_code = self._row_of_code[field.name]
@@ -76,19 +68,7 @@ class _FieldRows:
 
 
 def add_logits(graph: Graph, network: nn.Module, readers: TableReader, columns: Sequence[str]) -> str:
-    """Logits of a network, (n, C).
-
-    Parameters
-    ----------
-    graph : Graph
-        The graph.
-    network : torch.nn.Module
-        The network of a classifier, in evaluation mode.
-    readers : TableReader
-        How the classifier reads its fields.
-    columns : sequence of str
-        Columns of the encoded table, each of shape (n, 1).
-    """
+    """Return the logits of a network in evaluation mode, (n, C), from columns of the encoded table, (n, 1)."""
     rows = _FieldRows(graph, readers, columns)
     logits = [
         graph.node("Mul", _member_logits(rows, member), graph.constant(vote, np.float32))
@@ -108,17 +88,16 @@ def _member_logits(rows: _FieldRows, network: nn.Module) -> str:
         features = _selected(rows.graph, path.fields, _features(rows, path.embedding))
         if path.gate is not None:
             features = _gated(rows, features, path.gate)
-        outputs.append(add_stream(rows.graph, features, path.stream))
-    logits = _fused(rows.graph, network.fusion, outputs)
+        outputs.append(rows.graph.layer(features, path.stream))
+    logits = _one_of(_FUSIONS, network.fusion)(rows.graph, network.fusion, *outputs)
     if network.linear_term is None:
         return logits
     weights = _embedded(rows, network.linear_term)
-    summed = rows.graph.node("ReduceSum", weights, rows.graph.constant([1], np.int64), keepdims=0)
-    return rows.graph.node("Add", logits, summed)
+    return rows.graph.node("Add", logits, rows.graph.sum(weights, 1))
 
 
 def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
-    """Vectors of fields, (n, F, d)."""
+    """Return vectors of fields, (n, F, d)."""
     graph = rows.graph
     coded = [*embedding.tables, *embedding.histories]
     numeric = [field for field in embedding.fields if field.kind == "numeric"]
@@ -139,8 +118,8 @@ def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
         else:
             parts.append(found)
     if numeric:
-        values = graph.node("Unsqueeze", rows.values(numeric), graph.constant([2], np.int64))
-        parts.append(graph.node("Mul", values, graph.constant(as_array(embedding.numeric)[np.newaxis])))
+        values = graph.unsqueeze(rows.values(numeric), 2)
+        parts.append(graph.node("Mul", values, graph.constant(embedding.numeric[np.newaxis])))
     of_vectors = [field for field in embedding.fields if field.kind == "vector"]
     projections: Any = embedding.vectors
     parts += [_projected(rows, field, vectors) for field, vectors in zip(of_vectors, projections, strict=True)]
@@ -148,31 +127,31 @@ def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
 
 
 def _pretrained(rows: _FieldRows, vectors: PretrainedVectors) -> str:
-    """Embeddings of codes, (n, 1, d): a table of all vectors as embeddings, which are shorter than the vectors."""
+    """Return embeddings of codes, (n, 1, d): the table holds embeddings, which are shorter than the vectors."""
     embeddings = as_array(vectors(torch.arange(vectors.field.n_codes)))
     return rows.graph.gather(embeddings, rows.rows([vectors.field], {vectors.field.name: 0}))
 
 
 def _added(graph: Graph, vectors: str, more: str, place: int, n_fields: int) -> str:
-    """Vectors of fields, (n, F, d), with others, (n, 1, d), added to those of the field at a place."""
+    """Add vectors, (n, 1, d), to those of the field at a position, (n, F, d)."""
     is_place = np.zeros((1, n_fields, 1), np.float32)
     is_place[0, place] = 1
     return graph.node("Add", vectors, graph.node("Mul", more, graph.constant(is_place)))
 
 
 def _projected(rows: _FieldRows, field: Field, vectors: VectorProjection) -> str:
-    """Embeddings of vectors, (n, 1, d), and a learned one where a vector is zeros."""
+    """Project vectors, (n, 1, d); a vector of zeros has a learned embedding."""
     graph = rows.graph
     x = rows.values([field])
-    projected = graph.node("MatMul", x, graph.constant(as_array(vectors.projection).T))
+    projected = graph.node("MatMul", x, graph.constant(vectors.projection.T))
     largest = graph.node("ReduceMax", graph.node("Abs", x), graph.constant([1], np.int64), keepdims=1)
     is_missing = graph.cast(graph.node("Equal", largest, graph.constant([[0]], np.float32)), "float")
-    missing = graph.node("Mul", is_missing, graph.constant(as_array(vectors.missing)[np.newaxis]))
-    return graph.node("Unsqueeze", graph.node("Add", projected, missing), graph.constant([1], np.int64))
+    missing = graph.node("Mul", is_missing, graph.constant(vectors.missing[np.newaxis]))
+    return graph.unsqueeze(graph.node("Add", projected, missing), 1)
 
 
 def _pooled(graph: Graph, vectors: str, at: str, embedding: FieldEmbedding) -> list[str]:
-    """Vectors of categorical fields, the mean over known codes of multi-valued ones, and the pooled histories."""
+    """Return vectors of categorical fields, and the pooled ones of multi-valued fields and histories."""
     categorical = [field for field in embedding.tables if field.kind == "categorical"]
     multi_valued = embedding.tables[len(categorical) :]
     if not multi_valued and not embedding.histories:
@@ -185,25 +164,18 @@ def _pooled(graph: Graph, vectors: str, at: str, embedding: FieldEmbedding) -> l
         parts = [graph.columns_of(vectors, position) for position in embedded]
     is_known = graph.cast(graph.node("Greater", at, graph.constant([[0]], np.int64)), "float")
     first = len(categorical)
-    axis = graph.constant([1], np.int64)
-    for field in multi_valued:
+    poolings: list[Any] = [MeanPooling()] * len(multi_valued) + list(embedding.history_poolings or ())
+    for field, pooling in zip([*multi_valued, *embedding.histories], poolings, strict=True):
         last = first + field.n_columns
-        total = graph.node("ReduceSum", graph.columns(vectors, first, last), axis, keepdims=1)
-        n_known = graph.node("ReduceSum", graph.columns(is_known, first, last), axis, keepdims=1)
-        n_known = graph.node("Max", n_known, graph.constant([[1]], np.float32))
-        parts.append(graph.node("Div", total, graph.node("Unsqueeze", n_known, graph.constant([2], np.int64))))
-        first = last
-    for field, pooling in zip(embedding.histories, embedding.history_poolings or (), strict=True):
-        last = first + field.n_columns
-        mask = graph.node("Unsqueeze", graph.columns(is_known, first, last), graph.constant([2], np.int64))
-        query, keys = graph.columns_of(vectors, place[field.of]), graph.columns(vectors, first, last)
-        parts.append(add_pooling(graph, pooling, query, keys, mask))
+        mask = graph.unsqueeze(graph.columns(is_known, first, last), 2)
+        query = graph.columns_of(vectors, place[field.of]) if field.of else ""
+        parts.append(_one_of(_POOLINGS, pooling)(graph, pooling, query, graph.columns(vectors, first, last), mask))
         first = last
     return parts
 
 
 def _features(rows: _FieldRows, embedding: FieldEmbedding) -> str:
-    """Vectors side by side, and all statistics behind them."""
+    """Concatenate the vectors and all statistics."""
     vectors = rows.graph.node("Flatten", _embedded(rows, embedding), axis=1)
     return rows.graph.concat([vectors, rows.values(rows.statistics)] if rows.statistics else [vectors])
 
@@ -216,56 +188,113 @@ def _gated(rows: _FieldRows, features: str, gate: FeatureGate) -> str:
     graph = rows.graph
     if gate.context_embedding is None:
         return graph.scaled(features, as_array(gate.of_all_rows())[0].astype(np.float64))
-    hidden = graph.node("Flatten", _embedded(rows, gate.context_embedding), axis=1)
-    for layer in gate.gate.mlp:
-        hidden = add_layer(graph, hidden, layer)
-    gates = graph.node("Mul", graph.node("Sigmoid", hidden), graph.constant(2, np.float32))
-    return graph.node("Mul", features, gates)
+    context = graph.node("Flatten", _embedded(rows, gate.context_embedding), axis=1)
+    gates = graph.node("Sigmoid", graph.layer(context, gate.gate.mlp))
+    return graph.node("Mul", features, graph.node("Mul", gates, graph.constant(2, np.float32)))
 
 
-def _fused(graph: Graph, fusion: nn.Module, outputs: list[str]) -> str:
-    for cls, fuse in _FUSIONS.items():
-        if type(fusion) is cls:
-            return fuse(graph, fusion, outputs)
-    raise Unsupported(f"A fusion {type(fusion).__name__} can't be exported yet.")
+def _one_of(table: Mapping[type[nn.Module], Callable[..., str]], module: nn.Module) -> Callable[..., str]:
+    """Return what makes the nodes of a module; a class derived from a known one may have a forward of its own."""
+    if type(module) not in table:
+        raise Unsupported(f"A {type(module).__name__} can't be exported; these can: {[c.__name__ for c in table]}.")
+    return table[type(module)]
 
 
-def _sum(graph: Graph, fusion: Any, outputs: list[str]) -> str:
-    x, y = outputs
-    return graph.node("Add", add_linear(graph, x, fusion.linear_x), add_linear(graph, y, fusion.linear_y))
+def _sum(graph: Graph, fusion: Any, x: str, y: str) -> str:
+    return graph.node("Add", graph.linear(x, fusion.linear_x), graph.linear(y, fusion.linear_y))
 
 
-def _bilinear(graph: Graph, fusion: Any, outputs: list[str]) -> str:
-    """All heads in one product, with a matrix of a block per head."""
-    heads = as_array(fusion.bilinear)
-    n_heads, x_head, n_outputs, y_head = heads.shape
-    blocks = np.zeros((n_heads * x_head, n_outputs, n_heads * y_head), np.float32)
-    for head in range(n_heads):
-        blocks[head * x_head : (head + 1) * x_head, :, head * y_head : (head + 1) * y_head] = heads[head]
-    x, y = outputs
-    flat = graph.node("MatMul", x, graph.constant(blocks.reshape(len(blocks), -1)))
-    projected = graph.node("Reshape", flat, graph.constant([-1, n_outputs, n_heads * y_head], np.int64))
-    product = graph.node("Mul", projected, graph.node("Unsqueeze", y, graph.constant([1], np.int64)))
-    term = graph.node("ReduceSum", product, graph.constant([2], np.int64), keepdims=0)
-    return graph.node("Add", _sum(graph, fusion, outputs), term)
+def _bilinear(graph: Graph, fusion: Any, x: str, y: str) -> str:
+    n_heads, x_head, n_outputs, y_head = fusion.bilinear.shape
+    x_heads = graph.node("Transpose", graph.reshape(x, -1, n_heads, x_head), perm=[1, 0, 2])
+    projected = graph.node("MatMul", x_heads, graph.constant(fusion.bilinear.flatten(start_dim=2)))
+    projected = graph.reshape(projected, n_heads, -1, n_outputs, y_head)
+    y_heads = graph.node("Transpose", graph.reshape(y, -1, n_heads, 1, y_head), perm=[1, 0, 2, 3])
+    return graph.node("Add", _sum(graph, fusion, x, y), graph.sum(graph.node("Mul", projected, y_heads), 0, 3))
 
 
-def _concatenated(graph: Graph, fusion: Any, outputs: list[str]) -> str:
-    return add_linear(graph, graph.concat(outputs), fusion.linear)
+def _concatenated(graph: Graph, fusion: Any, x: str, y: str) -> str:
+    return graph.linear(graph.concat([x, y]), fusion.linear)
 
 
-def _product(graph: Graph, fusion: Any, outputs: list[str]) -> str:
-    return add_linear(graph, graph.node("Mul", *outputs), fusion.linear)
+def _product(graph: Graph, fusion: Any, x: str, y: str) -> str:
+    return graph.linear(graph.node("Mul", x, y), fusion.linear)
 
 
-def _alone(graph: Graph, fusion: Any, outputs: list[str]) -> str:
-    return add_linear(graph, outputs[0], fusion)
+def _alone(graph: Graph, fusion: Any, x: str) -> str:
+    return graph.linear(x, fusion)
 
 
-_FUSIONS: Final[dict[type[nn.Module], Callable[[Graph, Any, list[str]], str]]] = {
+_FUSIONS: Final[dict[type[nn.Module], Callable[..., str]]] = {
     MultiHeadBilinearFusion: _bilinear,
     SumFusion: _sum,
     ConcatFusion: _concatenated,
     ProductFusion: _product,
     Linear: _alone,
+}
+
+
+# Poolings of padded elements: from the vector of the value at hand, (n, 1, d), those of the elements, (n, L, d), and a
+# mask of floats, 1 where there is an element, (n, L, 1), to one vector, (n, 1, d).
+
+
+def _mean(graph: Graph, pooling: Any, query: str, keys: str, mask: str) -> str:
+    n_known = graph.node("Max", graph.sum(mask, 1, keepdims=1), graph.constant([[[1]]], np.float32))
+    # The vector of what isn't known is zero.
+    return graph.node("Div", graph.sum(keys, 1, keepdims=1), n_known)
+
+
+def _attention(graph: Graph, pooling: Any, query: str, keys: str, mask: str) -> str:
+    of_q, of_k, of_difference, of_product = pooling.hidden.weight.chunk(4, dim=1)
+    features = graph.node("Concat", keys, graph.node("Mul", query, keys), axis=2)
+    hidden = _linear(graph, features, torch.cat([of_k - of_difference, of_product], dim=1), None)
+    own = _linear(graph, query, of_q + of_difference, pooling.hidden.bias)
+    hidden = graph.node("Relu", graph.node("Add", hidden, own))
+    scores = _linear(graph, hidden, pooling.output.weight, pooling.output.bias)
+    weights = _softmax(graph, scores, mask) if pooling.softmax else scores
+    return graph.sum(graph.node("Mul", graph.node("Mul", weights, mask), keys), 1, keepdims=1)
+
+
+def _softmax(graph: Graph, scores: str, mask: str) -> str:
+    is_there = graph.node("Greater", mask, graph.constant([[[0]]], np.float32))
+    return graph.node("Softmax", graph.node("Where", is_there, scores, graph.constant(_NEVER, np.float32)), axis=1)
+
+
+def _linear(graph: Graph, values: str, weight: Any, bias: Any) -> str:
+    """(n, L, d) -> (n, L, d')."""
+    product = graph.node("MatMul", values, graph.constant(weight.T))
+    return product if bias is None else graph.node("Add", product, graph.constant(bias))
+
+
+def _layer(graph: Graph, values: str, layer: nn.Linear) -> str:
+    return _linear(graph, values, layer.weight, layer.bias)
+
+
+def _transformer(graph: Graph, pooling: Any, query: str, keys: str, mask: str) -> str:
+    """The value at hand precedes the history, and is never masked."""
+    n_heads, d = pooling.n_heads, pooling.position.shape[1]
+    own = graph.node("Add", query, graph.constant(pooling.position[np.newaxis, :1]))
+    others = graph.node("Add", keys, graph.constant(pooling.position[np.newaxis, 1:]))
+    zero = graph.node("Mul", graph.sum(mask, 1, keepdims=1), graph.constant(0, np.float32))
+    one = graph.node("Add", zero, graph.constant([[[1]]], np.float32))
+    every, is_there = graph.node("Concat", own, others, axis=1), graph.node("Concat", one, mask, axis=1)
+    by_head = 0, 0, n_heads, d // n_heads
+    q = graph.reshape(_layer(graph, own, pooling.query), *by_head)
+    both = pooling.key_and_value.weight.chunk(2), pooling.key_and_value.bias.chunk(2)
+    k, v = (graph.reshape(_linear(graph, every, weight, bias), *by_head) for weight, bias in zip(*both, strict=True))
+    products = graph.sum(graph.node("Mul", q, k), 3)
+    scores = graph.node("Mul", products, graph.constant(1 / sqrt(d // n_heads), np.float32))
+    weights = graph.unsqueeze(_softmax(graph, scores, is_there), 3)
+    attended = graph.reshape(graph.sum(graph.node("Mul", weights, v), 1), -1, 1, d)
+    x = graph.layer(graph.node("Add", own, _layer(graph, attended, pooling.heads)), pooling.norm1)
+    first, _, second = pooling.feed_forward
+    further = _layer(graph, graph.node("Relu", _layer(graph, x, first)), second)
+    x = graph.layer(graph.node("Add", x, further), pooling.norm2)
+    return graph.node("Mul", x, graph.node("ReduceMax", mask, graph.constant([1], np.int64), keepdims=1))
+
+
+_POOLINGS: Final[dict[type[nn.Module], Callable[..., str]]] = {
+    MeanPooling: _mean,
+    AttentionPooling: _attention,
+    TransformerPooling: _transformer,
 }

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._extra import require_extra
 from ._inputs import Input
+from ._session import make_session, require_extra
 
 
 class Predictor:
@@ -204,8 +204,6 @@ def make_predictor(model: Any) -> Predictor:
     (2, 2)
     """
     require_extra("onnxruntime")
-    from ._session import make_session
-
     if isinstance(model, str | os.PathLike):
         return Predictor(make_session(os.fspath(model)))
     require_extra("onnx")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ._extra import require_extra
+from ._session import require_extra
 
 
 def to_onnx(model: Any, path: str | os.PathLike[str], *, check: bool = True) -> None:
@@ -45,7 +45,8 @@ def to_onnx(model: Any, path: str | os.PathLike[str], *, check: bool = True) -> 
     ValueError
         If part of the model can't be expressed in ONNX; the message names the column and the remedy.
     RuntimeError
-        If graph and model differ by more than 1e-5; then nothing is written.
+        If graph and model differ in a label, by more than 1e-5, or by more than 1e-4 times a probability; then nothing
+        is written.
     ImportError
         If the extra `onnx` isn't installed.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn import Activation, Dropout, Linear
-from ._base import AT_LEAST_ONE, FRACTION, Reads, StreamParameters
+from ._base import AT_LEAST_ONE, FRACTION, Graph, Reads, StreamParameters
 
 
 class QNN(StreamParameters):
@@ -83,6 +83,10 @@ class QNNStream(nn.Module):
         product: Tensor = self.layers(x)
         return product
 
+    def add_nodes(self, graph: Graph, x: str) -> str:
+        """Add the nodes of `forward`."""
+        return graph.layer(x, self.layers)
+
 
 class _QuadraticLayer(nn.Module):
     def __init__(self, parameters: QNN, reads: Reads) -> None:
@@ -97,3 +101,8 @@ class _QuadraticLayer(nn.Module):
         factors = self.activation(self.linear(x)).view(len(x), self.n_terms, -1)
         product: Tensor = self.dropout(torch.addcmul(x, x, factors.sum(dim=1)))
         return product
+
+    def add_nodes(self, graph: Graph, x: str) -> str:
+        factors = graph.layer(graph.layer(x, self.linear), self.activation)
+        factors = graph.reshape(factors, -1, self.n_terms, self.linear.in_features)
+        return graph.node("Add", x, graph.node("Mul", x, graph.sum(factors, 1)))

@@ -128,6 +128,36 @@ def test_classifier_alone(encoded, tmp_path):
     np.testing.assert_allclose(session.run(["probabilities"], feed)[0], classifier.predict_proba(X), atol=1e-6)
 
 
+@pytest.fixture
+def rare(encoded):
+    """A classifier of clicks that are rare, whose probabilities are about 2e-6."""
+    X, y = encoded
+    classifier = FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0).fit(X, y)
+    classifier.network_.shift_logits(torch.tensor([-13.0]))
+    return classifier
+
+
+def test_probabilities_of_rare_clicks(encoded, rare):
+    X, _ = encoded
+    expected = rare.predict_proba(X)
+    assert expected[:, 1].max() < 1e-4
+    outputs = run(export(rare), {name: column.to_numpy().reshape(-1, 1) for name, column in X.items()})
+    np.testing.assert_allclose(outputs["probabilities"], expected, rtol=1e-5)
+
+
+def test_check_sees_a_relative_error_of_rare_clicks(rare, tmp_path, monkeypatch):
+    # By its own operator, onnxruntime is off by some percent.
+    monkeypatch.setattr("sk_finalmlp.serving._export.sigmoid", lambda graph, x: graph.node("Sigmoid", x))
+    with pytest.raises(RuntimeError, match=r"differ in a probability by .* times its value"):
+        to_onnx(rare, tmp_path / "model.onnx")
+
+
+def test_check_sees_a_wrong_label(rare, tmp_path, monkeypatch):
+    monkeypatch.setattr("sk_finalmlp.serving._export.exportable", lambda classes: np.array([1, 0]))
+    with pytest.raises(RuntimeError, match="differ in a label"):
+        to_onnx(rare, tmp_path / "model.onnx")
+
+
 def test_negative_codes_are_unknown(encoded):
     X, y = encoded
     classifier = FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0).fit(X, y)
@@ -269,19 +299,36 @@ def test_layer_of_the_user_is_refused(encoded, tmp_path):
         to_onnx(classifier, tmp_path / "model.onnx")
 
 
+class Sum(torch.nn.Module):
+    out_features = 1
+
+    def forward(self, x):
+        return x.sum(dim=1, keepdim=True)
+
+
+class SumWithNodes(Sum):
+    def add_nodes(self, graph, x):
+        return graph.unsqueeze(graph.sum(x, 1), 1)
+
+
+class Sums:
+    """Builder of a stream of the user."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def build(self, n_fields, embedding_dim, n_statistics, generator=None):
+        return self.module()
+
+
+def test_stream_of_the_user_may_add_its_nodes(encoded, tmp_path):
+    classifier = TwoStreamClassifier(stream2=Sums(SumWithNodes), fusion="sum", n_members=1, max_epochs=1).fit(*encoded)
+    to_onnx(classifier, tmp_path / "model.onnx")
+
+
 def test_stream_of_the_user_is_refused(encoded, tmp_path):
-    class Sum(torch.nn.Module):
-        out_features = 1
-
-        def forward(self, x):
-            return x.sum(dim=1, keepdim=True)
-
-    class Sums:
-        def build(self, n_fields, embedding_dim, n_statistics, generator=None):
-            return Sum()
-
-    classifier = TwoStreamClassifier(stream2=Sums(), fusion="sum", n_members=1, max_epochs=1).fit(*encoded)
-    with pytest.raises(ValueError, match="A stream Sum can't be exported; these can"):
+    classifier = TwoStreamClassifier(stream2=Sums(Sum), fusion="sum", n_members=1, max_epochs=1).fit(*encoded)
+    with pytest.raises(ValueError, match=r"A layer Sum can't be exported; these can: .*or give it a method add_nodes"):
         to_onnx(classifier, tmp_path / "model.onnx")
 
 
