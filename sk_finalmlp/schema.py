@@ -272,9 +272,8 @@ class Schema:
     >>> from sk_finalmlp.schema import read_schema
     >>> X = pd.DataFrame({"user": [7, 7, 12, 7], "genres": ["Action|Comedy", "Comedy", "Drama|Action", "Drama"]})
     >>> schema = read_schema(CTREncoder().fit_transform(X)[["genres@0", "genres@1"]])
-    >>> schema.fields
-    (Field(name='user', kind='categorical', n_codes=3, n_columns=1),
-     Field(name='genres', kind='multi-valued', n_codes=4, n_columns=2))
+    >>> schema.fields[1]
+    Field(name='genres', kind='multi-valued', n_codes=4, n_columns=2)
     >>> schema.n_rows, schema.hold_out
     (4, 'random')
     """
@@ -434,10 +433,11 @@ def _field_of_elements(base: str, n_columns: int, dtype: np.dtype[Any], single: 
         for prefix in ("", *_prefixes_of(name)):
             if prefix + of in single:
                 return Field(name, "history", 1, n_columns, prefix + of)
+    of = base.partition(_SIGN)[2]
     raise ValueError(
-        f"The columns {base + _SIGN}0, ... are named like a history, but there is no categorical field "
-        f"{base.partition(_SIGN)[2]!r} in whose embedding table they could be looked up. Keep its column beside them, "
-        f"or leave the history out; if they are no history, name them without {_SIGN!r}."
+        f"The columns {base + _SIGN + '0'!r}, ... are named like a history of {of!r}, but there is no categorical "
+        f"field {of!r} in whose embedding table they could be looked up. Keep its column beside them, or leave the "
+        f"history out; if they are no history, name them without {_SIGN!r}."
     )
 
 
