@@ -24,7 +24,6 @@ from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..schema import Field
 from ..training import (
-    EpochHistory,
     Impressions,
     Moments,
     StoredImpressions,
@@ -60,7 +59,7 @@ from ._parameters import (
 from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
 
 if TYPE_CHECKING:
-    from ..training import TrainingSettings
+    from ..training import EpochHistory, TrainingSettings
 
 
 class BaseTwoStreamClassifier(
@@ -222,7 +221,8 @@ class BaseTwoStreamClassifier(
             start, generator = self._start(training, readers, rows.labels, seed)
             n_rows = n_rows_of_epoch(training.counts, self.negative_sampling)
             settings = replace(
-                self._settings(n_rows, max_epochs, final_epoch), checkpoint=checkpoint_file(self, start, training)
+                self._settings(n_rows, max_epochs, final_epoch),
+                checkpoint=checkpoint_file(self, start, training, validation),
             )
             observer = EpochTasks(task, self, data, start.copied_after) if has_callbacks(self) else None
             result = train(start.network, training, validation, settings, generator, observer)

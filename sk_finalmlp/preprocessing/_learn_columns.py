@@ -13,15 +13,13 @@ import pyarrow.compute as pc
 
 from .._warnings import warn
 from ..schema import Field
-from ._choice import least_gain, why_no_choice
 from ._column import Column, RawColumn, errors_naming, is_string, list_lengths, rows_with_weight, text_of_first
 from ._datetime import DatetimeEncoder, has_time_of_day, rare_dates, why_behind, why_left_out
 from ._fitted_columns import FittedColumn, n_codes_of
 from ._lists import HistoryEncoder, MultiValuedEncoder, how_to_read_lists, read_history, split
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
+from ._quantities import fill_their_range, is_quantity
 from ._reading import Reading, learn_reading
-from ._statistics import cross_fitted_log_odds
-from ._sums import cells_of
 from ._table import Selection, select_for
 from ._target import Target
 from ._vectors import HOW_TO_READ_ARRAYS, GivenVectors, PretrainedEncoder, VectorEncoder
@@ -44,6 +42,8 @@ _MANY_ROWS = 1_000
 #: Categories of which a larger share is distinct tell next to nothing.
 _UNIQUE_SHARE = 0.9
 _MANY_LISTS = 10
+#: Integers of more values than this that may be ids.
+_MANY_VALUES = 200
 _LIST_TEXT = r"^\s*\[.*\]\s*$"
 _TIME_TEXT = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"
 
@@ -122,6 +122,14 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
             "holds whole numbers beyond 2**53 as floats, which round them, and is taken for a quantity. If they are "
             "ids, keep them as integers (`Int64` in pandas, where values are missing) or as strings."
         )
+    if finding.kind == "numeric" and pa.types.is_integer(column.values.type):
+        distinct = column.dictionary.dictionary
+        if not _repeats(column) or len(distinct) <= _MANY_VALUES or not fill_their_range(distinct):
+            return None
+        return (
+            f"holds integers that repeat ({facts(column)}), and is taken for a quantity, as bins of neighbouring "
+            "values tell more of y than the values. Name it in `categorical` if they are ids, else in `numeric`."
+        )
     if finding.kind != "categorical":
         return None
     if is_string(column.values.type) and _are_times(column.dictionary.dictionary):
@@ -168,50 +176,6 @@ def facts(column: Column) -> str:
     return f"{len(column.dictionary.dictionary)} distinct of {len(column) - column.n_missing}"
 
 
-#: Integers of as few distinct values are well enough described by the values.
-_N_BINS = 32
-#: With fewer rows per value, rates of values can't show what an id says.
-_MIN_ROWS_PER_VALUE = 20
-#: Ids are numbered one after another: values that fill a larger share of their range may be ids.
-_MAX_FILLED_SHARE = 0.5
-
-
-def is_quantity(column: Column, target: Target) -> bool:
-    """Whether click rates of quantile bins predict better than those of the values, and than the overall rate."""
-    distinct = column.dictionary.dictionary
-    if len(distinct) <= _N_BINS or _may_be_ids(distinct, len(column)) or why_no_choice(target):
-        return False
-    (bins,) = QuantileBinner(_N_BINS).fit(column, target.rows.weights).transform(column)
-    overall = _log_loss(np.zeros(len(bins), np.int64), target)
-    by_bin = _log_loss(bins, target)
-    return by_bin < overall - least_gain(target, n_candidates=1) and by_bin < _log_loss(_codes(column), target)
-
-
-def _may_be_ids(distinct: pa.Array, n_rows: int) -> bool:
-    """Whether rows are too few to tell, and the values are numbered as ids are."""
-    smallest, largest = pc.min_max(distinct).values()
-    n_possible = largest.as_py() - smallest.as_py() + 1
-    return n_rows < _MIN_ROWS_PER_VALUE * len(distinct) and len(distinct) > _MAX_FILLED_SHARE * n_possible
-
-
-def _codes(column: Column) -> np.ndarray:
-    """A number for each value, missing ones included."""
-    indices = column.dictionary.indices.fill_null(pa.scalar(len(column.dictionary.dictionary), pa.int32()))
-    codes: np.ndarray = indices.to_numpy().astype(np.int64)
-    return codes
-
-
-def _log_loss(codes: np.ndarray, target: Target) -> float:
-    """Mean log-loss of the cross-fitted rates of these codes, summed over the labels."""
-    cells, slots = cells_of(codes, int(codes.max()) + 1, target)
-    cells.add(slots, target.rows)
-    sums = cells.sums()
-    loss = 0.0
-    for of_label, rows, logits in zip(sums.clicks, sums.known, cross_fitted_log_odds(sums, target.priors), strict=True):
-        loss += float(rows.of_cells @ np.logaddexp(0, logits) - of_label.of_cells @ logits)
-    return loss / float(target.rows.weights.sum())
-
-
 _AUTO_SEPARATOR = "|"
 #: How many values of a history are kept by default.
 _LENGTH_OF_HISTORIES = 50
@@ -241,7 +205,7 @@ class ColumnRules:
         finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
         if finding.kind in ("categorical", "numeric") and (why := why_left_out(column)):
             return Finding("dropped", why)
-        if finding.kind == "categorical" and places is not None and (why := why_behind(column, places)):
+        if finding.kind == "categorical" and places is not None and (why := why_behind(sample, places)):
             return Finding("dropped", why)
         is_id = finding.kind == "categorical" and pa.types.is_int64(column.values.type)
         if target is not None and is_id and is_quantity(sample, target):
@@ -334,10 +298,11 @@ class Evidence:
 
     raw: RawColumn
     weights: np.ndarray | None
-    #: Labels of the rows with weight, or of those of `sample`.
-    target: Target | None = None
+    #: Some of the rows, where `raw` is a tally of them.
     sample: RawColumn | None = None
-    #: Places of the rows in time, where these are known.
+    #: Labels of the rows with weight, or of those of the sample.
+    target: Target | None = None
+    #: Places of the same rows in time, where these are known.
     places: np.ndarray | None = None
     #: Number of missing values, where the rows are a sample.
     n_missing: int | None = None
@@ -387,9 +352,7 @@ def learn_columns(
 
 def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is_in_histories: bool) -> Learned:
     """Find out what a column is, how it is read, and what encodes it; values of histories are categories."""
-    raw, places = evidence.raw, evidence.places
-    if places is not None and evidence.weights is not None:
-        places = places[evidence.weights > 0]
+    raw = evidence.raw
     weighted, weights = rows_with_weight(raw, evidence.weights)
     with errors_naming(raw.name):
         reading = learn_reading(weighted)
@@ -398,7 +361,7 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
             finding = Finding("categorical", "histories hold its values")
         elif chosen is None:
             sample = column if evidence.sample is None else reading.read(evidence.sample)
-            finding = rules.find_kind(column, evidence.target, sample, places)
+            finding = rules.find_kind(column, evidence.target, sample, evidence.places)
         else:
             finding = Finding(chosen, "chosen by the user")
         if chosen is None and (doubt := find_doubt(column, finding)):

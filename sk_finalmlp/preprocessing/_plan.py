@@ -85,8 +85,6 @@ class Planner:
         self, y: object, X: object, weights: np.ndarray | None, place: np.ndarray | None
     ) -> Target | NoLabels:
         """The labels, or why there are none."""
-        if self.statistics is None and not self.is_auto:
-            return NoLabels("no statistics are wanted")
         try:
             return read_target(y, X, weights, self.validation_fraction, place, self.random_state)
         except NoLabels as reason:
@@ -99,6 +97,11 @@ class Planner:
             f"Statistics need class labels, but {reason}. Give labels as y, or leave `statistics` out."
         ) from reason
 
+    def for_statistics(self, target: Target | NoLabels) -> Target | NoLabels:
+        """The labels that statistics are learned from; kinds of columns are found with labels in any case."""
+        is_wanted = self.statistics is not None or self.is_auto
+        return target if is_wanted else NoLabels("no statistics are wanted")
+
     def needs_codes(self, target: Target | NoLabels) -> bool:
         """Whether anything will be made of codes."""
         return isinstance(target, Target) or (bool(self.crosses) and self.crosses != "auto")
@@ -107,8 +110,6 @@ class Planner:
         self, labels: np.ndarray | None, y: StoredArray | None, weight: StoredArray | None, place: Place
     ) -> Target | NoLabels:
         """The labels of rows on disk, or why there are none."""
-        if self.statistics is None and not self.is_auto:
-            return NoLabels("no statistics are wanted")
         try:
             if labels is None or y is None:
                 raise NoLabels("there is no y")

@@ -15,8 +15,8 @@ from ._column import Column, RawColumn, finite, is_list, is_string, list_lengths
 
 _INTEGER_TEXT = r"^[+-]?\d+(\.0*)?$"
 _NUMBER_TEXT = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
-#: A time of day and, behind it, what it is away from UTC.
-_OFFSET = r":\d\d(?:\.\d+)?\s?(?P<offset>Z|[+-]\d\d:?(?:\d\d)?)$"
+#: A time of day, in the extended or the basic form of ISO 8601, and behind it what it is away from UTC.
+_OFFSET = r"[T ]\d\d(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?\s?(?P<offset>Z|[+-]\d\d:?(?:\d\d)?)$"
 #: Beyond it a double can't hold every integer, so that an integral double need not have been an integer.
 LARGEST_EXACT_INTEGER = 2**53
 _SECOND = 1_000_000

@@ -129,22 +129,26 @@ class KeyStatistics:
 
     def _learn(self, keyed: _KeyedRows, target: Target) -> list[np.ndarray]:
         """Keep the statistics of all keys, and return those of the cells."""
-        blocks = [self._measure(sums, target) for sums in keyed.cells.blocks()]
+        # Names are bound anew, so that what is joined is freed.
+        known, sums, of_keys, of_cells, weights, small = zip(
+            *(self._measure(sums, target) for sums in keyed.cells.blocks()), strict=True
+        )
         keyed.cells.forget_sums()
-        self._index = KeyIndex(keyed.keys(np.concatenate([block.known for block in blocks])))
-        sums = [np.concatenate(of_blocks) for of_blocks in zip(*(block.sums for block in blocks), strict=True)]
-        self._memory = Memory(sums[0], sums[1:], float(sums[0].sum()), [float(clicks.sum()) for clicks in sums[1:]])
-        weights, small = [block.weights for block in blocks], sum(block.small for block in blocks)
+        known = keyed.keys(np.concatenate(known))
+        n_rows, *clicks = map(np.concatenate, zip(*sums, strict=True))
+        del sums
+        self._index = KeyIndex(known)
+        self._memory = Memory(n_rows, clicks, float(n_rows.sum()), [float(of_label.sum()) for of_label in clicks])
         self._columns, tables = [], []
         for position, (measure, label) in enumerate(self._measures(target.labels)):
-            of_cells = [block.of_cells[position] for block in blocks]
-            standardize = _standardization(of_cells, weights, _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0)
+            values = [of_block[position] for of_block in of_cells]
+            standardize = _standardization(values, weights, _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0)
             if measure == "count":
-                standardize = replace(standardize, least=least_learned(small, sum(own.sum() for own in weights)))
-            of_keys = [block.of_keys[position][:-1] for block in blocks]
-            table = standardize(np.concatenate([*of_keys, blocks[0].of_keys[position][-1:]]))
+                standardize = replace(standardize, least=least_learned(sum(small), sum(own.sum() for own in weights)))
+            pieces = [of_block[position][:-1] for of_block in of_keys]
+            table = standardize(np.concatenate([*pieces, of_keys[0][position][-1:]]))
             self._columns.append(StatisticColumn(measure, label, table, standardize))
-            tables.append(np.concatenate([standardize(values) for values in of_cells]))
+            tables.append(np.concatenate([standardize(of_block) for of_block in values]))
         return tables
 
     def _measures(self, labels: Sequence[str | None]) -> list[tuple[Measure, str | None]]:

@@ -139,9 +139,10 @@ class TableRows(TrainingRows):
     def evidence(self, telling: Target | NoLabels | None) -> Iterator[Evidence]:
         """Yield the columns themselves, each read when it is asked for."""
         labelled = telling.take(np.flatnonzero(telling.rows.weights)) if isinstance(telling, Target) else None
+        places = self.place if self.place is None or self._weights is None else self.place[self._weights > 0]
         for position, (name, raw) in enumerate(zip(self.names, raw_columns(self._X), strict=True)):
             read = mark_missing if self.chosen.get(position) == "dropped" else read_column
-            yield Evidence(read(name, raw), self._weights, labelled, places=self.place)
+            yield Evidence(read(name, raw), self._weights, None, labelled, places)
 
     def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
         """Encode the column."""
@@ -244,15 +245,17 @@ class StoredRows(TrainingRows):
         """Yield tallies of the columns, and samples where there are labels or too many numbers to tally."""
         sample = self._first.sample
         target = telling.take(sample.numbers) if isinstance(telling, Target) else None
+        in_time = None if self._place is places else self._place(sample.numbers)
         for name, tally in zip(self.names, self._first.tallies, strict=True):
             values = sample.column(name)
             if tally is None:
                 yield Evidence(RawColumn(name, [Part(pa.nulls(0, pa.bool_()))], 0), None)
             elif tally.is_sampled:
                 assert values is not None
-                yield Evidence(values, sample.weights, target, n_missing=tally.n_missing)
+                yield Evidence(values, sample.weights, None, target, in_time, tally.n_missing)
             else:
-                yield Evidence(*tally.short_column(), target, values)
+                # Values of other columns than those of numbers are in no sample.
+                yield Evidence(*tally.short_column(), values, target, None if values is None else in_time)
 
     def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
         """Leave it to `encode`, for all columns together."""

@@ -136,7 +136,6 @@ def test_encoder_takes_durations_for_numbers_and_recency_for_no_statistic():
         ({}, {"key": [3]}, r"key=\[3\] must name a column"),
         ({"user": [["a"], ["b"], ["a"]]}, {}, "Column 'user' is list<item: string>, whose values can't be compared"),
         ({"user": [1, "b", 1]}, {}, "Column 'user': Could not convert 'b'"),
-        ({"time": [True, False, True]}, {}, "Column 'time' is bool, which has no ages"),
         (
             {"time": ["2026-01-01T00:00Z", "2026-01-01T00:00", None]},
             {},
@@ -164,6 +163,12 @@ def test_errors(change, arguments, message):
     X = pd.DataFrame({"user": [1, 1, 2], "time": [1, 2, 3]}).assign(**change)
     with pytest.raises(ValueError, match=message):
         add_recency(X, **{"key": "user", "time": "time", "longest": 10, **arguments})
+
+
+def test_what_has_no_order_has_no_age():
+    X = pd.DataFrame({"user": [1, 1], "time": [True, False]})
+    with pytest.raises(TypeError, match=r"Column 'time': it has no order in time.*Give dates, times or numbers"):
+        add_recency(X, key="user", time="time", longest=10)
 
 
 def test_array_has_no_names():

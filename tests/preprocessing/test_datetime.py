@@ -78,6 +78,18 @@ def test_strings_are_read_as_times_where_the_user_says_so():
         encoder.transform(pd.DataFrame({"time": ["2024-05-03T10:00", "what", None]}))
 
 
+@pytest.mark.parametrize(
+    "text", ["20240503T100000+0200", "2024-05-03T10+02:00", "20240503T1000+02", "2024-05-03 10:00+02"]
+)
+def test_the_zone_of_times_of_any_iso_form_is_kept(text):
+    encoder = CTREncoder(datetime=["time"], datetime_parts=["hour"]).fit(pd.DataFrame({"time": [text] * 3}))
+    with pytest.raises(ValueError, match="has no time zone"):
+        encoder.transform(pd.DataFrame({"time": ["2024-05-03T10:00:00"]}))
+    both = pd.DataFrame({"time": [text, "2024-05-03T10:00:00+03:00"]})
+    encoder = CTREncoder(datetime=["time"], datetime_parts=["hour"]).fit(both)
+    assert encoder.categories_["time_hour"].tolist() == [7, 8]
+
+
 def test_times_that_are_all_at_midnight_are_dates():
     X = pd.DataFrame({"time": pd.to_datetime(["2024-05-03", "2024-05-14", None])})
     encoder = CTREncoder().fit(X)

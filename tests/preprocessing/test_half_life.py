@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from sk_finalmlp import CTREncoder
+from sk_finalmlp.preprocessing import add_recency
 
 N_ROWS = 1_200
 
@@ -91,6 +92,49 @@ def test_what_is_no_half_life_is_named(log, half_life, message):
     X, y = log
     with pytest.raises(ValueError, match=message):
         encode(X, y, half_life=half_life)
+
+
+@pytest.mark.parametrize(
+    "as_text", [lambda days: days.dt.strftime("%Y%m%d"), lambda days: days.dt.strftime("%Y-%m-%d")]
+)
+def test_text_of_dates_is_read_alike_everywhere(log, as_text):
+    X, y = log
+    dates = X.assign(time=as_text(X["time"]))
+    for parameters in ({"half_life": {"time": "1D"}}, {"hold_out": "time"}):
+        encoded, _ = encode(dates, y, **parameters)
+        expected, _ = encode(X, y, **parameters)
+        pd.testing.assert_frame_equal(encoded, expected)
+    ages = [add_recency(table, key="item", time="time", longest="5D")["recency(item)"] for table in (dates, X)]
+    pd.testing.assert_series_equal(*ages)
+
+
+def test_text_of_numbers_is_read_alike_everywhere(log):
+    X, y = log
+    numbers = X.assign(time=X["day"].astype(str))
+    for parameters, expected in (
+        ({"half_life": {"time": 2}}, {"half_life": {"day": 2}}),
+        ({"hold_out": "time"}, {"hold_out": "day"}),
+    ):
+        pd.testing.assert_frame_equal(encode(numbers, y, **parameters)[0], encode(X, y, **expected)[0])
+    ages = add_recency(numbers, key="item", time="time", longest=5)["recency(item)"]
+    pd.testing.assert_series_equal(ages, add_recency(X, key="item", time="day", longest=5)["recency(item)"])
+
+
+def test_rows_without_weight_are_not_the_last(log):
+    X, y = log
+    weights = np.ones(len(X))
+    weights[7] = 0
+    late = X.assign(time=X["time"].mask(X.index == 7, pd.Timestamp("2099-01-01")))
+    encoded, _ = encode(late, y, weights, half_life={"time": "2D"})
+    expected, _ = encode(X, y, weights, half_life={"time": "2D"})
+    pd.testing.assert_frame_equal(encoded.drop(index=7), expected.drop(index=7))
+
+
+def test_one_late_time_is_warned_about(log):
+    X, y = log
+    late = X.assign(time=X["time"].mask(X.index == 7, pd.Timestamp("2099-01-01")))
+    with pytest.warns(UserWarning, match=r"half_life=.*last time in column 'time', 2099-01-01.* count as 1.0"):
+        encode(late, y, half_life={"time": "2D"})
 
 
 def test_what_has_no_order_has_no_age(log):

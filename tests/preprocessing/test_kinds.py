@@ -184,10 +184,47 @@ def test_labels_tell_quantities_from_ids():
     assert CTREncoder().fit(X, labels).feature_kinds_["kind"].to_dict() == kinds
 
 
-@pytest.mark.parametrize("parameters", [{"statistics": None}, {"statistics": ["item"]}, {"categorical": "amount"}])
-def test_labels_are_not_asked_where_the_user_decides(parameters):
+def test_labels_are_not_asked_where_the_user_decides():
     X, y = impressions()
-    assert set(CTREncoder(**parameters).fit(X, y).feature_kinds_["kind"]) == {"categorical"}
+    assert set(CTREncoder(categorical="amount").fit(X, y).feature_kinds_["kind"]) == {"categorical"}
+
+
+@pytest.mark.parametrize("statistics", [None, ["item"]])
+def test_kinds_are_the_same_whatever_statistics_are_wanted(statistics):
+    X, y = impressions()
+    kinds = CTREncoder(statistics=statistics).fit(X, y).feature_kinds_["kind"]
+    assert kinds.to_dict() == CTREncoder().fit(X, y).feature_kinds_["kind"].to_dict()
+    assert kinds["amount"] == "numeric"
+
+
+def skewed_ids(seed, click_rate, n_rows=50_000, n_ids=800):
+    """Ids in random order with a Zipf popularity, some of which are clicked more, as in logs of impressions."""
+    rng = np.random.default_rng(seed)
+    popularity = np.arange(1.0, n_ids + 1) ** -rng.uniform(0.8, 1.25)
+    items = rng.permutation(n_ids)[rng.choice(n_ids, n_rows, p=popularity / popularity.sum())]
+    logits = np.log(click_rate / (1 - click_rate)) + 0.7 * rng.normal(size=n_ids)[items]
+    return pd.DataFrame({"item": items}), (rng.random(n_rows) < 1 / (1 + np.exp(-logits))).astype(int)
+
+
+@pytest.mark.parametrize("click_rate", [0.01, 0.02, 0.03])
+def test_popular_ids_that_are_seldom_clicked_are_no_quantities(click_rate):
+    for seed in range(8):
+        kinds = CTREncoder(drop=[]).fit(*skewed_ids(seed, click_rate)).feature_kinds_
+        assert kinds.loc["item", "kind"] == "categorical", seed
+
+
+def test_quantities_of_seldom_clicked_rows_are_found():
+    rng = np.random.default_rng(0)
+    n_rows = 50_000
+    X = pd.DataFrame(
+        {"price": np.exp(rng.normal(5, 1, n_rows)).astype(int), "age": rng.normal(40, 12, n_rows).astype(int)}
+    )
+    X["minute"] = rng.integers(0, 1_440, n_rows)
+    logits = -4 - 0.4 * (np.log1p(X["price"]) - 5) + 0.6 * (X["age"] - 40) / 12 + 0.5 * np.sin(X["minute"] / 229)
+    y = (rng.random(n_rows) < 1 / (1 + np.exp(-logits))).astype(int)
+    with pytest.warns(UserWarning, match="'minute' holds integers that repeat .* taken for a quantity.*`categorical`"):
+        kinds = CTREncoder().fit(X, y).feature_kinds_
+    assert set(kinds["kind"]) == {"numeric"}
 
 
 def test_labels_tell_nothing_of_an_amount_that_has_nothing_to_do_with_them_or_of_few_rows():

@@ -43,7 +43,7 @@ def check_same(in_memory, expected, on_disk, encoded):
     for name, values in in_memory.categories_.items():
         np.testing.assert_array_equal(on_disk.categories_[name], values)
     rows = pd.concat(encoded.batches(), ignore_index=True)
-    assert_frame_equal(rows, expected, check_dtype=False, atol=1e-6)
+    assert_frame_equal(rows, expected, check_dtype=False, check_exact=True)
     derived = [field.name for field in on_disk.fields_ if field.kind == "statistic" or " & " in field.name]
     assert_frame_equal(rows[derived], expected[derived], check_dtype=False, check_exact=True)
 
@@ -85,6 +85,29 @@ def test_statistics_of_lists_with_more_combinations_than_63_bits_can_tell_by_fol
     clicks["tags"] = clicks["tags"].map(lambda ids: [f"tag{number}" for number in ids])
     assert 2**63 / 12 < CTREncoder(statistics=None).fit(clicks[["tags"]]).cardinalities_["tags"] ** 5 < 2**63
     check_same(*fit_both(clicks, write_folder(clicks, tmp_path / "lists"), statistics=["tags"]))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_integers_that_go_with_time_are_left_out_as_in_memory(clicks, tmp_path, write_folder, weighted):
+    clicks = clicks.assign(campaign=np.arange(len(clicks)) // 100)
+    folder = write_folder(clicks, tmp_path / "clicks")
+    in_memory, expected, on_disk, encoded = fit_both(clicks, folder, weighted, hold_out="last")
+    assert in_memory.feature_kinds_.loc["campaign", "why"].startswith("goes with time")
+    check_same(in_memory, expected, on_disk, encoded)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_vectors_and_histories_are_encoded_as_in_memory(clicks, tmp_path, write_folder, monkeypatch, n_jobs):
+    monkeypatch.setattr(sizes, "TASK", 700)
+    random = np.random.default_rng(0)
+    history = [list(random.integers(0, 70, size)) for size in random.integers(0, 5, len(clicks))]
+    text = [None if row % 7 == 0 else random.normal(size=3) for row in range(len(clicks))]
+    clicks = clicks.assign(history=history, text=text, weight=clicks["weight"] + 0.1)
+    vectors = {"item": pd.DataFrame(random.normal(size=(50, 4)))}
+    parameters = {"vectors": vectors, "histories": {"history": "item"}, "max_length": {"history": 3, "tags": 2}}
+    folder = write_folder(clicks, tmp_path / "clicks")
+    with joblib.parallel_config("threading"):
+        check_same(*fit_both(clicks, folder, True, n_jobs=n_jobs, max_categories=40, **parameters))
 
 
 def test_numbers_of_more_values_than_are_counted_are_described_by_a_sample(clicks, folder, monkeypatch):

@@ -10,7 +10,7 @@ from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.nn import Ensemble, FinalMLP, members_of
 from sk_finalmlp.schema import Field
 from sk_finalmlp.training import Impressions, predict_logits
-from sk_finalmlp.training._calibration import correct_mean
+from sk_finalmlp.training._scores import correct_mean
 
 SMALL = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (16,), "num_heads": 1}
 

@@ -113,7 +113,7 @@ def small_is_large(monkeypatch):
     monkeypatch.setattr(_train, "_LAZY_FROM_ROWS", 0)
 
 
-@pytest.mark.parametrize(("n_members", "files"), [(1, (".py",)), (2, ("_evaluation.py", "_weighting.py"))])
+@pytest.mark.parametrize(("n_members", "files"), [(1, (".py",)), (2, ("_scores.py",))])
 def test_an_interrupt_at_any_line_leaves_no_half_fitted_classifier(n_members, files):
     untouched, are_raised = vars(make()).keys(), []
     for line, count in lines_of_a_fit(files, n_members=n_members).items():

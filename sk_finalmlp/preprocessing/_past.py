@@ -1,0 +1,481 @@
+"""What a log says of the time before each row: `add_history` and `add_recency`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import ArrayLike
+
+from .._checks import check_is_table
+from .._sklearn import Interval, validate_params
+from ._column import errors_naming, is_list, is_string
+from ._times import as_numbers, is_number, read_age, read_times
+
+Key = str | tuple[str, ...]
+#: Units of times, from the longest.
+_UNITS = ("s", "ms", "us", "ns")
+
+
+@validate_params(
+    {
+        "user": [str],
+        "item": [str, Mapping],
+        "time": [str],
+        "where": [str, "array-like", None],
+        "max_length": [Interval(Integral, 1, None, closed="left")],
+    }
+)
+def add_history(
+    X: Any,
+    *,
+    user: str,
+    item: str | Mapping[str, str],
+    time: str,
+    where: str | ArrayLike | None = None,
+    max_length: int = 50,
+    log: Any = None,
+) -> Any:
+    """Add the history of each row's user: what came before the row, the most recent last.
+
+    Only rows of a strictly earlier time count. Rows of the same time, such as ratings that were sent together, know
+    nothing of each other, since nobody can say which came first.
+
+    Parameters
+    ----------
+    X : dataframe of shape (n_samples, n_features)
+        Rows, of pandas, polars or any other library that narwhals knows, in any order.
+    user : str
+        Column of the user. A row without one has no history.
+    item : str or dict of {str: str}
+        Column whose values are collected, as a column `history`; or the new columns and the column of each, such as
+        `{"history": "item", "history_genre": "genre"}`, which are in step.
+    time : str
+        Column of the time: dates, times or numbers, also as text (ISO 8601).
+    where : str or array-like of bool, default=None
+        Which rows of the log enter histories, such as those that were clicked: a mask, or the column of one. None for
+        all.
+    max_length : int, default=50
+        How many of the last values are kept.
+    log : dataframe, default=None
+        The log of which the histories are made, with the same columns for user, item and time; None for `X` itself.
+        With it, the rows of `X` know it alone, and nothing of each other: so a server sees a user's past until now.
+
+    Returns
+    -------
+    dataframe of shape (n_samples, n_features + n_histories)
+        `X` with the new columns at its end, lists of Arrow in a pandas DataFrame.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or exists already, a time is missing or can't be read, the items are lists, or `where`
+        is no mask of the log; the message names it.
+
+    See Also
+    --------
+    add_recency : How long ago the last of these was, or the last row of any other key.
+    CTREncoder : Its parameter `histories` takes such columns.
+
+    Notes
+    -----
+    With `where`, labels of earlier rows are in the histories of later ones. In use they are known by then, so that
+    training and test rows must be split by time: a random split would put labels of test rows in front of the model.
+
+    A DataFrame of pandas with lists of Arrow, written by `to_parquet`, is read back by
+    `pandas.read_parquet(path, dtype_backend="pyarrow")`. As CSV, write the lists as text,
+    `X["history"].map("|".join)`, and split it after reading.
+
+    Time and memory grow with the number of rows and the lengths of the histories; there is no loop over rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sk_finalmlp.preprocessing import add_history
+    >>> X = pd.DataFrame({
+    ...     "user": ["ann", "ann", "bob", "ann", "ann"],
+    ...     "item": ["a", "b", "c", "d", "e"],
+    ...     "time": [1, 2, 2, 3, 3],
+    ... })
+    >>> add_history(X, user="user", item="item", time="time")["history"].tolist()
+    [[], ['a'], [], ['a', 'b'], ['a', 'b']]
+    >>> clicked = [True, False, True, True, True]
+    >>> add_history(X, user="user", item="item", time="time", where=clicked)["history"].tolist()
+    [[], ['a'], [], ['a'], ['a']]
+
+    What a server knows of a user whose past is in a log:
+
+    >>> now = pd.DataFrame({"user": ["ann", "eve"], "item": ["f", "f"], "time": [9, 9]})
+    >>> add_history(now, user="user", item="item", time="time", max_length=2, log=X)["history"].tolist()
+    [['d', 'e'], []]
+    """
+    items = {"history": item} if isinstance(item, str) else dict(item)
+    rows = _read_frame(X, "X")
+    of_log = rows if log is None else _read_frame(log, "log")
+    _check_columns(rows, of_log, [user, time], [user, time, *items.values()])
+    taken = next((column for column in items if column in rows.columns), None)
+    if taken is not None:
+        raise ValueError(
+            f"X has a column {taken!r} already: drop it, or name the new one, for example item={{'past': "
+            f"{items[taken]!r}}}."
+        )
+    times = _read_both_times(rows, of_log, time)
+    spans = _find_spans(rows, of_log, [user], times, _read_mask(where, of_log), max_length)
+    new = {name: spans.lists(_single_values(of_log[column])) for name, column in items.items()}
+    return _with_columns(X, rows, new)
+
+
+@validate_params({"key": [str, tuple, list], "time": [str], "where": [str, "array-like", None]})
+def add_recency(
+    X: Any,
+    *,
+    key: Key | Sequence[Key],
+    time: str,
+    longest: Any,
+    where: str | ArrayLike | None = None,
+    log: Any = None,
+) -> Any:
+    """Add the recency of keys: the time since the row's user, item or combination of values was last seen.
+
+    Only rows of a strictly earlier time count. Rows of the same time, such as impressions of one page, know nothing of
+    each other, since nobody can say which came first.
+
+    Parameters
+    ----------
+    X : dataframe of shape (n_samples, n_features)
+        Rows, of pandas, polars or any other library that narwhals knows, in any order.
+    key : str, tuple of str or list of these
+        Column whose value was seen before, columns whose values were seen together, or several of these, such as
+        `["user", "item", ("user", "category")]`.
+    time : str
+        Column of the time: dates, times or numbers, also as text (ISO 8601).
+    longest : str, timedelta or float
+        Longest age, such as `"30D"`, or a number in the units of `time` where that is one. A key that was seen longer
+        ago, never, or is missing, has this age. So the log need not reach further back, and a key without a past is
+        one that hasn't been seen for long.
+    where : str or array-like of bool, default=None
+        Which rows of the log count, such as those that were clicked, for the time since the last click: a mask, or the
+        column of one. None for all.
+    log : dataframe, default=None
+        The log that tells when a key was seen, with the same columns for keys and time; None for `X` itself. With it,
+        the rows of `X` know it alone, and nothing of each other: so a server sees the past until now.
+
+    Returns
+    -------
+    dataframe of shape (n_samples, n_features + n_keys)
+        `X` with a column for each key at its end, `recency(user)` or `recency(user & category)`: durations, or floats
+        where `time` is a number.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or exists already, a time is missing or can't be read, `longest` is no age, or `where`
+        is no mask of the log; the message names it.
+
+    See Also
+    --------
+    add_history : The values that came before, not when.
+    CTREncoder : It takes durations for numbers. Its part `elapsed` of `datetime_parts` is the time since the first row.
+
+    Notes
+    -----
+    Choose `longest` so that the training rows know about as much of the past as later rows will: with a log of 60
+    days and `longest="30D"`, the first 30 days are better left out of the training rows, since a user who is new to
+    the log has the same age as one who is new. A split at random is no problem by itself, as ages hold no labels;
+    with `where=y == 1` they do, and training and test rows must be split by time.
+
+    Where `time` is a number, the encoder may take whole ages for ids: name the column in its parameter `numeric`.
+
+    Time and memory grow with the number of rows; there is no loop over rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sk_finalmlp.preprocessing import add_recency
+    >>> X = pd.DataFrame({
+    ...     "user": ["ann", "bob", "ann", "ann"],
+    ...     "item": ["a", "a", "b", "a"],
+    ...     "time": pd.to_datetime(["2026-01-01 09:00", "2026-01-01 10:00", "2026-01-01 10:30", "2026-03-01 09:00"]),
+    ... })
+    >>> X = add_recency(X, key=["item", ("user", "item")], time="time", longest="30D")
+    >>> print(X[["recency(item)", "recency(user & item)"]].to_string())
+         recency(item) recency(user & item)
+    0 30 days 00:00:00              30 days
+    1  0 days 01:00:00              30 days
+    2 30 days 00:00:00              30 days
+    3 30 days 00:00:00              30 days
+
+    What a server knows of a user whose past is in a log:
+
+    >>> now = pd.DataFrame({"user": ["ann", "eve"], "time": pd.Timestamp("2026-03-02 12:00")})
+    >>> add_recency(now, key="user", time="time", longest="30D", log=X)["recency(user)"].tolist()
+    [Timedelta('1 days 03:00:00'), Timedelta('30 days 00:00:00')]
+    """
+    rows = _read_frame(X, "X")
+    of_log = rows if log is None else _read_frame(log, "log")
+    keys = _read_keys(key)
+    needed = [time, *(column for columns in keys.values() for column in columns)]
+    _check_columns(rows, of_log, needed, needed)
+    taken = next((name for name in keys if name in rows.columns), None)
+    if taken is not None:
+        raise ValueError(f"X has a column {taken!r} already: drop or rename it.")
+    times = _read_both_times(rows, of_log, time)
+    of_number = is_number(times.of_rows.type)
+    bound = read_age(f"longest={longest!r}", longest, of_number)
+    enters = _read_mask(where, of_log)
+    moments, moments_of_log = as_numbers(times.of_rows), as_numbers(times.of_log)
+    new: dict[str, pa.Array] = {}
+    for name, columns in keys.items():
+        spans = _find_spans(rows, of_log, columns, times, enters, max_length=1)
+        has_past = spans.last > spans.first
+        before = spans.order[spans.last[has_past] - 1]
+        ages = np.full(len(rows), bound)
+        ages[has_past] = moments[has_past] - moments_of_log[before]
+        new[name] = _as_ages(np.minimum(ages, bound), of_number)
+    return _with_columns(X, rows, new)
+
+
+class _Spans(NamedTuple):
+    """The part of a sorted log that is the past of each row.
+
+    Attributes
+    ----------
+    order : ndarray of int, shape (n_entries,)
+        Rows of the log that count, by key and time.
+    first, last : ndarray of int, shape (n_rows,)
+        Where the past of each row begins in that order, and one after its end.
+    """
+
+    order: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    def lists(self, values: pa.Array) -> pa.Array:
+        """The past of each row, as these values of the log."""
+        lengths = self.last - self.first
+        ends = np.cumsum(lengths)
+        positions = np.arange(lengths.sum()) + np.repeat(self.last - ends, lengths)
+        offsets = np.concatenate([[0], ends])
+        return pa.LargeListArray.from_arrays(
+            pa.array(offsets, pa.int64()), values.take(pa.array(self.order[positions]))
+        )
+
+
+class _Times(NamedTuple):
+    """The times of the rows and of the log; ranks of those of the rows, followed by those of another frame."""
+
+    of_rows: pa.Array
+    of_log: pa.Array
+    ranks: np.ndarray
+    n_ranks: int
+
+
+def _read_both_times(rows: nw.DataFrame[Any], log: nw.DataFrame[Any], time: str) -> _Times:
+    """Read the times of the rows and of the log, which may be the same frame, and rank them together."""
+    of_rows = _read_times(rows[time])
+    of_log = of_rows if log is rows else _read_times(log[time])
+    for name, times in (("X", of_rows), ("log", of_log)):
+        if times.null_count:
+            raise ValueError(
+                f"{name}: column {time!r} is missing in {times.null_count} rows, so their past is undefined. Leave "
+                "these rows out."
+            )
+    together = _together(of_rows, None if log is rows else of_log, time)
+    numbers = together.to_numpy(zero_copy_only=False)
+    distinct, ranks = np.unique(numbers, return_inverse=True)
+    return _Times(of_rows, of_log, ranks, max(1, len(distinct)))
+
+
+def _read_times(values: nw.Series[Any]) -> pa.Array:
+    array = _as_arrow(values)
+    with errors_naming(values.name):
+        return read_times(array, "time")
+
+
+def _find_spans(
+    rows: nw.DataFrame[Any],
+    log: nw.DataFrame[Any],
+    key: Sequence[str],
+    times: _Times,
+    enters: np.ndarray,
+    max_length: int,
+) -> _Spans:
+    """The last entries of a log, of those in a mask, that have the key of each row and an earlier time."""
+    keys = _number_keys(rows, log, key)
+    n_rows = len(rows)
+    of_log = slice(0, n_rows) if log is rows else slice(n_rows, None)
+    # One number by key, then time. Keys that are missing are before all others, and have no past.
+    ranks = keys * times.n_ranks + times.ranks
+    entries = np.flatnonzero(enters & (keys[of_log] >= 0))
+    order = entries[np.argsort(ranks[of_log][entries], kind="stable")]
+    in_order = ranks[of_log][order]
+    # The first of each key, and 0 for a missing one, whose number is below all others.
+    first_of_key = np.append(np.searchsorted(in_order, np.arange(keys.max(initial=0) + 1) * times.n_ranks), 0)
+    last = np.searchsorted(in_order, ranks[:n_rows])
+    return _Spans(order, np.maximum(first_of_key[keys[:n_rows]], last - max_length), last)
+
+
+def _number_keys(rows: nw.DataFrame[Any], log: nw.DataFrame[Any], key: Sequence[str]) -> np.ndarray:
+    """A number of each combination of values, -1 where any is missing: of the rows, and then of another frame."""
+    found: np.ndarray = np.zeros(len(rows) + (0 if log is rows else len(log)), np.int64)
+    for column in key:
+        values = _together(_as_arrow(rows[column]), None if log is rows else _as_arrow(log[column]), column)
+        codes = _number_values(values, column)
+        is_known = (found >= 0) & (codes >= 0)
+        # Combinations that occur, since the product of three columns of ids may be too large a number.
+        combined, _ = pd.factorize(found[is_known] * (codes.max(initial=0) + 1) + codes[is_known])
+        found = np.full(len(found), -1)
+        found[is_known] = combined
+    return found
+
+
+def _number_values(values: pa.Array, name: str) -> np.ndarray:
+    """A number of each distinct value, -1 for a missing one."""
+    try:
+        numbers: np.ndarray = values.dictionary_encode().indices.fill_null(-1).to_numpy()
+    except pa.ArrowNotImplementedError as error:
+        raise ValueError(
+            f"Column {name!r} is {values.type}, whose values can't be compared: give single values, such as ids, "
+            "text or times."
+        ) from error
+    return numbers.astype(np.int64)
+
+
+def _together(values: pa.Array, of_log: pa.Array | None, name: str) -> pa.Array:
+    """The values of the rows and of another log in one array, of a type that changes none of them."""
+    if of_log is None:
+        return values
+    try:
+        dtype = _common_type(values, of_log)
+        arrays = (values, of_log)
+        return pa.concat_arrays([pa.nulls(len(a), dtype) if a.null_count == len(a) else a.cast(dtype) for a in arrays])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(
+            f"Column {name!r} is {values.type} in X and {of_log.type} in log, which can't be compared ({error}): give "
+            "both one type."
+        ) from error
+
+
+def _common_type(values: pa.Array, of_log: pa.Array) -> pa.DataType:
+    types = [array.type for array in (values, of_log) if array.null_count < len(array)]
+    if len(types) < 2 or types[0] == types[1]:
+        return types[0] if types else pa.null()
+    kinds = [_what_it_holds(dtype) for dtype in types]
+    if kinds[0] != kinds[1]:
+        raise pa.ArrowInvalid(" and ".join(kinds))
+    if kinds[0] == "numbers":
+        return pa.int64() if all(map(pa.types.is_integer, types)) else pa.float64()
+    if all(map(pa.types.is_timestamp, types)):
+        return pa.timestamp(max((dtype.unit for dtype in types), key=_UNITS.index), types[1].tz)
+    return types[1]
+
+
+def _what_it_holds(dtype: pa.DataType) -> str:
+    """Arrow would read a time as a number, and an instant as a local time."""
+    if is_string(dtype):
+        return "text"
+    if pa.types.is_timestamp(dtype) and dtype.tz is not None:
+        return "times with a zone"
+    return "times without a zone" if pa.types.is_temporal(dtype) else "numbers"
+
+
+def _as_arrow(values: nw.Series[Any]) -> pa.Array:
+    """Values of a column in one array, in which NaN is a missing one."""
+    with errors_naming(values.name):
+        array = values.to_arrow()
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_floating(array.type):
+        array = pa.compute.if_else(pa.compute.is_nan(array), pa.scalar(None, array.type), array)
+    return array.cast(pa.large_string()) if is_string(array.type) else array
+
+
+def _single_values(values: nw.Series[Any]) -> pa.Array:
+    array = _as_arrow(values)
+    if is_list(array.type):
+        raise ValueError(
+            f"Column {values.name!r} holds lists, and a history is made of single values. Give its ids, or give each "
+            "element a row of its own by `log.explode`."
+        )
+    return array
+
+
+def _read_keys(key: Key | Sequence[Key]) -> dict[str, tuple[str, ...]]:
+    """The new columns, and the columns of the key of each."""
+    keys: list[Any] = [(one,) if isinstance(one, str) else one for one in (key if isinstance(key, list) else [key])]
+    if not keys or not all(map(_are_columns, keys)):
+        raise ValueError(
+            f"key={key!r} must name a column, a tuple of columns whose values were seen together, or be a list of "
+            "these, such as ['user', ('user', 'item')]."
+        )
+    return {f"recency({' & '.join(columns)})": tuple(columns) for columns in keys}
+
+
+def _are_columns(columns: Any) -> bool:
+    return isinstance(columns, tuple | list) and 0 < len(columns) == sum(isinstance(name, str) for name in columns)
+
+
+def _as_ages(ages: np.ndarray, is_number: bool) -> pa.Array:
+    return pa.array(ages) if is_number else pa.array(np.rint(ages).astype(np.int64)).cast(pa.duration("us"))
+
+
+def _with_columns(X: Any, rows: nw.DataFrame[Any], new: Mapping[str, pa.Array]) -> Any:
+    """The table with new columns at its end; those of a pandas DataFrame are lists of Arrow, or arrays of NumPy."""
+    if isinstance(X, pd.DataFrame):
+        return X.assign(**{name: _as_pandas(values) for name, values in new.items()})
+    return rows.with_columns(
+        *nw.from_arrow(pa.table(dict(new)), backend=rows.implementation).iter_columns()
+    ).to_native()
+
+
+def _as_pandas(values: pa.Array) -> Any:
+    if is_list(values.type):
+        return pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
+    return values.to_numpy()
+
+
+def _read_frame(X: Any, name: str) -> nw.DataFrame[Any]:
+    """A dataframe of any library; `name` is the argument, for the message of an error."""
+    check_is_table(X)
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame):
+        raise TypeError(
+            f"{name} is {type(X).__name__}, but the past is found by the names of columns: give a dataframe."
+        )
+    return frame
+
+
+def _check_columns(
+    rows: nw.DataFrame[Any], log: nw.DataFrame[Any], of_rows: Sequence[str], of_log: Sequence[str]
+) -> None:
+    """Raise a ValueError that names the first of these columns that the rows or the log lack."""
+    for name, frame, needed in (("X", rows, of_rows), ("X" if log is rows else "log", log, of_log)):
+        missing = next((column for column in needed if column not in frame.columns), None)
+        if missing is not None:
+            raise ValueError(f"{name} has no column {missing!r}. The columns are {list(frame.columns)}.")
+
+
+def _read_mask(where: Any, log: nw.DataFrame[Any]) -> np.ndarray:
+    """Which rows of the log count, by a mask or by the column of one; all for None."""
+    if where is None:
+        return np.ones(len(log), bool)
+    if isinstance(where, str):
+        if where not in log.columns:
+            raise ValueError(f"where={where!r} is not a column of the log, which has {list(log.columns)}.")
+        mask = log[where].to_numpy()
+    else:
+        series = nw.from_native(where, series_only=True, pass_through=True)
+        mask = series.to_numpy() if isinstance(series, nw.Series) else np.asarray(where)
+    if mask.shape != (len(log),) or pd.isna(mask).any() or not np.isin(mask, (0, 1)).all():
+        missing = f", {int(pd.isna(mask).sum())} missing" if pd.isna(mask).any() else ""
+        raise ValueError(
+            f"where must hold True or False, or 1 or 0, for each of the {len(log)} rows of the log, such as y == 1; it "
+            f"has shape {mask.shape} and dtype {mask.dtype}{missing}."
+        )
+    return mask.astype(bool)

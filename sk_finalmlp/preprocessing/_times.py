@@ -1,0 +1,175 @@
+"""Times of rows, read in one way wherever they are needed, and what follows from them: order, ages and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .._hold_out import places_from_last
+from .._warnings import warn
+from ._column import errors_naming, is_string
+from ._reading import as_floats, as_times, learn_reading
+from ._table import read_one_column, select_for
+
+#: A date of ISO 8601 in its basic form, which reads as a number, too.
+_BASIC_DATE = r"^\s*\d{8}\s*$"
+#: Half-lives after which a row counts next to nothing; weight 0 would mean that it isn't there.
+_OLDEST = 60.0
+#: Rows that count as fewer than both, by their effective number, hint at a wrong clock.
+_FEW_ROWS, _SMALL_SHARE = 100, 0.01
+
+
+def read_times(values: pa.Array, parameter: str) -> pa.Array:
+    """Read values as numbers, timestamps, dates or durations, null where missing; the parameter is for messages.
+
+    Text holds numbers where all of it can be read so, and isn't all dates of eight digits, such as 20240131.
+    """
+    if is_string(values.type):
+        return _read_text(values)
+    if pa.types.is_decimal(values.type):
+        return values.cast(pa.float64(), safe=False)
+    if not (is_number(values.type) or _is_time(values.type)):
+        raise TypeError(f"it has no order in time, so `{parameter}` can't go by it. Give dates, times or numbers.")
+    return values
+
+
+def _read_column(X: Any, names: Sequence[str], name: str, parameter: str) -> pa.Array:
+    raw = read_one_column(X, names, name)
+    with errors_naming(name):
+        return read_times(learn_reading(raw).read(raw).values, parameter)
+
+
+def _read_text(texts: pa.Array) -> pa.Array:
+    numbers = as_floats(texts)
+    if numbers.null_count == texts.null_count:
+        if not pc.all(pc.match_substring_regex(texts, _BASIC_DATE), min_count=0).as_py():
+            return numbers
+        dates = as_times(texts)
+        return dates if dates.null_count == texts.null_count else numbers
+    times = as_times(texts)
+    if times.null_count > texts.null_count:
+        unread = texts.filter(pc.and_(times.is_null(), texts.is_valid()))[0].as_py()
+        raise ValueError(f"{unread!r} is not an ISO 8601 date or time. Convert the column with `pandas.to_datetime`.")
+    return times
+
+
+def is_number(dtype: pa.DataType) -> bool:
+    """Whether times of this type are numbers, of an unknown unit."""
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
+
+
+def _is_time(dtype: pa.DataType) -> bool:
+    checks = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_duration, pa.types.is_null)
+    return any(check(dtype) for check in checks)
+
+
+def as_numbers(times: pa.Array) -> np.ndarray:
+    """Numbers as they are, other times in microseconds; NaN for a missing one.
+
+    Integers stay such where none is missing: nanoseconds since 1970 are too many for a float.
+    """
+    if not is_number(times.type):
+        times = _microseconds(times)
+    dtype = pa.float64() if pa.types.is_floating(times.type) else pa.int64()
+    numbers: np.ndarray = times.cast(dtype).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _microseconds(times: pa.Array) -> pa.Array:
+    if pa.types.is_date(times.type):
+        times = times.cast(pa.timestamp("us"))
+    unit = (
+        pa.duration("us") if pa.types.is_duration(times.type) else pa.timestamp("us", getattr(times.type, "tz", None))
+    )
+    return times.cast(unit, safe=False).cast(pa.int64())
+
+
+def read_age(where: str, age: Any, is_number: bool) -> float:
+    """An age as a user writes it, as a number in the units of the column, or in microseconds."""
+    read = _read_age(age, is_number)
+    if not 0 < read < np.inf:
+        of_number, of_time = "a number, such as 7, in the units of the column", "with a unit, such as '7D' or '12h'"
+        raise ValueError(f"{where}: the age must be positive, and {of_number if is_number else of_time}.")
+    return read
+
+
+def _read_age(age: Any, is_number: bool) -> float:
+    """NaN for what is neither."""
+    if _has_no_unit(age) != is_number:
+        # pandas would read 7 and "7" as nanoseconds.
+        return np.nan
+    try:
+        return float(age if is_number else pd.Timedelta(age) // pd.Timedelta(microseconds=1))
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _has_no_unit(age: Any) -> bool:
+    try:
+        float(age)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(age, np.timedelta64)
+
+
+def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray | None:
+    """Places by which the last rows are held out: `hold_out` is "last" or a column; None for "random"."""
+    if hold_out == "random":
+        return None
+    if hold_out == "last":
+        return places_from_last(np.arange(len(X)))
+    if hold_out not in names:
+        raise ValueError(
+            f"hold_out={hold_out!r} is neither 'random' nor 'last' nor a column of times. The columns are "
+            f"{list(names)}."
+        )
+    times = _read_column(X, names, hold_out, "hold_out")
+    order = pc.array_sort_indices(times, null_placement="at_start").to_numpy()
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return places_from_last(ranks)
+
+
+def weights_by_age(
+    half_life: Mapping[Any, Any] | None, X: Any, names: Sequence[str], weights: np.ndarray | None
+) -> np.ndarray | None:
+    """Weights of rows by `half_life`, a column and an age: 1 for the last row with weight, less for others.
+
+    Rows without a time count as the oldest.
+    """
+    if half_life is None:
+        return None
+    if len(half_life) != 1:
+        raise ValueError(
+            f"half_life={dict(half_life)!r} must name one column of times, such as half_life={{'time': '7D'}}."
+        )
+    ((column, age),) = half_life.items()
+    (position,) = select_for("half_life", [column], None, names)
+    times = _read_column(X, names, names[position], "half_life")
+    half = read_age(f"half_life={dict(half_life)!r}", age, is_number(times.type))
+    weights = np.ones(len(times)) if weights is None else weights
+    numbers = as_numbers(times).astype(np.float64, copy=False)
+    dated = np.flatnonzero((weights > 0) & ~np.isnan(numbers))
+    if not len(dated):
+        return np.ones(len(times))
+    last = dated[np.argmax(numbers[dated])]
+    ages = np.maximum(numbers[last] - numbers, 0.0)
+    ages = np.where(np.isnan(ages), np.nanmax(ages), ages)
+    shares: np.ndarray = np.exp2(-np.minimum(ages / half, _OLDEST))
+    _check_many_count(shares * weights, dict(half_life), names[position], times[int(last)].as_py())
+    return shares
+
+
+def _check_many_count(weights: np.ndarray, half_life: Any, column: str, last: Any) -> None:
+    """Warn where one late row takes the weight of all others, by Kish's effective sample size."""
+    effective = weights.sum() ** 2 / (weights @ weights)
+    if effective < min(_FEW_ROWS, _SMALL_SHARE * np.count_nonzero(weights)):
+        warn(
+            f"half_life={half_life!r}: the last time in column {column!r}, {last}, is so much later than others that "
+            f"all rows count as {effective:.1f}. Leave out rows whose time is wrong, or give a longer half-life."
+        )
