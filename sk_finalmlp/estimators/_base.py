@@ -77,7 +77,7 @@ class BaseTwoStreamClassifier(
     embedding_dim: int | Literal["auto"]
     stream_embeddings: Literal["shared", "own"]
     stream_loss: float
-    history_pooling: Literal["mean", "attention", "transformer"]
+    history_pooling: Literal["mean", "attention", "din", "transformer"]
     history_softmax: bool
     n_members: int
     embedding_regularizer: float | Literal["auto"]

@@ -62,7 +62,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
 }
 
 
-# Those of the classifiers whose streams are MLPs.
+# Those of the classifier of several labels.
 MLP_CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "mlp1_fields": ["array-like", StrOptions({"auto"}), None],
     "mlp2_fields": ["array-like", StrOptions({"auto"}), None],

@@ -7,12 +7,12 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators import Classifier, FunnelClassifier
+from ..estimators import FinalMLPClassifier, FunnelClassifier
 from ..nn import members_of, votes_of
 from ..preprocessing import CTREncoder
 
 
-def classifier_of(estimator: Any) -> Classifier:
+def classifier_of(estimator: Any) -> FinalMLPClassifier:
     """The fitted classifier of a single label in a model.
 
     Parameters
@@ -22,7 +22,7 @@ def classifier_of(estimator: Any) -> Classifier:
 
     Returns
     -------
-    Classifier
+    FinalMLPClassifier
 
     Raises
     ------
@@ -40,7 +40,7 @@ def classifier_of(estimator: Any) -> Classifier:
     return classifier
 
 
-def any_classifier_of(estimator: Any) -> Classifier | FunnelClassifier:
+def any_classifier_of(estimator: Any) -> FinalMLPClassifier | FunnelClassifier:
     """The same, which may have several labels.
 
     Parameters
@@ -50,24 +50,24 @@ def any_classifier_of(estimator: Any) -> Classifier | FunnelClassifier:
 
     Returns
     -------
-    Classifier or FunnelClassifier
+    FinalMLPClassifier or FunnelClassifier
     """
     classifier = _last_step(best_of(estimator))
-    if not isinstance(classifier, Classifier | FunnelClassifier):
+    if not isinstance(classifier, FinalMLPClassifier | FunnelClassifier):
         raise TypeError(
-            f"{type(classifier).__name__} isn't FinalMLPClassifier, DualMLPClassifier or TwoStreamClassifier: pass one "
-            "of them, a pipeline that ends in one, or a search for one."
+            f"{type(classifier).__name__} isn't a FinalMLPClassifier: pass one, a pipeline that ends in one, "
+            "or a search for one."
         )
     check_is_fitted(classifier)
     return classifier
 
 
-def weighted_members_of(classifier: Classifier | FunnelClassifier) -> list[tuple[float, Any]]:
+def weighted_members_of(classifier: FinalMLPClassifier | FunnelClassifier) -> list[tuple[float, Any]]:
     """The single networks of a classifier, each with its weight in the vote; 1 in all.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : FinalMLPClassifier
         A fitted classifier.
 
     Returns

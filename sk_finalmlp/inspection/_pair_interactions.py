@@ -74,10 +74,10 @@ def pair_interactions(
     --------
     >>> import numpy as np
     >>> import pandas as pd
-    >>> from sk_finalmlp import TwoStreamClassifier
+    >>> from sk_finalmlp import FinalMLPClassifier
     >>> from sk_finalmlp.inspection import pair_interactions
     >>> X = pd.DataFrame(np.random.default_rng(0).integers(0, 5, (500, 3)), columns=["user", "item", "hour"])
-    >>> clf = TwoStreamClassifier(stream2="crossnet", random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> clf = FinalMLPClassifier(stream2="crossnet", random_state=0).fit(X, (X["user"] + X["item"]) % 2)
     >>> strengths = pair_interactions(clf, X, random_state=0)
     >>> strengths.stack().idxmax()
     ('user', 'item')
