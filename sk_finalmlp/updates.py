@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ._sources import is_source, read_rows
-from .estimators import Classifier, FunnelClassifier
+from .estimators import FinalMLPClassifier, FunnelClassifier
 from .preprocessing import CTREncoder
 
 __all__ = ["update"]
@@ -95,13 +95,13 @@ def _stand_in(step: Any) -> Any:
     return other
 
 
-def _steps(model: Any) -> tuple[CTREncoder, Classifier]:
+def _steps(model: Any) -> tuple[CTREncoder, FinalMLPClassifier]:
     steps = (
         [step for _, step in model.steps if step not in (None, "passthrough")] if isinstance(model, Pipeline) else []
     )
     if len(steps) == 2:
         encoder, classifier = steps
-        if isinstance(encoder, CTREncoder) and isinstance(classifier, Classifier):
+        if isinstance(encoder, CTREncoder) and isinstance(classifier, FinalMLPClassifier):
             return encoder, classifier
     if steps and isinstance(steps[-1], FunnelClassifier):
         raise TypeError(

@@ -24,7 +24,6 @@ from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..schema import Field, Origin
 from ..training import (
-    EpochHistory,
     Impressions,
     Moments,
     StoredImpressions,
@@ -61,7 +60,7 @@ from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
 from ._table_reader import TableReader
 
 if TYPE_CHECKING:
-    from ..training import TrainingSettings
+    from ..training import EpochHistory, TrainingSettings
 
 
 class BaseTwoStreamClassifier(
@@ -79,7 +78,7 @@ class BaseTwoStreamClassifier(
     embedding_dim: int | Literal["auto"]
     stream_embeddings: Literal["shared", "own"]
     stream_loss: float
-    history_pooling: Literal["mean", "attention", "transformer"]
+    history_pooling: Literal["mean", "attention", "din", "transformer"]
     history_softmax: bool
     n_members: int
     embedding_regularizer: float | Literal["auto"]
@@ -222,7 +221,8 @@ class BaseTwoStreamClassifier(
             start, generator = self._start(training, readers, rows.labels, seed)
             n_rows = n_rows_of_epoch(training.counts, self.negative_sampling)
             settings = replace(
-                self._settings(n_rows, max_epochs, final_epoch), checkpoint=checkpoint_file(self, start, training)
+                self._settings(n_rows, max_epochs, final_epoch),
+                checkpoint=checkpoint_file(self, start, training, validation),
             )
             observer = EpochTasks(task, self, data, start.copied_after) if has_callbacks(self) else None
             result = train(start.network, training, validation, settings, generator, observer)

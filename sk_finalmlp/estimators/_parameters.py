@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from ..training import Impressions, StoredImpressions
     from ._fitted import Fitted
 
-#: By so many rows another table is noticed.
-_ROWS_OF_IDENTITY = 1_000
-
 # Up to the first of these numbers of rows, one cycle takes a higher rate; from the others on, larger batches.
 _SMALL_TABLE = 50_000
 _LARGE_TABLE = 150_000
@@ -65,7 +62,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
 }
 
 
-# Those of the classifiers whose streams are MLPs.
+# Those of the classifier of several labels.
 MLP_CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "mlp1_fields": ["array-like", StrOptions({"auto"}), None],
     "mlp2_fields": ["array-like", StrOptions({"auto"}), None],
@@ -101,7 +98,12 @@ def draw_seed(random_state: Any) -> int:
     return int(draw(np.iinfo(np.int32).max))
 
 
-def checkpoint_file(estimator: Any, start: Fitted, training: Impressions | StoredImpressions) -> Path | None:
+def checkpoint_file(
+    estimator: Any,
+    start: Fitted,
+    training: Impressions | StoredImpressions,
+    validation: Impressions | StoredImpressions | None,
+) -> Path | None:
     """Return the file of `checkpoint` for this fit alone: other rows, parameters or initial weights have another."""
     if estimator.checkpoint is None:
         return None
@@ -117,7 +119,7 @@ def checkpoint_file(estimator: Any, start: Fitted, training: Impressions | Store
         del parameters[name]
     weights = weights_as_arrays(start.network) if start.history else None
     identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, estimator._origin
-    rows = len(training), training.class_weights(2).tolist(), training.head(_ROWS_OF_IDENTITY).arrays()
+    rows = training.digest(), None if validation is None else validation.digest()
     return folder / f"training-{joblib.hash((identity, rows))}.pt"
 
 

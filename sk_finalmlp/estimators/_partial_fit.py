@@ -16,7 +16,7 @@ from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
 from .._sources import EncodedBatches
 from ..nn import copy_network, norms_of
 from ..schema import UNKNOWN_CODE, Origin, read_origin, unpacked_codes
-from ..training import Impressions, Moments, TrainingResult, correct_mean
+from ..training import Impressions, Moments, correct_mean, score
 from ._field_readers import FieldReader
 from ._fitted import EpochTasks, Fitted
 from ._growth import (
@@ -36,7 +36,7 @@ from ._parameters import check_hidden_units, draw_seed, n_rows_of_epoch
 from ._rows import naming, read_rows
 
 if TYPE_CHECKING:
-    from ..training import EpochObserver, TrainingSettings
+    from ..training import EpochObserver, TrainingResult, TrainingSettings
 
 #: Share of `learning_rate` at which new rows are learned from, and the penalty of embeddings, where it is "auto": what
 #: the vectors know of earlier rows isn't in the loss of these. Both were chosen on streams of synthetic clicks.
@@ -199,8 +199,6 @@ class NetworkUpdate:
     """
 
     def __init__(self, start: Fitted, new: Impressions, fresh: RowsOf, generator: torch.Generator) -> None:
-        from ..training import score
-
         assert start.moments is not None
         self._start, self._moments, self._generator = start, start.moments, generator
         self._excerpt = excerpt = take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)

@@ -19,7 +19,7 @@ class TableReader:
 
     Parameters
     ----------
-    classifier : FinalMLPClassifier, DualMLPClassifier or TwoStreamClassifier
+    classifier : FinalMLPClassifier or FunnelClassifier
         The fitted classifier, which knows the names of the columns.
     fields : sequence of FieldReader
         How each field is read, in the order of the table.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..estimators import Classifier
+from ..estimators import FinalMLPClassifier
 from ..nn import FieldSelection, MultiHeadBilinearFusion, TwoStreamNetwork
 from ._model import classifier_of, encoded_table, weighted_members_of
 
@@ -17,34 +17,28 @@ Batch = tuple[Tensor, Tensor]
 _BATCH_SIZE = 256
 
 
-def gated_classifier_of(estimator: Any) -> Classifier:
+def gated_classifier_of(estimator: Any) -> FinalMLPClassifier:
     """Return the fitted classifier of a model; refuse one without gates."""
     classifier = classifier_of(estimator)
     if any(path.gate for path in weighted_members_of(classifier)[0][1].paths):
         return classifier
-    parameters = classifier.get_params(deep=False)
-    if "feature_selection" not in parameters:
-        raise ValueError(f"{type(classifier).__name__} has no gates: fit FinalMLPClassifier.")
     raise ValueError(
-        f"The network has no gates: it was fitted with feature_selection={parameters['feature_selection']!r}."
+        f"The network has no gates: it was fitted with feature_selection={classifier.feature_selection!r}."
     )
 
 
-def fused_classifier_of(estimator: Any) -> Classifier:
+def fused_classifier_of(estimator: Any) -> FinalMLPClassifier:
     """Return the fitted classifier of a model; refuse one without a bilinear fusion."""
     classifier = classifier_of(estimator)
     if isinstance(weighted_members_of(classifier)[0][1].fusion, MultiHeadBilinearFusion):
         return classifier
-    name = type(classifier).__name__
-    if "fusion" not in classifier.get_params(deep=False):
-        raise ValueError(f"{name} has no fusion: fit FinalMLPClassifier.")
     raise ValueError(
-        f"This {name} has no bilinear fusion: fit it with two streams and fusion='bilinear', or use pair_interactions, "
-        "which takes any model."
+        "This FinalMLPClassifier has no bilinear fusion: fit it with two streams and fusion='bilinear', or use "
+        "pair_interactions, which takes any model."
     )
 
 
-def read_rows(estimator: Any, classifier: Classifier, X: Any) -> Batch:
+def read_rows(estimator: Any, classifier: FinalMLPClassifier, X: Any) -> Batch:
     """Return codes and values of a table, as the network takes them."""
     codes, values = classifier.table_reader_.read(encoded_table(estimator, X))
     device = next(classifier.network_.parameters()).device

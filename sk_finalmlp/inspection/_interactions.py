@@ -37,7 +37,7 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     Parameters
     ----------
     estimator : estimator
-        A fitted classifier whose fusion is bilinear, `FinalMLPClassifier` or `TwoStreamClassifier`, a pipeline that
+        A fitted `FinalMLPClassifier` whose fusion is bilinear, a pipeline that
         ends in one, or a search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows, at least two; some thousands are enough.
@@ -101,7 +101,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     Parameters
     ----------
     estimator : estimator
-        A fitted classifier whose fusion is bilinear, `FinalMLPClassifier` or `TwoStreamClassifier`, a pipeline that
+        A fitted `FinalMLPClassifier` whose fusion is bilinear, a pipeline that
         ends in one, or a search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows; some thousands are enough.
@@ -160,7 +160,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     >>> from sk_finalmlp import FinalMLPClassifier
     >>> from sk_finalmlp.inspection import field_interactions
     >>> X = pd.DataFrame(np.random.default_rng(0).integers(0, 5, (500, 2)), columns=["user", "item"])
-    >>> clf = FinalMLPClassifier(mlp1_fields=["user"], mlp2_fields=["item"], max_epochs=2)
+    >>> clf = FinalMLPClassifier(stream_fields=(["user"], ["item"]), max_epochs=2)
     >>> clf = clf.fit(X, (X["user"] + X["item"]) % 2)
     >>> field_interactions(clf, X, random_state=0).shape
     (1, 1)
@@ -259,10 +259,10 @@ def pair_interactions(
     --------
     >>> import numpy as np
     >>> import pandas as pd
-    >>> from sk_finalmlp import TwoStreamClassifier
+    >>> from sk_finalmlp import FinalMLPClassifier
     >>> from sk_finalmlp.inspection import pair_interactions
     >>> X = pd.DataFrame(np.random.default_rng(0).integers(0, 5, (500, 3)), columns=["user", "item", "hour"])
-    >>> clf = TwoStreamClassifier(stream2="crossnet", random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> clf = FinalMLPClassifier(stream2="crossnet", random_state=0).fit(X, (X["user"] + X["item"]) % 2)
     >>> strengths = pair_interactions(clf, X, random_state=0)
     >>> strengths.stack().idxmax()
     ('user', 'item')

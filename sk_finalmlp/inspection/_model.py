@@ -10,12 +10,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import Label
-from ..estimators import Classifier, FunnelClassifier
+from ..estimators import FinalMLPClassifier, FunnelClassifier
 from ..nn import members_of, votes_of
 from ..preprocessing import CTREncoder
 
 
-def classifier_of(estimator: Any) -> Classifier:
+def classifier_of(estimator: Any) -> FinalMLPClassifier:
     """Return the fitted classifier of a single label: of a pipeline, or of the best model of a search."""
     classifier = any_classifier_of(estimator)
     if isinstance(classifier, FunnelClassifier):
@@ -26,19 +26,19 @@ def classifier_of(estimator: Any) -> Classifier:
     return classifier
 
 
-def any_classifier_of(estimator: Any) -> Classifier | FunnelClassifier:
+def any_classifier_of(estimator: Any) -> FinalMLPClassifier | FunnelClassifier:
     """Return the fitted classifier, which may have several labels."""
     classifier = _last_step(best_of(estimator))
-    if not isinstance(classifier, Classifier | FunnelClassifier):
+    if not isinstance(classifier, FinalMLPClassifier | FunnelClassifier):
         raise TypeError(
-            f"{type(classifier).__name__} isn't FinalMLPClassifier, DualMLPClassifier or TwoStreamClassifier: pass one "
-            "of them, a pipeline that ends in one, or a search for one."
+            f"{type(classifier).__name__} isn't a FinalMLPClassifier: pass one, a pipeline that ends in one, "
+            "or a search for one."
         )
     check_is_fitted(classifier)
     return classifier
 
 
-def weighted_members_of(classifier: Classifier | FunnelClassifier) -> list[tuple[float, Any]]:
+def weighted_members_of(classifier: FinalMLPClassifier | FunnelClassifier) -> list[tuple[float, Any]]:
     """Return the single networks with their weights in the vote, which sum to 1."""
     network = classifier.network_
     return list(zip(votes_of(network), members_of(network), strict=True))

@@ -218,8 +218,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         other machines must share it.
     n_jobs : int or None, default=None
         Number of workers that read and encode the files of such a fit, as tasks of joblib; None for 1, or for what
-        `joblib.parallel_config` says. What is learned doesn't depend on it, but for the centre and scale of vectors,
-        which come from a sample where a column holds more than four million numbers.
+        `joblib.parallel_config` says. What is learned doesn't depend on it.
     verbose : int, default=0
         For such a fit: 0 is silent; 1 writes a line after each pass over the rows; 2 or more draws a bar of each, with
         the time left, which needs rich.

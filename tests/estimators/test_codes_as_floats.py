@@ -14,8 +14,9 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
-SMALL = {"embedding_dim": 2, "mlp1_hidden_units": (4,), "mlp2_hidden_units": (4,), "num_heads": 1, "n_members": 1}
+SMALL = {"embedding_dim": 2, "stream1": MLP((4,)), "stream2": MLP((4,)), "num_heads": 1, "n_members": 1}
 N_ROWS = 200
 CODES_AS_FLOATS = r"2 of \d columns of floats contain only whole numbers .* and are taken as quantities"
 
@@ -69,7 +70,9 @@ def test_are_warned_about(model, y):
         (make_pipeline(enc, MultiOutputClassifier(clf)), two_labels),
         (
             make_pipeline(
-                enc, SelectKBest(k="all"), FinalMLPClassifier(**{**clf.get_params(), "categorical_features": [0, 1]})
+                enc,
+                SelectKBest(k="all"),
+                FinalMLPClassifier(**{**clf.get_params(deep=False), "categorical_features": [0, 1]}),
             ),
             y,
         ),

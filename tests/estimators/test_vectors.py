@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import sk_finalmlp
-from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier, TwoStreamClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier
 from sk_finalmlp.inspection import embeddings, gate_weights, row_contributions
 from sk_finalmlp.nn import FieldEmbedding, FinalMLP, PretrainedVectors, VectorProjection, embedding_parameters
 from sk_finalmlp.schema import Field
@@ -136,7 +136,7 @@ def test_vectors_can_be_context_of_a_gate_and_input_of_a_linear_term():
 def test_streams_read_vectors_as_any_other_field(stream):
     model = make_pipeline(
         CTREncoder(vectors={"item": TABLE}),
-        TwoStreamClassifier(stream2=stream, fusion="sum", linear_term=True, stream_embeddings="own", max_epochs=1),
+        FinalMLPClassifier(stream2=stream, fusion="sum", linear_term=True, stream_embeddings="own", max_epochs=1),
     )
     table = X.assign(text=WITH_ARRAYS["text"])[:200]
     assert model.fit(table, Y[:200]).predict_proba(table).shape == (200, 2)
@@ -149,8 +149,11 @@ def test_vectors_of_a_field_that_there_is_not():
 
 def test_a_stream_reads_the_field_and_not_its_vectors_alone():
     with pytest.raises(ValueError, match=r"'item@vector', but the fields are"):
-        fitted(encoder_of("sum"), mlp1_fields=["item@vector"])
-    assert fitted(encoder_of("sum"), mlp1_fields=["item"], max_epochs=1).predict_proba(X).shape == (len(X), 2)
+        fitted(encoder_of("sum"), stream_fields=(["item@vector"], "auto"))
+    assert fitted(encoder_of("sum"), stream_fields=(["item"], "auto"), max_epochs=1).predict_proba(X).shape == (
+        len(X),
+        2,
+    )
 
 
 # The table of vectors
