@@ -45,7 +45,7 @@ def input_of(name: str, reading: Any, encoder: Any) -> Input:
     if like == "large_string":
         return Input(name, "text")
     if like in ("int64", "bool"):
-        return Input(name, "integer")
+        return Input(name, "integer" if like == "int64" else "boolean")
     if like == "double":
         return Input(name, "number")
     raise Unsupported(
