@@ -120,17 +120,17 @@ class FirstPass:
         weights = None if self._columns.weight is None else self._read_weights(batch)
         present = None if weights is None or weights.all() else weights > 0
         own = weights if weights is None or present is None else weights[present]
+        numbers = self._first + self.n_rows + np.arange(n_rows)
+        numbers = numbers if present is None else numbers[present]
         raw_columns = []
         for name, tally in zip(self._columns.names, self.tallies, strict=True):
             if tally is None:
                 continue
             raw = read_column(name, column_of(batch.table, name))
             raw = raw if present is None else raw.filter(present)
-            tally.add(raw, own)
+            tally.add(raw, numbers, own)
             raw_columns.append(raw)
-        first = self._first + self.n_rows
-        numbers = np.arange(first, first + n_rows)
-        self.sample.add(numbers if present is None else numbers[present], raw_columns, own)
+        self.sample.add(numbers, raw_columns, own)
         if self._labels is not None:
             self._labels.add(batch)
         self.n_rows += n_rows
