@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..schema import Field, Origin, column_names, write_origin
+from ..schema import Schema, column_names, write_schema
 from ._storage import StoredArray, TemporaryFolder, sizes
 
 _NO_SEARCH = (
@@ -61,9 +61,8 @@ class EncodedRows(EncodedBatches):
     def __init__(
         self,
         folder: TemporaryFolder,
-        fields: Sequence[Field],
+        schema: Schema,
         columns: Mapping[str, StoredArray],
-        origin: Origin,
         label: str | None,
         classes: NDArray[Any] | None,
         y: StoredArray | None,
@@ -72,9 +71,8 @@ class EncodedRows(EncodedBatches):
         place: Callable[[NDArray[np.int64]], NDArray[np.float64]],
     ) -> None:
         self.folder = folder
-        self.fields = list(fields)
-        self.columns = {name: columns[name] for name in column_names(fields)}
-        self.origin = origin
+        self.schema = schema
+        self.columns = {name: columns[name] for name in column_names(schema.fields)}
         self.label = label
         self.classes = classes
         self.y = y
@@ -98,7 +96,7 @@ class EncodedRows(EncodedBatches):
         """Return rows of a slice."""
         columns = {name: column.read(start, stop) for name, column in self.columns.items()}
         frame = pd.DataFrame(columns, copy=False)
-        write_origin(frame, self.origin)
+        write_schema(frame, self.schema)
         return frame
 
     def in_memory(self, name: Any) -> Any:

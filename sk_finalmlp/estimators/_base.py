@@ -22,7 +22,7 @@ from .._hold_out import Fraction
 from .._sklearn import CallbackSupportMixin, fit_context, fit_task, has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
-from ..schema import Field, Origin
+from ..schema import Field
 from ..training import (
     Impressions,
     Moments,
@@ -30,7 +30,7 @@ from ..training import (
     predict_logits,
     resolve_device,
 )
-from ._field_readers import FieldReader
+from ._field_readers import FieldReader, TableReader
 from ._fitted import EpochTasks, Fitted
 from ._input_columns import refuse_raw_rows
 from ._labels import Labels, OneLabel
@@ -57,7 +57,6 @@ from ._parameters import (
     n_rows_of_epoch,
 )
 from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
-from ._table_reader import TableReader
 
 if TYPE_CHECKING:
     from ..training import EpochHistory, TrainingSettings
@@ -78,7 +77,7 @@ class BaseTwoStreamClassifier(
     embedding_dim: int | Literal["auto"]
     stream_embeddings: Literal["shared", "own"]
     stream_loss: float
-    history_pooling: Literal["mean", "attention", "transformer"]
+    history_pooling: Literal["mean", "attention", "din", "transformer"]
     history_softmax: bool
     n_members: int
     embedding_regularizer: float | Literal["auto"]
@@ -115,14 +114,15 @@ class BaseTwoStreamClassifier(
     n_features_in_: int
     n_iter_: int
     network_: nn.Module
-    _origin: Origin | None
+    #: Hashes of the encoder that wrote the rows of `fit`, and of the same encoder before an update.
+    _encoders: tuple[str, ...]
     _readers: list[FieldReader]
     _seed: int
     _network_arguments: dict[str, Any]
     _moments: Moments | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
-    _parts: ClassVar[Parts] = declared(Origin, Field, FieldReader, Moments)
+    _parts: ClassVar[Parts] = declared(Field, FieldReader, Moments)
 
     def _keep(self, parameters: dict[str, Any]) -> None:
         """Keep the parameters of the constructor as attributes of the same names, as scikit-learn asks."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,10 +21,6 @@ Network = TwoStreamNetwork | Ensemble
 
 #: Where there is no history, these say nothing.
 _OF_HISTORIES = ("history_pooling", "history_softmax")
-
-# How modules were called before there was one network for all pairs of streams.
-_FORMER_NAMES = {"mlp1": "stream1", "mlp2": "stream2", "output1": "fusion.linear_x", "output2": "fusion.linear_y"}
-_FORMER_NAME = re.compile(rf"(?<![^.])({'|'.join(_FORMER_NAMES)})(?=\.)")
 
 
 def arguments_of_network(
@@ -73,7 +68,7 @@ def _plain(name: str, value: Any, readers: Sequence[FieldReader]) -> Any:
     if name.endswith("_hidden_units"):
         return tuple(int(width) for width in value)
     if name.endswith(("_context", "_fields")) and not isinstance(value, str):
-        return chosen_fields(value, readers, name)
+        return chosen_fields(value, readers, "stream_fields" if name.startswith("stream") else name)
     return value
 
 
@@ -81,7 +76,7 @@ def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any]
     """Refuse to go on with a network that other arguments would make."""
     changed = [name for name, value in arguments.items() if _comparable(value) != _comparable(before[name])]
     if "members" in changed:
-        changed[changed.index("members")] = f"n_members, {' or '.join(arguments['members'][0])}"
+        changed[changed.index("members")] = "n_members or stream_fields"
     if changed:
         raise ValueError(
             f"{when} the network stays as it is, but these parameters have changed since the first fit: {changed}. Set "
@@ -125,14 +120,10 @@ def network_of_arrays(
     """The network that has these weights, in evaluation mode; it takes copies of the arrays."""
     with torch.device("meta"):
         network = make_network(network_class, arguments)
-    tensors = {_current_name(name): torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
+    tensors = {name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
     network.load_state_dict(tensors, assign=True)
     give_vectors(network, _tables(arguments), tuned=False)
     return network.eval()
-
-
-def _current_name(name: str) -> str:
-    return _FORMER_NAME.sub(lambda match: _FORMER_NAMES[match[0]], name)
 
 
 def make_network(

@@ -62,7 +62,7 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
 }
 
 
-# Those of the classifiers whose streams are MLPs.
+# Those of the classifier of several labels.
 MLP_CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "mlp1_fields": ["array-like", StrOptions({"auto"}), None],
     "mlp2_fields": ["array-like", StrOptions({"auto"}), None],
@@ -118,7 +118,7 @@ def checkpoint_file(
     for name in ("checkpoint", "verbose", "device"):
         del parameters[name]
     weights = weights_as_arrays(start.network) if start.history else None
-    identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, estimator._origin
+    identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, estimator._encoders
     rows = training.digest(), None if validation is None else validation.digest()
     return folder / f"training-{joblib.hash((identity, rows))}.pt"
 

@@ -366,7 +366,7 @@ class PretrainedEncoder(ColumnEncoder):
     @cached_property
     def vector_table(self) -> VectorTable:
         """The vectors as a table carries them to the classifier."""
-        return VectorTable.of(self.table, self.replaces, self.is_tuned)
+        return VectorTable.of(self.table, self.replaces)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "vector_table"}
