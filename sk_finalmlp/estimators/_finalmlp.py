@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -19,10 +19,10 @@ from .._hold_out import Fraction
 from .._sklearn import CallbackSupportMixin, FittedSummary, Summary, fit_context
 from .._sources import EncodedBatches
 from ..nn import StreamBuilder, TwoStreamNetwork
-from ..schema import Field, Origin, read_origin
+from ..schema import Field, Schema, read_schema
 from ..streams import stream_of_name
-from ..training import EpochHistory, Moments, predict_logits
-from ._field_readers import FieldReader
+from ..training import Moments, predict_logits
+from ._field_readers import FieldReader, TableReader
 from ._fit import fit_classifier
 from ._labels import Labels, OneLabel
 from ._network import NetworkClass, network_of_arrays, weights_as_arrays
@@ -30,8 +30,10 @@ from ._network_summary import network_summaries
 from ._parameters import CONSTRAINTS
 from ._partial_fit import learn_more
 from ._rows import ReadLabels
-from ._table_reader import TableReader
 from ._tasks import Tasks
+
+if TYPE_CHECKING:
+    from ..training import EpochHistory
 
 FieldChoice = Sequence[str] | Sequence[int] | None
 StreamFields = FieldChoice | Literal["auto"]
@@ -261,7 +263,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
 
     _network_class: ClassVar[NetworkClass] = TwoStreamNetwork
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
-    _parts: ClassVar[Parts] = declared(Origin, Field, FieldReader, Moments, Tasks)
+    _parts: ClassVar[Parts] = declared(Field, FieldReader, Moments, Tasks)
 
     best_epoch_: int
     best_score_: float | None
@@ -272,7 +274,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     n_features_in_: int
     n_iter_: int
     network_: nn.Module
-    _origin: Origin | None
+    #: Hashes of the encoder that wrote the rows of `fit`, and of the same encoder before an update.
+    _encoders: tuple[str, ...]
     _readers: list[FieldReader]
     _seed: int
     _network_arguments: dict[str, Any]
@@ -481,13 +484,13 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         FloatingPointError
             If the loss becomes NaN.
         """
-        self._take_in(X, y, classes, sample_weight, read_origin(X))
+        self._take_in(X, y, classes, sample_weight, read_schema(X))
         return self
 
     @fit_context
-    def _take_in(self, X: Any, y: Any, classes: Any, sample_weight: Any, origin: Origin | None) -> None:
+    def _take_in(self, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
         """Learn from rows of which their encoder says so much."""
-        learn_more(self, X, y, classes, sample_weight, origin)
+        learn_more(self, X, y, classes, sample_weight, schema)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Logits.

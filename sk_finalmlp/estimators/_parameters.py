@@ -99,7 +99,7 @@ def checkpoint_file(
     for name in ("checkpoint", "verbose", "device"):
         del parameters[name]
     weights = weights_as_arrays(start.network) if start.history else None
-    identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, estimator._origin
+    identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, estimator._encoders
     rows = training.digest(), None if validation is None else validation.digest()
     return folder / f"training-{joblib.hash((identity, rows))}.pt"
 

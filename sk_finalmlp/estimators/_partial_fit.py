@@ -16,7 +16,7 @@ from .._checks import check_widths
 from .._sklearn import check_first_call, fit_task, has_callbacks
 from .._sources import EncodedBatches
 from ..nn import copy_network, norms_of
-from ..schema import UNKNOWN_CODE, Origin, unpacked_codes
+from ..schema import UNKNOWN_CODE, Schema, unpack_codes
 from ..training import Impressions, Moments, correct_mean, score
 from ._field_readers import FieldReader
 from ._fit import network_parameters, training_settings
@@ -50,7 +50,7 @@ _SETTLED: Final = 500
 _DOUBT: Final = 400.0
 
 
-def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any, origin: Origin | None) -> None:
+def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
     """Let a classifier learn from more rows, in one pass; after an error it is as before."""
     if isinstance(X, EncodedBatches):
         raise TypeError(
@@ -68,16 +68,18 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
             labels.check(estimator)
             estimator._seed, estimator.history_ = draw_seed(estimator.random_state), []
         else:
-            _follow_encoder(estimator, origin)
+            _follow_encoder(estimator, schema)
         rows = read_rows(estimator, X, y, sample_weight, partial(_read_labels, labels), reset=is_first)
         weights = labels.weights_without_counts(estimator.class_weight)
         readers = rows.learn_fields(estimator.categorical_features) if is_first else estimator._readers
         (chunk,) = rows.chunks()
-        readers = grown_readers(readers, chunk.columns, origin)
+        if schema is not None:
+            schema, _ = schema.of_columns([name for name, _ in rows.columns])
+        readers = grown_readers(readers, chunk.columns, schema)
         new = rows.impressions(readers, weights).with_mean_weight_one()
         new = replace(new, negatives_kept=estimator.negatives_kept)
         start, generator = _start(estimator, new, readers, labels)
-        update = NetworkUpdate(start, new, _rows_of_fresh_codes(origin, readers), generator)
+        update = NetworkUpdate(start, new, _rows_of_fresh_codes(schema, readers), generator)
         observer = EpochTasks(task, estimator, data, update.fitted_so_far) if has_callbacks(estimator) else None
         result = update.train(_settings(estimator, new, start.network), observer)
         estimator.__dict__.update(update.fitted(result).attributes())
@@ -88,11 +90,10 @@ def _read_labels(labels: OneLabel, y: Any, X: Any) -> tuple[OneLabel, NDArray[np
         return labels, labels.number(y, X)
 
 
-def _follow_encoder(estimator: Any, origin: Origin | None) -> None:
+def _follow_encoder(estimator: Any, schema: Schema | None) -> None:
     """Rows that were encoded just before mean the same, unless codes have been given to other values."""
-    if origin is not None and estimator._origin is not None and origin.previous == estimator._origin.encoder:
-        previous = None if origin.fresh else origin.previous
-        estimator._origin = replace(estimator._origin, encoder=origin.encoder, previous=previous)
+    if schema is not None and estimator._encoders[:1] == (schema.previous,):
+        estimator._encoders = (schema.encoder,) if schema.fresh else (schema.encoder, schema.previous)
 
 
 def _start(
@@ -200,14 +201,14 @@ def _have_settled(network: nn.Module) -> bool:
     return all(n is not None and int(n) >= _SETTLED for n in n_batches)
 
 
-def _rows_of_fresh_codes(origin: Origin | None, readers: list[FieldReader]) -> dict[str, NDArray[np.int64]]:
+def _rows_of_fresh_codes(schema: Schema | None, readers: list[FieldReader]) -> dict[str, NDArray[np.int64]]:
     """Rows of the tables whose codes stand for other values, as the encoder says."""
-    if origin is None or not origin.fresh:
+    if schema is None or not schema.fresh:
         return {}
     # The classifier may have been given some of the fields alone, and may not have seen each code of a list.
     rows = {
-        reader.field.name: reader.rows_of(unpacked_codes(origin.fresh[reader.field.name])).astype(np.int64)
+        reader.field.name: reader.rows_of(unpack_codes(schema.fresh[reader.field.name])).astype(np.int64)
         for reader in readers
-        if reader.field.has_codes and reader.field.name in origin.fresh
+        if reader.field.has_codes and reader.field.name in schema.fresh
     }
     return {name: of_field[of_field != UNKNOWN_CODE] for name, of_field in rows.items()}

@@ -29,8 +29,8 @@ class Predictor:
     columns_ : list of str
         The keys that each row must have.
     kinds_ : dict of {str: str}
-        What each of `columns_` holds: "text", "integer" (of ids), "number", "time", "elements" (of a list) or
-        "history" (a list whose order counts, the most recent last).
+        What each of `columns_` holds: "text", "integer" (of ids), "boolean", "number", "time", "elements" (of a list)
+        or "history" (a list whose order counts, the most recent last).
     classes_ : ndarray of shape (n_classes,)
         The labels, in the order of the probabilities.
 
