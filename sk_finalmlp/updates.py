@@ -80,8 +80,8 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     if has_others:
         X = _with_columns_of_fit(X, encoder)
     new_encoder, new_classifier = _stand_in(encoder), _stand_in(classifier)
-    encoded, origin = new_encoder._grow(X, y, sample_weight)
-    new_classifier._take_in(encoded, y, None, sample_weight, origin)
+    encoded, schema = new_encoder._grow(X, y, sample_weight)
+    new_classifier._take_in(encoded, y, None, sample_weight, schema)
     # The classifier first: it also takes what the encoder has written so far, if another thread is between the two.
     classifier.__dict__ = new_classifier.__dict__
     encoder.__dict__ = new_encoder.__dict__

@@ -1,9 +1,8 @@
 """FinalMLP and its family as scikit-learn classifiers: validation, classes, conventions."""
 
-from ._field_readers import FieldReader
+from ._field_readers import FieldReader, TableReader
 from ._finalmlp import FinalMLPClassifier
 from ._funnel import FunnelClassifier
 from ._published import published_configs
-from ._table_reader import TableReader
 
 __all__ = ["FieldReader", "FinalMLPClassifier", "FunnelClassifier", "TableReader", "published_configs"]

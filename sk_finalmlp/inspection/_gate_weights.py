@@ -15,7 +15,7 @@ from ..estimators import FinalMLPClassifier
 from ._forward_pass import Batch, batches, field_gates, gated_classifier_of, read_rows
 from ._model import weighted_members_of
 from ._panels import among_largest, check_matplotlib, draw_cells, make_panels
-from ._segments import group_rows, read_column
+from ._tables import group_rows, read_column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +82,7 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     >>> from sk_finalmlp.inspection import gate_weights
     >>> rng = np.random.default_rng(0)
     >>> X = pd.DataFrame(rng.integers(0, 5, (500, 2)), columns=["user", "item"])
-    >>> clf = FinalMLPClassifier(fs1_context=["user"], random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> clf = FinalMLPClassifier(fs1_context=["user"], max_epochs=2).fit(X, (X["user"] + X["item"]) % 2)
     >>> gate_weights(clf, X).shape, gate_weights(clf, X, by="user").shape
     ((2, 2), (2, 10))
     """
@@ -133,8 +133,6 @@ class GateWeightsDisplay:
 
     Attributes
     ----------
-    weights : DataFrame
-        The gates.
     axes_ : list of Axes
         The panels: a single one, or one for each stream where there are groups of rows.
     figure_ : Figure
@@ -152,7 +150,7 @@ class GateWeightsDisplay:
     >>> from sk_finalmlp.inspection import GateWeightsDisplay
     >>> rng = np.random.default_rng(0)
     >>> X = pd.DataFrame(rng.integers(0, 5, (500, 2)), columns=["user", "item"])
-    >>> clf = FinalMLPClassifier(fs1_context=["user"], random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> clf = FinalMLPClassifier(fs1_context=["user"], max_epochs=2).fit(X, (X["user"] + X["item"]) % 2)
     >>> GateWeightsDisplay.from_estimator(clf, X, by="user").weights.columns.names
     FrozenList(['stream', 'user'])
     """

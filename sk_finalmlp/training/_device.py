@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..nn import cpu_has_bfloat16
+
 Precision = Literal["float32", "bfloat16", "auto"]
 
 
@@ -83,18 +85,10 @@ def product_dtype(precision: Precision, device: torch.device) -> torch.dtype | N
     """Return the type to which the factors of products are rounded; None for none, also for "auto"."""
     if precision != "bfloat16":
         return None
-    if not (_cpu_has_bfloat16() if device.type == "cpu" else device.type == "cuda"):
+    if not (cpu_has_bfloat16() if device.type == "cpu" else device.type == "cuda"):
         raise ValueError(
             f"precision='bfloat16' needs a CUDA device, or a CPU with the instructions AVX512-BF16 or AMX; torch "
             f"{torch.__version__} finds none of them on device {str(device)!r}, and without them products would be "
             "many times slower. Set precision='float32', or 'auto'."
         )
     return torch.bfloat16
-
-
-def _cpu_has_bfloat16() -> bool:
-    # oneDNN says yes to any AVX512, where it converts each factor to float32.
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return False
-    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(check is not None and check() for check in checks)

@@ -12,7 +12,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ..nn import context_parameters, embedding_parameters, members_of
+from ..nn import context_parameters, embedding_parameters, members_of, multiply_all
 from ._batches import Batches, Inputs, Labels
 from ._objective import filled, sampled_logits
 from ._processes import ALONE, Alone
@@ -148,7 +148,7 @@ def clip_gradients(members: Sequence[Sequence[nn.Parameter]], max_norm: float) -
         factor = (max_norm / (norm + 1e-6)).clamp(max=1)
         # On a GPU it would take longer to look than to multiply by 1.
         if factor.device.type != "cpu" or factor < 1:
-            torch._foreach_mul_(gradients, factor)
+            multiply_all(gradients, factor)
 
 
 def _values(parameter: nn.Parameter) -> Tensor:

@@ -41,8 +41,6 @@ two_labels = np.c_[y, 1 - y]
         (make_pipeline(with_statistics, SelectKBest(k="all"), clf), y),
         (make_pipeline(FeatureUnion([("enc", enc)]), clf), y),
         (make_pipeline(ColumnTransformer([("enc", with_statistics, ["user", "item"])]), clf), y),
-        # As skrub's TableVectorizer does.
-        (make_pipeline(with_statistics, FunctionTransformer(lambda X: X.astype(np.float32)), clf), y),
         (make_pipeline(with_statistics, BaggingClassifier(clf, n_estimators=1)), y),
         (make_pipeline(with_statistics, AdaBoostClassifier(clf, n_estimators=1)), y),
         (make_pipeline(enc, StackingClassifier([("clf", clf)], clf, cv=2, passthrough=True)), y),
@@ -65,6 +63,8 @@ def test_are_warned_about(model, y):
     [
         (make_pipeline(enc, SelectKBest(k="all"), clf).set_output(transform="pandas"), y),
         (make_pipeline(FeatureUnion([("enc", enc)]), clf).set_output(transform="pandas"), y),
+        # As skrub's TableVectorizer does; pandas keeps the schema.
+        (make_pipeline(enc, FunctionTransformer(lambda X: X.astype(np.float32)), clf), y),
         (BaggingClassifier(make_pipeline(enc, clf), n_estimators=1), y),
         (make_pipeline(enc, OneVsRestClassifier(clf)), several),
         (make_pipeline(enc, MultiOutputClassifier(clf)), two_labels),

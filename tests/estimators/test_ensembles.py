@@ -17,7 +17,8 @@ from sk_finalmlp.nn import Ensemble
 from sk_finalmlp.streams import MLP
 
 SMALL = {"stream1": MLP((16,)), "stream2": MLP((8,)), "num_heads": 1, "random_state": 0, "device": "cpu"}
-QUICK = {**SMALL, "max_epochs": 2}
+# What is named like statistics here comes from no encoder that could say which rows it held out.
+QUICK = {**SMALL, "max_epochs": 2, "hold_out": "random"}
 DUAL = {name: value for name, value in QUICK.items() if name != "num_heads"}
 EMBEDDING = 10
 
@@ -47,19 +48,15 @@ class TestStreams:
         assert [name for name, kind in kinds.items() if kind == "statistic"] == ["user & item@rate", "item@count"]
         assert kinds["price"] == "numeric"
 
-    @pytest.mark.parametrize("change", [lambda floats: floats.astype(np.float64), lambda floats: 3 * floats])
-    def test_a_name_alone_makes_no_statistic(self, with_statistics, change):
+    def test_a_name_alone_makes_no_statistic(self, with_statistics):
         X, y = with_statistics
-        X = X.assign(**{"item@count": change(X["item@count"])})
-        with pytest.warns(UserWarning, match=r"'item@count' is named like a statistic of CTREncoder, but"):
-            classifier = FinalMLPClassifier(**QUICK).fit(X, y)
+        classifier = FinalMLPClassifier(**QUICK).fit(X.astype({"item@count": np.float64}), y)
         kinds = {field.name: field.kind for field in classifier.fields_}
         assert (kinds["item@count"], kinds["user & item@rate"]) == ("numeric", "statistic")
 
     def test_a_column_that_is_about_no_codes_is_no_statistic(self, with_statistics):
         X, y = with_statistics
-        with pytest.warns(UserWarning, match=r"'clicks@count' is named .* no columns of codes are named like"):
-            classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"item@count": "clicks@count"}), y)
+        classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"item@count": "clicks@count"}), y)
         assert [field.name for field in classifier.fields_ if field.kind == "statistic"] == ["user & item@rate"]
 
     def test_statistics_with_a_prefix_are_statistics(self, with_statistics):
@@ -172,7 +169,7 @@ class TestMembers:
     def test_several_classes(self, with_statistics, early_stopping):
         X, y = with_statistics
         labels = np.array(["a", "b", "c"])[y + (X["user"] > 15).to_numpy()]
-        classifier = FinalMLPClassifier(**SMALL, early_stopping=early_stopping, max_epochs=8).fit(X, labels)
+        classifier = FinalMLPClassifier(**QUICK | {"max_epochs": 8}, early_stopping=early_stopping).fit(X, labels)
         probability = classifier.predict_proba(X)
         assert probability.shape == (len(X), 3)
         np.testing.assert_allclose(probability.sum(axis=1), 1)

@@ -15,7 +15,7 @@ from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.nn import FinalMLP
 from sk_finalmlp.preprocessing import CTREncoder
-from sk_finalmlp.schema import Field
+from sk_finalmlp.schema import Field, read_schema
 from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import Impressions, Moments, TrainingSettings, _callbacks, _train, train
 
@@ -98,7 +98,7 @@ def are_vectors_left_alone():
     X, y, _ = make_click_data(400, n_users=30, n_items=20, random_state=0)
     vectors = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), index=sorted(X["item"].unique())[:20])
     encoded = CTREncoder(statistics=None, vectors={"item": vectors}).fit_transform(X, y)
-    (table,) = (table.vectors for table in encoded.attrs["sk_finalmlp"]["vectors"].values())
+    (table,) = (table.vectors for table in read_schema(encoded).vectors.values())
     before = table.copy()
     FinalMLPClassifier(**SMALL, max_epochs=1, batch_size=100, random_state=0).fit(encoded, y)
     return np.array_equal(table, before)

@@ -22,7 +22,7 @@ from sk_finalmlp.training._callbacks import BestEpoch
 PACKAGE = Path(sk_finalmlp.__file__).parent
 LOOP = {
     *(str(path) for path in (PACKAGE / "training").glob("*.py")),
-    *(str(PACKAGE / name) for name in ("_fit_task.py", "nn/_dropout.py", "nn/_workspace.py")),
+    *(str(PACKAGE / name) for name in ("_fit_task.py", "nn/_layers.py", "nn/_workspace.py")),
 }
 
 
