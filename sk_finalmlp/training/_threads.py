@@ -34,15 +34,8 @@ def threads_of_steps(network: nn.Module, batch_size: int) -> Iterator[Map]:
     results are those of one member after the other.
 
     The number of threads of torch is OpenMP's, and each thread of a process has a number of its own: what is set here
-    is that of the calling thread and of those made here, until the end. Whoever has called `torch.set_num_threads`
-    gets as many threads as that says.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Network on the CPU.
-    batch_size : int
-        Rows of a step.
+    is that of the calling thread and of those made here, until the end. A user's own `torch.set_num_threads` is
+    respected.
     """
     n_threads = torch.get_num_threads()
     n_workers = min(n_threads, len(members_apart(network)))
@@ -55,13 +48,7 @@ def threads_of_steps(network: nn.Module, batch_size: int) -> Iterator[Map]:
 
 @contextmanager
 def threads_of_batches(n_batches: int) -> Iterator[Map]:
-    """Take as many threads as torch may have for several batches, each in one thread; what is yielded maps over them.
-
-    Parameters
-    ----------
-    n_batches : int
-        Number of batches, on the CPU.
-    """
+    """Take as many threads as torch may have for several batches on the CPU; what is yielded maps over them."""
     n_workers = min(torch.get_num_threads(), n_batches)
     if n_workers == 1 or _is_set_by_the_caller():
         yield map
