@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
@@ -20,10 +21,18 @@ from .._sources import EncodedRows, Passes, Piles, TemporaryFolder, check_space,
 from .._warnings import warn
 from ..schema import Schema, carries_schema, checksum_of, is_statistic, read_schema
 from ..training import Impressions, StoredImpressions
-from ._copies import warn_about_copies
 from ._field_readers import FieldReader, learn_fields, read_matrices
 from ._input_columns import InputColumn, check_same_encoder, read_columns, remember_encoder
 from ._labels import MIN_WEIGHT, LabelCounts, Labels, OneLabel
+
+#: Fewer held-out rows of the rarer classes say nothing.
+_MIN_ROWS = 20
+#: Share of them that may have copies in training.
+_MAX_SHARE = 0.2
+#: Where rows just look alike, fewer have the same label as the rare rows that they are like.
+_MIN_SAME_LABEL = 0.95
+#: Where rows just look alike, because columns have few values, fewer of all rows are distinct.
+_MIN_DISTINCT = 0.3
 
 #: Gives numbers of rows places in [0, 1): the rows with the lowest are held out.
 Place = Callable[[NDArray[np.int64]], NDArray[np.float64]]
@@ -205,7 +214,7 @@ class Rows:
         if not chunk.is_held_out.any():
             return impressions, None
         n_floats = sum(reader.field.n_columns for reader in readers if reader.field.kind in ("numeric", "vector"))
-        warn_about_copies(impressions, n_floats, chunk.is_held_out)
+        _warn_about_copies(impressions, n_floats, chunk.is_held_out)
         kept, held_out = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~chunk.is_held_out, chunk.is_held_out))
         return impressions.take(kept), impressions.take(held_out)
 
@@ -507,3 +516,36 @@ def _set_both(fraction: float) -> str:
         "held-out rows with labels that the others know leak into early stopping. Set "
         f"CTREncoder(validation_fraction={fraction:g}) too, or give X_val and y_val."
     )
+
+
+def _warn_about_copies(rows: Impressions, n_floats: int, is_held_out: NDArray[np.bool_]) -> None:
+    """Warn if many held-out rows of the rarer classes are exact copies of training rows, but for statistics."""
+    target = rows.target.numpy()
+    is_rare = target != np.bincount(target).argmax()
+    if np.count_nonzero(is_rare & is_held_out) < _MIN_ROWS:
+        return
+    hashes = _hashes(rows, n_floats)
+    labelled = hashes * np.uint64(target.max() + 1) + target.astype(np.uint64)
+    held_out, training = is_rare & is_held_out, ~is_held_out
+    share = pd.Series(labelled[held_out]).isin(labelled[training]).mean()
+    if share < _MAX_SHARE:
+        return
+    alike = training & pd.Series(hashes).isin(hashes[held_out]).to_numpy()
+    has_same_label = pd.Series(labelled[alike]).isin(labelled[held_out]).mean()
+    if has_same_label > _MIN_SAME_LABEL and len(pd.unique(hashes)) > _MIN_DISTINCT * len(hashes):
+        warn(
+            f"{share:.0%} of the held-out rows of the rarer classes are exact copies of training rows: early "
+            "stopping relies on rows that the network memorises, and the target statistics of CTREncoder contain their "
+            "labels. If rows were repeated, as by RandomOverSampler or bootstrap samples, give sample_weight instead, "
+            "or sample without replacement, for example by BaggingClassifier(bootstrap=False, max_samples=0.8).",
+        )
+
+
+def _hashes(rows: Impressions, n_floats: int) -> NDArray[np.uint64]:
+    hashes = np.zeros(len(rows), np.uint64)
+    values = rows.values[:, :n_floats].contiguous().numpy().view(np.int32)
+    for matrix in (rows.codes.numpy(), values):
+        for column in matrix.T:
+            hashes = (hashes ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            hashes ^= hashes >> np.uint64(29)
+    return hashes
