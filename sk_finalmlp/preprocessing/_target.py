@@ -94,6 +94,10 @@ class LabelledRows:
         known = self.weights if self.known_weights is None else self.known_weights[label]
         return known, np.where(self.has(label), self.weights, 0.0)
 
+    def slice(self, start: int, stop: int) -> Self:
+        """The rows of a slice."""
+        return self.take(slice(start, stop))
+
     def take(self, rows: Any) -> Self:
         """Some of the rows, given by their numbers or a slice."""
         return replace(self, weights=self.weights[rows], digits=self.digits[..., rows], folds=self.folds[rows])
@@ -112,6 +116,8 @@ class Target:
         Numbers of folds and of rows.
     read : callable
         Gives the rows of a slice as LabelledRows.
+    has_tasks : bool, default=False
+        Whether there are several columns of labels.
     """
 
     def __init__(
@@ -121,8 +127,10 @@ class Target:
         n_folds: int,
         n_rows: int,
         read: Callable[[int, int], LabelledRows],
+        has_tasks: bool = False,
     ) -> None:
         self.labels, self.classes, self.n_folds, self.n_rows, self.read = labels, classes, n_folds, n_rows, read
+        self.has_tasks = has_tasks
 
     def of(self, rows: LabelledRows) -> Target:
         """The target of other rows, which are in memory."""
@@ -131,7 +139,8 @@ class Target:
             self.classes,
             self.n_folds,
             len(rows.weights),
-            lambda start, stop: rows.take(slice(start, stop)),
+            rows.slice,
+            self.has_tasks,
         )
         vars(target)["rows"] = rows
         return target
@@ -145,11 +154,6 @@ class Target:
         """All rows, some at a time."""
         for start in range(0, self.n_rows, sizes.CHUNK):
             yield self.read(start, start + sizes.CHUNK)
-
-    @property
-    def has_tasks(self) -> bool:
-        """Whether there are several columns of labels."""
-        return self.rows.digits.ndim == 2
 
     @cached_property
     def priors(self) -> list[float]:
@@ -290,7 +294,7 @@ def read_target(
             raise NoLabels(f"{name!r} has only one class in the rows with a positive sample_weight")
     rows = LabelledRows(weights, digits, split.folds(0, len(patterns)), len(columns))
     names = np.array(list(columns), dtype=object)
-    return Target(list(columns), names, split.n_folds, len(patterns), lambda start, stop: rows).of(rows)
+    return Target(list(columns), names, split.n_folds, len(patterns), rows.slice, has_tasks=True).of(rows)
 
 
 def _share_and_places(n_rows: int, fraction: Fraction, place: np.ndarray | None) -> tuple[float, np.ndarray]:
