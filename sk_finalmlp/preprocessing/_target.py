@@ -178,6 +178,12 @@ class Target:
         return shares
 
     @property
+    def mean_weight(self) -> float:
+        """Mean weight of the rows with weight."""
+        sums = np.sum([(rows.weights.sum(), np.count_nonzero(rows.weights)) for rows in self.chunks()], axis=0)
+        return float(sums[0] / sums[1])
+
+    @property
     def effective_n_rows(self) -> float:
         """Number of rows of equal weights that carry as much information (Kish's effective sample size)."""
         shares = self.rows.weights / self.rows.weights.max()

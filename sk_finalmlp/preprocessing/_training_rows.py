@@ -17,12 +17,12 @@ from .._hold_out import place_from_last, places
 from .._sources import EncodedRows, Parts, Passes, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
 from ..schema import Field, Origin, carries_origin, write_origin
+from ._choice import Codes, Planner
 from ._column import Part, RawColumn, mark_missing, read_column
 from ._derived import DerivedFields
 from ._fitted_columns import FittedColumn, write_outputs
 from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
-from ._plan import Codes, Planner
 from ._statistics import UnknownRows
 from ._table import raw_columns
 from ._target import Array, CodedRows, NoLabels, Target
