@@ -20,52 +20,38 @@ help: ## List the targets
 
 venv: $(VENV)/installed-dev ## Make .venv with all that development needs
 
+# pip reads groups of dependencies from 25.1 on.
+PIP_WITH_GROUPS = "pip>=25.1"
+EXTRAS = onnx,plot,progress,service
+
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable .
-	touch $@
-
-$(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	touch $@
-
-$(VENV)/installed-plot: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --upgrade $(PIP_WITH_GROUPS)
 	$(BIN)/python -m pip install --quiet --editable ".[plot]"
 	touch $@
 
-$(VENV)/installed-bench: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+$(VENV)/installed-extras: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
 	touch $@
 
-$(VENV)/installed-peers: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[bench,peers]"
-	touch $@
-
-$(VENV)/installed-browser: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --editable ".[browser]"
-	touch $@
-
-$(VENV)/installed-engines: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --editable ".[engines]"
-	touch $@
-
-$(VENV)/installed-docs: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+$(VENV)/installed-%: $(VENV)/installed-extras
+	$(BIN)/python -m pip install --quiet --group $*
 	touch $@
 
 $(VENV)-lowest/installed: pyproject.toml .ci/lowest_versions.py
 	mkdir -p build
 	python$(LOWEST_PYTHON) .ci/lowest_versions.py $(NEWEST) > build/lowest.txt
 	python$(LOWEST_PYTHON) -m venv --clear $(VENV)-lowest
-	$(VENV)-lowest/bin/python -m pip install --quiet --constraint build/lowest.txt --editable ".[dev]"
+	$(VENV)-lowest/bin/python -m pip install --quiet --upgrade $(PIP_WITH_GROUPS)
+	$(VENV)-lowest/bin/python -m pip install --quiet --constraint build/lowest.txt --editable ".[$(EXTRAS)]" --group dev
 	touch $@
 
 $(VENV)-highest/installed: pyproject.toml $(VENV)/installed-dev
 	$(BIN)/uv venv --quiet --clear --python $(HIGHEST_PYTHON) $(VENV)-highest
-	$(BIN)/uv pip install --quiet --python $(VENV)-highest --editable ".[dev]"
+	$(BIN)/uv pip install --quiet --python $(VENV)-highest --editable ".[$(EXTRAS)]" --group dev
 	touch $@
 
-demo: $(VENV)/installed-plot ## Train on MovieLens-100K and compare with boosted trees
+demo: $(VENV)/installed ## Train on MovieLens-100K and compare with boosted trees
 	$(BIN)/python examples/plot_quickstart.py
 
 test: lint types imports tests check-wheel test-browser ## All checks
@@ -135,10 +121,10 @@ docs-quick: $(SITE) ## The same without running the examples, in half a minute
 	$(SPHINX) -D plot_gallery=0 docs build/docs
 	$(BIN)/python .ci/check_site.py build/docs
 
-bench: $(VENV)/installed-bench ## Measure the speed targets into build/bench/ (half an hour)
+bench: $(VENV)/installed-extras ## Measure the speed targets into build/bench/ (half an hour)
 	$(BIN)/python examples/benchmarks
 
-bench-quick: $(VENV)/installed-bench ## A part of that, in about five minutes
+bench-quick: $(VENV)/installed-extras ## A part of that, in about five minutes
 	$(BIN)/python examples/benchmarks --size quick
 
 bench-accuracy: $(VENV)/installed-peers ## Compare AUC and log-loss with other models, into build/accuracy/ (hours)

@@ -21,6 +21,7 @@ import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.serving import to_onnx
+from sk_finalmlp.streams import MLP
 
 RUNTIME = "onnxruntime-web@1.30.0"
 RUNTIME_SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
@@ -62,7 +63,7 @@ def make_impressions() -> tuple[pd.DataFrame, pd.Series]:
 def fit_model(X: pd.DataFrame, y: pd.Series) -> Pipeline:
     """One small network, so that the page loads at once."""
     classifier = FinalMLPClassifier(
-        embedding_dim=8, mlp1_hidden_units=(64,), mlp2_hidden_units=(64,), n_members=1, max_epochs=4, random_state=0
+        embedding_dim=8, stream1=MLP((64,)), stream2=MLP((64,)), n_members=1, max_epochs=4, random_state=0
     )
     return make_pipeline(CTREncoder(), classifier).fit(X, y)
 

@@ -44,7 +44,7 @@ tables = {
 #
 # All have their defaults, but for CatBoost, which stops at 300 trees to save time. FinalMLP takes the table as it is.
 # The trees are given what they can read of it: the hour and weekday of the time, and a column for each genre or tag.
-# CatBoost and LightGBM take part where they are installed (``pip install "sk-finalmlp[peers]"``).
+# CatBoost and LightGBM take part where they are installed (``pip install catboost lightgbm``).
 
 
 def flatten(X):

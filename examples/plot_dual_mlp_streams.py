@@ -3,10 +3,9 @@ Two streams: alike or different?
 ================================
 
 The first experiment of the `FinalMLP paper <https://arxiv.org/abs/2304.00902>`__ asks what two plain perceptrons that
-read the same embeddings can do, and whether they should be alike. Without gates and fusion, the two are
-:class:`~sk_finalmlp.DualMLPClassifier`. Here it meets a part of MovieLens-100K with streams of equal and of different
-widths and depths, several times each, because one run says little: initial weights and the choice of test rows move the
-score, too.
+read the same embeddings can do, and whether they should be alike. Without gates and fusion, the two are the paper's
+DualMLP. Here it meets a part of MovieLens-100K with streams of equal and of different widths and depths, several times
+each, because one run says little: initial weights and the choice of test rows move the score, too.
 """
 
 import matplotlib.pyplot as plt
@@ -15,8 +14,9 @@ from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import fetch_movielens_100k
+from sk_finalmlp.streams import MLP
 
 X, y = fetch_movielens_100k(return_X_y=True)
 X = X.sample(25_000, random_state=0)
@@ -53,9 +53,16 @@ def encoded_split(seed):
     return encoder.fit_transform(X_train, y_train), encoder.transform(X_test), y_train, y_test
 
 
-def fit_and_score(mlp1, mlp2, seed, X_train, X_test, y_train, y_test):
+def fit_and_score(widths1, widths2, seed, X_train, X_test, y_train, y_test):
     """AUC on the test rows and number of epochs."""
-    model = DualMLPClassifier(mlp1_hidden_units=mlp1, mlp2_hidden_units=mlp2, n_members=1, random_state=seed)
+    model = FinalMLPClassifier(
+        stream1=MLP(widths1),
+        stream2=MLP(widths2),
+        fusion="sum",
+        feature_selection=False,
+        n_members=1,
+        random_state=seed,
+    )
     model.fit(X_train, y_train)
     return {"auc": roc_auc_score(y_test, model.predict_proba(X_test)[:, 1]), "epochs": model.n_iter_}
 
@@ -63,8 +70,8 @@ def fit_and_score(mlp1, mlp2, seed, X_train, X_test, y_train, y_test):
 records = []
 for seed in range(5):
     split = encoded_split(seed)
-    for name, (mlp1, mlp2) in streams.items():
-        records.append({"streams": name, "seed": seed, **fit_and_score(mlp1, mlp2, seed, *split)})
+    for name, (widths1, widths2) in streams.items():
+        records.append({"streams": name, "seed": seed, **fit_and_score(widths1, widths2, seed, *split)})
 
 runs = pd.DataFrame(records)
 auc = runs.pivot(index="seed", columns="streams", values="auc")[list(streams)]

@@ -64,8 +64,7 @@ test_codes, y_test = encoder.transform(X[10_000:]), y[10_000:]
 def fit(fields, context, gate_regularizer, seed):
     """A single network whose streams read the fields and whose gates look at the context."""
     model = FinalMLPClassifier(
-        mlp1_fields=fields,
-        mlp2_fields=fields,
+        stream_fields=(fields, fields),
         fs1_context=context,
         fs2_context=context,
         n_members=1,

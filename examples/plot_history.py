@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import fetch_movielens_100k
 from sk_finalmlp.preprocessing import add_history
 
@@ -38,7 +38,7 @@ X[["user", "item", "liked"]].iloc[[50, 100]]
 #
 # In the last fifth of the rows most users are new. `histories` gives both columns the codes and the vectors of `item`;
 # `history_pooling="attention"` lets the film at hand say which films of the past count. Every other row of training
-# does for a picture, and so does :class:`~sk_finalmlp.DualMLPClassifier`, two MLPs without gates.
+# does for a picture, and so do two MLPs without gates, whose logits are added.
 
 
 def fit(columns, **parameters):
@@ -46,7 +46,9 @@ def fit(columns, **parameters):
     encoder = CTREncoder(
         histories=histories, drop=["time", *{"liked", "disliked"}.difference(columns)], hold_out="time"
     )
-    classifier = DualMLPClassifier(n_members=1, max_epochs=4, random_state=0, **parameters)
+    classifier = FinalMLPClassifier(
+        fusion="sum", feature_selection=False, n_members=1, max_epochs=4, random_state=0, **parameters
+    )
     return make_pipeline(encoder, classifier).fit(X[train], y[train])
 
 

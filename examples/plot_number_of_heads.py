@@ -13,8 +13,9 @@ import pandas as pd
 from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.streams import MLP
 
 X, y, probability = make_click_data(
     30_000, n_users=100, n_items=50, n_contexts=1, n_numeric=0, click_rate=0.3, logit_scale=2.5, random_state=0
@@ -30,8 +31,8 @@ print(f"AUC of the true probabilities: {roc_auc_score(y, probability):.4f}")
 # neighbours.
 
 width = 64
-one_network = {"mlp1_hidden_units": (width,), "mlp2_hidden_units": (width,), "n_members": 1}
-models = {"none": DualMLPClassifier(**one_network)}
+one_network = {"stream1": MLP((width,)), "stream2": MLP((width,)), "n_members": 1}
+models = {"none": FinalMLPClassifier(fusion="sum", feature_selection=False, **one_network)}
 models |= {heads: FinalMLPClassifier(num_heads=heads, **one_network) for heads in [1, 2, 4, 8, 16, 32, 64]}
 
 records = []

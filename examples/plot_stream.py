@@ -53,7 +53,7 @@ def rows(first, last):
 #
 # All of them begin with a week. The frozen model and the updated one are the same until then. To save time, models are
 # fitted again on every fourth day only. CatBoost takes part where it is installed
-# (``pip install "sk-finalmlp[peers]"``).
+# (``pip install catboost lightgbm``).
 
 
 def fit(first, last):

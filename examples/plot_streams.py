@@ -2,9 +2,9 @@
 Which interactions does a stream find?
 ======================================
 
-FinalMLP has two MLPs as its streams. :class:`~sk_finalmlp.TwoStreamClassifier` puts any stream behind the same gates
-and into the same fusion: a cross network, a factorization machine, self-attention, ... Here the second stream is
-swapped, on synthetic impressions of which we know which pairs of columns matter, and how much.
+FinalMLP has two MLPs as its streams. Any stream can stand behind the same gates and in the same fusion: a cross
+network, a factorization machine, self-attention, ... Here the second stream is swapped, on synthetic impressions of
+which we know which pairs of columns matter, and how much.
 """
 
 import matplotlib.pyplot as plt
@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from sk_finalmlp import TwoStreamClassifier
+from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.inspection import pair_interactions
 
 # %%
@@ -72,11 +72,11 @@ truth.round(2)
 # more of their streams.
 
 models = {
-    "MLP and MLP": TwoStreamClassifier(),
-    "MLP and cross network": TwoStreamClassifier(stream2="crossnet"),
-    "MLP and attention": TwoStreamClassifier(stream2="selfattention"),
-    "MLP and FM": TwoStreamClassifier(stream2="fm"),
-    "FM alone": TwoStreamClassifier(stream1="fm", stream2=None, linear_term=True, feature_selection=False),
+    "MLP and MLP": FinalMLPClassifier(),
+    "MLP and cross network": FinalMLPClassifier(stream2="crossnet"),
+    "MLP and attention": FinalMLPClassifier(stream2="selfattention"),
+    "MLP and FM": FinalMLPClassifier(stream2="fm"),
+    "FM alone": FinalMLPClassifier(stream1="fm", stream2=None, linear_term=True, feature_selection=False),
 }
 found, auc = {}, {}
 for name, model in models.items():

@@ -14,44 +14,31 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 # Public names load on first use (PEP 562): the encoder needs no torch.
 _MODULE_OF = {
     "CTREncoder": "sk_finalmlp.preprocessing",
-    "DualMLPClassifier": "sk_finalmlp.estimators",
     "FinalMLPClassifier": "sk_finalmlp.estimators",
     "FunnelClassifier": "sk_finalmlp.estimators",
     "ModelFileError": "sk_finalmlp.model_files",
-    "TwoStreamClassifier": "sk_finalmlp.estimators",
-    "finalmlp_configs": "sk_finalmlp.estimators",
     "load": "sk_finalmlp.model_files",
     "model_card": "sk_finalmlp.model_cards",
+    "published_configs": "sk_finalmlp.estimators",
     "save": "sk_finalmlp.model_files",
-    "two_stream_configs": "sk_finalmlp.estimators",
     "update": "sk_finalmlp.updates",
 }
 
 __all__ = [
     "CTREncoder",
-    "DualMLPClassifier",
     "FinalMLPClassifier",
     "FunnelClassifier",
     "ModelFileError",
-    "TwoStreamClassifier",
     "__version__",
-    "finalmlp_configs",
     "load",
     "model_card",
+    "published_configs",
     "save",
-    "two_stream_configs",
     "update",
 ]
 
 if TYPE_CHECKING:
-    from .estimators import (
-        DualMLPClassifier,
-        FinalMLPClassifier,
-        FunnelClassifier,
-        TwoStreamClassifier,
-        finalmlp_configs,
-        two_stream_configs,
-    )
+    from .estimators import FinalMLPClassifier, FunnelClassifier, published_configs
     from .model_cards import model_card
     from .model_files import ModelFileError, load, save
     from .preprocessing import CTREncoder

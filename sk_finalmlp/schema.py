@@ -1,37 +1,31 @@
-"""What one input field of the network is, and how the names of its columns say so.
+"""What the columns of an encoded table are, and how the table says so.
 
-The encoder writes columns by the rules of this module and the classifier reads them by the same rules, so
-neither needs to know the other.
+- `Field`: one input field of the network, and `column_names`, those of its columns
+- `Schema`: the fields of a table, who encoded it, and which of its rows are held out. It travels with the table, in
+  `DataFrame.attrs` and in rows on disk, and the classifier reads it.
+- `read_names`: what the names and types of columns tell of a table that has lost its schema
+
+Names have one form: `tags@0` is an element of a list or a coordinate of a vector, `history@item@0` an element of a
+history of `item`, `item@vector` a code of a vector, `item@rate` and `user & item@count` are statistics, and
+`item@rate=label` is that of one label of several.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import re
 import zlib
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "UNKNOWN_CODE",
-    "Field",
-    "by_kind",
-    "column_names",
-    "cross_name",
-    "field_of_vectors",
-    "find_history",
-    "group_columns",
-    "is_statistic",
-    "names_of_fields",
-    "pretrained_name",
-    "statistic_name",
-]
+__all__ = ["UNKNOWN_CODE", "Field", "Schema", "by_kind", "column_names", "read_schema"]
 
 FieldKind = Literal["categorical", "multi-valued", "history", "pretrained", "numeric", "vector", "statistic"]
 Measure = Literal["rate", "count"]
@@ -39,9 +33,6 @@ Measure = Literal["rate", "count"]
 #: The code that `CTREncoder` gives to a value that is missing, unseen or too rare to learn, and the padding of
 #: multi-valued columns and histories.
 UNKNOWN_CODE = 0
-
-#: `CTREncoder` cuts statistics at so many standard deviations.
-MAX_STATISTIC = 5.0
 
 _KINDS: tuple[FieldKind, ...] = (
     "categorical",
@@ -54,8 +45,13 @@ _KINDS: tuple[FieldKind, ...] = (
 )
 _WITH_COLUMNS: tuple[FieldKind, ...] = ("multi-valued", "history", "vector")
 _WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "vector", "statistic")
+
+#: Key of the schema in `DataFrame.attrs`.
+_KEY = "sk_finalmlp"
 _SIGN = "@"
 _SIGN_OF_CROSS = " & "
+#: What `ColumnTransformer` and `FeatureUnion` put between the name of a step and that of its column.
+_SIGN_OF_STEP = "__"
 _POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
 _END_OF_KEY = re.compile(f"{_SIGN}(?:rate|count)(?==|\\Z)")
 
@@ -67,8 +63,7 @@ class Field:
     Parameters
     ----------
     name : str
-        Name of the field; the name of its column, or `genres` for the columns `genres@0`, `genres@1`, ..., and
-        `text` for the columns `text@0`, `text@1`, ... of a vector.
+        Name of the field; the name of its column, or `genres` for the columns `genres@0`, `genres@1`, ...
     kind : {"categorical", "multi-valued", "history", "pretrained", "numeric", "vector", "statistic"}
         A categorical field is one column of codes, a multi-valued field several columns of codes that share an
         embedding table, a numeric field one column of floats. A history is several columns of codes of another field,
@@ -192,9 +187,8 @@ def column_names(fields: Iterable[Field]) -> list[str]:
     Returns
     -------
     list of str
-        The name of the field, or `genres@0`, `genres@1`, ... for a multi-valued one, or `history@item@0`,
-        `history@item@1`, ... for a history of `item`, the most recent first, or `text@0`, `text@1`, ... for a
-        vector.
+        The name of the field, or `genres@0`, `genres@1`, ... for a multi-valued one or a vector, or `history@item@0`,
+        `history@item@1`, ... for a history of `item`, the most recent first.
 
     Examples
     --------
@@ -208,422 +202,299 @@ def column_names(fields: Iterable[Field]) -> list[str]:
 def _names_of(field: Field) -> list[str]:
     if not field.has_several_columns:
         return [field.name]
-    name = field.name + (_SIGN + field.of if field.of else "")
+    name = f"{field.name}{_SIGN}{field.of}" if field.of else field.name
     return [f"{name}{_SIGN}{position}" for position in range(field.n_columns)]
 
 
-def group_columns(names: Sequence[str], integer: Iterable[bool]) -> list[tuple[str, list[int]]]:
-    """Which columns make up which field.
+def cross_name(fields: Sequence[str]) -> str:
+    """Return the name of combinations of values of these fields."""
+    return _SIGN_OF_CROSS.join(fields)
 
-    Integer columns named `field@0`, `field@1`, ..., numbered from 0 without a gap, are the elements of one
-    multi-valued field, or of a history if `find_history` finds one in the name, and other columns named `field@0`,
-    `field@1`, ... those of one vector. Any other column is a field of its own.
+
+def pretrained_name(field: str) -> str:
+    """Return the name of the field that holds the codes of the vectors of a field's values."""
+    return f"{field}{_SIGN}vector"
+
+
+def statistic_name(measure: Measure, key: str, label: str | None = None) -> str:
+    """Return the name of a statistic of a field or cross, or that of one label of several."""
+    return f"{key}{_SIGN}{measure}" + ("" if label is None else f"={label}")
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """Vectors that codes stand for, that of code 0 zeros; a schema that comes from a file has only their hash.
+
+    `replaces` says whether they stand in place of embeddings of the ids, not beside them.
+    """
+
+    digest: str
+    replaces: bool
+    vectors: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], replaces: bool) -> VectorTable:
+        """Return the table of these vectors."""
+        return cls(joblib.hash(vectors), replaces, vectors)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What an encoded table holds, who encoded it, and which of its rows are held out.
+
+    `CTREncoder` writes it, and a classifier reads it: :func:`read_schema` gives that of a table.
 
     Parameters
     ----------
-    names : sequence of str
-        Names of all columns of the table.
-    integer : iterable of bool
-        Whether the column holds integers.
-
-    Returns
-    -------
-    list of (str, list of int)
-        Name of each field and the positions of its columns, in the order of the elements; fields in the order
-        of their first column.  A field has several columns if its name isn't that of its column.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.schema import group_columns
-    >>> group_columns(["user", "genres@0", "genres@1"], [True, True, True])
-    [('user', [0]), ('genres', [1, 2])]
-    """
-    columns_of: dict[tuple[str, bool], dict[int, int]] = {}
-    for column, (name, is_integer) in enumerate(zip(names, integer, strict=True)):
-        field, sign, position = name.rpartition(_SIGN)
-        if sign and _POSITION.fullmatch(position):
-            columns_of.setdefault((field, is_integer), {})[int(position)] = column
-    taken = set(names)
-    groups = [
-        (field, [columns[position] for position in range(len(columns))])
-        for (field, _), columns in columns_of.items()
-        if field not in taken and columns.keys() == set(range(len(columns)))
-    ]
-    grouped = {column for _, elements in groups for column in elements}
-    groups += [(name, [column]) for column, name in enumerate(names) if column not in grouped]
-    return sorted(groups, key=lambda group: min(group[1]))
-
-
-def find_history(name: str, fields: Container[str]) -> tuple[str, str] | None:
-    """Which history the elements `name@0`, `name@1`, ... are, if they are one.
-
-    Parameters
-    ----------
-    name : str
-        Name of a group of columns, as `group_columns` gives it, which may begin with the prefix that
-        `ColumnTransformer` gives it.
-    fields : container of str
-        Names of the fields that a history can be of.
-
-    Returns
-    -------
-    (str, str) or None
-        Name of the history, and of the field whose values it holds; None if there is no sign of one in the name.
-
-    Raises
-    ------
-    ValueError
-        If the name is that of a history, and the field isn't among these.
+    fields : tuple of Field
+        The fields, in the order of their columns.
+    encoder : str
+        What the encoder had learned, as a hash: two fits that learned the same have the same.
+    vectors : mapping of {str: VectorTable}
+        The vectors of each pretrained field; a table that comes from a file has only hashes of them.
+    n_rows : int, default=None
+        Number of training rows, where the table is the output of `fit_transform`; None for that of `transform`.
+    validation_fraction : float, default=None
+        Share of the training rows with labels that are in no statistic of another row; None for `transform`.
+    hold_out : str, default=None
+        Which rows these are: "random", "last", or the name of a column of times; None for `transform`.
+    held_out : str, default=None
+        The rows, packed, where a column of times decided that the classifier doesn't see.
+    checksum : mapping of {str: int}
+        That of one statistic of the training rows, by its name, by which rows that were moved are noticed.
+    previous : str, default=None
+        What the encoder had learned before these rows, where the table is the output of `partial_fit_transform`.
+    fresh : mapping of {str: str}
+        For each field, the codes, packed, that stand for other values than before these rows.
 
     Examples
     --------
-    >>> from sk_finalmlp.schema import find_history
-    >>> find_history("history@item", ["user", "item"]), find_history("genres", ["user", "item"])
-    (('history', 'item'), None)
+    >>> import pandas as pd
+    >>> from sk_finalmlp import CTREncoder
+    >>> from sk_finalmlp.schema import read_schema
+    >>> X = pd.DataFrame({"user": [7, 7, 12, 7], "genres": ["Action|Comedy", "Comedy", "Drama|Action", "Drama"]})
+    >>> schema = read_schema(CTREncoder().fit_transform(X)[["genres@0", "genres@1"]])
+    >>> schema.fields[1]
+    Field(name='genres', kind='multi-valued', n_codes=4, n_columns=2)
+    >>> schema.n_rows, schema.hold_out
+    (4, 'random')
     """
-    parts = name.split(_SIGN)
-    if len(parts) == 1 or not all(parts):
-        return None
-    # Either name may have the sign in it.
-    splits = [(_SIGN.join(parts[:n]), _SIGN.join(parts[n:])) for n in range(1, len(parts))]
-    for history, of in splits:
-        prefixes = ["", *_prefixes_of(history)]
-        found = next((prefix + of for prefix in prefixes if prefix + of in fields), None)
-        if found is not None:
-            return history, found
-    history, of = splits[0]
+
+    fields: tuple[Field, ...]
+    encoder: str
+    vectors: Mapping[str, VectorTable] = field(default_factory=dict)
+    n_rows: int | None = None
+    validation_fraction: float | None = None
+    hold_out: str | None = None
+    held_out: str | None = None
+    checksum: Mapping[str, int] = field(default_factory=dict)
+    previous: str | None = None
+    fresh: Mapping[str, str] = field(default_factory=dict)
+
+    def of_rows(self, columns: Mapping[str, NDArray[np.float32]]) -> Schema:
+        """Return the schema of these rows alone, in this order, if they hold statistics."""
+        name = next((field.name for field in self.fields if field.kind == "statistic"), None)
+        return self if name is None else replace(self, checksum={name: checksum_of(columns[name])})
+
+    def of_columns(self, names: Sequence[str]) -> tuple[Schema, list[list[int]]]:
+        """Return the schema of a table with these columns, and the positions of the columns of each field.
+
+        Fields without a column are gone. A step of scikit-learn may have put one prefix before all names.
+        """
+        position_of = {name: position for position, name in enumerate(names)}
+        prefix = self._prefix_of(names)
+        found = [
+            (replace(field, name=prefix + field.name, of=field.of and prefix + field.of, n_columns=len(own)), own)
+            for field in self.fields
+            if (own := [position_of[prefix + name] for name in _names_of(field) if prefix + name in position_of])
+        ]
+        vectors = {prefix + name: table for name, table in self.vectors.items()}
+        fresh = {prefix + name: codes for name, codes in self.fresh.items()}
+        checksum = {prefix + name: value for name, value in self.checksum.items()}
+        fields = tuple(_without_lost_ids(field, found) for field, _ in found)
+        of_table = replace(self, fields=fields, vectors=vectors, checksum=checksum, fresh=fresh)
+        return of_table, [own for _, own in found]
+
+    def _prefix_of(self, names: Sequence[str]) -> str:
+        known = set(column_names(self.fields))
+        if not known.isdisjoint(names):
+            return ""
+        prefixes = (prefix for name in names for prefix in _prefixes_of(name) if name.removeprefix(prefix) in known)
+        return next(prefixes, "")
+
+    @cached_property
+    def _text(self) -> str:
+        return json.dumps({item.name: _plain(getattr(self, item.name)) for item in fields(self)}, default=int)
+
+
+def _without_lost_ids(field: Field, found: Sequence[tuple[Field, Any]]) -> Field:
+    """Leave vectors alone where the column of their ids is gone; a history can't do without it."""
+    if not field.of or any(other.name == field.of for other, _ in found):
+        return field
+    if field.kind == "pretrained":
+        return replace(field, of="")
     raise ValueError(
-        f"The columns {name + _SIGN + '0'!r}, ... are named like a history of {of!r}, but there is no categorical "
+        f"The table holds the history {field.name!r} of {field.of!r}, but not the column {field.of!r} itself, in whose "
+        "embedding table the history is looked up. Keep that column, or leave the history out."
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON of a part of a schema, without vectors."""
+    if isinstance(value, VectorTable):
+        return [value.digest, value.replaces]
+    if isinstance(value, tuple):
+        return [list(asdict(item).values()) for item in value]
+    return {name: _plain(item) for name, item in value.items()} if isinstance(value, Mapping) else value
+
+
+class _Note(str):
+    """A schema as JSON, which pandas copies, compares and writes to files, with the schema itself."""
+
+    schema: Schema
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Note:
+        return self
+
+
+@lru_cache(maxsize=16)
+def _read_note(text: str) -> Schema:
+    parts = json.loads(text)
+    tables = {name: VectorTable(*table) for name, table in parts.pop("vectors").items()}
+    return Schema(tuple(Field(*item) for item in parts.pop("fields")), vectors=tables, **parts)
+
+
+def carries_schema(table: Any) -> bool:
+    """Return whether a table can carry a schema, as those of pandas do."""
+    return hasattr(table, "attrs")
+
+
+def write_schema(table: Any, schema: Schema) -> Any:
+    """Return the same table with its schema, if it can carry one."""
+    if carries_schema(table):
+        note = _Note(schema._text)
+        note.schema = schema
+        table.attrs[_KEY] = note
+    return table
+
+
+def read_schema(table: Any) -> Schema | None:
+    """Return the schema that a table carries.
+
+    Parameters
+    ----------
+    table : object
+        Any table; only DataFrames of pandas carry a schema.
+
+    Returns
+    -------
+    Schema or None
+        That of the table that `CTREncoder` wrote, also where only some of its columns or rows were selected since.
+    """
+    note = getattr(table, "attrs", {}).get(_KEY)
+    if note is None:
+        return None
+    return note.schema if isinstance(note, _Note) else _read_note(note)
+
+
+def read_names(names: Sequence[str], dtypes: Sequence[np.dtype[Any]]) -> list[tuple[Field, list[int]]]:
+    """Return the fields that columns are by their names and types, each with the positions of its columns.
+
+    Integers are codes and floats numbers. What the encoder's names say beyond that counts if the types agree, and if
+    the fields are there that a history or statistic is about. The numbers of codes aren't known, and are 1.
+    """
+    groups = _group_elements(names, dtypes)
+    grouped = {position for _, own in groups for position in own}
+    single = {name for position, name in enumerate(names) if _is_code(dtypes[position]) and position not in grouped}
+    coded = single | {name for name, own in groups if _is_code(dtypes[own[0]])}
+    found = [(_field_of_elements(name, len(own), dtypes[own[0]], single), own) for name, own in groups]
+    others = [position for position in range(len(names)) if position not in grouped]
+    found += [(_field_of_column(names[position], dtypes[position], coded), [position]) for position in others]
+    return sorted(found, key=lambda item: min(item[1]))
+
+
+def _is_code(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biu"
+
+
+def _group_elements(names: Sequence[str], dtypes: Sequence[np.dtype[Any]]) -> list[tuple[str, list[int]]]:
+    """Return columns of one type that are named `name@0`, `name@1`, ... without a gap."""
+    columns_of: dict[tuple[str, bool], dict[int, int]] = {}
+    for column, (name, dtype) in enumerate(zip(names, dtypes, strict=True)):
+        base, sign, position = name.rpartition(_SIGN)
+        if sign and _POSITION.fullmatch(position) and (_is_code(dtype) or dtype == np.float32):
+            columns_of.setdefault((base, _is_code(dtype)), {})[int(position)] = column
+    taken = set(names)
+    return [
+        (base, [columns[position] for position in range(len(columns))])
+        for (base, _), columns in columns_of.items()
+        if base not in taken and columns.keys() == set(range(len(columns)))
+    ]
+
+
+def _field_of_elements(base: str, n_columns: int, dtype: np.dtype[Any], single: Container[str]) -> Field:
+    if not _is_code(dtype):
+        return Field(base, "vector", n_columns=n_columns)
+    if _SIGN not in base:
+        return Field(base, "multi-valued", 1, n_columns)
+    # Either name of a history may have the sign in it.
+    ends = [end.start() for end in re.finditer(_SIGN, base)]
+    for name, of in ((base[:end], base[end + len(_SIGN) :]) for end in ends):
+        for prefix in ("", *_prefixes_of(name)):
+            if prefix + of in single:
+                return Field(name, "history", 1, n_columns, prefix + of)
+    of = base.partition(_SIGN)[2]
+    raise ValueError(
+        f"The columns {base + _SIGN + '0'!r}, ... are named like a history of {of!r}, but there is no categorical "
         f"field {of!r} in whose embedding table they could be looked up. Keep its column beside them, or leave the "
         f"history out; if they are no history, name them without {_SIGN!r}."
     )
 
 
-def cross_name(columns: Sequence[str]) -> str:
-    """Name of the field that holds combinations of values of several fields.
-
-    Parameters
-    ----------
-    columns : sequence of str
-        Names of the fields, or of their columns: those of a multi-valued field, one after the other, go by its name.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from sk_finalmlp.schema import cross_name
-    >>> cross_name(["user", "item"])
-    'user & item'
-    >>> cross_name(["user", "genres@0", "genres@1"])
-    'user & genres'
-    """
-    return _SIGN_OF_CROSS.join(names_of_fields(columns))
+def _field_of_column(name: str, dtype: np.dtype[Any], coded: Container[str]) -> Field:
+    if _is_code(dtype):
+        return Field(name, "categorical", 1)
+    return Field(name, "statistic" if dtype == np.float32 and is_statistic(name, coded) else "numeric")
 
 
-def names_of_fields(columns: Sequence[str]) -> tuple[str, ...]:
-    """Names of the fields of some columns of codes, all of each field.
-
-    Parameters
-    ----------
-    columns : sequence of str
-        Names of the columns.
-
-    Returns
-    -------
-    tuple of str
-        Names of the fields, in the order of their columns.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.schema import names_of_fields
-    >>> names_of_fields(["user", "genres@0", "genres@1"])
-    ('user', 'genres')
-    """
-    return _names_of_fields(tuple(columns))
-
-
-@lru_cache(maxsize=10_000)
-def _names_of_fields(columns: tuple[str, ...]) -> tuple[str, ...]:
-    # The names of all statistics are asked for with each single row that is encoded.
-    return tuple(name for name, _ in group_columns(columns, [True] * len(columns)))
-
-
-def pretrained_name(field: str) -> str:
-    """Name of the column, and field, that holds the codes of the vectors of a field's values.
-
-    Parameters
-    ----------
-    field : str
-        Name of the field.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from sk_finalmlp.schema import pretrained_name
-    >>> pretrained_name("item")
-    'item@vector'
-    """
-    return f"{field}{_SIGN}vector"
-
-
-def field_of_vectors(name: str) -> str | None:
-    """The field of whose values a column says which vectors they have, if it is named so.
-
-    Parameters
-    ----------
-    name : str
-        Name of the column, which may begin with the prefix that `ColumnTransformer` gives it.
-
-    Returns
-    -------
-    str or None
-        Name of the field, with the same prefix.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.schema import field_of_vectors
-    >>> field_of_vectors("item@vector"), field_of_vectors("enc__item@vector"), field_of_vectors("item")
-    ('item', 'enc__item', None)
-    """
-    return name.removesuffix(f"{_SIGN}vector") if name.endswith(f"{_SIGN}vector") else None
-
-
-def statistic_name(measure: Measure, field: str, label: str | None = None) -> str:
-    """Name of a column that holds a statistic.
-
-    Parameters
-    ----------
-    measure : {"rate", "count"}
-        What it tells of each value: the share of clicks, or the number of rows.
-    field : str
-        Name of the field or cross whose values it is about.
-    label : str, default=None
-        The class whose share it is, where there are more than two.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from sk_finalmlp.schema import statistic_name
-    >>> statistic_name("rate", "user & item")
-    'user & item@rate'
-    >>> statistic_name("rate", "item", label="purchase")
-    'item@rate=purchase'
-    """
-    return f"{field}{_SIGN}{measure}" + ("" if label is None else f"={label}")
-
-
-def is_statistic(name: str, columns: Container[str] | None = None) -> bool:
-    """Whether a column is named like a statistic.
-
-    A classifier takes it for one if it also holds what `CTREncoder` writes, float32 between -5 and 5, and if the table
-    says that `CTREncoder` wrote it. Tables that can't say so, others than those of pandas, must hold the columns of
-    codes that it is about.
-
-    Parameters
-    ----------
-    name : str
-        Name of the column, which may begin with the prefix that `ColumnTransformer` gives it.
-    columns : container of str, default=None
-        If given, the fields that it is about must be among these.
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> from sk_finalmlp.schema import is_statistic
-    >>> is_statistic("item@count"), is_statistic("enc__item@count"), is_statistic("price")
-    (True, True, False)
-    >>> is_statistic("user & tags@rate", ["user", "tags@0"]), is_statistic("clicks@count", ["user", "item"])
-    (True, False)
-    """
+def is_statistic(name: str, fields: Container[str] | None = None) -> bool:
+    """Return whether a column is named like a statistic, of any key or of these fields."""
     keys = [name[: end.start()] for end in _END_OF_KEY.finditer(name)]
-    if columns is None:
+    if fields is None:
         return bool(keys)
-    return any(
-        _is_made_of(key.removeprefix(prefix), prefix, columns) for key in keys for prefix in ["", *_prefixes_of(key)]
-    )
+    return any(_is_made_of(key[len(prefix) :], prefix, fields) for key in keys for prefix in ("", *_prefixes_of(key)))
 
 
-def _prefixes_of(name: str) -> list[str]:
-    """What `ColumnTransformer` and `FeatureUnion` may have put before a name."""
-    return [name[: end.end()] for end in re.finditer("__", name)]
+def is_vector_of(name: str, names: Container[str]) -> bool:
+    """Return whether a column is named like the codes of vectors of another column."""
+    base, sign, mark = name.rpartition(_SIGN)
+    return bool(sign) and mark == "vector" and base in names
 
 
-def _is_made_of(key: str, prefix: str, columns: Container[str]) -> bool:
-    """Whether a field, or a combination of fields, which may have the sign of one in their names, is among columns."""
-    if _is_among(prefix + key, columns):
+def _is_made_of(key: str, prefix: str, fields: Container[str]) -> bool:
+    """Return whether a field or a combination is among fields, which may have the sign of one in their names."""
+    if prefix + key in fields:
         return True
     ends = [end.start() for end in re.finditer(_SIGN_OF_CROSS, key)]
     return any(
-        _is_among(prefix + key[:end], columns) and _is_made_of(key[end + len(_SIGN_OF_CROSS) :], prefix, columns)
-        for end in ends
+        prefix + key[:end] in fields and _is_made_of(key[end + len(_SIGN_OF_CROSS) :], prefix, fields) for end in ends
     )
 
 
-def _is_among(field: str, columns: Container[str]) -> bool:
-    return field in columns or f"{field}{_SIGN}0" in columns
+def _prefixes_of(name: str) -> Iterator[str]:
+    return (name[: end.end()] for end in re.finditer(_SIGN_OF_STEP, name))
 
 
-_KEY = "sk_finalmlp"
+def checksum_of(values: NDArray[np.floating]) -> int:
+    """Return a checksum of a column, which tells its rows and their order."""
+    return zlib.crc32(np.ascontiguousarray(values, np.float32).data)
 
 
-class VectorTable(str):
-    """Vectors that codes stand for, in a note that a table carries: as text, which pandas writes to files, a hash of
-    them; a copy of the note doesn't copy them.
-
-    Attributes
-    ----------
-    vectors : ndarray of float32, shape (n_codes, length)
-        The vector of each code; that of code 0 is zeros.
-    replaces : bool
-        Whether they stand in place of embeddings of the ids, not beside them.
-    is_tuned : bool
-        Whether the network trains a copy of them.
-    """
-
-    vectors: NDArray[np.float32]
-    replaces: bool
-    is_tuned: bool
-
-    @classmethod
-    def of(cls, vectors: NDArray[np.float32], replaces: bool, is_tuned: bool) -> VectorTable:
-        """The note of these vectors."""
-        table = cls(joblib.hash(vectors))
-        table.vectors, table.replaces, table.is_tuned = vectors, replaces, is_tuned
-        return table
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> VectorTable:
-        return self
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where an encoded table comes from.
-
-    Parameters
-    ----------
-    encoder : str
-        What the encoder learned, as a hash: two fits that learned the same have the same.
-    statistics : list of str, default=None
-        Names of the columns that hold statistics; None where an earlier version didn't say so.
-    n_rows : int, default=None
-        Number of training rows, where the table is the output of `fit_transform`; None for that of `transform`.
-    validation_fraction : float, default=None
-        Share of the training rows whose labels are in no statistic of another row; None for `transform`.
-    hold_out : str, default=None
-        Which rows these are: "random", "last", or the name of a column of times; None for `transform`.
-    held_out : str, default=None
-        The rows, packed, where a column of times decided that the classifier doesn't see.
-    previous : str, default=None
-        What the encoder had learned before these rows, where the table is the output of `partial_fit_transform`.
-    fresh : dict of {str: str}, default=None
-        For each field, the codes, packed, that stand for other values than before these rows.
-    vectors : dict of {str: VectorTable}, default=None
-        For each column of codes that stand for vectors, these; in what is read from a file, only their hash.
-    """
-
-    encoder: str
-    statistics: list[str] | None = None
-    n_rows: int | None = None
-    validation_fraction: float | None = None
-    hold_out: str | None = None
-    held_out: str | None = None
-    previous: str | None = None
-    fresh: dict[str, str] | None = None
-    vectors: Mapping[str, str] | None = None
-
-    def without_vectors(self) -> Origin:
-        """What is to be kept of it: the vectors are elsewhere then."""
-        return replace(self, vectors=None)
-
-
-def carries_origin(table: Any) -> bool:
-    """Whether a table can carry a note of its origin.
-
-    Parameters
-    ----------
-    table : dataframe or ndarray
-        Output of an encoder.
-
-    Returns
-    -------
-    bool
-    """
-    return hasattr(table, "attrs")
-
-
-def write_origin(table: Any, origin: Origin) -> Any:
-    """The same table with a note of its origin, if it can carry one.
-
-    Parameters
-    ----------
-    table : dataframe or ndarray
-        Output of an encoder.
-    origin : Origin
-        Where it comes from.
-
-    Returns
-    -------
-    dataframe or ndarray
-        The table that was given.
-    """
-    if carries_origin(table):
-        # Plain values, since pandas copies them in each selection and writes them to Parquet as JSON.
-        table.attrs[_KEY] = asdict(origin)
-    return table
-
-
-def read_origin(table: Any) -> Origin | None:
-    """Where a table comes from, if it says so.
-
-    Parameters
-    ----------
-    table : object
-        What a classifier was given.
-
-    Returns
-    -------
-    Origin or None
-    """
-    note = getattr(table, "attrs", {}).get(_KEY)
-    return None if note is None else Origin(**note)
-
-
-def packed_codes(codes: NDArray[np.int64]) -> str:
-    """Codes as a short text, for a note that a table carries.
-
-    Parameters
-    ----------
-    codes : ndarray of int64
-        The codes.
-
-    Returns
-    -------
-    str
-    """
+def pack_codes(codes: NDArray[np.int64]) -> str:
+    """Return codes as a short text."""
     return base64.b64encode(zlib.compress(codes.astype("<i8").tobytes())).decode()
 
 
-def unpacked_codes(text: str) -> NDArray[np.int64]:
-    """The codes that a text tells.
-
-    Parameters
-    ----------
-    text : str
-        From `packed_codes`.
-
-    Returns
-    -------
-    ndarray of int64
-    """
+def unpack_codes(text: str) -> NDArray[np.int64]:
+    """Return the codes of a text."""
     return np.frombuffer(zlib.decompress(base64.b64decode(text)), "<i8").astype(np.int64)

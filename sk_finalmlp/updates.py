@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ._sources import is_source, read_rows
-from .estimators import Classifier, FunnelClassifier
+from .estimators import FinalMLPClassifier, FunnelClassifier
 from .preprocessing import CTREncoder
 
 __all__ = ["update"]
@@ -80,8 +80,8 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     if has_others:
         X = _with_columns_of_fit(X, encoder)
     new_encoder, new_classifier = _stand_in(encoder), _stand_in(classifier)
-    encoded, origin = new_encoder._grow(X, y, sample_weight)
-    new_classifier._take_in(encoded, y, None, sample_weight, origin)
+    encoded, schema = new_encoder._grow(X, y, sample_weight)
+    new_classifier._take_in(encoded, y, None, sample_weight, schema)
     # The classifier first: it also takes what the encoder has written so far, if another thread is between the two.
     classifier.__dict__ = new_classifier.__dict__
     encoder.__dict__ = new_encoder.__dict__
@@ -95,13 +95,13 @@ def _stand_in(step: Any) -> Any:
     return other
 
 
-def _steps(model: Any) -> tuple[CTREncoder, Classifier]:
+def _steps(model: Any) -> tuple[CTREncoder, FinalMLPClassifier]:
     steps = (
         [step for _, step in model.steps if step not in (None, "passthrough")] if isinstance(model, Pipeline) else []
     )
     if len(steps) == 2:
         encoder, classifier = steps
-        if isinstance(encoder, CTREncoder) and isinstance(classifier, Classifier):
+        if isinstance(encoder, CTREncoder) and isinstance(classifier, FinalMLPClassifier):
             return encoder, classifier
     if steps and isinstance(steps[-1], FunnelClassifier):
         raise TypeError(

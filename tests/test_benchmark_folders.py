@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sk_finalmlp import CTREncoder, FinalMLPClassifier, finalmlp_configs
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, published_configs
+from sk_finalmlp.streams import MLP
 
 ACCURACY = Path(__file__).parents[1] / "examples" / "benchmarks" / "accuracy"
 
@@ -75,8 +76,8 @@ def test_samples_of_real_schemas_go_through_a_published_configuration(name, fold
     table = folders[f"{name}_sample"].load()
     encoder = CTREncoder(statistics=None)
     encoded = encoder.fit_transform(table.X, table.y)
-    narrow = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "max_epochs": 1, "batch_size": 50}
-    parameters = {**finalmlp_configs[f"{name}_x4"], **narrow, "fs_hidden_units": (4,), "num_heads": 1}
+    narrow = {"stream1": MLP((8,)), "stream2": MLP((8,)), "max_epochs": 1, "batch_size": 50}
+    parameters = {**published_configs[f"finalmlp_{name}_x4"], **narrow, "fs_hidden_units": (4,), "num_heads": 1}
     present = set(encoder.feature_names_in_) & set(encoded)
     for context in ("fs1_context", "fs2_context"):
         parameters[context] = [column for column in parameters.get(context) or [] if column in present]

@@ -12,7 +12,7 @@ import pytest
 
 import sk_finalmlp
 
-pytest.importorskip("playwright", reason="needs the extra browser")
+pytest.importorskip("playwright", reason="needs the dependency group browser")
 SITE = os.environ.get("SITE")
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 pytestmark = [

@@ -10,11 +10,12 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9 on")
 
-SMALL = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (16,), "n_members": 1, "max_epochs": 3, "random_state": 0}
+SMALL = {"stream1": MLP((16,)), "stream2": MLP((16,)), "n_members": 1, "max_epochs": 3, "random_state": 0}
 
 
 class Recorder:
@@ -69,12 +70,11 @@ def test_progress_bar_of_a_grid_search_shows_encoder_and_network_in_each_pipelin
     assert all("100%" in line for line in lines)
 
 
-@pytest.mark.parametrize("classifier", [FinalMLPClassifier, DualMLPClassifier])
-def test_scoring_monitor_records_each_epoch_as_if_fit_had_ended_with_it(impressions, classifier):
+def test_scoring_monitor_records_each_epoch_as_if_fit_had_ended_with_it(impressions):
     X, y = impressions
     monitor = callback.ScoringMonitor(scoring="neg_log_loss")
     # By one cycle, a shorter training isn't the beginning of a longer one.
-    model = classifier(**SMALL, schedule="plateau", early_stopping=False)
+    model = FinalMLPClassifier(**SMALL, schedule="plateau", early_stopping=False)
     clone(model).set_callbacks(monitor).fit(X, y)
     log = monitor.get_logs().data
     shorter = [clone(model).set_params(max_epochs=n_epochs).fit(X, y) for n_epochs in (1, 2, 3)]

@@ -11,6 +11,7 @@ from sk_finalmlp._hold_out import held_out_rows, places, share_held_out
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.estimators._labels import OneLabel
 from sk_finalmlp.estimators._rows import open_rows
+from sk_finalmlp.streams import MLP
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=60).map(np.array)
 FRACTIONS = st.floats(0.001, 0.999)
@@ -63,7 +64,7 @@ def test_held_out_rows_are_about_as_many_as_asked_for_and_spread_over_the_table(
 
 
 def classifier(**parameters):
-    small = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "num_heads": 1, "n_members": 1}
+    small = {"stream1": MLP((8,)), "stream2": MLP((8,)), "num_heads": 1, "n_members": 1}
     return FinalMLPClassifier(**small, random_state=0, max_epochs=1, final_epoch=False, **parameters)
 
 

@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import estimator_html_repr
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_classifier_shows_its_network_and_best_epoch(model):
     n_weights = sum(weight.numel() for weight in classifier.network_.parameters())
     best = classifier.history_[classifier.best_epoch_ - 1]
     votes = ", ".join(f"{weight:.2f}" for weight in classifier.network_.weights)
-    assert lines["network"] == f"2 x FinalMLP, voting by {votes}"
+    assert lines["network"] == f"2 x TwoStreamNetwork, voting by {votes}"
     assert lines["weights"].startswith(f"{n_weights:,}, of which ")
     assert lines["training"].startswith("2 epochs, ")
     assert lines["best epoch"].startswith(f"{best['epoch']}, with log-loss {best['valid_loss']:.4f} and AUC ")
@@ -83,9 +83,9 @@ def test_classifier_shows_its_network_and_best_epoch(model):
 
 def test_single_network_without_validation_rows():
     X = np.random.default_rng(0).integers(0, 5, (100, 2))
-    classifier = DualMLPClassifier(n_members=1, early_stopping=False, max_epochs=1).fit(X, X[:, 0] > 2)
+    classifier = FinalMLPClassifier(n_members=1, early_stopping=False, max_epochs=1).fit(X, X[:, 0] > 2)
     lines = dict(_tables(classifier)["Network"])
-    assert lines["network"] == "DualMLP"
+    assert lines["network"] == "TwoStreamNetwork"
     assert lines["input"] == "2 categorical"
     assert lines["best epoch"] == "1, the last: there were no validation rows"
 

@@ -22,9 +22,10 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
-SMALL = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (16,), "num_heads": 2, "max_epochs": 3, "random_state": 0}
+SMALL = {"stream1": MLP((16,)), "stream2": MLP((16,)), "num_heads": 2, "max_epochs": 3, "random_state": 0}
 
 
 def pipeline(**parameters):
@@ -87,7 +88,7 @@ def test_randomized_search(movielens):
     distributions = {
         "enc__max_categories": [50, 500, None],
         "clf__embedding_dim": [4, 10],
-        "clf__mlp1_dropout": [0, 0.3],
+        "clf__stream1__dropout": [0, 0.3],
     }
     search = RandomizedSearchCV(pipeline(), distributions, n_iter=2, scoring="roc_auc", cv=2, random_state=0)
     assert search.fit(X, y).best_score_ > 0.5
@@ -143,7 +144,7 @@ def test_voting(movielens):
         ColumnTransformer([("onehot", OneHotEncoder(handle_unknown="ignore"), ["user", "item"])]), LogisticRegression()
     )
     dual = make_pipeline(
-        CTREncoder(), DualMLPClassifier(mlp1_hidden_units=(16,), mlp2_hidden_units=(16,), max_epochs=3)
+        CTREncoder(), FinalMLPClassifier(fusion="sum", stream1=MLP((16,)), stream2=MLP((16,)), max_epochs=3)
     )
     votes = VotingClassifier([("final", pipeline()), ("dual", dual), ("linear", linear)], voting="soft").fit(X, y)
     assert roc_auc_score(y_test, votes.predict_proba(X_test)[:, 1]) > 0.65
@@ -151,7 +152,7 @@ def test_voting(movielens):
 
 def test_clone_has_the_parameters_and_nothing_learned(fitted):
     copy = clone(fitted)
-    assert copy["clf"].get_params() == fitted["clf"].get_params()
+    assert repr(copy["clf"].get_params()) == repr(fitted["clf"].get_params())
     assert not hasattr(copy["clf"], "network_")
 
 

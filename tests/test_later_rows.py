@@ -6,6 +6,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
 N_DAYS, N_LATER = 20, 4
 
@@ -28,8 +29,6 @@ def noise(n_rows, seed, parts_as_columns):
 @pytest.mark.parametrize("parts_as_columns", [False, True], ids=["datetime", "columns of integers"])
 def test_clicks_that_are_noise_are_as_rare_on_later_days(parts_as_columns):
     X, clicks, later = noise(20_000, 0, parts_as_columns)
-    small = FinalMLPClassifier(
-        mlp1_hidden_units=(32,), mlp2_hidden_units=(32,), num_heads=1, n_members=1, random_state=0
-    )
+    small = FinalMLPClassifier(stream1=MLP((32,)), stream2=MLP((32,)), num_heads=1, n_members=1, random_state=0)
     model = make_pipeline(CTREncoder(), small).fit(X, clicks)
     assert model.predict_proba(later)[:, 1].mean() == pytest.approx(clicks.mean(), rel=0.2)

@@ -12,26 +12,19 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 
-from sk_finalmlp import (
-    CTREncoder,
-    DualMLPClassifier,
-    FinalMLPClassifier,
-    FunnelClassifier,
-    TwoStreamClassifier,
-    metrics,
-)
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier, metrics
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.inspection import slice_scores
 from sk_finalmlp.nn import FinalMLP
 from sk_finalmlp.schema import Field
-from sk_finalmlp.streams import CrossNet
+from sk_finalmlp.streams import MLP, CrossNet
 
 RAW, CLICKS, PROBABILITY = make_click_data(200, n_users=20, n_items=10, click_rate=0.4, random_state=0)
 ENCODED = CTREncoder(statistics=None).fit_transform(RAW)
 THREE_CLASSES = np.arange(len(CLICKS)) % 3
 SMALL = {
-    "mlp1_hidden_units": (8,),
-    "mlp2_hidden_units": (8,),
+    "stream1": MLP((8,)),
+    "stream2": MLP((8,)),
     "num_heads": 2,
     "n_members": 1,
     "max_epochs": 1,
@@ -245,21 +238,20 @@ CLASSIFIER = {
         ValueError,
         r"Invalid parameter 'num_heads' for estimator Pipeline",
     ),
-    "heads of DualMLP": (lambda: DualMLPClassifier(num_heads=2), TypeError, r"argument 'num_heads'"),
     "context that isn't there": (
         lambda: pipeline(fs1_context=["time"]).fit(RAW, CLICKS),
         ValueError,
         r"fs1_context.*names 'time', but the fields are \[.*'time_hour'",
     ),
     "stream of a column that isn't there": (
-        lambda: pipeline(mlp1_fields=["usr"]).fit(RAW, CLICKS),
+        lambda: pipeline(stream_fields=(["usr"], None)).fit(RAW, CLICKS),
         ValueError,
-        r"mlp1_fields names 'usr', but the fields are \['user', 'item'",
+        r"stream_fields names 'usr', but the fields are \['user', 'item'",
     ),
     "stream that reads nothing": (
-        lambda: pipeline(mlp1_fields=[]).fit(RAW, CLICKS),
+        lambda: pipeline(stream_fields=([], None)).fit(RAW, CLICKS),
         ValueError,
-        r"mlp1_fields is empty, and a stream needs a field to read. None stands for all fields",
+        r"stream_fields is empty, and a stream needs a field to read. None stands for all fields",
     ),
     "heads that don't divide": (
         lambda: pipeline(num_heads=3).fit(RAW, CLICKS),
@@ -317,7 +309,7 @@ CLASSIFIER = {
         r"sample_weight='weight' is a name.*Pass the weights themselves: X\['weight'\]",
     ),
     "class of a stream": (
-        lambda: TwoStreamClassifier(stream2=CrossNet).fit(ENCODED, CLICKS),
+        lambda: FinalMLPClassifier(stream2=CrossNet).fit(ENCODED, CLICKS),
         ValueError,
         r"The stream CrossNet is a class\. Give an instance, CrossNet\(\)",
     ),

@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
 
-mlflow = pytest.importorskip("mlflow", reason="needs the extra mlflow")
+mlflow = pytest.importorskip("mlflow", reason="needs the dependency group mlflow")
 pytest.importorskip("mlflow.sklearn")
 
 

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sk_finalmlp
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, ModelFileError, TwoStreamClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, ModelFileError
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.streams import CrossNet
 
@@ -75,8 +75,8 @@ def test_encoder_of_any_rule(clicks, tmp_path, rules):
     "classifier",
     [
         FinalMLPClassifier(fs1_context=["user"], class_weight={"no": 1.0, "yes": 2, "maybe": 1}),
-        DualMLPClassifier(n_members=1, device="cpu"),
-        TwoStreamClassifier(stream2=CrossNet(n_layers=1), random_state=np.random.RandomState(0)),
+        FinalMLPClassifier(n_members=1, device="cpu"),
+        FinalMLPClassifier(stream2=CrossNet(n_layers=1), random_state=np.random.RandomState(0)),
     ],
 )
 def test_classifier_of_several_classes(clicks, tmp_path, classifier):
@@ -293,7 +293,7 @@ def test_file_of_a_later_version_is_named(clicks, saved, monkeypatch):
 
 def test_skops_reads_and_writes_the_same_files(clicks, model, saved, tmp_path):
     ours = skops.io.get_untrusted_types(file=saved)
-    assert {name.rpartition(".")[2] for name in ours} == {"CTREncoder", "FinalMLPClassifier"}
+    assert {name.rpartition(".")[2] for name in ours} == {"CTREncoder", "FinalMLPClassifier", "MLP"}
     skops.io.dump(model, tmp_path / "model.skops")
     for loaded in (skops.io.load(saved, trusted=ours), sk_finalmlp.load(tmp_path / "model.skops")):
         np.testing.assert_array_equal(loaded.predict_proba(clicks[0]), model.predict_proba(clicks[0]))

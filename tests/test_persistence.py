@@ -11,15 +11,15 @@ import pytest
 from sklearn.exceptions import InconsistentVersionWarning
 
 import sk_finalmlp
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.streams import stream_names
 from sk_finalmlp.streams._registry import as_stream
 
 ESTIMATORS = [
     CTREncoder(),
-    DualMLPClassifier(max_epochs=1),
+    FinalMLPClassifier(fusion="sum", max_epochs=1),
     FinalMLPClassifier(max_epochs=1),
-    TwoStreamClassifier(stream2="fm", max_epochs=1),
+    FinalMLPClassifier(stream2="fm", max_epochs=1),
 ]
 
 

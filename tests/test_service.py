@@ -119,8 +119,8 @@ def test_candidates_get_the_probabilities_of_the_pipeline(client, model, impress
     ("body", "n_missing"),
     [
         ({"candidates": [{}, {}]}, 10),
-        ({"context": {"user": None, "numeric_0": None}, "candidates": [{}, {"tags": None}]}, 7),
-        ({"context": {"user": "new"}, "candidates": [{"item": "new"}, {"item": "newer", "tags": ["new"]}]}, 7),
+        ({"context": {"user": None, "numeric_0": None}, "candidates": [{}, {"tags": None}]}, 8),
+        ({"context": {"user": "new"}, "candidates": [{"item": "new"}, {"item": "newer", "tags": ["new"]}]}, 8),
     ],
 )
 def test_missing_and_unseen_values_get_a_probability(client, body, n_missing):
@@ -139,6 +139,9 @@ def test_missing_and_unseen_values_get_a_probability(client, body, n_missing):
         ({"candidates": [{"time": 5}]}, "candidates.0.time: Input should be a valid string"),
         ({"candidates": [{"time": "noon"}]}, "Column 'time': Invalid isoformat string: 'noon'"),
         ({"context": {"item": "a"}, "candidates": [{"item": "b"}]}, "Column 'item' is in the context and in a"),
+        ({"candidates": [{"tags": '["red"]'}]}, "Column 'tags': '[\"red\"]' is a list that was written as text"),
+        ({"candidates": [{"tags": [True]}]}, "candidates.0.tags: Input should be a valid string, or Input should be"),
+        ({"candidates": [{}], "candidate": {}}, "candidate: Extra inputs are not permitted"),
         ({"candidates": []}, "candidates: List should have at least 1 item"),
         ({"candidates": [{}] * 1_001}, "candidates: List should have at most 1000 items"),
         ({}, "candidates: Field required"),
@@ -147,7 +150,8 @@ def test_missing_and_unseen_values_get_a_probability(client, body, n_missing):
 def test_what_cannot_be_read_is_named(client, body, message):
     answer = client.post("/score", json=body)
     assert answer.status_code == 422
-    assert any(detail.startswith(message) for detail in answer.json()["detail"])
+    (detail,) = answer.json()["detail"]
+    assert detail.startswith(message)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier, finalmlp_configs
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, published_configs
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.metrics import grouped_auc, roc_auc_interval
 from sk_finalmlp.schema import Field
@@ -38,13 +38,13 @@ def test_a_typed_script_runs() -> None:
 
 
 def test_published_parameters_make_a_classifier() -> None:
-    parameters = assert_type(finalmlp_configs["frappe"], MappingProxyType[str, Any])
+    parameters = assert_type(published_configs["finalmlp_frappe"], MappingProxyType[str, Any])
     assert_type(FinalMLPClassifier(**parameters).num_heads, int)
 
 
 def test_streams_are_parameters() -> None:
-    classifier = TwoStreamClassifier(stream1="mlp", stream2=CrossNet(n_layers=2), fusion="sum")
-    assert_type(classifier.set_params(stream2__n_layers=3), TwoStreamClassifier)
+    classifier = FinalMLPClassifier(stream1="mlp", stream2=CrossNet(n_layers=2), fusion="sum")
+    assert_type(classifier.set_params(stream2__n_layers=3), FinalMLPClassifier)
     assert_type(classifier.linear_term, bool)
 
 
@@ -52,5 +52,5 @@ def test_misuses_that_a_type_checker_finds() -> None:
     FinalMLPClassifier(num_heads="four")  # type: ignore[arg-type]
     FinalMLPClassifier(scoring="auc")  # type: ignore[arg-type]
     CTREncoder(n_bins="many")  # type: ignore[arg-type]
-    TwoStreamClassifier(fusion="mean")  # type: ignore[arg-type]
-    DualMLPClassifier(schedule="cosine")  # type: ignore[arg-type]
+    FinalMLPClassifier(fusion="mean")  # type: ignore[arg-type]
+    FinalMLPClassifier(schedule="cosine")  # type: ignore[arg-type]

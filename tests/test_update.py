@@ -17,10 +17,11 @@ from sklearn.preprocessing import StandardScaler
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, update
 from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.streams import MLP
 
 SMALL = {
-    "mlp1_hidden_units": (8,),
-    "mlp2_hidden_units": (8,),
+    "stream1": MLP((8,)),
+    "stream2": MLP((8,)),
     "num_heads": 1,
     "n_members": 1,
     "batch_size": 200,

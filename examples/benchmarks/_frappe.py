@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from sk_finalmlp import finalmlp_configs
+from sk_finalmlp import published_configs
 
 # With a row more for each field, the 5,399 rows of the reference's embedding tables, that of unseen values included.
 N_CODES = {
@@ -24,7 +24,7 @@ N_CODES = {
     "city": 234,
 }
 
-PUBLISHED: dict[str, Any] = {**finalmlp_configs["frappe"], "random_state": 0, "device": "cpu"}
+PUBLISHED: dict[str, Any] = {**published_configs["finalmlp_frappe"], "random_state": 0, "device": "cpu"}
 
 BATCH_SIZE: int = PUBLISHED["batch_size"]
 

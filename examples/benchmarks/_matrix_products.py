@@ -52,7 +52,7 @@ def _layers(n_rows: int, n_contexts: Sequence[int]) -> list[tuple[int, int, int]
     """Rows, inputs and outputs of each linear layer."""
     dim, (gate,) = PUBLISHED["embedding_dim"], PUBLISHED["fs_hidden_units"]
     width = dim * len(N_CODES)
-    streams = (*PUBLISHED["mlp1_hidden_units"], *PUBLISHED["mlp2_hidden_units"])
+    streams = (*PUBLISHED["stream1"].hidden_units, *PUBLISHED["stream2"].hidden_units)
     gates = [layer for n in n_contexts for layer in ((n, dim, gate), (n, gate, width))]
     return [*gates, *((n_rows, width, units) for units in streams), *((n_rows, units, 1) for units in streams)]
 
@@ -70,7 +70,7 @@ def _of_layer(n_rows: int, n_in: int, n_out: int, backward: bool, dtype: torch.d
 
 def _of_heads(n_rows: int, backward: bool) -> list[Product]:
     n_heads = PUBLISHED["num_heads"]
-    x_dim, y_dim = (PUBLISHED[name][-1] // n_heads for name in ("mlp1_hidden_units", "mlp2_hidden_units"))
+    x_dim, y_dim = (PUBLISHED[name].hidden_units[-1] // n_heads for name in ("stream1", "stream2"))
     x, y = torch.randn(n_heads, n_rows, x_dim), torch.randn(n_heads, n_rows, y_dim)
     weight = torch.randn(n_heads, x_dim, y_dim)
     forward = partial(torch.bmm, x, weight, out=torch.empty(n_heads, n_rows, y_dim))

@@ -40,8 +40,7 @@ _LINES_SHOWN = 20
 
 # Parameters that both have, by the same name.
 _NAMED_ALIKE = (
-    *("embedding_dim", "mlp1_hidden_units", "mlp2_hidden_units", "mlp1_dropout", "mlp2_dropout"),
-    *("mlp1_batch_norm", "mlp2_batch_norm", "fs_hidden_units", "fs1_context", "fs2_context", "num_heads"),
+    *("embedding_dim", "fs_hidden_units", "fs1_context", "fs2_context", "num_heads"),
     *("embedding_regularizer", "net_regularizer", "learning_rate", "batch_size"),
 )
 
@@ -171,8 +170,12 @@ def _base(folder: Path) -> dict[str, Any]:
 
 def finalmlp_parameters() -> dict[str, Any]:
     """Those of the configuration that was published for Frappe, by the reference's names."""
-    published = {name: list(v) if isinstance(v := PUBLISHED[name], tuple) else v for name in _NAMED_ALIKE}
-    return {**published, "mlp1_hidden_activations": "relu", "mlp2_hidden_activations": "relu", "use_fs": True}
+    published = {name: PUBLISHED[name] for name in _NAMED_ALIKE}
+    for theirs, ours in (("mlp1", "stream1"), ("mlp2", "stream2")):
+        published |= {f"{theirs}_{name}": value for name, value in PUBLISHED[ours].get_params().items()}
+        published[f"{theirs}_hidden_activations"] = "relu"
+    lists = {name: list(value) for name, value in published.items() if isinstance(value, tuple)}
+    return {**published, **lists, "use_fs": True}
 
 
 def _experiment(network: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

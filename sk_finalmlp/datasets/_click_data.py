@@ -15,7 +15,6 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from .._sklearn import Interval, validate_params
-from ._population import ChangingPopulation, Population
 
 _N_LATENT = 4
 _N_SEGMENTS = 8
@@ -281,7 +280,7 @@ class _Impressions:
     user: _Codes
     item: _Codes
     item_state: _Codes
-    items: Population
+    items: _Population
     segment_of_user: _Codes
     category_of_item: _Codes
     tags_of_item: _Codes
@@ -293,8 +292,8 @@ class _Impressions:
 
 def _population(
     rng: np.random.Generator, n_places: int, n_days: int | None, turnover: float, drift: float
-) -> Population:
-    return Population(n_places) if n_days is None else ChangingPopulation(rng, n_places, n_days, turnover, drift)
+) -> _Population:
+    return _Population(n_places) if n_days is None else _ChangingPopulation(rng, n_places, n_days, turnover, drift)
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
@@ -398,3 +397,54 @@ def _tag_lists(tags_of_item: _Codes) -> npt.NDArray[np.object_]:
     lists = np.empty(len(tags_of_item), dtype=object)
     lists[:] = [[f"tag_{tag}" for tag in tags if tag != _NO_TAG] for tags in tags_of_item]
     return lists
+
+
+class _Population:
+    """Members that stay and don't change, each at a place of its own, which is more or less frequent."""
+
+    def __init__(self, n_places: int) -> None:
+        self.n_places = n_places
+        self.n_members = n_places
+
+    def members(self, places: _Codes, day: _Codes) -> _Codes:
+        """Return which member is at a place on a day."""
+        return places
+
+    def states(self, places: _Codes, day: _Codes) -> _Codes:
+        """Return the position of that member's effect on that day among all effects."""
+        return places
+
+    def effects(self, rng: np.random.Generator) -> _Floats:
+        """Draw an effect of each state, normally distributed with variance 1."""
+        return rng.standard_normal(self.n_places)
+
+
+class _ChangingPopulation(_Population):
+    """Members that leave after each day with probability `turnover`, and effects that drift from day to day."""
+
+    def __init__(self, rng: np.random.Generator, n_places: int, n_days: int, turnover: float, drift: float) -> None:
+        super().__init__(n_places)
+        self.drift = drift
+        self._is_new = rng.random((n_days, n_places)) < turnover
+        self._is_new[0] = False
+        numbers = n_places - 1 + np.cumsum(self._is_new).reshape(self._is_new.shape)
+        # The newest number at a place is its largest.
+        self._member = np.maximum.accumulate(np.where(self._is_new, numbers, np.arange(n_places)), axis=0)
+        self.n_members = n_places + int(self._is_new.sum())
+
+    def members(self, places: _Codes, day: _Codes) -> _Codes:
+        """Return which member is at a place on a day."""
+        members: _Codes = self._member[day, places]
+        return members
+
+    def states(self, places: _Codes, day: _Codes) -> _Codes:
+        """Return the same; there is an effect per place and day."""
+        return day * self.n_places + places
+
+    def effects(self, rng: np.random.Generator) -> _Floats:
+        """Draw effects: an autoregressive process of variance 1 that begins anew with each member."""
+        effects = rng.standard_normal(self._is_new.shape)
+        kept = math.sqrt(1 - self.drift**2)
+        for yesterday, today, is_new in zip(effects, effects[1:], self._is_new[1:], strict=False):
+            today[:] = np.where(is_new, today, kept * yesterday + self.drift * today)
+        return effects.ravel()

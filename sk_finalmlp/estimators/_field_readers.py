@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._warnings import warn
-from ..schema import (
-    MAX_STATISTIC,
-    UNKNOWN_CODE,
-    Field,
-    FieldKind,
-    Origin,
-    VectorTable,
-    by_kind,
-    field_of_vectors,
-    find_history,
-    group_columns,
-    is_statistic,
-)
-from ._input_columns import InputColumn
+from ..schema import UNKNOWN_CODE, Field, FieldKind, Schema, VectorTable, by_kind, is_vector_of, read_names
+from ._input_columns import InputColumn, as_float32, read_codes, read_columns, read_few_rows
 
 # Raw ids of 10^9 must not allocate a table of embeddings by mistake.
 _MAX_CODE = 1_000_000
 _MAX_CODE_PER_ROW = 10
-
-_BEYOND_ANY_TABLE = 2**62
 
 # Numbers of this size drown the embeddings beside them.
 _LARGEST_SCALE = 1000
@@ -48,6 +33,20 @@ _MAX_NAMED = 5
 #: The first row of an embedding table is for codes that fit didn't see; in a multi-valued field that is what code 0
 #: stands for already.
 FIRST_CODE: dict[FieldKind, int] = {"categorical": 1, "multi-valued": 0}
+
+#: Fields, each with the positions of its columns.
+Layout = list[tuple[Field, list[int]]]
+
+
+class Chunk(Protocol):
+    """Some rows of a table."""
+
+    @property
+    def columns(self) -> Sequence[InputColumn]:
+        """Values of all columns."""
+
+    def column(self, position: int) -> InputColumn:
+        """Return the values of one column."""
 
 
 @dataclass(frozen=True)
@@ -84,91 +83,136 @@ class FieldReader:
     is_replaced: bool = False
 
     @classmethod
-    def of_vectors(cls, name: str, positions: list[int], table: VectorTable, of: str) -> FieldReader:
-        """That of codes that stand for vectors, which belong to another field's values if there is that field."""
-        n_codes, length = table.vectors.shape
-        field = Field(name, "pretrained", n_codes, of=of, length=length, is_tuned=table.is_tuned)
+    def of_vectors(cls, field: Field, positions: list[int], table: VectorTable) -> FieldReader:
+        """Return the reader of codes that stand for vectors."""
+        if table.vectors is None:
+            raise ValueError(
+                f"The vectors that the codes of column {field.name!r} stand for aren't with the table: files of it "
+                "don't hold them. Encode the rows again, by CTREncoder.transform."
+            )
+        n_codes = len(table.vectors)
         # The last entry is for codes of no vector.
         rows = np.append(np.arange(n_codes, dtype=np.int32), np.int32(UNKNOWN_CODE))
-        return cls(field, positions, rows, table.vectors)
+        return cls(replace(field, n_codes=n_codes), positions, rows, table.vectors)
 
     @classmethod
     def replaced(cls, name: str, positions: list[int]) -> FieldReader:
-        """That of a field whose codes have no embeddings, but vectors in their place."""
+        """Return the reader of a field that has vectors in place of embeddings of its codes."""
         return cls(Field(name, "categorical", n_codes=1), positions, np.zeros(1, np.int32), is_replaced=True)
 
     def read(self, columns: Sequence[InputColumn]) -> NDArray[Any]:
-        """Codes (int32) or values (float32) of the field, shape (n, n_columns)."""
+        """Return codes (int32) or values (float32) of the field, shape (n, n_columns)."""
         own = [columns[position] for position in self.positions]
         if not self.field.has_codes:
-            return np.stack([_as_float32(column) for column in own], axis=1)
+            return np.stack([as_float32(column) for column in own], axis=1)
         return np.stack([self.rows_of(read_codes(column)) for column in own], axis=1)
 
     def rows_of(self, codes: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Rows of the embedding table for codes."""
+        """Return rows of the embedding table for codes."""
         rows: NDArray[np.int32] = self.row_of_code[np.minimum(codes, len(self.row_of_code) - 1)]
         return rows
 
 
-def learn_fields(columns: Sequence[InputColumn], categorical_features: Any, origin: Origin | None) -> list[FieldReader]:
-    """Find out what the columns of a training table are.
+class TableReader:
+    """From a table to the two matrices that the network of a fitted classifier takes.
+
+    A classifier has one as `table_reader_`. Iterating over it gives a `FieldReader` for each field.
 
     Parameters
     ----------
-    columns : sequence of InputColumn
-        Columns of the training table.
-    categorical_features : "auto", None or array-like
-        As for `FinalMLPClassifier`.
-    origin : Origin or None
-        What the table says of where it comes from.
+    classifier : FinalMLPClassifier
+        The fitted classifier, which knows the names of the columns.
+    fields : sequence of FieldReader
+        How each field is read, in the order of the table.
 
-    Returns
-    -------
-    list of FieldReader
-        One per field, in the order of the table.
+    Examples
+    --------
+    >>> from sk_finalmlp import FinalMLPClassifier
+    >>> X, y = [[0, 3], [1, 3], [1, 4], [0, 4]], [0, 1, 1, 0]
+    >>> clf = FinalMLPClassifier(early_stopping=False, max_epochs=1, random_state=0).fit(X, y)
+    >>> [reader.field.n_codes for reader in clf.table_reader_]
+    [3, 6]
+    >>> codes, values = clf.table_reader_.read([[1, 4], [7, 3]])
+    >>> codes
+    array([[2, 5],
+           [0, 4]], dtype=int32)
     """
-    categorical, pooled = _choose_categorical(columns, categorical_features)
-    groups = group_columns([column.name for column in columns], [p in pooled for p in range(len(columns))])
-    doubt_of = partial(_why_no_statistic, codes={columns[position].name for position in categorical}, origin=origin)
-    single = [name for name, positions in groups if positions[0] in categorical and name == columns[positions[0]].name]
-    histories = {
-        name: found
-        for name, positions in groups
-        if positions[0] in categorical
-        and name != columns[positions[0]].name
-        and (found := find_history(name, single)) is not None
-    }
-    tables = _find_tables(columns, origin)
-    replaced = {field_of_vectors(name) for name, table in tables.items() if table.replaces}
-    readers: dict[str, list[FieldReader]] = {}
-    for name, positions in groups:
-        if name in histories:
-            continue
-        if name in tables:
-            of = field_of_vectors(name) or ""
-            readers[name] = [FieldReader.of_vectors(name, positions, tables[name], of=of if of in single else "")]
-        elif name in replaced and name in single:
-            readers[name] = [FieldReader.replaced(name, positions)]
-        elif positions[0] in categorical:
-            readers[name] = [_learn_coded(name, positions, columns)]
-        elif _is_vector(name, positions, columns):
-            readers[name] = [FieldReader(Field(name, "vector", n_columns=len(positions)), positions, _NO_ROWS)]
+
+    def __init__(self, classifier: Any, fields: Sequence[FieldReader]) -> None:
+        self._classifier = classifier
+        self._fields = list(fields)
+
+    def __iter__(self) -> Iterator[FieldReader]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def read(self, X: Any) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Check a table and read it.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of `fit`.
+
+        Returns
+        -------
+        codes : ndarray of int32, shape (n_samples, n_code_columns)
+            Codes of the categorical fields, then those of the multi-valued fields; 0 for a code that `fit` didn't see.
+        values : ndarray of float32, shape (n_samples, n_values)
+            Values of the numeric fields, then the statistics.
+
+        Raises
+        ------
+        ValueError
+            If the columns are others than in `fit`, or one of them can't be used; the message names it.
+        """
+        matrix = read_few_rows(self._classifier, X)
+        matrices = None if matrix is None else split_matrix(self._fields, matrix)
+        return matrices or read_matrices(self._fields, read_columns(self._classifier, X, reset=False))
+
+
+def learn_fields(
+    chunks: Callable[[], Iterable[Chunk]],
+    names: Sequence[str],
+    n_rows: int,
+    categorical_features: Any,
+    schema: Schema | None,
+) -> list[FieldReader]:
+    """Find out which fields the columns of training rows are, and which codes they hold."""
+    of_table, layout = (None, []) if schema is None else _layout_of_schema(schema, names)
+    own = [position for position in range(len(names)) if all(position not in positions for _, positions in layout)]
+    if own or not isinstance(categorical_features, str):
+        columns = next(iter(chunks())).columns
+        guessed = _guess_layout([columns[position] for position in own], by_name=schema is None)
+        layout += [(field, [own[position] for position in positions]) for field, positions in guessed]
+        if isinstance(categorical_features, str):
+            _warn_about_whole_floats([columns[position] for position in own if not columns[position].is_integer])
+            _warn_about_lists_without_names(columns)
         else:
-            readers[name] = [_learn_numeric(columns[position], [position], doubt_of) for position in positions]
-    for name, positions in groups:
-        if name in histories:
-            history, of = histories[name]
-            readers[name] = [_history_reader(history, positions, readers[of][0])]
-    return [reader for name, _ in groups for reader in readers[name]]
+            layout = _choose(layout, columns, categorical_features)
+        _warn_about_scales(
+            [columns[position] for field, (position, *_) in layout if field.kind == "numeric" and position in own]
+        )
+    layout = sorted(layout, key=lambda item: min(item[1]))
+    return _learn_readers(layout, {} if of_table is None else of_table.vectors, chunks, n_rows)
 
 
-def _find_tables(columns: Sequence[InputColumn], origin: Origin | None) -> dict[str, VectorTable]:
-    """Vectors that columns of codes stand for, by the name of the column."""
-    if origin is not None:
-        tables = tables_of_columns(columns, origin)
-        return {name: vector_table(name, table) for name, table in tables.items()}
-    names = {column.name for column in columns if column.is_integer}
-    lost = next((name for name in sorted(names) if field_of_vectors(name) in names), None)
+def _layout_of_schema(schema: Schema, names: Sequence[str]) -> tuple[Schema, Layout]:
+    of_table, positions = schema.of_columns(names)
+    return of_table, list(zip(of_table.fields, positions, strict=True))
+
+
+def _guess_layout(columns: Sequence[InputColumn], by_name: bool) -> Layout:
+    """Return the fields of columns without a schema; beside columns that have one, names mean nothing."""
+    names = [column.name for column in columns]
+    if not by_name:
+        return [
+            (Field(name, "categorical", 1) if column.is_integer else Field(name, "numeric"), [position])
+            for position, (name, column) in enumerate(zip(names, columns, strict=True))
+        ]
+    lost = next((c.name for c in columns if c.is_integer and is_vector_of(c.name, names)), None)
     if lost is not None:
         raise ValueError(
             f"Column {lost!r} is named like the codes of vectors that CTREncoder(vectors=...) writes, but the table "
@@ -176,43 +220,174 @@ def _find_tables(columns: Sequence[InputColumn], origin: Origin | None) -> dict[
             "ColumnTransformer, for example, makes another one of it. Give the classifier what CTREncoder returns, or "
             "rename the column."
         )
-    return {}
+    return read_names(names, [column.values.dtype for column in columns])
 
 
-def tables_of_columns(columns: Sequence[InputColumn], origin: Origin) -> dict[str, str]:
-    """What a table says of the vectors that its columns of codes stand for, by the name of the column."""
-    return {
-        column.name: table
-        for name, table in (origin.vectors or {}).items()
-        for column in columns
-        # ColumnTransformer puts the name of the encoder before.
-        if column.name == name or column.name.endswith(f"__{name}")
-    }
+def _choose(layout: Layout, columns: Sequence[InputColumn], chosen: Any) -> Layout:
+    """Return the fields where the user says which columns hold codes."""
+    positions, whole = _chosen_columns(layout, columns, np.asarray([] if chosen is None else chosen))
+    found: Layout = []
+    for field, own in layout:
+        is_chosen = [position in positions for position in own]
+        as_it_is = all(is_chosen) and not field.has_several_columns if field.has_codes else not any(is_chosen)
+        if field.kind == "pretrained" or field.name in whole or as_it_is:
+            found.append((field, own))
+        else:
+            found += [(_field_of_choice(columns[position].name, position in positions), [position]) for position in own]
+    return found
 
 
-def with_more_vectors(reader: FieldReader, columns: Sequence[InputColumn], table: str | None) -> FieldReader:
-    """The reader of codes that stand for vectors, after the encoder was given more of them.
+def _field_of_choice(name: str, has_codes: bool) -> Field:
+    return Field(name, "categorical", 1) if has_codes else Field(name, "numeric")
 
-    Parameters
-    ----------
-    reader : FieldReader
-        How the codes were read so far.
-    columns : sequence of InputColumn
-        Columns of new rows.
-    table : str or None
-        What these say of the vectors.
 
-    Returns
-    -------
-    FieldReader
+def _chosen_columns(layout: Layout, columns: Sequence[InputColumn], chosen: NDArray[Any]) -> tuple[set[int], set[str]]:
+    """Return positions of columns that `categorical_features` chooses, and names of lists that it chooses."""
+    if chosen.dtype.kind in "biu":
+        return _positions(chosen, len(columns), "categorical_features"), set()
+    position_of = {column.name: position for position, column in enumerate(columns)}
+    lists = {field.name for field, _ in layout if field.has_several_columns and field.has_codes}
+    names = [str(name) for name in chosen]
+    for name in names:
+        if name not in position_of and name not in lists:
+            raise ValueError(f"categorical_features names {name!r}, but the table has the columns {list(position_of)}.")
+    return {position_of[name] for name in names if name in position_of}, lists.intersection(names) - position_of.keys()
 
-    Raises
-    ------
-    ValueError
-        If a code stands for a vector that the rows don't bring.
-    """
-    if isinstance(table, VectorTable) and len(table.vectors) > reader.field.n_codes:
-        return FieldReader.of_vectors(reader.field.name, reader.positions, table, reader.field.of)
+
+def _learn_readers(
+    layout: Layout, vectors: Mapping[str, VectorTable], chunks: Callable[[], Iterable[Chunk]], n_rows: int
+) -> list[FieldReader]:
+    ids = {field.name for field, _ in layout if field.kind == "categorical"}
+    replaced = {field.of for field, _ in layout if field.kind == "pretrained" and vectors[field.name].replaces}
+    readers: list[FieldReader] = []
+    for field, positions in layout:
+        if field.kind == "history" and field.of not in ids:
+            raise ValueError(
+                f"{field.name!r} is a history of {field.of!r}, which isn't categorical: there is no embedding table in "
+                f"which it could be looked up. Name {field.of!r} in categorical_features, or leave the history out."
+            )
+        if field.kind == "pretrained":
+            of = field.of if field.of in ids else ""
+            readers.append(FieldReader.of_vectors(replace(field, of=of), positions, vectors[field.name]))
+        elif field.name in replaced and field.kind == "categorical":
+            readers.append(FieldReader.replaced(field.name, positions))
+        elif field.has_table:
+            readers.append(_learn_codes(field, positions, chunks, n_rows))
+        else:
+            readers.append(FieldReader(field, positions, _NO_ROWS))
+    return with_histories_of(readers, [reader for reader in readers if reader.field.kind != "history"])
+
+
+def _learn_codes(field: Field, positions: list[int], chunks: Callable[[], Iterable[Chunk]], n_rows: int) -> FieldReader:
+    is_known = np.zeros(1, bool)
+    for chunk in chunks():
+        for position in positions:
+            codes = read_codes(chunk.column(position))
+            largest = int(codes.max())
+            if largest >= len(is_known):
+                check_largest_code(field.name, largest, n_rows, n_known=field.n_codes - 1)
+                is_known = np.concatenate([is_known, np.zeros(largest + 1 - len(is_known), bool)])
+            is_known[codes] = True
+    first = FIRST_CODE[field.kind]
+    # The last entry is for larger codes.
+    is_known = np.append(is_known, False)
+    rows = np.where(is_known, np.arange(len(is_known), dtype=np.int32) + np.int32(first), np.int32(UNKNOWN_CODE))
+    return FieldReader(replace(field, n_codes=len(is_known) - 1 + first), positions, rows)
+
+
+def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
+    """Warn of codes that became floats on their way, and would be quantities."""
+    names = [column.name for column in columns if _may_be_codes(column.values)]
+    if names:
+        named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", ..." if len(names) > _MAX_NAMED else "")
+        warn(
+            f"{len(names)} of {len(columns)} columns of floats contain only whole numbers ({named}) and are taken as "
+            "quantities. If they are codes (ColumnTransformer, FeatureUnion, BaggingClassifier and others turn codes "
+            "into floats), name them in categorical_features or use OrdinalEncoder(dtype=int), or "
+            "set_output(transform='pandas') of the transformers in front; where an ensemble makes an array of the "
+            "table, give it a pipeline of CTREncoder and classifier. If they are quantities, say so by "
+            "categorical_features, a list of all other columns or None.",
+        )
+
+
+def _warn_about_lists_without_names(columns: Sequence[InputColumn]) -> None:
+    """Warn of lists and histories that lost their names on their way, and would be so many categories."""
+    if any(column.name != f"x{position}" or not column.is_integer for position, column in enumerate(columns)):
+        return
+    continues = [_continues(*pair) for pair in pairwise(columns)]
+    first = next((position for position, pair in enumerate(pairwise(continues)) if all(pair)), None)
+    if first is None:
+        return
+    last = next((position for position in range(first, len(continues)) if not continues[position]), len(continues))
+    warn(
+        f"Columns {first} to {last} look like the elements of a list or history, padded with 0, but an array has no "
+        "names that say so, and each is taken as a category of its own. ColumnTransformer and FeatureUnion make such "
+        "arrays: call set_output(transform='pandas') of it. If they are categories, name all columns of codes in "
+        "categorical_features.",
+    )
+
+
+def _continues(column: InputColumn, following: InputColumn) -> bool:
+    """Whether a column of codes looks like the next elements of lists: fewer, of the same values, and none after 0."""
+    codes, more = column.values, following.values
+    n_zeros, n_more_zeros = np.count_nonzero(codes == 0), np.count_nonzero(more == 0)
+    # A value of a history that is unknown keeps its place.
+    n_after = np.count_nonzero(more[codes == 0])
+    if not n_zeros < n_more_zeros < len(more) or n_after > _MAX_UNKNOWN * n_zeros or more.max() < 2:
+        return False
+    return bool(np.isin(np.unique(more), codes).mean() > 1 - _MAX_UNKNOWN)
+
+
+def _may_be_codes(values: NDArray[Any]) -> bool:
+    return bool(values.min() >= 0 and values.max() > 1 and (values == np.floor(values)).all())
+
+
+def _warn_about_scales(columns: Sequence[InputColumn]) -> None:
+    for column in columns:
+        values = as_float32(column)
+        mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+        if max(abs(mean), deviation) > _LARGEST_SCALE:
+            warn(
+                f"Numeric column {column.name!r} has mean {mean:.3g} and standard deviation {deviation:.3g}, but a "
+                "network learns from columns of mean 0 and deviation 1. Standardise it, for example by CTREncoder or "
+                "StandardScaler.",
+            )
+
+
+def _history_reader(name: str, positions: list[int], of: FieldReader) -> FieldReader:
+    """Return the reader of a history: that of the field whose values it holds, but code 0 is padding."""
+    field = Field(name, "history", of.field.n_codes, len(positions), of.field.name)
+    row_of_code = of.row_of_code.copy()
+    row_of_code[UNKNOWN_CODE] = UNKNOWN_CODE
+    return FieldReader(field, positions, row_of_code)
+
+
+def with_histories_of(readers: Sequence[FieldReader], others: Sequence[FieldReader]) -> list[FieldReader]:
+    """Return the readers in their order; those of histories are made again from the others."""
+    by_name = {reader.field.name: reader for reader in others}
+    return [
+        _history_reader(reader.field.name, reader.positions, by_name[reader.field.of])
+        if reader.field.kind == "history"
+        else by_name[reader.field.name]
+        for reader in readers
+    ]
+
+
+def check_largest_code(name: str, largest: int, n_rows: int, n_known: int = 0) -> None:
+    """Refuse a code for which a table would have to be far larger than the rows are many and codes known."""
+    limit = max(_MAX_CODE, n_known + _MAX_CODE_PER_ROW * n_rows)
+    if largest > limit:
+        raise ValueError(
+            f"Column {name!r} has the code {largest}, and each code up to it would get an embedding. With {n_rows} "
+            f"rows the limit is {limit}. If it is a raw id, let CTREncoder number its values; if it is a quantity, "
+            "give it as floats or leave it out of categorical_features."
+        )
+
+
+def with_more_vectors(reader: FieldReader, columns: Sequence[InputColumn], table: VectorTable | None) -> FieldReader:
+    """Return the reader of codes that stand for vectors, after the encoder was given more of them."""
+    if table is not None and table.vectors is not None and len(table.vectors) > reader.field.n_codes:
+        return FieldReader.of_vectors(reader.field, reader.positions, table)
     (position,) = reader.positions
     if read_codes(columns[position]).max(initial=0) >= reader.field.n_codes:
         raise ValueError(
@@ -223,33 +398,8 @@ def with_more_vectors(reader: FieldReader, columns: Sequence[InputColumn], table
     return reader
 
 
-def vector_table(name: str, table: str) -> VectorTable:
-    """The table of a column in what a table says of its origin; a ValueError where only its hash is left."""
-    if not isinstance(table, VectorTable):
-        raise ValueError(
-            f"The vectors that the codes of column {name!r} stand for aren't with the table: files of it don't hold "
-            "them. Encode the rows again, by CTREncoder.transform."
-        )
-    return table
-
-
 def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The table as the network takes it.
-
-    Parameters
-    ----------
-    readers : sequence of FieldReader
-        What `learn_fields` found.
-    columns : sequence of InputColumn
-        Columns of any table with the same columns.
-
-    Returns
-    -------
-    codes : ndarray of int32, shape (n, n_code_columns)
-        Codes of the categorical fields, then those of the multi-valued fields and the histories.
-    values : ndarray of float32, shape (n, n_values)
-        Values of the numeric fields, then the statistics.
-    """
+    """Return the codes (int32) and values (float32) of a table as the network takes them, fields in its order."""
     reader_of = {reader.field.name: reader for reader in readers}
     parts = [(field.has_codes, reader_of[field.name].read(columns)) for field in by_kind(r.field for r in readers)]
     n_rows = len(columns[0].values)
@@ -261,20 +411,7 @@ def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]
 def split_matrix(
     readers: Sequence[FieldReader], matrix: NDArray[np.float64]
 ) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Codes and values of all columns at once, from one matrix of the table.
-
-    Parameters
-    ----------
-    readers : sequence of FieldReader
-        How each field is read.
-    matrix : ndarray of float64, shape (n_samples, n_features)
-        The table.
-
-    Returns
-    -------
-    codes, values : ndarray, or None
-        As from `read_matrices`; None where a code is none or a number is too large, for the columns to say which.
-    """
+    """Return the same from one matrix of all columns; None where a column has to say what is wrong with it."""
     reader_of = {reader.field.name: reader for reader in readers}
     in_order = [reader_of[field.name] for field in by_kind(reader.field for reader in readers)]
     tables = [reader.row_of_code for reader in in_order for _ in reader.positions if reader.field.has_codes]
@@ -293,25 +430,11 @@ def split_matrix(
 
 
 def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] | None, list[str] | None]:
-    """Which fields the streams of a network read where the user doesn't say: all, unless there are statistics.
+    """Return the fields that the streams of a network read where the user doesn't say, None for all.
 
     Where click rates tell much, a stream of their own serves best; where they are noisy, the network is better off
     without them. The members of an ensemble try it in turn: statistics beside all else in the second stream, no
     statistics, and statistics and numbers alone in the second stream.
-
-    Parameters
-    ----------
-    fields : sequence of Field
-        The input fields.
-    member : int
-        Position of the network in its ensemble.
-
-    Returns
-    -------
-    list of str or None
-        Fields of the first stream: all but statistics; None for all.
-    list of str or None
-        Fields of the second; None for all.
     """
     kinds = {field.kind for field in fields}
     if "statistic" not in kinds or kinds <= {"statistic", "numeric"}:
@@ -321,41 +444,8 @@ def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] |
     return plain, (None, plain, without_codes)[member % 3]
 
 
-def _choose_categorical(columns: Sequence[InputColumn], chosen: Any) -> tuple[set[int], set[int]]:
-    """Positions of the categorical columns, and of those that may be elements of multi-valued fields."""
-    if isinstance(chosen, str):
-        integer = {position for position, column in enumerate(columns) if column.is_integer}
-        _warn_about_whole_floats([column for column in columns if not column.is_integer])
-        _warn_about_lists_without_names(columns)
-        return integer, integer
-    chosen = np.asarray([] if chosen is None else chosen)
-    if chosen.dtype.kind in "biu":
-        return _positions(chosen, len(columns), "categorical_features"), set()
-    return _from_names([str(name) for name in chosen], columns)
-
-
 def chosen_fields(chosen: Any, readers: Sequence[FieldReader], parameter: str) -> tuple[str, ...] | None:
-    """Names of fields that a parameter chooses.
-
-    Parameters
-    ----------
-    chosen : array-like or None
-        Names of fields, or positions of columns or a boolean mask of them, each of which stands for its field.
-    readers : sequence of FieldReader
-        The fields.
-    parameter : str
-        Name of the parameter, for the error.
-
-    Returns
-    -------
-    tuple of str or None
-        None where nothing was chosen by None.
-
-    Raises
-    ------
-    ValueError
-        If there is no such field or column, or it can't be chosen here; the message names parameter and field.
-    """
+    """Return the names of fields that a parameter chooses by names, or by positions or a mask of columns."""
     if chosen is None:
         return None
     chosen = np.asarray(chosen)
@@ -398,206 +488,3 @@ def _positions(chosen: NDArray[Any], n_columns: int, parameter: str) -> set[int]
     if outside.size:
         raise ValueError(f"{parameter} has position {outside[0]}; positions go from 0 to {n_columns - 1}.")
     return set(chosen.tolist())
-
-
-def _from_names(chosen: Sequence[str], columns: Sequence[InputColumn]) -> tuple[set[int], set[int]]:
-    names = [column.name for column in columns]
-    own = {name: [position] for position, name in enumerate(names)}
-    multi_valued = dict(group_columns(names, [column.is_integer for column in columns]))
-    for name, positions in list(multi_valued.items()):
-        if name not in own and (history := find_history(name, own)) is not None:
-            multi_valued[history[0]] = positions
-    for name in chosen:
-        if name not in own and name not in multi_valued:
-            raise ValueError(f"categorical_features names {name!r}, but the table has the columns {names}.")
-    pooled = {position for name in chosen if name not in own for position in multi_valued[name]}
-    return pooled | {position for name in chosen for position in own.get(name, [])}, pooled
-
-
-def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
-    """Codes that became floats on their way would be quantities without a word."""
-    names = [column.name for column in columns if _may_be_codes(column.values)]
-    if names:
-        named = ", ".join(map(repr, names[:_MAX_NAMED])) + (", ..." if len(names) > _MAX_NAMED else "")
-        warn(
-            f"{len(names)} of {len(columns)} columns of floats contain only whole numbers ({named}) and are taken as "
-            "quantities. If they are codes (ColumnTransformer, FeatureUnion, BaggingClassifier and others turn codes "
-            "into floats), name them in categorical_features or use OrdinalEncoder(dtype=int), or "
-            "set_output(transform='pandas') of the transformers in front; where an ensemble makes an array of the "
-            "table, give it a pipeline of CTREncoder and classifier. If they are quantities, say so by "
-            "categorical_features, a list of all other columns or None.",
-        )
-
-
-def _warn_about_lists_without_names(columns: Sequence[InputColumn]) -> None:
-    """Lists and histories whose names were lost on their way would be so many categories without a word."""
-    if any(column.name != f"x{position}" or not column.is_integer for position, column in enumerate(columns)):
-        return
-    continues = [_continues(*pair) for pair in pairwise(columns)]
-    first = next((position for position, pair in enumerate(pairwise(continues)) if all(pair)), None)
-    if first is None:
-        return
-    last = next((position for position in range(first, len(continues)) if not continues[position]), len(continues))
-    warn(
-        f"Columns {first} to {last} look like the elements of a list or history, padded with 0, but an array has no "
-        "names that say so, and each is taken as a category of its own. ColumnTransformer and FeatureUnion make such "
-        "arrays: call set_output(transform='pandas') of it. If they are categories, name all columns of codes in "
-        "categorical_features.",
-    )
-
-
-def _continues(column: InputColumn, following: InputColumn) -> bool:
-    """Whether a column of codes looks like the next elements of lists: fewer, of the same values, and none after 0."""
-    codes, more = column.values, following.values
-    n_zeros, n_more_zeros = np.count_nonzero(codes == 0), np.count_nonzero(more == 0)
-    # A value of a history that is unknown keeps its place.
-    n_after = np.count_nonzero(more[codes == 0])
-    if not n_zeros < n_more_zeros < len(more) or n_after > _MAX_UNKNOWN * n_zeros or more.max() < 2:
-        return False
-    return bool(np.isin(np.unique(more), codes).mean() > 1 - _MAX_UNKNOWN)
-
-
-def _is_vector(name: str, positions: list[int], columns: Sequence[InputColumn]) -> bool:
-    """A name is no proof: what `CTREncoder` writes has single precision, too."""
-    own = [columns[position] for position in positions]
-    return name != own[0].name and all(column.values.dtype == np.float32 for column in own)
-
-
-def _may_be_codes(values: NDArray[Any]) -> bool:
-    return bool(values.min() >= 0 and values.max() > 1 and (values == np.floor(values)).all())
-
-
-def _learn_numeric(column: InputColumn, positions: list[int], doubt_of: Callable[[InputColumn], str]) -> FieldReader:
-    values = _as_float32(column)
-    mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
-    if max(abs(mean), deviation) > _LARGEST_SCALE:
-        warn(
-            f"Numeric column {column.name!r} has mean {mean:.3g} and standard deviation {deviation:.3g}, but a network "
-            "learns from columns of mean 0 and deviation 1. Standardise it, for example by CTREncoder or "
-            "StandardScaler.",
-        )
-    return FieldReader(Field(column.name, _kind_of_floats(column, doubt_of)), positions, _NO_ROWS)
-
-
-def _kind_of_floats(column: InputColumn, doubt_of: Callable[[InputColumn], str]) -> FieldKind:
-    if not is_statistic(column.name):
-        return "numeric"
-    doubt = doubt_of(column)
-    if not doubt:
-        return "statistic"
-    warn(
-        f"Column {column.name!r} is named like a statistic of CTREncoder, but is taken as a plain number: {doubt} "
-        "Rename it, or leave what CTREncoder wrote as it is.",
-    )
-    return "numeric"
-
-
-def _why_no_statistic(column: InputColumn, codes: set[str], origin: Origin | None) -> str:
-    """A name is no proof: a user's column may have it too."""
-    if origin is None or origin.statistics is None:
-        if not is_statistic(column.name, codes):
-            return "no columns of codes are named like what it would be about."
-    elif not any(column.name == name or column.name.endswith(f"__{name}") for name in origin.statistics):
-        return "CTREncoder, which wrote the table, says that it wrote no such column."
-    if column.values.dtype != np.float32 or np.abs(column.values).max() > MAX_STATISTIC:
-        return (
-            f"statistics are float32 between -{MAX_STATISTIC:g} and {MAX_STATISTIC:g}, and it holds "
-            f"{column.values.dtype} between {column.values.min():.3g} and {column.values.max():.3g}."
-        )
-    return ""
-
-
-def _learn_coded(name: str, positions: list[int], columns: Sequence[InputColumn]) -> FieldReader:
-    kind: FieldKind = "categorical" if name == columns[positions[0]].name else "multi-valued"
-    own = [read_codes(columns[position]) for position in positions]
-    largest = max(int(codes.max()) for codes in own)
-    check_largest_code(name, largest, n_rows=len(own[0]))
-    is_known = np.zeros(largest + 2, dtype=bool)
-    for codes in own:
-        is_known[codes] = True
-    rows = np.arange(largest + 2, dtype=np.int32) + np.int32(FIRST_CODE[kind])
-    n_codes = largest + 1 + FIRST_CODE[kind]
-    field = Field(name, kind, n_codes=n_codes, n_columns=len(positions))
-    return FieldReader(field, positions, np.where(is_known, rows, np.int32(UNKNOWN_CODE)))
-
-
-def _history_reader(name: str, positions: list[int], of: FieldReader) -> FieldReader:
-    """How a history is read: as the field whose values it holds, but for code 0, which is padding."""
-    field = Field(name, "history", of.field.n_codes, len(positions), of.field.name)
-    row_of_code = of.row_of_code.copy()
-    row_of_code[UNKNOWN_CODE] = UNKNOWN_CODE
-    return FieldReader(field, positions, row_of_code)
-
-
-def with_histories_of(readers: Sequence[FieldReader], others: Sequence[FieldReader]) -> list[FieldReader]:
-    """Readers of fields, and readers of their histories, which follow from those.
-
-    Parameters
-    ----------
-    readers : sequence of FieldReader
-        Readers of all fields, of which those of histories are out of date.
-    others : sequence of FieldReader
-        Readers of all fields but histories.
-
-    Returns
-    -------
-    list of FieldReader
-        In the order of `readers`.
-    """
-    by_name = {reader.field.name: reader for reader in others}
-    return [
-        _history_reader(reader.field.name, reader.positions, by_name[reader.field.of])
-        if reader.field.kind == "history"
-        else by_name[reader.field.name]
-        for reader in readers
-    ]
-
-
-def check_largest_code(name: str, largest: int, n_rows: int, n_known: int = 0) -> None:
-    """Refuse a code for which a table would have to be far larger than the rows are many and codes known."""
-    limit = max(_MAX_CODE, n_known + _MAX_CODE_PER_ROW * n_rows)
-    if largest > limit:
-        raise ValueError(
-            f"Column {name!r} has the code {largest}, and each code up to it would get an embedding. With {n_rows} "
-            f"rows the limit is {limit}. If it is a raw id, let CTREncoder number its values; if it is a quantity, "
-            "give it as floats or leave it out of categorical_features."
-        )
-
-
-def read_codes(column: InputColumn) -> NDArray[np.int64]:
-    """The column as codes; a ValueError where it can't be."""
-    values = column.values
-    if values.dtype.kind == "f":
-        fractional = values != np.floor(values)
-        if fractional.any():
-            raise ValueError(
-                f"Column {column.name!r} is categorical but has the fractional value {values[fractional][0]}: codes "
-                "are whole numbers. Let CTREncoder make codes of it, or leave it out of categorical_features."
-            )
-    if values.dtype.kind != "b" and values.min() < 0:
-        raise ValueError(
-            f"Column {column.name!r} is categorical but has the negative code {values.min()}: codes begin at 0. If "
-            "it stands for unknown values (OrdinalEncoder can write -1 for them), let CTREncoder make the codes or "
-            "add 1 to all of them; if the column is a quantity, give it as floats."
-        )
-    return _as_int64(values)
-
-
-def _as_int64(values: NDArray[Any]) -> NDArray[np.int64]:
-    """The same codes, those beyond any table cut to one that is, so that none overflows."""
-    if values.dtype.kind == "f":
-        values = np.minimum(values.astype(np.float64), float(_BEYOND_ANY_TABLE))
-    elif values.dtype.kind == "u":
-        values = np.minimum(values.astype(np.uint64), np.uint64(_BEYOND_ANY_TABLE))
-    return values.astype(np.int64)
-
-
-def _as_float32(column: InputColumn) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        values = column.values.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"Input X contains infinity or a value too large for dtype('float32') in column {column.name!r}. Scale "
-            "it, for example by CTREncoder."
-        )
-    return values

@@ -1,161 +1,179 @@
-"""The classifier of the paper."""
+"""The classifier of the paper, and of its family: two streams, each behind a gate, and a fusion."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from numpy.random import RandomState
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
+from .._description import Parts, VersionedState, declared
 from .._hold_out import Fraction
-from ..nn import FinalMLP
-from ._base import BaseTwoStreamClassifier
-from ._parameters import AT_LEAST_ONE, GATE_CONSTRAINTS, MLP_CONSTRAINTS
-from ._partial_fit import OnlineLearner
+from .._sklearn import CallbackSupportMixin, FittedSummary, Summary, fit_context
+from .._sources import EncodedBatches
+from ..nn import StreamBuilder, TwoStreamNetwork
+from ..schema import Field, Schema, read_schema
+from ..streams import stream_of_name
+from ..training import Moments, predict_logits
+from ._field_readers import FieldReader, TableReader
+from ._fit import fit_classifier
+from ._labels import Labels, OneLabel
+from ._network import NetworkClass, network_of_arrays, weights_as_arrays
+from ._network_summary import network_summaries
+from ._parameters import CONSTRAINTS
+from ._partial_fit import learn_more
+from ._rows import ReadLabels
+from ._tasks import Tasks
+
+if TYPE_CHECKING:
+    from ..training import EpochHistory
+
+FieldChoice = Sequence[str] | Sequence[int] | None
+StreamFields = FieldChoice | Literal["auto"]
 
 
-class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
+class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, ClassifierMixin, BaseEstimator):
     """Click prediction by FinalMLP: two gated streams and a multi-head bilinear fusion.
 
-    Each column of the table is a field and gets an embedding. Two multi-layer perceptrons, the streams, read the
-    embeddings, each through a gate of its own that weighs them; a bilinear form of both streams, split into heads,
-    gives the logit.
+    Each column of the table is a field and gets an embedding. Two streams, multi-layer perceptrons in the paper, read
+    the embeddings, each through a gate of its own that weighs them; a bilinear form of both streams, split into heads,
+    gives the logit. Other streams and fusions make the other two-stream models: DualMLP is `fusion="sum"` without
+    gates, DCN-V2 has a cross network as its second stream, and so on (:ref:`family`).
 
     Integer columns are categorical and float columns numeric, of mean 0 and standard deviation 1 at best;
     `CTREncoder` makes such columns of a raw table.
 
     Parameters
     ----------
-    embedding_dim : int or "auto", default="auto"
-        Length of the vector that each field gets; statistics have none. "auto" takes 10, and 16 for more than 400,000
-        training rows.
-    mlp1_fields, mlp2_fields : "auto", None or array-like, default="auto"
-        The fields that each stream reads: their names (`tags` for the columns `tags@0`, `tags@1`, ...), positions of
-        columns or a boolean mask of them; None for all.
-        "auto": where the table has statistics, such as `CTREncoder` writes, the first stream reads all else and the
-        second all fields; the second member of an ensemble reads no statistics, and the second stream of the third
-        only statistics and numeric fields; and so on in turn.
-    mlp1_hidden_units, mlp2_hidden_units : array-like of int, default=(128,)
-        Width of each layer of the two streams.
-    mlp1_dropout, mlp2_dropout : float, default=0.2
-        Share of a layer's outputs that is dropped in training, in [0, 1).
-    mlp1_batch_norm, mlp2_batch_norm : bool, default=True
-        Whether the streams normalise their layers over the batch.
-    feature_selection : bool, default=True
-        Whether each stream has a gate that weighs its inputs.
+    stream1, stream2 : str or stream, default="mlp"
+        What reads the embeddings: a stream of `sk_finalmlp.streams`, such as `MLP((400, 400), dropout=0.1)` or
+        `CrossNet(3)`, its short name for its defaults ("cin", "crossnet", "final", "fm", "gatedcrossnet", "masknet",
+        "mlp", "product", "qnn" or "selfattention"), or an object with the method `build` of
+        `sk_finalmlp.nn.StreamBuilder`. `stream2=None` is a network of the first stream alone, without fusion.
+    fusion : {"bilinear", "sum", "concat", "product"}, default="bilinear"
+        How the streams make the logit. "bilinear": linear in each, and bilinear in both by heads. "sum": linear in
+        each. "concat": the same with the initial weights of one layer on both. "product": linear in the elementwise
+        product.
+    num_heads : int, default=8
+        Heads of the bilinear fusion; it must divide the widths of both streams.
+    feature_selection : bool or {"stream1", "stream2"}, default=True
+        Which streams have a gate: both, none, or one.
     fs_hidden_units : array-like of int, default=(64,)
         Widths of the gates' hidden layers.
     fs1_context, fs2_context : array-like or None, default=None
-        The fields that condition the gate of each stream, a user's and an item's for example: their names (`tags` for
-        the columns `tags@0`, `tags@1`, ...), positions of columns or a boolean mask of them; None for one learned
-        vector that all rows share.
-    num_heads : int, default=8
-        Heads of the bilinear fusion; it must divide the last width of both streams.
+        Fields on which the gate of each stream depends, such as a user's and an item's: names of fields, positions of
+        columns or a boolean mask. None for one learned vector that all rows share.
+    embedding_dim : int or "auto", default="auto"
+        Length of the vector of each field; statistics have none. "auto" takes 10, and 16 for more than 400,000
+        training rows.
+    stream_fields : "auto", None or pair of array-like, default="auto"
+        Fields that each stream reads, such as `(["user"], ["user", "item"])`: for each names, positions of columns or
+        a boolean mask, None for all fields or "auto". "auto": where the table has statistics, such as `CTREncoder`
+        writes, the first stream reads all else and the second all fields; the second member of an ensemble reads no
+        statistics, and the second stream of the third only statistics and numeric fields; and so on in turn. A stream
+        alone reads what the second one would.
     stream_embeddings : {"shared", "own"}, default="shared"
-        Whether both streams read the same embedding tables, or each has tables of its own.
+        Whether the streams share their embedding tables, or each has its own.
     stream_loss : float, default=0.0
-        Weight of a loss of each stream by itself, beside that of the network, whose weight is 1. If it isn't 0, each
-        stream gets a linear output of its own, by which it learns to predict alone; predictions don't use it. The
-        `train_loss` in `history_` is the sum of all.
-    history_pooling : {"mean", "attention", "transformer"}, default="mean"
-        How the vectors of a history (`histories` of `CTREncoder`), which are those of the field whose values it holds,
-        become the vector of its field. "mean": their mean. "attention": a sum in which the value at hand weighs each of
-        them, by an MLP, the target attention of DIN. "transformer": a layer of self-attention over them and the value
-        at hand, with positions. An empty history has the vector zero. Each history is pooled by weights of its own.
-    history_softmax : bool, default=True
-        Whether the weights of "attention" sum to 1 over a history; False is as in the paper of DIN.
+        Weight of a loss of each stream by itself, beside the network's, whose weight is 1. Each stream then has a
+        linear output of its own, used only in training; `train_loss` in `history_` is the sum of all.
+    history_pooling : {"mean", "attention", "din", "transformer"}, default="mean"
+        How the vectors of a history (`histories` of `CTREncoder`) become the vector of its field. "mean": their mean.
+        "din": a sum weighted by an MLP of each of them and the value at hand, the target attention of DIN.
+        "attention": the same with a softmax over the history. "transformer": a layer of self-attention over them and
+        the value at hand, with positions. An empty history is the vector zero.
+    linear_term : bool, default=False
+        Whether to add a weight of each code, and of each number times its value, to the logit: the wide part of Wide &
+        Deep, the first order of a factorization machine. Statistics have none.
     n_members : int, default=2
-        Number of networks that are trained side by side, from different initial weights, and vote: they predict by the
-        mean of their logits, weighted by what is best for the validation rows (equally where there are none). A fit
-        takes so many times as long. 1 is the single network of the paper.
+        Number of networks trained side by side from different initial weights. They predict by the mean of their
+        logits, weighted to minimise the validation loss; time grows in proportion. 1 is the network of the paper.
+
     embedding_regularizer : float or "auto", default="auto"
-        Weight lambda of the penalty lambda/2 * (sum of squares) on the complete embedding tables, added to the
-        mean loss of each batch. "auto" takes 10,000 / (number of training rows), within 0.1 and 4, since fewer rows
-        say less about a single id, and 0.02 for more than 400,000 rows; for the schedule "plateau" 14,000 / (number of
-        rows), within 0.2 and 4.
+        Weight lambda of the penalty lambda/2 * (sum of squares) on the embedding tables, added to the mean loss of
+        each batch. "auto" takes 10,000 / (number of training rows), within 0.1 and 4, and 0.02 for more than 400,000
+        rows; for "plateau" 14,000 / (number of rows), within 0.2 and 4.
     net_regularizer : float, default=0.0
         The same for all other weights.
     gate_regularizer : float or None, default=0.001
-        The same for the embedding tables of the gates' contexts (`fs1_context`, `fs2_context`). They start next to
-        nothing, and under the penalty of the other tables they stay there. None for that penalty all the same, as in
-        the published configurations.
+        The same for the embedding tables of the gates' contexts, which start near zero and stay there under the
+        penalty of the other tables. None for that penalty all the same, as in the published configurations.
+
     schedule : {"one_cycle", "plateau"}, default="one_cycle"
-        How the learning rate goes. "one_cycle": planned for `max_epochs`; step by step it rises to `learning_rate` in
-        the first 15% of all steps, and falls to nothing in the others. "plateau": it begins at `learning_rate` and
-        falls to a tenth whenever half of `n_iter_no_change` epochs don't improve the validation score, which takes more
-        epochs; without early stopping it is constant.
+        "one_cycle": the learning rate rises to `learning_rate` in the first 15% of all steps of `max_epochs`, and
+        falls to nothing in the others. "plateau": it starts at `learning_rate` and falls to a tenth whenever half of
+        `n_iter_no_change` epochs don't improve the validation score, which takes more epochs.
     learning_rate : float or "auto", default="auto"
-        Learning rate of Adam, at its highest. "auto" takes 5e-3, but 3e-3 between 50,000 and 150,000 training rows and
-        1.5e-3 for more than 400,000; for "plateau" 1e-3.
+        Highest learning rate of Adam. "auto" takes 5e-3, but 3e-3 between 50,000 and 150,000 training rows and 1.5e-3
+        for more than 400,000; for "plateau" 1e-3.
     batch_size : int or "auto", default="auto"
-        Rows per step, 2 or more. "auto" takes a 32nd of the number of training rows, within 32 and 1024, for more
-        than 150,000 rows 2048, for more than 400,000 rows 4096; for "plateau" twice the square root of the number of
-        rows, within 16 and 4096.
+        Rows per step, 2 or more. "auto" takes a 32nd of the training rows, within 32 and 1024, for more than 150,000
+        rows 2048, for more than 400,000 rows 4096; for "plateau" twice the square root of the number of rows, within
+        16 and 4096.
     max_epochs : int or "auto", default="auto"
         Passes over the data at most, in each `fit`. "auto" takes 8 up to 50,000 rows, but 10,000 / (number of rows)
         where that is more, at most 100; for more rows 10, for more than 150,000 rows 6; for "plateau" 100.
     precision : {"float32", "bfloat16", "auto"}, default="auto"
-        Type of the factors of the linear layers' products in training; the rest, predictions included, is float32.
-        "bfloat16" is faster with wide layers and large batches, and rounds to three digits; it needs a CPU with
-        AVX512-BF16 or AMX, or a CUDA device, and is refused elsewhere. The model is the same kind of model and loads
-        anywhere. "auto" is "float32".
-    early_stopping : bool, default=True
-        Whether to score the network on validation rows after each epoch, to end the training when the score
-        doesn't improve, and to keep the weights of the best epoch. Before each score, and in the end, the logits are
-        moved by a constant, so that the mean prediction over the training rows is their click rate (the share of each
-        class). Without it there are `max_epochs` epochs, and no such step.
-    validation_fraction : float or "auto", default="auto"
-        Share of the rows that is held out for early stopping, where `fit` gets no `X_val`; at least one row of each
-        class. "auto" takes what `CTREncoder` says in the pandas DataFrame that it wrote, and else a tenth; of rows at
-        random no more than 10,000, or so. A larger share must be given to `CTREncoder` as well, which leaves the labels
-        of these rows out of the statistics of all others.
-    hold_out : {"auto", "random", "last"}, default="auto"
-        Which rows are held out. "random": pseudo-random, by a hash of the row number. "last": those at
-        the end of the table. "auto": those that `CTREncoder` says, by its parameter of the same name, in the pandas
-        DataFrame that it wrote, and those at random if nothing is said.
-    scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"
-        The score on the validation rows by which the best epoch is chosen. "roc_auc" (the mean of one class against
-        the rest where there are more than two) lets probabilities become too certain on small data.
-    final_epoch : bool, default=True
-        Whether, after early stopping, the rows that were held out join the others for one more epoch, at a tenth of
-        the highest learning rate, so that they are learned from too. It isn't in `history_`. Rows given as `X_val` stay
-        out, and with `warm_start` so do all held-out rows, by which the next `fit` will stop.
-    n_iter_no_change : int or "auto", default="auto"
-        Epochs without improvement after which the training ends. "auto" takes 4, as the score stands still for some
-        epochs where the rate of one cycle is high; for "plateau" 2.
+        Type of the factors of the linear layers' products in training. "bfloat16" is faster with wide layers and large
+        batches, and rounds to three digits; it needs a CPU with AVX512-BF16 or AMX, or a CUDA device. "auto" is
+        "float32".
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in the loss; "balanced" weighs by inverse frequency. It shifts the probabilities.
     negatives_kept : float, default=1.0
         Share of the negatives, the rows of the first of two classes, that `X` still holds where they were sampled
-        before `fit` saw them, in (0, 1]. The network learns from the sample and predicts for the whole: its logits are
-        moved by the logarithm of the share, in the output bias of every member. Rows given as `X_val` count as a whole
-        table; where they are such a sample too, give their negatives `sample_weight_val=1/negatives_kept`. Held-out
-        rows are scored as what they are, a part of the sample.
+        before `fit` saw them, in (0, 1]. The network predicts for the whole table: its logits are moved by the
+        logarithm of the share. Rows given as `X_val` count as a whole table; where they are such a sample too, give
+        their negatives `sample_weight_val=1/negatives_kept`.
     negative_sampling : float, default=1.0
         Share of the negatives of `X` that each epoch takes, in (0, 1]: others in each, until all have had their turn.
-        Epochs are shorter by as much; `train_loss` is that of the sample, while validation rows stay complete.
-        Probabilities are those of all rows, as with `negatives_kept`.
+        `train_loss` is that of the sample; validation rows stay complete, and probabilities are those of all rows.
+
+    early_stopping : bool, default=True
+        Whether to score validation rows after each epoch, to stop when the score doesn't improve, and to keep the
+        weights of the best epoch. Before each score, and in the end, the logits are moved by a constant, so that the
+        mean prediction over the training rows is their click rate.
+    validation_fraction : float or "auto", default="auto"
+        Share of the rows that is held out where `fit` gets no `X_val`; at least one row of each class. "auto" takes
+        what `CTREncoder` says in the pandas DataFrame that it wrote, and else a tenth, at random no more than some
+        10,000 rows. A larger share must be given to `CTREncoder` as well, which leaves the labels of these rows out of
+        its statistics.
+    hold_out : {"auto", "random", "last"}, default="auto"
+        Which rows are held out: pseudo-random ones, by a hash of the row number, or those at the end of the table.
+        "auto": those that `CTREncoder` says in the pandas DataFrame that it wrote, else those at random.
+    scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"
+        Score on the validation rows that chooses the best epoch. "roc_auc" (the mean of one class against the rest for
+        more than two) lets probabilities become too certain on small data.
+    final_epoch : bool, default=True
+        Whether the held-out rows join the others for one more epoch at a tenth of the highest learning rate, once
+        early stopping is done. It isn't in `history_`. Rows given as `X_val` stay out, and with `warm_start` so do all
+        held-out rows.
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without improvement after which the training ends. "auto" takes 4; for "plateau" 2.
+
     categorical_features : "auto", None or array-like, default="auto"
-        Which columns hold codes. "auto": columns of integers or bools; columns named `tags@0`, `tags@1`, ...
-        are one multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those
-        columns, each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no
-        column.
+        Which columns hold codes. "auto": columns of integers or bools; columns named `tags@0`, `tags@1`, ... are one
+        multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those columns,
+        each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no column.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last `fit`, for more epochs on the same rows, by the whole
         `schedule` once more. Fields, network and held-out rows stay those of the first `fit`; codes that it didn't see
-        stay unknown. Codes must mean what they meant in the first `fit`: fit the encoder once and go on with the
-        classifier alone, not with a pipeline, which would number the values anew. To learn from new rows, fit anew:
-        going on with them alone forgets the others, and what is "auto" follows from so few rows.
+        stay unknown. Fit the encoder once and go on with the classifier alone, not with a pipeline, which would number
+        the values anew. For new rows, see `partial_fit`.
     random_state : int, RandomState instance or None, default=None
-        Seed of the initial weights, the order of rows and dropout. With the same seed, machine and number
-        of torch threads, the predictions are the same to the last bit.
+        Seed of the initial weights, the order of rows and dropout. With the same seed, machine and number of torch
+        threads, the predictions are the same to the last bit.
     device : str or torch.device, default="auto"
         Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
     checkpoint : str or path, default=None
-        Folder in which the state of the training is kept after each epoch, in a file that is removed when `fit` is
-        done. Where a `fit` was killed, the same `fit` to the same rows goes on after its last epoch, to the same bits;
+        Folder for the state of the training after each epoch, in a file that is removed when `fit` is done. Where a
+        `fit` was killed, the same `fit` to the same rows goes on after its last epoch, to the same bits;
         `random_state` must be an integer.
     verbose : int, default=0
         0 is silent; 1 or more writes a line per epoch to the standard output. The log "sk_finalmlp.training" has the
@@ -189,12 +207,15 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
 
     See Also
     --------
-    DualMLPClassifier : The same without gates and fusion.
-    TwoStreamClassifier : The same with streams of any kind.
+    published_configs : Published models of the family, as parameters.
+    FunnelClassifier : The same network for several labels, such as click and conversion.
     sk_finalmlp.preprocessing.CTREncoder : Codes and floats from a raw table.
 
     Notes
     -----
+    Streams that work field by field (`FM`, `Product`, `CIN`, `SelfAttention`) give each statistic a learned vector,
+    times its value, as numeric fields have; the others take statistics as they are.
+
     The members of an ensemble learn on as many threads as torch may have; the environment variable `OMP_NUM_THREADS`
     and `torch.set_num_threads` say how many. In parallel searches use joblib's default backend, loky: processes that
     are forked after torch has used its threads hang.
@@ -217,6 +238,15 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
     >>> clf.predict_proba(X[:2]).shape
     (2, 2)
 
+    A search over streams and their parameters:
+
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sk_finalmlp.streams import CrossNet
+    >>> small = FinalMLPClassifier(n_members=1, max_epochs=1, random_state=0)
+    >>> grid = [{"stream1__hidden_units": [(64,), (128,)]}, {"stream2": [CrossNet()], "stream2__n_layers": [1, 2]}]
+    >>> len(GridSearchCV(small, grid, cv=2).fit(X, y).cv_results_["params"])
+    4
+
     On a raw table, with validation rows of one's own:
 
     >>> import sklearn
@@ -231,51 +261,44 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
     ...     model = model.fit(X[:2000], y[:2000], X_val=X[2000:], y_val=y[2000:])
     """
 
-    _network_class = FinalMLP
+    _network_class: ClassVar[NetworkClass] = TwoStreamNetwork
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    _parts: ClassVar[Parts] = declared(Field, FieldReader, Moments, Tasks)
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseTwoStreamClassifier._parameter_constraints,
-        **MLP_CONSTRAINTS,
-        "feature_selection": ["boolean"],
-        **GATE_CONSTRAINTS,
-        "num_heads": [AT_LEAST_ONE],
-    }
-
-    mlp1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
-    mlp2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None
-    mlp1_hidden_units: Sequence[int]
-    mlp2_hidden_units: Sequence[int]
-    mlp1_dropout: float
-    mlp2_dropout: float
-    mlp1_batch_norm: bool
-    mlp2_batch_norm: bool
-    feature_selection: bool
-    fs_hidden_units: Sequence[int]
-    fs1_context: Sequence[str] | Sequence[int] | None
-    fs2_context: Sequence[str] | Sequence[int] | None
-    num_heads: int
+    best_epoch_: int
+    best_score_: float | None
+    classes_: Any
+    feature_names_in_: NDArray[Any]
+    fields_: list[Field]
+    history_: EpochHistory
+    n_features_in_: int
+    n_iter_: int
+    network_: nn.Module
+    #: Hashes of the encoder that wrote the rows of `fit`, and of the same encoder before an update.
+    _encoders: tuple[str, ...]
+    _readers: list[FieldReader]
+    _seed: int
+    _network_arguments: dict[str, Any]
+    _moments: Moments | None = None
+    _tasks: Tasks | None = None
 
     def __init__(
         self,
         *,
-        embedding_dim: int | Literal["auto"] = "auto",
-        mlp1_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
-        mlp2_fields: Sequence[str] | Sequence[int] | Literal["auto"] | None = "auto",
-        mlp1_hidden_units: Sequence[int] = (128,),
-        mlp2_hidden_units: Sequence[int] = (128,),
-        mlp1_dropout: float = 0.2,
-        mlp2_dropout: float = 0.2,
-        mlp1_batch_norm: bool = True,
-        mlp2_batch_norm: bool = True,
-        feature_selection: bool = True,
-        fs_hidden_units: Sequence[int] = (64,),
-        fs1_context: Sequence[str] | Sequence[int] | None = None,
-        fs2_context: Sequence[str] | Sequence[int] | None = None,
+        stream1: str | StreamBuilder = "mlp",
+        stream2: str | StreamBuilder | None = "mlp",
+        fusion: Literal["bilinear", "sum", "concat", "product"] = "bilinear",
         num_heads: int = 8,
+        feature_selection: bool | Literal["stream1", "stream2"] = True,
+        fs_hidden_units: Sequence[int] = (64,),
+        fs1_context: FieldChoice = None,
+        fs2_context: FieldChoice = None,
+        embedding_dim: int | Literal["auto"] = "auto",
+        stream_fields: tuple[StreamFields, StreamFields] | Literal["auto"] | None = "auto",
         stream_embeddings: Literal["shared", "own"] = "shared",
         stream_loss: float = 0.0,
-        history_pooling: Literal["mean", "attention", "transformer"] = "mean",
-        history_softmax: bool = True,
+        history_pooling: Literal["mean", "attention", "din", "transformer"] = "mean",
+        linear_term: bool = False,
         n_members: int = 2,
         embedding_regularizer: float | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,
@@ -285,15 +308,15 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
         batch_size: int | Literal["auto"] = "auto",
         max_epochs: int | Literal["auto"] = "auto",
         precision: Literal["float32", "bfloat16", "auto"] = "auto",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        negatives_kept: float = 1.0,
+        negative_sampling: float = 1.0,
         early_stopping: bool = True,
         validation_fraction: Fraction = "auto",
         hold_out: Literal["auto", "random", "last"] = "auto",
         scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
         final_epoch: bool = True,
         n_iter_no_change: int | Literal["auto"] = "auto",
-        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
-        negatives_kept: float = 1.0,
-        negative_sampling: float = 1.0,
         categorical_features: Any = "auto",
         warm_start: bool = False,
         random_state: int | RandomState | None = None,
@@ -301,4 +324,277 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
         checkpoint: str | PathLike[str] | None = None,
         verbose: int = 0,
     ) -> None:
-        self._keep(locals())
+        self.stream1 = stream1
+        self.stream2 = stream2
+        self.fusion = fusion
+        self.num_heads = num_heads
+        self.feature_selection = feature_selection
+        self.fs_hidden_units = fs_hidden_units
+        self.fs1_context = fs1_context
+        self.fs2_context = fs2_context
+        self.embedding_dim = embedding_dim
+        self.stream_fields = stream_fields
+        self.stream_embeddings = stream_embeddings
+        self.stream_loss = stream_loss
+        self.history_pooling = history_pooling
+        self.linear_term = linear_term
+        self.n_members = n_members
+        self.embedding_regularizer = embedding_regularizer
+        self.net_regularizer = net_regularizer
+        self.gate_regularizer = gate_regularizer
+        self.schedule = schedule
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.precision = precision
+        self.class_weight = class_weight
+        self.negatives_kept = negatives_kept
+        self.negative_sampling = negative_sampling
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.hold_out = hold_out
+        self.scoring = scoring
+        self.final_epoch = final_epoch
+        self.n_iter_no_change = n_iter_no_change
+        self.categorical_features = categorical_features
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of the streams included.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters. One of a stream, such as `stream1__hidden_units`, makes a stream of its short name first.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+
+        Raises
+        ------
+        ValueError
+            If a parameter doesn't exist.
+        """
+        for stream in {name.partition("__")[0] for name in params if name.startswith(("stream1__", "stream2__"))}:
+            chosen = params.get(stream, getattr(self, stream))
+            if chosen is None:
+                raise ValueError(
+                    f"{stream}=None has no parameters. Set it to a stream of sk_finalmlp.streams first, such as "
+                    f"{stream}=CrossNet()."
+                )
+            params[stream] = stream_of_name(chosen) if isinstance(chosen, str) else chosen
+        super().set_params(**params)
+        return self
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions: columns of codes and of floats, such as `CTREncoder` writes; also the rows on disk that it
+            makes of more rows than memory holds.
+        y : array-like of shape (n_samples,), or str
+            Labels of any type, of two or more classes; the name of their column where the rows are on disk.
+        sample_weight : array-like of shape (n_samples,), or str, default=None
+            Weight of each impression in the loss, or the name of the column of weights. A row of weight 0 is left out.
+        X_val : dataframe or array-like of shape (n_val, n_features), default=None
+            Validation rows for early stopping, encoded like `X`; without them, a part of `X` is held out. A pipeline
+            encodes them if its last step requests them, as in the example of `FinalMLPClassifier`. Note that a
+            search by cross-validation slices fit parameters that are as long as `X`.
+        y_val : array-like of shape (n_val,), default=None
+            Labels of the validation rows.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation rows.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If a column, a label or a parameter can't be used; the message names it.
+        FloatingPointError
+            If the loss becomes NaN.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val, OneLabel.read)
+
+    @fit_context
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_val: Any,
+        y_val: Any,
+        sample_weight_val: Any,
+        read_labels: ReadLabels,
+    ) -> Self:
+        """Train the network on one label, or on several."""
+        fit_classifier(self, X, y, sample_weight, X_val, y_val, sample_weight_val, read_labels)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from more rows, such as those of a new day, in one pass.
+
+        Codes that are new get vectors of their own; those of codes that don't occur stay as they are, so that a call
+        costs what its rows cost, not what the tables cost. The learning rate is constant, 0.03 of `learning_rate`.
+        Nothing is held out: the rows are scored before they are learned from, and `history_` gets these scores as
+        `valid_loss` and `valid_auc`, those of an honest test on the next day.
+
+        Rows that `CTREncoder` encodes come from its `partial_fit_transform`; :func:`sk_finalmlp.update` calls both.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of the first call, or of `fit`.
+        y : array-like of shape (n_samples,)
+            Labels, not necessarily of all classes.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there are. Needed in the first call, if `fit` came not before.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each impression in the loss. A row of weight 0 is left out.
+
+        Returns
+        -------
+        self : object
+            The classifier. After an error it is as it was before.
+
+        Raises
+        ------
+        ValueError
+            If a column, a label or a parameter can't be used; the message names it.
+        FloatingPointError
+            If the loss becomes NaN.
+        """
+        self._take_in(X, y, classes, sample_weight, read_schema(X))
+        return self
+
+    @fit_context
+    def _take_in(self, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
+        """Learn from rows of which their encoder says so much."""
+        learn_more(self, X, y, classes, sample_weight, schema)
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Logits.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of `fit`. A code that `fit` didn't see is taken as unknown.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Log-odds of `classes_[1]` for two classes; for more, a logit per class, defined up to a constant.
+        """
+        return self._labels.log_odds(self._logits(X))
+
+    def _logits(self, X: Any) -> NDArray[np.float64]:
+        """Logits of the network, shape (n, C)."""
+        check_is_fitted(self)
+        if isinstance(X, EncodedBatches):
+            return np.concatenate([self._logits(batch) for batch in X.batches()])
+        codes, values = self.table_reader_.read(X)
+        logits: NDArray[np.float64] = (
+            predict_logits(self.network_, torch.from_numpy(codes), torch.from_numpy(values)).double().numpy()
+        )
+        return logits
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of `fit`. A code that `fit` didn't see is taken as unknown.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        return self._labels.probabilities(self._logits(X))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        return self._labels.most_probable(self._logits(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of rows whose class is predicted correctly.
+
+        For clicks, prefer a score of the probabilities, such as :func:`sklearn.metrics.log_loss`.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of `fit`.
+        y : array-like of shape (n_samples,), or str
+            True labels; the name of their column for rows that are read in batches.
+        sample_weight : array-like of shape (n_samples,) or str, default=None
+            Weight of each row; the name of their column for rows that are read in batches.
+
+        Returns
+        -------
+        float
+            Accuracy, from 0 to 1.
+        """
+        if isinstance(X, EncodedBatches):
+            y, sample_weight = X.in_memory(y), X.in_memory(sample_weight)
+        return float(super().score(X, y, sample_weight))
+
+    @property
+    def table_reader_(self) -> TableReader:
+        """How tables are read."""
+        check_is_fitted(self)
+        return TableReader(self, self._readers)
+
+    @property
+    def _labels(self) -> Labels:
+        return self._tasks or OneLabel(self.classes_)
+
+    def _continues(self) -> bool:
+        return self.warm_start and hasattr(self, "network_")
+
+    def _summaries(self) -> list[Summary]:
+        return network_summaries(self)
+
+    def _describe(self, name: str, value: Any) -> Any:
+        return weights_as_arrays(value) if name == "network_" else super()._describe(name, value)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        if self._moments is not None:
+            # Arrays of a file may be views of it.
+            for moments in (self._moments.exp_avg, self._moments.exp_avg_sq):
+                moments.update({name: np.array(array) for name, array in moments.items()})
+        if "network_" in state:
+            self.network_ = network_of_arrays(self._network_class, self._network_arguments, state["network_"])

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from ..training import EpochHistory, Moments, TrainingResult
+from ..training import Moments
 from ._field_readers import FieldReader
 from ._labels import Labels
 from ._network import NetworkClass, network_of_arrays, weights_as_arrays
+
+if TYPE_CHECKING:
+    from ..training import EpochHistory, TrainingResult
 
 
 @dataclass(frozen=True)

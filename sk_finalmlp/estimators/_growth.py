@@ -16,18 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..nn import FieldEmbedding
-from ..schema import UNKNOWN_CODE, Field, Origin, by_kind
+from ..schema import UNKNOWN_CODE, Field, Schema, by_kind
 from ..training import Moments
 from ._field_readers import (
     FIRST_CODE,
     FieldReader,
     check_largest_code,
-    read_codes,
-    tables_of_columns,
     with_histories_of,
     with_more_vectors,
 )
-from ._input_columns import InputColumn
+from ._input_columns import InputColumn, read_codes
 from ._network import Network, NetworkClass, make_network
 
 #: A table that is too small grows to this many times its size, so that growing costs little per code.
@@ -38,26 +36,14 @@ RowsOf = Mapping[str, NDArray[np.int64]]
 
 
 def grown_readers(
-    readers: Sequence[FieldReader], columns: Sequence[InputColumn], origin: Origin | None
+    readers: Sequence[FieldReader], columns: Sequence[InputColumn], schema: Schema | None
 ) -> list[FieldReader]:
-    """The readers after they have seen more rows: the codes in these are known from now on.
+    """Return the readers after they have seen more rows: the codes in these are known from now on.
 
-    Parameters
-    ----------
-    readers : sequence of FieldReader
-        How the fields were read so far.
-    columns : sequence of Column
-        Columns of the new rows.
-    origin : Origin or None
-        What the rows say of where they come from.
-
-    Returns
-    -------
-    list of FieldReader
-        A field whose codes have outgrown its table has a larger one, with room for more; codes that stand for vectors
-        have the table that comes with the rows.
+    A field with codes beyond its table has a larger one, with room for more; codes that stand for vectors have the
+    table that comes with the rows.
     """
-    tables = {} if origin is None else tables_of_columns(columns, origin)
+    tables = {} if schema is None else schema.vectors
     others = [
         with_more_vectors(reader, columns, tables.get(reader.field.name)) if reader.vectors is not None else reader
         for reader in readers

@@ -1,4 +1,4 @@
-"""From the table that the user gives to its columns, each checked on its own."""
+"""From the table that the user gives to its columns, as codes or floats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from .._checks import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
 from .._sources import is_in_files
-from ..schema import Origin, read_origin
+from ..schema import Schema, read_schema
 
 _OTHER_ENCODER = (
     "X was encoded by another encoder than the rows that this classifier was fitted to, or by the same one after "
@@ -22,6 +22,7 @@ _OTHER_ENCODER = (
     "were encoded by transform after it did, use sk_finalmlp.update, which lets both learn. With warm_start=True, "
     "encode all rows by transform of the encoder that was fitted first."
 )
+_BEYOND_ANY_TABLE = 2**62
 #: Rows of a batch that the network predicts for.
 _FEW_ROWS = 8192
 _HOW_TO_ENCODE = "Encode the table first: Pipeline([('enc', CTREncoder()), ('clf', ...)])."
@@ -29,51 +30,23 @@ _HOW_TO_ENCODE = "Encode the table first: Pipeline([('enc', CTREncoder()), ('clf
 
 @dataclass(frozen=True)
 class InputColumn:
-    """One column of the input table.
-
-    Parameters
-    ----------
-    name : str
-        Its name, or `x0`, `x1`, ... where the table has no names.
-    values : ndarray of bool, int or float, shape (n,)
-        Its values.
-    """
+    """One column of the input table; where that has no names, they are `x0`, `x1`, ..."""
 
     name: str
     values: NDArray[Any]
 
     @property
     def is_integer(self) -> bool:
+        """Whether it can hold codes without a word from the user."""
         return self.values.dtype.kind in "biu"
 
 
 def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
-    """Columns of a table, as many and named as the estimator expects.
-
-    Parameters
-    ----------
-    estimator : estimator
-        What is fitted or predicts; `n_features_in_` and `feature_names_in_` are set or checked on it.
-    X : dataframe or array-like of shape (n_samples, n_features)
-        The table.
-    reset : bool
-        True in `fit`, False afterwards.
-
-    Returns
-    -------
-    list of InputColumn
-
-    Raises
-    ------
-    ValueError
-        If a column holds something else than numbers, or a missing or infinite value, or if the table says that it is
-        from another encoder.
-    """
+    """Return the columns of a table, as many and named as the estimator expects, each checked on its own."""
     if reset:
-        origin = read_origin(X)
-        estimator._origin = None if origin is None else origin.without_vectors()
+        remember_encoder(estimator, read_schema(X))
     else:
-        check_same_encoder(estimator, read_origin(X))
+        check_same_encoder(estimator, read_schema(X))
     if isinstance(X, pd.DataFrame):
         return _read_pandas(estimator, X, reset)
     refuse_raw_rows(X)
@@ -89,52 +62,32 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
 
 
 def refuse_raw_rows(X: Any) -> None:
-    """Refuse files of rows, which only the encoder reads.
-
-    Parameters
-    ----------
-    X : object
-        What the classifier was given.
-    """
+    """Refuse files of rows, which only the encoder reads."""
     if is_in_files(X):
         raise TypeError(f"X is a {type(X).__name__}, which only CTREncoder can read. {_HOW_TO_ENCODE}")
 
 
-def check_same_encoder(estimator: Any, origin: Origin | None) -> None:
-    """Refuse rows that were encoded by another fit.
+def remember_encoder(estimator: Any, schema: Schema | None) -> None:
+    """Remember which encoder wrote the rows of `fit`, by what it had learned then."""
+    estimator._encoders = () if schema is None else (schema.encoder,)
 
-    Parameters
-    ----------
-    estimator : estimator
-        What is fitted or predicts.
-    origin : Origin or None
-        What the rows say of where they come from.
-    """
-    own = estimator._origin
-    if origin is not None and own is not None and origin.encoder not in (own.encoder, own.previous):
+
+def check_same_encoder(estimator: Any, schema: Schema | None) -> None:
+    """Refuse rows that were encoded by another fit."""
+    if schema is not None and estimator._encoders and schema.encoder not in estimator._encoders:
         raise ValueError(_OTHER_ENCODER)
 
 
 def read_few_rows(estimator: Any, X: Any) -> NDArray[np.float64] | None:
-    """A frame of few rows as a matrix: pandas takes longer to hand out columns one by one than the network for a row.
+    """Return a frame of few rows as a matrix: pandas hands out columns in more time than a network takes for a row.
 
-    Parameters
-    ----------
-    estimator : estimator
-        What predicts.
-    X : object
-        The table.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_samples, n_features), or None
-        None where the table isn't that simple, or has something wrong with it: `read_columns` reads it or says so.
+    None where the table isn't that simple, or something is wrong with it: `read_columns` reads it or says so.
     """
     if not has_columns_of_fit(estimator, X) or not 0 < len(X) <= _FEW_ROWS:
         return None
     if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in set(X.dtypes)):
         return None
-    check_same_encoder(estimator, read_origin(X))
+    check_same_encoder(estimator, read_schema(X))
     matrix: NDArray[np.float64] = X.to_numpy(np.float64)
     return matrix if np.isfinite(matrix).all() else None
 
@@ -181,3 +134,43 @@ def _read_series(name: str, series: Any) -> InputColumn:
     if not np.isfinite(values).all():
         raise ValueError(f"Input X contains NaN or infinity in column {name!r}. {_HOW_TO_ENCODE}")
     return InputColumn(name, values)
+
+
+def read_codes(column: InputColumn) -> NDArray[np.int64]:
+    """Return the column as codes; a ValueError says why it can't be."""
+    values = column.values
+    if values.dtype.kind == "f":
+        fractional = values != np.floor(values)
+        if fractional.any():
+            raise ValueError(
+                f"Column {column.name!r} is categorical but has the fractional value {values[fractional][0]}: codes "
+                "are whole numbers. Let CTREncoder make codes of it, or leave it out of categorical_features."
+            )
+    if values.dtype.kind != "b" and values.min() < 0:
+        raise ValueError(
+            f"Column {column.name!r} is categorical but has the negative code {values.min()}: codes begin at 0. If "
+            "it stands for unknown values (OrdinalEncoder can write -1 for them), let CTREncoder make the codes or "
+            "add 1 to all of them; if the column is a quantity, give it as floats."
+        )
+    return _as_int64(values)
+
+
+def _as_int64(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the codes, those beyond any table cut to one that is, so that none overflows."""
+    if values.dtype.kind == "f":
+        values = np.minimum(values.astype(np.float64), float(_BEYOND_ANY_TABLE))
+    elif values.dtype.kind == "u":
+        values = np.minimum(values.astype(np.uint64), np.uint64(_BEYOND_ANY_TABLE))
+    return values.astype(np.int64)
+
+
+def as_float32(column: InputColumn) -> NDArray[np.float32]:
+    """Return the column as numbers; a ValueError says which is too large."""
+    with np.errstate(over="ignore"):
+        values = column.values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"Input X contains infinity or a value too large for dtype('float32') in column {column.name!r}. Scale "
+            "it, for example by CTREncoder."
+        )
+    return values

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
+from .._checks import check_widths
+from .._sklearn import check_first_call, fit_task, has_callbacks
 from .._sources import EncodedBatches
 from ..nn import copy_network, norms_of
-from ..schema import UNKNOWN_CODE, Origin, read_origin, unpacked_codes
-from ..training import Impressions, Moments, TrainingResult, correct_mean
+from ..schema import UNKNOWN_CODE, Schema, unpack_codes
+from ..training import Impressions, Moments, correct_mean, score
 from ._field_readers import FieldReader
+from ._fit import network_parameters, training_settings
 from ._fitted import EpochTasks, Fitted
 from ._growth import (
     RowsOf,
@@ -32,11 +34,11 @@ from ._growth import (
 )
 from ._labels import OneLabel
 from ._network import arguments_of_network, check_same_arguments, make_network, start_network
-from ._parameters import check_hidden_units, draw_seed, n_rows_of_epoch
+from ._parameters import draw_seed, n_rows_of_epoch
 from ._rows import naming, read_rows
 
 if TYPE_CHECKING:
-    from ..training import EpochObserver, TrainingSettings
+    from ..training import EpochObserver, TrainingResult, TrainingSettings
 
 #: Share of `learning_rate` at which new rows are learned from, and the penalty of embeddings, where it is "auto": what
 #: the vectors know of earlier rows isn't in the loss of these. Both were chosen on streams of synthetic clicks.
@@ -48,77 +50,36 @@ _SETTLED: Final = 500
 _DOUBT: Final = 400.0
 
 
-class OnlineLearner:
-    """Mixin that lets a classifier go on learning after `fit`, or begin with its first rows."""
-
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from more rows, such as those of a new day, in one pass.
-
-        Codes that are new get vectors of their own; those of codes that don't occur stay as they are, so that a call
-        costs what its rows cost, not what the tables cost. The learning rate is constant, 0.03 of `learning_rate`.
-        Nothing is held out: the rows are scored before they are learned from, and `history_` gets these scores as
-        `valid_loss` and `valid_auc`, those of an honest test on the next day.
-
-        Rows that `CTREncoder` encodes come from its `partial_fit_transform`; :func:`sk_finalmlp.update` calls both.
-
-        Parameters
-        ----------
-        X : dataframe or array-like of shape (n_samples, n_features)
-            Impressions with the columns of the first call, or of `fit`.
-        y : array-like of shape (n_samples,)
-            Labels, not necessarily of all classes.
-        classes : array-like of shape (n_classes,), default=None
-            All labels there are. Needed in the first call, if `fit` came not before.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each impression in the loss. A row of weight 0 is left out.
-
-        Returns
-        -------
-        self : object
-            The classifier. After an error it is as it was before.
-
-        Raises
-        ------
-        ValueError
-            If a column, a label or a parameter can't be used; the message names it.
-        FloatingPointError
-            If the loss becomes NaN.
-        """
-        self._take_in(X, y, classes, sample_weight, read_origin(X))
-        return self
-
-    @fit_context
-    def _take_in(self, X: Any, y: Any, classes: Any, sample_weight: Any, origin: Origin | None) -> None:
-        """Learn from rows of which their encoder says so much."""
-        learn_more(self, X, y, classes, sample_weight, origin)
-
-
-def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any, origin: Origin | None) -> None:
+def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
     """Let a classifier learn from more rows, in one pass; after an error it is as before."""
     if isinstance(X, EncodedBatches):
         raise TypeError(
             f"X is {type(X).__name__}, rows that come in batches, and partial_fit takes a table in memory. Begin "
             "with fit, which takes rows on disk, and let sk_finalmlp.update take in the rows of a day."
         )
+    if estimator._tasks is not None:
+        raise TypeError("A classifier of several labels has no partial_fit: fit it again to all rows.")
     data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
     with fit_task(estimator, max_subtasks=1, **data) as task:
         is_first = check_first_call(estimator, classes)
         labels = OneLabel(estimator.classes_)
         if is_first:
-            check_hidden_units(estimator)
+            check_widths(estimator, "fs_hidden_units", 0)
             labels.check(estimator)
             estimator._seed, estimator.history_ = draw_seed(estimator.random_state), []
         else:
-            _follow_encoder(estimator, origin)
+            _follow_encoder(estimator, schema)
         rows = read_rows(estimator, X, y, sample_weight, partial(_read_labels, labels), reset=is_first)
         weights = labels.weights_without_counts(estimator.class_weight)
         readers = rows.learn_fields(estimator.categorical_features) if is_first else estimator._readers
         (chunk,) = rows.chunks()
-        readers = grown_readers(readers, chunk.columns, origin)
+        if schema is not None:
+            schema, _ = schema.of_columns([name for name, _ in rows.columns])
+        readers = grown_readers(readers, chunk.columns, schema)
         new = rows.impressions(readers, weights).with_mean_weight_one()
         new = replace(new, negatives_kept=estimator.negatives_kept)
         start, generator = _start(estimator, new, readers, labels)
-        update = NetworkUpdate(start, new, _rows_of_fresh_codes(origin, readers), generator)
+        update = NetworkUpdate(start, new, _rows_of_fresh_codes(schema, readers), generator)
         observer = EpochTasks(task, estimator, data, update.fitted_so_far) if has_callbacks(estimator) else None
         result = update.train(_settings(estimator, new, start.network), observer)
         estimator.__dict__.update(update.fitted(result).attributes())
@@ -129,11 +90,10 @@ def _read_labels(labels: OneLabel, y: Any, X: Any) -> tuple[OneLabel, NDArray[np
         return labels, labels.number(y, X)
 
 
-def _follow_encoder(estimator: Any, origin: Origin | None) -> None:
+def _follow_encoder(estimator: Any, schema: Schema | None) -> None:
     """Rows that were encoded just before mean the same, unless codes have been given to other values."""
-    if origin is not None and estimator._origin is not None and origin.previous == estimator._origin.encoder:
-        previous = None if origin.fresh else origin.previous
-        estimator._origin = replace(estimator._origin, encoder=origin.encoder, previous=previous)
+    if schema is not None and estimator._encoders[:1] == (schema.previous,):
+        estimator._encoders = (schema.encoder,) if schema.fresh else (schema.encoder, schema.previous)
 
 
 def _start(
@@ -142,7 +102,7 @@ def _start(
     """Return the network with room for all codes and its moments, and the generator of the update."""
     is_fitted = hasattr(estimator, "network_")
     generator = torch.Generator().manual_seed(estimator._seed + len(estimator.history_))
-    parameters = estimator._network_parameters(len(new), is_fitted)
+    parameters = network_parameters(estimator, len(new), is_fitted)
     network_class = estimator._network_class
     arguments = arguments_of_network(network_class, parameters, readers, labels.n_outputs)
     if is_fitted:
@@ -175,7 +135,7 @@ def _network_with_room(
 def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
     """One pass at a constant rate; without validation rows, that of a plateau is constant."""
     n_rows = n_rows_of_epoch(new.counts, estimator.negative_sampling)
-    settings: TrainingSettings = estimator._settings(n_rows, max_epochs=1, final_epoch=False)
+    settings: TrainingSettings = training_settings(estimator, n_rows, max_epochs=1, final_epoch=False)
     has_negatives = bool((new.target == 0).any())
     is_auto = estimator.embedding_regularizer == "auto"
     return replace(
@@ -199,8 +159,6 @@ class NetworkUpdate:
     """
 
     def __init__(self, start: Fitted, new: Impressions, fresh: RowsOf, generator: torch.Generator) -> None:
-        from ..training import score
-
         assert start.moments is not None
         self._start, self._moments, self._generator = start, start.moments, generator
         self._excerpt = excerpt = take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)
@@ -243,14 +201,14 @@ def _have_settled(network: nn.Module) -> bool:
     return all(n is not None and int(n) >= _SETTLED for n in n_batches)
 
 
-def _rows_of_fresh_codes(origin: Origin | None, readers: list[FieldReader]) -> dict[str, NDArray[np.int64]]:
+def _rows_of_fresh_codes(schema: Schema | None, readers: list[FieldReader]) -> dict[str, NDArray[np.int64]]:
     """Rows of the tables whose codes stand for other values, as the encoder says."""
-    if origin is None or not origin.fresh:
+    if schema is None or not schema.fresh:
         return {}
     # The classifier may have been given some of the fields alone, and may not have seen each code of a list.
     rows = {
-        reader.field.name: reader.rows_of(unpacked_codes(origin.fresh[reader.field.name])).astype(np.int64)
+        reader.field.name: reader.rows_of(unpack_codes(schema.fresh[reader.field.name])).astype(np.int64)
         for reader in readers
-        if reader.field.has_codes and reader.field.name in origin.fresh
+        if reader.field.has_codes and reader.field.name in schema.fresh
     }
     return {name: of_field[of_field != UNKNOWN_CODE] for name, of_field in rows.items()}

@@ -18,11 +18,11 @@ from .._hold_out import place_from_last, places, places_of_choice, share_held_ou
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, TemporaryFolder, check_space, naming_full_disk, sizes
 from .._warnings import warn
-from ..schema import UNKNOWN_CODE, Field, Origin, field_of_vectors, read_origin
+from ..schema import Schema, carries_schema, checksum_of, is_statistic, read_schema
 from ..training import Impressions, StoredImpressions
 from ._copies import warn_about_copies
-from ._field_readers import FIRST_CODE, FieldReader, learn_fields, read_matrices, vector_table, with_histories_of
-from ._input_columns import InputColumn, check_same_encoder, read_columns
+from ._field_readers import FieldReader, learn_fields, read_matrices
+from ._input_columns import InputColumn, check_same_encoder, read_columns, remember_encoder
 from ._labels import MIN_WEIGHT, LabelCounts, Labels, OneLabel
 
 #: Gives numbers of rows places in [0, 1): the rows with the lowest are held out.
@@ -93,7 +93,8 @@ class Rows:
     """Labelled rows, in memory or on disk.
 
     `number` holds the number of each row's label, and `position` that of each number among the labels with rows of
-    positive weight, None for the number itself. Rows on disk know their `fields`, and have a `folder` to shuffle in.
+    positive weight, None for the number itself. Rows on disk have a `folder` to shuffle in.
+    `lost_statistics` are columns that seem to be statistics of an encoder, of which the table should say so.
     """
 
     columns: Sequence[tuple[str, Readable]]
@@ -101,13 +102,13 @@ class Rows:
     weight: Readable | None
     labels: Labels
     n_given: int
-    origin: Origin | None
+    schema: Schema | None
     step: int
-    fields: Sequence[Field] | None = None
     folder: TemporaryFolder | None = None
     largest_weight: float = 1.0
     hold_out: HoldOut | None = None
     position: NDArray[np.int64] | None = None
+    lost_statistics: Sequence[str] = ()
 
     def chunks(self) -> Iterable[Chunk]:
         """Read the rows chunk by chunk; where there is one, it is read once."""
@@ -161,39 +162,8 @@ class Rows:
 
     def learn_fields(self, categorical_features: Any) -> list[FieldReader]:
         """Find out which fields the columns are, and which codes they hold."""
-        if self.fields is None:
-            (chunk,) = self.chunks()
-            return learn_fields(chunk.columns, categorical_features, self.origin)
-        return self._learn_codes(self.fields)
-
-    def _learn_codes(self, fields: Sequence[Field]) -> list[FieldReader]:
-        """The fields of the encoder, and which codes the rows hold."""
-        readers: list[FieldReader] = []
-        vectors = {} if self.origin is None else self.origin.vectors or {}
-        tables = {name: vector_table(name, table) for name, table in vectors.items()}
-        replaced = {field_of_vectors(name) for name, table in tables.items() if table.replaces}
-        position = 0
-        for field in fields:
-            positions = list(range(position, position := position + field.n_columns))
-            if field.kind == "pretrained":
-                readers.append(FieldReader.of_vectors(field.name, positions, tables[field.name], field.of))
-            elif field.name in replaced:
-                readers.append(FieldReader.replaced(field.name, positions))
-            elif field.has_codes and field.kind != "history":
-                readers.append(self._learn_codes_of(field, positions))
-            else:
-                readers.append(FieldReader(field, positions, np.empty(0, np.int32)))
-        return with_histories_of(readers, [reader for reader in readers if reader.field.kind != "history"])
-
-    def _learn_codes_of(self, field: Field, positions: list[int]) -> FieldReader:
-        is_known = np.zeros(field.n_codes + 1, dtype=bool)
-        for chunk in self.chunks():
-            for position in positions:
-                is_known[chunk.column(position).values] = True
-        largest, first = int(np.flatnonzero(is_known)[-1]), FIRST_CODE[field.kind]
-        rows = np.arange(largest + 2, dtype=np.int32) + np.int32(first)
-        known = np.where(is_known[: largest + 2], rows, np.int32(UNKNOWN_CODE))
-        return FieldReader(Field(field.name, field.kind, largest + 1 + first, field.n_columns), positions, known)
+        names = [name for name, _ in self.columns]
+        return learn_fields(self.chunks, names, self.n_given, categorical_features, self.schema)
 
     def impressions(self, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64]) -> Impressions:
         """Return the rows of a table in memory as the network takes them."""
@@ -311,8 +281,8 @@ def open_rows(
 
 def _ready(estimator: Any, rows: Rows, holds_out: bool) -> Rows:
     if holds_out:
-        fraction = fraction_held_out(estimator, rows.n_given, rows.origin)
-        rows = rows.holding_out(_place(estimator.hold_out, fraction, rows.n_given, rows.origin), fraction)
+        fraction = fraction_held_out(estimator, rows.n_given, rows.schema)
+        rows = rows.holding_out(_place(estimator.hold_out, fraction, rows.n_given, rows.schema), fraction)
     rows = rows.with_counted_labels()
     rows.labels.check(estimator)
     return rows
@@ -327,7 +297,17 @@ def read_rows(
     labels, number = read_labels(y, columns[0].values)
     weight = _check_weight(sample_weight, columns)
     held = [(column.name, _Held(column.values)) for column in columns]
-    return Rows(held, _Held(number), _Held(weight), labels, len(number), read_origin(X), step=max(1, len(number)))
+    schema, n_rows = read_schema(X), len(number)
+    lost = _lost_statistics(columns, schema) if carries_schema(X) else ()
+    step = max(1, n_rows)
+    return Rows(held, _Held(number), _Held(weight), labels, n_rows, schema, step, lost_statistics=lost)
+
+
+def _lost_statistics(columns: Sequence[InputColumn], schema: Schema | None) -> list[str]:
+    _, known = (None, []) if schema is None else schema.of_columns([column.name for column in columns])
+    is_known = {position for positions in known for position in positions}
+    others = (column for position, column in enumerate(columns) if position not in is_known)
+    return [column.name for column in others if column.values.dtype == np.float32 and is_statistic(column.name)]
 
 
 def _rows_on_disk(estimator: Any, X: EncodedRows, y: Any, sample_weight: Any, folder: TemporaryFolder) -> Rows:
@@ -348,7 +328,7 @@ def _rows_on_disk(estimator: Any, X: EncodedRows, y: Any, sample_weight: Any, fo
     # A row is in memory several times while it is shuffled.
     step = max(1, sizes.CHUNK // 8)
     columns, labels = list(X.columns.items()), OneLabel(X.classes)
-    return Rows(columns, X.y, weight, labels, len(X), X.origin, step, X.fields, folder, largest_weight)
+    return Rows(columns, X.y, weight, labels, len(X), X.schema, step, folder, largest_weight)
 
 
 def _learn_columns(estimator: Any, X: EncodedRows) -> None:
@@ -356,10 +336,10 @@ def _learn_columns(estimator: Any, X: EncodedRows) -> None:
     if estimator._continues():
         if list(estimator.feature_names_in_) != list(names):
             raise ValueError(f"X has the columns {list(names)}, fit saw {list(estimator.feature_names_in_)}.")
-        check_same_encoder(estimator, X.origin)
+        check_same_encoder(estimator, X.schema)
         return
     estimator.feature_names_in_, estimator.n_features_in_ = names, len(names)
-    estimator._origin = X.origin.without_vectors()
+    remember_encoder(estimator, X.schema)
 
 
 def _check_names(X: EncodedRows, y: Any, sample_weight: Any) -> None:
@@ -403,7 +383,7 @@ def read_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_v
     with naming("sample_weight_val"):
         weight = _check_weight(sample_weight_val, columns)
     held = [(column.name, _Held(column.values)) for column in columns]
-    rows = Rows(held, _Held(number), _Held(weight), labels, len(number), read_origin(X_val), step=max(1, len(number)))
+    rows = Rows(held, _Held(number), _Held(weight), labels, len(number), read_schema(X_val), step=max(1, len(number)))
     labels.check_validation(rows.count().n_rows, estimator.scoring)
     return rows
 
@@ -418,36 +398,36 @@ def naming(argument: str, remedy: str = "") -> Iterator[None]:
         raise kind("\n".join(filter(None, [f"{argument}: {error}", remedy]))) from error
 
 
-def fraction_held_out(estimator: Any, n_rows: int, origin: Origin | None) -> float:
+def fraction_held_out(estimator: Any, n_rows: int, schema: Schema | None) -> float:
     """Share of the rows that is held out: "auto" asks the encoder, which may have been given other rows."""
     fraction = estimator.validation_fraction
-    if fraction == "auto" and origin is not None and origin.validation_fraction is not None:
-        return origin.validation_fraction
+    if fraction == "auto" and schema is not None and schema.validation_fraction is not None:
+        return schema.validation_fraction
     return share_held_out(fraction, n_rows, at_random=estimator.hold_out != "last")
 
 
-def _place(hold_out: str, fraction: float, n_rows: int, origin: Origin | None) -> Place:
+def _place(hold_out: str, fraction: float, n_rows: int, schema: Schema | None) -> Place:
     """How rows get the places by which they are held out."""
     if hold_out == "auto":
-        hold_out = (origin and origin.hold_out) or "random"
+        hold_out = (schema and schema.hold_out) or "random"
     if hold_out == "random":
         return places
     if hold_out == "last":
         return partial(place_from_last, n_rows=n_rows)
-    assert origin is not None
-    assert origin.held_out is not None
-    if origin.n_rows != n_rows:
+    assert schema is not None
+    assert schema.held_out is not None
+    if schema.n_rows != n_rows:
         raise ValueError(
-            f"CTREncoder(hold_out={hold_out!r}) chose among {origin.n_rows} rows, but X has {n_rows}. Fit the encoder "
+            f"CTREncoder(hold_out={hold_out!r}) chose among {schema.n_rows} rows, but X has {n_rows}. Fit the encoder "
             "to these rows alone, in a pipeline that is searched or validated as a whole, or set hold_out='last' in "
             "both."
         )
-    if fraction != origin.validation_fraction:
+    if fraction != schema.validation_fraction:
         raise ValueError(
             f"validation_fraction={fraction:g}, but CTREncoder(hold_out={hold_out!r}) held out "
-            f"{origin.validation_fraction:g} of the rows. Set it to the same in both."
+            f"{schema.validation_fraction:g} of the rows. Set it to the same in both."
         )
-    return places_of_choice(unpacked(origin.held_out, n_rows), fraction).__getitem__
+    return places_of_choice(unpacked(schema.held_out, n_rows), fraction).__getitem__
 
 
 def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], max_epochs: int) -> Rows:
@@ -461,14 +441,38 @@ def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], m
             f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False.",
         )
         return replace(rows, hold_out=None)
+    if rows.lost_statistics and estimator.hold_out == "auto":
+        warn(
+            f"The columns {rows.lost_statistics} are named like statistics of CTREncoder, but X doesn't say that they "
+            "are, nor which rows were held out: a step in between made another table, as ColumnTransformer, "
+            "FeatureUnion and samplers such as SMOTE do. If the statistics know labels of held-out rows, early "
+            "stopping takes that for progress. Give the classifier what CTREncoder returns, or X_val and y_val; or set "
+            "hold_out='random' here if the encoder holds out rows at random and none was added, dropped or moved.",
+        )
     if any(reader.field.kind == "statistic" for reader in readers):
-        _check_statistics(rows.origin, rows.n_given, rows.hold_out.fraction, estimator.hold_out)
+        _check_statistics(rows.schema, rows.n_given, rows.hold_out.fraction, estimator.hold_out)
+        _check_order(rows)
     return rows
 
 
-def _check_statistics(origin: Origin | None, n_given: int, fraction: float, hold_out: str) -> None:
+def _check_order(rows: Rows) -> None:
+    """Notice where rows that were encoded together have been moved or changed since."""
+    if rows.schema is None or rows.schema.n_rows != rows.n_given or not rows.schema.checksum:
+        return
+    schema, _ = rows.schema.of_columns([name for name, _ in rows.columns])
+    ((statistic, checksum),) = schema.checksum.items()
+    column = next((column for name, column in rows.columns if name == statistic), None)
+    if column is not None and checksum_of(column.read(0, rows.n_given)) != checksum:
+        warn(
+            f"Column {statistic!r} isn't as CTREncoder.fit_transform wrote it: rows were moved or changed since, so "
+            "the classifier holds out others than the encoder left out of the statistics, which know their "
+            "labels. Sort or shuffle the rows before they are encoded, or give X_val and y_val.",
+        )
+
+
+def _check_statistics(schema: Schema | None, n_given: int, fraction: float, hold_out: str) -> None:
     """Notice where statistics of training rows know labels of held-out rows."""
-    if origin is None:
+    if schema is None:
         if hold_out == "last":
             warn(
                 "hold_out='last', and X holds statistics, but doesn't say which rows CTREncoder held out; by "
@@ -480,19 +484,19 @@ def _check_statistics(origin: Origin | None, n_given: int, fraction: float, hold
                 "X holds statistics, from which a tenth of the labels, or 10,000 at random, is left out by default: "
                 f"{_set_both(fraction)}",
             )
-    elif origin.hold_out is not None and hold_out not in ("auto", origin.hold_out):
+    elif schema.hold_out is not None and hold_out not in ("auto", schema.hold_out):
         raise ValueError(
             f"hold_out={hold_out!r}, but the encoder left the labels of other rows out of the statistics, by its "
-            f"hold_out={origin.hold_out!r}. Set the intended one in CTREncoder, and hold_out='auto' here."
+            f"hold_out={schema.hold_out!r}. Set the intended one in CTREncoder, and hold_out='auto' here."
         )
-    elif origin.validation_fraction is not None and fraction > origin.validation_fraction:
+    elif schema.validation_fraction is not None and fraction > schema.validation_fraction:
         raise ValueError(
-            f"validation_fraction={fraction:g}, but the encoder left the labels of only {origin.validation_fraction:g} "
+            f"validation_fraction={fraction:g}, but the encoder left the labels of only {schema.validation_fraction:g} "
             f"of the rows out of the statistics of the others: {_set_both(fraction)}"
         )
-    elif origin.n_rows is not None and origin.n_rows != n_given:
+    elif schema.n_rows is not None and schema.n_rows != n_given:
         warn(
-            f"CTREncoder.fit_transform wrote statistics of {origin.n_rows} rows, and X has {n_given}: the "
+            f"CTREncoder.fit_transform wrote statistics of {schema.n_rows} rows, and X has {n_given}: the "
             "statistics contain labels of held-out rows, so the scores of early stopping and of a cross-validation are "
             "too good. Fit the encoder to these rows alone, in a pipeline that is searched or validated as a whole.",
         )

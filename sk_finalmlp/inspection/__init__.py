@@ -2,8 +2,7 @@
 
 from ._embeddings import embeddings
 from ._gate_weights import GateWeightsDisplay, gate_weights
-from ._interactions import InteractionDisplay, field_interactions, head_strengths
-from ._pair_interactions import pair_interactions
+from ._interactions import InteractionDisplay, field_interactions, head_strengths, pair_interactions
 from ._reliability import ReliabilityDisplay, reliability_bins
 from ._row_contributions import RowContributionsDisplay, row_contributions
 from ._slice_scores import SliceScoresDisplay, slice_scores

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ..estimators import Classifier, FieldReader, TableReader
+from ..estimators import FieldReader, FinalMLPClassifier, TableReader
 from ..preprocessing import CTREncoder
 from ..schema import UNKNOWN_CODE, Field, pretrained_name
 from ._model import any_classifier_of, encoder_of, weighted_members_of
@@ -135,7 +135,7 @@ def _rows_of_vectors(estimator: Any, field: str, values: NDArray[Any]) -> NDArra
 
 
 @torch.inference_mode()
-def _look_up(classifier: Classifier, field: str, rows: NDArray[Any]) -> NDArray[np.float32]:
+def _look_up(classifier: FinalMLPClassifier, field: str, rows: NDArray[Any]) -> NDArray[np.float32]:
     members = [member for _, member in weighted_members_of(classifier)]
     layers = [layer for member in members for layer in member.embeddings]
     vectors = [layer.table[layer.first_row[field] + rows] for layer in layers if field in layer.first_row]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..estimators import Classifier
+from ..estimators import FinalMLPClassifier
 from ..nn import FieldSelection, MultiHeadBilinearFusion, TwoStreamNetwork
 from ._model import classifier_of, encoded_table, weighted_members_of
 
@@ -17,100 +17,36 @@ Batch = tuple[Tensor, Tensor]
 _BATCH_SIZE = 256
 
 
-def gated_classifier_of(estimator: Any) -> Classifier:
-    """The fitted classifier in a model, where it has a gate.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A classifier of this library, or a pipeline or search of one.
-
-    Returns
-    -------
-    Classifier
-
-    Raises
-    ------
-    ValueError
-        If the network has no gate.
-    """
+def gated_classifier_of(estimator: Any) -> FinalMLPClassifier:
+    """Return the fitted classifier of a model; refuse one without gates."""
     classifier = classifier_of(estimator)
     if any(path.gate for path in weighted_members_of(classifier)[0][1].paths):
         return classifier
-    parameters = classifier.get_params(deep=False)
-    if "feature_selection" not in parameters:
-        raise ValueError(f"{type(classifier).__name__} has no gates: fit FinalMLPClassifier.")
     raise ValueError(
-        f"The network has no gates: it was fitted with feature_selection={parameters['feature_selection']!r}."
+        f"The network has no gates: it was fitted with feature_selection={classifier.feature_selection!r}."
     )
 
 
-def fused_classifier_of(estimator: Any) -> Classifier:
-    """The fitted classifier in a model, where its fusion is bilinear.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A classifier of this library, or a pipeline or search of one.
-
-    Returns
-    -------
-    Classifier
-
-    Raises
-    ------
-    ValueError
-        If the fusion isn't bilinear.
-    """
+def fused_classifier_of(estimator: Any) -> FinalMLPClassifier:
+    """Return the fitted classifier of a model; refuse one without a bilinear fusion."""
     classifier = classifier_of(estimator)
     if isinstance(weighted_members_of(classifier)[0][1].fusion, MultiHeadBilinearFusion):
         return classifier
-    name = type(classifier).__name__
-    if "fusion" not in classifier.get_params(deep=False):
-        raise ValueError(f"{name} has no fusion: fit FinalMLPClassifier.")
     raise ValueError(
-        f"This {name} has no bilinear fusion: fit it with two streams and fusion='bilinear', or use pair_interactions, "
-        "which takes any model."
+        "This FinalMLPClassifier has no bilinear fusion: fit it with two streams and fusion='bilinear', or use "
+        "pair_interactions, which takes any model."
     )
 
 
-def read_rows(estimator: Any, classifier: Classifier, X: Any) -> Batch:
-    """Codes and values of a table, as the network takes them.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The model.
-    classifier : Classifier
-        The classifier in it.
-    X : dataframe or array-like of shape (n, n_features)
-        A table for the model.
-
-    Returns
-    -------
-    codes : Tensor of int32, shape (n, n_code_columns)
-    values : Tensor of float32, shape (n, n_values)
-    """
+def read_rows(estimator: Any, classifier: FinalMLPClassifier, X: Any) -> Batch:
+    """Return codes and values of a table, as the network takes them."""
     codes, values = classifier.table_reader_.read(encoded_table(estimator, X))
     device = next(classifier.network_.parameters()).device
     return torch.from_numpy(codes).to(device), torch.from_numpy(values).to(device)
 
 
 def batches(rows: Batch) -> Iterator[tuple[slice, Batch]]:
-    """Rows in parts that leave memory for what is computed of them.
-
-    Parameters
-    ----------
-    rows : (Tensor, Tensor)
-        Codes and values.
-
-    Yields
-    ------
-    slice
-        Which rows they are.
-    (Tensor, Tensor)
-        Their codes and values.
-    """
+    """Yield batches of rows, and which rows they are."""
     codes, values = rows
     for start in range(0, len(codes), _BATCH_SIZE):
         part = slice(start, min(start + _BATCH_SIZE, len(codes)))
@@ -119,21 +55,7 @@ def batches(rows: Batch) -> Iterator[tuple[slice, Batch]]:
 
 @torch.inference_mode()
 def field_gates(network: TwoStreamNetwork, rows: Batch) -> list[dict[str, Tensor]]:
-    """Gate of each field, the mean over the features of the field, for each of the two streams.
-
-    Parameters
-    ----------
-    network : TwoStreamNetwork
-        A network with gates, in evaluation mode.
-    rows : (Tensor, Tensor)
-        Codes and values.
-
-    Returns
-    -------
-    list of dict of str to Tensor
-        For each stream, the gates of each field that it reads, shape (n,), or (1,) where all rows share them; empty
-        for a stream without a gate.
-    """
+    """Return the mean gate of each field for both streams; none for a stream without a gate."""
     return [
         {}
         if path.gate is None
@@ -147,22 +69,7 @@ def field_gates(network: TwoStreamNetwork, rows: Batch) -> list[dict[str, Tensor
 
 @torch.inference_mode()
 def head_terms(network: TwoStreamNetwork, rows: Batch) -> tuple[Tensor, Tensor]:
-    """The terms whose sum is the logit, but for a constant.
-
-    Parameters
-    ----------
-    network : TwoStreamNetwork
-        A network in evaluation mode.
-    rows : (Tensor, Tensor)
-        Codes and values.
-
-    Returns
-    -------
-    linear : Tensor of float32, shape (n, 2, C)
-        The linear term of each stream.
-    bilinear : Tensor of float32, shape (n, H, C)
-        The bilinear term of each head.
-    """
+    """Return the terms of the logit: linear ones, shape (n, 2, C), and bilinear ones, shape (n, H, C)."""
     x = network.gated(network.features(*rows), *rows)
     o1, o2 = (path.stream(own) for path, own in zip(network.paths, x, strict=True))
     fusion = _bilinear(network)
@@ -177,19 +84,6 @@ def interactions(network: TwoStreamNetwork, rows: Batch, donors: Batch) -> tuple
 
     Each row takes over the embedding of a field from another row, the gates being those of the row itself. The fusion
     is bilinear, so that the second difference of the logit is the bilinear term of both streams' differences.
-
-    Parameters
-    ----------
-    network : TwoStreamNetwork
-        A network in evaluation mode.
-    rows, donors : (Tensor, Tensor)
-        Codes and values of the rows, and of the rows that they take from.
-
-    Returns
-    -------
-    names1, names2 : list of str
-        The F1 and F2 fields of the streams.
-    interactions : Tensor of float32, shape (F1, F2, n, C)
     """
     own = network.gated(network.features(*rows), *rows)
     others = network.gated(network.features(*donors), *rows)
@@ -209,7 +103,7 @@ def _bilinear(network: TwoStreamNetwork) -> MultiHeadBilinearFusion:
 
 
 def _split(features: Tensor, fields: FieldSelection) -> tuple[Tensor, ...]:
-    """Features of each field."""
+    """Split features by field."""
     return torch.split(features, list(fields.sizes.values()), dim=1)
 
 

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
 from .._sklearn import Interval, validate_params
-from ..estimators import Classifier
+from ..estimators import FinalMLPClassifier
 from ._forward_pass import Batch, batches, field_gates, gated_classifier_of, read_rows
 from ._model import weighted_members_of
 from ._panels import among_largest, check_matplotlib, draw_cells, make_panels
-from ._segments import group_rows, read_column
+from ._tables import group_rows, read_column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     Parameters
     ----------
     estimator : estimator
-        A fitted classifier with gates, `FinalMLPClassifier` or `TwoStreamClassifier`, a pipeline that ends in one, or a
+        A fitted `FinalMLPClassifier` with gates, a pipeline that ends in one, or a
         search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows to take the mean over; some thousands are enough.
@@ -82,7 +82,7 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     >>> from sk_finalmlp.inspection import gate_weights
     >>> rng = np.random.default_rng(0)
     >>> X = pd.DataFrame(rng.integers(0, 5, (500, 2)), columns=["user", "item"])
-    >>> clf = FinalMLPClassifier(fs1_context=["user"], random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> clf = FinalMLPClassifier(fs1_context=["user"], max_epochs=2).fit(X, (X["user"] + X["item"]) % 2)
     >>> gate_weights(clf, X).shape, gate_weights(clf, X, by="user").shape
     ((2, 2), (2, 10))
     """
@@ -100,11 +100,11 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     return table.droplevel(1, axis=1) if by is None else table
 
 
-def _fields_of_gates(classifier: Classifier) -> list[str]:
+def _fields_of_gates(classifier: FinalMLPClassifier) -> list[str]:
     return [field.name for field in classifier.fields_ if not field.is_added]
 
 
-def _gates_of_rows(classifier: Classifier, rows: Batch) -> NDArray[np.float64]:
+def _gates_of_rows(classifier: FinalMLPClassifier, rows: Batch) -> NDArray[np.float64]:
     """Gate of each row and field in each stream, the mean over the members that read it; shape (2, n, F)."""
     position = {name: number for number, name in enumerate(_fields_of_gates(classifier))}
     gates = np.zeros((2, len(rows[0]), len(position)))
@@ -133,8 +133,6 @@ class GateWeightsDisplay:
 
     Attributes
     ----------
-    weights : DataFrame
-        The gates.
     axes_ : list of Axes
         The panels: a single one, or one for each stream where there are groups of rows.
     figure_ : Figure
@@ -152,7 +150,7 @@ class GateWeightsDisplay:
     >>> from sk_finalmlp.inspection import GateWeightsDisplay
     >>> rng = np.random.default_rng(0)
     >>> X = pd.DataFrame(rng.integers(0, 5, (500, 2)), columns=["user", "item"])
-    >>> clf = FinalMLPClassifier(fs1_context=["user"], random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> clf = FinalMLPClassifier(fs1_context=["user"], max_epochs=2).fit(X, (X["user"] + X["item"]) % 2)
     >>> GateWeightsDisplay.from_estimator(clf, X, by="user").weights.columns.names
     FrozenList(['stream', 'user'])
     """

@@ -1,27 +1,34 @@
-"""What the bilinear fusion of the two streams makes of pairs of fields."""
+"""What a model makes of pairs of fields: in the bilinear fusion of its streams, and as a whole."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from math import ceil
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from torch import Tensor
 
+from ..schema import column_names
 from ._forward_pass import batches, fused_classifier_of, head_terms, interactions, read_rows
-from ._model import weighted_members_of
+from ._model import best_of, classifier_of, weighted_members_of
 from ._panels import among_largest, check_matplotlib, draw_cells, make_panels
+from ._tables import RawTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
 _MAX_TICKS = 20
+
+_Logits = TypeVar("_Logits", Tensor, NDArray[np.float64])
 
 
 def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
@@ -30,7 +37,7 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     Parameters
     ----------
     estimator : estimator
-        A fitted classifier whose fusion is bilinear, `FinalMLPClassifier` or `TwoStreamClassifier`, a pipeline that
+        A fitted `FinalMLPClassifier` whose fusion is bilinear, a pipeline that
         ends in one, or a search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows, at least two; some thousands are enough.
@@ -72,7 +79,7 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     >>> from sk_finalmlp import FinalMLPClassifier
     >>> from sk_finalmlp.inspection import head_strengths
     >>> X = np.random.default_rng(0).integers(0, 5, (500, 2))
-    >>> clf = FinalMLPClassifier(num_heads=2, random_state=0).fit(X, X.sum(axis=1) % 2)
+    >>> clf = FinalMLPClassifier(num_heads=2, max_epochs=2, random_state=0).fit(X, X.sum(axis=1) % 2)
     >>> list(head_strengths(clf, X).index)
     ['stream 1', 'stream 2', 'head 1', 'head 2']
     """
@@ -81,7 +88,7 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     strengths: dict[int, NDArray[np.float64]] = {}
     for number, (weight, member) in enumerate(weighted_members_of(classifier), start=1):
         terms = torch.cat([torch.cat(head_terms(member, batch), dim=1) for _, batch in batches(rows)])
-        deviations = _between_classes(terms).double().std(dim=0, correction=0)
+        deviations = _less_mean(terms).double().std(dim=0, correction=0)
         strengths[number] = weight * deviations.square().mean(dim=1).sqrt().numpy(force=True)
     n_heads = len(strengths[1]) - 2
     names = ["stream 1", "stream 2", *(f"head {head}" for head in range(1, n_heads + 1))]
@@ -94,7 +101,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     Parameters
     ----------
     estimator : estimator
-        A fitted classifier whose fusion is bilinear, `FinalMLPClassifier` or `TwoStreamClassifier`, a pipeline that
+        A fitted `FinalMLPClassifier` whose fusion is bilinear, a pipeline that
         ends in one, or a search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows; some thousands are enough.
@@ -153,7 +160,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     >>> from sk_finalmlp import FinalMLPClassifier
     >>> from sk_finalmlp.inspection import field_interactions
     >>> X = pd.DataFrame(np.random.default_rng(0).integers(0, 5, (500, 2)), columns=["user", "item"])
-    >>> clf = FinalMLPClassifier(mlp1_fields=["user"], mlp2_fields=["item"], random_state=0)
+    >>> clf = FinalMLPClassifier(stream_fields=(["user"], ["item"]), max_epochs=2)
     >>> clf = clf.fit(X, (X["user"] + X["item"]) % 2)
     >>> field_interactions(clf, X, random_state=0).shape
     (1, 1)
@@ -180,12 +187,12 @@ def _mean_interactions(classifier: Any, rows: tuple[Tensor, Tensor], donors: tup
         names1, names2, effects = interactions(member, rows, donors)
         first, second = ([position[name] for name in names] for names in (names1, names2))
         total[np.ix_(first, second)] += weight * effects
-    return _between_classes(total).double()
+    return _less_mean(total).double()
 
 
-def _between_classes(logits: Tensor) -> Tensor:
-    """Logits of several classes less their mean, as they are defined up to a constant; a single one as it is."""
-    return logits if logits.shape[-1] == 1 else logits - logits.mean(dim=-1, keepdim=True)
+def _less_mean(logits: _Logits) -> _Logits:
+    """Return logits of several classes less their mean, as they are defined up to a constant; a single one as it is."""
+    return logits if logits.ndim == 1 or logits.shape[-1] == 1 else logits - logits.mean(-1)[..., None]
 
 
 def _fields_read(classifier: Any) -> tuple[list[str], list[str]]:
@@ -194,6 +201,99 @@ def _fields_read(classifier: Any) -> tuple[list[str], list[str]]:
     read1, read2 = ({name for member in paths for name in member[stream].fields.sizes} for stream in (0, 1))
     names = [field.name for field in classifier.fields_]
     return [name for name in names if name in read1], [name for name in names if name in read2]
+
+
+def pair_interactions(
+    estimator: Any, X: Any, *, columns: Sequence[str] | None = None, random_state: int | RandomState | None = None
+) -> pd.DataFrame:
+    r"""How much two columns of a table move the logit together.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier of this library, a pipeline that ends in one, or a search that found one.
+    X : dataframe or array-like of shape (n_samples, n_features)
+        Rows; some thousands are enough. Every pair of columns takes a prediction of all of them.
+    columns : sequence of str, default=None
+        The columns to pair, `x0`, `x1`, ... for those of an array; all if None. Columns `tags@0`, `tags@1`, ... of a
+        table that is encoded already are one, `tags`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of which row takes over values from which.
+
+    Returns
+    -------
+    DataFrame
+        One row and one column per column, symmetric; NaN on the diagonal.
+
+    Raises
+    ------
+    ValueError
+        If `X` has no column of a name.
+    TypeError
+        If there is no classifier of this library in `estimator`.
+
+    See Also
+    --------
+    field_interactions : What the bilinear fusion alone makes of pairs of fields.
+
+    Notes
+    -----
+    Each row :math:`x` is given a partner at random; :math:`x_{\setminus i}` is the row with column :math:`i` taken over
+    from the partner. The interaction of :math:`i` and :math:`j` is the second difference of the logit
+
+    .. math:: \Delta_{ij}(x) = f(x) - f(x_{\setminus i}) - f(x_{\setminus j}) + f(x_{\setminus ij})
+
+    and its strength the root mean square over the rows, in units of the logit. Of more than two classes, the logits are
+    taken less their mean over the classes, and the mean square is also over these.
+
+    It is 0 where the effect of one column is the same whatever the other holds, and so it is for a model that adds up
+    what its columns say. It includes whatever the model makes of a pair: the fusion, products in a stream, an MLP,
+    gates, and the click rates of crosses that `CTREncoder` adds.
+
+    References
+    ----------
+    J. H. Friedman, B. E. Popescu, "Predictive Learning via Rule Ensembles", Annals of Applied Statistics 2 (2008),
+    section 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sk_finalmlp import FinalMLPClassifier
+    >>> from sk_finalmlp.inspection import pair_interactions
+    >>> X = pd.DataFrame(np.random.default_rng(0).integers(0, 5, (500, 3)), columns=["user", "item", "hour"])
+    >>> clf = FinalMLPClassifier(stream2="crossnet", random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> strengths = pair_interactions(clf, X, random_state=0)
+    >>> strengths.stack().idxmax()
+    ('user', 'item')
+    """
+    classifier = classifier_of(estimator)
+    model = best_of(estimator)
+    table = RawTable(X)
+    groups = {name: [name] for name in table.names}
+    if not isinstance(model, Pipeline):
+        groups = {field.name: column_names([field]) for field in classifier.fields_}
+    chosen = list(groups) if columns is None else list(columns)
+    unknown = [name for name in chosen if name not in groups]
+    if unknown:
+        raise ValueError(f"X has no column {unknown[0]!r}; it has {list(groups)}.")
+    partners = check_random_state(random_state).permutation(len(table))
+
+    def logits(*names: str) -> NDArray[np.float64]:
+        taken_over = [column for name in names for column in groups[name]]
+        return _less_mean(model.decision_function(table.with_values_of(taken_over, partners)))
+
+    return _second_differences(chosen, logits(), {name: logits(name) for name in chosen}, logits)
+
+
+def _second_differences(
+    names: Sequence[str], plain: NDArray[np.float64], single: Mapping[str, NDArray[np.float64]], logits: Any
+) -> pd.DataFrame:
+    strengths = np.full((len(names), len(names)), np.nan)
+    for i, j in combinations(range(len(names)), 2):
+        effect = plain - single[names[i]] - single[names[j]] + logits(names[i], names[j])
+        strengths[i, j] = strengths[j, i] = np.sqrt(np.square(effect).mean(axis=0).sum())
+    return pd.DataFrame(strengths, index=list(names), columns=list(names))
 
 
 class InteractionDisplay:
@@ -210,10 +310,6 @@ class InteractionDisplay:
 
     Attributes
     ----------
-    heads : DataFrame
-        Strength of each term of the fusion.
-    fields : DataFrame
-        Strength of each pair of fields.
     axes_ : list of Axes
         The panels: terms, and pairs of fields.
     figure_ : Figure
@@ -231,7 +327,7 @@ class InteractionDisplay:
     >>> from sk_finalmlp import FinalMLPClassifier
     >>> from sk_finalmlp.inspection import InteractionDisplay
     >>> X = pd.DataFrame(np.random.default_rng(0).integers(0, 5, (500, 2)), columns=["user", "item"])
-    >>> clf = FinalMLPClassifier(random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> clf = FinalMLPClassifier(max_epochs=2).fit(X, (X["user"] + X["item"]) % 2)
     >>> display = InteractionDisplay.from_estimator(clf, X, random_state=0)
     >>> display.heads.shape, display.fields.shape
     ((10, 2), (2, 2))

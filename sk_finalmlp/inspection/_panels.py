@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 def check_matplotlib(caller: str) -> None:
-    """Raise an ImportError that says how to install matplotlib, where it isn't.
-
-    Parameters
-    ----------
-    caller : str
-        What needs it, such as "TrainingHistoryDisplay.plot".
-    """
+    """Raise an ImportError that says how to install matplotlib, unless it is installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -28,33 +22,7 @@ def check_matplotlib(caller: str) -> None:
 
 
 def make_panels(display: object, ax: Any, shape: tuple[int, int], size: tuple[float, float], **grid: Any) -> list[Axes]:
-    """The panels that a display draws in.
-
-    Parameters
-    ----------
-    display : object
-        The display.
-    ax : Axes, array-like of Axes or None
-        Axes whose place the panels take, or one for each panel; None for a figure of its own.
-    shape : (int, int)
-        Rows and columns of panels.
-    size : (float, float)
-        Width and height in inches of a figure of its own.
-    **grid : object
-        `height_ratios` and `width_ratios` of the panels, `sharex` and `sharey`.
-
-    Returns
-    -------
-    list of Axes
-        The panels, row by row.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib isn't installed.
-    ValueError
-        If there are more or fewer axes than panels, or single axes that are of no grid.
-    """
+    """Return the panels of a display: a figure of their own, a grid in the place of `ax`, or `ax` themselves."""
     check_matplotlib(f"{type(display).__name__}.plot")
     from matplotlib import pyplot as plt
 
@@ -83,39 +51,12 @@ def _place_of(ax: Axes, n_panels: int) -> Any:
 
 
 def among_largest(table: pd.DataFrame, most: int) -> pd.Series[bool]:
-    """Which rows hold the largest numbers, for a picture that has no place for all.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Numbers; a row without one isn't among them.
-    most : int
-        Number of rows at most.
-
-    Returns
-    -------
-    Series of bool
-    """
+    """Return which rows hold the largest numbers, at most so many."""
     return table.max(axis=1).rank(ascending=False, method="first") <= most
 
 
 def draw_cells(panel: Axes, table: pd.DataFrame, **colours: Any) -> Any:
-    """Draw a table as coloured cells, with the names of its rows and columns.
-
-    Parameters
-    ----------
-    panel : Axes
-        Where to draw.
-    table : DataFrame
-        Numbers; cells without one stay empty.
-    **colours : object
-        `cmap`, `vmin`, `vmax` of the colours.
-
-    Returns
-    -------
-    AxesImage
-        The cells, for a colour bar.
-    """
+    """Draw a table as coloured cells, with the names of its rows and columns."""
     image = panel.imshow(table.to_numpy(dtype=float), aspect="auto", **colours)
     panel.set_facecolor("0.85")
     panel.set_yticks(range(len(table)), [str(name) for name in table.index])

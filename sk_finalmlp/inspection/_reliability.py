@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from .._checks import Label, bin_edges, check_clicks, check_probabilities, check_weights
 from .._sklearn import Interval, StrOptions, validate_params
-from ._click_probabilities import click_probabilities
+from ._model import click_probabilities
 from ._panels import check_matplotlib, make_panels
 
 if TYPE_CHECKING:
@@ -165,10 +165,6 @@ class ReliabilityDisplay:
 
     Attributes
     ----------
-    bins : DataFrame
-        The bins.
-    name : str or None
-        Name of the model in the legend.
     axes_ : list of Axes
         The panels: the diagram with the confidence interval of each click rate, and the rows per bin.
     figure_ : Figure

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import factorial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
-import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 from numpy.random import RandomState
@@ -17,6 +16,7 @@ from sklearn.utils import check_random_state
 from .._sklearn import Interval, validate_params
 from ._model import best_of, classifier_of, encoder_of
 from ._panels import check_matplotlib, make_panels
+from ._tables import Coalitions, RawTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 
 # 256 predictions of each row.
 _MAX_EXACT = 8
-_ROWS_AT_ONCE = 2**15
-_MAX_LETTERS = 30
-
-# NumPy's integers and booleans have no missing value.
-_NULLABLE = {"i": "Int64", "u": "UInt64", "b": "boolean"}
-
-Coalitions = NDArray[np.bool_]
 
 
 @validate_params({"n_permutations": [Interval(Integral, 1, None, closed="left")], "random_state": ["random_state"]})
@@ -123,7 +116,7 @@ def _explain(
 ) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Contributions, and the logits of the rows whose columns are unknown."""
     _check_model(estimator)
-    table = _RawTable(X)
+    table = RawTable(X)
     chosen = table.names if columns is None else list(columns)
     table.check_names(chosen)
 
@@ -182,60 +175,6 @@ def _sampled(orders: NDArray[np.intp], logits_of: Any) -> tuple[NDArray[np.float
     return values / n_orders, none
 
 
-class _RawTable:
-    """A raw table of which columns can become unknown."""
-
-    def __init__(self, X: Any) -> None:
-        frame = nw.from_native(X, eager_only=True, pass_through=True)
-        self._is_array = not isinstance(frame, nw.DataFrame)
-        if self._is_array:
-            array = np.asarray(X)
-            names = [f"x{place}" for place in range(array.shape[1])]
-            frame = nw.from_native(pd.DataFrame(array, columns=names), eager_only=True)
-        self._frame = frame
-        self.names: list[str] = [str(name) for name in frame.columns]
-        self.index: Any = X.index if isinstance(X, pd.DataFrame) else pd.RangeIndex(len(frame))
-
-    def __len__(self) -> int:
-        return len(self._frame)
-
-    def check_names(self, names: Sequence[str]) -> None:
-        """Raise a ValueError where there is no column of a name."""
-        unknown = [name for name in names if name not in self.names]
-        if unknown:
-            raise ValueError(f"X has no column {unknown[0]!r}; it has {self.names}.")
-
-    def texts(self, names: Sequence[str]) -> pd.DataFrame:
-        """What the columns hold, as short texts."""
-        return pd.DataFrame({name: [_short(value) for value in self._frame[name].to_list()] for name in names})
-
-    def with_unknown(self, names: Sequence[str], known: Coalitions) -> Iterator[Any]:
-        """The table once for each coalition, shape (m, k), in parts of some coalitions each."""
-        n_rows = len(self)
-        n_parts = -(-len(known) * n_rows // _ROWS_AT_ONCE)
-        for part in np.array_split(known, min(n_parts, len(known))):
-            frame = self._frame[np.tile(np.arange(n_rows), len(part))]
-            masks = dict(zip(names, np.repeat(part, n_rows, axis=0).T, strict=True))
-            frame = frame.with_columns(*(_masked(frame[name], mask) for name, mask in masks.items()))
-            yield frame.to_numpy() if self._is_array else frame.to_native()
-
-
-def _short(value: Any) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 3]}..."
-
-
-def _masked(column: nw.Series[Any], known: NDArray[np.bool_]) -> nw.Series[Any]:
-    """A column that is missing where it isn't known."""
-    if not column.implementation.is_pandas_like():
-        is_known = nw.new_series("known", known, nw.Boolean(), backend=column.implementation)
-        return column.to_frame().select(nw.when(is_known).then(nw.col(column.name)).alias(column.name))[column.name]
-    native = column.to_native()
-    if isinstance(native.dtype, np.dtype) and native.dtype.kind in _NULLABLE:
-        native = native.astype(_NULLABLE[native.dtype.kind])
-    return nw.from_native(native.where(known), series_only=True)
-
-
 class RowContributionsDisplay:
     """What each column of a raw table adds to the logit, for one row or for many.
 
@@ -252,12 +191,6 @@ class RowContributionsDisplay:
 
     Attributes
     ----------
-    contributions : DataFrame
-        The contributions.
-    unknown_logit : ndarray
-        Logits of the rows whose columns are unknown.
-    values : DataFrame
-        What the rows hold.
     ax_ : Axes
         The panel.
     figure_ : Figure
@@ -315,7 +248,7 @@ class RowContributionsDisplay:
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         contributions, unknown_logit = _explain(estimator, X, columns, n_permutations, random_state)
-        values = _RawTable(X).texts(list(contributions.columns)).set_axis(contributions.index)
+        values = RawTable(X).texts(list(contributions.columns)).set_axis(contributions.index)
         return cls(contributions, unknown_logit, values).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None, *, max_columns: int = 20) -> Self:

@@ -17,9 +17,9 @@ from sklearn.utils import check_consistent_length
 from .._checks import Label, check_clicks, check_probabilities, check_weights
 from .._sklearn import Interval, validate_params
 from ..metrics import roc_auc_interval
-from ._click_probabilities import click_probabilities
+from ._model import click_probabilities
 from ._panels import check_matplotlib, make_panels
-from ._segments import group_rows, read_column
+from ._tables import group_rows, read_column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,8 +163,6 @@ class SliceScoresDisplay:
 
     Attributes
     ----------
-    scores : DataFrame
-        The scores.
     axes_ : list of Axes
         The panels: AUC with its interval, and log-loss beside that of a constant prediction of the slice's click rate.
     figure_ : Figure

@@ -13,7 +13,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from .._checks import Label, check_both_classes, check_clicks, check_scores, check_weights
 from .._sklearn import Interval, validate_params
 from .._warnings import warn
-from ._ranks import share_below
+from ._grouped_auc import share_below
 
 
 class AUCInterval(NamedTuple):

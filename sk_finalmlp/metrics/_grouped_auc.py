@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,6 @@ from sklearn.utils import check_consistent_length, column_or_1d
 
 from .._checks import Label, check_clicks, check_scores, check_weights
 from .._sklearn import StrOptions, validate_params
-from ._ranks import share_below
 
 
 @validate_params({"group_weight": [StrOptions({"rows", "clicks", "uniform"})]})
@@ -180,3 +179,38 @@ def _relative_to_heaviest(weights: NDArray[np.float64], codes: NDArray[np.intp])
     heaviest = np.zeros(codes.max() + 1)
     np.maximum.at(heaviest, codes, weights)
     return weights / np.where(heaviest > 0, heaviest, 1)[codes]
+
+
+def share_below(
+    scores: NDArray[np.floating], weights: NDArray[np.float64], groups: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the share of the group's weight with a lower score, plus half of the weight with the same score.
+
+    With weights of 1 it is a midrank of Sun and Xu (2014), less 1/2, over the number of rows. A row above all weight
+    of its group has a share of exactly 1.
+    """
+    order = np.lexsort((scores, groups))
+    starts_group = _changes(groups[order])
+    starts_tie = starts_group | _changes(scores[order])
+    tie_of_row = np.cumsum(starts_tie) - 1
+    tie_weight = np.bincount(tie_of_row, weights[order]).astype(np.float64, copy=False)
+    shares = np.empty(len(weights))
+    shares[order] = _share_below_ties(tie_weight, starts_group[starts_tie])[tie_of_row]
+    return shares
+
+
+def _share_below_ties(tie_weight: NDArray[np.float64], starts_group: NDArray[np.bool_]) -> NDArray[np.float64]:
+    up_to = np.cumsum(tie_weight)
+    before = up_to - tie_weight
+    first = np.flatnonzero(starts_group)
+    last = np.append(first[1:], len(tie_weight)) - 1
+    group = np.cumsum(starts_group) - 1
+    below = before - before[first][group] + tie_weight / 2
+    total = (up_to[last] - before[first])[group]
+    shares: NDArray[np.float64] = np.full(len(below), np.nan)
+    np.divide(below, total, out=shares, where=total > 0)
+    return shares
+
+
+def _changes(values: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.concatenate([[True], values[1:] != values[:-1]])

@@ -15,9 +15,8 @@ from sklearn.metrics import make_scorer
 
 from .._checks import Label
 from .._sklearn import validate_params
-from ._calibration import expected_calibration_error
 from ._grouped_auc import grouped_auc
-from ._normalized_entropy import normalized_entropy, relative_information_gain
+from ._probabilities import expected_calibration_error, normalized_entropy, relative_information_gain
 
 # Either orders the rows; as scikit-learn's own scorer of the AUC has it.
 _RANKING = ("decision_function", "predict_proba")
@@ -42,8 +41,9 @@ def get_scorer(name: str) -> Any:
     Parameters
     ----------
     name : str
-        A name of `get_scorer_names` or of :func:`sklearn.metrics.get_scorer_names`. As in scikit-learn, higher is
-        better for every scorer, and `neg_` says that it is minus the metric.
+        "grouped_auc", "neg_expected_calibration_error", "neg_normalized_entropy", "relative_information_gain", or a
+        name of :func:`sklearn.metrics.get_scorer_names`. As in scikit-learn, higher is better for every scorer, and
+        `neg_` says that it is minus the metric.
 
     Returns
     -------
@@ -84,25 +84,8 @@ def get_scorer(name: str) -> Any:
     ['fit_time', 'score_time', 'test_grouped_auc', 'test_roc_auc']
     """
     if name not in _SCORERS and name not in sklearn.metrics.get_scorer_names():
-        raise ValueError(f"{name!r} is neither a scorer of scikit-learn nor one of {get_scorer_names()}.")
+        raise ValueError(f"{name!r} is neither a scorer of scikit-learn nor one of {list(_SCORERS)}.")
     return copy.deepcopy(_SCORERS.get(name) or sklearn.metrics.get_scorer(name))
-
-
-def get_scorer_names() -> list[str]:
-    """Names of the scorers of these metrics.
-
-    Returns
-    -------
-    list of str
-        In alphabetical order, without scikit-learn's.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.metrics import get_scorer_names
-    >>> get_scorer_names()
-    ['grouped_auc', 'neg_expected_calibration_error', 'neg_normalized_entropy', 'relative_information_gain']
-    """
-    return sorted(_SCORERS)
 
 
 def make_grouped_auc_scorer(

@@ -1,28 +1,41 @@
 """The paper in torch: embedding, gate, stream, fusion, network.
 
-The modules work on tensors only, know neither tables nor training, and can each be used alone.
+The modules work on tensors only, know neither tables nor training, and can each be used alone::
+
+    Ensemble
+    `-- TwoStreamNetwork
+        |-- FieldEmbedding         a vector per field; VectorProjection, PretrainedVectors, AttentionPooling, ...
+        |-- FieldSelection         the fields of a stream
+        |-- FeatureGate, Gate      their weights
+        |-- Stream                 an MLP of Linear and Activation; sk_finalmlp.streams has others
+        `-- MultiHeadBilinearFusion, SumFusion, ConcatFusion, ProductFusion
 """
 
-from ._activation import Activation
-from ._dropout import Dropout, dropout_generator, dropout_state, restore_dropout
 from ._embedding import FieldEmbedding
-from ._ensemble import Ensemble
+from ._ensemble import ClickNetwork, Ensemble, embedding_parameters, members_of
+from ._ensemble import context_parameters as context_parameters
+from ._ensemble import votes_of as votes_of
 from ._experts import ExpertFinalMLP
-from ._field_selection import FieldSelection
 from ._fusion import ConcatFusion, MultiHeadBilinearFusion, ProductFusion, SumFusion
-from ._gate import FeatureGate, Gate
-from ._history_pooling import AttentionPooling, Histories, MeanPooling, TransformerPooling
-from ._linear import ROW_MULTIPLE, Linear
+from ._gate import FeatureGate, FieldSelection, Gate
+from ._history import AttentionPooling, Histories, MeanPooling, TransformerPooling
+from ._layers import ROW_MULTIPLE as ROW_MULTIPLE
+from ._layers import Activation, BatchNorm, Dropout, Linear, dropout_generator
+from ._layers import draw_normal as draw_normal
+from ._layers import draw_xavier as draw_xavier
+from ._layers import dropout_state as dropout_state
+from ._layers import frozen_norms as frozen_norms
+from ._layers import norms_of as norms_of
+from ._layers import restore_dropout as restore_dropout
 from ._network import DualMLP, FinalMLP, StreamBuilder, TwoStreamNetwork
-from ._norm import BatchNorm, frozen_norms, norms_of
-from ._protocol import ClickNetwork, context_parameters, embedding_parameters, members_of, votes_of
-from ._start_weights import draw_normal, draw_xavier
 from ._stream import Stream, StreamChain
-from ._vectors import PretrainedVectors, VectorProjection, copy_network, give_vectors
-from ._workspace import lent_workspaces
+from ._torch import cpu_has_bfloat16 as cpu_has_bfloat16
+from ._torch import multiply_all as multiply_all
+from ._vectors import PretrainedVectors, VectorProjection, give_vectors
+from ._vectors import copy_network as copy_network
+from ._workspace import lent_workspaces as lent_workspaces
 
 __all__ = [
-    "ROW_MULTIPLE",
     "Activation",
     "AttentionPooling",
     "BatchNorm",
@@ -50,18 +63,8 @@ __all__ = [
     "TransformerPooling",
     "TwoStreamNetwork",
     "VectorProjection",
-    "context_parameters",
-    "copy_network",
-    "draw_normal",
-    "draw_xavier",
     "dropout_generator",
-    "dropout_state",
     "embedding_parameters",
-    "frozen_norms",
     "give_vectors",
-    "lent_workspaces",
     "members_of",
-    "norms_of",
-    "restore_dropout",
-    "votes_of",
 ]

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..schema import Field, by_kind
-from ._history_pooling import Histories, HistoryPooling, make_pooling
+from ._history import Histories, HistoryPooling, make_pooling
 from ._kernels import look_up
-from ._linear import ROW_MULTIPLE
-from ._start_weights import draw_normal
+from ._layers import ROW_MULTIPLE, draw_normal
 from ._vectors import PretrainedVectors, VectorProjection
 
 _START_STD = 1e-4

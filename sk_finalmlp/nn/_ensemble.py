@@ -1,13 +1,144 @@
-"""Several networks in one."""
+"""What training, estimators and inspection need of a network besides its logits, and several networks in one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ._protocol import embedding_parameters
+from ._embedding import FieldEmbedding
+from ._gate import FeatureGate
+
+_TABLES = (FieldEmbedding, nn.Embedding, nn.EmbeddingBag)
+
+
+class ClickNetwork(Protocol):
+    """A network as training, estimators and inspection see it.
+
+    Any torch module will do whose `forward(codes, values)` returns logits, shape (B, C). The rest of this interface is
+    optional and has defaults.
+
+    Attributes
+    ----------
+    members : sequence of torch.nn.Module
+        The networks whose logits are averaged. Default: the network itself.
+    weights : Tensor of float32, shape (M,)
+        Weight of each member in the average; training sets them if there are several members.
+    loss_weights : tuple of float or None
+        In training mode, a network may return several outputs: logits of shape (K, B, C), or (M, K, B, C) with members.
+        The loss is the sum of the outputs' mean losses, weighted by these K weights. Default: None, the mean of all
+        losses.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sk_finalmlp.schema import Field
+    >>> from sk_finalmlp.nn import FieldEmbedding, embedding_parameters
+    >>> class LogisticRegression(nn.Module):
+    ...     def __init__(self, fields):
+    ...         super().__init__()
+    ...         self.weight_of_code = FieldEmbedding(fields, embedding_dim=1)
+    ...
+    ...     def forward(self, codes, values):
+    ...         return self.weight_of_code(codes, values).sum(dim=1)
+    >>> network = LogisticRegression([Field("user", "categorical", n_codes=944)])
+    >>> [parameter.shape for parameter in embedding_parameters(network)]
+    [torch.Size([944, 1]), torch.Size([0, 1])]
+    """
+
+    members: Sequence[nn.Module]
+    weights: Tensor
+    loss_weights: tuple[float, ...] | None
+
+    def forward(self, codes: Tensor, values: Tensor) -> Tensor:
+        """Logits of a batch."""
+        ...
+
+    def embedding_parameters(self) -> Iterable[nn.Parameter]:
+        """The parameters with the penalty of embeddings. Default: those of all layers that look up codes."""
+        ...
+
+    def start_at(self, logits: Tensor) -> None:
+        """Set the initial output to these logits, shape (C,). A classifier of this library calls it before training."""
+        ...
+
+    def shift_logits(self, by: Tensor) -> None:
+        """Add a constant, shape (C,), to the logits of all rows: those of each member.
+
+        Training calls it to move the mean prediction to the click rate; without it, the mean isn't corrected.
+        """
+        ...
+
+
+def members_of(network: nn.Module) -> Sequence[nn.Module]:
+    """The members of a network, whose logits are averaged.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any network.
+
+    Returns
+    -------
+    sequence of torch.nn.Module
+        `network.members` if there are any, else the network alone.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.schema import Field
+    >>> from sk_finalmlp.nn import DualMLP, Ensemble, members_of
+    >>> network = DualMLP([Field("user", "categorical", n_codes=944)])
+    >>> len(members_of(network)), len(members_of(Ensemble([network, network])))
+    (1, 2)
+    """
+    members: Sequence[nn.Module] = getattr(network, "members", (network,))
+    return members
+
+
+def votes_of(network: nn.Module) -> list[float]:
+    """Return the weights of the `members_of` a network in its mean logit; they sum to 1."""
+    if not hasattr(network, "members"):
+        return [1.0]
+    votes: list[float] = network.weights.tolist()  # type: ignore[operator]
+    return votes
+
+
+def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters with the penalty of embeddings.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any network.
+
+    Returns
+    -------
+    list of torch.nn.Parameter
+        The result of `network.embedding_parameters()` if there is such a method, else the parameters of all layers
+        that look up codes: `FieldEmbedding`, :class:`~torch.nn.Embedding` and :class:`~torch.nn.EmbeddingBag`.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.schema import Field
+    >>> from sk_finalmlp.nn import FinalMLP, embedding_parameters
+    >>> network = FinalMLP([Field("user", "categorical", n_codes=944)], fs1_context=["user"])
+    >>> sum(parameter.numel() for parameter in embedding_parameters(network))
+    18880
+    """
+    own = getattr(network, "embedding_parameters", None)
+    if own is not None:
+        return list(own())
+    tables = [module for module in network.modules() if isinstance(module, _TABLES)]
+    return [parameter for table in tables for parameter in getattr(table, "embedding_parameters", table.parameters)()]
+
+
+def context_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Return the `embedding_parameters` that embed the contexts of gates."""
+    gates = [module for module in network.modules() if isinstance(module, FeatureGate)]
+    tables = [gate.context_embedding for gate in gates if gate.context_embedding is not None]
+    return [parameter for table in tables for parameter in table.embedding_parameters()]
 
 
 class Ensemble(nn.Module):

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from ..schema import Field
 from ._fusion import MultiHeadBilinearFusion
-from ._history_pooling import HistoryPooling
-from ._joint_streams import can_join, joint_outputs
-from ._linear import Linear
-from ._network import FinalMLP, StreamPath
-from ._stream import Stream
+from ._history import HistoryPooling
+from ._layers import Linear
+from ._network import FinalMLP
+from ._stream import Stream, StreamPath, can_join, joint_outputs
 
 
 class ExpertFinalMLP(FinalMLP):

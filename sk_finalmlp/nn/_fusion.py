@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ._kernels import bilinear_fusion
-from ._linear import Linear
-from ._start_weights import draw_xavier
+from ._layers import Linear, draw_xavier
 from ._workspace import WorkspaceUser
 
 

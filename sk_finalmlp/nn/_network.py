@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..schema import Field
 from ._embedding import FieldEmbedding
-from ._field_selection import FieldSelection, check_chosen
 from ._fusion import Fusion, FusionName, make_fusion
-from ._gate import FeatureGate
-from ._history_pooling import HistoryPooling
-from ._joint_streams import can_join, joint_outputs
-from ._linear import Linear
-from ._stream import Stream
+from ._gate import FeatureGate, FieldSelection, check_chosen
+from ._history import HistoryPooling
+from ._layers import Linear
+from ._stream import Stream, StreamPath, can_join, joint_outputs
 
 
 class StreamBuilder(Protocol):
@@ -62,15 +60,6 @@ class StreamBuilder(Protocol):
             stream's output, shape (B, out_features), each row by itself. It has an attribute `out_features`.
         """
         ...
-
-
-class StreamPath(NamedTuple):
-    """A stream and what it reads: an embedding, the choice of its fields, a gate or none."""
-
-    embedding: FieldEmbedding
-    fields: FieldSelection
-    gate: FeatureGate | None
-    stream: nn.Module
 
 
 class TwoStreamNetwork(nn.Module):

@@ -1,14 +1,17 @@
-"""One of the two streams: an MLP without output layer (section 3.1 of the paper)."""
+"""The MLP stream (section 3.1 of the paper), and two of them in one matrix product if all rows share the gates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ._activation import Activation
-from ._linear import Linear
+from ._embedding import FieldEmbedding
+from ._gate import FeatureGate, FieldSelection
+from ._layers import Activation, Linear
 
 
 class Stream(nn.Sequential):
@@ -72,13 +75,13 @@ class Stream(nn.Sequential):
 
     @property
     def first_activation(self) -> Activation:
-        """What follows it."""
+        """The activation of the first layer."""
         activation = self[1]
         assert isinstance(activation, Activation)
         return activation
 
     def after_first_layer(self, x: Tensor) -> Tensor:
-        """Output of the stream from that of its first layer."""
+        """Apply the layers after the first."""
         for layer in list(self)[2:]:
             x = layer(x)
         return x
@@ -109,3 +112,54 @@ class StreamChain(nn.Sequential):
     def __init__(self, *modules: nn.Module) -> None:
         super().__init__(*modules)
         self.out_features = modules[-1].out_features
+
+
+class StreamPath(NamedTuple):
+    """A stream and what it reads: an embedding, the choice of its fields, a gate or none."""
+
+    embedding: FieldEmbedding
+    fields: FieldSelection
+    gate: FeatureGate | None
+    stream: nn.Module
+
+
+def can_join(paths: Sequence[StreamPath]) -> bool:
+    """Whether the streams are MLPs on one embedding with first layers alike but in width, and no gate has a context."""
+    streams = [path.stream for path in paths if _is_mlp(path.stream)]
+    return (
+        len(streams) == len(paths) > 1
+        and all(path.embedding is paths[0].embedding for path in paths)
+        and all(path.gate is None or path.gate.context_embedding is None for path in paths)
+        and all(stream.first_activation.is_like(streams[0].first_activation) for stream in streams)
+    )
+
+
+def _is_mlp(stream: nn.Module) -> TypeGuard[Stream]:
+    # A class derived from it may have a forward of its own.
+    return type(stream) is Stream
+
+
+def joint_outputs(paths: Sequence[StreamPath], features: Tensor) -> list[Tensor]:
+    """Return the output of each stream, from the features of the embedding, (B, D) -> (B, n1), (B, n2).
+
+    A gate scales the columns of the first layer's weights in place of the features, of which there are more.
+    """
+    streams = [path.stream for path in paths if _is_mlp(path.stream)]
+    weights = [_weight(path, stream, features.shape[1]) for path, stream in zip(paths, streams, strict=True)]
+    linears = [stream.first_linear for stream in streams]
+    activations = [stream.first_activation for stream in streams]
+    if streams[0].training:
+        x = Activation.joint(activations, Linear.joint(linears, weights, features))
+    else:
+        maps = [a.folded(weight, layer.bias) for a, weight, layer in zip(activations, weights, linears, strict=True)]
+        x = F.relu(F.linear(features, *map(torch.cat, zip(*maps, strict=True))))
+    hidden = torch.split(x, [layer.out_features for layer in linears], dim=1)
+    return [stream.after_first_layer(own) for stream, own in zip(streams, hidden, strict=True)]
+
+
+def _weight(path: StreamPath, stream: Stream, n_features: int) -> Tensor:
+    """Return the weight of a stream's first layer for all features of its embedding, times its gate."""
+    weight = stream.first_linear.weight
+    if path.gate is not None:
+        weight = weight * path.gate.of_all_rows()
+    return path.fields.spread(weight, n_features)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..schema import Field
-from ._start_weights import draw_normal
+from ._layers import draw_normal
 
 _START_STD = 1e-4
 
@@ -107,25 +107,7 @@ class PretrainedVectors(nn.Module):
 
 
 def copy_network(network: nn.Module) -> nn.Module:
-    """A copy of a network that shares with it the vectors that it doesn't train.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        A network.
-
-    Returns
-    -------
-    torch.nn.Module
-
-    Examples
-    --------
-    >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import PretrainedVectors, copy_network
-    >>> vectors = PretrainedVectors(Field("item", "pretrained", n_codes=3, length=64), embedding_dim=10)
-    >>> copy_network(vectors).table is vectors.table
-    True
-    """
+    """Copy a network; the vectors that it doesn't train are shared."""
     vectors = (module for module in network.modules() if isinstance(module, PretrainedVectors))
     return deepcopy(network, {id(shared.table): shared.table for shared in vectors if not shared.field.is_tuned})
 

@@ -18,30 +18,9 @@ class Workspace:
     """Memory for the large tensors of a training step, reused in each step.
 
     The C library's allocator requests new pages for each tensor of several megabytes and returns them when the tensor
-    is freed, which takes about as long as to fill it.
-
-    Memory is reused once nothing holds its previous tensor or a view of it. A graph that waits for its backward pass
-    holds its tensors, so a module called twice before that gets a new tensor the second time. Tensors that share memory
-    without being views (`tensor.detach()`, `tensor.data`, an array) don't hold it, and change with the next call: clone
-    them.
-
-    Parameters
-    ----------
-    product_dtype : torch.dtype, default=None
-        Type to which the factors of matrix products are rounded; None for no rounding.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.nn._workspace import Workspace
-    >>> workspace = Workspace()
-    >>> first = workspace.empty("output", (4096, 30), torch.float32)
-    >>> address = first.data_ptr()
-    >>> workspace.empty("output", (4096, 30), torch.float32).data_ptr() == address
-    False
-    >>> del first
-    >>> workspace.empty("output", (4095, 30), torch.float32).data_ptr() == address
-    True
+    is freed, which takes about as long as to fill it. Memory is reused once nothing holds its previous tensor or a view
+    of it, so a module called twice before its backward pass gets a new tensor the second time. `tensor.detach()` and
+    arrays don't hold it, and change with the next call.
     """
 
     def __init__(self, product_dtype: torch.dtype | None = None) -> None:
@@ -94,27 +73,9 @@ class WorkspaceUser(nn.Module):
 
 @contextmanager
 def lent_workspaces(network: nn.Module, product_dtype: torch.dtype | None = None) -> Iterator[None]:
-    """Let the modules of a network reuse their memory from step to step, within the context.
+    """Let the modules of a network on the CPU reuse their memory from step to step, within the context.
 
-    Outputs and gradients are the same as without it, except for the rounding to `product_dtype`. Second derivatives
-    aren't available.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Network on the CPU.
-    product_dtype : torch.dtype, default=None
-        Type to which the factors of the linear layers' products are rounded, such as `torch.bfloat16`; None for no
-        rounding.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.nn import Stream, lent_workspaces
-    >>> stream = Stream(n_features=30, hidden_units=[64])
-    >>> with lent_workspaces(stream):
-    ...     for _ in range(10):
-    ...         stream(torch.randn(4096, 30)).sum().backward()
+    Outputs and gradients stay the same, except for products whose factors are rounded to `product_dtype`.
     """
     users = [module for module in network.modules() if isinstance(module, WorkspaceUser)]
     for user in users:

@@ -20,7 +20,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._description import Parts as PartsOfState
-from .._description import VersionedState, describe
+from .._description import VersionedState
 from .._hold_out import Fraction, packed, share_held_out
 from .._sklearn import (
     CallbackSupportMixin,
@@ -50,7 +50,7 @@ from .._sources import (
     open_source,
     refuse_source,
 )
-from ..schema import Field, Origin, carries_origin, column_names, write_origin
+from ..schema import Field, Schema, carries_schema, column_names, pack_codes, write_schema
 from ._choice import Combinations, Planner, report
 from ._datetime import DATETIME_PARTS, UnknownDates
 from ._derived import DerivedFields
@@ -59,15 +59,15 @@ from ._fitted_columns import (
     FittedColumn,
     bind_histories,
     changes_of,
-    check_fields,
+    check_names,
     decode_column,
     encode_columns,
+    encoder_after,
     fields_by_column,
     grow_columns,
     known_values,
     n_codes_of,
     names_of_dates,
-    origin_after,
     read_vectors_to_come,
     vector_tables,
     watch_dates,
@@ -217,8 +217,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         other machines must share it.
     n_jobs : int or None, default=None
         Number of workers that read and encode the files of such a fit, as tasks of joblib; None for 1, or for what
-        `joblib.parallel_config` says. What is learned doesn't depend on it, but for the centre and scale of vectors,
-        which come from a sample where a column holds more than four million numbers.
+        `joblib.parallel_config` says. What is learned doesn't depend on it.
     verbose : int, default=0
         For such a fit: 0 is silent; 1 writes a line after each pass over the rows; 2 or more draws a bar of each, with
         the time left, which needs rich.
@@ -339,9 +338,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     feature_names_in_: np.ndarray
     n_features_in_: int
     statistics_: pd.DataFrame
-    #: At most one, made when it is asked for, since it takes a hash of all that is learned; a list, so that `transform`
-    #: doesn't set an attribute.
-    _origin: list[Origin]
+    #: That of new rows: at most one, made when it is asked for, since it takes a hash of all that is learned; a list,
+    #: so that `transform` doesn't set an attribute.
+    _schema: list[Schema]
+    #: That hash in an encoder that was saved: a later version may describe the same otherwise, and would hash that.
+    _learned: str | None = None
     #: What scikit-learn's `set_output` keeps.
     _sklearn_output_config: dict[str, str]
 
@@ -515,7 +516,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             outputs |= rows.derive(self._derived, outputs, target, unknown)
             self._finish_fit()
             return rows.write(
-                self._fields, outputs, partial(self._origin_of_training_rows, rows, target), self._library()
+                self._fields, outputs, partial(self._schema_of_training_rows, rows, target), self._library()
             )
 
     @contextmanager
@@ -575,7 +576,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             )
 
     def _library(self) -> str:
-        """The container that `set_output` or `set_config` asks for."""
+        """Return the container that `set_output` or `set_config` asks for."""
         library: str = get_output_config("transform", self)["dense"]
         return library
 
@@ -601,7 +602,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _learn_columns(self, rows: TrainingRows, labels: Any, kinds: Collection[str]) -> dict[str, Any]:
         """Learn to encode each column alone, and return the output columns of fields of these kinds."""
-        self._origin = []
+        self._schema, self._learned = [], None
         self._columns, self.feature_kinds_ = learn_columns(
             rows.evidence(labels),
             rows.names,
@@ -625,7 +626,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     def _finish_fit(self) -> None:
         self._fields = self._output_fields(check_feature_names_in(self))
         self._check_any_field()
-        check_fields(self._fields)
+        check_names(self._fields)
 
     def _check_any_field(self) -> None:
         if not self._fields:
@@ -636,7 +637,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             )
 
     def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
-        """Kinds of the columns that the user has chosen, by position; those with vectors hold ids."""
+        """Return the kinds of the columns that the user has chosen, by position; those with vectors hold ids."""
         chosen = chosen_kinds(self._selections(), X, names)
         for position in self._given_vectors_at(names):
             if chosen.setdefault(position, "categorical") != "categorical":
@@ -647,7 +648,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return chosen
 
     def _given_vectors_at(self, names: Sequence[str]) -> dict[int, Any]:
-        """What `vectors` holds, by the position of the column."""
+        """Return what `vectors` holds, by the position of the column."""
         if not isinstance(self.vectors, Mapping | None):
             raise TypeError(
                 f"vectors is of type {type(self.vectors).__name__}. Give a dict from the names of columns to the "
@@ -690,7 +691,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         )
 
     def _max_length(self) -> int | Mapping[str, int] | None:
-        """The largest number of output columns of lists, for all of them or by the name of the column."""
+        """Return the largest number of output columns of lists, for all of them or by the name of the column."""
         if not isinstance(self.max_length, Mapping):
             return self.max_length
         wrong = next((n for n in self.max_length.values() if not isinstance(n, Integral) or n < 1), None)
@@ -703,7 +704,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return {names[select_for("max_length", key, None, names)[0]]: n for key, n in self.max_length.items()}
 
     def _datetime_parts(self) -> list[str] | None:
-        """The parts of datetimes that the user asks for, None for "auto"."""
+        """Return the parts of datetimes that the user asks for, None for "auto"."""
         if isinstance(self.datetime_parts, str) and self.datetime_parts == "auto":
             return None
         parts = list(dict.fromkeys(self.datetime_parts))
@@ -747,8 +748,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         unknown = watch_dates(self._columns)
         encoded = write_outputs(self._encode(raw_columns(X), unknown), self._fields, X, self._library())
         unknown.warn()
-        # The note takes a hash of all that is learned.
-        return self._with_note(encoded) if carries_origin(encoded) else encoded
+        # The schema takes a hash of all that is learned.
+        return write_schema(encoded, self._schema_of_new_rows()) if carries_schema(encoded) else encoded
 
     def _encode(self, raws: Iterable[Any], unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the output columns of a table, whose columns come one at a time."""
@@ -774,35 +775,26 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             raws = (column_of(batch.table, column.name) if column.encoder else None for column in self._columns)
             with in_file(batch):
                 outputs = dict(self._encode(raws, unknown))
-            yield self._with_note(pd.DataFrame(outputs, copy=False))
+            yield write_schema(pd.DataFrame(outputs, copy=False), self._schema_of_new_rows())
         unknown.warn()
 
-    def _with_note(self, encoded: Any) -> Any:
-        return write_origin(encoded, self._with_vectors(self._origin_of_new_rows()))
+    def _schema_of_new_rows(self) -> Schema:
+        if not self._schema:
+            learned = self._learned or joblib.hash((self._columns, self._derived))
+            self._schema.append(Schema(tuple(self._fields), learned, vector_tables(self._columns)))
+        return self._schema[0]
 
-    def _with_vectors(self, origin: Origin) -> Origin:
-        """Add the vectors that codes stand for to the note of a table."""
-        tables = vector_tables(self._columns)
-        return replace(origin, vectors=tables) if tables else origin
-
-    def _origin_of_new_rows(self) -> Origin:
-        if not self._origin:
-            statistics = [field.name for field in self._fields if field.kind == "statistic"]
-            self._origin.append(Origin(joblib.hash((self._columns, self._derived)), statistics))
-        return self._origin[0]
-
-    def _origin_of_training_rows(self, rows: TrainingRows, target: Any) -> Origin:
+    def _schema_of_training_rows(self, rows: TrainingRows, target: Any) -> Schema:
         held_out = None
         if rows.place is not None and self.hold_out != "last":
             held_out = packed(held_out_with(rows.place, self.validation_fraction, target))
-        origin = replace(
-            self._origin_of_new_rows(),
+        return replace(
+            self._schema_of_new_rows(),
             n_rows=rows.n_rows,
             validation_fraction=share_held_out(self.validation_fraction, rows.n_rows, self.hold_out == "random"),
             hold_out=self.hold_out,
             held_out=held_out,
         )
-        return self._with_vectors(origin)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Take in more rows, such as those of a new day; the first call is a `fit`.
@@ -874,15 +866,15 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     def _grow_and_tell(self, X: Any, y: Any, sample_weight: Any) -> Any:
         """Learn more rows, where the table alone can tell the classifier which codes have changed."""
         before, vectors = dict(vars(self)), vector_tables(self._columns)
-        encoded, origin = self._grow(X, y, sample_weight)
-        if origin.fresh and not carries_origin(encoded):
+        encoded, schema = self._grow(X, y, sample_weight)
+        if schema.fresh and not carries_schema(encoded):
             self.__dict__ = before
             raise ValueError(
-                f"max_categories={self.max_categories} makes codes of {sorted(origin.fresh)} stand for other values "
+                f"max_categories={self.max_categories} makes codes of {sorted(schema.fresh)} stand for other values "
                 "than before, and only a pandas DataFrame can tell the classifier so. Call "
                 "set_output(transform='pandas') before fit, or update the pipeline by sk_finalmlp.update."
             )
-        if origin.vectors != (vectors or None) and not carries_origin(encoded):
+        if schema.vectors != vectors and not carries_schema(encoded):
             self.__dict__ = before
             raise ValueError(
                 "`vectors` has more ids than before, whose vectors only a pandas DataFrame can carry to the "
@@ -891,8 +883,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return encoded
 
     @fit_context
-    def _grow(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Origin]:
-        """Learn more rows, and return them as the classifier should learn from them, and their note."""
+    def _grow(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Schema]:
+        """Learn more rows, and return them as the classifier should learn from them, and their schema."""
         check_is_fitted(self)
         refuse_source(X)
         if self._has_tasks:
@@ -904,7 +896,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             X = validate_table(self, X, reset=False)
             weights = self._check_weights(sample_weight, X)
             labels = read_more_labels(y, X, weights, self._classes) if self._derived.needs_labels else None
-            before = self._origin_of_new_rows()
+            before = self._schema_of_new_rows().encoder
             vectors = read_vectors_to_come(self._columns, self._given_vectors_at(check_feature_names_in(self)))
             columns, outputs, fresh = grow_columns(self._columns, raw_columns(X), weights, vectors, self.decay)
             fields = [field for column in columns for field in column.fields()]
@@ -916,11 +908,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             self._fields = self._output_fields(check_feature_names_in(self))
             n_codes = [n_codes_of(column.fields()) for column in columns]
             self.feature_kinds_ = self.feature_kinds_.assign(n_codes=n_codes)
-            origin = origin_after(before, outputs, {**fresh, **of_crosses}, labels)
-            self._origin = [replace(origin, previous=None, fresh=None)]
-            origin = self._with_vectors(origin)
+            self._schema, self._learned = [], encoder_after(before, outputs, labels)
+            codes = {name: pack_codes(own) for name, own in {**fresh, **of_crosses}.items() if len(own)}
+            schema = replace(self._schema_of_new_rows(), previous=before, fresh=codes)
             encoded = write_outputs(iter(outputs.items()), self._fields, X, self._library())
-            return write_origin(encoded, origin), origin
+            return write_schema(encoded, schema), schema
 
     def inverse_transform(self, X: Any) -> Any:
         """Turn codes back into values.
@@ -973,10 +965,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return list(self._fields)
 
     def _output_fields(self, names: Sequence[str]) -> list[Field]:
-        """The fields of the output, for columns of these names."""
-        learned = chain.from_iterable(fields_by_column(self._columns, check_feature_names_in(self)))
+        """Return the fields of the output, for columns of these names."""
+        learned = list(chain.from_iterable(fields_by_column(self._columns, check_feature_names_in(self))))
         plain = list(chain.from_iterable(fields_by_column(self._columns, names)))
-        new_names = dict(zip(column_names(list(learned)), column_names(plain), strict=True))
+        new_names = {old.name: new.name for old, new in zip(learned, plain, strict=True)}
+        new_names |= dict(zip(column_names(learned), column_names(plain), strict=True))
         return plain + self._derived.output_fields(new_names)
 
     @property
@@ -996,16 +989,15 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         if hasattr(self, "_fields"):
-            # A later version may describe the same otherwise, and would hash that.
-            state["_origin"] = describe(self._origin_of_new_rows(), self._parts)
+            state.pop("_schema", None)
+            state["_learned"] = self._schema_of_new_rows().encoder
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "_fields"):
             self._columns = bind_histories(self._columns)
-            origin = vars(self).get("_origin")
-            self._origin = [] if origin is None else [origin]
+            self._schema = []
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "statistics_")
@@ -1019,6 +1011,6 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
 
 def _are_several(labels: Any) -> bool:
-    """Whether labels are names of columns, or have several columns themselves."""
+    """Return whether labels are names of columns, or have several columns themselves."""
     is_list_of_names = isinstance(labels, list | tuple) and all(isinstance(name, str) for name in labels)
     return is_list_of_names or len(getattr(labels, "shape", ())) > 1

@@ -15,7 +15,7 @@ import pandas as pd
 
 from .._description import Parts, declared
 from .._sklearn import Summary
-from ..schema import Field, Origin
+from ..schema import Field
 from ._datetime import DatetimeEncoder, ElapsedTime
 from ._derived import CrossEncoder, DerivedFields
 from ._fitted_columns import FittedColumn
@@ -28,9 +28,7 @@ from ._vectors import PretrainedEncoder, VectorEncoder, VectorScale
 from ._vocabulary import Admission, CategoricalEncoder, HashBuckets, Vocabulary, VocabularyRule
 
 PARTS: Final[Parts] = {
-    **declared(
-        Origin, Field, FittedColumn, Reading, VocabularyRule, Admission, Key, StatisticColumn, Standardization, Memory
-    ),
+    **declared(Field, FittedColumn, Reading, VocabularyRule, Admission, Key, StatisticColumn, Standardization, Memory),
     Vocabulary: ("values",),
     HashBuckets: ("n_codes",),
     CategoricalEncoder: ("rule", "vocabulary", "admission"),

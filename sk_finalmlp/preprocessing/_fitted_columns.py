@@ -11,17 +11,7 @@ import joblib
 import numpy as np
 import pyarrow as pa
 
-from ..schema import (
-    Field,
-    Origin,
-    VectorTable,
-    column_names,
-    find_history,
-    group_columns,
-    is_statistic,
-    packed_codes,
-    pretrained_name,
-)
+from ..schema import Field, VectorTable, column_names, pretrained_name, read_names
 from ._column import Column, errors_naming, read_column, rows_with_weight
 from ._datetime import UnknownDates, date_parts
 from ._keys import Changes
@@ -135,40 +125,37 @@ def write_outputs(outputs: Iterator[tuple[str, np.ndarray]], fields: Sequence[Fi
 
 
 def are_numeric(fields: Sequence[Field]) -> list[bool]:
-    """Whether each column of the fields holds floats rather than codes."""
+    """Return whether each column of the fields holds floats rather than codes."""
     return [not field.has_codes for field in fields for _ in range(field.n_columns)]
 
 
 def n_codes_of(fields: Sequence[Field]) -> int:
-    """Number of codes that stand for values of a column, code 0 of each of its fields included."""
+    """Return the number of codes that stand for values of a column, code 0 of each of its fields included."""
     return sum(field.n_codes for field in fields if field.kind != "pretrained")
 
 
-def check_fields(fields: Sequence[Field]) -> None:
-    """Check that whoever reads the columns by name finds these fields."""
-    names = column_names(fields)
-    name, n_columns = Counter(names).most_common(1)[0]
+def check_names(fields: Sequence[Field]) -> None:
+    """Refuse output columns of one name."""
+    name, n_columns = Counter(column_names(fields)).most_common(1)[0]
     if n_columns > 1:
         raise ValueError(f"Several output columns would be called {name!r}: rename the input columns.")
-    read = group_columns(names, [not numeric for numeric in are_numeric(fields)])
-    posing = next((field.name for field in fields if field.kind == "numeric" and is_statistic(field.name)), None)
-    if posing is not None:
-        raise ValueError(f"The numeric column {posing!r} would be read as a statistic of clicks: rename it.")
-    categorical = [field.name for field in fields if field.kind == "categorical"]
-    found = {name: find_history(name, categorical) for name, columns in read if name != names[columns[0]]}
-    misread = {found.get(name) or (name, "") for name, _ in read}.symmetric_difference(
-        (field.name, field.of if field.kind == "history" else "") for field in fields
-    )
-    if misread:
+
+
+def check_names_are_read(fields: Sequence[Field]) -> None:
+    """Refuse names of the user that a container without a schema would give a meaning."""
+    dtypes = [np.dtype(np.float32 if numeric else np.int64) for numeric in are_numeric(fields)]
+    read = {(field.name, field.kind) for field, _ in read_names(column_names(fields), dtypes)}
+    misread = next((field for field in fields if (field.name, field.kind) not in read), None)
+    if misread is not None:
         raise ValueError(
-            f"The columns of {sorted({name for name, _ in misread})} would be read as the elements of a multi-valued "
-            "field or of a vector, or the other way round: rename the input columns so that none is called like "
-            "'name@0', or like a column of lists or vectors, and none with lists like 'history@item'."
+            f"{misread.name!r} is {misread.kind}, but the names of the output columns say otherwise, and only a pandas "
+            "DataFrame tells the classifier more than names. Rename input columns with '@', or call "
+            "set_output(transform='pandas')."
         )
 
 
 def decode_column(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) -> pa.Array:
-    """Values of the next output columns."""
+    """Return values of the next output columns."""
     numeric = are_numeric(encoder.output_fields(name))
     with errors_naming(name):
         return encoder.inverse_transform([_as_floats_or_codes(next(outputs), is_float) for is_float in numeric])
@@ -263,11 +250,8 @@ def changes_of(fields: Sequence[Field], fresh: Mapping[str, np.ndarray], decay: 
     return Changes(n_codes, fresh_of, decay)
 
 
-def origin_after(
-    before: Origin, outputs: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], labels: LabelledRows | None
-) -> Origin:
-    """Return the note of an update: two of the same rows after the same fit have the same."""
+def encoder_after(before: str, outputs: Mapping[str, np.ndarray], labels: LabelledRows | None) -> str:
+    """Return the hash of an encoder after an update: two of the same rows after the same fit have the same."""
     learned_from = None if labels is None else (labels.weights, labels.digits)
-    encoder = joblib.hash((before.encoder, list(outputs.values()), learned_from))
-    codes = {name: packed_codes(codes) for name, codes in fresh.items() if len(codes)}
-    return replace(before, encoder=encoder, previous=before.encoder, fresh=codes)
+    encoder: str = joblib.hash((before, list(outputs.values()), learned_from))
+    return encoder

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..schema import UNKNOWN_CODE, Field, column_names, cross_name, names_of_fields
+from ..schema import UNKNOWN_CODE, Field, column_names, cross_name
 from ._vocabulary import HashTable
 
 #: Of a non-negative int64.
@@ -46,12 +46,15 @@ class Key:
         Names of the columns of codes.
     cardinalities : tuple of int
         Number of codes of each column, code 0 included.
+    fields : tuple of str
+        Names of the fields.
     is_full : bool, default=False
         Whether an update has brought codes beyond these, for which 63 bits have no room: they count as unknown.
     """
 
     parts: tuple[str, ...]
     cardinalities: tuple[int, ...]
+    fields: tuple[str, ...]
     is_full: bool = False
 
     def __post_init__(self) -> None:
@@ -65,12 +68,7 @@ class Key:
     @property
     def name(self) -> str:
         """Name of the field or of the cross."""
-        return cross_name(self.parts)
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Names of the fields."""
-        return names_of_fields(self.parts)
+        return cross_name(self.fields)
 
     @property
     def n_possible(self) -> int:
@@ -93,11 +91,12 @@ class Key:
 
     def renamed(self, names: Mapping[str, str]) -> Key:
         """The same key of fields of other names."""
-        return Key(tuple(names[part] for part in self.parts), self.cardinalities)
+        parts, fields = (tuple(names[name] for name in old) for old in (self.parts, self.fields))
+        return replace(self, parts=parts, fields=fields)
 
     def and_(self, other: Key) -> Key:
         """The combination with another key."""
-        return Key(self.parts + other.parts, self.cardinalities + other.cardinalities)
+        return Key(self.parts + other.parts, self.cardinalities + other.cardinalities, self.fields + other.fields)
 
     def widened(self, n_codes: Mapping[str, int]) -> Key:
         """A key that can hold so many codes of each field, if 63 bits can; one that is too small gets more room."""
@@ -107,7 +106,7 @@ class Key:
         )
         if prod(needed) > _MOST_KEYS:
             return replace(self, is_full=True)
-        return Key(self.parts, roomy if prod(roomy) <= _MOST_KEYS else needed)
+        return replace(self, cardinalities=roomy if prod(roomy) <= _MOST_KEYS else needed)
 
     def split(self, keys: np.ndarray) -> dict[str, np.ndarray]:
         """The codes of each field that `combine` made these keys of."""
@@ -182,8 +181,9 @@ class KeyIndex:
 
 def key_of(fields: Iterable[Field]) -> Key:
     """The combination of fields with codes."""
-    columns = [(name, field.n_codes) for field in fields for name in column_names([field])]
-    return Key(tuple(name for name, _ in columns), tuple(n_codes for _, n_codes in columns))
+    fields = list(fields)
+    cardinalities = tuple(field.n_codes for field in fields for _ in range(field.n_columns))
+    return Key(tuple(column_names(fields)), cardinalities, tuple(field.name for field in fields))
 
 
 def has_key(field: Field) -> bool:

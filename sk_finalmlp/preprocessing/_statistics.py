@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._hold_out import places
-from ..schema import MAX_STATISTIC, Field, Measure, statistic_name
+from ..schema import Field, Measure, statistic_name
 from ._keys import Changes, Key, KeyIndex
 from ._sums import MAX_KEY, Cells, KeySums, factorize, make_room
 from ._target import Chunk, CodedRows, LabelledRows, Target
@@ -28,6 +28,8 @@ _SMALL_COUNT, _RARE = 7.0, 0.001
 _SLICE = 2**20
 #: Keeps the log-odds finite where all rows, or none, are of a class.
 _MIN_PRIOR = 1e-6
+#: Statistics are cut at so many standard deviations.
+_MOST_DEVIATIONS = 5.0
 
 
 def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float) -> np.ndarray:
@@ -336,7 +338,7 @@ class Standardization:
         deviations *= self.scale
         if self.least > -np.inf:
             deviations[values < self.least] = 0.0
-        cut: np.ndarray = np.clip(deviations, -MAX_STATISTIC, MAX_STATISTIC, out=deviations).astype(np.float32)
+        cut: np.ndarray = np.clip(deviations, -_MOST_DEVIATIONS, _MOST_DEVIATIONS, out=deviations).astype(np.float32)
         return cut
 
 

@@ -17,8 +17,10 @@ _MAX_VALUES = 2**24
 _HARDLY_REPEATS = 0.98
 #: So many values wait to be counted together with the others.
 _MIN_WAITING = 2**16
-#: Of vectors of more numbers than this, every second one is kept.
+#: Vectors of more numbers than this are sampled.
 _MAX_NUMBERS_OF_VECTORS = 2**22
+_VECTORS = pa.large_list(pa.float64())
+_SEED = 1
 #: A quarter of an hour, in microseconds.
 _SLOT = 15 * 60 * 10**6
 
@@ -39,16 +41,16 @@ class ColumnTally:
         self._longest = 0
         self._longest_list: pa.Array | None = None
 
-    def add(self, raw: RawColumn, weights: np.ndarray | None = None) -> None:
-        """Count more rows, all of them with a positive weight if there are any."""
+    def add(self, raw: RawColumn, numbers: np.ndarray, weights: np.ndarray | None = None) -> None:
+        """Count more rows of these numbers, all of them with a positive weight if there are any."""
         self.n_rows += len(raw)
         n_present = 0
         for values, rows in raw.parts:
             n_present += len(values) - values.null_count
             if self.is_sampled:
                 continue
-            own = None if weights is None else weights if rows is None else weights[rows]
-            self._add_part(values, own)
+            at = slice(None) if rows is None else rows
+            self._add_part(values, numbers[at], None if weights is None else weights[at])
         self.n_missing += len(raw) - n_present
         self._end_counting_numbers()
 
@@ -80,9 +82,9 @@ class ColumnTally:
             if pa.types.is_timestamp(dtype):
                 counts.map(_slots)
 
-    def _add_part(self, values: pa.Array, weights: np.ndarray | None) -> None:
+    def _add_part(self, values: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> None:
         dtype = values.type
-        if is_list(dtype) and self._vectors.take(values, weights):
+        if is_list(dtype) and self._vectors.take(values, numbers, weights):
             self._counts = {}
             return
         counts = self._counts.setdefault(dtype, _Counts(dtype.value_type if is_list(dtype) else dtype))
@@ -136,7 +138,7 @@ class ColumnTally:
         self._end_counting_numbers()
 
     def short_column(self) -> tuple[RawColumn, np.ndarray | None]:
-        """The column of distinct values, and the sum of the weights of each; of vectors, some of them."""
+        """Return the column of distinct values, and the sum of the weights of each; of vectors, some of them."""
         if self._vectors.are_meant:
             vectors, own_weights = self._vectors.result()
             tally = Tally(np.ones(len(vectors), np.int64), self.n_rows, self.n_missing)
@@ -163,7 +165,7 @@ class ColumnTally:
         return RawColumn(self.name, parts, n_values, tally), np.concatenate(weights) if weights else None
 
     def _as_lists(self, elements: pa.Array, counts: np.ndarray) -> tuple[pa.Array, np.ndarray]:
-        """A list for each element, and the longest list, which has been counted already."""
+        """Return a list for each element, and the longest list, which has been counted already."""
         lists = lists_of(elements, np.ones(len(elements), int))
         if self._longest_list is None:
             return lists, counts
@@ -171,54 +173,51 @@ class ColumnTally:
 
 
 class _Vectors:
-    """Some of the vectors of a column: all of them where there are few."""
+    """A sample of the vectors of a column, pseudo-random by row numbers; all of them where there are few."""
 
     def __init__(self, are_meant: bool) -> None:
         self.are_meant = are_meant
-        self._lists: list[pa.Array] = []
-        self._weights: list[np.ndarray] = []
-        self._n_seen = 0
-        self._step = 1
+        self._share = 1.0
+        self._lists = pa.nulls(0, _VECTORS)
+        self._numbers: np.ndarray = np.zeros(0, np.int64)
+        self._weights: np.ndarray | None = None
 
-    def take(self, lists: pa.Array, weights: np.ndarray | None) -> bool:
+    def take(self, lists: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> bool:
         """Look at lists; whether lists of this column are known to be vectors by now."""
         dtype = lists.type.value_type
         if not is_number(dtype) or not (self.are_meant or pa.types.is_floating(dtype)):
             return False
         self.are_meant = self.are_meant or _have_fractions(lists.flatten())
-        kept = lists.is_valid().to_numpy(zero_copy_only=False)
-        kept &= np.arange(self._n_seen, self._n_seen + len(lists)) % self._step == 0
-        self._n_seen += len(lists)
-        self._lists.append(lists.filter(pa.array(kept)).cast(pa.large_list(pa.float64()), safe=False))
-        self._weights += [] if weights is None else [weights[kept]]
-        while len(self._lists[0]) and sum(len(some.flatten()) for some in self._lists) > _MAX_NUMBERS_OF_VECTORS:
-            self._thin_out()
+        kept = lists.is_valid().to_numpy(zero_copy_only=False) & (places(numbers, _SEED) < self._share)
+        lists = lists.filter(pa.array(kept)).cast(_VECTORS, safe=False)
+        self._append(lists, numbers[kept], None if weights is None else weights[kept])
         return self.are_meant
 
     def merge(self, others: _Vectors) -> None:
-        """Take in vectors of rows behind these."""
-        while self._step < others._step:
-            self._thin_out()
-        while others._step < self._step:
-            others._thin_out()
+        """Add the sample of rows behind these."""
         self.are_meant = self.are_meant or others.are_meant
-        self._n_seen += others._n_seen
-        self._lists += others._lists
-        self._weights += others._weights
-        while sum(len(some.flatten()) for some in self._lists) > _MAX_NUMBERS_OF_VECTORS:
-            self._thin_out()
+        share = min(self._share, others._share)
+        self._keep(share)
+        others._keep(share)
+        self._append(others._lists, others._numbers, others._weights)
 
-    def _thin_out(self) -> None:
-        """Keep every second one."""
-        self._step *= 2
-        vectors, weights = self.result()
-        self._lists = [vectors.take(pa.array(np.arange(0, len(vectors), 2)))]
-        self._weights = [] if weights is None else [weights[::2]]
+    def _append(self, lists: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> None:
+        self._lists = pa.concat_arrays([self._lists, lists])
+        self._numbers = np.concatenate([self._numbers, numbers])
+        if weights is not None:
+            self._weights = weights if self._weights is None else np.concatenate([self._weights, weights])
+        while len(self._lists.flatten()) > _MAX_NUMBERS_OF_VECTORS and len(self._lists) > 1:
+            self._keep(self._share / 2)
+
+    def _keep(self, share: float) -> None:
+        self._share = share
+        kept = places(self._numbers, _SEED) < share
+        self._lists, self._numbers = self._lists.filter(pa.array(kept)), self._numbers[kept]
+        self._weights = None if self._weights is None else self._weights[kept]
 
     def result(self) -> tuple[pa.Array, np.ndarray | None]:
-        """The vectors, and the weights of their rows."""
-        vectors = pa.concat_arrays(self._lists) if self._lists else pa.nulls(0, pa.large_list(pa.float64()))
-        return vectors, np.concatenate(self._weights) if self._weights else None
+        """Return the vectors, and the weights of their rows."""
+        return self._lists, self._weights
 
 
 class _Counts:
@@ -252,7 +251,7 @@ class _Counts:
             self.count()
 
     def new(self) -> _Counts:
-        """Counts of the same type, of nothing so far."""
+        """Return empty counts of the same type."""
         return _Counts(self._dtype)
 
     def merge(self, others: _Counts) -> None:
@@ -284,12 +283,12 @@ class _Counts:
         self.count()
 
     def has_fractions(self) -> bool:
-        """Whether any number isn't whole."""
+        """Return whether any number isn't whole."""
         self.count()
         return _have_fractions(self._values)
 
     def result(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
-        """Values, rows and weights of all that was added."""
+        """Return values, rows and weights of all that was added."""
         self.count()
         return self._values, self._n_rows, self._sums if len(self._sums) else None
 
@@ -299,7 +298,7 @@ def _have_fractions(values: pa.Array) -> bool:
 
 
 def _counted(values: pa.Array, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
-    """Distinct values, the number of their rows, and the sums of their weights."""
+    """Return distinct values, the number of their rows, and the sums of their weights."""
     encoded = values.dictionary_encode(null_encoding="encode")
     positions, n_distinct = encoded.indices.to_numpy(), len(encoded.dictionary)
     sums = None if weights is None else np.bincount(positions, weights, n_distinct)
@@ -317,11 +316,8 @@ def _slots(times: pa.Array) -> pa.Array:
 
 
 def is_number(dtype: pa.DataType) -> bool:
-    """Whether values of this type are integers or doubles."""
+    """Return whether values of this type are integers or doubles."""
     return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
-
-
-_SEED = 1
 
 
 class RowSample:
@@ -390,7 +386,7 @@ class RowSample:
         return np.concatenate(self._weights) if self._weights else None
 
     def column(self, name: str) -> RawColumn | None:
-        """The values of a column of numbers."""
+        """Return the values of a column of numbers."""
         pieces = self._columns.get(name, [])
         if len(pieces) != len(self._numbers):
             return None

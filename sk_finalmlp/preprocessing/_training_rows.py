@@ -16,11 +16,11 @@ import pyarrow as pa
 from .._hold_out import place_from_last, places
 from .._sources import EncodedRows, Parts, Passes, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
-from ..schema import Field, Origin, carries_origin, write_origin
+from ..schema import Field, Schema, carries_schema, write_schema
 from ._choice import Codes, Planner
 from ._column import Part, RawColumn, mark_missing, read_column
 from ._derived import DerivedFields
-from ._fitted_columns import FittedColumn, write_outputs
+from ._fitted_columns import FittedColumn, check_names_are_read, write_outputs
 from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
@@ -92,9 +92,9 @@ class TrainingRows(ABC):
 
     @abstractmethod
     def write(
-        self, fields: Sequence[Field], outputs: Mapping[str, Any], make_origin: Callable[[], Origin], library: str
+        self, fields: Sequence[Field], outputs: Mapping[str, Any], make_schema: Callable[[], Schema], library: str
     ) -> Any:
-        """Return the encoded rows, with a note of their origin where they can carry one."""
+        """Return the encoded rows, with their schema where they can carry one."""
 
     @abstractmethod
     def remove(self) -> None:
@@ -162,13 +162,14 @@ class TableRows(TrainingRows):
         """Keep the column, of which all is one chunk."""
         columns[name] = values
 
-    def write(self, fields: Sequence[Field], outputs: Codes, make_origin: Callable[[], Origin], library: str) -> Any:
+    def write(self, fields: Sequence[Field], outputs: Codes, make_schema: Callable[[], Schema], library: str) -> Any:
         """Return the encoded table."""
         encoded = write_outputs(iter(outputs.items()), fields, self._X, library)
-        if carries_origin(encoded):
-            return write_origin(encoded, make_origin())
+        if carries_schema(encoded):
+            return write_schema(encoded, make_schema().of_rows(outputs))
         _check_hold_out_is_told(self._hold_out)
         _check_vectors_are_told(fields)
+        check_names_are_read(fields)
         return encoded
 
     def remove(self) -> None:
@@ -286,16 +287,15 @@ class StoredRows(TrainingRows):
         self,
         fields: Sequence[Field],
         outputs: Mapping[str, StoredArray],
-        make_origin: Callable[[], Origin],
+        make_schema: Callable[[], Schema],
         library: str,
     ) -> EncodedRows:
         """Return what stands for the encoded rows."""
         first = self._first
         return EncodedRows(
             self._folder,
-            fields,
+            make_schema(),
             outputs,
-            make_origin(),
             self._label,
             first.classes,
             first.y,

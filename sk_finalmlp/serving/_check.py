@@ -105,10 +105,12 @@ def _texts(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
     return _drawn([*_vocabulary(part, rng), None, _UNSEEN], rng)
 
 
+def _booleans(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
+    return _drawn([None, False, True], rng)
+
+
 def _integers(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
     known = _vocabulary(part, rng)
-    if reading["like"] == "bool":
-        return _drawn([None, False, True], rng)
     return _drawn([*known, None, max(known, default=0) // 2 + 1, -1], rng)
 
 
@@ -157,6 +159,7 @@ def _histories(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
 _ROWS: Final[dict[str, Callable[[Any, Any, np.random.Generator], list[Any]]]] = {
     "text": _texts,
     "integer": _integers,
+    "boolean": _booleans,
     "number": _numbers,
     "time": _times,
     "elements": _lists,

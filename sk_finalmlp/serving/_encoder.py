@@ -45,7 +45,7 @@ def input_of(name: str, reading: Any, encoder: Any) -> Input:
     if like == "large_string":
         return Input(name, "text")
     if like in ("int64", "bool"):
-        return Input(name, "integer")
+        return Input(name, "integer" if like == "int64" else "boolean")
     if like == "double":
         return Input(name, "number")
     raise Unsupported(
@@ -411,14 +411,14 @@ _PARTS: Final[dict[str, Callable[[Graph, str, Any, Any], list[str]]]] = {
 
 def add_crosses(graph: Graph, crosses: list[Any], codes: Mapping[str, str]) -> dict[str, str]:
     """Codes of combinations, by name."""
-    return {cross_name(cross["key"]["parts"]): _add_cross(graph, cross, codes) for cross in crosses}
+    return {cross_name(cross["key"]["fields"]): _add_cross(graph, cross, codes) for cross in crosses}
 
 
 def _add_cross(graph: Graph, cross: Any, codes: Mapping[str, str]) -> str:
     vocabulary = cross["_encoder"]["vocabulary"]
     key = cross["key"]
     if vocabulary["$part"] == "HashBuckets":
-        raise Unsupported(f"The cross {cross_name(key['parts'])!r} can't be exported: {_NO_HASH}")
+        raise Unsupported(f"The cross {cross_name(key['fields'])!r} can't be exported: {_NO_HASH}")
     found = _look_up(graph, _combine(graph, key, codes), vocabulary)
     parts = graph.concat([codes[part] for part in key["parts"]])
     least = graph.node("ReduceMin", parts, graph.constant([1], np.int64), keepdims=1)
@@ -513,7 +513,7 @@ def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) ->
     flat = graph.node("Flatten", gathered, axis=1)
     outputs = {}
     for position, of_key in enumerate(statistics):
-        name = cross_name(of_key["key"]["parts"])
+        name = cross_name(of_key["key"]["fields"])
         for place, column in enumerate(of_key["_columns"]):
             outputs[statistic_name(column["measure"], name, column["label"])] = graph.columns_of(
                 flat, position * width + place

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from .. import __version__
 from .._description import with_tables
 from .._sklearn import check_feature_names_in
-from ..estimators import Classifier, FunnelClassifier
+from ..estimators import FinalMLPClassifier, FunnelClassifier
 from ..model_files import replace_file
 from ..preprocessing import CTREncoder
 from ..schema import Field, column_names
@@ -93,7 +93,7 @@ def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
 def _kind_of(step: Any) -> str:
     if type(step) is CTREncoder:
         return "encoder"
-    return "classifier" if type(step) in get_args(Classifier) else "other"
+    return "classifier" if type(step) is FinalMLPClassifier else "other"
 
 
 def _with_vocabularies(names: Sequence[str], encoders: Sequence[Any]) -> list[Any]:

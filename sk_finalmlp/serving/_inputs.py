@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -12,10 +13,11 @@ import numpy as np
 #: Stands for a missing value in a tensor of integers.
 MISSING: Final = np.iinfo(np.int64).min
 
-InputKind = Literal["text", "integer", "number", "time", "elements", "history", "vector"]
+InputKind = Literal["text", "integer", "boolean", "number", "time", "elements", "history", "vector"]
 ELEMENT_TYPES: Final[dict[InputKind, str]] = {
     "text": "string",
     "integer": "int64",
+    "boolean": "int64",
     "number": "double",
     "time": "int64",
     "elements": "string",
@@ -34,8 +36,9 @@ class Input:
     ----------
     name : str
         Name of the column and of the tensor.
-    kind : {"text", "integer", "number", "time", "elements", "history", "vector"}
-        What a tensor of it holds: strings, "" for a missing one; int64, `MISSING` for a missing one; doubles, NaN for a
+    kind : {"text", "integer", "boolean", "number", "time", "elements", "history", "vector"}
+        What a tensor of it holds: strings, "" for a missing one; int64, `MISSING` for a missing one, of integers and of
+        bools; doubles, NaN for a
         missing one; microseconds since 1970 as int64, of UTC where the column has a time zone; several elements as one
         string, in a history with nothing for one that is missing; several doubles, all NaN for a missing vector.
     separator : str, default=""
@@ -63,13 +66,21 @@ class Input:
         try:
             converted = [value if type(value) is plain else convert(value, self) for value in values]
             return np.array(converted, _DTYPES[self.kind]).reshape(-1, self.length)
-        except (TypeError, ValueError, OverflowError) as error:
+        except OverflowError as error:
+            largest = max(
+                (value for value in values if isinstance(value, _NUMBERS)), key=lambda value: abs(float(value))
+            )
+            raise ValueError(
+                f"Column {self.name!r}: {largest} is beyond 64 bits. Give None for a value that fit can't have seen."
+            ) from error
+        except (TypeError, ValueError) as error:
             raise ValueError(f"Column {self.name!r}: {error}") from error
 
 
 _DTYPES: Final[dict[InputKind, Any]] = {
     "text": object,
     "integer": np.int64,
+    "boolean": np.int64,
     "number": np.float64,
     "time": np.int64,
     "elements": object,
@@ -84,13 +95,13 @@ _PLAIN_TYPES: Final[dict[InputKind, type]] = {
     "integer": int,
     "number": float,
     "time": int,
-    "elements": str,
 }
 
 
 #: Made once: unions of types in the call would take as long as the test.
 _NUMBERS: Final = (int, float, np.number, np.bool_)
 _INTEGERS: Final = (int, np.integer)
+_BOOLS: Final = (bool, np.bool_)
 _NOT_ALWAYS_THEMSELVES: Final = (float, np.generic)
 _LISTS: Final = (list, tuple, np.ndarray)
 _MISSING_OF_PANDAS: Final = ("NAType", "NaTType")
@@ -112,13 +123,19 @@ def _text(value: Any, column: Input) -> str:
 
 
 def _integer(value: Any, column: Input) -> int:
-    if type(value) is float and value.is_integer():
-        return int(value)
     if _is_missing(value):
         return MISSING
-    if isinstance(value, _NUMBERS) and value == int(value):
+    if isinstance(value, _NUMBERS) and not isinstance(value, _BOOLS) and math.isfinite(value) and value == int(value):
         return int(value)
     raise TypeError(f"{value!r} is not an integer, but fit saw integers.")
+
+
+def _boolean(value: Any, column: Input) -> int:
+    if _is_missing(value):
+        return MISSING
+    if isinstance(value, _NUMBERS) and value in (0, 1):
+        return int(value)
+    raise TypeError(f"{value!r} is not true or false, but fit saw bools.")
 
 
 def _number(value: Any, column: Input) -> float:
@@ -181,9 +198,11 @@ def _text_of(element: Any) -> str:
 
 def _elements(value: Any, column: Input) -> str:
     if isinstance(value, str):
+        if value.strip().startswith("[") and value.strip().endswith("]"):
+            raise ValueError(f"{value!r} is a list that was written as text: give the list itself.")
         return value
     if isinstance(value, _LISTS):
-        present = [str(element) for element in value if type(element) is str or not _is_missing(element)]
+        present = [_text_of_element(element) for element in value if type(element) is str or not _is_missing(element)]
         joined = column.separator.join(present)
         if joined.count(column.separator) >= max(len(present), 1):
             torn = next(element for element in present if column.separator in element)
@@ -194,6 +213,14 @@ def _elements(value: Any, column: Input) -> str:
     if isinstance(value, _INTEGERS) and not isinstance(value, bool):
         return str(value)
     raise TypeError(f"{value!r} is not a list of elements, but fit saw lists.")
+
+
+def _text_of_element(element: Any) -> str:
+    if type(element) is str:
+        return element
+    if isinstance(element, (*_BOOLS, *_LISTS)):
+        raise TypeError(f"the list holds {element!r}, which is no element: give strings or integers.")
+    return _text_of(element)
 
 
 def _vector(value: Any, column: Input) -> np.ndarray:
@@ -213,6 +240,7 @@ def _vector(value: Any, column: Input) -> np.ndarray:
 _CONVERSIONS: Final[dict[InputKind, Callable[[Any, Input], Any]]] = {
     "text": _text,
     "integer": _integer,
+    "boolean": _boolean,
     "number": _number,
     "time": _time,
     "elements": _elements,

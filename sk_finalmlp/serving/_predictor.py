@@ -29,8 +29,8 @@ class Predictor:
     columns_ : list of str
         The keys that each row must have.
     kinds_ : dict of {str: str}
-        What each of `columns_` holds: "text", "integer" (of ids), "number", "time", "elements" (of a list) or
-        "history" (a list whose order counts, the most recent last).
+        What each of `columns_` holds: "text", "integer" (of ids), "boolean", "number", "time", "elements" (of a list)
+        or "history" (a list whose order counts, the most recent last).
     classes_ : ndarray of shape (n_classes,)
         The labels, in the order of the probabilities.
 
@@ -39,11 +39,11 @@ class Predictor:
     See :func:`make_predictor` for a full example. The rows have these keys:
 
     >>> from sklearn.pipeline import make_pipeline
-    >>> from sk_finalmlp import CTREncoder, DualMLPClassifier
+    >>> from sk_finalmlp import CTREncoder
     >>> from sk_finalmlp.serving import make_predictor
     >>> import pandas as pd
     >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "item": [3, 15, 15, 3] * 10})
-    >>> model = make_pipeline(CTREncoder(), DualMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
+    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
     >>> predict = make_predictor(model)
     >>> predict.kinds_, predict.classes_.tolist()
     ({'user': 'text', 'item': 'integer'}, ['no', 'yes'])
@@ -114,11 +114,11 @@ class Predictor:
         Examples
         --------
         >>> from sklearn.pipeline import make_pipeline
-        >>> from sk_finalmlp import CTREncoder, DualMLPClassifier
+        >>> from sk_finalmlp import CTREncoder
         >>> from sk_finalmlp.serving import make_predictor
         >>> import pandas as pd
         >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "item": [3, 15, 15, 3] * 10})
-        >>> model = make_pipeline(CTREncoder(), DualMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
+        >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
         >>> predict = make_predictor(model)
         >>> predict.score_candidates({"user": "ann"}, [{"item": 3}, {"item": 15}, {"item": 99}]).shape
         (3, 2)

@@ -1,4 +1,4 @@
-"""Parameters of streams: small objects from which `TwoStreamClassifier` builds its streams, and which a search can set.
+"""Parameters of streams: small objects from which `FinalMLPClassifier` builds its streams, and which a search can set.
 
 Each has a short name, its class name in lower case, which stands for its defaults.
 """
@@ -11,7 +11,7 @@ from ._mask import MaskNet
 from ._mlp import MLP
 from ._products import FM, Product
 from ._quadratic import QNN
-from ._registry import as_stream, stream_names
+from ._registry import as_stream, stream_names, stream_of_name
 
 __all__ = [
     "CIN",
@@ -26,4 +26,5 @@ __all__ = [
     "SelfAttention",
     "as_stream",
     "stream_names",
+    "stream_of_name",
 ]

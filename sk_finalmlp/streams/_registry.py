@@ -43,6 +43,34 @@ def stream_names() -> list[str]:
     return sorted(_STREAMS)
 
 
+def stream_of_name(name: str) -> StreamParameters:
+    """The stream of default parameters that a short name stands for.
+
+    Parameters
+    ----------
+    name : str
+        One of `stream_names`.
+
+    Returns
+    -------
+    StreamParameters
+
+    Raises
+    ------
+    ValueError
+        If there is no stream of that name.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.streams import stream_of_name
+    >>> stream_of_name("mlp").hidden_units
+    (128,)
+    """
+    if name not in _STREAMS:
+        raise ValueError(f"There is no stream named {name!r}; there are {stream_names()}.")
+    return _STREAMS[name]()
+
+
 def as_stream(stream: Any, fusion: str) -> StreamBuilder:
     """Make a builder of a stream for a fusion.
 
@@ -70,9 +98,7 @@ def as_stream(stream: Any, fusion: str) -> StreamBuilder:
     128
     """
     if isinstance(stream, str):
-        if stream not in _STREAMS:
-            raise ValueError(f"There is no stream named {stream!r}; there are {stream_names()}.")
-        stream = _STREAMS[stream]()
+        stream = stream_of_name(stream)
     if isinstance(stream, type):
         raise ValueError(f"The stream {stream.__name__} is a class. Give an instance, {stream.__name__}().")
     copy: Any = clone(stream, safe=False)

@@ -8,22 +8,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ._batches import Batches, Impressions
-from ._calibration import correct_mean
+from ._adam import LazyAdam, Moments
+from ._batches import Batches
 from ._device import resolve_device
-from ._history import EpochHistory, TrainingResult
-from ._inference import predict_logits
-from ._lazy_adam import LazyAdam
-from ._moments import Moments
 from ._objective import ClassObjective, Objective, TaskObjective
-from ._stored import StoredImpressions
+from ._rows import Impressions, StoredImpressions
+from ._scores import correct_mean, predict_logits, score
 
 # Loaded on first use (PEP 562), and skorch with them: prediction needs none of it.
-_MODULE_OF = {"EpochObserver": "_callbacks", "TrainingSettings": "_train", "score": "_evaluation", "train": "_train"}
+_MODULE_OF = {
+    "EpochHistory": "_callbacks",
+    "EpochObserver": "_callbacks",
+    "TrainingResult": "_callbacks",
+    "TrainingSettings": "_train",
+    "train": "_train",
+}
 
 if TYPE_CHECKING:
-    from ._callbacks import EpochObserver
-    from ._evaluation import score
+    from ._callbacks import EpochHistory, EpochObserver, TrainingResult
     from ._train import TrainingSettings, train
 
 __all__ = [

@@ -1,240 +1,38 @@
-"""Impressions as tensors, and batches of them."""
+"""Batches of impressions, in memory or on disk, in an order that is drawn anew for each pass."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Final
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ._device import kept_on, sent
-from ._objective import ONE_LABEL, Objective
 from ._processes import ALONE, Alone
+from ._rows import AnyImpressions, Block, Impressions
 
 Inputs = tuple[Tensor, Tensor]
 Labels = tuple[Tensor, Tensor]
 
-_SEED = 0
+#: Blocks whose rows are mixed with each other.
+_BLOCKS_OF_WINDOW: Final = 16
+_GOLDEN_RATIO: Final = (5**0.5 - 1) / 2
 
 
-@dataclass(frozen=True)
-class Impressions:
-    """Rows in the form that the network takes, with their labels.
-
-    Parameters
-    ----------
-    codes : Tensor of int32, shape (n, n_code_columns)
-        Codes of the categorical fields, then those of the multi-valued fields.
-    values : Tensor of float32, shape (n, n_numeric)
-        Values of the numeric fields.
-    target : Tensor of int64, shape (n,)
-        Position of the row's class among the classes.
-    weight : Tensor of float32, shape (n,)
-        Weight of the row in the loss.
-    negatives_kept : float, default=1.0
-        Share of the rows of the first class that a sample kept, in (0, 1]. The loss is computed on the sample, while
-        the network's logits are those of the full table.
-    objective : Objective, default=ClassObjective()
-        What logits say of the labels.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.training import Impressions
-    >>> codes = torch.tensor([[1, 4], [2, 4], [1, 0]], dtype=torch.int32)
-    >>> rows = Impressions(codes, torch.empty(3, 0), target=torch.tensor([1, 0, 0]), weight=torch.ones(3))
-    >>> len(rows)
-    3
-    >>> rows.take(torch.tensor([2, 0])).target
-    tensor([0, 1])
-    """
-
-    codes: Tensor
-    values: Tensor
-    target: Tensor
-    weight: Tensor
-    negatives_kept: float = 1.0
-    objective: Objective = ONE_LABEL
-
-    def __len__(self) -> int:
-        return len(self.target)
-
-    def take(self, rows: Tensor) -> Impressions:
-        """Some of the rows, by position."""
-        return self._each(lambda column: column.index_select(0, rows))
-
-    def and_(self, others: Impressions) -> Impressions:
-        """These rows and then the others, of the same sample."""
-        codes, values, target, weight = map(torch.cat, zip(self._columns, others._columns, strict=True))
-        return replace(self, codes=codes, values=values, target=target, weight=weight)
-
-    def with_mean_weight_one(self) -> Impressions:
-        """The same rows with weights of mean 1, so that the scale of the weights doesn't change the loss."""
-        return replace(self, weight=self.weight / self.weight.mean())
-
-    def head(self, n_rows: int) -> Impressions:
-        """The first rows."""
-        return self._each(lambda column: column[:n_rows])
-
-    def arrays(self) -> list[NDArray[Any]]:
-        """Codes, values, classes and weights as arrays, by whose hash rows are told apart."""
-        return [column.numpy() for column in self._columns]
-
-    def some(self, n_rows: int) -> Impressions:
-        """So many rows at random, or all where there are no more."""
-        if len(self) <= n_rows:
-            return self
-        # A stream of its own, always the same: what is drawn here changes nothing else, and epochs can be compared.
-        generator = torch.Generator().manual_seed(_SEED)
-        return self.take(torch.randint(len(self), (n_rows,), generator=generator))
-
-    def for_scores(self) -> Impressions:
-        """Rows to score a network on: all."""
-        return self
-
-    def class_weights(self, n_classes: int) -> Tensor:
-        """Sum of the weights of the rows of each class, of so many at least."""
-        return torch.bincount(self.target, self.weight.double(), minlength=n_classes)
-
-    @property
-    def counts(self) -> Tensor:
-        """Number of rows of each class."""
-        return torch.bincount(self.target)
-
-    def batches(
-        self,
-        batch_size: int,
-        generator: torch.Generator,
-        device: torch.device,
-        negative_sampling: float,
-        processes: Alone,
-    ) -> Batches:
-        """Batches of the rows."""
-        return Batches(self, batch_size, generator, device, negative_sampling, processes)
-
-    def to(self, device: torch.device) -> Impressions:
-        """The same rows on another device."""
-        return self._each(lambda column: sent(column, device))
-
-    def kept_on(self, device: torch.device) -> Impressions:
-        """The same rows, on a device where they fit."""
-        codes, values, target, weight = kept_on(device, self._columns)
-        return replace(self, codes=codes, values=values, target=target, weight=weight)
-
-    def with_inputs_kept_on(self, device: torch.device) -> Impressions:
-        """The same rows, codes and values on a device where they fit; scores take the others on the CPU."""
-        codes, values = kept_on(device, (self.codes, self.values))
-        return replace(self, codes=codes, values=values)
-
-    @property
-    def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.codes, self.values, self.target, self.weight
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Impressions:
-        codes, values, target, weight = map(change, self._columns)
-        return replace(self, codes=codes, values=values, target=target, weight=weight)
-
-
-class _Draws(Protocol):
-    """Which negatives the passes take."""
-
-    def state(self) -> dict[str, Tensor]: ...
-
-    def restore(self, state: dict[str, Tensor]) -> None: ...
-
-
-class _Rows(Protocol):
-    """Impressions, wherever they are."""
-
-    @property
-    def negatives_kept(self) -> float: ...
-
-    @property
-    def objective(self) -> Objective: ...
-
-    def __len__(self) -> int: ...
-
-
-Rows = TypeVar("Rows", bound=_Rows)
-Draws = TypeVar("Draws", bound=_Draws)
-
-
-class BatchesOfRows(ABC, Generic[Rows, Draws]):
-    """What batches of rows in memory and on disk have in common.
-
-    Parameters
-    ----------
-    impressions, batch_size, generator, device, negative_sampling, processes
-        As for `Batches`.
-    """
-
-    def __init__(
-        self,
-        impressions: Rows,
-        batch_size: int,
-        generator: torch.Generator,
-        device: torch.device,
-        negative_sampling: float = 1.0,
-        processes: Alone = ALONE,
-    ) -> None:
-        self.impressions = impressions
-        self.batch_size = batch_size
-        self.generator = generator
-        self.device = device
-        self.processes = processes
-        self.n_rows = len(impressions)
-        self.negatives_kept = impressions.negatives_kept
-        self.objective = impressions.objective
-        self._draws = self._sample_negatives(negative_sampling) if negative_sampling < 1 else None
-
-    @abstractmethod
-    def _sample_negatives(self, share: float) -> Draws:
-        """Make a pass take a share of the rows of the first class."""
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[tuple[Inputs, Labels]]:
-        """The batches of a pass."""
-
-    def __len__(self) -> int:
-        # A batch of one row has no variance to normalise by, nor has the slice of a process.
-        return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // (2 * self.processes.size)))
-
-    @property
-    def n_rows_of_step(self) -> float:
-        """Number of rows of a batch that this process takes."""
-        return self.n_rows / len(self) / self.processes.size
-
-    def _weight(self, own: Tensor, n_rows: int) -> Tensor:
-        """Weights of the own rows of a batch of so many, by which the means of all slices add up to that of it."""
-        return own if len(own) == n_rows else own * (len(own) / n_rows)
-
-    def state(self) -> dict[str, Tensor]:
-        """What the next passes depend on, beside the generator."""
-        return {} if self._draws is None else self._draws.state()
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on where other batches were."""
-        if self._draws is not None:
-            self._draws.restore(state)
-
-
-class Batches(BatchesOfRows[Impressions, "_NegativeDraws"]):
-    """Batches of impressions, each a slice of a permutation that is drawn anew for each pass.
+class Batches:
+    """Batches of impressions, slices of a permutation that is drawn anew for each pass.
 
     All batches have the same number of rows but for one, so that none is too small for batch norm. Where several
-    processes train, each takes a slice of each batch.
+    processes train, each takes a slice of each batch. Rows on disk, whose order is random, are read in blocks; the rows
+    of some blocks at a time are permuted.
 
     On an accelerator, the rows are copied to the device once, if they take at most half of its free memory, and batches
     are taken there; else they are copied batch by batch. The batches are the same as on the CPU.
 
     Parameters
     ----------
-    impressions : Impressions
+    impressions : Impressions or StoredImpressions
         The rows, on the CPU.
     batch_size : int
         Rows per batch, as nearly as equal batches allow.
@@ -243,15 +41,15 @@ class Batches(BatchesOfRows[Impressions, "_NegativeDraws"]):
     device : torch.device
         Where the batches go.
     negative_sampling : float, default=1.0
-        Share of the rows of the first class that a pass takes, one at least, in (0, 1]. Each pass takes others until
-        all have had their turn.
+        Share of the rows of the first class that a pass takes, in (0, 1]; in memory one at least. Each pass takes
+        others until all have had their turn.
     processes : Alone or Group, default=ALONE
         The processes that train together; their generators are in the same state.
 
     Attributes
     ----------
     n_rows : int
-        Number of rows of a pass.
+        Number of rows of a pass; of rows on disk where negatives are drawn, about so many.
     negatives_kept : float
         Share of the rows of the first class that are in a pass: of those of the table from which the impressions may
         be a sample.
@@ -267,59 +65,116 @@ class Batches(BatchesOfRows[Impressions, "_NegativeDraws"]):
     [4, 3, 3]
     """
 
-    def _sample_negatives(self, share: float) -> _NegativeDraws:
-        is_negative = self.impressions.target == 0
-        positives, negatives = (torch.nonzero(mask)[:, 0] for mask in (~is_negative, is_negative))
-        n_drawn = max(1, round(share * len(negatives)))
-        self.n_rows = len(positives) + n_drawn
-        self.negatives_kept *= n_drawn / len(negatives)
-        # So that the loss of a sample has the same size, whatever the weights of the classes are.
-        weight = self.impressions.weight
-        mean = (weight[positives].sum() + weight[negatives].mean() * n_drawn) / self.n_rows
-        self.impressions = replace(self.impressions, weight=weight / mean)
-        return _NegativeDraws(positives, negatives, n_drawn, self.generator)
+    def __init__(
+        self,
+        impressions: AnyImpressions,
+        batch_size: int,
+        generator: torch.Generator,
+        device: torch.device,
+        negative_sampling: float = 1.0,
+        processes: Alone = ALONE,
+    ) -> None:
+        self.impressions = impressions
+        self.batch_size = batch_size
+        self.generator = generator
+        self.device = device
+        self.processes = processes
+        self.objective = impressions.objective
+        self.n_passes = 0
+        self._share = 1.0
+        self._count(negative_sampling)
 
-    def __iter__(self) -> Iterator[tuple[Inputs, Labels]]:
-        order = torch.randperm(self.n_rows, generator=self.generator)
-        if self._draws is not None:
-            order = self._draws.next()[order]
-        for rows in order.to(self._rows.target.device).tensor_split(len(self)):
-            own = self.processes.own(rows)
-            batch = self._rows.take(own).to(self.device)
-            yield (batch.codes, batch.values), (batch.target, self._weight(batch.weight, len(rows)))
+    def _count(self, share: float) -> None:
+        """Count the rows of a pass, and scale their weights so that class weights don't change the size of its loss."""
+        self.n_rows, self._scale = len(self.impressions), 1.0
+        if share < 1:
+            counts = self.impressions.counts
+            sums = self.impressions.class_weights(len(counts))
+            self._share = share = max(share, 1 / max(1, int(counts[0])))
+            self.n_rows = int(counts[1:].sum()) + round(share * float(counts[0]))
+            self._scale = self.n_rows / float(sums[1:].sum() + share * sums[0])
+        self.negatives_kept = self.impressions.negatives_kept * self._share
 
-    @cached_property
-    def _rows(self) -> Impressions:
-        """The rows where batches are taken; others read `impressions`, on the CPU."""
-        return self.impressions.kept_on(self.device)
+    def __len__(self) -> int:
+        # A batch of one row has no variance to normalise by, nor has the slice of a process.
+        return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // (2 * self.processes.size)))
 
-
-class _NegativeDraws:
-    """The rows of each pass: all positives, and negatives in turn, so that each is taken as often as the others.
-
-    Its random numbers come from a stream of their own, which leaves those of initial weights and dropout as they are.
-    """
-
-    def __init__(self, positives: Tensor, negatives: Tensor, n_drawn: int, generator: torch.Generator) -> None:
-        self._positives = positives
-        self._negatives = negatives
-        self._n_drawn = n_drawn
-        self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        self._waiting = negatives[:0]
+    @property
+    def n_rows_of_step(self) -> float:
+        """Number of rows of a batch that this process takes."""
+        return self.n_rows / len(self) / self.processes.size
 
     def state(self) -> dict[str, Tensor]:
-        """What the next draws depend on."""
-        return {"waiting": self._waiting, "generator": self._generator.get_state()}
+        """Return what the next passes depend on, beside the generator."""
+        return {"n_passes": torch.tensor(self.n_passes)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on where others were."""
-        self._waiting = state["waiting"]
-        self._generator.set_state(state["generator"])
+        """Go on where other batches were."""
+        self.n_passes = int(state["n_passes"])
 
-    def next(self) -> Tensor:
-        """Positions of the rows of the next pass."""
-        if len(self._waiting) < self._n_drawn:
-            again = self._negatives[torch.randperm(len(self._negatives), generator=self._generator)]
-            self._waiting = torch.cat([self._waiting, again])
-        drawn, self._waiting = self._waiting.tensor_split([self._n_drawn])
-        return torch.cat([self._positives, drawn])
+    def __iter__(self) -> Iterator[tuple[Inputs, Labels]]:
+        n_left, left = len(self), None
+        for rows, order, n_following in self._windows():
+            if left is not None:
+                waiting = left[0].take(left[1])
+                rows, order = waiting.and_(rows), torch.cat([torch.arange(len(waiting)), order + len(waiting)])
+            order = order.to(rows.target.device)
+            while n_left > 1:
+                size = -(-(len(order) + n_following) // n_left)
+                if size > len(order) or (size == len(order) and not n_following):
+                    break
+                batch, order = order.tensor_split([size])
+                n_left -= 1
+                yield self._batch(rows, batch)
+            left = rows, order
+        assert left is not None
+        yield self._batch(*left)
+
+    def _batch(self, rows: Impressions, order: Tensor) -> tuple[Inputs, Labels]:
+        own = self.processes.own(order)
+        batch = rows.take(own).to(self.device)
+        weight = batch.weight if self._scale == 1 else batch.weight * self._scale
+        # The means of the slices of all processes add up to that of the batch.
+        weight = weight if len(own) == len(order) else weight * (len(own) / len(order))
+        return (batch.codes, batch.values), (batch.target, weight)
+
+    def _windows(self) -> Iterator[tuple[Impressions, Tensor, int]]:
+        """Read some blocks at a time: their rows, the order of those in the pass, and about how many follow."""
+        self.n_passes += 1
+        order = torch.randperm(len(self._blocks), generator=self.generator).tolist()
+        n_following, share = len(self.impressions), self.n_rows / len(self.impressions)
+        for first in range(0, len(order), _BLOCKS_OF_WINDOW):
+            blocks = [self._blocks[number] for number in order[first : first + _BLOCKS_OF_WINDOW]]
+            read = [block.read() for block in blocks]
+            rows = self._kept if len(self._blocks) == 1 else read[0].and_(*read[1:])
+            n_following -= len(rows)
+            taken = None
+            if self._share < 1:
+                masks = [self._are_taken(*of_block) for of_block in zip(blocks, read, strict=True)]
+                taken = torch.nonzero(torch.cat(masks))[:, 0]
+            mixed = torch.randperm(len(rows) if taken is None else len(taken), generator=self.generator)
+            yield rows, mixed if taken is None else taken[mixed], round(n_following * share)
+
+    @cached_property
+    def _blocks(self) -> Sequence[Block]:
+        return self.impressions.blocks
+
+    @cached_property
+    def _kept(self) -> Impressions:
+        """The rows of the only block, where batches are taken; all others read `impressions`, on the CPU."""
+        return self._blocks[0].read().kept_on(self.device)
+
+    def _are_taken(self, block: Block, rows: Impressions) -> Tensor:
+        """Say which rows of a block are in the pass.
+
+        Each row has a phase by its number, and a pass takes an interval of phases, the next one where that of the last
+        pass ended; multiples of the golden ratio are evenly spread.
+        """
+        is_negative = rows.target == 0
+        numbers = torch.arange(block.start, block.start + len(rows), dtype=torch.float64)
+        phase = numbers * _GOLDEN_RATIO % 1
+        if len(self._blocks) == 1:
+            # All are here: with phases of equal distances, each pass takes as many.
+            own = phase[is_negative]
+            phase[is_negative] = (own.argsort().argsort().double() + 0.5) / len(own)
+        return ~is_negative | ((phase - (self.n_passes - 1) * self._share) % 1 < self._share)

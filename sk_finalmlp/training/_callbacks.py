@@ -1,23 +1,37 @@
-"""What happens beside the steps of a training: evaluation, early stopping, progress, the guard against NaN."""
+"""What happens beside the steps of a training: records, early stopping, lines on the screen, the guard against NaN."""
 
 from __future__ import annotations
 
+import logging
 import math
+import multiprocessing
+import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from .._warnings import warn
-from ._batches import Batches, Impressions
-from ._evaluation import Scoring, evaluate
-from ._history import TrainingResult, finished_epochs
-from ._inference import predict_logits
+from ..nn import FieldEmbedding
+from ._adam import Moments, no_learning_rates
+from ._batches import Batches
 from ._processes import ALONE, Alone
+from ._rows import Impressions
+from ._scores import Scoring, evaluate, predict_logits
+
+logger = logging.getLogger("sk_finalmlp.training")
+
+_IN_THE_LINE = ("train_loss", "valid_loss", "valid_auc")
+_BEFORE, _AFTER = ("epoch", "train_loss", "valid_loss", "valid_auc"), ("learning_rate", "seconds")
+#: What the names of the scores of single tasks begin with.
+_OF_TASK = ("valid_loss_", "valid_auc_")
 
 _A_FEW_ROWS = 256
 
@@ -25,19 +39,54 @@ _A_FEW_ROWS = 256
 _SECONDS_PER_WORKED_SECOND = 3
 _SECONDS_WORTH_A_WARNING = 1
 
+EpochHistory = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training leaves beside the weights.
+
+    Parameters
+    ----------
+    history : list of dict
+        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, those of each task where there are
+        several, learning_rate (that of its last step), seconds.
+    best_epoch : int
+        The epoch, from 1, of the best monitored score, without validation rows the last one. Its weights are those of
+        the network, or those from which the final epoch began.
+    best_score : float or None
+        Its monitored score; None without validation rows.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.training import TrainingResult
+    >>> history = [{"epoch": 1, "valid_auc": 0.71}, {"epoch": 2, "valid_auc": 0.74}]
+    >>> result = TrainingResult(history, best_epoch=2, best_score=0.74)
+    >>> result.history[result.best_epoch - 1]["valid_auc"]
+    0.74
+    """
+
+    history: EpochHistory
+    best_epoch: int
+    best_score: float | None
+
+
+def finished_epochs(history: Iterable[Mapping[str, Any]]) -> EpochHistory:
+    """The complete records of a net's history, without those of its batches."""
+    return [_record(epoch) for epoch in history if "seconds" in epoch]
+
+
+def _record(epoch: Mapping[str, Any]) -> dict[str, float]:
+    of_tasks = [name for name in epoch if name.startswith(_OF_TASK)]
+    return {name: epoch[name] for name in (*_BEFORE, *of_tasks, *_AFTER) if name in epoch}
+
 
 class StopTraining(Exception):
     """Raised by a callback to end the training after an epoch."""
 
 
 class AveragedBuffers(Callback):
-    """Lets all processes have the same running moments of batch norm, each of which has normalised by its slices.
-
-    Parameters
-    ----------
-    processes : Alone or Group
-        The processes.
-    """
+    """Lets all processes have the same running moments of batch norm: each has normalised by its slices."""
 
     def __init__(self, processes: Alone) -> None:
         self.processes = processes
@@ -86,17 +135,7 @@ def _divergence(what: str, net: Any) -> FloatingPointError:
 
 
 class EpochRecord(Callback):
-    """Writes the record of an epoch: losses, scores, the learning rate of the last step, seconds.
-
-    Parameters
-    ----------
-    validation : Impressions or None
-        Rows to score the network on.
-    scoring : {"neg_log_loss", "roc_auc"}
-        The score that is monitored.
-    processes : Alone or Group, default=ALONE
-        The processes that train, which all get the record of the first.
-    """
+    """Writes the record of an epoch, as the first process has it."""
 
     def __init__(self, validation: Impressions | None, scoring: Scoring, processes: Alone = ALONE) -> None:
         self.validation = validation
@@ -163,19 +202,7 @@ class WaitingThreads(Callback):
 
 
 class Best(NamedTuple):
-    """The best epoch so far.
-
-    Attributes
-    ----------
-    epoch : int
-        Its number, from 1; 0 before the end of the first.
-    score : float or None
-        Its monitored score; None without validation rows.
-    weights : dict of str to Tensor
-        Copies of its weights.
-    n_epochs : int
-        How many epochs it was chosen from.
-    """
+    """The best epoch so far, 0 before the end of the first, and the number of epochs that it was chosen from."""
 
     epoch: int
     score: float | None
@@ -184,13 +211,7 @@ class Best(NamedTuple):
 
 
 class BestEpoch(Callback):
-    """Remembers the weights of the best epoch: without validation rows the last one.
-
-    Parameters
-    ----------
-    tol : float
-        What counts as an improvement of the monitored score.
-    """
+    """Remembers the weights of the best epoch, by a tolerance: without validation rows the last one."""
 
     def __init__(self, tol: float) -> None:
         self.tol = tol
@@ -247,17 +268,7 @@ class NoObserver:
 
 
 class Observed(Callback):
-    """Tells an observer of each epoch.
-
-    Parameters
-    ----------
-    observer : EpochObserver
-        What is notified.
-    best : BestEpoch
-        The best epoch so far.
-    processes : Alone or Group
-        The processes that train; the observer of the first one may end the training.
-    """
+    """Tells an observer of each epoch; that of the first process may end the training."""
 
     def __init__(self, observer: EpochObserver, best: BestEpoch, processes: Alone) -> None:
         self.observer = observer
@@ -278,15 +289,7 @@ class Observed(Callback):
 
 
 class Patience(Callback):
-    """Ends the training when no better epoch comes.
-
-    Parameters
-    ----------
-    best : BestEpoch
-        The best epoch so far.
-    n_epochs : int
-        Epochs in a row without an improvement after which the training ends.
-    """
+    """Ends the training after so many epochs in a row without a better one."""
 
     def __init__(self, best: BestEpoch, n_epochs: int) -> None:
         self.best = best
@@ -295,3 +298,77 @@ class Patience(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if len(net.history) - self.best.so_far.epoch >= self.n_epochs:
             raise StopTraining
+
+
+class KeptMoments(Callback):
+    """Begins a training with the moments of the last one, and overwrites them with those of the end of each epoch."""
+
+    def __init__(self, moments: Moments) -> None:
+        self.moments = moments
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        kept, network = self.moments, net.module_
+        lazy = {id(m.table) for m in network.modules() if isinstance(m, FieldEmbedding) and m.sparse_gradient}
+        for name, parameter in network.named_parameters():
+            state = net.optimizer_.state[parameter]
+            state["exp_avg"] = _tensor_like(parameter, kept.exp_avg[name])
+            state["exp_avg_sq"] = _tensor_like(parameter, kept.exp_avg_sq[name])
+            if id(parameter) in lazy:
+                state |= _settled(parameter, kept.n_steps)
+            else:
+                state["step"] = torch.tensor(float(kept.n_steps), device=parameter.device)
+
+    def on_epoch_end(self, net: Any, dataset_train: Any, **kwargs: Any) -> None:
+        net.optimizer_.settle()
+        for name, parameter in net.module_.named_parameters():
+            state = net.optimizer_.state[parameter]
+            self.moments.exp_avg[name] = state["exp_avg"].numpy(force=True)
+            self.moments.exp_avg_sq[name] = state["exp_avg_sq"].numpy(force=True)
+        self.moments.n_steps += len(dataset_train)
+
+
+def _tensor_like(parameter: Tensor, array: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.array(array)).to(parameter.device)
+
+
+def _settled(table: Tensor, n_steps: int) -> dict[str, Any]:
+    """The state of a lazy table of which no row has missed a step."""
+    return {
+        "n_steps": n_steps,
+        "lr_sum": 0.0,
+        "last_step": torch.full((len(table),), n_steps, dtype=torch.int32, device=table.device),
+        "last_lr_sum": no_learning_rates(table),
+    }
+
+
+class EpochLines(Callback):
+    """Logs a line per epoch, and writes it to the standard output where that is asked for."""
+
+    def __init__(self, written: bool) -> None:
+        self.written = written
+
+    def on_train_begin(self, net: Any, final: bool, **kwargs: Any) -> None:
+        self.final_ = final
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        record = net.history[-1]
+        line = _line("final epoch" if self.final_ else f"epoch {record['epoch']:2d}", record)
+        logger.info(line)
+        if self.written:
+            # In one piece, so that lines of several processes don't mix.
+            sys.stdout.write(f"{_label()}{line}\n")
+            sys.stdout.flush()
+
+
+def _label() -> str:
+    """Which of several trainings at the same time a line is of: the process and the thread, where they aren't main."""
+    process, thread = multiprocessing.current_process(), threading.current_thread()
+    names = [process.name] if process.name != "MainProcess" else []
+    names += [thread.name] if thread is not threading.main_thread() else []
+    return "".join(f"{name}: " for name in names)
+
+
+def _line(title: str, record: Mapping[str, float]) -> str:
+    # At most 80 characters, a terminal's width.
+    losses = [f"{name} {record[name]:.4f}" for name in _IN_THE_LINE if name in record]
+    return "  ".join([title, *losses, f"lr {record['learning_rate']:.0e}", f"{record['seconds']:.1f}s"])

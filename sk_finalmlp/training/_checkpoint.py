@@ -11,42 +11,20 @@ from torch import Tensor
 
 from ..nn import dropout_state, restore_dropout
 from ._batches import Batches
-from ._callbacks import Best, BestEpoch, EpochRecord, Patience
-from ._history import finished_epochs
-from ._processes import Alone
-from ._stored import StoredBatches
+from ._callbacks import Best, BestEpoch, EpochRecord, Patience, finished_epochs
 
 
 class Checkpoint(Callback):
-    """Writes the state of a training at the end of each epoch.
-
-    Parameters
-    ----------
-    path : Path
-        The file; while it is written, another one beside it.
-    batches : Batches or StoredBatches
-        Batches of the training.
-    schedule : list of (str, Callback)
-        What changes the learning rate.
-    best : BestEpoch
-        The best epoch so far.
-    record : EpochRecord
-        Writes the records.
-    patience : Patience
-        Ends the training, at once where it has been over.
-    processes : Alone or Group
-        The processes that train: the first writes the file, from which all go on.
-    """
+    """Writes the state of a training at the end of each epoch: the first process does, and all go on from the file."""
 
     def __init__(
         self,
         path: Path,
-        batches: Batches | StoredBatches,
+        batches: Batches,
         schedule: list[tuple[str, Callback]],
         best: BestEpoch,
         record: EpochRecord,
         patience: Patience,
-        processes: Alone,
     ) -> None:
         self.path = path
         self.batches = batches
@@ -54,7 +32,7 @@ class Checkpoint(Callback):
         self.best = best
         self.record = record
         self.patience = patience
-        self.processes = processes
+        self.processes = batches.processes
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         dropout = self.processes.gathered(dropout_state(net.module_))
@@ -83,18 +61,7 @@ class Checkpoint(Callback):
         partial.replace(self.path)
 
     def resume(self, net: Any) -> int:
-        """Bring a training that has just begun to where the file's was; the number of its epochs.
-
-        Parameters
-        ----------
-        net : ClickNet
-            The net.
-
-        Returns
-        -------
-        int
-            0 where there is no file.
-        """
+        """Bring a training that has just begun to where the file's was; the number of its epochs, 0 without a file."""
         is_there = self.processes.gathered(self.path.exists())
         if not all(is_there):
             if any(is_there):

@@ -1,11 +1,16 @@
-"""Which device to train on, and what goes there."""
+"""Which device to train on, what goes there, and in which type its products are taken."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from ..nn import cpu_has_bfloat16
+
+Precision = Literal["float32", "bfloat16", "auto"]
 
 
 def resolve_device(name: str | torch.device) -> torch.device:
@@ -74,3 +79,16 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
 def _available_types() -> list[str]:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     return [name for name, is_there in available.items() if is_there]
+
+
+def product_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
+    """Return the type to which the factors of products are rounded; None for none, also for "auto"."""
+    if precision != "bfloat16":
+        return None
+    if not (cpu_has_bfloat16() if device.type == "cpu" else device.type == "cuda"):
+        raise ValueError(
+            f"precision='bfloat16' needs a CUDA device, or a CPU with the instructions AVX512-BF16 or AMX; torch "
+            f"{torch.__version__} finds none of them on device {str(device)!r}, and without them products would be "
+            "many times slower. Set precision='float32', or 'auto'."
+        )
+    return torch.bfloat16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -11,10 +12,9 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ..nn import context_parameters, embedding_parameters, members_of
+from ..nn import context_parameters, embedding_parameters, members_of, multiply_all
 from ._batches import Batches, Inputs, Labels
-from ._clipping import clip_gradients
-from ._loss import filled, sampled_logits
+from ._objective import filled, sampled_logits
 from ._processes import ALONE, Alone
 from ._threads import Map, members_apart
 
@@ -22,14 +22,7 @@ from ._threads import Map, members_apart
 class ClickNet(NeuralNet):
     """skorch net that trains on `Batches`, without datasets and loaders of torch between.
 
-    Parameters
-    ----------
-    *args, **kwargs : Any
-        As for `skorch.NeuralNet`.
-    gradient_norm : float
-        Longest gradient of a member.
-    autocast_dtype : torch.dtype, default=None
-        Type of the products of a step on a CUDA device; that of the weights if None.
+    `gradient_norm` is the longest gradient of a member, and `autocast_dtype` the type of products on a CUDA device.
     """
 
     def __init__(
@@ -145,3 +138,23 @@ class ClickNet(NeuralNet):
         if loss_weights is None:
             return losses.mean()
         return (losses.mean(dim=-1) * filled(losses, loss_weights)).sum(dim=-1).mean()
+
+
+def clip_gradients(members: Sequence[Sequence[nn.Parameter]], max_norm: float) -> None:
+    """Scale the gradient of each member to a norm where it is longer; the gradients are those of the mean loss."""
+    for parameters in members:
+        gradients = [_values(parameter) for parameter in parameters if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients) * len(members)
+        factor = (max_norm / (norm + 1e-6)).clamp(max=1)
+        # On a GPU it would take longer to look than to multiply by 1.
+        if factor.device.type != "cpu" or factor < 1:
+            multiply_all(gradients, factor)
+
+
+def _values(parameter: nn.Parameter) -> Tensor:
+    """The numbers of a parameter's gradient."""
+    assert parameter.grad is not None
+    if not parameter.grad.is_sparse:
+        return parameter.grad
+    parameter.grad = parameter.grad.coalesce()
+    return parameter.grad.values()

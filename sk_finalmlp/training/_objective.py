@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -16,23 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .._labels import BASE, MISSING
-from ._loss import cross_entropy, filled
 
 Relation = Literal["funnel", "independent"]
 
 
 class Scores(NamedTuple):
-    """Scores on validation rows.
-
-    Attributes
-    ----------
-    loss : float
-        Weighted mean cross-entropy, in nats.
-    auc : float
-        Area under the ROC curve; NaN if a class is missing.
-    of_tasks : dict of {str: float}
-        Both of each task, by the names of the records; empty where there is one label.
-    """
+    """Weighted mean cross-entropy in nats and area under the ROC curve, NaN where a class is missing; of tasks, too."""
 
     loss: float
     auc: float
@@ -411,17 +400,7 @@ class TaskObjective:
 
 
 def funnel_log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Logarithms of the probability of each label of a funnel, and of its complement.
-
-    Parameters
-    ----------
-    logits : Tensor of float, shape (..., T)
-        Logits of each label given the one before.
-
-    Returns
-    -------
-    log_p, log_not : Tensor of float, shape (..., T)
-    """
+    """Logarithms of the probability of each label of a funnel, and of its complement, by logits (..., T)."""
     log_p, log_fails = F.logsigmoid(logits).cumsum(dim=-1), F.logsigmoid(-logits)
     log_not = [log_fails[..., 0]]
     for task in range(1, logits.shape[-1]):
@@ -456,3 +435,25 @@ def _constant(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: fl
     lowest, highest = logit(rate) - logits.max() - 1, logit(rate) - logits.min() + 1
     root: float = brentq(lambda constant: weight @ expit(logits + constant) - rate, lowest, highest, xtol=1e-6)
     return root
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of each row, (..., B, C), (B,) -> (..., B); of two classes, one logit is that of the second."""
+    target = target.expand(logits.shape[:-1])
+    if logits.shape[-1] == 1:
+        return F.binary_cross_entropy_with_logits(logits[..., 0], target.to(logits.dtype), reduction="none")
+    losses = F.cross_entropy(logits.flatten(end_dim=-2), target.flatten(), reduction="none")
+    return losses.view(target.shape)
+
+
+def filled(like: Tensor, values: Sequence[float]) -> Tensor:
+    """A few numbers as a tensor like another; the CPU would wait for a device to copy them from a list."""
+    return torch.stack([like.new_full((), value) for value in values])
+
+
+def sampled_logits(logits: Tensor, negatives_kept: float) -> Tensor:
+    """Return logits in a sample of all clicks and a share of the other rows, in which clicks are as much likelier.
+
+    See He et al., "Practical Lessons from Predicting Clicks on Ads at Facebook", ADKDD 2014, section 6.3.
+    """
+    return logits if negatives_kept == 1 else logits - math.log(negatives_kept)

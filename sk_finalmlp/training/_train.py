@@ -3,47 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import joblib
 import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from .._warnings import warn
 from ..nn import FieldEmbedding, dropout_generator, frozen_norms, lent_workspaces, members_of
-from ._batches import Batches, Impressions
-from ._calibration import correct_mean
+from ._adam import LazyAdam, Moments
+from ._batches import Batches
 from ._callbacks import (
     AveragedBuffers,
     BestEpoch,
     Divergence,
+    EpochLines,
     EpochObserver,
     EpochRecord,
+    KeptMoments,
     NoObserver,
     Observed,
     Patience,
     SettledTables,
     StopTraining,
+    TrainingResult,
     WaitingThreads,
+    logger,
 )
 from ._checkpoint import Checkpoint
-from ._evaluation import Scoring
-from ._history import TrainingResult
-from ._kept_moments import KeptMoments
-from ._lazy_adam import LazyAdam
-from ._moments import Moments
+from ._device import Precision, product_dtype
 from ._net import ClickNet
-from ._precision import Precision, product_dtype
 from ._processes import ALONE, Alone, is_started_with_others, joined_group
-from ._progress import EpochLines, logger
-from ._stored import StoredBatches, StoredImpressions
-from ._threads import Map, threads_of_steps
+from ._rows import AnyImpressions, Impressions
+from ._scores import Scoring, correct_mean
+from ._threads import threads_of_steps
 
 # Published values that nobody tunes.
 _GRADIENT_NORM = 10.0
@@ -63,13 +60,8 @@ _LAZY_FROM_ROWS = 100_000
 _KEEP_MEMORY_FROM_ROWS = 512
 
 
-# By so many rows others are noticed.
-_ROWS_OF_IDENTITY = 1000
-
 _MONITORED = {"neg_log_loss": "valid_loss", "roc_auc": "valid_auc"}
 
-AnyImpressions = Impressions | StoredImpressions
-AnyBatches = Batches | StoredBatches
 Callbacks = list[tuple[str, Callback]]
 Schedule = Literal["one_cycle", "plateau"]
 
@@ -198,64 +190,23 @@ def train(
     >>> predict_logits(network.eval(), rows.codes, rows.values).shape
     torch.Size([1000, 1])
     """
-    with _processes(settings) as processes:
-        return _train(processes, network, impressions, validation, settings, generator, moments, observer)
+    with _joined_processes(settings) as processes:
+        if processes.size > 1:
+            settings = _prepare(processes, network, impressions, validation, settings, generator)
+            observer = observer or NoObserver()
+        n_validation = 0 if validation is None else len(validation)
+        device = settings.device
+        logger.info("Training on %d rows, validation on %d, on device %s", len(impressions), n_validation, device)
+        result = _train(processes, network, impressions, validation, settings, generator, observer, moments)
+    n_epochs = len(result.history)
+    logger.info("The training ended after %d epochs, of which epoch %d is the best", n_epochs, result.best_epoch)
+    return result
 
 
-def _processes(settings: TrainingSettings) -> AbstractContextManager[Alone]:
-    """The processes that train together: those that were started with this one, or it alone."""
+def _joined_processes(settings: TrainingSettings) -> AbstractContextManager[Alone]:
+    """The processes that were started with this one, or it alone."""
     joins = settings.joins_processes and is_started_with_others()
     return joined_group(settings.device) if joins else nullcontext(ALONE)
-
-
-def _train(
-    processes: Alone,
-    network: nn.Module,
-    impressions: AnyImpressions,
-    validation: AnyImpressions | None,
-    settings: TrainingSettings,
-    generator: torch.Generator,
-    moments: Moments | None,
-    observer: EpochObserver | None,
-) -> TrainingResult:
-    """Train in one of the processes."""
-    if processes.size > 1:
-        settings = _prepare(processes, network, impressions, validation, settings, generator)
-        observer = observer or NoObserver()
-    n_validation = 0 if validation is None else len(validation)
-    logger.info("Training on %d rows, validation on %d, on device %s", len(impressions), n_validation, settings.device)
-    best = BestEpoch(_TOLERANCE)
-    watchers: Callbacks = [("lines", EpochLines(written=settings.verbose >= 1))]
-    if observer:
-        watchers.append(("observed", Observed(observer, best, processes)))
-    batches = _batches(impressions, settings, generator, processes)
-    kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]
-    scored = None if validation is None else validation.for_scores()
-    callbacks, checkpoint = _callbacks_of_training(batches, scored, settings, best, watchers)
-    net = _make_net(network, settings, [*kept, *callbacks])
-    interrupted = ""
-    if _is_interrupted(partial(_run, net, batches, settings, checkpoint=checkpoint), network, best, processes):
-        interrupted = f"epoch {best.so_far.n_epochs + 1}"
-    network.load_state_dict(best.so_far.weights)
-    if validation is not None:
-        also = validation if settings.final_epoch and not interrupted else None
-        finish = partial(_finish, network, impressions, also, settings, generator, watchers, processes)
-        if _is_interrupted(finish, network, best, processes):
-            interrupted = interrupted or "the final epoch, or in what follows it"
-    network.eval().zero_grad()
-    result = best.result(net)
-    if interrupted:
-        _end_loans(network)
-        warn(
-            f"The training was interrupted in {interrupted}; the model has the weights of epoch {result.best_epoch}, "
-            "the best so far.",
-        )
-    elif checkpoint:
-        checkpoint.remove()
-    logger.info(
-        "The training ended after %d epochs, of which epoch %d is the best", len(result.history), result.best_epoch
-    )
-    return result
 
 
 def _prepare(
@@ -268,7 +219,11 @@ def _prepare(
 ) -> TrainingSettings:
     """Let all processes begin alike, and refuse rows that aren't the same; the settings of this process."""
     _check_same_rows(processes, impressions, validation)
-    _check_enough_rows(impressions, processes.size)
+    if len(impressions) < 2 * processes.size:
+        raise ValueError(
+            f"{len(impressions)} training rows are too few for {processes.size} processes, of which each takes two "
+            "rows of a batch at least. Fit in one process."
+        )
     processes.start_alike(network, generator)
     device = settings.device
     if device.type == "cuda" and device.index is None:
@@ -277,106 +232,141 @@ def _prepare(
     return replace(settings, device=device, verbose=0 if processes.rank else settings.verbose)
 
 
-def _check_enough_rows(impressions: AnyImpressions, n_processes: int) -> None:
-    if len(impressions) < 2 * n_processes:
-        raise ValueError(
-            f"{len(impressions)} training rows are too few for {n_processes} processes, of which each takes two rows "
-            "of a batch at least. Fit in one process."
-        )
-
-
 def _check_same_rows(processes: Alone, impressions: AnyImpressions, validation: AnyImpressions | None) -> None:
-    first = impressions.head(_ROWS_OF_IDENTITY).arrays()
-    sums = impressions.class_weights(2).tolist()
-    described = joblib.hash((first, sums, None if validation is None else len(validation)))
+    described = impressions.digest(), None if validation is None else validation.digest()
     of_processes = processes.gathered((described, len(impressions)))
     for rank, (own, n_rows) in enumerate(of_processes):
         if own != of_processes[0][0]:
             raise ValueError(
                 f"Processes that train together need the same rows, but process {rank} of {processes.size} has others "
                 f"({n_rows} for training) than process 0 ({of_processes[0][1]}). Give all of them the same X and y, "
-                "and an integer as random_state of encoder and classifier; or remove the "
-                "variable WORLD_SIZE, and each trains by itself."
+                "and an integer as random_state of encoder and classifier; or remove the variable WORLD_SIZE, and each "
+                "trains by itself."
             )
 
 
-def _is_interrupted(steps: Callable[[], None], network: nn.Module, best: BestEpoch, processes: Alone) -> bool:
-    """Take some steps; where Ctrl-C ends them, go back to the weights of the best epoch, if there is one."""
-    try:
-        steps()
-    except KeyboardInterrupt:
-        if not best.so_far.epoch:
-            raise
-        processes.leave("the training was interrupted there")
-        network.load_state_dict(best.so_far.weights)
-        return True
-    return False
-
-
-def _run(
-    net: ClickNet,
-    batches: AnyBatches,
-    settings: TrainingSettings,
-    final: bool = False,
-    checkpoint: Checkpoint | None = None,
-) -> None:
-    """Let the net take its epochs, or those that are left, with what the network is lent for a training."""
-    with (
-        _threads(net.module_, batches) as net.map_members,
-        _dropout_generators(net.module_, batches),
-        _kept_memory(net.module_, batches, product_dtype(settings.precision, settings.device)),
-        _sparse_gradients(net.module_),
-        frozen_norms(net.module_) if settings.freeze_norms else nullcontext(),
-        suppress(StopTraining),
-    ):
-        net.processes = batches.processes
-        net.notify("on_train_begin", X=batches, y=None, final=final)
-        n_done = checkpoint.resume(net) if checkpoint else 0
-        net.fit_loop(batches, epochs=settings.max_epochs - n_done)
-
-
-def _batches(
-    impressions: AnyImpressions, settings: TrainingSettings, generator: torch.Generator, processes: Alone
-) -> AnyBatches:
-    return impressions.batches(settings.batch_size, generator, settings.device, settings.negative_sampling, processes)
-
-
-def _end_loans(network: nn.Module) -> None:
-    """Take back what a network was lent for a training, where Ctrl-C may have come while that was done."""
-    with dropout_generator(network, torch.Generator()), lent_workspaces(network), _sparse_gradients(network):
-        pass
-
-
-def _finish(
+def _train(
+    processes: Alone,
     network: nn.Module,
     impressions: AnyImpressions,
     validation: AnyImpressions | None,
     settings: TrainingSettings,
     generator: torch.Generator,
-    watchers: Callbacks,
-    processes: Alone,
-) -> None:
-    """Take the final epoch where validation rows are given, and correct the mean prediction."""
-    if validation is not None:
-        impressions = impressions.and_(validation)  # type: ignore[arg-type]
-        _train_on_all_rows(network, impressions, settings, generator, watchers, processes)
-    correct_mean(network.eval(), impressions)
+    observer: EpochObserver | None,
+    moments: Moments | None,
+) -> TrainingResult:
+    """Take all epochs, go back to the best one, take the final epoch, and correct the mean prediction."""
+    best, is_over = BestEpoch(_TOLERANCE), False
+    watchers = _watchers(settings, observer, best, processes)
+    batches = _batches(impressions, settings, generator, processes)
+    callbacks, checkpoint = _callbacks(batches, validation, settings, best, watchers)
+    kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]
+    net = _make_net(network, settings, [*kept, *callbacks])
+    try:
+        _take_epochs(net, batches, settings, checkpoint)
+        is_over = True
+        network.load_state_dict(best.so_far.weights)
+        if validation is not None:
+            if settings.final_epoch:
+                impressions = impressions.and_(validation)  # type: ignore[arg-type]
+                _take_final_epoch(network, _batches(impressions, settings, generator, processes), settings, watchers)
+            correct_mean(network.eval(), impressions)
+    except KeyboardInterrupt:
+        if not best.so_far.epoch:
+            raise
+        processes.leave("the training was interrupted there")
+        _take_back(network)
+        network.load_state_dict(best.so_far.weights)
+        where = "the final epoch, or in what follows it" if is_over else f"epoch {best.so_far.n_epochs + 1}"
+        warn(
+            f"The training was interrupted in {where}; the model has the weights of epoch {best.so_far.epoch}, the "
+            "best so far."
+        )
+    else:
+        if checkpoint:
+            checkpoint.remove()
+    network.eval().zero_grad()
+    return best.result(net)
 
 
-def _train_on_all_rows(
-    network: nn.Module,
-    impressions: AnyImpressions,
-    settings: TrainingSettings,
-    generator: torch.Generator,
-    watchers: Callbacks,
-    processes: Alone,
-) -> None:
+def _batches(
+    impressions: AnyImpressions, settings: TrainingSettings, generator: torch.Generator, processes: Alone
+) -> Batches:
+    return Batches(impressions, settings.batch_size, generator, settings.device, settings.negative_sampling, processes)
+
+
+def _watchers(
+    settings: TrainingSettings, observer: EpochObserver | None, best: BestEpoch, processes: Alone
+) -> Callbacks:
+    """What follows a training."""
+    lines = ("lines", EpochLines(written=settings.verbose >= 1))
+    return [lines, ("observed", Observed(observer, best, processes))] if observer else [lines]
+
+
+def _take_epochs(net: ClickNet, batches: Batches, settings: TrainingSettings, checkpoint: Checkpoint | None) -> None:
+    """Take the epochs, or those that are left."""
+    with _lent(net, batches, settings), suppress(StopTraining):
+        net.notify("on_train_begin", X=batches, y=None, final=False)
+        n_done = checkpoint.resume(net) if checkpoint else 0
+        net.fit_loop(batches, epochs=settings.max_epochs - n_done)
+
+
+def _take_final_epoch(network: nn.Module, batches: Batches, settings: TrainingSettings, watchers: Callbacks) -> None:
     """One more epoch, in which nothing is held out: at a low learning rate, as no held-out rows can stop it."""
-    learning_rate = settings.learning_rate * _LEARNING_RATE_FACTOR
-    settings = replace(settings, learning_rate=learning_rate, max_epochs=1)
-    bookkeeping, _ = _bookkeeping(None, settings, processes)
+    settings = replace(settings, learning_rate=settings.learning_rate * _LEARNING_RATE_FACTOR, max_epochs=1)
+    bookkeeping, _ = _bookkeeping(None, settings, batches.processes)
     net = _make_net(network, settings, [*bookkeeping, *watchers])
-    _run(net, _batches(impressions, settings, generator, processes), settings, final=True)
+    with _lent(net, batches, settings), suppress(StopTraining):
+        net.notify("on_train_begin", X=batches, y=None, final=True)
+        net.fit_loop(batches, epochs=1)
+
+
+@contextmanager
+def _lent(net: ClickNet, batches: Batches, settings: TrainingSettings) -> Iterator[None]:
+    """Lend the network what it trains with: threads, random numbers, memory."""
+    network, is_on_cpu = net.module_, batches.device.type == "cpu"
+    dtype = product_dtype(settings.precision, settings.device)
+    net.processes = batches.processes
+    with ExitStack() as loans:
+        if is_on_cpu:
+            n_rows = batches.batch_size // batches.processes.size
+            net.map_members = loans.enter_context(threads_of_steps(network, n_rows))
+        # Each member has a source of its own, so that it draws the same beside the others as after them.
+        for member, generator in [(member, _generator_of_dropout(batches)) for member in members_of(network)]:
+            loans.enter_context(dropout_generator(member, generator))
+        if is_on_cpu and (batches.n_rows_of_step >= _KEEP_MEMORY_FROM_ROWS or dtype is not None):
+            loans.enter_context(lent_workspaces(network, dtype))
+        loans.enter_context(_sparse_gradients(network))
+        if settings.freeze_norms:
+            loans.enter_context(frozen_norms(network))
+        yield
+
+
+def _generator_of_dropout(batches: Batches) -> torch.Generator:
+    """The batches' generator on one CPU process, else one seeded from it and the rank."""
+    if batches.device.type == "cpu" and batches.processes.size == 1:
+        return batches.generator
+    seed = int(torch.randint(2**62, (), generator=batches.generator))
+    return torch.Generator(batches.device).manual_seed(seed + batches.processes.rank)
+
+
+@contextmanager
+def _sparse_gradients(network: nn.Module) -> Iterator[None]:
+    """Let large embedding tables have sparse gradients, for the time of the training: LazyAdam updates them by row."""
+    lazy = [m for m in network.modules() if isinstance(m, FieldEmbedding) and len(m.table) >= _LAZY_FROM_ROWS]
+    try:
+        for embedding in lazy:
+            embedding.sparse_gradient = True
+        yield
+    finally:
+        for embedding in lazy:
+            embedding.sparse_gradient = False
+
+
+def _take_back(network: nn.Module) -> None:
+    """Take back what a network was lent, where Ctrl-C may have come while that was done."""
+    with dropout_generator(network, torch.Generator()), lent_workspaces(network), _sparse_gradients(network):
+        pass
 
 
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
@@ -407,22 +397,23 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
     return net
 
 
-def _callbacks_of_training(
-    batches: AnyBatches,
-    validation: Impressions | None,
+def _callbacks(
+    batches: Batches,
+    validation: AnyImpressions | None,
     settings: TrainingSettings,
     best: BestEpoch,
     watchers: Callbacks,
 ) -> tuple[Callbacks, Checkpoint | None]:
     """All callbacks of the epochs before the final one, in the order in which they are called."""
+    scored = None if validation is None else validation.for_scores()
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), None if validation is None else _MONITORED[settings.scoring])
     patience = Patience(best, settings.n_iter_no_change)
-    bookkeeping, record = _bookkeeping(validation, settings, batches.processes)
+    bookkeeping, record = _bookkeeping(scored, settings, batches.processes)
     before = [*waiting, *bookkeeping, *schedule, ("best", best), *watchers]
     if settings.checkpoint is None:
         return [*before, ("patience", patience)], None
-    checkpoint = Checkpoint(settings.checkpoint, batches, schedule, best, record, patience, batches.processes)
+    checkpoint = Checkpoint(settings.checkpoint, batches, schedule, best, record, patience)
     return [*before, ("checkpoint", checkpoint), ("patience", patience)], checkpoint
 
 
@@ -431,12 +422,8 @@ def _bookkeeping(
 ) -> tuple[Callbacks, EpochRecord]:
     """What each epoch needs; of it, what writes the records."""
     record = EpochRecord(validation, settings.scoring, processes)
-    return [
-        ("averaged", AveragedBuffers(processes)),
-        ("settled", SettledTables()),
-        ("divergence", Divergence()),
-        ("record", record),
-    ], record
+    averaged, settled = ("averaged", AveragedBuffers(processes)), ("settled", SettledTables())
+    return [averaged, settled, ("divergence", Divergence()), ("record", record)], record
 
 
 def _schedule(settings: TrainingSettings, n_batches: int, monitored: str | None) -> Callbacks:
@@ -471,46 +458,3 @@ def _plateau(settings: TrainingSettings) -> Callback:
         threshold_mode="abs",
         min_lr=_MIN_LEARNING_RATE,
     )
-
-
-@contextmanager
-def _sparse_gradients(network: nn.Module) -> Iterator[None]:
-    """Let large embedding tables have sparse gradients, for the time of the training: LazyAdam updates them by row."""
-    lazy = [m for m in network.modules() if isinstance(m, FieldEmbedding) and len(m.table) >= _LAZY_FROM_ROWS]
-    for embedding in lazy:
-        embedding.sparse_gradient = True
-    try:
-        yield
-    finally:
-        for embedding in lazy:
-            embedding.sparse_gradient = False
-
-
-def _kept_memory(network: nn.Module, batches: AnyBatches, dtype: torch.dtype | None) -> AbstractContextManager[None]:
-    """Let the network keep its memory from step to step where that pays, or where products are rounded."""
-    pays = batches.n_rows_of_step >= _KEEP_MEMORY_FROM_ROWS or dtype is not None
-    return lent_workspaces(network, dtype) if pays and batches.device.type == "cpu" else nullcontext()
-
-
-def _threads(network: nn.Module, batches: AnyBatches) -> AbstractContextManager[Map]:
-    n_rows = batches.batch_size // batches.processes.size
-    return threads_of_steps(network, n_rows) if batches.device.type == "cpu" else nullcontext(map)
-
-
-@contextmanager
-def _dropout_generators(network: nn.Module, batches: AnyBatches) -> Iterator[None]:
-    """Lend each member a source of its dropout, so that it draws the same beside the others as after them."""
-    members = members_of(network)
-    generators = [_generator_of_dropout(batches) for _ in members]
-    with ExitStack() as loans:
-        for member, generator in zip(members, generators, strict=True):
-            loans.enter_context(dropout_generator(member, generator))
-        yield
-
-
-def _generator_of_dropout(batches: AnyBatches) -> torch.Generator:
-    """That of the batches where one process trains on the CPU, else one that is seeded from it, as each process has."""
-    if batches.device.type == "cpu" and batches.processes.size == 1:
-        return batches.generator
-    seed = int(torch.randint(2**62, (), generator=batches.generator))
-    return torch.Generator(batches.device).manual_seed(seed + batches.processes.rank)

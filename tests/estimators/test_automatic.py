@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import sk_finalmlp.training
-from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier, finalmlp_configs, two_stream_configs
+from sk_finalmlp import FinalMLPClassifier, published_configs
 from sk_finalmlp.estimators import _parameters
 
 SMALL = {"embedding_dim": 4, "n_members": 1, "random_state": 0}
@@ -29,17 +29,15 @@ def settings_of(classifier, X, y, monkeypatch):
     return seen[0]
 
 
-@pytest.mark.parametrize("classifier", [FinalMLPClassifier, DualMLPClassifier, TwoStreamClassifier])
-def test_the_defaults_are_one_cycle_and_two_members(classifier):
-    parameters = classifier().get_params()
+def test_the_defaults_are_one_cycle_and_two_members():
+    parameters = FinalMLPClassifier().get_params()
     assert (parameters["schedule"], parameters["n_members"]) == ("one_cycle", 2)
     assert {parameters[name] for name in ("learning_rate", "batch_size", "max_epochs")} == {"auto"}
 
 
-@pytest.mark.parametrize("name", finalmlp_configs)
+@pytest.mark.parametrize("name", published_configs)
 def test_published_configurations_keep_the_plateau(name):
-    assert finalmlp_configs[name]["schedule"] == "plateau"
-    assert all(config["schedule"] == "plateau" for config in two_stream_configs.values())
+    assert published_configs[name]["schedule"] == "plateau"
 
 
 @pytest.mark.parametrize(
@@ -92,9 +90,8 @@ def length_of_vectors(classifier):
     return classifier.network_.embedding.embedding_dim
 
 
-@pytest.mark.parametrize("classifier", [FinalMLPClassifier, DualMLPClassifier, TwoStreamClassifier])
-def test_vectors_of_a_fit_follow_its_rows(classifier, long_vectors_from_500_rows):
-    few, many = (classifier(n_members=1, max_epochs=1, random_state=0).fit(*rows(n)) for n in (400, 1000))
+def test_vectors_of_a_fit_follow_its_rows(long_vectors_from_500_rows):
+    few, many = (FinalMLPClassifier(n_members=1, max_epochs=1, random_state=0).fit(*rows(n)) for n in (400, 1000))
     assert (length_of_vectors(few), length_of_vectors(many)) == (10, 16)
     assert length_of_vectors(few.fit(*rows(1000))) == 16
 

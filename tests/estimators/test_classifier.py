@@ -14,16 +14,18 @@ from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.metrics import log_loss, roc_auc_score
 
-from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.schema import Field
+from sk_finalmlp.streams import MLP
 
 SMALL = {
-    "mlp1_hidden_units": (32,),
-    "mlp2_hidden_units": (16,),
+    "stream1": MLP((32,)),
+    "stream2": MLP((16,)),
     "num_heads": 1,
     "embedding_regularizer": 0.01,
     "random_state": 0,
 }
+PLAIN = {"stream1": MLP((16,), batch_norm=False), "stream2": MLP((16,), batch_norm=False)}
 QUICK = {**SMALL, "max_epochs": 2}
 
 
@@ -39,7 +41,7 @@ class TestLearning:
         [
             FinalMLPClassifier(**SMALL),
             FinalMLPClassifier(**SMALL, fs1_context=["user"], fs2_context=["item", "price", "tags"]),
-            DualMLPClassifier(**{name: value for name, value in SMALL.items() if name != "num_heads"}),
+            FinalMLPClassifier(**SMALL, fusion="sum", feature_selection=False),
         ],
         ids=["FinalMLP", "with contexts", "DualMLP"],
     )
@@ -140,8 +142,8 @@ class TestLearning:
     def test_weights_equal_repeated_rows_in_a_full_batch(self, table):
         X, y = table[0][:200], table[1][:200]
         repeats = np.arange(200) % 3
-        parameters = {"batch_size": 10**6, "early_stopping": False, "max_epochs": 3, "mlp1_dropout": 0.0}
-        parameters |= {"mlp2_dropout": 0.0, "mlp1_batch_norm": False, "mlp2_batch_norm": False, "fs1_context": ["user"]}
+        streams = {"stream1": MLP((32,), 0.0, batch_norm=False), "stream2": MLP((16,), 0.0, batch_norm=False)}
+        parameters = {"batch_size": 10**6, "early_stopping": False, "max_epochs": 3, "fs1_context": ["user"], **streams}
         weighted = FinalMLPClassifier(**SMALL | parameters).fit(X, y, sample_weight=repeats)
         repeated = FinalMLPClassifier(**SMALL | parameters).fit(X.loc[X.index.repeat(repeats)], np.repeat(y, repeats))
         assert weighted.predict_proba(X) == pytest.approx(repeated.predict_proba(X), abs=1e-4)
@@ -220,9 +222,9 @@ class TestColumns:
 
     def test_parameters_may_be_arrays(self, table):
         X, y = table
-        lists = FinalMLPClassifier(**{**QUICK, "mlp1_hidden_units": [16, 8], "fs1_context": ["user", "item"]})
+        lists = FinalMLPClassifier(**{**QUICK, "stream1": MLP([16, 8]), "fs1_context": ["user", "item"]})
         arrays = FinalMLPClassifier(
-            **{**QUICK, "mlp1_hidden_units": np.array([16, 8]), "fs1_context": pd.Index(["user", "item"])}
+            **{**QUICK, "stream1": MLP(np.array([16, 8])), "fs1_context": pd.Index(["user", "item"])}
         )
         assert np.array_equal(lists.fit(X, y).predict_proba(X), arrays.fit(X, y).predict_proba(X))
 
@@ -355,7 +357,7 @@ class TestWarmStart:
 
     def test_held_out_rows_stay_held_out(self, table):
         X, y = table
-        parameters = {**QUICK, "mlp1_batch_norm": False, "mlp2_batch_norm": False, "random_state": None}
+        parameters = {**QUICK, **PLAIN, "random_state": None}
         classifier = FinalMLPClassifier(**parameters, warm_start=True)
         classifier.fit(X, y)
         before = classifier.history_[classifier.best_epoch_ - 1]["valid_loss"]
@@ -444,7 +446,7 @@ class TestPersistence:
 
     def test_set_params_after_fit_does_not_change_the_network(self, table, fitted):
         X, _ = table
-        changed = copy.deepcopy(fitted).set_params(mlp1_hidden_units=(7,), num_heads=1)
+        changed = copy.deepcopy(fitted).set_params(stream1=MLP((7,)), num_heads=1)
         again = pickle.loads(pickle.dumps(changed))
         assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
 

@@ -14,8 +14,9 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
-SMALL = {"embedding_dim": 2, "mlp1_hidden_units": (4,), "mlp2_hidden_units": (4,), "num_heads": 1, "n_members": 1}
+SMALL = {"embedding_dim": 2, "stream1": MLP((4,)), "stream2": MLP((4,)), "num_heads": 1, "n_members": 1}
 N_ROWS = 200
 CODES_AS_FLOATS = r"2 of \d columns of floats contain only whole numbers .* and are taken as quantities"
 
@@ -40,8 +41,6 @@ two_labels = np.c_[y, 1 - y]
         (make_pipeline(with_statistics, SelectKBest(k="all"), clf), y),
         (make_pipeline(FeatureUnion([("enc", enc)]), clf), y),
         (make_pipeline(ColumnTransformer([("enc", with_statistics, ["user", "item"])]), clf), y),
-        # As skrub's TableVectorizer does.
-        (make_pipeline(with_statistics, FunctionTransformer(lambda X: X.astype(np.float32)), clf), y),
         (make_pipeline(with_statistics, BaggingClassifier(clf, n_estimators=1)), y),
         (make_pipeline(with_statistics, AdaBoostClassifier(clf, n_estimators=1)), y),
         (make_pipeline(enc, StackingClassifier([("clf", clf)], clf, cv=2, passthrough=True)), y),
@@ -64,12 +63,16 @@ def test_are_warned_about(model, y):
     [
         (make_pipeline(enc, SelectKBest(k="all"), clf).set_output(transform="pandas"), y),
         (make_pipeline(FeatureUnion([("enc", enc)]), clf).set_output(transform="pandas"), y),
+        # As skrub's TableVectorizer does; pandas keeps the schema.
+        (make_pipeline(enc, FunctionTransformer(lambda X: X.astype(np.float32)), clf), y),
         (BaggingClassifier(make_pipeline(enc, clf), n_estimators=1), y),
         (make_pipeline(enc, OneVsRestClassifier(clf)), several),
         (make_pipeline(enc, MultiOutputClassifier(clf)), two_labels),
         (
             make_pipeline(
-                enc, SelectKBest(k="all"), FinalMLPClassifier(**{**clf.get_params(), "categorical_features": [0, 1]})
+                enc,
+                SelectKBest(k="all"),
+                FinalMLPClassifier(**{**clf.get_params(deep=False), "categorical_features": [0, 1]}),
             ),
             y,
         ),

@@ -8,12 +8,13 @@ from sklearn.pipeline import make_pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.streams import MLP
 
 COPIES = "of the held-out rows of the rarer classes are exact copies of training rows.* give sample_weight instead"
 
 
 def model(**parameters):
-    small = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "num_heads": 1, "n_members": 1, "max_epochs": 1}
+    small = {"stream1": MLP((8,)), "stream2": MLP((8,)), "num_heads": 1, "n_members": 1, "max_epochs": 1}
     return make_pipeline(CTREncoder(), FinalMLPClassifier(**small, random_state=0, **parameters))
 
 

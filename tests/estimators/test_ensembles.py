@@ -11,12 +11,14 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.inspection import embeddings
 from sk_finalmlp.nn import Ensemble
+from sk_finalmlp.streams import MLP
 
-SMALL = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (8,), "num_heads": 1, "random_state": 0, "device": "cpu"}
-QUICK = {**SMALL, "max_epochs": 2}
+SMALL = {"stream1": MLP((16,)), "stream2": MLP((8,)), "num_heads": 1, "random_state": 0, "device": "cpu"}
+# What is named like statistics here comes from no encoder that could say which rows it held out.
+QUICK = {**SMALL, "max_epochs": 2, "hold_out": "random"}
 DUAL = {name: value for name, value in QUICK.items() if name != "num_heads"}
 EMBEDDING = 10
 
@@ -46,19 +48,15 @@ class TestStreams:
         assert [name for name, kind in kinds.items() if kind == "statistic"] == ["user & item@rate", "item@count"]
         assert kinds["price"] == "numeric"
 
-    @pytest.mark.parametrize("change", [lambda floats: floats.astype(np.float64), lambda floats: 3 * floats])
-    def test_a_name_alone_makes_no_statistic(self, with_statistics, change):
+    def test_a_name_alone_makes_no_statistic(self, with_statistics):
         X, y = with_statistics
-        X = X.assign(**{"item@count": change(X["item@count"])})
-        with pytest.warns(UserWarning, match=r"'item@count' is named like a statistic of CTREncoder, but"):
-            classifier = FinalMLPClassifier(**QUICK).fit(X, y)
+        classifier = FinalMLPClassifier(**QUICK).fit(X.astype({"item@count": np.float64}), y)
         kinds = {field.name: field.kind for field in classifier.fields_}
         assert (kinds["item@count"], kinds["user & item@rate"]) == ("numeric", "statistic")
 
     def test_a_column_that_is_about_no_codes_is_no_statistic(self, with_statistics):
         X, y = with_statistics
-        with pytest.warns(UserWarning, match=r"'clicks@count' is named .* no columns of codes are named like"):
-            classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"item@count": "clicks@count"}), y)
+        classifier = FinalMLPClassifier(**QUICK).fit(X.rename(columns={"item@count": "clicks@count"}), y)
         assert [field.name for field in classifier.fields_ if field.kind == "statistic"] == ["user & item@rate"]
 
     def test_statistics_with_a_prefix_are_statistics(self, with_statistics):
@@ -78,7 +76,7 @@ class TestStreams:
         expected = [(plain, everything), (plain, plain), (plain, EMBEDDING + 2), (plain, everything), (plain, plain)]
         assert [widths(member) for member in classifier.network_.members] == expected
 
-    @pytest.mark.parametrize("classifier", [FinalMLPClassifier(**QUICK), DualMLPClassifier(**DUAL)])
+    @pytest.mark.parametrize("classifier", [FinalMLPClassifier(**QUICK), FinalMLPClassifier(**DUAL)])
     def test_there_are_two_members_by_default(self, with_statistics, classifier):
         assert len(clone(classifier).fit(*with_statistics).network_.members) == 2
 
@@ -92,19 +90,21 @@ class TestStreams:
         assert widths(classifier.network_) == (5 * EMBEDDING, 5 * EMBEDDING + 2)
 
     def test_fields_that_are_named_are_read_by_all_members(self, with_statistics):
-        chosen = {"mlp1_fields": None, "mlp2_fields": np.array(["tags", "item@count"])}
-        classifier = FinalMLPClassifier(**QUICK, **chosen).fit(*with_statistics)
+        chosen = (None, np.array(["tags", "item@count"]))
+        classifier = FinalMLPClassifier(**QUICK, stream_fields=chosen).fit(*with_statistics)
         assert [widths(m) for m in classifier.network_.members] == [(5 * EMBEDDING + 2, EMBEDDING + 1)] * 2
 
     @pytest.mark.parametrize("chosen", [[2, 7], np.arange(8) % 5 == 2, ["tags", "item@count"]], ids=repr)
     def test_fields_may_be_chosen_by_name_position_or_mask(self, with_statistics, chosen):
         # Positions 2 and 3 are the columns of the tags.
-        classifier = FinalMLPClassifier(**QUICK, mlp2_fields=chosen, fs1_context=[1, 2]).fit(*with_statistics)
+        classifier = FinalMLPClassifier(**QUICK, stream_fields=("auto", chosen), fs1_context=[1, 2]).fit(
+            *with_statistics
+        )
         for member in classifier.network_.members:
             assert list(member.fields2.sizes) == ["tags", "item@count"]
             assert [field.name for field in member.gate1.context_embedding.fields] == ["item", "tags"]
 
-    @pytest.mark.parametrize("parameter", ["mlp1_fields", "mlp2_fields", "fs1_context", "fs2_context"])
+    @pytest.mark.parametrize("parameter", ["stream_fields", "fs1_context", "fs2_context"])
     @pytest.mark.parametrize(
         ("chosen", "message"),
         [
@@ -114,6 +114,7 @@ class TestStreams:
         ],
     )
     def test_positions_outside_of_the_table_are_an_error(self, with_statistics, parameter, chosen, message):
+        chosen = (None, chosen) if parameter == "stream_fields" else chosen
         with pytest.raises(ValueError, match=f"{parameter} .*{message}"):
             FinalMLPClassifier(**QUICK, **{parameter: chosen}).fit(*with_statistics)
 
@@ -125,10 +126,10 @@ class TestStreams:
         assert np.isfinite(probability).all()
 
     def test_unknown_fields_are_an_error(self, with_statistics):
-        with pytest.raises(ValueError, match=r"mlp2_fields names 'usr@rate', but the fields are"):
-            FinalMLPClassifier(**QUICK, mlp2_fields=["user", "usr@rate"]).fit(*with_statistics)
+        with pytest.raises(ValueError, match=r"stream_fields names 'usr@rate', but the fields are"):
+            FinalMLPClassifier(**QUICK, stream_fields=(None, ["user", "usr@rate"])).fit(*with_statistics)
 
-    @pytest.mark.parametrize("parameters", [{"mlp2_fields": "user"}, {"n_members": 0}, {"scoring": "accuracy"}])
+    @pytest.mark.parametrize("parameters", [{"stream_fields": "user"}, {"n_members": 0}, {"scoring": "accuracy"}])
     def test_out_of_range(self, with_statistics, parameters):
         with pytest.raises(InvalidParameterError, match=next(iter(parameters))):
             FinalMLPClassifier(**QUICK, **parameters).fit(*with_statistics)
@@ -168,7 +169,7 @@ class TestMembers:
     def test_several_classes(self, with_statistics, early_stopping):
         X, y = with_statistics
         labels = np.array(["a", "b", "c"])[y + (X["user"] > 15).to_numpy()]
-        classifier = FinalMLPClassifier(**SMALL, early_stopping=early_stopping, max_epochs=8).fit(X, labels)
+        classifier = FinalMLPClassifier(**QUICK | {"max_epochs": 8}, early_stopping=early_stopping).fit(X, labels)
         probability = classifier.predict_proba(X)
         assert probability.shape == (len(X), 3)
         np.testing.assert_allclose(probability.sum(axis=1), 1)
@@ -181,7 +182,7 @@ class TestMembers:
         before = classifier.history_[-1]["train_loss"]
         classifier.fit(X, y)
         assert classifier.history_[2]["train_loss"] < before
-        with pytest.raises(ValueError, match=r"changed since the first fit: .*n_members, mlp1_fields or mlp2_fields"):
+        with pytest.raises(ValueError, match=r"changed since the first fit: .*n_members or stream_fields"):
             classifier.set_params(n_members=3).fit(X, y)
 
     def test_search_over_the_number_of_members(self, with_statistics):
@@ -191,7 +192,7 @@ class TestMembers:
 
 
 class TestOptionsOfTheStreams:
-    @pytest.mark.parametrize("classifier", [FinalMLPClassifier(**QUICK), DualMLPClassifier(**DUAL)])
+    @pytest.mark.parametrize("classifier", [FinalMLPClassifier(**QUICK), FinalMLPClassifier(**DUAL)])
     @pytest.mark.parametrize("options", [{"stream_embeddings": "own"}, {"stream_loss": 0.5}], ids=str)
     @pytest.mark.parametrize("n_members", [1, 3])
     def test_change_the_network_and_its_copies_predict_alike(self, with_statistics, classifier, options, n_members):
@@ -215,28 +216,11 @@ class TestOptionsOfTheStreams:
 
     def test_embeddings_are_those_of_both_streams_side_by_side(self, table):
         X, y = table
-        own = FinalMLPClassifier(**QUICK, n_members=1, stream_embeddings="own", mlp2_fields=["item"]).fit(X, y)
+        own = FinalMLPClassifier(**QUICK, n_members=1, stream_embeddings="own", stream_fields=(None, ["item"])).fit(
+            X, y
+        )
         assert embeddings(own, "item").shape[1] == 2 * EMBEDDING
         assert embeddings(own, "user").shape[1] == EMBEDDING
-
-
-def test_weights_saved_under_former_names_of_the_parts_are_read(with_statistics):
-    X, y = with_statistics
-    for classifier in (FinalMLPClassifier(**QUICK).fit(X, y), DualMLPClassifier(**DUAL, n_members=1).fit(X, y)):
-        state = classifier.__getstate__()
-        is_dual = isinstance(classifier, DualMLPClassifier)
-        state["network_"] = {_former_name(name, is_dual): value for name, value in state["network_"].items()}
-        assert any("mlp1" in name for name in state["network_"])
-        loaded = type(classifier)()
-        loaded.__setstate__(state)
-        assert np.array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
-
-
-def _former_name(name, is_dual):
-    name = name.replace("stream1.", "mlp1.").replace("stream2.", "mlp2.")
-    if is_dual:
-        name = name.replace("fusion.linear_x", "output1").replace("fusion.linear_y", "output2")
-    return name
 
 
 class TestFinalEpoch:

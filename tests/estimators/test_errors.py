@@ -8,9 +8,11 @@ import torch
 from scipy import sparse
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
-SMALL = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "num_heads": 2, "max_epochs": 2, "random_state": 0}
+SMALL = {"stream1": MLP((8,)), "stream2": MLP((8,)), "num_heads": 2, "max_epochs": 2, "random_state": 0}
+PLAIN = {"stream1": MLP((8,), batch_norm=False), "stream2": MLP((8,), batch_norm=False)}
 
 
 def refit(**changes):
@@ -234,7 +236,7 @@ IN_FIT = {
         r"boolean mask of shape \(2,\); the table has 6 columns",
     ),
     "loss that explodes": (
-        refit(parameters={"learning_rate": 1e30, "mlp1_batch_norm": False, "mlp2_batch_norm": False, "batch_size": 32}),
+        refit(parameters={"learning_rate": 1e30, **PLAIN, "batch_size": 32}),
         FloatingPointError,
         r"The training loss became \S+ in epoch \d+\. Try a lower learning_rate",
     ),
@@ -256,12 +258,14 @@ def test_fit_refuses(table, fit, error, message):
     "parameters",
     [
         {"embedding_dim": 0},
-        {"mlp1_hidden_units": 64},
-        {"mlp1_hidden_units": ()},
-        {"mlp2_hidden_units": (64, 0)},
-        {"mlp2_hidden_units": (True,)},
+        {"stream1": MLP(64)},
+        {"stream1": MLP(())},
+        {"stream2": MLP((64, 0))},
+        {"stream2": MLP((True,))},
         {"fs_hidden_units": (1.5,)},
-        {"mlp1_dropout": 1.0},
+        {"stream1": MLP(dropout=1.0)},
+        {"stream1": "mlps"},
+        {"stream_fields": "all"},
         {"num_heads": 0},
         {"fs1_context": "user"},
         {"learning_rate": 0},
@@ -275,14 +279,18 @@ def test_fit_refuses(table, fit, error, message):
     ids=str,
 )
 def test_parameter_out_of_range(table, parameters):
-    (name,) = parameters
-    with pytest.raises(InvalidParameterError, match=rf"'{name}' parameter of FinalMLPClassifier"):
+    ((name, value),) = parameters.items()
+    parameter = (
+        "'(hidden_units|dropout)' parameter of MLP" if isinstance(value, MLP) else f"'{name}' parameter of Final"
+    )
+    with pytest.raises(InvalidParameterError, match=parameter):
         FinalMLPClassifier(**SMALL | parameters).fit(*table)
 
 
-def test_gate_parameters_are_none_of_dualmlp():
-    with pytest.raises(TypeError, match="num_heads"):
-        DualMLPClassifier(num_heads=2)
+@pytest.mark.parametrize("fields", [["user", "item"], [["user"]], (None, None, None), (None, 3)], ids=str)
+def test_fields_of_streams_are_a_pair(table, fields):
+    with pytest.raises(ValueError, match=r"stream_fields must be a pair, .* such as \(\['user'\], None\)"):
+        FinalMLPClassifier(**SMALL, stream_fields=fields).fit(*table)
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +321,7 @@ class TestPredict:
 
 def test_a_failed_fit_leaves_no_half_fitted_classifier(table):
     X, y = table
-    classifier = FinalMLPClassifier(**SMALL | {"learning_rate": 1e30, "mlp1_batch_norm": False})
+    classifier = FinalMLPClassifier(**SMALL | PLAIN | {"learning_rate": 1e30})
     with pytest.raises(FloatingPointError):
         classifier.fit(X, y)
     assert not hasattr(classifier, "network_")
@@ -330,7 +338,7 @@ def test_a_failed_refit_leaves_the_classifier_as_it_was(table):
 
 def test_a_failed_warm_start_leaves_the_classifier_as_it_was(table):
     X, y = table
-    classifier = FinalMLPClassifier(**SMALL | {"mlp1_batch_norm": False}, warm_start=True).fit(X, y)
+    classifier = FinalMLPClassifier(**SMALL | PLAIN, warm_start=True).fit(X, y)
     before = classifier.predict_proba(X)
     with pytest.raises(FloatingPointError):
         classifier.set_params(learning_rate=1e30).fit(X, y)

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from sk_finalmlp import FinalMLPClassifier, TwoStreamClassifier, finalmlp_configs
+from sk_finalmlp import FinalMLPClassifier, published_configs
 from sk_finalmlp.inspection import gate_weights
 
 PROPERTIES = ["brand", "colour", "size"]
@@ -36,9 +36,11 @@ def _opening(classifier, X):
 def test_a_gate_opens_for_the_field_that_its_context_makes_matter(known_gate):
     X, y = known_gate
     # Only the gates know the segment.
-    streams = {"mlp1_fields": PROPERTIES, "mlp2_fields": PROPERTIES}
+    streams = (PROPERTIES, PROPERTIES)
     free, tied = (
-        FinalMLPClassifier(**CONTEXT, **streams, **penalty, n_members=1, random_state=0).fit(X[:3000], y[:3000])
+        FinalMLPClassifier(**CONTEXT, stream_fields=streams, **penalty, n_members=1, random_state=0).fit(
+            X[:3000], y[:3000]
+        )
         for penalty in ({}, {"gate_regularizer": None})
     )
     assert min(_opening(free, X)) > 0.2
@@ -52,11 +54,10 @@ def test_gates_open_where_the_streams_know_the_context_too(known_gate):
     assert min(_opening(FinalMLPClassifier(**CONTEXT, n_members=1, random_state=0).fit(X, y), X)) > 0.05
 
 
-@pytest.mark.parametrize("classifier", [FinalMLPClassifier, TwoStreamClassifier])
-def test_without_a_penalty_of_its_own_a_gate_has_that_of_the_embeddings(known_gate, classifier):
+def test_without_a_penalty_of_its_own_a_gate_has_that_of_the_embeddings(known_gate):
     X, y = known_gate
     models = [
-        classifier(**CONTEXT, **QUICK, embedding_regularizer=0.5, gate_regularizer=penalty).fit(X, y)
+        FinalMLPClassifier(**CONTEXT, **QUICK, embedding_regularizer=0.5, gate_regularizer=penalty).fit(X, y)
         for penalty in (None, 0.5, 0.1)
     ]
     first, same, other = (model.decision_function(X) for model in models)
@@ -64,6 +65,6 @@ def test_without_a_penalty_of_its_own_a_gate_has_that_of_the_embeddings(known_ga
     assert (first != other).any()
 
 
-@pytest.mark.parametrize("name", finalmlp_configs)
+@pytest.mark.parametrize("name", published_configs)
 def test_published_configurations_have_one_penalty_for_all_tables(name):
-    assert finalmlp_configs[name]["gate_regularizer"] is None
+    assert published_configs[name]["gate_regularizer"] is None

@@ -10,13 +10,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
 import sk_finalmlp
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.inspection import embeddings, gate_weights, pair_interactions, row_contributions
 from sk_finalmlp.schema import Field
 from sk_finalmlp.serving import make_predictor
 
 _POOLINGS = ["mean", "attention", "transformer"]
-_VALUE_AT_HAND = {"history_pooling": "attention", "history_softmax": False}
+_VALUE_AT_HAND = {"history_pooling": "din"}
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,9 @@ def clicks():
     return pd.DataFrame({"history": history, "item": item, "user": rng.integers(0, 20, n_rows)}), y
 
 
-def _pipeline(classifier=FinalMLPClassifier, **parameters):
+def _pipeline(**parameters):
     parameters = {"max_epochs": 2, "n_members": 1, "random_state": 0, **parameters}
-    return make_pipeline(CTREncoder(histories={"history": "item"}, statistics=None), classifier(**parameters))
+    return make_pipeline(CTREncoder(histories={"history": "item"}, statistics=None), FinalMLPClassifier(**parameters))
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,10 @@ def test_history_is_a_field(models):
     assert list(classifier.network_.fields1.sizes) == ["item", "user", "history"]
 
 
-@pytest.mark.parametrize("classifier", [FinalMLPClassifier, DualMLPClassifier, TwoStreamClassifier])
-def test_what_only_the_history_tells_is_learned(clicks, classifier):
+@pytest.mark.parametrize("parameters", [{}, {"fusion": "sum", "feature_selection": False}], ids=str)
+def test_what_only_the_history_tells_is_learned(clicks, parameters):
     X, y = clicks
-    model = _pipeline(classifier, history_pooling="attention", max_epochs=10).fit(X[:1600], y[:1600])
+    model = _pipeline(history_pooling="attention", max_epochs=10, **parameters).fit(X[:1600], y[:1600])
     assert roc_auc_score(y[1600:], model.predict_proba(X[1600:])[:, 1]) > 0.85
 
 
@@ -87,8 +87,8 @@ def test_predictor_answers_as_the_model(clicks, models, pooling):
 
 
 def test_predictor_of_other_networks(clicks):
-    parameters = {"fs1_context": ["history"], "stream1_fields": ["history"], "stream_embeddings": "own"}
-    model = _pipeline(TwoStreamClassifier, linear_term=True, **parameters, **_VALUE_AT_HAND).fit(*clicks)
+    parameters = {"fs1_context": ["history"], "stream_fields": (["history"], "auto"), "stream_embeddings": "own"}
+    model = _pipeline(linear_term=True, **parameters, **_VALUE_AT_HAND).fit(*clicks)
     rows = clicks[0][:50]
     np.testing.assert_allclose(make_predictor(model)(rows.to_dict("records")), model.predict_proba(rows), atol=1e-6)
 
@@ -161,9 +161,7 @@ def test_inspection(clicks, models):
     assert "history" in sk_finalmlp.model_card(model)
 
 
-@pytest.mark.parametrize(
-    "parameters", [{"history_pooling": "sum"}, {"history_softmax": "yes"}], ids=["history_pooling", "history_softmax"]
-)
+@pytest.mark.parametrize("parameters", [{"history_pooling": "sum"}], ids=["history_pooling"])
 def test_parameters_out_of_range(clicks, parameters):
     with pytest.raises(ValueError, match=f"'{next(iter(parameters))}' parameter"):
         _pipeline(**parameters).fit(*clicks)

@@ -6,11 +6,12 @@ import pickle
 import numpy as np
 import pytest
 
-from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from sk_finalmlp import FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
 SMALL = {
-    "mlp1_hidden_units": (8,),
-    "mlp2_hidden_units": (8,),
+    "stream1": MLP((8,)),
+    "stream2": MLP((8,)),
     "num_heads": 1,
     "n_members": 1,
     "batch_size": 200,
@@ -38,10 +39,7 @@ def test_the_first_call_needs_classes():
     "classifier",
     [
         FinalMLPClassifier(**SMALL),
-        DualMLPClassifier(**{name: value for name, value in SMALL.items() if name != "num_heads"}),
-        TwoStreamClassifier(
-            stream2="crossnet", fusion="sum", linear_term=True, stream_embeddings="own", batch_size=200
-        ),
+        FinalMLPClassifier(stream2="crossnet", fusion="sum", linear_term=True, stream_embeddings="own", batch_size=200),
     ],
 )
 def test_begins_without_fit_and_takes_new_codes_in(classifier):

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import check_param_validation, parametrize_with_checks
 
 import sk_finalmlp
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.inspection import GateWeightsDisplay, embeddings, field_interactions, gate_weights, head_strengths
 from sk_finalmlp.nn import Ensemble, Stream
 from sk_finalmlp.streams import CIN, MLP, QNN, CrossNet, Final, MaskNet, Product, SelfAttention, stream_names
@@ -54,10 +54,10 @@ CHECKED = {
     "final_epoch": False,
 }
 PAIRS = [
-    TwoStreamClassifier(stream1=MLP((32,)), stream2=CrossNet(2, units=16), **CHECKED),
-    TwoStreamClassifier(stream1=MLP((32,)), stream2=SelfAttention(1, 2, 8), fusion="sum", **CHECKED),
-    TwoStreamClassifier(stream1=Final((32,)), stream2="fm", fusion="concat", feature_selection="stream1", **CHECKED),
-    TwoStreamClassifier(stream1=MaskNet((32,)), stream2=QNN(1, units=32), fusion="product", **CHECKED),
+    FinalMLPClassifier(stream1=MLP((32,)), stream2=CrossNet(2, units=16), **CHECKED),
+    FinalMLPClassifier(stream1=MLP((32,)), stream2=SelfAttention(1, 2, 8), fusion="sum", **CHECKED),
+    FinalMLPClassifier(stream1=Final((32,)), stream2="fm", fusion="concat", feature_selection="stream1", **CHECKED),
+    FinalMLPClassifier(stream1=MaskNet((32,)), stream2=QNN(1, units=32), fusion="product", **CHECKED),
 ]
 
 
@@ -68,32 +68,20 @@ def test_estimator_checks(estimator, check):
 
 
 def test_checks_of_parameters():
-    check_param_validation("TwoStreamClassifier", TwoStreamClassifier(max_epochs=2))
+    check_param_validation("FinalMLPClassifier", FinalMLPClassifier(max_epochs=2))
 
 
-@pytest.mark.parametrize("own", [{}, {"stream_loss": 0.5}, {"stream_embeddings": "own"}], ids=str)
-def test_final_mlp_and_dual_mlp_are_cases_of_it(with_statistics, own):
-    X, y = with_statistics
-    run = {"max_epochs": 2, "random_state": 0, **own}
-    widths = {"mlp1_hidden_units": (32, 16), "mlp2_hidden_units": (24,), "mlp1_dropout": 0.3}
-    streams = {"stream1": MLP((32, 16), dropout=0.3), "stream2": MLP((24,))}
-    contexts = {"fs1_context": ["user"], "fs2_context": ["item"]}
-    cases = [
-        (FinalMLPClassifier(**widths, **contexts, **run), TwoStreamClassifier(**streams, **contexts, **run)),
-        (
-            DualMLPClassifier(**widths, **run),
-            TwoStreamClassifier(**streams, fusion="sum", feature_selection=False, **run),
-        ),
-    ]
-    for named, general in cases:
-        assert np.array_equal(named.fit(X, y).predict_proba(X), general.fit(X, y).predict_proba(X))
+def test_a_short_name_is_a_stream_of_default_parameters(table):
+    X, y = table
+    named, given = (FinalMLPClassifier(**{**QUICK, "stream1": stream}).fit(X, y) for stream in ("mlp", MLP()))
+    assert np.array_equal(named.predict_proba(X), given.predict_proba(X))
 
 
 @pytest.mark.parametrize("stream2", stream_names())
 def test_every_stream_learns_and_its_copies_predict_alike(table, stream2):
     X, y = table
     parameters = {**QUICK, "num_heads": 4, "max_epochs": 12, "learning_rate": 0.02, "embedding_regularizer": 0.1}
-    classifier = TwoStreamClassifier(**{**parameters, "stream2": stream2}).fit(X, y)
+    classifier = FinalMLPClassifier(**{**parameters, "stream2": stream2}).fit(X, y)
     probability = classifier.predict_proba(X)
     assert roc_auc_score(y, probability[:, 1]) > 0.75
     assert np.array_equal(pickle.loads(pickle.dumps(classifier)).predict_proba(X), probability)
@@ -108,7 +96,7 @@ def test_every_stream_takes_statistics_classes_weights_members_and_lazy_tables(w
     labels = np.array(["a", "b", "c"])[y + (X["user"] > 15).to_numpy()]
     weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
     parameters = {**QUICK, "n_members": 3, "num_heads": 4, "max_epochs": 1}
-    classifier = TwoStreamClassifier(**{**parameters, "stream2": stream2}).fit(X, labels, sample_weight=weight)
+    classifier = FinalMLPClassifier(**{**parameters, "stream2": stream2}).fit(X, labels, sample_weight=weight)
     assert isinstance(classifier.network_, Ensemble)
     probability = classifier.predict_proba(X)
     assert probability.shape == (len(X), 3)
@@ -118,7 +106,7 @@ def test_every_stream_takes_statistics_classes_weights_members_and_lazy_tables(w
 @pytest.mark.parametrize("stream1", stream_names())
 def test_every_stream_stands_alone(with_statistics, stream1):
     X, y = with_statistics
-    classifier = TwoStreamClassifier(**{**QUICK, "stream1": stream1, "stream2": None, "max_epochs": 1}).fit(X, y)
+    classifier = FinalMLPClassifier(**{**QUICK, "stream1": stream1, "stream2": None, "max_epochs": 1}).fit(X, y)
     assert np.isfinite(classifier.predict_proba(X)).all()
     # It reads all that the two streams would.
     assert "user & item@rate" in classifier.network_.fields1.sizes
@@ -130,7 +118,7 @@ def test_every_stream_stands_alone(with_statistics, stream1):
 )
 def test_options_go_with_each_other(with_statistics, fusion, stream_embeddings, stream_loss, linear_term):
     X, y = with_statistics
-    classifier = TwoStreamClassifier(
+    classifier = FinalMLPClassifier(
         **{**QUICK, "max_epochs": 1},
         stream2=CrossNet(units=16),
         fusion=fusion,
@@ -146,7 +134,7 @@ class TestSearch:
     def test_over_streams_their_parameters_and_fusions_in_a_pipeline(self):
         X = pd.DataFrame({"user": ["a", "b", "c", "d"] * 50, "item": ["x", "y"] * 100})
         y = [0, 1, 1, 0] * 50
-        classifier = TwoStreamClassifier(**{**QUICK, "max_epochs": 1})
+        classifier = FinalMLPClassifier(**{**QUICK, "max_epochs": 1})
         search = GridSearchCV(
             Pipeline([("enc", CTREncoder()), ("clf", classifier)]),
             [
@@ -159,16 +147,21 @@ class TestSearch:
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
         assert len(search.cv_results_["params"]) == 7
 
-    def test_a_short_name_has_no_parameters(self):
-        with pytest.raises(ValueError, match=r"stream2__n_layers can't be set, since stream2='fm' .* stream2=CrossNet"):
-            TwoStreamClassifier(stream2="fm").set_params(stream2__n_layers=2)
-        with pytest.raises(ValueError, match=r"stream2=None"):
-            TwoStreamClassifier(stream2=CrossNet()).set_params(stream2=None, stream2__n_layers=2)
+    def test_a_parameter_makes_a_stream_of_a_short_name(self):
+        classifier = FinalMLPClassifier().set_params(stream1__hidden_units=(8,), stream2="qnn", stream2__n_layers=1)
+        assert repr(classifier.stream1) == "MLP(hidden_units=(8,))"
+        assert repr(classifier.stream2) == "QNN(n_layers=1)"
+        with pytest.raises(ValueError, match="Invalid parameter 'n_layers' for estimator FM"):
+            FinalMLPClassifier(stream2="fm").set_params(stream2__n_layers=2)
+        with pytest.raises(ValueError, match="There is no stream named 'mlps'; there are"):
+            FinalMLPClassifier(stream2="mlps").set_params(stream2__n_layers=2)
+        with pytest.raises(ValueError, match=r"stream2=None has no parameters"):
+            FinalMLPClassifier(stream2=CrossNet()).set_params(stream2=None, stream2__n_layers=2)
 
     def test_a_fit_leaves_the_stream_of_the_caller_alone(self, table):
         X, y = table
         stream = CrossNet()
-        classifier = TwoStreamClassifier(**{**QUICK, "max_epochs": 1}, stream2=stream).fit(X, y)
+        classifier = FinalMLPClassifier(**{**QUICK, "max_epochs": 1}, stream2=stream).fit(X, y)
         before = classifier.predict_proba(X)
         assert classifier.stream2 is stream
         assert stream.units == "auto"
@@ -189,7 +182,7 @@ class Wide(BaseEstimator):
 
 def test_a_stream_of_ones_own(table):
     X, y = table
-    classifier = TwoStreamClassifier(**QUICK, stream2=Wide()).set_params(stream2__width=32).fit(X, y)
+    classifier = FinalMLPClassifier(**QUICK, stream2=Wide()).set_params(stream2__width=32).fit(X, y)
     assert classifier.network_.stream2.out_features == 32
     assert np.array_equal(pickle.loads(pickle.dumps(classifier)).predict_proba(X), classifier.predict_proba(X))
 
@@ -210,7 +203,7 @@ OF_NUMPY = [
 @pytest.mark.parametrize("stream2", OF_NUMPY, ids=repr)
 def test_parameters_may_be_numbers_and_arrays_of_numpy(table, stream2, fusion, tmp_path):
     X, y = table
-    classifier = TwoStreamClassifier(**{**QUICK, "max_epochs": 1}, stream2=stream2, fusion=fusion, warm_start=True)
+    classifier = FinalMLPClassifier(**{**QUICK, "max_epochs": 1}, stream2=stream2, fusion=fusion, warm_start=True)
     classifier.fit(X, y).fit(X, y).partial_fit(X[:20], y[:20])
     sk_finalmlp.save(classifier, tmp_path / "model")
     again = sk_finalmlp.load(tmp_path / "model")
@@ -233,7 +226,7 @@ class PlainStream:
 class TestWarmStart:
     def test_goes_on_with_the_same_streams(self, table):
         X, y = table
-        classifier = TwoStreamClassifier(**QUICK, stream2=CrossNet(units=16), warm_start=True).fit(X, y)
+        classifier = FinalMLPClassifier(**QUICK, stream2=CrossNet(units=16), warm_start=True).fit(X, y)
         before = classifier.history_[0]["train_loss"]
         classifier.fit(X, y)
         assert len(classifier.history_) == 4
@@ -241,7 +234,7 @@ class TestWarmStart:
 
     def test_goes_on_with_a_stream_that_has_no_parameters_of_scikit_learn(self, table):
         X, y = table
-        classifier = TwoStreamClassifier(**QUICK, stream2=PlainStream(), warm_start=True).fit(X, y)
+        classifier = FinalMLPClassifier(**QUICK, stream2=PlainStream(), warm_start=True).fit(X, y)
         assert len(classifier.fit(X, y).history_) == 4
         assert len(classifier.partial_fit(X, y).history_) == 5
         classifier.stream2.width = 32
@@ -250,47 +243,47 @@ class TestWarmStart:
 
     def test_refuses_streams_that_have_changed(self, table):
         X, y = table
-        classifier = TwoStreamClassifier(**QUICK, stream2=CrossNet(units=16), warm_start=True).fit(X, y)
+        classifier = FinalMLPClassifier(**QUICK, stream2=CrossNet(units=16), warm_start=True).fit(X, y)
         with pytest.raises(ValueError, match=r"changed since the first fit: \['stream2'\]"):
             classifier.set_params(stream2__n_layers=5).fit(X, y)
-        with pytest.raises(ValueError, match="n_members, stream1_fields or stream2_fields"):
+        with pytest.raises(ValueError, match="n_members or stream_fields"):
             classifier.set_params(stream2__n_layers=3, n_members=2).fit(X, y)
 
 
 class TestInspection:
     def test_gates_of_one_stream(self, table):
         X, y = table
-        classifier = TwoStreamClassifier(**QUICK, stream2="fm", feature_selection="stream2").fit(X, y)
+        classifier = FinalMLPClassifier(**QUICK, stream2="fm", feature_selection="stream2").fit(X, y)
         weights = gate_weights(classifier, X)
         assert weights[1].isna().all()
         assert weights[2].between(0, 2).all()
         assert GateWeightsDisplay.from_estimator(classifier, X).weights.equals(weights)
 
     def test_a_network_without_gates(self, table):
-        classifier = TwoStreamClassifier(**QUICK, stream2=None, feature_selection="stream2").fit(*table)
+        classifier = FinalMLPClassifier(**QUICK, stream2=None, feature_selection="stream2").fit(*table)
         with pytest.raises(ValueError, match="no gates: it was fitted with feature_selection='stream2'"):
             gate_weights(classifier, table[0])
 
     def test_bilinear_fusion_of_any_streams(self, table):
         X, y = table
-        classifier = TwoStreamClassifier(**{**QUICK, "num_heads": 2}, stream2=CIN((8,), units=16)).fit(X, y)
+        classifier = FinalMLPClassifier(**{**QUICK, "num_heads": 2}, stream2=CIN((8,), units=16)).fit(X, y)
         assert list(head_strengths(classifier, X).index) == ["stream 1", "stream 2", "head 1", "head 2"]
         assert field_interactions(classifier, X, random_state=0).shape == (5, 5)
 
     @pytest.mark.parametrize("function", [head_strengths, field_interactions])
     def test_another_fusion_says_so(self, table, function):
         X, y = table
-        classifier = TwoStreamClassifier(**QUICK, stream2="fm", fusion="sum").fit(X, y)
-        with pytest.raises(ValueError, match=r"This TwoStreamClassifier has no bilinear fusion: .* pair_interactions"):
+        classifier = FinalMLPClassifier(**QUICK, stream2="fm", fusion="sum").fit(X, y)
+        with pytest.raises(ValueError, match=r"This FinalMLPClassifier has no bilinear fusion: .* pair_interactions"):
             function(classifier, X)
 
     def test_embeddings_of_streams_with_own_tables(self, table):
         X, y = table
-        classifier = TwoStreamClassifier(**QUICK, stream2="fm", fusion="sum", stream_embeddings="own").fit(X, y)
+        classifier = FinalMLPClassifier(**QUICK, stream2="fm", fusion="sum", stream_embeddings="own").fit(X, y)
         assert embeddings(classifier, "user").shape[1] == 20
 
     def test_html(self, table):
-        classifier = TwoStreamClassifier(**QUICK, stream2=CrossNet())
+        classifier = FinalMLPClassifier(**QUICK, stream2=CrossNet())
         assert "CrossNet" in classifier._repr_html_()
         assert "embeddings" in classifier.fit(*table)._repr_html_()
         assert "n_layers" in CrossNet()._repr_html_()
@@ -299,9 +292,12 @@ class TestInspection:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"stream2_fields": ["usr"]}, r"stream2_fields names 'usr', but the fields are \['user'"),
-        ({"stream2_fields": []}, "stream2_fields is empty, and a stream needs a field to read. None stands for all"),
-        ({"stream1_fields": [False] * 7}, "stream1_fields is empty"),
+        ({"stream_fields": (None, ["usr"])}, r"stream_fields names 'usr', but the fields are \['user'"),
+        (
+            {"stream_fields": (None, [])},
+            "stream_fields is empty, and a stream needs a field to read. None stands for all",
+        ),
+        ({"stream_fields": ([False] * 7, None)}, "stream_fields is empty"),
         ({"fs2_context": ["usr"]}, r"fs2_context names 'usr', but the fields are \['user'"),
         ({"fs1_context": ["user & item@rate"]}, r"fs1_context names 'user & item@rate', a statistic, .* \['user'"),
     ],
@@ -309,16 +305,16 @@ class TestInspection:
 )
 def test_fields_that_cannot_be_chosen_are_named_with_their_parameter(with_statistics, parameters, message):
     with pytest.raises(ValueError, match=message):
-        TwoStreamClassifier(**QUICK, **parameters).fit(*with_statistics)
+        FinalMLPClassifier(**QUICK, **parameters).fit(*with_statistics)
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"stream2": "deepfm"}, "'stream2' parameter of TwoStreamClassifier"),
-        ({"stream1": None}, "'stream1' parameter of TwoStreamClassifier"),
-        ({"fusion": "mean"}, "'fusion' parameter of TwoStreamClassifier"),
-        ({"feature_selection": "both"}, "'feature_selection' parameter of TwoStreamClassifier"),
+        ({"stream2": "deepfm"}, "'stream2' parameter of FinalMLPClassifier"),
+        ({"stream1": None}, "'stream1' parameter of FinalMLPClassifier"),
+        ({"fusion": "mean"}, "'fusion' parameter of FinalMLPClassifier"),
+        ({"feature_selection": "both"}, "'feature_selection' parameter of FinalMLPClassifier"),
         ({"stream2": CrossNet(n_layers=0)}, "'n_layers' parameter of CrossNet"),
         ({"stream2": CrossNet(units=10), "num_heads": 4}, "num_heads=4 doesn't divide both stream widths, 16 and 10"),
         ({"stream2": CrossNet(units=10), "fusion": "product"}, "widths are 16 and 10"),
@@ -328,4 +324,4 @@ def test_fields_that_cannot_be_chosen_are_named_with_their_parameter(with_statis
 def test_what_does_not_fit_is_an_error(table, parameters, message):
     error = ValueError if "width" in message else InvalidParameterError
     with pytest.raises(error, match=message):
-        TwoStreamClassifier(**{**QUICK, **parameters}).fit(*table)
+        FinalMLPClassifier(**{**QUICK, **parameters}).fit(*table)

@@ -1,6 +1,7 @@
 """Vectors from elsewhere in the networks of classifiers: of rows, and of ids."""
 
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 
 import joblib
@@ -15,10 +16,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import sk_finalmlp
-from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier, TwoStreamClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier
 from sk_finalmlp.inspection import embeddings, gate_weights, row_contributions
 from sk_finalmlp.nn import FieldEmbedding, FinalMLP, PretrainedVectors, VectorProjection, embedding_parameters
-from sk_finalmlp.schema import Field
+from sk_finalmlp.schema import Field, read_schema, write_schema
 from sk_finalmlp.serving import make_predictor, to_onnx
 
 N_ITEMS = 60
@@ -136,7 +137,7 @@ def test_vectors_can_be_context_of_a_gate_and_input_of_a_linear_term():
 def test_streams_read_vectors_as_any_other_field(stream):
     model = make_pipeline(
         CTREncoder(vectors={"item": TABLE}),
-        TwoStreamClassifier(stream2=stream, fusion="sum", linear_term=True, stream_embeddings="own", max_epochs=1),
+        FinalMLPClassifier(stream2=stream, fusion="sum", linear_term=True, stream_embeddings="own", max_epochs=1),
     )
     table = X.assign(text=WITH_ARRAYS["text"])[:200]
     assert model.fit(table, Y[:200]).predict_proba(table).shape == (200, 2)
@@ -149,8 +150,11 @@ def test_vectors_of_a_field_that_there_is_not():
 
 def test_a_stream_reads_the_field_and_not_its_vectors_alone():
     with pytest.raises(ValueError, match=r"'item@vector', but the fields are"):
-        fitted(encoder_of("sum"), mlp1_fields=["item@vector"])
-    assert fitted(encoder_of("sum"), mlp1_fields=["item"], max_epochs=1).predict_proba(X).shape == (len(X), 2)
+        fitted(encoder_of("sum"), stream_fields=(["item@vector"], "auto"))
+    assert fitted(encoder_of("sum"), stream_fields=(["item"], "auto"), max_epochs=1).predict_proba(X).shape == (
+        len(X),
+        2,
+    )
 
 
 # The table of vectors
@@ -159,7 +163,7 @@ def test_a_stream_reads_the_field_and_not_its_vectors_alone():
 def test_the_table_is_held_once_and_never_changes():
     encoder = CTREncoder(vectors={"item": TABLE})
     encoded = encoder.fit_transform(X, Y)
-    table = encoded.attrs["sk_finalmlp"]["vectors"]["item@vector"].vectors
+    table = read_schema(encoded).vectors["item@vector"].vectors
     before = table.copy()
     model = make_pipeline(encoder, classifier(n_members=2, fs1_context=["item"]).fit(encoded, Y))
     assert len(layers(model)) > 2
@@ -171,7 +175,7 @@ def test_the_table_is_held_once_and_never_changes():
 def test_training_the_vectors_changes_a_copy():
     model = model_of("trained")
     layer, *_ = layers(model)
-    given = model[0].transform(X[:1]).attrs["sk_finalmlp"]["vectors"]["item@vector"].vectors
+    given = read_schema(model[0].transform(X[:1])).vectors["item@vector"].vectors
     assert np.abs(layer.table.detach().numpy() - given).max() > 1e-4
     assert not layer.table[0].any()
     # Decay towards zero would undo what the vectors know.
@@ -323,7 +327,7 @@ def test_warm_start():
     model = classifier(warm_start=True).fit(encoded, Y).fit(encoded, Y)
     assert len(model.history_) == 4
     others = CTREncoder(vectors={"item": -TABLE}).fit_transform(X, Y)
-    others.attrs = {"sk_finalmlp": {**others.attrs["sk_finalmlp"], "encoder": encoded.attrs["sk_finalmlp"]["encoder"]}}
+    write_schema(others, replace(read_schema(others), encoder=read_schema(encoded).encoder))
     assert len(model.fit(others, Y).history_) == 6
 
 
@@ -408,5 +412,7 @@ def test_histories_of_ids_that_have_vectors(pooling, tmp_path):
 
 def test_two_labels():
     y = np.column_stack([Y, Y * (np.arange(len(Y)) % 2)])
-    model = make_pipeline(CTREncoder(vectors={"item": TABLE}), FunnelClassifier(max_epochs=1, random_state=0))
+    model = make_pipeline(
+        CTREncoder(vectors={"item": TABLE}), FunnelClassifier(FinalMLPClassifier(max_epochs=1, random_state=0))
+    )
     assert model.fit(X, y).predict_proba(X[:5]).shape == (5, 2)

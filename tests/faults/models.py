@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
+from sk_finalmlp.streams import MLP
 
 MAX_EPOCHS = 6
 
@@ -23,8 +24,8 @@ Save = Callable[[Any, Path], None]
 def make_model(**parameters: Any) -> Pipeline:
     """The pipeline, not yet fitted."""
     classifier = FinalMLPClassifier(
-        mlp1_hidden_units=(32,),
-        mlp2_hidden_units=(32,),
+        stream1=MLP((32,)),
+        stream2=MLP((32,)),
         num_heads=2,
         n_members=1,
         # So that a fit interrupted after some epochs is a fit of as many.

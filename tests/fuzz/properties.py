@@ -21,6 +21,7 @@ import sklearn
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.schema import is_statistic
+from sk_finalmlp.streams import MLP
 
 from .breaks import break_table
 from .columns import OBJECTS, pick
@@ -353,7 +354,7 @@ class _Examination:
         ):
             return
         classifier = FinalMLPClassifier(
-            mlp1_hidden_units=(32,), mlp2_hidden_units=(32,), num_heads=2, n_members=1, max_epochs=1, random_state=0
+            stream1=MLP((32,)), stream2=MLP((32,)), num_heads=2, n_members=1, max_epochs=1, random_state=0
         )
         encoder = CTREncoder(**table.parameters)
         codes = encoder.fit_transform(table.X, table.y, sample_weight=table.weights)

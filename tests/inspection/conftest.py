@@ -4,6 +4,7 @@ from matplotlib import pyplot as plt
 from sklearn.pipeline import Pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
 matplotlib.use("agg")  # needs no screen
 
@@ -20,8 +21,8 @@ def model(movielens):
     """Encoder and three networks, whose gates depend on the user and on the genres."""
     X, _, y, _ = movielens
     classifier = FinalMLPClassifier(
-        mlp1_hidden_units=(32,),
-        mlp2_hidden_units=(16,),
+        stream1=MLP((32,)),
+        stream2=MLP((16,)),
         num_heads=4,
         fs_hidden_units=(8,),
         fs1_context=["user"],

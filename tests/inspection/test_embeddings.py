@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.inspection import embeddings
 
 
@@ -51,7 +51,7 @@ def test_classifier_alone_knows_codes(twins):
     X, y = twins
     X = X.assign(item=X["item"].str[1:].astype(int) + 3)
     vectors = embeddings(
-        DualMLPClassifier(n_members=1, embedding_dim=4, max_epochs=1, random_state=0).fit(X, y), "item"
+        FinalMLPClassifier(fusion="sum", n_members=1, embedding_dim=4, max_epochs=1, random_state=0).fit(X, y), "item"
     )
     assert vectors.index.tolist() == list(range(3, 13))
     assert vectors.shape == (10, 4)
@@ -91,7 +91,7 @@ def test_fields_without_vectors_are_named(model):
 
 
 def test_other_and_unfitted_models_are_refused(twins):
-    with pytest.raises(TypeError, match="LogisticRegression isn't FinalMLPClassifier"):
+    with pytest.raises(TypeError, match="LogisticRegression isn't a FinalMLPClassifier"):
         embeddings(LogisticRegression(), "item")
     with pytest.raises(NotFittedError):
         embeddings(make_pipeline(CTREncoder(), FinalMLPClassifier()), "item")

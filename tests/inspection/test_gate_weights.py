@@ -4,8 +4,9 @@ import pytest
 import torch
 from sklearn.utils import Bunch
 
-from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.inspection import GateWeightsDisplay, gate_weights
+from sk_finalmlp.streams import MLP
 
 
 def _codes(n_rows=400):
@@ -17,7 +18,7 @@ def _codes(n_rows=400):
 
 def _fit(X, y, **parameters):
     return FinalMLPClassifier(
-        mlp1_hidden_units=(16,), mlp2_hidden_units=(16,), max_epochs=3, learning_rate=0.03, random_state=0, **parameters
+        stream1=MLP((16,)), stream2=MLP((16,)), max_epochs=3, learning_rate=0.03, random_state=0, **parameters
     ).fit(X, y)
 
 
@@ -99,8 +100,6 @@ def test_fields_with_a_neutral_gate_are_left_out_where_there_are_many():
 
 def test_classifiers_without_gates_are_refused():
     X, y = _codes(100)
-    with pytest.raises(ValueError, match="DualMLPClassifier has no gates: fit FinalMLPClassifier"):
-        gate_weights(DualMLPClassifier(max_epochs=1).fit(X, y), X)
     with pytest.raises(ValueError, match="no gates: it was fitted with feature_selection=False"):
         gate_weights(_fit(X, y, feature_selection=False), X)
 

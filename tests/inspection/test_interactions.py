@@ -3,12 +3,13 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.inspection import InteractionDisplay, field_interactions, head_strengths
+from sk_finalmlp.streams import MLP
 
 _SMALL = {
-    "mlp1_hidden_units": (16,),
-    "mlp2_hidden_units": (8,),
+    "stream1": MLP((16,)),
+    "stream2": MLP((8,)),
     "num_heads": 4,
     "embedding_regularizer": 0.0,
     "learning_rate": 0.03,
@@ -29,9 +30,9 @@ def pairs():
 def test_interaction_is_the_second_difference_of_the_logit(pairs, n_members):
     # Each stream reads fields of its own: to swap a column is to swap what one stream reads.
     X, y = pairs
-    classifier = FinalMLPClassifier(
-        mlp1_fields=["user"], mlp2_fields=["item", "noise"], n_members=n_members, **_SMALL
-    ).fit(X, y)
+    classifier = FinalMLPClassifier(stream_fields=(["user"], ["item", "noise"]), n_members=n_members, **_SMALL).fit(
+        X, y
+    )
     table = field_interactions(classifier, X, random_state=7)
     donors = np.random.RandomState(7).permutation(len(X))
 
@@ -47,7 +48,7 @@ def test_interaction_is_the_second_difference_of_the_logit(pairs, n_members):
 
 def test_interaction_of_several_classes_knows_no_constant(pairs):
     X, _ = pairs
-    classifier = FinalMLPClassifier(mlp1_fields=["user"], mlp2_fields=["item"], n_members=1, **_SMALL)
+    classifier = FinalMLPClassifier(stream_fields=(["user"], ["item"]), n_members=1, **_SMALL)
     classifier.fit(X, (X["user"] + X["item"]) % 3)
     donors = np.random.RandomState(0).permutation(len(X))
 
@@ -72,14 +73,14 @@ def test_fields_are_those_that_each_stream_reads(model, movielens):
 def test_terms_of_the_fusion_make_up_the_logit(pairs):
     # With a single field in one stream that never changes, only the other stream's terms can vary.
     X, y = pairs
-    classifier = FinalMLPClassifier(mlp1_fields=["user"], mlp2_fields=["item"], n_members=1, **_SMALL).fit(X, y)
+    classifier = FinalMLPClassifier(stream_fields=(["user"], ["item"]), n_members=1, **_SMALL).fit(X, y)
     strengths = head_strengths(classifier, X.assign(user=1))
     assert strengths.loc["stream 1", 1] == pytest.approx(0, abs=1e-6)
     assert strengths.loc["stream 2", 1] > 0.01
     assert list(strengths.index[2:]) == [f"head {head}" for head in (1, 2, 3, 4)]
-    one_head = FinalMLPClassifier(
-        mlp1_fields=["user"], mlp2_fields=["item"], n_members=1, **{**_SMALL, "num_heads": 1}
-    ).fit(X, y)
+    one_head = FinalMLPClassifier(stream_fields=(["user"], ["item"]), n_members=1, **{**_SMALL, "num_heads": 1}).fit(
+        X, y
+    )
     network = one_head.network_
     fusion = network.fusion
     fusion.linear_x.weight.data.zero_()
@@ -120,11 +121,3 @@ def test_only_the_strongest_fields_are_drawn_where_there_are_many():
     assert len(display.axes_[0].get_xticks()) <= 20
     assert [label.get_text() for label in display.axes_[1].get_yticklabels()] == ["a", "b"]
     assert [label.get_text() for label in display.axes_[1].get_xticklabels()] == ["b", "c"]
-
-
-def test_classifiers_without_fusion_are_refused(pairs):
-    X, y = pairs
-    dual = DualMLPClassifier(max_epochs=1).fit(X, y)
-    for function in (head_strengths, field_interactions):
-        with pytest.raises(ValueError, match="DualMLPClassifier has no fusion: fit FinalMLPClassifier"):
-            function(dual, X)

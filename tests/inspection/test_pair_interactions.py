@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from sklearn.pipeline import make_pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.inspection import pair_interactions
 from sk_finalmlp.streams import MLP
 
@@ -32,7 +32,7 @@ def pairs():
 )
 def test_finds_the_pair_that_matters(pairs, parameters):
     X, y = pairs
-    classifier = TwoStreamClassifier(**parameters, **SMALL).fit(X, y)
+    classifier = FinalMLPClassifier(**parameters, **SMALL).fit(X, y)
     strengths = pair_interactions(classifier, X, random_state=0)
     assert strengths.loc["user", "item"] > 3 * strengths.loc["user", "noise"]
     assert strengths.equals(strengths.T)
@@ -57,7 +57,9 @@ def test_is_the_second_difference_of_the_logit(pairs):
 def test_a_model_that_adds_up_has_none(pairs):
     X, y = pairs
     # Streams of one field each, whose logits are added.
-    classifier = DualMLPClassifier(mlp1_fields=["user"], mlp2_fields=["item", "noise"], **SMALL).fit(X, y)
+    classifier = FinalMLPClassifier(
+        stream_fields=(["user"], ["item", "noise"]), fusion="sum", feature_selection=False, **SMALL
+    ).fit(X, y)
     strengths = pair_interactions(classifier, X, random_state=0)
     assert strengths.loc["user", "item"] == pytest.approx(0, abs=1e-5)
     assert strengths.loc["item", "noise"] > 1e-3

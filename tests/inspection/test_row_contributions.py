@@ -94,7 +94,7 @@ def test_rows_don_t_depend_on_those_beside_them_nor_on_the_container(clicks, fit
 def test_many_rows_come_in_parts(clicks, fitted, monkeypatch):
     X = clicks[0][:30]
     found = row_contributions(fitted, X, columns=COLUMNS)
-    monkeypatch.setattr("sk_finalmlp.inspection._row_contributions._ROWS_AT_ONCE", 50)
+    monkeypatch.setattr("sk_finalmlp.inspection._tables._ROWS_AT_ONCE", 50)
     np.testing.assert_allclose(row_contributions(fitted, X, columns=COLUMNS), found, atol=1e-6)
 
 

@@ -7,7 +7,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
-from sk_finalmlp import DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.inspection import TrainingHistoryDisplay
 
 
@@ -53,7 +53,7 @@ def test_no_falls_are_marked_where_the_rate_is_another_in_each_epoch():
 
 def test_training_without_validation_rows_has_one_panel():
     X = np.random.default_rng(0).integers(0, 9, (200, 2))
-    classifier = DualMLPClassifier(early_stopping=False, max_epochs=2, random_state=0).fit(X, X[:, 0] > 4)
+    classifier = FinalMLPClassifier(early_stopping=False, max_epochs=2, random_state=0).fit(X, X[:, 0] > 4)
     _, ax = plt.subplots()
     display = TrainingHistoryDisplay.from_estimator(classifier, ax=ax)
     assert display.axes_ == [ax]
@@ -87,9 +87,7 @@ def test_best_model_of_a_search_is_found():
 
 
 def test_what_has_no_history_is_refused():
-    with pytest.raises(
-        TypeError, match="LogisticRegression isn't FinalMLPClassifier, DualMLPClassifier or TwoStreamClassifier"
-    ):
+    with pytest.raises(TypeError, match="LogisticRegression isn't a FinalMLPClassifier"):
         TrainingHistoryDisplay.from_estimator(LogisticRegression())
     with pytest.raises(NotFittedError):
         TrainingHistoryDisplay.from_estimator(FinalMLPClassifier())

@@ -6,8 +6,16 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.nn import functional as F
 
-from sk_finalmlp.nn import Activation, Dropout, MultiHeadBilinearFusion, _workspace, dropout_generator, lent_workspaces
-from sk_finalmlp.nn._kernels import _activation, bilinear_fusion, linear, look_up
+from sk_finalmlp.nn import (
+    Activation,
+    Dropout,
+    MultiHeadBilinearFusion,
+    _kernels,
+    _workspace,
+    dropout_generator,
+    lent_workspaces,
+)
+from sk_finalmlp.nn._kernels import bilinear_fusion, linear, look_up
 from sk_finalmlp.nn._workspace import Workspace
 
 
@@ -99,8 +107,8 @@ class TestActivation:
     def test_does_without_torch_s_own_operator(self, monkeypatch):
         x = draw(9, 6)
         results = []
-        for operator in (_activation._threshold_backward, None):
-            monkeypatch.setattr(_activation, "_threshold_backward", operator)
+        for operator in (_kernels.threshold_backward, None):
+            monkeypatch.setattr(_kernels, "threshold_backward", operator)
             layer = _layer(batch_norm=True, dropout=0.4)
             with dropout_generator(layer, seeded()), lent_workspaces(layer):
                 output = layer(x)

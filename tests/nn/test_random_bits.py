@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sk_finalmlp.nn._random_bits import RandomBits
+from sk_finalmlp.nn._layers import RandomBits
 
 
 def draw(n, seed=0, dtype=torch.float32):

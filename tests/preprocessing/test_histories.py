@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from sk_finalmlp.preprocessing import CTREncoder
-from sk_finalmlp.schema import Field
+from sk_finalmlp.schema import Field, read_schema
 
 
 @pytest.fixture
@@ -228,5 +228,7 @@ def test_text_in_place_of_lists_later(table):
 
 def test_list_column_that_is_named_like_a_history(table):
     X = table.rename(columns={"history": "past@item"})
-    with pytest.raises(ValueError, match="rename the input columns"):
-        CTREncoder().fit(X)
+    kinds = {field.name: field.kind for field in read_schema(CTREncoder().fit_transform(X)).fields}
+    assert kinds["past@item"] == "multi-valued"
+    with pytest.raises(ValueError, match=r"'past@item' is multi-valued, but the names .* Rename"):
+        CTREncoder().set_output(transform="polars").fit_transform(X)

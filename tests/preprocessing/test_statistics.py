@@ -384,9 +384,11 @@ def test_inverse_transform_leaves_crosses_and_statistics_aside():
     )
 
 
-def test_numeric_column_that_is_called_like_a_statistic_is_an_error():
-    with pytest.raises(ValueError, match="rename"):
-        CTREncoder().fit(pd.DataFrame({"user@rate": [0.5, 1.5]}))
+def test_numeric_column_that_is_called_like_a_statistic_needs_a_container_that_says_what_it_is():
+    X = pd.DataFrame({"user": [1, 1], "user@rate": [0.5, 1.5]})
+    assert [field.kind for field in CTREncoder().fit(X).fields_] == ["categorical", "numeric"]
+    with pytest.raises(ValueError, match=r"'user@rate' is numeric, but the names .* Rename"):
+        CTREncoder().fit_transform(pl.from_pandas(X))
 
 
 def test_search_over_a_pipeline():

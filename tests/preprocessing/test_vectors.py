@@ -13,7 +13,7 @@ import pytest
 from sklearn.base import clone
 
 from sk_finalmlp.preprocessing import CTREncoder
-from sk_finalmlp.schema import group_columns
+from sk_finalmlp.schema import read_names, read_schema
 
 VECTORS = np.random.default_rng(0).normal(size=(6, 3)) * [5, 1, 0.2] + 2
 TABLE = pd.DataFrame(VECTORS[:4], index=["a", "b", "c", "new"])
@@ -177,14 +177,17 @@ def test_what_is_no_vector(values, error, message):
 
 
 def test_columns_of_the_user_that_are_named_like_coordinates():
-    with pytest.raises(ValueError, match=r"'x'.*a vector.*'name@0'"):
-        CTREncoder().fit(pd.DataFrame({"x@0": [0.5, 1.5], "x@1": [0.5, 2.5]}))
+    X = pd.DataFrame({"x@0": [0.5, 1.5], "x@1": [0.5, 2.5]})
+    assert [field.kind for field in read_schema(CTREncoder().fit_transform(X)).fields] == ["numeric", "numeric"]
+    with pytest.raises(ValueError, match=r"'x@0' is numeric, but the names .* Rename"):
+        CTREncoder().fit_transform(pl.from_pandas(X))
 
 
 def test_names_say_which_floats_are_one_vector():
-    names = ["age", "x@0", "x@1", "y@1", "z@0"]
-    grouped = group_columns(names, [False] * 5)
-    assert grouped == [("age", [0]), ("x", [1, 2]), ("y@1", [3]), ("z@0", [4])]
+    names = ["age", "x@0", "x@1", "y@1", "z[0]"]
+    found = [(field.name, field.kind, own) for field, own in read_names(names, [np.dtype(np.float32)] * 5)]
+    numbers = [(name, "numeric", [position]) for position, name in enumerate(names)]
+    assert found == [numbers[0], ("x", "vector", [1, 2]), *numbers[3:]]
 
 
 # Vectors of ids
@@ -203,15 +206,15 @@ def test_each_id_has_its_vector_whether_fit_saw_it_or_not():
 
 def test_the_table_is_carried_without_a_copy():
     encoded = fit_ids().transform(clicks())
-    table = encoded.attrs["sk_finalmlp"]["vectors"]["item@vector"]
+    table = read_schema(encoded).vectors["item@vector"]
     assert table.vectors.dtype == np.float32
     assert not table.vectors[0].any()
     np.testing.assert_allclose((table.vectors[1:] ** 2).mean(), 1, rtol=1e-5)
-    later = fit_ids().transform(clicks()).attrs["sk_finalmlp"]["vectors"]["item@vector"]
+    later = read_schema(fit_ids().transform(clicks())).vectors["item@vector"]
     assert later == table
-    assert copy.deepcopy(table) is table
-    assert encoded[encoded["user"] > 0].attrs["sk_finalmlp"]["vectors"]["item@vector"] is table
-    assert json.loads(json.dumps(encoded.attrs))["sk_finalmlp"]["vectors"] == {"item@vector": str(table)}
+    assert read_schema(copy.deepcopy(encoded)).vectors["item@vector"] is table
+    assert read_schema(encoded[encoded["user"] > 0]).vectors["item@vector"] is table
+    assert len(json.dumps(encoded.attrs)) < 1_000
     assert np.array_equal(pickle.loads(pickle.dumps(table)).vectors, table.vectors)
 
 
@@ -226,8 +229,8 @@ WAYS = {
 
 @pytest.mark.parametrize("given", WAYS.values(), ids=WAYS)
 def test_ways_to_give_vectors(given):
-    table = fit_ids(given).transform(clicks()).attrs["sk_finalmlp"]["vectors"]["item@vector"].vectors
-    expected = fit_ids().transform(clicks()).attrs["sk_finalmlp"]["vectors"]["item@vector"].vectors
+    table = read_schema(fit_ids(given).transform(clicks())).vectors["item@vector"].vectors
+    expected = read_schema(fit_ids().transform(clicks())).vectors["item@vector"].vectors
     np.testing.assert_allclose(table, expected, atol=1e-6)
 
 
@@ -264,7 +267,7 @@ def test_new_rows_bring_ids_and_no_vectors():
     encoded = encoder.partial_fit_transform(clicks(["new", "other"]))
     assert encoded["item"].tolist() == [5, 6]
     assert encoded["item@vector"].tolist() == [4, 0]
-    assert "item@vector" in encoded.attrs["sk_finalmlp"]["vectors"]
+    assert "item@vector" in read_schema(encoded).vectors
 
 
 LATER = pd.DataFrame([[0.5, 1.0, 2.0]], index=["later"])
@@ -290,11 +293,11 @@ def test_bad_vectors_in_an_update(vectors, message):
 )
 def test_vectors_that_have_come(given):
     encoder = fit_ids(statistics=None)
-    before = encoder.transform(clicks()).attrs["sk_finalmlp"]["vectors"]["item@vector"]
-    assert encoder.partial_fit(clicks()).transform(clicks()).attrs["sk_finalmlp"]["vectors"]["item@vector"] is before
+    before = read_schema(encoder.transform(clicks())).vectors["item@vector"]
+    assert read_schema(encoder.partial_fit(clicks()).transform(clicks())).vectors["item@vector"] is before
     encoded = encoder.set_params(vectors={"item": given}).partial_fit_transform(clicks(["later", "a"]))
     assert encoded["item@vector"].tolist() == [5, 1]
-    after = encoded.attrs["sk_finalmlp"]["vectors"]["item@vector"]
+    after = read_schema(encoded).vectors["item@vector"]
     assert np.array_equal(after.vectors[:5], before.vectors)
     assert encoder.inverse_transform(encoded)["item"].tolist() == ["later", "a"]
 
@@ -371,7 +374,7 @@ def test_only_pandas_carries_vectors():
     with pytest.raises(ValueError, match=r"\['item'\] have `vectors`, which only a pandas.*transform='pandas'"):
         CTREncoder(vectors={"item": TABLE}).fit_transform(X)
     encoder = CTREncoder(vectors={"item": TABLE}).set_output(transform="pandas")
-    assert "item@vector" in encoder.fit_transform(X).attrs["sk_finalmlp"]["vectors"]
+    assert "item@vector" in read_schema(encoder.fit_transform(X)).vectors
 
 
 def test_contracts_of_scikit_learn():

@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier, TwoStreamClassifier, streams
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, streams
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.nn import StreamChain
 from sk_finalmlp.serving import make_predictor, to_onnx
@@ -95,11 +95,15 @@ def test_encoder(table, rules):
     [
         FinalMLPClassifier(),
         FinalMLPClassifier(fs1_context=["user", "tags"], fs2_context=["numeric_0"], n_members=1, num_heads=4),
-        FinalMLPClassifier(stream_embeddings="own", mlp1_batch_norm=False, mlp1_fields=["user", "item", "tags"]),
-        DualMLPClassifier(n_members=2, stream_loss=0.1),
-        TwoStreamClassifier(fusion="concat", linear_term=True, n_members=1),
-        TwoStreamClassifier(fusion="product", feature_selection="stream2", n_members=1),
-        TwoStreamClassifier(stream2=None, n_members=1),
+        FinalMLPClassifier(
+            stream1=streams.MLP(batch_norm=False),
+            stream_embeddings="own",
+            stream_fields=(["user", "item", "tags"], "auto"),
+        ),
+        FinalMLPClassifier(fusion="sum", feature_selection=False, n_members=2, stream_loss=0.1),
+        FinalMLPClassifier(fusion="concat", linear_term=True, n_members=1),
+        FinalMLPClassifier(fusion="product", feature_selection="stream2", n_members=1),
+        FinalMLPClassifier(stream2=None, n_members=1),
     ],
 )
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -268,7 +272,7 @@ def test_hashed_crosses_are_refused(table, tmp_path):
 )
 def test_stream(encoded, stream):
     X, y = encoded
-    classifier = TwoStreamClassifier(stream2=stream, n_members=1, max_epochs=1, random_state=0).fit(X, y)
+    classifier = FinalMLPClassifier(stream2=stream, n_members=1, max_epochs=1, random_state=0).fit(X, y)
     outputs = run(export(classifier), {name: column.to_numpy().reshape(-1, 1) for name, column in X.items()})
     np.testing.assert_allclose(outputs["probabilities"], classifier.predict_proba(X), atol=2e-6)
 
@@ -287,14 +291,14 @@ class Chained:
 def test_stream_of_layers_of_torch(encoded):
     X, y = encoded
     layers = torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Dropout(0.5)
-    classifier = TwoStreamClassifier(stream2=Chained(*layers), n_members=1, max_epochs=1, random_state=0).fit(X, y)
+    classifier = FinalMLPClassifier(stream2=Chained(*layers), n_members=1, max_epochs=1, random_state=0).fit(X, y)
     outputs = run(export(classifier), {name: column.to_numpy().reshape(-1, 1) for name, column in X.items()})
     np.testing.assert_allclose(outputs["probabilities"], classifier.predict_proba(X), atol=2e-6)
 
 
 def test_layer_of_the_user_is_refused(encoded, tmp_path):
     stream = Chained(torch.nn.GELU())
-    classifier = TwoStreamClassifier(stream2=stream, n_members=1, max_epochs=1, random_state=0).fit(*encoded)
+    classifier = FinalMLPClassifier(stream2=stream, n_members=1, max_epochs=1, random_state=0).fit(*encoded)
     with pytest.raises(ValueError, match=r"A layer GELU can't be exported; these can: .*'Linear'.* Serve the"):
         to_onnx(classifier, tmp_path / "model.onnx")
 
@@ -322,12 +326,12 @@ class Sums:
 
 
 def test_stream_of_the_user_may_add_its_nodes(encoded, tmp_path):
-    classifier = TwoStreamClassifier(stream2=Sums(SumWithNodes), fusion="sum", n_members=1, max_epochs=1).fit(*encoded)
+    classifier = FinalMLPClassifier(stream2=Sums(SumWithNodes), fusion="sum", n_members=1, max_epochs=1).fit(*encoded)
     to_onnx(classifier, tmp_path / "model.onnx")
 
 
 def test_stream_of_the_user_is_refused(encoded, tmp_path):
-    classifier = TwoStreamClassifier(stream2=Sums(Sum), fusion="sum", n_members=1, max_epochs=1).fit(*encoded)
+    classifier = FinalMLPClassifier(stream2=Sums(Sum), fusion="sum", n_members=1, max_epochs=1).fit(*encoded)
     with pytest.raises(ValueError, match=r"A layer Sum can't be exported; these can: .*or give it a method add_nodes"):
         to_onnx(classifier, tmp_path / "model.onnx")
 

@@ -12,12 +12,13 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
 SMALL = {
     "n_members": 1,
-    "mlp1_hidden_units": (8,),
-    "mlp2_hidden_units": (8,),
+    "stream1": MLP((8,)),
+    "stream2": MLP((8,)),
     "fs_hidden_units": (4,),
     "embedding_dim": 4,
     "max_epochs": 2,
@@ -137,8 +138,8 @@ def test_the_last_rows_are_held_out(folder, clicks):
 
 
 def test_going_on_from_the_last_fit(encoded):
-    classifier = DualMLPClassifier(
-        n_members=1, mlp1_hidden_units=(8,), mlp2_hidden_units=(8,), max_epochs=1, warm_start=True, random_state=0
+    classifier = FinalMLPClassifier(
+        fusion="sum", n_members=1, stream1=MLP((8,)), stream2=MLP((8,)), max_epochs=1, warm_start=True, random_state=0
     )
     classifier.fit(encoded, "click", "weight").fit(encoded, "click", "weight")
     assert [record["epoch"] for record in classifier.history_] == [1, 2]

@@ -291,10 +291,12 @@ def test_several_workers_encode_histories(tmp_path, write_folder):
 
 
 @pytest.mark.usefixtures("small_tasks")
-def test_several_workers_learn_vectors(tmp_path, write_folder):
+@pytest.mark.parametrize("most_numbers", [2**22, 1_000], ids=["all", "a sample"])
+def test_several_workers_learn_vectors(tmp_path, write_folder, monkeypatch, most_numbers):
+    monkeypatch.setattr("sk_finalmlp.preprocessing._tally._MAX_NUMBERS_OF_VECTORS", most_numbers)
     random = np.random.default_rng(0)
     rows = pd.DataFrame({"image": [*random.normal(size=(2_000, 3))], "click": random.integers(0, 2, 2_000)})
     files = write_folder(rows, tmp_path / "vectors")
     with joblib.parallel_config("threading"):
         one, two = (CTREncoder(n_jobs=n).fit_transform(files, "click") for n in (1, 2))
-    assert_frame_equal(pd.concat(two), pd.concat(one))
+    assert_frame_equal(pd.concat(two), pd.concat(one), check_exact=True)

@@ -15,12 +15,13 @@ from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.nn import FinalMLP
 from sk_finalmlp.preprocessing import CTREncoder
-from sk_finalmlp.schema import Field
+from sk_finalmlp.schema import Field, read_schema
+from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import Impressions, Moments, TrainingSettings, _callbacks, _train, train
 
 # Dropout masks and batch norm differ from those of one process.
 EXACT = {"mlp1_dropout": 0.0, "mlp2_dropout": 0.0, "mlp1_batch_norm": False, "mlp2_batch_norm": False}
-SMALL = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "fs_hidden_units": (4,), "n_members": 1}
+SMALL = {"stream1": MLP((8,)), "stream2": MLP((8,)), "fs_hidden_units": (4,), "n_members": 1}
 
 
 def end_in_the_second_epoch(end):
@@ -54,7 +55,12 @@ def fit(n_rows, **parameters):
 def histories(folder):
     """Records of a fit to weighted rows in memory, and of one to rows on disk."""
     X, y, _ = make_click_data(601, n_users=30, n_items=20, random_state=0)
-    classifier = FinalMLPClassifier(**SMALL, **EXACT, random_state=0, max_epochs=2, batch_size=100)
+    classifier = FinalMLPClassifier(
+        **{**SMALL, "stream1": MLP((8,), 0.0, False), "stream2": MLP((8,), 0.0, False)},
+        random_state=0,
+        max_epochs=2,
+        batch_size=100,
+    )
     weight = np.random.default_rng(0).integers(0, 3, len(y))
     in_memory = classifier.fit(CTREncoder(statistics=None).fit_transform(X, y), y, sample_weight=weight).history_
     (own := folder / f"clicks{os.environ['RANK']}").mkdir(exist_ok=True)
@@ -92,7 +98,7 @@ def are_vectors_left_alone():
     X, y, _ = make_click_data(400, n_users=30, n_items=20, random_state=0)
     vectors = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), index=sorted(X["item"].unique())[:20])
     encoded = CTREncoder(statistics=None, vectors={"item": vectors}).fit_transform(X, y)
-    (table,) = (table.vectors for table in encoded.attrs["sk_finalmlp"]["vectors"].values())
+    (table,) = (table.vectors for table in read_schema(encoded).vectors.values())
     before = table.copy()
     FinalMLPClassifier(**SMALL, max_epochs=1, batch_size=100, random_state=0).fit(encoded, y)
     return np.array_equal(table, before)

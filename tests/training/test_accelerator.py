@@ -140,7 +140,7 @@ def take_an_epoch(network, rows):
     """Train for an epoch, up to the only place that reads a number, at the end; the batches, and what has crossed."""
     give_vectors(network, {"text of item": torch.ones(N_CODES, 6)})
     batches = Batches(rows, SETTINGS.batch_size, seeded(), META)
-    callbacks, _ = _train._callbacks_of_training(batches, None, SETTINGS, _train.BestEpoch(0.0), [])
+    callbacks, _ = _train._callbacks(batches, None, SETTINGS, _train.BestEpoch(0.0), [])
     net = _train._make_net(network.to(META), SETTINGS, callbacks)
     net.notify("on_train_begin", X=batches, y=None, final=False)
     with Crossings() as crossings, NoLists(), pytest.raises(NotImplementedError, match="Cannot copy out of meta"):
@@ -209,13 +209,14 @@ def test_batches_that_do_not_fit_come_from_pinned_memory_without_a_wait(monkeypa
 
 
 def batches_of(rows, device):
-    return rows.batches(SETTINGS.batch_size, seeded(), device, 1.0, _train.ALONE)
+    return Batches(rows, SETTINGS.batch_size, seeded(), device)
 
 
 def stored(rows):
     class InMemory:
         def __init__(self):
-            self.rows = StoredImpressions.rows_of(*rows.arrays())
+            columns = (rows.codes, rows.values, rows.target, rows.weight)
+            self.rows = StoredImpressions.rows_of(*(column.numpy() for column in columns))
 
         def __len__(self):
             return len(self.rows)
@@ -237,7 +238,7 @@ def test_free_memory_is_what_torch_says(monkeypatch, device, free):
 def test_validation_rows_are_copied_once_and_their_labels_stay(on_meta):
     rows = impressions()
     batches = Batches(rows, SETTINGS.batch_size, seeded(), META)
-    callbacks, _ = _train._callbacks_of_training(batches, rows, SETTINGS, _train.BestEpoch(0.0), [])
+    callbacks, _ = _train._callbacks(batches, rows, SETTINGS, _train.BestEpoch(0.0), [])
     record = dict(callbacks)["record"]
     net = _train._make_net(small().to(META), SETTINGS, callbacks)
     net.notify("on_train_begin", X=batches, y=None, final=False)

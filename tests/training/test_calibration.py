@@ -9,10 +9,11 @@ from sk_finalmlp._hold_out import held_out_rows
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.nn import Ensemble, FinalMLP, members_of
 from sk_finalmlp.schema import Field
+from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import Impressions, predict_logits
-from sk_finalmlp.training._calibration import correct_mean
+from sk_finalmlp.training._scores import correct_mean
 
-SMALL = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (16,), "num_heads": 1}
+SMALL = {"stream1": MLP((16,)), "stream2": MLP((16,)), "num_heads": 1}
 
 
 def rows(n_rows=3000, n_classes=2, negatives_kept=1.0):
@@ -24,7 +25,14 @@ def rows(n_rows=3000, n_classes=2, negatives_kept=1.0):
 
 def network(n_outputs=1, scale=1.0):
     generator = torch.Generator().manual_seed(3)
-    made = FinalMLP([Field("user", "categorical", n_codes=20)], **SMALL, n_outputs=n_outputs, generator=generator)
+    made = FinalMLP(
+        [Field("user", "categorical", n_codes=20)],
+        mlp1_hidden_units=(16,),
+        mlp2_hidden_units=(16,),
+        num_heads=1,
+        n_outputs=n_outputs,
+        generator=generator,
+    )
     made.start_at(torch.randn(n_outputs, generator=torch.Generator().manual_seed(1)))
     with torch.no_grad():
         made.embedding.table.normal_(std=scale, generator=torch.Generator().manual_seed(2))

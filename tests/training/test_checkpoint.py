@@ -6,6 +6,7 @@ import pytest
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.preprocessing import CTREncoder
+from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import _callbacks, _train
 
 N_ROWS = 600
@@ -25,7 +26,7 @@ def stored(tmp_path_factory):
 
 
 def make_classifier(folder, **parameters):
-    small = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "fs_hidden_units": (4,), "max_epochs": 4}
+    small = {"stream1": MLP((8,)), "stream2": MLP((8,)), "fs_hidden_units": (4,), "max_epochs": 4}
     return FinalMLPClassifier(**{**small, "random_state": 0, "checkpoint": folder, **parameters})
 
 

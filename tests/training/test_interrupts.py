@@ -15,13 +15,14 @@ from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp._hold_out import held_out_rows
 from sk_finalmlp.nn import Dropout, FieldEmbedding
 from sk_finalmlp.nn._workspace import WorkspaceUser
+from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import _train
 from sk_finalmlp.training._callbacks import BestEpoch
 
 PACKAGE = Path(sk_finalmlp.__file__).parent
 LOOP = {
     *(str(path) for path in (PACKAGE / "training").glob("*.py")),
-    *(str(PACKAGE / name) for name in ("_fit_task.py", "nn/_dropout.py", "nn/_workspace.py")),
+    *(str(PACKAGE / name) for name in ("_fit_task.py", "nn/_layers.py", "nn/_workspace.py")),
 }
 
 
@@ -32,7 +33,7 @@ def table():
 
 
 def make(**parameters):
-    small = {"mlp1_hidden_units": (4,), "mlp2_hidden_units": (4,), "num_heads": 1, "feature_selection": False}
+    small = {"stream1": MLP((4,)), "stream2": MLP((4,)), "num_heads": 1, "feature_selection": False}
     parameters = {"n_members": 1, "max_epochs": 3, "batch_size": 30, **parameters}
     return FinalMLPClassifier(embedding_dim=2, random_state=0, device="cpu", **small, **parameters)
 
@@ -113,7 +114,7 @@ def small_is_large(monkeypatch):
     monkeypatch.setattr(_train, "_LAZY_FROM_ROWS", 0)
 
 
-@pytest.mark.parametrize(("n_members", "files"), [(1, (".py",)), (2, ("_evaluation.py", "_weighting.py"))])
+@pytest.mark.parametrize(("n_members", "files"), [(1, (".py",)), (2, ("_scores.py",))])
 def test_an_interrupt_at_any_line_leaves_no_half_fitted_classifier(n_members, files):
     untouched, are_raised = vars(make()).keys(), []
     for line, count in lines_of_a_fit(files, n_members=n_members).items():

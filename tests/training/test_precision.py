@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.nn import Linear, lent_workspaces
-from sk_finalmlp.training import _precision
+from sk_finalmlp.training import _device
 
 BFLOAT16 = {"precision": "bfloat16", "embedding_dim": 8, "num_heads": 4, "max_epochs": 2, "random_state": 0}
 
@@ -18,7 +18,7 @@ BFLOAT16 = {"precision": "bfloat16", "embedding_dim": 8, "num_heads": 4, "max_ep
 @pytest.fixture
 def able_cpu(monkeypatch):
     """Torch can do it on any CPU, if slowly."""
-    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(_device, "cpu_has_bfloat16", lambda: True)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_auto_is_float32(rows):
 def test_a_saved_model_predicts_the_same_where_there_are_no_such_instructions(able_cpu, rows, monkeypatch):
     classifier = FinalMLPClassifier(**BFLOAT16, warm_start=True).fit(*rows)
     saved = pickle.dumps(classifier)
-    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr(_device, "cpu_has_bfloat16", lambda: False)
     loaded = pickle.loads(saved)
     assert np.array_equal(loaded.predict_proba(rows[0]), classifier.predict_proba(rows[0]))
     with pytest.raises(ValueError, match="precision='bfloat16' needs"):
@@ -99,7 +99,7 @@ def test_a_saved_model_predicts_the_same_where_there_are_no_such_instructions(ab
 
 
 def test_is_refused_on_a_cpu_that_would_be_slower_by_it(rows, monkeypatch):
-    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr(_device, "cpu_has_bfloat16", lambda: False)
     with pytest.raises(ValueError, match=r"AVX512-BF16 or AMX; .* device 'cpu'.* Set precision='float32', or 'auto'"):
         FinalMLPClassifier(**BFLOAT16, device="cpu").fit(*rows)
 
@@ -109,11 +109,11 @@ def test_the_instructions_of_the_cpu_decide(monkeypatch, instructions):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name in instructions, raising=False)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
-    assert _precision._cpu_has_bfloat16() == bool(instructions)
+    assert _device.cpu_has_bfloat16() == bool(instructions)
 
 
 def test_a_cuda_device_takes_it_and_others_do_not():
-    assert _precision.product_dtype("bfloat16", torch.device("cuda")) == torch.bfloat16
-    assert _precision.product_dtype("float32", torch.device("cuda")) is None
+    assert _device.product_dtype("bfloat16", torch.device("cuda")) == torch.bfloat16
+    assert _device.product_dtype("float32", torch.device("cuda")) is None
     with pytest.raises(ValueError, match="device 'mps'"):
-        _precision.product_dtype("bfloat16", torch.device("mps"))
+        _device.product_dtype("bfloat16", torch.device("mps"))

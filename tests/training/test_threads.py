@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.nn import Ensemble, FinalMLP
 from sk_finalmlp.schema import Field
-from sk_finalmlp.training import _callbacks, _inference, predict_logits
+from sk_finalmlp.training import _callbacks, _scores, predict_logits
 from sk_finalmlp.training._threads import members_apart, threads_of_steps
 
 X = np.random.default_rng(0).integers(0, 9, (200, 2))
@@ -98,7 +98,7 @@ def test_a_fit_changes_the_threads_of_no_other():
 
 
 def test_batches_beside_each_other_have_the_logits_of_one_after_the_other(monkeypatch):
-    monkeypatch.setattr(_inference, "_BATCH_SIZE", 64)
+    monkeypatch.setattr(_scores, "_BATCH_SIZE", 64)
     network = FinalMLP(FIELDS).eval()
     codes = torch.randint(9, (200, 1), dtype=torch.int32)
     logits = []

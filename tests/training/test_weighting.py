@@ -6,7 +6,7 @@ from torch import nn
 
 from sk_finalmlp.nn import Ensemble
 from sk_finalmlp.training import Impressions
-from sk_finalmlp.training._weighting import weigh_members
+from sk_finalmlp.training._scores import weigh_members
 
 N_ROWS = 2000
 

@@ -86,18 +86,18 @@ def main() -> None:
 
 
 def _configuration(name: str) -> dict[str, Any]:
-    from sk_finalmlp import two_stream_configs
+    from sk_finalmlp import published_configs
 
-    return two_stream_configs[f"{name}_frappe"]
+    return published_configs[f"{name}_frappe"]
 
 
 def _our_seconds(name: str, X: Any, y: Any) -> float:
     from fuxictr import N_EPOCHS
 
-    from sk_finalmlp import TwoStreamClassifier
+    from sk_finalmlp import FinalMLPClassifier
 
     run = {"max_epochs": N_EPOCHS, "early_stopping": False, "random_state": 0, "device": "cpu"}
-    classifier = TwoStreamClassifier(**{**_configuration(name), **run})
+    classifier = FinalMLPClassifier(**{**_configuration(name), **run})
     return float(classifier.fit(X, y).history_[-1]["seconds"])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-from sk_finalmlp import CTREncoder, FinalMLPClassifier, TwoStreamClassifier, finalmlp_configs, two_stream_configs
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, published_configs
 from sk_finalmlp.streams import CIN, FM, MLP, CrossNet, Final, SelfAttention
 
 # Small ones, since explicit products of all fields cost most.
@@ -66,7 +66,7 @@ class Pair:
         plain = {"fusion": "sum", "feature_selection": False, "n_members": 1, "validation_fraction": 0.1}
 
         def make(seed: int, n_threads: int) -> Pipeline:
-            classifier = TwoStreamClassifier(
+            classifier = FinalMLPClassifier(
                 stream1=MLP(hidden_units=(self.width,)),
                 stream2=self._second(),
                 embedding_dim=_DIM_OF.get(data, _DIM),
@@ -107,10 +107,7 @@ class Published:
         home = data if data == "movielens" else "frappe"
 
         def make(seed: int, n_threads: int) -> Pipeline:
-            if self.model == "finalmlp":
-                classifier: Any = FinalMLPClassifier(**finalmlp_configs[home])
-            else:
-                classifier = TwoStreamClassifier(**two_stream_configs[f"{self.model}_{home}"])
+            classifier: Any = FinalMLPClassifier(**published_configs[f"{self.model}_{home}"])
             classifier.set_params(random_state=seed, device="cpu", **self.parameters)
             # The encoder turns X_val into codes as it does X.
             return _on_codes(classifier.set_fit_request(X_val=True, y_val=True)).set_params(transform_input=["X_val"])

@@ -7,16 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from _family import FAMILY, PUBLISHED
-from _networks import (
-    ConcatenationClassifier,
-    OneStreamClassifier,
-    OneStreamStartedAsTwoClassifier,
-    SmallStartClassifier,
-    SumClassifier,
-)
+from _networks import SmallStartClassifier, StartedAsTwoClassifier, SumClassifier
 from sklearn.pipeline import Pipeline
 
-from sk_finalmlp import CTREncoder, DualMLPClassifier, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
 Part = Literal["reference", "gates", "fusion", "streams", "baselines", "start", "heads"]
 
@@ -57,7 +52,7 @@ class Variant:
     part: Part
     stands_for: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    classifier: type[FinalMLPClassifier] | type[DualMLPClassifier] = FinalMLPClassifier
+    classifier: type[FinalMLPClassifier] = FinalMLPClassifier
     contexts: tuple[str | None, str | None] = (None, None)
 
     def on(self, data: str) -> Callable[[int, int], Pipeline]:
@@ -83,7 +78,7 @@ def name_of_heads(width: int, heads: int) -> str:
 
 
 def _streams(first: tuple[int, ...], second: tuple[int, ...]) -> dict[str, Any]:
-    return {"mlp1_hidden_units": first, "mlp2_hidden_units": second}
+    return {"stream1": MLP(first), "stream2": MLP(second)}
 
 
 def _heads(width: int, heads: int, part: Part = "heads") -> dict[str, Variant]:
@@ -92,6 +87,8 @@ def _heads(width: int, heads: int, part: Part = "heads") -> dict[str, Variant]:
     return {name_of_heads(width, heads): variant}
 
 
+_ONE_STREAM = {"stream1": MLP((256,)), "stream2": None, "feature_selection": False}
+
 ABLATIONS: dict[str, Variant] = {
     REFERENCE: Variant("reference", "gates without context, streams of 128 and 128, 8 heads"),
     "no_gates": Variant("gates", "no gates", {"feature_selection": False}),
@@ -99,21 +96,16 @@ ABLATIONS: dict[str, Variant] = {
     "gates_item_item": Variant("gates", "both gates by item", contexts=("item", "item")),
     "gates_user_item": Variant("gates", "one gate by user, one by item", contexts=("user", "item")),
     "fusion_sum": Variant("fusion", "sum of the streams", classifier=SumClassifier),
-    "fusion_concat": Variant("fusion", "concatenation of the streams", classifier=ConcatenationClassifier),
+    "fusion_concat": Variant("fusion", "concatenation of the streams", {"fusion": "sum"}),
     **_heads(REFERENCE_WIDTH, 1, "fusion"),
     **_heads(REFERENCE_WIDTH, REFERENCE_WIDTH, "fusion"),
     "streams_192_64": Variant("streams", "192 and 64 wide", _streams((192,), (64,))),
     "streams_deep_wide": Variant("streams", "128, 128 deep and 128 wide", _streams((128, 128), (128,))),
     "streams_deep_deep": Variant("streams", "both 128, 128 deep", _streams((128, 128), (128, 128))),
-    "dualmlp": Variant("baselines", "DualMLP: no gates, no fusion", classifier=DualMLPClassifier),
-    "one_stream": Variant(
-        "baselines", "one stream of 256", {"mlp1_hidden_units": (256,)}, classifier=OneStreamClassifier
-    ),
+    "dualmlp": Variant("baselines", "DualMLP: no gates, no fusion", {"fusion": "sum", "feature_selection": False}),
+    "one_stream": Variant("baselines", "one stream of 256", _ONE_STREAM),
     "one_stream_as_two": Variant(
-        "start",
-        "one stream, initial weights of two",
-        {"mlp1_hidden_units": (256,)},
-        classifier=OneStreamStartedAsTwoClassifier,
+        "start", "one stream, initial weights of two", _ONE_STREAM, classifier=StartedAsTwoClassifier
     ),
     "small_start": Variant("start", "fusion starts at a tenth", classifier=SmallStartClassifier),
 }

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._linear import ROW_MULTIPLE, Linear
-from ._start_weights import draw_normal
+from ._layers import ROW_MULTIPLE, Linear, draw_normal
 
 HistoryPooling = Literal["mean", "attention", "transformer"]
 

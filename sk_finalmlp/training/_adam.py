@@ -1,13 +1,16 @@
-"""Adam whose cost doesn't grow with the embedding tables."""
+"""Adam whose cost doesn't grow with the embedding tables, and its moments from one training to the next."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.optim import Adam
 
 _PARTS_OF_A_GAP = 2
@@ -129,17 +132,7 @@ class _Rows(NamedTuple):
 
 
 class _Gap(NamedTuple):
-    """The steps that rows have missed.
-
-    Attributes
-    ----------
-    last_step : Tensor, shape (n,)
-        The last step that touched each row.
-    n_steps : int
-        The number of steps so far.
-    learning_rates : Tensor, shape (n,)
-        Sum of the learning rates of the missed steps.
-    """
+    """The steps that rows have missed: the last that touched each, the number so far, the sum of learning rates."""
 
     last_step: Tensor
     n_steps: int
@@ -190,3 +183,44 @@ def _catch_up(rows: _Rows, gap: _Gap, options: dict[str, Any]) -> _Rows:
     is_behind = missed > 0
     caught_up = zip((weight, exp_avg, exp_avg_sq), rows, strict=True)
     return _Rows(*(torch.where(is_behind, new, old) for new, old in caught_up))
+
+
+@dataclass
+class Moments:
+    """Adam's two moments of each weight of a network, and the number of steps.
+
+    Parameters
+    ----------
+    exp_avg, exp_avg_sq : dict of {str: ndarray of float32}
+        The moments by name of the parameter.
+    n_steps : int, default=0
+        Number of steps so far.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sk_finalmlp.training import Moments
+    >>> Moments.zeros(nn.Linear(3, 1)).exp_avg
+    {'weight': array([[0., 0., 0.]], dtype=float32), 'bias': array([0.], dtype=float32)}
+    """
+
+    exp_avg: dict[str, NDArray[np.float32]]
+    exp_avg_sq: dict[str, NDArray[np.float32]]
+    n_steps: int = 0
+
+    def copy(self) -> Moments:
+        """The same numbers in other arrays."""
+        first, second = (
+            {name: array.copy() for name, array in of_network.items()} for of_network in (self.exp_avg, self.exp_avg_sq)
+        )
+        return Moments(first, second, self.n_steps)
+
+    @classmethod
+    def zeros(cls, network: nn.Module) -> Moments:
+        """Those of a network before its first step."""
+        # By numpy, for which the system hands out pages of zeros when they are first written to.
+        first, second = (
+            {name: np.zeros(tuple(parameter.shape), np.float32) for name, parameter in network.named_parameters()}
+            for _ in range(2)
+        )
+        return cls(first, second)

@@ -1,4 +1,4 @@
-"""Encoders and classifiers that don't belong together, and statistics that know too much."""
+"""What a table says of its encoder: those that don't belong together, and statistics that know too much."""
 
 import pickle
 from types import SimpleNamespace
@@ -14,8 +14,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 
-SMALL = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "num_heads": 1, "n_members": 1, "max_epochs": 1}
+SMALL = {"stream1": MLP((8,)), "stream2": MLP((8,)), "num_heads": 1, "n_members": 1, "max_epochs": 1}
 OTHER_ENCODER = "X was encoded by another encoder than the rows that this classifier was fitted to"
 
 
@@ -100,6 +101,13 @@ class TestStatisticsThatKnowHeldOutLabels:
         with pytest.warns(UserWarning, match=r"a tenth .* by default: .*CTREncoder\(validation_fraction=0.3\)"):
             make_pipeline(CTREncoder(), classifier(validation_fraction=0.3)).fit(pl.from_pandas(X), y)
 
+    def test_rows_in_another_order(self, table):
+        X, y = table
+        encoded = CTREncoder().fit_transform(X, y)
+        with pytest.warns(UserWarning, match=r"Column 'user@\w+' isn't as .* rows were moved or changed since"):
+            classifier().fit(encoded[::-1], y[::-1])
+        classifier().fit(encoded.iloc[:, ::-1], y)
+
     def test_a_search_behind_the_encoder(self, table):
         X, y = table
         search = GridSearchCV(classifier(), {"num_heads": [1]}, cv=2, refit=False, error_score="raise")
@@ -130,7 +138,9 @@ class TestStatistics:
     def test_are_those_that_the_encoder_says_it_wrote(self, encoded):
         X, y = encoded
         own = X.assign(**{"item@count": X["user@count"]})
-        with pytest.warns(UserWarning, match=r"'item@count' .* CTREncoder, which wrote the table, says"):
+        with pytest.warns(
+            UserWarning, match=r"\['item@count'\] are named like statistics .* X doesn't say that they are"
+        ):
             assert self.statistics_of(own, y) == ["user@rate", "user@count"]
         # Also without the codes beside them, and under the prefix that ColumnTransformer gives them.
         assert self.statistics_of(X[["item", "user@rate"]], y) == ["user@rate"]
@@ -139,15 +149,78 @@ class TestStatistics:
     def test_stand_beside_their_codes_in_other_tables(self, encoded):
         X, y = encoded
         assert self.statistics_of(pl.from_pandas(X), y) == ["user@rate", "user@count"]
-        without = pl.from_pandas(X).drop("user")
-        with pytest.warns(UserWarning, match="no columns of codes are named like what it would be about"):
-            assert self.statistics_of(without, y) == []
+        assert self.statistics_of(pl.from_pandas(X).drop("user"), y) == []
 
     def test_of_a_column_transformer_are_statistics(self, table):
         X, y = table
         mixed = ColumnTransformer([("enc", CTREncoder(statistics=["user"]), ["user", "item"])], remainder="passthrough")
         encoded = mixed.set_output(transform="pandas").fit_transform(X.assign(price=0.5), y)
-        assert self.statistics_of(encoded, y) == ["enc__user@rate", "enc__user@count"]
+        with pytest.warns(UserWarning, match="ColumnTransformer, FeatureUnion and samplers such as SMOTE"):
+            assert self.statistics_of(encoded, y) == ["enc__user@rate", "enc__user@count"]
+
+
+class TestUsersOwnNames:
+    """Names mean nothing where the encoder says what a column is, or where they aren't in the form of its names."""
+
+    @pytest.mark.parametrize("names", [("answer[0]", "answer[1]"), ("answer@0", "answer@1")])
+    def test_integers_are_two_columns(self, table, names):
+        X, y = table
+        X = X.rename(columns=dict(zip(["user", "item"], names, strict=True)))
+        encoded = CTREncoder(categorical=list(names), statistics=[names]).fit_transform(X, y)
+        assert list(encoded) == [*names, *(f"{names[0]} & {names[1]}@{measure}" for measure in ("rate", "count"))]
+        kinds = {field.name: field.kind for field in classifier().fit(encoded, y).fields_}
+        assert [kinds[name] for name in encoded] == ["categorical", "categorical", "statistic", "statistic"]
+
+    def test_integers_without_an_encoder_are_two_columns(self, table):
+        X, y = table
+        codes = X.assign(item=X["user"] % 7).rename(columns={"user": "answer[0]", "item": "answer[1]"})
+        assert [field.name for field in classifier().fit(codes, y).fields_] == ["answer[0]", "answer[1]"]
+
+    @pytest.mark.parametrize("name", ["rate(item)", "item@rate", "item@count", "price@0", "item@vector"])
+    def test_a_number_is_a_number(self, table, name):
+        X, y = table
+        X = X.assign(**{name: np.linspace(0, 1, len(X))})
+        encoded = CTREncoder(statistics=None, numeric=[name]).fit_transform(X, y)
+        assert classifier().fit(encoded, y).fields_[-1].kind == "numeric"
+
+    @pytest.mark.parametrize("name", ["rate(user)", "price@rate", "user@0"])
+    def test_a_number_without_an_encoder_is_a_number(self, table, name):
+        X, y = table
+        X = pd.DataFrame({"user": X["user"], name: np.linspace(0, 1, len(X))})
+        assert classifier().fit(X, y).fields_[-1].kind == "numeric"
+
+
+class TestLostSchema:
+    """A step between encoder and classifier makes another table, in which statistics may know held-out labels."""
+
+    LOST = r"named like statistics of CTREncoder, but X doesn't say that they are, nor which rows were held out"
+
+    def test_by_a_column_transformer_of_two_encoders(self, table):
+        X, y = table
+        encoders = [(name, CTREncoder(statistics=[name], hold_out="last"), [name]) for name in ("user", "item")]
+        columns = ColumnTransformer(encoders).set_output(transform="pandas")
+        with pytest.warns(UserWarning, match=rf"'user__user@rate'.*{self.LOST}"):
+            make_pipeline(columns, classifier()).fit(X, y)
+
+    def test_by_a_sampler(self, table):
+        encoded = CTREncoder(statistics=["user"]).fit_transform(*table)
+        more = pd.DataFrame(np.r_[encoded, encoded[:100]], columns=encoded.columns).astype(encoded.dtypes)
+        with pytest.warns(UserWarning, match=rf"{self.LOST}.* samplers such as SMOTE"):
+            classifier().fit(more, np.r_[table[1], table[1][:100]])
+
+    def test_is_no_matter_without_rows_that_are_held_out_by_default(self, table):
+        X, y = table
+        encoder = CTREncoder(statistics=["user"])
+        encoded = encoder.fit_transform(X, y)
+        encoded.attrs.clear()
+        classifier(early_stopping=False).fit(encoded, y)
+        classifier().fit(encoded, y, X_val=encoder.transform(X[:100]), y_val=y[:100])
+        classifier(hold_out="random").fit(encoded, y)
+
+    def test_is_what_polars_does_where_encoder_and_classifier_follow_one_rule(self, table):
+        X, y = table
+        model = make_pipeline(CTREncoder(statistics=["user"]).set_output(transform="polars"), classifier()).fit(X, y)
+        assert [field.kind for field in model[-1].fields_][2:] == ["statistic", "statistic"]
 
 
 class TestHash:
@@ -185,7 +258,7 @@ class TestHash:
         assert len(set(hashes)) == 2
 
 
-def test_the_origin_does_not_hinder_writing_to_parquet(table, tmp_path):
+def test_the_schema_does_not_hinder_writing_to_parquet(table, tmp_path):
     encoded = CTREncoder().fit_transform(*table)
     encoded.to_parquet(tmp_path / "encoded.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "encoded.parquet"), encoded)

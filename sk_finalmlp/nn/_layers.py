@@ -1,0 +1,334 @@
+"""Layers with initial weights and dropout masks from a generator, whose rows don't depend on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ._kernels import activation, linear, normalised_activation
+from ._workspace import WorkspaceUser
+
+#: BLAS picks its kernel by the number of rows, and kernels differ in the last bits. With a multiple of this number of
+#: rows it is always the same one, so that a row's output doesn't depend on the rows beside it.
+ROW_MULTIPLE = 32
+
+# Few enough to stay in the cache, and to need no pages of their own.
+_BITS_AT_ONCE = 32_768
+
+# On the meta device, where nothing is to be filled, torch would import its compiler, which takes more than a second.
+
+
+def draw_normal(tensor: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
+    """Fill a tensor in place from N(0, std^2)."""
+    return tensor if tensor.is_meta else nn.init.normal_(tensor, std=std, generator=generator)
+
+
+def draw_xavier(tensor: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Fill a matrix in place by Xavier's rule, from a normal distribution."""
+    return tensor if tensor.is_meta else nn.init.xavier_normal_(tensor, generator=generator)
+
+
+class Linear(nn.Linear, WorkspaceUser):
+    """Linear layer with Xavier-normal initial weights and zero bias.
+
+    `torch.nn.Linear` draws its initial weights from the global generator. This one takes a generator, and leaves the
+    caller's random state unchanged.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Widths of input and output.
+    bias : bool, default=True
+        Whether to add a learned bias.
+    generator : torch.Generator, default=None
+        Random generator of the initial weights; torch's global one if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Linear
+    >>> Linear(30, 10)(torch.ones(5, 30)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, *, bias: bool = True, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(in_features, out_features, bias=bias)
+        draw_xavier(self.weight, generator)
+        if bias:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the rows of a matrix, (B, in_features) -> (B, out_features)."""
+        if self.workspace is None or len(x) == 1:
+            return super().forward(x)
+        return linear(x, self.weight, self.bias, self.workspace)
+
+    @staticmethod
+    def joint(layers: Sequence[Linear], weights: Sequence[Tensor], x: Tensor) -> Tensor:
+        """Apply several maps to one input, side by side, with these weights in place of their own."""
+        weight, workspace = torch.cat([*weights]), layers[0].workspace
+        biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
+        bias = torch.cat(biases) if biases else None
+        return F.linear(x, weight, bias) if workspace is None else linear(x, weight, bias, workspace)
+
+    def reset_parameters(self) -> None:
+        """Draw nothing: `torch.nn.Linear` calls this before the generator is known."""
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm that uses its running statistics while frozen, even in training.
+
+    Parameters
+    ----------
+    num_features : int
+        Width n of the input.
+
+    Attributes
+    ----------
+    frozen : bool
+        Whether the running statistics are frozen.
+
+    Examples
+    --------
+    >>> from sk_finalmlp.nn import BatchNorm
+    >>> norm = BatchNorm(30)
+    >>> norm.frozen = True
+    >>> norm.train().training
+    False
+    """
+
+    frozen = False
+
+    def train(self, mode: bool = True) -> BatchNorm:
+        """Set the mode; a frozen layer is always in evaluation mode."""
+        return super().train(mode and not self.frozen)
+
+
+@contextmanager
+def frozen_norms(network: nn.Module) -> Iterator[None]:
+    """Freeze the running statistics of all batch norm layers, within the context."""
+    norms = norms_of(network)
+    for norm in norms:
+        norm.frozen = True
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.frozen = False
+
+
+def norms_of(network: nn.Module) -> list[BatchNorm]:
+    """Return the batch norm layers of a network."""
+    return [module for module in network.modules() if isinstance(module, BatchNorm)]
+
+
+class RandomBits:
+    """Source of random 16-bit numbers on the CPU, four from each word of a generator of NumPy."""
+
+    def __init__(self, generator: torch.Generator | None) -> None:
+        self._words = np.random.SFC64(int(torch.randint(2**63 - 1, (), generator=generator)))
+
+    @property
+    def state(self) -> Tensor:
+        """State of the generator."""
+        words: Any = self._words.state["state"]
+        return torch.from_numpy(words["state"].view(np.int64))
+
+    @state.setter
+    def state(self, state: Tensor) -> None:
+        self._words.state = {**self._words.state, "state": {"state": state.numpy().view(np.uint64)}}
+
+    def fill(self, numbers: Tensor) -> Tensor:
+        """Fill a contiguous tensor with whole numbers, each of 0, ..., 65535 equally likely."""
+        for part in torch.split(numbers.view(-1), _BITS_AT_ONCE):
+            words = np.asarray(self._words.random_raw(-(-len(part) // 4)))
+            part.numpy()[:] = words.view(np.uint16)[: len(part)]
+        return numbers
+
+
+class Dropout(nn.Module):
+    """Set elements to zero with probability `p` and scale the others by 1 / (1 - p); the identity in evaluation.
+
+    `torch.nn.Dropout` draws from the global generator, which concurrent fits would share. This one draws from the
+    generator that `dropout_generator` sets during training.
+
+    Parameters
+    ----------
+    p : float
+        Dropout rate: the probability that an element is set to zero, in [0, 1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Dropout, dropout_generator
+    >>> dropout = Dropout(0.5)
+    >>> with dropout_generator(dropout, torch.Generator().manual_seed(0)):
+    ...     dropout(torch.ones(2, 4)).unique()
+    tensor([0., 2.])
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {p!r}.")
+        self.p = p
+        self.generator: torch.Generator | None = None
+        self.bits: RandomBits | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop elements of `x`, any shape, in training mode."""
+        if not self.training or self.p == 0:
+            return x
+        return x * self._keep_mask(x) * (1 / (1 - self.p))
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+    def draw(self, numbers: Tensor) -> Tensor:
+        """Fill a tensor on the CPU with random numbers; those above `threshold` stand for what is kept."""
+        return (self.bits or RandomBits(None)).fill(numbers)
+
+    @property
+    def threshold(self) -> float:
+        """Between two whole numbers; the rate is exact to 1 / 65536."""
+        return round(self.p * 2**16) - 0.5
+
+    def _keep_mask(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - self.p, generator=self.generator)
+        # On the CPU bernoulli_ draws one element at a time, which is a third of a training step.
+        return self.draw(torch.empty(x.shape)) > self.threshold
+
+
+@contextmanager
+def dropout_generator(network: nn.Module, generator: torch.Generator) -> Iterator[None]:
+    """Let all dropout layers of a network draw from one generator, within the context.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network, on the device of the generator.
+    generator : torch.Generator
+        Source of the dropout masks.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Dropout, dropout_generator
+    >>> layer = Dropout(0.5)
+    >>> with dropout_generator(layer, torch.Generator().manual_seed(0)):
+    ...     first = layer(torch.ones(100))
+    >>> with dropout_generator(layer, torch.Generator().manual_seed(0)):
+    ...     again = layer(torch.ones(100))
+    >>> torch.equal(first, again)
+    True
+    """
+    layers = [module for module in network.modules() if isinstance(module, Dropout)]
+    bits = RandomBits(generator) if generator.device.type == "cpu" else None
+    for layer in layers:
+        layer.generator, layer.bits = generator, bits
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.generator = layer.bits = None
+
+
+def dropout_state(network: nn.Module) -> list[Tensor]:
+    """Return a state for each dropout layer that has a generator."""
+    return [layer.bits.state if layer.bits else layer.generator.get_state() for layer in _drawing(network)]
+
+
+def restore_dropout(network: nn.Module, state: list[Tensor]) -> None:
+    """Restore the states of `dropout_state`."""
+    for layer, saved in zip(_drawing(network), state, strict=True):
+        if layer.bits:
+            layer.bits.state = saved
+        else:
+            layer.generator.set_state(saved)
+
+
+def _drawing(network: nn.Module) -> list[Any]:
+    """Return the dropout layers that have a generator."""
+    layers = [module for module in network.modules() if isinstance(module, Dropout)]
+    return [layer for layer in layers if layer.generator is not None]
+
+
+class Activation(WorkspaceUser):
+    """Batch norm (optional), ReLU and dropout.
+
+    Parameters
+    ----------
+    n_features : int
+        Width n of the layer.
+    dropout : float, default=0.0
+        Dropout rate, in [0, 1).
+    batch_norm : bool, default=False
+        Whether the layer has batch norm.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.nn import Activation
+    >>> Activation(n_features=3)(torch.tensor([[-1.0, 0.0, 2.0]]))
+    tensor([[0., 0., 2.]])
+    """
+
+    def __init__(self, n_features: int, dropout: float = 0.0, batch_norm: bool = False) -> None:
+        super().__init__()
+        self.norm = BatchNorm(n_features) if batch_norm else None
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Activate a layer, (B, n) -> (B, n)."""
+        if self.workspace is None or len(x) == 1 or _is_frozen(self.norm):
+            normalised = x if self.norm is None else self.norm(x)
+            # In place, prediction writes one matrix less; a gradient needs both.
+            in_place = self.norm is not None and not torch.is_grad_enabled()
+            dropped: Tensor = self.dropout(F.relu(normalised, inplace=in_place))
+            return dropped
+        if self.norm is None:
+            return activation(x, self.dropout, self.workspace)
+        return normalised_activation(x, [self.norm], self.dropout, self.workspace)
+
+    def is_like(self, other: Activation) -> bool:
+        """Whether both have the same dropout rate, and batch norm or not."""
+        return self.dropout.p == other.dropout.p and (self.norm is None) == (other.norm is None)
+
+    def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Fold batch norm in evaluation mode into weight and bias of the linear map before it."""
+        if bias is None:
+            bias = weight.new_zeros(len(weight))
+        if self.norm is None:
+            return weight, bias
+        assert self.norm.running_mean is not None
+        assert self.norm.running_var is not None
+        scale = self.norm.weight * torch.rsqrt(self.norm.running_var + self.norm.eps)
+        return weight * scale.unsqueeze(1), self.norm.bias + (bias - self.norm.running_mean) * scale
+
+    @staticmethod
+    def joint(layers: Sequence[Activation], x: Tensor) -> Tensor:
+        """Activate several layers that are alike, side by side."""
+        first = layers[0]
+        norms = [layer.norm for layer in layers if layer.norm is not None]
+        if not norms:
+            activated: Tensor = first(x)
+            return activated
+        if first.workspace is not None and not _is_frozen(norms[0]):
+            return normalised_activation(x, norms, first.dropout, first.workspace)
+        parts = torch.split(x, [norm.num_features for norm in norms], dim=1)
+        normalised = torch.cat([norm(part) for norm, part in zip(norms, parts, strict=True)], dim=1)
+        dropped: Tensor = first.dropout(F.relu(normalised))
+        return dropped
+
+
+def _is_frozen(norm: BatchNorm | None) -> bool:
+    return norm is not None and norm.frozen

@@ -1,0 +1,288 @@
+"""Impressions as the network takes them: codes, values, classes and weights, in blocks, of which memory has one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import accumulate
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ._device import kept_on, sent
+from ._objective import ONE_LABEL, Objective
+
+_SEED: Final = 0
+#: Rows on disk that are read at once.
+_BLOCK: Final = 2**13
+#: Held-out rows on disk that are scored: more would hardly change the score.
+_MAX_SCORED: Final = 2**20
+
+
+class Block(NamedTuple):
+    """Rows that are read at once: the number of the first, and a function that reads them."""
+
+    start: int
+    read: Callable[[], Impressions]
+
+
+@dataclass(frozen=True)
+class Impressions:
+    """Rows in the form that the network takes, with their labels.
+
+    Parameters
+    ----------
+    codes : Tensor of int32, shape (n, n_code_columns)
+        Codes of the categorical fields, then those of the multi-valued fields.
+    values : Tensor of float32, shape (n, n_numeric)
+        Values of the numeric fields.
+    target : Tensor of int64, shape (n,)
+        Position of the row's class among the classes.
+    weight : Tensor of float32, shape (n,)
+        Weight of the row in the loss.
+    negatives_kept : float, default=1.0
+        Share of the rows of the first class that a sample kept, in (0, 1]. The loss is computed on the sample, while
+        the network's logits are those of the full table.
+    objective : Objective, default=ClassObjective()
+        What logits say of the labels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.training import Impressions
+    >>> codes = torch.tensor([[1, 4], [2, 4], [1, 0]], dtype=torch.int32)
+    >>> rows = Impressions(codes, torch.empty(3, 0), target=torch.tensor([1, 0, 0]), weight=torch.ones(3))
+    >>> len(rows)
+    3
+    >>> rows.take(torch.tensor([2, 0])).target
+    tensor([0, 1])
+    """
+
+    codes: Tensor
+    values: Tensor
+    target: Tensor
+    weight: Tensor
+    negatives_kept: float = 1.0
+    objective: Objective = ONE_LABEL
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: Tensor) -> Impressions:
+        """Return some of the rows, by position."""
+        return self._each(lambda column: column.index_select(0, rows))
+
+    def and_(self, *others: Impressions) -> Impressions:
+        """Return these rows and then others, of the same sample."""
+        columns = zip(self._columns, *(rows._columns for rows in others), strict=True)
+        codes, values, target, weight = map(torch.cat, columns)
+        return replace(self, codes=codes, values=values, target=target, weight=weight)
+
+    def with_mean_weight_one(self) -> Impressions:
+        """Return the rows with weights of mean 1, so that the scale of the weights doesn't change the loss."""
+        return replace(self, weight=self.weight / self.weight.mean())
+
+    def head(self, n_rows: int) -> Impressions:
+        """Return the first rows."""
+        return self._each(lambda column: column[:n_rows])
+
+    def some(self, n_rows: int) -> Impressions:
+        """Return so many rows at random, or all where there are no more."""
+        if len(self) <= n_rows:
+            return self
+        # A generator of its own, always the same: what is drawn here changes nothing else, and epochs are comparable.
+        generator = torch.Generator().manual_seed(_SEED)
+        return self.take(torch.randint(len(self), (n_rows,), generator=generator))
+
+    def for_scores(self) -> Impressions:
+        """Return the rows to score a network on: all."""
+        return self
+
+    def class_weights(self, n_classes: int) -> Tensor:
+        """Return the sum of the weights of each class, of so many classes at least."""
+        return torch.bincount(self.target, self.weight.double(), minlength=n_classes)
+
+    @property
+    def counts(self) -> Tensor:
+        """Number of rows of each class."""
+        return torch.bincount(self.target)
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The blocks: a single one."""
+        return [Block(0, lambda: self)]
+
+    def digest(self) -> str:
+        """Return a hash of all rows."""
+        return digest_of([self])
+
+    def to(self, device: torch.device) -> Impressions:
+        """Return the rows on another device."""
+        return self._each(lambda column: sent(column, device))
+
+    def kept_on(self, device: torch.device) -> Impressions:
+        """Return the rows, on a device where they fit."""
+        codes, values, target, weight = kept_on(device, self._columns)
+        return replace(self, codes=codes, values=values, target=target, weight=weight)
+
+    def with_inputs_kept_on(self, device: torch.device) -> Impressions:
+        """Return the rows, codes and values on a device where they fit; scores take the others on the CPU."""
+        codes, values = kept_on(device, (self.codes, self.values))
+        return replace(self, codes=codes, values=values)
+
+    @property
+    def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.codes, self.values, self.target, self.weight
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Impressions:
+        codes, values, target, weight = map(change, self._columns)
+        return replace(self, codes=codes, values=values, target=target, weight=weight)
+
+
+class RowFile(Protocol):
+    """Rows of int32 on disk: the codes, then the values, the position of the class, and the weight of each row."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> NDArray[np.int32]:
+        """Return the rows of a slice, shape (n, width)."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoredImpressions:
+    """Rows on disk, in a random order, with their labels.
+
+    Parameters
+    ----------
+    files : sequence of RowFile
+        The rows; floats are there bit by bit as integers.
+    n_codes, n_values : int
+        Numbers of columns of codes and of values.
+    sums : Tensor of float64, shape (n_classes,)
+        Sum of the weights of the rows of each class.
+    counts : Tensor of int64, shape (n_classes,)
+        Number of rows of each class.
+    negatives_kept, objective
+        As for `Impressions`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sk_finalmlp.training import StoredImpressions
+    >>> rows = StoredImpressions.rows_of(
+    ...     codes=np.array([[1, 4], [2, 4]], np.int32),
+    ...     values=np.array([[0.5], [-1.5]], np.float32),
+    ...     target=np.array([1, 0]),
+    ...     weight=np.ones(2, np.float32),
+    ... )
+    >>> class InMemory:
+    ...     def __len__(self):
+    ...         return len(rows)
+    ...
+    ...     def read(self, start, stop):
+    ...         return rows[start:stop]
+    >>> stored = StoredImpressions([InMemory()], 2, 1, sums=torch.ones(2).double(), counts=torch.ones(2).long())
+    >>> stored.head(1).values
+    tensor([[0.5000]])
+    """
+
+    files: Sequence[RowFile]
+    n_codes: int
+    n_values: int
+    sums: Tensor
+    counts: Tensor
+    negatives_kept: float = 1.0
+    objective: Objective = ONE_LABEL
+
+    def __len__(self) -> int:
+        return sum(map(len, self.files))
+
+    def and_(self, others: StoredImpressions) -> StoredImpressions:
+        """Return these rows and others, of the same sample."""
+        sums, counts = self.sums + others.sums, self.counts + others.counts
+        return replace(self, files=[*self.files, *others.files], sums=sums, counts=counts)
+
+    def head(self, n_rows: int) -> Impressions:
+        """Return the first rows, in memory; as their order is random, they are as good as any others."""
+        return self._read(self.files[0], 0, n_rows)
+
+    def some(self, n_rows: int) -> Impressions:
+        """Return so many rows at most."""
+        return self.head(n_rows)
+
+    def for_scores(self) -> Impressions:
+        """Return rows to score a network on."""
+        return self.head(_MAX_SCORED)
+
+    def class_weights(self, n_classes: int) -> Tensor:
+        """Return the sum of the weights of each class."""
+        return self.sums
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The blocks of all files."""
+        before = accumulate(map(len, self.files), initial=0)
+        return [
+            Block(first + start, partial(self._read, file, start, start + _BLOCK))
+            for first, file in zip(before, self.files, strict=False)
+            for start in range(0, len(file), _BLOCK)
+        ]
+
+    def digest(self) -> str:
+        """Return a hash of all rows."""
+        return digest_of(block.read() for block in self.blocks)
+
+    @staticmethod
+    def rows_of(
+        codes: NDArray[np.int32], values: NDArray[np.float32], target: NDArray[Any], weight: NDArray[np.float32]
+    ) -> NDArray[np.int32]:
+        """Return rows as the files hold them.
+
+        Parameters
+        ----------
+        codes : ndarray of int32, shape (n, n_codes)
+            Codes.
+        values : ndarray of float32, shape (n, n_values)
+            Values.
+        target : ndarray of int, shape (n,)
+            Position of each row's class.
+        weight : ndarray of float32, shape (n,)
+            Weights.
+
+        Returns
+        -------
+        ndarray of int32, shape (n, n_codes + n_values + 2)
+        """
+        columns = [codes, values.view(np.int32), target.astype(np.int32)[:, None], weight.view(np.int32)[:, None]]
+        return np.concatenate(columns, axis=1)
+
+    def _read(self, file: RowFile, start: int, stop: int) -> Impressions:
+        ends = [self.n_codes, self.n_codes + self.n_values, self.n_codes + self.n_values + 1]
+        codes, values, target, weight = torch.from_numpy(file.read(start, stop)).tensor_split(ends, dim=1)
+        return Impressions(
+            codes.contiguous(),
+            values.contiguous().view(torch.float32),
+            target[:, 0].long(),
+            weight.contiguous().view(torch.float32)[:, 0],
+            self.negatives_kept,
+            self.objective,
+        )
+
+
+AnyImpressions = Impressions | StoredImpressions
+
+
+def digest_of(parts: Any) -> str:
+    """Return a hash of rows."""
+    digest = hashlib.blake2b(digest_size=16)
+    for rows in parts:
+        for column in (rows.codes, rows.values, rows.target, rows.weight):
+            digest.update(column.contiguous().numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,244 @@
+"""Logits of many rows, scores of a network, weights of an ensemble's members and the mean prediction."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import softmax
+from torch import Tensor, nn
+
+from ..nn import ROW_MULTIPLE, members_of
+from ._device import sent
+from ._objective import Objective, Scores, sampled_logits
+from ._processes import ALONE, Alone
+from ._rows import AnyImpressions, Impressions
+from ._threads import threads_of_batches
+
+Scoring = Literal["neg_log_loss", "roc_auc"]
+
+_BATCH_SIZE = 8192
+#: So many rows speak for equal weights, and so large a share of all rows on top: later rows differ from those that are
+#: held out, and what is best for many rows of today isn't as surely best tomorrow.
+_ROWS_FOR_EQUAL_WEIGHTS = 10.0
+_SHARE_FOR_EQUAL_WEIGHTS = 0.002
+#: So many rows tell the mean prediction to a few hundredths, and to less than a hundredth.
+ROUGHLY: Final = 2**12
+CLOSELY: Final = 2**17
+
+
+def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
+    """Logits of a network in evaluation mode.
+
+    A row's logits don't depend on the rows beside it: to the last bit where widths of layers and heads are multiples
+    of 16, else to rounding.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network that maps codes and values to logits, in evaluation mode.
+    codes : Tensor of int32, shape (n, n_code_columns)
+        Codes of the categorical fields, then those of the multi-valued fields.
+    values : Tensor of float32, shape (n, n_numeric)
+        Values of the numeric fields.
+
+    Returns
+    -------
+    Tensor of float32, shape (n, C)
+        Logits, on the CPU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.schema import Field
+    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.training import predict_logits
+    >>> network = FinalMLP([Field("user", "categorical", n_codes=20)]).eval()
+    >>> predict_logits(network, torch.tensor([[3], [7]], dtype=torch.int32), torch.empty(2, 0)).shape
+    torch.Size([2, 1])
+    """
+    device = next(network.parameters()).device
+    batches = list(zip(torch.split(codes, _BATCH_SIZE), torch.split(values, _BATCH_SIZE), strict=True))
+    with threads_of_batches(len(batches)) if device.type == "cpu" else nullcontext(map) as each:
+        return torch.cat([*each(lambda batch: _batch_logits(network, batch[0], batch[1], device), batches)]).cpu()
+
+
+def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor, device: torch.device) -> Tensor:
+    # In the thread that computes: each has a mode of its own.
+    with torch.inference_mode():
+        logits: Tensor = network(_pad_rows(sent(codes, device)), _pad_rows(sent(values, device)))
+    return logits[: len(codes)]
+
+
+def _pad_rows(columns: Tensor) -> Tensor:
+    missing = -len(columns) % ROW_MULTIPLE
+    return torch.cat([columns, columns.new_zeros(missing, columns.shape[1])]) if missing else columns
+
+
+class Evaluation(NamedTuple):
+    """Scores on validation rows, and the constant that was added to the logits before, shape (C,) or None."""
+
+    scores: Scores
+    shift: Tensor | None
+
+    def monitored(self, scoring: Scoring) -> float:
+        """The score that decides the best epoch; higher is better."""
+        return self.scores.auc if scoring == "roc_auc" else -self.scores.loss
+
+
+def evaluate(
+    network: nn.Module,
+    impressions: Impressions,
+    training: AnyImpressions,
+    processes: Alone = ALONE,
+) -> Evaluation:
+    """Score a network on validation rows, as it would predict if the training ended.
+
+    The members of an ensemble are weighted anew by these rows, and the mean prediction is moved to the click rate of
+    the training rows. The network is left in evaluation mode.
+    """
+    network.eval()
+    if len(members_of(network)) > 1:
+        logits = weigh_members(network, impressions, processes)
+    else:
+        logits = processes.map_rows(partial(predict_logits, network), impressions.codes, impressions.values)
+    shift = correct_mean(network, training, ROUGHLY)
+    if shift is not None:
+        logits = logits + shift
+    return Evaluation(_scores(logits, impressions), shift)
+
+
+def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
+    """Score a network on rows as it is.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network that maps codes and values to logits, in evaluation mode.
+    impressions : Impressions
+        The rows.
+
+    Returns
+    -------
+    dict of {str: float}
+        `valid_loss`, the weighted mean cross-entropy, and `valid_auc`, the area under the ROC curve; NaN where a class
+        is missing. Of several tasks also those of each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.schema import Field
+    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.training import Impressions, score
+    >>> codes = torch.tensor([[1], [2]], dtype=torch.int32)
+    >>> rows = Impressions(codes, torch.empty(2, 0), target=torch.tensor([1, 0]), weight=torch.ones(2))
+    >>> sorted(score(FinalMLP([Field("user", "categorical", n_codes=3)]).eval(), rows))
+    ['valid_auc', 'valid_loss']
+    """
+    return _scores(predict_logits(network, impressions.codes, impressions.values), impressions).as_records()
+
+
+def _scores(logits: Tensor, impressions: Impressions) -> Scores:
+    sampled = sampled_logits(logits, impressions.negatives_kept)
+    return impressions.objective.scores(sampled, impressions.target, impressions.weight)
+
+
+def weigh_members(ensemble: nn.Module, impressions: Impressions, processes: Alone = ALONE) -> Tensor:
+    """Give the members the weights, none negative and 1 in all, by which their mean has the lowest log-loss.
+
+    The loss of n rows gets a penalty, k = 10 + n / 500 times the mean of -ln(M w_i) over the M members: the weights
+    have a Dirichlet prior of so many rows, by which they stay nearly equal where rows are few or members hardly differ.
+    Of rows of uneven weights, n is Kish's effective number.
+
+    The ensemble is in evaluation mode, and the rows are none that it was trained on. The weighted logits are returned,
+    shape (n, C).
+    """
+    members, weights = members_of(ensemble), ensemble.weights
+    assert isinstance(weights, Tensor)
+    columns = impressions.codes, impressions.values
+    logits = torch.stack([processes.map_rows(partial(predict_logits, member), *columns) for member in members])
+    sampled = sampled_logits(logits.double(), impressions.negatives_kept)
+    weights.copy_(_best_weights(sampled, impressions.target, impressions.weight.double(), impressions.objective))
+    weighted: Tensor = torch.tensordot(weights.cpu(), logits, dims=1)
+    return weighted
+
+
+def _best_weights(logits: Tensor, target: Tensor, weight: Tensor, objective: Objective) -> Tensor:
+    """Weights of logits, shape (M, n, C), whatever constant is added to all: that is set by the training rows."""
+    n_members, n_outputs = len(logits), logits.shape[2]
+    n_rows = float(weight.sum() ** 2 / (weight @ weight))
+    prior = _ROWS_FOR_EQUAL_WEIGHTS / n_rows + _SHARE_FOR_EQUAL_WEIGHTS
+
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        variables = torch.tensor(parameters, requires_grad=True)
+        scores, constant = variables.tensor_split([n_members])
+        mean = torch.tensordot(scores.softmax(dim=0), logits, dims=1) + constant
+        of_rows = (objective.losses(mean, target) * weight).sum() / weight.sum()
+        value = of_rows - prior * scores.log_softmax(dim=0).mean()
+        (gradient,) = torch.autograd.grad(value, variables)
+        return value.item(), gradient.numpy()
+
+    options = {"ftol": 1e-12, "gtol": 1e-8}
+    found = minimize(loss, np.zeros(n_members + n_outputs), jac=True, method="L-BFGS-B", options=options).x
+    return torch.from_numpy(softmax(found[:n_members]))
+
+
+def correct_mean(
+    network: nn.Module, impressions: AnyImpressions, n_rows: int = CLOSELY, doubt: float = 0.0
+) -> Tensor | None:
+    """Move the logits of a network by a constant, so that its mean prediction is the share of each class.
+
+    Minimising the loss does that by the output bias, but only in training mode, with dropout, with batch statistics in
+    batch norm, and with each member of an ensemble by itself. None of these holds in prediction. Above all, the mean of
+    logits is the geometric mean of odds, which for rare clicks is less than the mean of probabilities.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network in evaluation mode.
+    impressions : Impressions
+        Rows whose shares of classes are to be met, by weight.
+    n_rows : int
+        Rows to predict, at most; more than those are drawn from at random. The shares are those of all rows.
+    doubt : float, default=0.0
+        With so many rows outside the largest class, half of the constant is added, and less with fewer, whose share
+        says little.
+
+    Returns
+    -------
+    Tensor of float32, shape (C,), or None
+        What was added to the logits; None where the network, or a member, has no `shift_logits`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_finalmlp.schema import Field
+    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.training import Impressions, correct_mean, predict_logits
+    >>> codes, target = torch.ones(4, 1, dtype=torch.int32), torch.tensor([1, 0, 0, 0])
+    >>> rows = Impressions(codes, torch.empty(4, 0), target, weight=torch.ones(4))
+    >>> network = FinalMLP([Field("user", "categorical", n_codes=3)]).eval()
+    >>> shift = correct_mean(network, rows)
+    >>> round(float(predict_logits(network, rows.codes, rows.values).sigmoid().mean()), 3)
+    0.25
+    """
+    if not all(hasattr(module, "shift_logits") for module in (network, *members_of(network))):
+        return None
+    some = impressions.some(n_rows)
+    logits = sampled_logits(predict_logits(network, some.codes, some.values), some.negatives_kept)
+    weight_of_class = impressions.class_weights(some.objective.n_classes(logits.shape[1]))
+    weight = some.weight.double().numpy()
+    shift = torch.from_numpy(
+        some.objective.shift(logits.double().numpy(), some.target, weight, weight_of_class)
+    ).float()
+    if doubt:
+        counts = impressions.counts
+        n_rarer = float(counts.sum() - counts.max())
+        shift *= n_rarer / (n_rarer + doubt)
+    network.shift_logits(shift)  # type: ignore[operator]
+    return shift
