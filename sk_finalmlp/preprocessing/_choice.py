@@ -68,26 +68,14 @@ Codes = Mapping[str, np.ndarray]
 
 @dataclass
 class Choice:
-    """A candidate, and what was decided.
-
-    Parameters
-    ----------
-    key : Key
-        A field or a combination of fields.
-    rate, count : bool, default=False
-        Whether this statistic is kept.
-    gain : float, default=nan
-        By how much the rate lowers the mean log-loss of the sampled rows; NaN where it wasn't tried.
-    coefficient : float, default=nan
-        That of the rate in the logistic regression: negative where it predicts against its own direction.
-    why : str, default=""
-        The reason, for a reader.
-    """
+    """A candidate, and what was decided."""
 
     key: Key
     rate: bool = False
     count: bool = False
+    #: By how much the rate lowers the mean log-loss of the sampled rows; NaN where it wasn't tried.
     gain: float = np.nan
+    #: That of the rate in the logistic regression: negative where it predicts against its own direction.
     coefficient: float = np.nan
     why: str = ""
 
@@ -102,17 +90,7 @@ def report(choices: Iterable[Choice]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to make, and what each candidate was kept or left out for.
-
-    Parameters
-    ----------
-    crosses : list of CrossEncoder
-        Crosses, not yet fitted.
-    statistics : list of KeyStatistics
-        Statistics, not yet fitted.
-    choices : list of Choice
-        All candidates for statistics.
-    """
+    """Crosses and statistics to learn, and what each candidate was kept or left out for."""
 
     crosses: list[CrossEncoder]
     statistics: list[KeyStatistics]
@@ -120,19 +98,7 @@ class Plan:
 
 
 class Planner:
-    """Makes the plan that two parameters of the encoder ask for.
-
-    Parameters
-    ----------
-    crosses, statistics : None, "auto" or list of (str or tuple of str)
-        The parameters.
-    rule : VocabularyRule
-        Which combinations of a cross get codes of their own.
-    validation_fraction : float or "auto"
-        Share of the rows that the classifier holds out.
-    random_state : RandomState
-        Draws folds and samples rows.
-    """
+    """Chooses the crosses and statistics that two parameters of the encoder ask for."""
 
     def __init__(
         self,
@@ -181,7 +147,7 @@ class Planner:
         return target if self._wants_statistics else NoLabels("no statistics are wanted")
 
     def needs_codes(self, target: Target | NoLabels) -> bool:
-        """Whether anything will be made of codes."""
+        """Whether crosses or statistics will be made."""
         return isinstance(target, Target) or (bool(self.crosses) and self.crosses != "auto")
 
     def read_stored_target(
@@ -282,27 +248,7 @@ def choose(
     random_state: np.random.RandomState,
     uncounted: Collection[str] = (),
 ) -> list[Choice]:
-    """Choose among single fields and pairs of them.
-
-    Parameters
-    ----------
-    fields : sequence of Key
-        All fields with codes.
-    codes : mapping of str to ndarray of shape (n_samples,)
-        The codes of their columns.
-    target : Target
-        Labels and weights of the rows.
-    random_state : RandomState
-        Samples the rows.
-    uncounted : collection of str, default=()
-        Names of fields, parts of dates, that get no counts, nor do their pairs: how often a day was seen says nothing
-        of the days to come.
-
-    Returns
-    -------
-    list of Choice
-        All candidates, single fields first.
-    """
+    """Choose among single fields and pairs of them; those with `uncounted` columns, parts of dates, get no counts."""
     n_fields = min(len(fields), _MAX_FIELDS)
     n_candidates = len(fields) + n_fields * (n_fields - 1) // 2
     rows = _sample(target, n_candidates, random_state)
@@ -475,15 +421,7 @@ class _Trial:
 
 
 class Fit(NamedTuple):
-    """A fitted logistic regression.
-
-    Parameters
-    ----------
-    coefficients : ndarray of shape (1 + n_columns,)
-        Intercept and coefficients.
-    loss : float
-        Mean log-loss of the rows it was fitted to.
-    """
+    """Intercept and coefficients of a logistic regression, and its mean log-loss."""
 
     coefficients: np.ndarray
     loss: float
@@ -492,21 +430,7 @@ class Fit(NamedTuple):
 def fit_logistic(
     columns: Sequence[np.ndarray], weights: np.ndarray, clicks: np.ndarray, start: ArrayLike = (0.0,)
 ) -> Fit:
-    """Fit intercept and coefficients by Newton's method.
-
-    Parameters
-    ----------
-    columns : sequence of ndarray of shape (n_groups,)
-        What to predict from: the value that all rows of a group have.
-    weights, clicks : ndarray of shape (n_groups,)
-        Weight of all rows of each group, and of those that were clicked.
-    start : array-like
-        First guess of the intercept and of as many coefficients as it has; the others start at 0.
-
-    Returns
-    -------
-    Fit
-    """
+    """Fit intercept and coefficients, from a first guess of some of them, to groups of rows by Newton's method."""
     rows = np.vstack([np.ones(len(weights)), *columns])
     total = weights.sum()
     shares, click_shares = weights / total, clicks / total

@@ -79,13 +79,6 @@ class UnknownRows:
 
     In a training table nearly every value has rows, while of tomorrow's rows some hold new values, and many hold
     combinations that never met: so the network learns what an unknown value is like.
-
-    Parameters
-    ----------
-    share : float
-        Share of the rows, for each field.
-    random_state : RandomState
-        Draws the rows.
     """
 
     def __init__(self, share: float, random_state: np.random.RandomState) -> None:
@@ -104,15 +97,7 @@ class UnknownRows:
 
 
 class KeyStatistics:
-    """Rate and count of each value of a key.
-
-    Parameters
-    ----------
-    key : Key
-        The field or combination of fields.
-    rate, count : bool
-        Which of the two are wanted.
-    """
+    """Rate and count of each value of a key."""
 
     #: Files of earlier versions have none.
     _memory: Memory | None = None
@@ -317,17 +302,7 @@ class _KeyedRows:
 
 @dataclass(frozen=True)
 class Standardization:
-    """Deviation from the mean of training rows in standard deviations, cut at 5, as float32.
-
-    Parameters
-    ----------
-    mean : float
-        The mean.
-    scale : float
-        One over the standard deviation; 0 where all values are equal.
-    least : float, default=-inf
-        Values below it count as the mean.
-    """
+    """Deviation from the mean of training rows in standard deviations, cut at 5, as float32."""
 
     mean: float
     scale: float

@@ -48,15 +48,6 @@ class Cells:
 
     Rows come in chunks. A cell is an integer, key times number of folds plus fold. Its slot in the sums is that integer
     where all possible cells are few, else its rank among the cells that occur.
-
-    Parameters
-    ----------
-    n_possible : int
-        Keys are below it.
-    target : Target
-        Labels and folds; rows that are held out and those without weight have two more.
-    n_rows : int
-        Number of rows of all chunks.
     """
 
     def __init__(self, n_possible: int, target: Target, n_rows: int) -> None:

@@ -40,23 +40,14 @@ class NoLabels(ValueError):
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Weights, labels and folds of some rows.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_samples,)
-        Non-negative weights.
-    digits : ndarray of int, shape (n_samples,) or (n_labels, n_samples)
-        The number of the class of each row; where there are several columns of labels, 0, 1 or MISSING for each.
-    folds : ndarray of int, shape (n_samples,)
-        The fold of each row: `n_folds` for one that is held out, and `n_folds + 1` for one without weight.
-    n_labels : int
-        Number of labels that have a rate: of two classes, the greater has the only one.
-    """
+    """Weights, labels and folds of some rows."""
 
     weights: np.ndarray
+    #: Number of the class of each row; of several columns of labels 0, 1 or MISSING, of shape (n_labels, n_samples).
     digits: np.ndarray
+    #: `n_folds` for rows that are held out, `n_folds + 1` for rows without weight.
     folds: np.ndarray
+    #: Labels that have a rate: of two classes, the greater has the only one.
     n_labels: int
 
     @cached_property
@@ -104,21 +95,7 @@ class LabelledRows:
 
 
 class Target:
-    """The labels of all rows.
-
-    Parameters
-    ----------
-    labels : sequence of (str or None)
-        Names of the classes that have a rate; one `None` for two classes.
-    classes : ndarray of shape (n_classes,)
-        The labels of y in ascending order; of several columns of labels their names.
-    n_folds, n_rows : int
-        Numbers of folds and of rows.
-    read : callable
-        Gives the rows of a slice as LabelledRows.
-    has_tasks : bool, default=False
-        Whether there are several columns of labels.
-    """
+    """The labels of all rows; `labels` are the names of those that have a rate, None for that of two classes."""
 
     def __init__(
         self,
@@ -221,19 +198,7 @@ class Chunk(NamedTuple):
 
 
 class CodedRows:
-    """Codes, sample weights and labels of all training rows, read in chunks; a table in memory is one chunk.
-
-    Parameters
-    ----------
-    codes : mapping of {str: ndarray or StoredArray}
-        Codes by column.
-    weights : ndarray or StoredArray or None
-        Sample weights.
-    target : Target or NoLabels
-        Labels.
-    passes : Passes, default=None
-        Told of the progress on rows on disk.
-    """
+    """Codes, sample weights and labels of all training rows, read in chunks; a table in memory is one chunk."""
 
     def __init__(
         self,
@@ -349,21 +314,7 @@ def _check_classes(classes: np.ndarray, where: str) -> None:
 
 
 class _Split:
-    """Which rows are held out, as `held_out_rows` says, and the folds of the others, drawn by their numbers.
-
-    Parameters
-    ----------
-    y : ndarray or StoredArray
-        The number of each row's label.
-    n_labels : int
-        Numbers are below it.
-    weight : ndarray or StoredArray or None
-        Sample weights.
-    share : float
-        Share of the rows that is held out.
-    place : callable
-        Places of rows by which they are chosen.
-    """
+    """Which rows are held out, as `held_out_rows` says, and the folds of the others, drawn by their numbers."""
 
     def __init__(self, y: Array, n_labels: int, weight: Array | None, share: float, place: Place) -> None:
         self._y, self._weight, self._share, self._place = y, weight, share, place
