@@ -51,7 +51,7 @@ from .._sources import (
     refuse_source,
 )
 from ..schema import Field, Schema, carries_schema, column_names, pack_codes, write_schema
-from ._choice import report
+from ._choice import Combinations, Planner, report
 from ._datetime import DATETIME_PARTS, UnknownDates
 from ._derived import DerivedFields
 from ._description import PARTS, summarize
@@ -75,7 +75,6 @@ from ._fitted_columns import (
     write_outputs,
 )
 from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
-from ._plan import Combinations, Planner
 from ._statistics import UnknownRows
 from ._table import Selection, check_weights, raw_columns, read_outputs, select_for, validate_table, write_values
 from ._target import NoLabels, Target, held_out_with, read_more_labels

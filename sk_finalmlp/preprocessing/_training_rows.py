@@ -17,12 +17,12 @@ from .._hold_out import place_from_last, places
 from .._sources import EncodedRows, Parts, Passes, Source, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
 from ..schema import Field, Schema, carries_schema, write_schema
+from ._choice import Codes, Planner
 from ._column import Part, RawColumn, mark_missing, read_column
 from ._derived import DerivedFields
 from ._fitted_columns import FittedColumn, check_names_are_read, write_outputs
 from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
-from ._plan import Codes, Planner
 from ._statistics import UnknownRows
 from ._table import raw_columns
 from ._target import Array, CodedRows, NoLabels, Target
@@ -158,7 +158,7 @@ class TableRows(TrainingRows):
         """Return the encoded table."""
         encoded = write_outputs(iter(outputs.items()), fields, self._X, library)
         if carries_schema(encoded):
-            return write_schema(encoded, make_schema())
+            return write_schema(encoded, make_schema().of_rows(outputs))
         _check_hold_out_is_told(self._hold_out)
         _check_vectors_are_told(fields)
         check_names_are_read(fields)
