@@ -35,7 +35,7 @@ Y_train.sum()
 # The encoder makes rates of both labels, and the probability of a purchase is that of a click times that of a purchase
 # after a click.
 
-funnel = make_pipeline(CTREncoder(), FunnelClassifier(tasks=["click", "conversion"], random_state=0))
+funnel = make_pipeline(CTREncoder(), FunnelClassifier(FinalMLPClassifier(random_state=0), tasks=Y.columns))
 probability = pd.DataFrame(funnel.fit(X_train, Y_train).predict_proba(X_test), columns=Y.columns)
 probability.mean(), Y_test.mean()
 

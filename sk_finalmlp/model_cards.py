@@ -53,7 +53,9 @@ def model_card(model: BaseEstimator, *, title: str = "Click model") -> str:
         if hasattr(step, "feature_kinds_"):
             lines += _columns(step)
         if hasattr(step, "history_"):
-            lines += _network(step)
+            lines += _network(step, ", ".join(map(str, step.classes_)))
+        if hasattr(step, "tasks_"):
+            lines += _network(step.classifier_, _classes_of_tasks(step))
     lines += _versions()
     return "\n".join(lines) + "\n"
 
@@ -80,13 +82,13 @@ def _columns(encoder: Any) -> list[str]:
     return [*lines, "", f"Statistics: {', '.join(map(_cell, made))}."] if made else lines
 
 
-def _network(classifier: Any) -> list[str]:
+def _network(classifier: Any, classes: str) -> list[str]:
     best = classifier.history_[classifier.best_epoch_ - 1]
     n_parameters = sum(parameter.numel() for parameter in classifier.network_.parameters())
     facts = {
         "class": type(classifier).__name__,
         "parameters other than the defaults": ", ".join(_changed(classifier)) or "none",
-        "classes": _classes(classifier),
+        "classes": classes,
         "fields": len(classifier.fields_),
         "weights": f"{n_parameters:,}",
         "epochs": f"{classifier.n_iter_}, the best was {classifier.best_epoch_}",
@@ -95,9 +97,7 @@ def _network(classifier: Any) -> list[str]:
     return _section("Network", ("what", "value"), iter(facts.items()))
 
 
-def _classes(classifier: Any) -> str:
-    if not hasattr(classifier, "tasks_"):
-        return ", ".join(map(str, classifier.classes_))
+def _classes_of_tasks(classifier: Any) -> str:
     of_tasks = zip(classifier.tasks_, classifier.classes_, strict=True)
     return "; ".join(f"{task}: {', '.join(map(str, classes))}" for task, classes in of_tasks)
 

@@ -260,6 +260,8 @@ class Schema:
         Which rows these are: "random", "last", or the name of a column of times; None for `transform`.
     held_out : str, default=None
         The rows, packed, where a column of times decided that the classifier doesn't see.
+    checksum : mapping of {str: int}
+        That of one statistic of the training rows, by its name, by which rows that were moved are noticed.
     previous : str, default=None
         What the encoder had learned before these rows, where the table is the output of `partial_fit_transform`.
     fresh : mapping of {str: str}
@@ -285,8 +287,14 @@ class Schema:
     validation_fraction: float | None = None
     hold_out: str | None = None
     held_out: str | None = None
+    checksum: Mapping[str, int] = field(default_factory=dict)
     previous: str | None = None
     fresh: Mapping[str, str] = field(default_factory=dict)
+
+    def of_rows(self, columns: Mapping[str, NDArray[np.float32]]) -> Schema:
+        """Return the schema of these rows alone, in this order, if they hold statistics."""
+        name = next((field.name for field in self.fields if field.kind == "statistic"), None)
+        return self if name is None else replace(self, checksum={name: checksum_of(columns[name])})
 
     def of_columns(self, names: Sequence[str]) -> tuple[Schema, list[list[int]]]:
         """Return the schema of a table with these columns, and the positions of the columns of each field.
@@ -302,8 +310,10 @@ class Schema:
         ]
         vectors = {prefix + name: table for name, table in self.vectors.items()}
         fresh = {prefix + name: codes for name, codes in self.fresh.items()}
+        checksum = {prefix + name: value for name, value in self.checksum.items()}
         fields = tuple(_without_lost_ids(field, found) for field, _ in found)
-        return replace(self, fields=fields, vectors=vectors, fresh=fresh), [own for _, own in found]
+        of_table = replace(self, fields=fields, vectors=vectors, checksum=checksum, fresh=fresh)
+        return of_table, [own for _, own in found]
 
     def _prefix_of(self, names: Sequence[str]) -> str:
         known = set(column_names(self.fields))
@@ -473,6 +483,11 @@ def _is_made_of(key: str, prefix: str, fields: Container[str]) -> bool:
 
 def _prefixes_of(name: str) -> Iterator[str]:
     return (name[: end.end()] for end in re.finditer(_SIGN_OF_STEP, name))
+
+
+def checksum_of(values: NDArray[np.floating]) -> int:
+    """Return a checksum of a column, which tells its rows and their order."""
+    return zlib.crc32(np.ascontiguousarray(values, np.float32).data)
 
 
 def pack_codes(codes: NDArray[np.int64]) -> str:

@@ -90,3 +90,19 @@ def test_public_name_is_in_the_reference_with_an_example(name, value, reference)
 
 def test_package_exports_what_its_modules_export():
     assert set(sk_finalmlp.__all__) - {"__version__"} <= set(public_objects())
+
+
+def test_contributing_names_every_module():
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    modules = [
+        path for path in (ROOT / "sk_finalmlp").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    ]
+    missing = [path.name for path in modules if f"`{path.name}{'' if path.suffix else '/'}`" not in table]
+    assert missing == []
+
+
+def test_warnings_name_the_line_of_the_user():
+    counted = [
+        path for path in (ROOT / "sk_finalmlp").rglob("*.py") if "warnings.warn(" in path.read_text(encoding="utf-8")
+    ]
+    assert [path.name for path in counted] == ["_warnings.py"]

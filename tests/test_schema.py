@@ -113,7 +113,16 @@ class TestSchema:
             Field("item@rate", "statistic"),
         )
         tables = {"item@vector": VectorTable.of(np.zeros((3, 2), np.float32), replaces=False)}
-        return Schema(fields, "hash", tables, n_rows=2, validation_fraction=0.1, hold_out="last", fresh={"item": "x"})
+        return Schema(
+            fields,
+            "hash",
+            tables,
+            n_rows=2,
+            validation_fraction=0.1,
+            hold_out="last",
+            checksum={"item@rate": 7},
+            fresh={"item": "x"},
+        )
 
     @pytest.fixture
     def table(self, schema):
@@ -149,6 +158,7 @@ class TestSchema:
         assert positions == [[1], [2, 3], [4], [5, 6, 7], [8]]
         assert set(part.vectors) == {"all__enc__item@vector"}
         assert part.fresh == {"all__enc__item": "x"}
+        assert part.checksum == {"all__enc__item@rate": 7}
 
     def test_of_vectors_without_their_ids(self, schema):
         part, _ = schema.of_columns(["item@vector"])

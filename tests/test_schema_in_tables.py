@@ -101,6 +101,13 @@ class TestStatisticsThatKnowHeldOutLabels:
         with pytest.warns(UserWarning, match=r"a tenth .* by default: .*CTREncoder\(validation_fraction=0.3\)"):
             make_pipeline(CTREncoder(), classifier(validation_fraction=0.3)).fit(pl.from_pandas(X), y)
 
+    def test_rows_in_another_order(self, table):
+        X, y = table
+        encoded = CTREncoder().fit_transform(X, y)
+        with pytest.warns(UserWarning, match=r"Column 'user@\w+' isn't as .* rows were moved or changed since"):
+            classifier().fit(encoded[::-1], y[::-1])
+        classifier().fit(encoded.iloc[:, ::-1], y)
+
     def test_a_search_behind_the_encoder(self, table):
         X, y = table
         search = GridSearchCV(classifier(), {"num_heads": [1]}, cv=2, refit=False, error_score="raise")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -58,8 +58,8 @@ class TwoModels:
         return np.column_stack([model.predict_proba(X)[:, 1] for model in self.models])
 
 
-def _one_model(**parameters: Any) -> Any:
-    return make_pipeline(CTREncoder(), FunnelClassifier(**parameters))
+def _one_model(relation: Literal["funnel", "independent"] = "funnel", **parameters: Any) -> Any:
+    return make_pipeline(CTREncoder(), FunnelClassifier(FinalMLPClassifier(**parameters), relation=relation))
 
 
 MODELS: dict[str, Any] = {

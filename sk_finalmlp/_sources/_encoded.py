@@ -23,11 +23,11 @@ class EncodedBatches:
     """Encoded rows that come in batches, each a pandas DataFrame."""
 
     def batches(self) -> Iterator[pd.DataFrame]:
-        """The batches, from the first row to the last."""
+        """Yield the batches, from the first row to the last."""
         raise NotImplementedError
 
     def in_memory(self, name: Any) -> Any:
-        """Labels or weights of all rows, given by the name of their column; anything else stays as it is."""
+        """Return labels or weights of all rows, given by the name of their column; anything else stays as it is."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
@@ -47,11 +47,11 @@ class EncodedStream(EncodedBatches):
         self._read_column = read_column
 
     def batches(self) -> Iterator[pd.DataFrame]:
-        """The batches, from the first row to the last."""
+        """Yield the batches, from the first row to the last."""
         return self._make_batches()
 
     def in_memory(self, name: Any) -> Any:
-        """Labels or weights of all rows, given by the name of their column; anything else stays as it is."""
+        """Return labels or weights of all rows, given by the name of their column; anything else stays as it is."""
         return self._read_column(name) if isinstance(name, str) else name
 
 
@@ -93,14 +93,14 @@ class EncodedRows(EncodedBatches):
         return f"<EncodedRows: {len(self):,} rows of {len(self.columns)} columns in {self.folder.path}>"
 
     def read(self, start: int, stop: int) -> pd.DataFrame:
-        """Rows of a slice."""
+        """Return rows of a slice."""
         columns = {name: column.read(start, stop) for name, column in self.columns.items()}
         frame = pd.DataFrame(columns, copy=False)
         write_schema(frame, self.schema)
         return frame
 
     def in_memory(self, name: Any) -> Any:
-        """Labels or weights of all rows, given by the name of their column; anything else stays as it is."""
+        """Return labels or weights of all rows, given by the name of their column; anything else stays as it is."""
         if not isinstance(name, str):
             return name
         if self.y is not None and self.classes is not None and name == self.label:
@@ -110,6 +110,6 @@ class EncodedRows(EncodedBatches):
         return name
 
     def batches(self) -> Iterator[pd.DataFrame]:
-        """All rows, half a million at a time."""
+        """Yield all rows, half a million at a time."""
         for start in range(0, len(self), sizes.CHUNK):
             yield self.read(start, start + sizes.CHUNK)

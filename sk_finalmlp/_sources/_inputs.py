@@ -48,16 +48,16 @@ class Source(Protocol):
     n_rows: int | None
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """The rows from the first to the last, with these columns alone."""
+        """Yield the rows from the first to the last, with these columns alone."""
         ...
 
     def empty(self, columns: Sequence[str]) -> Any:
-        """A frame of these columns without rows, by whose types columns can be selected."""
+        """Return a frame of these columns without rows, by whose types columns can be selected."""
         ...
 
 
 def is_source(X: Any, y: Any = None) -> bool:
-    """Whether X stands for rows that are read in batches."""
+    """Return whether X stands for rows that are read in batches."""
     if isinstance(X, pa.Table):
         return isinstance(y, str)
     if is_in_files(X) or isinstance(X, pa.RecordBatchReader) or nw.dependencies.is_polars_lazyframe(X):
@@ -66,7 +66,7 @@ def is_source(X: Any, y: Any = None) -> bool:
 
 
 def is_in_files(X: Any) -> bool:
-    """Whether X is the name of files, or a data set of Arrow."""
+    """Return whether X is the name of files, or a data set of Arrow."""
     return isinstance(X, str | PathLike) or _is_dataset(X)
 
 
@@ -87,7 +87,7 @@ def refuse_source(X: Any) -> None:
 
 
 def read_rows(X: Any) -> Any:
-    """All rows of a source as one table in memory."""
+    """Return all rows of a source as one table in memory."""
     source = open_source(X)
     frames = [nw.from_native(batch.table, eager_only=True) for batch in source.batches(source.names)]
     if not frames:
@@ -170,7 +170,7 @@ class Parts:
         return self.source.n_rows
 
     def map(self, function: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
-        """What a function makes of each part, given the part, the number of its first row, and arguments."""
+        """Yield what a function makes of each part, given the part, the number of its first row, and arguments."""
         firsts = accumulate((part.n_rows or 0 for part in self._parts[:-1]), initial=0)
         backend, _ = get_active_backend()
         # Where results come one by one, they are not all in memory.
@@ -188,7 +188,7 @@ class _Files:
         self.n_rows: int | None = n_rows
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """Batches of a row group at a time."""
+        """Yield batches of a row group at a time."""
         for fragment, schema in self._files:
             where = _name_of(fragment)
             with reading(where):
@@ -197,7 +197,7 @@ class _Files:
                         yield Batch(table, where)
 
     def empty(self, columns: Sequence[str]) -> pd.DataFrame:
-        """A frame without rows."""
+        """Return a frame without rows."""
         return _empty_frame(self._files[0][1], columns)
 
 
@@ -233,7 +233,7 @@ class _Dataset:
         self.n_rows = dataset.count_rows()
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """Batches of a file at a time."""
+        """Yield batches of a file at a time."""
         if not self._fragments:
             batches = self._dataset.to_batches(**_options(columns))
             yield from (Batch(pa.Table.from_batches([batch]), "") for batch in batches)
@@ -241,7 +241,7 @@ class _Dataset:
         yield from _Files(list(zip(self._fragments, self._schemas, strict=True)), 0).batches(columns)
 
     def parts(self) -> list[Source]:
-        """Row groups, so many at a time that a task is worth its while."""
+        """Return row groups, so many at a time that a task is worth its while."""
         if not self._fragments:
             return [self]
         parts: list[Source] = []
@@ -258,7 +258,7 @@ class _Dataset:
         return [*parts, _Files(files, n_rows)] if files else parts
 
     def empty(self, columns: Sequence[str]) -> pd.DataFrame:
-        """A frame without rows."""
+        """Return a frame without rows."""
         return _empty_frame(self._dataset.schema, columns)
 
 
@@ -273,7 +273,7 @@ def _n_rows_of(part: Any) -> int:
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The same rows in fewer batches."""
+    """Yield the same rows in fewer batches."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         if not batch.num_rows:
@@ -302,7 +302,7 @@ def reading(where: str) -> Iterator[None]:
 
 
 def _schemas_of(fragments: Sequence[Any], common: pa.Schema) -> list[pa.Schema]:
-    """The columns of each file, of the types that they have there; an error where a file lacks one."""
+    """Return the columns of each file, of the types that they have there; an error where a file lacks one."""
     own = []
     for fragment in fragments:
         with reading(_name_of(fragment)):
@@ -322,7 +322,7 @@ def _schemas_of(fragments: Sequence[Any], common: pa.Schema) -> list[pa.Schema]:
 
 
 def _without_index(schema: pa.Schema) -> pa.Schema:
-    """The columns without the unnamed index that pandas writes beside them, which is no column of a frame either."""
+    """Return the columns without the unnamed index that pandas writes beside them."""
     names = [name for name in schema.names if _INDEX_OF_PANDAS.fullmatch(name)]
     return pa.schema([field for field in schema if field.name not in names]) if names else schema
 
@@ -357,7 +357,7 @@ def _check_type(fragment: Any, field: pa.Field, dtype: pa.DataType) -> None:
 
 
 def _kind_of(dtype: pa.DataType) -> str:
-    """What is read alike: integers beside floats, as where values are missing in one file."""
+    """Return a name for the types that are read alike: integers and floats, as where values are missing in one file."""
     if pa.types.is_dictionary(dtype):
         return _kind_of(dtype.value_type)
     checks = {
@@ -383,12 +383,12 @@ class _Reader:
         self.n_rows: int | None = None
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """The batches as they come."""
+        """Yield the batches as they come."""
         for table in _joined(iter(self._reader)):
             yield Batch(table.select(list(columns)), "")
 
     def empty(self, columns: Sequence[str]) -> pd.DataFrame:
-        """A frame without rows."""
+        """Return a frame without rows."""
         return _empty_frame(self._reader.schema, columns)
 
 
@@ -403,7 +403,7 @@ def _spooled_reader(reader: pa.RecordBatchReader, folder: TemporaryFolder) -> So
 
 
 def _spooled_lazy_frame(frame: Any, folder: TemporaryFolder) -> Source:
-    """Polars computes the frame once, by its streaming engine, in the order of its rows."""
+    """Let Polars compute the frame once, by its streaming engine, in the order of its rows."""
     path = folder.path / "rows.parquet"
     frame.sink_parquet(path, maintain_order=True, row_group_size=sizes.CHUNK)
     source = _Dataset(_open(path, format="parquet"))
@@ -431,7 +431,7 @@ class _Frames:
             yield pa.Table.from_batches([frame]) if isinstance(frame, pa.RecordBatch) else frame
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """Frames in pieces."""
+        """Yield frames in pieces."""
         for number, frame in enumerate(self._frames()):
             where = f"frame {number}"
             if set(_names_of(frame)) != set(self.names):
@@ -440,7 +440,7 @@ class _Frames:
                 yield Batch(frame[start : start + sizes.CHUNK], where)
 
     def empty(self, columns: Sequence[str]) -> Any:
-        """The first frame without its rows."""
+        """Return the first frame without its rows."""
         return self._first[list(columns)] if isinstance(self._first, pd.DataFrame) else self._first.select(columns)
 
 
@@ -452,7 +452,7 @@ def _names_of(frame: Any) -> list[str]:
 
 
 def column_of(table: Any, name: str) -> Any:
-    """One column of a batch."""
+    """Return one column of a batch."""
     if isinstance(table, pa.Table | pd.DataFrame):
         return table[name]
     return nw.from_native(table, eager_only=True)[name].to_arrow()

@@ -20,7 +20,7 @@ class Passes:
 
     @contextmanager
     def over(self, what: str, n_rows: int | None) -> Iterator[Callable[[int], None]]:
-        """A pass: call what this gives with the number of rows of each step."""
+        """Time a pass: call what this gives with the number of rows of each step."""
         start, done = time.perf_counter(), 0
         with self._bar(what, n_rows) as advance_bar:
 

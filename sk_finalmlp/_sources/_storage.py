@@ -53,7 +53,7 @@ class TemporaryFolder:
         return {"path": self.path}
 
     def array(self, name: str, dtype: DTypeLike, width: int | None = None) -> StoredArray:
-        """A new array in a file of this folder."""
+        """Return a new array in a file of this folder."""
         return StoredArray(self, name, dtype, width)
 
     def remove(self) -> None:
@@ -145,7 +145,7 @@ class StoredArray:
             file.write(np.ascontiguousarray(rows, self.dtype).data)
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Rows of a slice."""
+        """Return rows of a slice."""
         stop = self._n_rows if stop is None else min(stop, self._n_rows)
         shape = (stop - start,) if self._width is None else (stop - start, self._width)
         n_bytes = (stop - start) * self._row_size
@@ -153,7 +153,7 @@ class StoredArray:
         return values.reshape(shape)
 
     def chunks(self) -> Iterator[NDArray[Any]]:
-        """All rows, a part at a time."""
+        """Yield all rows, a part at a time."""
         for start in range(0, self._n_rows, sizes.CHUNK):
             yield self.read(start, start + sizes.CHUNK)
 
@@ -216,7 +216,7 @@ class Piles:
             pile.append(own)
 
     def shuffled(self) -> StoredArray:
-        """All rows; the piles are gone then."""
+        """Return all rows; the piles are gone then."""
         shuffled = self._folder.array(self._name, np.int32, self._width)
         for pile in self._piles:
             rows = pile.read()
@@ -226,7 +226,7 @@ class Piles:
 
 
 def split_by(part: NDArray[np.unsignedinteger[Any]], n_parts: int, rows: NDArray[Any]) -> list[NDArray[Any]]:
-    """Rows by the number of their part, in which they stay in order."""
+    """Return rows by the number of their part, in which they stay in order."""
     order = np.argsort(part, kind="stable")
     ends = np.cumsum(np.bincount(part, minlength=n_parts))
     return np.split(rows[order], ends[:-1])

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.random import RandomState
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
+from .._description import Parts, VersionedState, declared
 from .._hold_out import Fraction
-from .._sklearn import HasMethods, StrOptions
+from .._sklearn import CallbackSupportMixin, FittedSummary, Summary, fit_context
+from .._sources import EncodedBatches
 from ..nn import StreamBuilder, TwoStreamNetwork
-from ..streams import as_stream, stream_names, stream_of_name
-from ._base import BaseTwoStreamClassifier
-from ._parameters import AT_LEAST_ONE, CONSTRAINTS, GATE_CONSTRAINTS
-from ._partial_fit import OnlineLearner
+from ..schema import Field, Schema, read_schema
+from ..streams import stream_of_name
+from ..training import Moments, predict_logits
+from ._field_readers import FieldReader, TableReader
+from ._fit import fit_classifier
+from ._labels import Labels, OneLabel
+from ._network import NetworkClass, network_of_arrays, weights_as_arrays
+from ._network_summary import network_summaries
+from ._parameters import CONSTRAINTS
+from ._partial_fit import learn_more
+from ._rows import ReadLabels
+from ._tasks import Tasks
+
+if TYPE_CHECKING:
+    from ..training import EpochHistory
 
 FieldChoice = Sequence[str] | Sequence[int] | None
 StreamFields = FieldChoice | Literal["auto"]
 
-_STREAMS = ("stream1", "stream2")
-_IS_STREAM = [StrOptions(set(stream_names())), HasMethods("build")]
 
-
-class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
+class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, ClassifierMixin, BaseEstimator):
     """Click prediction by FinalMLP: two gated streams and a multi-head bilinear fusion.
 
     Each column of the table is a field and gets an embedding. Two streams, multi-layer perceptrons in the paper, read
@@ -247,21 +261,26 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
     ...     model = model.fit(X[:2000], y[:2000], X_val=X[2000:], y_val=y[2000:])
     """
 
-    _network_class = TwoStreamNetwork
+    _network_class: ClassVar[NetworkClass] = TwoStreamNetwork
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    _parts: ClassVar[Parts] = declared(Field, FieldReader, Moments, Tasks)
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **CONSTRAINTS,
-        **GATE_CONSTRAINTS,
-        "stream1": _IS_STREAM,
-        "stream2": [*_IS_STREAM, None],
-        "fusion": [StrOptions({"bilinear", "sum", "concat", "product"})],
-        "num_heads": [AT_LEAST_ONE],
-        "feature_selection": ["boolean", StrOptions({"stream1", "stream2"})],
-        "stream_fields": ["array-like", StrOptions({"auto"}), None],
-        "history_pooling": [StrOptions({"mean", "attention", "din", "transformer"})],
-        "linear_term": ["boolean"],
-    }
-    del _parameter_constraints["history_softmax"]
+    best_epoch_: int
+    best_score_: float | None
+    classes_: Any
+    feature_names_in_: NDArray[Any]
+    fields_: list[Field]
+    history_: EpochHistory
+    n_features_in_: int
+    n_iter_: int
+    network_: nn.Module
+    #: Hashes of the encoder that wrote the rows of `fit`, and of the same encoder before an update.
+    _encoders: tuple[str, ...]
+    _readers: list[FieldReader]
+    _seed: int
+    _network_arguments: dict[str, Any]
+    _moments: Moments | None = None
+    _tasks: Tasks | None = None
 
     def __init__(
         self,
@@ -373,26 +392,209 @@ class FinalMLPClassifier(OnlineLearner, BaseTwoStreamClassifier):
         super().set_params(**params)
         return self
 
-    def _network_parameters(self, n_rows: int, continues: bool) -> dict[str, Any]:
-        parameters = super()._network_parameters(n_rows, continues)
-        for name in _STREAMS:
-            if parameters[name] is not None:
-                parameters[name] = as_stream(parameters[name], self.fusion)
-        parameters["stream1_fields"], parameters["stream2_fields"] = self._fields_of_streams()
-        parameters["history_softmax"] = self.history_pooling != "din"
-        if self.history_pooling == "din":
-            parameters["history_pooling"] = "attention"
-        return parameters
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Train the network.
 
-    def _fields_of_streams(self) -> tuple[Any, Any]:
-        """Return what each stream reads, "auto" or as the user chose it."""
-        if self.stream_fields is None or isinstance(self.stream_fields, str):
-            return self.stream_fields, self.stream_fields
-        pair: tuple[Any, ...] = tuple(self.stream_fields)
-        if len(pair) != 2 or any(np.ndim(chosen) != 1 and chosen not in (None, "auto") for chosen in pair):
-            raise ValueError(
-                "stream_fields must be a pair, the fields of the first stream and those of the second, such as "
-                f"(['user'], None); it is {self.stream_fields!r}."
-            )
-        first, second = pair
-        return first, second
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions: columns of codes and of floats, such as `CTREncoder` writes; also the rows on disk that it
+            makes of more rows than memory holds.
+        y : array-like of shape (n_samples,), or str
+            Labels of any type, of two or more classes; the name of their column where the rows are on disk.
+        sample_weight : array-like of shape (n_samples,), or str, default=None
+            Weight of each impression in the loss, or the name of the column of weights. A row of weight 0 is left out.
+        X_val : dataframe or array-like of shape (n_val, n_features), default=None
+            Validation rows for early stopping, encoded like `X`; without them, a part of `X` is held out. A pipeline
+            encodes them if its last step requests them, as in the example of `FinalMLPClassifier`. Note that a
+            search by cross-validation slices fit parameters that are as long as `X`.
+        y_val : array-like of shape (n_val,), default=None
+            Labels of the validation rows.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation rows.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If a column, a label or a parameter can't be used; the message names it.
+        FloatingPointError
+            If the loss becomes NaN.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val, OneLabel.read)
+
+    @fit_context
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_val: Any,
+        y_val: Any,
+        sample_weight_val: Any,
+        read_labels: ReadLabels,
+    ) -> Self:
+        """Train the network on one label, or on several."""
+        fit_classifier(self, X, y, sample_weight, X_val, y_val, sample_weight_val, read_labels)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from more rows, such as those of a new day, in one pass.
+
+        Codes that are new get vectors of their own; those of codes that don't occur stay as they are, so that a call
+        costs what its rows cost, not what the tables cost. The learning rate is constant, 0.03 of `learning_rate`.
+        Nothing is held out: the rows are scored before they are learned from, and `history_` gets these scores as
+        `valid_loss` and `valid_auc`, those of an honest test on the next day.
+
+        Rows that `CTREncoder` encodes come from its `partial_fit_transform`; :func:`sk_finalmlp.update` calls both.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of the first call, or of `fit`.
+        y : array-like of shape (n_samples,)
+            Labels, not necessarily of all classes.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there are. Needed in the first call, if `fit` came not before.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each impression in the loss. A row of weight 0 is left out.
+
+        Returns
+        -------
+        self : object
+            The classifier. After an error it is as it was before.
+
+        Raises
+        ------
+        ValueError
+            If a column, a label or a parameter can't be used; the message names it.
+        FloatingPointError
+            If the loss becomes NaN.
+        """
+        self._take_in(X, y, classes, sample_weight, read_schema(X))
+        return self
+
+    @fit_context
+    def _take_in(self, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
+        """Learn from rows of which their encoder says so much."""
+        learn_more(self, X, y, classes, sample_weight, schema)
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Logits.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of `fit`. A code that `fit` didn't see is taken as unknown.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Log-odds of `classes_[1]` for two classes; for more, a logit per class, defined up to a constant.
+        """
+        return self._labels.log_odds(self._logits(X))
+
+    def _logits(self, X: Any) -> NDArray[np.float64]:
+        """Logits of the network, shape (n, C)."""
+        check_is_fitted(self)
+        if isinstance(X, EncodedBatches):
+            return np.concatenate([self._logits(batch) for batch in X.batches()])
+        codes, values = self.table_reader_.read(X)
+        logits: NDArray[np.float64] = (
+            predict_logits(self.network_, torch.from_numpy(codes), torch.from_numpy(values)).double().numpy()
+        )
+        return logits
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of `fit`. A code that `fit` didn't see is taken as unknown.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        return self._labels.probabilities(self._logits(X))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        return self._labels.most_probable(self._logits(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of rows whose class is predicted correctly.
+
+        For clicks, prefer a score of the probabilities, such as :func:`sklearn.metrics.log_loss`.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions with the columns of `fit`.
+        y : array-like of shape (n_samples,), or str
+            True labels; the name of their column for rows that are read in batches.
+        sample_weight : array-like of shape (n_samples,) or str, default=None
+            Weight of each row; the name of their column for rows that are read in batches.
+
+        Returns
+        -------
+        float
+            Accuracy, from 0 to 1.
+        """
+        if isinstance(X, EncodedBatches):
+            y, sample_weight = X.in_memory(y), X.in_memory(sample_weight)
+        return float(super().score(X, y, sample_weight))
+
+    @property
+    def table_reader_(self) -> TableReader:
+        """How tables are read."""
+        check_is_fitted(self)
+        return TableReader(self, self._readers)
+
+    @property
+    def _labels(self) -> Labels:
+        return self._tasks or OneLabel(self.classes_)
+
+    def _continues(self) -> bool:
+        return self.warm_start and hasattr(self, "network_")
+
+    def _summaries(self) -> list[Summary]:
+        return network_summaries(self)
+
+    def _describe(self, name: str, value: Any) -> Any:
+        return weights_as_arrays(value) if name == "network_" else super()._describe(name, value)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        if self._moments is not None:
+            # Arrays of a file may be views of it.
+            for moments in (self._moments.exp_avg, self._moments.exp_avg_sq):
+                moments.update({name: np.array(array) for name, array in moments.items()})
+        if "network_" in state:
+            self.network_ = network_of_arrays(self._network_class, self._network_arguments, state["network_"])

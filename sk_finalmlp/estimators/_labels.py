@@ -10,6 +10,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 from sklearn.utils import assert_all_finite, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
@@ -65,6 +66,15 @@ class Labels(Protocol):
 
     def attributes(self) -> dict[str, Any]:
         """Return what a fitted estimator has of them."""
+
+    def log_odds(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what `decision_function` says by the logits of the network, shape (n, n_outputs)."""
+
+    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of each label."""
+
+    def most_probable(self, logits: NDArray[np.float64]) -> NDArray[Any]:
+        """Return the label to predict."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +203,24 @@ class OneLabel:
 
     def attributes(self) -> dict[str, Any]:
         """Return the classes."""
-        return {"classes_": self.classes}
+        return {"classes_": self.classes, "_tasks": None}
+
+    def log_odds(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return log-odds of the second class, or a logit of each of more."""
+        return logits.ravel() if logits.shape[1] == 1 else logits
+
+    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of each class."""
+        if logits.shape[1] == 1:
+            return np.stack([expit(-logits.ravel()), expit(logits.ravel())], axis=1)
+        probabilities: NDArray[np.float64] = softmax(logits, axis=1)
+        return probabilities
+
+    def most_probable(self, logits: NDArray[np.float64]) -> NDArray[Any]:
+        """Return the most probable class."""
+        positions = (logits.ravel() > 0).astype(int) if logits.shape[1] == 1 else logits.argmax(axis=1)
+        labels: NDArray[Any] = self.classes[positions]
+        return labels
 
 
 def _checked(y: Any, X: Any) -> NDArray[Any]:

@@ -19,57 +19,54 @@ from ._field_readers import FieldReader, chosen_fields, fields_of_streams
 NetworkClass = type[TwoStreamNetwork]
 Network = TwoStreamNetwork | Ensemble
 
-#: Where there is no history, these say nothing.
-_OF_HISTORIES = ("history_pooling", "history_softmax")
-
 
 def arguments_of_network(
     network_class: NetworkClass, parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_outputs: int
 ) -> dict[str, Any]:
-    """Arguments that make the network; copies, so that the caller's lists can change.
+    """Return the arguments that make the network, as copies, so that the caller's lists can change.
 
-    Parameters
-    ----------
-    network_class : type
-        Class of a single network.
-    parameters : mapping of {str: object}
-        Parameters of the classifier; those of the same names are the network's.
-    readers : sequence of FieldReader
-        The input fields.
-    n_outputs : int
-        Number of logits.
-
-    Returns
-    -------
-    dict
-        Arguments that all members share, "members": those of each of its own, and "vectors": tables for
-        `give_vectors`, if there are any.
+    "members" holds those of each member; "vectors", where there are any, tables for `give_vectors`. Of the parameters,
+    the network takes those that it has by the same name.
     """
-    names = inspect.signature(network_class).parameters.keys() & parameters.keys()
-    arguments = {name: _plain(name, parameters[name], readers) for name in sorted(names)}
-    chosen = {name: arguments.pop(name) for name in list(arguments) if name.endswith("_fields")}
     fields = [reader.field for reader in readers]
-    if all(field.kind != "history" for field in fields):
-        for name in _OF_HISTORIES:
-            arguments.pop(name, None)
+    names = inspect.signature(network_class).parameters.keys() & parameters.keys() - {"history_pooling"}
+    arguments = {name: _plain(name, parameters[name], readers) for name in sorted(names)}
+    if any(field.kind == "history" for field in fields):
+        arguments |= _history_arguments(parameters["history_pooling"])
+    chosen = _chosen_for_streams(parameters["stream_fields"], readers)
     members = []
     for member in range(parameters["n_members"]):
         first, second = fields_of_streams(fields, member)
-        is_alone = "stream2" in arguments and arguments["stream2"] is None
-        automatic = dict(zip(chosen, (second, None) if is_alone else (first, second), strict=True))
-        members.append({name: automatic[name] if value == "auto" else value for name, value in chosen.items()})
+        automatic = (first, second) if parameters["stream2"] is not None else (second, None)
+        pair = (auto if own == "auto" else own for own, auto in zip(chosen, automatic, strict=True))
+        members.append(dict(zip(("stream1_fields", "stream2_fields"), pair, strict=True)))
     vectors = {reader.field.name: reader.vectors for reader in readers if reader.vectors is not None}
     given = {"vectors": vectors} if vectors else {}
     return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments, **given}
 
 
 def _plain(name: str, value: Any, readers: Sequence[FieldReader]) -> Any:
-    """A parameter as the network takes it."""
-    if name.endswith("_hidden_units"):
+    """Return a parameter as the network takes it."""
+    if name == "fs_hidden_units":
         return tuple(int(width) for width in value)
-    if name.endswith(("_context", "_fields")) and not isinstance(value, str):
-        return chosen_fields(value, readers, "stream_fields" if name.startswith("stream") else name)
-    return value
+    return chosen_fields(value, readers, name) if name.endswith("_context") else value
+
+
+def _history_arguments(pooling: str) -> dict[str, Any]:
+    """DIN's attention is the one without a softmax."""
+    return {"history_pooling": "attention" if pooling == "din" else pooling, "history_softmax": pooling != "din"}
+
+
+def _chosen_for_streams(stream_fields: Any, readers: Sequence[FieldReader]) -> list[Any]:
+    """Return the names of the fields that each stream reads; None for all, "auto" where the user chose none."""
+    is_one = stream_fields is None or isinstance(stream_fields, str)
+    pair = [stream_fields] * 2 if is_one else list(stream_fields)
+    if len(pair) != 2 or any(np.ndim(chosen) != 1 and chosen not in (None, "auto") for chosen in pair):
+        raise ValueError(
+            "stream_fields must be a pair, the fields of the first stream and those of the second, such as "
+            f"(['user'], None); it is {stream_fields!r}."
+        )
+    return [own if isinstance(own, str) else chosen_fields(own, readers, "stream_fields") for own in pair]
 
 
 def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any], when: str) -> None:

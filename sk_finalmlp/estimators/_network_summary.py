@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from .._sklearn import FittedSummary, Summary
+from .._sklearn import Summary
 from ..nn import embedding_parameters, members_of, votes_of
 from ..schema import Field, by_kind
 
+if TYPE_CHECKING:
+    from ._finalmlp import FinalMLPClassifier
 
-class NetworkSummary(FittedSummary):
-    """Mixin that shows network, training and fields of a classifier."""
 
-    def _summaries(self: Any) -> list[Summary]:
-        lines = [
-            ("network", _describe_network(self.network_)),
-            ("weights", _describe_size(self.network_)),
-            ("input", _describe_fields(self.fields_)),
-            ("training", _describe_training(self.history_)),
-            ("best epoch", _describe_epoch(self.history_[self.best_epoch_ - 1])),
-        ]
-        fields = [(field.name, field.kind, f"{field.n_codes:,}" if field.has_codes else "") for field in self.fields_]
-        return [
-            Summary("Network", (), lines, is_open=True),
-            Summary("Fields", ("field", "kind", "codes"), fields),
-        ]
+def network_summaries(classifier: FinalMLPClassifier) -> list[Summary]:
+    """Return tables about the network, its training and the fields."""
+    network, fields, history = classifier.network_, classifier.fields_, classifier.history_
+    lines = [
+        ("network", _describe_network(network)),
+        ("weights", _describe_size(network)),
+        ("input", _describe_fields(fields)),
+        ("training", _describe_training(history)),
+        ("best epoch", _describe_epoch(history[classifier.best_epoch_ - 1])),
+    ]
+    rows = [(field.name, field.kind, f"{field.n_codes:,}" if field.has_codes else "") for field in fields]
+    return [Summary("Network", (), lines, is_open=True), Summary("Fields", ("field", "kind", "codes"), rows)]
 
 
 def _describe_network(network: nn.Module) -> str:

@@ -1,4 +1,4 @@
-"""The parameters that all classifiers have: what each may be, and what is drawn or made of them."""
+"""The parameters of the classifier: what each may be, and what is drawn or made of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from .._checks import check_widths
-from .._sklearn import Interval, StrOptions
+from .._sklearn import HasMethods, Interval, StrOptions
+from ..streams import stream_names
 from ._network import weights_as_arrays
 
 if TYPE_CHECKING:
@@ -25,34 +25,43 @@ _SMALL_TABLE = 50_000
 _LARGE_TABLE = 150_000
 _HUGE_TABLE = 400_000
 
-_FRACTION = Interval(Real, 0, 1, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="right")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
-AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
+_AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 CONSTRAINTS: Final[dict[str, list[Any]]] = {
-    "embedding_dim": [AT_LEAST_ONE, StrOptions({"auto"})],
+    "stream1": [StrOptions(set(stream_names())), HasMethods("build")],
+    "stream2": [StrOptions(set(stream_names())), HasMethods("build"), None],
+    "fusion": [StrOptions({"bilinear", "sum", "concat", "product"})],
+    "num_heads": [_AT_LEAST_ONE],
+    "feature_selection": ["boolean", StrOptions({"stream1", "stream2"})],
+    "fs_hidden_units": ["array-like"],
+    "fs1_context": ["array-like", None],
+    "fs2_context": ["array-like", None],
+    "embedding_dim": [_AT_LEAST_ONE, StrOptions({"auto"})],
+    "stream_fields": ["array-like", StrOptions({"auto"}), None],
     "stream_embeddings": [StrOptions({"shared", "own"})],
     "stream_loss": [_NON_NEGATIVE],
-    "history_pooling": [StrOptions({"mean", "attention", "transformer"})],
-    "history_softmax": ["boolean"],
-    "n_members": [AT_LEAST_ONE],
+    "history_pooling": [StrOptions({"mean", "attention", "din", "transformer"})],
+    "linear_term": ["boolean"],
+    "n_members": [_AT_LEAST_ONE],
     "embedding_regularizer": [_NON_NEGATIVE, StrOptions({"auto"})],
     "net_regularizer": [_NON_NEGATIVE],
+    "gate_regularizer": [_NON_NEGATIVE, None],
     "schedule": [StrOptions({"one_cycle", "plateau"})],
-    "precision": [StrOptions({"float32", "bfloat16", "auto"})],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
     "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
-    "max_epochs": [AT_LEAST_ONE, StrOptions({"auto"})],
-    "early_stopping": ["boolean"],
-    "hold_out": [StrOptions({"auto", "random", "last"})],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
-    "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
-    "final_epoch": ["boolean"],
-    "n_iter_no_change": [AT_LEAST_ONE, StrOptions({"auto"})],
+    "max_epochs": [_AT_LEAST_ONE, StrOptions({"auto"})],
+    "precision": [StrOptions({"float32", "bfloat16", "auto"})],
     "class_weight": [dict, StrOptions({"balanced"}), None],
     "negatives_kept": [_SHARE],
     "negative_sampling": [_SHARE],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
+    "hold_out": [StrOptions({"auto", "random", "last"})],
+    "scoring": [StrOptions({"neg_log_loss", "roc_auc"})],
+    "final_epoch": ["boolean"],
+    "n_iter_no_change": [_AT_LEAST_ONE, StrOptions({"auto"})],
     "categorical_features": ["array-like", StrOptions({"auto"}), None],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
@@ -60,34 +69,6 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "checkpoint": [str, PathLike, None],
     "verbose": ["verbose"],
 }
-
-
-# Those of the classifier of several labels.
-MLP_CONSTRAINTS: Final[dict[str, list[Any]]] = {
-    "mlp1_fields": ["array-like", StrOptions({"auto"}), None],
-    "mlp2_fields": ["array-like", StrOptions({"auto"}), None],
-    "mlp1_hidden_units": ["array-like"],
-    "mlp2_hidden_units": ["array-like"],
-    "mlp1_dropout": [_FRACTION],
-    "mlp2_dropout": [_FRACTION],
-    "mlp1_batch_norm": ["boolean"],
-    "mlp2_batch_norm": ["boolean"],
-}
-
-# Those of the classifiers with gates, beside `feature_selection`.
-GATE_CONSTRAINTS: Final[dict[str, list[Any]]] = {
-    "fs_hidden_units": ["array-like"],
-    "fs1_context": ["array-like", None],
-    "fs2_context": ["array-like", None],
-    "gate_regularizer": [_NON_NEGATIVE, None],
-}
-
-
-def check_hidden_units(estimator: Any) -> None:
-    """Refuse widths of layers that aren't integers of at least 1."""
-    for name, fewest in {"mlp1_hidden_units": 1, "mlp2_hidden_units": 1, "fs_hidden_units": 0}.items():
-        if hasattr(estimator, name):
-            check_widths(estimator, name, fewest)
 
 
 def draw_seed(random_state: Any) -> int:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
+from .._checks import check_widths
+from .._sklearn import check_first_call, fit_task, has_callbacks
 from .._sources import EncodedBatches
 from ..nn import copy_network, norms_of
-from ..schema import UNKNOWN_CODE, Schema, read_schema, unpack_codes
+from ..schema import UNKNOWN_CODE, Schema, unpack_codes
 from ..training import Impressions, Moments, correct_mean, score
 from ._field_readers import FieldReader
+from ._fit import network_parameters, training_settings
 from ._fitted import EpochTasks, Fitted
 from ._growth import (
     RowsOf,
@@ -32,7 +34,7 @@ from ._growth import (
 )
 from ._labels import OneLabel
 from ._network import arguments_of_network, check_same_arguments, make_network, start_network
-from ._parameters import check_hidden_units, draw_seed, n_rows_of_epoch
+from ._parameters import draw_seed, n_rows_of_epoch
 from ._rows import naming, read_rows
 
 if TYPE_CHECKING:
@@ -48,51 +50,6 @@ _SETTLED: Final = 500
 _DOUBT: Final = 400.0
 
 
-class OnlineLearner:
-    """Mixin that lets a classifier go on learning after `fit`, or begin with its first rows."""
-
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from more rows, such as those of a new day, in one pass.
-
-        Codes that are new get vectors of their own; those of codes that don't occur stay as they are, so that a call
-        costs what its rows cost, not what the tables cost. The learning rate is constant, 0.03 of `learning_rate`.
-        Nothing is held out: the rows are scored before they are learned from, and `history_` gets these scores as
-        `valid_loss` and `valid_auc`, those of an honest test on the next day.
-
-        Rows that `CTREncoder` encodes come from its `partial_fit_transform`; :func:`sk_finalmlp.update` calls both.
-
-        Parameters
-        ----------
-        X : dataframe or array-like of shape (n_samples, n_features)
-            Impressions with the columns of the first call, or of `fit`.
-        y : array-like of shape (n_samples,)
-            Labels, not necessarily of all classes.
-        classes : array-like of shape (n_classes,), default=None
-            All labels there are. Needed in the first call, if `fit` came not before.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each impression in the loss. A row of weight 0 is left out.
-
-        Returns
-        -------
-        self : object
-            The classifier. After an error it is as it was before.
-
-        Raises
-        ------
-        ValueError
-            If a column, a label or a parameter can't be used; the message names it.
-        FloatingPointError
-            If the loss becomes NaN.
-        """
-        self._take_in(X, y, classes, sample_weight, read_schema(X))
-        return self
-
-    @fit_context
-    def _take_in(self, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
-        """Learn from rows of which their encoder says so much."""
-        learn_more(self, X, y, classes, sample_weight, schema)
-
-
 def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
     """Let a classifier learn from more rows, in one pass; after an error it is as before."""
     if isinstance(X, EncodedBatches):
@@ -100,12 +57,14 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
             f"X is {type(X).__name__}, rows that come in batches, and partial_fit takes a table in memory. Begin "
             "with fit, which takes rows on disk, and let sk_finalmlp.update take in the rows of a day."
         )
+    if estimator._tasks is not None:
+        raise TypeError("A classifier of several labels has no partial_fit: fit it again to all rows.")
     data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
     with fit_task(estimator, max_subtasks=1, **data) as task:
         is_first = check_first_call(estimator, classes)
         labels = OneLabel(estimator.classes_)
         if is_first:
-            check_hidden_units(estimator)
+            check_widths(estimator, "fs_hidden_units", 0)
             labels.check(estimator)
             estimator._seed, estimator.history_ = draw_seed(estimator.random_state), []
         else:
@@ -143,7 +102,7 @@ def _start(
     """Return the network with room for all codes and its moments, and the generator of the update."""
     is_fitted = hasattr(estimator, "network_")
     generator = torch.Generator().manual_seed(estimator._seed + len(estimator.history_))
-    parameters = estimator._network_parameters(len(new), is_fitted)
+    parameters = network_parameters(estimator, len(new), is_fitted)
     network_class = estimator._network_class
     arguments = arguments_of_network(network_class, parameters, readers, labels.n_outputs)
     if is_fitted:
@@ -176,7 +135,7 @@ def _network_with_room(
 def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
     """One pass at a constant rate; without validation rows, that of a plateau is constant."""
     n_rows = n_rows_of_epoch(new.counts, estimator.negative_sampling)
-    settings: TrainingSettings = estimator._settings(n_rows, max_epochs=1, final_epoch=False)
+    settings: TrainingSettings = training_settings(estimator, n_rows, max_epochs=1, final_epoch=False)
     has_negatives = bool((new.target == 0).any())
     is_auto = estimator.embedding_regularizer == "auto"
     return replace(

@@ -18,7 +18,7 @@ from .._hold_out import place_from_last, places, places_of_choice, share_held_ou
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, TemporaryFolder, check_space, naming_full_disk, sizes
 from .._warnings import warn
-from ..schema import Schema, carries_schema, is_statistic, read_schema
+from ..schema import Schema, carries_schema, checksum_of, is_statistic, read_schema
 from ..training import Impressions, StoredImpressions
 from ._copies import warn_about_copies
 from ._field_readers import FieldReader, learn_fields, read_matrices
@@ -451,7 +451,23 @@ def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], m
         )
     if any(reader.field.kind == "statistic" for reader in readers):
         _check_statistics(rows.schema, rows.n_given, rows.hold_out.fraction, estimator.hold_out)
+        _check_order(rows)
     return rows
+
+
+def _check_order(rows: Rows) -> None:
+    """Notice where rows that were encoded together have been moved or changed since."""
+    if rows.schema is None or rows.schema.n_rows != rows.n_given or not rows.schema.checksum:
+        return
+    schema, _ = rows.schema.of_columns([name for name, _ in rows.columns])
+    ((statistic, checksum),) = schema.checksum.items()
+    column = next((column for name, column in rows.columns if name == statistic), None)
+    if column is not None and checksum_of(column.read(0, rows.n_given)) != checksum:
+        warn(
+            f"Column {statistic!r} isn't as CTREncoder.fit_transform wrote it: rows were moved or changed since, so "
+            "the classifier holds out others than the encoder left out of the statistics, which know their "
+            "labels. Sort or shuffle the rows before they are encoded, or give X_val and y_val.",
+        )
 
 
 def _check_statistics(schema: Schema | None, n_given: int, fraction: float, hold_out: str) -> None:

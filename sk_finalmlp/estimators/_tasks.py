@@ -8,7 +8,9 @@ from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.utils.validation import check_consistent_length
 
 from .._labels import BASE, label_classes, label_columns, label_digits, patterns_of
@@ -79,7 +81,13 @@ class Tasks:
                 yield name, label, np.array([of_patterns[of_task == digit].sum() for of_patterns in counts])
 
     def check(self, estimator: Any) -> None:
-        """Refuse other tasks than those of a fit before."""
+        """Refuse parameters of a single label, and other tasks than those of a fit before."""
+        for name, default in {"class_weight": None, "negatives_kept": 1.0, "negative_sampling": 1.0}.items():
+            if getattr(estimator, name) != default:
+                raise ValueError(
+                    f"{name}={getattr(estimator, name)!r} is for a single label: another share of clicks would be "
+                    f"another product. Set {name}={default!r}; weigh rows by sample_weight, and tasks by task_weight."
+                )
         if estimator._continues() and not self.is_like(estimator._tasks):
             before = estimator._tasks
             raise ValueError(
@@ -110,8 +118,27 @@ class Tasks:
                 )
 
     def attributes(self) -> dict[str, Any]:
-        """Return the tasks."""
-        return {"_tasks": self}
+        """Return the tasks, and the labels of each."""
+        return {"classes_": [classes.copy() for classes in self.classes], "_tasks": self}
+
+    def log_odds(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the log-odds of each task's second label."""
+        log_odds: NDArray[np.float64] = self.objective.marginal_logits(torch.from_numpy(logits)).numpy()
+        return log_odds
+
+    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of each task's second label."""
+        probabilities: NDArray[np.float64] = expit(logits)
+        return probabilities.cumprod(axis=1) if self.relation == "funnel" else probabilities
+
+    def most_probable(self, logits: NDArray[np.float64]) -> NDArray[Any]:
+        """Return the more probable label of each task."""
+        positions = (self.log_odds(logits) > 0).astype(int)
+        labels = [classes[positions[:, task]] for task, classes in enumerate(self.classes)]
+        if len({of_task.dtype.kind for of_task in labels}) > 1:
+            # NumPy would make strings of the numbers.
+            labels = [of_task.astype(object) for of_task in labels]
+        return np.stack(labels, axis=1)
 
     def is_like(self, other: Tasks) -> bool:
         """Whether the tasks and their labels are the same."""

@@ -133,8 +133,6 @@ class GateWeightsDisplay:
 
     Attributes
     ----------
-    weights : DataFrame
-        The gates.
     axes_ : list of Axes
         The panels: a single one, or one for each stream where there are groups of rows.
     figure_ : Figure

@@ -310,10 +310,6 @@ class InteractionDisplay:
 
     Attributes
     ----------
-    heads : DataFrame
-        Strength of each term of the fusion.
-    fields : DataFrame
-        Strength of each pair of fields.
     axes_ : list of Axes
         The panels: terms, and pairs of fields.
     figure_ : Figure

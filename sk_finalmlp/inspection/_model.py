@@ -17,17 +17,16 @@ from ..preprocessing import CTREncoder
 
 def classifier_of(estimator: Any) -> FinalMLPClassifier:
     """Return the fitted classifier of a single label: of a pipeline, or of the best model of a search."""
-    classifier = any_classifier_of(estimator)
-    if isinstance(classifier, FunnelClassifier):
+    if isinstance(_last_step(best_of(estimator)), FunnelClassifier):
         raise TypeError(
             "FunnelClassifier has a logit for each label, and this looks at the logit of one. Fit a FinalMLPClassifier "
             "to the label that you want to look into."
         )
-    return classifier
+    return any_classifier_of(estimator)
 
 
-def any_classifier_of(estimator: Any) -> FinalMLPClassifier | FunnelClassifier:
-    """Return the fitted classifier, which may have several labels."""
+def any_classifier_of(estimator: Any) -> FinalMLPClassifier:
+    """Return the fitted classifier, also that of several labels in a `FunnelClassifier`."""
     classifier = _last_step(best_of(estimator))
     if not isinstance(classifier, FinalMLPClassifier | FunnelClassifier):
         raise TypeError(
@@ -35,10 +34,10 @@ def any_classifier_of(estimator: Any) -> FinalMLPClassifier | FunnelClassifier:
             "or a search for one."
         )
     check_is_fitted(classifier)
-    return classifier
+    return classifier.classifier_ if isinstance(classifier, FunnelClassifier) else classifier
 
 
-def weighted_members_of(classifier: FinalMLPClassifier | FunnelClassifier) -> list[tuple[float, Any]]:
+def weighted_members_of(classifier: FinalMLPClassifier) -> list[tuple[float, Any]]:
     """Return the single networks with their weights in the vote, which sum to 1."""
     network = classifier.network_
     return list(zip(votes_of(network), members_of(network), strict=True))

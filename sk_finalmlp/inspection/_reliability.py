@@ -165,10 +165,6 @@ class ReliabilityDisplay:
 
     Attributes
     ----------
-    bins : DataFrame
-        The bins.
-    name : str or None
-        Name of the model in the legend.
     axes_ : list of Axes
         The panels: the diagram with the confidence interval of each click rate, and the rows per bin.
     figure_ : Figure

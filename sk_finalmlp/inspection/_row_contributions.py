@@ -191,12 +191,6 @@ class RowContributionsDisplay:
 
     Attributes
     ----------
-    contributions : DataFrame
-        The contributions.
-    unknown_logit : ndarray
-        Logits of the rows whose columns are unknown.
-    values : DataFrame
-        What the rows hold.
     ax_ : Axes
         The panel.
     figure_ : Figure

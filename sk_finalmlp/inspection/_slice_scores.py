@@ -163,8 +163,6 @@ class SliceScoresDisplay:
 
     Attributes
     ----------
-    scores : DataFrame
-        The scores.
     axes_ : list of Axes
         The panels: AUC with its interval, and log-loss beside that of a constant prediction of the slice's click rate.
     figure_ : Figure

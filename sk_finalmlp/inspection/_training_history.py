@@ -35,10 +35,6 @@ class TrainingHistoryDisplay:
 
     Attributes
     ----------
-    history : DataFrame
-        The records, indexed by the epoch.
-    best_epoch : int or None
-        The epoch, from 1, of the best score.
     axes_ : list of Axes
         The panels: losses and, where there were validation rows, their AUC.
     figure_ : Figure

@@ -73,11 +73,11 @@ class Column:
         return None if self.tally is None else self.tally.repeats
 
     def with_values(self, values: pa.Array) -> Column:
-        """Other values of the same rows."""
+        """Return other values of the same rows."""
         return Column(self.name, values, self.tally)
 
     def filter(self, rows: np.ndarray) -> Self:
-        """The column of some of the rows, given by a mask."""
+        """Return the column of some of the rows, given by a mask."""
         return type(self)(self.name, self.values.filter(pa.array(rows)))
 
 
@@ -89,37 +89,37 @@ _AnyColumn = TypeVar("_AnyColumn", bound=_Rows)
 
 
 def rows_with_weight(column: _AnyColumn, weights: np.ndarray | None) -> tuple[_AnyColumn, np.ndarray | None]:
-    """Column and weights in fit: rows without weight are as good as absent."""
+    """Return column and weights of the rows with weight: others count as absent in fit."""
     if weights is None or weights.all():
         return column, weights
     return column.filter(weights > 0), weights[weights > 0]
 
 
 def is_string(dtype: pa.DataType) -> bool:
-    """Whether values of this type are strings."""
+    """Return whether values of this type are strings."""
     return any(check(dtype) for check in (pa.types.is_large_string, pa.types.is_string, pa.types.is_string_view))
 
 
 def is_list(dtype: pa.DataType) -> bool:
-    """Whether values of this type are lists."""
+    """Return whether values of this type are lists."""
     checks = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view)
     return any(check(dtype) for check in (*checks, pa.types.is_large_list_view))
 
 
 def lists_of(elements: pa.Array, lengths: np.ndarray, missing: pa.Array | None = None) -> pa.LargeListArray:
-    """Lists of the given lengths, filled with the elements in order."""
+    """Return lists of the given lengths, filled with the elements in order."""
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
     return pa.LargeListArray.from_arrays(offsets, elements, mask=missing)
 
 
 def list_lengths(lists: pa.Array) -> np.ndarray:
-    """Number of elements of each list, 0 for a missing one."""
+    """Return the number of elements of each list, 0 for a missing one."""
     lengths: np.ndarray = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
     return lengths
 
 
 def text_of_first(values: pa.Array) -> str:
-    """The first value that is present, for messages; Arrow has times that Python lacks."""
+    """Return the first value that is present, for messages; Arrow has times that Python lacks."""
     first = values.drop_null()[0]
     try:
         return str(first.as_py())
@@ -169,7 +169,7 @@ class RawColumn:
         return self._n_rows
 
     def filter(self, rows: np.ndarray) -> Self:
-        """The column of some of the rows, given by a mask."""
+        """Return the column of some of the rows, given by a mask."""
         new_rows = np.cumsum(rows) - 1
         parts = []
         for values, old_rows in self.parts:
@@ -180,7 +180,7 @@ class RawColumn:
         return type(self)(self.name, parts, int(rows.sum()))
 
     def read(self, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
-        """All rows in one array, each part read by a function that goes row by row and returns one type."""
+        """Return all rows in one array, each part read by a function that goes row by row and returns one type."""
         if len(self.parts) == 1 and self.parts[0].rows is None:
             return read(self.parts[0].values)
         read_parts = [read(values) for values, _ in self.parts]
@@ -209,7 +209,7 @@ def read_column(name: str, raw: Any) -> RawColumn:
 
 
 def mark_missing(name: str, raw: Any) -> RawColumn:
-    """A column of anything as one that only says which values are missing."""
+    """Return a column of anything as one that only says which values are missing."""
     missing = _missing(raw)
     return RawColumn(name, [Part(pa.array(np.zeros(len(missing), bool), mask=missing))], len(missing))
 
@@ -267,7 +267,7 @@ def _parts_of_objects(objects: np.ndarray) -> list[Part]:
 
 
 def _parts_of_group(group: str, objects: np.ndarray, rows: np.ndarray | None) -> list[Part]:
-    """Objects of one group, in a part for each type of Arrow that they need."""
+    """Return objects of one group, in a part for each type of Arrow that they need."""
     if group not in _SPLIT:
         return [Part(_group_to_arrow(group, objects), rows)]
     parts = _SPLIT[group](objects)
@@ -279,7 +279,7 @@ def _parts_of_group(group: str, objects: np.ndarray, rows: np.ndarray | None) ->
 def _split(
     objects: np.ndarray, type_of: Callable[[Any], str], to_arrow: Callable[[str, np.ndarray], pa.Array]
 ) -> list[Part]:
-    """A part for each type: rows without weight are left out later, and must not have decided what the others are."""
+    """Return a part for each type, for rows without weight, left out later, must not decide what the others are."""
     types = np.array([None if _is_missing(value) else type_of(value) for value in objects], dtype=object)
     rows_of = {kind: np.flatnonzero(types == kind) for kind in sorted(set(types) - {None})}
     return [Part(_canonical(to_arrow(kind, objects[rows])), rows) for kind, rows in rows_of.items()]
@@ -374,7 +374,7 @@ _SPLIT: dict[str, Callable[[np.ndarray], list[Part]]] = {"integer": _split_integ
 
 
 def _floats_to_arrow(objects: np.ndarray) -> pa.Array | None:
-    """Arrays of floats as lists, without a look at each number; None where there is anything else."""
+    """Return arrays of floats as lists, without a look at each number; None where there is anything else."""
     if np.ndarray not in set(map(type, objects)):
         return None
     is_array = np.array([type(value) is np.ndarray for value in objects], bool)
@@ -442,7 +442,7 @@ def _check_text(values: pa.Array) -> None:
 
 
 def _is_ascii(texts: pa.Array) -> bool:
-    """Whether all bytes are ASCII, which is valid text wherever it is cut: one look at them all together."""
+    """Return whether all bytes are ASCII, which is valid text wherever it is cut: one look at them all together."""
     _, offsets, data = texts.buffers()
     if not len(texts) or data is None:
         return True
@@ -458,13 +458,13 @@ def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
 
 
 def finite(values: pa.Array) -> pa.Array:
-    """Doubles without infinite ones and NaN, which are missing instead, and with one zero instead of two."""
+    """Return doubles without infinite ones and NaN, which are missing instead, and with one zero instead of two."""
     is_finite, values = pc.is_finite(values), pc.add(values, 0.0)
     return values if pc.all(is_finite).as_py() else pc.if_else(is_finite, values, pa.scalar(None, values.type))
 
 
 def _text_of_times(values: pa.Array) -> pa.Array:
-    """Times of day as Python writes them, whatever their unit."""
+    """Return times of day as Python writes them, whatever their unit."""
     texts = values.cast(pa.time64("ns")).cast(pa.large_string())
     return pc.replace_substring_regex(texts, r"(\.000000)?000$", "")
 

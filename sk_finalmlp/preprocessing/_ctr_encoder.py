@@ -577,7 +577,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             )
 
     def _library(self) -> str:
-        """The container that `set_output` or `set_config` asks for."""
+        """Return the container that `set_output` or `set_config` asks for."""
         library: str = get_output_config("transform", self)["dense"]
         return library
 
@@ -638,7 +638,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             )
 
     def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
-        """Kinds of the columns that the user has chosen, by position; those with vectors hold ids."""
+        """Return the kinds of the columns that the user has chosen, by position; those with vectors hold ids."""
         chosen = chosen_kinds(self._selections(), X, names)
         for position in self._given_vectors_at(names):
             if chosen.setdefault(position, "categorical") != "categorical":
@@ -649,7 +649,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return chosen
 
     def _given_vectors_at(self, names: Sequence[str]) -> dict[int, Any]:
-        """What `vectors` holds, by the position of the column."""
+        """Return what `vectors` holds, by the position of the column."""
         if not isinstance(self.vectors, Mapping | None):
             raise TypeError(
                 f"vectors is of type {type(self.vectors).__name__}. Give a dict from the names of columns to the "
@@ -692,7 +692,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         )
 
     def _max_length(self) -> int | Mapping[str, int] | None:
-        """The largest number of output columns of lists, for all of them or by the name of the column."""
+        """Return the largest number of output columns of lists, for all of them or by the name of the column."""
         if not isinstance(self.max_length, Mapping):
             return self.max_length
         wrong = next((n for n in self.max_length.values() if not isinstance(n, Integral) or n < 1), None)
@@ -705,7 +705,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return {names[select_for("max_length", key, None, names)[0]]: n for key, n in self.max_length.items()}
 
     def _datetime_parts(self) -> list[str] | None:
-        """The parts of datetimes that the user asks for, None for "auto"."""
+        """Return the parts of datetimes that the user asks for, None for "auto"."""
         if isinstance(self.datetime_parts, str) and self.datetime_parts == "auto":
             return None
         parts = list(dict.fromkeys(self.datetime_parts))
@@ -966,7 +966,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return list(self._fields)
 
     def _output_fields(self, names: Sequence[str]) -> list[Field]:
-        """The fields of the output, for columns of these names."""
+        """Return the fields of the output, for columns of these names."""
         learned = list(chain.from_iterable(fields_by_column(self._columns, check_feature_names_in(self))))
         plain = list(chain.from_iterable(fields_by_column(self._columns, names)))
         new_names = {old.name: new.name for old, new in zip(learned, plain, strict=True)}
@@ -1012,6 +1012,6 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
 
 def _are_several(labels: Any) -> bool:
-    """Whether labels are names of columns, or have several columns themselves."""
+    """Return whether labels are names of columns, or have several columns themselves."""
     is_list_of_names = isinstance(labels, list | tuple) and all(isinstance(name, str) for name in labels)
     return is_list_of_names or len(getattr(labels, "shape", ())) > 1

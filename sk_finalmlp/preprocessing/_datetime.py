@@ -64,7 +64,6 @@ class ElapsedTime(FloatColumn):
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Deviation from the mean in standard deviations."""
         times, is_present = _microseconds(column)
         if self.deviation == 0:
             return [np.zeros(len(times), np.float32)]
@@ -77,7 +76,7 @@ class ElapsedTime(FloatColumn):
 
 
 def _late_time(times: np.ndarray, repeats: np.ndarray | None) -> int:
-    """The time behind which the last tenth of the rows is, where each time stands for so many rows."""
+    """Return the time behind which the last tenth of the rows is, where each time stands for so many rows."""
     if repeats is None:
         return int(np.quantile(times, _NOW, method="lower"))
     order = np.argsort(times)
@@ -85,7 +84,7 @@ def _late_time(times: np.ndarray, repeats: np.ndarray | None) -> int:
     return int(times[order][np.searchsorted(ends, int(_NOW * (ends[-1] - 1)), side="right")])
 
 
-class DatetimeEncoder:
+class DatetimeEncoder(ColumnEncoder):
     """Parts of a time, each as a categorical field (weekday 0 is Monday), and the elapsed time as a numeric one;
     `parts` is None for "auto", and `left_out` says which parts the rows don't cover.
     """
@@ -111,7 +110,6 @@ class DatetimeEncoder:
         return self
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
-        """The encoder after more rows, and for each part the codes that stand for other values now."""
         times = _local_times(column.values)
         grown = {part: encoder.grow(_part(part, times), decay) for part, encoder in self.encoders.items()}
         encoder = copy(self)
@@ -122,25 +120,18 @@ class DatetimeEncoder:
         return ElapsedTime() if part == _ELAPSED else CategoricalEncoder(self.rule)
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Codes of each part, and the elapsed time."""
         parts = zip(self.encoders.values(), self.part_columns(column), strict=True)
         return [encoder.transform(part)[0] for encoder, part in parts]
 
     def part_columns(self, column: Column) -> list[Column]:
-        """The values of each part."""
+        """Return the values of each part."""
         times = _local_times(column.values)
         return [_part(part, times) for part in self.encoders]
 
-    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """All null: the parts don't make up a time."""
-        return pa.nulls(len(outputs[0]))
-
     def output_fields(self, name: str) -> list[Field]:
-        """One field per part."""
         return [field for part, encoder in self.encoders.items() for field in encoder.output_fields(f"{name}_{part}")]
 
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
-        """The vocabulary of each part that has codes."""
         return {
             field: vocabulary
             for part, encoder in self.encoders.items()
@@ -149,7 +140,7 @@ class DatetimeEncoder:
 
 
 def has_time_of_day(times: pa.Array) -> bool:
-    """Whether timestamps are more than dates: not all of them at midnight."""
+    """Return whether timestamps are more than dates: not all of them at midnight."""
     if pa.types.is_date(times.type):
         return False
     times = _local_times(times)
@@ -157,7 +148,7 @@ def has_time_of_day(times: pa.Array) -> bool:
 
 
 def _local_times(times: pa.Array) -> pa.Array:
-    """Times as the clocks showed them where the zone is a fixed offset, which older versions of Arrow don't know."""
+    """Return times as clocks showed them in a zone of a fixed offset, which older versions of Arrow don't know."""
     offset = _OFFSET.fullmatch(getattr(times.type, "tz", None) or "")
     if offset is None:
         return times
@@ -167,7 +158,7 @@ def _local_times(times: pa.Array) -> pa.Array:
 
 
 def _too_short_for(times: pa.Array) -> tuple[tuple[str, ...], str]:
-    """Parts of which the rows cover no full period, so that those of later rows would be unknown; and why."""
+    """Return parts of which the rows cover no full period, so that those of later rows would be unknown; and why."""
     first, last = pc.min_max(times).values()
     if has_time_of_day(times) and _n_touched(pc.hours_between(first, last)) < _HOURS_OF_A_DAY:
         return _AUTOMATIC_PARTS, "without hour, weekday and weekend, since the rows are of less than 24 h"
@@ -179,7 +170,7 @@ def _too_short_for(times: pa.Array) -> tuple[tuple[str, ...], str]:
 
 
 def _n_touched(n_between: pa.Scalar) -> int:
-    """Number of hours or days from the first to the last, both counted as a whole; 0 without any."""
+    """Return the number of hours or days from the first to the last, both counted as a whole; 0 without any."""
     return n_between.as_py() + 1 if n_between.is_valid else 0
 
 
@@ -190,7 +181,7 @@ def _part(part: str, times: pa.Array) -> Column:
 
 
 def _microseconds(column: Column) -> tuple[np.ndarray, np.ndarray]:
-    """Times since 1970, and which of them are present."""
+    """Return times since 1970, and which of them are present."""
     is_present = column.values.is_valid().to_numpy(zero_copy_only=False)
     times = column.values.cast(pa.timestamp("us", getattr(column.values.type, "tz", None))).cast(pa.int64())
     return to_numpy(times.fill_null(0)), is_present
@@ -236,7 +227,7 @@ _MANY_DISTINCT = 400
 
 
 def why_left_out(column: Column) -> str:
-    """Why an integer column is left out unless the user names its kind, if there is a reason."""
+    """Say why an integer column is left out unless the user names its kind, if there is a reason."""
     unit = _find_unit(column.name)
     if unit is None:
         return ""
@@ -255,7 +246,7 @@ def why_left_out(column: Column) -> str:
 
 
 def why_behind(column: Column, places: np.ndarray) -> str:
-    """Why a column of categories is left out whose values go with time, so that those of later rows are unknown."""
+    """Say why a column of categories is left out whose values go with time: those of later rows are unknown."""
     indices, distinct = column.dictionary.indices, column.dictionary.dictionary
     rank = np.argsort(pc.array_sort_indices(distinct).to_numpy())
     values = rank[indices.drop_null().to_numpy()]
@@ -274,12 +265,12 @@ def why_behind(column: Column, places: np.ndarray) -> str:
 
 
 def _never_falls(values: np.ndarray) -> bool:
-    """Whether values never fall, but for a few that are out of turn."""
+    """Return whether values never fall, but for a few that are out of turn."""
     return bool(np.mean(values < np.maximum.accumulate(values)) <= _OUT_OF_TURN)
 
 
 def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
-    """Names of the fields of a column that are parts of a date."""
+    """Return the names of the fields of a column that are parts of a date."""
     if isinstance(encoder, DatetimeEncoder):
         return [field.name for field in encoder.output_fields(name) if field.has_codes]
     if not isinstance(encoder, CategoricalEncoder) or not isinstance(encoder.vocabulary, Vocabulary):
@@ -289,7 +280,7 @@ def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
 
 
 def rare_dates(encoder: ColumnEncoder | None, column: Column) -> dict[str, pa.Array]:
-    """What `fit` saw of dates and gave no code."""
+    """Return what `fit` saw of dates and gave no code."""
     if not isinstance(encoder, CategoricalEncoder | DatetimeEncoder) or encoder.rule == VocabularyRule():
         return {}
     if not date_parts(column.name, encoder):
@@ -304,7 +295,7 @@ def rare_dates(encoder: ColumnEncoder | None, column: Column) -> dict[str, pa.Ar
 
 
 def _values_of_parts(encoder: ColumnEncoder, column: Column) -> list[Column]:
-    """The values of the parts that have codes, which come first."""
+    """Return the values of the parts that have codes, which come first."""
     if not isinstance(encoder, DatetimeEncoder):
         return [column]
     return encoder.part_columns(column)[: len(encoder.vocabularies(column.name))]
@@ -323,7 +314,7 @@ def _find_unit(name: str) -> _Unit | None:
 
 
 def _integers(distinct: pa.Array) -> pa.Array:
-    """The distinct values as integers; none if they are no integers, or more than any unit has."""
+    """Return the distinct values as integers; none if they are no integers, or more than any unit has."""
     if len(distinct) > _MANY_DISTINCT:
         return distinct[:0]
     if is_string(distinct.type):
@@ -333,7 +324,7 @@ def _integers(distinct: pa.Array) -> pa.Array:
 
 
 def _suits(unit: _Unit, values: pa.Array) -> bool:
-    """Whether a column of such a name holds what the name says."""
+    """Return whether a column of such a name holds what the name says."""
     if not len(values) or (unit.most_values is not None and len(values) > unit.most_values):
         return False
     smallest, largest = (bound.as_py() for bound in pc.min_max(values).values())

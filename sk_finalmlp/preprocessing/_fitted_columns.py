@@ -125,12 +125,12 @@ def write_outputs(outputs: Iterator[tuple[str, np.ndarray]], fields: Sequence[Fi
 
 
 def are_numeric(fields: Sequence[Field]) -> list[bool]:
-    """Whether each column of the fields holds floats rather than codes."""
+    """Return whether each column of the fields holds floats rather than codes."""
     return [not field.has_codes for field in fields for _ in range(field.n_columns)]
 
 
 def n_codes_of(fields: Sequence[Field]) -> int:
-    """Number of codes that stand for values of a column, code 0 of each of its fields included."""
+    """Return the number of codes that stand for values of a column, code 0 of each of its fields included."""
     return sum(field.n_codes for field in fields if field.kind != "pretrained")
 
 
@@ -155,7 +155,7 @@ def check_names_are_read(fields: Sequence[Field]) -> None:
 
 
 def decode_column(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) -> pa.Array:
-    """Values of the next output columns."""
+    """Return values of the next output columns."""
     numeric = are_numeric(encoder.output_fields(name))
     with errors_naming(name):
         return encoder.inverse_transform([_as_floats_or_codes(next(outputs), is_float) for is_float in numeric])

@@ -114,7 +114,7 @@ def _repeats(column: Column) -> bool:
 
 
 def find_doubt(column: Column, finding: Finding) -> str | None:
-    """What may be wrong with a kind that was found, for a warning."""
+    """Say, for a warning, what may be wrong with a kind that was found."""
     if pa.types.is_floating(column.values.type):
         if not (_are_rounded(column) and _repeats(column)):
             return None
@@ -165,14 +165,14 @@ def _are_lists(distinct: pa.Array) -> bool:
 
 
 def _are_rounded(column: Column) -> bool:
-    """Whether doubles look like integers of 54 to 64 bits."""
+    """Return whether doubles look like integers of 54 to 64 bits."""
     sizes = pc.abs(column.values)
     in_range = pc.less(pc.max(sizes), 2.0**64).as_py() and pc.greater(pc.max(sizes), 2.0**53).as_py()
     return bool(in_range) and bool(pc.all(pc.equal(pc.floor(sizes), sizes)).as_py())
 
 
 def facts(column: Column) -> str:
-    """How often values repeat, for a reader."""
+    """Say how often values repeat."""
     return f"{len(column.dictionary.dictionary)} distinct of {len(column) - column.n_missing}"
 
 
@@ -213,7 +213,7 @@ class ColumnRules:
         return finding
 
     def make_reading(self, kind: Kind, raw: RawColumn, reading: Reading) -> Reading:
-        """How a column of this kind is read, where this reading suits its values."""
+        """Return how a column of this kind is read, where this reading suits its values."""
         if kind == "numeric":
             return reading.as_numbers()
         if kind == "datetime":
@@ -226,7 +226,7 @@ class ColumnRules:
         return reading if self.vocabulary.n_hash_buckets is None else reading.as_text()
 
     def make_encoder(self, name: str, kind: Kind, reading: Reading) -> ColumnEncoder | None:
-        """A part for a column of this kind, not yet fitted; None where the column is dropped."""
+        """Return a part for a column of this kind, not yet fitted; None where the column is dropped."""
         if name in self.vectors:
             mode, is_tuned = self.vectors_mode.removesuffix("-trained"), self.vectors_mode.endswith("-trained")
             encoder = PretrainedEncoder(CategoricalEncoder(self.vocabulary), mode == "replace", is_tuned)
@@ -263,7 +263,7 @@ def _why_no_vectors(raw: RawColumn) -> str:
 
 
 def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[str]) -> dict[int, Kind]:
-    """Kinds of the columns that the user has chosen, by position."""
+    """Return the kinds of the columns that the user has chosen, by position."""
     chosen: dict[int, Kind] = {}
     for kind, selection in selections.items():
         for position in select_for(_PARAMETERS.get(kind, kind), selection, X, names):
@@ -274,7 +274,7 @@ def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[s
 
 
 def find_histories(histories: Mapping[Any, Any] | None, names: Sequence[str]) -> dict[int, int]:
-    """Positions of the columns that hold histories, and of the column whose values each of them holds."""
+    """Return the positions of the columns that hold histories, and of the column whose values each of them holds."""
     targets: dict[int, int] = {}
     for history, of in (histories or {}).items():
         (position,), (target,) = (

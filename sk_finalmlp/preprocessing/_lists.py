@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from copy import copy
 from typing import Any, Self
 
@@ -16,15 +15,13 @@ from ._column import Column, RawColumn, is_list, is_string, list_lengths, lists_
 from ._reading import Reading, learn_reading
 from ._vectors import PretrainedEncoder
 from ._vocabulary import (
-    Admission,
     CategoricalEncoder,
     ColumnEncoder,
     Counted,
     HashBuckets,
-    Vocabulary,
+    VocabularyEncoder,
     VocabularyRule,
     count_values,
-    grow,
 )
 
 _CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
@@ -34,11 +31,8 @@ _LIST_OF_NUMPY = re.compile(r"\[\s*[^\s,]+\s+[^\s,]+")
 _WRITTEN_LIST = r"^\[((np\.str_\()?['\"].*['\"]\)?|\d+(, \d+)*)\]$"
 
 
-class MultiValuedEncoder:
+class MultiValuedEncoder(VocabularyEncoder):
     """Codes of the first known elements of each row, in order, padded with 0; unknown elements are left out."""
-
-    #: Files of earlier versions have none.
-    admission: Admission | None = None
 
     def __init__(self, rule: VocabularyRule, separator: str | None, max_length: int | None, reading: Reading) -> None:
         self.rule = rule
@@ -52,7 +46,7 @@ class MultiValuedEncoder:
         if self.splits_strings and self.separator is None:
             self.separator = find_separator(column.dictionary.dictionary)
         lists, n_rows = self._counted_lists(column)
-        self.vocabulary, self.admission = self.rule.fit(_count(lists, n_rows, len(column)))
+        self.vocabulary, self.admission = self.rule.fit(_count_elements(lists, n_rows, len(column)))
         self.n_columns = self._longest(lists.elements, list_lengths(lists.values))
         return self
 
@@ -61,22 +55,17 @@ class MultiValuedEncoder:
         lists = self._lists(column)
         self.n_columns = max(self.n_columns, self._longest(lists.elements, list_lengths(lists.values)))
 
-    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
-        """The encoder after more rows, with as many columns, and the codes that stand for other elements now."""
-        more = _count(*self._counted_lists(column), len(column))
-        grown = grow(self.rule, self.vocabulary, self.admission, more, decay)
-        encoder = copy(self)
-        encoder.vocabulary, encoder.admission = grown.vocabulary, grown.admission
-        return encoder, [grown.fresh]
+    def _count(self, column: Column) -> Counted:
+        return _count_elements(*self._counted_lists(column), len(column))
 
     def _counted_lists(self, column: Column) -> tuple[Column, np.ndarray | None]:
-        """Lists to learn from, and the number of rows of each, None for one; a string that repeats is split once."""
+        """Return lists to learn from, and numbers of rows of each, None for one; strings that repeat are split once."""
         if self.splits_strings:
             return self._distinct_lists(column), count_values(column.dictionary, column.repeats)
         return self._lists(column), column.repeats
 
     def _distinct_lists(self, column: Column) -> Column:
-        """Lists of the elements of the distinct strings."""
+        """Return lists of the elements of the distinct strings."""
         return self._lists(Column(column.name, _without_written_lists(column.dictionary.dictionary)))
 
     def _lists(self, column: Column) -> Column:
@@ -97,7 +86,6 @@ class MultiValuedEncoder:
         return elements.map(self.vocabulary.encode, missing=UNKNOWN_CODE)
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Codes, as one array per position."""
         if not is_string(column.values.type):
             return list(self._codes(self._lists(column)))
         distinct = self._codes(self._distinct_lists(column))
@@ -107,7 +95,7 @@ class MultiValuedEncoder:
         return [codes[rows] for codes in distinct]
 
     def _codes(self, lists: Column) -> np.ndarray:
-        """Codes, of shape (n_columns, n_lists)."""
+        """Return codes, of shape (n_columns, n_lists)."""
         flat = self._encode(lists.elements)
         known = flat != UNKNOWN_CODE
         rows = np.repeat(np.arange(len(lists)), list_lengths(lists.values))[known]
@@ -119,7 +107,6 @@ class MultiValuedEncoder:
         return codes
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """Lists of elements, or strings where fit saw strings; null where a row has no known element."""
         if isinstance(self.vocabulary, HashBuckets):
             return pa.nulls(len(outputs[0]))
         codes = np.column_stack(outputs)
@@ -131,29 +118,24 @@ class MultiValuedEncoder:
         return pc.binary_join(lists.cast(pa.list_(pa.string())), self.separator).cast(pa.large_string())
 
     def output_fields(self, name: str) -> list[Field]:
-        """One multi-valued field."""
         return [Field(name, "multi-valued", n_codes=self.vocabulary.n_codes, n_columns=self.n_columns)]
 
-    def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
-        """The vocabulary of the elements."""
-        return {name: self.vocabulary}
 
-
-def _count(lists: Column, n_rows: np.ndarray | None, n_all_rows: int) -> Counted:
-    """Distinct elements of lists, each of which stands for so many rows."""
+def _count_elements(lists: Column, n_rows: np.ndarray | None, n_all_rows: int) -> Counted:
+    """Return distinct elements of lists, each of which stands for so many rows."""
     dictionary = lists.elements.dictionary
     counts = count_values(dictionary, None if n_rows is None else np.repeat(n_rows, list_lengths(lists.values)))
     return Counted(dictionary.dictionary, counts, n_all_rows)
 
 
 def find_separator(values: pa.Array) -> str:
-    """The first of the usual separators that occurs in any of the strings."""
+    """Return the first of the usual separators that occurs in any of the strings."""
     found = (sep for sep in _CANDIDATE_SEPARATORS if pc.any(pc.match_substring(values, sep)).as_py())
     return next(found, _CANDIDATE_SEPARATORS[0])
 
 
 def split(values: pa.Array, separator: str | None) -> pa.Array:
-    """Elements of each string, without the white space around them; empty ones are null."""
+    """Return elements of each string, without the white space around them; empty ones are null."""
     lists = pc.split_pattern(values, separator)
     elements = pc.utf8_trim_whitespace(lists.flatten())
     elements = pc.if_else(pc.equal(elements, ""), pa.scalar(None, elements.type), elements)
@@ -172,7 +154,7 @@ def _without_written_lists(strings: pa.Array) -> pa.Array:
 
 
 def how_to_read_lists(text: str) -> str:
-    """What turns lists that are written like this one into lists again."""
+    """Say how to turn lists that are written like this one into lists again."""
     if "np." in text or _LIST_OF_NUMPY.match(text):
         # Python would make one string of 'a' 'b'.
         return "NumPy has written it, which can't be read back: keep the table as Parquet"
@@ -184,7 +166,7 @@ def how_to_read_lists(text: str) -> str:
 _SHOWN = 100
 
 
-class HistoryEncoder:
+class HistoryEncoder(ColumnEncoder):
     """Codes of the last values of each row, the most recent first, padded with 0; an unknown or missing value keeps its
     position, so that histories of items and of their genres stay aligned.
     """
@@ -200,7 +182,7 @@ class HistoryEncoder:
         return {name: value for name, value in vars(self).items() if name != "target"}
 
     def bound_to(self, target: ColumnEncoder | None) -> Self:
-        """The same encoder with what encodes the column whose values it holds."""
+        """Return the same encoder with what encodes the column whose values it holds."""
         if isinstance(target, PretrainedEncoder):
             if target.replaces:
                 raise ValueError(
@@ -221,7 +203,7 @@ class HistoryEncoder:
         return self
 
     def find_doubt(self, column: Column) -> str | None:
-        """What may be wrong with the values, for a warning: all of them are unknown, as where types or names differ."""
+        """Say, for a warning, if all values are unknown, as where types or names differ."""
         elements = _lists(column).flatten().drop_null()
         vocabulary = self.target.vocabulary
         if isinstance(vocabulary, HashBuckets) or not len(elements) or not len(vocabulary.values):
@@ -234,12 +216,7 @@ class HistoryEncoder:
             f"such as {text_of_first(vocabulary.values)!r}. Write them alike, or the history says nothing."
         )
 
-    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
-        """The encoder itself, which has learned nothing from the rows but the number of columns."""
-        return self, []
-
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Codes, as one array per position."""
         lists = _lists(column)
         lengths = list_lengths(lists)
         ends = np.repeat(np.cumsum(lengths), lengths)
@@ -255,7 +232,6 @@ class HistoryEncoder:
         return list(codes)
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """Lists of the known values, the most recent last; null where there is none."""
         if isinstance(self.target.vocabulary, HashBuckets):
             return pa.nulls(len(outputs[0]))
         codes = np.column_stack(outputs[::-1])
@@ -264,12 +240,7 @@ class HistoryEncoder:
         return lists_of(values, known.sum(axis=1), missing=pa.array(~known.any(axis=1)))
 
     def output_fields(self, name: str) -> list[Field]:
-        """One history."""
         return [Field(name, "history", self.target.vocabulary.n_codes, self.n_columns, self.of)]
-
-    def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
-        """None of its own."""
-        return {}
 
 
 def _why_no_target(encoder: ColumnEncoder | None) -> str:
@@ -284,7 +255,7 @@ def _why_no_target(encoder: ColumnEncoder | None) -> str:
 
 
 def read_history(raw: RawColumn, of: Reading) -> Reading:
-    """How a column of histories is read: as lists of what the other column is read as."""
+    """Return how a column of histories is read: as lists of values that are read like those of the other column."""
     for part in raw.parts:
         if not is_list(part.values.type) and part.values.null_count < len(part.values):
             raise TypeError(f"`histories` names it, but {_no_list(part.values)}")
@@ -298,7 +269,7 @@ def read_history(raw: RawColumn, of: Reading) -> Reading:
 
 
 def _no_list(values: pa.Array) -> str:
-    """What is said of values that are no lists, the longest of the first ones among them, which tells most."""
+    """Say what is no list: the longest of the first values, which tells most."""
     value = max(values.drop_null()[:_SHOWN].to_pylist(), key=lambda value: len(str(value)))
     text = str(value)
     if text.startswith("["):
@@ -311,7 +282,7 @@ def _no_list(values: pa.Array) -> str:
 
 
 def _check_read(elements: pa.Array, read: pa.Array) -> None:
-    """In fit, what can't be read as a value of the other column is no unseen value, but of another kind."""
+    """Refuse in fit what can't be read as a value of the other column: it is no unseen value, but of another kind."""
     if read.null_count > elements.null_count:
         value = elements.filter(pc.and_(read.is_null(), elements.is_valid()))[0].as_py()
         raise TypeError(

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from ..schema import UNKNOWN_CODE, Field
 from ._column import Column
 from ._reading import as_floats, to_numpy
-from ._vocabulary import CategoricalEncoder, Vocabulary
+from ._vocabulary import CategoricalEncoder, ColumnEncoder, Vocabulary
 
 #: Farther outliers would only saturate the network, and overflow its floats in the end.
 MAX_DEVIATIONS = 10.0
@@ -29,31 +29,18 @@ _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
 
 
 def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Present values of a column, and their weights."""
+    """Return the present values of a column, and their weights."""
     floats = to_numpy(as_floats(column.values))
     weights = column.repeats if weights is None else weights
     present = ~np.isnan(floats)
     return floats[present], None if weights is None else weights[present]
 
 
-class _Fixed:
-    """What the parts that learn in `fit` alone have in common."""
-
-    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
-        """The encoder as it is: the network has learned what its numbers mean."""
-        return self, []
-
-
-class FloatColumn(_Fixed):
-    """What the parts that write a column of floats have in common."""
+class FloatColumn(ColumnEncoder):
+    """What writes a column of floats."""
 
     def output_fields(self, name: str) -> list[Field]:
-        """One numeric field."""
         return [Field(name, "numeric")]
-
-    def vocabularies(self, name: str) -> dict[str, Vocabulary]:
-        """None: a numeric field has no codes."""
-        return {}
 
 
 class Standardizer(FloatColumn):
@@ -71,7 +58,6 @@ class Standardizer(FloatColumn):
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Standardised values, clipped to 10 standard deviations."""
         floats = to_numpy(as_floats(column.values))
         if self.deviation == 0:
             return [np.zeros(len(floats), np.float32)]
@@ -81,7 +67,6 @@ class Standardizer(FloatColumn):
         return [np.where(np.isnan(floats), 0.0, deviations).astype(np.float32)]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """Values on the original scale."""
         return pa.array((outputs[0].astype(np.float64) * self.deviation + self.mean) * self.unit)
 
 
@@ -108,7 +93,6 @@ class NormalScorer(FloatColumn):
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Scores."""
         floats = to_numpy(as_floats(column.values))
         present = ~np.isnan(floats)
         outputs = np.zeros(len(floats), np.float32)
@@ -118,14 +102,13 @@ class NormalScorer(FloatColumn):
         return [outputs]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """Values of these scores."""
         if not len(self.values):
             return pa.array(np.zeros(len(outputs[0])))
         return pa.array(np.interp(outputs[0].astype(np.float64), self.scores, self.values) * self.unit)
 
 
 def _distribution(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct values in order, their ranks between 0 and 1, and their shares of the weight."""
+    """Return distinct values in order, their ranks between 0 and 1, and their shares of the weight."""
     if weights is None:
         values, sums = np.unique(floats, return_counts=True)
     else:
@@ -136,7 +119,7 @@ def _distribution(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.nd
 
 
 def _normal_scores(shares: np.ndarray) -> np.ndarray:
-    """Normal quantiles of the ranks, each computed from the nearer end: 1 less a small rank would be rounding."""
+    """Return normal quantiles of the ranks, each computed from the nearer end, since 1 less a small rank is rounded."""
     below, above = (np.cumsum(part) - part / 2 for part in (shares, shares[::-1]))
     # A rank of 0 has an infinite score.
     of_low, of_high = (ndtri(np.clip(ranks, _LEAST_RANK, 0.5)) for ranks in (below, above))
@@ -145,7 +128,7 @@ def _normal_scores(shares: np.ndarray) -> np.ndarray:
 
 
 def _evenly_spread(ranks: np.ndarray) -> np.ndarray:
-    """Positions of the first, the last, and as many between them as are to be remembered."""
+    """Return the positions of the first, the last, and as many between them as are to be remembered."""
     if len(ranks) <= _N_KNOTS:
         return np.arange(len(ranks))
     inner = np.searchsorted(ranks, np.linspace(ranks[0], ranks[-1], _N_KNOTS)[1:-1])
@@ -153,21 +136,21 @@ def _evenly_spread(ranks: np.ndarray) -> np.ndarray:
 
 
 def _few_quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int) -> np.ndarray:
-    """The values at the ends of all bins but the last."""
+    """Return the values at the ends of all bins but the last."""
     shares = np.arange(1, n_bins) / n_bins
     quantiles: np.ndarray = np.quantile(floats, shares, method="inverted_cdf", weights=weights)
     return quantiles
 
 
 def _many_quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int) -> np.ndarray:
-    """The same where there are more bins than values: those values at which a bin ends."""
+    """Return the values at which a bin ends, where there are more bins than values."""
     values, _, shares = _distribution(floats, weights)
     # Sums of shares are rounded, and must not miss the end of a bin for it.
     n_ended = np.floor(np.cumsum(shares) * n_bins * (1 + 1e-12))
     return values[np.diff(n_ended, prepend=0) > 0]
 
 
-class QuantileBinner(_Fixed):
+class QuantileBinner(ColumnEncoder):
     """Codes 1, 2, ... of bins that hold about as many rows each."""
 
     def __init__(self, n_bins: int) -> None:
@@ -194,22 +177,15 @@ class QuantileBinner(_Fixed):
         return len(self.edges) + 1
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Codes of the bins."""
         floats = to_numpy(as_floats(column.values))
         bins = np.searchsorted(self.edges, floats)
         return [np.where(np.isnan(floats), UNKNOWN_CODE, bins + 1)]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """Mean of the training rows in the bin."""
         return Vocabulary(pa.array(self.means)).decode(outputs[0])
 
     def output_fields(self, name: str) -> list[Field]:
-        """One categorical field."""
         return [Field(name, "categorical", n_codes=self._n_bins_used + 1)]
-
-    def vocabularies(self, name: str) -> dict[str, Vocabulary]:
-        """None: bins are no values."""
-        return {}
 
 
 class LogBucketer(CategoricalEncoder):
@@ -220,15 +196,12 @@ class LogBucketer(CategoricalEncoder):
         return super().fit(_buckets(column), weights)
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
-        """The encoder after more rows, and the codes that stand for other buckets now."""
         return super().grow(_buckets(column), decay)
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Codes of the buckets."""
         return super().transform(_buckets(column))
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """Lower bound of the bucket."""
         buckets = to_numpy(as_floats(super().inverse_transform(outputs)))
         logarithms = np.minimum(np.sqrt(np.abs(buckets)), _LARGEST_LOGARITHM)
         return pa.array(np.where(buckets > 2, np.exp(logarithms), buckets), from_pandas=True)

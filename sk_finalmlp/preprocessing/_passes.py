@@ -36,7 +36,7 @@ class ColumnsToRead:
     weight: str | None
 
     def tallies(self) -> list[ColumnTally | None]:
-        """A tally for each column to encode; None for one that is dropped."""
+        """Return a tally for each column to encode; None for one that is dropped."""
         return [
             None
             if (kind := self.chosen.get(position)) == "dropped"
@@ -45,7 +45,7 @@ class ColumnsToRead:
         ]
 
     def to_read(self) -> list[str]:
-        """Names of all columns that aren't dropped."""
+        """Return the names of all columns that aren't dropped."""
         used = [name for position, name in enumerate(self.names) if self.chosen.get(position) != "dropped"]
         return [*used, *(name for name in (self.label, self.weight) if name is not None)]
 
@@ -200,7 +200,7 @@ class _Labels:
         others._appeared.remove()
 
     def _positions(self, values: pa.Array) -> np.ndarray:
-        """Numbers of distinct labels, of which some may be new."""
+        """Return numbers of distinct labels, of which some may be new."""
         known = values if self._known is None else self._with(self._known, values)
         if len(known) > _MAX_LABELS:
             raise ValueError(
@@ -219,7 +219,7 @@ class _Labels:
         return pa.concat_arrays([known, values]).unique()
 
     def sorted(self) -> tuple[np.ndarray, StoredArray]:
-        """The labels in sorted order, and the position of each row's among them."""
+        """Return the labels in sorted order, and the position of each row's among them."""
         assert self._known is not None
         labels = self._known.to_numpy(zero_copy_only=False)
         order = np.argsort(labels)

@@ -25,7 +25,7 @@ _UNITS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf))
 
 
 def convert(values: pa.Array, dtype: pa.DataType) -> pa.Array:
-    """Values as a canonical type."""
+    """Return values as a canonical type."""
     if values.type == dtype:
         return values
     if values.null_count == len(values):
@@ -63,7 +63,7 @@ def _as_bools(values: pa.Array) -> pa.Array:
 
 
 def as_integers(values: pa.Array, dtype: pa.DataType) -> pa.Array:
-    """Values as int64 or uint64; null where a value is no such integer."""
+    """Return values as int64 or uint64; null where a value is no such integer."""
     require_no_times(values)
     if is_string(values.type):
         return _parse_integers(values, dtype)
@@ -104,7 +104,7 @@ def _parse_integers(texts: pa.Array, dtype: pa.DataType) -> pa.Array:
 
 
 def as_floats(values: pa.Array) -> pa.Array:
-    """Values as doubles, times in seconds; null where a value is no number."""
+    """Return values as doubles, times in seconds; null where a value is no number."""
     dtype = values.type
     if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
         return pc.divide(
@@ -118,7 +118,7 @@ def as_floats(values: pa.Array) -> pa.Array:
 
 
 def to_numpy(values: pa.Array) -> np.ndarray:
-    """Doubles as an array, NaN where a value is missing."""
+    """Return doubles as an array, NaN where a value is missing."""
     floats: np.ndarray = values.to_numpy(zero_copy_only=False)
     return floats.astype(np.float64, copy=False)
 
@@ -129,7 +129,7 @@ def _parse(values: pa.Array, pattern: str) -> pa.Array:
 
 
 def as_strings(values: pa.Array) -> pa.Array:
-    """Values as the text they read as: what is the same number has the same text."""
+    """Return values as the text they read as: what is the same number has the same text."""
     dtype = values.type
     if pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
         distinct = values.dictionary_encode()
@@ -149,7 +149,7 @@ def _text(number: float | decimal.Decimal | None) -> str | None:
 
 
 def _text_of_timestamps(values: pa.Array) -> pa.Array:
-    """Instants in UTC, local times as Python writes them."""
+    """Return instants in UTC, local times as Python writes them."""
     texts = values.cast(pa.timestamp("us")).cast(pa.large_string())
     texts = pc.replace_substring_regex(texts, r"\.000000$", "")
     if values.type.tz is None:
@@ -159,7 +159,7 @@ def _text_of_timestamps(values: pa.Array) -> pa.Array:
 
 
 def as_times(values: pa.Array) -> pa.Array:
-    """Values as timestamps or dates; null where a string is no ISO 8601 time."""
+    """Return values as timestamps or dates; null where a string is no ISO 8601 time."""
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
         return values
     if values.null_count == len(values):
@@ -174,13 +174,13 @@ def as_times(values: pa.Array) -> pa.Array:
 
 
 def _likely_unit(number: object) -> str:
-    """The unit in which a number of them since 1970 is a date of these decades."""
+    """Return the unit in which a number of them since 1970 is a date of these decades."""
     size = abs(float(number)) if isinstance(number, int | float) else 0.0
     return next(unit for unit, largest in _UNITS if size < largest)
 
 
 def _parse_times(texts: pa.Array) -> pa.Array:
-    """ISO 8601 text as timestamps; in UTC if offsets differ."""
+    """Return ISO 8601 text as timestamps; in UTC if offsets differ."""
     offsets = pc.struct_field(pc.extract_regex(texts, _OFFSET), "offset")
     is_aware = offsets.is_valid().to_numpy(zero_copy_only=False)
     if not is_aware.any():
@@ -208,7 +208,7 @@ def _two_kinds(aware: str, naive: str) -> ValueError:
 
 
 def in_zone(times: pa.Array, zone: str | None) -> pa.Array:
-    """Timestamps in another time zone."""
+    """Return timestamps in another time zone."""
     if times.null_count == len(times):
         return pa.nulls(len(times), pa.timestamp("us", zone))
     has_zone = pa.types.is_timestamp(times.type) and times.type.tz is not None
@@ -257,7 +257,7 @@ class Reading:
     texts_of_bools: tuple[str, str] = _SPELLINGS_OF_BOOLS[0]
 
     def read(self, raw: RawColumn) -> Column:
-        """The values of any table."""
+        """Return the values of any table."""
         return Column(raw.name, raw.read(self._read_part), raw.tally)
 
     def _read_part(self, values: pa.Array) -> pa.Array:
@@ -273,7 +273,7 @@ class Reading:
         return lists_of(self.read_elements(values), np.ones(len(values), int))
 
     def read_elements(self, values: pa.Array) -> pa.Array:
-        """Values of one canonical type, row by row."""
+        """Return values of one canonical type, row by row."""
         if self.exact:
             _require_exact(values)
         read = self._convert(values)
@@ -293,7 +293,7 @@ class Reading:
         return pc.coalesce(as_strings(convert(values, self.like)), self._as_text(values))
 
     def _convert_like(self, values: pa.Array) -> pa.Array:
-        """Values of which the number means what it meant in fit."""
+        """Return values of which the number means what it meant in fit."""
         if _is_time(self.like):
             return convert(values, self.like)
         if not pa.types.is_duration(self.like) and values.null_count < len(values):
@@ -335,7 +335,7 @@ class Reading:
 
 
 def learn_reading(raw: RawColumn) -> Reading:
-    """The reading that suits the values of fit, whatever the kind of the column."""
+    """Return the reading that suits the values of fit, whatever the kind of the column."""
     parts = [part.values for part in raw.parts]
     lists = [is_list(values.type) for values in parts]
     if any(lists) and not all(lists):
@@ -373,7 +373,7 @@ def _suitable_number(parts: list[pa.Array]) -> pa.DataType:
 
 
 def _suitable_time(parts: list[pa.Array]) -> pa.DataType:
-    """UTC for instants of several zones."""
+    """Return the type of times of one zone, UTC for instants of several zones."""
     if any(pa.types.is_date(values.type) for values in parts):
         first, second = map(text_of_first, parts[:2])
         raise TypeError(
@@ -402,7 +402,7 @@ def _is_whole(values: pa.Array) -> bool:
 
 
 def _read_times(values: pa.Array, dtype: pa.DataType) -> pa.Array:
-    """Times in the zone of fit; dates stay dates, since they have no time of day."""
+    """Return times in the zone of fit; dates stay dates, since they have no time of day."""
     times = as_times(values)
     if pa.types.is_null(dtype):
         # Where fit saw no time, it saw no zone either.
@@ -416,7 +416,7 @@ def _need_exact(parts: list[pa.Array]) -> bool:
 
 
 def _exceeds_doubles(values: pa.Array) -> bool:
-    """Whether there are integers that a double can't hold."""
+    """Return whether there are integers that a double can't hold."""
     if pa.types.is_integer(values.type):
         least, largest = (limit.as_py() or 0 for limit in pc.min_max(values).values())
         return bool(max(-least, largest) > LARGEST_EXACT_INTEGER)
@@ -439,7 +439,7 @@ def _require_exact(values: pa.Array) -> None:
 
 
 def _texts_of_bools(parts: list[pa.Array]) -> tuple[str, str]:
-    """How strings of fit spell bools."""
+    """Return how strings of fit spell bools."""
     words = pa.array(chain.from_iterable(_SPELLINGS_OF_BOOLS), pa.large_string())
     texts = [_short(values) for values in parts if is_string(values.type)]
     found = {word for values in texts for word in values.filter(pc.is_in(values, words)).unique().to_pylist()}
@@ -447,5 +447,5 @@ def _texts_of_bools(parts: list[pa.Array]) -> tuple[str, str]:
 
 
 def _short(texts: pa.Array) -> pa.Array:
-    """Texts that are as short as "false": looking for words among all of them would cost more."""
+    """Return texts that are as short as "false": looking for words among all of them would cost more."""
     return texts.filter(pc.less_equal(pc.binary_length(texts), len("false")))

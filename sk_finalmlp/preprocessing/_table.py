@@ -23,7 +23,7 @@ Selection = str | int | slice | Sequence[str] | Sequence[int] | Sequence[bool] |
 
 
 def select_columns(selection: Selection, X: Any, names: Sequence[str]) -> list[int]:
-    """Positions of the selected columns."""
+    """Return the positions of the selected columns."""
     if callable(selection):
         return select_columns(selection(X), X, names)
     if selection is None:
@@ -37,7 +37,7 @@ def select_columns(selection: Selection, X: Any, names: Sequence[str]) -> list[i
 
 
 def select_for(parameter: str, selection: Selection, X: Any, names: Sequence[str]) -> list[int]:
-    """What `select_columns` gives; an error begins with the parameter that selects."""
+    """Return the positions of the selected columns; an error begins with the parameter that selects."""
     try:
         return select_columns(selection, X, names)
     except (TypeError, ValueError) as error:
@@ -77,7 +77,7 @@ _MANY_COLUMNS = 16
 
 
 def is_frame(X: Any) -> bool:
-    """Whether X is a dataframe of a library that narwhals knows."""
+    """Return whether X is a dataframe of a library that narwhals knows."""
     return isinstance(X, pd.DataFrame) or nw.dependencies.is_into_dataframe(X)
 
 
@@ -117,14 +117,14 @@ def _array_of_rows(X: Any) -> np.ndarray:
 
 
 def _without_mask(X: Any) -> np.ndarray:
-    """Masked values as missing ones; scikit-learn would leave the mask aside."""
+    """Return masked values as missing ones; scikit-learn would leave the mask aside."""
     unmasked: np.ndarray = X.data.copy() if X.dtype.kind in "mM" else X.data.astype(object)
     unmasked[np.ma.getmaskarray(X)] = "NaT" if X.dtype.kind in "mM" else None
     return unmasked
 
 
 def read_one_column(X: Any, names: Sequence[str], name: str) -> RawColumn:
-    """The column of this name of a valid table."""
+    """Return the column of this name of a valid table."""
     return read_column(name, next(islice(raw_columns(X), list(names).index(name), None)))
 
 
@@ -148,7 +148,7 @@ def _as_arrow(series: nw.Series[Any]) -> pa.Array:
 
 
 def read_outputs(X: Any, names: Sequence[str]) -> list[np.ndarray]:
-    """Columns of a table that the encoder wrote, as arrays."""
+    """Return columns of a table that the encoder wrote, as arrays."""
     X = X if is_frame(X) else np.asarray(X)
     if len(X.shape) != 2 or X.shape[1] != len(names):
         raise ValueError(f"X has shape {tuple(X.shape)}, but {len(names)} columns are expected: {list(names)}.")
@@ -187,7 +187,7 @@ def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataF
 
 @lru_cache(maxsize=64)
 def _labels(names: tuple[str, ...]) -> pd.Index[Any]:
-    """Names as pandas keeps them, which takes it as long as all else; users of the same ones take a view."""
+    """Return names as pandas keeps them, which takes it as long as all else; users of the same ones take a view."""
     return pd.Index(list(names))
 
 
@@ -234,7 +234,7 @@ _LEAST_WEIGHT = 1e-100
 
 
 def check_weights(sample_weight: Any, X: Any) -> np.ndarray:
-    """Weights of the rows of a table, as float64."""
+    """Return weights of the rows of a table, as float64."""
     refuse_name_as_weights(sample_weight)
     weights: np.ndarray = check_sample_weight(sample_weight, X, ensure_non_negative=True)
     check_range(*range_of_positive(weights))
@@ -242,7 +242,7 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray:
 
 
 def range_of_positive(weights: np.ndarray) -> tuple[float, float]:
-    """The least positive weight and the largest; infinity and 0 where none is positive."""
+    """Return the least positive weight and the largest; infinity and 0 where none is positive."""
     present = weights[weights > 0]
     return float(present.min(initial=np.inf)), float(present.max(initial=0.0))
 

@@ -138,7 +138,7 @@ class ColumnTally:
         self._end_counting_numbers()
 
     def short_column(self) -> tuple[RawColumn, np.ndarray | None]:
-        """The column of distinct values, and the sum of the weights of each; of vectors, some of them."""
+        """Return the column of distinct values, and the sum of the weights of each; of vectors, some of them."""
         if self._vectors.are_meant:
             vectors, own_weights = self._vectors.result()
             tally = Tally(np.ones(len(vectors), np.int64), self.n_rows, self.n_missing)
@@ -165,7 +165,7 @@ class ColumnTally:
         return RawColumn(self.name, parts, n_values, tally), np.concatenate(weights) if weights else None
 
     def _as_lists(self, elements: pa.Array, counts: np.ndarray) -> tuple[pa.Array, np.ndarray]:
-        """A list for each element, and the longest list, which has been counted already."""
+        """Return a list for each element, and the longest list, which has been counted already."""
         lists = lists_of(elements, np.ones(len(elements), int))
         if self._longest_list is None:
             return lists, counts
@@ -216,7 +216,7 @@ class _Vectors:
         self._weights = None if self._weights is None else self._weights[kept]
 
     def result(self) -> tuple[pa.Array, np.ndarray | None]:
-        """The vectors, and the weights of their rows."""
+        """Return the vectors, and the weights of their rows."""
         return self._lists, self._weights
 
 
@@ -251,7 +251,7 @@ class _Counts:
             self.count()
 
     def new(self) -> _Counts:
-        """Counts of the same type, of nothing so far."""
+        """Return empty counts of the same type."""
         return _Counts(self._dtype)
 
     def merge(self, others: _Counts) -> None:
@@ -283,12 +283,12 @@ class _Counts:
         self.count()
 
     def has_fractions(self) -> bool:
-        """Whether any number isn't whole."""
+        """Return whether any number isn't whole."""
         self.count()
         return _have_fractions(self._values)
 
     def result(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
-        """Values, rows and weights of all that was added."""
+        """Return values, rows and weights of all that was added."""
         self.count()
         return self._values, self._n_rows, self._sums if len(self._sums) else None
 
@@ -298,7 +298,7 @@ def _have_fractions(values: pa.Array) -> bool:
 
 
 def _counted(values: pa.Array, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
-    """Distinct values, the number of their rows, and the sums of their weights."""
+    """Return distinct values, the number of their rows, and the sums of their weights."""
     encoded = values.dictionary_encode(null_encoding="encode")
     positions, n_distinct = encoded.indices.to_numpy(), len(encoded.dictionary)
     sums = None if weights is None else np.bincount(positions, weights, n_distinct)
@@ -316,7 +316,7 @@ def _slots(times: pa.Array) -> pa.Array:
 
 
 def is_number(dtype: pa.DataType) -> bool:
-    """Whether values of this type are integers or doubles."""
+    """Return whether values of this type are integers or doubles."""
     return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
 
 
@@ -386,7 +386,7 @@ class RowSample:
         return np.concatenate(self._weights) if self._weights else None
 
     def column(self, name: str) -> RawColumn | None:
-        """The values of a column of numbers."""
+        """Return the values of a column of numbers."""
         pieces = self._columns.get(name, [])
         if len(pieces) != len(self._numbers):
             return None

@@ -166,7 +166,7 @@ class TableRows(TrainingRows):
         """Return the encoded table."""
         encoded = write_outputs(iter(outputs.items()), fields, self._X, library)
         if carries_schema(encoded):
-            return write_schema(encoded, make_schema())
+            return write_schema(encoded, make_schema().of_rows(outputs))
         _check_hold_out_is_told(self._hold_out)
         _check_vectors_are_told(fields)
         check_names_are_read(fields)

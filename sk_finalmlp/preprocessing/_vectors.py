@@ -16,7 +16,7 @@ from ..schema import UNKNOWN_CODE, Field, VectorTable, pretrained_name
 from ._column import Column, RawColumn, list_lengths, lists_of, read_column, text_of_first
 from ._numeric import FloatColumn
 from ._reading import Reading
-from ._vocabulary import CategoricalEncoder, HashBuckets, Vocabulary
+from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary
 
 #: A deviation below this share of the largest number is rounding, not variation.
 _MIN_RELATIVE_DEVIATION = 1e-13
@@ -46,7 +46,7 @@ class VectorScale:
         return len(self.mean)
 
     def transform(self, vectors: np.ndarray) -> np.ndarray:
-        """Vectors as float32, of mean 0 and mean square 1."""
+        """Return vectors as float32, of mean 0 and mean square 1."""
         scaled = np.zeros(vectors.shape, np.float32)
         if self.deviation == 0:
             return scaled
@@ -57,7 +57,7 @@ class VectorScale:
         return scaled
 
     def inverse_transform(self, vectors: np.ndarray) -> np.ndarray:
-        """Vectors on the original scale."""
+        """Return vectors on the original scale."""
         original: np.ndarray = (vectors.astype(np.float64) * self.deviation + self.mean) * self.unit
         return original
 
@@ -65,7 +65,7 @@ class VectorScale:
 def _average(
     vectors: np.ndarray, function: Callable[[np.ndarray], np.ndarray], weights: np.ndarray | None
 ) -> np.ndarray:
-    """Average of what a function makes of the vectors, a part at a time, so that memory holds no copy of all."""
+    """Return average of what a function makes of the vectors, a part at a time, so that memory holds no copy of all."""
     weights = np.ones(len(vectors)) if weights is None else weights
     total = np.zeros(vectors.shape[1])
     for part in _parts(len(vectors)):
@@ -98,14 +98,12 @@ class VectorEncoder(FloatColumn):
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        """The coordinates of the scaled vectors."""
         vectors, is_present = read_vectors(column.values, self.scale.length)
         outputs = np.zeros((self.scale.length, len(is_present)), np.float32)
         outputs[:, is_present] = self.scale.transform(vectors).T
         return list(outputs)
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """Vectors on the original scale."""
         vectors = np.column_stack(outputs)
         is_present = vectors.any(axis=1)
         elements = self.scale.inverse_transform(vectors[is_present]).ravel()
@@ -113,7 +111,6 @@ class VectorEncoder(FloatColumn):
         return lists_of(pa.array(elements), lengths, missing=pa.array(~is_present))
 
     def output_fields(self, name: str) -> list[Field]:
-        """One vector field."""
         return [Field(name, "vector", n_columns=self.scale.length)]
 
 
@@ -124,7 +121,7 @@ HOW_TO_READ_ARRAYS = (
 
 
 def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors out of lists of doubles."""
+    """Return vectors out of lists of doubles."""
     if not pa.types.is_large_list(values.type):
         if values.null_count < len(values):
             raise TypeError(f"it holds {text_of_first(values)!r} where fit saw arrays of numbers. {HOW_TO_READ_ARRAYS}")
@@ -175,7 +172,7 @@ class GivenVectors(NamedTuple):
     vectors: np.ndarray
 
     def of_ids(self, reading: Reading) -> tuple[pa.Array, np.ndarray]:
-        """The ids as the column's values are read, and their vectors."""
+        """Return the ids as the column's values are read, and their vectors."""
         ids = reading.read(self.ids).values
         if ids.null_count:
             row = int(np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))[0])
@@ -205,7 +202,7 @@ def _ids_of(ids: RawColumn) -> list[Any]:
 
 
 def check_vectors(name: str, given: Any) -> GivenVectors:
-    """Vectors of a column's ids as the user gives them."""
+    """Return vectors of a column's ids as the user gives them."""
     raw_ids, vectors = _ids_and_vectors(name, given)
     ids = read_column(name, raw_ids)
     if len(ids) != len(vectors):
@@ -291,7 +288,7 @@ def _as_vector(name: str, label: Any, array: Any) -> np.ndarray:
     return vector
 
 
-class PretrainedEncoder:
+class PretrainedEncoder(ColumnEncoder):
     """A column of ids as one of codes, and one that says which vector of a table each id has, seen in `fit` or not."""
 
     def __init__(self, ids: CategoricalEncoder, replaces: bool, is_tuned: bool) -> None:
@@ -310,7 +307,7 @@ class PretrainedEncoder:
         return self
 
     def learn_more_vectors(self, given: GivenVectors, reading: Reading) -> Self:
-        """An encoder that has the vectors of more ids, too; those that it has stay as they are."""
+        """Return an encoder that has the vectors of more ids, too; those that it has stay as they are."""
         ids, vectors = given.of_ids(reading)
         is_new = self.vocabulary.encode(ids) == UNKNOWN_CODE
         if not is_new.any():
@@ -328,7 +325,7 @@ class PretrainedEncoder:
         return encoder
 
     def _with(self, **changes: Any) -> Self:
-        """A copy with other attributes, which keeps what is cached, too."""
+        """Return a copy with other attributes, which keeps what is cached, too."""
         encoder = object.__new__(type(self))
         vars(encoder).update(vars(self) | changes)
         return encoder
@@ -345,30 +342,25 @@ class PretrainedEncoder:
         return self
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
-        """The encoder after more rows; the vectors stay as they are."""
         ids, fresh = self.ids.grow(column, decay)
         return self._with(ids=ids), fresh
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Codes, and rows of the table of vectors."""
         return [*self.ids.transform(column), self._codes_of_vectors(column)]
 
     def _codes_of_vectors(self, column: Column) -> np.ndarray:
         return column.map(self.vocabulary.encode, missing=UNKNOWN_CODE)
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """Ids that fit saw, or that have a vector."""
         codes, rows = outputs
         return pc.coalesce(self.ids.inverse_transform([codes]), self.vocabulary.decode(rows))
 
     def output_fields(self, name: str) -> list[Field]:
-        """A categorical field, and that of its vectors."""
         n_codes, length = self.table.shape
         vectors = Field(pretrained_name(name), "pretrained", n_codes, of=name, length=length, is_tuned=self.is_tuned)
         return [*self.ids.output_fields(name), vectors]
 
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
-        """The vocabulary of the ids that `fit` saw, and that of those with vectors."""
         return {**self.ids.vocabularies(name), pretrained_name(name): self.vocabulary}
 
     @cached_property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ class HashTable:
         self._order = np.append(order, -1).astype(dtype)
 
     def find(self, keys: np.ndarray) -> np.ndarray:
-        """Positions (int64) of keys; -1 for a key that isn't known."""
+        """Return positions (int64) of keys; -1 for a key that isn't known."""
         hashes = _scattered(keys)
         at = self._bisected(hashes) if len(keys) < _FEW_KEYS else self._from_buckets(hashes)
         positions: np.ndarray = self._order.take(at).astype(np.int64)
@@ -47,11 +48,11 @@ class HashTable:
         return positions
 
     def _bisected(self, hashes: np.ndarray) -> NDArray[np.int64]:
-        """How many known hashes are less."""
+        """Return how many known hashes are less."""
         return np.searchsorted(self._hashes, hashes)
 
     def _from_buckets(self, hashes: np.ndarray) -> NDArray[np.int64]:
-        """The same, from the first of the hashes with the same first bits on."""
+        """Return the same, from the first of the hashes with the same first bits on."""
         at: NDArray[np.int64] = self._first.take((hashes >> self._shift).view(np.int64)).astype(np.int64)
         before = np.flatnonzero(self._hashes.take(at) < hashes)
         while len(before):
@@ -61,7 +62,7 @@ class HashTable:
 
 
 def _scattered(keys: np.ndarray) -> np.ndarray:
-    """A permutation of all keys of 64 bits, whose first bits depend on all bits of a key."""
+    """Return a permutation of all keys of 64 bits, whose first bits depend on all bits of a key."""
     hashes: np.ndarray = np.ascontiguousarray(keys).view(np.uint64) * _FACTOR
     hashes ^= hashes >> np.uint64(32)
     hashes *= _FACTOR
@@ -103,7 +104,7 @@ class Vocabulary:
         return _HashIndex(self.values)
 
     def extended(self, values: pa.Array) -> Vocabulary:
-        """These values and more, whose codes come after theirs."""
+        """Return these values and more, whose codes come after theirs."""
         longer = Vocabulary(pa.concat_arrays([self.values, values]))
         index = vars(self).get("_index")
         if isinstance(index, _HashIndex | _Extended):
@@ -112,7 +113,7 @@ class Vocabulary:
         return longer
 
     def encode(self, values: pa.Array) -> np.ndarray:
-        """Codes (int64) of values of the same type."""
+        """Return codes (int64) of values of the same type."""
         if len(values) < _FEW_ROWS and len(self.values) <= _FEW_VALUES:
             return self._dict.find(_without_times(values)) + 1
         if len(values) < self.n_codes // _KNOWN_VALUES_PER_ROW:
@@ -122,7 +123,7 @@ class Vocabulary:
         return codes
 
     def decode(self, codes: np.ndarray) -> pa.Array:
-        """Values of codes; null for code 0."""
+        """Return values of codes; null for code 0."""
         unknown = codes == UNKNOWN_CODE
         outside = (codes < 0) | (codes >= self.n_codes)
         if outside.any():
@@ -131,7 +132,7 @@ class Vocabulary:
 
 
 def _without_times(values: pa.Array) -> pa.Array:
-    """Times as the integers that Arrow holds: Python lacks some, and takes both hours of a clock change for one."""
+    """Return times as integers: Python lacks some times, and takes both hours of a clock change for one."""
     if not pa.types.is_temporal(values.type):
         return values
     return values.view(pa.int32() if pa.types.is_date32(values.type) else pa.int64())
@@ -144,7 +145,7 @@ class _Dict:
         self._position_of = {value: position for position, value in enumerate(values.to_pylist())}
 
     def find(self, values: pa.Array) -> np.ndarray:
-        """Positions (int64) of values of the same type; -1 for one that isn't known."""
+        """Return positions (int64) of values of the same type; -1 for one that isn't known."""
         return np.array([self._position_of.get(value, -1) for value in values.to_pylist()], np.int64)
 
 
@@ -159,7 +160,7 @@ class _HashIndex:
         self._twins = np.flatnonzero(self._table.find(hashes) != np.arange(len(hashes)))
 
     def find(self, values: pa.Array) -> np.ndarray:
-        """Positions (int64) of values of the same type; -1 for one that isn't known."""
+        """Return positions (int64) of values of the same type; -1 for one that isn't known."""
         positions = self._table.find(_hashes(values))
         found = self._values.take(pa.array(positions, mask=positions < 0))
         is_known = pc.fill_null(pc.equal(found, values), False)
@@ -180,13 +181,13 @@ class _Extended:
 
     @classmethod
     def of(cls, index: _HashIndex | Self, n_known: int, values: pa.Array) -> Self:
-        """The index extended by values that come after so many known ones."""
+        """Return the index extended by values that come after so many known ones."""
         first, later = (index, {}) if isinstance(index, _HashIndex) else (index._first, index._later)
         new = {value: n_known + position for position, value in enumerate(_without_times(values).to_pylist())}
         return cls(first, {**later, **new})
 
     def find(self, values: pa.Array) -> np.ndarray:
-        """Positions (int64) of values of the same type; -1 for one that isn't known."""
+        """Return positions (int64) of values of the same type; -1 for one that isn't known."""
         positions = self._first.find(values)
         missing = np.flatnonzero(positions < 0)
         values = _without_times(values.take(pa.array(missing)))
@@ -195,7 +196,7 @@ class _Extended:
 
 
 def _hashes(values: pa.Array) -> np.ndarray:
-    """Hashes (uint64) of values of a canonical type: equal ones for equal values, any for missing ones."""
+    """Return hashes (uint64) of values of a canonical type: equal ones for equal values, any for missing ones."""
     if not is_string(values.type):
         numbers = values.cast(pa.int32()) if pa.types.is_date(values.type) else values
         if pa.types.is_boolean(values.type) or pa.types.is_date(values.type):
@@ -223,7 +224,7 @@ def _hashes_of_texts(texts: pa.Array) -> np.ndarray:
 
 
 def count_values(dictionary: pa.DictionaryArray, repeats: np.ndarray | None = None) -> np.ndarray:
-    """Number of rows that hold each value of the dictionary, where each row stands for so many."""
+    """Return the number of rows that hold each value of the dictionary, where each row stands for so many."""
     indices = dictionary.indices
     if indices.null_count:
         present = indices.is_valid()
@@ -233,14 +234,14 @@ def count_values(dictionary: pa.DictionaryArray, repeats: np.ndarray | None = No
 
 
 def is_frequent(counts: np.ndarray, threshold: float) -> np.ndarray:
-    """Which counts are at least the threshold."""
+    """Return which counts are at least the threshold."""
     # Less a little, because a share of the rows is rounded: 0.07 * 100 > 7.
     frequent: np.ndarray = counts >= threshold * (1 - 1e-9)
     return frequent
 
 
 def by_frequency(values: pa.Array, counts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Positions of the chosen values, by descending count and then by value."""
+    """Return the positions of the chosen values, by descending count and then by value."""
     positions = np.flatnonzero(chosen)
     by_value = positions[pc.array_sort_indices(values.take(pa.array(positions))).to_numpy()]
     order: np.ndarray = by_value[np.argsort(-counts[by_value], kind="stable")]
@@ -248,7 +249,7 @@ def by_frequency(values: pa.Array, counts: np.ndarray, chosen: np.ndarray) -> np
 
 
 def most_frequent(values: pa.Array, counts: np.ndarray, threshold: float, max_values: int | None) -> pa.Array:
-    """Values with at least the threshold's count, by descending count and then by value."""
+    """Return values with at least the threshold's count, by descending count and then by value."""
     return values.take(pa.array(by_frequency(values, counts, is_frequent(counts, threshold))[:max_values]))
 
 
@@ -276,7 +277,7 @@ class Admission:
 
     @classmethod
     def start(cls, rule: VocabularyRule, vocabulary: Vocabulary, counted: Counted) -> Admission:
-        """What the rows of `fit` tell."""
+        """Count the values of the rows of `fit`."""
         known = np.empty(0)
         rest = counted
         if rule.keeps_waiting:
@@ -375,7 +376,7 @@ class _Waiting:
         return cls(np.empty(0, np.uint64), np.empty(0))
 
     def counts_of(self, marks: np.ndarray) -> np.ndarray:
-        """The counts of some values, 0 for one that doesn't wait."""
+        """Return the counts of some values, 0 for one that doesn't wait."""
         positions = np.searchsorted(self.marks, marks)
         if not len(self.marks):
             return np.zeros(len(marks))
@@ -398,7 +399,7 @@ class _Waiting:
         return _Waiting(self.marks[order], self.counts[order])
 
     def most_frequent(self, most: int | None) -> _Waiting:
-        """So many of them at most, and all of them if that is None."""
+        """Return so many of them at most, and all of them if that is None."""
         if most is None or len(self.marks) <= most:
             return self
         kept = np.sort(np.argsort(-self.counts, kind="stable")[:most])
@@ -406,7 +407,7 @@ class _Waiting:
 
 
 def _marks(values: pa.Array) -> np.ndarray:
-    """64 bits for each value: an integer itself, the hash of another value's text."""
+    """Return 64 bits for each value: an integer itself, the hash of another value's text."""
     if pa.types.is_int64(values.type) or pa.types.is_uint64(values.type):
         bits: np.ndarray = values.to_numpy(zero_copy_only=False).view(np.uint64)
         return bits
@@ -438,7 +439,7 @@ class VocabularyRule:
         return self.min_frequency != 1 or self.max_categories is not None
 
     def min_rows(self, n_rows: float) -> float:
-        """Least number of rows, of so many, in which a value must occur."""
+        """Return least number of rows, of so many, in which a value must occur."""
         return self.min_frequency if self.min_frequency >= 1 else self.min_frequency * n_rows
 
 
@@ -449,7 +450,7 @@ class HashBuckets:
         self.n_codes = n_buckets + 1
 
     def encode(self, values: pa.Array) -> np.ndarray:
-        """Codes (int64) of strings."""
+        """Return codes (int64) of strings."""
         dictionary = values.dictionary_encode()
         texts = dictionary.dictionary.to_numpy(zero_copy_only=False)
         buckets = pd.util.hash_array(texts, categorize=False) % np.uint64(self.n_codes - 1)
@@ -459,77 +460,80 @@ class HashBuckets:
         return codes
 
     def decode(self, codes: np.ndarray) -> pa.Array:
-        """All null: a hash can't be inverted."""
+        """Return all null: a hash can't be inverted."""
         return pa.nulls(len(codes))
 
 
-class ColumnEncoder(Protocol):
+class ColumnEncoder(ABC):
     """One column of the raw table in, one or more columns of codes or floats out."""
 
+    @abstractmethod
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn from a column and the positive weights of its rows, if any, which only numeric columns use."""
-        ...
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
         """Return the encoder after more rows, and for each field with codes those that stand for other values now. The
         encoder itself stays as it is; where the number of codes is limited, earlier counts are multiplied by `decay`.
         """
-        ...
+        return self, []
 
+    @abstractmethod
     def transform(self, column: Column) -> list[np.ndarray]:
-        """Output columns, int64 for codes and float32 for numbers."""
-        ...
+        """Return output columns, int64 for codes and float32 for numbers."""
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """Values of output columns; null where nothing is known."""
-        ...
+        """Return values of output columns; null where nothing is known."""
+        return pa.nulls(len(outputs[0]))
 
+    @abstractmethod
     def output_fields(self, name: str) -> list[Field]:
-        """Fields that the output columns make up, for a column of this name."""
-        ...
+        """Return fields that the output columns make up, for a column of this name."""
 
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
-        """What looks up the codes of each field, where anything does."""
-        ...
+        """Return what looks up the codes of each field, where anything does."""
+        return {}
 
 
-class CategoricalEncoder:
-    """A column as one column of codes."""
+class VocabularyEncoder(ColumnEncoder):
+    """A column whose codes are those of one vocabulary."""
 
-    #: Files of earlier versions have none.
-    admission: Admission | None = None
+    rule: VocabularyRule
+    vocabulary: Vocabulary | HashBuckets
+    admission: Admission | None
 
-    def __init__(self, rule: VocabularyRule) -> None:
-        self.rule = rule
+    @abstractmethod
+    def _count(self, column: Column) -> Counted:
+        """Count the values; rows count alike, for weights may know the labels."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
-        """Learn the vocabulary of the column; rows count alike, for weights may know the labels."""
-        self.vocabulary, self.admission = self.rule.fit(_count(column))
+        self.vocabulary, self.admission = self.rule.fit(self._count(column))
         return self
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
-        """The encoder after more rows, and the codes that stand for other values now, as a list of one array."""
-        grown = grow(self.rule, self.vocabulary, self.admission, _count(column), decay)
+        grown = grow(self.rule, self.vocabulary, self.admission, self._count(column), decay)
         encoder = copy(self)
         encoder.vocabulary, encoder.admission = grown.vocabulary, grown.admission
         return encoder, [grown.fresh]
 
-    def transform(self, column: Column) -> list[np.ndarray]:
-        """Codes, as a list of one array."""
-        return [column.map(self.vocabulary.encode, missing=UNKNOWN_CODE)]
-
-    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        """Values of the codes."""
-        return self.vocabulary.decode(outputs[0])
-
-    def output_fields(self, name: str) -> list[Field]:
-        """One categorical field."""
-        return [Field(name, "categorical", n_codes=self.vocabulary.n_codes)]
-
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
-        """The vocabulary of the field."""
         return {name: self.vocabulary}
 
 
-def _count(column: Column) -> Counted:
-    return Counted(column.dictionary.dictionary, count_values(column.dictionary, column.repeats), len(column))
+class CategoricalEncoder(VocabularyEncoder):
+    """A column as one column of codes."""
+
+    def __init__(self, rule: VocabularyRule) -> None:
+        self.rule = rule
+
+    def _count(self, column: Column) -> Counted:
+        counts = count_values(column.dictionary, column.repeats)
+        return Counted(column.dictionary.dictionary, counts, len(column))
+
+    def transform(self, column: Column) -> list[np.ndarray]:
+        return [column.map(self.vocabulary.encode, missing=UNKNOWN_CODE)]
+
+    def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
+        return self.vocabulary.decode(outputs[0])
+
+    def output_fields(self, name: str) -> list[Field]:
+        return [Field(name, "categorical", n_codes=self.vocabulary.n_codes)]

@@ -28,7 +28,7 @@ def funnel():
 @pytest.fixture(scope="module")
 def fitted(funnel):
     X, Y, _ = funnel
-    return FunnelClassifier(TASKS, random_state=0, max_epochs=4).fit(X, Y)
+    return make(max_epochs=4, n_members=2).fit(X, Y)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,12 @@ def raw():
     """A few raw columns and their labels."""
     X, Y, _ = make_funnel_data(1500, n_users=40, n_items=20, click_rate=0.4, conversion_rate=0.4, random_state=0)
     return X[["user", "item", "numeric_0"]], Y
+
+
+def make(tasks=TASKS, *, relation="funnel", task_weight=None, **parameters):
+    """A funnel whose classifier has these parameters."""
+    classifier = FinalMLPClassifier(**{**FAST, **parameters})
+    return FunnelClassifier(classifier, tasks=tasks, relation=relation, task_weight=task_weight)
 
 
 def without(Y, rows):
@@ -67,15 +73,15 @@ class TestPredictions:
     def test_names_of_labels_are_returned(self, funnel):
         X, Y, _ = funnel
         named = Y.replace({0: "no", 1: "yes"})
-        model = FunnelClassifier(TASKS, **FAST).fit(X, named)
+        model = make().fit(X, named)
         assert [classes.tolist() for classes in model.classes_] == [["no", "yes"]] * 2
-        same = FunnelClassifier(TASKS, **FAST).fit(X, Y)
+        same = make().fit(X, Y)
         np.testing.assert_array_equal(model.predict_proba(X), same.predict_proba(X))
         np.testing.assert_array_equal(model.predict(X) == "yes", same.predict(X) == 1)
 
     def test_labels_of_two_types_stay_what_they_are(self, funnel):
         X, Y, _ = funnel
-        predicted = FunnelClassifier(TASKS, **FAST).fit(X, Y.replace({"conversion": {0: "no", 1: "yes"}})).predict(X)
+        predicted = make().fit(X, Y.replace({"conversion": {0: "no", 1: "yes"}})).predict(X)
         assert set(predicted[:, 0]) <= {0, 1}
         assert set(predicted[:, 1]) <= {"no", "yes"}
 
@@ -83,35 +89,27 @@ class TestPredictions:
         X, Y, _ = funnel
         alone = FinalMLPClassifier(**FAST).fit(X, Y["click"]).predict_proba(X)[:, 1]
         for relation in ("funnel", "independent"):
-            task = FunnelClassifier(["click"], relation=relation, **FAST).fit(X, Y[["click"]])
+            task = make(["click"], relation=relation).fit(X, Y[["click"]])
             np.testing.assert_allclose(task.predict_proba(X)[:, 0], alone, atol=1e-3)
 
     def test_three_steps(self, funnel):
         X, Y, _ = funnel
         Y = Y.assign(repeat=Y["conversion"] & (np.arange(len(Y)) % 2))
-        model = FunnelClassifier(**FAST).fit(X, Y)
+        model = make(None).fit(X, Y)
         assert model.tasks_ == ["click", "conversion", "repeat"]
         assert (np.diff(model.predict_proba(X), axis=1) <= 0).all()
 
-    @pytest.mark.parametrize("parameters", [{}, {"fs1_context": ["user"]}, {"stream_embeddings": "own"}])
-    def test_experts(self, funnel, parameters):
-        X, Y, _ = funnel
-        model = FunnelClassifier(TASKS, n_experts=3, **parameters, **FAST).fit(X, Y)
-        np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), Y.mean(), rtol=1e-3)
-        some = model.predict_proba(X[:5])
-        np.testing.assert_allclose(some, model.predict_proba(X)[:5], atol=1e-6)
-
     def test_the_same_seed_gives_the_same_bits(self, funnel):
         X, Y, _ = funnel
-        first, second = (FunnelClassifier(TASKS, **FAST).fit(X, Y).predict_proba(X[:9]) for _ in range(2))
+        first, second = (make().fit(X, Y).predict_proba(X[:9]) for _ in range(2))
         np.testing.assert_array_equal(first, second)
 
 
 class TestMissingLabels:
     def test_conversions_without_a_click_need_not_be_written_down(self, funnel):
         X, Y, _ = funnel
-        all_known = FunnelClassifier(TASKS, **FAST).fit(X, Y)
-        of_clicks = FunnelClassifier(TASKS, **FAST).fit(X, without(Y, Y["click"] == 0))
+        all_known = make().fit(X, Y)
+        of_clicks = make().fit(X, without(Y, Y["click"] == 0))
         # Other rows are held out: those of a pattern of their own.
         np.testing.assert_allclose(of_clicks.predict_proba(X), all_known.predict_proba(X), atol=0.05)
         np.testing.assert_allclose(of_clicks.predict_proba(X).mean(axis=0), Y.mean(), rtol=1e-3)
@@ -119,17 +117,17 @@ class TestMissingLabels:
     def test_clicks_whose_conversion_is_unknown_are_no_evidence_against_it(self, funnel):
         X, Y, _ = funnel
         unknown = (Y["click"] == 1) & (np.random.default_rng(0).random(len(Y)) < 0.7)
-        model = FunnelClassifier(TASKS, random_state=0, n_members=1, max_epochs=3).fit(X, without(Y, unknown))
+        model = make(max_epochs=3).fit(X, without(Y, unknown))
         np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), Y.mean(), rtol=0.1)
-        best = model.history_[model.best_epoch_ - 1]
-        full = FunnelClassifier(TASKS, random_state=0, n_members=1, max_epochs=3).fit(X, Y)
-        of_all = full.history_[full.best_epoch_ - 1]
+        best = model.classifier_.history_[model.classifier_.best_epoch_ - 1]
+        full = make(max_epochs=3).fit(X, Y)
+        of_all = full.classifier_.history_[full.classifier_.best_epoch_ - 1]
         assert best["valid_loss_conversion"] == pytest.approx(of_all["valid_loss_conversion"], rel=0.15)
 
     def test_a_task_learns_from_its_labelled_rows_alone(self, funnel):
         X, Y, _ = funnel
         # Independent: the rate of the rows with a label.
-        model = FunnelClassifier(TASKS, relation="independent", **FAST).fit(X, without(Y, Y["click"] == 0))
+        model = make(relation="independent").fit(X, without(Y, Y["click"] == 0))
         clicked = (Y["click"] == 1).to_numpy()
         rate = Y["conversion"][clicked].mean()
         assert model.predict_proba(X[clicked])[:, 1].mean() == pytest.approx(rate, rel=1e-3)
@@ -138,66 +136,66 @@ class TestMissingLabels:
         X, Y, _ = funnel
         named = Y.replace({0: "no", 1: "yes"}).astype(object)
         named.loc[named.index % 3 == 0, "conversion"] = None
-        model = FunnelClassifier(TASKS, **FAST).fit(X, named)
+        model = make().fit(X, named)
         assert model.classes_[1].tolist() == ["no", "yes"]
 
 
 class TestTraining:
     def test_history_has_the_scores_of_each_task(self, fitted):
-        record = fitted.history_[-1]
+        record = fitted.classifier_.history_[-1]
         for score in ("loss", "auc"):
             of_tasks = [record[f"valid_{score}_{task}"] for task in TASKS]
             assert record[f"valid_{score}"] == pytest.approx(np.mean(of_tasks))
-        assert fitted.best_score_ == pytest.approx(-min(epoch["valid_loss"] for epoch in fitted.history_))
+        assert fitted.classifier_.best_score_ == pytest.approx(
+            -min(epoch["valid_loss"] for epoch in fitted.classifier_.history_)
+        )
 
     def test_weights_of_tasks(self, funnel):
         X, Y, _ = funnel
-        model = FunnelClassifier(TASKS, task_weight={"conversion": 3}, **FAST).fit(X, Y)
-        record = model.history_[0]
+        model = make(task_weight={"conversion": 3}).fit(X, Y)
+        record = model.classifier_.history_[0]
         means = (record["valid_loss_click"] + 3 * record["valid_loss_conversion"]) / 4
         assert record["valid_loss"] == pytest.approx(means)
-        equal = FunnelClassifier(TASKS, task_weight=[1, 3], **FAST).fit(X, Y)
+        equal = make(task_weight=[1, 3]).fit(X, Y)
         np.testing.assert_array_equal(model.predict_proba(X[:9]), equal.predict_proba(X[:9]))
 
     def test_a_weight_counts_like_rows(self, funnel):
         X, Y, _ = funnel
         weight = np.where(Y["conversion"] == 1, 4.0, 1.0)
-        model = FunnelClassifier(TASKS, **FAST).fit(X, Y, sample_weight=weight)
+        model = make().fit(X, Y, sample_weight=weight)
         np.testing.assert_allclose(
             np.average(model.predict_proba(X), weights=weight, axis=0), np.average(Y, weights=weight, axis=0), rtol=1e-3
         )
 
     def test_validation_rows_of_ones_own(self, funnel):
         X, Y, _ = funnel
-        model = FunnelClassifier(TASKS, **FAST).fit(
-            X[:3000], Y[:3000], X_val=X[3000:], y_val=without(Y, Y.index < 3500)[3000:]
-        )
-        assert "valid_auc_conversion" in model.history_[0]
+        model = make().fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=without(Y, Y.index < 3500)[3000:])
+        assert "valid_auc_conversion" in model.classifier_.history_[0]
         for y_val, match in ((Y[3000:] * np.nan, "no label"), (Y[3000:] * 2, "'click' has the labels \\[2\\]")):
             with pytest.raises(ValueError, match=match):
-                FunnelClassifier(TASKS, **FAST).fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=y_val)
+                make().fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=y_val)
         one_label = Y[3000:].assign(conversion=0)
         with pytest.raises(ValueError, match="lacks one of 'conversion'"):
-            FunnelClassifier(TASKS, scoring="roc_auc", **FAST).fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=one_label)
+            make(scoring="roc_auc").fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=one_label)
 
     @pytest.mark.parametrize("parameters", [{"stream_loss": 0.5}, {}, {"scoring": "roc_auc"}, {"hold_out": "last"}])
     def test_other_trainings(self, funnel, parameters, monkeypatch):
         if not parameters:
             monkeypatch.setattr("sk_finalmlp.training._train._LAZY_FROM_ROWS", 0)
         X, Y, _ = funnel
-        model = FunnelClassifier(TASKS, **FAST, **parameters).fit(X, Y)
+        model = make(**parameters).fit(X, Y)
         np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), Y.mean(), rtol=1e-3)
 
     def test_checkpoint(self, funnel, tmp_path):
         X, Y, _ = funnel
-        plain, kept = (FunnelClassifier(TASKS, checkpoint=folder, **FAST).fit(X, Y) for folder in (None, tmp_path))
+        plain, kept = (make(checkpoint=folder).fit(X, Y) for folder in (None, tmp_path))
         np.testing.assert_array_equal(plain.predict_proba(X[:9]), kept.predict_proba(X[:9]))
         assert not list(tmp_path.iterdir())
 
     def test_warm_start_goes_on(self, funnel):
         X, Y, _ = funnel
-        model = FunnelClassifier(TASKS, warm_start=True, **FAST).fit(X, Y).fit(X, Y)
-        assert model.n_iter_ == 2
+        model = make(warm_start=True).fit(X, Y).fit(X, Y)
+        assert model.classifier_.n_iter_ == 2
         with pytest.raises(ValueError, match="tasks and labels of the first fit"):
             model.set_params(relation="independent").fit(X, Y)
 
@@ -205,14 +203,14 @@ class TestTraining:
         X, Y, _ = funnel
         Y = Y.assign(conversion=(np.arange(len(Y)) == Y["click"].argmax()).astype(int))
         with pytest.warns(UserWarning, match="class 'conversion=1' has a single row"):
-            FunnelClassifier(TASKS, **FAST).fit(X, Y)
+            make().fit(X, Y)
 
 
 class TestErrors:
     def fails(self, funnel, match, y=None, error=ValueError, **parameters):
         X, Y, _ = funnel
         with pytest.raises(error, match=match):
-            FunnelClassifier(**{"tasks": TASKS, **FAST, **parameters}).fit(X, Y if y is None else y)
+            make(**parameters).fit(X, Y if y is None else y)
 
     def test_a_conversion_without_a_click(self, funnel):
         Y = funnel[1].copy()
@@ -221,7 +219,7 @@ class TestErrors:
         match = f"Row {rows[0]} of y, counted from 0, has conversion=1 but click=0, and so have 1 others"
         self.fails(funnel, match, Y)
         self.fails(funnel, "'click' implies 'conversion'", tasks=TASKS[::-1])
-        FunnelClassifier(TASKS, relation="independent", **FAST).fit(funnel[0], Y)
+        make(relation="independent").fit(funnel[0], Y)
 
     def test_columns_that_are_not_tasks(self, funnel):
         Y = funnel[1]
@@ -242,15 +240,13 @@ class TestErrors:
         self.fails(funnel, "'click' has 0", task_weight=[0, 1])
         self.fails(funnel, "3 weights", task_weight=[1, 1, 1])
 
-    def test_experts_have_no_loss_of_a_stream(self, funnel):
-        self.fails(funnel, "stream_loss=0", n_experts=2, stream_loss=0.5)
-
     def test_what_is_for_a_single_label(self, fitted, funnel, tmp_path):
         X, Y, _ = funnel
-        with pytest.raises(TypeError, match="class_weight"):
-            FunnelClassifier(class_weight="balanced")
-        with pytest.raises(AttributeError, match="Fit it again"):
-            fitted.partial_fit(X, Y)
+        for name, value in {"class_weight": "balanced", "negative_sampling": 0.5}.items():
+            self.fails(funnel, f"{name}={value!r} is for a single label", **{name: value})
+        assert not hasattr(fitted, "partial_fit")
+        with pytest.raises(TypeError, match="several labels has no partial_fit"):
+            fitted.classifier_.partial_fit(X, Y)
         with pytest.raises(TypeError, match="fit the pipeline again"):
             update(make_pipeline(CTREncoder(), fitted), X, Y)
         with pytest.raises(TypeError, match="a logit for each label"):
@@ -266,16 +262,15 @@ class TestErrors:
                 CTREncoder(drop=TASKS).fit(tmp_path / "rows.parquet", labels)
         rows = CTREncoder(drop=["conversion"]).fit_transform(tmp_path / "rows.parquet", "click")
         with pytest.raises(TypeError, match="FinalMLPClassifier to each label"):
-            FunnelClassifier(TASKS, **FAST).fit(rows, "click")
+            make().fit(rows, "click")
 
-    @pytest.mark.parametrize("parameters", [{}, {"n_experts": 2}])
-    def test_histories(self, raw, tmp_path, parameters):
+    def test_histories(self, raw, tmp_path):
         X, Y = raw
         X = X.assign(history=[[item] * (row % 3) for row, item in enumerate(X["item"].sample(frac=1, random_state=0))])
         models = {
             pooling: make_pipeline(
                 CTREncoder(histories={"history": "item"}, statistics=None),
-                FunnelClassifier(TASKS, **FAST, **parameters, history_pooling=pooling),
+                make(history_pooling=pooling),
             ).fit(X, Y)
             for pooling in ("mean", "attention", "transformer")
         }
@@ -294,17 +289,17 @@ class TestErrors:
 class TestInScikitLearn:
     def test_pipeline_search_and_scores(self, raw):
         X, Y = raw
-        model = make_pipeline(CTREncoder(statistics=["item"]), FunnelClassifier(TASKS, **FAST))
+        model = make_pipeline(CTREncoder(statistics=["item"]), make())
         scores = cross_validate(model, X, Y, cv=KFold(2), scoring=["roc_auc", "accuracy"])
         assert (scores["test_roc_auc"] > 0.4).all()
-        search = GridSearchCV(model, {"funnelclassifier__n_experts": [1, 2]}, cv=2, scoring="roc_auc").fit(X, Y)
+        search = GridSearchCV(model, {"funnelclassifier__classifier__num_heads": [1, 2]}, cv=2, scoring="roc_auc").fit(
+            X, Y
+        )
         assert search.predict_proba(X).shape == (1500, 2)
 
     def test_files(self, raw, tmp_path):
         X, Y = raw
-        model = make_pipeline(CTREncoder(), FunnelClassifier(TASKS, n_experts=2, max_epochs=1, random_state=0)).fit(
-            X, Y
-        )
+        model = make_pipeline(CTREncoder(), make(n_members=2)).fit(X, Y)
         sk_finalmlp.save(model, tmp_path / "a.model")
         joblib.dump(model, tmp_path / "a.joblib")
         for loaded in (sk_finalmlp.load(tmp_path / "a.model"), joblib.load(tmp_path / "a.joblib")):
@@ -346,7 +341,7 @@ class TestEncoder:
         X, Y, _ = make_funnel_data(1200, n_users=30, n_items=20, random_state=0)
         encoder = CTREncoder(hold_out="time")
         encoded = encoder.fit_transform(X, Y)
-        FunnelClassifier(TASKS, **FAST).fit(encoded, Y)
+        make().fit(encoded, Y)
 
     def test_columns_that_are_not_all_labels_have_no_statistics(self):
         X, Y, _ = make_funnel_data(1200, n_users=30, n_items=20, random_state=0)

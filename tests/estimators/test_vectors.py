@@ -418,5 +418,7 @@ def test_histories_of_ids_that_have_vectors(pooling, tmp_path):
 
 def test_two_labels():
     y = np.column_stack([Y, Y * (np.arange(len(Y)) % 2)])
-    model = make_pipeline(CTREncoder(vectors={"item": TABLE}), FunnelClassifier(max_epochs=1, random_state=0))
+    model = make_pipeline(
+        CTREncoder(vectors={"item": TABLE}), FunnelClassifier(FinalMLPClassifier(max_epochs=1, random_state=0))
+    )
     assert model.fit(X, y).predict_proba(X[:5]).shape == (5, 2)

@@ -1,0 +1,175 @@
+"""`fit` in steps: read the rows, hold some out, start the network, train it and keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .._checks import check_widths
+from .._sklearn import fit_task, has_callbacks, num_samples
+from .._sources import EncodedBatches, EncodedRows
+from ..nn import copy_network
+from ..streams import as_stream
+from ..training import Impressions, StoredImpressions, resolve_device
+from ._field_readers import FieldReader
+from ._fitted import EpochTasks, Fitted
+from ._input_columns import refuse_raw_rows
+from ._labels import Labels
+from ._network import arguments_of_network, check_same_arguments, start_network
+from ._parameters import (
+    automatic_batch_size,
+    automatic_embedding_dim,
+    automatic_embedding_regularizer,
+    automatic_learning_rate,
+    automatic_max_epochs,
+    automatic_n_iter_no_change,
+    checkpoint_file,
+    draw_seed,
+    n_rows_of_epoch,
+)
+from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
+
+if TYPE_CHECKING:
+    from ..training import TrainingSettings
+    from ._finalmlp import FinalMLPClassifier
+
+
+def fit_classifier(
+    classifier: FinalMLPClassifier,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    X_val: Any,
+    y_val: Any,
+    sample_weight_val: Any,
+    read_labels: ReadLabels,
+) -> None:
+    """Train a classifier; after an error it is as before."""
+    from ..training import train  # loads skorch, which prediction doesn't need
+
+    check_widths(classifier, "fs_hidden_units", 0)
+    _check_validation_arguments(classifier, X_val, y_val, sample_weight_val)
+    if not isinstance(X, EncodedRows):
+        refuse_raw_rows(X)
+    # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
+    final_epoch = classifier.final_epoch and X_val is None and not classifier.warm_start
+    holds_out = classifier.early_stopping and X_val is None
+    max_epochs = _max_epochs(classifier, X)
+    data = _data_of_callbacks(classifier, X, y, sample_weight)
+    with (
+        fit_task(classifier, max_subtasks=max_epochs + final_epoch, **data) as task,
+        open_rows(classifier, X, y, sample_weight, read_labels, holds_out=holds_out) as rows,
+    ):
+        continues = classifier._continues()
+        weights = rows.labels.weights(classifier.class_weight, rows.count())
+        readers = classifier._readers if continues else rows.learn_fields(classifier.categorical_features)
+        seed = classifier._seed if continues else draw_seed(classifier.random_state)
+        if holds_out:
+            rows = check_hold_out(classifier, rows, readers, max_epochs)
+        training, validation = rows.split(readers, weights, classifier.negatives_kept, seed, int(classifier.verbose))
+        if X_val is not None:
+            given = read_validation_rows(classifier, X_val, y_val, sample_weight_val, rows.labels)
+            validation = given.impressions(readers, weights)
+        start, generator = _start(classifier, training, readers, rows.labels, seed)
+        n_rows = n_rows_of_epoch(training.counts, classifier.negative_sampling)
+        settings = training_settings(classifier, n_rows, max_epochs, final_epoch)
+        settings = replace(settings, checkpoint=checkpoint_file(classifier, start, training, validation))
+        observer = EpochTasks(task, classifier, data, start.copied_after) if has_callbacks(classifier) else None
+        result = train(start.network, training, validation, settings, generator, observer)
+        classifier.__dict__.update(start.after(result).attributes())
+
+
+def _start(
+    classifier: FinalMLPClassifier,
+    training: Impressions | StoredImpressions,
+    readers: list[FieldReader],
+    labels: Labels,
+    seed: int,
+) -> tuple[Fitted, torch.Generator]:
+    """Return what a training begins with, and the generator of its random numbers."""
+    continues = classifier._continues()
+    before = classifier.history_ if continues else []
+    generator = torch.Generator().manual_seed(seed + len(before))
+    network_class = classifier._network_class
+    parameters = network_parameters(classifier, len(training), continues)
+    arguments = arguments_of_network(network_class, parameters, readers, labels.n_outputs)
+    if continues:
+        check_same_arguments(arguments, classifier._network_arguments, "With warm_start=True")
+        network = copy_network(classifier.network_)
+    else:
+        network = start_network(network_class, arguments, training, generator)
+    return Fitted(network_class, network, arguments, readers, labels, seed, before), generator
+
+
+def network_parameters(classifier: FinalMLPClassifier, n_rows: int, continues: bool) -> dict[str, Any]:
+    """Return the parameters, with those of the network as it takes them."""
+    parameters: dict[str, Any] = classifier.get_params(deep=False)
+    if classifier.embedding_dim == "auto":
+        # A network that goes on is as large as its first rows made it.
+        before = classifier._network_arguments["embedding_dim"] if continues else None
+        parameters["embedding_dim"] = before or automatic_embedding_dim(n_rows)
+    for name in ("stream1", "stream2"):
+        if parameters[name] is not None:
+            parameters[name] = as_stream(parameters[name], classifier.fusion)
+    return parameters
+
+
+def training_settings(
+    classifier: FinalMLPClassifier, n_rows: int, max_epochs: int, final_epoch: bool
+) -> TrainingSettings:
+    """Return the settings of a training, by the number of rows of an epoch where they are "auto"."""
+    from ..training import TrainingSettings
+
+    def chosen(value: Any, automatic: Callable[[int, str], Any]) -> Any:
+        return automatic(n_rows, classifier.schedule) if value == "auto" else value
+
+    return TrainingSettings(
+        schedule=classifier.schedule,
+        precision=classifier.precision,
+        learning_rate=chosen(classifier.learning_rate, automatic_learning_rate),
+        batch_size=chosen(classifier.batch_size, automatic_batch_size),
+        max_epochs=max_epochs,
+        n_iter_no_change=chosen(classifier.n_iter_no_change, automatic_n_iter_no_change),
+        embedding_regularizer=chosen(classifier.embedding_regularizer, automatic_embedding_regularizer),
+        net_regularizer=classifier.net_regularizer,
+        gate_regularizer=classifier.gate_regularizer,
+        device=resolve_device(classifier.device),
+        scoring=classifier.scoring,
+        final_epoch=final_epoch,
+        verbose=int(classifier.verbose),
+        negative_sampling=classifier.negative_sampling,
+        joins_processes=True,
+    )
+
+
+def _max_epochs(classifier: FinalMLPClassifier, X: Any) -> int:
+    if classifier.max_epochs != "auto":
+        return int(classifier.max_epochs)
+    return automatic_max_epochs(num_samples(X), classifier.schedule)
+
+
+def _data_of_callbacks(classifier: FinalMLPClassifier, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    if isinstance(X, EncodedRows) and has_callbacks(classifier):
+        # Callbacks make scores of labels, not of the name of their column.
+        y, sample_weight = X.in_memory(y), X.in_memory(sample_weight)
+    return {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
+
+
+def _check_validation_arguments(classifier: FinalMLPClassifier, X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
+    if (X_val is None) != (y_val is None):
+        given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
+        raise ValueError(f"{given} is given but {missing} isn't: validation needs both.")
+    if X_val is None and sample_weight_val is not None:
+        raise ValueError("sample_weight_val is given without X_val and y_val. Give them too, or leave it out.")
+    if isinstance(X_val, EncodedBatches):
+        raise TypeError(
+            f"X_val is {type(X_val).__name__}, rows that come in batches, and validation rows are a table in "
+            "memory. Read them, for example by pandas.read_parquet, and encode that."
+        )
+    if X_val is not None and not classifier.early_stopping:
+        raise ValueError(
+            "X_val and y_val are for early stopping, but early_stopping=False. Set it to True or leave them out."
+        )
