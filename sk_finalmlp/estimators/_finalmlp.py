@@ -505,7 +505,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Log-odds of `classes_[1]` for two classes; for more, a logit per class, defined up to a constant.
         """
-        return self._labels.log_odds(self._logits(X))
+        logits = self._logits(X)
+        return self._labels.log_odds(logits)
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         """Logits of the network, shape (n, C)."""
@@ -531,7 +532,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        return self._labels.probabilities(self._logits(X))
+        logits = self._logits(X)
+        return self._labels.probabilities(logits)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class.
@@ -546,7 +548,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples,)
             Labels.
         """
-        return self._labels.most_probable(self._logits(X))
+        logits = self._logits(X)
+        return self._labels.most_probable(logits)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of rows whose class is predicted correctly.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,9 @@ from torch.optim import Adam
 
 _PARTS_OF_A_GAP = 2
 _ROWS_AT_ONCE = 65_536
+
+# Powers of beta1 below this change no correction.
+_NOTHING = 1e-9
 
 
 class LazyAdam(Adam):
@@ -172,17 +177,33 @@ def _catch_up(rows: _Rows, gap: _Gap, options: dict[str, Any]) -> _Rows:
         return corrected.sqrt_().add_(options["eps"])
 
     weight = rows.weight
-    remainder = beta1 * (1 - beta1**missed) / (1 - beta1)
-    weight = weight - learning_rate * remainder * rows.exp_avg / deviation(weight, missed.clamp(max=5) / 2)
+    sums = _corrected_sums(beta1).to(weight)
+    of_first, of_last = (sums[steps.long().clamp_(max=len(sums) - 1)] for steps in (first, first + missed))
+    remainder = of_first - beta1**missed * of_last
+    weight = weight - learning_rate * remainder * rows.exp_avg / deviation(weight, (missed.clamp(max=5) + 1) / 2)
     for part in range(_PARTS_OF_A_GAP):
-        into_the_gap = missed * ((part + 0.5) / _PARTS_OF_A_GAP)
-        steps = (missed - remainder) / _PARTS_OF_A_GAP
+        into_the_gap = missed * ((part + 0.5) / _PARTS_OF_A_GAP) + 0.5
+        steps = (missed - (1 - beta1**first) * remainder) / _PARTS_OF_A_GAP
         weight = weight * torch.exp(-learning_rate * decay * steps / deviation(weight, into_the_gap))
     exp_avg = torch.lerp(decay * weight, rows.exp_avg, beta1**missed)
     exp_avg_sq = torch.lerp((decay * weight).square(), rows.exp_avg_sq, beta2**missed)
     is_behind = missed > 0
     caught_up = zip((weight, exp_avg, exp_avg_sq), rows, strict=True)
     return _Rows(*(torch.where(is_behind, new, old) for new, old in caught_up))
+
+
+@cache
+def _corrected_sums(beta1: float) -> Tensor:
+    """Return the sum of beta1^k / (1 - beta1^(t + k)) over k = 1, 2, ..., for each step t until it doesn't change.
+
+    That is how far a first moment moves its weight after step t, in units of the learning rate over the deviation, if
+    no gradient comes: Adam corrects the moments of the first steps.
+    """
+    n_steps = math.ceil(math.log(_NOTHING) / math.log(beta1)) if beta1 else 1
+    sums = [beta1 / (1 - beta1)]
+    for step in range(n_steps, 0, -1):
+        sums.append(beta1 / (1 - beta1**step) + beta1 * sums[-1])
+    return torch.tensor(sums[::-1], dtype=torch.float64)
 
 
 @dataclass

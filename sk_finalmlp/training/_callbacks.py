@@ -85,46 +85,17 @@ class StopTraining(Exception):
     """Raised by a callback to end the training after an epoch."""
 
 
-class AveragedBuffers(Callback):
-    """Lets all processes have the same running moments of batch norm: each has normalised by its slices."""
-
-    def __init__(self, processes: Alone) -> None:
-        self.processes = processes
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        self.processes.average_buffers(net.module_)
+def _check_losses(net: Any, losses: Sequence[float]) -> None:
+    for loss in losses:
+        if not math.isfinite(loss):
+            raise _divergence(f"The training loss became {loss}", net)
 
 
-class SettledTables(Callback):
-    """Brings the embedding tables up to date at the end of an epoch, before anything reads them."""
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        net.optimizer_.settle()
-
-
-class Divergence(Callback):
-    """Ends the training with an error when the loss or the logits are no longer numbers.
-
-    In the step where that happens, or at the end of its epoch on an accelerator, whose steps nobody waits for.
-    """
-
-    def on_batch_end(self, net: Any, **kwargs: Any) -> None:
-        if not net.is_accelerated:
-            self._check_losses(net, net.history[-1, "batches", -1:, "train_loss"])
-
-    @staticmethod
-    def _check_losses(net: Any, losses: Sequence[float]) -> None:
-        for loss in losses:
-            if not math.isfinite(loss):
-                raise _divergence(f"The training loss became {loss}", net)
-
-    def on_epoch_end(self, net: Any, dataset_train: Batches, **kwargs: Any) -> None:
-        self._check_losses(net, net.history[-1, "batches", :, "train_loss"])
-        # No loss tells of the last step.
-        some = dataset_train.impressions.head(_A_FEW_ROWS)
-        logits = predict_logits(net.module_.eval(), some.codes, some.values)
-        if not torch.isfinite(logits).all():
-            raise _divergence("The logits became NaN or infinite", net)
+def _check_logits(net: Any, some: Impressions) -> None:
+    """Refuse what no loss tells: how the last step has ended."""
+    logits = predict_logits(net.module_.eval(), some.codes, some.values)
+    if not torch.isfinite(logits).all():
+        raise _divergence("The logits became NaN or infinite", net)
 
 
 def _divergence(what: str, net: Any) -> FloatingPointError:
@@ -135,7 +106,10 @@ def _divergence(what: str, net: Any) -> FloatingPointError:
 
 
 class EpochRecord(Callback):
-    """Writes the record of an epoch, as the first process has it."""
+    """Writes the record of an epoch, as the first process has it, and ends a training with losses that are no numbers.
+
+    On the CPU that is noticed in the step where it happens, on an accelerator at the end of the epoch.
+    """
 
     def __init__(self, validation: Impressions | None, scoring: Scoring, processes: Alone = ALONE) -> None:
         self.validation = validation
@@ -156,8 +130,15 @@ class EpochRecord(Callback):
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
         # Before a schedule sets that of the next step.
         self.learning_rate_ = net.optimizer_.param_groups[0]["lr"]
+        if not net.is_accelerated:
+            _check_losses(net, net.history[-1, "batches", -1:, "train_loss"])
 
     def on_epoch_end(self, net: Any, dataset_train: Batches, **kwargs: Any) -> None:
+        # Each process has normalised by its slices, and tables may be behind: before anything reads the network.
+        self.processes.average_buffers(net.module_)
+        net.optimizer_.settle()
+        _check_losses(net, net.history[-1, "batches", :, "train_loss"])
+        _check_logits(net, dataset_train.impressions.head(_A_FEW_ROWS))
         batches = net.history[-1, "batches", :, ("train_loss", "train_batch_size")]
         losses, sizes = zip(*batches, strict=True)
         record = {"train_loss": float(np.average(losses, weights=sizes))}

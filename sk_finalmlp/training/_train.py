@@ -18,9 +18,7 @@ from ..nn import FieldEmbedding, dropout_generator, frozen_norms, lent_workspace
 from ._adam import LazyAdam, Moments
 from ._batches import Batches
 from ._callbacks import (
-    AveragedBuffers,
     BestEpoch,
-    Divergence,
     EpochLines,
     EpochObserver,
     EpochRecord,
@@ -28,7 +26,6 @@ from ._callbacks import (
     NoObserver,
     Observed,
     Patience,
-    SettledTables,
     StopTraining,
     TrainingResult,
     WaitingThreads,
@@ -38,7 +35,7 @@ from ._checkpoint import Checkpoint
 from ._device import Precision, product_dtype
 from ._net import ClickNet
 from ._processes import ALONE, Alone, is_started_with_others, joined_group
-from ._rows import AnyImpressions, Impressions
+from ._rows import AnyImpressions
 from ._scores import Scoring, correct_mean
 from ._threads import threads_of_steps
 
@@ -314,8 +311,8 @@ def _take_epochs(net: ClickNet, batches: Batches, settings: TrainingSettings, ch
 def _take_final_epoch(network: nn.Module, batches: Batches, settings: TrainingSettings, watchers: Callbacks) -> None:
     """One more epoch, in which nothing is held out: at a low learning rate, as no held-out rows can stop it."""
     settings = replace(settings, learning_rate=settings.learning_rate * _LEARNING_RATE_FACTOR, max_epochs=1)
-    bookkeeping, _ = _bookkeeping(None, settings, batches.processes)
-    net = _make_net(network, settings, [*bookkeeping, *watchers])
+    record = EpochRecord(None, settings.scoring, batches.processes)
+    net = _make_net(network, settings, [("record", record), *watchers])
     with _lent(net, batches, settings), suppress(StopTraining):
         net.notify("on_train_begin", X=batches, y=None, final=True)
         net.fit_loop(batches, epochs=1)
@@ -409,21 +406,12 @@ def _callbacks(
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), None if validation is None else _MONITORED[settings.scoring])
     patience = Patience(best, settings.n_iter_no_change)
-    bookkeeping, record = _bookkeeping(scored, settings, batches.processes)
-    before = [*waiting, *bookkeeping, *schedule, ("best", best), *watchers]
+    record = EpochRecord(scored, settings.scoring, batches.processes)
+    before = [*waiting, ("record", record), *schedule, ("best", best), *watchers]
     if settings.checkpoint is None:
         return [*before, ("patience", patience)], None
     checkpoint = Checkpoint(settings.checkpoint, batches, schedule, best, record, patience)
     return [*before, ("checkpoint", checkpoint), ("patience", patience)], checkpoint
-
-
-def _bookkeeping(
-    validation: Impressions | None, settings: TrainingSettings, processes: Alone
-) -> tuple[Callbacks, EpochRecord]:
-    """What each epoch needs; of it, what writes the records."""
-    record = EpochRecord(validation, settings.scoring, processes)
-    averaged, settled = ("averaged", AveragedBuffers(processes)), ("settled", SettledTables())
-    return [averaged, settled, ("divergence", Divergence()), ("record", record)], record
 
 
 def _schedule(settings: TrainingSettings, n_batches: int, monitored: str | None) -> Callbacks:

@@ -30,7 +30,7 @@ def make_classifier(folder, **parameters):
     return FinalMLPClassifier(**{**small, "random_state": 0, "checkpoint": folder, **parameters})
 
 
-def fit_killed(monkeypatch, classifier, X, y, epoch):
+def fit_killed(monkeypatch, classifier, X, y, epoch, **data):
     """A fit that ends as if it were killed when this epoch begins."""
     begin, n_begun = _callbacks.EpochRecord.on_epoch_begin, []
 
@@ -43,7 +43,7 @@ def fit_killed(monkeypatch, classifier, X, y, epoch):
     with monkeypatch.context() as patch:
         patch.setattr(_callbacks.EpochRecord, "on_epoch_begin", on_epoch_begin)
         with pytest.raises(RuntimeError, match="killed"):
-            classifier.fit(X, y)
+            classifier.fit(X, y, **data)
 
 
 def check_goes_on(monkeypatch, folder, X, y, epoch, **parameters):
@@ -99,6 +99,37 @@ def test_other_rows_and_other_parameters_begin_anew(rows, tmp_path, monkeypatch)
         fit_killed(monkeypatch, classifier, table, y, 2)
     assert len(list(tmp_path.iterdir())) == 3
     assert killed.exists()
+
+
+def test_a_late_row_and_each_validation_row_and_weight_make_another_training(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y, weight = rng.integers(0, 9, (1_600, 2)), rng.integers(0, 2, 1_600), np.ones(1_600)
+    own = {"X_val": X[:90], "y_val": y[:90], "sample_weight_val": np.ones(90)}
+    late, other_weight = X.copy(), weight.copy()
+    late[1_599, 0], other_weight[1_599] = 8 - late[1_599, 0], 0.5
+    fits = [
+        (X, weight, own),
+        (late, weight, own),
+        (X, other_weight, own),
+        (X, weight, own | {"X_val": 8 - own["X_val"]}),
+        (X, weight, own | {"y_val": 1 - own["y_val"]}),
+        (X, weight, own | {"sample_weight_val": np.linspace(0.5, 1, 90)}),
+    ]
+    for table, weights, validation in fits:
+        classifier = make_classifier(tmp_path, n_members=1)
+        fit_killed(monkeypatch, classifier, table, y, 2, sample_weight=weights, **validation)
+    assert len(list(tmp_path.iterdir())) == len(fits)
+
+
+def test_a_late_row_on_disk_makes_another_training(tmp_path, monkeypatch):
+    X, y, _ = make_click_data(1_600, n_users=30, n_items=20, random_state=0)
+    (checkpoints := tmp_path / "checkpoints").mkdir()
+    for user in X["user"].unique()[:2]:
+        X.loc[1_599, "user"] = user
+        X.assign(click=y).to_parquet(path := tmp_path / "clicks.parquet")
+        encoded = CTREncoder(statistics=None).fit_transform(path, "click")
+        fit_killed(monkeypatch, make_classifier(checkpoints, n_members=1), encoded, "click", 2)
+    assert len(list(checkpoints.iterdir())) == 2
 
 
 def test_needs_a_seed(rows, tmp_path):

@@ -75,6 +75,19 @@ def test_a_gap_counts_by_the_learning_rates_of_its_steps():
     assert (lazy - dense)[[7, 8]].abs().mean() < 0.1 * moved
 
 
+@pytest.mark.parametrize("n_before", [1, 3, 10])
+@pytest.mark.parametrize("n_missed", [1, 2, 5, 30])
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+def test_steps_that_are_missed_in_the_beginning_have_corrected_moments(n_before, n_missed, decay):
+    def rows_of_step(step):
+        return torch.arange(2 if step < n_before else 1)
+
+    dense, lazy, _ = train_both(n_before + n_missed, rows_of_step, weight_decay=decay)
+    before = train_both(n_before, rows_of_step, weight_decay=decay)[0]
+    missed = (dense - before)[1]
+    torch.testing.assert_close((lazy - before)[1], missed, rtol=0.2, atol=0)
+
+
 def test_repeated_rows_of_a_batch_add_up():
     dense, lazy, _ = train_both(20, lambda step: torch.arange(N_ROWS).repeat(2))
     torch.testing.assert_close(lazy, dense)
