@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier, metrics
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.inspection import slice_scores
-from sk_finalmlp.nn import FinalMLP
+from sk_finalmlp.nn import TwoStreamNetwork
 from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP, CrossNet
 
@@ -428,8 +428,12 @@ PARTS = {
         ValueError,
         r"'click_rate' parameter of make_click_data must be a float in the range \(0\.0, 1\.0\)\. Got 10",
     ),
-    "network without fields": (lambda: FinalMLP([]), ValueError, r"fields must be one or more of .*Got \[\]"),
-    "network of names": (lambda: FinalMLP(["user"]), ValueError, r"such as CTREncoder\(\)\.fit\(X\)\.fields_.*'user'"),
+    "network without fields": (lambda: TwoStreamNetwork([]), ValueError, r"fields must be one or more of .*Got \[\]"),
+    "network of names": (
+        lambda: TwoStreamNetwork(["user"]),
+        ValueError,
+        r"such as CTREncoder\(\)\.fit\(X\)\.fields_.*'user'",
+    ),
     "field without codes": (
         lambda: Field("user", "categorical"),
         ValueError,
