@@ -1,21 +1,27 @@
-"""Which fields and pairs of fields are worth statistics, by how much better they predict the training rows."""
+"""Which crosses and statistics an encoder makes: those that the user names, or those that predict the training rows."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
-from ._keys import Key
-from ._statistics import cross_fitted_log_odds
+from .._hold_out import Fraction, places, share_held_out
+from .._sources import StoredArray
+from .._warnings import warn
+from ..schema import Field
+from ._derived import CrossEncoder
+from ._keys import Key, find_keys, has_key, key_of
+from ._statistics import KeyStatistics, cross_fitted_log_odds
 from ._sums import Cells, cells_of
-from ._target import Target
+from ._target import NoLabels, Place, Target, check_labels, make_target, read_target
+from ._vocabulary import VocabularyRule
 
 #: With fewer rows than this, nothing is chosen.
 MIN_ROWS = 1_000
@@ -38,6 +44,7 @@ _SIGNIFICANCE = 0.01
 #: Limit of sampled rows times candidates times classes, and the number of rows that are sampled at least.
 _MAX_SAMPLED_VALUES = 2 * 10**7
 _MIN_SAMPLED_ROWS = 20_000
+#: Of Newton's method.
 _MAX_ITERATIONS = 30
 #: Least improvement of the mean log-loss for which another iteration is worth while.
 _TOLERANCE = 1e-7
@@ -47,30 +54,28 @@ _RIDGE = 1e-7
 _MAX_LOGIT = 500.0
 #: Groups of rows that are computed at a time, so that what is computed of them stays in the cache.
 _BLOCK = 8192
+#: Bounds of crosses that nobody asked for one by one.
+_MIN_AUTO_FREQUENCY = 5
+_MAX_AUTO_CATEGORIES = 100_000
+#: Weights with a smaller mean are taken for shares of all rows.
+_SMALL_MEAN_WEIGHT = 0.1
+
+#: A value of the two parameters.
+Combinations = Literal["auto"] | Sequence[str | int | Sequence[str | int]] | None
+FieldsOf = Mapping[str, Sequence[Field]]
+Codes = Mapping[str, np.ndarray]
 
 
 @dataclass
 class Choice:
-    """A candidate, and what was decided.
-
-    Parameters
-    ----------
-    key : Key
-        A field or a combination of fields.
-    rate, count : bool, default=False
-        Whether this statistic is kept.
-    gain : float, default=nan
-        By how much the rate lowers the mean log-loss of the sampled rows; NaN where it wasn't tried.
-    coefficient : float, default=nan
-        That of the rate in the logistic regression: negative where it predicts against its own direction.
-    why : str, default=""
-        The reason, for a reader.
-    """
+    """A candidate, and what was decided."""
 
     key: Key
     rate: bool = False
     count: bool = False
+    #: By how much the rate lowers the mean log-loss of the sampled rows; NaN where it wasn't tried.
     gain: float = np.nan
+    #: That of the rate in the logistic regression: negative where it predicts against its own direction.
     coefficient: float = np.nan
     why: str = ""
 
@@ -81,6 +86,139 @@ def report(choices: Iterable[Choice]) -> pd.DataFrame:
     index = pd.Index([choice.key.name for choice in choices], name="key", dtype=object)
     columns = ["rate", "count", "gain", "coefficient", "why"]
     return pd.DataFrame({name: [getattr(choice, name) for choice in choices] for name in columns}, index=index)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Crosses and statistics to learn, and what each candidate was kept or left out for."""
+
+    crosses: list[CrossEncoder]
+    statistics: list[KeyStatistics]
+    choices: list[Choice]
+
+
+class Planner:
+    """Chooses the crosses and statistics that two parameters of the encoder ask for."""
+
+    def __init__(
+        self,
+        crosses: Combinations,
+        statistics: Combinations,
+        rule: VocabularyRule,
+        validation_fraction: Fraction,
+        random_state: np.random.RandomState,
+    ) -> None:
+        self.crosses = crosses
+        self.statistics = statistics
+        self.rule = rule
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self._mean_weight = 1.0
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether anything is chosen by itself."""
+        return "auto" in (self.crosses, self.statistics)
+
+    @property
+    def _wants_statistics(self) -> bool:
+        return self.statistics is not None or self.is_auto
+
+    def read_target(
+        self, y: object, X: object, weights: np.ndarray | None, place: np.ndarray | None
+    ) -> Target | NoLabels:
+        """The labels, or why there are none."""
+        try:
+            target = read_target(y, X, weights, self.validation_fraction, place, self.random_state)
+        except NoLabels as reason:
+            return self._without(reason)
+        self._mean_weight = 1.0 if weights is None else target.mean_weight
+        return target
+
+    def _without(self, reason: NoLabels) -> NoLabels:
+        if self.statistics == "auto" or self.statistics is None:
+            return reason
+        raise ValueError(
+            f"Statistics need class labels, but {reason}. Give labels as y, or leave `statistics` out."
+        ) from reason
+
+    def for_statistics(self, target: Target | NoLabels) -> Target | NoLabels:
+        """The labels that statistics are learned from; kinds of columns are found with labels in any case."""
+        return target if self._wants_statistics else NoLabels("no statistics are wanted")
+
+    def needs_codes(self, target: Target | NoLabels) -> bool:
+        """Whether crosses or statistics will be made."""
+        return isinstance(target, Target) or (bool(self.crosses) and self.crosses != "auto")
+
+    def read_stored_target(
+        self, labels: np.ndarray | None, y: StoredArray | None, weight: StoredArray | None, place: Place
+    ) -> Target | NoLabels:
+        """The labels of rows on disk, or why there are none."""
+        try:
+            if labels is None or y is None:
+                raise NoLabels("there is no y")
+            check_labels(labels)
+            share = share_held_out(self.validation_fraction, len(y), at_random=place is places)
+            target = make_target(y, labels, weight, share, place, self.random_state)
+        except NoLabels as reason:
+            return self._without(reason)
+        self._mean_weight = 1.0 if weight is None else target.mean_weight
+        return target
+
+    def plan(
+        self,
+        fields_of: FieldsOf,
+        codes: Codes,
+        target: Target | NoLabels,
+        date_parts: Collection[str],
+        n_rows: int | None = None,
+    ) -> Plan:
+        """Choose what is to be chosen; fields that are parts of dates get no counts by themselves.
+
+        Codes and target are those of a sample where the number of all rows with weight is given.
+        """
+        choices = self._choose(fields_of, codes, target, date_parts) if self.is_auto else []
+        if n_rows is None:
+            n_rows = 0 if isinstance(target, NoLabels) else int(np.count_nonzero(target.rows.weights))
+        crosses = self._crosses(fields_of, choices, n_rows)
+        if self.statistics != "auto":
+            keys = find_keys(self.statistics or [], fields_of, "statistics")
+            choices = [Choice(key, rate=True, count=True, why="chosen by the user") for key in keys]
+        kept = [choice for choice in choices if choice.rate or choice.count]
+        if kept and self._mean_weight < _SMALL_MEAN_WEIGHT:
+            warn(
+                f"sample_weight has a mean of {self._mean_weight:.2g}. A row counts as its weight in rates and counts, "
+                "and rates are smoothed as by 3 more rows, so hardly any differs from the overall one. Divide the "
+                "weights by their mean."
+            )
+        return Plan(crosses, [KeyStatistics(choice.key, choice.rate, choice.count) for choice in kept], choices)
+
+    def _choose(
+        self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels, date_parts: Collection[str]
+    ) -> list[Choice]:
+        keys = [key_of([field]) for fields in fields_of.values() for field in fields if has_key(field)]
+        reason = str(target) if isinstance(target, NoLabels) else why_no_choice(target)
+        if isinstance(target, NoLabels) or reason:
+            return [Choice(key, why=f"no statistics: {reason}") for key in keys]
+        return choose(keys, codes, target, self.random_state, date_parts)
+
+    def _crosses(self, fields_of: FieldsOf, choices: Sequence[Choice], n_rows: int) -> list[CrossEncoder]:
+        if self.crosses == "auto":
+            rule = self._bounded_rule(n_rows)
+            keys = [choice.key for choice in choices if choice.rate]
+            return [CrossEncoder(key, rule) for key in keys if key.is_combination and not key.holds_lists]
+        keys = find_keys(self.crosses or [], fields_of, "crosses")
+        single = next((key.name for key in keys if not key.is_combination), None)
+        if single is not None:
+            raise ValueError(f"crosses: {single!r} is a single field: a cross takes a tuple of two or more.")
+        return [CrossEncoder(key, self.rule) for key in keys]
+
+    def _bounded_rule(self, n_rows: int) -> VocabularyRule:
+        return VocabularyRule(
+            max(self.rule.min_rows(n_rows), _MIN_AUTO_FREQUENCY),
+            min(self.rule.max_categories or _MAX_AUTO_CATEGORIES, _MAX_AUTO_CATEGORIES),
+            self.rule.n_hash_buckets,
+        )
 
 
 def why_no_choice(target: Target) -> str:
@@ -110,27 +248,7 @@ def choose(
     random_state: np.random.RandomState,
     uncounted: Collection[str] = (),
 ) -> list[Choice]:
-    """Choose among single fields and pairs of them.
-
-    Parameters
-    ----------
-    fields : sequence of Key
-        All fields with codes.
-    codes : mapping of str to ndarray of shape (n_samples,)
-        The codes of their columns.
-    target : Target
-        Labels and weights of the rows.
-    random_state : RandomState
-        Samples the rows.
-    uncounted : collection of str, default=()
-        Names of fields, parts of dates, that get no counts, nor do their pairs: how often a day was seen says nothing
-        of the days to come.
-
-    Returns
-    -------
-    list of Choice
-        All candidates, single fields first.
-    """
+    """Choose among single fields and pairs of them; those with `uncounted` columns, parts of dates, get no counts."""
     n_fields = min(len(fields), _MAX_FIELDS)
     n_candidates = len(fields) + n_fields * (n_fields - 1) // 2
     rows = _sample(target, n_candidates, random_state)
@@ -303,15 +421,7 @@ class _Trial:
 
 
 class Fit(NamedTuple):
-    """A fitted logistic regression.
-
-    Parameters
-    ----------
-    coefficients : ndarray of shape (1 + n_columns,)
-        Intercept and coefficients.
-    loss : float
-        Mean log-loss of the rows it was fitted to.
-    """
+    """Intercept and coefficients of a logistic regression, and its mean log-loss."""
 
     coefficients: np.ndarray
     loss: float
@@ -320,21 +430,7 @@ class Fit(NamedTuple):
 def fit_logistic(
     columns: Sequence[np.ndarray], weights: np.ndarray, clicks: np.ndarray, start: ArrayLike = (0.0,)
 ) -> Fit:
-    """Fit intercept and coefficients by Newton's method.
-
-    Parameters
-    ----------
-    columns : sequence of ndarray of shape (n_groups,)
-        What to predict from: the value that all rows of a group have.
-    weights, clicks : ndarray of shape (n_groups,)
-        Weight of all rows of each group, and of those that were clicked.
-    start : array-like
-        First guess of the intercept and of as many coefficients as it has; the others start at 0.
-
-    Returns
-    -------
-    Fit
-    """
+    """Fit intercept and coefficients, from a first guess of some of them, to groups of rows by Newton's method."""
     rows = np.vstack([np.ones(len(weights)), *columns])
     total = weights.sum()
     shares, click_shares = weights / total, clicks / total

@@ -26,13 +26,6 @@ class CrossEncoder:
     """Codes of combinations by descending frequency.
 
     A combination in which any field has code 0 has code 0 itself.
-
-    Parameters
-    ----------
-    key : Key
-        The fields.
-    rule : VocabularyRule
-        Which combinations are learned, and how.
     """
 
     def __init__(self, key: Key, rule: VocabularyRule) -> None:

@@ -38,23 +38,14 @@ class Changes:
 
 @dataclass(frozen=True)
 class Key:
-    """One field or a combination of several; a multi-valued field is a combination of its columns.
-
-    Parameters
-    ----------
-    parts : tuple of str
-        Names of the columns of codes.
-    cardinalities : tuple of int
-        Number of codes of each column, code 0 included.
-    fields : tuple of str
-        Names of the fields.
-    is_full : bool, default=False
-        Whether an update has brought codes beyond these, for which 63 bits have no room: they count as unknown.
-    """
+    """One field or a combination of several; a multi-valued field is a combination of its columns."""
 
     parts: tuple[str, ...]
+    #: Number of codes of each column, code 0 included.
     cardinalities: tuple[int, ...]
+    #: Names of the fields.
     fields: tuple[str, ...]
+    #: Whether an update brought codes for which 63 bits have no room: they count as unknown.
     is_full: bool = False
 
     def __post_init__(self) -> None:
@@ -192,17 +183,7 @@ def has_key(field: Field) -> bool:
 
 
 def find_keys(entries: Iterable[Any], fields_of: Mapping[str, Sequence[Field]], parameter: str) -> list[Key]:
-    """Keys of names and tuples of names, each once.
-
-    Parameters
-    ----------
-    entries : iterable of (str, int, or sequence of these)
-        Names of fields, names or positions of columns that make a single field, and combinations of them.
-    fields_of : mapping of str to sequence of Field
-        The fields of each column.
-    parameter : {"crosses", "statistics"}
-        Where the entries come from, for messages.
-    """
+    """Keys of names and tuples of names, each once."""
     keys: dict[frozenset[str], Key] = {}
     for entry in entries:
         names = tuple(entry) if isinstance(entry, list | tuple) else (entry,)

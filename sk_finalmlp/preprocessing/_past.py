@@ -241,17 +241,11 @@ def add_recency(
 
 
 class _Spans(NamedTuple):
-    """The part of a sorted log that is the past of each row.
+    """The part of a sorted log that is the past of each row."""
 
-    Attributes
-    ----------
-    order : ndarray of int, shape (n_entries,)
-        Rows of the log that count, by key and time.
-    first, last : ndarray of int, shape (n_rows,)
-        Where the past of each row begins in that order, and one after its end.
-    """
-
+    #: Rows of the log that count, by key and time.
     order: np.ndarray
+    #: Where the past of each row begins in that order, and one after its end.
     first: np.ndarray
     last: np.ndarray
 

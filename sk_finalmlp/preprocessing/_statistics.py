@@ -24,6 +24,8 @@ _MANY_ROWS = 10
 _MIN_DEVIATION_OF_COUNTS = 0.2
 #: Counts below it are small, and rare where they make up less than this share of the training rows.
 _SMALL_COUNT, _RARE = 7.0, 0.001
+#: Cells that are computed with at a time.
+_SLICE = 2**20
 #: Keeps the log-odds finite where all rows, or none, are of a class.
 _MIN_PRIOR = 1e-6
 #: Statistics are cut at so many standard deviations.
@@ -77,13 +79,6 @@ class UnknownRows:
 
     In a training table nearly every value has rows, while of tomorrow's rows some hold new values, and many hold
     combinations that never met: so the network learns what an unknown value is like.
-
-    Parameters
-    ----------
-    share : float
-        Share of the rows, for each field.
-    random_state : RandomState
-        Draws the rows.
     """
 
     def __init__(self, share: float, random_state: np.random.RandomState) -> None:
@@ -102,15 +97,7 @@ class UnknownRows:
 
 
 class KeyStatistics:
-    """Rate and count of each value of a key.
-
-    Parameters
-    ----------
-    key : Key
-        The field or combination of fields.
-    rate, count : bool
-        Which of the two are wanted.
-    """
+    """Rate and count of each value of a key."""
 
     #: Files of earlier versions have none.
     _memory: Memory | None = None
@@ -129,26 +116,34 @@ class KeyStatistics:
 
     def _learn(self, keyed: _KeyedRows, target: Target) -> list[np.ndarray]:
         """Keep the statistics of all keys, and return those of the cells."""
-        # Names are bound anew, so that what is joined is freed.
-        known, sums, of_keys, of_cells, weights, small = zip(
-            *(self._measure(sums, target) for sums in keyed.cells.blocks()), strict=True
-        )
-        keyed.cells.forget_sums()
-        known = keyed.keys(np.concatenate(known))
-        n_rows, *clicks = map(np.concatenate, zip(*sums, strict=True))
-        del sums
-        self._index = KeyIndex(known)
+        weights, *of_labels = keyed.cells.collect()
+        # Rates take the memory of the clicks that they are made of.
+        of_cells = of_labels[: len(target.labels)] if self.rate else []
+        of_cells += [np.empty(len(weights))] if self.count else []
+        known, sums_of_keys, small = [], [], 0.0
+        for of, sums in keyed.cells.blocks([weights, *of_labels]):
+            is_known = sums.rows.of_keys > 0
+            known.append(sums.keys[is_known])
+            own_known = sums.known if target.has_tasks else []
+            sums_of_keys.append([own.of_keys[is_known] for own in (sums.rows, *sums.clicks, *own_known)])
+            small += float(sums.rows.of_cells[sums.rows.of_others < _SMALL_COUNT].sum())
+            for values, own in zip(of_cells, self._of_cells(sums, target), strict=True):
+                values[of] = own
+        del of_labels
+        self._index = KeyIndex(keyed.keys(np.concatenate(known)))
+        n_rows, *by_label = map(np.concatenate, zip(*sums_of_keys, strict=True))
+        clicks, n_known = by_label[: len(target.labels)], by_label[len(target.labels) :] or [n_rows] * len(by_label)
         self._memory = Memory(n_rows, clicks, float(n_rows.sum()), [float(of_label.sum()) for of_label in clicks])
+        # The prior is that of all folds: a number that all rows share tells none of them its label.
+        of_keys = self._of_keys(n_rows, n_known, clicks, target.priors)
         self._columns, tables = [], []
-        for position, (measure, label) in enumerate(self._measures(target.labels)):
-            values = [of_block[position] for of_block in of_cells]
+        for (measure, label), table in zip(self._measures(target.labels), of_keys, strict=True):
+            values = of_cells.pop(0)
             standardize = _standardization(values, weights, _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0)
             if measure == "count":
-                standardize = replace(standardize, least=least_learned(sum(small), sum(own.sum() for own in weights)))
-            pieces = [of_block[position][:-1] for of_block in of_keys]
-            table = standardize(np.concatenate([*pieces, of_keys[0][position][-1:]]))
-            self._columns.append(StatisticColumn(measure, label, table, standardize))
-            tables.append(np.concatenate([standardize(of_block) for of_block in values]))
+                standardize = replace(standardize, least=least_learned(small, _sum(weights)))
+            self._columns.append(StatisticColumn(measure, label, standardize(table), standardize))
+            tables.append(np.concatenate([standardize(values[of]) for of in _slices(len(values))]))
         return tables
 
     def _measures(self, labels: Sequence[str | None]) -> list[tuple[Measure, str | None]]:
@@ -156,22 +151,12 @@ class KeyStatistics:
         rates: list[tuple[Measure, str | None]] = [("rate", label) for label in labels] if self.rate else []
         return [*rates, ("count", None)] if self.count else rates
 
-    def _measure(self, sums: KeySums, target: Target) -> _Measured:
-        is_known = sums.rows.of_keys > 0
-        n_rows, *of_labels = (own.of_keys[is_known] for own in (sums.rows, *sums.known, *sums.clicks))
-        known, clicks = of_labels[: len(sums.known)], of_labels[len(sums.known) :]
+    def _of_cells(self, sums: KeySums, target: Target) -> list[np.ndarray]:
+        """Each statistic of some cells, learned from other folds, not yet standardised."""
         of_cells = cross_fitted_log_odds(sums, target.priors) if self.rate else []
         if self.count:
             of_cells.append(log_counts(sums.rows.of_others, np.log(target.seen_shares)[sums.folds]))
-        return _Measured(
-            sums.keys[is_known],
-            [n_rows, *clicks],
-            # The prior is that of all folds: a number that all rows share tells none of them its label.
-            list(self._of_keys(n_rows, known, clicks, target.priors)),
-            of_cells,
-            sums.rows.of_cells,
-            float(sums.rows.of_cells[sums.rows.of_others < _SMALL_COUNT].sum()),
-        )
+        return of_cells
 
     def _of_keys(
         self, n_rows: np.ndarray, known: Sequence[np.ndarray], clicks: Sequence[np.ndarray], priors: Sequence[float]
@@ -315,46 +300,9 @@ class _KeyedRows:
             )
 
 
-class _Measured(NamedTuple):
-    """Statistics of a block of keys, not yet standardised.
-
-    Parameters
-    ----------
-    known : ndarray of int64, shape (n_keys,)
-        Keys that have rows with weight.
-    sums : list of ndarray of shape (n_keys,)
-        Weight of the rows of each key, and of those of each label.
-    of_keys : list of ndarray of shape (n_keys + 1,)
-        Each statistic of the keys, and of unknown ones.
-    of_cells : list of ndarray of shape (n_cells,)
-        Each statistic of the cells, learned from other folds.
-    weights : ndarray of shape (n_cells,)
-        Weight of the rows of each cell.
-    small : float
-        Weight of the rows whose count, learned from other folds, is small.
-    """
-
-    known: np.ndarray
-    sums: list[np.ndarray]
-    of_keys: list[np.ndarray]
-    of_cells: list[np.ndarray]
-    weights: np.ndarray
-    small: float
-
-
 @dataclass(frozen=True)
 class Standardization:
-    """Deviation from the mean of training rows in standard deviations, cut at 5, as float32.
-
-    Parameters
-    ----------
-    mean : float
-        The mean.
-    scale : float
-        One over the standard deviation; 0 where all values are equal.
-    least : float, default=-inf
-        Values below it count as the mean.
-    """
+    """Deviation from the mean of training rows in standard deviations, cut at 5, as float32."""
 
     mean: float
     scale: float
@@ -369,14 +317,23 @@ class Standardization:
         return cut
 
 
-def _standardization(values: Sequence[np.ndarray], weights: Sequence[np.ndarray], least: float) -> Standardization:
-    """Standardisation by mean and deviation of weighted blocks, where a smaller deviation counts as the least one."""
-    total = sum(float(own.sum()) for own in weights)
-    mean = sum(float((of_block * own).sum()) for of_block, own in zip(values, weights, strict=True)) / total
-    squares = (float((np.square(of_block - mean) * own).sum()) for of_block, own in zip(values, weights, strict=True))
-    deviation = (sum(squares) / total) ** 0.5
+def _standardization(values: np.ndarray, weights: np.ndarray, least: float) -> Standardization:
+    """Standardisation by weighted mean and deviation, where a smaller deviation counts as the least one."""
+    total = _sum(weights)
+    mean = sum(float((values[of] * weights[of]).sum()) for of in _slices(len(values))) / total
+    squares = sum(float((np.square(values[of] - mean) * weights[of]).sum()) for of in _slices(len(values)))
+    deviation = (squares / total) ** 0.5
     # A smaller deviation is rounding.
     return Standardization(mean, 1 / max(deviation, least) if deviation > 1e-9 * max(abs(mean), 1) else 0.0)
+
+
+def _sum(values: np.ndarray) -> float:
+    return sum(float(values[of].sum()) for of in _slices(len(values)))
+
+
+def _slices(n: int) -> list[slice]:
+    """Slices of so many cells, without large arrays between them."""
+    return [slice(start, start + _SLICE) for start in range(0, n, _SLICE)]
 
 
 class StatisticColumn(NamedTuple):

@@ -17,8 +17,8 @@ MAX_KEY = np.iinfo(np.int64).max
 _POSSIBLE_KEYS_PER_ROW = 8
 #: Of a non-negative int64.
 _BITS = 63
-#: Cells of which statistics are computed at a time, about.
-BLOCK = 2**20
+#: Cells of which sums by key are computed at a time, about.
+BLOCK = 2**18
 
 
 class Sums(NamedTuple):
@@ -48,15 +48,6 @@ class Cells:
 
     Rows come in chunks. A cell is an integer, key times number of folds plus fold. Its slot in the sums is that integer
     where all possible cells are few, else its rank among the cells that occur.
-
-    Parameters
-    ----------
-    n_possible : int
-        Keys are below it.
-    target : Target
-        Labels and folds; rows that are held out and those without weight have two more.
-    n_rows : int
-        Number of rows of all chunks.
     """
 
     def __init__(self, n_possible: int, target: Target, n_rows: int) -> None:
@@ -100,33 +91,38 @@ class Cells:
         if self._is_dense:
             self._cells = np.flatnonzero(self._occurs)
 
-    def forget_sums(self) -> None:
-        """Keep the cells alone."""
-        self._sums = []
+    def collect(self) -> list[np.ndarray]:
+        """Weights by cell, of all rows and of those of each label, which are kept here no longer."""
+        collected = []
+        while self._sums:
+            collected.append(self._of_cells(self._sums.pop(0)))
+        return collected
 
-    def blocks(self) -> Iterator[KeySums]:
-        """The sums of all cells, about a million at a time, in ascending order of the keys."""
+    def blocks(self, by_cell: Sequence[np.ndarray]) -> Iterator[tuple[slice, KeySums]]:
+        """Sums of collected weights, some hundred thousand cells at a time, in ascending order of the keys."""
         first_of_keys = self._cells[BLOCK::BLOCK] // self._n_folds * self._n_folds
         bounds = np.searchsorted(self._cells, first_of_keys).tolist()
         for start, stop in pairwise([0, *bounds, len(self._cells)]):
-            yield self.sums(slice(start, stop))
+            yield slice(start, stop), self._sums_of(slice(start, stop), by_cell)
 
-    def sums(self, of: slice = slice(None)) -> KeySums:
-        """The sums of the cells of a slice, which has all cells of its keys."""
+    def sums(self) -> KeySums:
+        """Sums of collected weights of all cells."""
+        return self._sums_of(slice(None), self.collect())
+
+    def _sums_of(self, of: slice, by_cell: Sequence[np.ndarray]) -> KeySums:
         cells = self._cells[of]
         key_of_cell = cells // self._n_folds
         folds = cells - key_of_cell * self._n_folds
         is_first = starts_of_runs(key_of_cell)
         ranks = ranks_of_runs(is_first)
         held_out = np.flatnonzero(folds == self._n_folds - 2)
-        rows, *of_labels = (_sums(self._of_cells(sums, of), ranks, held_out) for sums in self._sums)
+        rows, *of_labels = (_sums(weights[of], ranks, held_out) for weights in by_cell)
         n_labels = len(of_labels) // 2 if self._has_known else len(of_labels)
         known = of_labels[n_labels:] if self._has_known else [rows] * n_labels
         return KeySums(key_of_cell[is_first], folds, rows, known, of_labels[:n_labels])
 
-    def _of_cells(self, by_slot: np.ndarray, of: slice) -> np.ndarray:
-        of_cells: np.ndarray = by_slot.take(self._cells[of]) if self._is_dense else by_slot[of]
-        return of_cells
+    def _of_cells(self, by_slot: np.ndarray) -> np.ndarray:
+        return by_slot.take(self._cells) if self._is_dense else by_slot
 
     @property
     def n_keys(self) -> int:
@@ -149,7 +145,7 @@ class Cells:
         """The value of each cell, all rows of which have the same."""
         values = np.empty(self._n_possible if self._is_dense else len(self._cells), of_rows.dtype)
         values[slots] = of_rows
-        return self._of_cells(values, slice(None))
+        return self._of_cells(values)
 
 
 def cells_of(keys: np.ndarray, n_possible: int, target: Target) -> tuple[Cells, np.ndarray]:

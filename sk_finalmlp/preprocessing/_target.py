@@ -40,23 +40,14 @@ class NoLabels(ValueError):
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Weights, labels and folds of some rows.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_samples,)
-        Non-negative weights.
-    digits : ndarray of int, shape (n_samples,) or (n_labels, n_samples)
-        The number of the class of each row; where there are several columns of labels, 0, 1 or MISSING for each.
-    folds : ndarray of int, shape (n_samples,)
-        The fold of each row: `n_folds` for one that is held out, and `n_folds + 1` for one without weight.
-    n_labels : int
-        Number of labels that have a rate: of two classes, the greater has the only one.
-    """
+    """Weights, labels and folds of some rows."""
 
     weights: np.ndarray
+    #: Number of the class of each row; of several columns of labels 0, 1 or MISSING, of shape (n_labels, n_samples).
     digits: np.ndarray
+    #: `n_folds` for rows that are held out, `n_folds + 1` for rows without weight.
     folds: np.ndarray
+    #: Labels that have a rate: of two classes, the greater has the only one.
     n_labels: int
 
     @cached_property
@@ -94,25 +85,17 @@ class LabelledRows:
         known = self.weights if self.known_weights is None else self.known_weights[label]
         return known, np.where(self.has(label), self.weights, 0.0)
 
+    def slice(self, start: int, stop: int) -> Self:
+        """The rows of a slice."""
+        return self.take(slice(start, stop))
+
     def take(self, rows: Any) -> Self:
         """Some of the rows, given by their numbers or a slice."""
         return replace(self, weights=self.weights[rows], digits=self.digits[..., rows], folds=self.folds[rows])
 
 
 class Target:
-    """The labels of all rows.
-
-    Parameters
-    ----------
-    labels : sequence of (str or None)
-        Names of the classes that have a rate; one `None` for two classes.
-    classes : ndarray of shape (n_classes,)
-        The labels of y in ascending order; of several columns of labels their names.
-    n_folds, n_rows : int
-        Numbers of folds and of rows.
-    read : callable
-        Gives the rows of a slice as LabelledRows.
-    """
+    """The labels of all rows; `labels` are the names of those that have a rate, None for that of two classes."""
 
     def __init__(
         self,
@@ -121,8 +104,10 @@ class Target:
         n_folds: int,
         n_rows: int,
         read: Callable[[int, int], LabelledRows],
+        has_tasks: bool = False,
     ) -> None:
         self.labels, self.classes, self.n_folds, self.n_rows, self.read = labels, classes, n_folds, n_rows, read
+        self.has_tasks = has_tasks
 
     def of(self, rows: LabelledRows) -> Target:
         """The target of other rows, which are in memory."""
@@ -131,7 +116,8 @@ class Target:
             self.classes,
             self.n_folds,
             len(rows.weights),
-            lambda start, stop: rows.take(slice(start, stop)),
+            rows.slice,
+            self.has_tasks,
         )
         vars(target)["rows"] = rows
         return target
@@ -145,11 +131,6 @@ class Target:
         """All rows, some at a time."""
         for start in range(0, self.n_rows, sizes.CHUNK):
             yield self.read(start, start + sizes.CHUNK)
-
-    @property
-    def has_tasks(self) -> bool:
-        """Whether there are several columns of labels."""
-        return self.rows.digits.ndim == 2
 
     @cached_property
     def priors(self) -> list[float]:
@@ -172,6 +153,12 @@ class Target:
         shares: np.ndarray = np.full(self.n_folds + 2, max(kept / total, _MIN_SHARE))
         shares[: self.n_folds] *= 1 - 1 / self.n_folds
         return shares
+
+    @property
+    def mean_weight(self) -> float:
+        """Mean weight of the rows with weight."""
+        sums = np.sum([(rows.weights.sum(), np.count_nonzero(rows.weights)) for rows in self.chunks()], axis=0)
+        return float(sums[0] / sums[1])
 
     @property
     def effective_n_rows(self) -> float:
@@ -211,19 +198,7 @@ class Chunk(NamedTuple):
 
 
 class CodedRows:
-    """Codes, sample weights and labels of all training rows, read in chunks; a table in memory is one chunk.
-
-    Parameters
-    ----------
-    codes : mapping of {str: ndarray or StoredArray}
-        Codes by column.
-    weights : ndarray or StoredArray or None
-        Sample weights.
-    target : Target or NoLabels
-        Labels.
-    passes : Passes, default=None
-        Told of the progress on rows on disk.
-    """
+    """Codes, sample weights and labels of all training rows, read in chunks; a table in memory is one chunk."""
 
     def __init__(
         self,
@@ -290,7 +265,7 @@ def read_target(
             raise NoLabels(f"{name!r} has only one class in the rows with a positive sample_weight")
     rows = LabelledRows(weights, digits, split.folds(0, len(patterns)), len(columns))
     names = np.array(list(columns), dtype=object)
-    return Target(list(columns), names, split.n_folds, len(patterns), lambda start, stop: rows).of(rows)
+    return Target(list(columns), names, split.n_folds, len(patterns), rows.slice, has_tasks=True).of(rows)
 
 
 def _share_and_places(n_rows: int, fraction: Fraction, place: np.ndarray | None) -> tuple[float, np.ndarray]:
@@ -339,21 +314,7 @@ def _check_classes(classes: np.ndarray, where: str) -> None:
 
 
 class _Split:
-    """Which rows are held out, as `held_out_rows` says, and the folds of the others, drawn by their numbers.
-
-    Parameters
-    ----------
-    y : ndarray or StoredArray
-        The number of each row's label.
-    n_labels : int
-        Numbers are below it.
-    weight : ndarray or StoredArray or None
-        Sample weights.
-    share : float
-        Share of the rows that is held out.
-    place : callable
-        Places of rows by which they are chosen.
-    """
+    """Which rows are held out, as `held_out_rows` says, and the folds of the others, drawn by their numbers."""
 
     def __init__(self, y: Array, n_labels: int, weight: Array | None, share: float, place: Place) -> None:
         self._y, self._weight, self._share, self._place = y, weight, share, place

@@ -49,9 +49,7 @@ CHECKED = {
     "embedding_dim": 4,
     "fs_hidden_units": (8,),
     "num_heads": 2,
-    "max_epochs": 15,
-    "learning_rate": 0.01,
-    "final_epoch": False,
+    "max_epochs": 3,
 }
 PAIRS = [
     FinalMLPClassifier(stream1=MLP((32,)), stream2=CrossNet(2, units=16), **CHECKED),

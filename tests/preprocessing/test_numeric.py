@@ -180,6 +180,7 @@ def test_column_in_which_one_value_has_all_the_weight_is_constant():
     assert encode(fit([0.5, 1.5, 2.5], "normal", [1e-100, 1, 1e-100]), [0.5, 1.5, 2.5]).tolist() == [0, 0, 0]
 
 
+@pytest.mark.filterwarnings("ignore:sample_weight has a mean")
 @quick
 @given(st.lists(st.sampled_from([1e-100, 1e-30, 1e-14, 0.5, 1.0, 1e15, 1e100]), min_size=6, max_size=6))
 @pytest.mark.parametrize("numeric_encoding", ["normal", "standard", "bins", "log"])

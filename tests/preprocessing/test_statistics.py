@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -481,3 +482,24 @@ def test_few_rows_of_many_possible_combinations():
     X = pd.DataFrame({f"c{number}": rng.permutation(20).astype(str) for number in range(3)})
     encoder = CTREncoder(statistics=[("c0", "c1", "c2")]).fit(X, np.arange(20) % 5 == 0)
     assert np.isfinite(encoder.transform(X).select_dtypes("float")).all(axis=None)
+
+
+def test_weights_that_sum_to_1_are_warned_about():
+    X, y = impressions()
+    weights = np.full(len(y), 1 / len(y))
+    with pytest.warns(UserWarning, match=r"sample_weight has a mean of 0\.0025\..*Divide the weights by their mean"):
+        CTREncoder(statistics=["user"]).fit(X, y, weights)
+    CTREncoder(statistics=None).fit(X, y, weights)
+
+
+@pytest.mark.parametrize("n_classes", [300, 20_000])
+def test_too_many_classes_take_no_memory_each(n_classes):
+    X, _ = impressions(20_000)
+    tracemalloc.start()
+    try:
+        encoder = CTREncoder().fit(X, np.arange(len(X)) % n_classes)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert encoder.statistics_["why"].str.contains(f"y has {n_classes} classes, more than 20").all()
+    assert peak < 64 * 20_000 * 8
