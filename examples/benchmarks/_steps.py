@@ -10,7 +10,7 @@ from typing import Any, Self
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from sk_finalmlp.nn import FinalMLP
+from sk_finalmlp.nn import TwoStreamNetwork
 
 
 class WatchedSteps:
@@ -47,7 +47,7 @@ class WatchedSteps:
         self._handle.remove()
 
     def _on_forward(self, module: nn.Module, inputs: Any) -> None:
-        if not isinstance(module, FinalMLP):
+        if not isinstance(module, TwoStreamNetwork):
             return
         now = perf_counter()
         if self._start is not None:

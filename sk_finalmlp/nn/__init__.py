@@ -15,7 +15,6 @@ from ._embedding import FieldEmbedding
 from ._ensemble import ClickNetwork, Ensemble, embedding_parameters, members_of
 from ._ensemble import context_parameters as context_parameters
 from ._ensemble import votes_of as votes_of
-from ._experts import ExpertFinalMLP
 from ._fusion import ConcatFusion, MultiHeadBilinearFusion, ProductFusion, SumFusion
 from ._gate import FeatureGate, FieldSelection, Gate
 from ._history import AttentionPooling, Histories, MeanPooling, TransformerPooling
@@ -27,7 +26,7 @@ from ._layers import dropout_state as dropout_state
 from ._layers import frozen_norms as frozen_norms
 from ._layers import norms_of as norms_of
 from ._layers import restore_dropout as restore_dropout
-from ._network import DualMLP, FinalMLP, StreamBuilder, TwoStreamNetwork
+from ._network import StreamBuilder, TwoStreamNetwork
 from ._stream import Stream, StreamChain
 from ._torch import cpu_has_bfloat16 as cpu_has_bfloat16
 from ._torch import multiply_all as multiply_all
@@ -42,13 +41,10 @@ __all__ = [
     "ClickNetwork",
     "ConcatFusion",
     "Dropout",
-    "DualMLP",
     "Ensemble",
-    "ExpertFinalMLP",
     "FeatureGate",
     "FieldEmbedding",
     "FieldSelection",
-    "FinalMLP",
     "Gate",
     "Histories",
     "Linear",

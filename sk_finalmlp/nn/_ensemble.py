@@ -88,8 +88,8 @@ def members_of(network: nn.Module) -> Sequence[nn.Module]:
     Examples
     --------
     >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import DualMLP, Ensemble, members_of
-    >>> network = DualMLP([Field("user", "categorical", n_codes=944)])
+    >>> from sk_finalmlp.nn import Ensemble, TwoStreamNetwork, members_of
+    >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=944)])
     >>> len(members_of(network)), len(members_of(Ensemble([network, network])))
     (1, 2)
     """
@@ -122,8 +122,8 @@ def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
     Examples
     --------
     >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import FinalMLP, embedding_parameters
-    >>> network = FinalMLP([Field("user", "categorical", n_codes=944)], fs1_context=["user"])
+    >>> from sk_finalmlp.nn import TwoStreamNetwork, embedding_parameters
+    >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=944)], fs1_context=["user"])
     >>> sum(parameter.numel() for parameter in embedding_parameters(network))
     18880
     """
@@ -165,9 +165,9 @@ class Ensemble(nn.Module):
     --------
     >>> import torch
     >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import Ensemble, FinalMLP
+    >>> from sk_finalmlp.nn import Ensemble, TwoStreamNetwork
     >>> fields = [Field("user", "categorical", n_codes=944), Field("item", "categorical", n_codes=1683)]
-    >>> ensemble = Ensemble(FinalMLP(fields) for _ in range(4))
+    >>> ensemble = Ensemble(TwoStreamNetwork(fields) for _ in range(4))
     >>> codes, values = torch.tensor([[3, 8], [0, 5]]), torch.empty(2, 0)
     >>> ensemble(codes, values).shape, ensemble.eval()(codes, values).shape
     (torch.Size([4, 2, 1]), torch.Size([2, 1]))

@@ -1,9 +1,8 @@
-"""The two-stream network, built from its parts, and the paper's two networks as special cases."""
+"""The two-stream network, built from its parts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Literal, Protocol
@@ -62,17 +61,31 @@ class StreamBuilder(Protocol):
         ...
 
 
+class _DefaultStream:
+    """Builder of a stream with the default parameters of `streams.MLP`."""
+
+    def build(
+        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None = None
+    ) -> Stream:
+        return Stream(n_fields * embedding_dim + n_statistics, (128,), 0.2, True, generator)
+
+
+_MLP = _DefaultStream()
+
+
 class TwoStreamNetwork(nn.Module):
     """Network of two streams on the fields' embeddings, each behind its own gate, and a fusion of both.
+
+    With two MLPs and the bilinear fusion, the default, it is FinalMLP (figure 1 of the paper), and with `fusion="sum"`
+    and `feature_selection=False` the paper's DualMLP (section 3.1).
 
     Parameters
     ----------
     fields : sequence of Field
         The F input fields.
-    stream1 : StreamBuilder
-        Builder of the first stream.
-    stream2 : StreamBuilder or None
-        Builder of the second stream. None for the first stream alone, with a logit linear in its output.
+    stream1, stream2 : StreamBuilder, default=an MLP
+        Builders of the streams, such as `streams.MLP`: by default, one layer of 128 units with batch norm and a dropout
+        rate of .2. `stream2` may be None, for the first stream alone, with a logit linear in its output.
     fusion : {"bilinear", "sum", "concat", "product"}, default="bilinear"
         How the outputs of the streams become logits: `MultiHeadBilinearFusion`, `SumFusion`, `ConcatFusion` or
         `ProductFusion`.
@@ -122,21 +135,27 @@ class TwoStreamNetwork(nn.Module):
     --------
     >>> import torch
     >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import Stream, TwoStreamNetwork
-    >>> class Wide:
-    ...     def build(self, n_fields, embedding_dim, n_statistics, generator=None):
-    ...         return Stream(n_fields * embedding_dim + n_statistics, [512], generator=generator)
+    >>> from sk_finalmlp.nn import TwoStreamNetwork
+    >>> from sk_finalmlp.streams import MLP, CrossNet
     >>> fields = [Field("user", "categorical", n_codes=944), Field("age", "numeric")]
-    >>> network = TwoStreamNetwork(fields, Wide(), Wide(), fusion="bilinear", num_heads=4)
+    >>> network = TwoStreamNetwork(fields, MLP(hidden_units=(64,)), CrossNet(), fusion="concat")
     >>> network(codes=torch.tensor([[3], [0]]), values=torch.tensor([[0.5], [1.5]])).shape
     torch.Size([2, 1])
+
+    On the meta device, count the parameters of FinalMLP without allocating them:
+
+    >>> fields = [Field("user", "categorical", n_codes=10**6), Field("item", "categorical", n_codes=10**5)]
+    >>> with torch.device("meta"):
+    ...     network = TwoStreamNetwork(fields, fs1_context=["user"], fs2_context=["item"])
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    22011946
     """
 
     def __init__(
         self,
         fields: Sequence[Field],
-        stream1: StreamBuilder,
-        stream2: StreamBuilder | None,
+        stream1: StreamBuilder = _MLP,
+        stream2: StreamBuilder | None = _MLP,
         fusion: FusionName = "bilinear",
         *,
         embedding_dim: int = 10,
@@ -331,199 +350,3 @@ def _output(path: StreamPath, x: Tensor) -> Tensor:
             f"out_features), here {expected}; it is {got}."
         )
     return output
-
-
-@dataclass(frozen=True)
-class _MLP:
-    """Builder of a `Stream`."""
-
-    hidden_units: Sequence[int]
-    dropout: float
-    batch_norm: bool
-
-    def build(
-        self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None = None
-    ) -> Stream:
-        return Stream(
-            n_fields * embedding_dim + n_statistics, self.hidden_units, self.dropout, self.batch_norm, generator
-        )
-
-
-class _TwoMLPs(TwoStreamNetwork):
-    """A network whose streams are both MLPs, called so as in the paper."""
-
-    @property
-    def mlp1(self) -> nn.Module:
-        """The first stream."""
-        return self.stream1
-
-    @property
-    def mlp2(self) -> nn.Module:
-        """The second stream."""
-        assert self.stream2 is not None
-        return self.stream2
-
-
-class FinalMLP(_TwoMLPs):
-    """Two streams on gated embeddings, fused by bilinear heads (figure 1 of the paper).
-
-    Parameters
-    ----------
-    fields : sequence of Field
-        The F input fields.
-    embedding_dim : int, default=10
-        Embedding dimension d.
-    mlp1_fields, mlp2_fields : sequence of str, default=None
-        Names of the fields that each stream reads; all if None.
-    mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(128,)
-        Width of each layer of the two streams.
-    mlp1_dropout, mlp2_dropout : float, default=0.2
-        Dropout of the two streams, in [0, 1).
-    mlp1_batch_norm, mlp2_batch_norm : bool, default=True
-        Whether the streams' layers have batch norm.
-    feature_selection : bool, default=True
-        Whether each stream has a gate on its input.
-    fs_hidden_units, fs1_context, fs2_context
-        The gates, as for `TwoStreamNetwork`.
-    num_heads : int, default=8
-        Number of heads of the fusion; must divide the last widths of both streams.
-    stream_embeddings, stream_loss, history_pooling, history_softmax, n_outputs, generator
-        As for `TwoStreamNetwork`.
-
-    References
-    ----------
-    Mao et al., "FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction", AAAI 2023.
-
-    Examples
-    --------
-    On the meta device, count the parameters of a network without allocating them:
-
-    >>> import torch
-    >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import FinalMLP
-    >>> fields = [Field("user", "categorical", n_codes=10**6), Field("item", "categorical", n_codes=10**5)]
-    >>> with torch.device("meta"):
-    ...     network = FinalMLP(fields, fs1_context=["user"], fs2_context=["item"])
-    >>> sum(parameter.numel() for parameter in network.parameters())
-    22011946
-    """
-
-    def __init__(
-        self,
-        fields: Sequence[Field],
-        *,
-        embedding_dim: int = 10,
-        mlp1_fields: Sequence[str] | None = None,
-        mlp2_fields: Sequence[str] | None = None,
-        mlp1_hidden_units: Sequence[int] = (128,),
-        mlp2_hidden_units: Sequence[int] = (128,),
-        mlp1_dropout: float = 0.2,
-        mlp2_dropout: float = 0.2,
-        mlp1_batch_norm: bool = True,
-        mlp2_batch_norm: bool = True,
-        feature_selection: bool = True,
-        fs_hidden_units: Sequence[int] = (64,),
-        fs1_context: Sequence[str] | None = None,
-        fs2_context: Sequence[str] | None = None,
-        num_heads: int = 8,
-        stream_embeddings: Literal["shared", "own"] = "shared",
-        stream_loss: float = 0.0,
-        history_pooling: HistoryPooling = "mean",
-        history_softmax: bool = True,
-        n_outputs: int = 1,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(
-            fields,
-            _MLP(mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm),
-            _MLP(mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm),
-            "bilinear",
-            embedding_dim=embedding_dim,
-            stream1_fields=mlp1_fields,
-            stream2_fields=mlp2_fields,
-            feature_selection=feature_selection,
-            fs_hidden_units=fs_hidden_units,
-            fs1_context=fs1_context,
-            fs2_context=fs2_context,
-            num_heads=num_heads,
-            stream_embeddings=stream_embeddings,
-            stream_loss=stream_loss,
-            history_pooling=history_pooling,
-            history_softmax=history_softmax,
-            n_outputs=n_outputs,
-            generator=generator,
-        )
-
-
-class DualMLP(_TwoMLPs):
-    """Two streams on the same embeddings, their logits added (section 3.1 of the paper).
-
-    This is `FinalMLP` without gates and bilinear term.
-
-    Parameters
-    ----------
-    fields : sequence of Field
-        The F input fields.
-    embedding_dim : int, default=10
-        Embedding dimension d.
-    mlp1_fields, mlp2_fields : sequence of str, default=None
-        Names of the fields that each stream reads; all if None.
-    mlp1_hidden_units, mlp2_hidden_units : sequence of int, default=(128,)
-        Width of each layer of the two streams.
-    mlp1_dropout, mlp2_dropout : float, default=0.2
-        Dropout of the two streams, in [0, 1).
-    mlp1_batch_norm, mlp2_batch_norm : bool, default=True
-        Whether the streams' layers have batch norm.
-    stream_embeddings, stream_loss, history_pooling, history_softmax, n_outputs, generator
-        As for `TwoStreamNetwork`.
-
-    References
-    ----------
-    Mao et al., "FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction", AAAI 2023.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import DualMLP
-    >>> network = DualMLP([Field("user", "categorical", n_codes=944), Field("age", "numeric")])
-    >>> network(codes=torch.tensor([[3], [0]]), values=torch.tensor([[0.5], [1.5]])).shape
-    torch.Size([2, 1])
-    """
-
-    def __init__(
-        self,
-        fields: Sequence[Field],
-        *,
-        embedding_dim: int = 10,
-        mlp1_fields: Sequence[str] | None = None,
-        mlp2_fields: Sequence[str] | None = None,
-        mlp1_hidden_units: Sequence[int] = (128,),
-        mlp2_hidden_units: Sequence[int] = (128,),
-        mlp1_dropout: float = 0.2,
-        mlp2_dropout: float = 0.2,
-        mlp1_batch_norm: bool = True,
-        mlp2_batch_norm: bool = True,
-        stream_embeddings: Literal["shared", "own"] = "shared",
-        stream_loss: float = 0.0,
-        history_pooling: HistoryPooling = "mean",
-        history_softmax: bool = True,
-        n_outputs: int = 1,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(
-            fields,
-            _MLP(mlp1_hidden_units, mlp1_dropout, mlp1_batch_norm),
-            _MLP(mlp2_hidden_units, mlp2_dropout, mlp2_batch_norm),
-            "sum",
-            embedding_dim=embedding_dim,
-            stream1_fields=mlp1_fields,
-            stream2_fields=mlp2_fields,
-            feature_selection=False,
-            stream_embeddings=stream_embeddings,
-            stream_loss=stream_loss,
-            history_pooling=history_pooling,
-            history_softmax=history_softmax,
-            n_outputs=n_outputs,
-            generator=generator,
-        )

@@ -128,8 +128,8 @@ def give_vectors(network: nn.Module, tables: Mapping[str, Tensor], *, tuned: boo
     --------
     >>> import torch
     >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import FinalMLP, give_vectors
-    >>> network = FinalMLP([Field("item", "pretrained", n_codes=3, length=64)])
+    >>> from sk_finalmlp.nn import TwoStreamNetwork, give_vectors
+    >>> network = TwoStreamNetwork([Field("item", "pretrained", n_codes=3, length=64)])
     >>> give_vectors(network, {"item": torch.ones(3, 64)})
     >>> network(torch.tensor([[2], [0]]), torch.empty(2, 0)).shape
     torch.Size([2, 1])

@@ -68,6 +68,7 @@ from ._fitted_columns import (
     known_values,
     n_codes_of,
     names_of_dates,
+    no_field_left,
     read_vectors_to_come,
     vector_tables,
     watch_dates,
@@ -78,7 +79,7 @@ from ._statistics import UnknownRows
 from ._table import Selection, check_weights, raw_columns, read_outputs, select_for, validate_table, write_values
 from ._target import NoLabels, Target, held_out_with, read_more_labels
 from ._times import places_in_time, weights_by_age
-from ._training_rows import StoredRows, TableRows, TrainingRows
+from ._training_rows import StoredRows, TableRows, TrainingRows, check_names_of_columns, names_to_encode
 from ._vectors import GivenVectors, check_vectors
 from ._vocabulary import VocabularyRule
 
@@ -87,10 +88,6 @@ _MOST_CODES = 2**62
 #: Kinds of the fields that single columns become.
 _KINDS_WITH_CODES = ("categorical", "multi-valued")
 _KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "history", "numeric", "vector")
-_SEVERAL_LABELS = (
-    " Several labels, as FunnelClassifier takes them, go with a table in memory: read the rows, for example by "
-    "pandas.read_parquet, or fit a FinalMLPClassifier to each label."
-)
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -474,14 +471,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             The fitted encoder.
         """
         with self._training_rows(X, y, sample_weight) as rows:
-            planner = self._planner()
-            labels = rows.read_target(planner)
-            target = planner.for_statistics(labels)
-            wanted = _KINDS_WITH_CODES if planner.needs_codes(target) else ()
-            outputs = self._learn_columns(rows, labels, wanted)
-            self._plan_derived(planner, rows, outputs, target)
-            rows.learn_derived(self._derived, outputs, target)
-            self._finish_fit()
+            wanted = _KINDS_WITH_CODES if rows.planner.needs_codes(rows.target) else ()
+            outputs = self._learn_columns(rows, wanted)
+            self._learn_derived(rows, outputs, transforms=False)
             rows.remove()
         return self
 
@@ -507,54 +499,50 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             What :meth:`transform` returns, but for the statistics.
         """
         with self._training_rows(X, y, sample_weight) as rows:
-            planner = self._planner()
-            labels = rows.read_target(planner)
-            target = planner.for_statistics(labels)
-            outputs = self._learn_columns(rows, labels, _KINDS_OF_COLUMNS)
-            self._plan_derived(planner, rows, outputs, target)
-            unknown = UnknownRows(self.unknown_dropout, planner.random_state)
-            outputs |= rows.derive(self._derived, outputs, target, unknown)
-            self._finish_fit()
-            return rows.write(
-                self._fields, outputs, partial(self._schema_of_training_rows, rows, target), self._library()
-            )
+            outputs = self._learn_columns(rows, _KINDS_OF_COLUMNS)
+            outputs |= self._learn_derived(rows, outputs, transforms=True)
+            make_schema = partial(self._schema_of_training_rows, rows)
+            return rows.write(self._fields, outputs, make_schema, self._library())
 
     @contextmanager
     def _training_rows(self, X: Any, y: Any, sample_weight: Any) -> Iterator[TrainingRows]:
         """Open the rows to be fitted to; after an error the encoder is as it was before, and no file is left."""
+        planner = Planner(
+            self.crosses,
+            self.statistics,
+            self._vocabulary_rule(),
+            self.validation_fraction,
+            check_random_state(self.random_state),
+        )
         if is_source(X, y):
-            self._check_source_arguments(y, sample_weight)
+            check_names_of_columns(y, sample_weight)
+            self._check_fits_files()
             folder = TemporaryFolder(self.temp_folder)
             with naming_full_disk(folder), fit_task(self, X=X, y=y):
-                yield self._stored_rows(open_source(X, folder), y, sample_weight, folder)
+                yield self._stored_rows(open_source(X, folder), y, sample_weight, folder, planner)
         else:
             with fit_task(self, X=X, y=y):
-                yield self._table_rows(X, y, sample_weight)
+                yield self._table_rows(X, y, sample_weight, planner)
 
-    def _table_rows(self, X: Any, y: Any, sample_weight: Any) -> TableRows:
+    def _table_rows(self, X: Any, y: Any, sample_weight: Any, planner: Planner) -> TableRows:
         X = validate_table(self, X, reset=True)
         names = check_feature_names_in(self)
-        weights = self._check_weights(sample_weight, X)
+        weights = check_weights(sample_weight, X)
         place = places_in_time(self.hold_out, X, names)
         shares = weights_by_age(self.half_life, X, names, weights)
-        return TableRows(X, names, self._chosen_kinds(X, names), y, weights, self.hold_out, place, shares)
+        return TableRows(X, names, self._chosen_kinds(X, names), y, weights, self.hold_out, place, shares, planner)
 
     def _stored_rows(
-        self, source: Source, label: str | None, weight: str | None, folder: TemporaryFolder
+        self, source: Source, label: str | None, weight: str | None, folder: TemporaryFolder, planner: Planner
     ) -> StoredRows:
-        self._learn_names(source, label, weight)
-        names = check_feature_names_in(self)
+        names = names_to_encode(source, label, weight)
+        self.feature_names_in_, self.n_features_in_ = np.asarray(names, dtype=object), len(names)
         chosen = self._chosen_kinds(source.empty(names), names)
         parts, passes = Parts(source, self.n_jobs), Passes(int(self.verbose))
-        return StoredRows(parts, names, chosen, label, weight, self.hold_out, folder, passes)
+        return StoredRows(parts, names, chosen, label, weight, self.hold_out, folder, passes, planner)
 
-    def _check_source_arguments(self, y: Any, sample_weight: Any) -> None:
-        for argument, value in {"y": y, "sample_weight": sample_weight}.items():
-            if value is not None and not isinstance(value, str):
-                raise TypeError(
-                    f"X is read in batches, so {argument} must be the name of one of its columns, not "
-                    f"{type(value).__name__}.{_SEVERAL_LABELS if argument == 'y' and _are_several(value) else ''}"
-                )
+    def _check_fits_files(self) -> None:
+        """Refuse parameters that rows in files can't have."""
         self._check_default_container()
         if self.hold_out not in ("random", "last"):
             raise ValueError(
@@ -568,8 +556,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             )
 
     def _check_default_container(self) -> None:
-        asked = self._library()
-        if asked != "default":
+        if (asked := self._library()) != "default":
             raise ValueError(
                 f"transform={asked!r} is asked for by set_output or set_config, but rows that are read in batches fit "
                 "in no such table. Call set_output(transform='default')."
@@ -580,31 +567,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         library: str = get_output_config("transform", self)["dense"]
         return library
 
-    def _learn_names(self, source: Source, label: str | None, weight: str | None) -> None:
-        for argument, name in {"y": label, "sample_weight": weight}.items():
-            if name is not None and name not in source.names:
-                raise ValueError(f"{argument}={name!r} is not a column of X, which has {source.names}.")
-        names = [name for name in source.names if name not in (label, weight)]
-        self.feature_names_in_ = np.asarray(names, dtype=object)
-        self.n_features_in_ = len(names)
-
-    def _check_weights(self, sample_weight: Any, X: Any) -> np.ndarray | None:
-        return None if sample_weight is None else check_weights(sample_weight, X)
-
-    def _planner(self) -> Planner:
-        return Planner(
-            self.crosses,
-            self.statistics,
-            self._vocabulary_rule(),
-            self.validation_fraction,
-            check_random_state(self.random_state),
-        )
-
-    def _learn_columns(self, rows: TrainingRows, labels: Any, kinds: Collection[str]) -> dict[str, Any]:
+    def _learn_columns(self, rows: TrainingRows, kinds: Collection[str]) -> dict[str, Any]:
         """Learn to encode each column alone, and return the output columns of fields of these kinds."""
         self._schema, self._learned = [], None
         self._columns, self.feature_kinds_ = learn_columns(
-            rows.evidence(labels),
+            rows.evidence(),
             rows.names,
             rows.chosen,
             find_histories(self.histories, rows.names),
@@ -613,28 +580,22 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         )
         return rows.encode(self._columns)
 
-    def _plan_derived(self, planner: Planner, rows: TrainingRows, outputs: Mapping[str, Any], target: Any) -> None:
-        """Choose crosses and statistics, which are to be learned."""
-        codes, telling, n_rows = rows.sample(outputs, target)
+    def _learn_derived(self, rows: TrainingRows, outputs: Mapping[str, Any], transforms: bool) -> dict[str, Any]:
+        """Choose and learn crosses and statistics, and return their columns of these rows if asked for."""
         fields_of = dict(zip(rows.names, fields_by_column(self._columns, rows.names), strict=True))
-        plan = planner.plan(fields_of, codes, telling, names_of_dates(self._columns), n_rows)
+        codes, target, n_rows = rows.sample(outputs)
+        plan = rows.planner.plan(fields_of, codes, target, names_of_dates(self._columns), n_rows)
         self._derived = DerivedFields(plan.crosses, plan.statistics)
+        unknown = UnknownRows(self.unknown_dropout, rows.planner.random_state) if transforms else None
+        columns = rows.derive(self._derived, outputs, unknown)
         self.statistics_ = report(plan.choices)
-        self._classes = None if isinstance(target, NoLabels) else target.classes
-        self._has_tasks = isinstance(target, Target) and target.has_tasks
-
-    def _finish_fit(self) -> None:
-        self._fields = self._output_fields(check_feature_names_in(self))
-        self._check_any_field()
-        check_names(self._fields)
-
-    def _check_any_field(self) -> None:
+        self._classes = None if isinstance(rows.target, NoLabels) else rows.target.classes
+        self._has_tasks = isinstance(rows.target, Target) and rows.target.has_tasks
+        self._fields = self._output_fields(rows.names)
         if not self._fields:
-            reasons = "; ".join(f"{name!r} ({why})" for name, why in self.feature_kinds_["why"].items())
-            raise ValueError(
-                f"No column is left to encode: all of them are dropped, {reasons}. Parts of datetimes can be named in "
-                "`datetime_parts`."
-            )
+            raise no_field_left(self.feature_kinds_)
+        check_names(self._fields)
+        return columns
 
     def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
         """Return the kinds of the columns that the user has chosen, by position; those with vectors hold ids."""
@@ -784,10 +745,10 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             self._schema.append(Schema(tuple(self._fields), learned, vector_tables(self._columns)))
         return self._schema[0]
 
-    def _schema_of_training_rows(self, rows: TrainingRows, target: Any) -> Schema:
+    def _schema_of_training_rows(self, rows: TrainingRows) -> Schema:
         held_out = None
         if rows.place is not None and self.hold_out != "last":
-            held_out = packed(held_out_with(rows.place, self.validation_fraction, target))
+            held_out = packed(held_out_with(rows.place, self.validation_fraction, rows.target))
         return replace(
             self._schema_of_new_rows(),
             n_rows=rows.n_rows,
@@ -797,12 +758,12 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         )
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Take in more rows, such as those of a new day; the first call is a `fit`.
+        """Learn more rows, such as those of a new day; the first call is a `fit`.
 
         Known values keep their codes, and new ones get the next codes: those of one call by descending count, ties
         broken by value. A value gets one on a day on which it occurs, once it has occurred `min_frequency` times in all
-        rows so far. Beyond `max_categories`, the values with the lowest counts leave, and new ones take their codes.
-        Rates and counts take the labels in; those of earlier rows lose weight by `decay`. Kinds of columns, choice of
+        rows so far. Beyond `max_categories`, values with the lowest counts are evicted, and new ones take their codes.
+        Rates and counts learn the labels; those of earlier rows lose weight by `decay`. Kinds of columns, choice of
         statistics, knots of numbers, bins and the number of columns of a multi-valued column stay as `fit` found them.
         Where lists have become too many to count, new elements count as unknown in the statistics of whole lists.
         Ids that have come to `vectors` since, by `set_params(vectors=...)`, have their vectors from now on.
@@ -830,7 +791,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return self
 
     def partial_fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Take in more rows, and encode them as the classifier should learn from them.
+        """Learn more rows, and encode them as the classifier should learn from them.
 
         New values have their new codes. Statistics are those of the rows before, so that they don't give away the
         labels of these: this differs from `partial_fit(X, y).transform(X)`. The first call is a `fit_transform`.
@@ -894,7 +855,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             )
         with fit_task(self, X=X, y=y):
             X = validate_table(self, X, reset=False)
-            weights = self._check_weights(sample_weight, X)
+            weights = check_weights(sample_weight, X)
             labels = read_more_labels(y, X, weights, self._classes) if self._derived.needs_labels else None
             before = self._schema_of_new_rows().encoder
             vectors = read_vectors_to_come(self._columns, self._given_vectors_at(check_feature_names_in(self)))
@@ -1008,9 +969,3 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _are_several(labels: Any) -> bool:
-    """Return whether labels are names of columns, or have several columns themselves."""
-    is_list_of_names = isinstance(labels, list | tuple) and all(isinstance(name, str) for name in labels)
-    return is_list_of_names or len(getattr(labels, "shape", ())) > 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from ..schema import Field, VectorTable, column_names, pretrained_name, read_names
@@ -255,3 +256,12 @@ def encoder_after(before: str, outputs: Mapping[str, np.ndarray], labels: Labell
     learned_from = None if labels is None else (labels.weights, labels.digits)
     encoder: str = joblib.hash((before, list(outputs.values()), learned_from))
     return encoder
+
+
+def no_field_left(kinds: pd.DataFrame) -> ValueError:
+    """Return the error that all columns are dropped, and why."""
+    reasons = "; ".join(f"{name!r} ({why})" for name, why in kinds["why"].items())
+    return ValueError(
+        f"No column is left to encode: all of them are dropped, {reasons}. Parts of datetimes can be named in "
+        "`datetime_parts`."
+    )

@@ -233,8 +233,10 @@ def _lists(column: pa.Array) -> np.ndarray:
 _LEAST_WEIGHT = 1e-100
 
 
-def check_weights(sample_weight: Any, X: Any) -> np.ndarray:
+def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
     """Return weights of the rows of a table, as float64."""
+    if sample_weight is None:
+        return None
     refuse_name_as_weights(sample_weight)
     weights: np.ndarray = check_sample_weight(sample_weight, X, ensure_non_negative=True)
     check_range(*range_of_positive(weights))

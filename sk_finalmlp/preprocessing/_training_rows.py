@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from .._hold_out import place_from_last, places
-from .._sources import EncodedRows, Parts, Passes, StoredArray, TemporaryFolder, check_space
+from .._sources import EncodedRows, Parts, Passes, Source, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
 from ..schema import Field, Schema, carries_schema, write_schema
 from ._choice import Codes, Planner
@@ -36,22 +36,25 @@ class TrainingRows(ABC):
     #: Told of the progress on rows on disk.
     _passes: Passes | None = None
     _weights: Array | None
+    #: The labels, or why there are none.
+    labels: Target | NoLabels
 
-    def __init__(self, names: Sequence[str], chosen: Mapping[int, Kind]) -> None:
-        self.names, self.chosen = names, chosen
+    def __init__(self, names: Sequence[str], chosen: Mapping[int, Kind], planner: Planner) -> None:
+        self.names, self.chosen, self.planner = names, chosen, planner
 
     @property
     @abstractmethod
     def n_rows(self) -> int:
         """Number of rows."""
 
-    @abstractmethod
-    def read_target(self, planner: Planner) -> Target | NoLabels:
-        """Return the labels, or why there are none."""
+    @property
+    def target(self) -> Target | NoLabels:
+        """The labels that statistics are learned from, or why there are none."""
+        return self.planner.for_statistics(self.labels)
 
     @abstractmethod
-    def evidence(self, telling: Target | NoLabels | None) -> Iterator[Evidence]:
-        """Yield what tells of each column, with labels that tell quantities from ids where a target is given."""
+    def evidence(self) -> Iterator[Evidence]:
+        """Yield what tells of each column."""
 
     @abstractmethod
     def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
@@ -62,29 +65,18 @@ class TrainingRows(ABC):
         """Return the output columns of the columns."""
 
     @abstractmethod
-    def sample(
-        self, outputs: Mapping[str, Any], target: Target | NoLabels
-    ) -> tuple[Codes, Target | NoLabels, int | None]:
+    def sample(self, outputs: Mapping[str, Any]) -> tuple[Codes, Target | NoLabels, int | None]:
         """Return codes and labels to choose statistics by, and of how many rows they are a sample, if of any."""
 
-    def learn_derived(self, derived: DerivedFields, outputs: Mapping[str, Any], target: Target | NoLabels) -> None:
-        """Learn crosses and statistics."""
-        for _ in derived.fit(self._coded(outputs, target)):
-            pass
-
-    def derive(
-        self, derived: DerivedFields, outputs: Mapping[str, Any], target: Target | NoLabels, unknown: UnknownRows
-    ) -> dict[str, Any]:
-        """Learn crosses and statistics, and return their columns of these rows."""
+    def derive(self, derived: DerivedFields, outputs: Mapping[str, Any], unknown: UnknownRows | None) -> dict[str, Any]:
+        """Learn crosses and statistics, and return their columns of these rows where it is said what is unknown."""
         columns: dict[str, Any] = {}
-        for chunks in derived.fit(self._coded(outputs, target), unknown):
-            for chunk in chunks:
+        rows = CodedRows(_codes_of(outputs), self._weights, self.target, self._passes)
+        for chunks in derived.fit(rows, unknown):
+            for chunk in chunks if unknown is not None else ():
                 for name, values in chunk.items():
                     self._append(columns, name, values)
         return columns
-
-    def _coded(self, outputs: Mapping[str, Any], target: Target | NoLabels) -> CodedRows:
-        return CodedRows(_codes_of(outputs), self._weights, target, self._passes)
 
     @abstractmethod
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
@@ -120,25 +112,25 @@ class TableRows(TrainingRows):
         hold_out: str,
         place: np.ndarray | None,
         shares: np.ndarray | None,
+        planner: Planner,
     ) -> None:
-        super().__init__(names, chosen)
+        super().__init__(names, chosen, planner)
         self.place, self._hold_out = place, hold_out
-        self._X, self._y, self._weights, self._shares = X, y, weights, shares
+        self._X, self._weights = X, weights
         self._outputs: dict[int, dict[str, np.ndarray]] = {}
+        labels = planner.read_target(y, X, weights, place)
+        # Older rows count less.
+        self.labels = labels if shares is None or isinstance(labels, NoLabels) else labels.weighted_by(shares)
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
         return len(self._X)
 
-    def read_target(self, planner: Planner) -> Target | NoLabels:
-        """Return the labels, of which older ones count less, or why there are none."""
-        target = planner.read_target(self._y, self._X, self._weights, self.place)
-        return target if self._shares is None or isinstance(target, NoLabels) else target.weighted_by(self._shares)
-
-    def evidence(self, telling: Target | NoLabels | None) -> Iterator[Evidence]:
+    def evidence(self) -> Iterator[Evidence]:
         """Yield the columns themselves, each read when it is asked for."""
-        labelled = telling.take(np.flatnonzero(telling.rows.weights)) if isinstance(telling, Target) else None
+        labels = self.labels
+        labelled = labels.take(np.flatnonzero(labels.rows.weights)) if isinstance(labels, Target) else None
         places = self.place if self.place is None or self._weights is None else self.place[self._weights > 0]
         for position, (name, raw) in enumerate(zip(self.names, raw_columns(self._X), strict=True)):
             read = mark_missing if self.chosen.get(position) == "dropped" else read_column
@@ -154,9 +146,9 @@ class TableRows(TrainingRows):
         in_order = [self._outputs[position] for position in range(len(columns))]
         return {name: output for outputs in in_order for name, output in outputs.items()}
 
-    def sample(self, outputs: Mapping[str, np.ndarray], target: Target | NoLabels) -> tuple[Codes, Any, None]:
+    def sample(self, outputs: Mapping[str, np.ndarray]) -> tuple[Codes, Target | NoLabels, None]:
         """Return all codes and labels."""
-        return outputs, target, None
+        return outputs, self.target, None
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
         """Keep the column, of which all is one chunk."""
@@ -218,8 +210,9 @@ class StoredRows(TrainingRows):
         hold_out: str,
         folder: TemporaryFolder,
         passes: Passes,
+        planner: Planner,
     ) -> None:
-        super().__init__(names, chosen)
+        super().__init__(names, chosen, planner)
         self._label, self._weight_name = label, weight
         self._parts, self._folder, self._passes = parts, folder, passes
         if parts.n_rows is not None:
@@ -227,6 +220,7 @@ class StoredRows(TrainingRows):
         self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight), folder, passes)
         self._weights = self._first.weight
         self._place = places if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
+        self.labels = planner.read_stored_target(self._first.classes, self._first.y, self._weights, self._place)
 
     def _check_space(self, n_rows: int, n_columns: int) -> None:
         # Once in the order of the table and once shuffled, four bytes each, and the labels.
@@ -237,14 +231,10 @@ class StoredRows(TrainingRows):
         """Number of rows."""
         return self._first.n_rows
 
-    def read_target(self, planner: Planner) -> Target | NoLabels:
-        """Return the labels, or why there are none."""
-        return planner.read_stored_target(self._first.classes, self._first.y, self._weights, self._place)
-
-    def evidence(self, telling: Target | NoLabels | None) -> Iterator[Evidence]:
+    def evidence(self) -> Iterator[Evidence]:
         """Yield tallies of the columns, and samples where there are labels or too many numbers to tally."""
         sample = self._first.sample
-        target = telling.take(sample.numbers) if isinstance(telling, Target) else None
+        target = self.labels.take(sample.numbers) if isinstance(self.labels, Target) else None
         in_time = None if self._place is places else self._place(sample.numbers)
         for name, tally in zip(self.names, self._first.tallies, strict=True):
             values = sample.column(name)
@@ -266,14 +256,12 @@ class StoredRows(TrainingRows):
         widen_lists(self._parts.source, columns, self._weights, self.n_rows, self._passes)
         return write_codes(self._parts, columns, self.n_rows, self._folder, self._passes)
 
-    def sample(
-        self, outputs: Mapping[str, StoredArray], target: Target | NoLabels
-    ) -> tuple[Codes, Target | NoLabels, int]:
+    def sample(self, outputs: Mapping[str, StoredArray]) -> tuple[Codes, Target | NoLabels, int]:
         """Return the codes and labels of the sample."""
         sample = self._first.sample
-        if isinstance(target, NoLabels):
-            return {}, target, sample.n_seen
-        return codes_of_rows(_codes_of(outputs), sample.numbers), target.take(sample.numbers), sample.n_seen
+        if isinstance(self.target, NoLabels):
+            return {}, self.target, sample.n_seen
+        return codes_of_rows(_codes_of(outputs), sample.numbers), self.target.take(sample.numbers), sample.n_seen
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
         """Write the values behind those of earlier chunks."""
@@ -307,3 +295,33 @@ class StoredRows(TrainingRows):
     def remove(self) -> None:
         """Remove the files now."""
         self._folder.remove()
+
+
+_SEVERAL_LABELS = (
+    " Several labels, as FunnelClassifier takes them, go with a table in memory: read the rows, for example by "
+    "pandas.read_parquet, or fit a FinalMLPClassifier to each label."
+)
+
+
+def check_names_of_columns(y: Any, sample_weight: Any) -> None:
+    """Refuse labels and weights of rows in files that aren't names of columns."""
+    for argument, value in {"y": y, "sample_weight": sample_weight}.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(
+                f"X is read in batches, so {argument} must be the name of one of its columns, not "
+                f"{type(value).__name__}.{_SEVERAL_LABELS if argument == 'y' and _are_several(value) else ''}"
+            )
+
+
+def _are_several(labels: Any) -> bool:
+    """Return whether labels are names of columns, or have several columns themselves."""
+    is_list_of_names = isinstance(labels, list | tuple) and all(isinstance(name, str) for name in labels)
+    return is_list_of_names or len(getattr(labels, "shape", ())) > 1
+
+
+def names_to_encode(source: Source, label: str | None, weight: str | None) -> list[str]:
+    """Return the names of all columns but those of labels and weights."""
+    for argument, name in {"y": label, "sample_weight": weight}.items():
+        if name is not None and name not in source.names:
+            raise ValueError(f"{argument}={name!r} is not a column of X, which has {source.names}.")
+    return [name for name in source.names if name not in (label, weight)]

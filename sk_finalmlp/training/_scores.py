@@ -56,9 +56,9 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     --------
     >>> import torch
     >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.nn import TwoStreamNetwork
     >>> from sk_finalmlp.training import predict_logits
-    >>> network = FinalMLP([Field("user", "categorical", n_codes=20)]).eval()
+    >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=20)]).eval()
     >>> predict_logits(network, torch.tensor([[3], [7]], dtype=torch.int32), torch.empty(2, 0)).shape
     torch.Size([2, 1])
     """
@@ -133,11 +133,11 @@ def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
     --------
     >>> import torch
     >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.nn import TwoStreamNetwork
     >>> from sk_finalmlp.training import Impressions, score
     >>> codes = torch.tensor([[1], [2]], dtype=torch.int32)
     >>> rows = Impressions(codes, torch.empty(2, 0), target=torch.tensor([1, 0]), weight=torch.ones(2))
-    >>> sorted(score(FinalMLP([Field("user", "categorical", n_codes=3)]).eval(), rows))
+    >>> sorted(score(TwoStreamNetwork([Field("user", "categorical", n_codes=3)]).eval(), rows))
     ['valid_auc', 'valid_loss']
     """
     return _scores(predict_logits(network, impressions.codes, impressions.values), impressions).as_records()
@@ -218,11 +218,11 @@ def correct_mean(
     --------
     >>> import torch
     >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.nn import TwoStreamNetwork
     >>> from sk_finalmlp.training import Impressions, correct_mean, predict_logits
     >>> codes, target = torch.ones(4, 1, dtype=torch.int32), torch.tensor([1, 0, 0, 0])
     >>> rows = Impressions(codes, torch.empty(4, 0), target, weight=torch.ones(4))
-    >>> network = FinalMLP([Field("user", "categorical", n_codes=3)]).eval()
+    >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=3)]).eval()
     >>> shift = correct_mean(network, rows)
     >>> round(float(predict_logits(network, rows.codes, rows.values).sigmoid().mean()), 3)
     0.25

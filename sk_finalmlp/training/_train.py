@@ -169,13 +169,13 @@ def train(
     --------
     >>> import torch
     >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import FinalMLP
+    >>> from sk_finalmlp.nn import TwoStreamNetwork
     >>> from sk_finalmlp.training import Impressions, TrainingSettings, predict_logits, train
     >>> generator = torch.Generator().manual_seed(0)
     >>> codes = torch.randint(20, (1000, 2), generator=generator, dtype=torch.int32)
     >>> clicked = (codes.sum(dim=1) > 20).long()
     >>> rows = Impressions(codes, torch.empty(1000, 0), clicked, weight=torch.ones(1000))
-    >>> network = FinalMLP([Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)])
+    >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)])
     >>> settings = TrainingSettings(
     ...     schedule="one_cycle", precision="float32", learning_rate=3e-3, batch_size=64, max_epochs=3,
     ...     n_iter_no_change=2, embedding_regularizer=0.1, net_regularizer=0.0, device=torch.device("cpu"),

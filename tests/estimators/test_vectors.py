@@ -18,7 +18,13 @@ from sklearn.pipeline import make_pipeline
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier
 from sk_finalmlp.inspection import embeddings, gate_weights, row_contributions
-from sk_finalmlp.nn import FieldEmbedding, FinalMLP, PretrainedVectors, VectorProjection, embedding_parameters
+from sk_finalmlp.nn import (
+    FieldEmbedding,
+    PretrainedVectors,
+    TwoStreamNetwork,
+    VectorProjection,
+    embedding_parameters,
+)
 from sk_finalmlp.schema import Field, read_schema, write_schema
 from sk_finalmlp.serving import make_predictor, to_onnx
 
@@ -129,7 +135,7 @@ def test_a_missing_vector_has_a_learned_embedding():
 
 def test_vectors_can_be_context_of_a_gate_and_input_of_a_linear_term():
     fields = [Field("text", "vector", n_columns=2), Field("item@vector", "pretrained", n_codes=2, length=3)]
-    network = FinalMLP(fields, fs1_context=["text"], fs2_context=["item@vector"])
+    network = TwoStreamNetwork(fields, fs1_context=["text"], fs2_context=["item@vector"])
     assert network(torch.tensor([[1], [0]]), torch.ones(2, 2)).shape == (2, 1)
 
 
@@ -145,7 +151,7 @@ def test_streams_read_vectors_as_any_other_field(stream):
 
 def test_vectors_of_a_field_that_there_is_not():
     with pytest.raises(ValueError, match=r"'item@vector' holds vectors of 'item', but the categorical fields are \[\]"):
-        FinalMLP([Field("item@vector", "pretrained", n_codes=2, length=3, of="item")])
+        TwoStreamNetwork([Field("item@vector", "pretrained", n_codes=2, length=3, of="item")])
 
 
 def test_a_stream_reads_the_field_and_not_its_vectors_alone():

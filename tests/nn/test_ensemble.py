@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from sk_finalmlp.nn import DualMLP, Ensemble, FinalMLP
+from sk_finalmlp.nn import Ensemble, TwoStreamNetwork
 from sk_finalmlp.schema import Field
+from sk_finalmlp.streams import MLP
 
 FIELDS = [Field("user", "categorical", n_codes=9), Field("age", "numeric"), Field("user@rate", "statistic")]
-WIDTHS = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,)}
+WIDTHS = {"stream1": MLP((8,)), "stream2": MLP((8,))}
 
 
 def batch(n_rows=5):
@@ -16,8 +17,8 @@ def batch(n_rows=5):
 
 
 def ensemble(n_members=3, n_outputs=1):
-    fields = [{"mlp1_fields": ["user"]}, {}, {"mlp2_fields": ["age", "user@rate"]}]
-    return Ensemble(FinalMLP(FIELDS, **WIDTHS, **fields[i % 3], n_outputs=n_outputs) for i in range(n_members))
+    fields = [{"stream1_fields": ["user"]}, {}, {"stream2_fields": ["age", "user@rate"]}]
+    return Ensemble(TwoStreamNetwork(FIELDS, **WIDTHS, **fields[i % 3], n_outputs=n_outputs) for i in range(n_members))
 
 
 @pytest.mark.parametrize("n_outputs", [1, 4])
@@ -46,9 +47,9 @@ def test_gradients_reach_all_members():
         assert not parameter.numel() or parameter.grad.any(), name
 
 
-@pytest.mark.parametrize("network_class", [FinalMLP, DualMLP])
-def test_all_members_start_at_the_same_logits(network_class):
-    network = Ensemble(network_class(FIELDS, **WIDTHS, n_outputs=2) for _ in range(2)).eval()
+@pytest.mark.parametrize("fusion", ["bilinear", "sum"])
+def test_all_members_start_at_the_same_logits(fusion):
+    network = Ensemble(TwoStreamNetwork(FIELDS, fusion=fusion, **WIDTHS, n_outputs=2) for _ in range(2)).eval()
     before = torch.stack([member(*batch()) for member in network.members])
     network.start_at(torch.tensor([-3.0, 2.0]))
     after = torch.stack([member(*batch()) for member in network.members])

@@ -9,9 +9,7 @@ from torch.nn import functional as F
 
 from sk_finalmlp.nn import (
     AttentionPooling,
-    DualMLP,
     FieldEmbedding,
-    FinalMLP,
     TransformerPooling,
     TwoStreamNetwork,
     dropout_generator,
@@ -31,6 +29,7 @@ _FIELDS = [
 # Columns of user, item and history; the last two codes of the last row are beyond the table.
 _CODES = torch.tensor([[1, 3, 5, 2, 7, 0], [4, 8, 0, 0, 0, 0], [2, 2, 3, 0, 4, 1], [0, 0, 6, 1, 9, 12]])
 _VALUES = torch.tensor([[0.5], [1.0], [-1.0], [0.0]])
+_DUAL = {"fusion": "sum", "feature_selection": False}
 _POOLINGS = ["mean", "attention", "transformer"]
 
 
@@ -97,7 +96,7 @@ def test_pooling_is_that_of_a_loop(pooling, softmax):
 
 @pytest.mark.parametrize("pooling", _POOLINGS)
 def test_row_depends_neither_on_padding_nor_on_rows_beside_it(pooling):
-    network = FinalMLP(_FIELDS, history_pooling=pooling, generator=torch.Generator().manual_seed(0)).eval()
+    network = TwoStreamNetwork(_FIELDS, history_pooling=pooling, generator=torch.Generator().manual_seed(0)).eval()
     rng = np.random.default_rng(0)
     codes = torch.from_numpy(rng.integers(0, 9, (320, 6)) * (rng.random((320, 6)) < 0.5))
     values = torch.randn(320, 1, generator=torch.Generator().manual_seed(0))
@@ -108,7 +107,7 @@ def test_row_depends_neither_on_padding_nor_on_rows_beside_it(pooling):
     if pooling == "transformer":
         return
     wider = [Field("liked", "history", n_codes=9, n_columns=7, of="item"), *_FIELDS[1:]]
-    more = FinalMLP(wider, history_pooling=pooling).eval()
+    more = TwoStreamNetwork(wider, history_pooling=pooling).eval()
     more.load_state_dict(network.state_dict())
     with torch.inference_mode():
         torch.testing.assert_close(more(F.pad(codes, (0, 3)), values), together, rtol=0, atol=0)
@@ -160,8 +159,11 @@ def test_history_without_the_field_beside_it_has_its_table(pooling):
 
 def test_parameters_of_poolings():
     with torch.device("meta"):
-        sizes = {p: sum(x.numel() for x in DualMLP(_FIELDS, history_pooling=p).parameters()) for p in _POOLINGS}
-        without = sum(x.numel() for x in DualMLP(_FIELDS[1:]).parameters())
+        sizes = {
+            p: sum(x.numel() for x in TwoStreamNetwork(_FIELDS, **_DUAL, history_pooling=p).parameters())
+            for p in _POOLINGS
+        }
+        without = sum(x.numel() for x in TwoStreamNetwork(_FIELDS[1:], **_DUAL).parameters())
         attention, din = (sum(x.numel() for x in AttentionPooling(_D, s).parameters()) for s in (True, False))
         transformer = sum(x.numel() for x in TransformerPooling(_D, 4).parameters())
     # One field more for both streams, and no table.
@@ -173,7 +175,7 @@ def test_parameters_of_poolings():
 
 
 def test_penalty_of_embeddings_is_not_on_the_pooling():
-    network = DualMLP(_FIELDS, history_pooling="attention")
+    network = TwoStreamNetwork(_FIELDS, **_DUAL, history_pooling="attention")
     assert sum(parameter.numel() for parameter in embedding_parameters(network)) == (5 + 9 + 1) * _D
 
 
@@ -218,7 +220,11 @@ def test_memory_that_is_kept_changes_nothing(pooling):
     codes, values = torch.from_numpy(rng.integers(0, 9, (2, 2000, 6))), torch.zeros(2, 2000, 1).double()
     gradients = []
     for keep in (nullcontext, lent_workspaces):
-        network = DualMLP(_FIELDS, history_pooling=pooling, generator=torch.Generator().manual_seed(0)).double().train()
+        network = (
+            TwoStreamNetwork(_FIELDS, **_DUAL, history_pooling=pooling, generator=torch.Generator().manual_seed(0))
+            .double()
+            .train()
+        )
         with keep(network), dropout_generator(network, torch.Generator().manual_seed(0)):
             for batch in zip(codes, values, strict=True):
                 network(*batch).square().mean().backward()

@@ -6,8 +6,9 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from sk_finalmlp.nn import DualMLP, FinalMLP, Stream, TwoStreamNetwork, lent_workspaces
+from sk_finalmlp.nn import Stream, TwoStreamNetwork, lent_workspaces
 from sk_finalmlp.schema import Field
+from sk_finalmlp.streams import MLP
 
 FIELDS = [
     Field("user", "categorical", n_codes=9),
@@ -18,17 +19,17 @@ FIELDS = [
 ]
 NETWORKS = {
     "all fields": {},
-    "fields apart": {"mlp1_fields": ["user", "item@rate"], "mlp2_fields": ["item", "age"]},
-    "no statistics": {"mlp1_fields": ["user", "item"], "mlp2_fields": ["item", "age"]},
-    "several layers": {"mlp1_hidden_units": (6, 8)},
-    "no batch norm": {"mlp1_batch_norm": False, "mlp2_batch_norm": False},
+    "fields apart": {"stream1_fields": ["user", "item@rate"], "stream2_fields": ["item", "age"]},
+    "no statistics": {"stream1_fields": ["user", "item"], "stream2_fields": ["item", "age"]},
+    "several layers": {"stream1": MLP((6, 8), dropout=0.0)},
+    "no batch norm": {"stream1": MLP((16,), 0.0, batch_norm=False), "stream2": MLP((8,), 0.0, batch_norm=False)},
     "own tables": {"stream_embeddings": "own"},
 }
 
 
-def make(kind, **parameters):
-    widths = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (8,), "mlp1_dropout": 0.0, "mlp2_dropout": 0.0}
-    return kind(FIELDS, generator=torch.Generator().manual_seed(0), **{**widths, **parameters}).double()
+def make(**parameters):
+    streams = {"stream1": MLP((16,), dropout=0.0), "stream2": MLP((8,), dropout=0.0)}
+    return TwoStreamNetwork(FIELDS, generator=torch.Generator().manual_seed(0), **{**streams, **parameters}).double()
 
 
 def batch():
@@ -47,11 +48,11 @@ def logits_and_gradients(network, forward):
     return logits, torch.autograd.grad(logits.square().sum(), [p for p in network.parameters() if p.numel()])
 
 
-@pytest.mark.parametrize("kind", [FinalMLP, DualMLP])
+@pytest.mark.parametrize("kind", [{}, {"fusion": "sum", "feature_selection": False}])
 @pytest.mark.parametrize("is_lent", [True, False])
 @pytest.mark.parametrize("parameters", NETWORKS.values(), ids=NETWORKS)
 def test_logits_gradients_and_running_statistics_are_the_same(kind, is_lent, parameters):
-    joint = make(kind, **parameters)
+    joint = make(**kind, **parameters)
     apart = copy.deepcopy(joint)
     with lent_workspaces(joint) if is_lent else nullcontext():
         of_joint = logits_and_gradients(joint, lambda network: network(*batch()))

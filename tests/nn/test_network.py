@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sk_finalmlp.nn import DualMLP, Ensemble, FinalMLP, Stream, TwoStreamNetwork, embedding_parameters
+from sk_finalmlp.nn import Ensemble, Stream, TwoStreamNetwork, embedding_parameters
 from sk_finalmlp.schema import Field
+from sk_finalmlp.streams import MLP
 
 FIELDS = [
     Field("age", "numeric"),
@@ -22,6 +23,7 @@ def batch(n_rows=64, seed=0):
     return torch.cat(codes, dim=1), torch.randn(n_rows, 2, generator=generator)
 
 
+DUAL = {"fusion": "sum", "feature_selection": False}
 CONTEXTS = {
     "no context": {},
     "one field": {"fs1_context": ["user"], "fs2_context": ["item"]},
@@ -32,23 +34,21 @@ CONTEXTS = {
 @pytest.mark.parametrize("contexts", CONTEXTS.values(), ids=CONTEXTS)
 @pytest.mark.parametrize("n_outputs", [1, 3])
 def test_gradients_reach_every_parameter_of_finalmlp(contexts, n_outputs):
-    network = FinalMLP(
-        FIELDS, mlp1_hidden_units=(16, 8), mlp2_hidden_units=(12,), num_heads=2, n_outputs=n_outputs, **contexts
-    )
+    network = TwoStreamNetwork(FIELDS, MLP((16, 8)), MLP((12,)), num_heads=2, n_outputs=n_outputs, **contexts)
     network(*batch()).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert not parameter.numel() or parameter.grad.any(), name
 
 
 def test_gradients_reach_every_parameter_of_dualmlp():
-    network = DualMLP(FIELDS, mlp1_hidden_units=(16, 8), mlp2_hidden_units=(12,))
+    network = TwoStreamNetwork(FIELDS, MLP((16, 8)), MLP((12,)), **DUAL)
     network(*batch()).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad.any(), name
 
 
 def test_unknown_codes_get_no_gradient():
-    network = FinalMLP(FIELDS, mlp1_hidden_units=(8,), mlp2_hidden_units=(8,), fs1_context=["user"])
+    network = TwoStreamNetwork(FIELDS, MLP((8,)), MLP((8,)), fs1_context=["user"])
     network(*batch()).sum().backward()
     for embedding in (network.embedding, network.gate1.context_embedding):
         for first_row in embedding.first_row.values():
@@ -57,9 +57,9 @@ def test_unknown_codes_get_no_gradient():
 
 
 def test_dualmlp_is_finalmlp_without_gates_and_bilinear_term():
-    widths = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,), "mlp1_dropout": 0.0, "mlp2_dropout": 0.0}
-    dual = DualMLP(FIELDS, **widths)
-    final = FinalMLP(FIELDS, **widths, feature_selection=False)
+    streams = [MLP((8,), dropout=0.0)] * 2
+    dual = TwoStreamNetwork(FIELDS, *streams, **DUAL)
+    final = TwoStreamNetwork(FIELDS, *streams, feature_selection=False)
     weights = {
         name.replace("output1", "fusion.linear_x").replace("output2", "fusion.linear_y"): value
         for name, value in dual.state_dict().items()
@@ -71,7 +71,7 @@ def test_dualmlp_is_finalmlp_without_gates_and_bilinear_term():
 def test_start_weights_come_from_the_generator_alone():
     state = torch.get_rng_state()
     first, second = (
-        FinalMLP(FIELDS, fs1_context=["user"], generator=torch.Generator().manual_seed(7)).state_dict()
+        TwoStreamNetwork(FIELDS, fs1_context=["user"], generator=torch.Generator().manual_seed(7)).state_dict()
         for _ in range(2)
     )
     assert torch.equal(torch.get_rng_state(), state)
@@ -81,31 +81,32 @@ def test_start_weights_come_from_the_generator_alone():
 
 def test_unknown_context_names_the_fields_there_are():
     with pytest.raises(ValueError, match=r"'usr'.*'user', 'item', 'genres', 'age'"):
-        FinalMLP([FIELDS[1], FIELDS[3], FIELDS[2], FIELDS[0]], fs1_context=["usr"])
+        TwoStreamNetwork([FIELDS[1], FIELDS[3], FIELDS[2], FIELDS[0]], fs1_context=["usr"])
 
 
 def test_a_statistic_can_not_be_a_context():
     with pytest.raises(ValueError, match=r"'user@rate'.*'age', 'user', 'genres', 'item', 'price'\]"):
-        FinalMLP([*FIELDS, Field("user@rate", "statistic")], fs1_context=["user@rate"])
+        TwoStreamNetwork([*FIELDS, Field("user@rate", "statistic")], fs1_context=["user@rate"])
 
 
-@pytest.mark.parametrize("network_class", [FinalMLP, DualMLP])
-def test_a_stream_reads_its_own_fields_alone(network_class):
+@pytest.mark.parametrize("parameters", [{}, DUAL])
+def test_a_stream_reads_its_own_fields_alone(parameters):
     fields = [*FIELDS, Field("user@rate", "statistic")]
-    network = network_class(fields, mlp1_fields=["user", "age"], mlp2_fields=["price", "user@rate"]).eval()
+    chosen = {"stream1_fields": ["user", "age"], "stream2_fields": ["price", "user@rate"]}
+    network = TwoStreamNetwork(fields, **chosen, **parameters).eval()
     codes, values = batch()
     values = torch.cat([values, torch.ones(len(values), 1)], dim=1).requires_grad_()
     e = network.embedding.features(codes, values)
     for stream, selection, reads in (
-        (network.mlp1, network.fields1, [True, False, False]),
-        (network.mlp2, network.fields2, [False, True, True]),
+        (network.stream1, network.fields1, [True, False, False]),
+        (network.stream2, network.fields2, [False, True, True]),
     ):
         (gradient,) = torch.autograd.grad(stream(selection(e)).sum(), values, retain_graph=True)
         assert gradient.any(dim=0).tolist() == reads
     assert torch.autograd.grad(network(codes, values).sum(), values)[0].any(dim=0).all()
 
 
-class MLP:
+class Plain:
     """Builder of a stream of one layer."""
 
     def __init__(self, width=8):
@@ -115,16 +116,9 @@ class MLP:
         return Stream(n_fields * embedding_dim + n_statistics, [self.width], generator=generator)
 
 
-def test_dualmlp_and_finalmlp_are_cases_of_the_two_stream_network():
-    widths = {"mlp1_hidden_units": (8,), "mlp2_hidden_units": (8,)}
-    plain = {**widths, "mlp1_dropout": 0.0, "mlp2_dropout": 0.0, "mlp1_batch_norm": False, "mlp2_batch_norm": False}
-    cases = [
-        (DualMLP(FIELDS, **plain), TwoStreamNetwork(FIELDS, MLP(), MLP(), "sum", feature_selection=False)),
-        (FinalMLP(FIELDS, **plain, num_heads=2), TwoStreamNetwork(FIELDS, MLP(), MLP(), num_heads=2)),
-    ]
-    for named, general in cases:
-        general.load_state_dict(named.state_dict())
-        assert torch.equal(named(*batch()), general(*batch()))
+def test_streams_are_those_of_mlp_by_default():
+    first, second = TwoStreamNetwork(FIELDS), TwoStreamNetwork(FIELDS, MLP(), MLP())
+    assert repr(first) == repr(second)
 
 
 LOGITS = {
@@ -137,13 +131,13 @@ LOGITS = {
 @pytest.mark.parametrize("fusion", LOGITS)
 @pytest.mark.parametrize("n_outputs", [1, 3])
 def test_fusions(fusion, n_outputs):
-    network = TwoStreamNetwork(FIELDS, MLP(), MLP(), fusion, feature_selection=False, n_outputs=n_outputs)
+    network = TwoStreamNetwork(FIELDS, Plain(), Plain(), fusion, feature_selection=False, n_outputs=n_outputs)
     o = [path.stream(x) for path, x in zip(network.paths, network.features(*batch()), strict=True)]
     torch.testing.assert_close(network(*batch()), LOGITS[fusion](network.fusion, *o))
 
 
 def test_a_stream_alone_has_a_linear_logit():
-    network = TwoStreamNetwork(FIELDS, MLP(), None, fs1_context=["user"], stream_loss=1.0, stream_embeddings="own")
+    network = TwoStreamNetwork(FIELDS, Plain(), None, fs1_context=["user"], stream_loss=1.0, stream_embeddings="own")
     (path,) = network.paths
     (x,) = network.gated(network.features(*batch()), *batch())
     torch.testing.assert_close(network(*batch()), network.fusion(path.stream(x)))
@@ -151,7 +145,7 @@ def test_a_stream_alone_has_a_linear_logit():
 
 @pytest.mark.parametrize("feature_selection", ["stream1", "stream2"])
 def test_one_stream_may_have_a_gate_and_the_other_none(feature_selection):
-    network = TwoStreamNetwork(FIELDS, MLP(), MLP(), feature_selection=feature_selection, fs2_context=["user"])
+    network = TwoStreamNetwork(FIELDS, Plain(), Plain(), feature_selection=feature_selection, fs2_context=["user"])
     assert [path.gate is not None for path in network.paths] == [
         feature_selection == "stream1",
         feature_selection == "stream2",
@@ -165,7 +159,7 @@ def test_streams_with_own_embeddings_have_tables_of_the_fields_they_read():
     values = torch.cat([values, torch.randn(len(values), 1)], dim=1)
     chosen = {"stream1_fields": ["user", "price"], "stream2_fields": ["item", "age", "user@rate"]}
     own, shared = (
-        TwoStreamNetwork(fields, MLP(), MLP(), **chosen, feature_selection=False, stream_embeddings=kind)
+        TwoStreamNetwork(fields, Plain(), Plain(), **chosen, feature_selection=False, stream_embeddings=kind)
         for kind in ("own", "shared")
     )
     assert [[field.name for field in layer.fields] for layer in own.embeddings] == [["user", "price"], ["item", "age"]]
@@ -187,19 +181,19 @@ def _vector_of(layer, field):
 
 def test_a_stream_that_reads_statistics_alone_has_no_table_of_its_own():
     fields = [FIELDS[1], Field("user@rate", "statistic"), Field("user@count", "statistic")]
-    network = TwoStreamNetwork(fields, MLP(), MLP(), stream2_fields=["user@count"], stream_embeddings="own")
+    network = TwoStreamNetwork(fields, Plain(), Plain(), stream2_fields=["user@count"], stream_embeddings="own")
     codes, values = torch.tensor([[3], [0]]), torch.ones(2, 2)
     assert network(codes, values).shape == (2, 1)
     assert not network.embedding2.fields
 
 
 def test_streams_with_losses_of_their_own_give_their_logits_in_training_alone():
-    network = FinalMLP(FIELDS, mlp1_dropout=0.0, mlp2_dropout=0.0, stream_loss=0.5, n_outputs=3)
+    network = TwoStreamNetwork(FIELDS, Plain(), Plain(), stream_loss=0.5, n_outputs=3)
     assert network(*batch()).shape == (3, 64, 3)
     assert network.loss_weights == (1.0, 0.5, 0.5)
     assert network.eval()(*batch()).shape == (64, 3)
     assert Ensemble([network, network]).train()(*batch()).shape == (2, 3, 64, 3)
-    assert FinalMLP(FIELDS).loss_weights is None
+    assert TwoStreamNetwork(FIELDS).loss_weights is None
     before = network.train()(*batch())
     network.start_at(torch.tensor([-3.0, 2.0, 0.5]))
     torch.testing.assert_close(network(*batch()) - before, torch.tensor([-3.0, 2.0, 0.5]).expand(3, 64, 3))
@@ -207,7 +201,7 @@ def test_streams_with_losses_of_their_own_give_their_logits_in_training_alone():
 
 @pytest.mark.parametrize("n_outputs", [1, 3])
 def test_linear_term_adds_a_weight_of_each_code_and_number(n_outputs):
-    network = TwoStreamNetwork(FIELDS, MLP(), MLP(), linear_term=True, n_outputs=n_outputs).eval()
+    network = TwoStreamNetwork(FIELDS, Plain(), Plain(), linear_term=True, n_outputs=n_outputs).eval()
     codes, values = batch()
     with torch.no_grad():
         before = network(codes, values)
@@ -219,11 +213,13 @@ def test_linear_term_adds_a_weight_of_each_code_and_number(n_outputs):
 
 
 def test_embedding_parameters_are_those_of_all_tables():
-    network = TwoStreamNetwork(FIELDS, MLP(), MLP(), fs1_context=["user"], stream_embeddings="own", linear_term=True)
+    network = TwoStreamNetwork(
+        FIELDS, Plain(), Plain(), fs1_context=["user"], stream_embeddings="own", linear_term=True
+    )
     tables = (network.embedding, network.embedding2, network.gate1.context_embedding, network.linear_term)
     expected = {id(parameter) for table in tables for parameter in table.parameters()}
     assert {id(parameter) for parameter in embedding_parameters(network)} == expected
-    assert len(embedding_parameters(Ensemble([network, FinalMLP(FIELDS)]))) == len(expected) + 2
+    assert len(embedding_parameters(Ensemble([network, TwoStreamNetwork(FIELDS)]))) == len(expected) + 2
 
 
 @pytest.mark.parametrize(
@@ -239,7 +235,7 @@ def test_embedding_parameters_are_those_of_all_tables():
 )
 def test_parts_that_do_not_fit_are_an_error(parameters, message):
     with pytest.raises(ValueError, match=message):
-        TwoStreamNetwork(FIELDS, MLP(8), MLP(12), **{"num_heads": 2, **parameters})
+        TwoStreamNetwork(FIELDS, Plain(8), Plain(12), **{"num_heads": 2, **parameters})
 
 
 def test_a_stream_must_say_how_wide_it_is():
@@ -248,7 +244,7 @@ def test_a_stream_must_say_how_wide_it_is():
             return torch.nn.Sequential(super().build(*args, **kwargs))
 
     with pytest.raises(TypeError, match=r"The stream Sequential has no integer attribute out_features"):
-        TwoStreamNetwork(FIELDS, Silent(), MLP())
+        TwoStreamNetwork(FIELDS, Silent(), Plain())
 
 
 class Returning:
@@ -276,7 +272,7 @@ class Returning:
     ids=["one row", "another width", "a vector", "two things"],
 )
 def test_a_stream_must_give_what_it_says(function, got, fusion):
-    network = TwoStreamNetwork(FIELDS, MLP(3), Returning(function), fusion, num_heads=1)
+    network = TwoStreamNetwork(FIELDS, Plain(3), Returning(function), fusion, num_heads=1)
     codes, values = torch.zeros(2, 5, dtype=torch.int64), torch.zeros(2, 2)
     with pytest.raises(ValueError, match=rf"out_features\), here \(2, 3\); it is {got}"):
         network(codes, values)
@@ -289,14 +285,14 @@ def test_build_must_return_a_module(nothing):
             return nothing
 
     with pytest.raises(TypeError, match=r"build of Forgetful must return the stream, a torch.nn.Module; it returned"):
-        TwoStreamNetwork(FIELDS, MLP(), Forgetful())
+        TwoStreamNetwork(FIELDS, Plain(), Forgetful())
 
 
 def test_a_width_may_be_an_integer_of_numpy():
-    class Numpys(MLP):
+    class Numpys(Plain):
         def build(self, *args, **kwargs):
             stream = super().build(*args, **kwargs)
             stream.out_features = np.int64(stream.out_features)
             return stream
 
-    assert TwoStreamNetwork(FIELDS, Numpys(8), MLP(8), num_heads=2).fusion.linear_x.in_features == 8
+    assert TwoStreamNetwork(FIELDS, Numpys(8), Plain(8), num_heads=2).fusion.linear_x.in_features == 8

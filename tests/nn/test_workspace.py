@@ -6,9 +6,10 @@ import pickle
 import pytest
 import torch
 
-from sk_finalmlp.nn import DualMLP, FinalMLP, _workspace, dropout_generator, lent_workspaces
+from sk_finalmlp.nn import TwoStreamNetwork, _workspace, dropout_generator, lent_workspaces
 from sk_finalmlp.nn._workspace import Workspace, WorkspaceUser
 from sk_finalmlp.schema import Field
+from sk_finalmlp.streams import MLP
 
 FIELDS = [
     Field("user", "categorical", n_codes=20),
@@ -18,13 +19,14 @@ FIELDS = [
 ]
 NETWORKS = {
     "published form": {"fs1_context": ["user"], "fs2_context": ["item"]},
-    "several layers": {"mlp1_hidden_units": (16, 8), "fs_hidden_units": (8, 8), "fs1_context": ["user", "item"]},
+    "several layers": {"stream1": MLP((16, 8)), "fs_hidden_units": (8, 8), "fs1_context": ["user", "item"]},
     "no context": {},
     "contexts of other kinds": {"fs1_context": ["genres"], "fs2_context": ["age", "user"]},
-    "no batch norm": {"mlp1_batch_norm": False, "mlp2_batch_norm": False, "mlp2_dropout": 0.0},
+    "no batch norm": {"stream1": MLP((16,), batch_norm=False), "stream2": MLP((8,), 0.0, batch_norm=False)},
     "no gates, classes": {"feature_selection": False, "n_outputs": 3},
 }
-WIDTHS = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (8,), "num_heads": 4}
+WIDTHS = {"stream1": MLP((16,)), "stream2": MLP((8,)), "num_heads": 4}
+NO_DROPOUT = {"stream1": MLP((16,), dropout=0.0), "stream2": MLP((8,), dropout=0.0)}
 
 
 @pytest.fixture(autouse=True)
@@ -42,10 +44,8 @@ def batch(n_rows, seed=0):
     return torch.cat(codes, dim=1), torch.randn(n_rows, 1, generator=generator, dtype=torch.float64)
 
 
-def make(kind=FinalMLP, **parameters):
-    if kind is FinalMLP:
-        parameters = {**WIDTHS, **parameters}
-    return kind(FIELDS, generator=seeded(), **parameters).double()
+def make(**parameters):
+    return TwoStreamNetwork(FIELDS, generator=seeded(), **{**WIDTHS, **parameters}).double()
 
 
 def gradients(network):
@@ -58,7 +58,7 @@ def test_outputs_and_gradients_are_the_same(parameters):
 
 
 def test_outputs_and_gradients_of_dualmlp_are_the_same():
-    _compare(make(DualMLP), make(DualMLP))
+    _compare(*(make(fusion="sum", feature_selection=False) for _ in range(2)))
 
 
 def _compare(kept, plain):
@@ -73,7 +73,7 @@ def _compare(kept, plain):
 
 
 def test_passes_before_a_backward_pass_do_not_disturb_each_other():
-    kept, plain = (make(**NETWORKS["published form"], mlp1_dropout=0.0, mlp2_dropout=0.0) for _ in range(2))
+    kept, plain = (make(**NETWORKS["published form"], **NO_DROPOUT) for _ in range(2))
     with lent_workspaces(kept):
         for network in (kept, plain):
             first, second = network(*batch(40, seed=0)), network(*batch(40, seed=1))
@@ -82,7 +82,7 @@ def test_passes_before_a_backward_pass_do_not_disturb_each_other():
 
 
 def test_gradients_of_several_batches_add_up():
-    kept, plain = (make(**NETWORKS["published form"], mlp1_dropout=0.0, mlp2_dropout=0.0) for _ in range(2))
+    kept, plain = (make(**NETWORKS["published form"], **NO_DROPOUT) for _ in range(2))
     with lent_workspaces(kept):
         for network in (kept, plain):
             for seed in range(3):

@@ -13,14 +13,14 @@ import torch
 
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.nn import FinalMLP
+from sk_finalmlp.nn import TwoStreamNetwork
 from sk_finalmlp.preprocessing import CTREncoder
 from sk_finalmlp.schema import Field, read_schema
 from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import Impressions, Moments, TrainingSettings, _callbacks, _train, train
 
 # Dropout masks and batch norm differ from those of one process.
-EXACT = {"mlp1_dropout": 0.0, "mlp2_dropout": 0.0, "mlp1_batch_norm": False, "mlp2_batch_norm": False}
+EXACT = {"stream1": MLP(dropout=0.0, batch_norm=False), "stream2": MLP(dropout=0.0, batch_norm=False)}
 SMALL = {"stream1": MLP((8,)), "stream2": MLP((8,)), "fs_hidden_units": (4,), "n_members": 1}
 
 
@@ -86,7 +86,7 @@ def first_gradients():
         scoring="neg_log_loss", final_epoch=False, verbose=0, joins_processes=True,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(1)
-    network = FinalMLP(fields, **EXACT, generator=generator)
+    network = TwoStreamNetwork(fields, **EXACT, generator=generator)
     moments = Moments.zeros(network)
     with patch.object(_train, "_LAZY_FROM_ROWS", 0):
         train(network, impressions, None, settings, generator, moments=moments)

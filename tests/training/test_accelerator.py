@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sk_finalmlp import streams
-from sk_finalmlp.nn import DualMLP, Ensemble, ExpertFinalMLP, FieldEmbedding, FinalMLP, TwoStreamNetwork, give_vectors
+from sk_finalmlp.nn import Ensemble, FieldEmbedding, TwoStreamNetwork, give_vectors
 from sk_finalmlp.schema import Field
 from sk_finalmlp.training import (
     Batches,
@@ -70,9 +70,9 @@ def impressions(n_rows=640, seed=0, **options):
     return Impressions(codes, values, target, torch.ones(n_rows), **options)
 
 
-def small(network_class=FinalMLP, **parameters):
-    widths = {"mlp1_hidden_units": (16,), "mlp2_hidden_units": (8,), "num_heads": 4, "fs_hidden_units": (8,)}
-    return network_class(FIELDS, generator=seeded(), **{**widths, **parameters})
+def small(**parameters):
+    widths = {"num_heads": 4, "fs_hidden_units": (8,)}
+    return TwoStreamNetwork(FIELDS, streams.MLP((16,)), streams.MLP((8,)), generator=seeded(), **widths, **parameters)
 
 
 def two_streams(stream, **parameters):
@@ -85,10 +85,10 @@ NETWORKS = {
     "FinalMLP": small,
     "gates with contexts": lambda: small(**GATED),
     "gate with floats": lambda: small(fs1_context=["price"]),
-    "DualMLP": lambda: DualMLP(FIELDS, mlp1_hidden_units=(16,), mlp2_hidden_units=(8,), generator=seeded()),
+    "DualMLP": lambda: small(fusion="sum", feature_selection=False),
     "ensemble": lambda: Ensemble([small(), small(**GATED)]),
     "fields and tables of each stream": lambda: small(
-        mlp1_fields=["item", "price"], mlp2_fields=["user", "tags", "user@rate"], stream_embeddings="own"
+        stream1_fields=["item", "price"], stream2_fields=["user", "tags", "user@rate"], stream_embeddings="own"
     ),
     "losses of streams, linear term": lambda: two_streams("mlp", stream_loss=0.3, linear_term=True),
 } | {name: lambda name=name: two_streams(name, **GATED) for name in streams.stream_names()}
@@ -158,7 +158,7 @@ def test_no_step_waits_for_the_device(on_meta, name):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_no_step_of_several_tasks_waits_for_the_device(on_meta, name):
-    network = small(ExpertFinalMLP, n_experts=2, n_outputs=2)
+    network = small(n_outputs=2)
     _, crossings = take_an_epoch(network, impressions(objective=TASKS[name]))
     assert crossings == ["aten._to_copy.default"] * 5
 

@@ -7,7 +7,7 @@ import torch
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp._hold_out import held_out_rows
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.nn import Ensemble, FinalMLP, members_of
+from sk_finalmlp.nn import Ensemble, TwoStreamNetwork, members_of
 from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import Impressions, predict_logits
@@ -25,10 +25,10 @@ def rows(n_rows=3000, n_classes=2, negatives_kept=1.0):
 
 def network(n_outputs=1, scale=1.0):
     generator = torch.Generator().manual_seed(3)
-    made = FinalMLP(
+    made = TwoStreamNetwork(
         [Field("user", "categorical", n_codes=20)],
-        mlp1_hidden_units=(16,),
-        mlp2_hidden_units=(16,),
+        MLP((16,)),
+        MLP((16,)),
         num_heads=1,
         n_outputs=n_outputs,
         generator=generator,

@@ -12,15 +12,16 @@ import torch
 from joblib import Parallel, delayed
 
 from sk_finalmlp import FinalMLPClassifier
-from sk_finalmlp.nn import DualMLP
+from sk_finalmlp.nn import TwoStreamNetwork
 from sk_finalmlp.schema import Field
+from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import Impressions, TrainingSettings, train
 
 LINE = r"epoch  \d  train_loss \d\.\d{4}  valid_loss \d\.\d{4}  valid_auc \d\.\d{4}  lr 1e-0\d  \d+\.\ds"
 FINAL_LINE = r"final epoch  train_loss \d\.\d{4}  lr 1e-0\d  \d+\.\ds"
 
 
-def fit(verbose, validated=True, network_class=DualMLP):
+def fit(verbose, validated=True, network_class=TwoStreamNetwork):
     generator = torch.Generator().manual_seed(0)
     codes = torch.randint(1, 20, (400, 2), generator=generator, dtype=torch.int32)
     rows = Impressions(codes, torch.zeros(400, 0), codes[:, 0].long() % 2, torch.ones(400))
@@ -39,7 +40,7 @@ def fit(verbose, validated=True, network_class=DualMLP):
         verbose=verbose,
     )
     fields = [Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)]
-    network = network_class(fields, mlp1_hidden_units=(8,), mlp2_hidden_units=(8,), generator=generator)
+    network = network_class(fields, MLP((8,)), MLP((8,)), generator=generator)
     return train(network, rows, rows.take(torch.arange(100)) if validated else None, settings, generator)
 
 

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from sk_finalmlp import FinalMLPClassifier
-from sk_finalmlp.nn import Ensemble, FinalMLP
+from sk_finalmlp.nn import Ensemble, TwoStreamNetwork
 from sk_finalmlp.schema import Field
 from sk_finalmlp.training import _callbacks, _scores, predict_logits
 from sk_finalmlp.training._threads import members_apart, threads_of_steps
@@ -68,7 +68,7 @@ def test_members_beside_each_other_have_the_bits_of_one_after_the_other():
 
 @pytest.mark.usefixtures("several_threads")
 def test_a_small_network_takes_one_thread_in_training_and_leaves_the_setting_as_it_was():
-    with threads_of_steps(FinalMLP(FIELDS), batch_size=64) as each:
+    with threads_of_steps(TwoStreamNetwork(FIELDS), batch_size=64) as each:
         assert torch.get_num_threads() == 1
         assert list(each(abs, [-1, 2])) == [1, 2]
     assert torch.get_num_threads() == 3
@@ -76,7 +76,7 @@ def test_a_small_network_takes_one_thread_in_training_and_leaves_the_setting_as_
 
 @pytest.mark.usefixtures("several_threads")
 def test_a_large_product_has_all_threads():
-    with threads_of_steps(FinalMLP(FIELDS), batch_size=10**6):
+    with threads_of_steps(TwoStreamNetwork(FIELDS), batch_size=10**6):
         assert torch.get_num_threads() == 3
 
 
@@ -85,7 +85,7 @@ def test_what_the_caller_has_set_by_torch_holds(monkeypatch):
     monkeypatch.setattr(
         torch.__config__, "parallel_info", lambda: "omp_get_max_threads() : 1\nmkl_get_max_threads() : 2"
     )
-    with threads_of_steps(FinalMLP(FIELDS), batch_size=64):
+    with threads_of_steps(TwoStreamNetwork(FIELDS), batch_size=64):
         assert torch.get_num_threads() == 3
 
 
@@ -93,13 +93,13 @@ def test_what_the_caller_has_set_by_torch_holds(monkeypatch):
 def test_a_fit_changes_the_threads_of_no_other():
     with ThreadPoolExecutor(1) as other:
         before = other.submit(torch.get_num_threads).result()
-    with threads_of_steps(FinalMLP(FIELDS), batch_size=64), ThreadPoolExecutor(1) as other:
+    with threads_of_steps(TwoStreamNetwork(FIELDS), batch_size=64), ThreadPoolExecutor(1) as other:
         assert other.submit(torch.get_num_threads).result() == before
 
 
 def test_batches_beside_each_other_have_the_logits_of_one_after_the_other(monkeypatch):
     monkeypatch.setattr(_scores, "_BATCH_SIZE", 64)
-    network = FinalMLP(FIELDS).eval()
+    network = TwoStreamNetwork(FIELDS).eval()
     codes = torch.randint(9, (200, 1), dtype=torch.int32)
     logits = []
     for n_threads in (1, 3):
@@ -110,9 +110,9 @@ def test_batches_beside_each_other_have_the_logits_of_one_after_the_other(monkey
 
 
 def test_members_that_share_weights_learn_one_after_the_other():
-    network = FinalMLP(FIELDS)
+    network = TwoStreamNetwork(FIELDS)
     assert members_apart(Ensemble([network, network])) != [network, network]
-    assert len(members_apart(Ensemble([network, FinalMLP(FIELDS)]))) == 2
+    assert len(members_apart(Ensemble([network, TwoStreamNetwork(FIELDS)]))) == 2
 
 
 def _probabilities(**parameters):

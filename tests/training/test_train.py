@@ -9,8 +9,9 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from sk_finalmlp.nn import DualMLP, Ensemble, FieldEmbedding, FinalMLP
+from sk_finalmlp.nn import Ensemble, FieldEmbedding, TwoStreamNetwork
 from sk_finalmlp.schema import Field
+from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import Batches, Impressions, TrainingSettings, _train, predict_logits, resolve_device, train
 
 CPU = torch.device("cpu")
@@ -44,10 +45,9 @@ def impressions(n_rows=1000, seed=0, noise=1.0):
     return Impressions(codes, values, (logit > 0).long(), torch.ones(n_rows))
 
 
-def network(**parameters):
-    widths = {"mlp1_hidden_units": (32,), "mlp2_hidden_units": (16,), "num_heads": 4}
-    parameters = {**widths, "mlp1_dropout": 0.0, "mlp2_dropout": 0.0, **parameters}
-    return FinalMLP(FIELDS, generator=seeded(), **parameters)
+def network(dropout=0.0, batch_norm=True, **parameters):
+    streams = MLP((32,), dropout, batch_norm), MLP((16,), 0.0, batch_norm)
+    return TwoStreamNetwork(FIELDS, *streams, num_heads=4, generator=seeded(), **parameters)
 
 
 def weighted_loss(trained, rows):
@@ -57,7 +57,7 @@ def weighted_loss(trained, rows):
 
 @pytest.fixture(scope="module")
 def trained():
-    model = network(mlp1_dropout=0.1)
+    model = network(dropout=0.1)
     return model, train(model, impressions(seed=1), impressions(seed=2), SETTINGS, seeded())
 
 
@@ -153,7 +153,7 @@ def test_one_cycle_of_a_single_step_learns():
 
 def test_one_cycle_takes_fewer_epochs_to_the_score_of_a_plateau(trained):
     _, by_plateau = trained
-    result = train(network(mlp1_dropout=0.1), impressions(seed=1), impressions(seed=2), ONE_CYCLE, seeded())
+    result = train(network(dropout=0.1), impressions(seed=1), impressions(seed=2), ONE_CYCLE, seeded())
     assert len(result.history) < len(by_plateau.history)
     assert result.best_score > by_plateau.best_score - 0.01
 
@@ -221,7 +221,7 @@ def test_without_validation_rows_takes_all_epochs_at_one_rate():
 def test_penalty_is_half_lambda_times_the_squared_norm_of_the_complete_tables():
     rows = impressions(15)  # too few to touch all of the codes
     settings = replace(SETTINGS, max_epochs=5, embedding_regularizer=0.3, net_regularizer=0.1)
-    parameters = {"feature_selection": False, "mlp1_batch_norm": False, "mlp2_batch_norm": False}
+    parameters = {"feature_selection": False, "batch_norm": False}
     model, expected = network(**parameters), network(**parameters)
     train(model, rows, None, settings, seeded())
 
@@ -279,7 +279,7 @@ def test_tables_get_their_penalty_whatever_their_name(network_class, penalised):
 def test_losses_of_the_streams_are_added_by_their_weight(n_members):
     rows = impressions(300)
     settings = replace(SETTINGS, max_epochs=3, batch_size=1000)
-    parameters = {"stream_loss": 0.3, "mlp1_batch_norm": False, "mlp2_batch_norm": False}
+    parameters = {"stream_loss": 0.3, "batch_norm": False}
     models = [[network(**parameters) for _ in range(n_members)] for _ in range(2)]
     trained, expected = (members[0] if n_members == 1 else Ensemble(members) for members in models)
     history = train(trained, rows, None, settings, seeded()).history
@@ -299,7 +299,7 @@ def test_losses_of_the_streams_are_added_by_their_weight(n_members):
 
 
 def test_an_ensemble_is_weighed_by_the_validation_rows_and_keeps_the_weights_of_its_best_epoch():
-    models = [network(), network(fs1_context=["user"]), network(mlp1_fields=["age"], mlp2_fields=["age"])]
+    models = [network(), network(fs1_context=["user"]), network(stream1_fields=["age"], stream2_fields=["age"])]
     ensemble = Ensemble(models)
     validation = impressions(seed=2)
     result = train(ensemble, impressions(seed=1), validation, SETTINGS, seeded())
@@ -316,7 +316,7 @@ def test_an_ensemble_is_weighed_by_the_validation_rows_and_keeps_the_weights_of_
 def test_weight_of_a_row_counts_like_copies_of_it_in_a_full_batch():
     rows = impressions(100)
     copies = torch.arange(100) % 3 + 1
-    parameters = {"mlp1_batch_norm": False, "mlp2_batch_norm": False}
+    parameters = {"batch_norm": False}
     settings = replace(SETTINGS, max_epochs=3, batch_size=1000)
     weighted, repeated = network(**parameters), network(**parameters)
     train(weighted, replace(rows, weight=copies / copies.float().mean()), None, settings, seeded())
@@ -375,7 +375,7 @@ def test_lazy_update_learns_like_the_dense_one(decay, monkeypatch):
 def test_same_generator_same_weights_and_global_random_state_is_left_alone():
     state = torch.get_rng_state()
     settings = replace(SETTINGS, max_epochs=2)
-    first, second = network(mlp1_dropout=0.5), network(mlp1_dropout=0.5)
+    first, second = network(dropout=0.5), network(dropout=0.5)
     for model in (first, second):
         train(model, impressions(), None, settings, seeded(3))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
@@ -389,7 +389,7 @@ class TestMemoryThatIsKept:
     def weights(keep_from, monkeypatch=None, **parameters):
         if monkeypatch is not None:
             monkeypatch.setattr(_train, "_KEEP_MEMORY_FROM_ROWS", keep_from)
-        model = network(mlp1_dropout=0.3, fs1_context=["user"], fs2_context=["item", "age"], **parameters)
+        model = network(dropout=0.3, fs1_context=["user"], fs2_context=["item", "age"], **parameters)
         settings = replace(SETTINGS, max_epochs=2, batch_size=1024)
         train(model, impressions(4000), impressions(500, seed=1), settings, seeded(3))
         assert not any(getattr(module, "_lent", None) for module in model.modules())
@@ -407,11 +407,12 @@ class TestMemoryThatIsKept:
                 assert all(torch.equal(actual, wanted) for actual, wanted in zip(weights, expected, strict=True))
 
 
-class _RaisesAt(DualMLP):
+class _RaisesAt(TwoStreamNetwork):
     """A network that raises in a given call, as Ctrl-C would."""
 
-    def __init__(self, call, **parameters):
-        super().__init__(FIELDS, mlp1_hidden_units=(8,), mlp2_hidden_units=(8,), generator=seeded(), **parameters)
+    def __init__(self, call, dropout=0.2):
+        streams = [MLP((8,), dropout)] * 2
+        super().__init__(FIELDS, *streams, "sum", feature_selection=False, generator=seeded())
         self.calls_left = call
 
     def forward(self, codes, values):
@@ -424,7 +425,7 @@ class _RaisesAt(DualMLP):
 
 def test_interrupt_after_an_epoch_keeps_the_best_weights_and_warns():
     rows, validation = impressions(640), impressions(100, seed=1)
-    model = _RaisesAt(call=25, mlp1_dropout=0.0, mlp2_dropout=0.0)
+    model = _RaisesAt(call=25, dropout=0.0)
     with pytest.warns(UserWarning, match="interrupted in epoch 3; the model has the weights of epoch 2"):
         result = train(model, rows, validation, SETTINGS, seeded())
     assert len(result.history) == 2
@@ -456,7 +457,7 @@ def test_nan_stops_with_advice():
 def test_divergence_in_the_last_step_stops_with_advice():
     settings = replace(SETTINGS, max_epochs=1, batch_size=1000, learning_rate=1e30)
     with pytest.raises(FloatingPointError, match=r"became .+ in epoch 1\. Try a lower learning_rate"):
-        train(network(mlp1_batch_norm=False, mlp2_batch_norm=False), impressions(), None, settings, seeded())
+        train(network(batch_norm=False), impressions(), None, settings, seeded())
 
 
 def test_validation_rows_of_one_class_have_a_log_loss_but_no_auc():
