@@ -44,7 +44,7 @@ X.head(3)
 #
 # Both gates get the same context: none, a property, the user, or the segment. And the streams read either the
 # properties alone, so that only the gates know who is looking, or all fields. What gates learn of a context begins next
-# to zero, so its tables have a small penalty of their own, ``gate_regularizer``. Models called "tied" have that of the
+# to zero, so its tables have a small penalty of their own, .001. Models called "tied" have that of the
 # embeddings instead, as in the paper's configurations: for so few rows it is a thousand times as large.
 
 contexts = {
@@ -52,7 +52,7 @@ contexts = {
     "brand": (["brand"], 1e-3),
     "user": (["user"], 1e-3),
     "segment": (["segment"], 1e-3),
-    "segment,\ntied": (["segment"], None),
+    "segment,\ntied": (["segment"], "auto"),
 }
 read_by_streams = {"Streams read properties": properties, "Streams read all fields": None}
 
@@ -61,14 +61,14 @@ codes = encoder.fit_transform(X[:10_000], y[:10_000])
 test_codes, y_test = encoder.transform(X[10_000:]), y[10_000:]
 
 
-def fit(fields, context, gate_regularizer, seed):
+def fit(fields, context, penalty, seed):
     """A single network whose streams read the fields and whose gates look at the context."""
     model = FinalMLPClassifier(
         stream_fields=(fields, fields),
         fs1_context=context,
         fs2_context=context,
         n_members=1,
-        gate_regularizer=gate_regularizer,
+        embedding_regularizer=("auto", penalty),
         random_state=seed,
     )
     return model.fit(codes, y[:10_000])

@@ -50,7 +50,7 @@ def test_streams_are_parameters() -> None:
 
 def test_misuses_that_a_type_checker_finds() -> None:
     FinalMLPClassifier(num_heads="four")  # type: ignore[arg-type]
-    FinalMLPClassifier(scoring="auc")  # type: ignore[arg-type]
+    FinalMLPClassifier(early_stopping="auc")  # type: ignore[arg-type]
     CTREncoder(n_bins="many")  # type: ignore[arg-type]
     FinalMLPClassifier(fusion="mean")  # type: ignore[arg-type]
     FinalMLPClassifier(schedule="cosine")  # type: ignore[arg-type]

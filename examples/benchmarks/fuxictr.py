@@ -41,7 +41,7 @@ _LINES_SHOWN = 20
 # Parameters that both have, by the same name.
 _NAMED_ALIKE = (
     *("embedding_dim", "fs_hidden_units", "fs1_context", "fs2_context", "num_heads"),
-    *("embedding_regularizer", "net_regularizer", "learning_rate", "batch_size"),
+    *("net_regularizer", "learning_rate", "batch_size"),
 )
 
 
@@ -171,6 +171,7 @@ def _base(folder: Path) -> dict[str, Any]:
 def finalmlp_parameters() -> dict[str, Any]:
     """Those of the configuration that was published for Frappe, by the reference's names."""
     published = {name: PUBLISHED[name] for name in _NAMED_ALIKE}
+    published["embedding_regularizer"], _ = PUBLISHED["embedding_regularizer"]
     for theirs, ours in (("mlp1", "stream1"), ("mlp2", "stream2")):
         published |= {f"{theirs}_{name}": value for name, value in PUBLISHED[ours].get_params().items()}
         published[f"{theirs}_hidden_activations"] = "relu"

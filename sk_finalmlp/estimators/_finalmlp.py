@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ..training import EpochHistory
 
 FieldChoice = Sequence[str] | Sequence[int] | None
+Penalty = float | Literal["auto"]
 StreamFields = FieldChoice | Literal["auto"]
 
 
@@ -96,15 +97,14 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Number of networks trained side by side from different initial weights. They predict by the mean of their
         logits, weighted to minimise the validation loss; time grows in proportion. 1 is the network of the paper.
 
-    embedding_regularizer : float or "auto", default="auto"
+    embedding_regularizer : float, pair of float or "auto", default="auto"
         Weight lambda of the penalty lambda/2 * (sum of squares) on the embedding tables, added to the mean loss of
         each batch. "auto" takes 10,000 / (number of training rows), within 0.1 and 4, and 0.02 for more than 400,000
-        rows; for "plateau" 14,000 / (number of rows), within 0.2 and 4.
+        rows; for "plateau" 14,000 / (number of rows), within 0.2 and 4. The tables of the gates' contexts have 0.001:
+        they start near zero, and would stay there under the penalty of the others. The second of a pair sets theirs,
+        "auto" to that of the others, as in the published configurations.
     net_regularizer : float, default=0.0
         The same for all other weights.
-    gate_regularizer : float or None, default=0.001
-        The same for the embedding tables of the gates' contexts, which start near zero and stay there under the
-        penalty of the other tables. None for that penalty all the same, as in the published configurations.
 
     schedule : {"one_cycle", "plateau"}, default="one_cycle"
         "one_cycle": the learning rate rises to `learning_rate` in the first 15% of all steps of `max_epochs`, and
@@ -135,10 +135,11 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Share of the negatives of `X` that each epoch takes, in (0, 1]: others in each, until all have had their turn.
         `train_loss` is that of the sample; validation rows stay complete, and probabilities are those of all rows.
 
-    early_stopping : bool, default=True
+    early_stopping : bool or {"neg_log_loss", "roc_auc"}, default=True
         Whether to score validation rows after each epoch, to stop when the score doesn't improve, and to keep the
-        weights of the best epoch. Before each score, and in the end, the logits are moved by a constant, so that the
-        mean prediction over the training rows is their click rate.
+        weights of the best epoch; True takes "neg_log_loss". "roc_auc" (the mean of one class against the rest for more
+        than two) lets probabilities become too certain on small data. Before each score, and in the end, the logits are
+        moved by a constant, so that the mean prediction over the training rows is their click rate.
     validation_fraction : float or "auto", default="auto"
         Share of the rows that is held out where `fit` gets no `X_val`; at least one row of each class. "auto" takes
         what `CTREncoder` says in the pandas DataFrame that it wrote, and else a tenth, at random no more than some
@@ -147,9 +148,6 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     hold_out : {"auto", "random", "last"}, default="auto"
         Which rows are held out: pseudo-random ones, by a hash of the row number, or those at the end of the table.
         "auto": those that `CTREncoder` says in the pandas DataFrame that it wrote, else those at random.
-    scoring : {"neg_log_loss", "roc_auc"}, default="neg_log_loss"
-        Score on the validation rows that chooses the best epoch. "roc_auc" (the mean of one class against the rest for
-        more than two) lets probabilities become too certain on small data.
     final_epoch : bool, default=True
         Whether the held-out rows join the others for one more epoch at a tenth of the highest learning rate, once
         early stopping is done. It isn't in `history_`. Rows given as `X_val` stay out, and with `warm_start` so do all
@@ -199,7 +197,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         The epoch, from 1, of the best score, without validation rows the last one. Its weights are those of the
         network, or, with `final_epoch`, those from which the final epoch began.
     best_score_ : float or None
-        Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
+        Score of that epoch by `early_stopping`, the log-loss with a minus sign; None without validation rows.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -300,9 +298,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         history_pooling: Literal["mean", "attention", "din", "transformer"] = "mean",
         linear_term: bool = False,
         n_members: int = 2,
-        embedding_regularizer: float | Literal["auto"] = "auto",
+        embedding_regularizer: float | tuple[Penalty, Penalty] | Literal["auto"] = "auto",
         net_regularizer: float = 0.0,
-        gate_regularizer: float | None = 0.001,
         schedule: Literal["one_cycle", "plateau"] = "one_cycle",
         learning_rate: float | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
@@ -311,10 +308,9 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         negatives_kept: float = 1.0,
         negative_sampling: float = 1.0,
-        early_stopping: bool = True,
+        early_stopping: bool | Literal["neg_log_loss", "roc_auc"] = True,
         validation_fraction: Fraction = "auto",
         hold_out: Literal["auto", "random", "last"] = "auto",
-        scoring: Literal["neg_log_loss", "roc_auc"] = "neg_log_loss",
         final_epoch: bool = True,
         n_iter_no_change: int | Literal["auto"] = "auto",
         categorical_features: Any = "auto",
@@ -341,7 +337,6 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         self.n_members = n_members
         self.embedding_regularizer = embedding_regularizer
         self.net_regularizer = net_regularizer
-        self.gate_regularizer = gate_regularizer
         self.schedule = schedule
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -353,7 +348,6 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.hold_out = hold_out
-        self.scoring = scoring
         self.final_epoch = final_epoch
         self.n_iter_no_change = n_iter_no_change
         self.categorical_features = categorical_features

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from .._checks import check_widths
-from .._sklearn import fit_task, has_callbacks, num_samples
+from .._sklearn import InvalidParameterError, fit_task, has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..streams import as_stream
 from ..training import Impressions, StoredImpressions, resolve_device
 from ._field_readers import FieldReader
 from ._fitted import EpochTasks, Fitted
+from ._held_out import check_hold_out
 from ._input_columns import refuse_raw_rows
 from ._labels import Labels
 from ._network import arguments_of_network, check_same_arguments, start_network
@@ -30,11 +32,14 @@ from ._parameters import (
     draw_seed,
     n_rows_of_epoch,
 )
-from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
+from ._rows import ReadLabels, open_rows, read_validation_rows
 
 if TYPE_CHECKING:
     from ..training import TrainingSettings
     from ._finalmlp import FinalMLPClassifier
+
+#: Penalty of the tables of the gates' contexts.
+_OF_CONTEXTS: Final = 0.001
 
 
 def fit_classifier(
@@ -126,6 +131,8 @@ def training_settings(
     def chosen(value: Any, automatic: Callable[[int, str], Any]) -> Any:
         return automatic(n_rows, classifier.schedule) if value == "auto" else value
 
+    of_tables, of_contexts = penalties_of_tables(classifier)
+    stops_by = classifier.early_stopping if isinstance(classifier.early_stopping, str) else "neg_log_loss"
     return TrainingSettings(
         schedule=classifier.schedule,
         precision=classifier.precision,
@@ -133,16 +140,34 @@ def training_settings(
         batch_size=chosen(classifier.batch_size, automatic_batch_size),
         max_epochs=max_epochs,
         n_iter_no_change=chosen(classifier.n_iter_no_change, automatic_n_iter_no_change),
-        embedding_regularizer=chosen(classifier.embedding_regularizer, automatic_embedding_regularizer),
+        embedding_regularizer=chosen(of_tables, automatic_embedding_regularizer),
         net_regularizer=classifier.net_regularizer,
-        gate_regularizer=classifier.gate_regularizer,
+        gate_regularizer=of_contexts,
         device=resolve_device(classifier.device),
-        scoring=classifier.scoring,
+        scoring=stops_by,
         final_epoch=final_epoch,
         verbose=int(classifier.verbose),
         negative_sampling=classifier.negative_sampling,
         joins_processes=True,
     )
+
+
+def penalties_of_tables(classifier: FinalMLPClassifier) -> tuple[Any, float | None]:
+    """Return the penalty of the embedding tables, or "auto", and that of the gates' contexts; None for the same."""
+    given = classifier.embedding_regularizer
+    if not isinstance(given, tuple):
+        return given, _OF_CONTEXTS
+    if len(given) != 2 or not all(map(_is_penalty, given)):
+        raise InvalidParameterError(
+            "The 'embedding_regularizer' parameter of FinalMLPClassifier must be a number from 0 on, 'auto', or a pair "
+            f"of the penalty of the tables and that of the gates' contexts, such as ('auto', 0.001). Got {given!r}."
+        )
+    of_tables, of_contexts = given
+    return of_tables, None if of_contexts == "auto" else of_contexts
+
+
+def _is_penalty(value: Any) -> bool:
+    return value == "auto" or (isinstance(value, Real) and float(value) >= 0)
 
 
 def _max_epochs(classifier: FinalMLPClassifier, X: Any) -> int:

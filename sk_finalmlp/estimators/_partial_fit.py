@@ -19,7 +19,7 @@ from ..nn import copy_network, norms_of
 from ..schema import UNKNOWN_CODE, Schema, unpack_codes
 from ..training import Impressions, Moments, correct_mean, score
 from ._field_readers import FieldReader
-from ._fit import network_parameters, training_settings
+from ._fit import network_parameters, penalties_of_tables, training_settings
 from ._fitted import EpochTasks, Fitted
 from ._growth import (
     RowsOf,
@@ -137,7 +137,7 @@ def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingS
     n_rows = n_rows_of_epoch(new.counts, estimator.negative_sampling)
     settings: TrainingSettings = training_settings(estimator, n_rows, max_epochs=1, final_epoch=False)
     has_negatives = bool((new.target == 0).any())
-    is_auto = estimator.embedding_regularizer == "auto"
+    is_auto = penalties_of_tables(estimator)[0] == "auto"
     return replace(
         settings,
         schedule="plateau",

@@ -24,7 +24,6 @@ _COMMON: dict[str, Any] = {
     "linear_term": False,
     "n_members": 1,
     "net_regularizer": 0.0,
-    "gate_regularizer": None,
     "schedule": "plateau",
     "learning_rate": 1e-3,
     "batch_size": 4096,
@@ -33,8 +32,7 @@ _COMMON: dict[str, Any] = {
     "class_weight": None,
     "negatives_kept": 1.0,
     "negative_sampling": 1.0,
-    "early_stopping": True,
-    "scoring": "roc_auc",
+    "early_stopping": "roc_auc",
     "final_epoch": False,
     "n_iter_no_change": 2,
 }
@@ -188,6 +186,11 @@ _OTHERS: dict[str, dict[str, Any]] = {
 }
 
 
+def _penalty(config: dict[str, Any]) -> dict[str, Any]:
+    """All tables have one penalty, those of the gates' contexts, too."""
+    return {"embedding_regularizer": (config["embedding_regularizer"],) * 2}
+
+
 class _Configurations(Mapping[str, Mapping[str, Any]]):
     """Configurations with streams, which are copied, so that setting their parameters changes nothing here."""
 
@@ -224,7 +227,7 @@ class _Configurations(Mapping[str, Mapping[str, Any]]):
 #: CrossNet(n_layers=4, units=None)
 published_configs: Final = _Configurations(
     {
-        **{name: {**_COMMON, **own} for name, own in _FINALMLP.items()},
-        **{name: {**_COMMON, **_FAMILY, **own} for name, own in _OTHERS.items()},
+        **{name: {**_COMMON, **own, **_penalty(own)} for name, own in _FINALMLP.items()},
+        **{name: {**_COMMON, **_FAMILY, **own, **_penalty(own)} for name, own in _OTHERS.items()},
     }
 )

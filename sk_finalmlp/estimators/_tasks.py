@@ -106,15 +106,15 @@ class Tasks:
                 return f"{name}={label}", int(n_rows)
         return None
 
-    def check_validation(self, n_rows: NDArray[np.int64], scoring: str) -> None:
+    def check_validation(self, n_rows: NDArray[np.int64], early_stopping: Any) -> None:
         """Refuse validation rows without labels, and those without one of a task, which have no AUC."""
         if not n_rows[:-1].any():
             raise ValueError("y_val has no label, all are missing. Give rows with labels, or leave X_val out.")
         for name, _, of_label in self._rows_of_labels(n_rows):
-            if scoring == "roc_auc" and not of_label.sum():
+            if early_stopping == "roc_auc" and not of_label.sum():
                 raise ValueError(
-                    f"scoring='roc_auc' needs validation rows of both labels of each task, but y_val lacks one of "
-                    f"{name!r}. Add such rows, or set scoring='neg_log_loss'."
+                    "early_stopping='roc_auc' needs validation rows of both labels of each task, but y_val lacks one "
+                    f"of {name!r}. Add such rows, or set early_stopping=True."
                 )
 
     def attributes(self) -> dict[str, Any]:

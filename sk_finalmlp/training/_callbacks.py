@@ -149,8 +149,8 @@ class EpochRecord(Callback):
                 raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
             if self.scoring == "roc_auc" and math.isnan(scores.auc):
                 raise ValueError(
-                    "scoring='roc_auc' needs validation rows of every class, but one is missing. Add such rows, or set "
-                    "scoring='neg_log_loss'."
+                    "early_stopping='roc_auc' needs validation rows of every class, but one is missing. Add such rows, "
+                    "or set early_stopping=True."
                 )
             record |= scores.as_records() | {"monitored": evaluation.monitored(self.scoring)}
         record |= {"learning_rate": self.learning_rate_, "seconds": time.perf_counter() - self.start_}

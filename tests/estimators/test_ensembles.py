@@ -129,7 +129,9 @@ class TestStreams:
         with pytest.raises(ValueError, match=r"stream_fields names 'usr@rate', but the fields are"):
             FinalMLPClassifier(**QUICK, stream_fields=(None, ["user", "usr@rate"])).fit(*with_statistics)
 
-    @pytest.mark.parametrize("parameters", [{"stream_fields": "user"}, {"n_members": 0}, {"scoring": "accuracy"}])
+    @pytest.mark.parametrize(
+        "parameters", [{"stream_fields": "user"}, {"n_members": 0}, {"early_stopping": "accuracy"}]
+    )
     def test_out_of_range(self, with_statistics, parameters):
         with pytest.raises(InvalidParameterError, match=next(iter(parameters))):
             FinalMLPClassifier(**QUICK, **parameters).fit(*with_statistics)

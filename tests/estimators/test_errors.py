@@ -275,6 +275,8 @@ def test_fit_refuses(table, fit, error, message):
         {"class_weight": "even"},
         {"categorical_features": "all"},
         {"embedding_regularizer": -0.1},
+        {"embedding_regularizer": (0.1, -0.1)},
+        {"embedding_regularizer": (0.1,)},
     ],
     ids=str,
 )

@@ -41,7 +41,7 @@ def test_a_gate_opens_for_the_field_that_its_context_makes_matter(known_gate):
         FinalMLPClassifier(**CONTEXT, stream_fields=streams, **penalty, n_members=1, random_state=0).fit(
             X[:3000], y[:3000]
         )
-        for penalty in ({}, {"gate_regularizer": None})
+        for penalty in ({}, {"embedding_regularizer": ("auto", "auto")})
     )
     assert min(_opening(free, X)) > 0.2
     assert max(np.abs(_opening(tied, X))) < 0.01
@@ -54,11 +54,11 @@ def test_gates_open_where_the_streams_know_the_context_too(known_gate):
     assert min(_opening(FinalMLPClassifier(**CONTEXT, n_members=1, random_state=0).fit(X, y), X)) > 0.05
 
 
-def test_without_a_penalty_of_its_own_a_gate_has_that_of_the_embeddings(known_gate):
+def test_the_second_penalty_is_that_of_the_gates_contexts(known_gate):
     X, y = known_gate
     models = [
-        FinalMLPClassifier(**CONTEXT, **QUICK, embedding_regularizer=0.5, gate_regularizer=penalty).fit(X, y)
-        for penalty in (None, 0.5, 0.1)
+        FinalMLPClassifier(**CONTEXT, **QUICK, embedding_regularizer=penalty).fit(X, y)
+        for penalty in ((0.5, "auto"), (0.5, 0.5), (0.5, 0.1))
     ]
     first, same, other = (model.decision_function(X) for model in models)
     np.testing.assert_array_equal(first, same)
@@ -67,4 +67,5 @@ def test_without_a_penalty_of_its_own_a_gate_has_that_of_the_embeddings(known_ga
 
 @pytest.mark.parametrize("name", published_configs)
 def test_published_configurations_have_one_penalty_for_all_tables(name):
-    assert published_configs[name]["gate_regularizer"] is None
+    of_tables, of_contexts = published_configs[name]["embedding_regularizer"]
+    assert of_tables == of_contexts
