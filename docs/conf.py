@@ -37,6 +37,8 @@ exclude_patterns = ["_inventories", "_templates"]
 # Single backticks name Python objects, in docstrings and pages alike; what isn't one of ours is shown as code.
 default_role = "py:obj"
 nitpick_ignore_regex = [("py:obj", ".*")]
+# In docstrings that methods inherit from torch.
+nitpick_ignore = [("py:class", "Module")]
 
 toc_object_entries_show_parents = "hide"
 # The docstrings say the types, more readably than the signatures.

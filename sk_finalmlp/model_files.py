@@ -45,7 +45,7 @@ class ModelFileError(ValueError):
 def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     """Write a fitted model to a file that runs no code when it is loaded; pickle and joblib do.
 
-    skops writes it (:func:`skops.io.dump` and :func:`skops.io.load` read and write the same files). An interrupted call
+    skops writes it (``skops.io.dump`` and ``skops.io.load`` write and read the same files). An interrupted call
     leaves the file that was there before.
 
     Parameters

