@@ -22,7 +22,7 @@ from sk_finalmlp.training._callbacks import BestEpoch
 PACKAGE = Path(sk_finalmlp.__file__).parent
 LOOP = {
     *(str(path) for path in (PACKAGE / "training").glob("*.py")),
-    *(str(PACKAGE / name) for name in ("_fit_task.py", "nn/_layers.py", "nn/_workspace.py")),
+    *(str(PACKAGE / name) for name in ("_sklearn.py", "nn/_layers.py", "nn/_workspace.py")),
 }
 
 
@@ -101,7 +101,8 @@ def check_consistent(classifier):
 
 def lines_of_a_fit(files, **parameters):
     """How often each line of the files is executed."""
-    classifier = make(**parameters)
+    # What is made once in a process is made here.
+    classifier = make(**parameters).fit(*table())
     with Interrupting() as lines:
         classifier.fit(*table())
     return {line: count for line, count in lines.counts.items() if line[0].endswith(files)}
