@@ -132,6 +132,7 @@ class KeyStatistics:
         del of_labels
         self._index = KeyIndex(keyed.keys(np.concatenate(known)))
         n_rows, *by_label = map(np.concatenate, zip(*sums_of_keys, strict=True))
+        del known, sums_of_keys
         clicks, n_known = by_label[: len(target.labels)], by_label[len(target.labels) :] or [n_rows] * len(by_label)
         self._memory = Memory(n_rows, clicks, float(n_rows.sum()), [float(of_label.sum()) for of_label in clicks])
         # The prior is that of all folds: a number that all rows share tells none of them its label.

@@ -172,15 +172,16 @@ def _sums(of_cells: np.ndarray, key_of_cell: np.ndarray, held_out: np.ndarray) -
 
 
 def make_room(
-    known: np.ndarray, keys: np.ndarray, columns: Sequence[np.ndarray]
+    known: np.ndarray, keys: np.ndarray, columns: list[np.ndarray]
 ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     """Insert keys into known ones, both distinct and sorted, and zeros into their columns; return positions, too."""
     positions = np.searchsorted(known, keys)
     is_new = known.take(positions, mode="clip") != keys if len(known) else np.ones(len(keys), bool)
     if not is_new.any():
-        return known, list(columns), positions
+        return known, columns, positions
     before = positions[is_new]
-    columns = [np.insert(column, before, 0) for column in columns]
+    # One after the other, so that only one is there twice.
+    columns = [np.insert(columns.pop(0), before, 0) for _ in range(len(columns))]
     return np.insert(known, before, keys[is_new]), columns, positions + np.cumsum(is_new) - is_new
 
 

@@ -73,7 +73,7 @@ def _separator(encoder: Any) -> str:
 
 
 def add_column(graph: Graph, column: Input, reading: Any, encoder: Any) -> list[str]:
-    """Output columns, each of shape (n, 1), int64 or float32, of one input column."""
+    """Return the output columns, each of shape (n, 1), int64 or float32, of one input column."""
     # Each has a number of rows of its own: one row may stand for all.
     values = graph.input(column.name, column.element_type, f"n of {column.name}", column.length)
     try:
@@ -83,7 +83,7 @@ def add_column(graph: Graph, column: Input, reading: Any, encoder: Any) -> list[
 
 
 def known_values(vocabulary: Any) -> np.ndarray:
-    """Known values as strings, int64 or doubles."""
+    """Return known values as strings, int64 or doubles."""
     if vocabulary["$part"] == "HashBuckets":
         raise Unsupported(_NO_HASH)
     values = vocabulary["values"]
@@ -124,7 +124,7 @@ def _categorical(graph: Graph, values: str, reading: Any, encoder: Any) -> list[
 
 
 def _pretrained(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
-    """Codes of ids, and rows of the table of their vectors."""
+    """Return codes of ids, and rows of the table of their vectors."""
     return [
         *_categorical(graph, values, reading, encoder["ids"]),
         *_categorical(graph, values, reading, {"vocabulary": encoder["vocabulary"]}),
@@ -169,7 +169,7 @@ def _standardized(graph: Graph, values: str, reading: Any, encoder: Any) -> list
 
 
 def _constant(graph: Graph, values: str, output: float) -> str:
-    """The same number for all values but missing ones."""
+    """Return one number for all values but missing ones."""
     return graph.cast(_missing_as_zero(graph, values, graph.constant([[output]])), "float")
 
 
@@ -222,12 +222,12 @@ def _whole(number: int) -> Any:
 
 
 def _floor(graph: Graph, values: str, unit: int) -> str:
-    """Whole multiples of a unit, downwards, where a plain division goes towards 0."""
+    """Round down to multiples of a unit; a plain division rounds towards 0."""
     return graph.node("Sub", values, graph.node("Mod", values, graph.constant(_whole(unit))))
 
 
 def _div(graph: Graph, values: str, divisor: int) -> str:
-    """Quotient of what isn't negative."""
+    """Divide values that aren't negative."""
     return graph.node("Div", values, graph.constant(_whole(divisor)))
 
 
@@ -316,7 +316,7 @@ def _datetime(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str
 
 
 def _elapsed(graph: Graph, times: str, is_present: str, encoder: Any) -> str:
-    """Standardised time since the first row of fit, up to now."""
+    """Return the standardised time since the first row of fit."""
     if encoder["deviation"] == 0:
         return graph.cast(_times(graph, times, 0), "float")
     first, last = (graph.constant(_whole(encoder[name])) for name in ("first", "last"))
@@ -328,7 +328,7 @@ def _elapsed(graph: Graph, times: str, is_present: str, encoder: Any) -> str:
 
 
 def _offset(dtype: str) -> int:
-    """What local time is before UTC, in microseconds."""
+    """Return the offset of local time, in microseconds."""
     if "tz=" not in dtype:
         return 0
     zone = _FIXED_ZONE.fullmatch(dtype)
@@ -362,7 +362,7 @@ def _multi_valued(graph: Graph, values: str, reading: Any, encoder: Any) -> list
 
 
 def _history(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
-    """Codes of the last elements, the last one first."""
+    """Return codes of the last elements, the last one first."""
     known, codes = _elements({**encoder, "splits_strings": False}, _LIST_SEPARATOR)
     # As above; the number of elements counts an empty one behind the last separator.
     ended = graph.node("StringConcat", values, graph.constant(np.array([[_LIST_SEPARATOR]], object)))
@@ -378,7 +378,7 @@ def _history(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]
 
 
 def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
-    """Known elements as text, and their codes; those of strings also with a space before or behind."""
+    """Return known elements as text, and their codes; those of strings also with a space before or behind."""
     known = known_values(encoder["vocabulary"])
     dtype = encoder["vocabulary"]["values"].type
     if not (pa.types.is_large_string(dtype) or pa.types.is_integer(dtype)):
@@ -410,7 +410,7 @@ _PARTS: Final[dict[str, Callable[[Graph, str, Any, Any], list[str]]]] = {
 
 
 def add_crosses(graph: Graph, crosses: list[Any], codes: Mapping[str, str]) -> dict[str, str]:
-    """Codes of combinations, by name."""
+    """Return codes of combinations, by name."""
     return {cross_name(cross["key"]["fields"]): _add_cross(graph, cross, codes) for cross in crosses}
 
 
@@ -434,7 +434,7 @@ def _combine(graph: Graph, key: Any, codes: Mapping[str, str]) -> str:
 
 
 def _limits(key: Any) -> list[int | None]:
-    """From which codes on those of each column are unknown to a key; None where it knows all."""
+    """Return the first code of each column that a key doesn't know; None if it knows all."""
     return [cardinality if key["is_full"] else None for cardinality in key["cardinalities"]]
 
 
@@ -445,7 +445,7 @@ def _within(graph: Graph, codes: Mapping[str, str], part: str, limit: int | None
 
 
 def _combine_all(graph: Graph, keys: list[Any], codes: Mapping[str, str]) -> str:
-    """One column for each key, (n, number of keys): a product, since single sums and factors take a row's time."""
+    """Return a column for each key, (n, number of keys), by one product; sums would take a row's time."""
     parts_of = [list(zip(key["parts"], _limits(key), strict=True)) for key in keys]
     places = {name: place for place, name in enumerate(codes)}
     parts = sorted({part for own in parts_of for part in own}, key=lambda part: (places[part[0]], part[1] or 0))
@@ -460,7 +460,7 @@ def _combine_all(graph: Graph, keys: list[Any], codes: Mapping[str, str]) -> str
 
 
 def add_statistics(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) -> dict[str, str]:
-    """Rates and counts, by name: one search and one table for all keys, as far as 63 bits can tell them apart."""
+    """Return rates and counts, by name, from one search and one table for all keys that fit into 63 bits."""
     outputs: dict[str, str] = {}
     for group in _groups(statistics):
         outputs.update(_add_group(graph, group, codes))

@@ -30,23 +30,9 @@ _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
 
 @dataclass(frozen=True)
 class Input:
-    """One column of the raw table.
+    """One column of the raw table as a tensor: `separator` stands between elements, and a vector has a `length`.
 
-    Parameters
-    ----------
-    name : str
-        Name of the column and of the tensor.
-    kind : {"text", "integer", "boolean", "number", "time", "elements", "history", "vector"}
-        What a tensor of it holds: strings, "" for a missing one; int64, `MISSING` for a missing one, of integers and of
-        bools; doubles, NaN for a
-        missing one; microseconds since 1970 as int64, of UTC where the column has a time zone; several elements as one
-        string, in a history with nothing for one that is missing; several doubles, all NaN for a missing vector.
-    separator : str, default=""
-        What stands between elements.
-    has_zone : bool, default=False
-        Whether times have a time zone.
-    length : int, default=1
-        Length of a vector.
+    A missing value is "" as text, `MISSING` as an integer or time, NaN as a number, and a row of NaN as a vector.
     """
 
     name: str
@@ -57,11 +43,11 @@ class Input:
 
     @property
     def element_type(self) -> str:
-        """Type of the tensor's elements."""
+        """The type of the tensor's elements."""
         return ELEMENT_TYPES[self.kind]
 
     def tensor(self, values: Sequence[Any]) -> np.ndarray:
-        """Values of any length as a tensor of shape (n, 1), or (n, length) of vectors."""
+        """Convert values to a tensor of shape (n, length)."""
         convert, plain = _CONVERSIONS[self.kind], _PLAIN_TYPES.get(self.kind)
         try:
             converted = [value if type(value) is plain else convert(value, self) for value in values]
@@ -170,7 +156,7 @@ def _time(value: Any, column: Input) -> int:
 
 
 def _microseconds(time: datetime.datetime) -> int:
-    """Since 1970, of UTC where there is a zone; by numbers, since arithmetic with pandas' times takes long."""
+    """Return microseconds since 1970, of UTC if there is a zone; arithmetic with pandas' times would take long."""
     day = datetime.date(time.year, time.month, time.day).toordinal() - _EPOCH
     seconds = day * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
     microseconds = seconds * 1_000_000 + time.microsecond
