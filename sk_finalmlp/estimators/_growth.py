@@ -38,10 +38,10 @@ RowsOf = Mapping[str, NDArray[np.int64]]
 def grown_readers(
     readers: Sequence[FieldReader], columns: Sequence[InputColumn], schema: Schema | None
 ) -> list[FieldReader]:
-    """Return the readers after they have seen more rows: the codes in these are known from now on.
+    """Return the readers after they have seen more rows: codes in these are known from now on.
 
-    A field with codes beyond its table has a larger one, with room for more; codes that stand for vectors have the
-    table that comes with the rows.
+    A field with codes that have outgrown its table has a larger one, with room for more; codes that stand for vectors
+    have the table that comes with the rows.
     """
     tables = {} if schema is None else schema.vectors
     others = [
@@ -73,42 +73,14 @@ def _grown_reader(reader: FieldReader, columns: Sequence[InputColumn]) -> FieldR
 def grown_network(
     network_class: NetworkClass, arguments: Mapping[str, Any], network: nn.Module, generator: torch.Generator
 ) -> Network:
-    """A network with larger tables, whose old rows and other weights are those of a network so far.
-
-    Parameters
-    ----------
-    network_class : type
-        Class of a single network.
-    arguments : mapping of {str: object}
-        Arguments of the larger network.
-    network : torch.nn.Module
-        The network so far.
-    generator : torch.Generator
-        Source of the new rows' initial weights.
-
-    Returns
-    -------
-    torch.nn.Module
-    """
+    """Return a network with larger tables; old rows and other weights are those of the network so far."""
     grown = make_network(network_class, arguments, generator)
     copy_rows(Weights.of(network), all_rows(network), Weights.of(grown), all_rows(network))
     return grown.to(next(network.parameters()).device).eval()
 
 
 def grown_moments(moments: Moments, network: nn.Module, larger: nn.Module) -> Moments:
-    """Adam's moments of a network as those of one with larger tables, whose new rows have none yet.
-
-    Parameters
-    ----------
-    moments : Moments
-        Those of the network so far.
-    network, larger : torch.nn.Module
-        The network so far, and the larger one.
-
-    Returns
-    -------
-    Moments
-    """
+    """Return Adam's moments of a network as those of one with larger tables, 0 for new rows."""
     grown = Moments.zeros(larger)
     copy_moments(moments, network, all_rows(network), grown, larger, all_rows(network))
     return grown
@@ -122,16 +94,9 @@ def all_rows(network: nn.Module) -> RowsOf:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The rows of the tables that belong to the codes of some impressions.
+    """The rows of the tables that belong to the codes of some impressions, and the codes renumbered so.
 
-    Parameters
-    ----------
-    fields : list of Field
-        The fields, with as many codes as there are such rows.
-    rows : mapping of {str: ndarray of int}
-        The rows of each field's table, in ascending order; row 0 is always among them.
-    codes : ndarray of int32, shape (n, n_code_columns)
-        The impressions' codes, renumbered so.
+    `fields` have as many codes as there are such rows; `rows` ascend, and row 0 is always among them.
     """
 
     fields: list[Field]
@@ -149,21 +114,7 @@ class Excerpt:
 
 
 def take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: Mapping[str, NDArray[np.int64]]) -> Excerpt:
-    """The excerpt for some impressions.
-
-    Parameters
-    ----------
-    fields : sequence of Field
-        The fields of the network.
-    codes : ndarray of int32, shape (n, n_code_columns)
-        Codes of the impressions, as the network takes them.
-    others : mapping of {str: ndarray of int}
-        Rows that are to be in it in any case.
-
-    Returns
-    -------
-    Excerpt
-    """
+    """Return the excerpt for codes as the network takes them; `others` are rows that are in it in any case."""
     # A history has the table of the field whose values it holds.
     own, start = {}, 0
     found: dict[str, list[NDArray[Any]]] = {}
@@ -189,15 +140,7 @@ def take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: Mapp
 
 
 class Weights(NamedTuple):
-    """Tensors of a network, its weights or what belongs to each of them, and where the tables of its fields begin.
-
-    Attributes
-    ----------
-    tensors : mapping of {str: Tensor}
-        The tensors by name.
-    first_rows : dict of {str: dict of {str: int}}
-        For each embedding layer, the first row of each field.
-    """
+    """Weights of a network, or moments of them, by name, and the first row of each field in each embedding layer."""
 
     tensors: Mapping[str, Tensor]
     first_rows: dict[str, dict[str, int]]
@@ -212,15 +155,7 @@ class Weights(NamedTuple):
 
 
 def copy_rows(source: Weights, from_rows: RowsOf, target: Weights, to_rows: RowsOf) -> None:
-    """Copy rows of the embedding tables, and all other tensors, between networks that differ in their tables' sizes.
-
-    Parameters
-    ----------
-    source, target : Weights
-        Those of the networks.
-    from_rows, to_rows : mapping of {str: ndarray of int}
-        For each field that has codes, rows of its table in the source, and where they go in the target.
-    """
+    """Copy rows of each field's table, and all other tensors, between networks with tables of different sizes."""
     sized = set()
     for name, first_rows in source.first_rows.items():
         sized |= {f"{name}.{of_table}" for of_table in ("table", "_row_offsets", "_n_codes")}
@@ -245,19 +180,7 @@ def copy_moments(
 
 
 def draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: torch.Generator) -> None:
-    """Give rows of the tables fresh initial weights, and no moments.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        The network.
-    moments : Moments
-        Adam's moments of it.
-    rows : mapping of {str: ndarray of int}
-        The rows of some fields' tables.
-    generator : torch.Generator
-        Source of the initial weights.
-    """
+    """Give rows of the tables fresh initial weights, and no moments."""
     for name, embedding in _embeddings(network):
         for field, first in embedding.first_row.items():
             if field in rows:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from ..nn import context_parameters, embedding_parameters, members_of, multiply_all
 from ._batches import Batches, Inputs, Labels
+from ._device import Map, members_apart
 from ._objective import filled, sampled_logits
 from ._processes import ALONE, Alone
-from ._threads import Map, members_apart
 
 
 class ClickNet(NeuralNet):
@@ -98,34 +98,24 @@ class ClickNet(NeuralNet):
                 record["train_loss"] = loss
 
     def train_step(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
-        """A step on a batch, in training mode."""
+        """Take a step: forward, loss and backward of each member, then clipping, and the optimizer's step."""
         if not self.module_.training:
             # To tell it to all modules in each step takes a tenth of a small step.
             self.module_.train()
-        return {"loss": self._take_step(batch)}
-
-    def _take_step(self, batch: tuple[Inputs, Labels]) -> Tensor:
-        """Forward, loss and backward of each member, then clipping, and the optimizer's step."""
         self.optimizer_.zero_grad()
         losses = [*self.map_members(partial(self._backward, *batch), self.members_)]
         loss = self.processes.add_gradients(self.all_parameters_, torch.stack(losses).sum())
         clip_gradients(self.parameters_, self.gradient_norm)
         self.optimizer_.step()
-        return loss
+        return {"loss": loss}
 
     def _backward(self, inputs: Inputs, labels: Labels, member: nn.Module) -> Tensor:
         """Add the gradients of a member to its parameters, and return its share of the loss."""
-        logits = self.infer(inputs, member)
-        loss = self.get_loss(logits, labels) / len(self.members_)
+        with nullcontext() if self.autocast_dtype is None else torch.autocast("cuda", self.autocast_dtype):
+            logits = member(*inputs)
+        loss = self.get_loss(logits.float(), labels) / len(self.members_)
         torch.autograd.backward(loss)
         return loss.detach()
-
-    def infer(self, x: Inputs, network: nn.Module | None = None, **fit_params: Any) -> Tensor:
-        """Logits of a batch, by the whole network or a part of it."""
-        dtype = self.autocast_dtype
-        with nullcontext() if dtype is None else torch.autocast("cuda", dtype):
-            logits: Tensor = (network or self.module_)(*x)
-        return logits.float()
 
     def get_loss(self, y_pred: Tensor, y_true: Labels, X: Inputs | None = None, training: bool = False) -> Tensor:
         """Mean of the weighted loss over the rows, and over the members of an ensemble.

@@ -37,15 +37,7 @@ _numbers = count()
 
 
 class Alone:
-    """The process that trains by itself: a group of one.
-
-    Attributes
-    ----------
-    rank : int
-        Number of this process, from 0.
-    size : int
-        Number of processes.
-    """
+    """The process that trains by itself: a group of one."""
 
     rank = 0
     size = 1
@@ -89,18 +81,9 @@ class LostProcess(RuntimeError):
 
 
 class Group(Alone):
-    """Processes that train together, on one machine or many.
+    """Processes that train together on a device, on one machine or many; the store is for this group alone.
 
     As a context, it tells the others of an error in this process, and ends with the reason where another has failed.
-
-    Parameters
-    ----------
-    store : torch.distributed.Store
-        Where the processes find each other; for this group alone.
-    rank, size : int
-        Number of this process, and how many there are.
-    device : torch.device
-        Where the gradients are.
     """
 
     def __init__(self, store: Store, rank: int, size: int, device: torch.device) -> None:
@@ -256,7 +239,7 @@ class Group(Alone):
         """Which process has failed, and why."""
         silent = set(range(self.size)) - {self.rank}
         try:
-            for _ in _moments(_SECONDS_TO_SAY_WHY):
+            for _ in _attempts(_SECONDS_TO_SAY_WHY):
                 if failed := self._heard("failed"):
                     return "; ".join(f"process {rank} of {self.size} failed: {said}" for rank, said in failed.items())
                 silent = set(range(self.size)) - {self.rank, *self._heard("lost")}
@@ -268,9 +251,6 @@ class Group(Alone):
             return "the processes lost the connection to each other"
         ranks = " and ".join(f"process {rank} of {self.size}" for rank in sorted(silent))
         return f"{ranks} died without a word: killed, perhaps, for the lack of memory"
-
-
-AnyProcesses = Alone | Group
 
 
 def _by_kind(parameters: Sequence[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -300,8 +280,8 @@ def _unpacked(packed: Sequence[Tensor], table: Tensor) -> Tensor:
     return torch.sparse_coo_tensor(numbers, values_of_rows, table.shape, check_invariants=False).coalesce()
 
 
-def _moments(seconds: float) -> Iterator[None]:
-    """Some moments within a time."""
+def _attempts(seconds: float) -> Iterator[None]:
+    """Attempts within a time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield

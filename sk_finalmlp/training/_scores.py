@@ -14,11 +14,10 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from ..nn import ROW_MULTIPLE, members_of
-from ._device import sent
+from ._device import sent, threads_of_batches
 from ._objective import Objective, Scores, sampled_logits
 from ._processes import ALONE, Alone
 from ._rows import AnyImpressions, Impressions
-from ._threads import threads_of_batches
 
 Scoring = Literal["neg_log_loss", "roc_auc"]
 

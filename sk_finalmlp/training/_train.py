@@ -32,12 +32,11 @@ from ._callbacks import (
     logger,
 )
 from ._checkpoint import Checkpoint
-from ._device import Precision, product_dtype
+from ._device import Precision, product_dtype, threads_of_steps
 from ._net import ClickNet
 from ._processes import ALONE, Alone, is_started_with_others, joined_group
 from ._rows import AnyImpressions
 from ._scores import Scoring, correct_mean
-from ._threads import threads_of_steps
 
 # Published values that nobody tunes.
 _GRADIENT_NORM = 10.0

@@ -14,7 +14,7 @@ from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.nn import Ensemble, TwoStreamNetwork
 from sk_finalmlp.schema import Field
 from sk_finalmlp.training import _callbacks, _scores, predict_logits
-from sk_finalmlp.training._threads import members_apart, threads_of_steps
+from sk_finalmlp.training._device import members_apart, threads_of_steps
 
 X = np.random.default_rng(0).integers(0, 9, (200, 2))
 FIELDS = [Field("user", "categorical", n_codes=9)]
