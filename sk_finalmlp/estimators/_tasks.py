@@ -23,7 +23,7 @@ Relation = Literal["funnel", "independent"]
 
 @dataclass(frozen=True)
 class Tasks:
-    """The tasks of a fit: names, the two labels of each in ascending order, relation, and weight of the loss of each."""
+    """Tasks of a fit: names, the two labels of each in ascending order, relation, and weight of the loss of each."""
 
     names: list[str]
     classes: list[NDArray[Any]]
