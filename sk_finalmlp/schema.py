@@ -390,6 +390,15 @@ def read_schema(table: Any) -> Schema | None:
     -------
     Schema or None
         That of the table that `CTREncoder` wrote, also where only some of its columns or rows were selected since.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sk_finalmlp import CTREncoder
+    >>> from sk_finalmlp.schema import read_schema
+    >>> X = pd.DataFrame({"user": ["ann", "bob", "ann"]})
+    >>> read_schema(CTREncoder().fit_transform(X)).fields[0].name, read_schema(X)
+    ('user', None)
     """
     note = getattr(table, "attrs", {}).get(_KEY)
     if note is None:

@@ -106,3 +106,16 @@ def test_warnings_name_the_line_of_the_user():
         path for path in (ROOT / "sk_finalmlp").rglob("*.py") if "warnings.warn(" in path.read_text(encoding="utf-8")
     ]
     assert [path.name for path in counted] == ["_warnings.py"]
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/inside.rst"])
+def test_what_a_page_about_the_inside_names_is_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    stems = {path.stem for path in (ROOT / "sk_finalmlp").rglob("*.py")} | {
+        "_sources",
+        "_part",
+        "_parameter_constraints",
+    }
+    assert set(re.findall(r"`(?:\w+\.)*(_[a-z]\w*)(?:\.py|/)?`", text)) - stems == set()
+    for package, name in re.findall(rf"`({'|'.join(PACKAGES)})\.([A-Za-z]\w+)`", text):
+        assert name == "py" or hasattr(importlib.import_module(f"sk_finalmlp.{package}"), name), f"{package}.{name}"

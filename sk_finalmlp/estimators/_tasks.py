@@ -23,19 +23,7 @@ Relation = Literal["funnel", "independent"]
 
 @dataclass(frozen=True)
 class Tasks:
-    """The tasks of a fit: their names, labels and relation.
-
-    Parameters
-    ----------
-    names : list of str
-        Names of the T tasks.
-    classes : list of ndarray of shape (2,)
-        Labels of each, in ascending order.
-    relation : {"funnel", "independent"}
-        Whether each label of the greater class implies that of the task before.
-    task_weights : list of float
-        Weight of the loss of each.
-    """
+    """Tasks of a fit: names, the two labels of each in ascending order, relation, and weight of the loss of each."""
 
     names: list[str]
     classes: list[NDArray[Any]]
@@ -146,17 +134,7 @@ class Tasks:
         return same and all(map(np.array_equal, self.classes, other.classes))
 
     def patterns(self, columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
-        """A number for each row: its labels as digits, the first task's the lowest.
-
-        Parameters
-        ----------
-        columns : sequence of ndarray of shape (n,)
-            Labels of each task; missing ones are None or NaN.
-
-        Returns
-        -------
-        ndarray of int64, shape (n,)
-        """
+        """Return a number for each row: its labels as digits, the first task's the lowest."""
         digits = [label_digits(*of_task) for of_task in zip(self.names, self.classes, columns, strict=True)]
         if self.relation == "funnel":
             self._check_funnel(digits)

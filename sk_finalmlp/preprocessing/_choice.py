@@ -20,7 +20,7 @@ from ._derived import CrossEncoder
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, cross_fitted_log_odds
 from ._sums import Cells, cells_of
-from ._target import NoLabels, Place, Target, check_labels, make_target, read_target
+from ._target import NoLabels, Place, Target, check_labels, make_target, read_target, warn_about_marks
 from ._vocabulary import VocabularyRule
 
 #: With fewer rows than this, nothing is chosen.
@@ -144,7 +144,11 @@ class Planner:
 
     def for_statistics(self, target: Target | NoLabels) -> Target | NoLabels:
         """The labels that statistics are learned from; kinds of columns are found with labels in any case."""
-        return target if self._wants_statistics else NoLabels("no statistics are wanted")
+        if not self._wants_statistics:
+            return NoLabels("no statistics are wanted")
+        if isinstance(target, Target) and not target.has_tasks:
+            warn_about_marks(target.classes)
+        return target
 
     def needs_codes(self, target: Target | NoLabels) -> bool:
         """Whether crosses or statistics will be made."""

@@ -897,7 +897,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         # Crosses and statistics come last and aren't read.
         outputs = iter(read_outputs(X, list(self.get_feature_names_out())))
         values = {
-            column.name: decode_column(column.name, column.encoder, outputs) if column.encoder else pa.nulls(len(X))
+            column.name: decode_column(column.name, column.encoder, outputs)
+            if column.encoder and column.fields()
+            else pa.nulls(len(X))
             for column in self._columns
         }
         return write_values(values, X)

@@ -288,7 +288,9 @@ def make_target(
     split = _Split(y, len(labels), weight, share, place)
     is_class = split.n_present > 0
     classes = labels[is_class]
-    _check_classes(classes, "" if weight is None or split.n_present.sum() == len(y) else _WITH_WEIGHT)
+    if len(classes) == 1:
+        where = "" if weight is None or split.n_present.sum() == len(y) else _WITH_WEIGHT
+        raise NoLabels(f"y has only one class{where}")
     split.draw_folds(random_state)
     # One rate tells of both classes, so that two classes need one.
     names: list[str | None] = [str(label) for label in classes] if len(classes) > 2 else [None]
@@ -306,9 +308,8 @@ def make_target(
 _WITH_WEIGHT = " in the rows with a positive sample_weight"
 
 
-def _check_classes(classes: np.ndarray, where: str) -> None:
-    if len(classes) == 1:
-        raise NoLabels(f"y has only one class{where}")
+def warn_about_marks(classes: np.ndarray) -> None:
+    """Warn where a class seems to mark rows without a label."""
     if classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, len(classes) - 1)) and len(classes) > 2:
         warn(_UNLABELLED)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ class TrainingRows(ABC):
     def n_rows(self) -> int:
         """Number of rows."""
 
-    @property
+    @cached_property
     def target(self) -> Target | NoLabels:
         """The labels that statistics are learned from, or why there are none."""
         return self.planner.for_statistics(self.labels)
