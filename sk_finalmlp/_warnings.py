@@ -7,7 +7,9 @@ import warnings
 from typing import Final
 
 #: Packages of the frames between the user's line and a warning: ours, our callers, and what they call through.
-_PASSED: Final = frozenset({"sk_finalmlp", "sklearn", "joblib", "skorch", "skops", "torch", "contextlib", "pickle"})
+_PASSED: Final = frozenset(
+    {"sk_finalmlp", "sklearn", "joblib", "skorch", "skops", "torch", "contextlib", "functools", "pickle"}
+)
 
 
 def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
