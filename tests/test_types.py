@@ -1,6 +1,6 @@
 """What a type checker tells the user of this library: `make types` checks this file against the installed package."""
 
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import Any, assert_type
 
 import numpy as np
@@ -38,7 +38,7 @@ def test_a_typed_script_runs() -> None:
 
 
 def test_published_parameters_make_a_classifier() -> None:
-    parameters = assert_type(published_configs["finalmlp_frappe"], MappingProxyType[str, Any])
+    parameters = assert_type(published_configs["finalmlp_frappe"], Mapping[str, Any])
     assert_type(FinalMLPClassifier(**parameters).num_heads, int)
 
 

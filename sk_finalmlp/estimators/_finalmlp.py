@@ -265,7 +265,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
 
     best_epoch_: int
     best_score_: float | None
-    classes_: Any
+    classes_: NDArray[Any]
     feature_names_in_: NDArray[Any]
     fields_: list[Field]
     history_: EpochHistory
