@@ -519,7 +519,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Impressions with the columns of `fit`. A code that `fit` didn't see is taken as unknown.
+            Impressions, as for :meth:`decision_function`.
 
         Returns
         -------
@@ -535,7 +535,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Impressions with the columns of `fit`.
+            Impressions, as for :meth:`decision_function`.
 
         Returns
         -------
