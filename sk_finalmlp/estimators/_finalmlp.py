@@ -25,8 +25,7 @@ from ..training import Moments, predict_logits
 from ._field_readers import FieldReader, TableReader
 from ._fit import fit_classifier
 from ._labels import Labels, OneLabel
-from ._network import NetworkClass, network_of_arrays, weights_as_arrays
-from ._network_summary import network_summaries
+from ._network import NetworkClass, network_of_arrays, network_summaries, weights_as_arrays
 from ._parameters import CONSTRAINTS
 from ._partial_fit import learn_more
 from ._rows import ReadLabels
