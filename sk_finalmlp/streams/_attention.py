@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -12,6 +13,7 @@ from ..nn import Dropout, Linear
 from ._base import AT_LEAST_ONE, FRACTION, FieldVectors, Graph, Reads, StreamParameters
 
 
+@dataclass(eq=False, repr=False)
 class SelfAttention(StreamParameters):
     """Multi-head self-attention of AutoInt over the fields. Short name "selfattention".
 
@@ -48,6 +50,14 @@ class SelfAttention(StreamParameters):
     64
     """
 
+    n_layers: int = 2
+    n_heads: int = 2
+    attention_dim: int = 32
+    scaled: bool = False
+    layer_norm: bool = False
+    dropout: float = 0.0
+    units: int | Literal["auto"] | None = "auto"
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **StreamParameters._parameter_constraints,
         "n_layers": [AT_LEAST_ONE],
@@ -57,24 +67,6 @@ class SelfAttention(StreamParameters):
         "layer_norm": ["boolean"],
         "dropout": [FRACTION],
     }
-
-    def __init__(
-        self,
-        n_layers: int = 2,
-        n_heads: int = 2,
-        attention_dim: int = 32,
-        scaled: bool = False,
-        layer_norm: bool = False,
-        dropout: float = 0.0,
-        units: int | Literal["auto"] | None = "auto",
-    ) -> None:
-        self.n_layers = n_layers
-        self.n_heads = n_heads
-        self.attention_dim = attention_dim
-        self.scaled = scaled
-        self.layer_norm = layer_norm
-        self.dropout = dropout
-        self.units = units
 
     def _make(self, reads: Reads) -> nn.Module:
         if self.attention_dim % self.n_heads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -13,6 +14,7 @@ from ..nn import Linear
 from ._base import ARRAY, FieldVectors, Graph, Reads, StreamParameters
 
 
+@dataclass(eq=False, repr=False)
 class CIN(StreamParameters):
     """Compressed interaction network of xDeepFM, which multiplies and mixes the fields' embeddings layer by layer.
     Short name "cin".
@@ -46,14 +48,13 @@ class CIN(StreamParameters):
     24
     """
 
+    hidden_units: Sequence[int] = (64, 64)
+    units: int | Literal["auto"] | None = "auto"
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **StreamParameters._parameter_constraints,
         "hidden_units": [ARRAY],
     }
-
-    def __init__(self, hidden_units: Sequence[int] = (64, 64), units: int | Literal["auto"] | None = "auto") -> None:
-        self.hidden_units = hidden_units
-        self.units = units
 
     def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units")

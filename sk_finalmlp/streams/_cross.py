@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -12,6 +13,7 @@ from ..nn import Linear, draw_xavier
 from ._base import AT_LEAST_ONE, Graph, Reads, StreamParameters
 
 
+@dataclass(eq=False, repr=False)
 class CrossNet(StreamParameters):
     """Cross network of DCN and DCN-V2: each layer multiplies the input with a linear map of the previous layer. Short
     name "crossnet".
@@ -51,6 +53,12 @@ class CrossNet(StreamParameters):
     31
     """
 
+    n_layers: int = 3
+    version: Literal["v1", "v2"] = "v2"
+    rank: int | None = None
+    n_experts: int = 1
+    units: int | Literal["auto"] | None = "auto"
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **StreamParameters._parameter_constraints,
         "n_layers": [AT_LEAST_ONE],
@@ -58,20 +66,6 @@ class CrossNet(StreamParameters):
         "rank": [AT_LEAST_ONE, None],
         "n_experts": [AT_LEAST_ONE],
     }
-
-    def __init__(
-        self,
-        n_layers: int = 3,
-        version: Literal["v1", "v2"] = "v2",
-        rank: int | None = None,
-        n_experts: int = 1,
-        units: int | Literal["auto"] | None = "auto",
-    ) -> None:
-        self.n_layers = n_layers
-        self.version = version
-        self.rank = rank
-        self.n_experts = n_experts
-        self.units = units
 
     def _make(self, reads: Reads) -> nn.Module:
         if self.version == "v1" and (self.rank is not None or self.n_experts > 1):
@@ -85,6 +79,7 @@ class CrossNet(StreamParameters):
         return CrossNetMixStream(reads, self.n_layers, self.rank, self.n_experts)
 
 
+@dataclass(eq=False, repr=False)
 class GatedCrossNet(StreamParameters):
     """Gated cross network of GDCN: c_{l+1} = c_0 * (W c_l + b) * sigmoid(G c_l) + c_l. Short name "gatedcrossnet".
 
@@ -116,14 +111,13 @@ class GatedCrossNet(StreamParameters):
     64
     """
 
+    n_layers: int = 3
+    units: int | Literal["auto"] | None = "auto"
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **StreamParameters._parameter_constraints,
         "n_layers": [AT_LEAST_ONE],
     }
-
-    def __init__(self, n_layers: int = 3, units: int | Literal["auto"] | None = "auto") -> None:
-        self.n_layers = n_layers
-        self.units = units
 
     def _make(self, reads: Reads) -> nn.Module:
         return GatedCrossNetStream(reads, self.n_layers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,6 +15,7 @@ from ..nn import Activation, BatchNorm, Dropout, Linear
 from ._base import ARRAY, FRACTION, Graph, Reads, StreamParameters
 
 
+@dataclass(eq=False, repr=False)
 class Final(StreamParameters):
     """Block of FinalNet: an MLP in which each layer multiplies its two halves. Short name "final".
 
@@ -53,6 +55,14 @@ class Final(StreamParameters):
     32
     """
 
+    hidden_units: Sequence[int] = (128,)
+    dropout: float = 0.2
+    batch_norm: bool = True
+    activation: Literal["relu"] | None = "relu"
+    form: Literal["concat", "sum"] = "concat"
+    field_gate: bool = False
+    units: int | None = None
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **StreamParameters._parameter_constraints,
         "hidden_units": [ARRAY],
@@ -62,24 +72,6 @@ class Final(StreamParameters):
         "form": [StrOptions({"concat", "sum"})],
         "field_gate": ["boolean"],
     }
-
-    def __init__(
-        self,
-        hidden_units: Sequence[int] = (128,),
-        dropout: float = 0.2,
-        batch_norm: bool = True,
-        activation: Literal["relu"] | None = "relu",
-        form: Literal["concat", "sum"] = "concat",
-        field_gate: bool = False,
-        units: int | None = None,
-    ) -> None:
-        self.hidden_units = hidden_units
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.activation = activation
-        self.form = form
-        self.field_gate = field_gate
-        self.units = units
 
     def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units")

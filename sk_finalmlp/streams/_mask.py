@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from ..nn import Dropout, Linear, Stream
 from ._base import ARRAY, AT_LEAST_ONE, FRACTION, Graph, Reads, StreamParameters
 
 
+@dataclass(eq=False, repr=False)
 class MaskNet(StreamParameters):
     """MaskNet: an MLP whose layers are multiplied by masks computed from the input. Short name "masknet".
 
@@ -53,6 +55,15 @@ class MaskNet(StreamParameters):
     32
     """
 
+    hidden_units: Sequence[int] = (128,)
+    n_blocks: int = 0
+    block_units: int = 64
+    reduction_ratio: float = 1.0
+    dropout: float = 0.2
+    layer_norm: bool = True
+    embedding_norm: bool = True
+    units: int | None = None
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **StreamParameters._parameter_constraints,
         "hidden_units": [ARRAY],
@@ -63,26 +74,6 @@ class MaskNet(StreamParameters):
         "layer_norm": ["boolean"],
         "embedding_norm": ["boolean"],
     }
-
-    def __init__(
-        self,
-        hidden_units: Sequence[int] = (128,),
-        n_blocks: int = 0,
-        block_units: int = 64,
-        reduction_ratio: float = 1.0,
-        dropout: float = 0.2,
-        layer_norm: bool = True,
-        embedding_norm: bool = True,
-        units: int | None = None,
-    ) -> None:
-        self.hidden_units = hidden_units
-        self.n_blocks = n_blocks
-        self.block_units = block_units
-        self.reduction_ratio = reduction_ratio
-        self.dropout = dropout
-        self.layer_norm = layer_norm
-        self.embedding_norm = embedding_norm
-        self.units = units
 
     def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units")

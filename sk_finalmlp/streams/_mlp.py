@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .._checks import check_widths
@@ -10,6 +11,7 @@ from ..nn import Stream
 from ._base import ARRAY, FRACTION, Reads, StreamParameters
 
 
+@dataclass(eq=False, repr=False)
 class MLP(StreamParameters):
     """Multi-layer perceptron: in each layer a linear map, batch norm, ReLU and dropout. Short name "mlp".
 
@@ -33,16 +35,15 @@ class MLP(StreamParameters):
     400
     """
 
+    hidden_units: Sequence[int] = (128,)
+    dropout: float = 0.2
+    batch_norm: bool = True
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_units": [ARRAY],
         "dropout": [FRACTION],
         "batch_norm": ["boolean"],
     }
-
-    def __init__(self, hidden_units: Sequence[int] = (128,), dropout: float = 0.2, batch_norm: bool = True) -> None:
-        self.hidden_units = hidden_units
-        self.dropout = dropout
-        self.batch_norm = batch_norm
 
     def _make(self, reads: Reads) -> Stream:
         check_widths(self, "hidden_units")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -45,6 +46,7 @@ class _WithMLP(StreamParameters):
         """Make the products."""
 
 
+@dataclass(eq=False, repr=False)
 class FM(_WithMLP):
     """Second order of a factorization machine, or bi-interaction: the sum of v_i * v_j over all pairs i < j. Short name
     "fm".
@@ -82,22 +84,16 @@ class FM(_WithMLP):
     tensor(3.)
     """
 
-    def __init__(
-        self,
-        hidden_units: Sequence[int] = (),
-        dropout: float = 0.2,
-        batch_norm: bool = True,
-        units: int | Literal["auto"] | None = "auto",
-    ) -> None:
-        self.hidden_units = hidden_units
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.units = units
+    hidden_units: Sequence[int] = ()
+    dropout: float = 0.2
+    batch_norm: bool = True
+    units: int | Literal["auto"] | None = "auto"
 
     def _products(self, reads: Reads) -> FMStream:
         return FMStream(reads)
 
 
+@dataclass(eq=False, repr=False)
 class Product(_WithMLP):
     """Products of all pairs of fields, and an MLP on them. Short name "product".
 
@@ -132,24 +128,16 @@ class Product(_WithMLP):
     37
     """
 
+    form: Literal["inner", "elementwise"] = "inner"
+    hidden_units: Sequence[int] = (128,)
+    dropout: float = 0.2
+    batch_norm: bool = True
+    units: int | Literal["auto"] | None = "auto"
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_WithMLP._parameter_constraints,
         "form": [StrOptions({"inner", "elementwise"})],
     }
-
-    def __init__(
-        self,
-        form: Literal["inner", "elementwise"] = "inner",
-        hidden_units: Sequence[int] = (128,),
-        dropout: float = 0.2,
-        batch_norm: bool = True,
-        units: int | Literal["auto"] | None = "auto",
-    ) -> None:
-        self.form = form
-        self.hidden_units = hidden_units
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.units = units
 
     def _products(self, reads: Reads) -> ProductStream:
         return ProductStream(reads, self.form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -11,6 +12,7 @@ from ..nn import Activation, Dropout, Linear
 from ._base import AT_LEAST_ONE, FRACTION, Graph, Reads, StreamParameters
 
 
+@dataclass(eq=False, repr=False)
 class QNN(StreamParameters):
     """Quadratic neural network, QNN-alpha: each layer is x + sum over r of x * ReLU(BN(W_r x + b_r)). Short name "qnn".
 
@@ -44,6 +46,12 @@ class QNN(StreamParameters):
     64
     """
 
+    n_layers: int = 2
+    n_terms: int = 2
+    dropout: float = 0.2
+    batch_norm: bool = True
+    units: int | Literal["auto"] | None = "auto"
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **StreamParameters._parameter_constraints,
         "n_layers": [AT_LEAST_ONE],
@@ -51,20 +59,6 @@ class QNN(StreamParameters):
         "dropout": [FRACTION],
         "batch_norm": ["boolean"],
     }
-
-    def __init__(
-        self,
-        n_layers: int = 2,
-        n_terms: int = 2,
-        dropout: float = 0.2,
-        batch_norm: bool = True,
-        units: int | Literal["auto"] | None = "auto",
-    ) -> None:
-        self.n_layers = n_layers
-        self.n_terms = n_terms
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.units = units
 
     def _make(self, reads: Reads) -> nn.Module:
         return QNNStream(self, reads)
