@@ -350,8 +350,12 @@ class _Trial:
 
     def try_pair(self, key: Key) -> Choice:
         """Whether the rate of a pair predicts better than those of its fields."""
-        cells = self._cells(key)
-        return self._try(key, *cells)[0] if self.is_new(key) else Choice(key, why=self._why_not_new(key))
+        cells, slots = self._cells(key)
+        if self.is_new(key):
+            return self._try(key, cells, slots)[0]
+        if self._n_distinct[key.fields] == self._target.n_rows:
+            return Choice(key, why="each row has another combination")
+        return Choice(key, why="one field says all about the other")
 
     def n_values(self, key: Key) -> int:
         """Number of values: of a list, those that occur are few of those that are possible."""
@@ -375,11 +379,6 @@ class _Trial:
     def is_countable(self, key: Key) -> bool:
         """Whether a new pair repeats often enough for its count to be worth the memory."""
         return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.fields] <= self._target.n_rows
-
-    def _why_not_new(self, key: Key) -> str:
-        if self._n_distinct[key.fields] == self._target.n_rows:
-            return "each row has another combination"
-        return "one field says all about the other"
 
     def _cells(self, key: Key) -> tuple[Cells, np.ndarray]:
         cells, slots = cells_of(key.combine(self._codes), key.n_possible, self._target)

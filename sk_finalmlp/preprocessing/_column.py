@@ -19,6 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..schema import UNKNOWN_CODE
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -56,11 +58,11 @@ class Column:
         """The elements of lists, one after the other."""
         return Column(self.name, self.values.flatten())
 
-    def map(self, function: Callable[[pa.Array], np.ndarray], missing: int) -> np.ndarray:
-        """Apply a function that goes value by value, to the distinct values alone where these are known already."""
+    def codes(self, encode: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
+        """Return the codes of values, of the distinct ones alone where these are known already."""
         if "dictionary" not in vars(self):
-            return function(self.values)
-        of_distinct = np.append(function(self.dictionary.dictionary), missing)
+            return encode(self.values)
+        of_distinct = np.append(encode(self.dictionary.dictionary), UNKNOWN_CODE)
         rows: np.ndarray = self.dictionary.indices.fill_null(len(of_distinct) - 1).to_numpy()
         return of_distinct.take(rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -226,7 +226,7 @@ class ColumnRules:
             if not reading.lists and any(part.values.null_count < len(part.values) for part in raw.parts):
                 raise TypeError(_why_no_vectors(raw))
             return reading.as_vectors()
-        reading = reading.with_lists(kind == "multi-valued")
+        reading = replace(reading, lists=kind == "multi-valued")
         return reading if self.vocabulary.n_hash_buckets is None else reading.as_text()
 
     def make_encoder(self, name: str, kind: Kind, reading: Reading) -> ColumnEncoder | None:

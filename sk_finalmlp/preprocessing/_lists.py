@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -77,13 +78,10 @@ class MultiValuedEncoder(VocabularyEncoder):
         return Column(column.name, lists_of(elements, list_lengths(lists)))
 
     def _longest(self, elements: Column, lengths: np.ndarray) -> int:
-        known = self._encode(elements) != UNKNOWN_CODE
+        known = elements.codes(self.vocabulary.encode) != UNKNOWN_CODE
         rows = np.repeat(np.arange(len(lengths)), lengths)[known]
         longest = int(np.bincount(rows).max(initial=1))
         return longest if self.max_length is None else min(longest, self.max_length)
-
-    def _encode(self, elements: Column) -> np.ndarray:
-        return elements.map(self.vocabulary.encode, missing=UNKNOWN_CODE)
 
     def transform(self, column: Column) -> list[np.ndarray]:
         if not is_string(column.values.type):
@@ -96,7 +94,7 @@ class MultiValuedEncoder(VocabularyEncoder):
 
     def _codes(self, lists: Column) -> np.ndarray:
         """Return codes, of shape (n_columns, n_lists)."""
-        flat = self._encode(lists.elements)
+        flat = lists.elements.codes(self.vocabulary.encode)
         known = flat != UNKNOWN_CODE
         rows = np.repeat(np.arange(len(lists)), list_lengths(lists.values))[known]
         n_known = np.bincount(rows, minlength=len(lists))
@@ -260,7 +258,7 @@ def read_history(raw: RawColumn, of: Reading) -> Reading:
         if not is_list(part.values.type) and part.values.null_count < len(part.values):
             raise TypeError(f"`histories` names it, but {_no_list(part.values)}")
     learn_reading(raw)
-    reading = of.with_lists(True)
+    reading = replace(of, lists=True)
     for part in raw.parts:
         if is_list(part.values.type):
             elements = part.values.flatten()

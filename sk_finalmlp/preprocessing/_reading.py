@@ -277,38 +277,31 @@ class Reading:
         if self.exact:
             _require_exact(values)
         read = self._convert(values)
-        if self.required:
-            self._require_read(values, read)
+        if self.required and read.null_count > values.null_count:
+            value = values.filter(pc.and_(read.is_null(), values.is_valid()))[0].as_py()
+            raise ValueError(f"{value!r} {_REFUSALS[self.required]}")
         return read
 
     def _convert(self, values: pa.Array) -> pa.Array:
         if _is_time(self.type) and self.required:
             return _read_times(values, self.like)
         if pa.types.is_floating(self.type):
-            return convert(self._convert_like(values), self.type)
+            # The number means what it meant in fit.
+            if _is_time(self.like):
+                values = convert(values, self.like)
+            elif not pa.types.is_duration(self.like) and values.null_count < len(values):
+                require_no_times(values)
+            return convert(values, self.type)
         if not is_string(self.type):
             return convert(values, self.type)
         if is_string(self.like):
             return self._as_text(values)
         return pc.coalesce(as_strings(convert(values, self.like)), self._as_text(values))
 
-    def _convert_like(self, values: pa.Array) -> pa.Array:
-        """Return values of which the number means what it meant in fit."""
-        if _is_time(self.like):
-            return convert(values, self.like)
-        if not pa.types.is_duration(self.like) and values.null_count < len(values):
-            require_no_times(values)
-        return values
-
     def _as_text(self, values: pa.Array) -> pa.Array:
         if pa.types.is_boolean(values.type):
             return pc.if_else(values, *reversed(self.texts_of_bools)).cast(pa.large_string())
         return convert(values, pa.large_string())
-
-    def _require_read(self, values: pa.Array, read: pa.Array) -> None:
-        if read.null_count > values.null_count:
-            value = values.filter(pc.and_(read.is_null(), values.is_valid()))[0].as_py()
-            raise ValueError(f"{value!r} {_REFUSALS[self.required]}")
 
     def as_numbers(self) -> Reading:
         """Read every value as a double."""
@@ -324,10 +317,6 @@ class Reading:
         dtype = _suitable_type(parts)
         like = pa.null() if parts[0].null_count == len(parts[0]) else dtype
         return Reading(like, dtype, required="ISO 8601 date or time")
-
-    def with_lists(self, lists: bool) -> Reading:
-        """Read several elements per row, or refuse them."""
-        return replace(self, lists=lists)
 
     def as_text(self) -> Reading:
         """Read every value as text."""

@@ -349,7 +349,7 @@ class PretrainedEncoder(ColumnEncoder):
         return [*self.ids.transform(column), self._codes_of_vectors(column)]
 
     def _codes_of_vectors(self, column: Column) -> np.ndarray:
-        return column.map(self.vocabulary.encode, missing=UNKNOWN_CODE)
+        return column.codes(self.vocabulary.encode)
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         codes, rows = outputs

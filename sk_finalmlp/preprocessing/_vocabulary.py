@@ -96,8 +96,8 @@ class Vocabulary:
         return {name: value for name, value in vars(self).items() if name not in ("_dict", "_index")}
 
     @cached_property
-    def _dict(self) -> _Dict:
-        return _Dict(_without_times(self.values))
+    def _dict(self) -> dict[Any, int]:
+        return {value: code for code, value in enumerate(_without_times(self.values).to_pylist(), 1)}
 
     @cached_property
     def _index(self) -> _HashIndex | _Extended:
@@ -115,7 +115,8 @@ class Vocabulary:
     def encode(self, values: pa.Array) -> np.ndarray:
         """Return codes (int64) of values of the same type."""
         if len(values) < _FEW_ROWS and len(self.values) <= _FEW_VALUES:
-            return self._dict.find(_without_times(values)) + 1
+            code_of, keys = self._dict, _without_times(values).to_pylist()
+            return np.array([code_of.get(key, UNKNOWN_CODE) for key in keys], np.int64)
         if len(values) < self.n_codes // _KNOWN_VALUES_PER_ROW:
             return self._index.find(values) + 1
         positions = pc.fill_null(pc.index_in(values, value_set=self.values), UNKNOWN_CODE - 1)
@@ -136,17 +137,6 @@ def _without_times(values: pa.Array) -> pa.Array:
     if not pa.types.is_temporal(values.type):
         return values
     return values.view(pa.int32() if pa.types.is_date32(values.type) else pa.int64())
-
-
-class _Dict:
-    """Where values stand among known ones, by a dict."""
-
-    def __init__(self, values: pa.Array) -> None:
-        self._position_of = {value: position for position, value in enumerate(values.to_pylist())}
-
-    def find(self, values: pa.Array) -> np.ndarray:
-        """Return positions (int64) of values of the same type; -1 for one that isn't known."""
-        return np.array([self._position_of.get(value, -1) for value in values.to_pylist()], np.int64)
 
 
 class _HashIndex:
@@ -520,7 +510,7 @@ class CategoricalEncoder(VocabularyEncoder):
         return Counted(column.dictionary.dictionary, counts, len(column))
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        return [column.map(self.vocabulary.encode, missing=UNKNOWN_CODE)]
+        return [column.codes(self.vocabulary.encode)]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         return self.vocabulary.decode(outputs[0])
