@@ -25,8 +25,7 @@ from ..training import Moments, predict_logits
 from ._field_readers import FieldReader, TableReader
 from ._fit import fit_classifier
 from ._labels import Labels, OneLabel
-from ._network import NetworkClass, network_of_arrays, weights_as_arrays
-from ._network_summary import network_summaries
+from ._network import NetworkClass, network_of_arrays, network_summaries, weights_as_arrays
 from ._parameters import CONSTRAINTS
 from ._partial_fit import learn_more
 from ._rows import ReadLabels
@@ -519,7 +518,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Impressions with the columns of `fit`. A code that `fit` didn't see is taken as unknown.
+            Impressions, as for :meth:`decision_function`.
 
         Returns
         -------
@@ -535,7 +534,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Impressions with the columns of `fit`.
+            Impressions, as for :meth:`decision_function`.
 
         Returns
         -------

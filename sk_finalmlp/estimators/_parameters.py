@@ -18,7 +18,7 @@ from ._network import weights_as_arrays
 
 if TYPE_CHECKING:
     from ..training import Impressions, StoredImpressions
-    from ._fitted import Fitted
+    from ._fit import Fitted
 
 # Up to the first of these numbers of rows, one cycle takes a higher rate; from the others on, larger batches.
 _SMALL_TABLE = 50_000

@@ -19,8 +19,7 @@ from ..nn import copy_network, norms_of
 from ..schema import UNKNOWN_CODE, Schema, unpack_codes
 from ..training import Impressions, Moments, correct_mean, score
 from ._field_readers import FieldReader
-from ._fit import network_parameters, penalties_of_tables, training_settings
-from ._fitted import EpochTasks, Fitted
+from ._fit import EpochTasks, Fitted, network_parameters, penalties_of_tables, training_settings
 from ._growth import (
     RowsOf,
     Weights,

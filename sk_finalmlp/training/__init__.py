@@ -9,10 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._adam import LazyAdam, Moments
-from ._batches import Batches
 from ._device import resolve_device
 from ._objective import ClassObjective, Objective, TaskObjective
-from ._rows import Impressions, StoredImpressions
+from ._rows import Batches, Impressions, StoredImpressions
 from ._scores import correct_mean, predict_logits, score
 
 # Loaded on first use (PEP 562), and skorch with them: prediction needs none of it.

@@ -13,10 +13,10 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from ..nn import context_parameters, embedding_parameters, members_of, multiply_all
-from ._batches import Batches, Inputs, Labels
 from ._device import Map, members_apart
 from ._objective import filled, sampled_logits
 from ._processes import ALONE, Alone
+from ._rows import Batches, Inputs, Labels
 
 
 class ClickNet(NeuralNet):

@@ -16,9 +16,9 @@ from torch import nn
 from .._warnings import warn
 from ..nn import FieldEmbedding, dropout_generator, frozen_norms, lent_workspaces, members_of
 from ._adam import LazyAdam, Moments
-from ._batches import Batches
 from ._callbacks import (
     BestEpoch,
+    Checkpoint,
     EpochLines,
     EpochObserver,
     EpochRecord,
@@ -31,11 +31,10 @@ from ._callbacks import (
     WaitingThreads,
     logger,
 )
-from ._checkpoint import Checkpoint
 from ._device import Precision, product_dtype, threads_of_steps
 from ._net import ClickNet
 from ._processes import ALONE, Alone, is_started_with_others, joined_group
-from ._rows import AnyImpressions
+from ._rows import AnyImpressions, Batches
 from ._scores import Scoring, correct_mean
 
 # Published values that nobody tunes.
