@@ -58,11 +58,10 @@ class Source(Protocol):
 
 def is_source(X: Any, y: Any = None) -> bool:
     """Return whether X stands for rows that are read in batches."""
-    if isinstance(X, pa.Table):
-        return isinstance(y, str)
-    if is_in_files(X) or isinstance(X, pa.RecordBatchReader) or nw.dependencies.is_polars_lazyframe(X):
-        return True
-    return callable(X) and not hasattr(X, "shape")
+    if hasattr(X, "shape"):
+        return isinstance(X, pa.Table) and isinstance(y, str)
+    is_read_once = isinstance(X, pa.RecordBatchReader) or nw.dependencies.is_polars_lazyframe(X)
+    return is_in_files(X) or is_read_once or callable(X)
 
 
 def is_in_files(X: Any) -> bool:

@@ -29,22 +29,27 @@ _N_DAYS = 28
 _Floats = npt.NDArray[np.float64]
 _Codes = npt.NDArray[np.int64]
 
+_COUNT = [Interval(Integral, 1, None, closed="left")]
+_PARAMETERS = {
+    "n_samples": _COUNT,
+    "n_users": _COUNT,
+    "n_items": _COUNT,
+    "click_rate": [Interval(Real, 0, 1, closed="neither")],
+    "logit_scale": [Interval(Real, 0, None, closed="left")],
+    "random_state": ["random_state"],
+}
+
 
 @validate_params(
-    {
-        "n_samples": [Interval(Integral, 1, None, closed="left")],
-        "n_users": [Interval(Integral, 1, None, closed="left")],
-        "n_items": [Interval(Integral, 1, None, closed="left")],
-        "n_contexts": [Interval(Integral, 1, None, closed="left")],
+    _PARAMETERS
+    | {
+        "n_contexts": _COUNT,
         "n_numeric": [Interval(Integral, 0, None, closed="left")],
         "n_tags": [Interval(Integral, _MAX_TAGS, None, closed="left")],
         "zipf_exponent": [Interval(Real, 0, None, closed="left")],
-        "click_rate": [Interval(Real, 0, 1, closed="neither")],
-        "logit_scale": [Interval(Real, 0, None, closed="left")],
-        "n_days": [Interval(Integral, 1, None, closed="left"), None],
+        "n_days": [*_COUNT, None],
         "turnover": [Interval(Real, 0, 1, closed="both")],
         "drift": [Interval(Real, 0, 1, closed="both")],
-        "random_state": ["random_state"],
     }
 )
 def make_click_data(
@@ -150,15 +155,10 @@ def make_click_data(
 
 
 @validate_params(
-    {
-        "n_samples": [Interval(Integral, 1, None, closed="left")],
-        "n_users": [Interval(Integral, 1, None, closed="left")],
-        "n_items": [Interval(Integral, 1, None, closed="left")],
-        "click_rate": [Interval(Real, 0, 1, closed="neither")],
+    _PARAMETERS
+    | {
         "conversion_rate": [Interval(Real, 0, 1, closed="neither")],
         "similarity": [Interval(Real, -1, 1, closed="both")],
-        "logit_scale": [Interval(Real, 0, None, closed="left")],
-        "random_state": ["random_state"],
     }
 )
 def make_funnel_data(
@@ -179,12 +179,8 @@ def make_funnel_data(
 
     Parameters
     ----------
-    n_samples : int, default=10_000
-        Number of impressions (rows).
-    n_users, n_items : int, default=1_000, 500
-        Number of users and items; the rarest may not occur.
-    click_rate : float, default=0.1
-        Mean of the true probabilities of a click.
+    n_samples, n_users, n_items, click_rate, random_state
+        As for :func:`make_click_data`.
     conversion_rate : float, default=0.1
         Mean of the true probabilities of a conversion after a click, over the impressions by their probability of a
         click: the share of the clicks that is followed by one.
@@ -192,8 +188,6 @@ def make_funnel_data(
         Correlation of the log-odds of a click and of those of a conversion after a click.
     logit_scale : float, default=1.5
         Standard deviation of both, about.
-    random_state : int, RandomState instance or None, default=None
-        Seed. An int gives the same data each time.
 
     Returns
     -------

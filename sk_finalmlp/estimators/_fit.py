@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from .._checks import check_widths
-from .._sklearn import InvalidParameterError, fit_task, has_callbacks, num_samples
+from .._sklearn import InvalidParameterError, fit_context, fit_task, has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..streams import as_stream
@@ -128,6 +128,7 @@ class EpochTasks:
         return stop
 
 
+@fit_context
 def fit_classifier(
     classifier: FinalMLPClassifier,
     X: Any,

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sklearn import FittedSummary, StrOptions, Summary
 from .._sources import EncodedRows
 from ._finalmlp import FinalMLPClassifier
+from ._fit import fit_classifier
 from ._tasks import Tasks, read_tasks
 
 
@@ -121,34 +122,21 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> Self:
-        """Train the network.
+        """Train the network as :meth:`FinalMLPClassifier.fit` does, with the same errors.
 
         Parameters
         ----------
-        X : dataframe or array-like of shape (n_samples, n_features)
-            Impressions: columns of codes and of floats, such as `CTREncoder` writes.
-        y : dataframe or array-like of shape (n_samples, n_tasks)
+        X, X_val : dataframe or array-like of shape (n_samples, n_features)
+            Impressions in memory to train on, and to validate by; without `X_val`, a part of `X` is held out.
+        y, y_val : dataframe or array-like of shape (n_samples, n_tasks)
             Two labels per column, of any type; None or NaN where one is missing.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each impression in the loss. A row of weight 0 is left out.
-        X_val : dataframe or array-like of shape (n_val, n_features), default=None
-            Validation rows for early stopping, encoded like `X`; without them, a part of `X` is held out.
-        y_val : dataframe or array-like of shape (n_val, n_tasks), default=None
-            Labels of the validation rows.
-        sample_weight_val : array-like of shape (n_val,), default=None
-            Weights of the validation rows.
+        sample_weight, sample_weight_val : array-like of shape (n_samples,), default=None
+            Weight of each impression in the loss; a row of weight 0 is left out.
 
         Returns
         -------
         self : object
             The fitted classifier.
-
-        Raises
-        ------
-        ValueError
-            If a column, a label or a parameter can't be used; the message names it.
-        FloatingPointError
-            If the loss becomes NaN.
         """
         self._validate_params()
         if isinstance(X, EncodedRows):
@@ -158,7 +146,8 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
             )
         read = partial(read_tasks, names=self.tasks, relation=self.relation, task_weight=self.task_weight)
         classifier = self._classifier_to_fit()
-        self.classifier_ = classifier._fit(X, y, sample_weight, X_val, y_val, sample_weight_val, read)
+        fit_classifier(classifier, X, y, sample_weight, X_val, y_val, sample_weight_val, read)
+        self.classifier_ = classifier
         return self
 
     def _classifier_to_fit(self) -> FinalMLPClassifier:
@@ -189,7 +178,7 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Impressions with the columns of `fit`. A code that `fit` didn't see is taken as unknown.
+            Impressions, as for :meth:`decision_function`.
 
         Returns
         -------
@@ -207,7 +196,7 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Impressions with the columns of `fit`.
+            Impressions, as for :meth:`decision_function`.
 
         Returns
         -------

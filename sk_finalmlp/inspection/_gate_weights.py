@@ -14,12 +14,11 @@ from .._sklearn import Interval, validate_params
 from ..estimators import FinalMLPClassifier
 from ._forward_pass import Batch, batches, field_gates, gated_classifier_of, read_rows
 from ._model import weighted_members_of
-from ._panels import among_largest, check_matplotlib, draw_cells, make_panels
+from ._panels import Display, among_largest, check_matplotlib, draw_cells
 from ._tables import group_rows, read_column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 
 _STREAMS = (1, 2)
@@ -121,7 +120,7 @@ def _gates_of_rows(classifier: FinalMLPClassifier, rows: Batch) -> NDArray[np.fl
         return gates / votes
 
 
-class GateWeightsDisplay:
+class GateWeightsDisplay(Display):
     """Mean gate of each field in both streams, by the values of a column if wanted.
 
     Make it by :meth:`from_estimator`; the parameter is kept as an attribute.
@@ -155,9 +154,6 @@ class GateWeightsDisplay:
     FrozenList(['stream', 'user'])
     """
 
-    axes_: list[Axes]
-    figure_: Figure | SubFigure
-
     def __init__(self, weights: pd.DataFrame) -> None:
         self.weights = weights
 
@@ -187,8 +183,7 @@ class GateWeightsDisplay:
         Parameters
         ----------
         ax : Axes or array-like of Axes, default=None
-            Axes of a grid, such as those of `plt.subplots()`, whose place the panels take, or one for each panel; None
-            for a figure of its own.
+            Where to draw, as for :meth:`TrainingHistoryDisplay.plot`.
         max_fields : int, default=25
             Fields to draw at most: those with a gate furthest from 1.
 
@@ -200,12 +195,11 @@ class GateWeightsDisplay:
         drawn = self.weights[among_largest((self.weights - 1).abs(), max_fields)]
         height = 1.3 + 0.28 * len(drawn)
         if self.weights.columns.nlevels == 1:
-            self.axes_ = make_panels(self, ax, (1, 1), (6.4, height))
+            self._make_panels(ax, (1, 1), (6.4, height))
             _draw_points(self.axes_[0], drawn)
         else:
-            self.axes_ = make_panels(self, ax, (1, 2), (4.0 + 0.35 * drawn.shape[1], height + 0.8), sharey=True)
+            self._make_panels(ax, (1, 2), (4.0 + 0.35 * drawn.shape[1], height + 0.8), sharey=True)
             _draw_groups(self.axes_, drawn)
-        self.figure_ = self.axes_[0].figure
         return self
 
 

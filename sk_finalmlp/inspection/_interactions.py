@@ -19,12 +19,11 @@ from torch import Tensor
 from ..schema import column_names
 from ._forward_pass import batches, fused_classifier_of, head_terms, interactions, read_rows
 from ._model import best_of, classifier_of, weighted_members_of
-from ._panels import among_largest, check_matplotlib, draw_cells, make_panels
+from ._panels import Display, among_largest, check_matplotlib, draw_cells
 from ._tables import RawTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 _MAX_TICKS = 20
 
@@ -37,8 +36,7 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     Parameters
     ----------
     estimator : estimator
-        A fitted `FinalMLPClassifier` whose fusion is bilinear, a pipeline that
-        ends in one, or a search that found one.
+        A fitted `FinalMLPClassifier` whose fusion is bilinear, a pipeline that ends in one, or a search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows, at least two; some thousands are enough.
 
@@ -100,11 +98,8 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
 
     Parameters
     ----------
-    estimator : estimator
-        A fitted `FinalMLPClassifier` whose fusion is bilinear, a pipeline that
-        ends in one, or a search that found one.
-    X : dataframe or array-like of shape (n_samples, n_features)
-        Rows; some thousands are enough.
+    estimator, X
+        As for :func:`head_strengths`.
     random_state : int, RandomState instance or None, default=None
         Seed of which row takes over values from which.
 
@@ -113,16 +108,9 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     DataFrame
         One row per field that a first stream reads, one column per field that a second stream reads.
 
-    Raises
-    ------
-    ValueError
-        If the classifier has no bilinear fusion.
-    TypeError
-        If there is no classifier of this library in `estimator`.
-
     See Also
     --------
-    head_strengths : The same by heads.
+    head_strengths : The same by heads; it raises the same errors.
     pair_interactions : Interactions of pairs of columns in the whole model, with any streams and fusion.
 
     Notes
@@ -296,7 +284,7 @@ def _second_differences(
     return pd.DataFrame(strengths, index=list(names), columns=list(names))
 
 
-class InteractionDisplay:
+class InteractionDisplay(Display):
     """How much the terms of the fusion, and pairs of fields in it, move the logit.
 
     Make it by :meth:`from_estimator`; the parameters are kept as attributes.
@@ -333,9 +321,6 @@ class InteractionDisplay:
     ((10, 2), (2, 2))
     """
 
-    axes_: list[Axes]
-    figure_: Figure | SubFigure
-
     def __init__(self, heads: pd.DataFrame, fields: pd.DataFrame) -> None:
         self.heads = heads
         self.fields = fields
@@ -367,8 +352,7 @@ class InteractionDisplay:
         Parameters
         ----------
         ax : Axes or array-like of Axes, default=None
-            Axes of a grid, such as those of `plt.subplots()`, whose place the panels take, or one for each panel; None
-            for a figure of its own.
+            Where to draw, as for :meth:`TrainingHistoryDisplay.plot`.
         max_fields : int, default=25
             Fields of each stream to draw at most: those with the strongest interactions.
 
@@ -380,8 +364,7 @@ class InteractionDisplay:
         drawn = self.fields.loc[among_largest(self.fields, max_fields), among_largest(self.fields.T, max_fields)]
         cells_width, cells_height = 2.5 + 0.26 * drawn.shape[1], 2.5 + 0.26 * drawn.shape[0]
         size = (4.5 + cells_width, max(4.0, cells_height))
-        self.axes_ = make_panels(self, ax, (1, 2), size, width_ratios=(4.0, cells_width))
-        self.figure_ = self.axes_[0].figure
+        self._make_panels(ax, (1, 2), size, width_ratios=(4.0, cells_width))
         self._draw_heads(self.axes_[0])
         cells = draw_cells(self.axes_[1], drawn, cmap="viridis", vmin=0)
         self.axes_[1].set_ylabel("field in stream 1")

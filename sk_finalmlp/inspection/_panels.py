@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+
+class Display:
+    """A picture of numbers in panels; each display says in `_draw` what is in them."""
+
+    axes_: list[Axes]
+    figure_: Figure | SubFigure
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : Axes or array-like of Axes, default=None
+            Axes of a grid, such as those of `plt.subplots()`, whose place the panels take, or one for each panel,
+            such as `axes_` of another display, to compare with it; None for a figure of its own.
+
+        Returns
+        -------
+        self : object
+            The display itself.
+        """
+        self._draw(ax)
+        return self
+
+    def _draw(self, ax: Any) -> None:
+        raise NotImplementedError
+
+    def _make_panels(self, ax: Any, shape: tuple[int, int], size: tuple[float, float], **grid: Any) -> None:
+        self.axes_ = make_panels(self, ax, shape, size, **grid)
+        self.figure_ = self.axes_[0].figure
 
 
 def check_matplotlib(caller: str) -> None:

@@ -13,11 +13,10 @@ from scipy.stats import norm
 from .._checks import Label, bin_edges, check_clicks, check_probabilities, check_weights
 from .._sklearn import Interval, StrOptions, validate_params
 from ._model import click_probabilities
-from ._panels import check_matplotlib, make_panels
+from ._panels import Display, check_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 _DIAGONAL = "perfectly calibrated"
 
@@ -43,10 +42,8 @@ def reliability_bins(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Labels of two classes, or of one.
-    y_proba : array-like of shape (n_samples,)
-        Probabilities of a click.
+    y_true, y_proba : array-like of shape (n_samples,)
+        Labels of two classes, or of one, and probabilities of a click.
     n_bins : int, default=10
         Number of bins, at least 1.
     strategy : {"uniform", "quantile"}, default="quantile"
@@ -149,7 +146,7 @@ def _wilson_interval(
     return np.clip(center - margin, 0, 1), np.clip(center + margin, 0, 1)
 
 
-class ReliabilityDisplay:
+class ReliabilityDisplay(Display):
     """Reliability diagram: click rates over predicted probabilities, with the number of rows in each bin.
 
     Make it by :meth:`from_estimator` or :meth:`from_predictions`; the parameters are kept as attributes. It differs
@@ -193,9 +190,6 @@ class ReliabilityDisplay:
     >>> other = [0.2, 0.2, 0.2, 0.2, 0.9, 0.9]
     >>> display = ReliabilityDisplay.from_predictions(clicked, other, n_bins=2, name="second", ax=display.axes_)
     """
-
-    axes_: list[Axes]
-    figure_: Figure | SubFigure
 
     def __init__(self, bins: pd.DataFrame, *, name: str | None = None) -> None:
         self.bins = bins
@@ -270,10 +264,8 @@ class ReliabilityDisplay:
         ----------
         y_true, y_proba, n_bins, strategy, confidence_level, sample_weight, pos_label
             As for :func:`reliability_bins`.
-        name : str, default=None
-            Name of the model in the legend.
-        ax : Axes or array-like of Axes, default=None
-            Where to draw, as for :meth:`plot`.
+        name, ax
+            As for :meth:`from_estimator`.
 
         Returns
         -------
@@ -297,29 +289,14 @@ class ReliabilityDisplay:
         gaps = (self.bins["mean_probability"] - self.bins["click_rate"]).abs()
         return float(np.average(gaps, weights=self.bins["weight"]))
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the display.
-
-        Parameters
-        ----------
-        ax : Axes or array-like of Axes, default=None
-            Axes of a grid, such as those of `plt.subplots()`, whose place the panels take, or one for each panel,
-            such as `axes_` of another display, to compare with it; None for a figure of its own.
-
-        Returns
-        -------
-        ReliabilityDisplay
-            The display itself.
-        """
-        self.axes_ = make_panels(self, ax, (2, 1), (5.6, 6.0), sharex=True, height_ratios=(3, 1))
-        self.figure_ = self.axes_[0].figure
+    def _draw(self, ax: Any) -> None:
+        self._make_panels(ax, (2, 1), (5.6, 6.0), sharex=True, height_ratios=(3, 1))
         diagram, counts = self.axes_
         color = self._draw_rates(diagram)
         counts.vlines(self.bins["mean_probability"], 0, self.bins["rows"], color=color, linewidth=4, alpha=0.7)
         counts.set_ylim(bottom=0, auto=True)
         counts.set_ylabel("rows per bin")
         counts.set_xlabel("predicted probability")
-        return self
 
     def _draw_rates(self, panel: Axes) -> Any:
         if _DIAGONAL not in panel.get_legend_handles_labels()[1]:

@@ -18,12 +18,11 @@ from .._checks import Label, check_clicks, check_probabilities, check_weights
 from .._sklearn import Interval, validate_params
 from ..metrics import roc_auc_interval
 from ._model import click_probabilities
-from ._panels import check_matplotlib, make_panels
+from ._panels import Display, check_matplotlib
 from ._tables import group_rows, read_column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 _OVERALL = "all rows"
 
@@ -48,10 +47,8 @@ def slice_scores(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Labels of two classes.
-    y_proba : array-like of shape (n_samples,)
-        Probabilities of a click.
+    y_true, y_proba : array-like of shape (n_samples,)
+        Labels of two classes and probabilities of a click.
     by : array-like of shape (n_samples,)
         Value of each row, such as the user's age group.
     max_values : int, default=12
@@ -151,7 +148,7 @@ def _auc_with_interval(
     return (auc, low, high) if error > 0 else (auc, np.nan, np.nan)
 
 
-class SliceScoresDisplay:
+class SliceScoresDisplay(Display):
     """AUC and log-loss on the rows of each value of a column.
 
     Make it by :meth:`from_estimator` or :meth:`from_predictions`; the parameter is kept as an attribute.
@@ -183,9 +180,6 @@ class SliceScoresDisplay:
     {'phone': 1.0, 'desk': 0.75, 'all rows': 0.90625}
     """
 
-    axes_: list[Axes]
-    figure_: Figure | SubFigure
-
     def __init__(self, scores: pd.DataFrame) -> None:
         self.scores = scores
 
@@ -207,12 +201,8 @@ class SliceScoresDisplay:
 
         Parameters
         ----------
-        estimator : estimator
-            Any fitted classifier of two classes, or a pipeline or search of one.
-        X : dataframe or array-like of shape (n_samples, n_features)
-            Rows that it wasn't trained on.
-        y : array-like of shape (n_samples,)
-            Their labels.
+        estimator, X, y
+            As for :meth:`ReliabilityDisplay.from_estimator`.
         by : str or array-like of shape (n_samples,)
             Name of a column of `X`, or a value for each row.
         max_values, confidence_level, sample_weight, pos_label
@@ -274,23 +264,9 @@ class SliceScoresDisplay:
         )
         return cls(scores).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the display.
-
-        Parameters
-        ----------
-        ax : Axes or array-like of Axes, default=None
-            Axes of a grid, such as those of `plt.subplots()`, whose place the panels take, or one for each panel; None
-            for a figure of its own.
-
-        Returns
-        -------
-        SliceScoresDisplay
-            The display itself.
-        """
+    def _draw(self, ax: Any) -> None:
         size = (8.0, 1.4 + 0.3 * len(self.scores))
-        self.axes_ = make_panels(self, ax, (1, 2), size, sharey=True)
-        self.figure_ = self.axes_[0].figure
+        self._make_panels(ax, (1, 2), size, sharey=True)
         rows = np.arange(len(self.scores))
         self._draw_aucs(self.axes_[0], rows)
         self._draw_log_losses(self.axes_[1], rows)
@@ -302,7 +278,6 @@ class SliceScoresDisplay:
         for panel in self.axes_:
             panel.axhline(len(rows) - 1.5, color="0.6", linewidth=0.8)
             panel.grid(axis="y", alpha=0.3)
-        return self
 
     def _draw_aucs(self, panel: Axes, rows: NDArray[np.intp]) -> None:
         auc = self.scores["auc"]

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from ._model import any_classifier_of
-from ._panels import check_matplotlib, make_panels
+from ._panels import Display, check_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 _LABELS = {"train_loss": "training", "valid_loss": "validation", "valid_auc": "validation"}
 
 
-class TrainingHistoryDisplay:
+class TrainingHistoryDisplay(Display):
     """Losses and validation score per epoch, with the best epoch and the falls of the learning rate.
 
     The falls are marked where the rate waits for them, as in trainings with `schedule="plateau"`; by "one_cycle" it is
@@ -59,9 +58,6 @@ class TrainingHistoryDisplay:
     ['train_loss', 'valid_loss', 'valid_auc', 'learning_rate', 'seconds']
     """
 
-    axes_: list[Axes]
-    figure_: Figure | SubFigure
-
     def __init__(self, history: Iterable[Mapping[str, Any]], *, best_epoch: int | None = None) -> None:
         self.history = pd.DataFrame(list(history)).set_index("epoch")
         self.best_epoch = best_epoch
@@ -101,35 +97,20 @@ class TrainingHistoryDisplay:
         epochs = zip(rates.index[1:], pairwise(rates), strict=True)
         return [int(epoch) for epoch, (before, after) in epochs if after < before]
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the display.
-
-        Parameters
-        ----------
-        ax : Axes or array-like of Axes, default=None
-            Axes of a grid, such as those of `plt.subplots()`, whose place the panels take, or one for each panel; None
-            for a figure of its own.
-
-        Returns
-        -------
-        TrainingHistoryDisplay
-            The display itself.
-        """
+    def _draw(self, ax: Any) -> None:
         names = [["train_loss", "valid_loss"], ["valid_auc"]] if "valid_loss" in self.history else [["train_loss"]]
-        self.axes_ = make_panels(self, ax, (len(names), 1), (6.4, 2.4 + 1.8 * len(names)), sharex=True)
-        self.figure_ = self.axes_[0].figure
+        self._make_panels(ax, (len(names), 1), (6.4, 2.4 + 1.8 * len(names)), sharex=True)
         for panel, lines, what in zip(self.axes_, names, ("log-loss", "AUC"), strict=False):
-            self._draw(panel, lines, what)
+            self._draw_lines(panel, lines, what)
         self.axes_[0].legend()
         self.axes_[-1].set_xlabel("epoch")
-        return self
 
     def _marked_falls(self) -> list[int]:
         """The falls, unless the rate is another in each epoch, as in one cycle, where they tell nothing."""
         is_planned = all(before != after for before, after in pairwise(self.history["learning_rate"]))
         return [] if is_planned else self.learning_rate_falls
 
-    def _draw(self, panel: Axes, names: list[str], what: str) -> None:
+    def _draw_lines(self, panel: Axes, names: list[str], what: str) -> None:
         for name in names:
             color = "C0" if name == "train_loss" else "C1"
             panel.plot(self.history.index, self.history[name], ".-", color=color, label=_LABELS[name])

@@ -120,10 +120,6 @@ class Planner:
         """Whether anything is chosen by itself."""
         return "auto" in (self.crosses, self.statistics)
 
-    @property
-    def _wants_statistics(self) -> bool:
-        return self.statistics is not None or self.is_auto
-
     def read_target(
         self, y: object, X: object, weights: np.ndarray | None, place: np.ndarray | None
     ) -> Target | NoLabels:
@@ -144,7 +140,7 @@ class Planner:
 
     def for_statistics(self, target: Target | NoLabels) -> Target | NoLabels:
         """The labels that statistics are learned from; kinds of columns are found with labels in any case."""
-        if not self._wants_statistics:
+        if self.statistics is None and not self.is_auto:
             return NoLabels("no statistics are wanted")
         if isinstance(target, Target) and not target.has_tasks:
             warn_about_marks(target.classes)
@@ -263,7 +259,10 @@ def choose(
     pairs = [trial.try_pair(a.key.and_(b.key)) for a, b in entering if a.key.can_combine_with(b.key)]
     _keep_best(pairs)
     _count_pairs_of_ids(singles, pairs, trial)
-    _leave_out_counts([choice for choice in singles + pairs if not set(choice.key.parts).isdisjoint(uncounted)])
+    for choice in singles + pairs:
+        if choice.count and not set(choice.key.parts).isdisjoint(uncounted):
+            choice.count = False
+            choice.why += "; no count of a part of dates"
     return singles + pairs
 
 
@@ -310,13 +309,6 @@ def _count_pairs_of_ids(singles: Sequence[Choice], pairs: Sequence[Choice], tria
         if not choice.count and ids.intersection(choice.key.fields) and trial.is_countable(choice.key):
             choice.count = True
             choice.why += f"; counted as a pair of {' and '.join(sorted(ids.intersection(choice.key.fields)))}"
-
-
-def _leave_out_counts(choices: Sequence[Choice]) -> None:
-    for choice in choices:
-        if choice.count:
-            choice.count = False
-            choice.why += "; no count of a part of dates"
 
 
 class _Trial:

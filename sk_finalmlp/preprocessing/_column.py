@@ -38,6 +38,9 @@ class Column:
         self.name = name
         self.values = values
         self.tally = tally
+        self.n_missing: int = values.null_count if tally is None else tally.n_missing
+        #: Number of rows that each value stands for; None for one.
+        self.repeats = None if tally is None else tally.repeats
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -60,17 +63,6 @@ class Column:
         of_distinct = np.append(function(self.dictionary.dictionary), missing)
         rows: np.ndarray = self.dictionary.indices.fill_null(len(of_distinct) - 1).to_numpy()
         return of_distinct.take(rows)
-
-    @property
-    def n_missing(self) -> int:
-        """Number of missing values."""
-        n_missing: int = self.values.null_count if self.tally is None else self.tally.n_missing
-        return n_missing
-
-    @property
-    def repeats(self) -> np.ndarray | None:
-        """Number of rows that each value stands for; None for one."""
-        return None if self.tally is None else self.tally.repeats
 
     def with_values(self, values: pa.Array) -> Column:
         """Return other values of the same rows."""
@@ -427,14 +419,12 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     target = _canonical_type(values)
     # Unsafe casts round, which times need; they would let through invalid text too.
     values = values if target == dtype else values.cast(target, safe=is_string(target))
-    if is_string(dtype):
+    if is_string(dtype) and not _is_ascii(values):
         _check_text(values)
     return finite(values) if pa.types.is_floating(target) else values
 
 
 def _check_text(values: pa.Array) -> None:
-    if _is_ascii(values):
-        return
     try:
         values.validate(full=True)
     except pa.ArrowInvalid as error:

@@ -52,7 +52,7 @@ from .._sources import (
 )
 from ..schema import Field, Schema, carries_schema, column_names, pack_codes, write_schema
 from ._choice import Combinations, Planner, report
-from ._datetime import DATETIME_PARTS, UnknownDates
+from ._datetime import DATETIME_PARTS, UnknownDates, date_parts
 from ._derived import DerivedFields
 from ._description import PARTS, summarize
 from ._fitted_columns import (
@@ -67,7 +67,6 @@ from ._fitted_columns import (
     grow_columns,
     known_values,
     n_codes_of,
-    names_of_dates,
     no_field_left,
     read_vectors_to_come,
     vector_tables,
@@ -80,7 +79,7 @@ from ._table import Selection, check_weights, raw_columns, read_outputs, select_
 from ._target import NoLabels, Target, held_out_with, read_more_labels
 from ._times import places_in_time, weights_by_age
 from ._training_rows import StoredRows, TableRows, TrainingRows, check_names_of_columns, names_to_encode
-from ._vectors import GivenVectors, check_vectors
+from ._vectors import check_vectors
 from ._vocabulary import VocabularyRule
 
 #: Numbers of codes are int64, and row 0 of an embedding table comes on top.
@@ -528,8 +527,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         X = validate_table(self, X, reset=True)
         names = check_feature_names_in(self)
         weights = check_weights(sample_weight, X)
-        place = places_in_time(self.hold_out, X, names)
-        shares = weights_by_age(self.half_life, X, names, weights)
+        place = None if self.hold_out == "random" else places_in_time(self.hold_out, X, names)
+        shares = None if self.half_life is None else weights_by_age(self.half_life, X, names, weights)
         return TableRows(X, names, self._chosen_kinds(X, names), y, weights, self.hold_out, place, shares, planner)
 
     def _stored_rows(
@@ -584,7 +583,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         """Choose and learn crosses and statistics, and return their columns of these rows if asked for."""
         fields_of = dict(zip(rows.names, fields_by_column(self._columns, rows.names), strict=True))
         codes, target, n_rows = rows.sample(outputs)
-        plan = rows.planner.plan(fields_of, codes, target, names_of_dates(self._columns), n_rows)
+        dates = {part for column in self._columns for part in date_parts(column.name, column.encoder)}
+        plan = rows.planner.plan(fields_of, codes, target, dates, n_rows)
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         unknown = UnknownRows(self.unknown_dropout, rows.planner.random_state) if transforms else None
         columns = rows.derive(self._derived, outputs, unknown)
@@ -599,7 +599,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:
         """Return the kinds of the columns that the user has chosen, by position; those with vectors hold ids."""
-        chosen = chosen_kinds(self._selections(), X, names)
+        chosen = chosen_kinds(vars(self), X, names)
         for position in self._given_vectors_at(names):
             if chosen.setdefault(position, "categorical") != "categorical":
                 raise ValueError(
@@ -617,29 +617,14 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             )
         return {select_for("vectors", key, None, names)[0]: given for key, given in (self.vectors or {}).items()}
 
-    def _given_vectors(self) -> dict[str, GivenVectors]:
-        names = check_feature_names_in(self)
-        given = self._given_vectors_at(names).items()
-        return {names[position]: check_vectors(names[position], vectors) for position, vectors in given}
-
-    def _selections(self) -> dict[Kind, Selection]:
-        histories: Any = list(self.histories or {})
-        return {
-            "categorical": self.categorical,
-            "numeric": self.numeric,
-            "multi-valued": self.multi_valued,
-            "datetime": self.datetime,
-            "vector": self.vector,
-            "dropped": self.drop,
-            "history": histories,
-        }
-
     def _column_rules(self) -> ColumnRules:
         if self.separator == "":
             raise InvalidParameterError(
                 "The 'separator' parameter of CTREncoder must not be empty. Give what stands between the elements, "
                 "such as '|', or 'auto'."
             )
+        names = check_feature_names_in(self)
+        vectors = self._given_vectors_at(names).items()
         return ColumnRules(
             self._vocabulary_rule(),
             self.numeric_encoding,
@@ -647,7 +632,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             None if self.separator == "auto" else self.separator,
             self._max_length(),
             self._datetime_parts(),
-            self._given_vectors(),
+            {names[position]: check_vectors(names[position], given) for position, given in vectors},
             self.vectors_mode,
         )
 

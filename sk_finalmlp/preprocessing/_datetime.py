@@ -104,7 +104,9 @@ class DatetimeEncoder(ColumnEncoder):
             parts = [part for part in parts if part != _ELAPSED]
         # Those with codes come first, whatever the order in which the user names them.
         parts.sort(key=lambda part: part == _ELAPSED)
-        self.encoders = {part: self._make_encoder(part) for part in parts}
+        self.encoders: dict[str, CategoricalEncoder | ElapsedTime] = {
+            part: ElapsedTime() if part == _ELAPSED else CategoricalEncoder(self.rule) for part in parts
+        }
         for part, encoder in self.encoders.items():
             encoder.fit(Column(part, _part(part, times).values, column.tally), weights)
         return self
@@ -115,9 +117,6 @@ class DatetimeEncoder(ColumnEncoder):
         encoder = copy(self)
         encoder.encoders = {part: of_part for part, (of_part, _) in grown.items()}
         return encoder, [codes for _, fresh in grown.values() for codes in fresh]
-
-    def _make_encoder(self, part: str) -> CategoricalEncoder | ElapsedTime:
-        return ElapsedTime() if part == _ELAPSED else CategoricalEncoder(self.rule)
 
     def transform(self, column: Column) -> list[np.ndarray]:
         parts = zip(self.encoders.values(), self.part_columns(column), strict=True)

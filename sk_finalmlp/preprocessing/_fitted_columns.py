@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ..schema import Field, VectorTable, column_names, pretrained_name, read_names
 from ._column import Column, errors_naming, read_column, rows_with_weight
-from ._datetime import UnknownDates, date_parts
+from ._datetime import UnknownDates
 from ._keys import Changes
 from ._lists import HistoryEncoder
 from ._reading import Reading
@@ -72,11 +72,6 @@ def encode_columns(columns: Columns, raws: Iterable[Any], unknown: UnknownDates)
 def watch_dates(columns: Columns) -> UnknownDates:
     """Return what watches a table for parts of dates that fit hardly saw."""
     return UnknownDates({part: values for column in columns for part, values in column.rare_dates.items()})
-
-
-def names_of_dates(columns: Columns) -> set[str]:
-    """Return the names of the fields that are parts of dates."""
-    return {part for column in columns for part in date_parts(column.name, column.encoder)}
 
 
 def fields_by_column(columns: Columns, names: Sequence[str]) -> list[list[Field]]:

@@ -120,13 +120,13 @@ class Key:
 
     def combine(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:
         """One int64 per row, from the codes of each field."""
-        keys = self._within(codes[self.parts[0]], self.cardinalities[0])
+        if self.is_full:
+            limits = zip(self.parts, self.cardinalities, strict=True)
+            codes = {part: np.where(codes[part] < limit, codes[part], UNKNOWN_CODE) for part, limit in limits}
+        keys = codes[self.parts[0]]
         for part, cardinality in zip(self.parts[1:], self.cardinalities[1:], strict=True):
-            keys = keys * cardinality + self._within(codes[part], cardinality)
+            keys = keys * cardinality + codes[part]
         return keys
-
-    def _within(self, codes: np.ndarray, cardinality: int) -> np.ndarray:
-        return np.where(codes < cardinality, codes, UNKNOWN_CODE) if self.is_full else codes
 
 
 class KeyIndex:

@@ -20,7 +20,7 @@ from ._lists import HistoryEncoder, MultiValuedEncoder, how_to_read_lists, read_
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._quantities import fill_their_range, is_quantity
 from ._reading import Reading, learn_reading
-from ._table import Selection, select_for
+from ._table import select_for
 from ._target import Target
 from ._vectors import HOW_TO_READ_ARRAYS, GivenVectors, PretrainedEncoder, VectorEncoder
 from ._vocabulary import CategoricalEncoder, ColumnEncoder, VocabularyRule
@@ -132,12 +132,12 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
         )
     if finding.kind != "categorical":
         return None
-    if is_string(column.values.type) and _are_times(column.dictionary.dictionary):
+    if is_string(column.values.type) and _all_match(column.dictionary.dictionary, _TIME_TEXT, _MANY_TIMES):
         return (
             f"holds dates or times as text and is taken for categories ({facts(column)}). Name it in `datetime`, or in "
             "`categorical` if the categories are meant."
         )
-    if is_string(column.values.type) and _are_lists(column.dictionary.dictionary):
+    if is_string(column.values.type) and _all_match(column.dictionary.dictionary, _LIST_TEXT, _MANY_LISTS):
         return (
             f"holds lists as text, such as {(text := _longest(column.values))!r}, and is taken for categories "
             f"({facts(column)}). {how_to_read_lists(text)}, or name it in `categorical` if the categories are meant."
@@ -151,17 +151,13 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
     )
 
 
-def _are_times(distinct: pa.Array) -> bool:
-    return len(distinct) >= _MANY_TIMES and bool(pc.all(pc.match_substring_regex(distinct, _TIME_TEXT)).as_py())
+def _all_match(texts: pa.Array, pattern: str, fewest: int) -> bool:
+    return len(texts) >= fewest and bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
 
 
 def _longest(texts: pa.Array) -> str:
     longest: str = max(texts.drop_null()[:100].to_pylist(), key=len)
     return longest
-
-
-def _are_lists(distinct: pa.Array) -> bool:
-    return len(distinct) >= _MANY_LISTS and bool(pc.all(pc.match_substring_regex(distinct, _LIST_TEXT)).as_py())
 
 
 def _are_rounded(column: Column) -> bool:
@@ -179,8 +175,16 @@ def facts(column: Column) -> str:
 _AUTO_SEPARATOR = "|"
 #: How many values of a history are kept by default.
 _LENGTH_OF_HISTORIES = 50
-#: Parameters that choose columns of a kind, where they aren't called like it.
-_PARAMETERS: dict[Kind, str] = {"multi-valued": "multi_valued", "dropped": "drop", "history": "histories"}
+#: Parameters that choose columns of a kind.
+_PARAMETERS: dict[Kind, str] = {
+    "categorical": "categorical",
+    "numeric": "numeric",
+    "multi-valued": "multi_valued",
+    "datetime": "datetime",
+    "vector": "vector",
+    "dropped": "drop",
+    "history": "histories",
+}
 
 
 @dataclass(frozen=True)
@@ -262,11 +266,11 @@ def _why_no_vectors(raw: RawColumn) -> str:
     return f"it holds single values where arrays are expected, such as {text_of_first(values)!r}. {remedy}"
 
 
-def chosen_kinds(selections: Mapping[Kind, Selection], X: Any, names: Sequence[str]) -> dict[int, Kind]:
+def chosen_kinds(parameters: Mapping[str, Any], X: Any, names: Sequence[str]) -> dict[int, Kind]:
     """Return the kinds of the columns that the user has chosen, by position."""
     chosen: dict[int, Kind] = {}
-    for kind, selection in selections.items():
-        for position in select_for(_PARAMETERS.get(kind, kind), selection, X, names):
+    for kind, parameter in _PARAMETERS.items():
+        for position in select_for(parameter, parameters[parameter], X, names):
             other = chosen.setdefault(position, kind)
             if other != kind:
                 raise ValueError(f"Column {names[position]!r} is chosen as {other} and as {kind}: choose one.")

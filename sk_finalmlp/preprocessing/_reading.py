@@ -343,7 +343,9 @@ def learn_reading(raw: RawColumn) -> Reading:
     elements = [values.flatten() if is_list(values.type) else values for values in parts]
     elements = _with_values(elements)
     like = _suitable_type(elements)
-    return Reading(like, like, lists=any(lists), exact=_need_exact(elements), texts_of_bools=_texts_of_bools(elements))
+    has_doubles = any(pa.types.is_floating(values.type) for values in elements)
+    exact = not has_doubles and any(map(_exceeds_doubles, elements))
+    return Reading(like, like, lists=any(lists), exact=exact, texts_of_bools=_texts_of_bools(elements))
 
 
 def _with_values(parts: list[pa.Array]) -> list[pa.Array]:
@@ -410,11 +412,6 @@ def _read_times(values: pa.Array, dtype: pa.DataType) -> pa.Array:
     return times if pa.types.is_date(times.type) else convert(times, dtype)
 
 
-def _need_exact(parts: list[pa.Array]) -> bool:
-    has_doubles = any(pa.types.is_floating(values.type) for values in parts)
-    return not has_doubles and any(map(_exceeds_doubles, parts))
-
-
 def _exceeds_doubles(values: pa.Array) -> bool:
     """Return whether there are integers that a double can't hold."""
     if pa.types.is_integer(values.type):
@@ -441,11 +438,8 @@ def _require_exact(values: pa.Array) -> None:
 def _texts_of_bools(parts: list[pa.Array]) -> tuple[str, str]:
     """Return how strings of fit spell bools."""
     words = pa.array(chain.from_iterable(_SPELLINGS_OF_BOOLS), pa.large_string())
-    texts = [_short(values) for values in parts if is_string(values.type)]
-    found = {word for values in texts for word in values.filter(pc.is_in(values, words)).unique().to_pylist()}
+    texts = [values for values in parts if is_string(values.type)]
+    # Looking for words among long texts, too, would cost more.
+    short = [values.filter(pc.less_equal(pc.binary_length(values), len("false"))) for values in texts]
+    found = {word for values in short for word in values.filter(pc.is_in(values, words)).unique().to_pylist()}
     return next((spelling for spelling in _SPELLINGS_OF_BOOLS if found.intersection(spelling)), _SPELLINGS_OF_BOOLS[0])
-
-
-def _short(texts: pa.Array) -> pa.Array:
-    """Return texts that are as short as "false": looking for words among all of them would cost more."""
-    return texts.filter(pc.less_equal(pc.binary_length(texts), len("false")))

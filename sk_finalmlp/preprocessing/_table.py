@@ -83,10 +83,11 @@ def is_frame(X: Any) -> bool:
 
 def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Check a table as scikit-learn would, without converting its columns."""
-    check_is_table(X)
-    if not is_frame(X):
-        return validate_data(estimator, _as_array(X), reset=reset, dtype=None, ensure_all_finite=False)
-    if reset and isinstance(X, pd.DataFrame):
+    if not isinstance(X, pd.DataFrame):
+        check_is_table(X)
+        if not is_frame(X):
+            return validate_data(estimator, _as_array(X), reset=reset, dtype=None, ensure_all_finite=False)
+    elif reset:
         check_unique_names(X)
     if reset or not has_columns_of_fit(estimator, X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)

@@ -58,13 +58,12 @@ class LabelledRows:
     @cached_property
     def rows_of_labels(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each label, the numbers and the weights of its rows, which may be few."""
-        return [(own, self.weights.take(own)) for own in self._numbers_of_labels()]
-
-    def _numbers_of_labels(self) -> list[np.ndarray]:
         if self.digits.ndim == 2 or self.n_labels == 1:
-            return [np.flatnonzero(self.has(label)) for label in range(self.n_labels)]
-        order = np.argsort(self.digits, kind="stable")
-        return np.split(order, np.searchsorted(self.digits.take(order), np.arange(1, self.n_labels)))
+            numbers = [np.flatnonzero(self.has(label)) for label in range(self.n_labels)]
+        else:
+            order = np.argsort(self.digits, kind="stable")
+            numbers = np.split(order, np.searchsorted(self.digits.take(order), np.arange(1, self.n_labels)))
+        return [(own, self.weights.take(own)) for own in numbers]
 
     def has(self, label: int) -> np.ndarray:
         """Which rows have a label."""
@@ -222,12 +221,10 @@ class CodedRows:
     def _read(self, names: Sequence[str], start: int, stop: int) -> Chunk:
         codes = {name: _read(self._codes[name], start, stop).astype(np.int64, copy=False) for name in names}
         weights = None if self._weights is None else _read(self._weights, start, stop)
-        return Chunk(start, codes, weights, self._labels(start, stop))
-
-    def _labels(self, start: int, stop: int) -> LabelledRows | None:
         if isinstance(self.target, NoLabels):
-            return None
-        return self.target.rows if self._passes is None else self.target.read(start, stop)
+            return Chunk(start, codes, weights, None)
+        labels = self.target.rows if self._passes is None else self.target.read(start, stop)
+        return Chunk(start, codes, weights, labels)
 
 
 def _read(array: Array, start: int, stop: int) -> np.ndarray:
@@ -384,7 +381,8 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
     """A class per row."""
     if y is None:
         raise NoLabels("there is no y")
-    refuse_name_as_labels(X, y)
+    if isinstance(y, str | list | tuple):
+        refuse_name_as_labels(X, y)
     check_consistent_length(X, y)
     labels = np.asarray(y)
     if pd.isna(labels).any():

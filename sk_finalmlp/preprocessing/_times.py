@@ -117,10 +117,8 @@ def _has_no_unit(age: Any) -> bool:
     return not isinstance(age, np.timedelta64)
 
 
-def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray | None:
-    """Places by which the last rows are held out: `hold_out` is "last" or a column; None for "random"."""
-    if hold_out == "random":
-        return None
+def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray:
+    """Places by which the last rows are held out: `hold_out` is "last" or a column."""
     if hold_out == "last":
         return places_from_last(np.arange(len(X)))
     if hold_out not in names:
@@ -136,14 +134,12 @@ def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray | 
 
 
 def weights_by_age(
-    half_life: Mapping[Any, Any] | None, X: Any, names: Sequence[str], weights: np.ndarray | None
-) -> np.ndarray | None:
+    half_life: Mapping[Any, Any], X: Any, names: Sequence[str], weights: np.ndarray | None
+) -> np.ndarray:
     """Weights of rows by `half_life`, a column and an age: 1 for the last row with weight, less for others.
 
     Rows without a time count as the oldest.
     """
-    if half_life is None:
-        return None
     if len(half_life) != 1:
         raise ValueError(
             f"half_life={dict(half_life)!r} must name one column of times, such as half_life={{'time': '7D'}}."

@@ -248,11 +248,6 @@ def by_frequency(values: pa.Array, counts: np.ndarray, chosen: np.ndarray) -> np
     return order
 
 
-def most_frequent(values: pa.Array, counts: np.ndarray, threshold: float, max_values: int | None) -> pa.Array:
-    """Return values with at least the threshold's count, by descending count and then by value."""
-    return values.take(pa.array(by_frequency(values, counts, is_frequent(counts, threshold))[:max_values]))
-
-
 _NO_CODES = np.empty(0, np.int64)
 
 
@@ -278,17 +273,15 @@ class Admission:
     @classmethod
     def start(cls, rule: VocabularyRule, vocabulary: Vocabulary, counted: Counted) -> Admission:
         """Count the values of the rows of `fit`."""
-        known = np.empty(0)
-        rest = counted
-        if rule.keeps_waiting:
-            codes = vocabulary.encode(counted.values)
-            is_waiting = codes == UNKNOWN_CODE
-            rest = Counted(counted.values.filter(pa.array(is_waiting)), counted.counts[is_waiting], counted.n_rows)
-            if rule.max_categories is not None:
-                known = np.zeros(len(vocabulary.values))
-                known[codes[~is_waiting] - 1] = counted.counts[~is_waiting]
-        waiting = _Waiting.none() if not rule.keeps_waiting else _Waiting(_marks(rest.values), rest.counts).sorted()
-        waiting = waiting.most_frequent(rule.max_categories)
+        if not rule.keeps_waiting:
+            return cls(counted.n_rows, np.empty(0, np.uint64), np.empty(0), np.empty(0))
+        codes = vocabulary.encode(counted.values)
+        is_waiting = codes == UNKNOWN_CODE
+        marks = _marks(counted.values.filter(pa.array(is_waiting)))
+        waiting = _Waiting(marks, counted.counts[is_waiting]).sorted().most_frequent(rule.max_categories)
+        known = np.zeros(0 if rule.max_categories is None else len(vocabulary.values))
+        if rule.max_categories is not None:
+            known[codes[~is_waiting] - 1] = counted.counts[~is_waiting]
         return cls(counted.n_rows, waiting.marks, waiting.counts, known)
 
 
@@ -371,10 +364,6 @@ class _Waiting:
         self.marks = marks
         self.counts = counts.astype(np.float64)
 
-    @classmethod
-    def none(cls) -> _Waiting:
-        return cls(np.empty(0, np.uint64), np.empty(0))
-
     def counts_of(self, marks: np.ndarray) -> np.ndarray:
         """Return the counts of some values, 0 for one that doesn't wait."""
         positions = np.searchsorted(self.marks, marks)
@@ -430,7 +419,8 @@ class VocabularyRule:
         if self.n_hash_buckets is not None:
             return HashBuckets(self.n_hash_buckets), None
         values, counts, n_rows = counted
-        vocabulary = Vocabulary(most_frequent(values, counts, self.min_rows(n_rows), self.max_categories))
+        order = by_frequency(values, counts, is_frequent(counts, self.min_rows(n_rows)))
+        vocabulary = Vocabulary(values.take(pa.array(order[: self.max_categories])))
         return vocabulary, Admission.start(self, vocabulary, counted)
 
     @property

@@ -39,7 +39,7 @@ class Predictor:
     See :func:`make_predictor` for a full example. The rows have these keys:
 
     >>> from sklearn.pipeline import make_pipeline
-    >>> from sk_finalmlp import CTREncoder
+    >>> from sk_finalmlp import CTREncoder, FinalMLPClassifier
     >>> from sk_finalmlp.serving import make_predictor
     >>> import pandas as pd
     >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "item": [3, 15, 15, 3] * 10})
@@ -47,6 +47,11 @@ class Predictor:
     >>> predict = make_predictor(model)
     >>> predict.kinds_, predict.classes_.tolist()
     ({'user': 'text', 'item': 'integer'}, ['no', 'yes'])
+
+    The candidates of a request share its user:
+
+    >>> predict.score_candidates({"user": "ann"}, [{"item": 3}, {"item": 15}, {"item": 99}]).shape
+    (3, 2)
     """
 
     def __init__(self, session: Any) -> None:
@@ -110,18 +115,6 @@ class Predictor:
         ValueError
             If a column is neither in the context nor in a candidate, or is in both, or if a value is not of the type
             that `fit` saw; the message names the column.
-
-        Examples
-        --------
-        >>> from sklearn.pipeline import make_pipeline
-        >>> from sk_finalmlp import CTREncoder
-        >>> from sk_finalmlp.serving import make_predictor
-        >>> import pandas as pd
-        >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "item": [3, 15, 15, 3] * 10})
-        >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
-        >>> predict = make_predictor(model)
-        >>> predict.score_candidates({"user": "ann"}, [{"item": 3}, {"item": 15}, {"item": 99}]).shape
-        (3, 2)
         """
         if not len(candidates):
             return self._no_rows()

