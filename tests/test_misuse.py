@@ -11,25 +11,18 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
+from small_models import SMALL
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier, metrics
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.inspection import slice_scores
 from sk_finalmlp.nn import TwoStreamNetwork
 from sk_finalmlp.schema import Field
-from sk_finalmlp.streams import MLP, CrossNet
+from sk_finalmlp.streams import CrossNet
 
 RAW, CLICKS, PROBABILITY = make_click_data(200, n_users=20, n_items=10, click_rate=0.4, random_state=0)
 ENCODED = CTREncoder(statistics=None).fit_transform(RAW)
 THREE_CLASSES = np.arange(len(CLICKS)) % 3
-SMALL = {
-    "stream1": MLP((8,)),
-    "stream2": MLP((8,)),
-    "num_heads": 2,
-    "n_members": 1,
-    "max_epochs": 1,
-    "random_state": 0,
-}
 
 
 def encoder(**parameters):
@@ -37,7 +30,7 @@ def encoder(**parameters):
 
 
 def classifier(**parameters):
-    return FinalMLPClassifier(**SMALL | parameters)
+    return FinalMLPClassifier(**SMALL | {"num_heads": 2} | parameters)
 
 
 def pipeline(**parameters):

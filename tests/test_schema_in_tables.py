@@ -12,16 +12,15 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from small_models import SMALL
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
-from sk_finalmlp.streams import MLP
 
-SMALL = {"stream1": MLP((8,)), "stream2": MLP((8,)), "num_heads": 1, "n_members": 1, "max_epochs": 1}
 OTHER_ENCODER = "X was encoded by another encoder than the rows that this classifier was fitted to"
 
 
 def classifier(**parameters):
-    return FinalMLPClassifier(**SMALL, random_state=0, **parameters)
+    return FinalMLPClassifier(**SMALL, **parameters)
 
 
 @pytest.fixture(scope="module")

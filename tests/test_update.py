@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow.dataset as ds
 import pytest
+import small_models
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -17,17 +18,8 @@ from sklearn.preprocessing import StandardScaler
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, update
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.streams import MLP
 
-SMALL = {
-    "stream1": MLP((8,)),
-    "stream2": MLP((8,)),
-    "num_heads": 1,
-    "n_members": 1,
-    "batch_size": 200,
-    "max_epochs": 1,
-    "random_state": 0,
-}
+SMALL = small_models.SMALL | {"batch_size": 200}
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._warnings import warn
-from ..schema import UNKNOWN_CODE, Field, FieldKind, Schema, VectorTable, by_kind, is_vector_of, read_names
+from ..schema import UNKNOWN_CODE, Field, FieldKind, VectorTable, by_kind, is_vector_of, read_names
 from ._input_columns import InputColumn, as_float32, read_codes, read_columns, read_few_rows
+
+if TYPE_CHECKING:
+    from ._rows import Rows
 
 # Raw ids of 10^9 must not allocate a table of embeddings by mistake.
 _MAX_CODE = 1_000_000
@@ -36,17 +39,6 @@ FIRST_CODE: dict[FieldKind, int] = {"categorical": 1, "multi-valued": 0}
 
 #: Fields, each with the positions of its columns.
 Layout = list[tuple[Field, list[int]]]
-
-
-class Chunk(Protocol):
-    """Some rows of a table."""
-
-    @property
-    def columns(self) -> Sequence[InputColumn]:
-        """Values of all columns."""
-
-    def column(self, position: int) -> InputColumn:
-        """Return the values of one column."""
 
 
 @dataclass(frozen=True)
@@ -173,18 +165,16 @@ class TableReader:
         return matrices or read_matrices(self._fields, read_columns(self._classifier, X, reset=False))
 
 
-def learn_fields(
-    chunks: Callable[[], Iterable[Chunk]],
-    names: Sequence[str],
-    n_rows: int,
-    categorical_features: Any,
-    schema: Schema | None,
-) -> list[FieldReader]:
+def learn_fields(rows: Rows, categorical_features: Any) -> list[FieldReader]:
     """Find out which fields the columns of training rows are, and which codes they hold."""
-    of_table, layout = (None, []) if schema is None else _layout_of_schema(schema, names)
+    schema, names = rows.schema, [name for name, _ in rows.columns]
+    layout: Layout = []
+    if schema is not None:
+        schema, of_fields = schema.of_columns(names)
+        layout = list(zip(schema.fields, of_fields, strict=True))
     own = [position for position in range(len(names)) if all(position not in positions for _, positions in layout)]
     if own or not isinstance(categorical_features, str):
-        columns = next(iter(chunks())).columns
+        columns = next(iter(rows.chunks())).columns
         guessed = _guess_layout([columns[position] for position in own], by_name=schema is None)
         layout += [(field, [own[position] for position in positions]) for field, positions in guessed]
         if isinstance(categorical_features, str):
@@ -196,12 +186,7 @@ def learn_fields(
             [columns[position] for field, (position, *_) in layout if field.kind == "numeric" and position in own]
         )
     layout = sorted(layout, key=lambda item: min(item[1]))
-    return _learn_readers(layout, {} if of_table is None else of_table.vectors, chunks, n_rows)
-
-
-def _layout_of_schema(schema: Schema, names: Sequence[str]) -> tuple[Schema, Layout]:
-    of_table, positions = schema.of_columns(names)
-    return of_table, list(zip(of_table.fields, positions, strict=True))
+    return _learn_readers(layout, {} if schema is None else schema.vectors, rows)
 
 
 def _guess_layout(columns: Sequence[InputColumn], by_name: bool) -> Layout:
@@ -254,9 +239,7 @@ def _chosen_columns(layout: Layout, columns: Sequence[InputColumn], chosen: NDAr
     return {position_of[name] for name in names if name in position_of}, lists.intersection(names) - position_of.keys()
 
 
-def _learn_readers(
-    layout: Layout, vectors: Mapping[str, VectorTable], chunks: Callable[[], Iterable[Chunk]], n_rows: int
-) -> list[FieldReader]:
+def _learn_readers(layout: Layout, vectors: Mapping[str, VectorTable], rows: Rows) -> list[FieldReader]:
     ids = {field.name for field, _ in layout if field.kind == "categorical"}
     replaced = {field.of for field, _ in layout if field.kind == "pretrained" and vectors[field.name].replaces}
     readers: list[FieldReader] = []
@@ -272,27 +255,27 @@ def _learn_readers(
         elif field.name in replaced and field.kind == "categorical":
             readers.append(FieldReader.replaced(field.name, positions))
         elif field.has_table:
-            readers.append(_learn_codes(field, positions, chunks, n_rows))
+            readers.append(_learn_codes(field, positions, rows))
         else:
             readers.append(FieldReader(field, positions, _NO_ROWS))
     return with_histories_of(readers, [reader for reader in readers if reader.field.kind != "history"])
 
 
-def _learn_codes(field: Field, positions: list[int], chunks: Callable[[], Iterable[Chunk]], n_rows: int) -> FieldReader:
+def _learn_codes(field: Field, positions: list[int], rows: Rows) -> FieldReader:
     is_known = np.zeros(1, bool)
-    for chunk in chunks():
+    for chunk in rows.chunks():
         for position in positions:
             codes = read_codes(chunk.column(position))
             largest = int(codes.max())
             if largest >= len(is_known):
-                check_largest_code(field.name, largest, n_rows, n_known=field.n_codes - 1)
+                check_largest_code(field.name, largest, rows.n_given, n_known=field.n_codes - 1)
                 is_known = np.concatenate([is_known, np.zeros(largest + 1 - len(is_known), bool)])
             is_known[codes] = True
     first = FIRST_CODE[field.kind]
     # The last entry is for larger codes.
     is_known = np.append(is_known, False)
-    rows = np.where(is_known, np.arange(len(is_known), dtype=np.int32) + np.int32(first), np.int32(UNKNOWN_CODE))
-    return FieldReader(replace(field, n_codes=len(is_known) - 1 + first), positions, rows)
+    row_of_code = np.where(is_known, np.arange(len(is_known), dtype=np.int32) + np.int32(first), np.int32(UNKNOWN_CODE))
+    return FieldReader(replace(field, n_codes=len(is_known) - 1 + first), positions, row_of_code)
 
 
 def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:

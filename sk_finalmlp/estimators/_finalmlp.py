@@ -28,7 +28,6 @@ from ._labels import Labels, OneLabel
 from ._network import NetworkClass, network_of_arrays, network_summaries, weights_as_arrays
 from ._parameters import CONSTRAINTS
 from ._partial_fit import learn_more
-from ._rows import ReadLabels
 from ._tasks import Tasks
 
 if TYPE_CHECKING:
@@ -427,21 +426,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         FloatingPointError
             If the loss becomes NaN.
         """
-        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val, OneLabel.read)
-
-    @fit_context
-    def _fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        X_val: Any,
-        y_val: Any,
-        sample_weight_val: Any,
-        read_labels: ReadLabels,
-    ) -> Self:
-        """Train the network on one label, or on several."""
-        fit_classifier(self, X, y, sample_weight, X_val, y_val, sample_weight_val, read_labels)
+        fit_classifier(self, X, y, sample_weight, X_val, y_val, sample_weight_val, OneLabel.read)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from .._checks import check_widths
-from .._sklearn import InvalidParameterError, fit_task, has_callbacks, num_samples
+from .._sklearn import InvalidParameterError, fit_context, fit_task, has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..streams import as_stream
 from ..training import Impressions, Moments, StoredImpressions, resolve_device
-from ._field_readers import FieldReader
+from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
 from ._labels import Labels
 from ._network import (
@@ -128,6 +128,7 @@ class EpochTasks:
         return stop
 
 
+@fit_context
 def fit_classifier(
     classifier: FinalMLPClassifier,
     X: Any,
@@ -148,7 +149,8 @@ def fit_classifier(
     # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
     final_epoch = classifier.final_epoch and X_val is None and not classifier.warm_start
     holds_out = classifier.early_stopping and X_val is None
-    max_epochs = _max_epochs(classifier, X)
+    is_auto = classifier.max_epochs == "auto"
+    max_epochs = automatic_max_epochs(num_samples(X), classifier.schedule) if is_auto else int(classifier.max_epochs)
     data = _data_of_callbacks(classifier, X, y, sample_weight)
     with (
         fit_task(classifier, max_subtasks=max_epochs + final_epoch, **data) as task,
@@ -156,7 +158,7 @@ def fit_classifier(
     ):
         continues = classifier._continues()
         weights = rows.labels.weights(classifier.class_weight, rows.count())
-        readers = classifier._readers if continues else rows.learn_fields(classifier.categorical_features)
+        readers = classifier._readers if continues else learn_fields(rows, classifier.categorical_features)
         seed = classifier._seed if continues else draw_seed(classifier.random_state)
         if holds_out:
             rows = check_hold_out(classifier, rows, readers, max_epochs)
@@ -254,12 +256,6 @@ def penalties_of_tables(classifier: FinalMLPClassifier) -> tuple[Any, float | No
 
 def _is_penalty(value: Any) -> bool:
     return value == "auto" or (isinstance(value, Real) and float(value) >= 0)
-
-
-def _max_epochs(classifier: FinalMLPClassifier, X: Any) -> int:
-    if classifier.max_epochs != "auto":
-        return int(classifier.max_epochs)
-    return automatic_max_epochs(num_samples(X), classifier.schedule)
 
 
 def _data_of_callbacks(classifier: FinalMLPClassifier, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:

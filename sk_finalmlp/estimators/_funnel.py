@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sklearn import FittedSummary, StrOptions, Summary
 from .._sources import EncodedRows
 from ._finalmlp import FinalMLPClassifier
+from ._fit import fit_classifier
 from ._tasks import Tasks, read_tasks
 
 
@@ -145,7 +146,8 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
             )
         read = partial(read_tasks, names=self.tasks, relation=self.relation, task_weight=self.task_weight)
         classifier = self._classifier_to_fit()
-        self.classifier_ = classifier._fit(X, y, sample_weight, X_val, y_val, sample_weight_val, read)
+        fit_classifier(classifier, X, y, sample_weight, X_val, y_val, sample_weight_val, read)
+        self.classifier_ = classifier
         return self
 
     def _classifier_to_fit(self) -> FinalMLPClassifier:

@@ -111,15 +111,11 @@ def _read_pandas(estimator: Any, X: pd.DataFrame, reset: bool) -> list[InputColu
     columns = []
     for name, series in X.items():
         dtype = series.dtype
-        if isinstance(dtype, np.dtype) and (dtype.kind in "biu" or (dtype.kind == "f" and _is_finite(series))):
+        if isinstance(dtype, np.dtype) and dtype.kind in "biuf" and np.isfinite(series.to_numpy()).all():
             columns.append(InputColumn(str(name), series.to_numpy()))
         else:
             columns.append(_read_series(str(name), nw.from_native(series, series_only=True)))
     return columns
-
-
-def _is_finite(series: pd.Series[Any]) -> bool:
-    return bool(np.isfinite(series.to_numpy()).all())
 
 
 def _read_series(name: str, series: Any) -> InputColumn:

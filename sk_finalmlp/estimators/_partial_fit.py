@@ -18,7 +18,7 @@ from .._sources import EncodedBatches
 from ..nn import copy_network, norms_of
 from ..schema import UNKNOWN_CODE, Schema, unpack_codes
 from ..training import Impressions, Moments, correct_mean, score
-from ._field_readers import FieldReader
+from ._field_readers import FieldReader, learn_fields
 from ._fit import EpochTasks, Fitted, network_parameters, penalties_of_tables, training_settings
 from ._growth import (
     RowsOf,
@@ -70,7 +70,7 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
             _follow_encoder(estimator, schema)
         rows = read_rows(estimator, X, y, sample_weight, partial(_read_labels, labels), reset=is_first)
         weights = labels.weights_without_counts(estimator.class_weight)
-        readers = rows.learn_fields(estimator.categorical_features) if is_first else estimator._readers
+        readers = learn_fields(rows, estimator.categorical_features) if is_first else estimator._readers
         (chunk,) = rows.chunks()
         if schema is not None:
             schema, _ = schema.of_columns([name for name, _ in rows.columns])

@@ -21,7 +21,7 @@ from .._sources import EncodedRows, Passes, Piles, TemporaryFolder, check_space,
 from .._warnings import warn
 from ..schema import Schema, carries_schema, checksum_of, is_statistic, read_schema
 from ..training import Impressions, StoredImpressions
-from ._field_readers import FieldReader, learn_fields, read_matrices
+from ._field_readers import FieldReader, read_matrices
 from ._input_columns import InputColumn, check_same_encoder, read_columns, remember_encoder
 from ._labels import MIN_WEIGHT, LabelCounts, Labels, OneLabel
 
@@ -165,16 +165,6 @@ class Rows:
         n_rows, n_held_out, weights = sums
         return LabelCounts(n_rows.astype(np.int64), n_held_out.astype(np.int64), weights)
 
-    def with_counted_labels(self) -> Rows:
-        """Return the same rows with the labels that have rows of positive weight."""
-        labels, has_rows = self.labels.having_rows(self.count().n_rows)
-        return self if has_rows.all() else replace(self, labels=labels, position=np.cumsum(has_rows) - 1)
-
-    def learn_fields(self, categorical_features: Any) -> list[FieldReader]:
-        """Find out which fields the columns are, and which codes they hold."""
-        names = [name for name, _ in self.columns]
-        return learn_fields(self.chunks, names, self.n_given, categorical_features, self.schema)
-
     def impressions(self, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64]) -> Impressions:
         """Return the rows of a table in memory as the network takes them."""
         (chunk,) = self.chunks()
@@ -290,10 +280,13 @@ def open_rows(
 
 
 def _ready(estimator: Any, rows: Rows, holds_out: bool) -> Rows:
+    """Return the rows, some of which are held out, with the labels that have rows of positive weight."""
     if holds_out:
         fraction = _fraction_held_out(estimator, rows.n_given, rows.schema)
         rows = rows.holding_out(_place_of_rows(estimator.hold_out, fraction, rows.n_given, rows.schema), fraction)
-    rows = rows.with_counted_labels()
+    labels, has_rows = rows.labels.having_rows(rows.count().n_rows)
+    if not has_rows.all():
+        rows = replace(rows, labels=labels, position=np.cumsum(has_rows) - 1)
     rows.labels.check(estimator)
     return rows
 

@@ -264,10 +264,8 @@ class ReliabilityDisplay(Display):
         ----------
         y_true, y_proba, n_bins, strategy, confidence_level, sample_weight, pos_label
             As for :func:`reliability_bins`.
-        name : str, default=None
-            Name of the model in the legend.
-        ax : Axes or array-like of Axes, default=None
-            Where to draw, as for :meth:`plot`.
+        name, ax
+            As for :meth:`from_estimator`.
 
         Returns
         -------

@@ -201,12 +201,8 @@ class SliceScoresDisplay(Display):
 
         Parameters
         ----------
-        estimator : estimator
-            Any fitted classifier of two classes, or a pipeline or search of one.
-        X : dataframe or array-like of shape (n_samples, n_features)
-            Rows that it wasn't trained on.
-        y : array-like of shape (n_samples,)
-            Their labels.
+        estimator, X, y
+            As for :meth:`ReliabilityDisplay.from_estimator`.
         by : str or array-like of shape (n_samples,)
             Name of a column of `X`, or a value for each row.
         max_values, confidence_level, sample_weight, pos_label

@@ -73,12 +73,12 @@ class TrainingResult:
 
 def finished_epochs(history: Iterable[Mapping[str, Any]]) -> EpochHistory:
     """The complete records of a net's history, without those of its batches."""
-    return [_record(epoch) for epoch in history if "seconds" in epoch]
-
-
-def _record(epoch: Mapping[str, Any]) -> dict[str, float]:
-    of_tasks = [name for name in epoch if name.startswith(_OF_TASK)]
-    return {name: epoch[name] for name in (*_BEFORE, *of_tasks, *_AFTER) if name in epoch}
+    finished = []
+    for epoch in history:
+        if "seconds" in epoch:
+            of_tasks = [name for name in epoch if name.startswith(_OF_TASK)]
+            finished.append({name: epoch[name] for name in (*_BEFORE, *of_tasks, *_AFTER) if name in epoch})
+    return finished
 
 
 class StopTraining(Exception):
@@ -143,8 +143,8 @@ class EpochRecord(Callback):
         losses, sizes = zip(*batches, strict=True)
         record = {"train_loss": float(np.average(losses, weights=sizes))}
         if self.validation is not None:
-            evaluation = evaluate(net.module_, self.validation, dataset_train.impressions, self.processes)
-            scores, self.shift = evaluation
+            training = dataset_train.impressions
+            scores, self.shift = evaluate(net.module_, self.validation, training, self.processes)
             if not math.isfinite(scores.loss):
                 raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
             if self.scoring == "roc_auc" and math.isnan(scores.auc):
@@ -152,7 +152,9 @@ class EpochRecord(Callback):
                     "early_stopping='roc_auc' needs validation rows of every class, but one is missing. Add such rows, "
                     "or set early_stopping=True."
                 )
-            record |= scores.as_records() | {"monitored": evaluation.monitored(self.scoring)}
+            # Higher is better.
+            monitored = scores.auc if self.scoring == "roc_auc" else -scores.loss
+            record |= scores.as_records() | {"monitored": monitored}
         record |= {"learning_rate": self.learning_rate_, "seconds": time.perf_counter() - self.start_}
         for name, value in self.processes.told(record).items():
             net.history.record(name, value)
@@ -333,7 +335,10 @@ class EpochLines(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         record = net.history[-1]
-        line = _line("final epoch" if self.final_ else f"epoch {record['epoch']:2d}", record)
+        title = "final epoch" if self.final_ else f"epoch {record['epoch']:2d}"
+        # At most 80 characters, a terminal's width.
+        losses = [f"{name} {record[name]:.4f}" for name in _IN_THE_LINE if name in record]
+        line = "  ".join([title, *losses, f"lr {record['learning_rate']:.0e}", f"{record['seconds']:.1f}s"])
         logger.info(line)
         if self.written:
             # In one piece, so that lines of several processes don't mix.
@@ -347,12 +352,6 @@ def _label() -> str:
     names = [process.name] if process.name != "MainProcess" else []
     names += [thread.name] if thread is not threading.main_thread() else []
     return "".join(f"{name}: " for name in names)
-
-
-def _line(title: str, record: Mapping[str, float]) -> str:
-    # At most 80 characters, a terminal's width.
-    losses = [f"{name} {record[name]:.4f}" for name in _IN_THE_LINE if name in record]
-    return "  ".join([title, *losses, f"lr {record['learning_rate']:.0e}", f"{record['seconds']:.1f}s"])
 
 
 class Checkpoint(Callback):

@@ -44,7 +44,8 @@ def resolve_device(name: str | torch.device) -> torch.device:
     >>> resolve_device("cpu")
     device(type='cpu')
     """
-    available = _available_types()
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = [kind for kind, is_there in found.items() if is_there]
     if name == "auto":
         return torch.device(available[0])
     try:
@@ -82,11 +83,6 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
-
-
-def _available_types() -> list[str]:
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    return [name for name, is_there in available.items() if is_there]
 
 
 def product_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:

@@ -356,6 +356,7 @@ class Batches:
         self.processes = processes
         self.objective = impressions.objective
         self.n_passes = 0
+        self._blocks = impressions.blocks
         self._share = 1.0
         self._count(negative_sampling)
 
@@ -373,11 +374,6 @@ class Batches:
     def __len__(self) -> int:
         # A batch of one row has no variance to normalise by, nor has the slice of a process.
         return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // (2 * self.processes.size)))
-
-    @property
-    def n_rows_of_step(self) -> float:
-        """Number of rows of a batch that this process takes."""
-        return self.n_rows / len(self) / self.processes.size
 
     def state(self) -> dict[str, Tensor]:
         """Return what the next passes depend on, beside the generator."""
@@ -429,10 +425,6 @@ class Batches:
                 taken = torch.nonzero(torch.cat(masks))[:, 0]
             mixed = torch.randperm(len(rows) if taken is None else len(taken), generator=self.generator)
             yield rows, mixed if taken is None else taken[mixed], round(n_following * share)
-
-    @cached_property
-    def _blocks(self) -> Sequence[Block]:
-        return self.impressions.blocks
 
     @cached_property
     def _kept(self) -> Impressions:

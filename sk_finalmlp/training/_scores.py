@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -79,27 +79,17 @@ def _pad_rows(columns: Tensor) -> Tensor:
     return torch.cat([columns, columns.new_zeros(missing, columns.shape[1])]) if missing else columns
 
 
-class Evaluation(NamedTuple):
-    """Scores on validation rows, and the constant that was added to the logits before, shape (C,) or None."""
-
-    scores: Scores
-    shift: Tensor | None
-
-    def monitored(self, scoring: Scoring) -> float:
-        """The score that decides the best epoch; higher is better."""
-        return self.scores.auc if scoring == "roc_auc" else -self.scores.loss
-
-
 def evaluate(
     network: nn.Module,
     impressions: Impressions,
     training: AnyImpressions,
     processes: Alone = ALONE,
-) -> Evaluation:
+) -> tuple[Scores, Tensor | None]:
     """Score a network on validation rows, as it would predict if the training ended.
 
     The members of an ensemble are weighted anew by these rows, and the mean prediction is moved to the click rate of
-    the training rows. The network is left in evaluation mode.
+    the training rows; that constant, shape (C,) or None, is returned with the scores. The network is left in evaluation
+    mode.
     """
     network.eval()
     if len(members_of(network)) > 1:
@@ -109,7 +99,7 @@ def evaluate(
     shift = correct_mean(network, training, ROUGHLY)
     if shift is not None:
         logits = logits + shift
-    return Evaluation(_scores(logits, impressions), shift)
+    return _scores(logits, impressions), shift
 
 
 def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:

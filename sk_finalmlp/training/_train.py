@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -185,7 +185,8 @@ def train(
     >>> predict_logits(network.eval(), rows.codes, rows.values).shape
     torch.Size([1000, 1])
     """
-    with _joined_processes(settings) as processes:
+    joins = settings.joins_processes and is_started_with_others()
+    with joined_group(settings.device) if joins else nullcontext(ALONE) as processes:
         if processes.size > 1:
             settings = _prepare(processes, network, impressions, validation, settings, generator)
             observer = observer or NoObserver()
@@ -196,12 +197,6 @@ def train(
     n_epochs = len(result.history)
     logger.info("The training ended after %d epochs, of which epoch %d is the best", n_epochs, result.best_epoch)
     return result
-
-
-def _joined_processes(settings: TrainingSettings) -> AbstractContextManager[Alone]:
-    """The processes that were started with this one, or it alone."""
-    joins = settings.joins_processes and is_started_with_others()
-    return joined_group(settings.device) if joins else nullcontext(ALONE)
 
 
 def _prepare(
@@ -252,7 +247,8 @@ def _train(
 ) -> TrainingResult:
     """Take all epochs, go back to the best one, take the final epoch, and correct the mean prediction."""
     best, is_over = BestEpoch(_TOLERANCE), False
-    watchers = _watchers(settings, observer, best, processes)
+    watchers: Callbacks = [("lines", EpochLines(written=settings.verbose >= 1))]
+    watchers += [("observed", Observed(observer, best, processes))] if observer else []
     batches = _batches(impressions, settings, generator, processes)
     callbacks, checkpoint = _callbacks(batches, validation, settings, best, watchers)
     kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]
@@ -290,14 +286,6 @@ def _batches(
     return Batches(impressions, settings.batch_size, generator, settings.device, settings.negative_sampling, processes)
 
 
-def _watchers(
-    settings: TrainingSettings, observer: EpochObserver | None, best: BestEpoch, processes: Alone
-) -> Callbacks:
-    """What follows a training."""
-    lines = ("lines", EpochLines(written=settings.verbose >= 1))
-    return [lines, ("observed", Observed(observer, best, processes))] if observer else [lines]
-
-
 def _take_epochs(net: ClickNet, batches: Batches, settings: TrainingSettings, checkpoint: Checkpoint | None) -> None:
     """Take the epochs, or those that are left."""
     with _lent(net, batches, settings), suppress(StopTraining):
@@ -329,7 +317,8 @@ def _lent(net: ClickNet, batches: Batches, settings: TrainingSettings) -> Iterat
         # Each member has a source of its own, so that it draws the same beside the others as after them.
         for member, generator in [(member, _generator_of_dropout(batches)) for member in members_of(network)]:
             loans.enter_context(dropout_generator(member, generator))
-        if is_on_cpu and (batches.n_rows_of_step >= _KEEP_MEMORY_FROM_ROWS or dtype is not None):
+        n_rows_of_step = batches.n_rows / len(batches) / batches.processes.size
+        if is_on_cpu and (n_rows_of_step >= _KEEP_MEMORY_FROM_ROWS or dtype is not None):
             loans.enter_context(lent_workspaces(network, dtype))
         loans.enter_context(_sparse_gradients(network))
         if settings.freeze_norms:

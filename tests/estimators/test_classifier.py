@@ -18,13 +18,7 @@ from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP
 
-SMALL = {
-    "stream1": MLP((32,)),
-    "stream2": MLP((16,)),
-    "num_heads": 1,
-    "embedding_regularizer": 0.01,
-    "random_state": 0,
-}
+SMALL = {"stream1": MLP((32,)), "stream2": MLP((16,)), "num_heads": 1, "embedding_regularizer": 0.01, "random_state": 0}
 PLAIN = {"stream1": MLP((16,), batch_norm=False), "stream2": MLP((16,), batch_norm=False)}
 QUICK = {**SMALL, "max_epochs": 2}
 

@@ -5,19 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
+import small_models
 
 from sk_finalmlp import FinalMLPClassifier
-from sk_finalmlp.streams import MLP
 
-SMALL = {
-    "stream1": MLP((8,)),
-    "stream2": MLP((8,)),
-    "num_heads": 1,
-    "n_members": 1,
-    "batch_size": 200,
-    "max_epochs": 1,
-    "random_state": 0,
-}
+SMALL = small_models.SMALL | {"batch_size": 200}
 
 
 def rows(n_codes=20, n_rows=400, seed=0):

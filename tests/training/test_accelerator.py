@@ -8,6 +8,7 @@ import importlib
 from dataclasses import replace
 
 import pytest
+import small_models
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -22,7 +23,6 @@ from sk_finalmlp.training import (
     Impressions,
     StoredImpressions,
     TaskObjective,
-    TrainingSettings,
     _device,
     _net,
     _train,
@@ -31,20 +31,7 @@ from sk_finalmlp.training import (
 )
 
 META = torch.device("meta")
-SETTINGS = TrainingSettings(
-    schedule="one_cycle",
-    precision="float32",
-    learning_rate=1e-2,
-    batch_size=64,
-    max_epochs=2,
-    n_iter_no_change=2,
-    embedding_regularizer=0.1,
-    net_regularizer=0.0,
-    device=META,
-    scoring="neg_log_loss",
-    final_epoch=False,
-    verbose=0,
-)
+SETTINGS = replace(small_models.SETTINGS, schedule="one_cycle", embedding_regularizer=0.1, device=META)
 N_CODES = 20
 FIELDS = [
     Field("user", "categorical", n_codes=N_CODES),

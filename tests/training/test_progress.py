@@ -4,18 +4,20 @@ import io
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
+from dataclasses import replace
 from threading import Barrier
 
 import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
+from small_models import SETTINGS
 
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.nn import TwoStreamNetwork
 from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP
-from sk_finalmlp.training import Impressions, TrainingSettings, train
+from sk_finalmlp.training import Impressions, train
 
 LINE = r"epoch  \d  train_loss \d\.\d{4}  valid_loss \d\.\d{4}  valid_auc \d\.\d{4}  lr 1e-0\d  \d+\.\ds"
 FINAL_LINE = r"final epoch  train_loss \d\.\d{4}  lr 1e-0\d  \d+\.\ds"
@@ -25,20 +27,7 @@ def fit(verbose, validated=True, network_class=TwoStreamNetwork):
     generator = torch.Generator().manual_seed(0)
     codes = torch.randint(1, 20, (400, 2), generator=generator, dtype=torch.int32)
     rows = Impressions(codes, torch.zeros(400, 0), codes[:, 0].long() % 2, torch.ones(400))
-    settings = TrainingSettings(
-        schedule="plateau",
-        precision="float32",
-        learning_rate=1e-2,
-        batch_size=64,
-        max_epochs=2,
-        n_iter_no_change=2,
-        embedding_regularizer=0.0,
-        net_regularizer=0.0,
-        device=torch.device("cpu"),
-        scoring="neg_log_loss",
-        final_epoch=True,
-        verbose=verbose,
-    )
+    settings = replace(SETTINGS, final_epoch=True, verbose=verbose)
     fields = [Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)]
     network = network_class(fields, MLP((8,)), MLP((8,)), generator=generator)
     return train(network, rows, rows.take(torch.arange(100)) if validated else None, settings, generator)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import small_models
 import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -12,24 +13,11 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from sk_finalmlp.nn import Ensemble, FieldEmbedding, TwoStreamNetwork
 from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP
-from sk_finalmlp.training import Batches, Impressions, TrainingSettings, _train, predict_logits, resolve_device, train
+from sk_finalmlp.training import Batches, Impressions, _train, predict_logits, resolve_device, train
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-6
-SETTINGS = TrainingSettings(
-    schedule="plateau",
-    precision="float32",
-    learning_rate=1e-2,
-    batch_size=64,
-    max_epochs=30,
-    n_iter_no_change=2,
-    embedding_regularizer=0.0,
-    net_regularizer=0.0,
-    device=CPU,
-    scoring="roc_auc",
-    final_epoch=False,
-    verbose=0,
-)
+SETTINGS = replace(small_models.SETTINGS, max_epochs=30, scoring="roc_auc")
 FIELDS = [Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20), Field("age", "numeric")]
 
 
