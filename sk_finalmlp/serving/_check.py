@@ -116,7 +116,7 @@ def _integers(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
 
 def _numbers(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
     if reading["like"] == "bool":
-        return _drawn([None, False, True], rng)
+        return _booleans(reading, part, rng)
     scale = float(part.get("unit", 1.0))
     inner = np.asarray(part.get("values", part.get("edges", [])), float) * (scale if "values" in part else 1.0)
     if "vocabulary" in part and part["$part"] in ("CategoricalEncoder", "PretrainedEncoder"):

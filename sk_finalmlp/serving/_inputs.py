@@ -90,6 +90,7 @@ _INTEGERS: Final = (int, np.integer)
 _BOOLS: Final = (bool, np.bool_)
 _NOT_ALWAYS_THEMSELVES: Final = (float, np.generic)
 _LISTS: Final = (list, tuple, np.ndarray)
+_NO_ELEMENTS: Final = (*_BOOLS, *_LISTS)
 _MISSING_OF_PANDAS: Final = ("NAType", "NaTType")
 
 
@@ -204,7 +205,7 @@ def _elements(value: Any, column: Input) -> str:
 def _text_of_element(element: Any) -> str:
     if type(element) is str:
         return element
-    if isinstance(element, (*_BOOLS, *_LISTS)):
+    if isinstance(element, _NO_ELEMENTS):
         raise TypeError(f"the list holds {element!r}, which is no element: give strings or integers.")
     return _text_of(element)
 
