@@ -155,9 +155,10 @@ class Planner:
     ) -> Target | NoLabels:
         """The labels of rows on disk, or why there are none."""
         try:
-            if labels is None or y is None:
+            if labels is None:
                 raise NoLabels("there is no y")
             check_labels(labels)
+            assert y is not None
             share = share_held_out(self.validation_fraction, len(y), at_random=place is places)
             target = make_target(y, labels, weight, share, place, self.random_state)
         except NoLabels as reason:
