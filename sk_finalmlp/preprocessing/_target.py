@@ -269,9 +269,10 @@ def read_stored_target(
     random_state: np.random.RandomState,
 ) -> Target:
     """Read the labels of rows on disk; raise NoLabels if they aren't labels of two or more classes."""
-    if y is None or labels is None:
+    if labels is None:
         raise NoLabels("there is no y")
     check_labels(labels)
+    assert y is not None
     return _make_target(y, labels, weight, fraction, place, random_state)
 
 

@@ -207,6 +207,7 @@ class StoredRows(TrainingRows):
         chosen: Mapping[int, Kind],
         label: str | None,
         weight: str | None,
+        is_hashed: bool,
         hold_out: str,
         folder: TemporaryFolder,
         passes: Passes,
@@ -217,7 +218,7 @@ class StoredRows(TrainingRows):
         self._parts, self._folder, self._passes = parts, folder, passes
         if parts.n_rows is not None:
             self._check_space(parts.n_rows, 2 * len(names))
-        self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight), folder, passes)
+        self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight, is_hashed), folder, passes)
         self._weights = self._first.weight
         self._place = places if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
         self.labels = planner.read_target(
@@ -254,8 +255,9 @@ class StoredRows(TrainingRows):
 
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
         """Write the output columns to disk."""
+        sampled = {tally.name for tally in self._first.tallies if tally is not None and tally.share < 1}
         self._first.forget()
-        widen_lists(self._parts.source, columns, self._weights, self.n_rows, self._passes)
+        widen_lists(self._parts.source, columns, sampled, self._weights, self.n_rows, self._passes)
         return write_codes(self._parts, columns, self.n_rows, self._folder, self._passes)
 
     def sample(self, outputs: Mapping[str, StoredArray]) -> tuple[Codes, Target | NoLabels, int]:
