@@ -83,7 +83,7 @@ def _first_of_blocks(column: Column) -> np.ndarray:
     times = times[is_present]
     repeats = None if column.repeats is None else column.repeats[is_present]
     if not len(times):
-        return times
+        return np.empty(0, np.int64)
     if repeats is None:
         firsts = np.quantile(times, np.arange(1, N_BLOCKS) / N_BLOCKS, method="lower")
     else:

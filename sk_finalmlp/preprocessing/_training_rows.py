@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .._hold_out import place_from_last, places
+from .._hold_out import Place, place_from_last, places
 from .._sources import EncodedRows, Parts, Passes, Source, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
 from ..schema import Field, Schema, carries_schema, write_schema
@@ -26,7 +26,7 @@ from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
 from ._table import raw_columns
-from ._target import Array, CodedRows, NoLabels, Place, Target, read_rows
+from ._target import Array, CodedRows, NoLabels, Target, read_rows, read_stored_target, read_target
 
 
 class TrainingRows(ABC):
@@ -148,7 +148,7 @@ class TableRows(TrainingRows):
         self._order = None if place is None else place.__getitem__
         self._X, self._weights = X, weights
         self._outputs: dict[int, dict[str, np.ndarray]] = {}
-        labels = planner.read_target(y, X, weights, place)
+        labels = planner.read_target(read_target, y, X, weights, self._order or places)
         # Older rows count less.
         self.labels = labels if shares is None or isinstance(labels, NoLabels) else labels.weighted_by(shares)
 
@@ -238,6 +238,7 @@ class StoredRows(TrainingRows):
         chosen: Mapping[int, Kind],
         label: str | None,
         weight: str | None,
+        is_hashed: bool,
         hold_out: str,
         folder: TemporaryFolder,
         passes: Passes,
@@ -248,11 +249,13 @@ class StoredRows(TrainingRows):
         self._parts, self._folder, self._passes = parts, folder, passes
         if parts.n_rows is not None:
             self._check_space(parts.n_rows, 2 * len(names))
-        self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight), folder, passes)
+        self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight, is_hashed), folder, passes)
         self._weights = self._first.weight
         self._place = places if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
         self._order = None if self._place is places else self._place
-        self.labels = planner.read_stored_target(self._first.classes, self._first.y, self._weights, self._place)
+        self.labels = planner.read_target(
+            read_stored_target, self._first.y, self._first.classes, self._weights, self._place
+        )
 
     def _check_space(self, n_rows: int, n_columns: int) -> None:
         # Once in the order of the table and once shuffled, four bytes each, and the labels.
@@ -284,8 +287,9 @@ class StoredRows(TrainingRows):
 
     def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
         """Write the output columns to disk."""
+        sampled = {tally.name for tally in self._first.tallies if tally is not None and tally.share < 1}
         self._first.forget()
-        widen_lists(self._parts.source, columns, self._weights, self.n_rows, self._passes)
+        widen_lists(self._parts.source, columns, sampled, self._weights, self.n_rows, self._passes)
         return write_codes(self._parts, columns, self.n_rows, self._folder, self._passes)
 
     def sample(self, outputs: Mapping[str, StoredArray]) -> tuple[Codes, Target | NoLabels, int]:
