@@ -51,27 +51,27 @@ class Blocks:
 
     @property
     def n_groups(self) -> int:
-        """Number of groups: those of the first block, two in each later one, and rows without weight."""
-        return self.n_folds + 2 * self.n_blocks
+        """Number of groups: folds of the first block, later blocks, rows held out, rows without weight."""
+        return self.n_folds + self.n_blocks + 1
 
     def of(self, labels: LabelledRows) -> np.ndarray:
-        """The group of each row; rows that are held out come before the others of their block, so as not to know them."""
+        """The group of each row."""
         assert labels.blocks is not None
-        groups: np.ndarray = self.n_folds + 2 * labels.blocks
-        groups -= (labels.folds == self.n_folds) & (labels.blocks > 0)
-        groups[labels.folds > self.n_folds] = self.n_groups - 1
-        return np.where((labels.blocks == 0) & (labels.folds < self.n_folds), labels.folds, groups)
+        later: np.ndarray = np.where(
+            labels.folds < self.n_folds, self.n_folds + labels.blocks, labels.folds + self.n_blocks
+        )
+        later -= 1
+        return np.where((labels.blocks == 0) & (labels.folds < self.n_folds), labels.folds, later)
 
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
         """Sums over the rows that those of each cell know, of the same key."""
-        later = groups - self.n_folds
-        learned = np.where((later < 0) | ((later > 0) & (later % 2 == 0)), of_cells, 0.0)
+        learned = np.where(groups < self.n_groups - 2, of_cells, 0.0)
         before = np.cumsum(learned)
         before -= learned
         before -= before[np.r_[True, key_of_cell[1:] != key_of_cell[:-1]]].take(key_of_cell)
-        first = np.flatnonzero(later < 0)
-        keys_of_first, of_first = key_of_cell.take(first), of_cells.take(first)
-        before[first] = np.bincount(keys_of_first, of_first, 1).take(keys_of_first) - of_first
+        first = np.flatnonzero(groups < self.n_folds)
+        of_first = of_cells.take(first)
+        before[first] = np.bincount(key_of_cell.take(first), of_first, 1).take(key_of_cell.take(first)) - of_first
         return before
 
 

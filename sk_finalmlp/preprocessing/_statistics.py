@@ -188,7 +188,7 @@ class KeyStatistics:
             is_unknown = None if unknown is None else unknown.among(self.key, labels.folds < target.n_folds, first)
             columns = [table.take(slots[0]) for table in tables[0]]
             if len(tables) > 1:
-                forward = np.flatnonzero(target.are_forward(labels))
+                forward = np.flatnonzero(labels.folds < target.n_forward)
                 own = slots[1].take(forward)
                 for values, table in zip(columns, tables[1], strict=True):
                     values[forward] = table.take(own)

@@ -21,7 +21,7 @@ from ._groupings import Blocks, Folds, Grouping
 
 _N_FOLDS = 10
 #: Share of the folds with walk-forward statistics, where the order of the rows in time is known.
-_FORWARD = 0.5
+_FORWARD = 0.3
 #: Keeps logarithms finite where all rows with weight are held out.
 _MIN_SHARE = 1e-12
 _UNLABELLED = (
@@ -166,10 +166,6 @@ class Target:
         """The groupings by which statistics leave rows out: random folds, and blocks if the order in time is known."""
         folds = Folds(self.n_folds)
         return [folds] if self.n_blocks == 1 else [folds, Blocks(self.n_folds, self.n_blocks)]
-
-    def are_forward(self, rows: LabelledRows) -> np.ndarray:
-        """Which rows have walk-forward statistics."""
-        return rows.folds < self.n_forward
 
     @property
     def n_forward(self) -> int:
