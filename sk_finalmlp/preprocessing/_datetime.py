@@ -129,25 +129,25 @@ class DatetimeEncoder(ColumnEncoder):
         }
         for part, encoder in self.encoders.items():
             encoder.fit(Column(part, _part(part, times).values, column.tally), weights)
-        self._first_of_blocks = _first_of_blocks(column)
+        self.first_of_blocks = _first_of_blocks(column)
         return self
 
     def blocks(self, column: Column) -> np.ndarray:
         """Return the number of each row's block in time; the first if the time is missing."""
         times, is_present = _microseconds(column)
-        blocks: np.ndarray = np.searchsorted(self._first_of_blocks, times, side="right").astype(np.int32)
+        blocks: np.ndarray = np.searchsorted(self.first_of_blocks, times, side="right").astype(np.int32)
         blocks[~is_present] = 0
         return blocks
 
     @property
     def n_blocks(self) -> int:
         """Number of blocks in time."""
-        return len(self._first_of_blocks) + 1
+        return len(self.first_of_blocks) + 1
 
     @property
     def middle_time(self) -> int:
         """A time in the middle of the rows, in microseconds."""
-        return int(self._first_of_blocks[len(self._first_of_blocks) // 2])
+        return int(self.first_of_blocks[len(self.first_of_blocks) // 2])
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
         times = _local_times(column.values)
