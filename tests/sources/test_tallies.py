@@ -166,6 +166,7 @@ def test_labels_of_many_values_make_no_statistics_as_in_memory(write, monkeypatc
         FinalMLPClassifier().fit(encoded, "price")
 
 
+@pytest.mark.filterwarnings("ignore:Column 'user' has a different value in nearly every row")
 def test_codes_of_the_most_buckets_are_those_in_memory(write):
     columns = {"user": [f"u{value}" for value in numbers()]}
     parameters = {"n_hash_buckets": 2**31 - 2, "statistics": None}
