@@ -145,7 +145,8 @@ def _quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int) -> n
     ends = np.cumsum(sums)
     # Sums of weights are rounded, and must not miss the end of a bin for it; those of rows are exact.
     n_ended = np.floor(ends * n_bins / ends[-1:] * (1 + 1e-12))
-    return values[np.diff(n_ended, prepend=0) > 0]
+    quantiles: np.ndarray = values[np.diff(n_ended, prepend=0) > 0]
+    return quantiles
 
 
 class QuantileBinner(ColumnEncoder):
