@@ -35,7 +35,7 @@ _NOW = 0.9
 #: In fewer rows, what the last tenth of them clicks is too much a matter of chance to be what is so "now".
 _MIN_ROWS_TO_ELAPSE = 50_000
 #: Blocks of about as many rows, in time.
-N_BLOCKS = 10
+N_BLOCKS = 5
 _AUTOMATIC_PARTS = ("hour", "weekday", "weekend", _ELAPSED)
 
 #: Parts that come again within a week: how many hours or days a full period has.

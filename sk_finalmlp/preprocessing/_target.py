@@ -20,8 +20,6 @@ from .._warnings import warn
 from ._groupings import Blocks, Folds, Grouping
 
 _N_FOLDS = 10
-#: Share of the folds with walk-forward statistics, where the order of the rows in time is known.
-_FORWARD = 0.3
 #: Keeps logarithms finite where all rows with weight are held out.
 _MIN_SHARE = 1e-12
 _UNLABELLED = (
@@ -114,17 +112,20 @@ class Target:
         self.labels, self.classes, self.n_folds, self.n_rows, self.read = labels, classes, n_folds, n_rows, read
         self.has_tasks = has_tasks
 
-    #: Number of blocks in time; 1 where the order is unknown.
-    n_blocks = 1
+    #: Number of blocks in time, 1 where the order is unknown, and of folds in which rows have walk-forward statistics.
+    n_blocks, n_forward = 1, 0
 
-    def in_blocks(self, blocks: Callable[[int, int], np.ndarray], n_blocks: int) -> Target:
-        """The target of the same rows in blocks of time, given the block of each row of a slice."""
+    def in_blocks(self, blocks: Callable[[int, int], np.ndarray], n_blocks: int, share: float) -> Target:
+        """The target of the same rows in blocks of time, so many of which have walk-forward statistics.
+
+        `blocks` gives the block of each row of a slice.
+        """
 
         def read(start: int, stop: int) -> LabelledRows:
             return replace(self.read(start, stop), blocks=blocks(start, min(stop, self.n_rows)))
 
         target = Target(self.labels, self.classes, self.n_folds, self.n_rows, read, self.has_tasks)
-        target.n_blocks = n_blocks
+        target.n_blocks, target.n_forward = n_blocks, round(share * self.n_folds)
         return target
 
     def of(self, rows: LabelledRows) -> Target:
@@ -166,11 +167,6 @@ class Target:
         """The groupings by which statistics leave rows out: random folds, and blocks if the order in time is known."""
         folds = Folds(self.n_folds)
         return [folds] if self.n_blocks == 1 else [folds, Blocks(self.n_folds, self.n_blocks)]
-
-    @property
-    def n_forward(self) -> int:
-        """Number of folds in which rows have walk-forward statistics."""
-        return round(_FORWARD * self.n_folds) if self.n_blocks > 1 else 0
 
     def share_of(self, grouping: Grouping) -> float:
         """The share of the rows that have the statistics of a grouping."""

@@ -28,6 +28,9 @@ from ._statistics import UnknownRows
 from ._table import raw_columns
 from ._target import Array, CodedRows, NoLabels, Target, read_rows, read_stored_target, read_target
 
+#: Share of the training rows with walk-forward statistics: where later rows are held out, the model is used on such.
+_FORWARD, _FORWARD_IF_USED_LATER = 0.5, 1.0
+
 
 class TrainingRows(ABC):
     """Rows to learn from; outputs are their columns by name, in memory or on disk."""
@@ -87,19 +90,15 @@ class TrainingRows(ABC):
         return columns
 
     def _target_in_time(self) -> Target | NoLabels:
-        """The labels, and the blocks of the rows in time where their order is known.
-
-        Where later rows are held out, the order is the one that they are held out by.
-        """
+        """The labels, and the blocks of the rows in time where their order is known."""
         if isinstance(self.target, NoLabels):
             return self.target
         if self._order is not None:
-            place = self._order
-            return self.target.in_blocks(lambda start, stop: _blocks(place, start, stop), N_BLOCKS)
+            return self.target.in_blocks(partial(_blocks, self._order), N_BLOCKS, _FORWARD_IF_USED_LATER)
         if self._in_time is None:
             return self.target
         blocks, n_blocks = self._in_time
-        return self.target.in_blocks(partial(read_rows, blocks), n_blocks)
+        return self.target.in_blocks(partial(read_rows, blocks), n_blocks, _FORWARD)
 
     @abstractmethod
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
