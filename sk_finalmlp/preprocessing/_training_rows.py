@@ -29,7 +29,7 @@ from ._table import raw_columns
 from ._target import Array, CodedRows, NoLabels, Target, read_rows, read_stored_target, read_target
 
 #: Share of the training rows with walk-forward statistics: where later rows are held out, the model is used on such.
-_FORWARD, _FORWARD_IF_USED_LATER = 0.5, 1.0
+_FORWARD, _FORWARD_IF_USED_LATER = 0.3, 1.0
 
 
 class TrainingRows(ABC):

@@ -55,7 +55,7 @@ def share_forward(X, y, out, new, blocks, weights=None):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("seed", range(2))
-def test_half_of_the_rows_know_the_blocks_before_theirs_alone(seed, weighted):
+def test_three_tenths_of_the_rows_know_the_blocks_before_theirs_alone(seed, weighted):
     X, y = log(seed=seed)
     weights = np.random.default_rng(seed).integers(0, 3, len(y)).astype(float) if weighted else np.ones(len(y))
     encoder = CTREncoder(statistics=["user"])
@@ -63,7 +63,7 @@ def test_half_of_the_rows_know_the_blocks_before_theirs_alone(seed, weighted):
     blocks = np.zeros(len(y), int)
     times = X["time"].to_numpy().astype("int64")
     blocks[weights > 0] = blocks_of(times[weights > 0])
-    assert 0.35 < share_forward(X, y, out, encoder.transform(X), blocks, weights) < 0.6
+    assert 0.2 < share_forward(X, y, out, encoder.transform(X), blocks, weights) < 0.45
 
 
 def test_rows_without_times_know_all_others():
@@ -100,7 +100,7 @@ def test_rows_without_a_time_are_in_the_first_block():
     out = encoder.fit_transform(X.assign(time=times), y)
     blocks = np.where(is_missing, 0, 1 + np.arange(len(X)))
     blocks[~is_missing] = blocks_of(times[~is_missing].to_numpy().astype("int64"))
-    assert 0.35 < share_forward(X, y, out, encoder.transform(X), blocks) < 0.6
+    assert 0.2 < share_forward(X, y, out, encoder.transform(X), blocks) < 0.45
 
 
 @pytest.mark.parametrize("hold_out", ["random", "last"])
