@@ -62,8 +62,8 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     >>> from sk_finalmlp import CTREncoder, FinalMLPClassifier, update
     >>> from sk_finalmlp.datasets import make_click_data
     >>> X, y, _ = make_click_data(3_000, n_days=3, random_state=0)
-    >>> X["click"] = y
-    >>> first, last = X[X["day"] < 2], X[X["day"] == 2]
+    >>> X["click"], day = y, X.pop("day")
+    >>> first, last = X[day < 2], X[day == 2]
     >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0))
     >>> model = model.fit(first.drop(columns="click"), first["click"])
     >>> model = update(model, last, "click")

@@ -26,7 +26,8 @@ SMALL = small_models.SMALL | {"batch_size": 200}
 @pytest.fixture(scope="module")
 def days():
     X, y, _ = make_click_data(4_000, n_days=4, n_users=300, n_items=60, turnover=0.1, click_rate=0.3, random_state=0)
-    return [(X[X["day"] == day], y[X["day"] == day]) for day in range(4)]
+    X = X.rename(columns={"day": "batch"})
+    return [(X[X["batch"] == day], y[X["batch"] == day]) for day in range(4)]
 
 
 def encoder(**parameters):
@@ -83,7 +84,7 @@ class TestUpdate:
 
     def test_learns(self, days):
         X, y, _ = make_click_data(6_000, n_days=2, n_users=20, n_items=20, drift=1.0, logit_scale=3, random_state=1)
-        first, half = X["day"] == 0, X.index % 2 == 0
+        first, half = X.pop("day") == 0, X.index % 2 == 0
         model = make_pipeline(CTREncoder(), FinalMLPClassifier(**SMALL | {"max_epochs": 4})).fit(X[first], y[first])
         before = log_loss(y[~first & half], model.predict_proba(X[~first & half]))
         for _ in range(3):
@@ -220,7 +221,7 @@ class TestOfFiles:
 
         def frames():
             yield first
-            yield pl.from_pandas(second.assign(day=second["day"].astype(float), user=None))
+            yield pl.from_pandas(second.assign(batch=second["batch"].astype(float), user=None))
             yield pa.Table.from_pandas(third, preserve_index=False)
 
         other = pickle.loads(pickle.dumps(model))
@@ -231,8 +232,8 @@ class TestOfFiles:
 
     def test_of_types_that_have_nothing_in_common(self, model, days):
         rows = days[1][0].assign(click=days[1][1])
-        with pytest.raises(ValueError, match=r"(?s)can't be read into one table.*day.*same type in all files"):
-            update(model, lambda: iter([rows, pl.from_pandas(rows.assign(day="Monday"))]), "click")
+        with pytest.raises(ValueError, match=r"(?s)can't be read into one table.*batch.*same type in all files"):
+            update(model, lambda: iter([rows, pl.from_pandas(rows.assign(batch="Monday"))]), "click")
 
     def test_without_rows(self, model, days, tmp_path):
         days[1][0].assign(click=days[1][1]).head(0).to_parquet(tmp_path / "day.parquet")

@@ -193,7 +193,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         Which rows these are. "random": pseudo-random, by a hash of the row number. "last": those at the
         end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
         one is smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
-        and holds out the same rows, if the output is a pandas DataFrame. See :ref:`held_out_last`.
+        and holds out the same rows, if the output is a pandas DataFrame. Hold out the last rows if the model will be
+        used on later ones: all statistics of training rows are walk-forward then (see the Notes). See :ref:`tomorrow`.
     half_life : dict of {str: str or float}, default=None
         A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
         `{"day": 7}` for a column of numbers. The last row counts 1, a row without a time as the oldest. None: all rows
@@ -258,6 +259,13 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     rows. Counts below 7 that fewer than one in a thousand training rows have stand for the mean. In `fit_transform`
     the statistics of a row are those of nine of ten random folds, those that the row isn't in; large counts are scaled
     up to all rows.
+
+    **Walk-forward statistics.** A later row knows the rows before it alone: many of its ids are new, or have a short
+    past. So that the network learns what such rows are like, three of ten training rows have statistics of earlier rows
+    alone: the rows are cut, in the order of time, into five blocks of about as many, and a row knows the blocks before
+    its own; one of the first block knows other folds of that block. The order is that of a column of datetimes, of
+    several the one with the latest times; `feature_kinds_` says which. Where `hold_out` says that later rows are held
+    out, the order is that of `hold_out`, and all training rows are walk-forward. See :ref:`tomorrow`.
 
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
@@ -591,6 +599,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         unknown = UnknownRows(self.unknown_dropout, rows.planner.random_state) if transforms else None
         columns = rows.derive(self._derived, outputs, unknown)
+        if rows.time is not None and plan.statistics:
+            kinds = self.feature_kinds_
+            kinds.loc[rows.time, "why"] = f"{kinds['why'][rows.time]}, which tell the order of the rows"
         self.statistics_ = report(plan.choices)
         self._classes = None if isinstance(rows.target, NoLabels) else rows.target.classes
         self._has_tasks = isinstance(rows.target, Target) and rows.target.has_tasks

@@ -89,20 +89,20 @@ def blocks_name(column: str) -> str:
     return f"{column}@block"
 
 
-def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> tuple[Any, int] | None:
-    """Take the blocks in time out of output columns of training rows; None if there is no column of times.
+def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> tuple[str | None, Any, int]:
+    """Take the blocks in time out of output columns of training rows: by which column, for each row, and how many.
 
-    Of several columns, the order follows the one with the latest times: a row is written after someone has signed up
+    Of several columns of times, the order follows the one with the latest: a row is written after someone has signed up
     or an item has been released.
     """
-    found = [
-        (column.encoder, outputs.pop(blocks_name(column.name)))
-        for column in columns
-        if isinstance(column.encoder, DatetimeEncoder)
-    ]
-    times = [(encoder.middle_time, encoder.n_blocks, blocks) for encoder, blocks in found if encoder.n_blocks > 1]
-    _, n_blocks, blocks = max(times, key=itemgetter(0), default=(0, 1, None))
-    return None if blocks is None else (blocks, n_blocks)
+    found: list[tuple[int, str | None, Any, int]] = [(0, None, None, 1)]
+    for column in columns:
+        if isinstance(column.encoder, DatetimeEncoder):
+            blocks, n_blocks = outputs.pop(blocks_name(column.name)), column.encoder.n_blocks
+            if n_blocks > 1:
+                found.append((column.encoder.middle_time, column.name, blocks, n_blocks))
+    _, name, blocks, n_blocks = max(found[1:] or found, key=itemgetter(0))
+    return name, blocks, n_blocks
 
 
 def encode_columns(columns: Columns, raws: Iterable[Any], unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:

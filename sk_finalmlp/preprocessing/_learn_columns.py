@@ -115,6 +115,9 @@ def _repeats(column: Column) -> bool:
 
 def find_doubt(column: Column, finding: Finding) -> str | None:
     """Say, for a warning, what may be wrong with a kind that was found."""
+    if finding.kind == "dropped":
+        # What goes with time is left out at the user's word, who has said which rows are the last.
+        return f"is left out: {finding.why}, or in `drop`." if finding.why.startswith("named") else None
     if pa.types.is_floating(column.values.type):
         if not (_are_rounded(column) and _repeats(column)):
             return None

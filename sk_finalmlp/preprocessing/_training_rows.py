@@ -39,6 +39,8 @@ class TrainingRows(ABC):
     place: np.ndarray | None = None
     #: The same of some rows, where later rows are held out.
     _order: Place | None = None
+    #: The column of times that tells the order where rows are held out at random.
+    time: str | None = None
     #: Told of the progress on rows on disk.
     _passes: Passes | None = None
     _weights: Array | None
@@ -69,7 +71,9 @@ class TrainingRows(ABC):
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
         """Return the output columns of the columns, and learn the order of the rows in time."""
         outputs = self._encode(columns)
-        self._in_time = pop_blocks(columns, outputs)
+        self.time, self._blocks, self._n_blocks = pop_blocks(columns, outputs)
+        if self._order is not None:
+            self.time = None
         return outputs
 
     @abstractmethod
@@ -95,10 +99,9 @@ class TrainingRows(ABC):
             return self.target
         if self._order is not None:
             return self.target.in_blocks(partial(_blocks, self._order), N_BLOCKS, _FORWARD_IF_USED_LATER)
-        if self._in_time is None:
+        if self.time is None:
             return self.target
-        blocks, n_blocks = self._in_time
-        return self.target.in_blocks(partial(read_rows, blocks), n_blocks, _FORWARD)
+        return self.target.in_blocks(partial(read_rows, self._blocks), self._n_blocks, _FORWARD)
 
     @abstractmethod
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
