@@ -296,10 +296,11 @@ def _rows_on_disk(estimator: Any, X: EncodedRows, y: Any, sample_weight: Any, fo
             f"categorical_features={estimator.categorical_features!r}, but X was written by CTREncoder, which knows "
             "its fields. Leave it at 'auto', and choose kinds of columns in CTREncoder."
         )
+    if X.classes is not None:
+        check_classification_targets(X.classes)
     _check_names(X, y, sample_weight)
     assert X.classes is not None
     assert X.y is not None
-    check_classification_targets(X.classes)
     weight = X.weight if sample_weight is not None else None
     largest_weight = 1.0 if weight is None else max(float(w.max()) for w in weight.chunks())
     if not largest_weight:
