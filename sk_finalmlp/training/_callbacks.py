@@ -296,10 +296,9 @@ class KeptMoments(Callback):
             state = net.optimizer_.state[parameter]
             state["exp_avg"] = _tensor_like(parameter, kept.exp_avg[name])
             state["exp_avg_sq"] = _tensor_like(parameter, kept.exp_avg_sq[name])
+            state["n_steps"] = kept.n_steps
             if id(parameter) in lazy:
                 state |= _settled(parameter, kept.n_steps)
-            else:
-                state["step"] = torch.tensor(float(kept.n_steps), device=parameter.device)
 
     def on_epoch_end(self, net: Any, dataset_train: Any, **kwargs: Any) -> None:
         net.optimizer_.settle()
@@ -317,7 +316,6 @@ def _tensor_like(parameter: Tensor, array: NDArray[np.float32]) -> Tensor:
 def _settled(table: Tensor, n_steps: int) -> dict[str, Any]:
     """The state of a lazy table of which no row has missed a step."""
     return {
-        "n_steps": n_steps,
         "lr_sum": 0.0,
         "last_step": torch.full((len(table),), n_steps, dtype=torch.int32, device=table.device),
         "last_lr_sum": no_learning_rates(table),
