@@ -108,13 +108,12 @@ taste = taste.div(np.linalg.norm(taste, axis=1), axis=0)
 
 
 def neighbours(title, n=4):
-    """Titles of the most similar films."""
+    """Cosines and titles of the most similar films."""
     item = id_of[title]
     similarity = (taste @ taste.loc[item]).drop(item).nlargest(n)
-    return ", ".join(
-        f"{movielens.titles[other][:-7]} {cosine:.2f}"
-        for other, cosine in similarity.items()
-    )
+    return [
+        f"{x:.2f} {movielens.titles[other][:-7]}" for other, x in similarity.items()
+    ]
 
 
 for title in [
@@ -123,7 +122,7 @@ for title in [
     "Pulp Fiction (1994)",
     "Lion King, The (1994)",
 ]:
-    print(f"{title[:-7] + ':':<26}{neighbours(title)}")
+    print(title[:-7], *neighbours(title), sep="\n  ")
 
 # %%
 # Features of another model
