@@ -10,6 +10,7 @@ vectors are features for any other model. :func:`~sk_finalmlp.inspection.embeddi
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.patheffects import withStroke
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
@@ -72,7 +73,6 @@ LABELLED = [
     "Mars Attacks! (1996)",
     "Lion King, The (1994)",
     "Dante's Peak (1997)",
-    "Cable Guy, The (1996)",
     "Twister (1996)",
     "Citizen Kane (1941)",
     "Mrs. Doubtfire (1993)",
@@ -88,6 +88,7 @@ for title in LABELLED:
         (5, 4),
         textcoords="offset points",
         fontsize=9,
+        path_effects=[withStroke(linewidth=3, foreground="white")],
     )
 figure.colorbar(points, label="share of ratings of 4 and 5 stars")
 _ = ax.set(
