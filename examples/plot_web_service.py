@@ -72,7 +72,7 @@ requests = {
 }
 for name, request in requests.items():
     answer = client.post("/score", json=request)
-    print(f"\n{name}: {answer.status_code}\n{answer.text}")
+    print(f"\n{name}: {answer.status_code}", pformat(answer.json()), sep="\n")
 
 # %%
 # What Prometheus reads of it:
