@@ -446,7 +446,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         y : array-like of shape (n_samples,)
             Labels, not necessarily of all classes.
         classes : array-like of shape (n_classes,), default=None
-            All labels there are. Needed in the first call, if `fit` came not before.
+            All labels there are. Needed in the first call, unless `fit` was called.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each impression in the loss. A row of weight 0 is left out.
 

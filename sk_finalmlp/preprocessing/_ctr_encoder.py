@@ -209,8 +209,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.
     temp_folder : str or path, default=None
-        Where the temporary files of a fit to more rows than memory holds go; None for the system's folder. Workers on
-        other machines must share it.
+        Folder for temporary files of an out-of-core fit; None for the system's folder. Workers on other machines must
+        share it.
     n_jobs : int or None, default=None
         Number of workers that read and encode the files of such a fit, as tasks of joblib; None for 1, or for what
         `joblib.parallel_config` says. What is learned doesn't depend on it.

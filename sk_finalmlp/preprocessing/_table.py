@@ -188,7 +188,7 @@ def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataF
 
 @lru_cache(maxsize=64)
 def _labels(names: tuple[str, ...]) -> pd.Index[Any]:
-    """Return names as pandas keeps them, which takes it as long as all else; users of the same ones take a view."""
+    """Return column labels as a cached Index; building one dominates a one-row transform."""
     return pd.Index(list(names))
 
 

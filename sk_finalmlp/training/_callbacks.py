@@ -35,7 +35,7 @@ _OF_TASK = ("valid_loss_", "valid_auc_")
 
 _A_FEW_ROWS = 256
 
-# A thread that has half of a core is no reason for a warning, nor is a second.
+# Warn only above 3 times the CPU time and 1 s.
 _SECONDS_PER_WORKED_SECOND = 3
 _SECONDS_WORTH_A_WARNING = 1
 

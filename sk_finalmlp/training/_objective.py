@@ -427,7 +427,7 @@ def _expected_labels(logits: Tensor, digits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _constant(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: float) -> float:
-    """What to add to logits so that their mean probability is a rate; 0 where nothing leads there."""
+    """Return the shift that makes the mean probability equal the rate; 0 if none does."""
     if not 0 < rate < 1 or not weight.sum():
         return 0.0
     weight = weight / weight.sum()
