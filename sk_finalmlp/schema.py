@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import joblib
 import numpy as np
+from narwhals import to_native
 from numpy.typing import NDArray
 
 __all__ = ["UNKNOWN_CODE", "Field", "Schema", "by_kind", "column_names", "read_schema"]
@@ -170,7 +171,12 @@ def by_kind(fields: Iterable[Field]) -> list[Field]:
     Examples
     --------
     >>> from sk_finalmlp.schema import Field, by_kind
-    >>> [field.name for field in by_kind([Field("age", "numeric"), Field("user", "categorical", n_codes=3)])]
+    >>> [
+    ...     field.name
+    ...     for field in by_kind(
+    ...         [Field("age", "numeric"), Field("user", "categorical", n_codes=3)]
+    ...     )
+    ... ]
     ['user', 'age']
     """
     return sorted(fields, key=lambda field: _KINDS.index(field.kind))
@@ -193,7 +199,9 @@ def column_names(fields: Iterable[Field]) -> list[str]:
     Examples
     --------
     >>> from sk_finalmlp.schema import Field, column_names
-    >>> column_names([Field("age", "numeric"), Field("genres", "multi-valued", n_codes=20, n_columns=2)])
+    >>> column_names(
+    ...     [Field("age", "numeric"), Field("genres", "multi-valued", n_codes=20, n_columns=2)]
+    ... )
     ['age', 'genres@0', 'genres@1']
     """
     return [name for field in fields for name in _names_of(field)]
@@ -272,7 +280,12 @@ class Schema:
     >>> import pandas as pd
     >>> from sk_finalmlp import CTREncoder
     >>> from sk_finalmlp.schema import read_schema
-    >>> X = pd.DataFrame({"user": [7, 7, 12, 7], "genres": ["Action|Comedy", "Comedy", "Drama|Action", "Drama"]})
+    >>> X = pd.DataFrame(
+    ...     {
+    ...         "user": [7, 7, 12, 7],
+    ...         "genres": ["Action|Comedy", "Comedy", "Drama|Action", "Drama"],
+    ...     }
+    ... )
     >>> schema = read_schema(CTREncoder().fit_transform(X)[["genres@0", "genres@1"]])
     >>> schema.fields[1]
     Field(name='genres', kind='multi-valued', n_codes=4, n_columns=2)
@@ -400,7 +413,7 @@ def read_schema(table: Any) -> Schema | None:
     >>> read_schema(CTREncoder().fit_transform(X)).fields[0].name, read_schema(X)
     ('user', None)
     """
-    note = getattr(table, "attrs", {}).get(_KEY)
+    note = getattr(to_native(table, pass_through=True), "attrs", {}).get(_KEY)
     if note is None:
         return None
     return note.schema if isinstance(note, _Note) else _read_note(note)

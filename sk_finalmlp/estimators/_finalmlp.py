@@ -119,7 +119,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Passes over the data at most, in each `fit`. "auto" takes 8 up to 50,000 rows, but 10,000 / (number of rows)
         where that is more, at most 100; for more rows 10, for more than 150,000 rows 6; for "plateau" 100.
     precision : {"float32", "bfloat16", "auto"}, default="auto"
-        Type of the factors of the linear layers' products in training. "bfloat16" is faster with wide layers and large
+        Type of the products' factors and results in training. "bfloat16" is faster with wide layers and large
         batches, and rounds to three digits; it needs a CPU with AVX512-BF16 or AMX, or a CUDA device. "auto" is
         "float32".
     class_weight : dict, "balanced" or None, default=None
@@ -239,7 +239,10 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     >>> from sklearn.model_selection import GridSearchCV
     >>> from sk_finalmlp.streams import CrossNet
     >>> small = FinalMLPClassifier(n_members=1, max_epochs=1, random_state=0)
-    >>> grid = [{"stream1__hidden_units": [(64,), (128,)]}, {"stream2": [CrossNet()], "stream2__n_layers": [1, 2]}]
+    >>> grid = [
+    ...     {"stream1__hidden_units": [(64,), (128,)]},
+    ...     {"stream2": [CrossNet()], "stream2__n_layers": [1, 2]},
+    ... ]
     >>> len(GridSearchCV(small, grid, cv=2).fit(X, y).cv_results_["params"])
     4
 
