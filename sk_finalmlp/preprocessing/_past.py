@@ -44,8 +44,8 @@ def add_history(
 ) -> Any:
     """Add the history of each row's user: what came before the row, the most recent last.
 
-    Only rows of a strictly earlier time count. Rows of the same time, such as ratings that were sent together, don't count
-    for each other, since their order is undefined.
+    Only rows of a strictly earlier time count. Rows of the same time, such as ratings that were sent together, don't
+    count for each other, since their order is undefined.
 
     Parameters
     ----------
