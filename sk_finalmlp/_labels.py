@@ -111,6 +111,16 @@ def patterns_of(digits: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     return patterns
 
 
+def implied(digits: Any) -> Any:
+    """Return the digits of a funnel, array or tensor, with what others imply: 0 after a 0, and 1 before a 1."""
+    filled, n_tasks = digits + 0, digits.shape[1]
+    for task in range(1, n_tasks):
+        filled[:, task][filled[:, task - 1] == 0] = 0
+    for task in reversed(range(n_tasks - 1)):
+        filled[:, task][filled[:, task + 1] == 1] = 1
+    return filled
+
+
 def _as_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     """Return labels by their own type, which missing ones among them may have made objects."""
     if labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels):

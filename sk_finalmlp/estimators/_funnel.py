@@ -67,9 +67,11 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
     Notes
     -----
     **Missing labels** are None or NaN, and count neither in the loss nor in a score. In a funnel, a conversion may be
-    missing where there was no click: it is taken for 0 there. Where the conversion of a click isn't known (yet), the
-    loss over all impressions takes the network's own estimate for it, so that the row speaks neither for a conversion
-    nor against one, and in scores the clicks with a known conversion stand for all.
+    missing where there was no click: it is taken for 0 there; and a click where there was a conversion: it is taken for
+    1. Where the conversion of a click isn't known (yet), or the click of a row without a conversion, the loss takes the
+    network's own estimate for it, so that the row speaks neither for it nor against it, and in scores the rows with
+    known labels stand for all. Mean predictions are right where labels are missing at random among rows with the same
+    known labels.
 
     References
     ----------

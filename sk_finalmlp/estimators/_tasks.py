@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.utils.validation import check_consistent_length
 
-from .._labels import BASE, label_classes, label_columns, label_digits, patterns_of
+from .._labels import BASE, implied, label_classes, label_columns, label_digits, patterns_of
 from .._sklearn import InvalidParameterError
 from ..training import TaskObjective
 from ._labels import LabelCounts
@@ -141,9 +141,9 @@ class Tasks:
         return patterns_of(digits)
 
     def digits(self, patterns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Position of the label of each task, or 2 where it is missing, shape (n, T)."""
+        """Position of the label of each task, or 2 where it isn't known, shape (n, T)."""
         digits: NDArray[np.int64] = patterns[:, None] // BASE ** np.arange(len(self.names)) % BASE
-        return digits
+        return implied(digits) if self.relation == "funnel" else digits
 
     def _check_funnel(self, digits: Sequence[NDArray[np.int64]]) -> None:
         for later in range(1, len(digits)):

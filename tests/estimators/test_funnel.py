@@ -124,6 +124,17 @@ class TestMissingLabels:
         of_all = full.classifier_.history_[full.classifier_.best_epoch_ - 1]
         assert best["valid_loss_conversion"] == pytest.approx(of_all["valid_loss_conversion"], rel=0.15)
 
+    @pytest.mark.parametrize("of", ["buyers", "half"])
+    def test_a_conversion_without_a_known_click(self, funnel, of):
+        X, Y, _ = funnel
+        is_lost = np.random.default_rng(0).random(len(Y)) < (0.9 if of == "buyers" else 0.5)
+        is_lost &= (Y["conversion"] == 1) | (of == "half")
+        lost = Y.assign(click=Y["click"].mask(is_lost))
+        model, full = make().fit(X, lost), make().fit(X, Y)
+        np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), Y.mean(), rtol=0.04)
+        record, of_all = (each.classifier_.history_[0] for each in (model, full))
+        assert record["valid_loss_click"] == pytest.approx(of_all["valid_loss_click"], rel=0.1)
+
     def test_a_task_learns_from_its_labelled_rows_alone(self, funnel):
         X, Y, _ = funnel
         # Independent: the rate of the rows with a label.
