@@ -90,11 +90,15 @@ wheel: venv ## Build the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-dist: venv ## Build wheel and source distribution into dist/, and check their descriptions
+$(VENV)-dist/installed:
+	$(PYTHON) -m venv $(VENV)-dist
+	$(subst $(VENV),$(VENV)-dist,$(BIN))/python -m pip install --quiet build twine
+	touch $@
+
+dist: $(VENV)-dist/installed ## Build wheel and source distribution into dist/, each isolated, and check their descriptions
 	rm -rf dist
-	$(BIN)/python -m pip install --quiet build twine
-	$(BIN)/python -m build --outdir dist .
-	$(BIN)/python -m twine check --strict dist/*
+	$(subst $(VENV),$(VENV)-dist,$(BIN))/python -m build --outdir dist .
+	$(subst $(VENV),$(VENV)-dist,$(BIN))/python -m twine check --strict dist/*
 
 # In a folder of its own, which comes before the working tree on the path.
 check-wheel: wheel ## The wheel holds all that importing needs
@@ -150,4 +154,4 @@ format: venv ## Format and fix what can be fixed
 
 clean: ## Remove the environment and all that was built
 	rm -rf docs/api/backreferences docs/api/generated docs/auto_examples docs/sg_execution_times.rst
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-highest build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-dist $(VENV)-lowest $(VENV)-highest build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import base64
 import zlib
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 #: Share of the rows that is held out, or "auto".
 Fraction = float | Literal["auto"]
+
+#: Gives numbers of rows places in [0, 1): the rows with the lowest are held out.
+Place = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 #: By default a tenth of the rows is held out. At random it is no more rows than are needed to tell epochs apart, so
 #: that the others learn more; the last rows must cover some time.
@@ -69,22 +72,36 @@ def places_of_choice(is_held_out: NDArray[np.bool_], fraction: float) -> NDArray
     return np.where(is_held_out, place * fraction, fraction + place * (1 - fraction))
 
 
-def held_out_rows(
-    y: NDArray[Any], fraction: Fraction = "auto", place: NDArray[np.float64] | None = None
-) -> NDArray[np.bool_]:
-    """Choose a part of the rows: at least one row of each class, and never all.
+class HoldOut(NamedTuple):
+    """Which rows are held out: a share, those with the lowest places; one of each class at least, and never all.
 
-    Those with the lowest places are chosen, so that the choice of a smaller fraction is part of that of a larger one.
-    Labels matter only where a class would have no row, or no other.
+    The choice of a smaller share is part of that of a larger one. Classes matter only where one would have no row, or
+    no other.
     """
-    share = share_held_out(fraction, len(y), at_random=place is None)
-    place = places(np.arange(len(y))) if place is None else place
-    classes, labels = pd.factorize(y)
-    first, last = np.full(len(labels), np.inf), np.full(len(labels), -np.inf)
-    np.minimum.at(first, classes, place)
-    np.maximum.at(last, classes, place)
-    is_held_out: NDArray[np.bool_] = ((place < share) | (place == first[classes])) & (place < last[classes])
-    return is_held_out
+
+    place: Place
+    share: float
+    first: NDArray[np.float64]
+    last: NDArray[np.float64]
+
+    @classmethod
+    def among(cls, labels: Iterable[NDArray[Any]], n_classes: int, place: Place, share: float) -> HoldOut:
+        """Choose among rows, given the number of each one's class, chunk by chunk."""
+        first, last = np.full(n_classes, np.inf), np.full(n_classes, -np.inf)
+        start = 0
+        for label in labels:
+            of_rows = place(np.arange(start, start + len(label)))
+            np.minimum.at(first, label, of_rows)
+            np.maximum.at(last, label, of_rows)
+            start += len(label)
+        return cls(place, share, first, last)
+
+    def chooses(self, start: int, label: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return whether each of some consecutive rows is held out."""
+        place = self.place(np.arange(start, start + len(label)))
+        is_chosen: NDArray[np.bool_] = (place < self.share) | (place == self.first[label])
+        is_chosen &= place < self.last[label]
+        return is_chosen
 
 
 def packed(is_held_out: NDArray[np.bool_]) -> str:

@@ -28,16 +28,11 @@ class ModelFileError(ValueError):
 
     Examples
     --------
-    >>> from pathlib import Path
-    >>> import tempfile
     >>> import sk_finalmlp
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "a.model"
-    ...     _ = path.write_bytes(b"no model")
-    ...     try:
-    ...         sk_finalmlp.load(path)
-    ...     except sk_finalmlp.ModelFileError:
-    ...         print("fetch the file again")
+    >>> try:
+    ...     sk_finalmlp.load(sk_finalmlp.__file__)
+    ... except sk_finalmlp.ModelFileError:
+    ...     print("fetch the file again")
     fetch the file again
     """
 

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, published_configs
@@ -15,9 +16,10 @@ ACCURACY = Path(__file__).parents[1] / "examples" / "benchmarks" / "accuracy"
 def folders(monkeypatch):
     monkeypatch.syspath_prepend(ACCURACY)
     import _folders
+    import _later
 
-    yield _folders.FOLDERS
-    for name in ("_folders", "_tables"):
+    yield _folders.FOLDERS | _later.LATER
+    for name in ("_folders", "_later", "_real", "_synthetic", "_tables"):
         sys.modules.pop(name)
 
 
@@ -55,6 +57,41 @@ def test_movielens_tags(folders, monkeypatch, tmp_path):
     assert clicks["genres"].tolist() == [["Animation", "Comedy"], [], ["Musical"]]
 
 
+def test_film_tags_later_are_dated_by_day_and_all_earlier_rows_are_for_the_test(folders, monkeypatch, tmp_path):
+    day, user = 86_400, range(10)
+    tags = [f"{number};7;cats;{1_188_259_200 + day * number + 60}" for number in user] + ["0;7;late;1215184630"]
+    monkeypatch.setenv("MOVIELENS_10M_HOME", write(tmp_path, tags__dat=tags, movies__dat=FILMS))
+    table = folders["film_tags_later"].load()
+    # Each first tag is followed by its two films.
+    assert table.y.tolist() == 10 * [1, 0, 0]
+    assert table.X["user"].tolist() == [str(number) for number in user for _ in range(3)]
+    assert table.X["date"].iloc[0] == pd.Timestamp("2007-08-28")
+    assert [len(table.fitted(part, 0)[1]) for part in ("validation", "test")] == [24, 27]
+    assert [len(table.part(part, 0)[1]) for part in ("train", "validation", "test")] == [24, 3, 3]
+
+
+def test_artist_tags_later(folders, monkeypatch, tmp_path):
+    lines = ["2\t52\t13\t1\t4\t2009", "3\t52\t15\t1\t3\t2009", "3\t51\t15\t1\t3\t1956"]
+    header = "userID\tartistID\ttagID\tday\tmonth\tyear"
+    monkeypatch.setenv("LASTFM_HOME", write(tmp_path, user_taggedartists__dat=[header, *lines]))
+    X = folders["artist_tags_later"].load().X
+    assert X["user"].tolist() == 3 * ["3"] + 3 * ["2"]
+    assert X["date"].unique().tolist() == [pd.Timestamp("2009-03-01"), pd.Timestamp("2009-04-01")]
+
+
+def test_tennis_later_hides_who_won(folders, monkeypatch, tmp_path):
+    columns = [f"{side}_{name}" for side in ("winner", "loser") for name in ("id", "ioc", "hand", "age", "rank")]
+    header = ",".join(["tourney_name", "surface", "tourney_level", "round", "tourney_date", *columns])
+    match = "Nottingham,Grass,A,R32,{}0617,1,GBR,L,20.5,3,2,FRA,R,31,40"
+    files = {f"atp_matches_{season}__csv": [header, *20 * [match.format(season)]] for season in range(1991, 2025)}
+    monkeypatch.setenv("TENNIS_HOME", write(tmp_path, **files))
+    table = folders["tennis_later"].load()
+    assert table.X["date"].is_monotonic_increasing
+    assert (table.X["id_1"].eq("1") == (table.y == 1)).all()
+    assert table.X[["age_1", "age_2", "rank_1", "rank_2"]].sum(axis="columns").unique().tolist() == [94.5]
+    assert 0.4 < table.y.mean() < 0.6
+
+
 AVAZU = {
     **dict.fromkeys(
         ["C1", "banner_pos", "site_id", "site_domain", "site_category", "app_id", "app_domain"], "1fbe01fe"
@@ -85,9 +122,19 @@ def test_samples_of_real_schemas_go_through_a_published_configuration(name, fold
     assert classifier.predict_proba(encoder.transform(table.X)).shape == (100, 2)
 
 
-@pytest.mark.parametrize("name", ["movielens_1m", "movielens_tags", "criteo_sample", "avazu_sample"])
-def test_without_a_folder_the_error_names_the_variable(name, folders, monkeypatch):
-    for variable in ("MOVIELENS_1M_HOME", "MOVIELENS_10M_HOME", "CRITEO_SAMPLE", "AVAZU_SAMPLE"):
-        monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(OSError, match=r"doesn't name (the folder|a file|a CSV file) of"):
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("movielens_1m", "MOVIELENS_1M_HOME"),
+        ("movielens_tags", "MOVIELENS_10M_HOME"),
+        ("criteo_sample", "CRITEO_SAMPLE"),
+        ("avazu_sample", "AVAZU_SAMPLE"),
+        ("film_tags_later", "MOVIELENS_10M_HOME"),
+        ("artist_tags_later", "LASTFM_HOME"),
+        ("tennis_later", "TENNIS_HOME"),
+    ],
+)
+def test_without_a_folder_the_error_names_the_variable(name, variable, folders, monkeypatch):
+    monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(OSError, match=rf"\${variable} doesn't name (the folder|a file|a CSV file) of"):
         folders[name].load()

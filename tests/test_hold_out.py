@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hold_out import held_out_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, _hold_out
-from sk_finalmlp._hold_out import held_out_rows, places, share_held_out
+from sk_finalmlp._hold_out import HoldOut, places, share_held_out
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.estimators._labels import OneLabel
 from sk_finalmlp.estimators._rows import open_rows
@@ -54,6 +55,15 @@ def test_rows_that_are_appended_move_no_row_from_one_part_to_the_other(n_rows, n
 def test_places_of_a_table_in_parts_are_those_of_the_whole():
     in_parts = [places(np.arange(start, start + 10)) for start in range(0, 100, 10)]
     assert np.array_equal(np.concatenate(in_parts), places(np.arange(100)))
+
+
+@given(y=LABELS, fraction=FRACTIONS, n_first=st.integers(0, 60))
+def test_rows_read_in_chunks_are_held_out_as_all_at_once(y, fraction, n_first):
+    labels = np.unique(y, return_inverse=True)[1]
+    chunks = [labels[:n_first], labels[n_first:]]
+    hold_out = HoldOut.among(chunks, labels.max() + 1, places, fraction)
+    chosen = [hold_out.chooses(0, chunks[0]), hold_out.chooses(len(chunks[0]), chunks[1])]
+    assert np.array_equal(np.concatenate(chosen), held_out_rows(y, fraction))
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25])

@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 import small_models
@@ -211,6 +212,27 @@ class TestOfFiles:
         update(model, X, y)
         update(other, as_source(tmp_path / "day.parquet"), "click")
         assert (model.predict_proba(X) == other.predict_proba(X)).all()
+
+    def test_with_columns_of_several_types(self, model, days):
+        X, y = days[1]
+        rows = X.assign(click=y)
+        first, second, third = (rows[part::3] for part in range(3))
+
+        def frames():
+            yield first
+            yield pl.from_pandas(second.assign(day=second["day"].astype(float), user=None))
+            yield pa.Table.from_pandas(third, preserve_index=False)
+
+        other = pickle.loads(pickle.dumps(model))
+        update(other, frames, "click")
+        together = pd.concat([first, second.assign(user=None), third])
+        update(model, together.drop(columns="click"), together["click"])
+        assert (model.predict_proba(X) == other.predict_proba(X)).all()
+
+    def test_of_types_that_have_nothing_in_common(self, model, days):
+        rows = days[1][0].assign(click=days[1][1])
+        with pytest.raises(ValueError, match=r"(?s)can't be read into one table.*day.*same type in all files"):
+            update(model, lambda: iter([rows, pl.from_pandas(rows.assign(day="Monday"))]), "click")
 
     def test_without_rows(self, model, days, tmp_path):
         days[1][0].assign(click=days[1][1]).head(0).to_parquet(tmp_path / "day.parquet")

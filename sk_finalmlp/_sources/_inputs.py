@@ -88,10 +88,26 @@ def refuse_source(X: Any) -> None:
 def read_rows(X: Any) -> Any:
     """Return all rows of a source as one table in memory."""
     source = open_source(X)
-    frames = [nw.from_native(batch.table, eager_only=True) for batch in source.batches(source.names)]
-    if not frames:
+    tables = [batch.table for batch in source.batches(source.names)]
+    if not tables:
         raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
-    return nw.concat(frames).to_native()
+    if all(isinstance(table, pd.DataFrame) for table in tables):
+        return pd.concat(tables, ignore_index=True)
+    try:
+        return pa.concat_tables(map(_without_dictionaries, tables), promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ValueError(
+            f"X can't be read into one table: {error}. Write each column with the same type in all files."
+        ) from error
+
+
+def _without_dictionaries(table: Any) -> pa.Table:
+    table = nw.from_native(table, eager_only=True).to_arrow()
+    types = [
+        pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(types))
 
 
 def open_source(X: Any, folder: TemporaryFolder | None = None) -> Source:

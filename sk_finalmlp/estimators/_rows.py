@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 
 from .._checks import check_detached, refuse_name_as_labels, refuse_name_as_weights
-from .._hold_out import place_from_last, places, places_of_choice, share_held_out, unpacked
+from .._hold_out import HoldOut, Place, place_from_last, places, places_of_choice, share_held_out, unpacked
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, TemporaryFolder, check_space, naming_full_disk, sizes
 from .._warnings import warn
@@ -27,9 +27,6 @@ from ._labels import MIN_WEIGHT, LabelCounts, Labels, OneLabel
 
 #: Reads the labels of a table's rows: what they are, and the number of each row's.
 ReadLabels = Callable[[Any, Any], tuple[Labels, NDArray[Any]]]
-
-#: Gives numbers of rows places in [0, 1): the rows with the lowest are held out.
-Place = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 #: Fewer held-out rows of the rarer classes say nothing.
 _MIN_ROWS = 20
@@ -56,22 +53,6 @@ class _Held(NamedTuple):
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return the values of a slice."""
         return self.values[start:stop]
-
-
-class HoldOut(NamedTuple):
-    """Which rows are held out: those with the lowest places, one of each label at least, and never all of a label."""
-
-    place: Place
-    fraction: float
-    first: NDArray[np.float64]
-    last: NDArray[np.float64]
-
-    def chooses(self, start: int, label: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return whether each of some consecutive rows is held out."""
-        place = self.place(np.arange(start, start + len(label)))
-        is_chosen: NDArray[np.bool_] = (place < self.fraction) | (place == self.first[label])
-        is_chosen &= place < self.last[label]
-        return is_chosen
 
 
 @dataclass(frozen=True)
@@ -147,13 +128,9 @@ class Rows:
 
     def holding_out(self, place: Place, fraction: float) -> Rows:
         """Return the same rows, some of which are held out; weights don't matter, the encoder may know others."""
-        first, last = np.full(self.labels.n_labels, np.inf), np.full(self.labels.n_labels, -np.inf)
-        for start in range(0, self.n_given, self.step):
-            label = self.number.read(start, min(start + self.step, self.n_given))
-            of_rows = place(np.arange(start, start + len(label)))
-            np.minimum.at(first, label, of_rows)
-            np.maximum.at(last, label, of_rows)
-        return replace(self, hold_out=HoldOut(place, fraction, first, last))
+        starts = range(0, self.n_given, self.step)
+        labels = (self.number.read(start, min(start + self.step, self.n_given)) for start in starts)
+        return replace(self, hold_out=HoldOut.among(labels, self.labels.n_labels, place, fraction))
 
     def count(self) -> LabelCounts:
         """Count the rows of each label."""
@@ -319,10 +296,11 @@ def _rows_on_disk(estimator: Any, X: EncodedRows, y: Any, sample_weight: Any, fo
             f"categorical_features={estimator.categorical_features!r}, but X was written by CTREncoder, which knows "
             "its fields. Leave it at 'auto', and choose kinds of columns in CTREncoder."
         )
+    if X.classes is not None:
+        check_classification_targets(X.classes)
     _check_names(X, y, sample_weight)
     assert X.classes is not None
     assert X.y is not None
-    check_classification_targets(X.classes)
     weight = X.weight if sample_weight is not None else None
     largest_weight = 1.0 if weight is None else max(float(w.max()) for w in weight.chunks())
     if not largest_weight:
@@ -453,7 +431,7 @@ def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], m
             "hold_out='random' here if the encoder holds out rows at random and none was added, dropped or moved.",
         )
     if any(reader.field.kind == "statistic" for reader in readers):
-        _check_statistics(rows.schema, rows.n_given, rows.hold_out.fraction, estimator.hold_out)
+        _check_statistics(rows.schema, rows.n_given, rows.hold_out.share, estimator.hold_out)
         _check_order(rows)
     return rows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, NamedTuple
@@ -12,15 +12,14 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
-from .._hold_out import Fraction, places, share_held_out
-from .._sources import StoredArray
+from .._hold_out import Fraction, Place
 from .._warnings import warn
 from ..schema import Field
 from ._derived import CrossEncoder
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, cross_fitted_log_odds
 from ._sums import Cells, cells_of
-from ._target import NoLabels, Place, Target, check_labels, make_target, read_target, warn_about_marks
+from ._target import Array, NoLabels, Target, warn_about_marks
 from ._vocabulary import VocabularyRule
 
 #: With fewer rows than this, nothing is chosen.
@@ -121,22 +120,19 @@ class Planner:
         return "auto" in (self.crosses, self.statistics)
 
     def read_target(
-        self, y: object, X: object, weights: np.ndarray | None, place: np.ndarray | None
+        self, read: Callable[..., Target], y: object, of: object, weights: Array | None, place: Place
     ) -> Target | NoLabels:
-        """The labels, or why there are none."""
+        """The labels of rows in memory or on disk, or why there are none."""
         try:
-            target = read_target(y, X, weights, self.validation_fraction, place, self.random_state)
+            target = read(y, of, weights, self.validation_fraction, place, self.random_state)
         except NoLabels as reason:
-            return self._without(reason)
+            if self.statistics == "auto" or self.statistics is None:
+                return reason
+            raise ValueError(
+                f"Statistics need class labels, but {reason}. Give labels as y, or leave `statistics` out."
+            ) from reason
         self._mean_weight = 1.0 if weights is None else target.mean_weight
         return target
-
-    def _without(self, reason: NoLabels) -> NoLabels:
-        if self.statistics == "auto" or self.statistics is None:
-            return reason
-        raise ValueError(
-            f"Statistics need class labels, but {reason}. Give labels as y, or leave `statistics` out."
-        ) from reason
 
     def for_statistics(self, target: Target | NoLabels) -> Target | NoLabels:
         """The labels that statistics are learned from; kinds of columns are found with labels in any case."""
@@ -149,21 +145,6 @@ class Planner:
     def needs_codes(self, target: Target | NoLabels) -> bool:
         """Whether crosses or statistics will be made."""
         return isinstance(target, Target) or (bool(self.crosses) and self.crosses != "auto")
-
-    def read_stored_target(
-        self, labels: np.ndarray | None, y: StoredArray | None, weight: StoredArray | None, place: Place
-    ) -> Target | NoLabels:
-        """The labels of rows on disk, or why there are none."""
-        try:
-            if labels is None or y is None:
-                raise NoLabels("there is no y")
-            check_labels(labels)
-            share = share_held_out(self.validation_fraction, len(y), at_random=place is places)
-            target = make_target(y, labels, weight, share, place, self.random_state)
-        except NoLabels as reason:
-            return self._without(reason)
-        self._mean_weight = 1.0 if weight is None else target.mean_weight
-        return target
 
     def plan(
         self,

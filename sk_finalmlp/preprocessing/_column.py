@@ -100,6 +100,12 @@ def is_list(dtype: pa.DataType) -> bool:
     return any(check(dtype) for check in (*checks, pa.types.is_large_list_view))
 
 
+def is_all_missing(values: pa.Array) -> bool:
+    """Return whether no value is present."""
+    missing: bool = values.null_count == len(values)
+    return missing
+
+
 def lists_of(elements: pa.Array, lengths: np.ndarray, missing: pa.Array | None = None) -> pa.LargeListArray:
     """Return lists of the given lengths, filled with the elements in order."""
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())

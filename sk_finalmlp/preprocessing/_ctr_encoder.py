@@ -538,7 +538,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self.feature_names_in_, self.n_features_in_ = np.asarray(names, dtype=object), len(names)
         chosen = self._chosen_kinds(source.empty(names), names)
         parts, passes = Parts(source, self.n_jobs), Passes(int(self.verbose))
-        return StoredRows(parts, names, chosen, label, weight, self.hold_out, folder, passes, planner)
+        is_hashed = self.n_hash_buckets is not None
+        return StoredRows(parts, names, chosen, label, weight, is_hashed, self.hold_out, folder, passes, planner)
 
     def _check_fits_files(self) -> None:
         """Refuse parameters that rows in files can't have."""

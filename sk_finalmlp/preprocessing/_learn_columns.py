@@ -374,6 +374,9 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
         reading, learned_as = rules.make_reading(finding.kind, weighted, reading), reading
         if reading != learned_as:
             column = reading.read(weighted)
+        is_sampled = evidence.n_missing is not None
+        if is_sampled and finding.kind == "categorical" and rules.vocabulary.n_hash_buckets is None:
+            raise ValueError("it has more values than codes can be learned of. Name it in `drop`.")
         encoder = rules.make_encoder(raw.name, finding.kind, reading)
         if encoder is not None:
             encoder.fit(column, weights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,10 +20,7 @@ from ._fitted_columns import FittedColumn, bind_histories
 from ._learn_columns import Kind
 from ._lists import MultiValuedEncoder
 from ._table import check_range, range_of_positive
-from ._tally import ColumnTally, RowSample
-
-#: Labels of more kinds than this are no classes.
-_MAX_LABELS = 10_000
+from ._tally import ColumnTally, RowSample, have_fractions
 
 
 @dataclass(frozen=True)
@@ -34,13 +31,12 @@ class ColumnsToRead:
     chosen: Mapping[int, Kind]
     label: str | None
     weight: str | None
+    is_hashed: bool
 
     def tallies(self) -> list[ColumnTally | None]:
         """Return a tally for each column to encode; None for one that is dropped."""
         return [
-            None
-            if (kind := self.chosen.get(position)) == "dropped"
-            else ColumnTally(name, _are_times(kind), kind == "vector")
+            None if (kind := self.chosen.get(position)) == "dropped" else ColumnTally(name, kind, self.is_hashed)
             for position, name in enumerate(self.names)
         ]
 
@@ -48,10 +44,6 @@ class ColumnsToRead:
         """Return the names of all columns that aren't dropped."""
         used = [name for position, name in enumerate(self.names) if self.chosen.get(position) != "dropped"]
         return [*used, *(name for name in (self.label, self.weight) if name is not None)]
-
-
-def _are_times(chosen: Kind | None) -> bool:
-    return chosen in (None, "datetime")
 
 
 def first_pass(parts: Parts, columns: ColumnsToRead, folder: TemporaryFolder, passes: Passes) -> FirstPass:
@@ -129,7 +121,8 @@ class FirstPass:
             raw = read_column(name, column_of(batch.table, name))
             raw = raw if present is None else raw.filter(present)
             tally.add(raw, numbers, own)
-            raw_columns.append(raw)
+            if tally.can_sample(raw):
+                raw_columns.append(raw)
         self.sample.add(numbers, raw_columns, own)
         if self._labels is not None:
             self._labels.add(batch)
@@ -172,12 +165,13 @@ def _as_array(column: Any) -> Any:
 
 
 class _Labels:
-    """Labels on disk, numbered as they appear."""
+    """Labels on disk, numbered as they appear; numbers with fractions are no classes, and aren't kept."""
 
     def __init__(self, name: str, folder: TemporaryFolder, file: str) -> None:
         self._name = name
         self._folder = folder
         self._known: pa.Array | None = None
+        self._are_classes = True
         self._appeared = folder.array(file, np.int32)
 
     def add(self, batch: Batch) -> None:
@@ -188,12 +182,18 @@ class _Labels:
         values = raw.parts[0].values
         if values.null_count:
             raise ValueError(f"y: column {self._name!r} has no label in {values.null_count} rows. Leave them out.")
+        if pa.types.is_floating(values.type) and have_fractions(values):
+            self._are_classes, self._known = False, values[:1]
+        if not self._are_classes:
+            return
         encoded = values.dictionary_encode()
         self._appeared.append(self._positions(encoded.dictionary)[encoded.indices.to_numpy()])
 
     def merge(self, others: _Labels) -> None:
         """Take in the labels of the rows behind these."""
-        if others._known is not None:
+        if not others._are_classes:
+            self._are_classes, self._known = False, others._known
+        if others._known is not None and self._are_classes:
             positions = self._positions(others._known)
             for appeared in others._appeared.chunks():
                 self._appeared.append(positions[appeared])
@@ -201,14 +201,8 @@ class _Labels:
 
     def _positions(self, values: pa.Array) -> np.ndarray:
         """Return numbers of distinct labels, of which some may be new."""
-        known = values if self._known is None else self._with(self._known, values)
-        if len(known) > _MAX_LABELS:
-            raise ValueError(
-                f"y: column {self._name!r} has more than {_MAX_LABELS} different values, such as {known[0].as_py()!r}: "
-                "these are not class labels."
-            )
-        self._known = known
-        positions: np.ndarray = pc.index_in(values, known).to_numpy()
+        self._known = values if self._known is None else self._with(self._known, values)
+        positions: np.ndarray = pc.index_in(values, self._known).to_numpy()
         return positions
 
     def _with(self, known: pa.Array, values: pa.Array) -> pa.Array:
@@ -218,10 +212,12 @@ class _Labels:
             )
         return pa.concat_arrays([known, values]).unique()
 
-    def sorted(self) -> tuple[np.ndarray, StoredArray]:
-        """Return the labels in sorted order, and the position of each row's among them."""
+    def sorted(self) -> tuple[np.ndarray, StoredArray | None]:
+        """Return the labels in sorted order, and the position of each row's among them; one of no classes."""
         assert self._known is not None
         labels = self._known.to_numpy(zero_copy_only=False)
+        if not self._are_classes:
+            return labels, None
         order = np.argsort(labels)
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order))
@@ -296,15 +292,21 @@ def _write_batches(
 
 
 def widen_lists(
-    source: Source, columns: Sequence[FittedColumn], weight: StoredArray | None, n_rows: int, passes: Passes
+    source: Source,
+    columns: Sequence[FittedColumn],
+    sampled: Collection[str],
+    weight: StoredArray | None,
+    n_rows: int,
+    passes: Passes,
 ) -> None:
-    """Find the largest number of known elements of a row with weight, which tallies don't tell if some are unknown."""
+    """Find the largest number of known elements of a row with weight, which tallies don't tell if some are unknown, or
+    if strings were sampled.
+    """
     used = [
         (column, column.encoder)
         for column in columns
         if isinstance(column.encoder, MultiValuedEncoder)
-        and not column.encoder.splits_strings
-        and column.encoder.rule.keeps_waiting
+        and (column.name in sampled if column.encoder.splits_strings else column.encoder.rule.keeps_waiting)
     ]
     if not used:
         return

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._hold_out import places
 from .._sources import sizes
-from ._column import Part, RawColumn, Tally, is_list, list_lengths, lists_of
+from ._column import Part, RawColumn, Tally, is_all_missing, is_list, list_lengths, lists_of
 
 #: Of more values than this, integers and strings are no longer counted if they hardly repeat.
 _MAX_VALUES = 2**24
@@ -26,15 +27,19 @@ _SLOT = 15 * 60 * 10**6
 
 
 class ColumnTally:
-    """Counts of the distinct values of a column."""
+    """Counts of the distinct values of a column, of the kind that the user has chosen, if any."""
 
-    def __init__(self, name: str, as_times: bool, as_vectors: bool = False) -> None:
+    def __init__(self, name: str, chosen: str | None, is_hashed: bool) -> None:
         self.name = name
-        self.as_times = as_times
-        self._vectors = _Vectors(as_vectors)
+        self._chosen = chosen
+        self._is_hashed = is_hashed and chosen in (None, "categorical", "multi-valued", "history")
+        self._vectors = _Vectors(chosen == "vector")
         self.n_rows = 0
         self.n_missing = 0
         self.is_sampled = False
+        #: Share of the distinct values that are counted, by their hash.
+        self.share = 1.0
+        self._type_of_missing: pa.DataType = None
         self._longest_row = 0
         self._is_coarse = False
         self._counts: dict[pa.DataType, _Counts] = {}
@@ -47,17 +52,38 @@ class ColumnTally:
         n_present = 0
         for values, rows in raw.parts:
             n_present += len(values) - values.null_count
+            if self._type_of_missing is None:
+                self._type_of_missing = values.type
+            # What is missing, such as all of a file, says nothing of the type.
+            if is_all_missing(values):
+                continue
             if self.is_sampled:
+                self._check_joins_sample([values.type])
                 continue
             at = slice(None) if rows is None else rows
             self._add_part(values, numbers[at], None if weights is None else weights[at])
         self.n_missing += len(raw) - n_present
-        self._end_counting_numbers()
+        self._end_counting()
+
+    def can_sample(self, raw: RawColumn) -> bool:
+        """Return whether some of the rows would tell enough, as of numbers."""
+        return all(is_all_missing(values) or self._can_sample(values.type) for values, _ in raw.parts)
+
+    def _can_sample(self, dtype: pa.DataType) -> bool:
+        return self._chosen == "numeric" or is_number(dtype) or _is_duration_or_decimal(dtype)
+
+    def _check_joins_sample(self, types: Iterable[pa.DataType]) -> None:
+        other = next((dtype for dtype in types if not self._can_sample(dtype)), None)
+        if other is not None:
+            raise ValueError(
+                f"Column {self.name!r} holds {other} here, and many numbers before. Write it with one type everywhere."
+            )
 
     def merge(self, others: ColumnTally) -> None:
         """Take in what another tally has counted, of rows behind these."""
         self.n_rows += others.n_rows
         self.n_missing += others.n_missing
+        self._type_of_missing = self._type_of_missing or others._type_of_missing
         self._longest_row = max(self._longest_row, others._longest_row)
         self._vectors.merge(others._vectors)
         if self._vectors.are_meant:
@@ -66,15 +92,17 @@ class ColumnTally:
         if others._longest > self._longest:
             self._longest, self._longest_list = others._longest, others._longest_list
         if self.is_sampled or others.is_sampled:
+            self._check_joins_sample([*self._counts, *others._counts])
             self.is_sampled, self._counts = True, {}
             return
+        self._keep(min(self.share, others.share))
         if others._is_coarse and not self._is_coarse:
             self._make_coarse()
         elif self._is_coarse and not others._is_coarse:
             others._make_coarse()
         for dtype, counts in others._counts.items():
-            self._counts.setdefault(dtype, counts.new()).merge(counts)
-        self._end_counting_numbers()
+            self._counts_of(dtype).merge(counts)
+        self._end_counting()
 
     def _make_coarse(self) -> None:
         self._is_coarse = True
@@ -87,13 +115,16 @@ class ColumnTally:
         if is_list(dtype) and self._vectors.take(values, numbers, weights):
             self._counts = {}
             return
-        counts = self._counts.setdefault(dtype, _Counts(dtype.value_type if is_list(dtype) else dtype))
+        counts = self._counts_of(dtype)
         if is_list(dtype):
             self._look_for_longest(values)
             values, weights = values.flatten(), None
         elif self._is_coarse and pa.types.is_timestamp(dtype):
             values = _slots(values)
         counts.add(values, weights)
+
+    def _counts_of(self, dtype: pa.DataType) -> _Counts:
+        return self._counts.setdefault(dtype, _Counts(dtype.value_type if is_list(dtype) else dtype, self.share))
 
     def _look_for_longest(self, lists: pa.Array) -> None:
         elements = lists.flatten()
@@ -107,35 +138,54 @@ class ColumnTally:
             self._longest = int(n_present.max())
             self._longest_list = lists.slice(int(n_present.argmax()), 1)
 
-    def _end_counting_numbers(self) -> None:
-        n_distinct = sum(counts.n_distinct for counts in self._counts.values())
-        if n_distinct <= sizes.SAMPLE:
+    @property
+    def _n_distinct(self) -> int:
+        return sum(counts.n_distinct for counts in self._counts.values())
+
+    def _end_counting(self) -> None:
+        """Where there are too many values, count those of a sample, or leave it to a sample of the rows."""
+        if self._n_distinct <= sizes.SAMPLE:
             return
         types = list(self._counts)
-        if self.as_times and not self._is_coarse and any(map(pa.types.is_timestamp, types)):
+        if self._chosen in (None, "datetime") and not self._is_coarse and any(map(pa.types.is_timestamp, types)):
             self._make_coarse()
-            return
-        if any(is_list(dtype) for dtype in types):
-            return
-        has_fractions = any(
-            pa.types.is_floating(dtype) and counts.has_fractions() for dtype, counts in self._counts.items()
+        elif all(map(self._can_sample, types)):
+            if self._tells_by_rows():
+                self.is_sampled, self._counts = True, {}
+        elif self._is_hashed:
+            while self._n_distinct > sizes.SAMPLE:
+                self._keep(self.share / 2)
+        elif not any(map(is_list, types)) and self._hardly_repeats():
+            raise self._nothing_to_learn()
+
+    def _tells_by_rows(self) -> bool:
+        if self._chosen not in (None, "numeric"):
+            if self._hardly_repeats() and not self._is_hashed:
+                raise self._nothing_to_learn()
+            return self._is_hashed
+        return any(counts.has_fractions() for counts in self._counts.values()) or self._hardly_repeats()
+
+    def _hardly_repeats(self) -> bool:
+        n_present = self.n_rows - self.n_missing
+        return self._n_distinct > _MAX_VALUES and self._n_distinct > _HARDLY_REPEATS * n_present
+
+    def _nothing_to_learn(self) -> ValueError:
+        return ValueError(
+            f"Column {self.name!r} has a different value in nearly every row ({self._n_distinct:,} in the first "
+            f"{self.n_rows:,} rows), from which nothing can be learned, and which fill the memory. Name it in `drop`."
         )
-        hardly_repeats = n_distinct > _MAX_VALUES and n_distinct > _HARDLY_REPEATS * (self.n_rows - self.n_missing)
-        if all(map(is_number, types)) and (has_fractions or hardly_repeats):
-            self.is_sampled = True
-            self._counts = {}
-        elif hardly_repeats:
-            raise ValueError(
-                f"Column {self.name!r} has a different value in nearly every row ({n_distinct:,} in the first "
-                f"{self.n_rows:,} rows), from which nothing can be learned, and which fill the memory. Name it in "
-                "`drop`."
-            )
+
+    def _keep(self, share: float) -> None:
+        if share < self.share:
+            self.share = share
+            for counts in self._counts.values():
+                counts.keep(share)
 
     def finish(self) -> None:
         """Count what is waiting, so that what is sampled depends on all rows, not on how they came."""
         for counts in self._counts.values():
             counts.count()
-        self._end_counting_numbers()
+        self._end_counting()
 
     def short_column(self) -> tuple[RawColumn, np.ndarray | None]:
         """Return the column of distinct values, and the sum of the weights of each; of vectors, some of them."""
@@ -159,10 +209,17 @@ class ColumnTally:
         if len(parts) == 1:
             parts = [Part(parts[0].values)]
         if not parts:
-            parts = [Part(pa.nulls(0, pa.float64()))]
+            parts = [Part(pa.nulls(0, self._type_of_missing or pa.float64()))]
             repeats = [np.zeros(0, np.int64)]
-        tally = Tally(np.concatenate(repeats), self.n_rows, self.n_missing, self._longest_row)
+        tally = Tally(np.concatenate(repeats), self._n_rows_told(parts, repeats), self.n_missing, self._longest_row)
         return RawColumn(self.name, parts, n_values, tally), np.concatenate(weights) if weights else None
+
+    def _n_rows_told(self, parts: Sequence[Part], repeats: Sequence[np.ndarray]) -> int:
+        """Return number of rows of the values that are counted, and of those that are missing."""
+        if self.share == 1:
+            return self.n_rows
+        present = (part.values.is_valid().to_numpy(zero_copy_only=False) for part in parts)
+        return self.n_missing + sum(int(own[mask].sum()) for own, mask in zip(repeats, present, strict=True))
 
     def _as_lists(self, elements: pa.Array, counts: np.ndarray) -> tuple[pa.Array, np.ndarray]:
         """Return a list for each element, and the longest list, which has been counted already."""
@@ -187,7 +244,7 @@ class _Vectors:
         dtype = lists.type.value_type
         if not is_number(dtype) or not (self.are_meant or pa.types.is_floating(dtype)):
             return False
-        self.are_meant = self.are_meant or _have_fractions(lists.flatten())
+        self.are_meant = self.are_meant or have_fractions(lists.flatten())
         kept = lists.is_valid().to_numpy(zero_copy_only=False) & (places(numbers, _SEED) < self._share)
         lists = lists.filter(pa.array(kept)).cast(_VECTORS, safe=False)
         self._append(lists, numbers[kept], None if weights is None else weights[kept])
@@ -223,8 +280,8 @@ class _Vectors:
 class _Counts:
     """Distinct values of one type, the number of their rows, and the sums of their weights."""
 
-    def __init__(self, dtype: pa.DataType) -> None:
-        self._dtype = dtype
+    def __init__(self, dtype: pa.DataType, share: float) -> None:
+        self._share = share
         self._values = pa.nulls(0, dtype)
         self._n_rows: np.ndarray = np.zeros(0, np.int64)
         self._sums: np.ndarray = np.zeros(0)
@@ -250,9 +307,13 @@ class _Counts:
         if self._n_waiting > max(2 * self.n_distinct, _MIN_WAITING):
             self.count()
 
-    def new(self) -> _Counts:
-        """Return empty counts of the same type."""
-        return _Counts(self._dtype)
+    def keep(self, share: float) -> None:
+        """Forget all values but a share, by a hash of them, now and later; a missing one stays."""
+        self.count()
+        self._share = share
+        kept = self._values.is_null().to_numpy(zero_copy_only=False) | (_places_of(self._values) < share)
+        self._values, self._n_rows = self._values.filter(pa.array(kept)), self._n_rows[kept]
+        self._sums = self._sums[kept] if len(self._sums) else self._sums
 
     def merge(self, others: _Counts) -> None:
         """Add what was counted elsewhere."""
@@ -274,6 +335,8 @@ class _Counts:
         if self._waiting[0][2] is not None:
             self._sums = np.bincount(positions, np.concatenate([sums for _, _, sums in parts]), n_distinct)
         self._waiting, self._n_waiting = [], 0
+        if self._share < 1:
+            self.keep(self._share)
 
     def map(self, function: Callable[[pa.Array], pa.Array]) -> None:
         """Count what a function makes of the values instead."""
@@ -283,9 +346,11 @@ class _Counts:
         self.count()
 
     def has_fractions(self) -> bool:
-        """Return whether any number isn't whole."""
+        """Return whether any number isn't whole, as durations in seconds."""
         self.count()
-        return _have_fractions(self._values)
+        dtype = self._values.type
+        is_fraction = pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
+        return bool(pa.types.is_duration(dtype)) or (bool(is_fraction) and have_fractions(self._values))
 
     def result(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
         """Return values, rows and weights of all that was added."""
@@ -293,8 +358,15 @@ class _Counts:
         return self._values, self._n_rows, self._sums if len(self._sums) else None
 
 
-def _have_fractions(values: pa.Array) -> bool:
+def have_fractions(values: pa.Array) -> bool:
+    """Return whether any number isn't whole."""
     return bool(pc.any(pc.not_equal(pc.floor(values), values)).as_py())
+
+
+def _places_of(values: pa.Array) -> np.ndarray:
+    """Return a number between 0 and 1 for each value, the same in each process."""
+    hashes: np.ndarray = pd.util.hash_array(values.to_numpy(zero_copy_only=False), categorize=False)
+    return hashes / 2.0**64
 
 
 def _counted(values: pa.Array, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
@@ -320,6 +392,10 @@ def is_number(dtype: pa.DataType) -> bool:
     return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
 
 
+def _is_duration_or_decimal(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_duration(dtype) or pa.types.is_decimal(dtype))
+
+
 class RowSample:
     """A sample of rows, pseudo-random by their numbers, all of them where there are few, with the values of numeric
     columns.
@@ -338,9 +414,7 @@ class RowSample:
         kept = places(numbers, _SEED) < self._share
         self._numbers.append(numbers[kept])
         for raw in columns:
-            pieces = self._columns.setdefault(raw.name, [])
-            if all(is_number(part.values.type) for part in raw.parts):
-                pieces.append(raw if kept.all() else raw.filter(kept))
+            self._columns.setdefault(raw.name, []).append(raw if kept.all() else raw.filter(kept))
         if weights is not None:
             self._weights.append(weights[kept])
         while sum(map(len, self._numbers)) > sizes.SAMPLE:
@@ -386,7 +460,7 @@ class RowSample:
         return np.concatenate(self._weights) if self._weights else None
 
     def column(self, name: str) -> RawColumn | None:
-        """Return the values of a column of numbers."""
+        """Return the values of a column that can be sampled."""
         pieces = self._columns.get(name, [])
         if len(pieces) != len(self._numbers):
             return None
@@ -395,11 +469,13 @@ class RowSample:
         n_rows = 0
         for piece in pieces:
             for part in piece.parts:
+                if is_all_missing(part.values):
+                    continue
                 own = np.arange(len(piece)) if part.rows is None else part.rows
                 values.setdefault(part.values.type, []).append(part.values)
                 rows.setdefault(part.values.type, []).append(n_rows + own)
             n_rows += len(piece)
         parts = [Part(pa.concat_arrays(values[dtype]), np.concatenate(rows[dtype])) for dtype in values]
-        if len(parts) == 1:
+        if len(parts) == 1 and len(parts[0].values) == n_rows:
             parts = [Part(parts[0].values)]
-        return RawColumn(name, parts, n_rows)
+        return RawColumn(name, parts or [Part(pa.nulls(n_rows, pa.float64()))], n_rows)

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length
 
 from .._checks import refuse_name_as_labels
-from .._hold_out import Fraction, places, share_held_out
+from .._hold_out import Fraction, HoldOut, Place, places, share_held_out
 from .._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 from .._sources import Passes, StoredArray, sizes
 from .._warnings import warn
@@ -30,8 +30,6 @@ _UNLABELLED = (
 
 #: A column of all rows, in memory or on disk.
 Array = np.ndarray | StoredArray
-#: The random numbers, or the order in time, by which rows of these numbers are held out.
-Place = Callable[[np.ndarray], np.ndarray]
 
 
 class NoLabels(ValueError):
@@ -235,15 +233,13 @@ def read_target(
     y: Any,
     X: Any,
     weights: np.ndarray | None,
-    validation_fraction: Fraction,
-    place: np.ndarray | None,
+    fraction: Fraction,
+    place: Place,
     random_state: np.random.RandomState,
 ) -> Target:
     """Read the labels of a table in memory; raise NoLabels if y holds no labels of two or more classes."""
     if not has_tasks(y):
-        numbers, labels = _numbered(_read_labels(y, X))
-        share, place = _share_and_places(len(numbers), validation_fraction, place)
-        target = make_target(numbers, labels, weights, share, place.__getitem__, random_state)
+        target = _make_target(*_numbered(_read_labels(y, X)), weights, fraction, place, random_state)
         return target.of(target.rows)
     check_consistent_length(X, y)
     columns = label_columns(y)
@@ -253,8 +249,7 @@ def read_target(
         raise NoLabels(f"y does not contain class labels (multilabel-indicator or multioutput: {error})") from error
     digits = np.stack([label_digits(*of_task) for of_task in zip(columns, classes, columns.values(), strict=True)])
     patterns = patterns_of(list(digits))
-    share, place = _share_and_places(len(patterns), validation_fraction, place)
-    split = _Split(patterns, int(patterns.max()) + 1, weights, share, place.__getitem__)
+    split = _Split(patterns, int(patterns.max()) + 1, weights, fraction, place)
     split.draw_folds(random_state)
     weights = np.ones(len(patterns)) if weights is None else weights
     for name, of_task in zip(columns, digits, strict=True):
@@ -265,24 +260,32 @@ def read_target(
     return Target(list(columns), names, split.n_folds, len(patterns), rows.slice, has_tasks=True).of(rows)
 
 
-def _share_and_places(n_rows: int, fraction: Fraction, place: np.ndarray | None) -> tuple[float, np.ndarray]:
-    share = share_held_out(fraction, n_rows, at_random=place is None)
-    return share, places(np.arange(n_rows)) if place is None else place
-
-
-def make_target(
-    y: Array,
-    labels: np.ndarray,
-    weight: Array | None,
-    share: float,
+def read_stored_target(
+    y: StoredArray | None,
+    labels: np.ndarray | None,
+    weight: StoredArray | None,
+    fraction: Fraction,
     place: Place,
     random_state: np.random.RandomState,
 ) -> Target:
-    """The target of rows given by the positions of their labels among all labels, sorted.
+    """Read the labels of rows on disk; raise NoLabels if they aren't labels of two or more classes."""
+    if labels is None:
+        raise NoLabels("there is no y")
+    check_labels(labels)
+    assert y is not None
+    return _make_target(y, labels, weight, fraction, place, random_state)
 
-    A share of the rows, those of the lowest places, is held out. Raises NoLabels if there is one class.
-    """
-    split = _Split(y, len(labels), weight, share, place)
+
+def _make_target(
+    y: Array,
+    labels: np.ndarray,
+    weight: Array | None,
+    fraction: Fraction,
+    place: Place,
+    random_state: np.random.RandomState,
+) -> Target:
+    """The target of rows given by the positions of their labels among all labels, sorted."""
+    split = _Split(y, len(labels), weight, fraction, place)
     is_class = split.n_present > 0
     classes = labels[is_class]
     if len(classes) == 1:
@@ -312,18 +315,15 @@ def warn_about_marks(classes: np.ndarray) -> None:
 
 
 class _Split:
-    """Which rows are held out, as `held_out_rows` says, and the folds of the others, drawn by their numbers."""
+    """Which rows are held out, and the folds of the others, drawn by their numbers."""
 
-    def __init__(self, y: Array, n_labels: int, weight: Array | None, share: float, place: Place) -> None:
-        self._y, self._weight, self._share, self._place = y, weight, share, place
-        self._first, self._last = np.full(n_labels, np.inf), np.full(n_labels, -np.inf)
-        for start, labels, _ in self._chunks():
-            place_of_row = place(np.arange(start, start + len(labels)))
-            np.minimum.at(self._first, labels, place_of_row)
-            np.maximum.at(self._last, labels, place_of_row)
+    def __init__(self, y: Array, n_labels: int, weight: Array | None, fraction: Fraction, place: Place) -> None:
+        self._y, self._weight = y, weight
+        share = share_held_out(fraction, len(y), at_random=place is places)
+        self._hold_out = HoldOut.among((labels for _, labels, _ in self._chunks()), n_labels, place, share)
         self.n_present, n_kept = np.zeros((2, n_labels), np.int64)
         for start, labels, is_present in self._chunks():
-            is_held_out = self._is_held_out(start, labels)
+            is_held_out = self._hold_out.chooses(start, labels)
             self.n_present += np.bincount(labels[is_present], minlength=n_labels)
             n_kept += np.bincount(labels[is_present & ~is_held_out], minlength=n_labels)
         # As many as there are rows outside the largest class: with more of them, the folds that hold a click would know
@@ -338,7 +338,7 @@ class _Split:
         """The folds of the rows of a slice."""
         labels, is_present = self._labels(start, stop)
         folds: np.ndarray = (places(np.arange(start, start + len(labels)), self._seed) * self.n_folds).astype(np.int64)
-        folds[self._is_held_out(start, labels)] = self.n_folds
+        folds[self._hold_out.chooses(start, labels)] = self.n_folds
         folds[~is_present] = self.n_folds + 1
         return folds
 
@@ -349,13 +349,6 @@ class _Split:
     def _labels(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         labels = _read(self._y, start, stop)
         return labels, np.ones(len(labels), bool) if self._weight is None else _read(self._weight, start, stop) > 0
-
-    def _is_held_out(self, start: int, labels: np.ndarray) -> np.ndarray:
-        place = self._place(np.arange(start, start + len(labels)))
-        is_held_out: np.ndarray = ((place < self._share) | (place == self._first[labels])) & (
-            place < self._last[labels]
-        )
-        return is_held_out
 
 
 def held_out_with(place: np.ndarray, validation_fraction: Fraction, target: Target | NoLabels) -> np.ndarray:

@@ -25,7 +25,7 @@ from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
 from ._table import raw_columns
-from ._target import Array, CodedRows, NoLabels, Target
+from ._target import Array, CodedRows, NoLabels, Target, read_stored_target, read_target
 
 
 class TrainingRows(ABC):
@@ -118,7 +118,7 @@ class TableRows(TrainingRows):
         self.place, self._hold_out = place, hold_out
         self._X, self._weights = X, weights
         self._outputs: dict[int, dict[str, np.ndarray]] = {}
-        labels = planner.read_target(y, X, weights, place)
+        labels = planner.read_target(read_target, y, X, weights, places if place is None else place.__getitem__)
         # Older rows count less.
         self.labels = labels if shares is None or isinstance(labels, NoLabels) else labels.weighted_by(shares)
 
@@ -207,6 +207,7 @@ class StoredRows(TrainingRows):
         chosen: Mapping[int, Kind],
         label: str | None,
         weight: str | None,
+        is_hashed: bool,
         hold_out: str,
         folder: TemporaryFolder,
         passes: Passes,
@@ -217,10 +218,12 @@ class StoredRows(TrainingRows):
         self._parts, self._folder, self._passes = parts, folder, passes
         if parts.n_rows is not None:
             self._check_space(parts.n_rows, 2 * len(names))
-        self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight), folder, passes)
+        self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight, is_hashed), folder, passes)
         self._weights = self._first.weight
         self._place = places if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
-        self.labels = planner.read_stored_target(self._first.classes, self._first.y, self._weights, self._place)
+        self.labels = planner.read_target(
+            read_stored_target, self._first.y, self._first.classes, self._weights, self._place
+        )
 
     def _check_space(self, n_rows: int, n_columns: int) -> None:
         # Once in the order of the table and once shuffled, four bytes each, and the labels.
@@ -252,8 +255,9 @@ class StoredRows(TrainingRows):
 
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
         """Write the output columns to disk."""
+        sampled = {tally.name for tally in self._first.tallies if tally is not None and tally.share < 1}
         self._first.forget()
-        widen_lists(self._parts.source, columns, self._weights, self.n_rows, self._passes)
+        widen_lists(self._parts.source, columns, sampled, self._weights, self.n_rows, self._passes)
         return write_codes(self._parts, columns, self.n_rows, self._folder, self._passes)
 
     def sample(self, outputs: Mapping[str, StoredArray]) -> tuple[Codes, Target | NoLabels, int]:

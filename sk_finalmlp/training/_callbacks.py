@@ -354,32 +354,23 @@ def _label() -> str:
     return "".join(f"{name}: " for name in names)
 
 
+@dataclass
 class Checkpoint(Callback):
     """Writes the state of a training at the end of each epoch, from which one that was killed goes on to the same bits.
 
     The first process writes it, and all go on from the file.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        batches: Batches,
-        schedule: list[tuple[str, Callback]],
-        best: BestEpoch,
-        record: EpochRecord,
-        patience: Patience,
-    ) -> None:
-        self.path = path
-        self.batches = batches
-        self.schedule = schedule
-        self.best = best
-        self.record = record
-        self.patience = patience
-        self.processes = batches.processes
+    path: Path
+    batches: Batches
+    schedule: list[tuple[str, Callback]]
+    best: BestEpoch
+    record: EpochRecord
+    patience: Patience
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        dropout = self.processes.gathered(dropout_state(net.module_))
-        if self.processes.rank == 0:
+        dropout = self.batches.processes.gathered(dropout_state(net.module_))
+        if self.batches.processes.rank == 0:
             self._write(net, dropout)
 
     def _write(self, net: Any, dropout: list[list[Tensor]]) -> None:
@@ -405,19 +396,20 @@ class Checkpoint(Callback):
 
     def resume(self, net: Any) -> int:
         """Bring a training that has just begun to where the file's was; the number of its epochs, 0 without a file."""
-        is_there = self.processes.gathered(self.path.exists())
+        processes = self.batches.processes
+        is_there = processes.gathered(self.path.exists())
         if not all(is_there):
             if any(is_there):
                 raise ValueError(
-                    f"checkpoint: process {is_there.index(False)} of {self.processes.size} doesn't see {self.path}, "
+                    f"checkpoint: process {is_there.index(False)} of {processes.size} doesn't see {self.path}, "
                     "which others do. Name a folder that all machines share."
                 )
             return 0
         state = torch.load(self.path, weights_only=True)
-        if len(state["dropout"]) != self.processes.size:
+        if len(state["dropout"]) != processes.size:
             raise ValueError(
                 f"checkpoint: {self.path} is of a training in {len(state['dropout'])} processes, but "
-                f"{self.processes.size} go on. Use as many, or remove the file."
+                f"{processes.size} go on. Use as many, or remove the file."
             )
         net.module_.load_state_dict(state["network"])
         optimizer = net.optimizer_
@@ -429,7 +421,7 @@ class Checkpoint(Callback):
         for (_, callback), saved in zip(self.schedule, state["schedule"], strict=True):
             callback.lr_scheduler_.load_state_dict(saved)
         self.batches.generator.set_state(state["generator"])
-        restore_dropout(net.module_, state["dropout"][self.processes.rank])
+        restore_dropout(net.module_, state["dropout"][processes.rank])
         self.batches.restore(state["batches"])
         self.best.so_far = Best(*state["best"])
         self.record.shift = state["shift"]
@@ -444,7 +436,7 @@ class Checkpoint(Callback):
 
     def remove(self) -> None:
         """The training has ended."""
-        if self.processes.rank == 0:
+        if self.batches.processes.rank == 0:
             self.path.unlink(missing_ok=True)
 
 

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from sk_finalmlp.preprocessing import CTREncoder, add_recency
 
-_ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=30)
-
 
 def _table(rows):
     return pd.DataFrame(rows, columns=["user", "item", "time"])
+
+
+_TABLES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=30).map(
+    _table
+)
 
 
 def _loop(X, log, enters, columns, longest):
@@ -29,9 +32,8 @@ def _loop(X, log, enters, columns, longest):
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=_ROWS, log=_ROWS, longest=st.integers(1, 12), seed=st.integers(0, 9))
-def test_ages_are_those_of_a_loop(rows, log, longest, seed):
-    X, past = _table(rows), _table(log)
+@given(X=_TABLES, past=_TABLES, longest=st.integers(1, 12), seed=st.integers(0, 9))
+def test_ages_are_those_of_a_loop(X, past, longest, seed):
     enters = np.random.default_rng(seed).random(len(X)) < 0.7
     keys = {"recency(user)": ["user"], "recency(user & item)": ["user", "item"]}
     own = add_recency(X, key=["user", ("user", "item")], time="time", longest=longest, where=enters)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hold_out import held_out_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -18,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
-from sk_finalmlp._hold_out import held_out_rows
+from sk_finalmlp._hold_out import places
 from sk_finalmlp.preprocessing import CTREncoder
 from sk_finalmlp.preprocessing._target import read_target
 from sk_finalmlp.schema import Field
@@ -70,7 +71,7 @@ def test_fit_transform_takes_the_statistics_of_a_row_from_the_other_folds(key, w
     X, y = impressions(1500)
     weights = np.random.default_rng(0).integers(1, 4, len(y)) if weighted else np.ones(len(y))
     out = CTREncoder(statistics=[tuple(key)]).fit_transform(X, y, sample_weight=weights)
-    folds = read_target(y, X, weights, 0.1, None, np.random.RandomState(0)).rows.folds
+    folds = read_target(y, X, weights, 0.1, places, np.random.RandomState(0)).rows.folds
     is_held_out = held_out_rows(y)
     rate, count = np.empty(len(y)), np.empty(len(y))
     prior = np.average(y, weights=weights)
@@ -95,14 +96,14 @@ def test_cross_fitted_counts_are_as_large_as_those_of_new_rows():
 
 def test_folds_are_drawn_for_each_row_whatever_the_others_are():
     y = np.repeat([0, 1, 2], [9_000, 950, 50])
-    folds = read_target(y, y, None, 0.1, None, np.random.RandomState(0)).rows.folds
+    folds = read_target(y, y, None, 0.1, places, np.random.RandomState(0)).rows.folds
     assert np.array_equal(folds == 10, held_out_rows(y))
     for rows in (y == 0, y == 1):
         n_rows = np.bincount(folds[rows], minlength=10)[:10]
         assert np.abs(n_rows / n_rows.mean() - 1).max() < 5 * n_rows.mean() ** -0.5
     assert len(np.unique(folds[:30])) > 5
     # A table that has grown keeps the parts of its first rows.
-    more = read_target(np.r_[y, y], np.r_[y, y], None, 0.1, None, np.random.RandomState(0)).rows.folds
+    more = read_target(np.r_[y, y], np.r_[y, y], None, 0.1, places, np.random.RandomState(0)).rows.folds
     assert (more[: len(y)] == folds).mean() > 0.999
 
 
@@ -412,7 +413,7 @@ def test_fitting_in_threads_leaves_the_filters_of_warnings_alone():
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: read_target(y, X, None, 0.1, None, np.random.RandomState(0)), range(2_000)))
+            list(pool.map(lambda _: read_target(y, X, None, 0.1, places, np.random.RandomState(0)), range(2_000)))
     finally:
         sys.setswitchinterval(interval)
     assert warnings.filters == before

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from hold_out import held_out_rows
 
 from sk_finalmlp import FinalMLPClassifier
-from sk_finalmlp._hold_out import held_out_rows
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.nn import Ensemble, TwoStreamNetwork, members_of
 from sk_finalmlp.schema import Field

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hold_out import held_out_rows
 from sklearn.metrics import log_loss
 
 import sk_finalmlp
 from sk_finalmlp import FinalMLPClassifier
-from sk_finalmlp._hold_out import held_out_rows
 from sk_finalmlp.nn import Dropout, FieldEmbedding
 from sk_finalmlp.nn._workspace import WorkspaceUser
 from sk_finalmlp.streams import MLP

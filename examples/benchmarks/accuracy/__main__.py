@@ -39,7 +39,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="accuracy", description=__doc__)
-    parser.add_argument("--data", nargs="+", help="data sets, or `tuning` or `confirming` (default: all)")
+    parser.add_argument("--data", nargs="+", help="data sets, or `tuning`, `confirming` or `later` (default: all)")
     parser.add_argument("--models", nargs="+", help="models (default: all whose packages are there)")
     parser.add_argument("--params", nargs="+", default=[], help="parameters for finalmlp, such as clf__num_heads=4")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="default: 0 1 2")
@@ -57,16 +57,19 @@ def _parser() -> argparse.ArgumentParser:
 def _data(arguments: argparse.Namespace) -> dict[str, DataSet]:
     available = _all_data()
     names = arguments.data or list(available)
-    roles = {role: [name for name in available if available[name].role == role] for role in ("tuning", "confirming")}
+    roles = {
+        role: [name for name in available if available[name].role == role] for role in ("tuning", "confirming", "later")
+    }
     return {name: _choose(name, available) for item in names for name in roles.get(item, [item])}
 
 
 def _all_data() -> dict[str, DataSet]:
     from _folders import FOLDERS
+    from _later import LATER
     from _real import REAL
     from _synthetic import SYNTHETIC
 
-    return REAL | FOLDERS | SYNTHETIC
+    return REAL | FOLDERS | SYNTHETIC | LATER
 
 
 def _models(arguments: argparse.Namespace) -> dict[str, Model]:

@@ -25,7 +25,7 @@ _YEAR = r"\((\d{4})\)\s*$"
 _TAG_LINE = r"^(?P<user>\d+);(?P<item>\d+);(?P<tag>.*);(?P<time>\d+)$"
 
 
-def _place(variable: str, what: str) -> Path:
+def place(variable: str, what: str) -> Path:
     """The folder or the file that an environment variable names."""
     named = os.environ.get(variable)
     if not named:
@@ -51,7 +51,7 @@ def _with_films(frame: pd.DataFrame, films: pd.DataFrame) -> pd.DataFrame:
 
 
 def _movielens_1m() -> Table:
-    folder = _place(MOVIELENS_1M_HOME, "the folder of test_1m1.dat to test_1m5.dat, users.dat and movies.dat")
+    folder = place(MOVIELENS_1M_HOME, "the folder of test_1m1.dat to test_1m5.dat, users.dat and movies.dat")
     names = ["user", "item", "stars"]
     parts = [
         pd.read_csv(folder / f"test_1m{part}.dat", names=names, dtype={"user": str, "item": str})
@@ -67,28 +67,37 @@ def _movielens_1m() -> Table:
 
 def _movielens_tags() -> Table:
     """Tags that users gave to films, and beside each the same user, tag and time with two films drawn by chance."""
-    folder = _place(MOVIELENS_10M_HOME, "the folder of tags.dat and movies.dat")
+    folder = place(MOVIELENS_10M_HOME, "the folder of tags.dat and movies.dat")
+    frame = _with_films(beside_others(read_tags(folder)), _films(folder / "movies.dat"))
+    return by_order(frame.drop(columns="click"), as_clicks(frame["click"] == 1))
+
+
+def read_tags(folder: Path) -> pd.DataFrame:
+    """Users, films, tags and times of MovieLens-10M."""
     lines = pd.Series((folder / "tags.dat").read_text(encoding="utf-8").splitlines())
     tags = lines.str.extract(_TAG_LINE).dropna()
     tags["time"] = pd.to_datetime(tags["time"].astype("int64"), unit="s")
+    return tags
+
+
+def beside_others(tags: pd.DataFrame) -> pd.DataFrame:
+    """Tags in order of time, and beside each the same with two items that others tagged, drawn by chance."""
     tags = tags.sort_values("time", kind="stable", ignore_index=True)
     others = tags.loc[tags.index.repeat(_NEGATIVES_PER_TAG)]
     others = others.assign(item=np.random.default_rng(0).choice(tags["item"].to_numpy(), len(others)))
-    frame = pd.concat([tags.assign(click=1), others.assign(click=0)]).sort_values("time", kind="stable")
-    frame = _with_films(frame, _films(folder / "movies.dat"))
-    return by_order(frame.drop(columns="click"), as_clicks(frame["click"] == 1))
+    return pd.concat([tags.assign(click=1), others.assign(click=0)]).sort_values("time", kind="stable")
 
 
 def _criteo_sample() -> Table:
     names = ["click", *(f"I{number}" for number in range(1, 14)), *(f"C{number}" for number in range(1, 27))]
     dtypes = dict.fromkeys(names[:14], "float64") | dict.fromkeys(names[14:], "str")
-    path = _place(CRITEO_SAMPLE, "a file of rows of the Criteo display challenge, with tabs and without a header")
+    path = place(CRITEO_SAMPLE, "a file of rows of the Criteo display challenge, with tabs and without a header")
     frame = pd.read_csv(path, sep="\t", names=names, dtype=dtypes)
     return by_order(frame.drop(columns="click"), as_clicks(frame["click"] == 1))
 
 
 def _avazu_sample() -> Table:
-    frame = pd.read_csv(_place(AVAZU_SAMPLE, "a CSV file of rows of the Avazu challenge"), dtype=str)
+    frame = pd.read_csv(place(AVAZU_SAMPLE, "a CSV file of rows of the Avazu challenge"), dtype=str)
     frame = frame.assign(hour=pd.to_datetime(frame["hour"], format="%y%m%d%H"))
     return by_order(frame.drop(columns=["id", "click"]), as_clicks(frame["click"] == "1"))
 

@@ -58,12 +58,24 @@ def catboost_es(seed: int, n_threads: int) -> Pipeline:
     return make_pipeline(Flattener(), _CatBoost(seed, n_threads, early_stopping=True))
 
 
+def catboost_in_time(seed: int, n_threads: int) -> Pipeline:
+    """CatBoost whose target statistics follow the order of the rows, which are those of time in the later tables."""
+    return make_pipeline(Flattener(), _CatBoost(seed, n_threads, has_time=True))
+
+
 def lightgbm(seed: int, n_threads: int) -> Pipeline:
     """LightGBM on its defaults, with pandas categories."""
     from lightgbm import LGBMClassifier
 
     trees = LGBMClassifier(random_state=seed, n_jobs=n_threads, verbose=-1)
     return make_pipeline(Flattener(), Categories(), trees)
+
+
+def lightgbm_encoded(seed: int, n_threads: int) -> Pipeline:
+    """LightGBM on the codes and statistics that this library writes."""
+    from lightgbm import LGBMClassifier
+
+    return make_pipeline(CTREncoder(), LGBMClassifier(random_state=seed, n_jobs=n_threads, verbose=-1))
 
 
 def hist_gradient_boosting(seed: int, n_threads: int) -> Pipeline:
@@ -121,7 +133,9 @@ MODELS: dict[str, Model] = {
         finalmlp,
         catboost,
         catboost_es,
+        catboost_in_time,
         lightgbm,
+        lightgbm_encoded,
         hist_gradient_boosting,
         logistic_regression,
         mlp,
@@ -133,7 +147,9 @@ MODELS: dict[str, Model] = {
 _PACKAGES = {
     "catboost": "catboost",
     "catboost_es": "catboost",
+    "catboost_in_time": "catboost",
     "lightgbm": "lightgbm",
+    "lightgbm_encoded": "lightgbm",
     "realmlp": "pytabkit",
     "tabm": "pytabkit",
 }
@@ -147,10 +163,11 @@ def is_installed(model: str) -> bool:
 class _CatBoost(ClassifierMixin, BaseEstimator):
     """CatBoost, told which columns of a flat table are categorical."""
 
-    def __init__(self, seed: int, n_threads: int, early_stopping: bool = False) -> None:
+    def __init__(self, seed: int, n_threads: int, early_stopping: bool = False, has_time: bool = False) -> None:
         self.seed = seed
         self.n_threads = n_threads
         self.early_stopping = early_stopping
+        self.has_time = has_time
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         from catboost import CatBoostClassifier
@@ -160,6 +177,7 @@ class _CatBoost(ClassifierMixin, BaseEstimator):
             random_seed=self.seed,
             thread_count=self.n_threads,
             cat_features=categorical_columns(X),
+            has_time=self.has_time,
             allow_writing_files=False,
             verbose=False,
         )

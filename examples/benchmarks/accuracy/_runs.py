@@ -60,7 +60,7 @@ def measure(
     run: Run, table: Table, model: Any, *, stop_by_scored_rows: bool = False
 ) -> tuple[Record, npt.NDArray[np.float64]]:
     """Fit the model on the training rows and score it; also gives the probabilities of the scored rows."""
-    X_train, y_train = table.part("train", run.seed)
+    X_train, y_train = table.fitted(run.part, run.seed)
     X, y = table.part(run.part, run.seed)
     held_out = {"X_val": X, "y_val": y} if stop_by_scored_rows else {}
     start = perf_counter()

@@ -36,15 +36,27 @@ class Table:
     place : callable
         Given a seed, the place of each row in [0, 1): the first 80% are for training, the next 10% for validation,
         the last 10% for the test.
+    refits : bool, default=False
+        Whether a model for the test is fitted to validation rows, too.
     """
 
     X: pd.DataFrame
     y: pd.Series
     place: Callable[[int], Floats]
+    refits: bool = False
+
+    def fitted(self, scored: Part, seed: int) -> tuple[pd.DataFrame, pd.Series]:
+        """The rows that a model is fitted to which is scored by a part."""
+        rows = self.is_in("train", seed)
+        if self.refits and scored == "test":
+            rows |= self.is_in("validation", seed)
+        return self._rows(rows)
 
     def part(self, name: Part, seed: int) -> tuple[pd.DataFrame, pd.Series]:
         """The rows of one part of the split."""
-        rows = self.is_in(name, seed)
+        return self._rows(self.is_in(name, seed))
+
+    def _rows(self, rows: npt.NDArray[np.bool_]) -> tuple[pd.DataFrame, pd.Series]:
         return self.X[rows].reset_index(drop=True), self.y[rows].reset_index(drop=True)
 
     def is_in(self, name: Part, seed: int) -> npt.NDArray[np.bool_]:
@@ -61,7 +73,7 @@ class Table:
         if n_rows is None or n_rows >= len(self.X):
             return self
         rows = np.linspace(0, len(self.X) - 1, n_rows).astype(np.intp)
-        return Table(self.X.iloc[rows], self.y.iloc[rows], lambda seed: self.place(seed)[rows])
+        return Table(self.X.iloc[rows], self.y.iloc[rows], lambda seed: self.place(seed)[rows], self.refits)
 
 
 @dataclass(frozen=True)
@@ -72,8 +84,8 @@ class DataSet:
     ----------
     load : callable
         Gives the table; raises `OSError` where the data can't be had.
-    role : {"tuning", "confirming"}
-        Whether defaults may be chosen by its validation rows, or only be confirmed by it.
+    role : {"tuning", "confirming", "later"}
+        Whether defaults may be chosen by its validation rows, or only be confirmed by it; or "later", which has both.
     stands_for : str
         The kind of data that it stands for.
     split : str
@@ -85,7 +97,7 @@ class DataSet:
     """
 
     load: Callable[[], Table]
-    role: Literal["tuning", "confirming"]
+    role: Literal["tuning", "confirming", "later"]
     stands_for: str
     split: str
     source: str
