@@ -66,8 +66,8 @@ class Linear(nn.Linear, WorkspaceUser):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map the rows of a matrix, (B, in_features) -> (B, out_features)."""
-        if self.workspace is None or len(x) == 1:
+        """Map the last dimension, (B, ..., in_features) -> (B, ..., out_features)."""
+        if self.workspace is None or len(x) == 1 or x.dim() != 2:
             return super().forward(x)
         return linear(x, self.weight, self.bias, self.workspace)
 
@@ -289,7 +289,7 @@ class Activation(WorkspaceUser):
 
     def forward(self, x: Tensor) -> Tensor:
         """Activate a layer, (B, n) -> (B, n)."""
-        if self.workspace is None or len(x) == 1 or _is_frozen(self.norm):
+        if self.workspace is None or len(x) == 1 or x.dim() != 2 or _is_frozen(self.norm):
             normalised = x if self.norm is None else self.norm(x)
             # In place, prediction writes one matrix less; a gradient needs both.
             in_place = self.norm is not None and not torch.is_grad_enabled()

@@ -20,10 +20,9 @@ from .._labels import BASE, MISSING, implied
 
 Relation = Literal["funnel", "independent"]
 
-#: Of the iterations that find what is expected of lost labels: their number at most, and changes that end them.
+#: Of the iterations that find rates where labels are lost: their number at most, and changes that end them.
 _MAX_PASSES: Final = 200
-_LABEL_TOLERANCE: Final = 1e-9
-_SHIFT_TOLERANCE: Final = 1e-4
+_TOLERANCE: Final = 1e-9
 
 
 class Scores(NamedTuple):
@@ -315,8 +314,7 @@ class TaskObjective:
         -------
         Tensor of float64, shape (T,)
         """
-        rates = self._rates(weight_of_class, self._labels_of_patterns(weight_of_class))
-        return torch.from_numpy(rates).clamp(1 / n_rows, 1 - 1 / n_rows).logit()
+        return torch.from_numpy(self._rates(weight_of_class)).clamp(1 / n_rows, 1 - 1 / n_rows).logit()
 
     def shift(
         self, logits: NDArray[np.float64], target: Tensor, weight: NDArray[np.float64], weight_of_class: Tensor
@@ -342,24 +340,13 @@ class TaskObjective:
         if not np.isfinite(logits).all():
             # A training that is about to end with an error.
             return shift
-        digits, n_patterns = self._known_digits(target), len(weight_of_class)
-        told = self._told(digits)
-        is_told, is_lost = told.numpy(), (told & (digits == MISSING)).any()
-        labels = self._labels_of_patterns(weight_of_class)
-        for _ in range(_MAX_PASSES if is_lost else 1):
-            before, rates, share = shift.copy(), self._rates(weight_of_class, labels), weight
-            for task, rate in enumerate(rates):
-                # Labels may be known of some kinds of rows alone.
-                rows = is_told[:, task] if task == 0 or self.relation == "independent" else True
-                shift[task] = _constant(logits[:, task], share * rows, rate)
-                if self.relation == "funnel":
-                    share = share * expit(logits[:, task] + shift[task])
-            if not is_lost or abs(shift - before).max() < _SHIFT_TOLERANCE:
-                break
-            expected = _expected_labels(torch.from_numpy(logits + shift), digits)[0].numpy()
-            sums = [np.bincount(target, weight * column, n_patterns) for column in (*expected.T, 1.0)]
-            is_there = sums[-1] > 0
-            labels[is_there] = np.stack(sums[:-1], axis=1)[is_there] / sums[-1][is_there, None]
+        stands, share = self._stands(weight_of_class)[target].numpy(), weight
+        for task, rate in enumerate(self._rates(weight_of_class)):
+            # Labels may be known of some kinds of rows alone.
+            rows = stands[:, task] if task == 0 or self.relation == "independent" else True
+            shift[task] = _constant(logits[:, task], share * rows, rate)
+            if self.relation == "funnel":
+                share = share * expit(logits[:, task] + shift[task])
         return shift
 
     def marginal_logits(self, logits: Tensor) -> Tensor:
@@ -383,39 +370,50 @@ class TaskObjective:
         powers = BASE ** torch.arange(len(self.names), device=target.device)
         return target[:, None] // powers % BASE
 
-    def _known_digits(self, target: Tensor) -> Tensor:
-        """Digits with those that others imply."""
-        digits: Tensor = self._digits(target)
-        return implied(digits) if self.relation == "funnel" else digits
+    def _patterns(self, weight_of_class: Tensor) -> tuple[Tensor, Tensor]:
+        """Digits of all patterns with those that others imply, and which are known or, in a funnel, lost before a 0."""
+        digits = self._digits(torch.arange(len(weight_of_class)))
+        if self.relation == "independent":
+            return digits, digits != MISSING
+        return implied(digits), _is_told(implied(digits))
 
-    def _told(self, digits: Tensor) -> Tensor:
-        """Which labels are known, or in a funnel lost before a 0."""
-        return _is_told(digits) if self.relation == "funnel" else digits != MISSING
-
-    def _rates(self, weight_of_class: Tensor, labels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Share of each label of 1, by the expected labels of each pattern; in a funnel given the one before."""
-        weight = weight_of_class.numpy()
-        is_told = self._told(self._known_digits(torch.arange(len(weight)))).numpy()
-        rates = np.zeros(len(self.names))
-        for task in range(len(self.names)):
-            counts = weight * is_told[:, task]
-            before = counts * labels[:, task - 1] if task and self.relation == "funnel" else counts
-            if total := before.sum():
-                rates[task] = counts @ labels[:, task] / total
-        return rates
-
-    def _labels_of_patterns(self, weight_of_class: Tensor) -> NDArray[np.float64]:
-        """Expected labels of each pattern, shape (3 ** T, T), by the most likely rates (EM), the same for all rows."""
-        digits = self._known_digits(torch.arange(len(weight_of_class)))
-        labels = torch.where(digits == MISSING, 0.5, digits.double())
-        is_lost = self._told(digits) & (digits == MISSING) & (weight_of_class > 0)[:, None]
-        for _ in range(_MAX_PASSES if is_lost.any() else 0):
-            before = labels
-            logits = torch.from_numpy(logit(self._rates(weight_of_class, labels.numpy())))
-            labels = _expected_labels(logits.expand(digits.shape), digits)[0]
-            if (labels - before)[is_lost].abs().max() < _LABEL_TOLERANCE:
+    def _rates(self, weight_of_class: Tensor) -> NDArray[np.float64]:
+        """Share of each label of 1; in a funnel among the rows where the one before is 1, the most likely one (EM)."""
+        digits, is_told = self._patterns(weight_of_class)
+        labels, weight = torch.where(digits == MISSING, 0.5, digits.double()), weight_of_class[:, None] * is_told
+        is_lost = (weight > 0) & (digits == MISSING)
+        for _ in range(_MAX_PASSES):
+            before = torch.ones_like(labels)
+            if self.relation == "funnel":
+                before[:, 1:] = labels[:, :-1]
+            totals = (weight * before).sum(dim=0)
+            rates: Tensor = (weight * labels).sum(dim=0) / torch.where(totals > 0, totals, 1)
+            expected = _expected_labels(rates.logit().expand(digits.shape), digits)[0]
+            if not is_lost.any() or (expected - labels)[is_lost].abs().max() < _TOLERANCE:
                 break
-        return labels.numpy()
+            labels = expected
+        return rates.numpy()
+
+    def _stands(self, weight_of_class: Tensor) -> Tensor:
+        """For how many rows one of each pattern stands in each task, shape (3 ** T, T); 0 where the label isn't known.
+
+        A lost label before a later 0 is no random one, for before a 1 it would be known: rows that came as far stand
+        for it, by the probability of a 0 in the end.
+        """
+        digits, is_told = self._patterns(weight_of_class)
+        is_known, is_lost = digits != MISSING, (digits == MISSING) & is_told
+        stands = is_known.double()
+        if not (is_lost & (weight_of_class > 0)[:, None]).any():
+            return stands
+        logits = torch.from_numpy(self._rates(weight_of_class)).logit().expand(digits.shape)
+        fails = 1 - _expected_labels(logits, digits)[0][:, -1]
+        came_to = torch.cat([torch.ones_like(digits[:, :1]), digits[:, :-1]], dim=1) == 1
+        for first, task in combinations_with_replacement(range(len(self.names)), 2):
+            lost = is_lost[:, task] & is_lost[:, first] & came_to[:, first]
+            donors = fails * (is_known[:, task] & came_to[:, first])
+            if total := weight_of_class @ donors:
+                stands[:, task] += donors * (weight_of_class[lost].sum() / total)
+        return stands
 
     def _known(self, target: Tensor, weight: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Labels of each task, and weights of the rows; 0 where the label isn't known.
@@ -428,35 +426,18 @@ class TaskObjective:
             yield from ((digit, weight * (digit != MISSING)) for digit in given.T)
             return
         digits = implied(given)
+        weight_of_class = torch.bincount(target, weight.double(), minlength=self.n_classes(len(self.names)))
+        stands = self._stands(weight_of_class)[target].to(weight.dtype)
         before, own = torch.ones_like(target), weight
-        for task, stands in enumerate(self._standing(target, digits, weight)):
+        for task in range(len(self.names)):
             digit = torch.where(before == 0, 0, given[:, task])
             is_known, is_lost = digit != MISSING, (given[:, task:] == MISSING).all(dim=1)
             is_open = (before == 1) & (is_known | is_lost)
             if task and (is_open & is_known).any():
                 own = torch.where(is_open, own * (own[is_open].sum() / own[is_open & is_known].sum()), own)
             own = torch.where(before == MISSING, weight, own)
-            yield digits[:, task], own * stands
+            yield digits[:, task], own * stands[:, task]
             before = digit
-
-    def _standing(self, target: Tensor, digits: Tensor, weight: Tensor) -> Iterator[Tensor]:
-        """For how many rows each stands in a task: 0 where its label isn't known.
-
-        A lost label before a later 0 is no random one, for before a 1 it would be known: rows that came as far stand
-        for it, by the probability of a 0 in the end.
-        """
-        is_known, is_lost = digits != MISSING, (digits == MISSING) & _is_told(digits)
-        stands = is_known.to(weight.dtype)
-        if is_lost.any():
-            weight_of_class = torch.bincount(target, weight.double(), minlength=self.n_classes(len(self.names)))
-            fails = 1 - torch.from_numpy(self._labels_of_patterns(weight_of_class))[target, -1].to(weight.dtype)
-            came_to = torch.cat([torch.ones_like(digits[:, :1]), digits[:, :-1]], dim=1) == 1
-            for first, task in combinations_with_replacement(range(len(self.names)), 2):
-                lost = is_lost[:, task] & is_lost[:, first] & came_to[:, first]
-                donors = fails * (is_known[:, task] & came_to[:, first])
-                if total := weight @ donors:
-                    stands[:, task] += donors * (weight[lost].sum() / total)
-        yield from stands.T
 
 
 def _is_told(digits: Tensor) -> Tensor:

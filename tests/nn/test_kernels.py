@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from sk_finalmlp.nn import (
     Activation,
     Dropout,
+    Linear,
     MultiHeadBilinearFusion,
     _kernels,
     _workspace,
@@ -51,6 +52,14 @@ def check(function, plain, *inputs):
 @pytest.mark.parametrize("bias", [True, False])
 def test_linear(n_in, n_out, bias):
     check(linear, F.linear, draw(7, n_in), draw(n_out, n_in, seed=1), draw(n_out, seed=2) if bias else None)
+
+
+@pytest.mark.parametrize("layer", [Linear(6, 3), Activation(6, 0.0), Activation(4, 0.0, batch_norm=True)], ids=repr)
+def test_maps_of_each_vector_of_a_row(layer):
+    x = draw(9, 4, 6).float()
+    expected = layer(x)
+    with lent_workspaces(layer):
+        torch.testing.assert_close(layer(x), expected)
 
 
 @pytest.mark.parametrize("n_heads", [1, 2])
