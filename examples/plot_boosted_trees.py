@@ -49,7 +49,9 @@ tables = {
 
 def flatten(X):
     """Time as hour and weekday, each list as one column per element."""
-    flat = X.drop(columns="time").assign(hour=X["time"].dt.hour, weekday=X["time"].dt.day_of_week)
+    flat = X.drop(columns="time").assign(
+        hour=X["time"].dt.hour, weekday=X["time"].dt.day_of_week
+    )
     binarizer = MultiLabelBinarizer()
     flags = binarizer.fit_transform(flat.pop("genres" if "genres" in X else "tags"))
     return flat.join(pd.DataFrame(flags, index=X.index, columns=binarizer.classes_))
@@ -58,15 +60,24 @@ def flatten(X):
 def boosted_trees(categorical):
     """Pipelines that take flattened tables, by name."""
     codes = make_column_transformer(
-        (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), categorical),
+        (
+            OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+            categorical,
+        ),
         remainder="passthrough",
         verbose_feature_names_out=False,
     ).set_output(transform="pandas")
-    models = {"HistGradientBoosting": make_pipeline(codes, HistGradientBoostingClassifier(random_state=0))}
+    models = {
+        "HistGradientBoosting": make_pipeline(
+            codes, HistGradientBoostingClassifier(random_state=0)
+        )
+    }
     if find_spec("lightgbm"):
         from lightgbm import LGBMClassifier
 
-        models["LightGBM"] = make_pipeline(codes, LGBMClassifier(random_state=0, n_jobs=1, verbose=-1))
+        models["LightGBM"] = make_pipeline(
+            codes, LGBMClassifier(random_state=0, n_jobs=1, verbose=-1)
+        )
     if find_spec("catboost"):
         from catboost import CatBoostClassifier
 
@@ -86,12 +97,22 @@ def boosted_trees(categorical):
 
 
 def fit_and_predict(X, y):
-    """Labels of the test rows, and a table with the probabilities and seconds of each model."""
+    """Labels of the test rows, probabilities and seconds of each model."""
     flat = flatten(X)
-    train, test = train_test_split(X.index, train_size=20_000, test_size=20_000, random_state=0)
-    categorical = [name for name in flat if name in ("user", "item") or not is_numeric_dtype(flat[name])]
-    contestants = [("FinalMLP", make_pipeline(CTREncoder(), FinalMLPClassifier(random_state=0)), X)]
-    contestants += [(name, model, flat) for name, model in boosted_trees(categorical).items()]
+    train, test = train_test_split(
+        X.index, train_size=20_000, test_size=20_000, random_state=0
+    )
+    categorical = [
+        name
+        for name in flat
+        if name in ("user", "item") or not is_numeric_dtype(flat[name])
+    ]
+    contestants = [
+        ("FinalMLP", make_pipeline(CTREncoder(), FinalMLPClassifier(random_state=0)), X)
+    ]
+    contestants += [
+        (name, model, flat) for name, model in boosted_trees(categorical).items()
+    ]
     probability, seconds = {}, {}
     for name, model, table in contestants:
         start = perf_counter()
@@ -112,7 +133,11 @@ predictions = {name: fit_and_predict(X, y) for name, (X, y) in tables.items()}
 for table, (clicked, probability, seconds) in predictions.items():
     scores = pd.DataFrame(
         {
-            name: {**roc_auc_interval(clicked, p)._asdict(), "log-loss": log_loss(clicked, p), "fit [s]": seconds[name]}
+            name: {
+                **roc_auc_interval(clicked, p)._asdict(),
+                "log-loss": log_loss(clicked, p),
+                "fit [s]": seconds[name],
+            }
             for name, p in probability.items()
         }
     )
@@ -128,30 +153,62 @@ for table, (clicked, probability, seconds) in predictions.items():
 
 
 def draw_interval(ax, position, value, low, high, color):
-    ax.errorbar(value, position, xerr=[[value - low], [high - value]], fmt="o", color=color, capsize=4)
+    ax.errorbar(
+        value,
+        position,
+        xerr=[[value - low], [high - value]],
+        fmt="o",
+        color=color,
+        capsize=4,
+    )
     ax.locator_params(axis="x", nbins=6)
 
 
 def draw_aucs(ax, clicked, probability):
     for position, (name, p) in enumerate(probability.items()):
         auc, low, high, _ = roc_auc_interval(clicked, p)
-        draw_interval(ax, position, auc, low, high, "tab:blue" if name == "FinalMLP" else "tab:green")
-    ax.set(yticks=range(len(probability)), yticklabels=probability, xlabel="AUC, 95% interval")
+        draw_interval(
+            ax,
+            position,
+            auc,
+            low,
+            high,
+            "tab:blue" if name == "FinalMLP" else "tab:green",
+        )
+    ax.set(
+        yticks=range(len(probability)),
+        yticklabels=probability,
+        xlabel="AUC, 95% interval",
+    )
 
 
 def draw_differences(ax, clicked, probability):
     for position, (name, p) in enumerate(probability.items()):
         if name != "FinalMLP":
             test = delong_test(clicked, probability["FinalMLP"], p)
-            draw_interval(ax, position, test.difference, test.low, test.high, "tab:green")
-            label = f"p = {test.pvalue:.2f}" if test.pvalue >= 0.01 else f"p = {test.pvalue:.0e}"
-            ax.annotate(label, (test.difference, position), (0, 8), textcoords="offset points", ha="center")
+            draw_interval(
+                ax, position, test.difference, test.low, test.high, "tab:green"
+            )
+            label = (
+                f"p = {test.pvalue:.2f}"
+                if test.pvalue >= 0.01
+                else f"p = {test.pvalue:.0e}"
+            )
+            ax.annotate(
+                label,
+                (test.difference, position),
+                (0, 8),
+                textcoords="offset points",
+                ha="center",
+            )
     ax.axvline(0, color="black", linewidth=1)
     ax.set(xlabel="AUC of FinalMLP minus that of the other, 95% interval")
 
 
 figure, axes = plt.subplots(2, 2, figsize=(10, 6), sharey=True, layout="constrained")
-for (table, (clicked, probability, _)), (left, right) in zip(predictions.items(), axes, strict=True):
+for (table, (clicked, probability, _)), (left, right) in zip(
+    predictions.items(), axes, strict=True
+):
     draw_aucs(left, clicked, probability)
     draw_differences(right, clicked, probability)
     left.set_title(table, loc="left")

@@ -43,10 +43,18 @@ X_calibrate, X_test, y_calibrate, y_test, _, true_test = train_test_split(
 # With its defaults the training stops where the log-loss of held-out rows is best, which keeps probabilities near what
 # happens. Without early stopping and with a weak penalty the network learns its rows by heart, and becomes too certain.
 
-stopped = make_pipeline(CTREncoder(), FinalMLPClassifier(random_state=0)).fit(X_train, y_train)
+stopped = make_pipeline(CTREncoder(), FinalMLPClassifier(random_state=0)).fit(
+    X_train, y_train
+)
 overtrained = make_pipeline(
     CTREncoder(statistics=None),
-    FinalMLPClassifier(early_stopping=False, max_epochs=5, embedding_regularizer=0.01, n_members=1, random_state=0),
+    FinalMLPClassifier(
+        early_stopping=False,
+        max_epochs=5,
+        embedding_regularizer=0.01,
+        n_members=1,
+        random_state=0,
+    ),
 ).fit(X_train, y_train)
 
 # %%
@@ -56,7 +64,9 @@ overtrained = make_pipeline(
 # :class:`~sklearn.frozen.FrozenEstimator` keeps the model as it is; a sigmoid on top of it is fitted to the rows that
 # were set aside. ``method="isotonic"`` can follow any rising curve, but needs more rows.
 
-calibrated = CalibratedClassifierCV(FrozenEstimator(overtrained), method="sigmoid").fit(X_calibrate, y_calibrate)
+calibrated = CalibratedClassifierCV(FrozenEstimator(overtrained), method="sigmoid").fit(
+    X_calibrate, y_calibrate
+)
 
 # %%
 # The diagram
@@ -66,8 +76,14 @@ calibrated = CalibratedClassifierCV(FrozenEstimator(overtrained), method="sigmoi
 # click rate of each bin with its confidence interval. The overtrained network is too certain at both ends; the sigmoid
 # mends that.
 
-models = {"early stopping": stopped, "overtrained": overtrained, "overtrained, calibrated": calibrated}
-figure, axes = plt.subplots(2, 1, figsize=(7, 8), height_ratios=(3, 1), sharex=True, layout="constrained")
+models = {
+    "early stopping": stopped,
+    "overtrained": overtrained,
+    "overtrained, calibrated": calibrated,
+}
+figure, axes = plt.subplots(
+    2, 1, figsize=(7, 8), height_ratios=(3, 1), sharex=True, layout="constrained"
+)
 for name, model in models.items():
     ReliabilityDisplay.from_estimator(model, X_test, y_test, name=name, ax=axes)
 
@@ -80,7 +96,9 @@ for name, model in models.items():
 # rate as the probability of all rows is calibrated, too. The log-loss judges both, order and calibration. The AUC knows
 # order alone, and a sigmoid doesn't change it.
 
-probability = {name: model.predict_proba(X_test)[:, 1] for name, model in models.items()}
+probability = {
+    name: model.predict_proba(X_test)[:, 1] for name, model in models.items()
+}
 probability["true probabilities"] = true_test
 scores = {
     name: {
@@ -99,9 +117,18 @@ print(pd.DataFrame(scores).T.round(4).to_string())
 # Here they are known. The network that stopped in time keeps closer to them, but it can't know all: of users and items
 # with few rows it says what is true of most.
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    1, 3, figsize=(10, 3.6), sharex=True, sharey=True, layout="constrained"
+)
 for ax, name in zip(axes, models, strict=True):
-    ax.hexbin(true_test, probability[name], gridsize=30, extent=(0, 1, 0, 1), bins="log", cmap="Blues")
+    ax.hexbin(
+        true_test,
+        probability[name],
+        gridsize=30,
+        extent=(0, 1, 0, 1),
+        bins="log",
+        cmap="Blues",
+    )
     ax.plot([0, 1], [0, 1], ":", color="0.4")
     ax.set(title=name, xlabel="true probability")
 _ = axes[0].set_ylabel("predicted probability")

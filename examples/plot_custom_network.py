@@ -19,7 +19,13 @@ from torch import nn
 
 from sk_finalmlp import CTREncoder
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.nn import FieldEmbedding, FieldSelection, Gate, MultiHeadBilinearFusion, Stream
+from sk_finalmlp.nn import (
+    FieldEmbedding,
+    FieldSelection,
+    Gate,
+    MultiHeadBilinearFusion,
+    Stream,
+)
 from sk_finalmlp.schema import by_kind, column_names
 
 # %%
@@ -29,7 +35,9 @@ from sk_finalmlp.schema import by_kind, column_names
 # :class:`~sk_finalmlp.CTREncoder` says in ``fields_`` what its columns are. The parts take a batch as two matrices: the
 # codes, those of multi-valued fields last, and the values.
 
-X, y, _ = make_click_data(40_000, n_users=500, n_items=200, click_rate=0.3, random_state=0)
+X, y, _ = make_click_data(
+    40_000, n_users=500, n_items=200, click_rate=0.3, random_state=0
+)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
 encoder = CTREncoder(statistics=None).fit(X_train, y_train)
 
@@ -87,22 +95,39 @@ def bilinear():
 #
 # What remains is to plug the parts together. The context of the impression belongs to both towers.
 
-CONTEXT = ["context_0", "context_1", "numeric_0", "numeric_1", "time_hour", "time_weekday"]
+CONTEXT = [
+    "context_0",
+    "context_1",
+    "numeric_0",
+    "numeric_1",
+    "time_hour",
+    "time_weekday",
+]
 
 
 class TwoTowers(nn.Module):
     def __init__(self, fusion, fields=encoder.fields_, embedding_dim=10):
         super().__init__()
         self.embedding = FieldEmbedding(fields, embedding_dim)
-        self.of_user = FieldSelection(fields, embedding_dim, ["user", "segment", *CONTEXT])
-        self.of_item = FieldSelection(fields, embedding_dim, ["item", "category", "tags", *CONTEXT])
-        self.user_tower = Stream(self.of_user.n_features, [WIDTH], dropout=0.2, batch_norm=True)
-        self.item_tower = Stream(self.of_item.n_features, [WIDTH], dropout=0.2, batch_norm=True)
+        self.of_user = FieldSelection(
+            fields, embedding_dim, ["user", "segment", *CONTEXT]
+        )
+        self.of_item = FieldSelection(
+            fields, embedding_dim, ["item", "category", "tags", *CONTEXT]
+        )
+        self.user_tower = Stream(
+            self.of_user.n_features, [WIDTH], dropout=0.2, batch_norm=True
+        )
+        self.item_tower = Stream(
+            self.of_item.n_features, [WIDTH], dropout=0.2, batch_norm=True
+        )
         self.fusion = fusion()
 
     def forward(self, codes, values):
         e = self.embedding.features(codes, values)
-        return self.fusion(self.user_tower(self.of_user(e)), self.item_tower(self.of_item(e)))
+        return self.fusion(
+            self.user_tower(self.of_user(e)), self.item_tower(self.of_item(e))
+        )
 
 
 # %%
@@ -130,7 +155,11 @@ def train(fusion):
     return net.fit(batch, y_train.to_numpy(np.float32))
 
 
-nets = {"sum": train(Sum), "gated by the other": train(GatedByTheOther), "bilinear": train(bilinear)}
+nets = {
+    "sum": train(Sum),
+    "gated by the other": train(GatedByTheOther),
+    "bilinear": train(bilinear),
+}
 
 # %%
 # The comparison
@@ -142,10 +171,17 @@ nets = {"sum": train(Sum), "gated by the other": train(GatedByTheOther), "biline
 # would tell.
 
 test_batch = tensors(X_test)
-auc = pd.Series({name: roc_auc_score(y_test, net.predict_proba(test_batch)[:, 1]) for name, net in nets.items()})
+auc = pd.Series(
+    {
+        name: roc_auc_score(y_test, net.predict_proba(test_batch)[:, 1])
+        for name, net in nets.items()
+    }
+)
 print(auc.round(4).to_string())
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), width_ratios=(3, 2), layout="constrained")
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(10, 4), width_ratios=(3, 2), layout="constrained"
+)
 for name, net in nets.items():
     left.plot(net.history[:, "epoch"], net.history[:, "valid_loss"], "o-", label=name)
 left.set(xlabel="epoch", ylabel="log-loss of held-out rows")

@@ -48,9 +48,16 @@ streams = {
 
 def encoded_split(seed):
     """Training and test rows of a seed, as codes, and their labels."""
-    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=seed)
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=0.3, stratify=y, random_state=seed
+    )
     encoder = CTREncoder(statistics=None)
-    return encoder.fit_transform(X_train, y_train), encoder.transform(X_test), y_train, y_test
+    return (
+        encoder.fit_transform(X_train, y_train),
+        encoder.transform(X_test),
+        y_train,
+        y_test,
+    )
 
 
 def fit_and_score(widths1, widths2, seed, X_train, X_test, y_train, y_test):
@@ -64,14 +71,23 @@ def fit_and_score(widths1, widths2, seed, X_train, X_test, y_train, y_test):
         random_state=seed,
     )
     model.fit(X_train, y_train)
-    return {"auc": roc_auc_score(y_test, model.predict_proba(X_test)[:, 1]), "epochs": model.n_iter_}
+    return {
+        "auc": roc_auc_score(y_test, model.predict_proba(X_test)[:, 1]),
+        "epochs": model.n_iter_,
+    }
 
 
 records = []
 for seed in range(5):
     split = encoded_split(seed)
     for name, (widths1, widths2) in streams.items():
-        records.append({"streams": name, "seed": seed, **fit_and_score(widths1, widths2, seed, *split)})
+        records.append(
+            {
+                "streams": name,
+                "seed": seed,
+                **fit_and_score(widths1, widths2, seed, *split),
+            }
+        )
 
 runs = pd.DataFrame(records)
 auc = runs.pivot(index="seed", columns="streams", values="auc")[list(streams)]
@@ -90,20 +106,32 @@ pd.DataFrame({"mean difference": difference.mean(), "+/-": half_width}).round(4)
 
 # %%
 
-figure, (auc_ax, difference_ax) = plt.subplots(ncols=2, figsize=(9, 4), sharey=True, layout="constrained")
+figure, (auc_ax, difference_ax) = plt.subplots(
+    ncols=2, figsize=(9, 4), sharey=True, layout="constrained"
+)
 for position, name in enumerate(streams):
     auc_ax.plot(auc[name], [position] * len(auc), "o", color="tab:blue", alpha=0.4)
-    auc_ax.plot(auc[name].mean(), position, "|", color="black", markersize=20, markeredgewidth=2)
+    auc_ax.plot(
+        auc[name].mean(), position, "|", color="black", markersize=20, markeredgewidth=2
+    )
 auc_ax.set(title="AUC of each seed, and mean", xlabel="AUC on the test rows")
 auc_ax.set_yticks(range(len(streams)), streams)
 auc_ax.invert_yaxis()
 
 difference_ax.axvline(0, color="grey", linestyle=":")
 difference_ax.errorbar(
-    difference.mean(), range(len(streams)), xerr=half_width, fmt="o", color="tab:blue", capsize=4, elinewidth=2
+    difference.mean(),
+    range(len(streams)),
+    xerr=half_width,
+    fmt="o",
+    color="tab:blue",
+    capsize=4,
+    elinewidth=2,
 )
 difference_ax.locator_params(axis="x", nbins=5)
-_ = difference_ax.set(title="Difference to 128 | 128", xlabel="AUC, mean and 95% interval")
+_ = difference_ax.set(
+    title="Difference to 128 | 128", xlabel="AUC, mean and 95% interval"
+)
 
 # %%
 # No: each interval holds zero. Wide or narrow, alike or different, two streams do about as well on these rows, and

@@ -61,7 +61,13 @@ codes.filter(regex=r"^(item|genres|time)").head(3)
 # %%
 # The most frequent values, in the order of their codes:
 
-pd.DataFrame({field: encoder.categories_[field][:5] for field in ["item", "genres", "time_hour"]}, index=range(1, 6))
+pd.DataFrame(
+    {
+        field: encoder.categories_[field][:5]
+        for field in ["item", "genres", "time_hour"]
+    },
+    index=range(1, 6),
+)
 
 # %%
 # Codes can be read back, but for dates:
@@ -77,22 +83,40 @@ encoder.inverse_transform(codes.head(3))
 # half of the people rated films for less than an hour and never came back. A test on randomly drawn rows would know
 # nearly all users, and promise too much.
 
-kinds = {"categorical": "tab:blue", "multi-valued": "tab:green", "datetime": "tab:orange"}
-kind_of_field = {field: encoder.feature_kinds_["kind"].get(field, "datetime") for field in encoder.cardinalities_}
-fields = pd.DataFrame({"values": encoder.cardinalities_, "kind": kind_of_field}).sort_values("values")
+kinds = {
+    "categorical": "tab:blue",
+    "multi-valued": "tab:green",
+    "datetime": "tab:orange",
+}
+kind_of_field = {
+    field: encoder.feature_kinds_["kind"].get(field, "datetime")
+    for field in encoder.cardinalities_
+}
+fields = pd.DataFrame(
+    {"values": encoder.cardinalities_, "kind": kind_of_field}
+).sort_values("values")
 fields["values"] -= 1
 late_codes = encoder.transform(X.iloc[late]).rename(columns={"genres@0": "genres"})
 fields["unknown"] = (late_codes[fields.index] == 0).mean()
 
-figure, (values_ax, unknown_ax) = plt.subplots(ncols=2, figsize=(9, 4.8), sharey=True, layout="constrained")
+figure, (values_ax, unknown_ax) = plt.subplots(
+    ncols=2, figsize=(9, 4.8), sharey=True, layout="constrained"
+)
 color = fields["kind"].map(kinds)
 bars = values_ax.barh(fields.index, fields["values"], color=color)
 values_ax.bar_label(bars, fmt="{:,.0f}", padding=3)
-values_ax.set(xscale="log", xlim=(1, 6_000), title="Known values", xlabel="number of values")
-values_ax.legend(handles=[Patch(color=color, label=kind) for kind, color in kinds.items()], loc="lower right")
+values_ax.set(
+    xscale="log", xlim=(1, 6_000), title="Known values", xlabel="number of values"
+)
+values_ax.legend(
+    handles=[Patch(color=color, label=kind) for kind, color in kinds.items()],
+    loc="lower right",
+)
 bars = unknown_ax.barh(fields.index, 100 * fields["unknown"], color=color)
 unknown_ax.bar_label(bars, fmt="{:.0f}%", padding=3)
-_ = unknown_ax.set(xlim=(0, 100), title="Unknown later", xlabel="% of the rows of later days")
+_ = unknown_ax.set(
+    xlim=(0, 100), title="Unknown later", xlabel="% of the rows of later days"
+)
 
 # %%
 # Which statistics predict?
@@ -116,4 +140,7 @@ figure, ax = plt.subplots(figsize=(8, 5.5), layout="constrained")
 ax.barh(best.index, best["gain"], color=np.where(best["rate"], "tab:blue", "lightgrey"))
 ax.set(title="What a click rate adds to the prediction", xlabel="fall of the log-loss")
 legend = {"chosen": "tab:blue", "left out": "lightgrey"}
-_ = ax.legend(handles=[Patch(color=color, label=label) for label, color in legend.items()], loc="lower right")
+_ = ax.legend(
+    handles=[Patch(color=color, label=label) for label, color in legend.items()],
+    loc="lower right",
+)

@@ -25,9 +25,13 @@ from sk_finalmlp.inspection import GateWeightsDisplay
 # In these synthetic impressions, a click depends on user and item, on what the user's segment thinks of category and
 # tags, on the hour, and on numbers whose effect depends on a context. The campaign is added at random.
 
-X, y, _ = make_click_data(45_000, n_users=200, n_items=100, click_rate=0.3, random_state=0)
+X, y, _ = make_click_data(
+    45_000, n_users=200, n_items=100, click_rate=0.3, random_state=0
+)
 X["campaign"] = np.random.default_rng(1).choice(["red", "green", "blue"], len(X))
-X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=40_000, random_state=0)
+X_train, X_test, y_train, y_test = train_test_split(
+    X, y, train_size=40_000, random_state=0
+)
 
 # %%
 # The gate of the first stream depends on the segment, that of the second on nothing. The penalty on embeddings holds
@@ -35,7 +39,9 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=40_000, ran
 
 model = make_pipeline(
     CTREncoder(statistics=None),
-    FinalMLPClassifier(fs1_context=["segment"], embedding_regularizer=0.02, random_state=0),
+    FinalMLPClassifier(
+        fs1_context=["segment"], embedding_regularizer=0.02, random_state=0
+    ),
 ).fit(X_train, y_train)
 
 # %%
@@ -48,15 +54,22 @@ model = make_pipeline(
 
 def importance(X, y, n_repeats):
     """By how much the log-loss rises for each shuffled column; mean and standard deviation."""
-    result = permutation_importance(model, X, y, scoring="neg_log_loss", n_repeats=n_repeats, random_state=0)
-    return pd.DataFrame({"mean": result.importances_mean, "std": result.importances_std}, index=X.columns)
+    result = permutation_importance(
+        model, X, y, scoring="neg_log_loss", n_repeats=n_repeats, random_state=0
+    )
+    return pd.DataFrame(
+        {"mean": result.importances_mean, "std": result.importances_std},
+        index=X.columns,
+    )
 
 
 of_all = importance(X_test, y_test, n_repeats=3).sort_values("mean")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
 left.barh(of_all.index, of_all["mean"], xerr=of_all["std"], color="tab:blue")
-left.set(title="Permutation importance of columns", xlabel="rise of the log-loss if shuffled")
+left.set(
+    title="Permutation importance of columns", xlabel="rise of the log-loss if shuffled"
+)
 GateWeightsDisplay.from_estimator(model, X_test, ax=right)
 _ = right.set_title("Gates of fields", loc="left")
 
@@ -78,7 +91,10 @@ _ = right.set_title("Gates of fields", loc="left")
 segments = sorted(X_test["segment"].unique())
 rows_of = {name: X_test["segment"] == name for name in segments}
 by_segment = pd.DataFrame(
-    {name: importance(X_test[rows], y_test[rows], n_repeats=2)["mean"] for name, rows in rows_of.items()}
+    {
+        name: importance(X_test[rows], y_test[rows], n_repeats=2)["mean"]
+        for name, rows in rows_of.items()
+    }
 )
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 cells = ax.imshow(by_segment.drop("segment").clip(lower=0), cmap="Blues", aspect="auto")

@@ -34,7 +34,9 @@ looks_at = rng.integers(len(properties), size=n_users)[X["user"]]
 X["segment"] = pd.Categorical.from_codes(looks_at, dtype=segments)
 
 what_it_sees = X[properties].to_numpy()[np.arange(n_rows), looks_at]
-log_odds = 2 * rng.standard_normal((len(properties), n_values))[looks_at, what_it_sees] - 0.5
+log_odds = (
+    2 * rng.standard_normal((len(properties), n_values))[looks_at, what_it_sees] - 0.5
+)
 y = (rng.random(n_rows) < expit(log_odds)).astype(int)
 X.head(3)
 
@@ -54,7 +56,10 @@ contexts = {
     "segment": (["segment"], 1e-3),
     "segment,\ntied": (["segment"], "auto"),
 }
-read_by_streams = {"Streams read properties": properties, "Streams read all fields": None}
+read_by_streams = {
+    "Streams read properties": properties,
+    "Streams read all fields": None,
+}
 
 encoder = CTREncoder(statistics=None)
 codes = encoder.fit_transform(X[:10_000], y[:10_000])
@@ -81,7 +86,10 @@ models = {
     for seed in range(3)
 }
 auc = pd.Series(
-    {key: roc_auc_score(y_test, model.predict_proba(test_codes)[:, 1]) for key, model in models.items()}
+    {
+        key: roc_auc_score(y_test, model.predict_proba(test_codes)[:, 1])
+        for key, model in models.items()
+    }
 ).rename_axis(["streams", "context", "seed"])
 auc.unstack("seed").round(4)
 
@@ -96,7 +104,9 @@ auc.unstack("seed").round(4)
 # context makes no difference.
 
 best = roc_auc_score(y_test, log_odds[10_000:])
-figure, axes = plt.subplots(ncols=2, figsize=(9, 3.5), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    ncols=2, figsize=(9, 3.5), sharex=True, sharey=True, layout="constrained"
+)
 for ax, kind in zip(axes, read_by_streams, strict=True):
     of_kind = auc[kind].unstack("context")[list(contexts)]
     bars = ax.bar(of_kind.columns, of_kind.mean(), color="tab:blue")

@@ -19,7 +19,9 @@ from sk_finalmlp.inspection import TrainingHistoryDisplay
 
 X, y = fetch_movielens_100k(return_X_y=True)
 X = X.sample(20_000, random_state=0)
-X_train, X_test, y_train, y_test = train_test_split(X, y[X.index], test_size=0.25, random_state=0)
+X_train, X_test, y_train, y_test = train_test_split(
+    X, y[X.index], test_size=0.25, random_state=0
+)
 
 # %%
 # The search
@@ -30,8 +32,13 @@ X_train, X_test, y_train, y_test = train_test_split(X, y[X.index], test_size=0.2
 # probabilities, hence the log-loss. A single network, ``n_members=1``, is enough to compare settings. With
 # ``n_jobs=-1`` the fits would share the cores; set the environment variable ``OMP_NUM_THREADS=1`` then.
 
-model = Pipeline([("enc", CTREncoder()), ("clf", FinalMLPClassifier(n_members=1, random_state=0))])
-grid = {"enc__min_frequency": [1, 5], "clf__embedding_regularizer": [0.2, 2.0, 20.0, 200.0]}
+model = Pipeline(
+    [("enc", CTREncoder()), ("clf", FinalMLPClassifier(n_members=1, random_state=0))]
+)
+grid = {
+    "enc__min_frequency": [1, 5],
+    "clf__embedding_regularizer": [0.2, 2.0, 20.0, 200.0],
+}
 search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=3)
 search.fit(X_train, y_train)
 search.best_params_
@@ -49,7 +56,12 @@ for min_frequency, of_frequency in results.groupby("param_enc__min_frequency"):
     loss, spread = -of_frequency["mean_test_score"], of_frequency["std_test_score"]
     ax.plot(regularizer, loss, "o-", label=f"min_frequency={min_frequency}")
     ax.fill_between(regularizer, loss - spread, loss + spread, alpha=0.2)
-ax.set(xscale="log", title="Grid search", xlabel="embedding_regularizer", ylabel="log-loss, three folds")
+ax.set(
+    xscale="log",
+    title="Grid search",
+    xlabel="embedding_regularizer",
+    ylabel="log-loss, three folds",
+)
 _ = ax.legend()
 
 # %%
@@ -62,11 +74,21 @@ _ = ax.legend()
 settings = {
     "Too free": {"clf__embedding_regularizer": 0.0},
     "The best of the search": search.best_params_,
-    "Too slow": {**search.best_params_, "clf__learning_rate": 1e-5, "clf__max_epochs": 12},
+    "Too slow": {
+        **search.best_params_,
+        "clf__learning_rate": 1e-5,
+        "clf__max_epochs": 12,
+    },
 }
-figure, axes = plt.subplots(2, len(settings), figsize=(12, 6), sharex="col", sharey="row", layout="constrained")
+figure, axes = plt.subplots(
+    2, len(settings), figsize=(12, 6), sharex="col", sharey="row", layout="constrained"
+)
 for (name, parameters), of_setting in zip(settings.items(), axes.T, strict=True):
-    patient = clone(model).set_params(clf__n_iter_no_change=6, **parameters).fit(X_train, y_train)
+    patient = (
+        clone(model)
+        .set_params(clf__n_iter_no_change=6, **parameters)
+        .fit(X_train, y_train)
+    )
     TrainingHistoryDisplay.from_estimator(patient, ax=of_setting)
     of_setting[0].set_title(name)
 
@@ -84,10 +106,16 @@ for (name, parameters), of_setting in zip(settings.items(), axes.T, strict=True)
 models = {
     "one network, defaults": model,
     "one network, best of the search": search.best_estimator_,
-    "three networks, best of the search": clone(search.best_estimator_).set_params(clf__n_members=3),
+    "three networks, best of the search": clone(search.best_estimator_).set_params(
+        clf__n_members=3
+    ),
 }
 for name, candidate in models.items():
     probability = candidate.fit(X_train, y_train).predict_proba(X_test)[:, 1]
-    print(f"{name:<36} log-loss {log_loss(y_test, probability):.4f}  AUC {roc_auc_score(y_test, probability):.4f}")
+    print(
+        f"{name:<36}",
+        f"log-loss {log_loss(y_test, probability):.4f}",
+        f"AUC {roc_auc_score(y_test, probability):.4f}",
+    )
 
 # sphinx_gallery_thumbnail_number = 2

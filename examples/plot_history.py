@@ -26,7 +26,10 @@ from sk_finalmlp.preprocessing import add_history
 
 movielens = fetch_movielens_100k()
 order = movielens.data["time"].argsort(kind="stable")
-X, y = movielens.data.iloc[order][["user", "item", "time"]], movielens.target.iloc[order]
+X, y = (
+    movielens.data.iloc[order][["user", "item", "time"]],
+    movielens.target.iloc[order],
+)
 for name, label in {"liked": 1, "disliked": 0}.items():
     X = add_history(X, user="user", item={name: "item"}, time="time", where=y == label)
 train, test = slice(0, 80_000, 2), slice(80_000, None)
@@ -44,10 +47,17 @@ X[["user", "item", "liked"]].iloc[[50, 100]]
 def fit(columns, **parameters):
     histories = dict.fromkeys(columns, "item")
     encoder = CTREncoder(
-        histories=histories, drop=["time", *{"liked", "disliked"}.difference(columns)], hold_out="time"
+        histories=histories,
+        drop=["time", *{"liked", "disliked"}.difference(columns)],
+        hold_out="time",
     )
     classifier = FinalMLPClassifier(
-        fusion="sum", feature_selection=False, n_members=1, max_epochs=4, random_state=0, **parameters
+        fusion="sum",
+        feature_selection=False,
+        n_members=1,
+        max_epochs=4,
+        random_state=0,
+        **parameters,
     )
     return make_pipeline(encoder, classifier).fit(X[train], y[train])
 
@@ -70,7 +80,12 @@ pd.Series({name: roc_auc_score(y[test], p) for name, p in scores.items()}).round
 
 n_before = X[test][both].map(len).sum(axis=1)
 edges = [0, 1, 11, 31, 61, np.inf]
-groups = pd.cut(n_before, edges, right=False, labels=["none", "1 to 10", "11 to 30", "31 to 60", "more"])
+groups = pd.cut(
+    n_before,
+    edges,
+    right=False,
+    labels=["none", "1 to 10", "11 to 30", "31 to 60", "more"],
+)
 table = pd.DataFrame(
     {
         name: {

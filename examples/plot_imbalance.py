@@ -26,8 +26,12 @@ from sk_finalmlp.metrics import expected_calibration_error, normalized_entropy
 #
 # Half of the rows are for the test, and stay as they are: scores of a thinned-out table say nothing about the real one.
 
-X, y, true_probability = make_click_data(60_000, n_users=500, n_items=200, click_rate=0.03, random_state=0)
-X_train, X_test, y_train, y_test, _, true_test = train_test_split(X, y, true_probability, test_size=0.5, random_state=0)
+X, y, true_probability = make_click_data(
+    60_000, n_users=500, n_items=200, click_rate=0.03, random_state=0
+)
+X_train, X_test, y_train, y_test, _, true_test = train_test_split(
+    X, y, true_probability, test_size=0.5, random_state=0
+)
 print(f"click rate: {y_train.mean():.4f}")
 
 # %%
@@ -39,7 +43,9 @@ print(f"click rate: {y_train.mean():.4f}")
 KEPT = 0.1
 is_kept = (y_train == 1) | (np.random.default_rng(1).random(len(y_train)) < KEPT)
 X_kept, y_kept = X_train[is_kept], y_train[is_kept]
-print(f"{len(X_train)} rows before, {len(X_kept)} after; click rate now {y_kept.mean():.3f}")
+print(
+    f"{len(X_train)} rows before, {len(X_kept)} after; click rate now {y_kept.mean():.3f}"
+)
 
 # %%
 # Five models
@@ -52,7 +58,12 @@ print(f"{len(X_train)} rows before, {len(X_kept)} after; click rate now {y_kept.
 
 
 def make_model(**parameters):
-    return Pipeline([("enc", CTREncoder()), ("clf", FinalMLPClassifier(random_state=0, **parameters))])
+    return Pipeline(
+        [
+            ("enc", CTREncoder()),
+            ("clf", FinalMLPClassifier(random_state=0, **parameters)),
+        ]
+    )
 
 
 def click_probability(model):
@@ -63,11 +74,15 @@ sampled = make_model().fit(X_kept, y_kept)
 weight = np.where(y_kept == 1, 1, 1 / KEPT)
 probability = {
     "all rows": click_probability(make_model().fit(X_train, y_train)),
-    "all rows, balanced": click_probability(make_model(class_weight="balanced").fit(X_train, y_train)),
+    "all rows, balanced": click_probability(
+        make_model(class_weight="balanced").fit(X_train, y_train)
+    ),
     "down-sampled": click_probability(sampled),
     "down-sampled, corrected": expit(sampled.decision_function(X_test) + np.log(KEPT)),
     "down-sampled, weighted": click_probability(
-        make_model().fit(X_kept, y_kept, enc__sample_weight=weight, clf__sample_weight=weight)
+        make_model().fit(
+            X_kept, y_kept, enc__sample_weight=weight, clf__sample_weight=weight
+        )
     ),
 }
 
@@ -109,8 +124,19 @@ figure, ax = plt.subplots(figsize=(8, 6), layout="constrained")
 ax.plot([0.002, 1], [0.002, 1], ":", color="0.6", label="perfectly calibrated")
 for name, (color, line) in STYLES.items():
     bins = reliability_bins(y_test, probability[name])
-    margins = [bins["click_rate"] - bins["click_rate_low"], bins["click_rate_high"] - bins["click_rate"]]
-    ax.errorbar(bins["mean_probability"], bins["click_rate"], margins, fmt=line, color=color, capsize=3, label=name)
+    margins = [
+        bins["click_rate"] - bins["click_rate_low"],
+        bins["click_rate_high"] - bins["click_rate"],
+    ]
+    ax.errorbar(
+        bins["mean_probability"],
+        bins["click_rate"],
+        margins,
+        fmt=line,
+        color=color,
+        capsize=3,
+        label=name,
+    )
 ax.set(
     title="Rare clicks",
     xlabel="predicted probability",

@@ -34,7 +34,10 @@ X, y = movielens.data, movielens.target
 
 def make_model():
     return make_pipeline(
-        CTREncoder(statistics=None), FinalMLPClassifier(embedding_regularizer=0.1, final_epoch=False, random_state=0)
+        CTREncoder(statistics=None),
+        FinalMLPClassifier(
+            embedding_regularizer=0.1, final_epoch=False, random_state=0
+        ),
     )
 
 
@@ -59,14 +62,39 @@ places[0] *= np.sign(places[0].corr(click_rate))
 places[1] *= np.sign(places.loc[id_of["Clockwork Orange, A (1971)"], 1])
 
 LABELLED = [
-    *("Star Wars (1977)", "Titanic (1997)", "Forrest Gump (1994)", "Vertigo (1958)", "Pulp Fiction (1994)"),
-    *("Clockwork Orange, A (1971)", "Natural Born Killers (1994)", "Mars Attacks! (1996)", "Lion King, The (1994)"),
-    *("Dante's Peak (1997)", "Cable Guy, The (1996)", "Twister (1996)", "Citizen Kane (1941)", "Mrs. Doubtfire (1993)"),
+    *(
+        "Star Wars (1977)",
+        "Titanic (1997)",
+        "Forrest Gump (1994)",
+        "Vertigo (1958)",
+        "Pulp Fiction (1994)",
+    ),
+    *(
+        "Clockwork Orange, A (1971)",
+        "Natural Born Killers (1994)",
+        "Mars Attacks! (1996)",
+        "Lion King, The (1994)",
+    ),
+    *(
+        "Dante's Peak (1997)",
+        "Cable Guy, The (1996)",
+        "Twister (1996)",
+        "Citizen Kane (1941)",
+        "Mrs. Doubtfire (1993)",
+    ),
 ]
 figure, ax = plt.subplots(figsize=(9, 6), layout="constrained")
-points = ax.scatter(places[0], places[1], c=click_rate[places.index], cmap="viridis", s=25)
+points = ax.scatter(
+    places[0], places[1], c=click_rate[places.index], cmap="viridis", s=25
+)
 for title in LABELLED:
-    ax.annotate(title[:-7], places.loc[id_of[title], [0, 1]], (5, 4), textcoords="offset points", fontsize=9)
+    ax.annotate(
+        title[:-7],
+        places.loc[id_of[title], [0, 1]],
+        (5, 4),
+        textcoords="offset points",
+        fontsize=9,
+    )
 figure.colorbar(points, label="share of ratings of 4 and 5 stars")
 _ = ax.set(
     title="Films with 100 ratings or more, by their embeddings",
@@ -89,10 +117,18 @@ def neighbours(title, n=4):
     """Titles of the most similar films."""
     item = id_of[title]
     similarity = (taste @ taste.loc[item]).drop(item).nlargest(n)
-    return ", ".join(f"{movielens.titles[other][:-7]} {cosine:.2f}" for other, cosine in similarity.items())
+    return ", ".join(
+        f"{movielens.titles[other][:-7]} {cosine:.2f}"
+        for other, cosine in similarity.items()
+    )
 
 
-for title in ["Star Wars (1977)", "Raiders of the Lost Ark (1981)", "Pulp Fiction (1994)", "Lion King, The (1994)"]:
+for title in [
+    "Star Wars (1977)",
+    "Raiders of the Lost Ark (1981)",
+    "Pulp Fiction (1994)",
+    "Lion King, The (1994)",
+]:
     print(f"{title[:-7] + ':':<26}{neighbours(title)}")
 
 # %%
@@ -105,34 +141,51 @@ for title in ["Star Wars (1977)", "Raiders of the Lost Ark (1981)", "Pulp Fictio
 # The network learns from three fifths of the ratings, the trees from another fifth: on rows that the network has seen,
 # its vectors know the answers too well, and the trees would trust them more than they deserve.
 
-X_first, X_rest, y_first, y_rest = train_test_split(X, y, train_size=0.6, random_state=0)
-X_second, X_test, y_second, y_test = train_test_split(X_rest, y_rest, test_size=0.5, random_state=0)
+X_first, X_rest, y_first, y_rest = train_test_split(
+    X, y, train_size=0.6, random_state=0
+)
+X_second, X_test, y_second, y_test = train_test_split(
+    X_rest, y_rest, test_size=0.5, random_state=0
+)
 model = make_model().fit(X_first[["user", "item"]], y_first)
-vectors_of_users, vectors_of_films = embeddings(model, "user"), embeddings(model, "item")
+vectors_of_users, vectors_of_films = (
+    embeddings(model, "user"),
+    embeddings(model, "item"),
+)
 
 
 def describe(X):
     """Numbers about user and film."""
-    return X[["user", "item", "age", "release_year"]].assign(is_female=X["gender"] == "F")
+    return X[["user", "item", "age", "release_year"]].assign(
+        is_female=X["gender"] == "F"
+    )
 
 
 def describe_with_vectors(X):
     """The same, and the vectors; where user or film is new, they are missing."""
-    return describe(X).join(vectors_of_users, on="user").join(vectors_of_films, on="item")
+    return (
+        describe(X).join(vectors_of_users, on="user").join(vectors_of_films, on="item")
+    )
 
 
 def test_auc(features):
-    trees = HistGradientBoostingClassifier(random_state=0).fit(features(X_second), y_second)
+    trees = HistGradientBoostingClassifier(random_state=0).fit(
+        features(X_second), y_second
+    )
     return roc_auc_score(y_test, trees.predict_proba(features(X_test))[:, 1])
 
 
 aucs = {
     "trees on plain columns": test_auc(describe),
     "trees with vectors": test_auc(describe_with_vectors),
-    "the network itself": roc_auc_score(y_test, model.predict_proba(X_test[["user", "item"]])[:, 1]),
+    "the network itself": roc_auc_score(
+        y_test, model.predict_proba(X_test[["user", "item"]])[:, 1]
+    ),
 }
 figure, ax = plt.subplots(figsize=(6, 2.2), layout="constrained")
-bars = ax.barh(list(aucs), list(aucs.values()), color=["tab:gray", "tab:green", "tab:blue"])
+bars = ax.barh(
+    list(aucs), list(aucs.values()), color=["tab:gray", "tab:green", "tab:blue"]
+)
 ax.bar_label(bars, fmt="%.3f", padding=4)
 ax.set(xlim=(0.5, 0.83), xlabel="AUC on test rows")
 ax.invert_yaxis()

@@ -30,7 +30,11 @@ X, y = movielens.data, movielens.target
 films = X.drop_duplicates("item").set_index("item")
 texts = (
     movielens.titles.loc[films.index].str.replace(r"\(\d{4}\)", "", regex=True)
-    + films["genres"].map(lambda genres: " " + " ".join(f"genre{genre.replace('-', '')}" for genre in genres))
+    + films["genres"].map(
+        lambda genres: (
+            " " + " ".join(f"genre{genre.replace('-', '')}" for genre in genres)
+        )
+    )
     + films["release_year"].map(lambda year: f" year{year:.0f} decade{year // 10:.0f}")
 )
 to_vectors = make_pipeline(TfidfVectorizer(min_df=2), TruncatedSVD(32, random_state=0))
@@ -45,12 +49,16 @@ vectors.iloc[:3, :5].round(2)
 # difference is theirs.
 
 X = X.drop(columns=["genres", "release_year"])
-is_new = X["item"].isin(np.random.default_rng(0).choice(films.index, len(films) // 10, replace=False))
+is_new = X["item"].isin(
+    np.random.default_rng(0).choice(films.index, len(films) // 10, replace=False)
+)
 
 
 def score(**parameters):
     encoder = CTREncoder(unknown_dropout=0.1, **parameters)
-    model = make_pipeline(encoder, FinalMLPClassifier(n_members=1, random_state=0)).fit(X[~is_new], y[~is_new])
+    model = make_pipeline(encoder, FinalMLPClassifier(n_members=1, random_state=0)).fit(
+        X[~is_new], y[~is_new]
+    )
     return roc_auc_score(y[is_new], model.predict_proba(X[is_new])[:, 1])
 
 
@@ -62,7 +70,9 @@ def score(**parameters):
 # hides those of a tenth of the rows, so that the network learns what to do then. Without it, vectors are worth half as
 # much.
 
-scores = pd.Series({"without vectors": score(), "with vectors": score(vectors={"item": vectors})})
+scores = pd.Series(
+    {"without vectors": score(), "with vectors": score(vectors={"item": vectors})}
+)
 scores.round(3)
 
 # %%

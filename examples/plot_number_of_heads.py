@@ -18,7 +18,14 @@ from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.streams import MLP
 
 X, y, probability = make_click_data(
-    30_000, n_users=100, n_items=50, n_contexts=1, n_numeric=0, click_rate=0.3, logit_scale=2.5, random_state=0
+    30_000,
+    n_users=100,
+    n_items=50,
+    n_contexts=1,
+    n_numeric=0,
+    click_rate=0.3,
+    logit_scale=2.5,
+    random_state=0,
 )
 print(f"AUC of the true probabilities: {roc_auc_score(y, probability):.4f}")
 
@@ -32,8 +39,13 @@ print(f"AUC of the true probabilities: {roc_auc_score(y, probability):.4f}")
 
 width = 64
 one_network = {"stream1": MLP((width,)), "stream2": MLP((width,)), "n_members": 1}
-models = {"none": FinalMLPClassifier(fusion="sum", feature_selection=False, **one_network)}
-models |= {heads: FinalMLPClassifier(num_heads=heads, **one_network) for heads in [1, 2, 4, 8, 16, 32, 64]}
+models = {
+    "none": FinalMLPClassifier(fusion="sum", feature_selection=False, **one_network)
+}
+models |= {
+    heads: FinalMLPClassifier(num_heads=heads, **one_network)
+    for heads in [1, 2, 4, 8, 16, 32, 64]
+}
 
 records = []
 for seed in range(5):
@@ -46,7 +58,9 @@ for seed in range(5):
         auc = roc_auc_score(y_test, model.predict_proba(test_codes)[:, 1])
         records.append({"heads": heads, "seed": seed, "auc": auc})
 
-auc = pd.DataFrame(records).pivot(index="seed", columns="heads", values="auc")[list(models)]
+auc = pd.DataFrame(records).pivot(index="seed", columns="heads", values="auc")[
+    list(models)
+]
 auc.round(4)
 
 # %%
@@ -67,12 +81,18 @@ figure, (difference_ax, weights_ax) = plt.subplots(
 )
 for _, of_seed in difference.iterrows():
     difference_ax.plot(positions, of_seed, "o", color="tab:blue", alpha=0.25)
-difference_ax.errorbar(positions, difference.mean(), yerr=half_width, fmt="o-", color="tab:blue", capsize=4)
+difference_ax.errorbar(
+    positions, difference.mean(), yerr=half_width, fmt="o-", color="tab:blue", capsize=4
+)
 difference_ax.axhline(0, color="grey", linestyle=":")
 difference_ax.set(title="FinalMLP over DualMLP", ylabel="difference of the AUC")
-bars = weights_ax.bar(positions, [width**2 // heads for heads in difference.columns], color="tab:gray")
+bars = weights_ax.bar(
+    positions, [width**2 // heads for heads in difference.columns], color="tab:gray"
+)
 weights_ax.bar_label(bars, fmt="{:,.0f}")
-weights_ax.set(yscale="log", ylim=(10, 20_000), ylabel="weights", xlabel="number of heads")
+weights_ax.set(
+    yscale="log", ylim=(10, 20_000), ylabel="weights", xlabel="number of heads"
+)
 _ = weights_ax.set_xticks(positions, difference.columns)
 
 # %%

@@ -10,6 +10,7 @@ compare them.
 from time import perf_counter
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import RocCurveDisplay, log_loss
@@ -38,7 +39,9 @@ print(X.iloc[0])
 # :class:`~sk_finalmlp.CTREncoder` takes the table as it is and finds out what each column is;
 # :class:`~sk_finalmlp.FinalMLPClassifier` learns from its codes. ``verbose=1`` prints a line per epoch.
 
-final_mlp = Pipeline([("enc", CTREncoder()), ("clf", FinalMLPClassifier(random_state=0, verbose=1))])
+final_mlp = Pipeline(
+    [("enc", CTREncoder()), ("clf", FinalMLPClassifier(random_state=0, verbose=1))]
+)
 
 # %%
 # Boosted trees
@@ -48,7 +51,7 @@ final_mlp = Pipeline([("enc", CTREncoder()), ("clf", FinalMLPClassifier(random_s
 
 
 def flatten(X):
-    """Genres as one string and time as seconds, for a model that knows neither lists nor dates."""
+    """Genres as one string and time as seconds, as trees need them."""
     return X.assign(genres=X["genres"].map("|".join), time=X["time"].astype("int64"))
 
 
@@ -86,17 +89,21 @@ results = {name: fit_and_predict(model) for name, model in models.items()}
 #
 # AUC is better the higher, log-loss the lower. Behind the AUC stands its 95% confidence interval.
 
-print(f"{'test rows of MovieLens-100K':<30}{'AUC':>8}{'[95% interval]':>18}{'log-loss':>11}{'fit [s]':>10}")
+scores = {}
 for name, (probability, seconds) in results.items():
     auc, low, high, _ = roc_auc_interval(y_test, probability)
     loss = log_loss(y_test, probability)
-    print(f"{name:<30}{auc:>8.4f}{f'[{low:.4f}, {high:.4f}]':>18}{loss:>11.4f}{seconds:>10.1f}")
+    scores[name] = {"AUC": auc, "low": low, "high": high, "log-loss": loss}
+    scores[name]["fit [s]"] = round(seconds, 1)
+print(pd.DataFrame(scores).T.round(4).to_string())
 
 # %%
 # On the left, the share of clicks that is found against the share of the rest that is taken for a click, for each
 # threshold. On the right, what FinalMLP says about films that were liked and films that weren't.
 
-figure, (roc_ax, probability_ax) = plt.subplots(ncols=2, figsize=(10, 4.5), layout="constrained")
+figure, (roc_ax, probability_ax) = plt.subplots(
+    ncols=2, figsize=(10, 4.5), layout="constrained"
+)
 
 for name, (probability, _) in results.items():
     RocCurveDisplay.from_predictions(y_test, probability, name=name, ax=roc_ax)
@@ -107,6 +114,12 @@ roc_ax.legend(loc="lower right")
 probability, _ = results["FinalMLP"]
 for label, liked, color in [("not liked", 0, "tab:gray"), ("liked", 1, "tab:green")]:
     of_label = probability[y_test == liked]
-    probability_ax.hist(of_label, bins=25, range=(0, 1), alpha=0.6, color=color, label=label)
-probability_ax.set(title="Probabilities of FinalMLP", xlabel="Predicted probability of a click", ylabel="Test rows")
+    probability_ax.hist(
+        of_label, bins=25, range=(0, 1), alpha=0.6, color=color, label=label
+    )
+probability_ax.set(
+    title="Probabilities of FinalMLP",
+    xlabel="Predicted probability of a click",
+    ylabel="Test rows",
+)
 _ = probability_ax.legend()

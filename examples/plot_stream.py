@@ -63,7 +63,9 @@ def fit(first, last):
 
 def flatten(table):
     """What CatBoost can read: the hour, and lists as text."""
-    return table.drop(columns="time").assign(hour=table["time"].dt.hour, tags=table["tags"].str.join(" "))
+    return table.drop(columns="time").assign(
+        hour=table["time"].dt.hour, tags=table["tags"].str.join(" ")
+    )
 
 
 def fit_catboost(first, last):
@@ -71,7 +73,9 @@ def fit_catboost(first, last):
 
     table, clicks = rows(first, last)
     categorical = [name for name in flatten(table) if not name.startswith("numeric")]
-    return CatBoostClassifier(300, verbose=0, random_seed=0, cat_features=categorical).fit(flatten(table), clicks)
+    return CatBoostClassifier(
+        300, verbose=0, random_seed=0, cat_features=categorical
+    ).fit(flatten(table), clicks)
 
 
 losses = pd.DataFrame(index=pd.RangeIndex(WEEK, N_DAYS, name="day"))
@@ -87,10 +91,14 @@ for day in range(WEEK, N_DAYS):
         start = process_time()
         again = fit(day - WEEK, day)
         seconds["fitted again"].append(process_time() - start)
-        losses.loc[day, "fitted again to 7 days"] = log_loss(clicks, again.predict_proba(today))
+        losses.loc[day, "fitted again to 7 days"] = log_loss(
+            clicks, again.predict_proba(today)
+        )
         if find_spec("catboost"):
             trees = fit_catboost(day - WEEK, day)
-            losses.loc[day, "CatBoost, to 7 days"] = log_loss(clicks, trees.predict_proba(flatten(today)))
+            losses.loc[day, "CatBoost, to 7 days"] = log_loss(
+                clicks, trees.predict_proba(flatten(today))
+            )
     start = process_time()
     update(updated, today, clicks)
     seconds["updated"].append(process_time() - start)
@@ -106,7 +114,9 @@ excess = losses.drop(columns="the truth").sub(losses["the truth"], axis=0)
 fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 for name, column in excess.items():
     known = column.dropna()
-    ax.plot(known.index, known, marker="." if len(known) == len(excess) else "o", label=name)
+    ax.plot(
+        known.index, known, marker="." if len(known) == len(excess) else "o", label=name
+    )
 ax.set(xlabel="day", ylabel="log-loss above the truth", ylim=(0, None))
 ax.legend(frameon=False)
 
@@ -121,4 +131,7 @@ excess.dropna().mean().rename("log-loss above the truth").to_frame().round(4)
 #
 # CPU seconds of an update, and of a fit to seven days:
 
-pd.Series({name: sum(times) / len(times) for name, times in seconds.items()}, name="CPU seconds").to_frame().round(2)
+pd.Series(
+    {name: sum(times) / len(times) for name, times in seconds.items()},
+    name="CPU seconds",
+).to_frame().round(2)

@@ -29,19 +29,25 @@ PAIRS = {("user", "item"): 1.0, ("hour", "device"): 1.0, ("item", "hour"): 0.5}
 
 X = pd.DataFrame(rng.integers(0, 12, (30_000, len(COLUMNS))), columns=COLUMNS)
 EFFECTS = {name: 0.4 * rng.standard_normal(12) for name in COLUMNS}
-COMBINATIONS = {pair: strength * rng.standard_normal((12, 12)) for pair, strength in PAIRS.items()}
+COMBINATIONS = {
+    pair: strength * rng.standard_normal((12, 12)) for pair, strength in PAIRS.items()
+}
 
 
 def log_odds(X):
     alone = sum(effect[X[name]] for name, effect in EFFECTS.items())
-    return alone + sum(effect[X[first], X[second]] for (first, second), effect in COMBINATIONS.items())
+    return alone + sum(
+        effect[X[first], X[second]] for (first, second), effect in COMBINATIONS.items()
+    )
 
 
 probability = expit(log_odds(X))
 y = (rng.random(len(X)) < probability).astype(int)
 train, test = X[:20_000], X[20_000:]
 y_train, y_test = y[:20_000], y[20_000:]
-print(f"AUC of the true probabilities: {roc_auc_score(y_test, probability[20_000:]):.4f}")
+print(
+    f"AUC of the true probabilities: {roc_auc_score(y_test, probability[20_000:]):.4f}"
+)
 
 # %%
 # What is to be found
@@ -56,7 +62,10 @@ truth = pd.DataFrame(np.nan, index=COLUMNS, columns=COLUMNS)
 for first in COLUMNS:
     for second in set(COLUMNS) - {first}:
         rows = sample.reset_index(drop=True)
-        one, two = rows.assign(**{first: others[first]}), rows.assign(**{second: others[second]})
+        one, two = (
+            rows.assign(**{first: others[first]}),
+            rows.assign(**{second: others[second]}),
+        )
         both = one.assign(**{second: others[second]})
         effect = log_odds(rows) - log_odds(one) - log_odds(two) + log_odds(both)
         truth.loc[first, second] = np.sqrt((effect**2).mean())
@@ -76,17 +85,23 @@ models = {
     "MLP and cross network": FinalMLPClassifier(stream2="crossnet"),
     "MLP and attention": FinalMLPClassifier(stream2="selfattention"),
     "MLP and FM": FinalMLPClassifier(stream2="fm"),
-    "FM alone": FinalMLPClassifier(stream1="fm", stream2=None, linear_term=True, feature_selection=False),
+    "FM alone": FinalMLPClassifier(
+        stream1="fm", stream2=None, linear_term=True, feature_selection=False
+    ),
 }
 found, auc = {}, {}
 for name, model in models.items():
     penalty = 0.001 if name == "FM alone" else 0.2
-    model.set_params(n_members=1, embedding_regularizer=penalty, random_state=0).fit(train, y_train)
+    model.set_params(n_members=1, embedding_regularizer=penalty, random_state=0).fit(
+        train, y_train
+    )
     auc[name] = roc_auc_score(y_test, model.predict_proba(test)[:, 1])
     found[name] = pair_interactions(model, sample, random_state=0)
 
 pairs = [*PAIRS, ("user", "channel")]
-table = pd.DataFrame({f"{a} and {b}": {name: f.loc[a, b] for name, f in found.items()} for a, b in pairs})
+table = pd.DataFrame(
+    {f"{a} and {b}": {name: f.loc[a, b] for name, f in found.items()} for a, b in pairs}
+)
 table.loc["the truth"] = [truth.loc[pair] for pair in pairs]
 table.assign(auc=pd.Series(auc)).round(3)
 
@@ -96,7 +111,9 @@ figure, axes = plt.subplots(2, 3, figsize=(9, 6), layout="constrained")
 panels = {"the truth": truth, **found}
 for ax, (name, strengths) in zip(axes.ravel(), panels.items(), strict=True):
     image = ax.imshow(strengths, vmin=0, vmax=np.nanmax(truth), cmap="viridis")
-    ax.set_title(name if name not in auc else f"{name}\nAUC {auc[name]:.3f}", fontsize=10)
+    ax.set_title(
+        name if name not in auc else f"{name}\nAUC {auc[name]:.3f}", fontsize=10
+    )
     ax.set_xticks(range(len(COLUMNS)), COLUMNS, rotation=90)
     ax.set_yticks(range(len(COLUMNS)), COLUMNS)
     ax.set_facecolor("0.85")

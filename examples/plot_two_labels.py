@@ -22,7 +22,9 @@ from sk_finalmlp.datasets import make_funnel_data
 #
 # A tenth of the impressions are clicked, and a fifth of the clicks are followed by a purchase: one row in fifty.
 
-X, Y, true_probability = make_funnel_data(12_000, n_users=200, n_items=100, conversion_rate=0.2, random_state=0)
+X, Y, true_probability = make_funnel_data(
+    12_000, n_users=200, n_items=100, conversion_rate=0.2, random_state=0
+)
 X_train, X_test, Y_train, Y_test, _, true_test = train_test_split(
     X, Y, true_probability, test_size=0.4, random_state=0, stratify=Y.sum(axis=1)
 )
@@ -35,8 +37,12 @@ Y_train.sum()
 # The encoder makes rates of both labels, and the probability of a purchase is that of a click times that of a purchase
 # after a click.
 
-funnel = make_pipeline(CTREncoder(), FunnelClassifier(FinalMLPClassifier(random_state=0), tasks=Y.columns))
-probability = pd.DataFrame(funnel.fit(X_train, Y_train).predict_proba(X_test), columns=Y.columns)
+funnel = make_pipeline(
+    CTREncoder(), FunnelClassifier(FinalMLPClassifier(random_state=0), tasks=Y.columns)
+)
+probability = pd.DataFrame(
+    funnel.fit(X_train, Y_train).predict_proba(X_test), columns=Y.columns
+)
 probability.mean(), Y_test.mean()
 
 # %%
@@ -51,14 +57,22 @@ separate = pd.DataFrame(
         for task in Y
     }
 )
-print(f"more purchases than clicks: {(separate['conversion'] > separate['click']).mean():.2%} of the rows")
+print(
+    "more purchases than clicks:",
+    f"{(separate['conversion'] > separate['click']).mean():.2%} of the rows",
+)
 
 # %%
 # By how much the expected log-loss is above that of the true probabilities:
 
 
 def excess(true, predicted):
-    return float((true * np.log(true / predicted) + (1 - true) * np.log((1 - true) / (1 - predicted))).mean())
+    return float(
+        (
+            true * np.log(true / predicted)
+            + (1 - true) * np.log((1 - true) / (1 - predicted))
+        ).mean()
+    )
 
 
 scores = {
@@ -66,7 +80,10 @@ scores = {
         "AUC": roc_auc_score(Y_test[task], predicted[task]),
         "excess": excess(true_test[task].to_numpy(), predicted[task].to_numpy()),
     }
-    for name, predicted in {"one network": probability, "two networks": separate}.items()
+    for name, predicted in {
+        "one network": probability,
+        "two networks": separate,
+    }.items()
     for task in Y
 }
 pd.DataFrame(scores).T.round(4)
@@ -78,11 +95,18 @@ pd.DataFrame(scores).T.round(4)
 # The quotient of both columns is the probability of a purchase if there is a click, for all impressions, most of which
 # nobody has clicked.
 
-predicted, true = (table["conversion"] / table["click"] for table in (probability, true_test.reset_index(drop=True)))
+predicted, true = (
+    table["conversion"] / table["click"]
+    for table in (probability, true_test.reset_index(drop=True))
+)
 bins = pd.qcut(predicted, 10, labels=False)
 fig, ax = plt.subplots(figsize=(4.5, 4.5))
 ax.plot(predicted.groupby(bins).mean(), true.groupby(bins).mean(), "o-")
 limit = [0, true.groupby(bins).mean().max()]
 ax.plot(limit, limit, color="0.7", zorder=0)
-ax.set(xlabel="predicted, mean of a tenth of the rows", ylabel="true", title="Purchases after a click")
+ax.set(
+    xlabel="predicted, mean of a tenth of the rows",
+    ylabel="true",
+    title="Purchases after a click",
+)
 fig.tight_layout()

@@ -27,7 +27,9 @@ from sk_finalmlp.serving import to_onnx
 # -----------------
 
 X, y, _ = make_click_data(20_000, random_state=0)
-model = make_pipeline(CTREncoder(), FinalMLPClassifier(random_state=0)).fit(X[:10_000], y[:10_000])
+model = make_pipeline(CTREncoder(), FinalMLPClassifier(random_state=0)).fit(
+    X[:10_000], y[:10_000]
+)
 
 folder = TemporaryDirectory()
 path = Path(folder.name) / "clicks.onnx"
@@ -53,13 +55,18 @@ print(f"{path.stat().st_size / 1e6:.1f} MB")
 
 client = TestClient(create_app(path))
 OF_ITEMS = ["item", "category", "tags"]
-context = json.loads(X[10_000:10_001].drop(columns=OF_ITEMS).to_json(orient="records", date_format="iso"))[0]
+context = json.loads(
+    X[10_000:10_001].drop(columns=OF_ITEMS).to_json(orient="records", date_format="iso")
+)[0]
 candidates = X[OF_ITEMS].drop_duplicates("item").to_dict("records")
 print("context:   ", context)
 print("candidates:", candidates[:2])
 requests = {
     "two candidates": {"context": context, "candidates": candidates[:2]},
-    "a new user, no time": {"context": {"user": "somebody"}, "candidates": candidates[:2]},
+    "a new user, no time": {
+        "context": {"user": "somebody"},
+        "candidates": candidates[:2],
+    },
     "a misspelt field": {"context": {"usr": "user_0"}, "candidates": candidates[:2]},
     "no number": {"context": {"numeric_0": "cheap"}, "candidates": candidates[:2]},
 }
@@ -70,7 +77,13 @@ for name, request in requests.items():
 # %%
 # What Prometheus reads of it:
 
-print("\n".join(line for line in client.get("/metrics").text.splitlines() if not line.startswith("#")))
+print(
+    "\n".join(
+        line
+        for line in client.get("/metrics").text.splitlines()
+        if not line.startswith("#")
+    )
+)
 
 # %%
 # How long does an answer take?
@@ -83,7 +96,7 @@ SIZES = [1, 3, 10, 30, 100, 300]
 
 
 def milliseconds(*calls, n_times=40):
-    """Of each call in each of so many turns, after a first one to warm up; shape (n_times, n_calls)."""
+    """Of each call in each of n_times turns, after a first one to warm up."""
     times = np.empty((n_times + 1, len(calls)))
     for turn in times:
         for position, call in enumerate(calls):
@@ -96,13 +109,17 @@ def milliseconds(*calls, n_times=40):
 def measure(size):
     body = {"context": context, "candidates": candidates[:size]}
     rows = X[10_000 : 10_000 + size]
-    return milliseconds(lambda: client.post("/score", json=body), lambda: model.predict_proba(rows))
+    return milliseconds(
+        lambda: client.post("/score", json=body), lambda: model.predict_proba(rows)
+    )
 
 
 measured = np.stack([measure(size) for size in SIZES])
 
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
-for name, times in zip(["service", "pipeline, without service"], np.moveaxis(measured, 2, 0), strict=True):
+for name, times in zip(
+    ["service", "pipeline, without service"], np.moveaxis(measured, 2, 0), strict=True
+):
     low, median, high = np.percentile(times, [5, 50, 95], axis=1)
     ax.plot(SIZES, median, "o-", label=name)
     ax.fill_between(SIZES, low, high, alpha=0.2)

@@ -39,7 +39,7 @@ def label_columns(y: Any, names: Sequence[str] | None = None) -> dict[str, NDArr
     if isinstance(frame, nw.DataFrame):
         columns = {str(name): frame[name].to_numpy() for name in frame.columns}
         _check_names(columns, names)
-        return {name: columns[name] for name in names or columns}
+        return {name: columns[name] for name in (columns if names is None else names)}
     # NumPy would make a string of a missing label among strings.
     matrix = y if isinstance(y, np.ndarray) else np.asarray(y, dtype=object)
     if matrix.ndim != 2:

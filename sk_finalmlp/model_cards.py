@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+import narwhals as nw
+import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -16,12 +20,18 @@ from . import __version__
 
 __all__ = ["model_card"]
 
-_SCORES = ("train_loss", "valid_loss", "valid_auc")
 _LIBRARIES = ("scikit-learn", "torch", "numpy", "pandas", "pyarrow")
 
 
-def model_card(model: BaseEstimator, *, title: str = "Click model") -> str:
-    """Describe a fitted model in Markdown: its columns, its network, its scores, and what it was made with.
+def model_card(
+    model: BaseEstimator,
+    *,
+    title: str = "Click model",
+    notes: str = "",
+    data: Mapping[str, tuple[Any, Any]] | None = None,
+    scores: Mapping[str, float] | None = None,
+) -> str:
+    """Describe a fitted model in Markdown: its data, columns, network, scores, and what it was made with.
 
     Parameters
     ----------
@@ -29,35 +39,108 @@ def model_card(model: BaseEstimator, *, title: str = "Click model") -> str:
         A fitted `CTREncoder`, a fitted classifier of this library, or a pipeline with any of them.
     title : str, default="Click model"
         The heading.
+    notes : str, default=""
+        Markdown that follows the heading: what the model is for, and where it should not be used.
+    data : dict of str to (X, y), default=None
+        Raw tables with their labels, by name, such as ``{"training": (X_train, y_train), "test": (X_test, y_test)}``.
+        The card says how many rows each has, its click rate, and its first and last day by the columns that the
+        encoder reads as datetimes.
+    scores : dict of str to float, default=None
+        Scores on test rows, by name, such as ``{"test AUC": 0.803}``. They follow those that `fit` measured on held-out
+        rows, and are what the Hugging Face Hub shows of the model.
 
     Returns
     -------
     str
-        Markdown, for a file beside that of the model. It holds no value of any row.
+        Markdown with front matter for the Hugging Face Hub, for a `README.md` beside the file of the model. It holds no
+        value of any row but the first and last days.
 
     Examples
     --------
     >>> from sk_finalmlp import CTREncoder, model_card
     >>> from sk_finalmlp.datasets import make_click_data
     >>> X, y, _ = make_click_data(1000, random_state=0)
-    >>> card = model_card(CTREncoder(statistics=None).fit(X[["user", "numeric_0"]], y))
-    >>> print(*card.splitlines()[4:8], sep="\\n")
-    | column | kind | missing | codes | why |
+    >>> encoder = CTREncoder(statistics=None).fit(X[["user", "time"]], y)
+    >>> card = model_card(encoder, data={"training": (X, y)})
+    >>> print(*card[card.index("| rows of") :].splitlines()[:3], sep="\\n")
+    | rows of | number | click rate | time: first day | time: last day |
     | --- | --- | --- | --- | --- |
-    | user | categorical | 0 | 348 | strings: 347 distinct of 1000 |
-    | numeric_0 | numeric | 0 | 0 | numbers with a fractional part |
+    | training | 1,000 | 0.0840 | 2024-01-01 | 2024-01-28 |
     """
     check_is_fitted(model)
-    lines = [f"# {title}"]
-    for step in _steps(model):
+    steps = _steps(model)
+    lines = [*_front_matter(title, scores or {}), f"# {title}", *(["", notes.strip()] if notes else [])]
+    if data:
+        lines += _data(data, [name for step in steps for name in _datetimes(step)])
+    for step in steps:
         if hasattr(step, "feature_kinds_"):
             lines += _columns(step)
         if hasattr(step, "history_"):
             lines += _network(step, ", ".join(map(str, step.classes_)))
         if hasattr(step, "tasks_"):
             lines += _network(step.classifier_, _classes_of_tasks(step))
+    measured = [score for step in steps for score in _scores(getattr(step, "classifier_", step))]
+    if found := [*measured, *(scores or {}).items()]:
+        lines += _section("Scores", ("score", "value"), ((name, f"{value:.4f}") for name, value in found))
+    if measured:
+        lines += ["", "Those that begin with `valid_` are of rows held out of the training, after its best epoch."]
     lines += _versions()
     return "\n".join(lines) + "\n"
+
+
+def _front_matter(title: str, scores: Mapping[str, float]) -> list[str]:
+    # The Hub reads YAML, and JSON is YAML.
+    about: dict[str, Any] = {
+        "library_name": "sk_finalmlp",
+        "pipeline_tag": "tabular-classification",
+        "tags": ["sklearn", "click-through-rate"],
+    }
+    if scores:
+        metrics = [{"type": name, "value": float(value)} for name, value in scores.items()]
+        result = {
+            "task": {"type": "tabular-classification"},
+            "dataset": {"type": "tabular", "name": "test rows"},
+            "metrics": metrics,
+        }
+        about["model-index"] = [{"name": title, "results": [result]}]
+    return ["---", *(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in about.items()), "---", ""]
+
+
+def _data(data: Mapping[str, tuple[Any, Any]], datetimes: Sequence[str]) -> list[str]:
+    days = [f"{name}: {which} day" for name in datetimes for which in ("first", "last")]
+    rows = (
+        (name, f"{len(X):,}", _rate(y), *(day for column in datetimes for day in _first_and_last_day(X, column)))
+        for name, (X, y) in data.items()
+    )
+    return _section("Data", ("rows of", "number", "click rate", *days), rows)
+
+
+def _datetimes(step: Any) -> list[str]:
+    kinds = step.feature_kinds_["kind"] if hasattr(step, "feature_kinds_") else {}
+    return [name for name, kind in kinds.items() if kind == "datetime"]
+
+
+def _rate(y: Any) -> str:
+    """Tell the share of each class but the first, by task where there are several labels of a row."""
+    labels = y if isinstance(y, pd.DataFrame) else pd.DataFrame(np.asarray(y))
+    return "; ".join(
+        f"{task} {shares}" if len(labels.columns) > 1 else shares
+        for task, shares in ((name, _shares(labels[name].dropna())) for name in labels)
+    )
+
+
+def _shares(labels: pd.Series) -> str:
+    shares = labels.value_counts(normalize=True).sort_index()
+    if len(shares) <= 2:
+        return f"{shares.iloc[-1]:.4f}"
+    return ", ".join(f"{label}: {share:.4f}" for label, share in shares.items())
+
+
+def _first_and_last_day(X: Any, column: str) -> Iterable[str]:
+    values = nw.from_native(X, eager_only=True)[column].to_pandas()
+    if not isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
+    return (f"{day:%Y-%m-%d}" for day in (values.min(), values.max()))
 
 
 def _steps(model: Any) -> list[Any]:
@@ -83,7 +166,6 @@ def _columns(encoder: Any) -> list[str]:
 
 
 def _network(classifier: Any, classes: str) -> list[str]:
-    best = classifier.history_[classifier.best_epoch_ - 1]
     n_parameters = sum(parameter.numel() for parameter in classifier.network_.parameters())
     facts = {
         "class": type(classifier).__name__,
@@ -92,9 +174,16 @@ def _network(classifier: Any, classes: str) -> list[str]:
         "fields": len(classifier.fields_),
         "weights": f"{n_parameters:,}",
         "epochs": f"{classifier.n_iter_}, the best was {classifier.best_epoch_}",
-        **{name: f"{best[name]:.4f}" for name in best if name.startswith(("train_", "valid_"))},
     }
     return _section("Network", ("what", "value"), iter(facts.items()))
+
+
+def _scores(classifier: Any) -> list[tuple[str, float]]:
+    """Return what `fit` measured after its best epoch; nothing of what isn't a classifier of this library."""
+    if not hasattr(classifier, "history_"):
+        return []
+    best = classifier.history_[classifier.best_epoch_ - 1]
+    return [(name, best[name]) for name in best if name.startswith(("train_", "valid_"))]
 
 
 def _classes_of_tasks(classifier: Any) -> str:

@@ -119,7 +119,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> import tempfile
     >>> import sk_finalmlp
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     sk_finalmlp.save(sk_finalmlp.CTREncoder(min_frequency=5), Path(folder) / "encoder.model")
+    ...     sk_finalmlp.save(
+    ...         sk_finalmlp.CTREncoder(min_frequency=5), Path(folder) / "encoder.model"
+    ...     )
     ...     sk_finalmlp.load(Path(folder) / "encoder.model")
     CTREncoder(min_frequency=5)
     """

@@ -170,7 +170,12 @@ def by_kind(fields: Iterable[Field]) -> list[Field]:
     Examples
     --------
     >>> from sk_finalmlp.schema import Field, by_kind
-    >>> [field.name for field in by_kind([Field("age", "numeric"), Field("user", "categorical", n_codes=3)])]
+    >>> [
+    ...     field.name
+    ...     for field in by_kind(
+    ...         [Field("age", "numeric"), Field("user", "categorical", n_codes=3)]
+    ...     )
+    ... ]
     ['user', 'age']
     """
     return sorted(fields, key=lambda field: _KINDS.index(field.kind))
@@ -193,7 +198,9 @@ def column_names(fields: Iterable[Field]) -> list[str]:
     Examples
     --------
     >>> from sk_finalmlp.schema import Field, column_names
-    >>> column_names([Field("age", "numeric"), Field("genres", "multi-valued", n_codes=20, n_columns=2)])
+    >>> column_names(
+    ...     [Field("age", "numeric"), Field("genres", "multi-valued", n_codes=20, n_columns=2)]
+    ... )
     ['age', 'genres@0', 'genres@1']
     """
     return [name for field in fields for name in _names_of(field)]
@@ -272,7 +279,12 @@ class Schema:
     >>> import pandas as pd
     >>> from sk_finalmlp import CTREncoder
     >>> from sk_finalmlp.schema import read_schema
-    >>> X = pd.DataFrame({"user": [7, 7, 12, 7], "genres": ["Action|Comedy", "Comedy", "Drama|Action", "Drama"]})
+    >>> X = pd.DataFrame(
+    ...     {
+    ...         "user": [7, 7, 12, 7],
+    ...         "genres": ["Action|Comedy", "Comedy", "Drama|Action", "Drama"],
+    ...     }
+    ... )
     >>> schema = read_schema(CTREncoder().fit_transform(X)[["genres@0", "genres@1"]])
     >>> schema.fields[1]
     Field(name='genres', kind='multi-valued', n_codes=4, n_columns=2)

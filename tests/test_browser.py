@@ -1,4 +1,4 @@
-"""The page of the documentation that scores in the browser, in headless Chromium: `make test-browser`."""
+"""The documentation in headless Chromium, and its page that scores in the browser: `make test-browser`."""
 
 import functools
 import http.server
@@ -153,3 +153,20 @@ def test_text_and_bars_stand_out_in_both_schemes(page, scheme):
     assert page.evaluate(contrast, ".scoring-label small") >= 4.5
     assert page.evaluate(contrast, ".scoring-number") >= 4.5
     assert page.evaluate(contrast, ".scoring-fill") >= 3
+
+
+# The longest line of each block that its column doesn't hold.
+CUT = """() => [...document.querySelectorAll('.bd-article pre')]
+    .filter((code) => code.scrollWidth > code.clientWidth)
+    .map((code) => code.textContent.split('\\n').sort((a, b) => b.length - a.length)[0])"""
+
+
+def test_no_code_is_cut_on_a_laptop(chromium):
+    pages = [path for path in sorted(Path(SITE).rglob("*.html")) if "_static" not in path.parts]
+    with chromium.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=False) as context:
+        page = context.new_page()
+        cut = {}
+        for path in pages:
+            page.goto(path.resolve().as_uri(), wait_until="domcontentloaded")
+            cut[path.name] = page.evaluate(CUT)
+    assert not any(cut.values()), {name: lines for name, lines in cut.items() if lines}

@@ -1,6 +1,10 @@
 """A model card tells what a model is."""
 
+import json
+
+import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -14,12 +18,60 @@ def test_card_of_a_pipeline():
     X, y, _ = make_click_data(1500, random_state=0)
     model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=2, num_heads=4, random_state=0)).fit(X, y)
     card = model_card(model, title="Clicks")
-    assert card.startswith("# Clicks\n")
+    assert "\n# Clicks\n" in card
     assert "| user | categorical | 0 |" in card
     assert "user@count" in card
     assert "num_heads=4, random_state=0" in card
     assert f"| valid_loss | {-model[-1].best_score_:.4f} |" in card
     assert f"| sk_finalmlp | {sk_finalmlp.__version__} |" in card
+
+
+@pytest.fixture(scope="module")
+def clicks():
+    return pd.DataFrame(
+        {
+            "user": ["ann", "bob"] * 10,
+            "day": [f"2026-03-{day:02d} 10:00" for day in range(1, 21)],
+            "click": [1, 0, 0, 0] * 5,
+        }
+    )
+
+
+@pytest.mark.parametrize("read", [lambda table: table, pl.from_pandas])
+def test_data_are_counted(clicks, read):
+    columns = ["user", "day"]
+    encoder = CTREncoder(datetime=["day"], statistics=None).fit(clicks[columns])
+    tables = {"training": clicks[:16], "test": clicks[16:]}
+    data = {name: (read(table[columns]), table["click"]) for name, table in tables.items()}
+    card = model_card(encoder, data=data)
+    assert "| rows of | number | click rate | day: first day | day: last day |" in card
+    assert "| training | 16 | 0.2500 | 2026-03-01 | 2026-03-16 |" in card
+    assert "| test | 4 | 0.2500 | 2026-03-17 | 2026-03-20 |" in card
+
+
+def test_click_rates_of_several_labels_and_classes(clicks):
+    X = clicks[["user"]]
+    encoder = CTREncoder().fit(X)
+    labels = {
+        "two": pd.DataFrame({"click": [1, 0] * 10, "order": [1, 0, 0, 0, 0] * 4}),
+        "three": np.array(["no", "maybe", "yes", "no"] * 5),
+    }
+    card = model_card(encoder, data={name: (X, y) for name, y in labels.items()})
+    assert "| two | 20 | click 0.5000; order 0.2000 |" in card
+    assert "| three | 20 | maybe: 0.2500, no: 0.5000, yes: 0.2500 |" in card
+
+
+def test_notes_and_scores_are_what_the_hub_reads(clicks):
+    encoder = CTREncoder().fit(clicks[["user"]])
+    card = model_card(encoder, title='The "new" page', notes="Not for mails.", scores={"test AUC": np.float32(0.75)})
+    _, front, text = card.split("---\n", maxsplit=2)
+    about = dict(line.split(": ", maxsplit=1) for line in front.splitlines())
+    assert json.loads(about["pipeline_tag"]) == "tabular-classification"
+    (model,) = json.loads(about["model-index"])
+    assert model["name"] == 'The "new" page'
+    assert model["results"][0]["metrics"] == [{"type": "test AUC", "value": 0.75}]
+    assert text.startswith('\n# The "new" page\n\nNot for mails.\n')
+    assert "| test AUC | 0.7500 |" in card
 
 
 def test_names_do_not_break_the_table():

@@ -12,13 +12,22 @@ from sk_finalmlp import CTREncoder, FinalMLPClassifier
 
 
 def main(source: str) -> None:
-    """Send the table to each worker once, and let the workers fit; each fit takes one thread."""
+    """Send the table to each worker once; each fit takes one thread."""
     X = pd.read_parquet(source)
     y = X.pop("click")
-    model = Pipeline([("enc", CTREncoder()), ("clf", FinalMLPClassifier(max_epochs=1, random_state=0))])
-    search = GridSearchCV(model, {"clf__num_heads": [1, 2]}, scoring="neg_log_loss", cv=2)
+    model = Pipeline(
+        [
+            ("enc", CTREncoder()),
+            ("clf", FinalMLPClassifier(max_epochs=1, random_state=0)),
+        ]
+    )
+    search = GridSearchCV(
+        model, {"clf__num_heads": [1, 2]}, scoring="neg_log_loss", cv=2
+    )
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
         Client(cluster),
         joblib.parallel_config("dask", scatter=[X, y]),
     ):

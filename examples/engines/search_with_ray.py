@@ -16,8 +16,15 @@ def main(source: str) -> None:
     """Let the workers fit; each fit takes one thread."""
     X = pd.read_parquet(source)
     y = X.pop("click")
-    model = Pipeline([("enc", CTREncoder()), ("clf", FinalMLPClassifier(max_epochs=1, random_state=0))])
-    search = GridSearchCV(model, {"clf__num_heads": [1, 2]}, scoring="neg_log_loss", cv=2)
+    model = Pipeline(
+        [
+            ("enc", CTREncoder()),
+            ("clf", FinalMLPClassifier(max_epochs=1, random_state=0)),
+        ]
+    )
+    search = GridSearchCV(
+        model, {"clf__num_heads": [1, 2]}, scoring="neg_log_loss", cv=2
+    )
     ray.init(num_cpus=2, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})
     register_ray()
     with joblib.parallel_config("ray", n_jobs=2):

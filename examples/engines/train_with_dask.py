@@ -14,10 +14,14 @@ PORT = 29_400
 
 
 def train(rank: int, size: int, first: str, source: str, target: str) -> None:
-    """Join the others, fit to the same rows as they do, and save the model in the first process."""
-    torch.distributed.init_process_group("gloo", init_method=f"tcp://{first}:{PORT}", rank=rank, world_size=size)
+    """Join the others, fit to the same rows, and save the model in the first process."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"tcp://{first}:{PORT}", rank=rank, world_size=size
+    )
     try:
-        model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0, verbose=1))
+        model = make_pipeline(
+            CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0, verbose=1)
+        )
         model.fit(dataset(source), "click")
         if rank == 0:
             sk_finalmlp.save(model, target)
@@ -27,11 +31,25 @@ def train(rank: int, size: int, first: str, source: str, target: str) -> None:
 
 def main(source: str, target: str) -> None:
     """Let each worker of the cluster train, with one thread each."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
         workers = sorted(client.scheduler_info()["workers"])
         first = workers[0].split("://")[1].rsplit(":", 1)[0]
         tasks = [
-            client.submit(train, rank, len(workers), first, source, target, workers=worker, pure=False)
+            client.submit(
+                train,
+                rank,
+                len(workers),
+                first,
+                source,
+                target,
+                workers=worker,
+                pure=False,
+            )
             for rank, worker in enumerate(workers)
         ]
         client.gather(tasks)

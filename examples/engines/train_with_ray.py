@@ -12,15 +12,17 @@ from sk_finalmlp import CTREncoder, FinalMLPClassifier
 
 
 def train(paths: dict[str, str]) -> None:
-    """Fit to the same rows as the other processes do, and save the model in the first of them."""
-    model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0, verbose=1))
+    """Fit to the same rows in every process, and save the model in the first."""
+    model = make_pipeline(
+        CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0, verbose=1)
+    )
     model.fit(dataset(paths["source"]), "click")
     if ray.train.get_context().get_world_rank() == 0:
         sk_finalmlp.save(model, paths["target"])
 
 
 def main(source: str, target: str) -> None:
-    """Let Ray start the processes, and the process group by which `fit` finds the others."""
+    """Let Ray start the processes and their process group."""
     trainer = TorchTrainer(
         train,
         train_loop_config={"source": source, "target": target},

@@ -13,17 +13,21 @@ from sk_finalmlp import CTREncoder, FinalMLPClassifier
 
 
 def train(source: str, target: str) -> None:
-    """Fit to the same rows as the other processes do, and save the model in the first of them."""
-    model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0, verbose=1))
+    """Fit to the same rows in every process, and save the model in the first."""
+    model = make_pipeline(
+        CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0, verbose=1)
+    )
     model.fit(dataset(source), "click")
     if os.environ["RANK"] == "0":
         sk_finalmlp.save(model, target)
 
 
 def main(source: str, target: str) -> None:
-    """Let Spark start the processes; with local_mode=False it does so on the machines of its executors."""
+    """Let Spark start the processes; local_mode=False: on its executors' machines."""
     spark = SparkSession.builder.getOrCreate()
-    TorchDistributor(num_processes=2, local_mode=True, use_gpu=False).run(train, source, target)
+    TorchDistributor(num_processes=2, local_mode=True, use_gpu=False).run(
+        train, source, target
+    )
     spark.stop()
 
 

@@ -11,8 +11,10 @@ from sk_finalmlp import CTREncoder, FinalMLPClassifier
 
 
 def main(source: str, target: str) -> None:
-    """Fit to the same rows as the other processes do, and save the model in the first of them."""
-    model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0, verbose=1))
+    """Fit to the same rows in every process, and save the model in the first."""
+    model = make_pipeline(
+        CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0, verbose=1)
+    )
     model.fit(dataset(source), "click")
     if os.environ["RANK"] == "0":
         sk_finalmlp.save(model, target)

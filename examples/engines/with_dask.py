@@ -23,11 +23,15 @@ def main(path: str, source: str, target: str) -> None:
     # Otherwise lists become text, and the model looks up "['tag_1']" in vain.
     with dask.config.set({"dataframe.convert-string": False}):
         impressions = dd.read_parquet(source)
-        scored = impressions.map_partitions(score, path, meta=score(impressions.head(0), path))
+        scored = impressions.map_partitions(
+            score, path, meta=score(impressions.head(0), path)
+        )
         # An empty partition doesn't show what its lists hold.
         schema = dataset(source).schema.append(pa.field("probability", pa.float64()))
         processes = {"scheduler": "processes"}
-        scored.to_parquet(target, write_index=False, schema=schema, compute_kwargs=processes)
+        scored.to_parquet(
+            target, write_index=False, schema=schema, compute_kwargs=processes
+        )
 
 
 if __name__ == "__main__":

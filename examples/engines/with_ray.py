@@ -9,7 +9,7 @@ import sk_finalmlp
 
 
 class Score:
-    """An actor that loads the model once, and gives the rows of each batch with their click probabilities."""
+    """An actor that loads the model once, and adds click probabilities to each batch."""
 
     def __init__(self, path: str) -> None:
         self.model = sk_finalmlp.load(path)
@@ -23,7 +23,12 @@ def main(path: str, source: str, target: str) -> None:
     impressions = ray.data.read_parquet(source)
     actors = ray.data.ActorPoolStrategy(min_size=1, max_size=2)
     scored = impressions.map_batches(
-        Score, fn_constructor_args=[path], batch_format="pandas", batch_size=8_192, compute=actors, num_cpus=1
+        Score,
+        fn_constructor_args=[path],
+        batch_format="pandas",
+        batch_size=8_192,
+        compute=actors,
+        num_cpus=1,
     )
     scored.write_parquet(target)
 

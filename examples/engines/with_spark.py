@@ -12,7 +12,9 @@ import sk_finalmlp
 
 def main(path: str, source: str, target: str) -> None:
     """Read, score and write, a partition at a time in each task."""
-    spark = SparkSession.builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", 8_192).getOrCreate()
+    spark = SparkSession.builder.config(
+        "spark.sql.execution.arrow.maxRecordsPerBatch", 8_192
+    ).getOrCreate()
     impressions = spark.read.parquet(source)
 
     def score(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -21,7 +23,9 @@ def main(path: str, source: str, target: str) -> None:
         for rows in batches:
             yield rows.assign(probability=model.predict_proba(rows)[:, 1])
 
-    schema = StructType([*impressions.schema, *StructType().add("probability", DoubleType())])
+    schema = StructType(
+        [*impressions.schema, *StructType().add("probability", DoubleType())]
+    )
     impressions.mapInPandas(score, schema).write.parquet(target)
     spark.stop()
 

@@ -31,7 +31,7 @@ _MAX_ERRORS, _MAX_ERROR_LENGTH = 10, 500
 
 
 class Scores(BaseModel):
-    """Click probabilities in the order of the candidates, the columns that nothing gave, and the model's version."""
+    """Click probabilities in the candidates' order, missing columns, and the version."""
 
     probabilities: list[float]
     missing: list[str]
@@ -46,7 +46,10 @@ class Click(BaseModel):
 
 
 def create_app(
-    path: str | os.PathLike[str], *, seconds_between_looks: float = 1.0, histories: HistoryStore | None = None
+    path: str | os.PathLike[str],
+    *,
+    seconds_between_looks: float = 1.0,
+    histories: HistoryStore | None = None,
 ) -> FastAPI:
     """The service of the model in a file.
 
@@ -57,8 +60,8 @@ def create_app(
     seconds_between_looks : float, default=1.0
         How often to look whether it was.
     histories : HistoryStore, default=None
-        What users clicked so far. With it, `/score` takes the histories of the context's user from there, unless the
-        context has them, and `/click` adds to them.
+        What users clicked so far. `/score` takes the histories of the context's user
+        from there, unless the context has them, and `/click` adds to them.
     """
     metrics = Metrics()
     file = ModelFile(path, on_change=metrics.count_file)
@@ -80,16 +83,22 @@ def create_app(
         with suppress(asyncio.CancelledError):
             await watching
 
-    app = FastAPI(title="Click probabilities", lifespan=lifespan, max_body_size=MAX_BODY_BYTES)
+    app = FastAPI(
+        title="Click probabilities", lifespan=lifespan, max_body_size=MAX_BODY_BYTES
+    )
     app.add_middleware(Measured, metrics=metrics)
     app.add_exception_handler(RequestValidationError, _refuse_body)
 
-    # Not in a thread: a session of one thread keeps the core busy either way, and answers come one after the other.
+    # Not in a thread: a session keeps its core busy either way, one answer at a time.
     @app.post("/score", response_model=Scores)
     async def score(request: Candidates) -> Scores | Response:
         model = file.model
         try:
-            context = request.context if histories is None else histories.complete(request.context)
+            context = (
+                request.context
+                if histories is None
+                else histories.complete(request.context)
+            )
             probabilities, missing = model.score(context, request.candidates)
         except ValueError as error:
             # It names the column and the value that can't be read.
@@ -128,7 +137,12 @@ async def _refuse_body(request: Request, error: Exception) -> Response:
         where = entry["loc"][1 : 4 if "candidates" in entry["loc"][1:2] else 3]
         messages.setdefault(where, []).append(entry["msg"])
     faults = list(messages.items())[:_MAX_ERRORS]
-    return _refusal([f"{'.'.join(map(str, where)) or 'body'}: {', or '.join(of)}" for where, of in faults])
+    return _refusal(
+        [
+            f"{'.'.join(map(str, where)) or 'body'}: {', or '.join(of)}"
+            for where, of in faults
+        ]
+    )
 
 
 def _refusal(messages: list[str]) -> Response:

@@ -22,7 +22,9 @@ class HistoryStore:
         How many values are kept, as in `CTREncoder`.
     """
 
-    def __init__(self, user: str, histories: Mapping[str, str], max_length: int = 50) -> None:
+    def __init__(
+        self, user: str, histories: Mapping[str, str], max_length: int = 50
+    ) -> None:
         self._user, self._histories = user, dict(histories)
         self._values: dict[Any, dict[str, deque[Any]]] = defaultdict(
             lambda: {history: deque(maxlen=max_length) for history in self._histories}
@@ -36,4 +38,7 @@ class HistoryStore:
     def complete(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """A context with the histories of its user, the most recent last; those that it has itself stay."""
         known = self._values.get(context.get(self._user), {})
-        return {**{history: list(known.get(history, ())) for history in self._histories}, **context}
+        return {
+            **{history: list(known.get(history, ())) for history in self._histories},
+            **context,
+        }

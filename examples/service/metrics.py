@@ -23,13 +23,38 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)  # seconds of processor, memory, open files; on Linux
-        self.answers = Counter("answers", "Answers by status code.", ["code"], registry=self._registry)
-        self.seconds = Histogram("answer_seconds", "From request to answer.", registry=self._registry, buckets=_SECONDS)
-        self.candidates = Counter("candidates", "Candidates that were scored.", registry=self._registry)
-        self.missing = Counter("missing_columns", "Requests without a column.", ["column"], registry=self._registry)
-        self.files = Counter("model_files", "New model files by outcome.", ["outcome"], registry=self._registry)
-        self.loaded = Gauge("model_loaded_seconds", "When the model was loaded, Unix time.", registry=self._registry)
+        ProcessCollector(
+            registry=self._registry
+        )  # seconds of processor, memory, open files; on Linux
+        self.answers = Counter(
+            "answers", "Answers by status code.", ["code"], registry=self._registry
+        )
+        self.seconds = Histogram(
+            "answer_seconds",
+            "From request to answer.",
+            registry=self._registry,
+            buckets=_SECONDS,
+        )
+        self.candidates = Counter(
+            "candidates", "Candidates that were scored.", registry=self._registry
+        )
+        self.missing = Counter(
+            "missing_columns",
+            "Requests without a column.",
+            ["column"],
+            registry=self._registry,
+        )
+        self.files = Counter(
+            "model_files",
+            "New model files by outcome.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self.loaded = Gauge(
+            "model_loaded_seconds",
+            "When the model was loaded, Unix time.",
+            registry=self._registry,
+        )
         self.loaded.set_to_current_time()
 
     def count_scores(self, n_candidates: int, missing: Iterable[str]) -> None:

@@ -42,7 +42,9 @@ class Model:
         self._predict = make_predictor(path)
         self.kinds: dict[str, str] = self._predict.kinds_
         if len(self._predict.classes_) != 2:
-            raise ValueError(f"{path}: the service needs two classes, click or none, not {self._predict.classes_}.")
+            raise ValueError(
+                f"{path}: the service needs two classes, click or none, not {self._predict.classes_}."
+            )
         self.score({}, [{}])  # the first request is as fast as the next ones
 
     def score(
@@ -54,13 +56,19 @@ class Model:
         missing = sorted(self.kinds.keys() - of_all - context.keys())
         absent = dict.fromkeys(own)
         shared = dict.fromkeys(self.kinds.keys() - own) | context
-        probabilities = self._predict.score_candidates(shared, [absent | candidate for candidate in candidates])
+        probabilities = self._predict.score_candidates(
+            shared, [absent | candidate for candidate in candidates]
+        )
         return probabilities[:, 1].tolist(), missing
 
 
 def columns_type(kinds: Mapping[str, str]) -> Any:
     """What pydantic checks the columns of a context or a candidate against: any of them, and no others."""
-    columns = TypedDict("Columns", {name: _JSON_TYPES[kind] | None for name, kind in kinds.items()}, total=False)
+    columns = TypedDict(
+        "Columns",
+        {name: _JSON_TYPES[kind] | None for name, kind in kinds.items()},
+        total=False,
+    )
     columns.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     return columns
 
@@ -79,7 +87,9 @@ class ModelFile:
         Called with "loaded" or "refused" after each new file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], on_change: Callable[[str], None]
+    ) -> None:
         self._path, self._on_change = Path(path), on_change
         self._stamp = self._stamp_now()
         self.model = Model(path)
@@ -97,7 +107,9 @@ class ModelFile:
         try:
             model = Model(self._path)
             if model.kinds != self.model.kinds:
-                raise ValueError(f"Its columns are {model.kinds}, those of the service {self.model.kinds}.")
+                raise ValueError(
+                    f"Its columns are {model.kinds}, those of the service {self.model.kinds}."
+                )
         except Exception:
             logger.exception("%s isn't used; the model before it stays.", self._path)
             return "refused"

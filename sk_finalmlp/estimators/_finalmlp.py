@@ -239,7 +239,10 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     >>> from sklearn.model_selection import GridSearchCV
     >>> from sk_finalmlp.streams import CrossNet
     >>> small = FinalMLPClassifier(n_members=1, max_epochs=1, random_state=0)
-    >>> grid = [{"stream1__hidden_units": [(64,), (128,)]}, {"stream2": [CrossNet()], "stream2__n_layers": [1, 2]}]
+    >>> grid = [
+    ...     {"stream1__hidden_units": [(64,), (128,)]},
+    ...     {"stream2": [CrossNet()], "stream2__n_layers": [1, 2]},
+    ... ]
     >>> len(GridSearchCV(small, grid, cv=2).fit(X, y).cv_results_["params"])
     4
 

@@ -87,7 +87,9 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
     >>> click = rng.random(1000) < 0.2 + 0.02 * X[:, 0]
     >>> conversion = click & (rng.random(1000) < 0.05 * X[:, 1])
     >>> y = np.column_stack([click, conversion])
-    >>> clf = FunnelClassifier(FinalMLPClassifier(max_epochs=2, random_state=0), tasks=["click", "conversion"])
+    >>> clf = FunnelClassifier(
+    ...     FinalMLPClassifier(max_epochs=2, random_state=0), tasks=["click", "conversion"]
+    ... )
     >>> clf.fit(X, y).predict_proba(X[:2]).shape
     (2, 2)
     """

@@ -68,7 +68,9 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     >>> from sk_finalmlp.datasets import make_click_data
     >>> from sk_finalmlp.inspection import embeddings
     >>> X, y, _ = make_click_data(1_000, n_items=10, random_state=0)
-    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0)).fit(X, y)
+    >>> model = make_pipeline(
+    ...     CTREncoder(), FinalMLPClassifier(max_epochs=2, random_state=0)
+    ... ).fit(X, y)
     >>> vectors = embeddings(model, "item")
     >>> vectors.shape
     (10, 20)

@@ -81,7 +81,9 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     >>> from sk_finalmlp.inspection import gate_weights
     >>> rng = np.random.default_rng(0)
     >>> X = pd.DataFrame(rng.integers(0, 5, (500, 2)), columns=["user", "item"])
-    >>> clf = FinalMLPClassifier(fs1_context=["user"], max_epochs=2).fit(X, (X["user"] + X["item"]) % 2)
+    >>> clf = FinalMLPClassifier(fs1_context=["user"], max_epochs=2).fit(
+    ...     X, (X["user"] + X["item"]) % 2
+    ... )
     >>> gate_weights(clf, X).shape, gate_weights(clf, X, by="user").shape
     ((2, 2), (2, 10))
     """
@@ -149,7 +151,9 @@ class GateWeightsDisplay(Display):
     >>> from sk_finalmlp.inspection import GateWeightsDisplay
     >>> rng = np.random.default_rng(0)
     >>> X = pd.DataFrame(rng.integers(0, 5, (500, 2)), columns=["user", "item"])
-    >>> clf = FinalMLPClassifier(fs1_context=["user"], max_epochs=2).fit(X, (X["user"] + X["item"]) % 2)
+    >>> clf = FinalMLPClassifier(fs1_context=["user"], max_epochs=2).fit(
+    ...     X, (X["user"] + X["item"]) % 2
+    ... )
     >>> GateWeightsDisplay.from_estimator(clf, X, by="user").weights.columns.names
     FrozenList(['stream', 'user'])
     """

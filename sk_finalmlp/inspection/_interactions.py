@@ -77,7 +77,9 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     >>> from sk_finalmlp import FinalMLPClassifier
     >>> from sk_finalmlp.inspection import head_strengths
     >>> X = np.random.default_rng(0).integers(0, 5, (500, 2))
-    >>> clf = FinalMLPClassifier(num_heads=2, max_epochs=2, random_state=0).fit(X, X.sum(axis=1) % 2)
+    >>> clf = FinalMLPClassifier(num_heads=2, max_epochs=2, random_state=0).fit(
+    ...     X, X.sum(axis=1) % 2
+    ... )
     >>> list(head_strengths(clf, X).index)
     ['stream 1', 'stream 2', 'head 1', 'head 2']
     """
@@ -147,7 +149,9 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     >>> import pandas as pd
     >>> from sk_finalmlp import FinalMLPClassifier
     >>> from sk_finalmlp.inspection import field_interactions
-    >>> X = pd.DataFrame(np.random.default_rng(0).integers(0, 5, (500, 2)), columns=["user", "item"])
+    >>> X = pd.DataFrame(
+    ...     np.random.default_rng(0).integers(0, 5, (500, 2)), columns=["user", "item"]
+    ... )
     >>> clf = FinalMLPClassifier(stream_fields=(["user"], ["item"]), max_epochs=2)
     >>> clf = clf.fit(X, (X["user"] + X["item"]) % 2)
     >>> field_interactions(clf, X, random_state=0).shape
@@ -249,8 +253,12 @@ def pair_interactions(
     >>> import pandas as pd
     >>> from sk_finalmlp import FinalMLPClassifier
     >>> from sk_finalmlp.inspection import pair_interactions
-    >>> X = pd.DataFrame(np.random.default_rng(0).integers(0, 5, (500, 3)), columns=["user", "item", "hour"])
-    >>> clf = FinalMLPClassifier(stream2="crossnet", random_state=0).fit(X, (X["user"] + X["item"]) % 2)
+    >>> X = pd.DataFrame(
+    ...     np.random.default_rng(0).integers(0, 5, (500, 3)), columns=["user", "item", "hour"]
+    ... )
+    >>> clf = FinalMLPClassifier(stream2="crossnet", random_state=0).fit(
+    ...     X, (X["user"] + X["item"]) % 2
+    ... )
     >>> strengths = pair_interactions(clf, X, random_state=0)
     >>> strengths.stack().idxmax()
     ('user', 'item')
@@ -314,7 +322,9 @@ class InteractionDisplay(Display):
     >>> import pandas as pd
     >>> from sk_finalmlp import FinalMLPClassifier
     >>> from sk_finalmlp.inspection import InteractionDisplay
-    >>> X = pd.DataFrame(np.random.default_rng(0).integers(0, 5, (500, 2)), columns=["user", "item"])
+    >>> X = pd.DataFrame(
+    ...     np.random.default_rng(0).integers(0, 5, (500, 2)), columns=["user", "item"]
+    ... )
     >>> clf = FinalMLPClassifier(max_epochs=2).fit(X, (X["user"] + X["item"]) % 2)
     >>> display = InteractionDisplay.from_estimator(clf, X, random_state=0)
     >>> display.heads.shape, display.fields.shape

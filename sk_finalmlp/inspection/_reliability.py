@@ -87,7 +87,9 @@ def reliability_bins(
     >>> from sk_finalmlp.inspection import reliability_bins
     >>> clicked = [0, 0, 0, 1, 1, 1]
     >>> probability = [0.1, 0.1, 0.1, 0.1, 0.8, 0.8]
-    >>> reliability_bins(clicked, probability, n_bins=2)[["mean_probability", "click_rate", "rows"]]
+    >>> reliability_bins(clicked, probability, n_bins=2)[
+    ...     ["mean_probability", "click_rate", "rows"]
+    ... ]
        mean_probability  click_rate  rows
     0               0.1        0.25     4
     1               0.8        1.00     2
@@ -181,14 +183,18 @@ class ReliabilityDisplay(Display):
     >>> from sk_finalmlp.inspection import ReliabilityDisplay
     >>> clicked = [0, 0, 0, 1, 1, 1]
     >>> probability = [0.1, 0.1, 0.1, 0.1, 0.8, 0.8]
-    >>> display = ReliabilityDisplay.from_predictions(clicked, probability, n_bins=2, name="first")
+    >>> display = ReliabilityDisplay.from_predictions(
+    ...     clicked, probability, n_bins=2, name="first"
+    ... )
     >>> round(display.calibration_error, 3)
     0.167
 
     A second model in the same panels:
 
     >>> other = [0.2, 0.2, 0.2, 0.2, 0.9, 0.9]
-    >>> display = ReliabilityDisplay.from_predictions(clicked, other, n_bins=2, name="second", ax=display.axes_)
+    >>> display = ReliabilityDisplay.from_predictions(
+    ...     clicked, other, n_bins=2, name="second", ax=display.axes_
+    ... )
     """
 
     def __init__(self, bins: pd.DataFrame, *, name: str | None = None) -> None:

@@ -100,12 +100,17 @@ def row_contributions(
     >>> from sk_finalmlp.inspection import row_contributions
     >>> X, y, _ = make_click_data(2000, random_state=0)
     >>> X = X[["user", "item", "tags"]]
-    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(n_members=1, random_state=0)).fit(X, y)
+    >>> model = make_pipeline(
+    ...     CTREncoder(), FinalMLPClassifier(n_members=1, random_state=0)
+    ... ).fit(X, y)
     >>> contributions = row_contributions(model, X[:5])
     >>> contributions.shape
     (5, 3)
     >>> unknown = model.decision_function(X[:1].assign(user=None, item=None, tags=None))
-    >>> bool(abs(unknown + contributions.sum(axis=1) - model.decision_function(X[:5])).max() < 1e-4)
+    >>> bool(
+    ...     abs(unknown + contributions.sum(axis=1) - model.decision_function(X[:5])).max()
+    ...     < 1e-4
+    ... )
     True
     """
     return _explain(estimator, X, columns, n_permutations, random_state)[0]
@@ -208,7 +213,9 @@ class RowContributionsDisplay:
     >>> from sk_finalmlp.inspection import RowContributionsDisplay
     >>> X, y, _ = make_click_data(2000, random_state=0)
     >>> X = X[["user", "item", "tags"]]
-    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(n_members=1, random_state=0)).fit(X, y)
+    >>> model = make_pipeline(
+    ...     CTREncoder(), FinalMLPClassifier(n_members=1, random_state=0)
+    ... ).fit(X, y)
     >>> display = RowContributionsDisplay.from_estimator(model, X[:1])
     >>> display.values.iloc[0].to_dict()
     {'user': 'user_65', 'item': 'item_428', 'tags': "['tag_4', 'tag_8', 'tag_12']"}

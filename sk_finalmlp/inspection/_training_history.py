@@ -52,7 +52,9 @@ class TrainingHistoryDisplay(Display):
     >>> from sk_finalmlp.datasets import make_click_data
     >>> from sk_finalmlp.inspection import TrainingHistoryDisplay
     >>> X, y, _ = make_click_data(2000, random_state=0)
-    >>> clf = FinalMLPClassifier(max_epochs=3, random_state=0).fit(CTREncoder().fit_transform(X, y), y)
+    >>> clf = FinalMLPClassifier(max_epochs=3, random_state=0).fit(
+    ...     CTREncoder().fit_transform(X, y), y
+    ... )
     >>> display = TrainingHistoryDisplay.from_estimator(clf)
     >>> list(display.history)
     ['train_loss', 'valid_loss', 'valid_auc', 'learning_rate', 'seconds']

@@ -77,7 +77,11 @@ def get_scorer(name: str) -> Any:
     ...         "grouped_auc": get_scorer("grouped_auc").set_score_request(groups=True),
     ...     }
     ...     scores = cross_validate(
-    ...         LogisticRegression(), X[["numeric_0", "numeric_1"]], y, cv=GroupKFold(3), scoring=scorers,
+    ...         LogisticRegression(),
+    ...         X[["numeric_0", "numeric_1"]],
+    ...         y,
+    ...         cv=GroupKFold(3),
+    ...         scoring=scorers,
     ...         params={"groups": X["user"]},
     ...     )
     >>> sorted(scores)
@@ -132,9 +136,13 @@ def make_grouped_auc_scorer(
     >>> from sk_finalmlp.datasets import make_click_data
     >>> from sk_finalmlp.metrics import make_grouped_auc_scorer
     >>> X, y, _ = make_click_data(2000, n_users=50, random_state=0)
-    >>> encoder = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["user", "item"]))
+    >>> encoder = make_column_transformer(
+    ...     (OneHotEncoder(handle_unknown="ignore"), ["user", "item"])
+    ... )
     >>> model = Pipeline([("enc", encoder), ("clf", LogisticRegression())])
-    >>> search = GridSearchCV(model, {"clf__C": [0.01, 1]}, scoring=make_grouped_auc_scorer("user"), cv=3)
+    >>> search = GridSearchCV(
+    ...     model, {"clf__C": [0.01, 1]}, scoring=make_grouped_auc_scorer("user"), cv=3
+    ... )
     >>> bool(0.5 < search.fit(X, y).best_score_ < 1)
     True
     """

@@ -4,7 +4,7 @@ The modules work on tensors only, know neither tables nor training, and can each
 
     Ensemble
     `-- TwoStreamNetwork
-        |-- FieldEmbedding         a vector per field; VectorProjection, PretrainedVectors, AttentionPooling, ...
+        |-- FieldEmbedding         a vector per field; VectorProjection, AttentionPooling, ...
         |-- FieldSelection         the fields of a stream
         |-- FeatureGate, Gate      their weights
         |-- Stream                 an MLP of Linear and Activation; sk_finalmlp.streams has others

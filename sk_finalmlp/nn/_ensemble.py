@@ -123,7 +123,9 @@ def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
     --------
     >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import TwoStreamNetwork, embedding_parameters
-    >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=944)], fs1_context=["user"])
+    >>> network = TwoStreamNetwork(
+    ...     [Field("user", "categorical", n_codes=944)], fs1_context=["user"]
+    ... )
     >>> sum(parameter.numel() for parameter in embedding_parameters(network))
     18880
     """
@@ -166,7 +168,10 @@ class Ensemble(nn.Module):
     >>> import torch
     >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import Ensemble, TwoStreamNetwork
-    >>> fields = [Field("user", "categorical", n_codes=944), Field("item", "categorical", n_codes=1683)]
+    >>> fields = [
+    ...     Field("user", "categorical", n_codes=944),
+    ...     Field("item", "categorical", n_codes=1683),
+    ... ]
     >>> ensemble = Ensemble(TwoStreamNetwork(fields) for _ in range(4))
     >>> codes, values = torch.tensor([[3, 8], [0, 5]]), torch.empty(2, 0)
     >>> ensemble(codes, values).shape, ensemble.eval()(codes, values).shape

@@ -188,7 +188,12 @@ class FeatureGate(nn.Module):
     >>> import torch
     >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import FeatureGate
-    >>> gate = FeatureGate([Field("user", "categorical", n_codes=944)], ["user"], n_features=30, hidden_units=[16])
+    >>> gate = FeatureGate(
+    ...     [Field("user", "categorical", n_codes=944)],
+    ...     ["user"],
+    ...     n_features=30,
+    ...     hidden_units=[16],
+    ... )
     >>> gate(codes=torch.tensor([[3], [7]]), values=torch.empty(2, 0)).shape
     torch.Size([2, 30])
     """

@@ -37,7 +37,9 @@ class Histories(NamedTuple):
     --------
     >>> import torch
     >>> from sk_finalmlp.nn import Histories
-    >>> histories = Histories(torch.tensor([0, 0, 2]), torch.tensor([0, 1, 0]), torch.tensor([2, 0, 1]))
+    >>> histories = Histories(
+    ...     torch.tensor([0, 0, 2]), torch.tensor([0, 1, 0]), torch.tensor([2, 0, 1])
+    ... )
     >>> histories.sum(torch.tensor([[1.0], [2.0], [5.0]]))
     tensor([[3.],
             [0.],
@@ -153,7 +155,9 @@ class AttentionPooling(nn.Module):
     >>> import torch
     >>> from sk_finalmlp.nn import AttentionPooling, Histories
     >>> histories = Histories(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([2, 0]))
-    >>> AttentionPooling(10).weights(torch.randn(2, 10), torch.randn(2, 10), histories).sum().round().item()
+    >>> AttentionPooling(10).weights(
+    ...     torch.randn(2, 10), torch.randn(2, 10), histories
+    ... ).sum().round().item()
     1.0
     """
 
@@ -216,7 +220,9 @@ class TransformerPooling(nn.Module):
     >>> import torch
     >>> from sk_finalmlp.nn import Histories, TransformerPooling
     >>> histories = Histories(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([2, 0]))
-    >>> pooled = TransformerPooling(10, max_length=50)(torch.randn(2, 10), torch.randn(2, 10), histories)
+    >>> pooled = TransformerPooling(10, max_length=50)(
+    ...     torch.randn(2, 10), torch.randn(2, 10), histories
+    ... )
     >>> pooled.shape, bool(pooled[1].any())
     (torch.Size([2, 10]), False)
     """

@@ -29,8 +29,12 @@ class StreamBuilder(Protocol):
     >>> from sk_finalmlp.nn import Stream, TwoStreamNetwork
     >>> class Wide:
     ...     def build(self, n_fields, embedding_dim, n_statistics, generator=None):
-    ...         return Stream(n_fields * embedding_dim + n_statistics, [512], generator=generator)
-    >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=944)], Wide(), Wide(), fusion="sum")
+    ...         return Stream(
+    ...             n_fields * embedding_dim + n_statistics, [512], generator=generator
+    ...         )
+    >>> network = TwoStreamNetwork(
+    ...     [Field("user", "categorical", n_codes=944)], Wide(), Wide(), fusion="sum"
+    ... )
     >>> network(torch.tensor([[3], [0]]), torch.empty(2, 0)).shape
     torch.Size([2, 1])
     """
@@ -144,7 +148,10 @@ class TwoStreamNetwork(nn.Module):
 
     On the meta device, count the parameters of FinalMLP without allocating them:
 
-    >>> fields = [Field("user", "categorical", n_codes=10**6), Field("item", "categorical", n_codes=10**5)]
+    >>> fields = [
+    ...     Field("user", "categorical", n_codes=10**6),
+    ...     Field("item", "categorical", n_codes=10**5),
+    ... ]
     >>> with torch.device("meta"):
     ...     network = TwoStreamNetwork(fields, fs1_context=["user"], fs2_context=["item"])
     >>> sum(parameter.numel() for parameter in network.parameters())

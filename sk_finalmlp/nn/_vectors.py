@@ -68,7 +68,9 @@ class PretrainedVectors(nn.Module):
     >>> import torch
     >>> from sk_finalmlp.schema import Field
     >>> from sk_finalmlp.nn import PretrainedVectors, give_vectors
-    >>> vectors = PretrainedVectors(Field("item", "pretrained", n_codes=3, length=64), embedding_dim=10)
+    >>> vectors = PretrainedVectors(
+    ...     Field("item", "pretrained", n_codes=3, length=64), embedding_dim=10
+    ... )
     >>> give_vectors(vectors, {"item": torch.ones(3, 64)})
     >>> vectors(torch.tensor([2, 2, 1])).shape
     torch.Size([3, 10])

@@ -289,11 +289,13 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     --------
     >>> import pandas as pd
     >>> from sk_finalmlp.preprocessing import CTREncoder
-    >>> X = pd.DataFrame({
-    ...     "user": [7, 7, 12, 7],
-    ...     "genres": ["Action|Comedy", "Comedy", "Drama|Action", "Drama"],
-    ...     "price": [1.5, 2.5, None, 3.5],
-    ... })
+    >>> X = pd.DataFrame(
+    ...     {
+    ...         "user": [7, 7, 12, 7],
+    ...         "genres": ["Action|Comedy", "Comedy", "Drama|Action", "Drama"],
+    ...         "price": [1.5, 2.5, None, 3.5],
+    ...     }
+    ... )
     >>> encoder = CTREncoder().fit(X)
     >>> encoder.feature_kinds_["kind"].to_dict()
     {'user': 'categorical', 'genres': 'multi-valued', 'price': 'numeric'}

@@ -97,11 +97,13 @@ def add_history(
     --------
     >>> import pandas as pd
     >>> from sk_finalmlp.preprocessing import add_history
-    >>> X = pd.DataFrame({
-    ...     "user": ["ann", "ann", "bob", "ann", "ann"],
-    ...     "item": ["a", "b", "c", "d", "e"],
-    ...     "time": [1, 2, 2, 3, 3],
-    ... })
+    >>> X = pd.DataFrame(
+    ...     {
+    ...         "user": ["ann", "ann", "bob", "ann", "ann"],
+    ...         "item": ["a", "b", "c", "d", "e"],
+    ...         "time": [1, 2, 2, 3, 3],
+    ...     }
+    ... )
     >>> add_history(X, user="user", item="item", time="time")["history"].tolist()
     [[], ['a'], [], ['a', 'b'], ['a', 'b']]
     >>> clicked = [True, False, True, True, True]
@@ -111,7 +113,9 @@ def add_history(
     What a server knows of a user whose past is in a log:
 
     >>> now = pd.DataFrame({"user": ["ann", "eve"], "item": ["f", "f"], "time": [9, 9]})
-    >>> add_history(now, user="user", item="item", time="time", max_length=2, log=X)["history"].tolist()
+    >>> add_history(now, user="user", item="item", time="time", max_length=2, log=X)[
+    ...     "history"
+    ... ].tolist()
     [['d', 'e'], []]
     """
     items = {"history": item} if isinstance(item, str) else dict(item)
@@ -197,11 +201,20 @@ def add_recency(
     --------
     >>> import pandas as pd
     >>> from sk_finalmlp.preprocessing import add_recency
-    >>> X = pd.DataFrame({
-    ...     "user": ["ann", "bob", "ann", "ann"],
-    ...     "item": ["a", "a", "b", "a"],
-    ...     "time": pd.to_datetime(["2026-01-01 09:00", "2026-01-01 10:00", "2026-01-01 10:30", "2026-03-01 09:00"]),
-    ... })
+    >>> X = pd.DataFrame(
+    ...     {
+    ...         "user": ["ann", "bob", "ann", "ann"],
+    ...         "item": ["a", "a", "b", "a"],
+    ...         "time": pd.to_datetime(
+    ...             [
+    ...                 "2026-01-01 09:00",
+    ...                 "2026-01-01 10:00",
+    ...                 "2026-01-01 10:30",
+    ...                 "2026-03-01 09:00",
+    ...             ]
+    ...         ),
+    ...     }
+    ... )
     >>> X = add_recency(X, key=["item", ("user", "item")], time="time", longest="30D")
     >>> print(X[["recency(item)", "recency(user & item)"]].to_string())
          recency(item) recency(user & item)
@@ -213,7 +226,9 @@ def add_recency(
     What a server knows of a user whose past is in a log:
 
     >>> now = pd.DataFrame({"user": ["ann", "eve"], "time": pd.Timestamp("2026-03-02 12:00")})
-    >>> add_recency(now, key="user", time="time", longest="30D", log=X)["recency(user)"].tolist()
+    >>> add_recency(now, key="user", time="time", longest="30D", log=X)[
+    ...     "recency(user)"
+    ... ].tolist()
     [Timedelta('1 days 03:00:00'), Timedelta('30 days 00:00:00')]
     """
     rows = _read_frame(X, "X")

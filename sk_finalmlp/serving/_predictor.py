@@ -43,14 +43,18 @@ class Predictor:
     >>> from sk_finalmlp.serving import make_predictor
     >>> import pandas as pd
     >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "item": [3, 15, 15, 3] * 10})
-    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1)).fit(X, ["no", "yes"] * 20)
+    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1)).fit(
+    ...     X, ["no", "yes"] * 20
+    ... )
     >>> predict = make_predictor(model)
     >>> predict.kinds_, predict.classes_.tolist()
     ({'user': 'text', 'item': 'integer'}, ['no', 'yes'])
 
     The candidates of a request share its user:
 
-    >>> predict.score_candidates({"user": "ann"}, [{"item": 3}, {"item": 15}, {"item": 99}]).shape
+    >>> predict.score_candidates(
+    ...     {"user": "ann"}, [{"item": 3}, {"item": 15}, {"item": 99}]
+    ... ).shape
     (3, 2)
     """
 
@@ -191,7 +195,9 @@ def make_predictor(model: Any) -> Predictor:
     >>> from sk_finalmlp.serving import make_predictor
     >>> import pandas as pd
     >>> X = pd.DataFrame({"user": ["ann", "bob"] * 20, "hour": [3, 15, 15, 3] * 10})
-    >>> model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1, random_state=0)).fit(X, [0, 1] * 20)
+    >>> model = make_pipeline(
+    ...     CTREncoder(), FinalMLPClassifier(max_epochs=1, random_state=0)
+    ... ).fit(X, [0, 1] * 20)
     >>> predict = make_predictor(model)
     >>> predict([{"user": "ann", "hour": 15}, {"user": "somebody else", "hour": None}]).shape
     (2, 2)

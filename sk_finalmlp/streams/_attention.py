@@ -46,7 +46,9 @@ class SelfAttention(StreamParameters):
     Examples
     --------
     >>> from sk_finalmlp.streams import SelfAttention
-    >>> SelfAttention(attention_dim=16).build(n_fields=3, embedding_dim=10, n_statistics=1).out_features
+    >>> SelfAttention(attention_dim=16).build(
+    ...     n_fields=3, embedding_dim=10, n_statistics=1
+    ... ).out_features
     64
     """
 

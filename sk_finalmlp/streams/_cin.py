@@ -44,7 +44,9 @@ class CIN(StreamParameters):
     Examples
     --------
     >>> from sk_finalmlp.streams import CIN
-    >>> CIN(hidden_units=(16, 8)).build(n_fields=3, embedding_dim=10, n_statistics=1).out_features
+    >>> CIN(hidden_units=(16, 8)).build(
+    ...     n_fields=3, embedding_dim=10, n_statistics=1
+    ... ).out_features
     24
     """
 

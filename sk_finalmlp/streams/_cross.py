@@ -49,7 +49,9 @@ class CrossNet(StreamParameters):
     Examples
     --------
     >>> from sk_finalmlp.streams import CrossNet
-    >>> CrossNet(n_layers=2, rank=8).build(n_fields=3, embedding_dim=10, n_statistics=1).out_features
+    >>> CrossNet(n_layers=2, rank=8).build(
+    ...     n_fields=3, embedding_dim=10, n_statistics=1
+    ... ).out_features
     31
     """
 

@@ -51,7 +51,9 @@ class MaskNet(StreamParameters):
     Examples
     --------
     >>> from sk_finalmlp.streams import MaskNet
-    >>> MaskNet(hidden_units=(64, 32)).build(n_fields=3, embedding_dim=10, n_statistics=1).out_features
+    >>> MaskNet(hidden_units=(64, 32)).build(
+    ...     n_fields=3, embedding_dim=10, n_statistics=1
+    ... ).out_features
     32
     """
 

@@ -31,7 +31,9 @@ class MLP(StreamParameters):
     Examples
     --------
     >>> from sk_finalmlp.streams import MLP
-    >>> MLP(hidden_units=(400, 400)).build(n_fields=3, embedding_dim=10, n_statistics=0).out_features
+    >>> MLP(hidden_units=(400, 400)).build(
+    ...     n_fields=3, embedding_dim=10, n_statistics=0
+    ... ).out_features
     400
     """
 

@@ -124,7 +124,9 @@ class Product(_WithMLP):
     Examples
     --------
     >>> from sk_finalmlp.streams import Product
-    >>> Product(hidden_units=()).build(n_fields=3, embedding_dim=10, n_statistics=1).out_features
+    >>> Product(hidden_units=()).build(
+    ...     n_fields=3, embedding_dim=10, n_statistics=1
+    ... ).out_features
     37
     """
 

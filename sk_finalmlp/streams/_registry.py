@@ -37,8 +37,8 @@ def stream_names() -> list[str]:
     Examples
     --------
     >>> from sk_finalmlp.streams import stream_names
-    >>> stream_names()
-    ['cin', 'crossnet', 'final', 'fm', 'gatedcrossnet', 'masknet', 'mlp', 'product', 'qnn', 'selfattention']
+    >>> stream_names()[:5]
+    ['cin', 'crossnet', 'final', 'fm', 'gatedcrossnet']
     """
     return sorted(_STREAMS)
 

@@ -78,7 +78,9 @@ class ClassObjective:
     --------
     >>> import torch
     >>> from sk_finalmlp.training import ClassObjective
-    >>> scores = ClassObjective().scores(torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1]), torch.ones(2))
+    >>> scores = ClassObjective().scores(
+    ...     torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1]), torch.ones(2)
+    ... )
     >>> round(scores.loss, 4), scores.auc
     (0.3133, 1.0)
     """

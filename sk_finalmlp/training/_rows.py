@@ -63,7 +63,9 @@ class Impressions:
     >>> import torch
     >>> from sk_finalmlp.training import Impressions
     >>> codes = torch.tensor([[1, 4], [2, 4], [1, 0]], dtype=torch.int32)
-    >>> rows = Impressions(codes, torch.empty(3, 0), target=torch.tensor([1, 0, 0]), weight=torch.ones(3))
+    >>> rows = Impressions(
+    ...     codes, torch.empty(3, 0), target=torch.tensor([1, 0, 0]), weight=torch.ones(3)
+    ... )
     >>> len(rows)
     3
     >>> rows.take(torch.tensor([2, 0])).target
@@ -195,7 +197,9 @@ class StoredImpressions:
     ...
     ...     def read(self, start, stop):
     ...         return rows[start:stop]
-    >>> stored = StoredImpressions([InMemory()], 2, 1, sums=torch.ones(2).double(), counts=torch.ones(2).long())
+    >>> stored = StoredImpressions(
+    ...     [InMemory()], 2, 1, sums=torch.ones(2).double(), counts=torch.ones(2).long()
+    ... )
     >>> stored.head(1).values
     tensor([[0.5000]])
     """
@@ -334,8 +338,12 @@ class Batches:
     >>> import torch
     >>> from sk_finalmlp.training import Batches, Impressions
     >>> codes = torch.zeros(10, 2, dtype=torch.int32)
-    >>> rows = Impressions(codes, torch.empty(10, 0), torch.zeros(10, dtype=torch.int64), torch.ones(10))
-    >>> batches = Batches(rows, batch_size=4, generator=torch.Generator(), device=torch.device("cpu"))
+    >>> rows = Impressions(
+    ...     codes, torch.empty(10, 0), torch.zeros(10, dtype=torch.int64), torch.ones(10)
+    ... )
+    >>> batches = Batches(
+    ...     rows, batch_size=4, generator=torch.Generator(), device=torch.device("cpu")
+    ... )
     >>> [len(target) for _, (target, _) in batches]
     [4, 3, 3]
     """

@@ -58,7 +58,9 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     >>> from sk_finalmlp.nn import TwoStreamNetwork
     >>> from sk_finalmlp.training import predict_logits
     >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=20)]).eval()
-    >>> predict_logits(network, torch.tensor([[3], [7]], dtype=torch.int32), torch.empty(2, 0)).shape
+    >>> predict_logits(
+    ...     network, torch.tensor([[3], [7]], dtype=torch.int32), torch.empty(2, 0)
+    ... ).shape
     torch.Size([2, 1])
     """
     device = next(network.parameters()).device
@@ -125,7 +127,9 @@ def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
     >>> from sk_finalmlp.nn import TwoStreamNetwork
     >>> from sk_finalmlp.training import Impressions, score
     >>> codes = torch.tensor([[1], [2]], dtype=torch.int32)
-    >>> rows = Impressions(codes, torch.empty(2, 0), target=torch.tensor([1, 0]), weight=torch.ones(2))
+    >>> rows = Impressions(
+    ...     codes, torch.empty(2, 0), target=torch.tensor([1, 0]), weight=torch.ones(2)
+    ... )
     >>> sorted(score(TwoStreamNetwork([Field("user", "categorical", n_codes=3)]).eval(), rows))
     ['valid_auc', 'valid_loss']
     """

@@ -74,9 +74,18 @@ class TrainingSettings:
     >>> import torch
     >>> from sk_finalmlp.training import TrainingSettings
     >>> settings = TrainingSettings(
-    ...     schedule="one_cycle", precision="float32", learning_rate=3e-3, batch_size=512, max_epochs=10,
-    ...     n_iter_no_change=2, embedding_regularizer=0.1, net_regularizer=0.0, device=torch.device("cpu"),
-    ...     scoring="neg_log_loss", final_epoch=False, verbose=0,
+    ...     schedule="one_cycle",
+    ...     precision="float32",
+    ...     learning_rate=3e-3,
+    ...     batch_size=512,
+    ...     max_epochs=10,
+    ...     n_iter_no_change=2,
+    ...     embedding_regularizer=0.1,
+    ...     net_regularizer=0.0,
+    ...     device=torch.device("cpu"),
+    ...     scoring="neg_log_loss",
+    ...     final_epoch=False,
+    ...     verbose=0,
     ... )
     >>> settings.batch_size
     512
@@ -173,11 +182,22 @@ def train(
     >>> codes = torch.randint(20, (1000, 2), generator=generator, dtype=torch.int32)
     >>> clicked = (codes.sum(dim=1) > 20).long()
     >>> rows = Impressions(codes, torch.empty(1000, 0), clicked, weight=torch.ones(1000))
-    >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)])
+    >>> network = TwoStreamNetwork(
+    ...     [Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)]
+    ... )
     >>> settings = TrainingSettings(
-    ...     schedule="one_cycle", precision="float32", learning_rate=3e-3, batch_size=64, max_epochs=3,
-    ...     n_iter_no_change=2, embedding_regularizer=0.1, net_regularizer=0.0, device=torch.device("cpu"),
-    ...     scoring="neg_log_loss", final_epoch=False, verbose=0,
+    ...     schedule="one_cycle",
+    ...     precision="float32",
+    ...     learning_rate=3e-3,
+    ...     batch_size=64,
+    ...     max_epochs=3,
+    ...     n_iter_no_change=2,
+    ...     embedding_regularizer=0.1,
+    ...     net_regularizer=0.0,
+    ...     device=torch.device("cpu"),
+    ...     scoring="neg_log_loss",
+    ...     final_epoch=False,
+    ...     verbose=0,
     ... )
     >>> result = train(network, rows, None, settings, generator)
     >>> [record["epoch"] for record in result.history]

@@ -234,6 +234,10 @@ class TestErrors:
         self.fails(funnel, "'click' implies 'conversion'", tasks=TASKS[::-1])
         make(relation="independent").fit(funnel[0], Y)
 
+    def test_columns_of_y_name_the_tasks(self, funnel):
+        X, Y, _ = funnel
+        assert make(tasks=Y.columns).fit(X, Y).tasks_ == TASKS
+
     def test_columns_that_are_not_tasks(self, funnel):
         Y = funnel[1]
         self.fails(funnel, "y has the columns \\['click', 'conversion', 'more'\\]", Y.assign(more=1))

@@ -8,19 +8,20 @@ const status = document.querySelector("#scoring-status");
 
 async function loadModel() {
   const ort = await import(here("ort.wasm.bundle.min.mjs"));
-  ort.env.wasm.numThreads = 1; // more threads need headers that not every server of a static site sends
+  ort.env.wasm.numThreads = 1; // more threads need headers that not every server sends
   ort.env.wasm.wasmPaths = { wasm: here("ort-wasm-simd-threaded.wasm").href };
   const session = await ort.InferenceSession.create(here("clicks.onnx").href);
   return async (columns) => {
-    const tensors = Object.fromEntries(
-      Object.entries(columns).map(([name, [type, values]]) => [name, new ort.Tensor(type, values, [values.length, 1])]),
-    );
+    const tensors = {};
+    for (const [name, [type, values]] of Object.entries(columns)) {
+      tensors[name] = new ort.Tensor(type, values, [values.length, 1]);
+    }
     const { probabilities } = await session.run(tensors, ["probabilities"]);
     return probabilities.data.filter((_, position) => position % 2 === 1);
   };
 }
 
-// One row per candidate: what was chosen is the same in all of them. "" stands for a missing string.
+// One row per candidate, all with what was chosen. "" stands for a missing string.
 function columnsOf(items, { user, segment, device, time }) {
   const repeated = (value) => items.map(() => value);
   return {

@@ -68,7 +68,11 @@ def _movielens_1m() -> Table:
 def _movielens_tags() -> Table:
     """Tags that users gave to films, and beside each the same user, tag and time with two films drawn by chance."""
     folder = place(MOVIELENS_10M_HOME, "the folder of tags.dat and movies.dat")
-    frame = _with_films(beside_others(read_tags(folder)), _films(folder / "movies.dat"))
+    tags = read_tags(folder).sort_values("time", kind="stable", ignore_index=True)
+    others = tags.loc[tags.index.repeat(_NEGATIVES_PER_TAG)]
+    others = others.assign(item=np.random.default_rng(0).choice(tags["item"].to_numpy(), len(others)))
+    frame = pd.concat([tags.assign(click=1), others.assign(click=0)]).sort_values("time", kind="stable")
+    frame = _with_films(frame, _films(folder / "movies.dat"))
     return by_order(frame.drop(columns="click"), as_clicks(frame["click"] == 1))
 
 
@@ -78,14 +82,6 @@ def read_tags(folder: Path) -> pd.DataFrame:
     tags = lines.str.extract(_TAG_LINE).dropna()
     tags["time"] = pd.to_datetime(tags["time"].astype("int64"), unit="s")
     return tags
-
-
-def beside_others(tags: pd.DataFrame) -> pd.DataFrame:
-    """Tags in order of time, and beside each the same with two items that others tagged, drawn by chance."""
-    tags = tags.sort_values("time", kind="stable", ignore_index=True)
-    others = tags.loc[tags.index.repeat(_NEGATIVES_PER_TAG)]
-    others = others.assign(item=np.random.default_rng(0).choice(tags["item"].to_numpy(), len(others)))
-    return pd.concat([tags.assign(click=1), others.assign(click=0)]).sort_values("time", kind="stable")
 
 
 def _criteo_sample() -> Table:

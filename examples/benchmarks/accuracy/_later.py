@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from _folders import FOLDERS, MOVIELENS_10M_HOME, beside_others, place, read_tags
+from _folders import FOLDERS, MOVIELENS_10M_HOME, place, read_tags
 from _real import REAL, read_r
 from _synthetic import SYNTHETIC
 from _tables import BY_TIME, GROUPLENS, DataSet, Table, as_clicks, by_order, by_part
@@ -20,6 +20,7 @@ TENNIS_HOME = "TENNIS_HOME"
 
 _REFITTED = "for the test, models are fitted to the first two"
 _SEASONS = range(1991, 2025)
+_MISSES_PER_TAG = 2
 _HALF = 0.5
 
 
@@ -58,12 +59,18 @@ def _artist_tags() -> Table:
 
 
 def _first_tags(tags: pd.DataFrame) -> Table:
-    """The first tag that a user gave to an item, against two items drawn by chance, dated by day."""
+    """The first tag that a user gave to an item, against twice as many with an item drawn by chance, dated by day.
+
+    Had each tag its own two misses, a model that counts in order could tell the third row from the first two.
+    """
+    rng = np.random.default_rng(0)
     tags = tags[["user", "item", "tag", "time"]].sort_values("time", kind="stable").drop_duplicates(["user", "item"])
-    # Each tag is followed by its films, whatever the others of the day.
-    frame = beside_others(tags).sort_index(kind="stable")
+    misses = tags.sample(_MISSES_PER_TAG * len(tags), replace=True, random_state=rng)
+    misses = misses.assign(item=rng.choice(tags["item"].to_numpy(), len(misses)))
+    frame = pd.concat([tags.assign(click=1), misses.assign(click=0)]).sample(frac=1, random_state=rng)
+    frame = frame.sort_values("time", kind="stable", ignore_index=True)
     X = frame[["user", "item", "tag"]].assign(date=frame["time"].dt.normalize())
-    return by_order(X.reset_index(drop=True), as_clicks(frame["click"] == 1).reset_index(drop=True))
+    return by_order(X, as_clicks(frame["click"] == 1))
 
 
 def _tennis() -> Table:
@@ -118,13 +125,13 @@ LATER = {
     ),
     "film_tags_later": _later(
         _film_tags,
-        "first tags, by day, against two sampled films each",
+        "first tags, by day, against sampled films",
         FOLDERS["movielens_tags"].source,
         GROUPLENS,
     ),
     "artist_tags_later": _later(
         _artist_tags,
-        "first tags, by month, against two sampled artists each",
+        "first tags, by month, against sampled artists",
         f"files in ${LASTFM_HOME} (HetRec 2011, Last.fm)",
         "research use, not commercial (Last.fm)",
     ),
