@@ -252,9 +252,9 @@ CLASSIFIER = {
         r"num_heads=3 doesn't divide both stream widths, 8 and 8.*\[1, 2, 4, 8\]",
     ),
     "unknown scoring": (
-        lambda: pipeline(early_stopping="auc").fit(RAW, CLICKS),
+        lambda: pipeline(scoring="auc").fit(RAW, CLICKS),
         ValueError,
-        r"'early_stopping' parameter of FinalMLPClassifier must be .*'roc_auc'.*Got 'auc'",
+        r"'scoring' parameter of FinalMLPClassifier must be .*get_scorer_names.*Got 'auc' .*mean 'roc_auc'",
     ),
     "device that isn't there": (
         lambda: pipeline(device="cuda:99").fit(RAW, CLICKS),
@@ -351,9 +351,9 @@ VALIDATION = {
         r"sample_weight_val: sample_weight\.shape == \(1,\), expected \(200,\)",
     ),
     "AUC of one class": (
-        lambda: classifier(early_stopping="roc_auc").fit(ENCODED, CLICKS, X_val=ENCODED[:9], y_val=np.ones(9, int)),
+        lambda: classifier(scoring="roc_auc").fit(ENCODED, CLICKS, X_val=ENCODED[:9], y_val=np.ones(9, int)),
         ValueError,
-        r"early_stopping='roc_auc' needs validation rows of every class, but y_val has none of \[0\]\. Add such rows",
+        r"scoring='roc_auc' needs validation rows of every class, but y_val has none of \[0\]\. Add such rows",
     ),
 }
 

@@ -34,7 +34,7 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
     classifier : FinalMLPClassifier, default=None
         Network and training; None for its defaults. A search sets its parameters as `classifier__num_heads`.
         `class_weight`, `negatives_kept` and `negative_sampling` are for a single label: weigh rows by `sample_weight`,
-        and tasks by `task_weight`.
+        and tasks by `task_weight`. `scoring` is "neg_log_loss" or "roc_auc", a mean over the tasks.
     tasks : list of str, default=None
         Names of the labels, for a funnel in its order: the columns of `y`, if that is a DataFrame, else names of them.
         None for the columns as they are.

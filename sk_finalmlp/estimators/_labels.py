@@ -61,7 +61,7 @@ class Labels(Protocol):
     def on_one_side(self, counts: LabelCounts) -> tuple[Any, int] | None:
         """Return a label with all rows held out, or none, and the number of its rows."""
 
-    def check_validation(self, n_rows: NDArray[np.int64], early_stopping: Any) -> None:
+    def check_validation(self, n_rows: NDArray[np.int64], scoring: Any) -> None:
         """Refuse validation rows that can't be scored."""
 
     def attributes(self) -> dict[str, Any]:
@@ -192,13 +192,13 @@ class OneLabel:
         lacking = np.flatnonzero((counts.n_held_out == 0) | (counts.n_held_out == counts.n_rows))
         return (self.classes.tolist()[lacking[0]], int(counts.n_rows[lacking[0]])) if lacking.size else None
 
-    def check_validation(self, n_rows: NDArray[np.int64], early_stopping: Any) -> None:
+    def check_validation(self, n_rows: NDArray[np.int64], scoring: Any) -> None:
         """Refuse validation rows without a class, which have no AUC."""
         missing = self.classes[n_rows == 0].tolist()
-        if early_stopping == "roc_auc" and missing:
+        if scoring == "roc_auc" and missing:
             raise ValueError(
-                f"early_stopping='roc_auc' needs validation rows of every class, but y_val has none of {missing}. "
-                "Add such rows, or set early_stopping=True."
+                f"scoring='roc_auc' needs validation rows of every class, but y_val has none of {missing}. Add such "
+                "rows, or set scoring='neg_log_loss'."
             )
 
     def attributes(self) -> dict[str, Any]:

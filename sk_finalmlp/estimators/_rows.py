@@ -365,7 +365,7 @@ def read_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_v
         weight = _check_weight(sample_weight_val, columns)
     held = [(column.name, _Held(column.values)) for column in columns]
     rows = Rows(held, _Held(number), _Held(weight), labels, len(number), read_schema(X_val), step=max(1, len(number)))
-    labels.check_validation(rows.count().n_rows, estimator.early_stopping)
+    labels.check_validation(rows.count().n_rows, estimator.scoring)
     return rows
 
 

@@ -187,11 +187,9 @@ class TestTraining:
                 make().fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=y_val)
         one_label = Y[3000:].assign(conversion=0)
         with pytest.raises(ValueError, match="lacks one of 'conversion'"):
-            make(early_stopping="roc_auc").fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=one_label)
+            make(scoring="roc_auc").fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=one_label)
 
-    @pytest.mark.parametrize(
-        "parameters", [{"stream_loss": 0.5}, {}, {"early_stopping": "roc_auc"}, {"hold_out": "last"}]
-    )
+    @pytest.mark.parametrize("parameters", [{"stream_loss": 0.5}, {}, {"scoring": "roc_auc"}, {"hold_out": "last"}])
     def test_other_trainings(self, funnel, parameters, monkeypatch):
         if not parameters:
             monkeypatch.setattr("sk_finalmlp.training._train._LAZY_FROM_ROWS", 0)

@@ -101,7 +101,7 @@ def test_weights_of_rows_and_classes(clicks, folder):
         {"negative_sampling": 0.5},
         {"negatives_kept": 0.2},
         {"early_stopping": False},
-        {"schedule": "plateau", "early_stopping": "roc_auc", "final_epoch": False},
+        {"schedule": "plateau", "scoring": "roc_auc", "final_epoch": False},
         {"hold_out": "random", "validation_fraction": 0.05},
     ],
 )
