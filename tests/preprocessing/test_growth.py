@@ -164,8 +164,8 @@ class TestStatistics:
 
     def test_of_the_only_code_change_hands(self):
         enc = CTREncoder(max_categories=1, statistics=["user"]).fit(table("a" * 10), [0, 1] * 5)
-        day = enc.partial_fit_transform(table("c" * 8), [0, 1] * 4)
-        assert day["user"].tolist() == [1] * 8
+        day = enc.partial_fit_transform(table("c" * 30), [0, 1] * 15)
+        assert day["user"].tolist() == [1] * 30
         assert np.isfinite(day["user@rate"]).all()
 
     def test_need_known_labels(self):
