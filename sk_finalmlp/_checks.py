@@ -11,6 +11,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from narwhals import to_native
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
@@ -36,10 +37,22 @@ _REMEDIES = {
 }
 
 
-def check_is_table(X: Any) -> None:
-    """Refuse what a newcomer may take for a table."""
-    if isinstance(X, pd.DataFrame):
-        return
+def native_table(X: Any) -> Any:
+    """Return a table as its own library has it; refuse what a newcomer may take for a table."""
+    X = to_native(X, pass_through=True)
+    if not isinstance(X, pd.DataFrame):
+        _check_is_table(X)
+    return X
+
+
+def _check_is_table(X: Any) -> None:
+    if type(X).__module__.partition(".")[0] == "datasets":
+        raise TypeError(
+            f"X is a {type(X).__name__} of Hugging Face. Pass X.to_pandas(), X['train'].to_pandas() of a dict of "
+            "splits, or to CTREncoder a function of batches, lambda: X.with_format('pandas').iter(100_000)."
+        )
+    if isinstance(X, np.ndarray) and X.dtype.names:
+        raise TypeError("X is an array of records. Make a table of it: pd.DataFrame(X).")
     if isinstance(X, Mapping) and not hasattr(X, "dtype"):  # SciPy's sparse arrays of keys are dicts, too
         raise TypeError("X is a dict. Make a table of it: pd.DataFrame([X]) if it is one row, else pd.DataFrame(X).")
     if isinstance(X, list | tuple) and X and isinstance(X[0], Mapping):
@@ -90,12 +103,14 @@ def _names_columns(X: Any, y: Any) -> bool:
     return all(isinstance(name, str) and name in names for name in y)
 
 
-def check_unique_names(X: pd.DataFrame) -> None:
-    """Refuse a frame with two columns of one name; only frames of pandas can have them."""
-    if not X.columns.is_unique:
-        name, n_columns = Counter(X.columns).most_common(1)[0]
+def check_unique_names(X: Any, argument: str = "X") -> None:
+    """Refuse a frame with two columns of one name."""
+    names = X.column_names if isinstance(X, pa.Table) else X.columns
+    if len(set(names)) < len(names):
+        name, n_columns = Counter(names).most_common(1)[0]
         raise ValueError(
-            f"X has {n_columns} columns named {name!r}, but a column is known by its name. Rename or drop all but one."
+            f"{argument} has {n_columns} columns named {name!r}, but a column is known by its name. Rename or drop all "
+            "but one."
         )
 
 

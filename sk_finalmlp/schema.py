@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import joblib
 import numpy as np
+from narwhals import to_native
 from numpy.typing import NDArray
 
 __all__ = ["UNKNOWN_CODE", "Field", "Schema", "by_kind", "column_names", "read_schema"]
@@ -412,7 +413,7 @@ def read_schema(table: Any) -> Schema | None:
     >>> read_schema(CTREncoder().fit_transform(X)).fields[0].name, read_schema(X)
     ('user', None)
     """
-    note = getattr(table, "attrs", {}).get(_KEY)
+    note = getattr(to_native(table, pass_through=True), "attrs", {}).get(_KEY)
     if note is None:
         return None
     return note.schema if isinstance(note, _Note) else _read_note(note)

@@ -22,8 +22,10 @@ import pandas as pd
 import pyarrow as pa
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
+from narwhals import to_native
 from numpy.typing import NDArray
 
+from .._checks import check_unique_names
 from ._storage import TemporaryFolder, sizes
 
 # Loading these takes a tenth of what the whole library does, and only rows in batches need them.
@@ -443,7 +445,11 @@ class _Frames:
         if isinstance(frames, pa.Table | pd.DataFrame) or not hasattr(frames, "__iter__"):
             raise TypeError(f"X is a function, and must give an iterable of frames; it gives {type(frames).__name__}.")
         for frame in frames:
-            yield pa.Table.from_batches([frame]) if isinstance(frame, pa.RecordBatch) else frame
+            yield (
+                pa.Table.from_batches([frame])
+                if isinstance(frame, pa.RecordBatch)
+                else to_native(frame, pass_through=True)
+            )
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         """Yield frames in pieces."""
@@ -460,10 +466,17 @@ class _Frames:
 
 
 def _names_of(frame: Any) -> list[str]:
-    native = nw.from_native(frame, eager_only=True, pass_through=True)
-    if not isinstance(native, nw.DataFrame):
+    if not nw.dependencies.is_into_dataframe(frame):
         raise TypeError(f"X gives a {type(frame).__name__}, which is not a data frame of pandas, polars or pyarrow.")
-    return [str(name) for name in native.columns]
+    check_unique_names(frame, "A frame of X")
+    names = nw.from_native(frame, eager_only=True).columns
+    strange = next((name for name in names if not isinstance(name, str)), None)
+    if strange is not None:
+        raise TypeError(
+            f"A frame of X has the column name {strange!r}, which is no string. Name the columns by strings, for "
+            "example by frame.rename(columns=str)."
+        )
+    return list(names)
 
 
 def column_of(table: Any, name: str) -> Any:

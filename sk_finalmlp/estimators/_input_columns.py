@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
-from .._checks import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit
+from .._checks import check_not_empty, check_unique_names, has_columns_of_fit, native_table
 from .._sources import is_in_files
 from ..schema import Schema, read_schema
 
@@ -50,7 +50,7 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
     if isinstance(X, pd.DataFrame):
         return _read_pandas(estimator, X, reset)
     refuse_raw_rows(X)
-    check_is_table(X)
+    X = native_table(X)
     frame = nw.from_native(X, pass_through=True)
     if not isinstance(frame, nw.DataFrame):
         array = _check_array(estimator, X, reset)

@@ -82,8 +82,8 @@ from ._training_rows import StoredRows, TableRows, TrainingRows, check_names_of_
 from ._vectors import check_vectors
 from ._vocabulary import VocabularyRule
 
-#: Numbers of codes are int64, and row 0 of an embedding table comes on top.
-_MOST_CODES = 2**62
+#: Codes on disk are int32, and row 0 of an embedding table comes on top.
+_MOST_BUCKETS = 2**31 - 2
 #: Kinds of the fields that single columns become.
 _KINDS_WITH_CODES = ("categorical", "multi-valued")
 _KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "history", "numeric", "vector")
@@ -368,7 +368,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         "max_length": [Interval(Integral, 1, None, closed="left"), dict, None],
         "min_frequency": [Interval(Integral, 1, None, closed="left"), Interval(RealNotInt, 0, 1, closed="neither")],
         "max_categories": [Interval(Integral, 1, None, closed="left"), None],
-        "n_hash_buckets": [Interval(Integral, 1, _MOST_CODES, closed="both"), None],
+        "n_hash_buckets": [Interval(Integral, 1, _MOST_BUCKETS, closed="both"), None],
         "numeric_encoding": [StrOptions({"normal", "standard", "bins", "log"})],
         "n_bins": [Interval(Integral, 2, None, closed="left")],
         "separator": [str],

@@ -107,13 +107,17 @@ class NormalScorer(FloatColumn):
         return pa.array(np.interp(outputs[0].astype(np.float64), self.scores, self.values) * self.unit)
 
 
+def _distinct(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return distinct values in order, and the sums of their weights."""
+    if weights is None:
+        return np.unique(floats, return_counts=True)
+    values, positions = np.unique(floats, return_inverse=True)
+    return values, np.bincount(positions, weights, minlength=len(values))
+
+
 def _distribution(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return distinct values in order, their ranks between 0 and 1, and their shares of the weight."""
-    if weights is None:
-        values, sums = np.unique(floats, return_counts=True)
-    else:
-        values, positions = np.unique(floats, return_inverse=True)
-        sums = np.bincount(positions, weights, minlength=len(values))
+    values, sums = _distinct(floats, weights)
     shares = sums / max(sums.sum(), np.finfo(np.float64).tiny)
     return values, np.cumsum(shares) - shares / 2, shares
 
@@ -135,19 +139,14 @@ def _evenly_spread(ranks: np.ndarray) -> np.ndarray:
     return np.unique([0, *inner, len(ranks) - 1])
 
 
-def _few_quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int) -> np.ndarray:
-    """Return the values at the ends of all bins but the last."""
-    shares = np.arange(1, n_bins) / n_bins
-    quantiles: np.ndarray = np.quantile(floats, shares, method="inverted_cdf", weights=weights)
+def _quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int) -> np.ndarray:
+    """Return the values at which a bin ends: the first ones at or above k / n_bins of all weight, for each k."""
+    values, sums = _distinct(floats, weights)
+    ends = np.cumsum(sums)
+    # Sums of weights are rounded, and must not miss the end of a bin for it; those of rows are exact.
+    n_ended = np.floor(ends * n_bins / ends[-1:] * (1 + 1e-12))
+    quantiles: np.ndarray = values[np.diff(n_ended, prepend=0) > 0]
     return quantiles
-
-
-def _many_quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int) -> np.ndarray:
-    """Return the values at which a bin ends, where there are more bins than values."""
-    values, _, shares = _distribution(floats, weights)
-    # Sums of shares are rounded, and must not miss the end of a bin for it.
-    n_ended = np.floor(np.cumsum(shares) * n_bins * (1 + 1e-12))
-    return values[np.diff(n_ended, prepend=0) > 0]
 
 
 class QuantileBinner(ColumnEncoder):
@@ -159,9 +158,8 @@ class QuantileBinner(ColumnEncoder):
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the upper edges of all bins but the last, and the mean of each bin."""
         floats, weights = present_values(column, weights)
-        edges = _few_quantiles if self.n_bins <= len(floats) else _many_quantiles
-        self.edges = np.unique(edges(floats, weights, self.n_bins))
-        self.edges = self.edges[self.edges < floats.max(initial=-np.inf)]
+        edges = _quantiles(floats, weights, self.n_bins)
+        self.edges = edges[edges < floats.max(initial=-np.inf)]
         self.means = self._bin_means(floats, weights)
         return self
 

@@ -12,10 +12,11 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from .._checks import check_is_table
+from .._checks import check_unique_names, native_table
 from .._sklearn import Interval, validate_params
-from ._column import errors_naming, is_list, is_string
-from ._times import as_numbers, is_number, read_age, read_times
+from ._column import errors_naming, is_all_missing, is_list, is_string
+from ._table import is_frame
+from ._times import as_numbers, has_no_unit, is_number, read_age, read_times
 
 Key = str | tuple[str, ...]
 #: Units of times, from the longest.
@@ -131,7 +132,7 @@ def add_history(
     times = _read_both_times(rows, of_log, time)
     spans = _find_spans(rows, of_log, [user], times, _read_mask(where, of_log), max_length)
     new = {name: spans.lists(_single_values(of_log[column])) for name, column in items.items()}
-    return _with_columns(X, rows, new)
+    return _with_columns(rows, new)
 
 
 @validate_params({"key": [str, tuple, list], "time": [str], "where": [str, "array-like", None]})
@@ -240,7 +241,7 @@ def add_recency(
     if taken is not None:
         raise ValueError(f"X has a column {taken!r} already: drop or rename it.")
     times = _read_both_times(rows, of_log, time)
-    of_number = is_number(times.of_rows.type)
+    of_number = is_number(times.of_rows.type) or (pa.types.is_null(times.of_rows.type) and has_no_unit(longest))
     bound = read_age(f"longest={longest!r}", longest, of_number)
     enters = _read_mask(where, of_log)
     moments, moments_of_log = as_numbers(times.of_rows), as_numbers(times.of_log)
@@ -252,7 +253,7 @@ def add_recency(
         ages = np.full(len(rows), bound)
         ages[has_past] = moments[has_past] - moments_of_log[before]
         new[name] = _as_ages(np.minimum(ages, bound), of_number)
-    return _with_columns(X, rows, new)
+    return _with_columns(rows, new)
 
 
 class _Spans(NamedTuple):
@@ -288,6 +289,8 @@ def _read_both_times(rows: nw.DataFrame[Any], log: nw.DataFrame[Any], time: str)
     """Read the times of the rows and of the log, which may be the same frame, and rank them together."""
     of_rows = _read_times(rows[time])
     of_log = of_rows if log is rows else _read_times(log[time])
+    # No row says nothing of the type.
+    of_rows, of_log = (of_rows if len(of_rows) else of_log[:0]), (of_log if len(of_log) else of_rows[:0])
     for name, times in (("X", of_rows), ("log", of_log)):
         if times.null_count:
             raise ValueError(
@@ -303,7 +306,7 @@ def _read_both_times(rows: nw.DataFrame[Any], log: nw.DataFrame[Any], time: str)
 def _read_times(values: nw.Series[Any]) -> pa.Array:
     array = _as_arrow(values)
     with errors_naming(values.name):
-        return read_times(array, "time")
+        return read_times(array, "time") if len(array) or not is_string(array.type) else pa.nulls(0)
 
 
 def _find_spans(
@@ -362,7 +365,7 @@ def _together(values: pa.Array, of_log: pa.Array | None, name: str) -> pa.Array:
     try:
         dtype = _common_type(values, of_log)
         arrays = (values, of_log)
-        return pa.concat_arrays([pa.nulls(len(a), dtype) if a.null_count == len(a) else a.cast(dtype) for a in arrays])
+        return pa.concat_arrays([pa.nulls(len(a), dtype) if is_all_missing(a) else a.cast(dtype) for a in arrays])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(
             f"Column {name!r} is {values.type} in X and {of_log.type} in log, which can't be compared ({error}): give "
@@ -371,7 +374,7 @@ def _together(values: pa.Array, of_log: pa.Array | None, name: str) -> pa.Array:
 
 
 def _common_type(values: pa.Array, of_log: pa.Array) -> pa.DataType:
-    types = [array.type for array in (values, of_log) if array.null_count < len(array)]
+    types = [array.type for array in (values, of_log) if not is_all_missing(array)]
     if len(types) < 2 or types[0] == types[1]:
         return types[0] if types else pa.null()
     kinds = [_what_it_holds(dtype) for dtype in types]
@@ -379,9 +382,13 @@ def _common_type(values: pa.Array, of_log: pa.Array) -> pa.DataType:
         raise pa.ArrowInvalid(" and ".join(kinds))
     if kinds[0] == "numbers":
         return pa.int64() if all(map(pa.types.is_integer, types)) else pa.float64()
-    if all(map(pa.types.is_timestamp, types)):
-        return pa.timestamp(max((dtype.unit for dtype in types), key=_UNITS.index), types[1].tz)
-    return types[1]
+    finest = max((getattr(dtype, "unit", "s") for dtype in types), key=_UNITS.index)
+    if all(map(pa.types.is_duration, types)):
+        return pa.duration(finest)
+    if all(map(pa.types.is_time, types)):
+        return pa.time64(finest if finest in ("us", "ns") else "us")
+    # Dates begin at midnight.
+    return pa.timestamp(finest, getattr(types[1], "tz", None))
 
 
 def _what_it_holds(dtype: pa.DataType) -> str:
@@ -434,8 +441,9 @@ def _as_ages(ages: np.ndarray, is_number: bool) -> pa.Array:
     return pa.array(ages) if is_number else pa.array(np.rint(ages).astype(np.int64)).cast(pa.duration("us"))
 
 
-def _with_columns(X: Any, rows: nw.DataFrame[Any], new: Mapping[str, pa.Array]) -> Any:
+def _with_columns(rows: nw.DataFrame[Any], new: Mapping[str, pa.Array]) -> Any:
     """The table with new columns at its end; those of a pandas DataFrame are lists of Arrow, or arrays of NumPy."""
+    X = rows.to_native()
     if isinstance(X, pd.DataFrame):
         return X.assign(**{name: _as_pandas(values) for name, values in new.items()})
     return rows.with_columns(
@@ -451,13 +459,13 @@ def _as_pandas(values: pa.Array) -> Any:
 
 def _read_frame(X: Any, name: str) -> nw.DataFrame[Any]:
     """A dataframe of any library; `name` is the argument, for the message of an error."""
-    check_is_table(X)
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if not isinstance(frame, nw.DataFrame):
+    X = native_table(X)
+    if not is_frame(X):
         raise TypeError(
             f"{name} is {type(X).__name__}, but the past is found by the names of columns: give a dataframe."
         )
-    return frame
+    check_unique_names(X, name)
+    return nw.from_native(X, eager_only=True)
 
 
 def _check_columns(

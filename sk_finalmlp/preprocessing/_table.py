@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
-from .._checks import check_is_table, check_not_empty, check_unique_names, has_columns_of_fit, refuse_name_as_weights
+from .._checks import check_not_empty, check_unique_names, has_columns_of_fit, native_table, refuse_name_as_weights
 from .._sklearn import check_sample_weight
 from ._column import RawColumn, read_column
 
@@ -83,13 +83,11 @@ def is_frame(X: Any) -> bool:
 
 def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Check a table as scikit-learn would, without converting its columns."""
-    if not isinstance(X, pd.DataFrame):
-        check_is_table(X)
-        if not is_frame(X):
-            return validate_data(estimator, _as_array(X), reset=reset, dtype=None, ensure_all_finite=False)
-    elif reset:
-        check_unique_names(X)
+    X = native_table(X)
+    if not is_frame(X):
+        return validate_data(estimator, _as_array(X), reset=reset, dtype=None, ensure_all_finite=False)
     if reset or not has_columns_of_fit(estimator, X):
+        check_unique_names(X)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
     check_not_empty(X.shape)
     return X

@@ -100,7 +100,7 @@ def read_age(where: str, age: Any, is_number: bool) -> float:
 
 def _read_age(age: Any, is_number: bool) -> float:
     """NaN for what is neither."""
-    if _has_no_unit(age) != is_number:
+    if has_no_unit(age) != is_number:
         # pandas would read 7 and "7" as nanoseconds.
         return np.nan
     try:
@@ -109,7 +109,8 @@ def _read_age(age: Any, is_number: bool) -> float:
         return np.nan
 
 
-def _has_no_unit(age: Any) -> bool:
+def has_no_unit(age: Any) -> bool:
+    """Whether an age is a plain number."""
     try:
         float(age)
     except (TypeError, ValueError):

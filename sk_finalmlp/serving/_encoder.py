@@ -334,8 +334,8 @@ def _offset(dtype: str) -> int:
     zone = _FIXED_ZONE.fullmatch(dtype)
     if zone is None:
         raise Unsupported(
-            f"it has type {dtype}, a zone whose offset changes in the year. Convert it before fit, to UTC or to local "
-            "times without zone: `X[column].dt.tz_localize(None)`."
+            f"it has type {dtype}, and only zones of a fixed offset go into a graph. Convert it before fit, such as by "
+            "`X[column].dt.tz_convert('+05:30')`, or to local times by `X[column].dt.tz_localize(None)`."
         )
     if zone["sign"] is None:
         return 0

@@ -5,11 +5,12 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_finalmlp.preprocessing import CTREncoder, add_recency
+from sk_finalmlp.preprocessing import CTREncoder, add_history, add_recency
 
 
 def _table(rows):
@@ -83,6 +84,54 @@ def test_log_of_a_coarser_or_finer_unit(unit, unit_of_log):
     now = pd.DataFrame({"user": [1], "time": pd.to_datetime(["2026-01-01 10:00"]).as_unit(unit) + after})
     (age,) = add_recency(now, key="user", time="time", longest="1D", log=log)["recency(user)"]
     assert age == after.floor("us")
+
+
+WIDE_AND_NARROW = {
+    "dates": ([dt.datetime(2026, 1, 1, 10), dt.datetime(2026, 1, 1)], "timestamp[us]", "date32[day]"),
+    "durations": ([1_500, 1_000], "duration[us]", "duration[ms]"),
+    "times of day": ([7_000_001, 7_000_000], "time64[us]", "time32[s]"),
+    "integers": ([300, 44], "int64", "int8"),
+}
+
+
+@pytest.mark.parametrize("name", WIDE_AND_NARROW)
+def test_rows_are_not_cast_to_the_narrower_type_of_the_log(name):
+    values, wide, narrow = WIDE_AND_NARROW[name]
+    array = pa.array(values).cast(wide, safe=False)
+    of_log = array[1:].cast(narrow)
+    now = pa.table({"user": array, "time": [2, 2]})
+    log = pa.table({"user": of_log, "time": [1]})
+    assert add_recency(now, key="user", time="time", longest=9, log=log)["recency(user)"].to_pylist() == [9, 1]
+    assert add_recency(log, key="user", time="time", longest=9, log=now)["recency(user)"].to_pylist() == [9]
+
+
+def test_times_of_rows_are_not_cast_to_dates_of_the_log():
+    now = pd.DataFrame({"user": 1, "time": pd.to_datetime(["2026-01-01 10:00"])})
+    log = pd.DataFrame({"user": 1, "time": [dt.date(2026, 1, 1)]})
+    (age,) = add_recency(now, key="user", time="time", longest="1D", log=log)["recency(user)"]
+    assert age == pd.Timedelta("10h")
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("longest", [5, "5D"])
+def test_empty_frames_of_text(longest, library):
+    empty = pd.DataFrame({"user": pd.Series([], dtype="str"), "time": pd.Series([], dtype="str")})
+    log = library({"user": ["a"], "time": ["2026-01-01" if longest == "5D" else "3"]})
+    rows = library(empty) if library is pd.DataFrame else pl.from_pandas(empty)
+    for other in (None, log, rows):
+        ages = add_recency(rows, key="user", time="time", longest=longest, log=other)
+        assert ages.shape == (0, 3)
+        assert ("duration" in str(ages.dtypes).lower() or "timedelta" in str(ages.dtypes)) == (longest == "5D")
+    assert len(add_recency(log, key="user", time="time", longest=longest, log=rows)) == 1
+
+
+def test_a_name_twice():
+    X = pd.DataFrame([["a", 1, "a"]], columns=["user", "time", "user"])
+    once = X.iloc[:, :2]
+    with pytest.raises(ValueError, match="X has 2 columns named 'user'"):
+        add_recency(X, key="user", time="time", longest=5)
+    with pytest.raises(ValueError, match="log has 2 columns named 'user'"):
+        add_history(once, user="user", item="user", time="time", log=X)
 
 
 def test_integers_that_are_no_doubles():

@@ -213,6 +213,16 @@ def test_bins_are_those_of_the_quantiles_however_many(values, n_bins):
     assert encode(few, repeated).tolist() == encode(many, repeated).tolist()
 
 
+@pytest.mark.parametrize(("n_rows", "n_bins"), [(1000, 100), (804, 60), (248, 40), (136, 74)])
+def test_bins_are_the_same_by_rows_by_weights_and_from_files(n_rows, n_bins):
+    X = pd.DataFrame({"c": np.random.default_rng(0).normal(size=n_rows).round(2)})
+    encoder = CTREncoder(numeric_encoding="bins", n_bins=n_bins)
+    by_rows = encoder.fit_transform(X)
+    for weight in (3.0, 1 / 3, 0.1):
+        assert encoder.fit_transform(X, sample_weight=np.full(n_rows, weight)).equals(by_rows)
+    assert pd.concat(encoder.fit_transform(lambda: iter([X]))).equals(by_rows.astype(np.int32))
+
+
 def test_scores_of_the_largest_values_are_as_exact_as_those_of_the_smallest():
     values, weights = np.arange(40.0), 10.0 ** -np.arange(40)
     ascending = encode(fit(values, "normal", weights), values)

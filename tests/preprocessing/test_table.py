@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import narwhals as nw
+import narwhals.stable.v2 as stable_nw
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -18,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from sk_finalmlp.preprocessing import CTREncoder
-from sk_finalmlp.schema import Field
+from sk_finalmlp.schema import Field, read_schema
 
 COLUMNS = {
     "user": [3, 3, 7, 3],
@@ -208,9 +209,36 @@ def test_table_that_can_not_be_encoded(X, error, message):
 
 
 def test_two_columns_of_one_name():
-    X = pd.DataFrame([[1, 2], [1, 2]], columns=["a", "a"])
-    with pytest.raises(ValueError, match="X has 2 columns named 'a'"):
-        CTREncoder().fit(X)
+    X = pd.DataFrame([[1, 2], [1, 2]], columns=["a", "b"])
+    encoder = CTREncoder().fit(X)
+    X.columns = ["a", "a"]
+    for method in (CTREncoder().fit, encoder.transform, encoder.partial_fit):
+        with pytest.raises(ValueError, match="X has 2 columns named 'a'"):
+            method(X)
+
+
+@pytest.mark.parametrize("namespace", [nw, stable_nw])
+def test_a_frame_of_narwhals_is_that_of_its_library(namespace):
+    for X in (PANDAS, POLARS, ARROW):
+        encoder = CTREncoder()
+        out = encoder.fit_transform(namespace.from_native(X))
+        assert isinstance(out, type(X))
+        assert list(encoder.feature_names_in_) == list(PANDAS)
+    assert read_schema(namespace.from_native(CTREncoder().fit_transform(PANDAS))) is not None
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (PANDAS.to_records(), r"X is an array of records.*pd.DataFrame\(X\)"),
+        (type("Dataset", (), {"__module__": "datasets.arrow_dataset"})(), "X is a Dataset of Hugging Face.*to_pandas"),
+    ],
+)
+def test_rows_in_no_table_are_refused_without_showing_them(X, message):
+    for method in (CTREncoder().fit, CTREncoder().fit(PANDAS).transform):
+        with pytest.raises(TypeError, match=message) as error:
+            method(X)
+        assert len(str(error.value)) < 200
 
 
 def test_lists_where_fit_saw_values():

@@ -229,6 +229,11 @@ def repeated(*values):
             {},
             r"Europe/Berlin.*tz_localize\(None\)",
         ),
+        (
+            repeated(*pd.to_datetime(["2024-01-01", "2024-07-01"]).tz_localize("Asia/Kolkata")),
+            {},
+            r"only zones of a fixed offset go into a graph.*tz_convert\('\+05:30'\)",
+        ),
         (repeated(["a|b"], ["c"]), {}, r"'a\|b' contains '\|'"),
         (repeated([True], [False]), {}, "elements are bool.*strings"),
         (repeated(-(2**63), 5), {}, "stands for a missing value"),

@@ -233,3 +233,12 @@ def test_what_rows_in_batches_can_not_do(folder):
         FinalMLPClassifier().fit(folder, "click")
     with pytest.raises(ValueError, match=r"temp_folder='/nowhere' is not a folder"):
         CTREncoder(temp_folder="/nowhere").fit(folder, "click")
+
+
+def test_names_of_frames_that_are_no_strings_or_twice_there():
+    numbered = pd.DataFrame([[1, 0]], columns=[0, "click"])
+    with pytest.raises(TypeError, match=r"the column name 0, which is no string.*rename\(columns=str\)"):
+        CTREncoder().fit(lambda: iter([numbered]), "click")
+    twice = pd.DataFrame([[1, 0, 1]], columns=["a", "click", "a"])
+    with pytest.raises(ValueError, match="A frame of X has 2 columns named 'a'"):
+        CTREncoder().fit(lambda: iter([twice]), "click")

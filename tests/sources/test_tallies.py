@@ -164,3 +164,13 @@ def test_labels_of_many_values_make_no_statistics_as_in_memory(write, monkeypatc
         assert why in encoder.statistics_.loc["x", "why"]
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         FinalMLPClassifier().fit(encoded, "price")
+
+
+@pytest.mark.filterwarnings("ignore:Column 'user' has a different value in nearly every row")
+def test_codes_of_the_most_buckets_are_those_in_memory(write):
+    columns = {"user": [f"u{value}" for value in numbers()]}
+    parameters = {"n_hash_buckets": 2**31 - 2, "statistics": None}
+    _, encoded = encode(write(columns), **parameters)
+    in_memory = CTREncoder(**parameters).fit_transform(pd.DataFrame(columns))
+    assert_frame_equal(encoded, in_memory, check_dtype=False)
+    assert encoded["user"].min() > 0

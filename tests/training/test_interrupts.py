@@ -14,7 +14,6 @@ from sklearn.metrics import log_loss
 import sk_finalmlp
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.nn import Dropout, FieldEmbedding
-from sk_finalmlp.nn._workspace import WorkspaceUser
 from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import _train
 from sk_finalmlp.training._callbacks import BestEpoch
@@ -22,7 +21,7 @@ from sk_finalmlp.training._callbacks import BestEpoch
 PACKAGE = Path(sk_finalmlp.__file__).parent
 LOOP = {
     *(str(path) for path in (PACKAGE / "training").glob("*.py")),
-    *(str(PACKAGE / name) for name in ("_sklearn.py", "nn/_layers.py", "nn/_workspace.py")),
+    *(str(PACKAGE / name) for name in ("_sklearn.py", "nn/_layers.py")),
 }
 
 
@@ -96,7 +95,6 @@ def check_consistent(classifier):
         assert not module.training
         assert not (isinstance(module, FieldEmbedding) and module.sparse_gradient)
         assert not (isinstance(module, Dropout) and (module.generator or module.bits))
-        assert not (isinstance(module, WorkspaceUser) and module._lent)
 
 
 def lines_of_a_fit(files, **parameters):
@@ -111,7 +109,6 @@ def lines_of_a_fit(files, **parameters):
 @pytest.fixture(autouse=True)
 def small_is_large(monkeypatch):
     """Lend the networks of these tests all that large ones are lent."""
-    monkeypatch.setattr(_train, "_KEEP_MEMORY_FROM_ROWS", 0)
     monkeypatch.setattr(_train, "_LAZY_FROM_ROWS", 0)
 
 
