@@ -70,6 +70,9 @@ def label_classes(columns: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
 
 
 def _classes_of(name: str, labels: NDArray[Any]) -> NDArray[Any]:
+    several = next((label for label in labels if isinstance(label, list | tuple | set | dict | np.ndarray)), None)
+    if several is not None:
+        raise ValueError(f"{name!r} holds {several!r}, and a label is a single value. Make a column of each label.")
     known = _as_one_type(labels[~pd.isna(labels)])
     if known.dtype.kind == "f":
         assert_all_finite(known, input_name="y")

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from .._checks import refuse_name_as_labels
 from .._description import Parts, VersionedState, declared
 from .._hold_out import Fraction
 from .._sklearn import CallbackSupportMixin, FittedSummary, Summary, fit_context
@@ -23,7 +24,7 @@ from ..schema import Field, Schema, read_schema
 from ..streams import stream_of_name
 from ..training import Moments, predict_logits
 from ._field_readers import FieldReader, TableReader
-from ._fit import fit_classifier
+from ._fit import explaining_foreign_arguments, fit_classifier
 from ._labels import Labels, OneLabel
 from ._network import NetworkClass, network_of_arrays, network_summaries, weights_as_arrays
 from ._parameters import CONSTRAINTS
@@ -396,6 +397,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         super().set_params(**params)
         return self
 
+    @explaining_foreign_arguments
     def fit(
         self,
         X: Any,
@@ -562,6 +564,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         """
         if isinstance(X, EncodedBatches):
             y, sample_weight = X.in_memory(y), X.in_memory(sample_weight)
+        refuse_name_as_labels(X, y)
         return float(super().score(X, y, sample_weight))
 
     @property

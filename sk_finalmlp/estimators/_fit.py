@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import wraps
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import torch
 from torch import nn
@@ -44,6 +45,8 @@ from ._scoring import BUILT_IN, RowScorer, find_scorer, name_of_scorer
 if TYPE_CHECKING:
     from ..training import EpochHistory, TrainingResult, TrainingSettings
     from ._finalmlp import FinalMLPClassifier
+
+Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 #: Penalty of the tables of the gates' contexts.
 _OF_CONTEXTS: Final = 0.001
@@ -127,6 +130,31 @@ class EpochTasks:
             **self._of_fit, reconstruction_attributes=lambda: self._fitted(network, result).attributes()
         )
         return stop
+
+
+#: Arguments of `fit` in other libraries, and what stands for them here.
+_FOREIGN: Final = {
+    "eval_set": "Pass X_val and y_val, encoded like X",
+    "validation_data": "Pass X_val and y_val, encoded like X",
+    "eval_metric": "Set the parameter scoring",
+    "early_stopping_rounds": "Set the parameter n_iter_no_change",
+    "callbacks": "Call set_callbacks",
+    "cat_features": "Set the parameter categorical_features",
+    "categorical_feature": "Set the parameter categorical_features",
+    "epochs": "Set the parameter max_epochs",
+}
+
+
+def explaining_foreign_arguments(fit: Fit) -> Fit:
+    """Let a `fit` say what stands for an argument that it has in another library."""
+
+    @wraps(fit)
+    def explaining(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if foreign := next((name for name in kwargs if name in _FOREIGN), None):
+            raise TypeError(f"{type(self).__name__}.fit has no argument {foreign!r}. {_FOREIGN[foreign]}.")
+        return fit(self, *args, **kwargs)
+
+    return explaining  # type: ignore[return-value]
 
 
 @fit_context

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sklearn import FittedSummary, StrOptions, Summary
 from .._sources import EncodedRows
 from ._finalmlp import FinalMLPClassifier
-from ._fit import fit_classifier
+from ._fit import explaining_foreign_arguments, fit_classifier
 from ._tasks import Tasks, read_tasks
 
 
@@ -116,6 +116,7 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
         self.relation = relation
         self.task_weight = task_weight
 
+    @explaining_foreign_arguments
     def fit(
         self,
         X: Any,
