@@ -23,6 +23,7 @@ copyright = f"2026, {author}"
 version = release = sk_finalmlp.__version__
 
 extensions = [
+    "matplotlib.sphinxext.plot_directive",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
@@ -62,6 +63,9 @@ intersphinx_mapping = {name: (address, f"_inventories/{name}.inv") for name, add
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+
+plot_formats = [("png", 150)]
+plot_html_show_formats = plot_html_show_source_link = False
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
