@@ -10,6 +10,7 @@ vectors are features for any other model. :func:`~sk_finalmlp.inspection.embeddi
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.patheffects import withStroke
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
@@ -62,26 +63,19 @@ places[0] *= np.sign(places[0].corr(click_rate))
 places[1] *= np.sign(places.loc[id_of["Clockwork Orange, A (1971)"], 1])
 
 LABELLED = [
-    *(
-        "Star Wars (1977)",
-        "Titanic (1997)",
-        "Forrest Gump (1994)",
-        "Vertigo (1958)",
-        "Pulp Fiction (1994)",
-    ),
-    *(
-        "Clockwork Orange, A (1971)",
-        "Natural Born Killers (1994)",
-        "Mars Attacks! (1996)",
-        "Lion King, The (1994)",
-    ),
-    *(
-        "Dante's Peak (1997)",
-        "Cable Guy, The (1996)",
-        "Twister (1996)",
-        "Citizen Kane (1941)",
-        "Mrs. Doubtfire (1993)",
-    ),
+    "Star Wars (1977)",
+    "Titanic (1997)",
+    "Forrest Gump (1994)",
+    "Vertigo (1958)",
+    "Pulp Fiction (1994)",
+    "Clockwork Orange, A (1971)",
+    "Natural Born Killers (1994)",
+    "Mars Attacks! (1996)",
+    "Lion King, The (1994)",
+    "Dante's Peak (1997)",
+    "Twister (1996)",
+    "Citizen Kane (1941)",
+    "Mrs. Doubtfire (1993)",
 ]
 figure, ax = plt.subplots(figsize=(9, 6), layout="constrained")
 points = ax.scatter(
@@ -94,6 +88,7 @@ for title in LABELLED:
         (5, 4),
         textcoords="offset points",
         fontsize=9,
+        path_effects=[withStroke(linewidth=3, foreground="white")],
     )
 figure.colorbar(points, label="share of ratings of 4 and 5 stars")
 _ = ax.set(
@@ -114,13 +109,12 @@ taste = taste.div(np.linalg.norm(taste, axis=1), axis=0)
 
 
 def neighbours(title, n=4):
-    """Titles of the most similar films."""
+    """Cosines and titles of the most similar films."""
     item = id_of[title]
     similarity = (taste @ taste.loc[item]).drop(item).nlargest(n)
-    return ", ".join(
-        f"{movielens.titles[other][:-7]} {cosine:.2f}"
-        for other, cosine in similarity.items()
-    )
+    return [
+        f"{x:.2f} {movielens.titles[other][:-7]}" for other, x in similarity.items()
+    ]
 
 
 for title in [
@@ -129,7 +123,7 @@ for title in [
     "Pulp Fiction (1994)",
     "Lion King, The (1994)",
 ]:
-    print(f"{title[:-7] + ':':<26}{neighbours(title)}")
+    print(title[:-7], *neighbours(title), sep="\n  ")
 
 # %%
 # Features of another model
@@ -148,10 +142,8 @@ X_second, X_test, y_second, y_test = train_test_split(
     X_rest, y_rest, test_size=0.5, random_state=0
 )
 model = make_model().fit(X_first[["user", "item"]], y_first)
-vectors_of_users, vectors_of_films = (
-    embeddings(model, "user"),
-    embeddings(model, "item"),
-)
+vectors_of_users = embeddings(model, "user")
+vectors_of_films = embeddings(model, "item")
 
 
 def describe(X):

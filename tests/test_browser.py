@@ -1,8 +1,10 @@
 """The documentation in headless Chromium, and its page that scores in the browser: `make test-browser`."""
 
 import functools
+import html
 import http.server
 import os
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -89,6 +91,17 @@ def expected(page, model, user, device, hour):
     return dict(zip(X["item"], probability.tolist(), strict=True))
 
 
+def choose(page, name, value, label_of_typed):
+    """Choose a value, or type one that isn't among those to choose from."""
+    known = page.locator(f"#scoring-{name} option").evaluate_all("(options) => options.map((option) => option.value)")
+    page.locator(f"#scoring-{name}").select_option(value if value in known else "")
+    typed = page.get_by_label(label_of_typed)
+    if value in known:
+        assert typed.is_hidden()
+    else:
+        typed.fill(value)
+
+
 def wait_until_shown(page, probabilities):
     page.wait_for_function(
         "([item, value]) => [...document.querySelectorAll('#scoring-chart li')].some((row) =>"
@@ -98,11 +111,11 @@ def wait_until_shown(page, probabilities):
 
 
 @pytest.mark.parametrize(
-    ("user", "device", "hour"), [("user_3", "laptop", 0), ("user_11", "phone", 23), ("somebody new", "television", 8)]
+    ("user", "device", "hour"), [("user_3", "laptop", 0), ("user_11", "phone", 23), ("a stranger", "telex", 8)]
 )
 def test_numbers_are_those_of_the_pipeline(page, model, user, device, hour):
-    page.get_by_label("User").select_option(user)
-    page.get_by_label("Device").select_option(device)
+    choose(page, "user", user, "Id of the other user")
+    choose(page, "device", device, "Name of the other device")
     page.get_by_label("Hour").fill(str(hour))
     probabilities = expected(page, model, user, device, hour)
     wait_until_shown(page, probabilities)
@@ -126,6 +139,16 @@ def test_the_keyboard_alone_is_enough(page, model):
     wait_until_shown(page, probabilities)
     assert shown(page) == pytest.approx(probabilities, abs=1e-5)
     assert page.get_by_label("Hour").get_attribute("aria-valuetext") == "23:00"
+
+
+def test_rows_appear_where_they_stay(chromium, address):
+    moved = "Element.prototype.animate = function () { window.moved = true; }"
+    with chromium.new_context(viewport={"width": 390, "height": 740}) as context:
+        page = context.new_page()
+        page.add_init_script(moved)
+        page.goto(f"{address}/{PAGE}")
+        page.wait_for_selector("#scoring-user:enabled")
+        assert page.evaluate("window.moved") is None
 
 
 def test_nothing_is_wider_than_the_screen(page):
@@ -161,8 +184,13 @@ CUT = """() => [...document.querySelectorAll('.bd-article pre')]
     .map((code) => code.textContent.split('\\n').sort((a, b) => b.length - a.length)[0])"""
 
 
+def has_long_lines(path):
+    blocks = re.findall("<pre>(.*?)</pre>", path.read_text(encoding="utf-8"), re.DOTALL)
+    return any(len(line) > 79 for block in blocks for line in html.unescape(re.sub("<[^>]*>", "", block)).splitlines())
+
+
 def test_no_code_is_cut_on_a_laptop(chromium):
-    pages = [path for path in sorted(Path(SITE).rglob("*.html")) if "_static" not in path.parts]
+    pages = [path for path in Path(SITE).rglob("*.html") if "_static" not in path.parts and has_long_lines(path)]
     with chromium.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=False) as context:
         page = context.new_page()
         cut = {}
@@ -170,3 +198,16 @@ def test_no_code_is_cut_on_a_laptop(chromium):
             page.goto(path.resolve().as_uri(), wait_until="domcontentloaded")
             cut[path.name] = page.evaluate(CUT)
     assert not any(cut.values()), {name: lines for name, lines in cut.items() if lines}
+
+
+@pytest.mark.parametrize("estimator", [sk_finalmlp.CTREncoder(), sk_finalmlp.FinalMLPClassifier()])
+def test_parameters_fold_into_groups_that_name_them(chromium, estimator):
+    path = Path(SITE, "api", "generated", f"sk_finalmlp.{type(estimator).__name__}.html")
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(path.resolve().as_uri(), wait_until="domcontentloaded")
+        groups = page.locator("details.parameters")
+        assert groups.count() > 3
+        assert sorted(groups.locator("summary code").all_inner_texts()) == sorted(estimator.get_params(deep=False))
+        groups.last.locator("summary").click()
+        assert page.get_by_text("verbose").last.is_visible()
