@@ -328,7 +328,10 @@ def _find_spans(
     in_order = ranks[of_log][order]
     # The first of each key, and 0 for a missing one, whose number is below all others.
     first_of_key = np.append(np.searchsorted(in_order, np.arange(keys.max(initial=0) + 1) * times.n_ranks), 0)
-    last = np.searchsorted(in_order, ranks[:n_rows])
+    # In ascending order: random positions of many rows miss the cache.
+    by_rank = order if log is rows and len(order) == n_rows else np.argsort(ranks[:n_rows])
+    last = np.empty(n_rows, np.int64)
+    last[by_rank] = np.searchsorted(in_order, ranks[by_rank])
     return _Spans(order, np.maximum(first_of_key[keys[:n_rows]], last - max_length), last)
 
 
