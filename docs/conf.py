@@ -8,6 +8,7 @@ from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx import addnodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -127,6 +128,56 @@ def _resolve_short_name(
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", matches[0], node, contnode)
 
 
+# The first parameter of each group, and what the group is called.
+_PARAMETER_GROUPS = {
+    "FinalMLPClassifier": {
+        "stream1": "Network",
+        "embedding_regularizer": "Regularisation",
+        "schedule": "Training",
+        "early_stopping": "Validation",
+        "categorical_features": "Data",
+        "random_state": "Machine",
+    }
+}
+
+
+def _shorten_signature(app: Sphinx, what: str, name: str, *rest: Any) -> tuple[str, str] | None:
+    """Leave the parameters that are listed by group out of the signature."""
+    return ("(...)", "") if name.rpartition(".")[2] in _PARAMETER_GROUPS else None
+
+
+def _group_parameters(app: Sphinx, domain: str, objtype: str, content: addnodes.desc_content) -> None:
+    """Fold the parameters of a class by group, each under the names of its parameters."""
+    titles = _PARAMETER_GROUPS.get(content.parent[0].get("fullname", "")) if objtype == "class" else None
+    if titles is None:
+        return
+    parameters = next(field[1] for field in content.findall(nodes.field) if field[0].astext() == "Parameters")
+    groups: list[list[nodes.definition_list_item]] = []
+    for item in parameters[0]:
+        if _names(item)[0] in titles:
+            groups.append([])
+        groups[-1].append(item)
+    if len(groups) != len(titles):
+        raise ValueError(f"Parameters of {content.parent[0]['fullname']}: {len(groups)} groups, not {list(titles)}.")
+    parameters[:] = [
+        node for title, items in zip(titles.values(), groups, strict=True) for node in _folded(title, items)
+    ]
+
+
+def _names(item: nodes.definition_list_item) -> list[str]:
+    return item[0].astext().split(", ")
+
+
+def _folded(title: str, items: list[nodes.definition_list_item]) -> list[nodes.Node]:
+    names = ", ".join(f"<code>{name}</code>" for item in items for name in _names(item))
+    head = f"<details class='parameters'><summary><b>{title}</b> {names}</summary>"
+    return [
+        nodes.raw("", head, format="html"),
+        nodes.definition_list("", *items),
+        nodes.raw("", "</details>", format="html"),
+    ]
+
+
 def _visit_inline_math(translator: HTML5Translator, node: nodes.math) -> None:
     translator.body.append(convert(node.astext()))
     raise nodes.SkipNode
@@ -141,3 +192,5 @@ def setup(app: Sphinx) -> None:
     # Browsers draw MathML by themselves: formulas need no script from elsewhere.
     app.add_html_math_renderer("mathml", (_visit_inline_math, None), (_visit_displayed_math, None))
     app.connect("missing-reference", _resolve_short_name)
+    app.connect("autodoc-process-signature", _shorten_signature)
+    app.connect("object-description-transform", _group_parameters)

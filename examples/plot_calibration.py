@@ -73,19 +73,17 @@ calibrated = CalibratedClassifierCV(FrozenEstimator(overtrained), method="sigmoi
 # -----------
 #
 # :class:`~sk_finalmlp.inspection.ReliabilityDisplay` sorts the test rows into bins by their probability, and draws the
-# click rate of each bin with its confidence interval. The overtrained network is too certain at both ends; the sigmoid
-# mends that.
+# click rate of each bin, a tenth of the rows, with its confidence interval. The overtrained network is too certain at
+# both ends; the sigmoid mends that.
 
 models = {
     "early stopping": stopped,
     "overtrained": overtrained,
     "overtrained, calibrated": calibrated,
 }
-figure, axes = plt.subplots(
-    2, 1, figsize=(7, 8), height_ratios=(3, 1), sharex=True, layout="constrained"
-)
+figure, ax = plt.subplots(figsize=(7, 6), layout="constrained")
 for name, model in models.items():
-    ReliabilityDisplay.from_estimator(model, X_test, y_test, name=name, ax=axes)
+    ReliabilityDisplay.from_estimator(model, X_test, y_test, name=name, ax=ax)
 
 # %%
 # The numbers

@@ -58,9 +58,9 @@ for min_frequency, of_frequency in results.groupby("param_enc__min_frequency"):
     ax.fill_between(regularizer, loss - spread, loss + spread, alpha=0.2)
 ax.set(
     xscale="log",
-    title="Grid search",
+    title="Mean and standard deviation of three folds; lower is better",
     xlabel="embedding_regularizer",
-    ylabel="log-loss, three folds",
+    ylabel="log-loss",
 )
 _ = ax.legend()
 

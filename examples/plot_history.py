@@ -97,6 +97,8 @@ table = pd.DataFrame(
     }
 )
 ax = table.plot(marker="o", xlabel="films rated before", ylabel="AUC of the test rows")
+ax.set_xticks(range(len(table)), table.index)
+ax.legend(title="histories")
 ax.grid(alpha=0.3)
 plt.tight_layout()
 

@@ -62,26 +62,20 @@ places[0] *= np.sign(places[0].corr(click_rate))
 places[1] *= np.sign(places.loc[id_of["Clockwork Orange, A (1971)"], 1])
 
 LABELLED = [
-    *(
-        "Star Wars (1977)",
-        "Titanic (1997)",
-        "Forrest Gump (1994)",
-        "Vertigo (1958)",
-        "Pulp Fiction (1994)",
-    ),
-    *(
-        "Clockwork Orange, A (1971)",
-        "Natural Born Killers (1994)",
-        "Mars Attacks! (1996)",
-        "Lion King, The (1994)",
-    ),
-    *(
-        "Dante's Peak (1997)",
-        "Cable Guy, The (1996)",
-        "Twister (1996)",
-        "Citizen Kane (1941)",
-        "Mrs. Doubtfire (1993)",
-    ),
+    "Star Wars (1977)",
+    "Titanic (1997)",
+    "Forrest Gump (1994)",
+    "Vertigo (1958)",
+    "Pulp Fiction (1994)",
+    "Clockwork Orange, A (1971)",
+    "Natural Born Killers (1994)",
+    "Mars Attacks! (1996)",
+    "Lion King, The (1994)",
+    "Dante's Peak (1997)",
+    "Cable Guy, The (1996)",
+    "Twister (1996)",
+    "Citizen Kane (1941)",
+    "Mrs. Doubtfire (1993)",
 ]
 figure, ax = plt.subplots(figsize=(9, 6), layout="constrained")
 points = ax.scatter(
@@ -148,10 +142,8 @@ X_second, X_test, y_second, y_test = train_test_split(
     X_rest, y_rest, test_size=0.5, random_state=0
 )
 model = make_model().fit(X_first[["user", "item"]], y_first)
-vectors_of_users, vectors_of_films = (
-    embeddings(model, "user"),
-    embeddings(model, "item"),
-)
+vectors_of_users = embeddings(model, "user")
+vectors_of_films = embeddings(model, "item")
 
 
 def describe(X):

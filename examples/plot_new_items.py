@@ -78,6 +78,7 @@ scores.round(3)
 # %%
 
 ax = scores.plot.barh(figsize=(6.4, 1.8), color=["0.7", "C0"])
+ax.bar_label(ax.containers[0], fmt="%.3f", padding=4)
 ax.set_xlim(0.5, 0.8)
 ax.set_xlabel("AUC on rows of new films")
 ax.invert_yaxis()

@@ -85,13 +85,19 @@ difference_ax.errorbar(
     positions, difference.mean(), yerr=half_width, fmt="o-", color="tab:blue", capsize=4
 )
 difference_ax.axhline(0, color="grey", linestyle=":")
-difference_ax.set(title="FinalMLP over DualMLP", ylabel="difference of the AUC")
+difference_ax.set(
+    title="AUC of FinalMLP minus that of DualMLP: each seed, mean and 95% interval",
+    ylabel="difference of the AUC",
+)
 bars = weights_ax.bar(
     positions, [width**2 // heads for heads in difference.columns], color="tab:gray"
 )
 weights_ax.bar_label(bars, fmt="{:,.0f}")
 weights_ax.set(
-    yscale="log", ylim=(10, 20_000), ylabel="weights", xlabel="number of heads"
+    yscale="log",
+    ylim=(10, 20_000),
+    ylabel="weights\nof the form",
+    xlabel="number of heads",
 )
 _ = weights_ax.set_xticks(positions, difference.columns)
 

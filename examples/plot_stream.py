@@ -117,7 +117,12 @@ for name, column in excess.items():
     ax.plot(
         known.index, known, marker="." if len(known) == len(excess) else "o", label=name
     )
-ax.set(xlabel="day", ylabel="log-loss above the truth", ylim=(0, None))
+ax.set(
+    title="Each day, predicted by what was learned before it; lower is better",
+    xlabel="day",
+    ylabel="log-loss above the truth",
+    ylim=(0, None),
+)
 ax.legend(frameon=False)
 
 # %%

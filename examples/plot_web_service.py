@@ -129,7 +129,7 @@ ax.set(
     xlabel="candidates per request",
     ylabel="milliseconds per request",
     ylim=(1, None),
-    title="One thread",
+    title="Median, and 5th to 95th percentile, on one thread",
 )
 ax.grid(alpha=0.3)
 _ = ax.legend()

@@ -1,11 +1,13 @@
 """The benchmarks run, on sizes at which their numbers mean nothing."""
 
 import json
+import os
 import runpy
 import shutil
-import subprocess
 import sys
+import warnings
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -15,25 +17,45 @@ from pandas.testing import assert_frame_equal
 BENCHMARKS = Path(__file__).parents[1] / "examples" / "benchmarks"
 
 
-@pytest.mark.parametrize("name", ["encoding", "prediction", "vocabulary", "serving"])
-def test_a_benchmark_writes_its_results(name, tmp_path):
-    command = [sys.executable, BENCHMARKS, "--size", "tiny", "--only", name, "--no-plot", "--out", tmp_path]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+@pytest.fixture
+def run(capsys):
+    """Runs a script of the benchmarks in this process, which has imported what each needs, and returns its output."""
+    known = set(sys.modules)
+
+    def run_script(name, *options):
+        script = str(BENCHMARKS / name)
+        arguments = [script, *map(str, options)]
+        path = [str(Path(script).parent), *sys.path]
+        with patch.dict(os.environ), patch.multiple(sys, argv=arguments, path=path), warnings.catch_warnings():
+            # Of so few rows there are.
+            warnings.simplefilter("ignore")
+            runpy.run_path(script, run_name="__main__")
+        # Folders have modules of the same names.
+        for module in set(sys.modules) - known:
+            if BENCHMARKS.as_posix() in Path(getattr(sys.modules[module], "__file__", None) or "").as_posix():
+                del sys.modules[module]
+        return capsys.readouterr().out
+
+    return run_script
+
+
+def test_benchmarks_write_their_results(run, tmp_path):
+    names = ["encoding", "prediction", "vocabulary", "serving"]
+    run("", "--size", "tiny", "--only", *names, "--no-plot", "--out", tmp_path)
     results = json.loads((tmp_path / "results.json").read_text())["results"]
-    assert {result["benchmark"] for result in results} == {name}
+    assert {result["benchmark"] for result in results} == {*names}
     assert all(result["median"] > 0 for result in results)
 
 
-def compare_accuracy(out, *options):
-    command = [sys.executable, BENCHMARKS / "accuracy", "--rows", "400", "--no-plot", "--out", out, *options]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def compare_accuracy(run, out, *options):
+    run("accuracy", "--rows", "400", "--no-plot", "--out", out, *options)
     return pd.read_csv(out / "accuracy.csv"), (out / "accuracy-validation-400.md").read_text()
 
 
-def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
+def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(run, tmp_path):
     options = ["--data", "click_dense", "--models", "finalmlp", "--params", "clf__max_epochs=1", "--seeds"]
-    before, _ = compare_accuracy(tmp_path, *options, "0")
-    records, _ = compare_accuracy(tmp_path, *options, "0", "1")
+    before, _ = compare_accuracy(run, tmp_path, *options, "0")
+    records, _ = compare_accuracy(run, tmp_path, *options, "0", "1")
     assert_frame_equal(records.head(1), before)
     assert records["seed"].tolist() == [0, 1]
     assert records["model"].unique().tolist() == ["finalmlp(clf__max_epochs=1)"]
@@ -44,7 +66,7 @@ def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
     for stored in list((tmp_path / "probabilities").iterdir()):
         name = stored.name.replace("finalmlp(clf__max_epochs=1)", "catboost")
         stored.with_name(name).write_bytes(stored.read_bytes())
-    _, text = compare_accuracy(tmp_path, "--no-fit")
+    _, text = compare_accuracy(run, tmp_path, "--no-fit")
     assert "| +0.0100 (0.0000; 0.0000) | -0.0200 (0.0000; 0.0000) |" in text
     calibration = float(next(line for line in text.splitlines() if "| catboost |" in line).split("|")[7])
     scored = [np.load(path) for path in (tmp_path / "probabilities").glob("*catboost*")]
@@ -52,11 +74,11 @@ def test_accuracy_goes_on_where_it_stopped_and_compares_with_catboost(tmp_path):
     assert calibration == pytest.approx(np.mean([p["probability"].mean() / p["y"].mean() for p in scored]), abs=1e-3)
 
 
-def test_time_to_score_has_points_of_each_model_and_a_picture(tmp_path):
+def test_time_to_score_has_points_of_each_model_and_a_picture(run, tmp_path):
     for package in ("catboost", "lightgbm"):
         pytest.importorskip(package)
-    command = [sys.executable, BENCHMARKS / "accuracy" / "time_to_score.py", "click_dense", "--rows", "300"]
-    subprocess.run([*command, "--seconds", "0.1", "--out", tmp_path / "scores"], check=True, stdout=subprocess.DEVNULL)
+    options = ["--rows", "300", "--seconds", "0.1", "--out", tmp_path / "scores"]
+    run("accuracy/time_to_score.py", "click_dense", *options)
     points = pd.read_csv(tmp_path / "scores.csv")
     assert points["model"].unique().tolist() == ["sk_finalmlp", "CatBoost", "LightGBM"]
     assert points["auc"].between(0, 1).all()
@@ -64,24 +86,22 @@ def test_time_to_score_has_points_of_each_model_and_a_picture(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the service is handed an open socket")
-def test_the_example_service_refuses_malformed_bodies_and_loses_no_request():
+def test_the_example_service_refuses_malformed_bodies_and_loses_no_request(run):
     options = ["--rows", "300", "--candidates", "5", "--seconds", "0.2", "--bodies", "200"]
-    command = [sys.executable, BENCHMARKS / "service", *options]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    printed = run("service", *options)
     assert "200 malformed bodies" in printed
     assert "answers, 0 lost" in printed
 
 
-def study(out, *options):
-    command = [sys.executable, BENCHMARKS / "study", "--rows", "200", "--out", out, *options]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def study(run, out, *options):
+    run("study", "--rows", "200", "--out", out, *options)
     return pd.read_csv(out / "study.csv"), pd.read_csv(out / "comparisons.csv")
 
 
-def test_the_study_compares_all_variants_on_a_seed_before_the_next(tmp_path):
+def test_the_study_compares_all_variants_on_a_seed_before_the_next(run, tmp_path):
     variants = ["finalmlp", "fusion_sum", "fusion_concat", "one_stream", "gates_user_item", "width=128,heads=1"]
     options = ["--data", "click_sparse", "--variants", *variants, "--seeds", "0"]
-    records, comparisons = study(tmp_path, *options, "1")
+    records, comparisons = study(run, tmp_path, *options, "1")
     assert records["model"].tolist() == 2 * variants
     assert records["seed"].tolist() == 6 * [0] + 6 * [1]
     # Each network is another one.
@@ -103,7 +123,7 @@ def test_the_study_compares_all_variants_on_a_seed_before_the_next(tmp_path):
     # What is there isn't fitted again, and without the predictions the pictures are drawn of the tables.
     shutil.rmtree(tmp_path / "probabilities")
     (tmp_path / "study-ablations.svg").unlink()
-    again = study(tmp_path, *options)
+    again = study(run, tmp_path, *options)
     assert_frame_equal(again[0], records)
     assert_frame_equal(again[1], comparisons)
     assert (tmp_path / "study-ablations.svg").stat().st_size
@@ -124,20 +144,18 @@ def write_published(name, folder, n_rows=40):
         pd.DataFrame(columns).assign(unused="x").join(clicks).to_csv(folder / f"{part}.csv", index=False)
 
 
-def test_a_published_configuration_trains_on_public_files(tmp_path):
+def test_a_published_configuration_trains_on_public_files(run, tmp_path):
     write_published("criteo_x1", tmp_path)
-    command = [sys.executable, BENCHMARKS / "published.py", "criteo_x1", tmp_path, "--device", "cpu", "--rows", "30"]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = run("published.py", "criteo_x1", tmp_path, "--device", "cpu", "--rows", "30")
     assert "train: 30 rows, click rate 0.5000" in output
     assert "AUC       0.814902" in output
 
 
-def test_another_published_model_of_the_family_trains_on_the_same_files(tmp_path):
+def test_another_published_model_of_the_family_trains_on_the_same_files(run, tmp_path):
     write_published("frappe", tmp_path, n_rows=60)
     (tmp_path / "test.csv").unlink()
     options = ["--model", "finalnet_1b", "--part", "valid", "--device", "cpu"]
-    command = [sys.executable, BENCHMARKS / "published.py", "frappe", tmp_path, *options]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = run("published.py", "frappe", tmp_path, *options)
     assert "AUC       0.985223" in output
 
 
@@ -161,14 +179,13 @@ def test_missing_numbers_of_criteo_fall_into_the_bucket_of_zero(tmp_path):
     assert codes.min() == 1
 
 
-def test_histories_of_a_small_beauty(tmp_path):
+def test_histories_of_a_small_beauty(run, tmp_path):
     rng = np.random.default_rng(0)
     users = [[user, *rng.integers(1, 30, rng.integers(3, 9))] for user in range(1, 80)]
     (tmp_path / "Beauty.txt").write_text("\n".join(" ".join(map(str, user)) for user in users))
     (tmp_path / "Beauty_item2attributes.json").write_text(json.dumps({item: [item % 5 + 1] for item in range(1, 30)}))
-    command = [sys.executable, BENCHMARKS / "histories.py", "beauty", "--models", "without", "transformer"]
     options = ["--seeds", "0", "--members", "1", "--beauty", tmp_path, "--out", tmp_path / "scores.jsonl"]
-    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
+    run("histories.py", "beauty", "--models", "without", "transformer", *options)
     records = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert [record["model"] for record in records] == ["without", "transformer"]
     assert all(0 < record["test_grouped_auc"] < 1 for record in records)

@@ -89,6 +89,17 @@ def expected(page, model, user, device, hour):
     return dict(zip(X["item"], probability.tolist(), strict=True))
 
 
+def choose(page, name, value, label_of_typed):
+    """Choose a value, or type one that isn't among those to choose from."""
+    known = page.locator(f"#scoring-{name} option").evaluate_all("(options) => options.map((option) => option.value)")
+    page.locator(f"#scoring-{name}").select_option(value if value in known else "")
+    typed = page.get_by_label(label_of_typed)
+    if value in known:
+        assert typed.is_hidden()
+    else:
+        typed.fill(value)
+
+
 def wait_until_shown(page, probabilities):
     page.wait_for_function(
         "([item, value]) => [...document.querySelectorAll('#scoring-chart li')].some((row) =>"
@@ -98,11 +109,11 @@ def wait_until_shown(page, probabilities):
 
 
 @pytest.mark.parametrize(
-    ("user", "device", "hour"), [("user_3", "laptop", 0), ("user_11", "phone", 23), ("somebody new", "television", 8)]
+    ("user", "device", "hour"), [("user_3", "laptop", 0), ("user_11", "phone", 23), ("a stranger", "telex", 8)]
 )
 def test_numbers_are_those_of_the_pipeline(page, model, user, device, hour):
-    page.get_by_label("User").select_option(user)
-    page.get_by_label("Device").select_option(device)
+    choose(page, "user", user, "Id of the other user")
+    choose(page, "device", device, "Name of the other device")
     page.get_by_label("Hour").fill(str(hour))
     probabilities = expected(page, model, user, device, hour)
     wait_until_shown(page, probabilities)
@@ -126,6 +137,16 @@ def test_the_keyboard_alone_is_enough(page, model):
     wait_until_shown(page, probabilities)
     assert shown(page) == pytest.approx(probabilities, abs=1e-5)
     assert page.get_by_label("Hour").get_attribute("aria-valuetext") == "23:00"
+
+
+def test_rows_appear_where_they_stay(chromium, address):
+    moved = "Element.prototype.animate = function () { window.moved = true; }"
+    with chromium.new_context(viewport={"width": 390, "height": 740}) as context:
+        page = context.new_page()
+        page.add_init_script(moved)
+        page.goto(f"{address}/{PAGE}")
+        page.wait_for_selector("#scoring-user:enabled")
+        assert page.evaluate("window.moved") is None
 
 
 def test_nothing_is_wider_than_the_screen(page):

@@ -25,7 +25,14 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.streams import MLP
 
-SMALL = {"stream1": MLP((16,)), "stream2": MLP((16,)), "num_heads": 2, "max_epochs": 3, "random_state": 0}
+SMALL = {
+    "stream1": MLP((16,)),
+    "stream2": MLP((16,)),
+    "num_heads": 2,
+    "max_epochs": 3,
+    "n_members": 1,
+    "random_state": 0,
+}
 
 
 def pipeline(**parameters):
@@ -36,6 +43,13 @@ def pipeline(**parameters):
 def fitted(movielens):
     X, _, y, _ = movielens
     return pipeline(clf__max_epochs=20).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def expected(movielens):
+    """Probabilities of a pipeline as it is."""
+    X, X_test, y, _ = movielens
+    return pipeline().fit(X, y).predict_proba(X_test)
 
 
 def test_pipeline_ranks_clicks_above_the_others(movielens, fitted):
@@ -66,9 +80,8 @@ def test_polars_in_same_probabilities_out(movielens, fitted):
 
 
 @pytest.mark.parametrize("output", ["pandas", "polars"])
-def test_output_configuration_does_not_change_the_model(movielens, output):
+def test_output_configuration_does_not_change_the_model(movielens, expected, output):
     X, X_test, y, _ = movielens
-    expected = pipeline().fit(X, y).predict_proba(X_test)
     with config_context(transform_output=output):
         assert np.array_equal(pipeline().fit(X, y).predict_proba(X_test), expected)
     with_set_output = pipeline().set_output(transform=output).fit(X, y)
@@ -156,9 +169,8 @@ def test_clone_has_the_parameters_and_nothing_learned(fitted):
     assert not hasattr(copy["clf"], "network_")
 
 
-def test_pipeline_memory(movielens, tmp_path):
+def test_pipeline_memory(movielens, expected, tmp_path):
     X, X_test, y, _ = movielens
-    expected = pipeline().fit(X, y).predict_proba(X_test)
     for _ in range(2):
         cached = pipeline(memory=str(tmp_path)).fit(X, y)
         assert np.array_equal(cached.predict_proba(X_test), expected)
@@ -215,17 +227,17 @@ def test_joblib_in_a_fresh_process(movielens, fitted, tmp_path):
     assert np.array_equal(np.load(tmp_path / "p.npy"), fitted.predict_proba(X))
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_array_api_dispatch(n_classes):
-    program = f"""
+def test_array_api_dispatch():
+    program = """
         import numpy as np, sklearn
         from sk_finalmlp import FinalMLPClassifier
         X = np.random.default_rng(0).integers(0, 6, size=(200, 2))
-        y = X[:, 0] % {n_classes}
         classifier = FinalMLPClassifier(max_epochs=1, random_state=0)
-        plain = classifier.fit(X, y).predict_proba(X)
-        with sklearn.config_context(array_api_dispatch=True):
-            assert np.array_equal(classifier.fit(X, y).predict_proba(X), plain)
+        for n_classes in (2, 3):
+            y = X[:, 0] % n_classes
+            plain = classifier.fit(X, y).predict_proba(X)
+            with sklearn.config_context(array_api_dispatch=True):
+                assert np.array_equal(classifier.fit(X, y).predict_proba(X), plain)
     """
     # SciPy reads it when it is imported.
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}

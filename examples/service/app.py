@@ -129,7 +129,7 @@ def from_environment() -> FastAPI:
 
 
 async def _refuse_body(request: Request, error: Exception) -> Response:
-    """Which column of which candidate is wrong, without the values: they may be long, or no valid text."""
+    """Which column of which candidate is wrong, without values, which may be long."""
     assert isinstance(error, RequestValidationError)
     messages: dict[tuple[Any, ...], list[str]] = {}
     for entry in error.errors():

@@ -119,7 +119,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Passes over the data at most, in each `fit`. "auto" takes 8 up to 50,000 rows, but 10,000 / (number of rows)
         where that is more, at most 100; for more rows 10, for more than 150,000 rows 6; for "plateau" 100.
     precision : {"float32", "bfloat16", "auto"}, default="auto"
-        Type of the factors of the linear layers' products in training. "bfloat16" is faster with wide layers and large
+        Type of the products' factors and results in training. "bfloat16" is faster with wide layers and large
         batches, and rounds to three digits; it needs a CPU with AVX512-BF16 or AMX, or a CUDA device. "auto" is
         "float32".
     class_weight : dict, "balanced" or None, default=None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,6 @@ from .._checks import Label, bin_edges, check_clicks, check_probabilities, check
 from .._sklearn import Interval, StrOptions, validate_params
 from ._model import click_probabilities
 from ._panels import Display, check_matplotlib
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _DIAGONAL = "perfectly calibrated"
 
@@ -149,7 +146,7 @@ def _wilson_interval(
 
 
 class ReliabilityDisplay(Display):
-    """Reliability diagram: click rates over predicted probabilities, with the number of rows in each bin.
+    """Reliability diagram: click rates over predicted probabilities.
 
     Make it by :meth:`from_estimator` or :meth:`from_predictions`; the parameters are kept as attributes. It differs
     from :class:`sklearn.calibration.CalibrationDisplay` in that it takes sample weights, has bins of equal weight by
@@ -165,7 +162,7 @@ class ReliabilityDisplay(Display):
     Attributes
     ----------
     axes_ : list of Axes
-        The panels: the diagram with the confidence interval of each click rate, and the rows per bin.
+        The diagram, with the confidence interval of each click rate, as a single panel.
     figure_ : Figure
         The figure that holds them.
 
@@ -176,7 +173,8 @@ class ReliabilityDisplay(Display):
     Notes
     -----
     A point above the diagonal says that rows of this probability are clicked more often than predicted. Of intervals
-    of 95 %, one in twenty misses the diagonal even where the probabilities are true.
+    of 95 %, one in twenty misses the diagonal even where the probabilities are true. With bins of equal weight, points
+    lie close together where there are many rows.
 
     Examples
     --------
@@ -189,7 +187,7 @@ class ReliabilityDisplay(Display):
     >>> round(display.calibration_error, 3)
     0.167
 
-    A second model in the same panels:
+    A second model in the same panel:
 
     >>> other = [0.2, 0.2, 0.2, 0.2, 0.9, 0.9]
     >>> display = ReliabilityDisplay.from_predictions(
@@ -296,22 +294,14 @@ class ReliabilityDisplay(Display):
         return float(np.average(gaps, weights=self.bins["weight"]))
 
     def _draw(self, ax: Any) -> None:
-        self._make_panels(ax, (2, 1), (5.6, 6.0), sharex=True, height_ratios=(3, 1))
-        diagram, counts = self.axes_
-        color = self._draw_rates(diagram)
-        counts.vlines(self.bins["mean_probability"], 0, self.bins["rows"], color=color, linewidth=4, alpha=0.7)
-        counts.set_ylim(bottom=0, auto=True)
-        counts.set_ylabel("rows per bin")
-        counts.set_xlabel("predicted probability")
-
-    def _draw_rates(self, panel: Axes) -> Any:
+        self._make_panels(ax, (1, 1), (5.6, 5.0))
+        (panel,) = self.axes_
         if _DIAGONAL not in panel.get_legend_handles_labels()[1]:
             panel.axline((0, 0), slope=1, color="0.6", linestyle=":", label=_DIAGONAL)
         rate = self.bins["click_rate"]
         margins = np.abs(self.bins[["click_rate_low", "click_rate_high"]].sub(rate, axis=0).to_numpy().T)
         error = f"calibration error {self.calibration_error:.4f}"
         label = error if self.name is None else f"{self.name} ({error})"
-        points = panel.errorbar(self.bins["mean_probability"], rate, yerr=margins, fmt="o-", capsize=3, label=label)
-        panel.set_ylabel("click rate")
+        panel.errorbar(self.bins["mean_probability"], rate, yerr=margins, fmt="o-", capsize=3, label=label)
+        panel.set(xlabel="predicted probability", ylabel="click rate")
         panel.legend(loc="upper left")
-        return points.lines[0].get_color()

@@ -32,7 +32,6 @@ from ._torch import cpu_has_bfloat16 as cpu_has_bfloat16
 from ._torch import multiply_all as multiply_all
 from ._vectors import PretrainedVectors, VectorProjection, give_vectors
 from ._vectors import copy_network as copy_network
-from ._workspace import lent_workspaces as lent_workspaces
 
 __all__ = [
     "Activation",

@@ -8,9 +8,7 @@ from typing import Final, Literal
 import torch
 from torch import Tensor, nn
 
-from ._kernels import bilinear_fusion
 from ._layers import Linear, draw_xavier
-from ._workspace import WorkspaceUser
 
 
 class SumFusion(nn.Module):
@@ -58,7 +56,7 @@ class SumFusion(nn.Module):
         return self.linear_x.bias
 
 
-class MultiHeadBilinearFusion(SumFusion, WorkspaceUser):
+class MultiHeadBilinearFusion(SumFusion):
     """Logits from two streams: the linear terms of `SumFusion`, and a bilinear term for each head.
 
     logit = w1.o1 + b1 + w2.o2 + b2 + sum over h of o1_h' W_h o2_h, where o1_h and o2_h are the H equal slices of
@@ -122,18 +120,13 @@ class MultiHeadBilinearFusion(SumFusion, WorkspaceUser):
         Tensor of float32, shape (B, C)
             Logits.
         """
-        if self.workspace is None:
-            return super().forward(x, y) + self._bilinear(x, y)
         self._check_widths(x, y)
-        weights = self.linear_x.weight, self.linear_y.weight, self.bilinear
-        return bilinear_fusion(x, y, *weights, self.workspace) + self.linear_x.bias + self.linear_y.bias
-
-    def _bilinear(self, x: Tensor, y: Tensor) -> Tensor:
-        n_rows, n_heads, n_outputs = len(x), self.num_heads, self.n_outputs
-        x_heads = x.view(n_rows, n_heads, x.shape[1] // n_heads).transpose(0, 1)
-        y_heads = y.view(n_rows, n_heads, 1, y.shape[1] // n_heads).transpose(0, 1)
+        x_heads = x.view(len(x), self.num_heads, -1).transpose(0, 1)
         projected = torch.bmm(x_heads, self.bilinear.flatten(start_dim=2))
-        return (projected.view(n_heads, n_rows, n_outputs, y_heads.shape[3]) * y_heads).sum(dim=(0, 3))
+        by_output = projected.view(self.num_heads, len(x), self.n_outputs, -1).permute(1, 2, 0, 3)
+        factors = by_output.reshape(len(x), self.n_outputs, -1) + self.linear_y.weight
+        logits: Tensor = self.linear_x(x) + (factors * y.unsqueeze(1)).sum(dim=2) + self.linear_y.bias
+        return logits
 
     def extra_repr(self) -> str:
         return f"num_heads={self.num_heads}"

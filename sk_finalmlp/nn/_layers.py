@@ -11,9 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._kernels import activation, linear, normalised_activation
-from ._workspace import WorkspaceUser
-
 #: BLAS picks its kernel by the number of rows, and kernels differ in the last bits. With a multiple of this number of
 #: rows it is always the same one, so that a row's output doesn't depend on the rows beside it.
 ROW_MULTIPLE = 32
@@ -34,7 +31,7 @@ def draw_xavier(tensor: Tensor, generator: torch.Generator | None) -> Tensor:
     return tensor if tensor.is_meta else nn.init.xavier_normal_(tensor, generator=generator)
 
 
-class Linear(nn.Linear, WorkspaceUser):
+class Linear(nn.Linear):
     """Linear layer with Xavier-normal initial weights and zero bias.
 
     `torch.nn.Linear` draws its initial weights from the global generator. This one takes a generator, and leaves the
@@ -65,19 +62,11 @@ class Linear(nn.Linear, WorkspaceUser):
         if bias:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map the rows of a matrix, (B, in_features) -> (B, out_features)."""
-        if self.workspace is None or len(x) == 1:
-            return super().forward(x)
-        return linear(x, self.weight, self.bias, self.workspace)
-
     @staticmethod
     def joint(layers: Sequence[Linear], weights: Sequence[Tensor], x: Tensor) -> Tensor:
         """Apply several maps to one input, side by side, with these weights in place of their own."""
-        weight, workspace = torch.cat([*weights]), layers[0].workspace
         biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
-        bias = torch.cat(biases) if biases else None
-        return F.linear(x, weight, bias) if workspace is None else linear(x, weight, bias, workspace)
+        return F.linear(x, torch.cat([*weights]), torch.cat(biases) if biases else None)
 
     def reset_parameters(self) -> None:
         """Draw nothing: `torch.nn.Linear` calls this before the generator is known."""
@@ -105,6 +94,10 @@ class BatchNorm(nn.BatchNorm1d):
     False
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
     frozen = False
 
     def train(self, mode: bool = True) -> BatchNorm:
@@ -146,12 +139,14 @@ class RandomBits:
     def state(self, state: Tensor) -> None:
         self._words.state = {**self._words.state, "state": {"state": state.numpy().view(np.uint64)}}
 
-    def fill(self, numbers: Tensor) -> Tensor:
-        """Fill a contiguous tensor with whole numbers, each of 0, ..., 65535 equally likely."""
-        for part in torch.split(numbers.view(-1), _BITS_AT_ONCE):
+    def mask(self, shape: Sequence[int], p: float) -> Tensor:
+        """Draw 0 with the probability `p`, to 1 / 65536, else 1 / (1 - p), for each element of a tensor."""
+        mask = torch.empty(shape)
+        for part in torch.split(mask.view(-1), _BITS_AT_ONCE):
             words = np.asarray(self._words.random_raw(-(-len(part) // 4)))
-            part.numpy()[:] = words.view(np.uint16)[: len(part)]
-        return numbers
+            is_kept = words.view(np.uint16)[: len(part)] >= round(p * 2**16)
+            np.multiply(is_kept, np.float32(1 / (1 - p)), out=part.numpy())
+        return mask
 
 
 class Dropout(nn.Module):
@@ -187,25 +182,16 @@ class Dropout(nn.Module):
         """Drop elements of `x`, any shape, in training mode."""
         if not self.training or self.p == 0:
             return x
-        return x * self._keep_mask(x) * (1 / (1 - self.p))
+        return x * self._mask(x)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
 
-    def draw(self, numbers: Tensor) -> Tensor:
-        """Fill a tensor on the CPU with random numbers; those above `threshold` stand for what is kept."""
-        return (self.bits or RandomBits(None)).fill(numbers)
-
-    @property
-    def threshold(self) -> float:
-        """Between two whole numbers; the rate is exact to 1 / 65536."""
-        return round(self.p * 2**16) - 0.5
-
-    def _keep_mask(self, x: Tensor) -> Tensor:
+    def _mask(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
-            return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - self.p, generator=self.generator)
+            return torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator).mul_(1 / (1 - self.p))
         # On the CPU bernoulli_ draws one element at a time, which is a third of a training step.
-        return self.draw(torch.empty(x.shape)) > self.threshold
+        return (self.bits or RandomBits(None)).mask(x.shape, self.p).to(x.dtype)
 
 
 @contextmanager
@@ -262,7 +248,7 @@ def _drawing(network: nn.Module) -> list[Any]:
     return [layer for layer in layers if layer.generator is not None]
 
 
-class Activation(WorkspaceUser):
+class Activation(nn.Module):
     """Batch norm (optional), ReLU and dropout.
 
     Parameters
@@ -289,15 +275,7 @@ class Activation(WorkspaceUser):
 
     def forward(self, x: Tensor) -> Tensor:
         """Activate a layer, (B, n) -> (B, n)."""
-        if self.workspace is None or len(x) == 1 or _is_frozen(self.norm):
-            normalised = x if self.norm is None else self.norm(x)
-            # In place, prediction writes one matrix less; a gradient needs both.
-            in_place = self.norm is not None and not torch.is_grad_enabled()
-            dropped: Tensor = self.dropout(F.relu(normalised, inplace=in_place))
-            return dropped
-        if self.norm is None:
-            return activation(x, self.dropout, self.workspace)
-        return normalised_activation(x, [self.norm], self.dropout, self.workspace)
+        return self.joint([self], x)
 
     def is_like(self, other: Activation) -> bool:
         """Whether both have the same dropout rate, and batch norm or not."""
@@ -309,26 +287,34 @@ class Activation(WorkspaceUser):
             bias = weight.new_zeros(len(weight))
         if self.norm is None:
             return weight, bias
-        assert self.norm.running_mean is not None
-        assert self.norm.running_var is not None
         scale = self.norm.weight * torch.rsqrt(self.norm.running_var + self.norm.eps)
         return weight * scale.unsqueeze(1), self.norm.bias + (bias - self.norm.running_mean) * scale
 
     @staticmethod
     def joint(layers: Sequence[Activation], x: Tensor) -> Tensor:
         """Activate several layers that are alike, side by side."""
-        first = layers[0]
         norms = [layer.norm for layer in layers if layer.norm is not None]
-        if not norms:
-            activated: Tensor = first(x)
-            return activated
-        if first.workspace is not None and not _is_frozen(norms[0]):
-            return normalised_activation(x, norms, first.dropout, first.workspace)
-        parts = torch.split(x, [norm.num_features for norm in norms], dim=1)
-        normalised = torch.cat([norm(part) for norm, part in zip(norms, parts, strict=True)], dim=1)
-        dropped: Tensor = first.dropout(F.relu(normalised))
+        normalised = _normalised(norms, x) if norms else x
+        # In place, prediction writes one matrix less; a gradient needs both.
+        in_place = bool(norms) and not torch.is_grad_enabled()
+        dropped: Tensor = layers[0].dropout(F.relu(normalised, inplace=in_place))
         return dropped
 
 
-def _is_frozen(norm: BatchNorm | None) -> bool:
-    return norm is not None and norm.frozen
+def _normalised(norms: Sequence[BatchNorm], x: Tensor) -> Tensor:
+    """Apply the batch norms of layers side by side in one call."""
+    if len(norms) == 1:
+        normalised: Tensor = norms[0](x)
+        return normalised
+    joined = zip(*((norm.running_mean, norm.running_var, norm.weight, norm.bias) for norm in norms), strict=True)
+    mean, variance, weight, bias = map(torch.cat, joined)
+    first = norms[0]
+    normalised = F.batch_norm(x, mean, variance, weight, bias, first.training, first.momentum, first.eps)
+    if first.training:
+        end = 0
+        for norm in norms:
+            start, end = end, end + norm.num_features
+            norm.running_mean.copy_(mean[start:end])
+            norm.running_var.copy_(variance[start:end])
+            norm.num_batches_tracked.add_(1)
+    return normalised

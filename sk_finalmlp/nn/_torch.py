@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-
-#: The derivative of torch.threshold, a fourth of the time of a product with a mask; None where torch lacks it.
-threshold_backward: Any = getattr(torch.ops.aten.threshold_backward, "grad_input", None)
 
 
 def multiply_all(tensors: Sequence[Tensor], factor: Tensor) -> None:

@@ -34,6 +34,8 @@ DATETIME_PARTS = (*_PARTS, _ELAPSED)
 _NOW = 0.9
 #: In fewer rows, what the last tenth of them clicks is too much a matter of chance to be what is so "now".
 _MIN_ROWS_TO_ELAPSE = 50_000
+#: Blocks of about as many rows, in time.
+N_BLOCKS = 10
 _AUTOMATIC_PARTS = ("hour", "weekday", "weekend", _ELAPSED)
 
 #: Parts that come again within a week: how many hours or days a full period has.
@@ -75,6 +77,24 @@ class ElapsedTime(FloatColumn):
         return elapsed
 
 
+def _first_of_blocks(column: Column) -> np.ndarray:
+    """Return the first time of each block but the first; rows of one time are in one block."""
+    times, is_present = _microseconds(column)
+    times = times[is_present]
+    repeats = None if column.repeats is None else column.repeats[is_present]
+    if not len(times):
+        return np.empty(0, np.int64)
+    if repeats is None:
+        firsts = np.quantile(times, np.arange(1, N_BLOCKS) / N_BLOCKS, method="lower")
+    else:
+        order = np.argsort(times)
+        ends = np.cumsum(repeats[order])
+        at = (np.arange(1, N_BLOCKS) / N_BLOCKS * (ends[-1] - 1)).astype(np.int64)
+        firsts = times[order][np.searchsorted(ends, at, side="right")]
+    distinct: np.ndarray = np.unique(firsts[firsts > times.min()])
+    return distinct
+
+
 def _late_time(times: np.ndarray, repeats: np.ndarray | None) -> int:
     """Return the time behind which the last tenth of the rows is, where each time stands for so many rows."""
     if repeats is None:
@@ -109,7 +129,25 @@ class DatetimeEncoder(ColumnEncoder):
         }
         for part, encoder in self.encoders.items():
             encoder.fit(Column(part, _part(part, times).values, column.tally), weights)
+        self.first_of_blocks = _first_of_blocks(column)
         return self
+
+    def blocks(self, column: Column) -> np.ndarray:
+        """Return the number of each row's block in time; the first if the time is missing."""
+        times, is_present = _microseconds(column)
+        blocks: np.ndarray = np.searchsorted(self.first_of_blocks, times, side="right").astype(np.int32)
+        blocks[~is_present] = 0
+        return blocks
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks in time."""
+        return len(self.first_of_blocks) + 1
+
+    @property
+    def middle_time(self) -> int:
+        """A time in the middle of the rows, in microseconds."""
+        return int(self.first_of_blocks[len(self.first_of_blocks) // 2])
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
         times = _local_times(column.values)

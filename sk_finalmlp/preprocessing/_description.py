@@ -34,7 +34,7 @@ PARTS: Final[Parts] = {
     CategoricalEncoder: ("rule", "vocabulary", "admission"),
     LogBucketer: ("rule", "vocabulary", "admission"),
     ElapsedTime: ("first", "last", "mean", "deviation"),
-    DatetimeEncoder: ("rule", "parts", "encoders", "left_out"),
+    DatetimeEncoder: ("rule", "parts", "encoders", "left_out", "first_of_blocks"),
     MultiValuedEncoder: (
         "rule",
         "separator",

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import DTypeLike
 
 from ..schema import Field, VectorTable, column_names, pretrained_name, read_names
 from ._column import Column, errors_naming, read_column, rows_with_weight
-from ._datetime import UnknownDates
+from ._datetime import DatetimeEncoder, UnknownDates
 from ._keys import Changes
 from ._lists import HistoryEncoder
 from ._reading import Reading
@@ -47,19 +49,60 @@ class FittedColumn:
     def encode_raw(self, raw: Any, unknown: UnknownDates | None = None) -> dict[str, np.ndarray]:
         """Return the output columns of a Series or array of any library."""
         assert self.encoder is not None
+        values = self.read(raw)
+        outputs = self.encode(values)
+        if unknown is not None:
+            unknown.look(self.encoder, values, list(outputs.values()))
+        return outputs
+
+    def encode_in_fit(self, values: Column) -> dict[str, np.ndarray]:
+        """Return the output columns of training rows, and of a datetime the block in time of each row."""
+        outputs = self.encode(values)
+        if isinstance(self.encoder, DatetimeEncoder):
+            outputs[blocks_name(self.name)] = self.encoder.blocks(values)
+        return outputs
+
+    def output_types_in_fit(self) -> Mapping[str, DTypeLike]:
+        """Return the names and types of what `encode_in_fit` gives."""
+        types: dict[str, DTypeLike] = {
+            name: np.int32 if f.has_codes else np.float32 for f in self.fields() for name in column_names([f])
+        }
+        if isinstance(self.encoder, DatetimeEncoder):
+            types[blocks_name(self.name)] = np.int32
+        return types
+
+    def read(self, raw: Any) -> Column:
+        """Return the values of a Series or array of any library."""
         column = read_column(self.name, raw)
         with errors_naming(self.name):
-            values = self.reading.read(column)
-            outputs = self.encoder.transform(values)
-        if unknown is not None:
-            unknown.look(self.encoder, values, outputs)
-        return self._named(outputs)
+            return self.reading.read(column)
 
     def _named(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(column_names(self.fields()), outputs, strict=True))
 
 
 Columns = Sequence[FittedColumn]
+
+
+def blocks_name(column: str) -> str:
+    """Return what the blocks in time are called among the output columns of training rows."""
+    return f"{column}@block"
+
+
+def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> tuple[Any, int] | None:
+    """Take the blocks in time out of output columns of training rows; None if there is no column of times.
+
+    Of several columns, the order follows the one with the latest times: a row is written after someone has signed up
+    or an item has been released.
+    """
+    found = [
+        (column.encoder, outputs.pop(blocks_name(column.name)))
+        for column in columns
+        if isinstance(column.encoder, DatetimeEncoder)
+    ]
+    times = [(encoder.middle_time, encoder.n_blocks, blocks) for encoder, blocks in found if encoder.n_blocks > 1]
+    _, n_blocks, blocks = max(times, key=itemgetter(0), default=(0, 1, None))
+    return None if blocks is None else (blocks, n_blocks)
 
 
 def encode_columns(columns: Columns, raws: Iterable[Any], unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:

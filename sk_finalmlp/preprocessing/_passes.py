@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._sources import Batch, Parts, Passes, Source, StoredArray, TemporaryFolder, column_of, in_file, sizes
-from ..schema import column_names
 from ._column import errors_naming, read_column, rows_with_weight
 from ._fitted_columns import FittedColumn, bind_histories
 from ._learn_columns import Kind
@@ -261,10 +260,9 @@ def write_codes(
 def _arrays_of(used: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolder) -> dict[str, StoredArray]:
     """Reserve room for the output columns, by name."""
     stored: dict[str, StoredArray] = {}
-    for field in (field for column in used for field in column.fields()):
-        for name in column_names([field]):
-            stored[name] = folder.array(f"column-{len(stored)}", np.int32 if field.has_codes else np.float32)
-            stored[name].reserve(n_rows)
+    for name, dtype in (output for column in used for output in column.output_types_in_fit().items()):
+        stored[name] = folder.array(f"column-{len(stored)}", dtype)
+        stored[name].reserve(n_rows)
     return stored
 
 
@@ -285,7 +283,8 @@ def _write_batches(
     for batch in source.batches([column.name for column in used]):
         with in_file(batch):
             for column in used:
-                for name, output in column.encode_raw(column_of(batch.table, column.name)).items():
+                values = column.read(column_of(batch.table, column.name))
+                for name, output in column.encode_in_fit(values).items():
                     stored[name].write(first, output)
         first += len(batch.table)
         yield len(batch.table)

@@ -8,9 +8,8 @@ import pyarrow.compute as pc
 
 from ._choice import least_gain, why_no_choice
 from ._column import Column
-from ._numeric import QuantileBinner
-from ._statistics import cross_fitted_log_odds, log_odds
-from ._sums import cells_of, starts_of_runs
+from ._statistics import log_odds
+from ._sums import starts_of_runs
 from ._target import Target
 
 #: Integers of as few distinct values are well enough described by the values.
@@ -31,12 +30,23 @@ def is_quantity(column: Column, target: Target) -> bool:
     distinct = column.dictionary.dictionary
     if len(distinct) <= _N_BINS or _may_be_ids(distinct, len(column)) or why_no_choice(target):
         return False
-    (bins,) = QuantileBinner(_N_BINS).fit(column, target.rows.weights).transform(column)
-    overall = _log_loss(np.zeros(len(bins), np.int64), target)
-    by_bin = _log_loss(bins, target)
-    if by_bin >= min(overall - least_gain(target, n_candidates=1), _log_loss(_codes(column), target)):
+    codes = column.dictionary.indices.fill_null(pa.scalar(len(distinct), pa.int32())).to_numpy().astype(np.int64)
+    weights = np.bincount(codes, target.rows.weights, len(distinct) + 1)
+    in_order = np.append(pc.sort_indices(distinct).to_numpy().astype(np.int64), len(distinct))
+    starts = _starts_of_bins(weights.take(in_order))
+    bin_of_value = np.empty(len(weights), np.int64)
+    bin_of_value[in_order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(weights)))
+    bins = _SumsByFold(bin_of_value.take(codes), len(starts), target)
+    by_bin = bins.loss()
+    if by_bin >= bins.loss(starts=np.zeros(1, np.int64)) - least_gain(target, n_candidates=1):
         return False
-    return _order_tells(column, target)
+    values = _SumsByFold(codes, len(weights), target)
+    if by_bin >= values.loss():
+        return False
+    rng = np.random.default_rng(0)
+    orders = [np.append(rng.permutation(in_order[:-1]), len(distinct)) for _ in range(_N_RANDOM_ORDERS)]
+    by_chance = [values.loss(order, _starts_of_bins(weights.take(order))) for order in orders]
+    return bool(by_bin < np.mean(by_chance) - _MIN_DEVIATIONS * np.std(by_chance, ddof=1))
 
 
 def _may_be_ids(distinct: pa.Array, n_rows: int) -> bool:
@@ -51,41 +61,38 @@ def fill_their_range(distinct: pa.Array) -> bool:
     return len(distinct) > _MAX_FILLED_SHARE * n_possible
 
 
-def _order_tells(column: Column, target: Target) -> bool:
-    """Whether bins of neighbouring values predict clearly better than bins of the same values in random order."""
-    distinct = column.dictionary.dictionary
-    sums = _SumsByValue(_codes(column), len(distinct) + 1, target)
-    in_order = pc.sort_indices(distinct).to_numpy().astype(np.int64)
-    rng = np.random.default_rng(0)
-    by_chance = [sums.loss_of_bins(rng.permutation(in_order)) for _ in range(_N_RANDOM_ORDERS)]
-    return bool(sums.loss_of_bins(in_order) < np.mean(by_chance) - _MIN_DEVIATIONS * np.std(by_chance, ddof=1))
+def _starts_of_bins(weights: np.ndarray) -> np.ndarray:
+    """Where bins of about equal weight begin among values in an order; the last place, of missing values, is one."""
+    weights = weights[:-1]
+    middles = (np.cumsum(weights) - weights / 2) / max(weights.sum(), np.finfo(np.float64).tiny)
+    return np.append(np.flatnonzero(starts_of_runs((_N_BINS * middles).astype(np.int64))), len(weights))
 
 
-class _SumsByValue:
-    """Weights of all rows by value, and of the rows and clicks of each label by value and fold."""
+class _SumsByFold:
+    """Weights of the rows and of the clicks of each label, by code and fold."""
 
-    def __init__(self, codes: np.ndarray, n_values: int, target: Target) -> None:
+    def __init__(self, codes: np.ndarray, n_codes: int, target: Target) -> None:
         self._held_out, self._priors, rows = target.n_folds, target.priors, target.rows
-        shape = n_values, target.n_folds + 2
+        self._total = rows.weights.sum()
+        shape = n_codes, target.n_folds + 2
         cells = codes * shape[1] + rows.folds
         known = rows.known_weights or [rows.weights] * len(target.labels)
         self._known = [np.bincount(cells, weights, np.prod(shape)).reshape(shape) for weights in known]
         self._clicks = [
             np.bincount(cells.take(own), weights, np.prod(shape)).reshape(shape) for own, weights in rows.rows_of_labels
         ]
-        self._weights = np.bincount(codes, rows.weights, n_values)
 
-    def loss_of_bins(self, order: np.ndarray) -> float:
-        """Log-loss, up to a factor, of rates of bins of about equal weight that follow this order of values."""
-        weights = self._weights.take(order)
-        middles = (np.cumsum(weights) - weights / 2) / max(weights.sum(), np.finfo(np.float64).tiny)
-        starts = np.flatnonzero(starts_of_runs((_N_BINS * middles).astype(np.int64)))
+    def loss(self, order: np.ndarray | None = None, starts: np.ndarray | None = None) -> float:
+        """Mean log-loss of the cross-fitted rates of the codes, or of bins that begin there in an order of them."""
         loss = 0.0
         for clicks, known, prior in zip(self._clicks, self._known, self._priors, strict=True):
-            clicks, known = (np.add.reduceat(sums.take(order, axis=0), starts) for sums in (clicks, known))
+            if order is not None:
+                clicks, known = (sums.take(order, axis=0) for sums in (clicks, known))
+            if starts is not None:
+                clicks, known = (np.add.reduceat(sums, starts) for sums in (clicks, known))
             logits = log_odds(self._of_others(clicks), self._of_others(known), prior)
             loss += float((known * np.logaddexp(0, logits) - clicks * logits).sum())
-        return loss
+        return loss / float(self._total)
 
     def _of_others(self, sums: np.ndarray) -> np.ndarray:
         """Sums of the other folds, the held-out one never among them."""
@@ -93,21 +100,3 @@ class _SumsByValue:
         own[:, self._held_out] = 0.0
         others: np.ndarray = sums.sum(axis=1, keepdims=True) - sums[:, [self._held_out]] - own
         return others.clip(0.0)
-
-
-def _codes(column: Column) -> np.ndarray:
-    """A number for each value, missing ones included."""
-    indices = column.dictionary.indices.fill_null(pa.scalar(len(column.dictionary.dictionary), pa.int32()))
-    codes: np.ndarray = indices.to_numpy().astype(np.int64)
-    return codes
-
-
-def _log_loss(codes: np.ndarray, target: Target) -> float:
-    """Mean log-loss of the cross-fitted rates of these codes, summed over the labels."""
-    cells, slots = cells_of(codes, int(codes.max()) + 1, target)
-    cells.add(slots, target.rows)
-    sums = cells.sums()
-    loss = 0.0
-    for of_label, rows, logits in zip(sums.clicks, sums.known, cross_fitted_log_odds(sums, target.priors), strict=True):
-        loss += float(rows.of_cells @ np.logaddexp(0, logits) - of_label.of_cells @ logits)
-    return loss / float(target.rows.weights.sum())

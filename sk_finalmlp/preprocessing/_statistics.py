@@ -12,6 +12,7 @@ import numpy as np
 
 from .._hold_out import places
 from ..schema import Field, Measure, statistic_name
+from ._groupings import Folds, Grouping
 from ._keys import Changes, Key, KeyIndex
 from ._sums import MAX_KEY, Cells, KeySums, factorize, make_room
 from ._target import Chunk, CodedRows, LabelledRows, Target
@@ -108,55 +109,63 @@ class KeyStatistics:
         self.count = count
 
     def fit(self, rows: CodedRows, unknown: UnknownRows | None) -> Iterator[dict[str, np.ndarray]]:
-        """Learn from training rows, and give their own statistics, learned from the other folds, chunk by chunk."""
+        """Learn from training rows, and give their own statistics, learned from other rows, chunk by chunk."""
         assert isinstance(rows.target, Target)
         keyed = _KeyedRows(self.key, rows, rows.target)
-        of_cells = self._learn(keyed, rows.target)
-        return self._of_rows(keyed, of_cells, unknown, rows.target.n_folds)
+        tables = self._learn(keyed, rows.target)
+        return self._of_rows(keyed, tables, unknown, rows.target)
 
-    def _learn(self, keyed: _KeyedRows, target: Target) -> list[np.ndarray]:
-        """Keep the statistics of all keys, and return those of the cells."""
-        weights, *of_labels = keyed.cells.collect()
-        # Rates take the memory of the clicks that they are made of.
-        of_cells = of_labels[: len(target.labels)] if self.rate else []
-        of_cells += [np.empty(len(weights))] if self.count else []
-        known, sums_of_keys, small = [], [], 0.0
-        for of, sums in keyed.cells.blocks([weights, *of_labels]):
-            is_known = sums.rows.of_keys > 0
-            known.append(sums.keys[is_known])
-            own_known = sums.known if target.has_tasks else []
-            sums_of_keys.append([own.of_keys[is_known] for own in (sums.rows, *sums.clicks, *own_known)])
-            small += float(sums.rows.of_cells[sums.rows.of_others < _SMALL_COUNT].sum())
-            for values, own in zip(of_cells, self._of_cells(sums, target), strict=True):
-                values[of] = own
-        del of_labels
-        self._index = KeyIndex(keyed.keys(np.concatenate(known)))
-        n_rows, *by_label = map(np.concatenate, zip(*sums_of_keys, strict=True))
-        del known, sums_of_keys
-        clicks, n_known = by_label[: len(target.labels)], by_label[len(target.labels) :] or [n_rows] * len(by_label)
+    def _learn(self, keyed: _KeyedRows, target: Target) -> list[list[np.ndarray]]:
+        """Keep the statistics of all keys, and return those of the cells of each grouping."""
+        keys = _SumsOfKeys(target)
+        out_of_group = [self._evaluate(cells, target, keys) for cells in keyed.cells]
+        self._index = KeyIndex(keyed.keys(np.concatenate(keys.known)))
+        n_rows, clicks, n_known = keys.finish()
         self._memory = Memory(n_rows, clicks, float(n_rows.sum()), [float(of_label.sum()) for of_label in clicks])
         # The prior is that of all folds: a number that all rows share tells none of them its label.
         of_keys = self._of_keys(n_rows, n_known, clicks, target.priors)
-        self._columns, tables = [], []
-        for (measure, label), table in zip(self._measures(target.labels), of_keys, strict=True):
-            values = of_cells.pop(0)
-            standardize = _standardization(values, weights, _MIN_DEVIATION_OF_COUNTS if measure == "count" else 0.0)
-            if measure == "count":
-                standardize = replace(standardize, least=least_learned(small, _sum(weights)))
+        least = least_learned(*(sum(sums) for sums in zip(*(of.small_counts for of in out_of_group), strict=True)))
+        self._columns = []
+        for place, ((measure, label), table) in enumerate(zip(self._measures(target.labels), of_keys, strict=True)):
+            is_count = measure == "count"
+            standardize = _standardization(
+                [(of.columns[place], of.weights) for of in out_of_group], _MIN_DEVIATION_OF_COUNTS if is_count else 0.0
+            )
+            if is_count:
+                standardize = replace(standardize, least=least)
             self._columns.append(StatisticColumn(measure, label, standardize(table), standardize))
-            tables.append(np.concatenate([standardize(values[of]) for of in _slices(len(values))]))
-        return tables
+            for of in out_of_group:
+                values = of.columns[place]
+                of.columns[place] = np.concatenate([standardize(values[own]) for own in _slices(len(values))])
+        return [of.columns for of in out_of_group]
+
+    def _evaluate(self, cells: Cells, target: Target, keys: _SumsOfKeys) -> _OutOfGroup:
+        """Each statistic of the cells, learned from rows of other groups, not yet standardised."""
+        weights, *of_labels = cells.collect()
+        # Rates take the memory of the clicks that they are made of.
+        columns = of_labels[: len(target.labels)] if self.rate else []
+        columns += [np.empty(len(weights))] if self.count else []
+        small = 0.0
+        for of, sums in cells.blocks([weights, *of_labels]):
+            if isinstance(cells.grouping, Folds):
+                keys.add(sums)
+            small += float(sums.rows.of_cells[sums.rows.of_others < _SMALL_COUNT].sum())
+            for values, own in zip(columns, self._of_cells(sums, cells.grouping, target), strict=True):
+                values[of] = own
+        share = target.share_of(cells.grouping)
+        if share < 1:
+            weights, small = weights * share, small * share
+        return _OutOfGroup(columns, weights, (small, _sum(weights)))
 
     def _measures(self, labels: Sequence[str | None]) -> list[tuple[Measure, str | None]]:
         """Measure and label of each statistic."""
         rates: list[tuple[Measure, str | None]] = [("rate", label) for label in labels] if self.rate else []
         return [*rates, ("count", None)] if self.count else rates
 
-    def _of_cells(self, sums: KeySums, target: Target) -> list[np.ndarray]:
-        """Each statistic of some cells, learned from other folds, not yet standardised."""
+    def _of_cells(self, sums: KeySums, grouping: Grouping, target: Target) -> list[np.ndarray]:
         of_cells = cross_fitted_log_odds(sums, target.priors) if self.rate else []
         if self.count:
-            of_cells.append(log_counts(sums.rows.of_others, np.log(target.seen_shares)[sums.folds]))
+            of_cells.append(log_counts(sums.rows.of_others, np.log(target.seen_shares(grouping))[sums.groups]))
         return of_cells
 
     def _of_keys(
@@ -170,16 +179,23 @@ class KeyStatistics:
             yield log_counts(np.append(n_rows, 0.0), 0.0)
 
     def _of_rows(
-        self, keyed: _KeyedRows, of_cells: Sequence[np.ndarray], unknown: UnknownRows | None, n_folds: int
+        self, keyed: _KeyedRows, of_cells: Sequence[Sequence[np.ndarray]], unknown: UnknownRows | None, target: Target
     ) -> Iterator[dict[str, np.ndarray]]:
-        tables = [keyed.cells.by_slot(values) for values in of_cells]
-        for first, folds, slots in keyed.chunks():
-            is_unknown = None if unknown is None else unknown.among(self.key, folds < n_folds, first)
-            columns = dict(zip(self._names(), (table.take(slots) for table in tables), strict=True))
+        tables = [
+            [cells.by_slot(values) for values in columns] for cells, columns in zip(keyed.cells, of_cells, strict=True)
+        ]
+        for first, labels, slots in keyed.chunks():
+            is_unknown = None if unknown is None else unknown.among(self.key, labels.folds < target.n_folds, first)
+            columns = [table.take(slots[0]) for table in tables[0]]
+            if len(tables) > 1:
+                forward = np.flatnonzero(labels.folds < target.n_forward)
+                own = slots[1].take(forward)
+                for values, table in zip(columns, tables[1], strict=True):
+                    values[forward] = table.take(own)
             if is_unknown is not None:
-                for column, values in zip(self._columns, columns.values(), strict=True):
+                for column, values in zip(self._columns, columns, strict=True):
                     values[is_unknown] = column.table[-1]
-            yield columns
+            yield dict(zip(self._names(), columns, strict=True))
 
     def _names(self) -> list[str]:
         return [statistic_name(column.measure, self.key.name, column.label) for column in self._columns]
@@ -252,31 +268,67 @@ class KeyStatistics:
         return [Field(statistic_name(measure, key.name, label), "statistic") for measure, label, *_ in self._columns]
 
 
+class _OutOfGroup(NamedTuple):
+    """Statistics of cells, learned from other rows, weights of the cells, and the weight of small counts and of all."""
+
+    columns: list[np.ndarray]
+    weights: np.ndarray
+    small_counts: tuple[float, float]
+
+
+class _SumsOfKeys:
+    """Sums of weights by key, over all groups, some keys after the other."""
+
+    def __init__(self, target: Target) -> None:
+        self._n_labels, self._has_tasks = len(target.labels), target.has_tasks
+        self.known: list[np.ndarray] = []
+        self._sums: list[list[np.ndarray]] = []
+
+    def add(self, sums: KeySums) -> None:
+        """Take note of the keys of rows with weight."""
+        is_known = sums.rows.of_keys > 0
+        self.known.append(sums.keys[is_known])
+        own_known = sums.known if self._has_tasks else []
+        self._sums.append([own.of_keys[is_known] for own in (sums.rows, *sums.clicks, *own_known)])
+
+    def finish(self) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
+        """Weights of the rows of each key, of those of each label, and of those of which it is known."""
+        n_rows, *by_label = map(np.concatenate, zip(*self._sums, strict=True))
+        return n_rows, by_label[: self._n_labels], by_label[self._n_labels :] or [n_rows] * self._n_labels
+
+
 class _KeyedRows:
-    """The cells of training rows by a key, and which of them each row belongs to."""
+    """The cells of training rows by a key, of each grouping, and which of them each row belongs to."""
 
     def __init__(self, key: Key, rows: CodedRows, target: Target) -> None:
         self._key, self._rows = key, rows
         self._numbered: np.ndarray | None = None
         n_possible = key.n_possible
-        if n_possible > MAX_KEY // (target.n_folds + 2):
-            # With a fold, 63 bits are too few: the distinct keys are numbered.
+        if n_possible > MAX_KEY // max(grouping.n_groups for grouping in target.groupings):
+            # With a group, 63 bits are too few: the distinct keys are numbered.
             self._numbered = self._distinct()
             n_possible = len(self._numbered)
-        self.cells = Cells(n_possible, target, rows.n_rows)
+        self.cells = [Cells(n_possible, grouping, len(target.labels), rows.n_rows) for grouping in target.groupings]
         for chunk in rows.chunks(key.parts, f"statistics of {key.name}"):
             assert chunk.labels is not None
-            slots = self.cells.locate(self._keys_of(chunk), chunk.labels.folds)
-            self.cells.add(slots, chunk.labels)
+            slots = self._slots_of(chunk)
+            for cells, own in zip(self.cells, slots, strict=True):
+                cells.add(own, chunk.labels)
             # A single chunk is not looked up again.
             self._slots = slots if chunk.n_rows == rows.n_rows else None
-        self.cells.finish()
+        for cells in self.cells:
+            cells.finish()
 
     def _distinct(self) -> np.ndarray:
         known: np.ndarray = np.empty(0, np.int64)
         for chunk in self._rows.chunks(self._key.parts, f"combinations of {self._key.name}"):
             known, _, _ = make_room(known, np.unique(self._key.combine(chunk.codes)), [])
         return known
+
+    def _slots_of(self, chunk: Chunk) -> list[np.ndarray]:
+        assert chunk.labels is not None
+        keys = self._keys_of(chunk)
+        return [cells.locate(keys, chunk.labels) for cells in self.cells]
 
     def _keys_of(self, chunk: Chunk) -> np.ndarray:
         keys = self._key.combine(chunk.codes)
@@ -289,16 +341,11 @@ class _KeyedRows:
         """The keys that the cells have as these."""
         return numbers if self._numbered is None else self._numbered.take(numbers)
 
-    def chunks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """The number of the first row, and fold and slot of each row, chunk by chunk."""
+    def chunks(self) -> Iterator[tuple[int, LabelledRows, list[np.ndarray]]]:
+        """The number of the first row, and the labels and slots of the rows, chunk by chunk."""
         for chunk in self._rows.chunks(self._key.parts, f"out-of-fold statistics of {self._key.name}"):
             assert chunk.labels is not None
-            folds = chunk.labels.folds
-            yield (
-                chunk.first,
-                folds,
-                self.cells.locate(self._keys_of(chunk), folds) if self._slots is None else self._slots,
-            )
+            yield chunk.first, chunk.labels, self._slots_of(chunk) if self._slots is None else self._slots
 
 
 @dataclass(frozen=True)
@@ -318,11 +365,12 @@ class Standardization:
         return cut
 
 
-def _standardization(values: np.ndarray, weights: np.ndarray, least: float) -> Standardization:
-    """Standardisation by weighted mean and deviation, where a smaller deviation counts as the least one."""
-    total = _sum(weights)
-    mean = sum(float((values[of] * weights[of]).sum()) for of in _slices(len(values))) / total
-    squares = sum(float((np.square(values[of] - mean) * weights[of]).sum()) for of in _slices(len(values)))
+def _standardization(parts: Sequence[tuple[np.ndarray, np.ndarray]], least: float) -> Standardization:
+    """Standardisation by mean and deviation of values with weights, where a smaller deviation counts as the least."""
+    total = sum(_sum(weights) for _, weights in parts)
+    slices = [(values[of], weights[of]) for values, weights in parts for of in _slices(len(values))]
+    mean = sum(float((values * weights).sum()) for values, weights in slices) / total
+    squares = sum(float((np.square(values - mean) * weights).sum()) for values, weights in slices)
     deviation = (squares / total) ** 0.5
     # A smaller deviation is rounding.
     return Standardization(mean, 1 / max(deviation, least) if deviation > 1e-9 * max(abs(mean), 1) else 0.0)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._sources import sizes
+from ._groupings import Folds, Grouping
 from ._target import LabelledRows, Target
 
 MAX_KEY = np.iinfo(np.int64).max
@@ -37,31 +38,32 @@ class KeySums:
     """Sums of all cells of some keys: over all rows, over those of which each label is known, and over its own."""
 
     keys: np.ndarray
-    folds: np.ndarray
+    groups: np.ndarray
     rows: Sums
     known: Sequence[Sums]
     clicks: Sequence[Sums]
 
 
 class Cells:
-    """Training rows by key and fold: those that agree in both have the same statistics, computed once.
+    """Training rows by key and group: those that agree in both have the same statistics, computed once.
 
-    Rows come in chunks. A cell is an integer, key times number of folds plus fold. Its slot in the sums is that integer
-    where all possible cells are few, else its rank among the cells that occur.
+    Rows come in chunks. A cell is an integer, key times number of groups plus group. Its slot in the sums is that
+    integer where all possible cells are few, else its rank among the cells that occur.
     """
 
-    def __init__(self, n_possible: int, target: Target, n_rows: int) -> None:
-        self._n_folds = target.n_folds + 2
-        self._n_possible = n_possible * self._n_folds
-        self._is_dense = self._n_possible <= min(n_rows, sizes.CELLS // len(target.labels))
+    def __init__(self, n_possible: int, grouping: Grouping, n_labels: int, n_rows: int) -> None:
+        self.grouping = grouping
+        self._n_groups = grouping.n_groups
+        self._n_possible = n_possible * self._n_groups
+        self._is_dense = self._n_possible <= min(n_rows, sizes.CELLS // n_labels)
         self._occurs = np.zeros(self._n_possible if self._is_dense else 0, bool)
         self._cells: np.ndarray = np.empty(0, np.int64)
         self._sums: list[np.ndarray] = []
         self._has_known = False
 
-    def locate(self, keys: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    def locate(self, keys: np.ndarray, labels: LabelledRows) -> np.ndarray:
         """The slot of each row's cell; cells that are new get one."""
-        cells: np.ndarray = keys * self._n_folds + folds
+        cells: np.ndarray = keys * self._n_groups + self.grouping.of(labels)
         if self._is_dense:
             self._occurs[cells] = True
             return cells
@@ -100,7 +102,7 @@ class Cells:
 
     def blocks(self, by_cell: Sequence[np.ndarray]) -> Iterator[tuple[slice, KeySums]]:
         """Sums of collected weights, some hundred thousand cells at a time, in ascending order of the keys."""
-        first_of_keys = self._cells[BLOCK::BLOCK] // self._n_folds * self._n_folds
+        first_of_keys = self._cells[BLOCK::BLOCK] // self._n_groups * self._n_groups
         bounds = np.searchsorted(self._cells, first_of_keys).tolist()
         # A key with many cells leaves blocks empty.
         for start, stop in pairwise(dict.fromkeys([0, *bounds, len(self._cells)])):
@@ -112,15 +114,19 @@ class Cells:
 
     def _sums_of(self, of: slice, by_cell: Sequence[np.ndarray]) -> KeySums:
         cells = self._cells[of]
-        key_of_cell = cells // self._n_folds
-        folds = cells - key_of_cell * self._n_folds
+        key_of_cell = cells // self._n_groups
+        groups = cells - key_of_cell * self._n_groups
         is_first = starts_of_runs(key_of_cell)
         ranks = ranks_of_runs(is_first)
-        held_out = np.flatnonzero(folds == self._n_folds - 2)
-        rows, *of_labels = (_sums(weights[of], ranks, held_out) for weights in by_cell)
+        rows, *of_labels = (self._sums_by_key(weights[of], groups, ranks) for weights in by_cell)
         n_labels = len(of_labels) // 2 if self._has_known else len(of_labels)
         known = of_labels[n_labels:] if self._has_known else [rows] * n_labels
-        return KeySums(key_of_cell[is_first], folds, rows, known, of_labels[:n_labels])
+        return KeySums(key_of_cell[is_first], groups, rows, known, of_labels[:n_labels])
+
+    def _sums_by_key(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> Sums:
+        of_others = self.grouping.others(of_cells, groups, key_of_cell)
+        # Differences of fractional weights may be a little below 0.
+        return Sums(np.bincount(key_of_cell, of_cells), of_cells, np.maximum(of_others, 0.0, out=of_others))
 
     def _of_cells(self, by_slot: np.ndarray) -> np.ndarray:
         return by_slot.take(self._cells) if self._is_dense else by_slot
@@ -128,7 +134,7 @@ class Cells:
     @property
     def n_keys(self) -> int:
         """Number of keys that occur."""
-        return int(starts_of_runs(self._cells // self._n_folds).sum())
+        return int(starts_of_runs(self._cells // self._n_groups).sum())
 
     def to_rows(self, of_cells: np.ndarray, slots: np.ndarray) -> np.ndarray:
         """The value of each row's cell."""
@@ -151,25 +157,14 @@ class Cells:
 
 def cells_of(keys: np.ndarray, n_possible: int, target: Target) -> tuple[Cells, np.ndarray]:
     """The cells of rows in memory, and the slot of each row's."""
-    if n_possible > MAX_KEY // (target.n_folds + 2):
+    folds = Folds(target.n_folds)
+    if n_possible > MAX_KEY // folds.n_groups:
         keys, distinct = factorize(keys, n_possible)
         n_possible = len(distinct)
-    cells = Cells(n_possible, target, len(keys))
-    slots = cells.locate(keys, target.rows.folds)
+    cells = Cells(n_possible, folds, len(target.labels), len(keys))
+    slots = cells.locate(keys, target.rows)
     cells.finish()
     return cells, slots
-
-
-def _sums(of_cells: np.ndarray, key_of_cell: np.ndarray, held_out: np.ndarray) -> Sums:
-    of_keys = np.bincount(key_of_cell, of_cells)
-    # Few cells are held out.
-    keys_held_out = key_of_cell.take(held_out)
-    others = of_keys - np.bincount(keys_held_out, of_cells.take(held_out), minlength=len(of_keys))
-    of_others = others.take(key_of_cell)
-    of_others[held_out] = of_keys.take(keys_held_out)
-    of_others -= of_cells
-    # Differences of fractional weights may be a little below 0.
-    return Sums(of_keys, of_cells, np.maximum(of_others, 0.0, out=of_others))
 
 
 def make_room(

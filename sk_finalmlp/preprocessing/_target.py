@@ -17,8 +17,11 @@ from .._hold_out import Fraction, HoldOut, Place, places, share_held_out
 from .._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 from .._sources import Passes, StoredArray, sizes
 from .._warnings import warn
+from ._groupings import Blocks, Folds, Grouping
 
 _N_FOLDS = 10
+#: Share of the folds with walk-forward statistics, where the order of the rows in time is known.
+_FORWARD = 0.3
 #: Keeps logarithms finite where all rows with weight are held out.
 _MIN_SHARE = 1e-12
 _UNLABELLED = (
@@ -47,6 +50,8 @@ class LabelledRows:
     folds: np.ndarray
     #: Labels that have a rate: of two classes, the greater has the only one.
     n_labels: int
+    #: Where the order of the rows in time is known, the number of each row's block, from the first to the last.
+    blocks: np.ndarray | None = None
 
     @cached_property
     def is_unweighted(self) -> bool:
@@ -88,7 +93,10 @@ class LabelledRows:
 
     def take(self, rows: Any) -> Self:
         """Some of the rows, given by their numbers or a slice."""
-        return replace(self, weights=self.weights[rows], digits=self.digits[..., rows], folds=self.folds[rows])
+        blocks = None if self.blocks is None else self.blocks[rows]
+        return replace(
+            self, weights=self.weights[rows], digits=self.digits[..., rows], folds=self.folds[rows], blocks=blocks
+        )
 
 
 class Target:
@@ -105,6 +113,19 @@ class Target:
     ) -> None:
         self.labels, self.classes, self.n_folds, self.n_rows, self.read = labels, classes, n_folds, n_rows, read
         self.has_tasks = has_tasks
+
+    #: Number of blocks in time; 1 where the order is unknown.
+    n_blocks = 1
+
+    def in_blocks(self, blocks: Callable[[int, int], np.ndarray], n_blocks: int) -> Target:
+        """The target of the same rows in blocks of time, given the block of each row of a slice."""
+
+        def read(start: int, stop: int) -> LabelledRows:
+            return replace(self.read(start, stop), blocks=blocks(start, min(stop, self.n_rows)))
+
+        target = Target(self.labels, self.classes, self.n_folds, self.n_rows, read, self.has_tasks)
+        target.n_blocks = n_blocks
+        return target
 
     def of(self, rows: LabelledRows) -> Target:
         """The target of other rows, which are in memory."""
@@ -140,16 +161,39 @@ class Target:
         priors: list[float] = (sums[1] / sums[0]).tolist()
         return priors
 
+    @property
+    def groupings(self) -> list[Grouping]:
+        """The groupings by which statistics leave rows out: random folds, and blocks if the order in time is known."""
+        folds = Folds(self.n_folds)
+        return [folds] if self.n_blocks == 1 else [folds, Blocks(self.n_folds, self.n_blocks)]
+
+    @property
+    def n_forward(self) -> int:
+        """Number of folds in which rows have walk-forward statistics."""
+        return round(_FORWARD * self.n_folds) if self.n_blocks > 1 else 0
+
+    def share_of(self, grouping: Grouping) -> float:
+        """The share of the rows that have the statistics of a grouping."""
+        forward = self.n_forward / self.n_folds
+        return forward if isinstance(grouping, Blocks) else 1 - forward
+
+    def seen_shares(self, grouping: Grouping) -> np.ndarray:
+        """For each group, the share of all weight, about, that the statistics of its rows are learned from."""
+        if isinstance(grouping, Blocks):
+            # What a short past says of popularity is what a later row finds, too.
+            return np.ones(grouping.n_groups)
+        shares: np.ndarray = np.full(grouping.n_groups, max(self._share_kept, _MIN_SHARE))
+        shares[: self.n_folds] *= 1 - 1 / self.n_folds
+        return shares
+
     @cached_property
-    def seen_shares(self) -> np.ndarray:
-        """For each fold, the share of all weight, about, that the statistics of its rows are learned from."""
+    def _share_kept(self) -> float:
+        """The share of the weight that isn't held out."""
         total = kept = 0.0
         for rows in self.chunks():
             total += rows.weights.sum()
             kept += rows.weights[rows.folds < self.n_folds].sum()
-        shares: np.ndarray = np.full(self.n_folds + 2, max(kept / total, _MIN_SHARE))
-        shares[: self.n_folds] *= 1 - 1 / self.n_folds
-        return shares
+        return kept / total
 
     @property
     def mean_weight(self) -> float:
@@ -217,15 +261,15 @@ class CodedRows:
                 advance(min(size, self.n_rows - start))
 
     def _read(self, names: Sequence[str], start: int, stop: int) -> Chunk:
-        codes = {name: _read(self._codes[name], start, stop).astype(np.int64, copy=False) for name in names}
-        weights = None if self._weights is None else _read(self._weights, start, stop)
+        codes = {name: read_rows(self._codes[name], start, stop).astype(np.int64, copy=False) for name in names}
+        weights = None if self._weights is None else read_rows(self._weights, start, stop)
         if isinstance(self.target, NoLabels):
             return Chunk(start, codes, weights, None)
         labels = self.target.rows if self._passes is None else self.target.read(start, stop)
         return Chunk(start, codes, weights, labels)
 
 
-def _read(array: Array, start: int, stop: int) -> np.ndarray:
+def read_rows(array: Array, start: int, stop: int) -> np.ndarray:
     return array[start:stop] if isinstance(array, np.ndarray) else array.read(start, stop)
 
 
@@ -298,8 +342,8 @@ def _make_target(
     class_of_label = np.maximum(np.cumsum(is_class) - 1, 0) * is_class
 
     def read(start: int, stop: int) -> LabelledRows:
-        digits = class_of_label[_read(y, start, stop)]
-        weights = np.ones(len(digits)) if weight is None else _read(weight, start, stop)
+        digits = class_of_label[read_rows(y, start, stop)]
+        weights = np.ones(len(digits)) if weight is None else read_rows(weight, start, stop)
         return LabelledRows(weights, digits, split.folds(start, stop), len(names))
 
     return Target(names, classes, split.n_folds, len(y), read)
@@ -347,8 +391,8 @@ class _Split:
             yield start, *self._labels(start, start + sizes.CHUNK)
 
     def _labels(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        labels = _read(self._y, start, stop)
-        return labels, np.ones(len(labels), bool) if self._weight is None else _read(self._weight, start, stop) > 0
+        labels = read_rows(self._y, start, stop)
+        return labels, np.ones(len(labels), bool) if self._weight is None else read_rows(self._weight, start, stop) > 0
 
 
 def held_out_with(place: np.ndarray, validation_fraction: Fraction, target: Target | NoLabels) -> np.ndarray:

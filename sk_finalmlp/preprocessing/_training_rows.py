@@ -13,19 +13,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .._hold_out import Fraction, place_from_last, places, share_held_out
+from .._hold_out import Fraction, Place, place_from_last, places, share_held_out
 from .._sources import EncodedRows, Parts, Passes, Source, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
 from ..schema import Field, Schema, carries_schema, write_schema
 from ._choice import Codes, Planner
 from ._column import Part, RawColumn, mark_missing, read_column
+from ._datetime import N_BLOCKS, DatetimeEncoder
 from ._derived import DerivedFields
-from ._fitted_columns import FittedColumn, check_names_are_read, write_outputs
+from ._fitted_columns import FittedColumn, check_names_are_read, pop_blocks, write_outputs
 from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
 from ._table import raw_columns
-from ._target import Array, CodedRows, NoLabels, Target, read_stored_target, read_target
+from ._target import Array, CodedRows, NoLabels, Target, read_rows, read_stored_target, read_target
 
 
 class TrainingRows(ABC):
@@ -33,6 +34,8 @@ class TrainingRows(ABC):
 
     #: Places in time, where they are more than the numbers of the rows.
     place: np.ndarray | None = None
+    #: The same of some rows, where later rows are held out.
+    _order: Place | None = None
     #: Told of the progress on rows on disk.
     _passes: Passes | None = None
     _weights: Array | None
@@ -60,9 +63,14 @@ class TrainingRows(ABC):
     def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
         """Take note of a learned column, to be encoded if it makes fields of these kinds."""
 
-    @abstractmethod
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
-        """Return the output columns of the columns."""
+        """Return the output columns of the columns, and learn the order of the rows in time."""
+        outputs = self._encode(columns)
+        self._in_time = pop_blocks(columns, outputs)
+        return outputs
+
+    @abstractmethod
+    def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]: ...
 
     @abstractmethod
     def sample(self, outputs: Mapping[str, Any]) -> tuple[Codes, Target | NoLabels, int | None]:
@@ -71,12 +79,27 @@ class TrainingRows(ABC):
     def derive(self, derived: DerivedFields, outputs: Mapping[str, Any], unknown: UnknownRows | None) -> dict[str, Any]:
         """Learn crosses and statistics, and return their columns of these rows where it is said what is unknown."""
         columns: dict[str, Any] = {}
-        rows = CodedRows(_codes_of(outputs), self._weights, self.target, self._passes)
+        rows = CodedRows(_codes_of(outputs), self._weights, self._target_in_time(), self._passes)
         for chunks in derived.fit(rows, unknown):
             for chunk in chunks if unknown is not None else ():
                 for name, values in chunk.items():
                     self._append(columns, name, values)
         return columns
+
+    def _target_in_time(self) -> Target | NoLabels:
+        """The labels, and the blocks of the rows in time where their order is known.
+
+        Where later rows are held out, the order is the one that they are held out by.
+        """
+        if isinstance(self.target, NoLabels):
+            return self.target
+        if self._order is not None:
+            place = self._order
+            return self.target.in_blocks(lambda start, stop: _blocks(place, start, stop), N_BLOCKS)
+        if self._in_time is None:
+            return self.target
+        blocks, n_blocks = self._in_time
+        return self.target.in_blocks(partial(read_rows, blocks), n_blocks)
 
     @abstractmethod
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
@@ -91,6 +114,12 @@ class TrainingRows(ABC):
     @abstractmethod
     def remove(self) -> None:
         """Remove what is on disk."""
+
+
+def _blocks(place: Place, start: int, stop: int) -> np.ndarray:
+    """Blocks of about as many rows, in the order that later rows are held out by."""
+    blocks: np.ndarray = np.minimum(N_BLOCKS * (1 - place(np.arange(start, stop))), N_BLOCKS - 1).astype(np.int64)
+    return blocks
 
 
 def _codes_of(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,9 +145,10 @@ class TableRows(TrainingRows):
     ) -> None:
         super().__init__(names, chosen, planner)
         self.place, self._hold_out = place, hold_out
+        self._order = None if place is None else place.__getitem__
         self._X, self._weights = X, weights
         self._outputs: dict[int, dict[str, np.ndarray]] = {}
-        labels = planner.read_target(read_target, y, X, weights, places if place is None else place.__getitem__)
+        labels = planner.read_target(read_target, y, X, weights, self._order or places)
         # Older rows count less.
         self.labels = labels if shares is None or isinstance(labels, NoLabels) else labels.weighted_by(shares)
 
@@ -139,9 +169,10 @@ class TableRows(TrainingRows):
     def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
         """Encode the column."""
         is_wanted = any(field.kind in kinds for field in learned.column.fields())
-        self._outputs[position] = learned.column.encode(learned.values) if is_wanted else {}
+        is_time = isinstance(learned.column.encoder, DatetimeEncoder)
+        self._outputs[position] = learned.column.encode_in_fit(learned.values) if is_wanted or is_time else {}
 
-    def encode(self, columns: Sequence[FittedColumn]) -> dict[str, np.ndarray]:
+    def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, np.ndarray]:
         """Return the output columns in the order of the columns."""
         in_order = [self._outputs[position] for position in range(len(columns))]
         return {name: output for outputs in in_order for name, output in outputs.items()}
@@ -234,6 +265,7 @@ class StoredRows(TrainingRows):
         self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight, is_hashed), folder, passes)
         self._weights = self._first.weight
         self._place = places if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
+        self._order = None if self._place is places else self._place
         self.labels = planner.read_target(
             read_stored_target, self._first.y, self._first.classes, self._weights, self._place
         )
@@ -251,7 +283,7 @@ class StoredRows(TrainingRows):
         """Yield tallies of the columns, and samples where there are labels or too many numbers to tally."""
         sample = self._first.sample
         target = self.labels.take(sample.numbers) if isinstance(self.labels, Target) else None
-        in_time = None if self._place is places else self._place(sample.numbers)
+        in_time = None if self._order is None else self._order(sample.numbers)
         for name, tally in zip(self.names, self._first.tallies, strict=True):
             values = sample.column(name)
             if tally is None:
@@ -266,7 +298,7 @@ class StoredRows(TrainingRows):
     def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
         """Leave it to `encode`, for all columns together."""
 
-    def encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
+    def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
         """Write the output columns to disk."""
         sampled = {tally.name for tally in self._first.tallies if tally is not None and tally.share < 1}
         self._first.forget()

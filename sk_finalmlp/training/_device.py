@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +18,10 @@ from torch import Tensor, nn
 from ..nn import Ensemble, FieldEmbedding, cpu_has_bfloat16
 
 Precision = Literal["float32", "bfloat16", "auto"]
+
+# Options of mallopt, in malloc.h, and the largest block that glibc keeps.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_LARGE = 2**25
 
 # Torch's threads wait for each other after each product, which pays where one takes a millisecond or more.
 _FEW_MULTIPLICATIONS = 2**27
@@ -96,6 +102,28 @@ def product_dtype(precision: Precision, device: torch.device) -> torch.dtype | N
             "many times slower. Set precision='float32', or 'auto'."
         )
     return torch.bfloat16
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Let the C library keep what a step frees for the next one, where it is glibc; free it in the end.
+
+    Else it returns large blocks to the system, to get them page by page again.
+    """
+    libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(libc, "malloc_trim"):
+        yield
+        return
+    # Where a process has freed so large a block once, this threshold is its own.
+    libc.mallopt(_MMAP_THRESHOLD, _LARGE)
+    try:
+        libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_TOP_PAD, _LARGE)
+        yield
+    finally:
+        libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGE)
+        libc.mallopt(_TOP_PAD, 2**17)
+        libc.malloc_trim(0)
 
 
 class Map(Protocol):

@@ -22,7 +22,7 @@ from ._rows import Batches, Inputs, Labels
 class ClickNet(NeuralNet):
     """skorch net that trains on `Batches`, without datasets and loaders of torch between.
 
-    `gradient_norm` is the longest gradient of a member, and `autocast_dtype` the type of products on a CUDA device.
+    `gradient_norm` is the longest gradient of a member, and `autocast_dtype` the type of products, None for float32.
     """
 
     def __init__(
@@ -71,7 +71,12 @@ class ClickNet(NeuralNet):
     @property
     def is_accelerated(self) -> bool:
         """Whether steps run on a device beside the CPU, which goes on to the next one unless it waits for a number."""
-        return torch.device(self.device).type != "cpu"
+        return self.device_type != "cpu"
+
+    @property
+    def device_type(self) -> str:
+        """The kind of device that steps run on."""
+        return torch.device(self.device).type
 
     def run_single_epoch(
         self, iterator: Batches | None, training: bool, prefix: str, step_fn: Any, **fit_params: Any
@@ -111,7 +116,7 @@ class ClickNet(NeuralNet):
 
     def _backward(self, inputs: Inputs, labels: Labels, member: nn.Module) -> Tensor:
         """Add the gradients of a member to its parameters, and return its share of the loss."""
-        with nullcontext() if self.autocast_dtype is None else torch.autocast("cuda", self.autocast_dtype):
+        with nullcontext() if self.autocast_dtype is None else torch.autocast(self.device_type, self.autocast_dtype):
             logits = member(*inputs)
         loss = self.get_loss(logits.float(), labels) / len(self.members_)
         torch.autograd.backward(loss)

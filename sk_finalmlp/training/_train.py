@@ -14,7 +14,7 @@ from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from .._warnings import warn
-from ..nn import FieldEmbedding, dropout_generator, frozen_norms, lent_workspaces, members_of
+from ..nn import FieldEmbedding, dropout_generator, frozen_norms, members_of
 from ._adam import LazyAdam, Moments
 from ._callbacks import (
     BestEpoch,
@@ -31,7 +31,7 @@ from ._callbacks import (
     WaitingThreads,
     logger,
 )
-from ._device import Precision, product_dtype, threads_of_steps
+from ._device import Precision, kept_memory, product_dtype, threads_of_steps
 from ._net import ClickNet
 from ._processes import ALONE, Alone, is_started_with_others, joined_group
 from ._rows import AnyImpressions, Batches
@@ -50,10 +50,6 @@ _WARM_UP = 0.15
 
 # In smaller tables a dense update is faster, and it is exact.
 _LAZY_FROM_ROWS = 100_000
-
-# In smaller batches a Python function per layer costs more time than fresh memory does.
-_KEEP_MEMORY_FROM_ROWS = 512
-
 
 _MONITORED = {"neg_log_loss": "valid_loss", "roc_auc": "valid_auc"}
 
@@ -328,18 +324,15 @@ def _take_final_epoch(network: nn.Module, batches: Batches, settings: TrainingSe
 def _lent(net: ClickNet, batches: Batches, settings: TrainingSettings) -> Iterator[None]:
     """Lend the network what it trains with: threads, random numbers, memory."""
     network, is_on_cpu = net.module_, batches.device.type == "cpu"
-    dtype = product_dtype(settings.precision, settings.device)
     net.processes = batches.processes
     with ExitStack() as loans:
         if is_on_cpu:
             n_rows = batches.batch_size // batches.processes.size
             net.map_members = loans.enter_context(threads_of_steps(network, n_rows))
+            loans.enter_context(kept_memory())
         # Each member has a source of its own, so that it draws the same beside the others as after them.
         for member, generator in [(member, _generator_of_dropout(batches)) for member in members_of(network)]:
             loans.enter_context(dropout_generator(member, generator))
-        n_rows_of_step = batches.n_rows / len(batches) / batches.processes.size
-        if is_on_cpu and (n_rows_of_step >= _KEEP_MEMORY_FROM_ROWS or dtype is not None):
-            loans.enter_context(lent_workspaces(network, dtype))
         loans.enter_context(_sparse_gradients(network))
         if settings.freeze_norms:
             loans.enter_context(frozen_norms(network))
@@ -369,14 +362,13 @@ def _sparse_gradients(network: nn.Module) -> Iterator[None]:
 
 def _take_back(network: nn.Module) -> None:
     """Take back what a network was lent, where Ctrl-C may have come while that was done."""
-    with dropout_generator(network, torch.Generator()), lent_workspaces(network), _sparse_gradients(network):
+    with dropout_generator(network, torch.Generator()), _sparse_gradients(network), kept_memory():
         pass
 
 
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
     # The loss is a mean over the members, and so is the penalty.
     n_members = len(members_of(network))
-    dtype = product_dtype(settings.precision, settings.device)
     of_context = settings.embedding_regularizer if settings.gate_regularizer is None else settings.gate_regularizer
     net = ClickNet(
         network,
@@ -393,7 +385,7 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
         max_epochs=settings.max_epochs,
         device=settings.device,
         gradient_norm=_GRADIENT_NORM,
-        autocast_dtype=dtype if settings.device.type == "cuda" else None,
+        autocast_dtype=product_dtype(settings.precision, settings.device),
         callbacks=callbacks,
         verbose=0,
     )

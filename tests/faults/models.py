@@ -16,7 +16,7 @@ from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.streams import MLP
 
-MAX_EPOCHS = 6
+MAX_EPOCHS = 4
 
 Save = Callable[[Any, Path], None]
 
@@ -56,7 +56,7 @@ def prepare(folder: Path) -> str:
         np.save(folder / f"day{number}.npy", predictions(model))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for epochs in range(1, MAX_EPOCHS + 1):
+        for epochs in range(1, MAX_EPOCHS):
             model = make_model(max_epochs=epochs).fit(*day(2))
             np.save(folder / f"day2-{epochs}.npy", predictions(model))
     return "prepared"

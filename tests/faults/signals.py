@@ -22,10 +22,27 @@ SIGNALS = {"kill -9": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signa
 
 def examine(folder: Path, n_tries: int, rng: random.Random) -> Iterator[Result]:
     """Each signal, in a fit and in each way of saving."""
+    work, path = folder / "work", folder / "served.joblib"
+    seconds = seconds_of(partial(_fit, folder), work)
+    seconds_of_saves = {how: seconds_of(partial(_save, save, folder, path), work) for how, save in SAVES.items()}
     for name, number in SIGNALS.items():
-        yield _in_a_fit(name, number, folder, n_tries, rng)
+        result = Result(f"{name} in a fit")
+        for _ in range(n_tries):
+            child = Child(partial(_fit, folder), work)
+            child.interrupt(rng.uniform(0, seconds), number)
+            outcome = child.wait()
+            left = files_left(work)
+            result.add(f"lost: {left[0]} was left behind" if left else outcome)
+        yield result
         for how, save in SAVES.items():
-            yield _in_a_save(name, number, how, save, folder, n_tries, rng)
+            result = Result(f"{name} in a {how}", loses=how == "save in place")
+            for _ in range(n_tries):
+                shutil.copy(folder / "day1.joblib", path)
+                child = Child(partial(_save, save, folder, path), work)
+                child.interrupt(rng.uniform(0, seconds_of_saves[how]), number)
+                child.wait()
+                result.add(run(partial(state_of_file, path, folder), work))
+            yield result
 
 
 def _fit(folder: Path) -> str:
@@ -39,36 +56,8 @@ def _fit(folder: Path) -> str:
     return state_of_model(model, folder)
 
 
-def _in_a_fit(name: str, number: signal.Signals, folder: Path, n_tries: int, rng: random.Random) -> Result:
-    result = Result(f"{name} in a fit")
-    work = folder / "work"
-    seconds = seconds_of(partial(_fit, folder), work)
-    for _ in range(n_tries):
-        child = Child(partial(_fit, folder), work)
-        child.interrupt(rng.uniform(0, seconds), number)
-        outcome = child.wait()
-        left = files_left(work)
-        result.add(f"lost: {left[0]} was left behind" if left else outcome)
-    return result
-
-
 def _save(save: Save, folder: Path, path: Path) -> str:
     model = joblib.load(folder / "day2.joblib")
     with measured():
         save(model, path)
     return "saved"
-
-
-def _in_a_save(
-    name: str, number: signal.Signals, how: str, save: Save, folder: Path, n_tries: int, rng: random.Random
-) -> Result:
-    result = Result(f"{name} in a {how}", loses=how == "save in place")
-    work, path = folder / "work", folder / "served.joblib"
-    seconds = seconds_of(partial(_save, save, folder, path), work)
-    for _ in range(n_tries):
-        shutil.copy(folder / "day1.joblib", path)
-        child = Child(partial(_save, save, folder, path), work)
-        child.interrupt(rng.uniform(0, seconds), number)
-        child.wait()
-        result.add(run(partial(state_of_file, path, folder), work))
-    return result

@@ -74,7 +74,7 @@ def test_from_estimator_takes_the_probability_of_the_click(predictions):
     pd.testing.assert_frame_equal(display.bins, expected)
 
 
-def test_two_models_share_panels_and_one_diagonal(predictions):
+def test_two_models_share_a_panel_and_one_diagonal(predictions):
     clicked, probability, _ = predictions
     first = ReliabilityDisplay.from_predictions(clicked, probability, name="first")
     second = ReliabilityDisplay.from_predictions(clicked, probability**2, n_bins=5, name="second", ax=first.axes_)
@@ -85,18 +85,14 @@ def test_two_models_share_panels_and_one_diagonal(predictions):
         f"second (calibration error {second.calibration_error:.4f})",
     ]
     assert len(plt.get_fignums()) == 1
-    lowest, highest = second.axes_[1].get_ylim()
-    assert lowest == 0
-    assert highest > second.bins["rows"].max() > 1.5 * first.bins["rows"].max()
 
 
 def test_picture_holds_the_numbers(predictions):
     clicked, probability, _ = predictions
     display = ReliabilityDisplay.from_predictions(clicked, probability)
-    diagram, counts = display.axes_
+    (diagram,) = display.axes_
     points = diagram.containers[0].lines[0]
     np.testing.assert_array_equal(points.get_xydata(), display.bins[["mean_probability", "click_rate"]])
-    assert [line[1, 1] for line in counts.collections[0].get_segments()] == display.bins["rows"].tolist()
     assert diagram.get_legend().get_texts()[1].get_text().startswith("calibration error 0.0")
 
 

@@ -1,7 +1,5 @@
 """Histories in the network: each pooling against a plain loop over rows, whatever stands beside a row."""
 
-from contextlib import nullcontext
-
 import numpy as np
 import pytest
 import torch
@@ -12,9 +10,7 @@ from sk_finalmlp.nn import (
     FieldEmbedding,
     TransformerPooling,
     TwoStreamNetwork,
-    dropout_generator,
     embedding_parameters,
-    lent_workspaces,
 )
 from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP
@@ -212,22 +208,3 @@ def test_history_needs_the_field_whose_values_it_holds(fields, message):
 def test_unknown_pooling():
     with pytest.raises(ValueError, match="'mean', 'attention' or 'transformer', got 'sum'"):
         FieldEmbedding(_FIELDS, _D, history_pooling="sum")
-
-
-@pytest.mark.parametrize("pooling", _POOLINGS)
-def test_memory_that_is_kept_changes_nothing(pooling):
-    rng = np.random.default_rng(0)
-    codes, values = torch.from_numpy(rng.integers(0, 9, (2, 2000, 6))), torch.zeros(2, 2000, 1).double()
-    gradients = []
-    for keep in (nullcontext, lent_workspaces):
-        network = (
-            TwoStreamNetwork(_FIELDS, **_DUAL, history_pooling=pooling, generator=torch.Generator().manual_seed(0))
-            .double()
-            .train()
-        )
-        with keep(network), dropout_generator(network, torch.Generator().manual_seed(0)):
-            for batch in zip(codes, values, strict=True):
-                network(*batch).square().mean().backward()
-        gradients.append([parameter.grad for parameter in network.parameters()])
-    for kept, plain in zip(*gradients, strict=True):
-        torch.testing.assert_close(kept, plain)

@@ -1,12 +1,11 @@
 """Two MLP streams in one product give what each gives by itself."""
 
 import copy
-from contextlib import nullcontext
 
 import pytest
 import torch
 
-from sk_finalmlp.nn import Stream, TwoStreamNetwork, lent_workspaces
+from sk_finalmlp.nn import Stream, TwoStreamNetwork
 from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP
 
@@ -49,13 +48,11 @@ def logits_and_gradients(network, forward):
 
 
 @pytest.mark.parametrize("kind", [{}, {"fusion": "sum", "feature_selection": False}])
-@pytest.mark.parametrize("is_lent", [True, False])
 @pytest.mark.parametrize("parameters", NETWORKS.values(), ids=NETWORKS)
-def test_logits_gradients_and_running_statistics_are_the_same(kind, is_lent, parameters):
+def test_logits_gradients_and_running_statistics_are_the_same(kind, parameters):
     joint = make(**kind, **parameters)
     apart = copy.deepcopy(joint)
-    with lent_workspaces(joint) if is_lent else nullcontext():
-        of_joint = logits_and_gradients(joint, lambda network: network(*batch()))
+    of_joint = logits_and_gradients(joint, lambda network: network(*batch()))
     torch.testing.assert_close(of_joint, logits_and_gradients(apart, each_by_itself))
     torch.testing.assert_close(joint.state_dict(), apart.state_dict())
     torch.testing.assert_close(joint.eval()(*batch()), each_by_itself(apart.eval()))

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
+from torch.nn import functional as F
 
 from sk_finalmlp.nn import (
     Dropout,
@@ -55,6 +57,17 @@ class TestFieldEmbedding:
         vectors = embedding(torch.tensor([[2, 1, 4]]), torch.tensor([[7.0, 3.0]]))
         torch.testing.assert_close(vectors[0, 0], embedding.table[[1, 4]].mean(dim=0))
         torch.testing.assert_close(vectors[0, 1], 3 * embedding.numeric[0])
+
+    @pytest.mark.parametrize("n_threads", [1, 2])
+    def test_gradient_of_the_table_has_the_bits_of_torch(self, n_threads):
+        embedding = FieldEmbedding([Field("a", "categorical", n_codes=50)], 10)
+        codes, upstream = torch.randint(50, (9000, 1)), torch.randn(9000, 1, 10)
+        expected = F.embedding(codes, embedding.table, padding_idx=0)
+        with threadpool_limits(n_threads, user_api="openmp"):
+            vectors = embedding(codes, torch.empty(9000, 0))
+            (gradient,) = torch.autograd.grad(vectors, embedding.table, upstream)
+        assert torch.equal(vectors, expected)
+        assert torch.equal(gradient, *torch.autograd.grad(expected, embedding.table, upstream))
 
     def test_codes_beyond_the_table_are_unknown(self):
         embedding = FieldEmbedding([Field("a", "categorical", n_codes=3), Field("b", "categorical", n_codes=5)], 4)

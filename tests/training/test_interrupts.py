@@ -14,7 +14,6 @@ from sklearn.metrics import log_loss
 import sk_finalmlp
 from sk_finalmlp import FinalMLPClassifier
 from sk_finalmlp.nn import Dropout, FieldEmbedding
-from sk_finalmlp.nn._workspace import WorkspaceUser
 from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import _train
 from sk_finalmlp.training._callbacks import BestEpoch
@@ -22,7 +21,7 @@ from sk_finalmlp.training._callbacks import BestEpoch
 PACKAGE = Path(sk_finalmlp.__file__).parent
 LOOP = {
     *(str(path) for path in (PACKAGE / "training").glob("*.py")),
-    *(str(PACKAGE / name) for name in ("_sklearn.py", "nn/_layers.py", "nn/_workspace.py")),
+    *(str(PACKAGE / name) for name in ("_sklearn.py", "nn/_layers.py")),
 }
 
 
@@ -34,7 +33,7 @@ def table():
 
 def make(**parameters):
     small = {"stream1": MLP((4,)), "stream2": MLP((4,)), "num_heads": 1, "feature_selection": False}
-    parameters = {"n_members": 1, "max_epochs": 3, "batch_size": 30, **parameters}
+    parameters = {"n_members": 1, "max_epochs": 2, "batch_size": 30, **parameters}
     return FinalMLPClassifier(embedding_dim=2, random_state=0, device="cpu", **small, **parameters)
 
 
@@ -96,7 +95,6 @@ def check_consistent(classifier):
         assert not module.training
         assert not (isinstance(module, FieldEmbedding) and module.sparse_gradient)
         assert not (isinstance(module, Dropout) and (module.generator or module.bits))
-        assert not (isinstance(module, WorkspaceUser) and module._lent)
 
 
 def lines_of_a_fit(files, **parameters):
@@ -111,7 +109,6 @@ def lines_of_a_fit(files, **parameters):
 @pytest.fixture(autouse=True)
 def small_is_large(monkeypatch):
     """Lend the networks of these tests all that large ones are lent."""
-    monkeypatch.setattr(_train, "_KEEP_MEMORY_FROM_ROWS", 0)
     monkeypatch.setattr(_train, "_LAZY_FROM_ROWS", 0)
 
 
@@ -119,15 +116,15 @@ def small_is_large(monkeypatch):
 def test_an_interrupt_at_any_line_leaves_no_half_fitted_classifier(n_members, files):
     untouched, are_raised = vars(make()).keys(), []
     for line, count in lines_of_a_fit(files, n_members=n_members).items():
-        # In the second epoch, or in the last one.
-        at = (count + 1) // 2 if len(are_raised) % 2 else count
+        # In the second epoch, or in the final one.
+        at = min(count // 2 + 1, count) if len(are_raised) % 2 else count
         classifier, is_raised = fit_interrupted(line, at, n_members=n_members)
         are_raised.append(is_raised)
         if not is_raised:
             check_consistent(classifier)
         elif vars(classifier).keys() != untouched:
             # It came when all was done.
-            assert classifier.n_iter_ == 3
+            assert classifier.n_iter_ == 2
             assert classifier.predict_proba(table()[0]).shape == (60, 2)
     assert False in are_raised
 
@@ -136,13 +133,13 @@ def test_an_interrupt_while_the_best_weights_are_copied_keeps_those_of_the_epoch
     code, first = inspect.getsourcelines(BestEpoch.on_epoch_end)
     counts = {
         line: count
-        for line, count in lines_of_a_fit(("training/_callbacks.py",)).items()
+        for line, count in lines_of_a_fit(("training/_callbacks.py",), max_epochs=3).items()
         if first < line[1] < first + len(code)
     }
     assert len(counts) >= 4
     for line, count in counts.items():
         # In the second epoch and in the third.
         for at in (2 * count // 3, count):
-            classifier, is_raised = fit_interrupted(line, at)
+            classifier, is_raised = fit_interrupted(line, at, max_epochs=3)
             assert not is_raised
             check_consistent(classifier)

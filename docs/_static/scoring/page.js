@@ -36,10 +36,19 @@ function columnsOf(items, { user, segment, device, time }) {
   };
 }
 
+// What was typed counts where the last option is chosen, which has no value of its own.
+function valueOf(name) {
+  return form.elements[name].value || form.elements[`other_${name}`].value;
+}
+
+function showTyped(name) {
+  form.elements[`other_${name}`].hidden = form.elements[name].value !== "";
+}
+
 function chosen({ users, day }) {
-  const { user, device, hour } = form.elements;
-  const known = users.find((candidate) => candidate.user === user.value);
-  return { user: user.value, segment: known?.segment ?? "", device: device.value, time: day + hour.value * HOUR };
+  const user = valueOf("user");
+  const segment = users.find((candidate) => candidate.user === user)?.segment ?? "";
+  return { user, segment, device: valueOf("device"), time: day + form.elements.hour.value * HOUR };
 }
 
 function showHour(slider) {
@@ -57,8 +66,8 @@ function element(tag, name, ...children) {
 
 function fillForm({ users, devices }) {
   form.elements.user.append(...users.map(({ user, segment }) => new Option(`${user} (${segment})`, user)));
-  form.elements.user.append(new Option("somebody new", "somebody new"));
   form.elements.device.append(...devices.map((device) => new Option(device, device)));
+  for (const name of ["user", "device"]) form.elements[name].append(new Option(`another ${name} \u2026`, ""));
 }
 
 function makeBars(items) {
@@ -79,14 +88,15 @@ function draw(bars, probabilities) {
   const ranked = bars
     .map((bar, position) => ({ ...bar, probability: probabilities[position] }))
     .sort((a, b) => b.probability - a.probability);
-  const places = new Map(bars.map(({ row }) => [row, row.getBoundingClientRect().top]));
+  const shown = bars.filter(({ row }) => row.isConnected); // none at first
+  const places = new Map(shown.map(({ row }) => [row, row.getBoundingClientRect().top]));
   for (const { fill, number, probability } of ranked) {
     fill.style.width = `${100 * probability}%`;
     number.value = probability;
     number.textContent = percent(probability);
   }
   chart.replaceChildren(...ranked.map(({ row }) => row));
-  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) ranked.forEach(({ row }) => glide(row, places.get(row)));
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) places.forEach((from, row) => glide(row, from));
   return ranked[0];
 }
 
@@ -101,6 +111,7 @@ async function start() {
   const bars = makeBars(choices.items);
   const update = async () => {
     showHour(form.elements.hour);
+    ["user", "device"].forEach(showTyped);
     const start = performance.now();
     const probabilities = await score(columnsOf(choices.items, chosen(choices)));
     const milliseconds = performance.now() - start;

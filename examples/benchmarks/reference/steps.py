@@ -15,8 +15,9 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from sk_finalmlp.nn import dropout_generator, lent_workspaces
+from sk_finalmlp.nn import dropout_generator
 from sk_finalmlp.streams import CIN, FM, MLP, QNN, CrossNet, Final, GatedCrossNet, MaskNet, Product, SelfAttention
+from sk_finalmlp.training._device import kept_memory
 
 _N_ROWS, _N_FIELDS, _DIM = 4096, 10, 10
 _N_TURNS = 15
@@ -45,7 +46,7 @@ def main() -> None:
         stream = parameters.build(_N_FIELDS, _DIM, 0, torch.Generator().manual_seed(0))
         step, products = _step(stream), _products(stream)
         seconds: dict[str, list[float]] = {"step": [], "products": []}
-        with dropout_generator(stream, torch.Generator()), lent_workspaces(stream):
+        with dropout_generator(stream, torch.Generator()), kept_memory():
             for _ in range(_N_TURNS + 3):
                 for contestant, run in (("step", step), ("products", products)):
                     start = perf_counter()

@@ -1,0 +1,78 @@
+"""Groups of training rows: what the statistics of a row are learned from depends on its group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ._target import LabelledRows
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Random folds: a row knows the rows of all other folds, but for those held out."""
+
+    n_folds: int
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups of rows: the folds, the rows held out, and those without weight."""
+        return self.n_folds + 2
+
+    def of(self, labels: LabelledRows) -> np.ndarray:
+        """The group of each row."""
+        return labels.folds
+
+    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+        """Sums over the rows that those of each cell know, of the same key."""
+        held_out = np.flatnonzero(groups == self.n_folds)
+        of_keys = np.bincount(key_of_cell, of_cells)
+        # Few cells are held out.
+        keys_held_out = key_of_cell.take(held_out)
+        others = of_keys - np.bincount(keys_held_out, of_cells.take(held_out), minlength=len(of_keys))
+        of_others: np.ndarray = others.take(key_of_cell)
+        of_others[held_out] = of_keys.take(keys_held_out)
+        of_others -= of_cells
+        return of_others
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of rows in the order of time: a row knows those of the blocks before its own, as a later row does.
+
+    Rows of the first block know those of its other folds.
+    """
+
+    n_folds: int
+    n_blocks: int
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups: folds of the first block, later blocks, rows held out, rows without weight."""
+        return self.n_folds + self.n_blocks + 1
+
+    def of(self, labels: LabelledRows) -> np.ndarray:
+        """The group of each row."""
+        assert labels.blocks is not None
+        later: np.ndarray = np.where(
+            labels.folds < self.n_folds, self.n_folds + labels.blocks, labels.folds + self.n_blocks
+        )
+        later -= 1
+        return np.where((labels.blocks == 0) & (labels.folds < self.n_folds), labels.folds, later)
+
+    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+        """Sums over the rows that those of each cell know, of the same key."""
+        learned = np.where(groups < self.n_groups - 2, of_cells, 0.0)
+        before = np.cumsum(learned)
+        before -= learned
+        before -= before[np.r_[True, key_of_cell[1:] != key_of_cell[:-1]]].take(key_of_cell)
+        first = np.flatnonzero(groups < self.n_folds)
+        of_first = of_cells.take(first)
+        before[first] = np.bincount(key_of_cell.take(first), of_first, 1).take(key_of_cell.take(first)) - of_first
+        return before
+
+
+Grouping = Folds | Blocks
