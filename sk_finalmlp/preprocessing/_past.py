@@ -406,7 +406,10 @@ def _what_it_holds(dtype: pa.DataType) -> str:
 def _as_arrow(values: nw.Series[Any]) -> pa.Array:
     """Values of a column in one array, in which NaN is a missing one."""
     with errors_naming(values.name):
-        array = values.to_arrow()
+        try:
+            array = values.to_arrow()
+        except OverflowError as error:
+            raise ValueError("it holds integers beyond 63 bits as objects. Make them uint64 or text.") from error
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()

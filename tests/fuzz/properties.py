@@ -369,7 +369,12 @@ class _Examination:
 
     def past_of_other_types(self) -> Iterator[tuple[str, str]]:
         """Ages by a log with other dtypes of the same values, or an error that names the column."""
-        columns = [column for column in self.table.columns.values() if column.is_scalar and column.type is not None]
+        # Floats of half the width are other numbers.
+        columns = [
+            column
+            for column in self.table.columns.values()
+            if column.is_scalar and column.type is not None and column.kind != "extreme floats"
+        ]
         if self.table.fault or not columns:
             return
         column = {"key": pick(self.rng, columns)}
