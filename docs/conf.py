@@ -23,6 +23,7 @@ copyright = f"2026, {author}"
 version = release = sk_finalmlp.__version__
 
 extensions = [
+    "matplotlib.sphinxext.plot_directive",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
@@ -62,6 +63,9 @@ intersphinx_mapping = {name: (address, f"_inventories/{name}.inv") for name, add
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+
+plot_formats = [("png", 150)]
+plot_html_show_formats = plot_html_show_source_link = False
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -130,6 +134,12 @@ def _resolve_short_name(
 
 # The first parameter of each group, and what the group is called.
 _PARAMETER_GROUPS = {
+    "CTREncoder": {
+        "categorical": "Columns",
+        "min_frequency": "Codes and numbers",
+        "crosses": "Statistics",
+        "random_state": "Machine",
+    },
     "FinalMLPClassifier": {
         "stream1": "Network",
         "embedding_regularizer": "Regularisation",
@@ -137,7 +147,7 @@ _PARAMETER_GROUPS = {
         "early_stopping": "Validation",
         "categorical_features": "Data",
         "random_state": "Machine",
-    }
+    },
 }
 
 
@@ -152,16 +162,11 @@ def _group_parameters(app: Sphinx, domain: str, objtype: str, content: addnodes.
     if titles is None:
         return
     parameters = next(field[1] for field in content.findall(nodes.field) if field[0].astext() == "Parameters")
-    groups: list[list[nodes.definition_list_item]] = []
+    title, groups = "", {}
     for item in parameters[0]:
-        if _names(item)[0] in titles:
-            groups.append([])
-        groups[-1].append(item)
-    if len(groups) != len(titles):
-        raise ValueError(f"Parameters of {content.parent[0]['fullname']}: {len(groups)} groups, not {list(titles)}.")
-    parameters[:] = [
-        node for title, items in zip(titles.values(), groups, strict=True) for node in _folded(title, items)
-    ]
+        title = titles.get(_names(item)[0], title)
+        groups.setdefault(title, []).append(item)
+    parameters[:] = [node for title, items in groups.items() for node in _folded(title, items)]
 
 
 def _names(item: nodes.definition_list_item) -> list[str]:

@@ -113,7 +113,7 @@ print(pd.DataFrame(scores).T.round(4).to_string())
 # -----------------------------------------------------
 #
 # Here they are known. The network that stopped in time keeps closer to them, but it can't know all: of users and items
-# with few rows it says what is true of most.
+# with few rows it says what is true of most. Darker cells hold more rows.
 
 figure, axes = plt.subplots(
     1, 3, figsize=(10, 3.6), sharex=True, sharey=True, layout="constrained"

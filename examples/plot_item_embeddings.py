@@ -10,6 +10,7 @@ vectors are features for any other model. :func:`~sk_finalmlp.inspection.embeddi
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.patheffects import withStroke
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
@@ -72,7 +73,6 @@ LABELLED = [
     "Mars Attacks! (1996)",
     "Lion King, The (1994)",
     "Dante's Peak (1997)",
-    "Cable Guy, The (1996)",
     "Twister (1996)",
     "Citizen Kane (1941)",
     "Mrs. Doubtfire (1993)",
@@ -88,6 +88,7 @@ for title in LABELLED:
         (5, 4),
         textcoords="offset points",
         fontsize=9,
+        path_effects=[withStroke(linewidth=3, foreground="white")],
     )
 figure.colorbar(points, label="share of ratings of 4 and 5 stars")
 _ = ax.set(
@@ -108,13 +109,12 @@ taste = taste.div(np.linalg.norm(taste, axis=1), axis=0)
 
 
 def neighbours(title, n=4):
-    """Titles of the most similar films."""
+    """Cosines and titles of the most similar films."""
     item = id_of[title]
     similarity = (taste @ taste.loc[item]).drop(item).nlargest(n)
-    return ", ".join(
-        f"{movielens.titles[other][:-7]} {cosine:.2f}"
-        for other, cosine in similarity.items()
-    )
+    return [
+        f"{x:.2f} {movielens.titles[other][:-7]}" for other, x in similarity.items()
+    ]
 
 
 for title in [
@@ -123,7 +123,7 @@ for title in [
     "Pulp Fiction (1994)",
     "Lion King, The (1994)",
 ]:
-    print(f"{title[:-7] + ':':<26}{neighbours(title)}")
+    print(title[:-7], *neighbours(title), sep="\n  ")
 
 # %%
 # Features of another model

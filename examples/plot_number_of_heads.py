@@ -86,7 +86,7 @@ difference_ax.errorbar(
 )
 difference_ax.axhline(0, color="grey", linestyle=":")
 difference_ax.set(
-    title="AUC of FinalMLP minus that of DualMLP: each seed, mean and 95% interval",
+    title="AUC of FinalMLP minus AUC of DualMLP, five seeds and mean",
     ylabel="difference of the AUC",
 )
 bars = weights_ax.bar(

@@ -87,7 +87,7 @@ results = {name: fit_and_predict(model) for name, model in models.items()}
 # Compare
 # -------
 #
-# AUC is better the higher, log-loss the lower. Behind the AUC stands its 95% confidence interval.
+# AUC is better the higher, log-loss the lower; `low` and `high` are the 95% confidence interval of the AUC.
 
 scores = {}
 for name, (probability, seconds) in results.items():

@@ -100,13 +100,17 @@ predicted, true = (
     for table in (probability, true_test.reset_index(drop=True))
 )
 bins = pd.qcut(predicted, 10, labels=False)
-fig, ax = plt.subplots(figsize=(4.5, 4.5))
-ax.plot(predicted.groupby(bins).mean(), true.groupby(bins).mean(), "o-")
-limit = [0, true.groupby(bins).mean().max()]
-ax.plot(limit, limit, color="0.7", zorder=0)
-ax.set(
-    xlabel="predicted, mean of a tenth of the rows",
-    ylabel="true",
-    title="Purchases after a click",
+_, ax = plt.subplots(figsize=(5, 4.5), layout="constrained")
+ax.axline((0, 0), slope=1, color="0.6", linestyle=":", label="predicted = true")
+ax.plot(
+    predicted.groupby(bins).mean(),
+    true.groupby(bins).mean(),
+    "o-",
+    label="means of a tenth of the rows",
 )
-fig.tight_layout()
+ax.set(
+    xlabel="predicted probability",
+    ylabel="true probability",
+    title="A purchase after a click",
+)
+_ = ax.legend()

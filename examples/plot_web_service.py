@@ -9,6 +9,7 @@ service around it, and measures how long an answer takes. It needs ``pip install
 
 import json
 from pathlib import Path
+from pprint import pformat
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
@@ -59,8 +60,7 @@ context = json.loads(
     X[10_000:10_001].drop(columns=OF_ITEMS).to_json(orient="records", date_format="iso")
 )[0]
 candidates = X[OF_ITEMS].drop_duplicates("item").to_dict("records")
-print("context:   ", context)
-print("candidates:", candidates[:2])
+print(pformat({"context": context, "candidates": candidates[:2]}))
 requests = {
     "two candidates": {"context": context, "candidates": candidates[:2]},
     "a new user, no time": {
@@ -72,7 +72,7 @@ requests = {
 }
 for name, request in requests.items():
     answer = client.post("/score", json=request)
-    print(f"\n{name}: {answer.status_code}\n{answer.text}")
+    print(f"\n{name}: {answer.status_code}", pformat(answer.json()), sep="\n")
 
 # %%
 # What Prometheus reads of it:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from os import PathLike
 from typing import Any
 
@@ -87,12 +88,21 @@ def refuse_name_as_labels(X: Any, y: Any) -> None:
         )
 
 
-def refuse_name_as_weights(weights: Any) -> None:
-    """Refuse the name of a column where weights of a table in memory are expected."""
+def refuse_other_weights(weights: Any) -> None:
+    """Refuse what is no number, and the name of a column where weights of a table in memory are expected."""
     if isinstance(weights, str):
         raise ValueError(
             f"sample_weight={weights!r} is a name, as rows in files take it, but X is a table in memory. Pass the "
             f"weights themselves: X[{weights!r}]."
+        )
+    if (values := pd.Series(np.asarray(weights).ravel())).dtype.kind in "biuf":
+        return
+    is_strange = [not isinstance(value, Real) and value is not None for value in values]
+    if any(is_strange):
+        strange, row = values[is_strange].iloc[0], is_strange.index(True)
+        raise ValueError(
+            f"sample_weight holds {strange!r} in row {row}, which is no number. Weights are non-negative numbers: "
+            "convert text by pandas.to_numeric, and make an age of a time, or give CTREncoder its half_life."
         )
 
 

@@ -70,6 +70,9 @@ def label_classes(columns: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
 
 
 def _classes_of(name: str, labels: NDArray[Any]) -> NDArray[Any]:
+    several = next((label for label in labels if isinstance(label, list | tuple | set | dict | np.ndarray)), None)
+    if several is not None:
+        raise ValueError(f"{name!r} holds {several!r}, and a label is a single value. Make a column of each label.")
     known = _as_one_type(labels[~pd.isna(labels)])
     if known.dtype.kind == "f":
         assert_all_finite(known, input_name="y")
@@ -109,6 +112,16 @@ def patterns_of(digits: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Return one number per row from the digits of all tasks, the first task's the lowest."""
     patterns: NDArray[np.int64] = np.stack(digits, axis=1) @ BASE ** np.arange(len(digits))
     return patterns
+
+
+def implied(digits: Any) -> Any:
+    """Return the digits of a funnel, array or tensor, with what others imply: 0 after a 0, and 1 before a 1."""
+    filled, n_tasks = digits + 0, digits.shape[1]
+    for task in range(1, n_tasks):
+        filled[:, task][filled[:, task - 1] == 0] = 0
+    for task in reversed(range(n_tasks - 1)):
+        filled[:, task][filled[:, task + 1] == 1] = 1
+    return filled
 
 
 def _as_one_type(labels: NDArray[Any]) -> NDArray[Any]:

@@ -1,8 +1,10 @@
 """The documentation in headless Chromium, and its page that scores in the browser: `make test-browser`."""
 
 import functools
+import html
 import http.server
 import os
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -182,8 +184,13 @@ CUT = """() => [...document.querySelectorAll('.bd-article pre')]
     .map((code) => code.textContent.split('\\n').sort((a, b) => b.length - a.length)[0])"""
 
 
+def has_long_lines(path):
+    blocks = re.findall("<pre>(.*?)</pre>", path.read_text(encoding="utf-8"), re.DOTALL)
+    return any(len(line) > 79 for block in blocks for line in html.unescape(re.sub("<[^>]*>", "", block)).splitlines())
+
+
 def test_no_code_is_cut_on_a_laptop(chromium):
-    pages = [path for path in sorted(Path(SITE).rglob("*.html")) if "_static" not in path.parts]
+    pages = [path for path in Path(SITE).rglob("*.html") if "_static" not in path.parts and has_long_lines(path)]
     with chromium.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=False) as context:
         page = context.new_page()
         cut = {}
@@ -191,3 +198,16 @@ def test_no_code_is_cut_on_a_laptop(chromium):
             page.goto(path.resolve().as_uri(), wait_until="domcontentloaded")
             cut[path.name] = page.evaluate(CUT)
     assert not any(cut.values()), {name: lines for name, lines in cut.items() if lines}
+
+
+@pytest.mark.parametrize("estimator", [sk_finalmlp.CTREncoder(), sk_finalmlp.FinalMLPClassifier()])
+def test_parameters_fold_into_groups_that_name_them(chromium, estimator):
+    path = Path(SITE, "api", "generated", f"sk_finalmlp.{type(estimator).__name__}.html")
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(path.resolve().as_uri(), wait_until="domcontentloaded")
+        groups = page.locator("details.parameters")
+        assert groups.count() > 3
+        assert sorted(groups.locator("summary code").all_inner_texts()) == sorted(estimator.get_params(deep=False))
+        groups.last.locator("summary").click()
+        assert page.get_by_text("verbose").last.is_visible()

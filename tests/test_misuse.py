@@ -252,9 +252,9 @@ CLASSIFIER = {
         r"num_heads=3 doesn't divide both stream widths, 8 and 8.*\[1, 2, 4, 8\]",
     ),
     "unknown scoring": (
-        lambda: pipeline(early_stopping="auc").fit(RAW, CLICKS),
+        lambda: pipeline(scoring="auc").fit(RAW, CLICKS),
         ValueError,
-        r"'early_stopping' parameter of FinalMLPClassifier must be .*'roc_auc'.*Got 'auc'",
+        r"'scoring' parameter of FinalMLPClassifier must be .*get_scorer_names.*Got 'auc' .*mean 'roc_auc'",
     ),
     "device that isn't there": (
         lambda: pipeline(device="cuda:99").fit(RAW, CLICKS),
@@ -286,10 +286,40 @@ CLASSIFIER = {
         ValueError,
         r"y='click' is a name, as rows in files take it.*fit\(X.drop\(columns='click'\), X\['click'\]\)",
     ),
-    "name of the column as y, pipeline": (
-        lambda: Pipeline([("enc", CTREncoder()), ("clf", classifier())]).fit(RAW.assign(click=CLICKS), "click"),
+    "name of the column as y, score": (
+        lambda: classifier().fit(ENCODED, CLICKS).score(ENCODED, "click"),
         ValueError,
         r"y='click' is a name, as rows in files take it, but X is a table in memory\. Pass the labels themselves",
+    ),
+    "lists as labels": (
+        lambda: classifier().fit(ENCODED, [["a"], ["a", "b"]] * (len(ENCODED) // 2)),
+        ValueError,
+        r"y holds \['a'\], and a label is a single value\. For several labels of a row take FunnelClassifier",
+    ),
+    "lists as labels of a task": (
+        lambda: FunnelClassifier().fit(ENCODED, pd.DataFrame({"a": [["a"]] * len(ENCODED), "b": CLICKS})),
+        ValueError,
+        r"'a' holds \['a'\], and a label is a single value",
+    ),
+    "text as weights": (
+        lambda: classifier().fit(ENCODED, CLICKS, ["1.5"] * len(ENCODED)),
+        ValueError,
+        r"sample_weight holds '1\.5' in row 0, which is no number.*pandas\.to_numeric",
+    ),
+    "times as weights": (
+        lambda: CTREncoder().fit(RAW, CLICKS, pd.date_range("2024-01-01", periods=len(RAW))),
+        ValueError,
+        r"sample_weight holds Timestamp\('2024-01-01.*in row 0, which is no number.*half_life",
+    ),
+    "a number for each row as its class": (
+        lambda: classifier().fit(ENCODED, np.arange(len(ENCODED)) // 3),
+        ValueError,
+        r"y has \d+ classes in \d+ rows, such as \[0, 1, 2\].*merge the rare ones",
+    ),
+    "validation rows as in other libraries": (
+        lambda: classifier().fit(ENCODED, CLICKS, eval_set=[(ENCODED, CLICKS)]),
+        TypeError,
+        r"FinalMLPClassifier\.fit has no argument 'eval_set'\. Pass X_val and y_val",
     ),
     "names of the columns as y": (
         lambda: FunnelClassifier().fit(ENCODED.assign(click=CLICKS, buy=CLICKS), ["click", "buy"]),
@@ -351,9 +381,9 @@ VALIDATION = {
         r"sample_weight_val: sample_weight\.shape == \(1,\), expected \(200,\)",
     ),
     "AUC of one class": (
-        lambda: classifier(early_stopping="roc_auc").fit(ENCODED, CLICKS, X_val=ENCODED[:9], y_val=np.ones(9, int)),
+        lambda: classifier(scoring="roc_auc").fit(ENCODED, CLICKS, X_val=ENCODED[:9], y_val=np.ones(9, int)),
         ValueError,
-        r"early_stopping='roc_auc' needs validation rows of every class, but y_val has none of \[0\]\. Add such rows",
+        r"scoring='roc_auc' needs validation rows of every class, but y_val has none of \[0\]\. Add such rows",
     ),
 }
 

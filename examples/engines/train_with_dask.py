@@ -1,5 +1,6 @@
 """Train in two processes with Dask: `python train_with_dask.py SOURCE TARGET`."""
 
+import socket
 import sys
 
 import torch.distributed
@@ -10,13 +11,17 @@ from sklearn.pipeline import make_pipeline
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 
-PORT = 29_400
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    with socket.create_server(("", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def train(rank: int, size: int, first: str, source: str, target: str) -> None:
     """Join the others, fit to the same rows, and save the model in the first process."""
     torch.distributed.init_process_group(
-        "gloo", init_method=f"tcp://{first}:{PORT}", rank=rank, world_size=size
+        "gloo", init_method=first, rank=rank, world_size=size
     )
     try:
         model = make_pipeline(
@@ -38,7 +43,8 @@ def main(source: str, target: str) -> None:
         Client(cluster) as client,
     ):
         workers = sorted(client.scheduler_info()["workers"])
-        first = workers[0].split("://")[1].rsplit(":", 1)[0]
+        port = client.submit(free_port, workers=workers[0], pure=False).result()
+        first = f"{workers[0].rsplit(':', 1)[0]}:{port}"
         tasks = [
             client.submit(
                 train,

@@ -1,11 +1,12 @@
-"""A web service that scores the candidates of a request, by a file of `sk_finalmlp.serving.to_onnx`.
+"""A web service that scores the candidates of a request, by a file of `to_onnx`.
 
 From the folder above:
 
 .. code-block:: console
 
    $ pip install "sk-finalmlp[service]"
-   $ MODEL=clicks.onnx uvicorn --factory service.app:from_environment --timeout-graceful-shutdown 10
+   $ MODEL=clicks.onnx uvicorn --factory service.app:from_environment \
+   >     --timeout-graceful-shutdown 10
 
 One process uses one core; `--workers` starts several.
 """
@@ -56,7 +57,7 @@ def create_app(
     Parameters
     ----------
     path : str or path-like
-        The file that `to_onnx` wrote. When it is replaced, the service goes over to the new one.
+        The file that `to_onnx` wrote. When it is replaced, the service loads the new one.
     seconds_between_looks : float, default=1.0
         How often to look whether it was.
     histories : HistoryStore, default=None
@@ -133,7 +134,7 @@ async def _refuse_body(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     messages: dict[tuple[Any, ...], list[str]] = {}
     for entry in error.errors():
-        # Up to the column: behind it are the types of a union, each with a message of its own.
+        # Up to the column: behind it are the types of a union, with a message each.
         where = entry["loc"][1 : 4 if "candidates" in entry["loc"][1:2] else 3]
         messages.setdefault(where, []).append(entry["msg"])
     faults = list(messages.items())[:_MAX_ERRORS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from .._checks import refuse_name_as_labels
 from .._description import Parts, VersionedState, declared
 from .._hold_out import Fraction
 from .._sklearn import CallbackSupportMixin, FittedSummary, Summary, fit_context
@@ -23,7 +24,7 @@ from ..schema import Field, Schema, read_schema
 from ..streams import stream_of_name
 from ..training import Moments, predict_logits
 from ._field_readers import FieldReader, TableReader
-from ._fit import fit_classifier
+from ._fit import explaining_foreign_arguments, fit_classifier
 from ._labels import Labels, OneLabel
 from ._network import NetworkClass, network_of_arrays, network_summaries, weights_as_arrays
 from ._parameters import CONSTRAINTS
@@ -133,11 +134,17 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Share of the negatives of `X` that each epoch takes, in (0, 1]: others in each, until all have had their turn.
         `train_loss` is that of the sample; validation rows stay complete, and probabilities are those of all rows.
 
-    early_stopping : bool or {"neg_log_loss", "roc_auc"}, default=True
+    early_stopping : bool, default=True
         Whether to score validation rows after each epoch, to stop when the score doesn't improve, and to keep the
-        weights of the best epoch; True takes "neg_log_loss". "roc_auc" (the mean of one class against the rest for more
-        than two) lets probabilities become too certain on small data. Before each score, and in the end, the logits are
-        moved by a constant, so that the mean prediction over the training rows is their click rate.
+        weights of the best epoch. Before each score, and in the end, the logits are moved by a constant, so that the
+        mean prediction over the training rows is their click rate.
+    scoring : str or callable, default="neg_log_loss"
+        The score for early stopping: the name of a scorer of scikit-learn, such as "average_precision", or a function
+        of (estimator, X, y) whose result is better the higher it is. Its `estimator` predicts for the validation rows,
+        and `X` is a DataFrame of them, columns of codes (-1 for one that `fit` didn't see) before those of floats; a
+        function that takes `sample_weight` gets that where weights differ. "neg_log_loss" and "roc_auc" (the mean of
+        one class against the rest for more than two) cost nothing; "roc_auc" lets probabilities become too certain on
+        small data.
     validation_fraction : float or "auto", default="auto"
         Share of the rows that is held out where `fit` gets no `X_val`; at least one row of each class. "auto" takes
         what `CTREncoder` says in the pandas DataFrame that it wrote, and else a tenth, at random no more than some
@@ -188,14 +195,15 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         The trained network: `sk_finalmlp.nn.Ensemble` of several members, or the single one.
     history_ : list of dict
         One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc` (both with validation rows
-        only), `learning_rate` (that of its last step), `seconds`.
+        only), the score of another `scoring`, such as `valid_average_precision`, `learning_rate` (that of its last
+        step), `seconds`.
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
         The epoch, from 1, of the best score, without validation rows the last one. Its weights are those of the
         network, or, with `final_epoch`, those from which the final epoch began.
     best_score_ : float or None
-        Score of that epoch by `early_stopping`, the log-loss with a minus sign; None without validation rows.
+        Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -309,7 +317,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         negatives_kept: float = 1.0,
         negative_sampling: float = 1.0,
-        early_stopping: bool | Literal["neg_log_loss", "roc_auc"] = True,
+        early_stopping: bool = True,
+        scoring: str | Callable[..., float] = "neg_log_loss",
         validation_fraction: Fraction = "auto",
         hold_out: Literal["auto", "random", "last"] = "auto",
         final_epoch: bool = True,
@@ -347,6 +356,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         self.negatives_kept = negatives_kept
         self.negative_sampling = negative_sampling
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.hold_out = hold_out
         self.final_epoch = final_epoch
@@ -387,6 +397,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         super().set_params(**params)
         return self
 
+    @explaining_foreign_arguments
     def fit(
         self,
         X: Any,
@@ -449,7 +460,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         y : array-like of shape (n_samples,)
             Labels, not necessarily of all classes.
         classes : array-like of shape (n_classes,), default=None
-            All labels there are. Needed in the first call, if `fit` came not before.
+            All labels there are. Needed in the first call, unless `fit` was called.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each impression in the loss. A row of weight 0 is left out.
 
@@ -553,6 +564,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         """
         if isinstance(X, EncodedBatches):
             y, sample_weight = X.in_memory(y), X.in_memory(sample_weight)
+        refuse_name_as_labels(X, y)
         return float(super().score(X, y, sample_weight))
 
     @property

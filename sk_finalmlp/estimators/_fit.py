@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import wraps
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import torch
 from torch import nn
@@ -39,10 +40,13 @@ from ._parameters import (
     n_rows_of_epoch,
 )
 from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
+from ._scoring import BUILT_IN, RowScorer, find_scorer, name_of_scorer
 
 if TYPE_CHECKING:
     from ..training import EpochHistory, TrainingResult, TrainingSettings
     from ._finalmlp import FinalMLPClassifier
+
+Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 #: Penalty of the tables of the gates' contexts.
 _OF_CONTEXTS: Final = 0.001
@@ -128,6 +132,31 @@ class EpochTasks:
         return stop
 
 
+#: Arguments of `fit` in other libraries, and what stands for them here.
+_FOREIGN: Final = {
+    "eval_set": "Pass X_val and y_val, encoded like X",
+    "validation_data": "Pass X_val and y_val, encoded like X",
+    "eval_metric": "Set the parameter scoring",
+    "early_stopping_rounds": "Set the parameter n_iter_no_change",
+    "callbacks": "Call set_callbacks",
+    "cat_features": "Set the parameter categorical_features",
+    "categorical_feature": "Set the parameter categorical_features",
+    "epochs": "Set the parameter max_epochs",
+}
+
+
+def explaining_foreign_arguments(fit: Fit) -> Fit:
+    """Let a `fit` say what stands for an argument that it has in another library."""
+
+    @wraps(fit)
+    def explaining(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if foreign := next((name for name in kwargs if name in _FOREIGN), None):
+            raise TypeError(f"{type(self).__name__}.fit has no argument {foreign!r}. {_FOREIGN[foreign]}.")
+        return fit(self, *args, **kwargs)
+
+    return explaining  # type: ignore[return-value]
+
+
 @fit_context
 def fit_classifier(
     classifier: FinalMLPClassifier,
@@ -143,6 +172,7 @@ def fit_classifier(
     from ..training import train  # loads skorch, which prediction doesn't need
 
     check_widths(classifier, "fs_hidden_units", 0)
+    scorer = find_scorer(classifier.scoring)
     _check_validation_arguments(classifier, X_val, y_val, sample_weight_val)
     if not isinstance(X, EncodedRows):
         refuse_raw_rows(X)
@@ -169,7 +199,11 @@ def fit_classifier(
         start, generator = _start(classifier, training, readers, rows.labels, seed)
         n_rows = n_rows_of_epoch(training.counts, classifier.negative_sampling)
         settings = training_settings(classifier, n_rows, max_epochs, final_epoch)
-        settings = replace(settings, checkpoint=checkpoint_file(classifier, start, training, validation))
+        if scorer not in BUILT_IN:
+            name, fields = name_of_scorer(classifier.scoring), start.arguments["fields"]
+            scorer = RowScorer(scorer, name, rows.labels, fields)  # type: ignore[arg-type]  # tasks are refused
+        file = checkpoint_file(classifier, start, training, validation)
+        settings = replace(settings, scoring=scorer, checkpoint=file)
         observer = EpochTasks(task, classifier, data, start.copied_after) if has_callbacks(classifier) else None
         result = train(start.network, training, validation, settings, generator, observer)
         classifier.__dict__.update(start.after(result).attributes())
@@ -220,7 +254,6 @@ def training_settings(
         return automatic(n_rows, classifier.schedule) if value == "auto" else value
 
     of_tables, of_contexts = penalties_of_tables(classifier)
-    stops_by = classifier.early_stopping if isinstance(classifier.early_stopping, str) else "neg_log_loss"
     return TrainingSettings(
         schedule=classifier.schedule,
         precision=classifier.precision,
@@ -232,7 +265,7 @@ def training_settings(
         net_regularizer=classifier.net_regularizer,
         gate_regularizer=of_contexts,
         device=resolve_device(classifier.device),
-        scoring=stops_by,
+        scoring="neg_log_loss",
         final_epoch=final_epoch,
         verbose=int(classifier.verbose),
         negative_sampling=classifier.negative_sampling,

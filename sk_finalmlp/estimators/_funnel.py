@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sklearn import FittedSummary, StrOptions, Summary
 from .._sources import EncodedRows
 from ._finalmlp import FinalMLPClassifier
-from ._fit import fit_classifier
+from ._fit import explaining_foreign_arguments, fit_classifier
 from ._tasks import Tasks, read_tasks
 
 
@@ -34,7 +34,7 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
     classifier : FinalMLPClassifier, default=None
         Network and training; None for its defaults. A search sets its parameters as `classifier__num_heads`.
         `class_weight`, `negatives_kept` and `negative_sampling` are for a single label: weigh rows by `sample_weight`,
-        and tasks by `task_weight`.
+        and tasks by `task_weight`. `scoring` is "neg_log_loss" or "roc_auc", a mean over the tasks.
     tasks : list of str, default=None
         Names of the labels, for a funnel in its order: the columns of `y`, if that is a DataFrame, else names of them.
         None for the columns as they are.
@@ -67,9 +67,11 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
     Notes
     -----
     **Missing labels** are None or NaN, and count neither in the loss nor in a score. In a funnel, a conversion may be
-    missing where there was no click: it is taken for 0 there. Where the conversion of a click isn't known (yet), the
-    loss over all impressions takes the network's own estimate for it, so that the row speaks neither for a conversion
-    nor against one, and in scores the clicks with a known conversion stand for all.
+    missing where there was no click: it is taken for 0 there; and a click where there was a conversion: it is taken for
+    1. Where the conversion of a click isn't known (yet), or the click of a row without a conversion, the loss takes the
+    network's own estimate for it, so that the row speaks neither for it nor against it, and in scores the rows with
+    known labels stand for all. Mean predictions are right where labels are missing at random among rows with the same
+    known labels.
 
     References
     ----------
@@ -114,6 +116,7 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
         self.relation = relation
         self.task_weight = task_weight
 
+    @explaining_foreign_arguments
     def fit(
         self,
         X: Any,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -21,6 +22,11 @@ from ..training import ClassObjective, Objective
 
 #: Smaller weights, in units of the largest, count as zero: single precision doesn't know them.
 MIN_WEIGHT = 1e-30
+
+
+#: More classes than these are refused where they are more than this share of the rows.
+_MOST_CLASSES: Final = 20
+_MAX_SHARE: Final = 0.2
 
 
 class LabelCounts(NamedTuple):
@@ -61,7 +67,7 @@ class Labels(Protocol):
     def on_one_side(self, counts: LabelCounts) -> tuple[Any, int] | None:
         """Return a label with all rows held out, or none, and the number of its rows."""
 
-    def check_validation(self, n_rows: NDArray[np.int64], early_stopping: Any) -> None:
+    def check_validation(self, n_rows: NDArray[np.int64], scoring: Any) -> None:
         """Refuse validation rows that can't be scored."""
 
     def attributes(self) -> dict[str, Any]:
@@ -87,6 +93,12 @@ class OneLabel:
     def read(cls, y: Any, X: Any) -> tuple[OneLabel, NDArray[np.int64]]:
         """Return the labels of training rows, and the number of each row's label."""
         classes, numbers = np.unique(_checked(y, X), return_inverse=True)
+        if len(classes) > max(_MOST_CLASSES, _MAX_SHARE * len(numbers)):
+            raise ValueError(
+                f"y has {len(classes)} classes in {len(numbers)} rows, such as {classes[:3].tolist()}: each would have "
+                "a logit and too few rows to learn from. If they are ids or amounts, predict something else, such as "
+                "whether there was a click; if they are classes, merge the rare ones."
+            )
         return cls(classes), numbers
 
     @property
@@ -192,13 +204,13 @@ class OneLabel:
         lacking = np.flatnonzero((counts.n_held_out == 0) | (counts.n_held_out == counts.n_rows))
         return (self.classes.tolist()[lacking[0]], int(counts.n_rows[lacking[0]])) if lacking.size else None
 
-    def check_validation(self, n_rows: NDArray[np.int64], early_stopping: Any) -> None:
+    def check_validation(self, n_rows: NDArray[np.int64], scoring: Any) -> None:
         """Refuse validation rows without a class, which have no AUC."""
         missing = self.classes[n_rows == 0].tolist()
-        if early_stopping == "roc_auc" and missing:
+        if scoring == "roc_auc" and missing:
             raise ValueError(
-                f"early_stopping='roc_auc' needs validation rows of every class, but y_val has none of {missing}. "
-                "Add such rows, or set early_stopping=True."
+                f"scoring='roc_auc' needs validation rows of every class, but y_val has none of {missing}. Add such "
+                "rows, or set scoring='neg_log_loss'."
             )
 
     def attributes(self) -> dict[str, Any]:
@@ -231,8 +243,8 @@ def _checked(y: Any, X: Any) -> NDArray[Any]:
     series = nw.from_native(y, series_only=True, pass_through=True)
     if isinstance(series, nw.Series):
         y = series.to_numpy()
-    elif isinstance(y, list | tuple) and len({isinstance(label, str) for label in y}) == 2:
-        # NumPy would make strings of the numbers.
+    elif isinstance(y, list | tuple) and len(set(map(_shape, y))) > 1:
+        # NumPy would make strings of the numbers, and nothing of lists of several lengths.
         y = np.array(y, dtype=object)
     if has_tasks(y):
         raise ValueError(
@@ -250,11 +262,23 @@ def _checked(y: Any, X: Any) -> NDArray[Any]:
     return labels
 
 
+def _shape(label: Any) -> int | None:
+    """Return the length of a list, -1 of a string."""
+    return -1 if isinstance(label, str) else len(label) if isinstance(label, list | tuple) else None
+
+
 def _check_one_type(y: NDArray[Any]) -> None:
     """Refuse labels as objects, which scikit-learn calls unknown, unless they are strings."""
-    if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y):
-        types = sorted({type(label).__name__ for label in y})
+    if y.dtype.kind != "O" or all(isinstance(label, str) for label in y):
+        return
+    several = next((label for label in y if isinstance(label, Collection) and not isinstance(label, str)), None)
+    if several is not None:
         raise ValueError(
-            f"Unknown label type: y holds objects, of type {' and '.join(types)}. Give them one type, for example by "
-            "np.asarray(y, dtype=int) or np.asarray(y, dtype=str)."
+            f"Unknown label type: y holds {several!r}, and a label is a single value. For several labels of a row take "
+            "FunnelClassifier, with a column of two labels each, such as MultiLabelBinarizer makes."
         )
+    types = sorted({type(label).__name__ for label in y})
+    raise ValueError(
+        f"Unknown label type: y holds objects, of type {' and '.join(types)}. Give them one type, for example by "
+        "np.asarray(y, dtype=int) or np.asarray(y, dtype=str)."
+    )

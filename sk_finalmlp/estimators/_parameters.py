@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from .._sklearn import HasMethods, Interval, StrOptions
 from ..streams import stream_names
 from ._network import weights_as_arrays
+from ._scoring import name_of_scorer
 
 if TYPE_CHECKING:
     from ..training import Impressions, StoredImpressions
@@ -55,7 +56,8 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "class_weight": [dict, StrOptions({"balanced"}), None],
     "negatives_kept": [_SHARE],
     "negative_sampling": [_SHARE],
-    "early_stopping": ["boolean", StrOptions({"neg_log_loss", "roc_auc"})],
+    "early_stopping": ["boolean"],
+    "scoring": [str, callable],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
     "hold_out": [StrOptions({"auto", "random", "last"})],
     "final_epoch": ["boolean"],
@@ -93,7 +95,7 @@ def checkpoint_file(
         )
     folder = Path(estimator.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
-    parameters = estimator.get_params()
+    parameters = estimator.get_params() | {"scoring": name_of_scorer(estimator.scoring)}
     for name in ("checkpoint", "verbose", "device"):
         del parameters[name]
     weights = weights_as_arrays(start.network) if start.history else None

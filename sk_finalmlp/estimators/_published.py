@@ -32,7 +32,8 @@ _COMMON: dict[str, Any] = {
     "class_weight": None,
     "negatives_kept": 1.0,
     "negative_sampling": 1.0,
-    "early_stopping": "roc_auc",
+    "early_stopping": True,
+    "scoring": "roc_auc",
     "final_epoch": False,
     "n_iter_no_change": 2,
 }

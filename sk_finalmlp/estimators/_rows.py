@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._checks import check_detached, refuse_name_as_labels, refuse_name_as_weights
+from .._checks import check_detached, refuse_name_as_labels, refuse_other_weights
 from .._hold_out import HoldOut, Place, place_from_last, places, places_of_choice, share_held_out, unpacked
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, TemporaryFolder, check_space, naming_full_disk, sizes
@@ -342,7 +342,7 @@ def _check_names(X: EncodedRows, y: Any, sample_weight: Any) -> None:
 
 def _check_weight(sample_weight: Any, columns: list[InputColumn]) -> NDArray[np.float64]:
     check_detached(sample_weight, "sample_weight")
-    refuse_name_as_weights(sample_weight)
+    refuse_other_weights(sample_weight)
     weight: NDArray[np.float64] = check_sample_weight(
         sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
     )
@@ -365,7 +365,7 @@ def read_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_v
         weight = _check_weight(sample_weight_val, columns)
     held = [(column.name, _Held(column.values)) for column in columns]
     rows = Rows(held, _Held(number), _Held(weight), labels, len(number), read_schema(X_val), step=max(1, len(number)))
-    labels.check_validation(rows.count().n_rows, estimator.early_stopping)
+    labels.check_validation(rows.count().n_rows, estimator.scoring)
     return rows
 
 

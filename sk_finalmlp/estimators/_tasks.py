@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.utils.validation import check_consistent_length
 
-from .._labels import BASE, label_classes, label_columns, label_digits, patterns_of
+from .._labels import BASE, implied, label_classes, label_columns, label_digits, patterns_of
 from .._sklearn import InvalidParameterError
 from ..training import TaskObjective
 from ._labels import LabelCounts
+from ._scoring import BUILT_IN, name_of_scorer
 
 Relation = Literal["funnel", "independent"]
 
@@ -70,6 +71,12 @@ class Tasks:
 
     def check(self, estimator: Any) -> None:
         """Refuse parameters of a single label, and other tasks than those of a fit before."""
+        if estimator.scoring not in BUILT_IN:
+            raise ValueError(
+                f"scoring={name_of_scorer(estimator.scoring)!r} is for a single label: what a scorer makes of several, "
+                "some of them missing, isn't defined. Set scoring='neg_log_loss' or 'roc_auc', which are means over "
+                "the tasks by task_weight."
+            )
         for name, default in {"class_weight": None, "negatives_kept": 1.0, "negative_sampling": 1.0}.items():
             if getattr(estimator, name) != default:
                 raise ValueError(
@@ -94,15 +101,15 @@ class Tasks:
                 return f"{name}={label}", int(n_rows)
         return None
 
-    def check_validation(self, n_rows: NDArray[np.int64], early_stopping: Any) -> None:
+    def check_validation(self, n_rows: NDArray[np.int64], scoring: Any) -> None:
         """Refuse validation rows without labels, and those without one of a task, which have no AUC."""
         if not n_rows[:-1].any():
             raise ValueError("y_val has no label, all are missing. Give rows with labels, or leave X_val out.")
         for name, _, of_label in self._rows_of_labels(n_rows):
-            if early_stopping == "roc_auc" and not of_label.sum():
+            if scoring == "roc_auc" and not of_label.sum():
                 raise ValueError(
-                    "early_stopping='roc_auc' needs validation rows of both labels of each task, but y_val lacks one "
-                    f"of {name!r}. Add such rows, or set early_stopping=True."
+                    "scoring='roc_auc' needs validation rows of both labels of each task, but y_val lacks one of "
+                    f"{name!r}. Add such rows, or set scoring='neg_log_loss'."
                 )
 
     def attributes(self) -> dict[str, Any]:
@@ -141,9 +148,9 @@ class Tasks:
         return patterns_of(digits)
 
     def digits(self, patterns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Position of the label of each task, or 2 where it is missing, shape (n, T)."""
+        """Position of the label of each task, or 2 where it isn't known, shape (n, T)."""
         digits: NDArray[np.int64] = patterns[:, None] // BASE ** np.arange(len(self.names)) % BASE
-        return digits
+        return implied(digits) if self.relation == "funnel" else digits
 
     def _check_funnel(self, digits: Sequence[NDArray[np.int64]]) -> None:
         for later in range(1, len(digits)):

@@ -29,6 +29,7 @@ from ._layers import restore_dropout as restore_dropout
 from ._network import StreamBuilder, TwoStreamNetwork
 from ._stream import Stream, StreamChain
 from ._torch import cpu_has_bfloat16 as cpu_has_bfloat16
+from ._torch import fused_adam as fused_adam
 from ._torch import multiply_all as multiply_all
 from ._vectors import PretrainedVectors, VectorProjection, give_vectors
 from ._vectors import copy_network as copy_network

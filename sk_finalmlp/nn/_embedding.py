@@ -183,9 +183,14 @@ class FieldEmbedding(nn.Module):
         -------
         Tensor of float32, shape (B, F * d + n_statistics) or (B, F * d)
         """
+        parts = self.feature_parts(codes, values, statistics)
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+    def feature_parts(self, codes: Tensor, values: Tensor, statistics: bool = True) -> list[Tensor]:
+        """The same, embeddings and statistics apart; only the first part needs a gradient."""
         vectors: Tensor = self(codes, values).flatten(start_dim=1)
         others = values[:, self._first_statistic :]
-        return torch.cat([vectors, others], dim=1) if statistics and others.shape[1] else vectors
+        return [vectors, others] if statistics and others.shape[1] else [vectors]
 
     def distinct(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Embed each distinct row of codes in a batch once; only for fields with codes, and without histories.

@@ -63,13 +63,22 @@ class Linear(nn.Linear):
             nn.init.zeros_(self.bias)
 
     @staticmethod
-    def joint(layers: Sequence[Linear], weights: Sequence[Tensor], x: Tensor) -> Tensor:
-        """Apply several maps to one input, side by side, with these weights in place of their own."""
+    def joint(layers: Sequence[Linear], weights: Sequence[Tensor], x: Sequence[Tensor]) -> Tensor:
+        """Apply several maps to one input in parts, side by side, with these weights in place of their own."""
         biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
-        return F.linear(x, torch.cat([*weights]), torch.cat(biases) if biases else None)
+        return linear_of_parts(x, torch.cat([*weights]), torch.cat(biases) if biases else None)
 
     def reset_parameters(self) -> None:
         """Draw nothing: `torch.nn.Linear` calls this before the generator is known."""
+
+
+def linear_of_parts(x: Sequence[Tensor], weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`F.linear` of parts beside each other, of which some need no gradient."""
+    first, *others = torch.split(weight, [part.shape[1] for part in x], dim=1)
+    output = F.linear(x[0], first, bias)
+    for part, own in zip(x[1:], others, strict=True):
+        output.addmm_(part, own.t())
+    return output
 
 
 class BatchNorm(nn.BatchNorm1d):

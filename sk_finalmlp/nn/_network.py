@@ -279,7 +279,7 @@ class TwoStreamNetwork(nn.Module):
         paths = self.paths
         if can_join(paths):
             reads_statistics = any(path.fields.n_statistics for path in paths)
-            return joint_outputs(paths, self.embedding.features(codes, values, statistics=reads_statistics))
+            return joint_outputs(paths, self.embedding.feature_parts(codes, values, statistics=reads_statistics))
         x = self.gated(self.features(codes, values), codes, values)
         return [_output(path, own) for path, own in zip(paths, x, strict=True)]
 

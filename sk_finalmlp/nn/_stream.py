@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ._embedding import FieldEmbedding
 from ._gate import FeatureGate, FieldSelection
-from ._layers import Activation, Linear
+from ._layers import Activation, Linear, linear_of_parts
 
 
 class Stream(nn.Sequential):
@@ -139,20 +139,21 @@ def _is_mlp(stream: nn.Module) -> TypeGuard[Stream]:
     return type(stream) is Stream
 
 
-def joint_outputs(paths: Sequence[StreamPath], features: Tensor) -> list[Tensor]:
-    """Return the output of each stream, from the features of the embedding, (B, D) -> (B, n1), (B, n2).
+def joint_outputs(paths: Sequence[StreamPath], features: Sequence[Tensor]) -> list[Tensor]:
+    """Return the output of each stream, from parts of the features of the embedding, (B, D) -> (B, n1), (B, n2).
 
     A gate scales the columns of the first layer's weights in place of the features, of which there are more.
     """
     streams = [path.stream for path in paths if _is_mlp(path.stream)]
-    weights = [_weight(path, stream, features.shape[1]) for path, stream in zip(paths, streams, strict=True)]
+    n_features = sum(part.shape[1] for part in features)
+    weights = [_weight(path, stream, n_features) for path, stream in zip(paths, streams, strict=True)]
     linears = [stream.first_linear for stream in streams]
     activations = [stream.first_activation for stream in streams]
     if streams[0].training:
         x = Activation.joint(activations, Linear.joint(linears, weights, features))
     else:
         maps = [a.folded(weight, layer.bias) for a, weight, layer in zip(activations, weights, linears, strict=True)]
-        x = F.relu(F.linear(features, *map(torch.cat, zip(*maps, strict=True))))
+        x = F.relu(linear_of_parts(features, *map(torch.cat, zip(*maps, strict=True))))
     hidden = torch.split(x, [layer.out_features for layer in linears], dim=1)
     return [stream.after_first_layer(own) for stream, own in zip(streams, hidden, strict=True)]
 

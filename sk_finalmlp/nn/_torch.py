@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,20 @@ from torch import Tensor
 def multiply_all(tensors: Sequence[Tensor], factor: Tensor) -> None:
     """Multiply tensors by a factor in place, on a GPU in one kernel."""
     torch._foreach_mul_(list(tensors), factor)
+
+
+def fused_adam(
+    tables: Sequence[Sequence[Tensor]], gradients: list[Tensor], n_steps: Sequence[int], options: dict[str, Any]
+) -> None:
+    """Take Adam's step of several parameters in one call, each given with its two moments, the `n_steps`-th for it."""
+    if not gradients:
+        return
+    counters = {n: torch.full((), float(n), device=gradients[0].device) for n in set(n_steps)}
+    parameters, *moments = zip(*tables, strict=True)
+    beta1, beta2 = options["betas"]
+    hyper = {"beta1": beta1, "beta2": beta2, **{name: options[name] for name in ("lr", "weight_decay", "eps")}}
+    fused: Any = torch._fused_adam_
+    fused(parameters, gradients, *moments, [], [counters[n] for n in n_steps], **hyper, amsgrad=False, maximize=False)
 
 
 def cpu_has_bfloat16() -> bool:

@@ -75,7 +75,17 @@ from ._fitted_columns import (
 )
 from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
 from ._statistics import UnknownRows
-from ._table import Selection, check_weights, raw_columns, read_outputs, select_for, validate_table, write_values
+from ._table import (
+    Selection,
+    check_weights,
+    is_frame,
+    raw_columns,
+    read_outputs,
+    select_for,
+    validate_table,
+    without_columns,
+    write_values,
+)
 from ._target import NoLabels, Target, held_out_with, read_more_labels
 from ._times import places_in_time, weights_by_age
 from ._training_rows import StoredRows, TableRows, TrainingRows, check_names_of_columns, names_to_encode
@@ -209,8 +219,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
         to the same rows agree.
     temp_folder : str or path, default=None
-        Where the temporary files of a fit to more rows than memory holds go; None for the system's folder. Workers on
-        other machines must share it.
+        Folder for temporary files of an out-of-core fit; None for the system's folder. Workers on other machines must
+        share it.
     n_jobs : int or None, default=None
         Number of workers that read and encode the files of such a fit, as tasks of joblib; None for 1, or for what
         `joblib.parallel_config` says. What is learned doesn't depend on it.
@@ -348,6 +358,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     _classes: Any = None
     #: Whether these are names of several columns of labels.
     _has_tasks: bool = False
+    #: Columns of labels and weights that `fit` was given by name; new rows may have them, too.
+    _names_of_labels: tuple[str, ...] = ()
     _columns: list[FittedColumn]
     _derived: DerivedFields
     _fields: list[Field]
@@ -490,7 +502,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         X : {dataframe, array-like} of shape (n_samples, n_features), or rows that are read in batches
             The raw table.
         y : array-like of shape (n_samples,), or str, default=None
-            Labels of the rows.
+            Labels of the rows, or the name of their column.
         sample_weight : array-like of shape (n_samples,), or str, default=None
             Non-negative weights, as in :meth:`fit`.
 
@@ -515,6 +527,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             self.validation_fraction,
             check_random_state(self.random_state),
         )
+        if isinstance(y, str) and is_frame(X) and not is_source(X, y):
+            # A frame whose labels are named is read like a file.
+            X = partial(iter, [X])
         if is_source(X, y):
             check_names_of_columns(y, sample_weight)
             self._check_fits_files()
@@ -526,6 +541,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
                 yield self._table_rows(X, y, sample_weight, planner)
 
     def _table_rows(self, X: Any, y: Any, sample_weight: Any, planner: Planner) -> TableRows:
+        self._names_of_labels = ()
         X = validate_table(self, X, reset=True)
         names = check_feature_names_in(self)
         weights = check_weights(sample_weight, X)
@@ -537,6 +553,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self, source: Source, label: str | None, weight: str | None, folder: TemporaryFolder, planner: Planner
     ) -> StoredRows:
         names = names_to_encode(source, label, weight)
+        self._names_of_labels = tuple(name for name in (label, weight) if name is not None)
         self.feature_names_in_, self.n_features_in_ = np.asarray(names, dtype=object), len(names)
         chosen = self._chosen_kinds(source.empty(names), names)
         parts, passes = Parts(source, self.n_jobs), Passes(int(self.verbose))
@@ -693,7 +710,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         check_is_fitted(self)
         if is_source(X):
             return self._encode_source(X)
-        X = validate_table(self, X, reset=False)
+        X = validate_table(self, without_columns(X, self._names_of_labels), reset=False)
         unknown = watch_dates(self._columns)
         encoded = write_outputs(self._encode(raw_columns(X), unknown), self._fields, X, self._library())
         unknown.warn()

@@ -147,7 +147,7 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
         return None
     return (
         f"has a different value in nearly every row ({facts(column)}), from which nothing can be learned. Name it in "
-        "`drop`, or in `categorical` if it shall stay."
+        "`drop`, or in `categorical` to keep it."
     )
 
 

@@ -44,8 +44,8 @@ def add_history(
 ) -> Any:
     """Add the history of each row's user: what came before the row, the most recent last.
 
-    Only rows of a strictly earlier time count. Rows of the same time, such as ratings that were sent together, know
-    nothing of each other, since nobody can say which came first.
+    Only rows of a strictly earlier time count. Rows of the same time, such as ratings that were sent together, don't
+    count for each other, since their order is undefined.
 
     Parameters
     ----------
@@ -147,8 +147,8 @@ def add_recency(
 ) -> Any:
     """Add the recency of keys: the time since the row's user, item or combination of values was last seen.
 
-    Only rows of a strictly earlier time count. Rows of the same time, such as impressions of one page, know nothing of
-    each other, since nobody can say which came first.
+    Only rows of a strictly earlier time count. Rows of the same time, such as impressions of one page, don't count for
+    each other, since their order is undefined.
 
     Parameters
     ----------
@@ -190,8 +190,8 @@ def add_recency(
     Notes
     -----
     Choose `longest` so that the training rows know about as much of the past as later rows will: with a log of 60
-    days and `longest="30D"`, the first 30 days are better left out of the training rows, since a user who is new to
-    the log has the same age as one who is new. A split at random is no problem by itself, as ages hold no labels;
+    days and `longest="30D"`, the first 30 days are better left out of the training rows, since a user new to the log
+    can't be told from a new user. A split at random is no problem by itself, as ages hold no labels;
     with `where=y == 1` they do, and training and test rows must be split by time.
 
     Where `time` is a number, the encoder may take whole ages for ids: name the column in its parameter `numeric`.

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
-from .._checks import check_not_empty, check_unique_names, has_columns_of_fit, native_table, refuse_name_as_weights
+from .._checks import check_not_empty, check_unique_names, has_columns_of_fit, native_table, refuse_other_weights
 from .._sklearn import check_sample_weight
 from ._column import RawColumn, read_column
 
@@ -91,6 +91,13 @@ def validate_table(estimator: Any, X: Any, *, reset: bool) -> Any:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
     check_not_empty(X.shape)
     return X
+
+
+def without_columns(X: Any, names: Sequence[str]) -> Any:
+    """Return a frame without these columns, where it has them; other tables as they are."""
+    if not names or not is_frame(X := native_table(X)):
+        return X
+    return nw.from_native(X).drop(list(names), strict=False).to_native()
 
 
 def _as_array(X: Any) -> Any:
@@ -186,7 +193,7 @@ def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataF
 
 @lru_cache(maxsize=64)
 def _labels(names: tuple[str, ...]) -> pd.Index[Any]:
-    """Return names as pandas keeps them, which takes it as long as all else; users of the same ones take a view."""
+    """Return column labels as a cached Index; building one dominates a one-row transform."""
     return pd.Index(list(names))
 
 
@@ -236,7 +243,7 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
     """Return weights of the rows of a table, as float64."""
     if sample_weight is None:
         return None
-    refuse_name_as_weights(sample_weight)
+    refuse_other_weights(sample_weight)
     weights: np.ndarray = check_sample_weight(sample_weight, X, ensure_non_negative=True)
     check_range(*range_of_positive(weights))
     return weights

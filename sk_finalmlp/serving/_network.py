@@ -51,7 +51,7 @@ class _FieldRows:
 
     def rows(self, fields: Sequence[Field], first_row: Mapping[str, int]) -> str:
         """Return rows of a table of embeddings, one for each column of codes; 0 for an unknown code."""
-        tables, firsts, lasts = [], [], []
+        tables, firsts, largest = [], [], []
         for field in fields:
             row_of_code = self._row_of_code[field.name]
             is_known = (row_of_code > 0) & (row_of_code < field.n_codes)
@@ -59,11 +59,12 @@ class _FieldRows:
         ends = list(accumulate(map(len, tables)))
         for field, table, end in zip(fields, tables, ends, strict=True):
             firsts += [end - len(table)] * field.n_columns
-            lasts += [end - 1] * field.n_columns
+            largest += [len(table) - 1] * field.n_columns
         graph = self.graph
         codes = graph.concat([column for field in fields for column in self._columns[field.name]])
-        places = graph.node("Add", codes, graph.constant([firsts], np.int64))
-        places = graph.node("Min", places, graph.constant([lasts], np.int64))
+        # In this order, no code overflows.
+        places = graph.node("Min", codes, graph.constant([largest], np.int64))
+        places = graph.node("Add", places, graph.constant([firsts], np.int64))
         return graph.gather(np.concatenate(tables).astype(np.int64), places)
 
 

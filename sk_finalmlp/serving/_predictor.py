@@ -59,6 +59,11 @@ class Predictor:
     """
 
     def __init__(self, session: Any) -> None:
+        if not hasattr(session, "get_modelmeta"):
+            raise TypeError(
+                f"A Predictor needs a session of ONNX Runtime, and got {session!r}. Call make_predictor: it takes "
+                "the name of a file, or a pipeline."
+            )
         metadata = session.get_modelmeta().custom_metadata_map
         if "classes" not in metadata or metadata.get("inputs", "[]") == "[]":
             raise ValueError(

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ..nn import fused_adam
+
 _PARTS_OF_A_GAP = 2
 _ROWS_AT_ONCE = 65_536
 
@@ -59,16 +61,16 @@ class LazyAdam(Adam):
     # Torch wraps these in what keeps its compiler away, which imports the compiler: a second of the first fit.
     add_param_group = inspect.unwrap(Adam.add_param_group)
     zero_grad = inspect.unwrap(Adam.zero_grad)
-    _dense_step = torch.no_grad()(inspect.unwrap(Adam.step))
 
+    @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take a step; with a closure, compute loss and gradients by it first and return the loss."""
         loss = None if closure is None else torch.enable_grad()(closure)()
-        for parameter, options in self._parameters():
-            if parameter.grad is not None and parameter.grad.is_sparse:
-                self._update_rows(parameter, options)
-                parameter.grad = None
-        self._dense_step()
+        for options in self.param_groups:
+            gradients = {p: p.grad for p in options["params"] if p.grad is not None}
+            for parameter in [p for p, gradient in gradients.items() if gradient.is_sparse]:
+                self._update_rows(parameter, gradients.pop(parameter), options)
+            self._update(gradients, options)
         return loss
 
     @torch.no_grad()
@@ -91,11 +93,23 @@ class LazyAdam(Adam):
             for parameter in group["params"]:
                 yield parameter, group
 
-    @torch.no_grad()
-    def _update_rows(self, parameter: Tensor, options: dict[str, Any]) -> None:
-        assert parameter.grad is not None
+    def _update(self, gradients: dict[Tensor, Tensor], options: dict[str, Any]) -> None:
+        """Take a step of plain Adam; torch's own would count the steps of each parameter in a tensor of its own."""
+        states = [self._state_of(parameter) for parameter in gradients]
+        for state in states:
+            state["n_steps"] += 1
+        tables = [_Rows(p, state["exp_avg"], state["exp_avg_sq"]) for p, state in zip(gradients, states, strict=True)]
+        n_steps = [state["n_steps"] for state in states]
+        if options["fused"]:
+            fused_adam(tables, [*gradients.values()], n_steps, options)
+            return
+        for table, gradient, n in zip(tables, gradients.values(), n_steps, strict=True):
+            for tensor, values in zip(table, _adam_step(table, gradient, n, options), strict=True):
+                tensor.copy_(values)
+
+    def _update_rows(self, parameter: Tensor, gradient: Tensor, options: dict[str, Any]) -> None:
         state = self._state_of_rows(parameter)
-        gradient = parameter.grad.coalesce()
+        gradient = gradient.coalesce()
         touched = gradient.indices()[0]
         tables = _Rows(parameter, state["exp_avg"], state["exp_avg_sq"])
         rows = _Rows(*(table.index_select(0, touched) for table in tables))
@@ -109,13 +123,18 @@ class LazyAdam(Adam):
         state["last_step"][touched] = state["n_steps"]
         state["last_lr_sum"][touched] = state["lr_sum"]
 
-    def _state_of_rows(self, parameter: Tensor) -> dict[str, Any]:
+    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
         state: dict[str, Any] = self.state[parameter]
         if not state:
             state["n_steps"] = 0
-            state["lr_sum"] = 0.0
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
+        return state
+
+    def _state_of_rows(self, parameter: Tensor) -> dict[str, Any]:
+        state = self._state_of(parameter)
+        if "last_step" not in state:
+            state["lr_sum"] = 0.0
             state["last_step"] = torch.zeros(len(parameter), dtype=torch.int32, device=parameter.device)
             state["last_lr_sum"] = no_learning_rates(parameter)
         return state

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from .._warnings import warn
 from ..nn import FieldEmbedding, dropout_state, restore_dropout
 from ._adam import Moments, no_learning_rates
+from ._objective import Scores
 from ._processes import ALONE, Alone
 from ._rows import Batches, Impressions
 from ._scores import Scoring, evaluate, predict_logits
@@ -30,12 +31,10 @@ logger = logging.getLogger("sk_finalmlp.training")
 
 _IN_THE_LINE = ("train_loss", "valid_loss", "valid_auc")
 _BEFORE, _AFTER = ("epoch", "train_loss", "valid_loss", "valid_auc"), ("learning_rate", "seconds")
-#: What the names of the scores of single tasks begin with.
-_OF_TASK = ("valid_loss_", "valid_auc_")
 
 _A_FEW_ROWS = 256
 
-# A thread that has half of a core is no reason for a warning, nor is a second.
+# Warn only above 3 times the CPU time and 1 s.
 _SECONDS_PER_WORKED_SECOND = 3
 _SECONDS_WORTH_A_WARNING = 1
 
@@ -50,7 +49,7 @@ class TrainingResult:
     ----------
     history : list of dict
         One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, those of each task where there are
-        several, learning_rate (that of its last step), seconds.
+        several, the score of `scoring` if that is another one, learning_rate (that of its last step), seconds.
     best_epoch : int
         The epoch, from 1, of the best monitored score, without validation rows the last one. Its weights are those of
         the network, or those from which the final epoch began.
@@ -76,8 +75,8 @@ def finished_epochs(history: Iterable[Mapping[str, Any]]) -> EpochHistory:
     finished = []
     for epoch in history:
         if "seconds" in epoch:
-            of_tasks = [name for name in epoch if name.startswith(_OF_TASK)]
-            finished.append({name: epoch[name] for name in (*_BEFORE, *of_tasks, *_AFTER) if name in epoch})
+            others = [name for name in epoch if name.startswith("valid_") and name not in _BEFORE]
+            finished.append({name: epoch[name] for name in (*_BEFORE, *others, *_AFTER) if name in epoch})
     return finished
 
 
@@ -144,20 +143,27 @@ class EpochRecord(Callback):
         record = {"train_loss": float(np.average(losses, weights=sizes))}
         if self.validation is not None:
             training = dataset_train.impressions
-            scores, self.shift = evaluate(net.module_, self.validation, training, self.processes)
+            scores, logits, self.shift = evaluate(net.module_, self.validation, training, self.processes)
             if not math.isfinite(scores.loss):
                 raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
-            if self.scoring == "roc_auc" and math.isnan(scores.auc):
-                raise ValueError(
-                    "early_stopping='roc_auc' needs validation rows of every class, but one is missing. Add such rows, "
-                    "or set early_stopping=True."
-                )
-            # Higher is better.
-            monitored = scores.auc if self.scoring == "roc_auc" else -scores.loss
-            record |= scores.as_records() | {"monitored": monitored}
+            record |= scores.as_records() | self._monitored(scores, logits, self.validation)
         record |= {"learning_rate": self.learning_rate_, "seconds": time.perf_counter() - self.start_}
         for name, value in self.processes.told(record).items():
             net.history.record(name, value)
+
+    def _monitored(self, scores: Scores, logits: Tensor, rows: Impressions) -> dict[str, float]:
+        """The score that decides, of which higher is better, and its record where it is neither loss nor AUC."""
+        if self.scoring == "neg_log_loss":
+            return {"monitored": -scores.loss}
+        if self.scoring != "roc_auc":
+            score = self.scoring(logits, rows)
+            return {f"valid_{self.scoring.name}": score, "monitored": score}
+        if math.isnan(scores.auc):
+            raise ValueError(
+                "scoring='roc_auc' needs validation rows of every class, but one is missing. Add such rows, or set "
+                "scoring='neg_log_loss'."
+            )
+        return {"monitored": scores.auc}
 
 
 class WaitingThreads(Callback):
@@ -296,10 +302,9 @@ class KeptMoments(Callback):
             state = net.optimizer_.state[parameter]
             state["exp_avg"] = _tensor_like(parameter, kept.exp_avg[name])
             state["exp_avg_sq"] = _tensor_like(parameter, kept.exp_avg_sq[name])
+            state["n_steps"] = kept.n_steps
             if id(parameter) in lazy:
                 state |= _settled(parameter, kept.n_steps)
-            else:
-                state["step"] = torch.tensor(float(kept.n_steps), device=parameter.device)
 
     def on_epoch_end(self, net: Any, dataset_train: Any, **kwargs: Any) -> None:
         net.optimizer_.settle()
@@ -317,7 +322,6 @@ def _tensor_like(parameter: Tensor, array: NDArray[np.float32]) -> Tensor:
 def _settled(table: Tensor, n_steps: int) -> dict[str, Any]:
     """The state of a lazy table of which no row has missed a step."""
     return {
-        "n_steps": n_steps,
         "lr_sum": 0.0,
         "last_step": torch.full((len(table),), n_steps, dtype=torch.int32, device=table.device),
         "last_lr_sum": no_learning_rates(table),

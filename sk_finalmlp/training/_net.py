@@ -107,7 +107,8 @@ class ClickNet(NeuralNet):
         if not self.module_.training:
             # To tell it to all modules in each step takes a tenth of a small step.
             self.module_.train()
-        self.optimizer_.zero_grad()
+        for parameter in self.all_parameters_:
+            parameter.grad = None
         losses = [*self.map_members(partial(self._backward, *batch), self.members_)]
         loss = self.processes.add_gradients(self.all_parameters_, torch.stack(losses).sum())
         clip_gradients(self.parameters_, self.gradient_norm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import Final, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -15,9 +16,13 @@ from scipy.special import expit, log_expit, logit, logsumexp, softmax
 from torch import Tensor
 from torch.nn import functional as F
 
-from .._labels import BASE, MISSING
+from .._labels import BASE, MISSING, implied
 
 Relation = Literal["funnel", "independent"]
+
+#: Of the iterations that find rates where labels are lost: their number at most, and changes that end them.
+_MAX_PASSES: Final = 200
+_TOLERANCE: Final = 1e-9
 
 
 class Scores(NamedTuple):
@@ -211,7 +216,8 @@ class TaskObjective:
     lowest: 0, 1, or 2 where the label is missing. Each task has a logit. In a funnel, where a label of 1 implies that
     of the task before, it is that of the label given the one before: the probability of a label is the product of all
     up to it (Ma et al., "Entire Space Multi-Task Model", SIGIR 2018), and its loss is over all rows, those without a
-    click included. Where the label before is known and a label isn't, the loss takes the network's own estimate of it.
+    click included. A label that isn't known is 1 before a 1 and 0 after a 0; between a 1 and a 0, or after a 1, the
+    loss takes the network's own estimate of it.
 
     Parameters
     ----------
@@ -258,7 +264,7 @@ class TaskObjective:
             labels = digits.clamp(max=1).to(logits.dtype).expand(logits.shape)
             losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none") * (digits != MISSING)
         else:
-            labels, counts = _expected_labels(logits.detach(), digits)
+            labels, counts = _expected_labels(logits.detach(), implied(digits))
             log_p, log_not = funnel_log_probabilities(logits)
             losses = -(labels * log_p + (counts - labels) * log_not)
         return (losses * filled(losses, self.weights)).sum(dim=-1)
@@ -336,11 +342,10 @@ class TaskObjective:
         if not np.isfinite(logits).all():
             # A training that is about to end with an error.
             return shift
-        is_known = (self._digits(target) != MISSING).numpy()
-        share = weight
+        stands, share = self._stands(weight_of_class)[target].numpy(), weight
         for task, rate in enumerate(self._rates(weight_of_class)):
             # Labels may be known of some kinds of rows alone.
-            rows = is_known[:, task] if task == 0 or self.relation == "independent" else True
+            rows = stands[:, task] if task == 0 or self.relation == "independent" else True
             shift[task] = _constant(logits[:, task], share * rows, rate)
             if self.relation == "funnel":
                 share = share * expit(logits[:, task] + shift[task])
@@ -367,38 +372,79 @@ class TaskObjective:
         powers = BASE ** torch.arange(len(self.names), device=target.device)
         return target[:, None] // powers % BASE
 
+    def _patterns(self, weight_of_class: Tensor) -> tuple[Tensor, Tensor]:
+        """Digits of all patterns with those that others imply, and which are known or, in a funnel, lost before a 0."""
+        digits = self._digits(torch.arange(len(weight_of_class)))
+        if self.relation == "independent":
+            return digits, digits != MISSING
+        return implied(digits), _is_told(implied(digits))
+
     def _rates(self, weight_of_class: Tensor) -> NDArray[np.float64]:
-        """Share of each label of 1; in a funnel among the rows where the one before is 1."""
-        weight = weight_of_class.numpy()
-        digits = self._digits(torch.arange(len(weight))).numpy()
-        rates = np.empty(len(self.names))
-        for task in range(len(self.names)):
-            counts = digits[:, task] != MISSING
-            if task and self.relation == "funnel":
-                counts &= digits[:, task - 1] == 1
-            total = weight[counts].sum()
-            rates[task] = weight[counts & (digits[:, task] == 1)].sum() / total if total else 0.0
-        return rates
+        """Share of each label of 1; in a funnel among the rows where the one before is 1, the most likely one (EM)."""
+        digits, is_told = self._patterns(weight_of_class)
+        labels, weight = torch.where(digits == MISSING, 0.5, digits.double()), weight_of_class[:, None] * is_told
+        is_lost = (weight > 0) & (digits == MISSING)
+        for _ in range(_MAX_PASSES):
+            before = torch.ones_like(labels)
+            if self.relation == "funnel":
+                before[:, 1:] = labels[:, :-1]
+            totals = (weight * before).sum(dim=0)
+            rates: Tensor = (weight * labels).sum(dim=0) / torch.where(totals > 0, totals, 1)
+            expected = _expected_labels(rates.logit().expand(digits.shape), digits)[0]
+            if not is_lost.any() or (expected - labels)[is_lost].abs().max() < _TOLERANCE:
+                break
+            labels = expected
+        return rates.numpy()
+
+    def _stands(self, weight_of_class: Tensor) -> Tensor:
+        """For how many rows one of each pattern stands in each task, shape (3 ** T, T); 0 where the label isn't known.
+
+        A lost label before a later 0 is no random one, for before a 1 it would be known: rows that came as far stand
+        for it, by the probability of a 0 in the end.
+        """
+        digits, is_told = self._patterns(weight_of_class)
+        is_known, is_lost = digits != MISSING, (digits == MISSING) & is_told
+        stands = is_known.double()
+        if not (is_lost & (weight_of_class > 0)[:, None]).any():
+            return stands
+        logits = torch.from_numpy(self._rates(weight_of_class)).logit().expand(digits.shape)
+        fails = 1 - _expected_labels(logits, digits)[0][:, -1]
+        came_to = torch.cat([torch.ones_like(digits[:, :1]), digits[:, :-1]], dim=1) == 1
+        for first, task in combinations_with_replacement(range(len(self.names)), 2):
+            lost = is_lost[:, task] & is_lost[:, first] & came_to[:, first]
+            donors = fails * (is_known[:, task] & came_to[:, first])
+            if total := weight_of_class @ donors:
+                stands[:, task] += donors * (weight_of_class[lost].sum() / total)
+        return stands
 
     def _known(self, target: Tensor, weight: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Labels of each task, and weights of the rows; 0 where the label isn't known.
 
-        In a funnel, there is no label of 1 after one of 0. The rows with a 1 before whose label is known stand for all
-        with a 1 before: else rows with a 0 before would have too large a share.
+        In a funnel, rows with a 1 before and a known label stand for all with a 1 before and nothing known later: else
+        rows with a 0 before would have too large a share.
         """
-        digits = self._digits(target)
+        given = self._digits(target)
+        if self.relation == "independent":
+            yield from ((digit, weight * (digit != MISSING)) for digit in given.T)
+            return
+        digits = implied(given)
+        weight_of_class = torch.bincount(target, weight.double(), minlength=self.n_classes(len(self.names)))
+        stands = self._stands(weight_of_class)[target].to(weight.dtype)
         before, own = torch.ones_like(target), weight
-        for task, digit in enumerate(digits.T):
-            if self.relation == "independent":
-                yield digit, weight * (digit != MISSING)
-                continue
-            digit = torch.where(before == 0, 0, digit)
-            is_known, is_open = digit != MISSING, before == 1
+        for task in range(len(self.names)):
+            digit = torch.where(before == 0, 0, given[:, task])
+            is_known, is_lost = digit != MISSING, (given[:, task:] == MISSING).all(dim=1)
+            is_open = (before == 1) & (is_known | is_lost)
             if task and (is_open & is_known).any():
                 own = torch.where(is_open, own * (own[is_open].sum() / own[is_open & is_known].sum()), own)
             own = torch.where(before == MISSING, weight, own)
-            yield digit, own * is_known
+            yield digits[:, task], own * stands[:, task]
             before = digit
+
+
+def _is_told(digits: Tensor) -> Tensor:
+    """Which labels of a funnel are known, or lost before a 0, shape (n, T)."""
+    return (digits != MISSING) | (digits[:, -1:] == 0)
 
 
 def funnel_log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -411,25 +457,28 @@ def funnel_log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _expected_labels(logits: Tensor, digits: Tensor) -> tuple[Tensor, Tensor]:
-    """The labels of a funnel, where missing those that the network expects after the last known one; which count.
+    """The labels of a funnel, where not known those that the network expects by the known ones; which count.
 
-    So rows are no reason for or against a conversion where a click's conversion isn't known, and those without a click
-    have none.
+    So rows are no reason for or against a conversion where a click's conversion isn't known, nor for or against a click
+    where it is lost and nothing was bought.
     """
-    label, counts = torch.zeros_like(logits[..., 0]), torch.zeros_like(digits[:, 0], dtype=torch.bool)
-    labels, are_known = [], []
-    for task in range(digits.shape[1]):
-        digit = digits[:, task]
-        is_known = digit != MISSING
-        label = torch.where(is_known, digit.to(logits.dtype), label * logits[..., task].sigmoid())
-        counts = counts | is_known
-        labels.append(label)
-        are_known.append(counts.to(logits.dtype).expand(label.shape))
-    return torch.stack(labels, dim=-1), torch.stack(are_known, dim=-1)
+    reached = torch.ones_like(logits[..., 0])
+    # Probability of a 1 where the first 0 is.
+    failed, is_over = torch.zeros_like(reached), torch.zeros_like(digits[:, 0], dtype=torch.bool)
+    chain = []
+    for task, digit in enumerate(digits.T):
+        reached = torch.where(digit == 1, 1.0, reached * logits[..., task].sigmoid())
+        failed = torch.where((digit == 0) & ~is_over, reached, failed)
+        is_over = is_over | (digit == 0)
+        chain.append(reached)
+    failed = failed[..., None]
+    expected = (torch.stack(chain, dim=-1) - failed) / (1 - failed).clamp(min=torch.finfo(logits.dtype).eps)
+    counts = (_is_told(digits).cumsum(dim=1) > 0).to(logits.dtype)
+    return torch.where(digits == MISSING, expected, digits.to(logits.dtype)) * counts, counts.expand(logits.shape)
 
 
 def _constant(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: float) -> float:
-    """What to add to logits so that their mean probability is a rate; 0 where nothing leads there."""
+    """Return the shift that makes the mean probability equal the rate; 0 if none does."""
     if not 0 < rate < 1 or not weight.sum():
         return 0.0
     weight = weight / weight.sum()

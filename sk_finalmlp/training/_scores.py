@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,18 @@ from ._objective import Objective, Scores, sampled_logits
 from ._processes import ALONE, Alone
 from ._rows import AnyImpressions, Impressions
 
-Scoring = Literal["neg_log_loss", "roc_auc"]
+
+class RowScorer(Protocol):
+    """Scores validation rows by the logits of a network; the higher, the better."""
+
+    name: str
+
+    def __call__(self, logits: Tensor, rows: Impressions) -> float:
+        """Return the score of rows, finite."""
+        ...
+
+
+Scoring = Literal["neg_log_loss", "roc_auc"] | RowScorer
 
 _BATCH_SIZE = 8192
 #: So many rows speak for equal weights, and so large a share of all rows on top: later rows differ from those that are
@@ -86,12 +97,11 @@ def evaluate(
     impressions: Impressions,
     training: AnyImpressions,
     processes: Alone = ALONE,
-) -> tuple[Scores, Tensor | None]:
-    """Score a network on validation rows, as it would predict if the training ended.
+) -> tuple[Scores, Tensor, Tensor | None]:
+    """Score a network on validation rows, as it would predict if the training ended; return the scores and the logits.
 
     The members of an ensemble are weighted anew by these rows, and the mean prediction is moved to the click rate of
-    the training rows; that constant, shape (C,) or None, is returned with the scores. The network is left in evaluation
-    mode.
+    the training rows; that constant, shape (C,) or None, is returned last. The network is left in evaluation mode.
     """
     network.eval()
     if len(members_of(network)) > 1:
@@ -101,7 +111,7 @@ def evaluate(
     shift = correct_mean(network, training, ROUGHLY)
     if shift is not None:
         logits = logits + shift
-    return _scores(logits, impressions), shift
+    return _scores(logits, impressions), sampled_logits(logits, impressions.negatives_kept), shift
 
 
 def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:

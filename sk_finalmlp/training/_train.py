@@ -51,7 +51,6 @@ _WARM_UP = 0.15
 # In smaller tables a dense update is faster, and it is exact.
 _LAZY_FROM_ROWS = 100_000
 
-_MONITORED = {"neg_log_loss": "valid_loss", "roc_auc": "valid_auc"}
 
 Callbacks = list[tuple[str, Callback]]
 Schedule = Literal["one_cycle", "plateau"]
@@ -403,7 +402,7 @@ def _callbacks(
     """All callbacks of the epochs before the final one, in the order in which they are called."""
     scored = None if validation is None else validation.for_scores()
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
-    schedule = _schedule(settings, len(batches), None if validation is None else _MONITORED[settings.scoring])
+    schedule = _schedule(settings, len(batches), is_scored=validation is not None)
     patience = Patience(best, settings.n_iter_no_change)
     record = EpochRecord(scored, settings.scoring, batches.processes)
     before = [*waiting, ("record", record), *schedule, ("best", best), *watchers]
@@ -413,11 +412,11 @@ def _callbacks(
     return [*before, ("checkpoint", checkpoint), ("patience", patience)], checkpoint
 
 
-def _schedule(settings: TrainingSettings, n_batches: int, monitored: str | None) -> Callbacks:
+def _schedule(settings: TrainingSettings, n_batches: int, *, is_scored: bool) -> Callbacks:
     """What changes the learning rate; nothing where the plateau of no score can be seen."""
     if settings.schedule == "one_cycle":
         return [("schedule", _one_cycle(settings.learning_rate, settings.max_epochs * n_batches))]
-    return [] if monitored is None else [("schedule", _plateau(settings))]
+    return [("schedule", _plateau(settings))] if is_scored else []
 
 
 def _one_cycle(peak: float, n_steps: int) -> Callback:

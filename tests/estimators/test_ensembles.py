@@ -130,7 +130,8 @@ class TestStreams:
             FinalMLPClassifier(**QUICK, stream_fields=(None, ["user", "usr@rate"])).fit(*with_statistics)
 
     @pytest.mark.parametrize(
-        "parameters", [{"stream_fields": "user"}, {"n_members": 0}, {"early_stopping": "accuracy"}]
+        "parameters",
+        [{"stream_fields": "user"}, {"n_members": 0}, {"scoring": "accurate"}],
     )
     def test_out_of_range(self, with_statistics, parameters):
         with pytest.raises(InvalidParameterError, match=next(iter(parameters))):

@@ -124,6 +124,17 @@ class TestMissingLabels:
         of_all = full.classifier_.history_[full.classifier_.best_epoch_ - 1]
         assert best["valid_loss_conversion"] == pytest.approx(of_all["valid_loss_conversion"], rel=0.15)
 
+    @pytest.mark.parametrize("of", ["buyers", "half"])
+    def test_a_conversion_without_a_known_click(self, funnel, of):
+        X, Y, _ = funnel
+        is_lost = np.random.default_rng(7).random(len(Y)) < (0.9 if of == "buyers" else 0.5)
+        is_lost &= (Y["conversion"] == 1) | (of == "half")
+        lost = Y.assign(click=Y["click"].mask(is_lost))
+        model, full = make().fit(X, lost), make().fit(X, Y)
+        np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), Y.mean(), rtol=0.04)
+        record, of_all = (each.classifier_.history_[0] for each in (model, full))
+        assert record["valid_loss_click"] == pytest.approx(of_all["valid_loss_click"], rel=0.1)
+
     def test_a_task_learns_from_its_labelled_rows_alone(self, funnel):
         X, Y, _ = funnel
         # Independent: the rate of the rows with a label.
@@ -176,11 +187,9 @@ class TestTraining:
                 make().fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=y_val)
         one_label = Y[3000:].assign(conversion=0)
         with pytest.raises(ValueError, match="lacks one of 'conversion'"):
-            make(early_stopping="roc_auc").fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=one_label)
+            make(scoring="roc_auc").fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=one_label)
 
-    @pytest.mark.parametrize(
-        "parameters", [{"stream_loss": 0.5}, {}, {"early_stopping": "roc_auc"}, {"hold_out": "last"}]
-    )
+    @pytest.mark.parametrize("parameters", [{"stream_loss": 0.5}, {}, {"scoring": "roc_auc"}, {"hold_out": "last"}])
     def test_other_trainings(self, funnel, parameters, monkeypatch):
         if not parameters:
             monkeypatch.setattr("sk_finalmlp.training._train._LAZY_FROM_ROWS", 0)

@@ -22,7 +22,7 @@ import pyarrow as pa
 import sklearn
 
 import sk_finalmlp
-from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier
 from sk_finalmlp._sources import sizes
 from sk_finalmlp.preprocessing import _tally, add_recency
 from sk_finalmlp.schema import is_statistic
@@ -468,6 +468,41 @@ class _Examination:
         if not np.array_equal(alone, probabilities[[3]]):
             yield "any", f"{alone} alone and {probabilities[3]} beside others"
 
+    def of_new_days(self) -> Iterator[tuple[str, str]]:
+        """New rows are taken in where there was one value of each column, and there is room for one alone."""
+        table = self.table
+        if table.fault or table.y is None or table.labels == "quantities":
+            return
+        encoder = CTREncoder(**table.parameters | {"max_categories": 1, "n_hash_buckets": None})
+        try:
+            encoder.fit(take(table.X, np.full(table.n_fit, self.rng.integers(table.n_fit))), table.y)
+            for row in self.rng.integers(0, len(table.X_new), 3):
+                labels = table.y * _REPEATED if isinstance(table.y, list) else np.tile(table.y, _REPEATED)
+                day = encoder.partial_fit_transform(take(table.X_new, np.full(len(labels), row)), labels)
+                for name, values in arrays(day).items():
+                    if not np.isfinite(values).all() or (values.dtype.kind == "i" and values.min() < 0):
+                        yield self.kind_of(str(name)), f"{name}: {values.min()} to {values.max()}"
+        except (ValueError, TypeError) as error:
+            if not _is_own(error):
+                raise
+
+    def implied_labels(self) -> Iterator[tuple[str, str]]:
+        """A label that others imply needs not be written down: mean predictions are the shares of the labels."""
+        table = self.table
+        if table.number % _ONE_IN_CLASSIFIED or table.fault or table.n_fit < _ALONE**2:
+            return
+        X = CTREncoder(**table.parameters | {"statistics": None, "crosses": []}).fit_transform(table.X)
+        click = self.rng.random(len(X)) < 0.5
+        buy = click & (self.rng.random(len(X)) < 0.5)
+        lost = self.rng.random((2, len(X))) < 0.7
+        y = np.column_stack([np.where(buy & lost[0], np.nan, click), np.where(~click & lost[1], np.nan, buy)])
+        classifier = FinalMLPClassifier(
+            stream1=MLP((16,)), stream2=MLP((16,)), num_heads=2, n_members=1, max_epochs=1, random_state=0
+        )
+        means = FunnelClassifier(classifier).fit(X, y).predict_proba(X).mean(axis=0)
+        if not np.allclose(means, [click.mean(), buy.mean()], atol=2e-3):
+            yield "any", f"means {means} of labels with the shares {click.mean()} and {buy.mean()}"
+
 
 PROPERTIES: dict[str, Callable[[_Examination], Iterator[tuple[str, str]]]] = {
     "codes and numbers are well-formed": _Examination.well_formed,
@@ -492,6 +527,8 @@ PROPERTIES: dict[str, Callable[[_Examination], Iterator[tuple[str, str]]]] = {
     "codes of values of codes": _Examination.there_and_back,
     "the user's table is untouched": _Examination.untouched,
     "probabilities of a classifier": _Examination.classified,
+    "rows of new days": _Examination.of_new_days,
+    "labels that others imply": _Examination.implied_labels,
 }
 _ERRORS = (
     "what can't be read is refused",

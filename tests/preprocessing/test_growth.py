@@ -162,6 +162,12 @@ class TestStatistics:
         statistics = [name for name in day if name.startswith("user & ") and name.endswith("@count")]
         assert (day[statistics].iloc[0] <= nobody[statistics].iloc[0]).all()
 
+    def test_of_the_only_code_change_hands(self):
+        enc = CTREncoder(max_categories=1, statistics=["user"]).fit(table("a" * 10), [0, 1] * 5)
+        day = enc.partial_fit_transform(table("c" * 30), [0, 1] * 15)
+        assert day["user"].tolist() == [1] * 30
+        assert np.isfinite(day["user@rate"]).all()
+
     def test_need_known_labels(self):
         X = pd.DataFrame({"user": ["a"], "item": ["x"]})
         with pytest.raises(ValueError, match="Statistics take in the labels of new rows, but there is no y"):

@@ -162,15 +162,16 @@ def test_check_sees_a_wrong_label(rare, tmp_path, monkeypatch):
         to_onnx(rare, tmp_path / "model.onnx")
 
 
-def test_negative_codes_are_unknown(encoded):
+def test_negative_and_large_codes_are_unknown(encoded):
     X, y = encoded
     classifier = FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0).fit(X, y)
     exported = export(classifier)
-    feeds = [{name: column.to_numpy()[:3].reshape(-1, 1) for name, column in X.items()} for _ in range(2)]
-    for feed, code in zip(feeds, (-1, 10**9), strict=True):
+    feeds = [{name: column.to_numpy()[:3].reshape(-1, 1) for name, column in X.items()} for _ in range(3)]
+    for feed, code in zip(feeds, (-1, 10**9, 2**63 - 1), strict=True):
         feed["item"] = np.full((3, 1), code)
-    negative, beyond = (run(exported, feed)["probabilities"] for feed in feeds)
+    negative, beyond, largest = (run(exported, feed)["probabilities"] for feed in feeds)
     np.testing.assert_array_equal(negative, beyond)
+    np.testing.assert_array_equal(largest, beyond)
 
 
 def test_table_without_names(tmp_path):

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
-from sk_finalmlp.serving import make_predictor, to_onnx
+from sk_finalmlp.serving import Predictor, make_predictor, to_onnx
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +208,8 @@ assert predict([dict.fromkeys(predict.columns_)]).shape == (1, 2)
 assert not {{"onnx", "pyarrow", "sklearn", "torch"}} & set(sys.modules), sorted(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_file_is_for_make_predictor():
+    with pytest.raises(TypeError, match=r"got 'clicks\.onnx'\. Call make_predictor"):
+        Predictor("clicks.onnx")

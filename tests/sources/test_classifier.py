@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.streams import MLP
 
 SMALL = {
@@ -101,7 +102,7 @@ def test_weights_of_rows_and_classes(clicks, folder):
         {"negative_sampling": 0.5},
         {"negatives_kept": 0.2},
         {"early_stopping": False},
-        {"schedule": "plateau", "early_stopping": "roc_auc", "final_epoch": False},
+        {"schedule": "plateau", "scoring": "roc_auc", "final_epoch": False},
         {"hold_out": "random", "validation_fraction": 0.05},
     ],
 )
@@ -265,3 +266,20 @@ def test_callbacks_are_given_labels_and_weights(folder):
     plain = FinalMLPClassifier(**SMALL).fit(encoded, "click", "weight")
     rows = next(encoded.batches())
     assert (classifier.predict_proba(rows) == plain.predict_proba(rows)).all()
+
+
+def test_a_frame_whose_labels_are_named_is_like_its_file(tmp_path):
+    X, y, _ = make_click_data(1500, random_state=0)
+    X = X.assign(click=y, weight=np.linspace(0.5, 1, len(X)))
+    X.to_parquet(tmp_path / "rows.parquet")
+    predicted = []
+    for rows in (X, tmp_path / "rows.parquet"):
+        model = Pipeline(
+            [("enc", CTREncoder()), ("clf", FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0))]
+        )
+        model.fit(rows, "click", enc__sample_weight="weight", clf__sample_weight="weight")
+        predicted += [model.predict_proba(rows) for rows in (X, X.drop(columns=["click", "weight"]), rows)]
+    for other in predicted[1:]:
+        np.testing.assert_array_equal(other, predicted[0])
+    with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- more"):
+        model.predict_proba(X.assign(more=1))

@@ -138,6 +138,20 @@ def test_weights_do_not_cross_zero_in_a_long_gap():
     assert table.weight[0].abs().max() < 1e-3
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_dense_gradients_move_the_weights_as_plain_adam_does(fused):
+    start = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    own, plain = ([nn.Parameter(weight.clone()) for weight in start] for _ in range(2))
+    optimizers = LazyAdam(own, **OPTIONS, fused=fused), torch.optim.Adam(plain, **OPTIONS)
+    for step in range(4):
+        for (first, second), optimizer in zip((own, plain), optimizers, strict=True):
+            optimizer.zero_grad()
+            # A parameter without a gradient misses the step.
+            (first.square().sum() + (second.sin().sum() if step % 2 else 0)).backward()
+            optimizer.step()
+    torch.testing.assert_close(own, plain)
+
+
 def test_does_not_import_the_compiler_of_torch():
     code = """
 import sys, torch

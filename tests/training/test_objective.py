@@ -72,6 +72,30 @@ class TestLosses:
         (values * torch.tensor(list(shares.values()), dtype=torch.float64)).sum().backward()
         np.testing.assert_allclose(logits.grad, 0, atol=1e-9)
 
+    @pytest.mark.parametrize("kept", [(1.0, 0.1), (0.3, 0.3)], ids=["of buyers", "at random"])
+    def test_a_lost_click_moves_its_probability_nowhere(self, kept):
+        """In the mean over rows, whether clicks are lost at random or those of buyers."""
+        click, after = 0.3, 0.2
+        logits = torch.tensor([math.log(p / (1 - p)) for p in (click, after)], dtype=torch.float64, requires_grad=True)
+        shares = {(NO, NO): 0.7, (YES, NO): 0.3 * 0.8, (YES, YES): 0.3 * 0.2}
+        lost = {(click, buy): (MISSING, buy) for click, buy in shares}
+        of_pattern = {}
+        for digits, share in shares.items():
+            for given, part in ((digits, kept[digits[1]]), (lost[digits], 1 - kept[digits[1]])):
+                of_pattern[given] = of_pattern.get(given, 0) + share * part
+        target = torch.tensor([pattern(*digits) for digits in of_pattern])
+        values = funnel().losses(logits.expand(len(target), 2), target)
+        (values * torch.tensor(list(of_pattern.values()), dtype=torch.float64)).sum().backward()
+        np.testing.assert_allclose(logits.grad, 0, atol=1e-9)
+
+
+def lose(click, conversion, how):
+    """The same labels, some of which are lost."""
+    u, v = np.random.default_rng(1).random((2, len(click)))
+    lost_click = {"clicks of buyers": (conversion == 1) & (u < 0.9), "conversions": u < 0}.get(how, u < 0.5)
+    lost_conversion = (v < 0.5) & (how in ("conversions", "both"))
+    return np.where(lost_click, MISSING, click), np.where(lost_conversion, MISSING, conversion)
+
 
 class TestScores:
     @pytest.fixture
@@ -113,3 +137,38 @@ class TestScores:
         np.testing.assert_allclose(expit(moved).prod(axis=1).mean(), click.mean() * after, rtol=1e-4)
         start = funnel().start(weights, len(click), 2, 1.0)
         np.testing.assert_allclose(expit(start.numpy()), [click.mean(), after], rtol=1e-6)
+
+    @pytest.mark.parametrize("how", ["clicks of buyers", "clicks", "conversions", "both"])
+    def test_lost_labels_change_no_score_and_no_mean(self, rows, how):
+        logits, click, conversion = rows
+        given = lose(click, conversion, how)
+        lost, of_all = self.scores(logits, *given), self.scores(*rows)
+        for name in of_all.of_tasks:
+            assert lost.of_tasks[name] == pytest.approx(of_all.of_tasks[name], rel=0.02), name
+        target = torch.from_numpy(given[0] + 3 * given[1])
+        weights = torch.bincount(target, minlength=9).double()
+        rates = [click.mean(), conversion[click == 1].mean()]
+        np.testing.assert_allclose(expit(funnel().start(weights, len(click), 2, 1.0).numpy()), rates, rtol=0.03)
+        moved = logits - 1 + funnel().shift(logits - 1, target, np.ones(len(click)), weights)
+        means = expit(moved).cumprod(axis=1).mean(axis=0)
+        np.testing.assert_allclose(means, [click.mean(), conversion.mean()], rtol=0.03)
+
+    @pytest.mark.parametrize("step", [0, 1])
+    def test_a_step_that_is_lost_where_the_last_is_known(self, step):
+        rng = np.random.default_rng(0)
+        logits = rng.normal([0.5, 0.0, 0.0], 1.0, (40_000, 3))
+        reached = (rng.random(logits.shape) < expit(logits)).cumprod(axis=1)
+        given = reached.copy()
+        given[(reached[:, 2] == 1) & (rng.random(len(given)) < 0.9), step] = MISSING
+        given[rng.random(len(given)) < 0.3, step] = MISSING
+        objective, ones = funnel(1.0, 1.0, 1.0), torch.ones(len(given))
+        lost, of_all = (
+            objective.scores(torch.from_numpy(logits).float(), torch.from_numpy(digits @ [1, 3, 9]), ones)
+            for digits in (given, reached)
+        )
+        for name in of_all.of_tasks:
+            assert lost.of_tasks[name] == pytest.approx(of_all.of_tasks[name], rel=0.02), name
+        target = torch.from_numpy(given @ [1, 3, 9])
+        weights = torch.bincount(target, minlength=27).double()
+        moved = logits - 1 + objective.shift(logits - 1, target, np.ones(len(given)), weights)
+        np.testing.assert_allclose(expit(moved).cumprod(axis=1).mean(axis=0), reached.mean(axis=0), rtol=0.03)
