@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import small_models
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -25,14 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.streams import MLP
 
-SMALL = {
-    "stream1": MLP((16,)),
-    "stream2": MLP((16,)),
-    "num_heads": 2,
-    "max_epochs": 3,
-    "n_members": 1,
-    "random_state": 0,
-}
+SMALL = small_models.SMALL | {"stream1": MLP((16,)), "stream2": MLP((16,)), "num_heads": 2, "max_epochs": 3}
 
 
 def pipeline(**parameters):

@@ -524,8 +524,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        logits = self._logits(X)
-        return self._labels.probabilities(logits)
+        return self._labels.probabilities(self._logits(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class.
@@ -540,8 +539,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples,)
             Labels.
         """
-        logits = self._logits(X)
-        return self._labels.most_probable(logits)
+        return self._labels.most_probable(self._logits(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of rows whose class is predicted correctly.

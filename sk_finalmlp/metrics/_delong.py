@@ -193,16 +193,12 @@ def delong_test(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Labels of two classes, at least two rows of each.
+    y_true, sample_weight, pos_label
+        As for :func:`roc_auc_interval`.
     y_score_1, y_score_2 : array-like of shape (n_samples,)
         Scores of the two models, which rise with the probability of a click; only their order matters.
     confidence_level : float, default=0.95
         Probability with which the interval should hold the difference, between 0 and 1.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, at least 0, as weights of importance; see `roc_auc_interval`.
-    pos_label : bool, int, float or str, default=None
-        Label of a click; by default the greater of the two.
 
     Returns
     -------

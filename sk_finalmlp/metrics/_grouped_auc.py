@@ -101,16 +101,8 @@ def auc_per_group(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Labels of two classes.
-    y_score : array-like of shape (n_samples,)
-        Scores that rise with the probability of a click.
-    groups : array-like of shape (n_samples,)
-        Group of each row. It has no usable default.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, at least 0.
-    pos_label : bool, int, float or str, default=None
-        Label of a click; by default the greater of the two.
+    y_true, y_score, groups, sample_weight, pos_label
+        As for :func:`grouped_auc`.
 
     Returns
     -------

@@ -176,14 +176,8 @@ def relative_information_gain(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Labels of two classes.
-    y_proba : array-like of shape (n_samples,)
-        Probabilities of a click.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, at least 0.
-    pos_label : bool, int, float or str, default=None
-        Label of a click; by default the greater of the two.
+    y_true, y_proba, sample_weight, pos_label
+        As for :func:`normalized_entropy`.
 
     Returns
     -------

@@ -96,23 +96,16 @@ class Plan:
     choices: list[Choice]
 
 
+@dataclass
 class Planner:
     """Chooses the crosses and statistics that two parameters of the encoder ask for."""
 
-    def __init__(
-        self,
-        crosses: Combinations,
-        statistics: Combinations,
-        rule: VocabularyRule,
-        validation_fraction: Fraction,
-        random_state: np.random.RandomState,
-    ) -> None:
-        self.crosses = crosses
-        self.statistics = statistics
-        self.rule = rule
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-        self._mean_weight = 1.0
+    crosses: Combinations
+    statistics: Combinations
+    rule: VocabularyRule
+    validation_fraction: Fraction
+    random_state: np.random.RandomState
+    _mean_weight = 1.0
 
     @property
     def is_auto(self) -> bool:

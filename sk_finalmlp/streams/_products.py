@@ -104,13 +104,8 @@ class Product(_WithMLP):
         "elementwise": the concatenated vectors v_i * v_j of all pairs i <= j, as in CETN.
     hidden_units : array-like of int, default=(128,)
         Width of each layer of the MLP; empty for no MLP.
-    dropout : float, default=0.2
-        Dropout of the MLP, in [0, 1).
-    batch_norm : bool, default=True
-        Whether the MLP's layers have batch norm.
-    units : int, "auto" or None, default="auto"
-        Width of a linear layer after the stream; None for no such layer. "auto": 128 if the fusion needs matching
-        widths ("bilinear" and "product") and there is no MLP, else None.
+    dropout, batch_norm, units
+        As for :class:`FM`.
 
     See Also
     --------
