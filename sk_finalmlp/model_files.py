@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,9 @@ from sklearn.base import BaseEstimator
 __all__ = ["ModelFileError", "load", "save"]
 
 _PACKAGES: Final = ("sk_finalmlp.preprocessing", "sk_finalmlp.estimators", "sk_finalmlp.streams")
+#: How much larger than the file its contents may be, which `save` doesn't compress, and what may be in any case.
+_LARGEST_RATIO: Final = 20
+_FREE_BYTES: Final = 2**26
 #: Length of the state of the Mersenne Twister; NumPy reads beyond it from a position that is larger.
 _TWISTER: Final = 624
 
@@ -91,7 +96,8 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a model that :func:`save` wrote. No code of the file is run.
 
-    A file of a stranger can still take memory and time, or predict what the stranger wants.
+    A stranger's file can still take time, memory of up to some hundred times its size, or predict what the stranger
+    wants.
 
     Parameters
     ----------
@@ -127,6 +133,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     Path(path).open("rb").close()  # a file that isn't there is no damaged one
     try:
+        _check_size(Path(path))
         ours = [name for name in skops.io.get_untrusted_types(file=Path(path)) if _is_ours(name)]
         model = skops.io.load(Path(path), trusted=ours)
         _check_parameters(model)
@@ -148,17 +155,37 @@ def _is_ours(name: str) -> bool:
     return isinstance(cls, type) and issubclass(cls, BaseEstimator) and cls.__module__ == module
 
 
+def _check_size(path: Path) -> None:
+    """Refuse what unpacks to far more than the file."""
+    with zipfile.ZipFile(path) as archive:
+        n_bytes = sum(entry.file_size for entry in archive.infolist())
+    if n_bytes > max(_LARGEST_RATIO * path.stat().st_size, _FREE_BYTES):
+        raise ValueError(f"Its contents take {n_bytes:,} bytes, {_LARGEST_RATIO} times as much as the file or more.")
+
+
 def _check_parameters(model: Any) -> None:
-    """Refuse a cache of pickles, which the next fit would read, and a random state that isn't one."""
+    """Refuse a cache of pickles, which the next fit would read, a random state that isn't one, and methods as data."""
     if not isinstance(model, BaseEstimator):
         raise TypeError(f"It holds a {type(model).__name__}, not an estimator.")
-    for name, value in model.get_params().items():
+    parameters = model.get_params()
+    for estimator in (model, *parameters.values()):
+        if isinstance(estimator, BaseEstimator):
+            _check_attributes(estimator)
+    for name, value in parameters.items():
         if name.rpartition("__")[2] == "memory" and value is not None:
             raise ValueError(f"{name} is a folder of pickles, which run code. Set it to None.")
         if isinstance(value, np.random.RandomState):
             state = value.get_state(legacy=False)["state"]
             if not 0 <= state["pos"] <= _TWISTER:
                 raise ValueError(f"{name} has the position {state['pos']} in a state of {_TWISTER} numbers.")
+
+
+def _check_attributes(estimator: BaseEstimator) -> None:
+    """Refuse attributes in the place of methods, and of what else all estimators of a class share."""
+    for name in vars(estimator):
+        of_class = getattr(type(estimator), name, None)
+        if callable(of_class) or isinstance(of_class, Mapping):
+            raise ValueError(f"A {type(estimator).__name__} has an attribute {name!r} in place of that of its class.")
 
 
 def replace_file(path: str | os.PathLike[str], contents: bytes) -> None:

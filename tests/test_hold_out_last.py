@@ -205,8 +205,16 @@ class TestWhatDoesNotFit:
         model = make_pipeline(CTREncoder(hold_out="time").set_output(transform="pandas"), classifier())
         model.fit(X, self.y)
 
+    def test_a_smaller_share_than_the_default_that_can_not_be_told(self):
+        X = pl.from_pandas(self.X)
+        with pytest.warns(UserWarning, match=r"validation_fraction=0\.05, but only .*holds out 0\.1 .*classifier, too"):
+            CTREncoder(validation_fraction=0.05).fit_transform(X, self.y)
+        CTREncoder(validation_fraction=0.05, statistics=None).fit_transform(X, self.y)
+        make_pipeline(CTREncoder(validation_fraction=0.05), classifier()).fit(self.X, self.y)
+
     def test_the_default_has_nothing_to_tell(self):
         make_pipeline(CTREncoder(), classifier()).fit(pl.from_pandas(self.X), self.y)
+        make_pipeline(CTREncoder(validation_fraction=0.2), classifier()).fit(pl.from_pandas(self.X), self.y)
 
     def test_a_classifier_alone_that_can_not_know(self):
         encoder = CTREncoder(statistics=["user"])

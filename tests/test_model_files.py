@@ -246,6 +246,32 @@ def test_what_is_not_trusted_is_an_error(saved, change, message):
         sk_finalmlp.load(saved)
 
 
+@pytest.mark.parametrize(
+    ("position", "name", "message"),
+    [
+        (0, "transform", "CTREncoder has an attribute 'transform' in place of that of its class"),
+        (1, "_parameter_constraints", "has an attribute '_parameter_constraints' in place"),
+        (1, "_network_class", "can't be read as a model"),
+    ],
+)
+def test_attributes_of_a_class_are_not_set_from_a_file(position, name, message, saved):
+    def rename(schema):
+        state = schema["content"]["content"]["steps"]["content"][position]["content"][1]["content"]["content"]
+        state[name] = state.pop("n_features_in_")
+
+    rewrite(saved, rename)
+    with pytest.raises(ModelFileError, match=message):
+        sk_finalmlp.load(saved)
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_refused(saved, monkeypatch):
+    monkeypatch.setattr(sk_finalmlp.model_files, "_FREE_BYTES", 10**6)
+    with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("zeros.npy", bytes(25 * saved.stat().st_size))
+    with pytest.raises(ModelFileError, match="20 times as much as the file or more"):
+        sk_finalmlp.load(saved)
+
+
 def test_part_that_is_not_known_is_an_error(saved):
     def rename(schema):
         text = json.dumps(schema).replace('\\"Field\\"', '\\"Fjord\\"')

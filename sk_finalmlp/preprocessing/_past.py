@@ -328,7 +328,10 @@ def _find_spans(
     in_order = ranks[of_log][order]
     # The first of each key, and 0 for a missing one, whose number is below all others.
     first_of_key = np.append(np.searchsorted(in_order, np.arange(keys.max(initial=0) + 1) * times.n_ranks), 0)
-    last = np.searchsorted(in_order, ranks[:n_rows])
+    # In ascending order: random positions of many rows miss the cache.
+    by_rank = order if log is rows and len(order) == n_rows else np.argsort(ranks[:n_rows])
+    last = np.empty(n_rows, np.int64)
+    last[by_rank] = np.searchsorted(in_order, ranks[by_rank])
     return _Spans(order, np.maximum(first_of_key[keys[:n_rows]], last - max_length), last)
 
 
@@ -403,7 +406,10 @@ def _what_it_holds(dtype: pa.DataType) -> str:
 def _as_arrow(values: nw.Series[Any]) -> pa.Array:
     """Values of a column in one array, in which NaN is a missing one."""
     with errors_naming(values.name):
-        array = values.to_arrow()
+        try:
+            array = values.to_arrow()
+        except OverflowError as error:
+            raise ValueError("it holds integers beyond 63 bits as objects. Make them uint64 or text.") from error
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()

@@ -322,9 +322,13 @@ class _Counts:
 
     def count(self) -> None:
         """Count what is waiting."""
-        if not self._waiting:
-            return
         parts = [(self._values, self._n_rows, self._sums), *self._waiting]
+        has_weights = bool(self._waiting) and self._waiting[0][2] is not None
+        is_done = not self._waiting
+        parts, self._waiting, self._n_waiting = [part for part in parts if len(part[0])], [], 0
+        # Empty lists have no element.
+        if is_done or not parts:
+            return
         together = pa.chunked_array([values for values, _, _ in parts]).dictionary_encode(null_encoding="encode")
         positions = np.concatenate([chunk.indices.to_numpy() for chunk in together.chunks])
         self._values = together.chunks[-1].dictionary
@@ -332,9 +336,8 @@ class _Counts:
         n_rows = [np.ones(len(values)) if counts is None else counts for values, counts, _ in parts]
         # Sums of integers are exact in doubles up to 2**53.
         self._n_rows = np.bincount(positions, np.concatenate(n_rows), n_distinct).astype(np.int64)
-        if self._waiting[0][2] is not None:
+        if has_weights:
             self._sums = np.bincount(positions, np.concatenate([sums for _, _, sums in parts]), n_distinct)
-        self._waiting, self._n_waiting = [], 0
         if self._share < 1:
             self.keep(self._share)
 

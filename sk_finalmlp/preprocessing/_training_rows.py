@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .._hold_out import Place, place_from_last, places
+from .._hold_out import Fraction, Place, place_from_last, places, share_held_out
 from .._sources import EncodedRows, Parts, Passes, Source, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
 from ..schema import Field, Schema, carries_schema, write_schema
@@ -193,6 +193,8 @@ class TableRows(TrainingRows):
         if carries_schema(encoded):
             return write_schema(encoded, make_schema().of_rows(outputs))
         _check_hold_out_is_told(self._hold_out)
+        if any(field.kind == "statistic" for field in fields):
+            _check_share_is_told(self.planner.validation_fraction, self.n_rows)
         _check_vectors_are_told(fields)
         check_names_are_read(fields)
         return encoded
@@ -215,6 +217,17 @@ def _check_hold_out_is_told(hold_out: str) -> None:
         "hold_out='last', but only a pandas DataFrame can tell the classifier so. Call "
         "set_output(transform='pandas'), or set hold_out='last' in the classifier too.",
     )
+
+
+def _check_share_is_told(fraction: Fraction, n_rows: int) -> None:
+    """Notice where the classifier may hold out rows whose labels are in statistics of other rows."""
+    default = share_held_out("auto", n_rows)
+    if share_held_out(fraction, n_rows) < default:
+        warn(
+            f"validation_fraction={fraction}, but only a pandas DataFrame can tell the classifier so, which holds out "
+            f"{default:.3g} of these rows by default: statistics would know labels of its validation rows. Call "
+            f"set_output(transform='pandas'), or set validation_fraction={fraction} in the classifier, too."
+        )
 
 
 def _check_vectors_are_told(fields: Sequence[Field]) -> None:

@@ -7,7 +7,9 @@ import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise, product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,16 +18,19 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import sklearn
 
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier
+from sk_finalmlp._sources import sizes
+from sk_finalmlp.preprocessing import _tally, add_recency
 from sk_finalmlp.schema import is_statistic
 from sk_finalmlp.streams import MLP
 
 from .breaks import break_table
 from .columns import OBJECTS, pick
-from .containers import arrays, object_array, possible_containers, possible_forms, reorder, take
+from .containers import arrays, build, object_array, possible_containers, possible_forms, reorder, take
 from .tables import MIN_ROWS, Table, draw_sound_table
 
 #: One in so many tables is broken on purpose.
@@ -34,6 +39,14 @@ _ONE_IN_BROKEN = 3
 _ONE_IN_CLASSIFIED = 25
 #: So many rows of each table are served alone.
 _ALONE = 6
+#: More codes than this aren't learned from few rows.
+_MOST_EMBEDDED = 1_000
+#: An error with more letters shows rows.
+_LONGEST_ERROR = 2_000
+#: So many rows at a time are read, and so many values are counted, of a table in batches.
+_BATCH, _FEW_VALUES = 50, 40
+#: What a table in batches may be refused for beyond what it is in memory.
+_TOO_MANY = ("has a different value in nearly every row", "more values than codes can be learned of")
 #: So many times the rows of a table make a large batch.
 _REPEATED = 30
 
@@ -106,6 +119,8 @@ class _Examination:
             return
         if self.table.expects == "answer" and not self.table.fault:
             yield self._finding("a sound table gets an answer", about, _last_line(error))
+        if len(str(error)) > _LONGEST_ERROR and self.table.fault != "table: one dimension":
+            yield self._finding("an error shows no rows", about, f"{len(str(error))} letters: {str(error)[:80]}")
         if not _is_own(error):
             yield self._finding("an error is ours or scikit-learn's", about, _last_line(error))
         elif not self._names_the_matter(error):
@@ -297,6 +312,89 @@ class _Examination:
                 for kinds, message in self._differences(self.outputs, got):
                     yield kinds, f"{what} in {container}{about}: {message}"
 
+    def of_narwhals(self) -> Iterator[tuple[str, str]]:
+        """A frame of narwhals around that of its library."""
+        if isinstance(self.table.X, pd.DataFrame | pl.DataFrame | pa.Table):
+            X, X_new = (nw.from_native(X) for X in (self.table.X, self.table.X_new))
+            yield from self._differences(self.outputs, self._transform(self._fit(self.table, X=X), X_new))
+
+    def in_batches(self) -> Iterator[tuple[str, str]]:
+        """Rows that are read in batches, of which one has nothing in a column, and one no weight and other types."""
+        if (source := self._source()) is None:
+            return
+        table = self.table.rebuilt("pyarrow", self.table.forms)
+        expected = self._transform(self._fit(table), table.X_new)
+        with _sizes(CHUNK=_BATCH):
+            got = self._transform(self._fit(table, **source), table.X_new)
+        yield from self._differences(expected, got, exact=False)
+
+    def of_more_values_than_are_counted(self) -> Iterator[tuple[str, str]]:
+        """Codes of a table in batches with more values than are counted, or an error that names the column."""
+        if (source := self._source()) is None:
+            return
+        table = self.table.rebuilt("pyarrow", self.table.forms)
+        in_memory = self._fit(table)
+        try:
+            with _sizes(CHUNK=_BATCH, SAMPLE=_FEW_VALUES, CELLS=_BATCH):
+                encoder = self._fit(table, **source)
+        except ValueError as error:
+            if not any(words in str(error) for words in _TOO_MANY):
+                raise
+            return
+        expected, got = (self._transform(own, table.X_new) for own in (in_memory, encoder))
+        kinds, others = (own.feature_kinds_["kind"] for own in (in_memory, encoder))
+        same = [name for name in kinds.index if kinds[name] == others[name] in ("categorical", "multi-valued")]
+        names = [name for name in expected if name.partition("@")[0] in same and not is_statistic(name)]
+        yield from self._differences(*({name: out.get(name) for name in names} for out in (expected, got)))
+
+    def _source(self) -> dict[str, Any] | None:
+        """The rows of `fit` in batches, and the names of their labels and weights; None if types may not change."""
+        table = self.table
+        if table.fault or table.blank_columns or "pyarrow" not in possible_containers(list(table.columns.values())):
+            return None
+        rows = table.rebuilt("pyarrow", table.forms).X
+        names = {"y": table.y, "sample_weight": table.weights}
+        for name, values in names.items():
+            rows = rows if values is None else rows.append_column(name, pa.array(np.asarray(values)))
+        rng = np.random.default_rng([table.seed, table.number, 2])
+        cuts = [0, *np.sort(rng.integers(0, table.n_fit + 1, 2)).tolist(), table.n_fit]
+        batches = [_without_type(rows[start:stop]) for start, stop in pairwise(cuts)]
+        if table.weights is not None and pa.types.is_integer(rows["x0"].type):
+            others = rows[:1].set_column(0, "x0", [pa.array([0.5])])
+            where = others.column_names.index("sample_weight")
+            batches.append(others.set_column(where, "sample_weight", [pa.array([0.0])]))
+        return {"X": lambda: iter(batches)} | {
+            name: name if values is not None else None for name, values in names.items()
+        }
+
+    def past_of_other_types(self) -> Iterator[tuple[str, str]]:
+        """Ages by a log with other dtypes of the same values, or an error that names the column."""
+        # Floats of half the width are other numbers.
+        columns = [
+            column
+            for column in self.table.columns.values()
+            if column.is_scalar and column.type is not None and column.kind != "extreme floats"
+        ]
+        if self.table.fault or not columns:
+            return
+        column = {"key": pick(self.rng, columns)}
+        forms = possible_forms(column["key"])
+        rows = slice(self.table.n_fit)
+        frames = [build(column, rows, "pandas", [form]).assign(time=0) for form in ("arrow", pick(self.rng, forms))]
+        try:
+            ages = [
+                add_recency(X.assign(time=1), key="key", time="time", longest=2, log=log)["recency(key)"].to_numpy()
+                for X, log in product(frames, repeat=2)
+            ]
+        except (TypeError, ValueError) as error:
+            if not _is_raised_in(sk_finalmlp, error):
+                raise
+            return
+        known = [value is not None and value == value for value in column["key"].values[rows]]
+        for age in ages:
+            if not np.array_equal(age, np.where(known, 1, 2)):
+                yield column["key"].kind, f"ages {age[:5]} of {column['key'].values[:5]}"
+
     def without_weightless_rows(self) -> Iterator[tuple[str, str]]:
         """A fit without the rows of weight 0."""
         table = self.table
@@ -314,12 +412,13 @@ class _Examination:
         yield from self._differences(expected, got, exact=False)
 
     def with_larger_weights(self) -> Iterator[tuple[str, str]]:
-        """A fit with all weights times 8, which no sum rounds."""
+        """A fit with all weights times 8, which no sum rounds, or with equal weights instead of none."""
         table = self.table
-        if table.weights is None or table.fault or table.n_fit >= MIN_ROWS:
+        if table.fault or table.n_fit >= MIN_ROWS:
             # With enough rows, rates tell quantities from ids, and rates are smoothed by a number of rows.
             return
-        got = self._transform(self._fit(table, sample_weight=table.weights * 8), table.X_new)
+        weights = np.full(table.n_fit, 0.3) if table.weights is None else table.weights * 8
+        got = self._transform(self._fit(table, sample_weight=weights), table.X_new)
         yield from self._differences(*(_without_statistics(out, table) for out in (self.outputs, got)), exact=False)
 
     def there_and_back(self) -> Iterator[tuple[str, str]]:
@@ -347,6 +446,8 @@ class _Examination:
         """A classifier of these codes gives probabilities, to each row its own."""
         table = self.table
         if table.number % _ONE_IN_CLASSIFIED or table.y is None or table.labels == "quantities" or table.fault:
+            return
+        if (table.parameters.get("n_hash_buckets") or 0) > _MOST_EMBEDDED:
             return
         if (
             len(np.unique(np.asarray(table.y)[np.asarray(table.weights) > 0] if table.weights is not None else table.y))
@@ -417,6 +518,10 @@ PROPERTIES: dict[str, Callable[[_Examination], Iterator[tuple[str, str]]]] = {
     "rows in another order": _Examination.other_row_order,
     "columns in another order": _Examination.other_column_order,
     "the same codes in each container": _Examination.other_containers,
+    "a frame of narwhals as that of its library": _Examination.of_narwhals,
+    "in batches as in memory": _Examination.in_batches,
+    "more values than are counted": _Examination.of_more_values_than_are_counted,
+    "the past by a log of other types": _Examination.past_of_other_types,
     "a row without weight is as good as absent": _Examination.without_weightless_rows,
     "weights matter in their proportions": _Examination.with_larger_weights,
     "codes of values of codes": _Examination.there_and_back,
@@ -430,7 +535,33 @@ _ERRORS = (
     "a sound table gets an answer",
     "an error is ours or scikit-learn's",
     "an error names what it is about",
+    "an error shows no rows",
 )
+
+
+@contextmanager
+def _sizes(**changes: int) -> Iterator[None]:
+    """Read and count less at a time."""
+    before = {name: getattr(sizes, name) for name in changes}
+    most = _tally._MAX_VALUES, _tally._MIN_WAITING
+    try:
+        for name, value in changes.items():
+            setattr(sizes, name, value)
+        _tally._MAX_VALUES = min(changes.get("SAMPLE", most[0]), most[0])
+        _tally._MIN_WAITING = _BATCH
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(sizes, name, value)
+        _tally._MAX_VALUES, _tally._MIN_WAITING = most
+
+
+def _without_type(table: pa.Table) -> pa.Table:
+    """The same rows, in which columns without a value have no type."""
+    for position, name in enumerate(table.column_names):
+        if table[name].null_count == len(table):
+            table = table.set_column(position, name, pa.nulls(len(table)))
+    return table
 
 
 def _under_names(X: Any, table: Table) -> Any:

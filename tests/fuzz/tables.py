@@ -168,7 +168,7 @@ def _parameters(rng: np.random.Generator, columns: dict[str, Column], has_labels
     parameters = {
         "min_frequency": pick(rng, [1, 1, 1, 2, 5, 0.05]),
         "max_categories": pick(rng, [None, None, None, 1, 3, 100]),
-        "n_hash_buckets": pick(rng, [None, None, None, None, 1, 7, 1000]),
+        "n_hash_buckets": pick(rng, [None, None, None, None, 1, 7, 1000, 2**31 - 2]),
         "numeric_encoding": pick(rng, ["normal", "normal", "standard", "bins", "log"]),
         "n_bins": pick(rng, [2, 32, 1000]),
         "separator": pick(rng, ["auto", "auto", "auto", "|", ","]),

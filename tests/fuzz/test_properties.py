@@ -11,7 +11,7 @@ from fuzz.properties import draw_table, examine
 from sk_finalmlp import CTREncoder
 
 SEED = 0
-N_TABLES = 240
+N_TABLES = 200
 TESTS = Path(__file__).parents[1]
 
 

@@ -225,3 +225,9 @@ def test_what_has_no_order_has_no_age():
 def test_array_has_no_names():
     with pytest.raises(TypeError, match="X is ndarray"):
         add_recency(np.zeros((3, 3)), key="user", time="time", longest=3)
+
+
+def test_integers_beyond_63_bits_as_objects():
+    X = pd.DataFrame({"user": pd.Series([2**63, 1], dtype=object), "time": [1, 2]})
+    with pytest.raises(ValueError, match="it holds integers beyond 63 bits as objects"):
+        add_recency(X, key="user", time="time", longest=5, log=X.assign(user=pd.Series([None, 2**63], dtype=object)))

@@ -174,3 +174,9 @@ def test_codes_of_the_most_buckets_are_those_in_memory(write):
     in_memory = CTREncoder(**parameters).fit_transform(pd.DataFrame(columns))
     assert_frame_equal(encoded, in_memory, check_dtype=False)
     assert encoded["user"].min() > 0
+
+
+def test_a_batch_of_empty_lists(write):
+    columns = {"tags": pa.array([[]] * 9, pa.list_(pa.string()))}
+    encoder, _ = encode(write(columns, {"tags": COLUMNS["lists"]}), statistics=None)
+    assert encoder.categories_["tags"].tolist() == ["a", "b", "c"]
