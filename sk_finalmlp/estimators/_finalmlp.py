@@ -524,7 +524,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        return self._labels.probabilities(self._logits(X))
+        logits = self._logits(X)
+        return self._labels.probabilities(logits)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class.
@@ -539,7 +540,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples,)
             Labels.
         """
-        return self._labels.most_probable(self._logits(X))
+        logits = self._logits(X)
+        return self._labels.most_probable(logits)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of rows whose class is predicted correctly.
