@@ -40,10 +40,7 @@ def share_held_out(fraction: Fraction, n_rows: int, at_random: bool = True) -> f
 
 
 def places(rows: NDArray[np.integer], seed: int = 0) -> NDArray[np.float64]:
-    """Return a pseudo-random place in [0, 1) for each row number, the same in every process.
-
-    By splitmix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators", OOPSLA).
-    """
+    """Return a pseudo-random place in [0, 1) per row number by splitmix64 (Steele, Lea and Flood 2014, OOPSLA)."""
     start = _mixed(np.array([seed], np.uint64))
     states = _mixed(start + (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
     return (states >> np.uint64(11)).astype(np.float64) * 2.0**-53
@@ -75,8 +72,7 @@ def places_of_choice(is_held_out: NDArray[np.bool_], fraction: float) -> NDArray
 class HoldOut(NamedTuple):
     """Which rows are held out: a share, those with the lowest places; one of each class at least, and never all.
 
-    The choice of a smaller share is part of that of a larger one. Classes matter only where one would have no row, or
-    no other.
+    A smaller share is part of a larger one. Classes matter only where one would have no row, or no other.
     """
 
     place: Place

@@ -31,8 +31,7 @@ def arguments_of_network(
 ) -> dict[str, Any]:
     """Return the arguments that make the network, as copies, so that the caller's lists can change.
 
-    "members" holds those of each member; "vectors", where there are any, tables for `give_vectors`. Of the parameters,
-    the network takes those that it has by the same name.
+    "members" holds each member's own, "vectors" tables for `give_vectors`.
     """
     fields = [reader.field for reader in readers]
     names = inspect.signature(network_class).parameters.keys() & parameters.keys() - {"history_pooling"}
@@ -69,7 +68,7 @@ def _chosen_for_streams(stream_fields: Any, readers: Sequence[FieldReader]) -> l
     pair = [stream_fields] * 2 if is_one else list(stream_fields)
     if len(pair) != 2 or any(np.ndim(chosen) != 1 and chosen not in (None, "auto") for chosen in pair):
         raise ValueError(
-            "stream_fields must be a pair, the fields of the first stream and those of the second, such as "
+            "stream_fields must be a pair, the fields of the first and of the second stream, such as "
             f"(['user'], None); it is {stream_fields!r}."
         )
     return [own if isinstance(own, str) else chosen_fields(own, readers, "stream_fields") for own in pair]

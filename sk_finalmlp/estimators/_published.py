@@ -188,7 +188,7 @@ _OTHERS: dict[str, dict[str, Any]] = {
 
 
 def _penalty(config: dict[str, Any]) -> dict[str, Any]:
-    """All tables have one penalty, those of the gates' contexts, too."""
+    """All tables have one penalty, the gates' contexts included."""
     return {"embedding_regularizer": (config["embedding_regularizer"],) * 2}
 
 
@@ -214,7 +214,7 @@ class _Configurations(Mapping[str, Mapping[str, Any]]):
 #: "criteo_x1", "criteo_x4", "avazu_x1", "avazu_x4", "frappe" or "movielens" (MovieLens tags), and others of the family,
 #: such as "dcnv2_frappe". Each sets every parameter that decides about the model, so that it stays what was published
 #: when defaults change. They go with plain codes, `CTREncoder(statistics=None)`, with `numeric_encoding="log"` and
-#: `min_frequency=10` for "finalmlp_criteo_x4", whose missing numbers count as 0, and `min_frequency=2` for
+#: `min_frequency=10` for "finalmlp_criteo_x4", with 0 for missing numbers, and `min_frequency=2` for
 #: "finalmlp_avazu_x4"; `examples/benchmarks/published.py` trains them on the public files. FinalNet of two blocks was
 #: trained with a loss between the blocks that isn't here.
 #:

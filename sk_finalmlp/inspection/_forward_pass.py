@@ -80,10 +80,9 @@ def head_terms(network: TwoStreamNetwork, rows: Batch) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def interactions(network: TwoStreamNetwork, rows: Batch, donors: Batch) -> tuple[list[str], list[str], Tensor]:
-    """How much the logit changes beyond the sum of two changes: of a field in each stream.
+    """Second difference of the logit where each row takes one field's embedding per stream from another row.
 
-    Each row takes over the embedding of a field from another row, the gates being those of the row itself. The fusion
-    is bilinear, so that the second difference of the logit is the bilinear term of both streams' differences.
+    The fusion is bilinear, so it is the bilinear term of both streams' differences; gates stay the row's own.
     """
     own = network.gated(network.features(*rows), *rows)
     others = network.gated(network.features(*donors), *rows)

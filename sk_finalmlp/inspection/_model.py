@@ -26,7 +26,7 @@ def classifier_of(estimator: Any) -> FinalMLPClassifier:
 
 
 def any_classifier_of(estimator: Any) -> FinalMLPClassifier:
-    """Return the fitted classifier, also that of several labels in a `FunnelClassifier`."""
+    """Return the fitted classifier, also the one in a `FunnelClassifier`."""
     classifier = _last_step(best_of(estimator))
     if not isinstance(classifier, FinalMLPClassifier | FunnelClassifier):
         raise TypeError(

@@ -57,7 +57,7 @@ class PretrainedVectors(nn.Module):
     Parameters
     ----------
     field : Field
-        A pretrained field: row k of its table is the vector of code k, and row 0, zeros, that of a missing one.
+        A pretrained field: row k of its table is the vector of code k, and row 0, zeros, a missing one.
     embedding_dim : int
         Embedding dimension d.
     generator : torch.Generator, default=None

@@ -41,10 +41,7 @@ class Folds:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of rows in the order of time: a row knows those of the blocks before its own, as a later row does.
-
-    Rows of the first block know those of its other folds.
-    """
+    """Blocks of rows in the order of time: a row knows the blocks before its own, in the first block its other folds."""
 
     n_folds: int
     n_blocks: int

@@ -27,8 +27,8 @@ from ._vocabulary import CategoricalEncoder, ColumnEncoder, VocabularyRule
 
 Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "history", "vector", "dropped"]
 
-#: Integers of which a larger share is distinct are quantities.  Close to 1, because an id that is taken for a quantity
-#: costs much more than a quantity that is taken for an id.
+#: Integers with a larger share of distinct values are quantities. Close to 1, because to take an id for a quantity
+#: costs much more than the reverse.
 _QUANTITY_SHARE = 0.98
 #: A separator in a smaller share of the distinct strings is an accident.
 _MIN_SEPARATED_SHARE = 0.1
@@ -39,7 +39,7 @@ _MIN_ELEMENT_REUSE = 1.5
 #: From so many distinct values or rows on, a doubtful finding is worth a warning.
 _MANY_TIMES = 100
 _MANY_ROWS = 1_000
-#: Categories of which a larger share is distinct tell next to nothing.
+#: Categories with a larger share of distinct values tell next to nothing.
 _UNIQUE_SHARE = 0.9
 _MANY_LISTS = 10
 #: Integers of more values than this that may be ids.
@@ -149,7 +149,7 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
     if n_present < _MANY_ROWS or n_distinct <= _UNIQUE_SHARE * n_present:
         return None
     return (
-        f"has a different value in nearly every row ({facts(column)}), from which nothing can be learned. Name it in "
+        f"has a different value in nearly every row ({facts(column)}), so there is nothing to learn. Name it in "
         "`drop`, or in `categorical` to keep it."
     )
 
@@ -216,7 +216,7 @@ class ColumnRules:
             return Finding("dropped", why)
         is_id = finding.kind == "categorical" and pa.types.is_int64(column.values.type)
         if target is not None and is_id and is_quantity(sample, target):
-            return Finding("numeric", f"integers whose size tells more of y than their values: {facts(column)}")
+            return Finding("numeric", f"integers that predict y better by size than one by one: {facts(column)}")
         return finding
 
     def make_reading(self, kind: Kind, raw: RawColumn, reading: Reading) -> Reading:
@@ -281,7 +281,7 @@ def chosen_kinds(parameters: Mapping[str, Any], X: Any, names: Sequence[str]) ->
 
 
 def find_histories(histories: Mapping[Any, Any] | None, names: Sequence[str]) -> dict[int, int]:
-    """Return the positions of the columns that hold histories, and of the column whose values each of them holds."""
+    """Return the position of each history column and of the column that it is a history of."""
     targets: dict[int, int] = {}
     for history, of in (histories or {}).items():
         (position,), (target,) = (
@@ -307,7 +307,7 @@ class Evidence:
     weights: np.ndarray | None
     #: Some of the rows, where `raw` is a tally of them.
     sample: RawColumn | None = None
-    #: Labels of the rows with weight, or of those of the sample.
+    #: Labels of the rows with weight, or of the sample.
     target: Target | None = None
     #: Places of the same rows in time, where these are known.
     places: np.ndarray | None = None
@@ -331,10 +331,7 @@ def learn_columns(
     rules: ColumnRules,
     keep: Callable[[int, Learned], None],
 ) -> tuple[list[FittedColumn], pd.DataFrame]:
-    """Learn the columns, each of which is released before the next one is read, and histories at last.
-
-    `targets` are positions of the columns whose values histories hold; `keep` is told of each column that is learned.
-    """
+    """Learn the columns one by one, each released before the next is read, and histories last; `keep` gets each."""
     waiting: dict[int, Evidence] = {}
     columns: dict[int, FittedColumn] = {}
     reports: dict[int, dict[str, Any]] = {}

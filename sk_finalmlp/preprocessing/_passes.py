@@ -61,7 +61,7 @@ def first_pass(parts: Parts, columns: ColumnsToRead, folder: TemporaryFolder, pa
 
 
 def _look_at_part(part: Source, first: int, columns: ColumnsToRead, folder: TemporaryFolder) -> FirstPass:
-    """Look at the rows of a part, of which the first has this number."""
+    """Look at the rows of a part; the first has this number."""
     found = FirstPass(columns, folder, first, name=f"-{first}")
     for batch in part.batches(columns.to_read()):
         found.add(batch)
@@ -199,7 +199,7 @@ class _Labels:
         others._appeared.remove()
 
     def _positions(self, values: pa.Array) -> np.ndarray:
-        """Return numbers of distinct labels, of which some may be new."""
+        """Return numbers of distinct labels; some may be new."""
         self._known = values if self._known is None else self._with(self._known, values)
         positions: np.ndarray = pc.index_in(values, self._known).to_numpy()
         return positions
@@ -267,7 +267,7 @@ def _arrays_of(used: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolde
 
 
 def _write_part(part: Source, first: int, path: Path, stored: Mapping[str, StoredArray]) -> int:
-    """Encode the rows of a part, of which the first has this number, and return how many there are."""
+    """Encode the rows of a part, the first with this number, and return how many there are."""
     return sum(_write_batches(part, first, _load(path), stored))
 
 

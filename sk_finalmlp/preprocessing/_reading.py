@@ -174,7 +174,7 @@ def as_times(values: pa.Array) -> pa.Array:
 
 
 def _likely_unit(number: object) -> str:
-    """Return the unit in which a number of them since 1970 is a date of these decades."""
+    """Return the unit that makes a number since 1970 a date of these decades."""
     size = abs(float(number)) if isinstance(number, int | float) else 0.0
     return next(unit for unit, largest in _UNITS if size < largest)
 

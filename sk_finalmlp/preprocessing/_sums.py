@@ -1,4 +1,4 @@
-"""Sums of weights by key and fold, from which each row's statistics leave out its own fold."""
+"""Sums of weights by key and fold, for out-of-fold statistics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_KEY = np.iinfo(np.int64).max
 _POSSIBLE_KEYS_PER_ROW = 8
 #: Of a non-negative int64.
 _BITS = 63
-#: Cells of which sums by key are computed at a time, about.
+#: About so many cells are summed by key at a time.
 BLOCK = 2**18
 
 
@@ -35,7 +35,7 @@ class Sums(NamedTuple):
 
 @dataclass(frozen=True)
 class KeySums:
-    """Sums of all cells of some keys: over all rows, over those of which each label is known, and over its own."""
+    """Sums of all cells of some keys: over all rows, over rows where each label is known, and over its own."""
 
     keys: np.ndarray
     groups: np.ndarray
@@ -94,7 +94,7 @@ class Cells:
             self._cells = np.flatnonzero(self._occurs)
 
     def collect(self) -> list[np.ndarray]:
-        """Weights by cell, of all rows and of those of each label, which are kept here no longer."""
+        """Weights by cell, of all rows and of each label's, no longer kept here."""
         collected = []
         while self._sums:
             collected.append(self._of_cells(self._sums.pop(0)))
@@ -149,7 +149,7 @@ class Cells:
         return values
 
     def from_rows(self, of_rows: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        """The value of each cell, all rows of which have the same."""
+        """The value of each cell; all its rows have the same."""
         values = np.empty(self._n_possible if self._is_dense else len(self._cells), of_rows.dtype)
         values[slots] = of_rows
         return self._of_cells(values)

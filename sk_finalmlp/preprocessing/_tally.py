@@ -143,7 +143,7 @@ class ColumnTally:
         return sum(counts.n_distinct for counts in self._counts.values())
 
     def _end_counting(self) -> None:
-        """Where there are too many values, count those of a sample, or leave it to a sample of the rows."""
+        """Where there are too many values, count a sample of them, or of the rows."""
         if self._n_distinct <= sizes.SAMPLE:
             return
         types = list(self._counts)
@@ -172,7 +172,7 @@ class ColumnTally:
     def _nothing_to_learn(self) -> ValueError:
         return ValueError(
             f"Column {self.name!r} has a different value in nearly every row ({self._n_distinct:,} in the first "
-            f"{self.n_rows:,} rows), from which nothing can be learned, and which fill the memory. Name it in `drop`."
+            f"{self.n_rows:,} rows): there is nothing to learn, and they fill the memory. Name it in `drop`."
         )
 
     def _keep(self, share: float) -> None:
@@ -300,7 +300,7 @@ class _Counts:
         if self._repeats:
             n_values = len(values)
             values, n_rows, weights = _counted(values, weights)
-            # Where values hardly repeat, it is faster to count those of several calls at once.
+            # Where values hardly repeat, it is faster to count several calls at once.
             self._repeats = 2 * len(values) < n_values
         self._waiting.append((values, n_rows, weights))
         self._n_waiting += len(values)

@@ -27,7 +27,7 @@ _FEW_ROWS, _SMALL_SHARE = 100, 0.01
 def read_times(values: pa.Array, parameter: str) -> pa.Array:
     """Read values as numbers, timestamps, dates or durations, null where missing; the parameter is for messages.
 
-    Text holds numbers where all of it can be read so, and isn't all dates of eight digits, such as 20240131.
+    Text holds numbers if all of it can be read so, and not as dates of eight digits, such as 20240131.
     """
     if is_string(values.type):
         return _read_text(values)
@@ -69,10 +69,7 @@ def _is_time(dtype: pa.DataType) -> bool:
 
 
 def as_numbers(times: pa.Array) -> np.ndarray:
-    """Numbers as they are, other times in microseconds; NaN for a missing one.
-
-    Integers stay such where none is missing: nanoseconds since 1970 are too many for a float.
-    """
+    """Numbers as they are, other times in microseconds, NaN if missing; else integers stay, too large for floats."""
     if not is_number(times.type):
         times = _microseconds(times)
     dtype = pa.float64() if pa.types.is_floating(times.type) else pa.int64()
@@ -119,7 +116,7 @@ def has_no_unit(age: Any) -> bool:
 
 
 def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray:
-    """Places by which the last rows are held out: `hold_out` is "last" or a column."""
+    """Places to hold out the last rows by `hold_out`, "last" or a column."""
     if hold_out == "last":
         return places_from_last(np.arange(len(X)))
     if hold_out not in names:
@@ -137,10 +134,7 @@ def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray:
 def weights_by_age(
     half_life: Mapping[Any, Any], X: Any, names: Sequence[str], weights: np.ndarray | None
 ) -> np.ndarray:
-    """Weights of rows by `half_life`, a column and an age: 1 for the last row with weight, less for others.
-
-    Rows without a time count as the oldest.
-    """
+    """Weights of rows by `half_life`, a column and an age: 1 for the last row, least without a time."""
     if len(half_life) != 1:
         raise ValueError(
             f"half_life={dict(half_life)!r} must name one column of times, such as half_life={{'time': '7D'}}."
@@ -168,5 +162,5 @@ def _check_many_count(weights: np.ndarray, half_life: Any, column: str, last: An
     if effective < min(_FEW_ROWS, _SMALL_SHARE * np.count_nonzero(weights)):
         warn(
             f"half_life={half_life!r}: the last time in column {column!r}, {last}, is so much later than others that "
-            f"all rows count as {effective:.1f}. Leave out rows whose time is wrong, or give a longer half-life."
+            f"all rows count as {effective:.1f}. Leave out rows with a wrong time, or give a longer half-life."
         )

@@ -62,7 +62,7 @@ class HashTable:
 
 
 def _scattered(keys: np.ndarray) -> np.ndarray:
-    """Return a permutation of all keys of 64 bits, whose first bits depend on all bits of a key."""
+    """Permute all keys of 64 bits, so that the first bits depend on all bits of a key."""
     hashes: np.ndarray = np.ascontiguousarray(keys).view(np.uint64) * _FACTOR
     hashes ^= hashes >> np.uint64(32)
     hashes *= _FACTOR
@@ -104,7 +104,7 @@ class Vocabulary:
         return _HashIndex(self.values)
 
     def extended(self, values: pa.Array) -> Vocabulary:
-        """Return these values and more, whose codes come after theirs."""
+        """Return these values and more, with the next codes."""
         longer = Vocabulary(pa.concat_arrays([self.values, values]))
         index = vars(self).get("_index")
         if isinstance(index, _HashIndex | _Extended):
@@ -419,7 +419,7 @@ class VocabularyRule:
         return self.min_frequency != 1 or self.max_categories is not None
 
     def min_rows(self, n_rows: float) -> float:
-        """Return least number of rows, of so many, in which a value must occur."""
+        """Return the least number of rows, of so many, for a code."""
         return self.min_frequency if self.min_frequency >= 1 else self.min_frequency * n_rows
 
 
@@ -475,7 +475,7 @@ class ColumnEncoder(ABC):
 
 
 class VocabularyEncoder(ColumnEncoder):
-    """A column whose codes are those of one vocabulary."""
+    """A column with the codes of one vocabulary."""
 
     rule: VocabularyRule
     vocabulary: Vocabulary | HashBuckets
