@@ -1,12 +1,10 @@
 """Which rows are held out from a training to stop it in time: the same rules for the encoder and the classifier.
 
-Statistics of the clicks are learned from labels. Where those of the training rows knew the labels of the held-out rows,
-the network could learn how one misses the other, and the held-out rows would call that progress. So the encoder leaves
-the rows out of the statistics that the classifier will hold out.
+Labels of held-out rows must not leak into the training rows' target statistics: early stopping would reward memorising.
+So the encoder leaves the rows that the classifier will hold out out of the statistics.
 
-A row's part follows from its place. By default that is drawn at random from the row's number in the table alone, which
-both know: not from weights, which may reach only one of them, nor from labels, which the classifier may see recoded.
-Where the model will be used on later rows, places follow the order of rows, or the times in a column that only the
+A row's part follows from its place. By default that is a hash of the row's number in the table, which both know, unlike
+weights and labels. For a model of later rows, places follow the order of rows, or the times in a column that only the
 encoder knows: it says then which rows it held out.
 """
 

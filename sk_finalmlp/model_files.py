@@ -185,7 +185,7 @@ def _check_attributes(estimator: BaseEstimator) -> None:
     for name in vars(estimator):
         of_class = getattr(type(estimator), name, None)
         if callable(of_class) or isinstance(of_class, Mapping):
-            raise ValueError(f"A {type(estimator).__name__} has its own {name!r} in place of its class's.")
+            raise ValueError(f"A {type(estimator).__name__} has an attribute {name!r} in place of its class's.")
 
 
 def replace_file(path: str | os.PathLike[str], contents: bytes) -> None:

@@ -166,7 +166,7 @@ class TestErrors:
         before = state_of(model)
         for bad, labels, message in [
             (X.drop(columns="user"), y, "feature names should match"),
-            (X, np.where(y == 1, 1, 2), r"y has the labels \[2\], which aren't among those of fit, \[0, 1\]"),
+            (X, np.where(y == 1, 1, 2), r"y has labels that fit didn't see, \[2\]; it saw \[0, 1\]"),
             (X, np.resize([0.5, 1.5], len(X)), "Statistics take in the labels of new rows"),
             (X.assign(numeric_0="a"), y, "Column 'numeric_0': 'a' is not a number"),
         ]:

@@ -444,7 +444,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from more rows, such as those of a new day, in one pass.
+        """Learn from more rows, such as a new day, in one pass.
 
         New codes get vectors of their own; vectors of codes that don't occur stay as they are, so the cost of a call
         depends on its rows, not on the tables. The learning rate is constant, 0.03 of `learning_rate`. Nothing is

@@ -1,7 +1,7 @@
 """Embedding tables that grow with the codes, and the excerpt of them that some rows touch.
 
-What is learned from a day's rows touches the vectors of their codes alone. So the network of a day has tables of these
-codes and no others: training it costs what the rows cost, however large the tables are from which it is taken.
+A day's rows change only the vectors of their codes. So the network of a day has tables of these codes and no others:
+the cost of training depends on the rows, however large the full tables are.
 """
 
 from __future__ import annotations

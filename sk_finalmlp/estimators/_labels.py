@@ -122,8 +122,8 @@ class OneLabel:
         unseen = np.setdiff1d(labels, self.classes)
         if unseen.size:
             raise ValueError(
-                f"y has classes that fit didn't see, {unseen.tolist()}; it saw {self.classes.tolist()}. Leave out such "
-                "rows, or fit to rows of all classes."
+                f"the classes {unseen.tolist()} are new: fit saw {self.classes.tolist()}. Leave out such rows, or fit "
+                "to rows of all classes."
             )
         return np.searchsorted(self.classes, labels)
 

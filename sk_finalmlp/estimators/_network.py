@@ -167,7 +167,7 @@ def _describe_network(network: nn.Module) -> str:
 
 def _describe_size(network: nn.Module) -> str:
     size, of_tables = (_n_weights(part) for part in (network.parameters(), embedding_parameters(network)))
-    return f"{size:,}, of which {of_tables:,} are embeddings"
+    return f"{size:,}, {of_tables:,} of them embeddings"
 
 
 def _n_weights(parameters: Iterable[nn.Parameter]) -> int:

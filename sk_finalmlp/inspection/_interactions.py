@@ -102,7 +102,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     estimator, X
         As for :func:`head_strengths`.
     random_state : int, RandomState instance or None, default=None
-        Seed of which row takes over values from which.
+        Seed of the random partner of each row.
 
     Returns
     -------
@@ -209,7 +209,7 @@ def pair_interactions(
         The columns to pair, `x0`, `x1`, ... in an array; all if None. Columns `tags@0`, `tags@1`, ... of an encoded
         table are one, `tags`.
     random_state : int, RandomState instance or None, default=None
-        Seed of which row takes over values from which.
+        Seed of the random partner of each row.
 
     Returns
     -------

@@ -147,7 +147,7 @@ class Planner:
         date_parts: Collection[str],
         n_rows: int | None = None,
     ) -> Plan:
-        """Choose statistics; parts of dates get no counts by themselves. With `n_rows`, codes and target are a sample."""
+        """Choose statistics; parts of dates get no counts alone. With `n_rows`, codes and target are a sample."""
         choices = self._choose(fields_of, codes, target, date_parts) if self.is_auto else []
         if n_rows is None:
             n_rows = 0 if isinstance(target, NoLabels) else int(np.count_nonzero(target.rows.weights))

@@ -773,7 +773,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         )
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn more rows, such as those of a new day; the first call is a `fit`.
+        """Learn more rows, such as a new day; the first call is a `fit`.
 
         Known values keep their codes, and new ones get the next codes, within a call by descending count, ties broken
         by value. A value gets one on a day on which it occurs, once it has occurred `min_frequency` times in all rows

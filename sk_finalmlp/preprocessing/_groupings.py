@@ -27,7 +27,7 @@ class Folds:
         return labels.folds
 
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
-        """Sums over the rows that those of each cell know, of the same key."""
+        """Sums over the rows of the same key that each cell knows."""
         held_out = np.flatnonzero(groups == self.n_folds)
         of_keys = np.bincount(key_of_cell, of_cells)
         # Few cells are held out.
@@ -41,7 +41,7 @@ class Folds:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of rows in the order of time: a row knows the blocks before its own, in the first block its other folds."""
+    """Blocks of rows in the order of time: a row knows the blocks before its own, in the first block other folds."""
 
     n_folds: int
     n_blocks: int
@@ -61,7 +61,7 @@ class Blocks:
         return np.where((labels.blocks == 0) & (labels.folds < self.n_folds), labels.folds, later)
 
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
-        """Sums over the rows that those of each cell know, of the same key."""
+        """Sums over the rows of the same key that each cell knows."""
         learned = np.where(groups < self.n_groups - 2, of_cells, 0.0)
         before = np.cumsum(learned)
         before -= learned

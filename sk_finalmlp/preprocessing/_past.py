@@ -111,7 +111,7 @@ def add_history(
     >>> add_history(X, user="user", item="item", time="time", where=clicked)["history"].tolist()
     [[], ['a'], [], ['a'], ['a']]
 
-    What a server knows of a user whose past is in a log:
+    What a server knows of a user with a past in a log:
 
     >>> now = pd.DataFrame({"user": ["ann", "eve"], "item": ["f", "f"], "time": [9, 9]})
     >>> add_history(now, user="user", item="item", time="time", max_length=2, log=X)[
@@ -224,7 +224,7 @@ def add_recency(
     2 30 days 00:00:00              30 days
     3 30 days 00:00:00              30 days
 
-    What a server knows of a user whose past is in a log:
+    What a server knows of a user with a past in a log:
 
     >>> now = pd.DataFrame({"user": ["ann", "eve"], "time": pd.Timestamp("2026-03-02 12:00")})
     >>> add_recency(now, key="user", time="time", longest="30D", log=X)[

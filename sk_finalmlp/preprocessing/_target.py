@@ -422,10 +422,8 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
 
 
 def check_labels(y: np.ndarray) -> None:
-    """Raise NoLabels, in scikit-learn's words, if y doesn't hold a class per row.
-
-    Its own function sets filters of warnings for the whole process, and threads leave them behind.
-    """
+    """Raise NoLabels, in scikit-learn's words, if y doesn't hold a class per row."""
+    # scikit-learn's own function isn't thread-safe: it sets warning filters for the whole process.
     if (kind := _what_but_labels(y)) is not None:
         raise NoLabels(f"y does not contain class labels (Unknown label type: {kind})")
 

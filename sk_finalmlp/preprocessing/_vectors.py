@@ -216,8 +216,8 @@ def check_vectors(name: str, given: Any) -> GivenVectors:
     if len(wrong):
         raise ValueError(
             f"vectors: the id {_ids_of(ids)[wrong[0]]!r} of {name!r} has one with NaN or an infinite number"
-            f"{f', and so do {len(wrong) - 1} others' if len(wrong) > 1 else ''}. Leave out ids without a vector, for "
-            "example by `frame.dropna()`: they get a learned one."
+            f"{f', and so have {len(wrong) - 1} others' if len(wrong) > 1 else ''}. Leave out ids without a vector, "
+            "for example by `frame.dropna()`: they get a learned one."
         )
     return GivenVectors(ids, vectors)
 

@@ -48,11 +48,11 @@ class TrainingResult:
     Parameters
     ----------
     history : list of dict
-        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, those of each task where there are
-        several, the score of `scoring` if that is another one, learning_rate (that of its last step), seconds.
+        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, the same of each of several tasks, the
+        score of `scoring` if that is another one, learning_rate (in its last step), seconds.
     best_epoch : int
-        The epoch, from 1, of the best monitored score, without validation rows the last one. Its weights are those of
-        the network, or those from which the final epoch began.
+        The epoch, from 1, of the best monitored score, without validation rows the last one. The network has its
+        weights, or the final epoch began from them.
     best_score : float or None
         Its monitored score; None without validation rows.
 
@@ -71,7 +71,7 @@ class TrainingResult:
 
 
 def finished_epochs(history: Iterable[Mapping[str, Any]]) -> EpochHistory:
-    """The complete records of a net's history, without those of its batches."""
+    """The complete records of a net's history, without records of batches."""
     finished = []
     for epoch in history:
         if "seconds" in epoch:
@@ -105,9 +105,9 @@ def _divergence(what: str, net: Any) -> FloatingPointError:
 
 
 class EpochRecord(Callback):
-    """Writes the record of an epoch, as the first process has it, and ends a training with losses that are no numbers.
+    """Writes the first process's record of an epoch; ends a training with losses that are no numbers.
 
-    On the CPU that is noticed in the step where it happens, on an accelerator at the end of the epoch.
+    On the CPU it notices them in the step, on an accelerator at the end of the epoch.
     """
 
     def __init__(self, validation: Impressions | None, scoring: Scoring, processes: Alone = ALONE) -> None:
@@ -127,7 +127,7 @@ class EpochRecord(Callback):
             net.module_.shift_logits(-self.shift)
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
-        # Before a schedule sets that of the next step.
+        # Before a schedule sets the next one.
         self.learning_rate_ = net.optimizer_.param_groups[0]["lr"]
         if not net.is_accelerated:
             _check_losses(net, net.history[-1, "batches", -1:, "train_loss"])
@@ -152,7 +152,7 @@ class EpochRecord(Callback):
             net.history.record(name, value)
 
     def _monitored(self, scores: Scores, logits: Tensor, rows: Impressions) -> dict[str, float]:
-        """The score that decides, of which higher is better, and its record where it is neither loss nor AUC."""
+        """The score that decides, higher for better, and its record where it is neither loss nor AUC."""
         if self.scoring == "neg_log_loss":
             return {"monitored": -scores.loss}
         if self.scoring != "roc_auc":
@@ -167,10 +167,9 @@ class EpochRecord(Callback):
 
 
 class WaitingThreads(Callback):
-    """Warns after a first epoch in which torch's threads waited for each other, since others kept the cores busy.
+    """Warns after a first epoch if torch's threads waited for each other, since others kept the cores busy.
 
-    The thread that trains works or spins all the time where each thread has a core; it sleeps while it waits for
-    another that has none.
+    If each thread has a core, the thread that trains works or spins all the time, else it sleeps.
     """
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
@@ -183,7 +182,7 @@ class WaitingThreads(Callback):
         passed, worked = time.perf_counter() - self.start_[0], time.thread_time() - self.start_[1]
         if passed > max(_SECONDS_WORTH_A_WARNING, _SECONDS_PER_WORKED_SECOND * worked):
             warn(
-                f"The first epoch took {passed:.1f} s, in which the training had a core for {worked:.1f} s: other "
+                f"The first epoch took {passed:.1f} s, but the training had a core only for {worked:.1f} s: other "
                 f"processes or threads keep the cores busy, and the {n_threads} threads of torch wait for each other. "
                 "One thread is faster then: set the environment variable OMP_NUM_THREADS=1 before Python starts, or "
                 "call torch.set_num_threads(1) before fit.",
@@ -257,7 +256,7 @@ class NoObserver:
 
 
 class Observed(Callback):
-    """Tells an observer of each epoch; that of the first process may end the training."""
+    """Tells an observer of each epoch; the first process's observer may end the training."""
 
     def __init__(self, observer: EpochObserver, best: BestEpoch, processes: Alone) -> None:
         self.observer = observer
@@ -290,7 +289,7 @@ class Patience(Callback):
 
 
 class KeptMoments(Callback):
-    """Begins a training with the moments of the last one, and overwrites them with those of the end of each epoch."""
+    """Begins a training with the moments of the last one, and overwrites them at the end of each epoch."""
 
     def __init__(self, moments: Moments) -> None:
         self.moments = moments
@@ -320,7 +319,7 @@ def _tensor_like(parameter: Tensor, array: NDArray[np.float32]) -> Tensor:
 
 
 def _settled(table: Tensor, n_steps: int) -> dict[str, Any]:
-    """The state of a lazy table of which no row has missed a step."""
+    """The state of a lazy table without missed steps."""
     return {
         "lr_sum": 0.0,
         "last_step": torch.full((len(table),), n_steps, dtype=torch.int32, device=table.device),
@@ -360,10 +359,7 @@ def _label() -> str:
 
 @dataclass
 class Checkpoint(Callback):
-    """Writes the state of a training at the end of each epoch, from which one that was killed goes on to the same bits.
-
-    The first process writes it, and all go on from the file.
-    """
+    """Writes the state of a training after each epoch, in the first process; all go on from it to the same bits."""
 
     path: Path
     batches: Batches

@@ -1,4 +1,4 @@
-"""Training of a network, from its initial weights to those of its best epoch."""
+"""Training of a network, from its initial weights to its best epoch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from ._processes import ALONE, Alone, is_started_with_others, joined_group
 from ._rows import AnyImpressions, Batches
 from ._scores import Scoring, correct_mean
 
-# Published values that nobody tunes.
+# Published values without parameters.
 _GRADIENT_NORM = 10.0
 _LEARNING_RATE_FACTOR = 0.1
 _MIN_LEARNING_RATE = 1e-6
@@ -45,7 +45,7 @@ _MIN_LEARNING_RATE = 1e-6
 # What counts as an improvement of the monitored score.
 _TOLERANCE = 1e-6
 
-# Share of the steps in which the rate of one cycle rises.
+# Share of the steps with a rising rate in one cycle.
 _WARM_UP = 0.15
 
 # In smaller tables a dense update is faster, and it is exact.
@@ -58,7 +58,7 @@ Schedule = Literal["one_cycle", "plateau"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How to train; most names are those of the parameters of `FinalMLPClassifier`.
+    """How to train; most names are parameters of `FinalMLPClassifier`.
 
     Those without a default are required. `freeze_norms` freezes the running statistics of batch norm; with None,
     `gate_regularizer` is `embedding_regularizer`. With `joins_processes`, the training is shared by the processes that
@@ -210,7 +210,7 @@ def train(
         logger.info("Training on %d rows, validation on %d, on device %s", len(impressions), n_validation, device)
         result = _train(processes, network, impressions, validation, settings, generator, observer, moments)
     n_epochs = len(result.history)
-    logger.info("The training ended after %d epochs, of which epoch %d is the best", n_epochs, result.best_epoch)
+    logger.info("The training ended after %d epochs; epoch %d is the best", n_epochs, result.best_epoch)
     return result
 
 
@@ -226,8 +226,8 @@ def _prepare(
     _check_same_rows(processes, impressions, validation)
     if len(impressions) < 2 * processes.size:
         raise ValueError(
-            f"{len(impressions)} training rows are too few for {processes.size} processes, of which each takes two "
-            "rows of a batch at least. Fit in one process."
+            f"{len(impressions)} training rows are too few for {processes.size} processes: each takes at least two "
+            "rows of a batch. Fit in one process."
         )
     processes.start_alike(network, generator)
     device = settings.device
@@ -310,7 +310,7 @@ def _take_epochs(net: ClickNet, batches: Batches, settings: TrainingSettings, ch
 
 
 def _take_final_epoch(network: nn.Module, batches: Batches, settings: TrainingSettings, watchers: Callbacks) -> None:
-    """One more epoch, in which nothing is held out: at a low learning rate, as no held-out rows can stop it."""
+    """One more epoch on all rows, at a low learning rate, since no held-out rows can stop it."""
     settings = replace(settings, learning_rate=settings.learning_rate * _LEARNING_RATE_FACTOR, max_epochs=1)
     record = EpochRecord(None, settings.scoring, batches.processes)
     net = _make_net(network, settings, [("record", record), *watchers])
@@ -399,7 +399,7 @@ def _callbacks(
     best: BestEpoch,
     watchers: Callbacks,
 ) -> tuple[Callbacks, Checkpoint | None]:
-    """All callbacks of the epochs before the final one, in the order in which they are called."""
+    """All callbacks of the epochs before the final one, in calling order."""
     scored = None if validation is None else validation.for_scores()
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), is_scored=validation is not None)

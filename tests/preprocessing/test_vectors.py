@@ -148,7 +148,7 @@ def test_bad_vectors_in_fit(vectors, message):
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        ([0.5, 1.5], ValueError, "'text': the vector of row 0.*has length 2, but those of fit have length 3"),
+        ([0.5, 1.5], ValueError, "'text': the vector of row 0.*has length 2, but vectors in fit have length 3"),
         ([0.5, np.nan, 1.5], ValueError, "'text': the vector of row 0.*NaN"),
         ("[0.5, 1.5, 2.5]", TypeError, "'text': it holds.*where fit saw arrays of numbers.*json.loads"),
         (["a", "b", "c"], ValueError, "'text': 'a' is not a number"),
