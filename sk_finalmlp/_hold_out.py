@@ -68,10 +68,7 @@ def places_of_choice(is_held_out: NDArray[np.bool_], fraction: float) -> NDArray
 
 
 class HoldOut(NamedTuple):
-    """Which rows are held out: a share, those with the lowest places; one of each class at least, and never all.
-
-    A smaller share is part of a larger one. Classes matter only where one would have no row, or no other.
-    """
+    """Hold out the share of rows with the lowest places, at least one of each class, and never all of one."""
 
     place: Place
     share: float

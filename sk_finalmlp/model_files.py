@@ -156,7 +156,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _check_size(path: Path) -> None:
-    """Refuse what unpacks to far more than the file."""
+    """Refuse a file that unpacks to far more than its size."""
     with zipfile.ZipFile(path) as archive:
         n_bytes = sum(entry.file_size for entry in archive.infolist())
     if n_bytes > max(_LARGEST_RATIO * path.stat().st_size, _FREE_BYTES):

@@ -3,7 +3,7 @@
 - `Field`: one input field of the network; `column_names` names its columns
 - `Schema`: the fields of a table, who encoded it, and which of its rows are held out. It travels with the table, in
   `DataFrame.attrs` and in rows on disk, and the classifier reads it.
-- `read_names`: what the names and types of columns tell of a table that has lost its schema
+- `read_names`: fields by the names and types of columns, for a table that has lost its schema
 
 Names have one form: `tags@0` is an element of a list or a coordinate of a vector, `history@item@0` an element of a
 history of `item`, `item@vector` a code of a vector, `item@rate` and `user & item@count` are statistics, and
@@ -231,10 +231,7 @@ def statistic_name(measure: Measure, key: str, label: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class VectorTable:
-    """Vectors that codes stand for, zeros for code 0; a schema from a file has only their hash.
-
-    `replaces` says whether they stand in place of embeddings of the ids.
-    """
+    """Vectors that codes stand for, or their hash; `replaces` says whether in place of embeddings of the ids."""
 
     digest: str
     replaces: bool
@@ -420,10 +417,7 @@ def read_schema(table: Any) -> Schema | None:
 
 
 def read_names(names: Sequence[str], dtypes: Sequence[np.dtype[Any]]) -> list[tuple[Field, list[int]]]:
-    """Return fields by the names and types of columns, with their positions: integers are codes, floats numbers.
-
-    The encoder's names count if types agree and the field of a history or statistic is there; `n_codes` is 1.
-    """
+    """Return fields by the names and types of columns, with positions; a history or statistic needs its field."""
     groups = _group_elements(names, dtypes)
     grouped = {position for _, own in groups for position in own}
     single = {name for position, name in enumerate(names) if _is_code(dtypes[position]) and position not in grouped}

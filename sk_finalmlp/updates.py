@@ -74,7 +74,7 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     check_is_fitted(model)
     has_others = is_source(X, y)
     if has_others:
-        # What is new in the rows of a day is counted before any of them is learned from.
+        # All rows are encoded before any is learned from.
         X = read_rows(X)
     X, y, sample_weight = _without_named_columns(X, y=y, sample_weight=sample_weight)
     if has_others:

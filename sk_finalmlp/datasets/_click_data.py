@@ -352,7 +352,7 @@ def _pooled(effects: _Floats, tags_of_item: _Codes) -> _Floats:
 
 def _probability(log_odds: _Floats, rate: float, weight: _Floats | None = None) -> _Floats:
     """Probabilities of these log-odds plus the intercept that makes their mean the rate."""
-    # With these two intercepts every single probability is below, or above, the rate.
+    # These two intercepts bracket the rate.
     lowest, highest = logit(rate) - log_odds.max() - 1, logit(rate) - log_odds.min() + 1
 
     def excess(intercept: float) -> float:

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 _MAX_CODE = 1_000_000
 _MAX_CODE_PER_ROW = 10
 
-# Numbers of this size drown the embeddings beside them.
+# Numbers of this size drown the embeddings.
 _LARGEST_SCALE = 1000
 
-# What a field without codes has in place of rows of a table.
+# Fields without codes have no rows of a table.
 _NO_ROWS = np.empty(0, np.int32)
 
 # Share of the values of lists that may be unknown, or not in their first elements, where these are recognised.
 _MAX_UNKNOWN = 0.2
 
-# So many columns are named in a warning.
+# Most columns to name in a warning.
 _MAX_NAMED = 5
 
 #: The first row of an embedding table is for codes that fit didn't see; in a multi-valued field that is what code 0
@@ -413,10 +413,7 @@ def split_matrix(
 
 
 def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] | None, list[str] | None]:
-    """Return the fields that the streams of a network read by default, None for all.
-
-    Members of an ensemble read statistics in turn: with all fields in the second stream, not at all, and there alone.
-    """
+    """Return the default fields of streams; members use statistics in the second stream, not at all, or there alone."""
     kinds = {field.kind for field in fields}
     if "statistic" not in kinds or kinds <= {"statistic", "numeric"}:
         return None, None

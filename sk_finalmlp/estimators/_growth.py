@@ -115,7 +115,7 @@ def take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: Mapp
         if field.has_codes:
             own[field.name] = codes[:, start : (start := start + field.n_columns)]
             if field.kind == "pretrained":
-                # Its vectors aren't among the weights, or stay as many as they are.
+                # Its vectors aren't weights, or their number stays.
                 continue
             found.setdefault(field.table, [others.get(field.table, np.empty(0, np.int64))]).append(
                 own[field.name].ravel()

@@ -50,7 +50,7 @@ class Labels(Protocol):
 
     @property
     def objective(self) -> Objective:
-        """What the logits say of labels."""
+        """Meaning of the logits for labels."""
 
     def number(self, y: Any, X: Any) -> NDArray[Any]:
         """Return the number of each row's label; `X` has as many rows."""
@@ -185,7 +185,7 @@ class OneLabel:
         if is_wrong.any():
             label, weight = self.classes[is_wrong].tolist()[0], weights[is_wrong][0]
             raise ValueError(f"class_weight must be positive and finite, but class {label!r} has {weight}.")
-        # By a power of two, which changes no digit.
+        # A power of two changes no digit.
         scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(weights.max())[1])
         return scaled
 

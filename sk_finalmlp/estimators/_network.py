@@ -29,10 +29,7 @@ Network = TwoStreamNetwork | Ensemble
 def arguments_of_network(
     network_class: NetworkClass, parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_outputs: int
 ) -> dict[str, Any]:
-    """Return the arguments that make the network, as copies, so that the caller's lists can change.
-
-    "members" holds each member's own, "vectors" tables for `give_vectors`.
-    """
+    """Return copies of the network's arguments, "members" with each one's own, "vectors" for `give_vectors`."""
     fields = [reader.field for reader in readers]
     names = inspect.signature(network_class).parameters.keys() & parameters.keys() - {"history_pooling"}
     arguments = {name: _plain(name, parameters[name], readers) for name in sorted(names)}

@@ -150,9 +150,9 @@ def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingS
 
 
 class NetworkUpdate:
-    """The training of a network of the new rows' codes; weights go back at the end.
+    """The training of a network that has tables of the new rows' codes only.
 
-    `fresh` has the rows of tables with reused codes, and `scores` the scores of the rows before training.
+    `fresh` are the table rows of reused codes, and `scores` the scores of the new rows before training.
     """
 
     def __init__(self, start: Fitted, new: Impressions, fresh: RowsOf, generator: torch.Generator) -> None:

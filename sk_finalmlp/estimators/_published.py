@@ -11,7 +11,7 @@ from sklearn.base import clone
 from ..streams import CIN, FM, MLP, CrossNet, MaskNet, SelfAttention
 from ..streams import Final as FinalBlock
 
-# What all of them share; each parameter is set, so that other defaults change nothing here.
+# Shared by all; each parameter is set, so that new defaults change nothing here.
 _COMMON: dict[str, Any] = {
     "fusion": "bilinear",
     "feature_selection": True,
@@ -37,7 +37,7 @@ _COMMON: dict[str, Any] = {
     "final_epoch": False,
     "n_iter_no_change": 2,
 }
-# What the others than FinalMLP share: plain networks, without what FinalMLP adds.
+# Shared by all but FinalMLP: plain networks, without its additions.
 _FAMILY: dict[str, Any] = {
     "stream2": None,
     "fusion": "sum",

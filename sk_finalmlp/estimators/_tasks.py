@@ -33,7 +33,7 @@ class Tasks:
 
     @property
     def objective(self) -> TaskObjective:
-        """What the training makes of them."""
+        """Loss and scores of the tasks."""
         return TaskObjective(tuple(self.names), self.relation, tuple(self.task_weights))
 
     @property
@@ -53,7 +53,7 @@ class Tasks:
         return patterns
 
     def having_rows(self, n_rows: NDArray[np.int64]) -> tuple[Tasks, NDArray[np.bool_]]:
-        """Return the same: patterns stay what they are."""
+        """Return the same: patterns don't change."""
         for name, label, of_label in self._rows_of_labels(n_rows):
             if not of_label.sum():
                 raise ValueError(

@@ -1,4 +1,4 @@
-"""What the network computes on its way from rows to logits."""
+"""Intermediate results of the network, from rows to logits."""
 
 from __future__ import annotations
 
@@ -80,10 +80,7 @@ def head_terms(network: TwoStreamNetwork, rows: Batch) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def interactions(network: TwoStreamNetwork, rows: Batch, donors: Batch) -> tuple[list[str], list[str], Tensor]:
-    """Second difference of the logit where each row takes one field's embedding per stream from another row.
-
-    The fusion is bilinear, so it is the bilinear term of both streams' differences; gates stay the row's own.
-    """
+    """Second difference of the logit where each row takes over a field in each stream, with the row's own gates."""
     own = network.gated(network.features(*rows), *rows)
     others = network.gated(network.features(*donors), *rows)
     differences = []

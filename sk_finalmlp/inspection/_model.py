@@ -51,7 +51,7 @@ def encoder_of(estimator: Any) -> CTREncoder | None:
 
 
 def encoded_table(estimator: Any, X: Any) -> Any:
-    """Return what the steps before the classifier make of a table."""
+    """Return a table as the steps before the classifier transform it."""
     model = best_of(estimator)
     is_encoded = not isinstance(model, Pipeline) or len(model) == 1
     return X if is_encoded else model[:-1].transform(X)

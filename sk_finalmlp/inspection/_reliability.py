@@ -1,4 +1,4 @@
-"""Predicted click probabilities beside click rates."""
+"""Predicted click probabilities against click rates."""
 
 from __future__ import annotations
 

@@ -299,7 +299,7 @@ class RowContributionsDisplay:
 
     def _draw_rows(self, drawn: pd.DataFrame) -> None:
         places = np.arange(drawn.shape[1])
-        # Rows of one contribution lie beside each other, in the order of the table.
+        # Rows of one contribution are adjacent, in the order of the table.
         beside = np.linspace(-0.3, 0.3, len(drawn))
         for place, name in zip(places, drawn.columns, strict=True):
             self.ax_.plot(drawn[name], place + beside, ".", markersize=3, alpha=0.5, color="C0")

@@ -1,4 +1,4 @@
-"""How good predicted click probabilities are: beside the click rates of bins, and in units of the entropy of clicks."""
+"""Quality of predicted click probabilities: calibration error by bins, and log-loss in units of the clicks' entropy."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class FieldEmbedding(nn.Module):
         self.first_row = {field.name: row for field, row in zip(coded, first_rows, strict=True)}
         categorical = [field for field in coded if field.kind == "categorical"]
         self._place = {field.name: place for place, field in enumerate(categorical)}
-        # Those that are looked up for a history alone have no vector in the output.
+        # Fields only for a history have no vector in the output.
         self._embedded = [place for place, field in enumerate(categorical) if field in self.fields]
         # Set for the time of a training that updates only the rows that a batch touches.
         self.sparse_gradient = False
@@ -261,7 +261,7 @@ class FieldEmbedding(nn.Module):
         return self._pool_elements(self._vectors(self._rows(codes, is_known)), codes, is_known)
 
     def _rows(self, codes: Tensor, is_known: Tensor) -> Tensor:
-        # What is unknown in any field is sent to the very first row, the one that gets no gradient.
+        # All unknown codes go to the very first row, which gets no gradient.
         return torch.where(is_known, codes + self._row_offsets, 0)
 
     def _vectors(self, rows: Tensor) -> Tensor:
@@ -403,7 +403,7 @@ class _LookUp(Function):
         (rows,) = ctx.saved_tensors
         rows, gradient = rows.flatten(), gradient.flatten(end_dim=-2)
         to_table = gradient.new_zeros(ctx.shape)
-        # PyTorch's own takes three to six times as long. The faster one adds in any order where it has several threads.
+        # PyTorch's own takes three to six times as long. The faster one isn't deterministic with several threads.
         if torch.get_num_threads() == 1:
             to_table.index_put_((rows,), gradient, accumulate=True)
         else:

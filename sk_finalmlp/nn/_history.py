@@ -167,7 +167,7 @@ class AttentionPooling(nn.Module):
         self.hidden = Linear(4 * embedding_dim, _HIDDEN_UNITS, generator=generator)
         self.output = Linear(_HIDDEN_UNITS, 1, bias=not softmax, generator=generator)
         if not softmax:
-            # Starts as a sum: from weights of zero, neither they nor the vectors would learn.
+            # Starts as a sum: weights of zero would give no gradient.
             nn.init.ones_(self.output.bias)
 
     def forward(self, query: Tensor, keys: Tensor, histories: Histories) -> Tensor:

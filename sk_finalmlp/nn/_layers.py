@@ -304,7 +304,7 @@ class Activation(nn.Module):
         """Activate several layers that are alike, side by side."""
         norms = [layer.norm for layer in layers if layer.norm is not None]
         normalised = _normalised(norms, x) if norms else x
-        # In place, prediction writes one matrix less; a gradient needs both.
+        # In place, prediction saves a matrix; a gradient needs both.
         in_place = bool(norms) and not torch.is_grad_enabled()
         dropped: Tensor = layers[0].dropout(F.relu(normalised, inplace=in_place))
         return dropped

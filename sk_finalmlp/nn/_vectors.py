@@ -39,7 +39,7 @@ class VectorProjection(nn.Module):
         super().__init__()
         self.projection = nn.Parameter(torch.empty(embedding_dim, length))
         draw_normal(self.projection, _START_STD, generator)
-        # Zero, as code 0 is: where training saw none that is missing, a missing one says nothing.
+        # Zero, as code 0: neutral where training saw no missing vector.
         self.missing = nn.Parameter(torch.zeros(embedding_dim))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ _MAX_PAIRS = 12
 _N_IDS = 2
 #: Least mean number of rows per combination for a count of a pair of an id.
 _MIN_REPEATS = 2
-#: A field that has so many combinations with a list per value, or less, tells the list.
+#: A field with at most so many combinations with a list per value tells the list.
 _MOST_LISTS_PER_VALUE = 1.1
 #: Smallest improvement of the mean log-loss that counts.
 _MIN_GAIN = 1e-4
@@ -51,7 +51,7 @@ _TOLERANCE = 1e-7
 _RIDGE = 1e-7
 #: Limit of the log-odds, far below overflow.
 _MAX_LOGIT = 500.0
-#: Groups of rows that are computed at a time, so that what is computed of them stays in the cache.
+#: Groups of rows computed at a time, to stay in the cache.
 _BLOCK = 8192
 #: Bounds of crosses that "auto" chose.
 _MIN_AUTO_FREQUENCY = 5
@@ -67,7 +67,7 @@ Codes = Mapping[str, np.ndarray]
 
 @dataclass
 class Choice:
-    """A candidate, and what was decided."""
+    """A candidate, and the decision about it."""
 
     key: Key
     rate: bool = False
@@ -282,10 +282,7 @@ def _count_pairs_of_ids(singles: Sequence[Choice], pairs: Sequence[Choice], tria
 
 
 class _Trial:
-    """Logistic regressions on cross-fitted log-odds of sampled rows.
-
-    The coefficient has to be positive: where sampling fixed a user's clicks, other folds predict the contrary.
-    """
+    """Logistic regressions on cross-fitted log-odds of sampled rows; coefficients of useful rates are positive."""
 
     def __init__(self, codes: Mapping[str, np.ndarray], target: Target, n_candidates: int) -> None:
         self._codes = codes
@@ -403,7 +400,7 @@ def fit_logistic(
         step = np.linalg.solve(hessian + _RIDGE * np.eye(len(rows)), gradient)
         expected = float(gradient @ step) / 2
         if expected <= _TOLERANCE:
-            # So near the minimum, the loss falls by what a parabola says.
+            # So near the minimum, the loss is a parabola.
             return Fit(coefficients - step, loss - expected)
         new_loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients - step)
         while new_loss > loss and expected > _TOLERANCE:

@@ -34,7 +34,7 @@ DATETIME_PARTS = (*_PARTS, _ELAPSED)
 _NOW = 0.9
 #: In fewer rows, what the last tenth of them clicks is too much a matter of chance to be what is so "now".
 _MIN_ROWS_TO_ELAPSE = 50_000
-#: Blocks of about as many rows, in time.
+#: Blocks of about equal size, in time.
 N_BLOCKS = 5
 _AUTOMATIC_PARTS = ("hour", "weekday", "weekend", _ELAPSED)
 
@@ -46,9 +46,7 @@ _MICROSECONDS_OF_A_MINUTE = 60_000_000
 
 
 class ElapsedTime(FloatColumn):
-    """Time since the first row of fit, standardised. The last tenth of the rows and all later ones stand at one time,
-    so that no network extrapolates; a missing time counts as the mean.
-    """
+    """Standardised time since the first row, constant from the last tenth on; a missing time counts as the mean."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn first, last, mean and deviation."""
@@ -200,7 +198,7 @@ def _too_short_for(times: pa.Array) -> tuple[tuple[str, ...], str]:
     if has_time_of_day(times) and _n_touched(pc.hours_between(first, last)) < _HOURS_OF_A_DAY:
         return _AUTOMATIC_PARTS, "without hour, weekday and weekend, since the rows are of less than 24 h"
     if _n_touched(pc.days_between(first, last)) < _DAYS_OF_A_WEEK:
-        # What differs between the days of a week can't be told from what changes with time.
+        # Weekday and trend can't be told apart.
         why = "without weekday and weekend, since the rows are of less than 7 days"
         return ("weekday", "weekend", _ELAPSED), why
     return (), ""
@@ -224,7 +222,7 @@ def _microseconds(column: Column) -> tuple[np.ndarray, np.ndarray]:
     return to_numpy(times.fill_null(0)), is_present
 
 
-#: From so many rows on, it is no accident that most of them are unknown.
+#: Least number of rows to warn that most are unknown.
 _MANY_ROWS = 1_000
 
 
@@ -366,8 +364,7 @@ def _suits(unit: _Unit, values: pa.Array) -> bool:
         return False
     smallest, largest = (bound.as_py() for bound in pc.min_max(values).values())
     if "day" in unit.aliases and largest - smallest + 1 == len(values) == _DAYS_OF_A_WEEK and smallest <= 1:
-        # As likely a day of the week.
-        return False
+        return False  # as likely a day of the week
     return bool(unit.smallest <= smallest and largest <= unit.largest)
 
 

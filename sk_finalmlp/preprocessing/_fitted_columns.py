@@ -1,4 +1,4 @@
-"""The columns that an encoder has learned: what they make of a table, and how they learn more rows."""
+"""The columns that an encoder has learned: they encode tables and learn more rows."""
 
 from __future__ import annotations
 
@@ -90,10 +90,7 @@ def blocks_name(column: str) -> str:
 
 
 def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> tuple[str | None, Any, int]:
-    """Take the blocks in time out of output columns of training rows: their column, each row's block, and how many.
-
-    Of several columns of times, the one with the latest: a row comes after sign-up or release.
-    """
+    """Pop the blocks in time by the column with the latest times: its name, each row's block, and how many."""
     found: list[tuple[int, str | None, Any, int]] = [(0, None, None, 1)]
     for column in columns:
         if isinstance(column.encoder, DatetimeEncoder):

@@ -1,4 +1,4 @@
-"""Groups of training rows: what the statistics of a row are learned from depends on its group."""
+"""Groups of training rows for out-of-fold statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each column is, how it is read, and what encodes it: by its values, and the parameters of the encoder."""
+"""Kind, reading and encoder of each column, by its values and the parameters of the encoder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TIME_TEXT = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"
 
 
 class Finding(NamedTuple):
-    """What a column was found to be."""
+    """The kind found for a column."""
 
     kind: Kind
     why: str
@@ -80,7 +80,7 @@ def find_kind(column: Column, separator: str) -> Finding:
 
 def _find_list_kind(column: Column) -> Finding:
     elements = column.values.flatten()
-    # Without a value in any list, their type says nothing. Whole numbers have been read as integers by now.
+    # Lists without any value have no type. Whole numbers have been read as integers by now.
     if pa.types.is_floating(elements.type) and elements.null_count < len(elements):
         length = max(list_lengths(column.values))
         return Finding("vector", f"arrays of {length} numbers with a fractional part, which are not elements of a set")
@@ -116,7 +116,7 @@ def _repeats(column: Column) -> bool:
 def find_doubt(column: Column, finding: Finding) -> str | None:
     """Say, for a warning, what may be wrong with a kind that was found."""
     if finding.kind == "dropped":
-        # What goes with time is left out at the user's word, who has said which rows are the last.
+        # Only a user's `hold_out` says which rows are the last.
         return f"is left out: {finding.why}, or in `drop`." if finding.why.startswith("named") else None
     if pa.types.is_floating(column.values.type):
         if not (_are_rounded(column) and _repeats(column)):
@@ -206,9 +206,7 @@ class ColumnRules:
     def find_kind(
         self, column: Column, target: Target | None, sample: Column, places: np.ndarray | None = None
     ) -> Finding:
-        """Infer the kind from the values, and for integers from the name and from what they tell of the labels of the
-        sample.
-        """
+        """Infer the kind from the values, for integers also from the name and the labels of the sample."""
         finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
         if finding.kind in ("categorical", "numeric") and (why := why_left_out(column)):
             return Finding("dropped", why)
@@ -355,7 +353,7 @@ def learn_columns(
 
 
 def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is_in_histories: bool) -> Learned:
-    """Find out what a column is, how it is read, and what encodes it; values of histories are categories."""
+    """Find the kind, reading and encoder of a column; values of histories are categories."""
     raw = evidence.raw
     weighted, weights = rows_with_weight(raw, evidence.weights)
     with errors_naming(raw.name):

@@ -36,7 +36,7 @@ def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarr
 
 
 class FloatColumn(ColumnEncoder):
-    """What writes a column of floats."""
+    """Encoder of a column of floats."""
 
     def output_fields(self, name: str) -> list[Field]:
         return [Field(name, "numeric")]
@@ -48,7 +48,7 @@ class Standardizer(FloatColumn):
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn mean and standard deviation."""
         floats, weights = present_values(column, weights)
-        # All is computed in units of the largest value, since squares of large doubles overflow.
+        # In units of the largest value, since squares of large doubles overflow.
         self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
         scaled = floats / self.unit
         self.mean = float(np.average(scaled, weights=weights)) if len(scaled) else 0.0

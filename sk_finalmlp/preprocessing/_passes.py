@@ -24,7 +24,7 @@ from ._tally import ColumnTally, RowSample, have_fractions
 
 @dataclass(frozen=True)
 class ColumnsToRead:
-    """The columns of a table, by what they are for."""
+    """The columns of a table, by purpose."""
 
     names: Sequence[str]
     chosen: Mapping[int, Kind]
@@ -69,7 +69,7 @@ def _look_at_part(part: Source, first: int, columns: ColumnsToRead, folder: Temp
 
 
 class FirstPass:
-    """What a pass over all rows tells: tallies and a sample in memory; numbers of labels and weights on disk."""
+    """Result of a pass over all rows: tallies and a sample in memory; numbers of labels and weights on disk."""
 
     classes: np.ndarray | None = None
     y: StoredArray | None = None
@@ -85,7 +85,7 @@ class FirstPass:
         self.n_rows = 0
 
     def finish(self) -> None:
-        """Check what was found in all rows, and sort the labels."""
+        """Check all rows together, and sort the labels."""
         if not self.n_rows:
             raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
         if self.weight is not None:
@@ -97,7 +97,7 @@ class FirstPass:
             self.classes, self.y = self._labels.sorted()
 
     def forget(self) -> None:
-        """Release what the columns have been learned from."""
+        """Release the data that the columns were learned from."""
         self.tallies = []
         self.sample.forget()
 
@@ -146,7 +146,7 @@ class FirstPass:
         self._range_of_weights = min(least, own_least), max(largest, own_largest)
 
     def merge(self, others: FirstPass) -> None:
-        """Take in what the rows behind these tell."""
+        """Add the results of the next rows."""
         for tally, more in zip(self.tallies, others.tallies, strict=True):
             if tally is not None and more is not None:
                 tally.merge(more)
@@ -298,9 +298,7 @@ def widen_lists(
     n_rows: int,
     passes: Passes,
 ) -> None:
-    """Find the largest number of known elements of a row with weight, which tallies don't tell if some are unknown, or
-    if strings were sampled.
-    """
+    """Find the largest number of known elements of a row with weight, where tallies don't tell."""
     used = [
         (column, column.encoder)
         for column in columns

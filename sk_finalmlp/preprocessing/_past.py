@@ -1,4 +1,4 @@
-"""What a log says of the time before each row: `add_history` and `add_recency`."""
+"""Columns from a log before each row: `add_history` and `add_recency`."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def _parse(values: pa.Array, pattern: str) -> pa.Array:
 
 
 def as_strings(values: pa.Array) -> pa.Array:
-    """Return values as the text they read as: what is the same number has the same text."""
+    """Return values as canonical text: equal numbers have equal text."""
     dtype = values.type
     if pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
         distinct = values.dictionary_encode()

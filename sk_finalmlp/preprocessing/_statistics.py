@@ -60,10 +60,7 @@ def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
 
 
 def least_learned(small: float, total: float) -> float:
-    """The smallest log-count that tells something, by the weight of the training rows with small counts, and of all.
-
-    Where few training rows have small counts, the network can't learn them: they stand for the mean.
-    """
+    """The smallest log-count that isn't replaced by the mean, by the weight of rows with small counts, and of all."""
     return float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
 
 
@@ -78,7 +75,7 @@ class UnknownRows:
 
     def __init__(self, share: float, random_state: np.random.RandomState) -> None:
         self._share = share
-        # Nothing is drawn for nothing, so that the folds stay what they are.
+        # No draw without a share, so that the folds stay the same.
         self._seed = int(random_state.randint(np.iinfo(np.int32).max)) if share else 0
 
     def among(self, key: Key, is_training: np.ndarray, first: int) -> np.ndarray | None:
@@ -390,10 +387,7 @@ class StatisticColumn(NamedTuple):
 
 @dataclass(frozen=True)
 class Memory:
-    """The sums that updates go on from: weights of the rows of each key and of all, overall and by label.
-
-    Rows and clicks of a key lose weight whenever new rows of it come, so that rates follow recent clicks.
-    """
+    """Decayed sums that updates go on from: weights of the rows of each key and of all, overall and by label."""
 
     n_rows: np.ndarray
     clicks: list[np.ndarray]

@@ -23,10 +23,7 @@ BLOCK = 2**18
 
 
 class Sums(NamedTuple):
-    """Sums of weights: by key, by cell, and by cell over the rows of its key in other folds but the held-out one.
-
-    They have the shapes (n_keys,), (n_cells,) and (n_cells,).
-    """
+    """Sums of weights: by key, by cell, and by cell over its key's rows in other folds but the held-out one."""
 
     of_keys: np.ndarray
     of_cells: np.ndarray
@@ -45,10 +42,9 @@ class KeySums:
 
 
 class Cells:
-    """Training rows by key and group: those that agree in both have the same statistics, computed once.
+    """Training rows by key and group, which share statistics. A cell is key times number of groups plus group.
 
-    Rows come in chunks. A cell is an integer, key times number of groups plus group. Its slot in the sums is that
-    integer where all possible cells are few, else its rank among the cells that occur.
+    Its slot in the sums is the cell itself where few are possible, else its rank among the cells that occur.
     """
 
     def __init__(self, n_possible: int, grouping: Grouping, n_labels: int, n_rows: int) -> None:
@@ -176,7 +172,7 @@ def make_room(
     if not is_new.any():
         return known, columns, positions
     before = positions[is_new]
-    # One after the other, so that only one is there twice.
+    # One after the other, so that only one is copied at a time.
     columns = [np.insert(columns.pop(0), before, 0) for _ in range(len(columns))]
     return np.insert(known, before, keys[is_new]), columns, positions + np.cumsum(is_new) - is_new
 
@@ -187,7 +183,7 @@ def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray
         is_present = np.zeros(n_possible, bool)
         is_present[keys] = True
         distinct = np.flatnonzero(is_present)
-        # What is searched at random should fit into the cache.
+        # Random access should fit into the cache.
         rank_of = np.empty(n_possible, np.int32 if n_possible < 2**31 else np.int64)
         rank_of[distinct] = np.arange(len(distinct))
         return rank_of.take(keys), distinct

@@ -173,7 +173,7 @@ class Target:
     def seen_shares(self, grouping: Grouping) -> np.ndarray:
         """For each group, the share of all weight, about, that the statistics of its rows are learned from."""
         if isinstance(grouping, Blocks):
-            # What a short past says of popularity is what a later row finds, too.
+            # A later row may have a short past, too.
             return np.ones(grouping.n_groups)
         shares: np.ndarray = np.full(grouping.n_groups, max(self._share_kept, _MIN_SHARE))
         shares[: self.n_folds] *= 1 - 1 / self.n_folds
@@ -363,8 +363,7 @@ class _Split:
             is_held_out = self._hold_out.chooses(start, labels)
             self.n_present += np.bincount(labels[is_present], minlength=n_labels)
             n_kept += np.bincount(labels[is_present & ~is_held_out], minlength=n_labels)
-        # As many as there are rows outside the largest class: with more of them, the folds that hold a click would know
-        # of one click less than all others.
+        # At most the rows outside the largest class: with more folds, a fold with a click would stand out.
         self.n_folds = min(max(int(n_kept.sum() - n_kept.max(initial=0)), 2), _N_FOLDS)
 
     def draw_folds(self, random_state: np.random.RandomState) -> None:

@@ -25,10 +25,7 @@ _FEW_ROWS, _SMALL_SHARE = 100, 0.01
 
 
 def read_times(values: pa.Array, parameter: str) -> pa.Array:
-    """Read values as numbers, timestamps, dates or durations, null where missing; the parameter is for messages.
-
-    Text holds numbers if all of it can be read so, and not as dates of eight digits, such as 20240131.
-    """
+    """Read values as numbers or times, null where missing; 20240131 in text is a date if all of it is so."""
     if is_string(values.type):
         return _read_text(values)
     if pa.types.is_decimal(values.type):
@@ -96,7 +93,7 @@ def read_age(where: str, age: Any, is_number: bool) -> float:
 
 
 def _read_age(age: Any, is_number: bool) -> float:
-    """NaN for what is neither."""
+    """NaN for anything else."""
     if has_no_unit(age) != is_number:
         # pandas would read 7 and "7" as nanoseconds.
         return np.nan

@@ -115,7 +115,7 @@ class TrainingRows(ABC):
 
     @abstractmethod
     def remove(self) -> None:
-        """Remove what is on disk."""
+        """Remove the files."""
 
 
 def _blocks(place: Place, start: int, stop: int) -> np.ndarray:

@@ -27,9 +27,7 @@ _PART = 4096
 
 
 class VectorScale:
-    """Centres vectors and divides them by one number, so that distances stay in proportion; a deviation for each
-    coordinate would blow up the noisy ones.
-    """
+    """Centres vectors and divides them by one number: a deviation for each coordinate would blow up noisy ones."""
 
     def fit(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> Self:
         """Learn from vectors, shape (n, length), and their weights."""
@@ -65,7 +63,7 @@ class VectorScale:
 def _average(
     vectors: np.ndarray, function: Callable[[np.ndarray], np.ndarray], weights: np.ndarray | None
 ) -> np.ndarray:
-    """Return average of what a function makes of the vectors, a part at a time, so that memory holds no copy of all."""
+    """Return the average of a function over the vectors, a part at a time to save memory."""
     weights = np.ones(len(vectors)) if weights is None else weights
     total = np.zeros(vectors.shape[1])
     for part in _parts(len(vectors)):
@@ -323,7 +321,7 @@ class PretrainedEncoder(ColumnEncoder):
         return encoder
 
     def _with(self, **changes: Any) -> Self:
-        """Return a copy with other attributes, which keeps what is cached, too."""
+        """Return a copy with other attributes, caches included."""
         encoder = object.__new__(type(self))
         vars(encoder).update(vars(self) | changes)
         return encoder

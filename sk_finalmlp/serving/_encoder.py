@@ -264,10 +264,7 @@ def _month(graph: Graph, times: str) -> str:
 
 
 def _date_from_march(graph: Graph, times: str) -> tuple[str, str]:
-    """Day of the year and month, both from 0, of years that begin in March.
-
-    Source: Hinnant, "chrono-compatible low-level date algorithms".
-    """
+    """Day and month from 0 in years from March (Hinnant, "chrono-compatible low-level date algorithms")."""
     day_of_era = graph.node("Mod", _add(graph, _days(graph, times), 719_468), graph.constant(_whole(146_097)))
     leap = graph.node(
         "Sub",

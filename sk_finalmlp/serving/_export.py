@@ -146,7 +146,7 @@ def _expanded(graph: Graph, columns: list[str], shape: str) -> list[str]:
 
 
 def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
-    """What a server must know beside the graph."""
+    """What a server must know in addition to the graph."""
     metadata = {"sk_finalmlp": __version__, "inputs": json.dumps([asdict(column) for column in inputs])}
     if classifier is not None:
         metadata["classes"] = json.dumps(exportable(classifier.classes_).tolist())

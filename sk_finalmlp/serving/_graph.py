@@ -258,10 +258,7 @@ def _find_doubles(graph: Graph, values: str, known: np.ndarray, codes: np.ndarra
 
 
 def count_below(graph: Graph, values: str, ascending: np.ndarray, *, or_equal: bool) -> str:
-    """Count the numbers of an ascending table that are below each value, shape (n, 1), or not above it.
-
-    ONNX has no binary search. Here are two comparisons, with the first number of each block and with the block's.
-    """
+    """Count the numbers of an ascending table below (or not above) each value, (n, 1), by block and in the block."""
     operation = "GreaterOrEqual" if or_equal else "Greater"
     size = isqrt(max(len(ascending) - 1, 0)) + 1
     n_blocks = max(-(-len(ascending) // size), 1)

@@ -105,7 +105,7 @@ def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
     parts = []
     if coded:
         at = rows.rows(coded, embedding.first_row)
-        # Row 0 is the one of what isn't known.
+        # Row 0 is for unknown codes.
         table = as_array(embedding.table).copy()
         table[0] = 0
         vectors = graph.gather(table, at)
@@ -241,7 +241,7 @@ _FUSIONS: Final[dict[type[nn.Module], Callable[..., str]]] = {
 
 def _mean(graph: Graph, pooling: Any, query: str, keys: str, mask: str) -> str:
     n_known = graph.node("Max", graph.sum(mask, 1, keepdims=1), graph.constant([[[1]]], np.float32))
-    # The vector of what isn't known is zero.
+    # The vector of unknown codes is zero.
     return graph.node("Div", graph.sum(keys, 1, keepdims=1), n_known)
 
 

@@ -92,7 +92,7 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
         stream = self._make(Reads(n_fields, embedding_dim, n_statistics, generator))
         if self.units is None or self.units == "auto":
             return stream
-        # A sum of NumPy's integers is one of them.
+        # A sum of NumPy's integers is a NumPy integer.
         width: Any = stream.out_features
         return StreamChain(stream, Linear(int(width), int(self.units), generator=generator))
 

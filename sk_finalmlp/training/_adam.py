@@ -58,7 +58,7 @@ class LazyAdam(Adam):
     >>> optimizer.settle()
     """
 
-    # Torch wraps these in what keeps its compiler away, which imports the compiler: a second of the first fit.
+    # Torch's wrapper of these imports its compiler: a second of the first fit.
     add_param_group = inspect.unwrap(Adam.add_param_group)
     zero_grad = inspect.unwrap(Adam.zero_grad)
 
@@ -142,7 +142,7 @@ class LazyAdam(Adam):
 
 def no_learning_rates(table: Tensor) -> Tensor:
     """The sum of the learning rates of no step, for each row of a table."""
-    # The rate of a few steps is a small difference of sums of many: float64, which mps doesn't have.
+    # A few steps' rate is a small difference of large sums: float64, which mps doesn't have.
     dtype = torch.float32 if table.device.type == "mps" else torch.float64
     return torch.zeros(len(table), dtype=dtype, device=table.device)
 

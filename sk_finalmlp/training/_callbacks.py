@@ -1,4 +1,4 @@
-"""What happens beside the steps: records, early stopping, checkpoints, lines on the screen, the guard against NaN."""
+"""Callbacks of a training: records, early stopping, checkpoints, lines on the screen, the guard against NaN."""
 
 from __future__ import annotations
 
@@ -105,10 +105,7 @@ def _divergence(what: str, net: Any) -> FloatingPointError:
 
 
 class EpochRecord(Callback):
-    """Writes the first process's record of an epoch; ends a training with losses that are no numbers.
-
-    On the CPU it notices them in the step, on an accelerator at the end of the epoch.
-    """
+    """Writes the first process's record of an epoch, and stops at NaN losses, on accelerators after the epoch."""
 
     def __init__(self, validation: Impressions | None, scoring: Scoring, processes: Alone = ALONE) -> None:
         self.validation = validation
@@ -123,7 +120,7 @@ class EpochRecord(Callback):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter()
         if self.shift is not None:
-            # The training goes on as if no one had looked.
+            # The training goes on unaffected.
             net.module_.shift_logits(-self.shift)
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
@@ -167,10 +164,7 @@ class EpochRecord(Callback):
 
 
 class WaitingThreads(Callback):
-    """Warns after a first epoch if torch's threads waited for each other, since others kept the cores busy.
-
-    If each thread has a core, the thread that trains works or spins all the time, else it sleeps.
-    """
+    """Warns if the training thread slept in the first epoch: other processes keep the cores busy."""
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter(), time.thread_time()
@@ -377,7 +371,7 @@ class Checkpoint(Callback):
         optimizer = net.optimizer_
         state = {
             "network": net.module_.state_dict(),
-            # Torch would load all that is learned about a parameter as floats of its type.
+            # Torch would cast a parameter's state to floats of its type.
             "of_parameters": [dict(optimizer.state[parameter]) for parameter in _parameters(optimizer)],
             "groups": [{name: v for name, v in group.items() if name != "params"} for group in optimizer.param_groups],
             "schedule": [callback.lr_scheduler_.state_dict() for _, callback in self.schedule],

@@ -108,7 +108,7 @@ def kept_memory() -> Iterator[None]:
     if not hasattr(libc, "malloc_trim"):
         yield
         return
-    # Where a process has freed so large a block once, this threshold is its own.
+    # glibc raises this threshold once a process frees so large a block.
     libc.mallopt(_MMAP_THRESHOLD, _LARGE)
     try:
         libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)

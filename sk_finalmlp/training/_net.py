@@ -43,7 +43,7 @@ class ClickNet(NeuralNet):
         return self
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
-        """None: skorch's own would record and print what the callbacks of this package do."""
+        """None: this package's callbacks replace skorch's own."""
         return []
 
     def get_split_datasets(self, X: Batches, y: None = None, **fit_params: Any) -> tuple[Batches, None]:
@@ -96,7 +96,7 @@ class ClickNet(NeuralNet):
     def train_step(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
         """Take a step: forward, loss and backward of each member, then clipping, and the optimizer's step."""
         if not self.module_.training:
-            # To tell it to all modules in each step takes a tenth of a small step.
+            # Setting it on all modules in each step takes a tenth of a small step.
             self.module_.train()
         for parameter in self.all_parameters_:
             parameter.grad = None

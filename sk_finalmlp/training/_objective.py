@@ -183,7 +183,7 @@ class ClassObjective:
         """
         shares = (weight_of_class / weight_of_class.sum()).numpy()
         if shares.min() == 0 or not np.isfinite(logits).all():
-            # No constant leads there: a class that isn't there, or a training that is about to end with an error.
+            # No solution: a class is missing, or the training is about to end with an error.
             return np.zeros(logits.shape[1])
         weight = weight / weight.sum()
         is_binary = logits.shape[1] == 1
@@ -416,10 +416,7 @@ class TaskObjective:
         return stands
 
     def _known(self, target: Tensor, weight: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Labels of each task, and weights of the rows; 0 where the label isn't known.
-
-        In a funnel, rows with a 1 before and a known label also stand for rows with a 1 before and unknown labels.
-        """
+        """Labels and weights of each task, 0 if unknown; in a funnel, known ones stand for unknown ones after a 1."""
         given = self._digits(target)
         if self.relation == "independent":
             yield from ((digit, weight * (digit != MISSING)) for digit in given.T)
@@ -475,7 +472,7 @@ def _constant(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: fl
     if not 0 < rate < 1 or not weight.sum():
         return 0.0
     weight = weight / weight.sum()
-    # With these two constants every single probability is below, or above, the rate.
+    # These two constants bracket the rate.
     lowest, highest = logit(rate) - logits.max() - 1, logit(rate) - logits.min() + 1
     root: float = brentq(lambda constant: weight @ expit(logits + constant) - rate, lowest, highest, xtol=1e-6)
     return root

@@ -81,10 +81,7 @@ class LostProcess(RuntimeError):
 
 
 class Group(Alone):
-    """Processes that train together on a device, on one machine or many; the store is for this group alone.
-
-    As a context, it reports an error here to the others, and raises where another has failed.
-    """
+    """Processes that train together on one machine or many; as a context, it shares errors with the others."""
 
     def __init__(self, store: Store, rank: int, size: int, device: torch.device) -> None:
         if device.type not in ("cpu", "cuda"):

@@ -104,7 +104,7 @@ class Impressions:
         """Return so many rows at random, or all where there are no more."""
         if len(self) <= n_rows:
             return self
-        # A generator of its own, always the same: what is drawn here changes nothing else, and epochs are comparable.
+        # A generator of its own with a fixed seed: it changes no other draw, and epochs are comparable.
         generator = torch.Generator().manual_seed(_SEED)
         return self.take(torch.randint(len(self), (n_rows,), generator=generator))
 
@@ -383,7 +383,7 @@ class Batches:
         return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // (2 * self.processes.size)))
 
     def state(self) -> dict[str, Tensor]:
-        """Return what the next passes depend on, beside the generator."""
+        """Return the state of the next passes, without the generator."""
         return {"n_passes": torch.tensor(self.n_passes)}
 
     def restore(self, state: dict[str, Tensor]) -> None:

@@ -81,7 +81,7 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
 
 
 def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor, device: torch.device) -> Tensor:
-    # In the thread that computes: each has a mode of its own.
+    # In the computing thread: inference mode is per thread.
     with torch.inference_mode():
         logits: Tensor = network(_pad_rows(sent(codes, device)), _pad_rows(sent(values, device)))
     return logits[: len(codes)]
@@ -98,10 +98,7 @@ def evaluate(
     training: AnyImpressions,
     processes: Alone = ALONE,
 ) -> tuple[Scores, Tensor, Tensor | None]:
-    """Score a network on validation rows, with new member weights; return scores, logits and a constant or None.
-
-    The constant, (C,), moves the mean prediction to the training rows' click rate. Leaves it in evaluation mode.
-    """
+    """Weigh the members, move the mean prediction to the click rate, and score; return scores, logits, constant."""
     network.eval()
     if len(members_of(network)) > 1:
         logits = weigh_members(network, impressions, processes)

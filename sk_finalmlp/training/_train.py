@@ -42,7 +42,7 @@ _GRADIENT_NORM = 10.0
 _LEARNING_RATE_FACTOR = 0.1
 _MIN_LEARNING_RATE = 1e-6
 
-# What counts as an improvement of the monitored score.
+# Least improvement of the monitored score.
 _TOLERANCE = 1e-6
 
 # Share of the steps with a rising rate in one cycle.
@@ -321,7 +321,7 @@ def _take_final_epoch(network: nn.Module, batches: Batches, settings: TrainingSe
 
 @contextmanager
 def _lent(net: ClickNet, batches: Batches, settings: TrainingSettings) -> Iterator[None]:
-    """Lend the network what it trains with: threads, random numbers, memory."""
+    """Lend the network threads, random numbers and memory for training."""
     network, is_on_cpu = net.module_, batches.device.type == "cpu"
     net.processes = batches.processes
     with ExitStack() as loans:
@@ -329,7 +329,7 @@ def _lent(net: ClickNet, batches: Batches, settings: TrainingSettings) -> Iterat
             n_rows = batches.batch_size // batches.processes.size
             net.map_members = loans.enter_context(threads_of_steps(network, n_rows))
             loans.enter_context(kept_memory())
-        # Each member has a source of its own, so that it draws the same beside the others as after them.
+        # Each member has a generator of its own, so its draws don't depend on other members.
         for member, generator in [(member, _generator_of_dropout(batches)) for member in members_of(network)]:
             loans.enter_context(dropout_generator(member, generator))
         loans.enter_context(_sparse_gradients(network))
@@ -425,7 +425,7 @@ def _one_cycle(peak: float, n_steps: int) -> Callback:
         step_every="batch",
         event_name=None,
         max_lr=peak,
-        # A cycle of one step would consist of its end, where the rate is nothing.
+        # A cycle of one step would end at a rate of 0.
         total_steps=max(2, n_steps),
         pct_start=_WARM_UP,
         cycle_momentum=False,
@@ -438,7 +438,7 @@ def _plateau(settings: TrainingSettings) -> Callback:
         monitor="monitored",
         mode="max",
         factor=_LEARNING_RATE_FACTOR,
-        # Torch counts the epochs that may pass before the one that lets the rate fall.
+        # Torch counts the epochs before the one that lowers the rate.
         patience=(settings.n_iter_no_change + 1) // 2 - 1,
         threshold=_TOLERANCE,
         threshold_mode="abs",
