@@ -189,7 +189,7 @@ class TestErrors:
     def test_of_rows_that_are_read_in_batches(self, model, days, tmp_path):
         X, y = days[1]
         X.assign(click=y).to_parquet(tmp_path / "day.parquet")
-        with pytest.raises(TypeError, match=r"partial_fit takes a table of rows in memory.*let sk_finalmlp\.update"):
+        with pytest.raises(TypeError, match=r"partial_fit takes a table in memory.*let sk_finalmlp\.update"):
             model[0].partial_fit(tmp_path / "day.parquet", "click")
         with pytest.raises(TypeError, match="partial_fit takes a table in memory"):
             model[1].partial_fit(model[0].transform(tmp_path / "day.parquet"), y)

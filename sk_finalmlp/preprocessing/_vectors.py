@@ -213,7 +213,7 @@ def check_vectors(name: str, given: Any) -> GivenVectors:
     wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(wrong):
         raise ValueError(
-            f"vectors: the id {_ids_of(ids)[wrong[0]]!r} of {name!r} has one with NaN or an infinite number"
+            f"vectors: the id {_ids_of(ids)[wrong[0]]!r} of {name!r} has a vector with NaN or infinity"
             f"{f', and so have {len(wrong) - 1} others' if len(wrong) > 1 else ''}. Leave out ids without a vector, "
             "for example by `frame.dropna()`: they get a learned one."
         )
@@ -268,7 +268,7 @@ def _stacked(name: str, ids: Any, arrays: np.ndarray) -> np.ndarray:
     other = next((row for row, length in enumerate(lengths) if length != lengths[0]), None)
     if other is not None:
         raise ValueError(
-            f"vectors: the id {ids[other]!r} of {name!r} has one of length {lengths[other]}, and {ids[0]!r} one of "
+            f"vectors: the id {ids[other]!r} of {name!r} has a vector of length {lengths[other]}, and {ids[0]!r} of "
             f"length {lengths[0]}. Give vectors of one model, all of one length."
         )
     return np.stack(vectors) if vectors else np.empty((0, 0))
