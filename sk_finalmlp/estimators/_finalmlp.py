@@ -524,7 +524,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        return self._labels.probabilities(self._logits(X))
+        logits = self._logits(X)  # first, since it refuses an unfitted classifier
+        return self._labels.probabilities(logits)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class.

@@ -321,7 +321,11 @@ BAD = {
         ValueError,
         "the id 'b' of 'item' has a vector with NaN or infinity.*frame.dropna",
     ),
-    "infinite": (TABLE.replace(TABLE.iloc[2, 1], np.inf), ValueError, "the id 'c' of 'item' has a vector with NaN or infinity"),
+    "infinite": (
+        TABLE.replace(TABLE.iloc[2, 1], np.inf),
+        ValueError,
+        "the id 'c' of 'item' has a vector with NaN or infinity",
+    ),
     "text": (
         TABLE.assign(title="Up"),
         TypeError,
