@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# A library stays silent where nobody has configured a log.
+# A library stays silent unless a log is configured.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Public names load on first use (PEP 562): the encoder needs no torch.

@@ -125,10 +125,8 @@ def check_unique_names(X: Any, argument: str = "X") -> None:
 
 
 def has_columns_of_fit(estimator: Any, X: Any) -> bool:
-    """Whether X is a frame of pandas with the columns of `fit`; False where names alone can't tell.
-
-    scikit-learn's check of names takes as long as a network takes for a row.
-    """
+    """Whether X is a frame of pandas with the columns of `fit`; False where names alone can't tell."""
+    # scikit-learn's check of names takes as long as a network takes for a row.
     if not isinstance(X, pd.DataFrame) or not hasattr(estimator, "feature_names_in_"):
         return False
     same: bool = X.columns.tolist() == estimator.feature_names_in_.tolist()
@@ -163,7 +161,7 @@ def _is_width(width: Any) -> bool:
 
 
 def check_clicks(y_true: ArrayLike, pos_label: Label | None) -> NDArray[np.bool_]:
-    """Return which rows are clicks: those of `pos_label`, or of the greater of two labels, or of 1 beside 0 and -1."""
+    """Return which rows are clicks: labelled `pos_label`, else the greater of two labels, or 1 next to 0 and -1."""
     labels = column_or_1d(y_true)
     check_array(labels, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y_true")
     if pd.isna(labels).any():

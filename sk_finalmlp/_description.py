@@ -55,7 +55,7 @@ def declared(*classes: type) -> Parts:
 
 
 def describe(value: Any, parts: Parts) -> Any:
-    """Return plain data from which `restore` makes an equal value; what isn't known stays as it is."""
+    """Return plain data that `restore` turns into an equal value; unknown types stay as they are."""
     if type(value) in parts:
         return _describe_part(value, parts)
     if isinstance(value, pa.Array):
@@ -127,7 +127,7 @@ def _restore_part(plain: dict[str, Any], parts: Parts) -> Any:
 
 
 def _describe_column(column: pd.Series[Any] | pd.Index[Any]) -> Any:
-    """Numbers as an array, text as a list, and a list within a list where pandas shall see objects, not text."""
+    """Numbers as an array, text as a list, and objects as a list within a list, which pandas keeps as objects."""
     if column.dtype == object:
         return [column.tolist()]
     return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.tolist()
@@ -175,11 +175,7 @@ def with_tables(plain: Any) -> Any:
 
 
 class VersionedState:
-    """Mixin that makes plain data of a saved estimator, stamps the version on it and warns where it differs at load.
-
-    Plain data are dicts, lists, numbers, text and numpy arrays, so that formats without pickle can hold them.
-    `sklearn.base.BaseEstimator` stamps scikit-learn's own estimators alone.
-    """
+    """Mixin that saves an estimator as plain data, which need no pickle, with its version, and warns of another."""
 
     #: The parts that fitted attributes may hold.
     _parts: ClassVar[Parts]

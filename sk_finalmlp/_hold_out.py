@@ -1,12 +1,10 @@
 """Which rows are held out from a training to stop it in time: the same rules for the encoder and the classifier.
 
-Statistics of the clicks are learned from labels. Where those of the training rows knew the labels of the held-out rows,
-the network could learn how one misses the other, and the held-out rows would call that progress. So the encoder leaves
-the rows out of the statistics that the classifier will hold out.
+Labels of held-out rows must not leak into the training rows' target statistics: early stopping would reward memorising.
+So the encoder leaves the rows that the classifier will hold out out of the statistics.
 
-A row's part follows from its place. By default that is drawn at random from the row's number in the table alone, which
-both know: not from weights, which may reach only one of them, nor from labels, which the classifier may see recoded.
-Where the model will be used on later rows, places follow the order of rows, or the times in a column that only the
+A row's part follows from its place. By default that is a hash of the row's number in the table, which both know, unlike
+weights and labels. For a model of later rows, places follow the order of rows, or the times in a column that only the
 encoder knows: it says then which rows it held out.
 """
 
@@ -40,10 +38,7 @@ def share_held_out(fraction: Fraction, n_rows: int, at_random: bool = True) -> f
 
 
 def places(rows: NDArray[np.integer], seed: int = 0) -> NDArray[np.float64]:
-    """Return a pseudo-random place in [0, 1) for each row number, the same in every process.
-
-    By splitmix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators", OOPSLA).
-    """
+    """Return a pseudo-random place in [0, 1) per row number by splitmix64 (Steele, Lea and Flood 2014, OOPSLA)."""
     start = _mixed(np.array([seed], np.uint64))
     states = _mixed(start + (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
     return (states >> np.uint64(11)).astype(np.float64) * 2.0**-53
@@ -73,11 +68,7 @@ def places_of_choice(is_held_out: NDArray[np.bool_], fraction: float) -> NDArray
 
 
 class HoldOut(NamedTuple):
-    """Which rows are held out: a share, those with the lowest places; one of each class at least, and never all.
-
-    The choice of a smaller share is part of that of a larger one. Classes matter only where one would have no row, or
-    no other.
-    """
+    """Hold out the share of rows with the lowest places, at least one of each class, and never all of one."""
 
     place: Place
     share: float

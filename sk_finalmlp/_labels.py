@@ -16,9 +16,9 @@ from sklearn.utils import assert_all_finite
 
 from ._checks import check_detached
 
-#: The digit of a missing label; those of the others are 0 and 1.
+#: The digit of a missing label; known ones have 0 or 1.
 MISSING: Final = 2
-#: Digits that there are, the base in which a pattern is written.
+#: Number of digits: patterns are numbers in base 3.
 BASE: Final = 3
 #: There are 3 to the power of it patterns.
 _MAX_TASKS: Final = 10
@@ -101,8 +101,8 @@ def label_digits(name: str, classes: NDArray[Any], labels: NDArray[Any]) -> NDAr
     unseen = np.setdiff1d(known, classes)
     if unseen.size:
         raise ValueError(
-            f"{name!r} has the labels {unseen.tolist()}, which aren't among those of fit, {classes.tolist()}. Leave "
-            "out such rows."
+            f"{name!r} has labels that fit didn't see, {unseen.tolist()}; it saw {classes.tolist()}. Leave out such "
+            "rows."
         )
     digits[is_known] = np.searchsorted(classes, known)
     return digits

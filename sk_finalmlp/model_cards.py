@@ -1,4 +1,4 @@
-"""What a fitted model is, for a reader."""
+"""Model cards of fitted models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fitted models in files whose code is never run: `save` and `load`, by skops.
+"""Fitted models in files that run no code: `save` and `load`, by skops.
 
 skops writes plain data and names of types. `load` trusts the types that skops trusts (scikit-learn's, NumPy's) and the
 public estimators of this library, and no other.
@@ -87,8 +87,8 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     if others:
         raise TypeError(
             f"The {type(model).__name__} holds objects of other types than a model file can: {', '.join(others)}. Set "
-            "parameters to plain values before fit, or use skops.io, which asks which types to trust, or joblib.dump, "
-            "whose files run code when they are loaded."
+            "parameters to plain values before fit, or use skops.io, which asks which types to trust, or joblib.dump: "
+            "its files run code when they are loaded."
         )
     replace_file(path, contents)
 
@@ -107,7 +107,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     estimator
-        The model. Its predictions are those of the saved one, bit for bit on the same machine.
+        The model. It predicts the same as the saved one, bit for bit on the same machine.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _check_size(path: Path) -> None:
-    """Refuse what unpacks to far more than the file."""
+    """Refuse a file that unpacks to far more than its size."""
     with zipfile.ZipFile(path) as archive:
         n_bytes = sum(entry.file_size for entry in archive.infolist())
     if n_bytes > max(_LARGEST_RATIO * path.stat().st_size, _FREE_BYTES):
@@ -181,11 +181,11 @@ def _check_parameters(model: Any) -> None:
 
 
 def _check_attributes(estimator: BaseEstimator) -> None:
-    """Refuse attributes in the place of methods, and of what else all estimators of a class share."""
+    """Refuse attributes in place of methods and other attributes of the class."""
     for name in vars(estimator):
         of_class = getattr(type(estimator), name, None)
         if callable(of_class) or isinstance(of_class, Mapping):
-            raise ValueError(f"A {type(estimator).__name__} has an attribute {name!r} in place of that of its class.")
+            raise ValueError(f"A {type(estimator).__name__} has an attribute {name!r} in place of its class's.")
 
 
 def replace_file(path: str | os.PathLike[str], contents: bytes) -> None:

@@ -1,13 +1,13 @@
 """What the columns of an encoded table are, and how the table says so.
 
-- `Field`: one input field of the network, and `column_names`, those of its columns
+- `Field`: one input field of the network; `column_names` names its columns
 - `Schema`: the fields of a table, who encoded it, and which of its rows are held out. It travels with the table, in
   `DataFrame.attrs` and in rows on disk, and the classifier reads it.
-- `read_names`: what the names and types of columns tell of a table that has lost its schema
+- `read_names`: fields by the names and types of columns, for a table that has lost its schema
 
 Names have one form: `tags@0` is an element of a list or a coordinate of a vector, `history@item@0` an element of a
 history of `item`, `item@vector` a code of a vector, `item@rate` and `user & item@count` are statistics, and
-`item@rate=label` is that of one label of several.
+`item@rate=label` is the rate of one label of several.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "vector", "statistic")
 _KEY = "sk_finalmlp"
 _SIGN = "@"
 _SIGN_OF_CROSS = " & "
-#: What `ColumnTransformer` and `FeatureUnion` put between the name of a step and that of its column.
+#: What `ColumnTransformer` and `FeatureUnion` put between the names of a step and a column.
 _SIGN_OF_STEP = "__"
 _POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
 _END_OF_KEY = re.compile(f"{_SIGN}(?:rate|count)(?==|\\Z)")
@@ -68,18 +68,18 @@ class Field:
     kind : {"categorical", "multi-valued", "history", "pretrained", "numeric", "vector", "statistic"}
         A categorical field is one column of codes, a multi-valued field several columns of codes that share an
         embedding table, a numeric field one column of floats. A history is several columns of codes of another field,
-        whose embedding table it shares: what came before, the most recent first. A vector field is several columns of
-        floats that are projected together, and a pretrained field one column of codes that stand for vectors in a table
-        that the network is given; a vector of zeros is a missing one. A statistic is a column of floats: a click rate
-        or count of a value or a combination of values. It needs no embedding.
+        the most recent first, and shares its embedding table. A vector field is several columns of floats that are
+        projected together, a pretrained field one column of codes for vectors in a given table; a vector of zeros is
+        a missing one. A statistic is a column of floats: a click rate or count of a value or a combination of values.
+        It needs no embedding.
     n_codes : int, default=0
         Rows of the embedding table or table of vectors, row 0 included; 0 for a field of floats.
     n_columns : int, default=1
         Columns of the input table that the field takes; more than one only for a multi-valued field, a history or a
         vector.
     of : str, default=""
-        Name of the categorical field whose values a history holds, or to whose embedding the projected vector of a
-        pretrained field is added: that takes no place of its own among the network's fields then.
+        Name of the categorical field that a history is of. For a pretrained field, the projected vector is added to
+        that field's embedding and takes no place of its own among the network's fields.
     length : int, default=0
         Length of the vectors of a pretrained field.
     is_tuned : bool, default=False
@@ -120,13 +120,13 @@ class Field:
             raise ValueError(f"Field {self.name!r} is {self.kind}: it can't take {self.n_columns} columns.")
         if (self.kind == "pretrained") != (self.length > 0):
             raise ValueError(
-                f"Field {self.name!r} is {self.kind}: `length` must be that of the vectors of a pretrained field, and "
-                f"0 for any other; got {self.length}."
+                f"Field {self.name!r} is {self.kind}: `length` must be the vector length of a pretrained field, and 0 "
+                f"for any other; got {self.length}."
             )
         if (self.kind == "history") != bool(self.of) and self.kind != "pretrained":
             raise ValueError(
-                f"Field {self.name!r} is {self.kind}: `of` must name the field whose values a history holds, and only "
-                f"that of a history or of vectors; got {self.of!r}."
+                f"Field {self.name!r} is {self.kind}: `of` must name the field that a history is of; only a history "
+                f"and a pretrained field have it; got {self.of!r}."
             )
 
     @property
@@ -141,22 +141,22 @@ class Field:
 
     @property
     def has_several_columns(self) -> bool:
-        """Whether it takes columns whose names end in a position, even if there is only one."""
+        """Whether its column names end in a position, even if there is only one."""
         return self.kind in _WITH_COLUMNS
 
     @property
     def table(self) -> str:
-        """Name of the field in whose table the codes are looked up: its own, or that of the field of a history."""
+        """Name of the field that owns the embedding table: its own, or `of` for a history."""
         return self.of if self.kind == "history" else self.name
 
     @property
     def is_added(self) -> bool:
-        """Whether its embedding is added to that of another field, beside which streams and gates don't see it."""
+        """Whether its embedding is added to another field's, and so is hidden from streams and gates."""
         return self.kind == "pretrained" and bool(self.of)
 
 
 def by_kind(fields: Iterable[Field]) -> list[Field]:
-    """The fields in the order of the network: those with codes before those of floats, and statistics last.
+    """The fields in the order of the network: codes before floats, and statistics last.
 
     Parameters
     ----------
@@ -225,16 +225,13 @@ def pretrained_name(field: str) -> str:
 
 
 def statistic_name(measure: Measure, key: str, label: str | None = None) -> str:
-    """Return the name of a statistic of a field or cross, or that of one label of several."""
+    """Return the name of a statistic of a field or cross, with several labels of one of them."""
     return f"{key}{_SIGN}{measure}" + ("" if label is None else f"={label}")
 
 
 @dataclass(frozen=True)
 class VectorTable:
-    """Vectors that codes stand for, that of code 0 zeros; a schema that comes from a file has only their hash.
-
-    `replaces` says whether they stand in place of embeddings of the ids, not beside them.
-    """
+    """Vectors that codes stand for, or their hash; `replaces` says whether in place of embeddings of the ids."""
 
     digest: str
     replaces: bool
@@ -250,7 +247,7 @@ class VectorTable:
 class Schema:
     """What an encoded table holds, who encoded it, and which of its rows are held out.
 
-    `CTREncoder` writes it, and a classifier reads it: :func:`read_schema` gives that of a table.
+    `CTREncoder` writes it, and a classifier reads it, by :func:`read_schema`.
 
     Parameters
     ----------
@@ -261,7 +258,7 @@ class Schema:
     vectors : mapping of {str: VectorTable}
         The vectors of each pretrained field; a table that comes from a file has only hashes of them.
     n_rows : int, default=None
-        Number of training rows, where the table is the output of `fit_transform`; None for that of `transform`.
+        Number of training rows, where the table is the output of `fit_transform`; None for `transform`.
     validation_fraction : float, default=None
         Share of the training rows with labels that are in no statistic of another row; None for `transform`.
     hold_out : str, default=None
@@ -269,7 +266,7 @@ class Schema:
     held_out : str, default=None
         The rows, packed, where a column of times decided that the classifier doesn't see.
     checksum : mapping of {str: int}
-        That of one statistic of the training rows, by its name, by which rows that were moved are noticed.
+        Checksum of one statistic of the training rows, by its name: it reveals rows that were moved.
     previous : str, default=None
         What the encoder had learned before these rows, where the table is the output of `partial_fit_transform`.
     fresh : mapping of {str: str}
@@ -347,8 +344,8 @@ def _without_lost_ids(field: Field, found: Sequence[tuple[Field, Any]]) -> Field
     if field.kind == "pretrained":
         return replace(field, of="")
     raise ValueError(
-        f"The table holds the history {field.name!r} of {field.of!r}, but not the column {field.of!r} itself, in whose "
-        "embedding table the history is looked up. Keep that column, or leave the history out."
+        f"The table holds the history {field.name!r} of {field.of!r}, but not the column {field.of!r} itself. The "
+        "history is looked up in its embedding table. Keep that column, or leave the history out."
     )
 
 
@@ -378,7 +375,7 @@ def _read_note(text: str) -> Schema:
 
 
 def carries_schema(table: Any) -> bool:
-    """Return whether a table can carry a schema, as those of pandas do."""
+    """Return whether a table can carry a schema, as a pandas DataFrame does."""
     return hasattr(table, "attrs")
 
 
@@ -402,7 +399,7 @@ def read_schema(table: Any) -> Schema | None:
     Returns
     -------
     Schema or None
-        That of the table that `CTREncoder` wrote, also where only some of its columns or rows were selected since.
+        The schema from `CTREncoder`, also where only some columns or rows were selected since.
 
     Examples
     --------
@@ -420,11 +417,7 @@ def read_schema(table: Any) -> Schema | None:
 
 
 def read_names(names: Sequence[str], dtypes: Sequence[np.dtype[Any]]) -> list[tuple[Field, list[int]]]:
-    """Return the fields that columns are by their names and types, each with the positions of its columns.
-
-    Integers are codes and floats numbers. What the encoder's names say beyond that counts if the types agree, and if
-    the fields are there that a history or statistic is about. The numbers of codes aren't known, and are 1.
-    """
+    """Return fields by the names and types of columns, with positions; a history or statistic needs its field."""
     groups = _group_elements(names, dtypes)
     grouped = {position for _, own in groups for position in own}
     single = {name for position, name in enumerate(names) if _is_code(dtypes[position]) and position not in grouped}
@@ -468,8 +461,8 @@ def _field_of_elements(base: str, n_columns: int, dtype: np.dtype[Any], single: 
     of = base.partition(_SIGN)[2]
     raise ValueError(
         f"The columns {base + _SIGN + '0'!r}, ... are named like a history of {of!r}, but there is no categorical "
-        f"field {of!r} in whose embedding table they could be looked up. Keep its column beside them, or leave the "
-        f"history out; if they are no history, name them without {_SIGN!r}."
+        f"field {of!r} with an embedding table to look them up in. Keep its column, or leave the history out; if they "
+        f"are no history, name them without {_SIGN!r}."
     )
 
 
@@ -494,7 +487,7 @@ def is_vector_of(name: str, names: Container[str]) -> bool:
 
 
 def _is_made_of(key: str, prefix: str, fields: Container[str]) -> bool:
-    """Return whether a field or a combination is among fields, which may have the sign of one in their names."""
+    """Return whether a field or combination is among fields; their names may hold the sign of a combination."""
     if prefix + key in fields:
         return True
     ends = [end.start() for end in re.finditer(_SIGN_OF_CROSS, key)]

@@ -30,10 +30,10 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
         that other threads can predict by it meanwhile, and after an error it is as it was before. Only where
         `max_categories` gives codes to other values, a prediction that is under way at the end gets an error.
     X : {dataframe, array-like} of shape (n_samples, n_features), or rows that are read in batches
-        The rows, with the columns of `fit`; in files there can be others beside them. Those of files and other sources
-        are read into memory all at once, so that a source should hold the rows of a day, not those of a year.
+        The rows, with the columns of `fit`; files can have more columns. Files and other sources are read into memory
+        at once, so a source should hold a day of rows, not a year.
     y : array-like of shape (n_samples,) or str
-        Their labels, all of which `fit` saw, or the name of the column of `X` that holds them.
+        Their labels, or the name of the column of `X` that holds them; `fit` has to have seen each label.
     sample_weight : array-like of shape (n_samples,) or str, default=None
         Weights of the rows for both steps, or the name of the column of `X` that holds them.
 
@@ -74,7 +74,7 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     check_is_fitted(model)
     has_others = is_source(X, y)
     if has_others:
-        # What is new in the rows of a day is counted before any of them is learned from.
+        # All rows are encoded before any is learned from.
         X = read_rows(X)
     X, y, sample_weight = _without_named_columns(X, y=y, sample_weight=sample_weight)
     if has_others:

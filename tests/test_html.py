@@ -75,7 +75,8 @@ def test_classifier_shows_its_network_and_best_epoch(model):
     best = classifier.history_[classifier.best_epoch_ - 1]
     votes = ", ".join(f"{weight:.2f}" for weight in classifier.network_.weights)
     assert lines["network"] == f"2 x TwoStreamNetwork, voting by {votes}"
-    assert lines["weights"].startswith(f"{n_weights:,}, of which ")
+    assert lines["weights"].startswith(f"{n_weights:,}, ")
+    assert lines["weights"].endswith(" of them embeddings")
     assert lines["training"].startswith("2 epochs, ")
     assert lines["best epoch"].startswith(f"{best['epoch']}, with log-loss {best['valid_loss']:.4f} and AUC ")
     assert [tuple(row[:2]) for row in tables["Fields"][1:]] == [(f.name, f.kind) for f in classifier.fields_]

@@ -373,7 +373,7 @@ VALIDATION = {
     "labels as strings": (
         lambda: classifier().fit(ENCODED, CLICKS, X_val=ENCODED, y_val=CLICKS.astype(str)),
         ValueError,
-        r"y_val: the classes \['0', '1'\] aren't among those of fit, \[0, 1\]",
+        r"y_val: the classes \['0', '1'\] are new: fit saw \[0, 1\]",
     ),
     "weights of another length": (
         lambda: classifier().fit(ENCODED, CLICKS, X_val=ENCODED, y_val=CLICKS, sample_weight_val=[1]),

@@ -249,7 +249,7 @@ def test_what_is_not_trusted_is_an_error(saved, change, message):
 @pytest.mark.parametrize(
     ("position", "name", "message"),
     [
-        (0, "transform", "CTREncoder has an attribute 'transform' in place of that of its class"),
+        (0, "transform", "CTREncoder has an attribute 'transform' in place of its class's"),
         (1, "_parameter_constraints", "has an attribute '_parameter_constraints' in place"),
         (1, "_network_class", "can't be read as a model"),
     ],

@@ -166,7 +166,7 @@ class TestErrors:
         before = state_of(model)
         for bad, labels, message in [
             (X.drop(columns="user"), y, "feature names should match"),
-            (X, np.where(y == 1, 1, 2), r"y has the labels \[2\], which aren't among those of fit, \[0, 1\]"),
+            (X, np.where(y == 1, 1, 2), r"y has labels that fit didn't see, \[2\]; it saw \[0, 1\]"),
             (X, np.resize([0.5, 1.5], len(X)), "Statistics take in the labels of new rows"),
             (X.assign(numeric_0="a"), y, "Column 'numeric_0': 'a' is not a number"),
         ]:
@@ -189,7 +189,7 @@ class TestErrors:
     def test_of_rows_that_are_read_in_batches(self, model, days, tmp_path):
         X, y = days[1]
         X.assign(click=y).to_parquet(tmp_path / "day.parquet")
-        with pytest.raises(TypeError, match=r"partial_fit takes a table of rows in memory.*let sk_finalmlp\.update"):
+        with pytest.raises(TypeError, match=r"partial_fit takes a table in memory.*let sk_finalmlp\.update"):
             model[0].partial_fit(tmp_path / "day.parquet", "click")
         with pytest.raises(TypeError, match="partial_fit takes a table in memory"):
             model[1].partial_fit(model[0].transform(tmp_path / "day.parquet"), y)

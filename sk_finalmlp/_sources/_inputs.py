@@ -54,7 +54,7 @@ class Source(Protocol):
         ...
 
     def empty(self, columns: Sequence[str]) -> Any:
-        """Return a frame of these columns without rows, by whose types columns can be selected."""
+        """Return a frame of these columns without rows, to select columns by type."""
         ...
 
 
@@ -72,7 +72,7 @@ def is_in_files(X: Any) -> bool:
 
 
 def _is_dataset(X: Any) -> bool:
-    # Whoever has a data set has loaded its module.
+    # A data set in memory means that its module is loaded.
     module = sys.modules.get("pyarrow.dataset")
     return module is not None and isinstance(X, module.Dataset)
 
@@ -81,9 +81,8 @@ def refuse_source(X: Any) -> None:
     """Refuse rows that are read in batches where only a table in memory will do."""
     if is_source(X):
         raise TypeError(
-            f"X is a {type(X).__name__}, whose rows are read in batches, and partial_fit takes a table of rows in "
-            "memory, such as those of a day. Read them, for example by pandas.read_parquet, or let sk_finalmlp.update "
-            "read them."
+            f"X is a {type(X).__name__}, which is read in batches, and partial_fit takes a table in memory, such as a "
+            "day of rows. Read it, for example by pandas.read_parquet, or let sk_finalmlp.update read it."
         )
 
 
@@ -284,7 +283,7 @@ def _parts_of(fragment: Any) -> list[Any]:
 
 
 def _n_rows_of(part: Any) -> int:
-    # `count_rows` counts those of the whole file.
+    # `count_rows` counts the whole file.
     n_rows: int = sum(group.num_rows for group in part.row_groups) if hasattr(part, "row_groups") else part.count_rows()
     return n_rows
 
@@ -325,7 +324,7 @@ def _schemas_of(fragments: Sequence[Any], common: pa.Schema) -> list[pa.Schema]:
         with reading(_name_of(fragment)):
             own.append(_without_index(fragment.physical_schema))
     surplus = [set(schema.names) - set(common.names) for schema in own]
-    # Columns that all files have and the data set lacks were left out by whoever made it.
+    # Columns that all files have and the data set lacks were left out on purpose.
     left_out = set.intersection(*surplus)
     schemas = []
     for fragment, schema, more in zip(fragments, own, surplus, strict=True):

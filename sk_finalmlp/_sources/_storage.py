@@ -1,4 +1,4 @@
-"""Arrays in plain files of a temporary folder, which is removed when nobody needs it any more."""
+"""Arrays in plain files of a temporary folder, removed when they are no longer needed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class sizes:
     CHUNK = 2**19
     #: Rows of files, at least, that a task of joblib reads.
     TASK = 2**21
-    #: Rows of the sample that statistics are chosen by, and distinct numbers up to which quantiles are exact.
+    #: Rows of the sample for the choice of statistics, and the most distinct numbers with exact quantiles.
     SAMPLE = 2**20
     #: Sums by key and fold that have an element for each possible one; of more, only those that occur are kept.
     CELLS = 2**24
@@ -80,7 +80,7 @@ def _hold(folder: Path) -> IO[bytes] | None:
     try:
         _lock(file)
     except OSError:
-        # Nobody else knows the file, so that it can't be locked at all.
+        # No other process knows the file, so locks don't work here at all.
         file.close()
         new.unlink()
         return None
@@ -89,7 +89,7 @@ def _hold(folder: Path) -> IO[bytes] | None:
 
 
 def _remove_abandoned(parent: Path, prefix: str) -> None:
-    """Remove the folders whose processes are gone."""
+    """Remove the folders of processes that are gone."""
     if not _HAS_LOCKS:
         return
     for lock in parent.glob(f"{prefix}*/{_LOCK}"):
@@ -226,7 +226,7 @@ class Piles:
 
 
 def split_by(part: NDArray[np.unsignedinteger[Any]], n_parts: int, rows: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return rows by the number of their part, in which they stay in order."""
+    """Return rows by the number of their part, in order within it."""
     order = np.argsort(part, kind="stable")
     ends = np.cumsum(np.bincount(part, minlength=n_parts))
     return np.split(rows[order], ends[:-1])

@@ -86,10 +86,7 @@ def cache_folder(data_home: str | os.PathLike[str] | None) -> Path:
 
 
 def find_or_download(archives: Sequence[Archive], folder: Path, *, download_if_missing: bool) -> Archive:
-    """Return the first of several archives of the same data that is in `folder`, or can be downloaded into it.
-
-    Otherwise an OSError says what was tried and what to do.
-    """
+    """Return the first of several archives of the same data that is in `folder` or can be downloaded into it."""
     for archive in archives:
         if archive.is_cached(folder):
             return archive

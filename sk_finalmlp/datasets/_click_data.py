@@ -1,4 +1,4 @@
-"""Synthetic impressions whose click probabilities are known."""
+"""Synthetic impressions with known click probabilities."""
 
 from __future__ import annotations
 
@@ -94,8 +94,7 @@ def make_click_data(
     logit_scale : float, default=1.5
         Standard deviation of the true log-odds, about; 0 makes all probabilities equal.
     n_days : int, default=None
-        Number of days of a stream, in which users and items come and go and items change. `None`: 28 days on which
-        nothing changes.
+        Number of days of a stream: users and items come and go, and items change. `None`: 28 days without change.
     turnover : float, default=0.02
         Share of the users, and of the items, that leave after each day of a stream; as many new ones come.
     drift : float, default=0.1
@@ -174,8 +173,8 @@ def make_funnel_data(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Generate impressions, their clicks and conversions, and the true probabilities of both.
 
-    The impressions are those of :func:`make_click_data`. A click is followed by a conversion, or not; there is none
-    without a click.
+    The impressions come from :func:`make_click_data`. A click may be followed by a conversion; there is none without
+    a click.
 
     Parameters
     ----------
@@ -185,7 +184,7 @@ def make_funnel_data(
         Mean of the true probabilities of a conversion after a click, over the impressions by their probability of a
         click: the share of the clicks that is followed by one.
     similarity : float, default=0.5
-        Correlation of the log-odds of a click and of those of a conversion after a click.
+        Correlation between the log-odds of a click and of a conversion after a click.
     logit_scale : float, default=1.5
         Standard deviation of both, about.
 
@@ -196,8 +195,7 @@ def make_funnel_data(
     Y : DataFrame of shape (n_samples, 2)
         `click` and `conversion`: 1 or 0, drawn with the true probabilities.
     probability : DataFrame of shape (n_samples, 2)
-        The true probability of a `click`, and that of a `conversion`, which is the product of that of a click and that
-        of a conversion after it.
+        True probabilities of a `click` and of a `conversion`, p(click) times p(conversion | click).
 
     Examples
     --------
@@ -353,8 +351,8 @@ def _pooled(effects: _Floats, tags_of_item: _Codes) -> _Floats:
 
 
 def _probability(log_odds: _Floats, rate: float, weight: _Floats | None = None) -> _Floats:
-    """Probabilities of these log-odds and an intercept by which their mean is the rate."""
-    # With these two intercepts every single probability is below, or above, the rate.
+    """Probabilities of these log-odds plus the intercept that makes their mean the rate."""
+    # These two intercepts bracket the rate.
     lowest, highest = logit(rate) - log_odds.max() - 1, logit(rate) - log_odds.min() + 1
 
     def excess(intercept: float) -> float:

@@ -22,7 +22,7 @@ _PUBLISHER = Archive(
 )
 _PACKAGE_INDEX = Archive.wheel("recbole==1.2.1", "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407")
 
-# The order of the flag columns of `u.item`; it is also the order in which recbole lists the genres of a film.
+# The order of the flag columns of `u.item`, and of a film's genres in recbole.
 _GENRES = (
     "unknown",
     "Action",
@@ -115,8 +115,7 @@ def fetch_movielens_100k(
         data : DataFrame of shape (100000, 9)
             Columns `user`, `item` (integer ids), `age` (years), `gender`, `occupation`, `zip_code` (strings),
             `release_year` (float, NaN where unknown), `genres` (a list of strings in each row) and `time`
-            (UTC, to the second), in the order in which the ratings were published. Rows of one film share one
-            list of genres.
+            (UTC, to the second), in the published order. Rows of one film share one list of genres.
         target : Series of shape (100000,)
             `click`: 1 for a rating of 4 or 5, else 0.
         frame : DataFrame of shape (100000, 10)

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 _MAX_CODE = 1_000_000
 _MAX_CODE_PER_ROW = 10
 
-# Numbers of this size drown the embeddings beside them.
+# Numbers of this size drown the embeddings.
 _LARGEST_SCALE = 1000
 
-# What a field without codes has in place of rows of a table.
+# Fields without codes have no rows of a table.
 _NO_ROWS = np.empty(0, np.int32)
 
 # Share of the values of lists that may be unknown, or not in their first elements, where these are recognised.
 _MAX_UNKNOWN = 0.2
 
-# So many columns are named in a warning.
+# Most columns to name in a warning.
 _MAX_NAMED = 5
 
 #: The first row of an embedding table is for codes that fit didn't see; in a multi-valued field that is what code 0
@@ -57,7 +57,7 @@ class FieldReader:
     vectors : ndarray of float32, shape (n_codes, length), default=None
         Vectors that the codes of a pretrained field stand for.
     is_replaced : bool, default=False
-        Whether vectors stand in place of embeddings of the codes, none of which is known then.
+        Whether vectors stand in place of embeddings; then no code is known.
 
     Examples
     --------
@@ -151,7 +151,7 @@ class TableReader:
         Returns
         -------
         codes : ndarray of int32, shape (n_samples, n_code_columns)
-            Codes of the categorical fields, then those of the multi-valued fields; 0 for a code that `fit` didn't see.
+            Codes of the categorical fields, then of the multi-valued fields; 0 for a code that `fit` didn't see.
         values : ndarray of float32, shape (n_samples, n_values)
             Values of the numeric fields, then the statistics.
 
@@ -338,7 +338,7 @@ def _warn_about_scales(columns: Sequence[InputColumn]) -> None:
 
 
 def _history_reader(name: str, positions: list[int], of: FieldReader) -> FieldReader:
-    """Return the reader of a history: that of the field whose values it holds, but code 0 is padding."""
+    """Return the reader of a history: as of its field, but code 0 is padding."""
     field = Field(name, "history", of.field.n_codes, len(positions), of.field.name)
     row_of_code = of.row_of_code.copy()
     row_of_code[UNKNOWN_CODE] = UNKNOWN_CODE
@@ -346,7 +346,7 @@ def _history_reader(name: str, positions: list[int], of: FieldReader) -> FieldRe
 
 
 def with_histories_of(readers: Sequence[FieldReader], others: Sequence[FieldReader]) -> list[FieldReader]:
-    """Return the readers in their order; those of histories are made again from the others."""
+    """Return the readers in their order, with new ones for histories, made from the others."""
     by_name = {reader.field.name: reader for reader in others}
     return [
         _history_reader(reader.field.name, reader.positions, by_name[reader.field.of])
@@ -357,7 +357,7 @@ def with_histories_of(readers: Sequence[FieldReader], others: Sequence[FieldRead
 
 
 def check_largest_code(name: str, largest: int, n_rows: int, n_known: int = 0) -> None:
-    """Refuse a code for which a table would have to be far larger than the rows are many and codes known."""
+    """Refuse a code that needs a table far larger than the number of rows and known codes."""
     limit = max(_MAX_CODE, n_known + _MAX_CODE_PER_ROW * n_rows)
     if largest > limit:
         raise ValueError(
@@ -413,12 +413,7 @@ def split_matrix(
 
 
 def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] | None, list[str] | None]:
-    """Return the fields that the streams of a network read where the user doesn't say, None for all.
-
-    Where click rates tell much, a stream of their own serves best; where they are noisy, the network is better off
-    without them. The members of an ensemble try it in turn: statistics beside all else in the second stream, no
-    statistics, and statistics and numbers alone in the second stream.
-    """
+    """Return the default fields of streams; members use statistics in the second stream, not at all, or there alone."""
     kinds = {field.kind for field in fields}
     if "statistic" not in kinds or kinds <= {"statistic", "numeric"}:
         return None, None
@@ -442,7 +437,7 @@ def chosen_fields(chosen: Any, readers: Sequence[FieldReader], parameter: str) -
 
 
 def _check_choice(names: Sequence[str], fields: Sequence[Field], parameter: str) -> None:
-    """Raise a ValueError where a name isn't that of a field that the parameter can choose."""
+    """Raise a ValueError for a name of no field that the parameter can choose."""
     is_context = parameter.endswith("_context")
     statistics = [field.name for field in fields if is_context and field.kind == "statistic"]
     known = [field.name for field in fields if field.name not in statistics]

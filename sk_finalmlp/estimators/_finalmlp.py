@@ -68,22 +68,22 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     fs_hidden_units : array-like of int, default=(64,)
         Widths of the gates' hidden layers.
     fs1_context, fs2_context : array-like or None, default=None
-        Fields on which the gate of each stream depends, such as a user's and an item's: names of fields, positions of
-        columns or a boolean mask. None for one learned vector that all rows share.
+        Context fields of each stream's gate, such as a user's and an item's: names of fields, positions of columns or
+        a boolean mask. None for one learned vector that all rows share.
     embedding_dim : int or "auto", default="auto"
         Length of the vector of each field; statistics have none. "auto" takes 10, and 16 for more than 400,000
         training rows.
     stream_fields : "auto", None or pair of array-like, default="auto"
         Fields that each stream reads, such as `(["user"], ["user", "item"])`: for each names, positions of columns or
         a boolean mask, None for all fields or "auto". "auto": where the table has statistics, such as `CTREncoder`
-        writes, the first stream reads all else and the second all fields; the second member of an ensemble reads no
+        writes, the first stream reads all other fields, the second all; the second member of an ensemble reads no
         statistics, and the second stream of the third only statistics and numeric fields; and so on in turn. A stream
         alone reads what the second one would.
     stream_embeddings : {"shared", "own"}, default="shared"
         Whether the streams share their embedding tables, or each has its own.
     stream_loss : float, default=0.0
-        Weight of a loss of each stream by itself, beside the network's, whose weight is 1. Each stream then has a
-        linear output of its own, used only in training; `train_loss` in `history_` is the sum of all.
+        Weight of a loss of each stream by itself, next to the network's with weight 1. Each stream then has a linear
+        output of its own, used only in training; `train_loss` in `history_` is the sum of all.
     history_pooling : {"mean", "attention", "din", "transformer"}, default="mean"
         How the vectors of a history (`histories` of `CTREncoder`) become the vector of its field. "mean": their mean.
         "din": a sum weighted by an MLP of each of them and the value at hand, the target attention of DIN.
@@ -101,7 +101,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         each batch. "auto" takes 10,000 / (number of training rows), within 0.1 and 4, and 0.02 for more than 400,000
         rows; for "plateau" 14,000 / (number of rows), within 0.2 and 4. The tables of the gates' contexts have 0.001:
         they start near zero, and would stay there under the penalty of the others. The second of a pair sets theirs,
-        "auto" to that of the others, as in the published configurations.
+        "auto" to the same as the others, as in the published configurations.
     net_regularizer : float, default=0.0
         The same for all other weights.
 
@@ -132,7 +132,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         their negatives `sample_weight_val=1/negatives_kept`.
     negative_sampling : float, default=1.0
         Share of the negatives of `X` that each epoch takes, in (0, 1]: others in each, until all have had their turn.
-        `train_loss` is that of the sample; validation rows stay complete, and probabilities are those of all rows.
+        `train_loss` is the sample's; validation rows stay complete, and probabilities are corrected to all rows.
 
     early_stopping : bool, default=True
         Whether to score validation rows after each epoch, to stop when the score doesn't improve, and to keep the
@@ -140,9 +140,9 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         mean prediction over the training rows is their click rate.
     scoring : str or callable, default="neg_log_loss"
         The score for early stopping: the name of a scorer of scikit-learn, such as "average_precision", or a function
-        of (estimator, X, y) whose result is better the higher it is. Its `estimator` predicts for the validation rows,
-        and `X` is a DataFrame of them, columns of codes (-1 for one that `fit` didn't see) before those of floats; a
-        function that takes `sample_weight` gets that where weights differ. "neg_log_loss" and "roc_auc" (the mean of
+        of (estimator, X, y), higher for better. Its `estimator` predicts for the validation rows, and `X` is a
+        DataFrame of them, columns of codes (-1 for one that `fit` didn't see) before columns of floats; a function
+        that takes `sample_weight` gets it where weights differ. "neg_log_loss" and "roc_auc" (the mean of
         one class against the rest for more than two) cost nothing; "roc_auc" lets probabilities become too certain on
         small data.
     validation_fraction : float or "auto", default="auto"
@@ -162,11 +162,11 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
 
     categorical_features : "auto", None or array-like, default="auto"
         Which columns hold codes. "auto": columns of integers or bools; columns named `tags@0`, `tags@1`, ... are one
-        multi-valued field, in which code 0 is padding. A list of names, positions or a boolean mask: those columns,
-        each a field of its own; the name `tags` stands for all columns of the multi-valued field. None: no column.
+        multi-valued field, with code 0 as padding. A list of names, positions or a boolean mask: those columns, each a
+        field of its own; the name `tags` stands for all columns of the multi-valued field. None: no column.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last `fit`, for more epochs on the same rows, by the whole
-        `schedule` once more. Fields, network and held-out rows stay those of the first `fit`; codes that it didn't see
+        `schedule` once more. Fields, network and held-out rows stay as in the first `fit`; codes that it didn't see
         stay unknown. Fit the encoder once and go on with the classifier alone, not with a pipeline, which would number
         the values anew. For new rows, see `partial_fit`.
     random_state : int, RandomState instance or None, default=None
@@ -185,7 +185,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels in sorted order, that of the columns of `predict_proba`.
+        Labels in sorted order, as the columns of `predict_proba`.
     fields_ : list of Field
         The input fields, in the order of the columns. A categorical field has a code more than its column: the codes
         are moved up by one, and row 0 of its table is for those that `fit` didn't see.
@@ -195,13 +195,13 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         The trained network: `sk_finalmlp.nn.Ensemble` of several members, or the single one.
     history_ : list of dict
         One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc` (both with validation rows
-        only), the score of another `scoring`, such as `valid_average_precision`, `learning_rate` (that of its last
-        step), `seconds`.
+        only), the score of another `scoring`, such as `valid_average_precision`, `learning_rate` (in its last step),
+        `seconds`.
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
-        The epoch, from 1, of the best score, without validation rows the last one. Its weights are those of the
-        network, or, with `final_epoch`, those from which the final epoch began.
+        The epoch, from 1, of the best score, without validation rows the last one. The network has its weights; with
+        `final_epoch`, the final epoch began from them.
     best_score_ : float or None
         Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
     n_features_in_ : int
@@ -369,7 +369,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         self.verbose = verbose
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of the streams included.
+        """Set parameters, also of the streams.
 
         Parameters
         ----------
@@ -444,12 +444,12 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from more rows, such as those of a new day, in one pass.
+        """Learn from more rows, such as a new day, in one pass.
 
-        Codes that are new get vectors of their own; those of codes that don't occur stay as they are, so that a call
-        costs what its rows cost, not what the tables cost. The learning rate is constant, 0.03 of `learning_rate`.
-        Nothing is held out: the rows are scored before they are learned from, and `history_` gets these scores as
-        `valid_loss` and `valid_auc`, those of an honest test on the next day.
+        New codes get vectors of their own; vectors of codes that don't occur stay as they are, so the cost of a call
+        depends on its rows, not on the tables. The learning rate is constant, 0.03 of `learning_rate`. Nothing is
+        held out: the rows are scored before they are learned from, an honest test on the next day, and `history_`
+        gets these scores as `valid_loss` and `valid_auc`.
 
         Rows that `CTREncoder` encodes come from its `partial_fit_transform`; :func:`sk_finalmlp.update` calls both.
 
@@ -481,7 +481,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
 
     @fit_context
     def _take_in(self, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
-        """Learn from rows of which their encoder says so much."""
+        """Learn from more rows with their encoder's schema."""
         learn_more(self, X, y, classes, sample_weight, schema)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -524,7 +524,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        logits = self._logits(X)
+        logits = self._logits(X)  # first, since it refuses an unfitted classifier
         return self._labels.probabilities(logits)
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -540,11 +540,11 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples,)
             Labels.
         """
-        logits = self._logits(X)
+        logits = self._logits(X)  # first, since it refuses an unfitted classifier
         return self._labels.most_probable(logits)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of rows whose class is predicted correctly.
+        """Share of rows with a correct prediction.
 
         For clicks, prefer a score of the probabilities, such as :func:`sklearn.metrics.log_loss`.
 

@@ -103,10 +103,7 @@ class Fitted:
 
 
 class EpochTasks:
-    """Observer of a training that makes each epoch a subtask of the estimator's `fit`, for scikit-learn's callbacks.
-
-    `fitted` gives what the training would leave if it ended there; it is called where a callback asks for it.
-    """
+    """Makes each epoch a subtask of `fit` for scikit-learn's callbacks; `fitted` gives the model so far."""
 
     def __init__(
         self,
@@ -176,7 +173,7 @@ def fit_classifier(
     _check_validation_arguments(classifier, X_val, y_val, sample_weight_val)
     if not isinstance(X, EncodedRows):
         refuse_raw_rows(X)
-    # Rows that the user gives for validation are not for training, nor those by which a next fit will stop.
+    # The user's validation rows are not for training, and neither are rows that a warm start goes on to validate with.
     final_epoch = classifier.final_epoch and X_val is None and not classifier.warm_start
     holds_out = classifier.early_stopping and X_val is None
     is_auto = classifier.max_epochs == "auto"
@@ -232,7 +229,7 @@ def _start(
 
 
 def network_parameters(classifier: FinalMLPClassifier, n_rows: int, continues: bool) -> dict[str, Any]:
-    """Return the parameters, with those of the network as it takes them."""
+    """Return the parameters, the network's own as it takes them."""
     parameters: dict[str, Any] = classifier.get_params(deep=False)
     if classifier.embedding_dim == "auto":
         # A network that goes on is as large as its first rows made it.
@@ -274,14 +271,14 @@ def training_settings(
 
 
 def penalties_of_tables(classifier: FinalMLPClassifier) -> tuple[Any, float | None]:
-    """Return the penalty of the embedding tables, or "auto", and that of the gates' contexts; None for the same."""
+    """Return the penalties of the embedding tables, or "auto", and of the gates' contexts; None for the same."""
     given = classifier.embedding_regularizer
     if not isinstance(given, tuple):
         return given, _OF_CONTEXTS
     if len(given) != 2 or not all(map(_is_penalty, given)):
         raise InvalidParameterError(
             "The 'embedding_regularizer' parameter of FinalMLPClassifier must be a number from 0 on, 'auto', or a pair "
-            f"of the penalty of the tables and that of the gates' contexts, such as ('auto', 0.001). Got {given!r}."
+            f"of such penalties, for the tables and the gates' contexts, such as ('auto', 0.001). Got {given!r}."
         )
     of_tables, of_contexts = given
     return of_tables, None if of_contexts == "auto" else of_contexts

@@ -25,8 +25,8 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
     The tasks share the embeddings, the gates and the two streams of a `FinalMLPClassifier`, and each has a head of its
     own. So the label that is rare learns from what the frequent one has taught the embeddings.
 
-    In a funnel, nobody buys without a click: the probability of a conversion is that of a click times that of a
-    conversion given a click, and each head learns its factor from all impressions, not from the clicked ones alone, as
+    In a funnel, there is no purchase without a click: p(conversion) is p(click) times p(conversion | click), and each
+    head learns its factor from all impressions, not from the clicked ones alone, as
     in ESMM [1]_. Without `relation="funnel"`, each label has a logit of its own.
 
     Parameters
@@ -42,14 +42,14 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
         Whether each label implies the one before, as a conversion implies a click; rows that contradict it are an
         error.
     task_weight : dict, array-like of shape (n_tasks,) or None, default=None
-        Weight of each task's loss, 1 where it isn't named. The loss is the sum of those of all labels that are known.
+        Weight of each task's loss, 1 where it isn't named. The loss is the sum over all known labels.
 
     Attributes
     ----------
     classifier_ : FinalMLPClassifier
         The fitted classifier of all labels. Its `history_` has the weighted sum of the tasks' losses as `train_loss`,
-        weighted means of the tasks as `valid_loss` and `valid_auc`, and those of each task, such as `valid_loss_click`
-        and `valid_auc_click`.
+        weighted means of the tasks as `valid_loss` and `valid_auc`, and each task's own, such as `valid_loss_click` and
+        `valid_auc_click`.
     classes_ : list of ndarray of shape (2,)
         Labels of each task in sorted order.
     tasks_ : list of str

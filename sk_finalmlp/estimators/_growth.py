@@ -1,7 +1,7 @@
 """Embedding tables that grow with the codes, and the excerpt of them that some rows touch.
 
-What is learned from a day's rows touches the vectors of their codes alone. So the network of a day has tables of these
-codes and no others: training it costs what the rows cost, however large the tables are from which it is taken.
+A day's rows change only the vectors of their codes. So the network of a day has tables of these codes and no others:
+the cost of training depends on the rows, however large the full tables are.
 """
 
 from __future__ import annotations
@@ -38,11 +38,7 @@ RowsOf = Mapping[str, NDArray[np.int64]]
 def grown_readers(
     readers: Sequence[FieldReader], columns: Sequence[InputColumn], schema: Schema | None
 ) -> list[FieldReader]:
-    """Return the readers after they have seen more rows: codes in these are known from now on.
-
-    A field with codes that have outgrown its table has a larger one, with room for more; codes that stand for vectors
-    have the table that comes with the rows.
-    """
+    """Return the readers after more rows: their codes are known from now on, and outgrown tables get room for more."""
     tables = {} if schema is None else schema.vectors
     others = [
         with_more_vectors(reader, columns, tables.get(reader.field.name)) if reader.vectors is not None else reader
@@ -73,14 +69,14 @@ def _grown_reader(reader: FieldReader, columns: Sequence[InputColumn]) -> FieldR
 def grown_network(
     network_class: NetworkClass, arguments: Mapping[str, Any], network: nn.Module, generator: torch.Generator
 ) -> Network:
-    """Return a network with larger tables; old rows and other weights are those of the network so far."""
+    """Return a network with larger tables; it keeps old rows and all other weights."""
     grown = make_network(network_class, arguments, generator)
     copy_rows(Weights.of(network), all_rows(network), Weights.of(grown), all_rows(network))
     return grown.to(next(network.parameters()).device).eval()
 
 
 def grown_moments(moments: Moments, network: nn.Module, larger: nn.Module) -> Moments:
-    """Return Adam's moments of a network as those of one with larger tables, 0 for new rows."""
+    """Return Adam's moments for a network with larger tables, 0 for new rows."""
     grown = Moments.zeros(larger)
     copy_moments(moments, network, all_rows(network), grown, larger, all_rows(network))
     return grown
@@ -94,10 +90,7 @@ def all_rows(network: nn.Module) -> RowsOf:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The rows of the tables that belong to the codes of some impressions, and the codes renumbered so.
-
-    `fields` have as many codes as there are such rows; `rows` ascend, and row 0 is always among them.
-    """
+    """The table rows of some impressions' codes, in ascending order with row 0, and the codes renumbered."""
 
     fields: list[Field]
     rows: RowsOf
@@ -115,14 +108,14 @@ class Excerpt:
 
 def take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: Mapping[str, NDArray[np.int64]]) -> Excerpt:
     """Return the excerpt for codes as the network takes them; `others` are rows that are in it in any case."""
-    # A history has the table of the field whose values it holds.
+    # A history has the table of its field.
     own, start = {}, 0
     found: dict[str, list[NDArray[Any]]] = {}
     for field in by_kind(fields):
         if field.has_codes:
             own[field.name] = codes[:, start : (start := start + field.n_columns)]
             if field.kind == "pretrained":
-                # Its vectors aren't among the weights, or stay as many as they are.
+                # Its vectors aren't weights, or their number stays.
                 continue
             found.setdefault(field.table, [others.get(field.table, np.empty(0, np.int64))]).append(
                 own[field.name].ravel()
@@ -173,7 +166,7 @@ def copy_rows(source: Weights, from_rows: RowsOf, target: Weights, to_rows: Rows
 def copy_moments(
     source: Moments, network: nn.Module, from_rows: RowsOf, target: Moments, other: nn.Module, to_rows: RowsOf
 ) -> None:
-    """Copy Adam's moments of a network to those of another, as `copy_rows` copies weights."""
+    """Copy Adam's moments between networks, as `copy_rows` copies weights."""
     for one, another in ((source.exp_avg, target.exp_avg), (source.exp_avg_sq, target.exp_avg_sq)):
         copy_rows(Weights.of(network, one), from_rows, Weights.of(other, another), to_rows)
     target.n_steps = source.n_steps

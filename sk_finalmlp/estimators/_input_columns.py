@@ -79,10 +79,7 @@ def check_same_encoder(estimator: Any, schema: Schema | None) -> None:
 
 
 def read_few_rows(estimator: Any, X: Any) -> NDArray[np.float64] | None:
-    """Return a frame of few rows as a matrix: pandas hands out columns in more time than a network takes for a row.
-
-    None where the table isn't that simple, or something is wrong with it: `read_columns` reads it or says so.
-    """
+    """Return a simple frame of few rows as a matrix, faster than by column; None leaves it to `read_columns`."""
     if not has_columns_of_fit(estimator, X) or not 0 < len(X) <= _FEW_ROWS:
         return None
     if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in set(X.dtypes)):

@@ -50,7 +50,7 @@ class Labels(Protocol):
 
     @property
     def objective(self) -> Objective:
-        """What the logits say of labels."""
+        """Meaning of the logits for labels."""
 
     def number(self, y: Any, X: Any) -> NDArray[Any]:
         """Return the number of each row's label; `X` has as many rows."""
@@ -113,7 +113,7 @@ class OneLabel:
 
     @property
     def objective(self) -> Objective:
-        """That of classes."""
+        """The loss of classes."""
         return ClassObjective()
 
     def number(self, y: Any, X: Any) -> NDArray[np.int64]:
@@ -122,8 +122,8 @@ class OneLabel:
         unseen = np.setdiff1d(labels, self.classes)
         if unseen.size:
             raise ValueError(
-                f"the classes {unseen.tolist()} aren't among those of fit, {self.classes.tolist()}. Leave out such "
-                "rows, or fit to rows of all classes."
+                f"the classes {unseen.tolist()} are new: fit saw {self.classes.tolist()}. Leave out such rows, or fit "
+                "to rows of all classes."
             )
         return np.searchsorted(self.classes, labels)
 
@@ -133,7 +133,7 @@ class OneLabel:
         return replace(self, classes=self.classes[mask]), mask
 
     def check(self, estimator: Any) -> None:
-        """Refuse a single class, more than two where negatives are sampled, and others than those of a fit before."""
+        """Refuse a single class, more than two where negatives are sampled, and a change of classes in a warm start."""
         if len(self.classes) < 2:
             raise ValueError(
                 "A classifier needs rows of at least two classes with a positive weight (weights below 1e-30 of the "
@@ -142,9 +142,9 @@ class OneLabel:
         for name in ("negatives_kept", "negative_sampling"):
             if len(self.classes) > 2 and getattr(estimator, name) < 1:
                 raise ValueError(
-                    f"{name}={getattr(estimator, name):g} is for two classes, of which the first in sorted order is "
-                    f"the negative one; y has the {len(self.classes)} classes {self.classes.tolist()}. Set {name}=1.0, "
-                    "or weigh the kept rows of each class by sample_weight."
+                    f"{name}={getattr(estimator, name):g} needs two classes: the first in sorted order is the "
+                    f"negative one; y has the {len(self.classes)} classes {self.classes.tolist()}. Set {name}=1.0, or "
+                    "weigh the kept rows of each class by sample_weight."
                 )
         if estimator._continues() and not np.array_equal(self.classes, estimator.classes_):
             raise ValueError(
@@ -185,7 +185,7 @@ class OneLabel:
         if is_wrong.any():
             label, weight = self.classes[is_wrong].tolist()[0], weights[is_wrong][0]
             raise ValueError(f"class_weight must be positive and finite, but class {label!r} has {weight}.")
-        # By a power of two, which changes no digit.
+        # A power of two changes no digit.
         scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(weights.max())[1])
         return scaled
 

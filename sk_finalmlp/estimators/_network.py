@@ -29,11 +29,7 @@ Network = TwoStreamNetwork | Ensemble
 def arguments_of_network(
     network_class: NetworkClass, parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_outputs: int
 ) -> dict[str, Any]:
-    """Return the arguments that make the network, as copies, so that the caller's lists can change.
-
-    "members" holds those of each member; "vectors", where there are any, tables for `give_vectors`. Of the parameters,
-    the network takes those that it has by the same name.
-    """
+    """Return copies of the network's arguments, "members" with each one's own, "vectors" for `give_vectors`."""
     fields = [reader.field for reader in readers]
     names = inspect.signature(network_class).parameters.keys() & parameters.keys() - {"history_pooling"}
     arguments = {name: _plain(name, parameters[name], readers) for name in sorted(names)}
@@ -69,7 +65,7 @@ def _chosen_for_streams(stream_fields: Any, readers: Sequence[FieldReader]) -> l
     pair = [stream_fields] * 2 if is_one else list(stream_fields)
     if len(pair) != 2 or any(np.ndim(chosen) != 1 and chosen not in (None, "auto") for chosen in pair):
         raise ValueError(
-            "stream_fields must be a pair, the fields of the first stream and those of the second, such as "
+            "stream_fields must be a pair, the fields of the first and of the second stream, such as "
             f"(['user'], None); it is {stream_fields!r}."
         )
     return [own if isinstance(own, str) else chosen_fields(own, readers, "stream_fields") for own in pair]
@@ -168,7 +164,7 @@ def _describe_network(network: nn.Module) -> str:
 
 def _describe_size(network: nn.Module) -> str:
     size, of_tables = (_n_weights(part) for part in (network.parameters(), embedding_parameters(network)))
-    return f"{size:,}, of which {of_tables:,} are embeddings"
+    return f"{size:,}, {of_tables:,} of them embeddings"
 
 
 def _n_weights(parameters: Iterable[nn.Parameter]) -> int:

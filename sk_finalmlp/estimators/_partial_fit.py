@@ -1,4 +1,4 @@
-"""How a classifier goes on learning: one pass over new rows, whose codes may be new, too."""
+"""`partial_fit` of a classifier: one pass over new rows, which may have new codes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from ._rows import naming, read_rows
 if TYPE_CHECKING:
     from ..training import EpochObserver, TrainingResult, TrainingSettings
 
-#: Share of `learning_rate` at which new rows are learned from, and the penalty of embeddings, where it is "auto": what
-#: the vectors know of earlier rows isn't in the loss of these. Both were chosen on streams of synthetic clicks.
+#: Share of `learning_rate` in updates, and the penalty of embeddings in place of "auto", which would undo what vectors
+#: learned from earlier rows. Both were chosen on streams of synthetic clicks.
 _RATE: Final = 0.03
 _REGULARIZER: Final = 0.1
 #: After so many batches the running moments of batch norm have settled, and a small batch could only spoil them.
@@ -122,7 +122,7 @@ def _network_with_room(
     # What the rows say of fields and their vectors isn't a parameter.
     own = {name: value for name, value in arguments.items() if name not in ("fields", "vectors")}
     check_same_arguments(own, before, "In partial_fit")
-    # A fit keeps none: without updates nobody needs them, and they are twice as large as the network.
+    # A fit keeps none: only updates need them, and they are twice as large as the network.
     moments = estimator._moments or Moments.zeros(estimator.network_)
     if arguments["fields"] == before["fields"]:
         # Another thread may predict by the network so far, and an interrupt may come while weights are written.
@@ -132,7 +132,7 @@ def _network_with_room(
 
 
 def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
-    """One pass at a constant rate; without validation rows, that of a plateau is constant."""
+    """One pass at a constant rate: without validation rows, "plateau" never lowers it."""
     n_rows = n_rows_of_epoch(new.counts, estimator.negative_sampling)
     settings: TrainingSettings = training_settings(estimator, n_rows, max_epochs=1, final_epoch=False)
     has_negatives = bool((new.target == 0).any())
@@ -150,11 +150,9 @@ def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingS
 
 
 class NetworkUpdate:
-    """The training of a network on new rows.
+    """The training of a network that has tables of the new rows' codes only.
 
-    What is trained is a network of the rows' own codes; only when all is done, the weights go back. `fresh` has the
-    rows of tables with codes that stand for other values than before, and `scores` those of the new rows before
-    anything was learned from them.
+    `fresh` are the table rows of reused codes, and `scores` the scores of the new rows before training.
     """
 
     def __init__(self, start: Fitted, new: Impressions, fresh: RowsOf, generator: torch.Generator) -> None:
@@ -195,13 +193,13 @@ class NetworkUpdate:
 
 
 def _have_settled(network: nn.Module) -> bool:
-    """Whether the running moments of batch norm are those of many batches."""
+    """Whether the running moments of batch norm come from many batches."""
     n_batches = [norm.num_batches_tracked for norm in norms_of(network)]
     return all(n is not None and int(n) >= _SETTLED for n in n_batches)
 
 
 def _rows_of_fresh_codes(schema: Schema | None, readers: list[FieldReader]) -> dict[str, NDArray[np.int64]]:
-    """Rows of the tables whose codes stand for other values, as the encoder says."""
+    """Rows of the tables with codes that stand for other values, as the encoder says."""
     if schema is None or not schema.fresh:
         return {}
     # The classifier may have been given some of the fields alone, and may not have seen each code of a list.

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from ..streams import CIN, FM, MLP, CrossNet, MaskNet, SelfAttention
 from ..streams import Final as FinalBlock
 
-# What all of them share; each parameter is set, so that other defaults change nothing here.
+# Shared by all; each parameter is set, so that new defaults change nothing here.
 _COMMON: dict[str, Any] = {
     "fusion": "bilinear",
     "feature_selection": True,
@@ -37,7 +37,7 @@ _COMMON: dict[str, Any] = {
     "final_epoch": False,
     "n_iter_no_change": 2,
 }
-# What the others than FinalMLP share: plain networks, without what FinalMLP adds.
+# Shared by all but FinalMLP: plain networks, without its additions.
 _FAMILY: dict[str, Any] = {
     "stream2": None,
     "fusion": "sum",
@@ -188,7 +188,7 @@ _OTHERS: dict[str, dict[str, Any]] = {
 
 
 def _penalty(config: dict[str, Any]) -> dict[str, Any]:
-    """All tables have one penalty, those of the gates' contexts, too."""
+    """All tables have one penalty, the gates' contexts included."""
     return {"embedding_regularizer": (config["embedding_regularizer"],) * 2}
 
 
@@ -214,7 +214,7 @@ class _Configurations(Mapping[str, Mapping[str, Any]]):
 #: "criteo_x1", "criteo_x4", "avazu_x1", "avazu_x4", "frappe" or "movielens" (MovieLens tags), and others of the family,
 #: such as "dcnv2_frappe". Each sets every parameter that decides about the model, so that it stays what was published
 #: when defaults change. They go with plain codes, `CTREncoder(statistics=None)`, with `numeric_encoding="log"` and
-#: `min_frequency=10` for "finalmlp_criteo_x4", whose missing numbers count as 0, and `min_frequency=2` for
+#: `min_frequency=10` for "finalmlp_criteo_x4", with 0 for missing numbers, and `min_frequency=2` for
 #: "finalmlp_avazu_x4"; `examples/benchmarks/published.py` trains them on the public files. FinalNet of two blocks was
 #: trained with a loss between the blocks that isn't here.
 #:

@@ -1,4 +1,4 @@
-"""Labelled rows as `fit` takes them: read in chunks, of which a table in memory has one and rows on disk have many."""
+"""Labelled rows as `fit` takes them: one chunk of a table in memory, many of rows on disk."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _Held(NamedTuple):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows that are read at once, those of weight 0 left out; `counts` says which of a slice they are, None for all."""
+    """Rows that are read at once, without rows of weight 0; `counts` says which of a slice they are, None for all."""
 
     source: Sequence[tuple[str, Readable]]
     start: int
@@ -83,9 +83,7 @@ class Chunk:
 class Rows:
     """Labelled rows, in memory or on disk.
 
-    `number` holds the number of each row's label, and `position` that of each number among the labels with rows of
-    positive weight, None for the number itself. Rows on disk have a `folder` to shuffle in.
-    `lost_statistics` are columns that seem to be statistics of an encoder, of which the table should say so.
+    `number` is each row's label, `position` each label's place among labels with positive weight, None for the same.
     """
 
     columns: Sequence[tuple[str, Readable]]
@@ -127,7 +125,7 @@ class Rows:
         return weight
 
     def holding_out(self, place: Place, fraction: float) -> Rows:
-        """Return the same rows, some of which are held out; weights don't matter, the encoder may know others."""
+        """Return the same rows, some held out; weights don't matter, since the encoder may know others."""
         starts = range(0, self.n_given, self.step)
         labels = (self.number.read(start, min(start + self.step, self.n_given)) for start in starts)
         return replace(self, hold_out=HoldOut.among(labels, self.labels.n_labels, place, fraction))
@@ -257,7 +255,7 @@ def open_rows(
 
 
 def _ready(estimator: Any, rows: Rows, holds_out: bool) -> Rows:
-    """Return the rows, some of which are held out, with the labels that have rows of positive weight."""
+    """Return the rows, some held out, with the labels that have rows of positive weight."""
     if holds_out:
         fraction = _fraction_held_out(estimator, rows.n_given, rows.schema)
         rows = rows.holding_out(_place_of_rows(estimator.hold_out, fraction, rows.n_given, rows.schema), fraction)
@@ -388,7 +386,7 @@ def _fraction_held_out(estimator: Any, n_rows: int, schema: Schema | None) -> fl
 
 
 def _place_of_rows(hold_out: str, fraction: float, n_rows: int, schema: Schema | None) -> Place:
-    """How rows get the places by which they are held out."""
+    """How rows get the places that decide whether they are held out."""
     if hold_out == "auto":
         hold_out = (schema and schema.hold_out) or "random"
     if hold_out == "random":
@@ -462,7 +460,7 @@ def _check_statistics(schema: Schema | None, n_given: int, fraction: float, hold
             )
         if fraction > share_held_out("auto", n_given, at_random=hold_out != "last"):
             warn(
-                "X holds statistics, from which a tenth of the labels, or 10,000 at random, is left out by default: "
+                "X holds statistics that leave out a tenth of the labels, or 10,000 at random, by default: "
                 f"{_set_both(fraction)}",
             )
     elif schema.hold_out is not None and hold_out not in ("auto", schema.hold_out):
@@ -491,10 +489,7 @@ def _set_both(fraction: float) -> str:
 
 
 def _warn_about_copies(rows: Impressions, n_floats: int, is_held_out: NDArray[np.bool_]) -> None:
-    """Warn if many held-out rows of the rarer classes are exact copies of training rows.
-
-    Copies differ in statistics, which are all but the first `n_floats` columns of values.
-    """
+    """Warn if many held-out rows of the rarer classes are copies of training rows but for statistics."""
     target = rows.target.numpy()
     is_rare = target != np.bincount(target).argmax()
     if np.count_nonzero(is_rare & is_held_out) < _MIN_ROWS:

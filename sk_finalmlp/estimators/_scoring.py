@@ -29,7 +29,7 @@ def find_scorer(scoring: Any) -> Any:
     """Return the scorer of a name; functions and built-in names as they are."""
     if callable(scoring) or scoring in BUILT_IN:
         return scoring
-    from sklearn.metrics import get_scorer, get_scorer_names  # loads dozens of modules, of which prediction needs none
+    from sklearn.metrics import get_scorer, get_scorer_names  # loads dozens of modules that prediction doesn't need
 
     names = get_scorer_names()
     if scoring not in names:
@@ -43,7 +43,7 @@ def find_scorer(scoring: Any) -> Any:
 
 
 def name_of_scorer(scoring: Any) -> str:
-    """Return the name that a scorer has in a history: that of the function behind it, where it has none itself."""
+    """Return the name that a scorer has in a history: its own, else the name of its function."""
     if isinstance(scoring, str):
         return scoring
     function = getattr(scoring, "_score_func", scoring)
@@ -104,8 +104,8 @@ class RowScorer:
             raise ValueError(f"scoring={self.name!r} can't score the validation rows: {error}") from error
         if not math.isfinite(score):
             raise ValueError(
-                f"scoring={self.name!r} gives {score} for the validation rows, by which no epoch can be the best. Give "
-                "rows of every class as X_val, or choose another score."
+                f"scoring={self.name!r} gives {score} for the validation rows, so no epoch can be the best. Give rows "
+                "of every class as X_val, or choose another score."
             )
         return score
 

@@ -33,7 +33,7 @@ class Tasks:
 
     @property
     def objective(self) -> TaskObjective:
-        """What the training makes of them."""
+        """Loss and scores of the tasks."""
         return TaskObjective(tuple(self.names), self.relation, tuple(self.task_weights))
 
     @property
@@ -53,7 +53,7 @@ class Tasks:
         return patterns
 
     def having_rows(self, n_rows: NDArray[np.int64]) -> tuple[Tasks, NDArray[np.bool_]]:
-        """Return the same: patterns stay what they are."""
+        """Return the same: patterns don't change."""
         for name, label, of_label in self._rows_of_labels(n_rows):
             if not of_label.sum():
                 raise ValueError(
@@ -63,14 +63,14 @@ class Tasks:
         return self, np.ones(self.n_labels, bool)
 
     def _rows_of_labels(self, *counts: NDArray[np.int64]) -> Iterator[tuple[str, Any, NDArray[np.int64]]]:
-        """Name of each task, label, and its numbers of rows, by those of each pattern."""
+        """Name of each task, label, and its numbers of rows, summed over patterns."""
         digits = self.digits(np.arange(self.n_labels))
         for name, classes, of_task in zip(self.names, self.classes, digits.T, strict=True):
             for digit, label in enumerate(classes.tolist()):
                 yield name, label, np.array([of_patterns[of_task == digit].sum() for of_patterns in counts])
 
     def check(self, estimator: Any) -> None:
-        """Refuse parameters of a single label, and other tasks than those of a fit before."""
+        """Refuse parameters of a single label, and a change of tasks in a warm start."""
         if estimator.scoring not in BUILT_IN:
             raise ValueError(
                 f"scoring={name_of_scorer(estimator.scoring)!r} is for a single label: what a scorer makes of several, "
@@ -175,10 +175,7 @@ def _others(n_rows: int) -> str:
 def read_tasks(
     y: Any, X: Any, *, names: Sequence[str] | None, relation: Relation, task_weight: Any
 ) -> tuple[Tasks, NDArray[np.int64]]:
-    """Return the tasks that labels are of, and the pattern of each row.
-
-    `names` are those of the tasks, None for those of the columns, and `task_weight` their weights.
-    """
+    """Return the tasks of labels and the pattern of each row; without `names`, tasks are named like columns."""
     check_task_names(names)
     if y is None:
         raise ValueError("A classifier requires y to be passed, but the target y is None.")

@@ -49,7 +49,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
 
     Notes
     -----
-    The vectors are those of the streams (section 3.1 of the paper); gates that depend on a context field have
+    The vectors are the input of the streams (section 3.1 of the paper); gates that depend on a context field have
     a table of their own for it. Each network of an ensemble has axes of its own: compare two values by all columns, or
     by the columns of one network, but never the columns of two networks.
 
@@ -103,18 +103,18 @@ def _reader_of(readers: TableReader, name: str) -> FieldReader:
         fact = "isn't a field of the network" if field is None else _why_no_vectors(field)
         raise ValueError(f"{name!r} {fact}; those with vectors are {list(coded)}.")
     if coded[name].is_replaced:
-        raise ValueError(f"{name!r} has no embeddings of its own: ask for those of {pretrained_name(name)!r}.")
+        raise ValueError(f"{name!r} has no embeddings of its own: ask for {pretrained_name(name)!r}.")
     return coded[name]
 
 
 def _why_no_vectors(field: Field) -> str:
     if field.of:
-        return f"is a history of {field.of!r}, whose vectors it shares"
+        return f"is a history, which shares the vectors of {field.of!r}"
     return f"is of kind {field.kind!r}: its values have no vectors"
 
 
 def _values_and_codes(encoder: CTREncoder | None, reader: FieldReader) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Values of a field and the codes by which the classifier gets them."""
+    """Values of a field and their codes as the classifier gets them."""
     beyond = len(reader.row_of_code) - 1
     if encoder is None or reader.field.name not in encoder.categories_:
         codes = np.arange(beyond)

@@ -1,4 +1,4 @@
-"""What the network computes on its way from rows to logits."""
+"""Intermediate results of the network, from rows to logits."""
 
 from __future__ import annotations
 
@@ -80,11 +80,7 @@ def head_terms(network: TwoStreamNetwork, rows: Batch) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def interactions(network: TwoStreamNetwork, rows: Batch, donors: Batch) -> tuple[list[str], list[str], Tensor]:
-    """How much the logit changes beyond the sum of two changes: of a field in each stream.
-
-    Each row takes over the embedding of a field from another row, the gates being those of the row itself. The fusion
-    is bilinear, so that the second difference of the logit is the bilinear term of both streams' differences.
-    """
+    """Second difference of the logit where each row takes over a field in each stream, with the row's own gates."""
     own = network.gated(network.features(*rows), *rows)
     others = network.gated(network.features(*donors), *rows)
     differences = []

@@ -1,4 +1,4 @@
-"""What the gates of the two streams let through."""
+"""Weights of the gates of the two streams."""
 
 from __future__ import annotations
 

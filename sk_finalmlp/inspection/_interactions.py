@@ -36,7 +36,7 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     Parameters
     ----------
     estimator : estimator
-        A fitted `FinalMLPClassifier` whose fusion is bilinear, a pipeline that ends in one, or a search that found one.
+        A fitted `FinalMLPClassifier` with bilinear fusion, a pipeline that ends in one, or a search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows, at least two; some thousands are enough.
 
@@ -63,9 +63,8 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     times the member's weight in the vote: in units of the logit, as it enters the prediction. Of more than two
     classes, the terms are taken less their mean over the classes, and it is the root mean square over them.
 
-    Heads that stay near 0 say that fewer would do. Terms depend on each other, so that their strengths don't add up to
-    that of the logit. What one head of a member stands for has nothing to do with the head of the same number in
-    another member.
+    Heads that stay near 0 say that fewer would do. Terms depend on each other, so their strengths don't add up to the
+    logit's. Heads of the same number in two members have nothing in common.
 
     References
     ----------
@@ -103,7 +102,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     estimator, X
         As for :func:`head_strengths`.
     random_state : int, RandomState instance or None, default=None
-        Seed of which row takes over values from which.
+        Seed of the random partner of each row.
 
     Returns
     -------
@@ -119,7 +118,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
     -----
     Let :math:`f(a, b)` be the logit when the first stream reads :math:`a` and the second :math:`b`, both after their
     gates. Each row :math:`x` is given a partner at random, :math:`x_{\setminus i}` is the row with the embedding of
-    field :math:`i` taken over from the partner, and the gates stay those of the row. The interaction of :math:`i` and
+    field :math:`i` taken over from the partner, and the gates stay the row's own. The interaction of :math:`i` and
     :math:`j` is the second difference
 
     .. math::
@@ -207,10 +206,10 @@ def pair_interactions(
     X : dataframe or array-like of shape (n_samples, n_features)
         Rows; some thousands are enough. Every pair of columns takes a prediction of all of them.
     columns : sequence of str, default=None
-        The columns to pair, `x0`, `x1`, ... for those of an array; all if None. Columns `tags@0`, `tags@1`, ... of a
-        table that is encoded already are one, `tags`.
+        The columns to pair, `x0`, `x1`, ... in an array; all if None. Columns `tags@0`, `tags@1`, ... of an encoded
+        table are one, `tags`.
     random_state : int, RandomState instance or None, default=None
-        Seed of which row takes over values from which.
+        Seed of the random partner of each row.
 
     Returns
     -------

@@ -26,7 +26,7 @@ def classifier_of(estimator: Any) -> FinalMLPClassifier:
 
 
 def any_classifier_of(estimator: Any) -> FinalMLPClassifier:
-    """Return the fitted classifier, also that of several labels in a `FunnelClassifier`."""
+    """Return the fitted classifier, also the one in a `FunnelClassifier`."""
     classifier = _last_step(best_of(estimator))
     if not isinstance(classifier, FinalMLPClassifier | FunnelClassifier):
         raise TypeError(
@@ -51,7 +51,7 @@ def encoder_of(estimator: Any) -> CTREncoder | None:
 
 
 def encoded_table(estimator: Any, X: Any) -> Any:
-    """Return what the steps before the classifier make of a table."""
+    """Return a table as the steps before the classifier transform it."""
     model = best_of(estimator)
     is_encoded = not isinstance(model, Pipeline) or len(model) == 1
     return X if is_encoded else model[:-1].transform(X)

@@ -24,8 +24,8 @@ class Display:
         Parameters
         ----------
         ax : Axes or array-like of Axes, default=None
-            Axes of a grid, such as those of `plt.subplots()`, whose place the panels take, or one for each panel,
-            such as `axes_` of another display, to compare with it; None for a figure of its own.
+            Axes to replace by the panels, such as from `plt.subplots()`, or one for each panel, such as `axes_` of
+            another display, to compare with it; None for a figure of its own.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Predicted click probabilities beside click rates."""
+"""Predicted click probabilities against click rates."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def reliability_bins(
         Bins of the same width, or of about the same weight. Where clicks are rare, nearly all rows fall into the first
         bin of the same width.
     confidence_level : float, default=0.95
-        Probability with which the interval should hold the click rate, between 0 and 1.
+        Confidence level of the interval for the click rate, between 0 and 1.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows, at least 0; a row of weight 0 is left out.
     pos_label : bool, int, float or str, default=None

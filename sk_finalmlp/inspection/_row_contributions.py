@@ -44,7 +44,7 @@ def row_contributions(
     X : dataframe or array-like of shape (n_samples, n_features)
         Raw rows to be explained.
     columns : sequence of str, default=None
-        The columns, `x0`, `x1`, ... for those of an array; all if None. The others stay known throughout.
+        The columns, `x0`, `x1`, ... in an array; all if None. The others stay known throughout.
     n_permutations : int, default=50
         Number of random orders of the columns where there are more than 8; each takes as many predictions of all rows
         as there are columns.
@@ -54,8 +54,8 @@ def row_contributions(
     Returns
     -------
     DataFrame of shape (n_samples, n_columns)
-        A row per row of `X`, a column per column, in units of the logit. A row adds up to the difference of its logit
-        from that of the row whose columns are all unknown.
+        A row per row of `X`, a column per column, in units of the logit. A row adds up to its logit minus the logit
+        with all columns unknown.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def row_contributions(
     -----
     A column that is unknown is missing in the raw table, and with it all that is made of it: its code, its statistics,
     the crosses that it is part of. Let :math:`f(S)` be the logit of a row when the columns :math:`S` of all :math:`k`
-    are known. The contribution of column :math:`i` is its Shapley value, the mean over all orders in which columns can
-    become known of what it changes when its turn comes:
+    are known. The contribution of column :math:`i` is its Shapley value, the change when it becomes known, averaged
+    over all orders of columns:
 
     .. math::
         \phi_i = \sum_{S \not\ni i} \frac{|S|! \, (k - |S| - 1)!}{k!} \, \bigl(f(S \cup \{i\}) - f(S)\bigr)
@@ -84,7 +84,7 @@ def row_contributions(
 
     It says what the model makes of a row, not what would happen if the row were another. Columns that tell the same
     share what they add. Where `fit` saw few missing values, a row of unknown columns is foreign to the model, and its
-    logit may be far from that of the click rate: compare rows, and columns of a row, rather than signs.
+    logit may be far from the click rate's: compare rows, and columns of a row, rather than signs.
 
     References
     ----------
@@ -119,7 +119,7 @@ def row_contributions(
 def _explain(
     estimator: Any, X: Any, columns: Sequence[str] | None, n_permutations: int, random_state: Any
 ) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """Contributions, and the logits of the rows whose columns are unknown."""
+    """Contributions, and the logits of the rows with all columns unknown."""
     _check_model(estimator)
     table = RawTable(X)
     chosen = table.names if columns is None else list(columns)
@@ -190,7 +190,7 @@ class RowContributionsDisplay:
     contributions : DataFrame of shape (n_samples, n_columns)
         What `row_contributions` returns.
     unknown_logit : ndarray of shape (n_samples,)
-        Logits of the rows whose columns are unknown.
+        Logits of the rows with all columns unknown.
     values : DataFrame of str, shape (n_samples, n_columns)
         What the rows hold, as it is written beside the bars of a single row.
 
@@ -299,7 +299,7 @@ class RowContributionsDisplay:
 
     def _draw_rows(self, drawn: pd.DataFrame) -> None:
         places = np.arange(drawn.shape[1])
-        # Rows of one contribution lie beside each other, in the order of the table.
+        # Rows of one contribution are adjacent, in the order of the table.
         beside = np.linspace(-0.3, 0.3, len(drawn))
         for place, name in zip(places, drawn.columns, strict=True):
             self.ax_.plot(drawn[name], place + beside, ".", markersize=3, alpha=0.5, color="C0")

@@ -56,7 +56,7 @@ def slice_scores(
         have slices of their own, and a slice "other values" takes the rest. For other slices, pass what
         :func:`pandas.cut` makes of the column.
     confidence_level : float, default=0.95
-        Probability with which the interval should hold the AUC, between 0 and 1.
+        Confidence level of the interval for the AUC, between 0 and 1.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows, at least 0; a row of weight 0 is left out.
     pos_label : bool, int, float or str, default=None
@@ -88,8 +88,7 @@ def slice_scores(
     Notes
     -----
     Log-losses of slices differ because their click rates do: compare each with its `entropy`. The AUC of all rows may
-    be higher than that of every slice, as it also rewards separating the slices. Of many slices, one is far off by
-    chance.
+    be higher than in every slice, as it also rewards separating the slices. Of many slices, one is far off by chance.
 
     Examples
     --------
@@ -161,7 +160,7 @@ class SliceScoresDisplay(Display):
     Attributes
     ----------
     axes_ : list of Axes
-        The panels: AUC with its interval, and log-loss beside that of a constant prediction of the slice's click rate.
+        The panels: AUC with its interval, and log-loss next to the slice's click rate as a constant prediction.
     figure_ : Figure
         The figure that holds them.
 

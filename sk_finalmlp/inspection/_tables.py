@@ -42,11 +42,7 @@ def read_column(X: Any, by: Any) -> pd.Series[Any]:
 
 
 def group_rows(by: ArrayLike, max_values: int) -> Segments:
-    """Group rows by a value that each has.
-
-    Numbers, times and categories come in their order, other values by falling frequency; then what is left, and last
-    the missing ones.
-    """
+    """Group rows by value: numbers, times and categories in order, others by frequency; the rest and missing last."""
     column = read_column(None, by)
     if pd.api.types.is_float_dtype(column) and column.nunique() > max_values:
         column = pd.qcut(column, max_values, duplicates="drop")

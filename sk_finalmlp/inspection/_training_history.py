@@ -42,8 +42,8 @@ class TrainingHistoryDisplay(Display):
     Notes
     -----
     The training loss is the mean over an epoch's batches, each before its step and with dropout; the validation loss
-    is that of the network after the epoch, without dropout. So the training loss may lie above the validation loss,
-    which says nothing. Where it goes on falling while the validation loss rises, the network overfits:
+    is taken after the epoch, without dropout. So the training loss may lie above the validation loss, which says
+    nothing. Where it goes on falling while the validation loss rises, the network overfits:
     more `embedding_regularizer` or dropout, or a lower `embedding_dim`, may help. Both losses are without penalties.
 
     Examples

@@ -46,7 +46,7 @@ class DeLongResult(NamedTuple):
     Attributes
     ----------
     difference : float
-        AUC of the first scores minus that of the second.
+        AUC of the first scores minus AUC of the second.
     low, high : float
         Ends of the confidence interval of the difference, between -1 and 1.
     standard_error : float
@@ -93,7 +93,7 @@ def roc_auc_interval(
     y_score : array-like of shape (n_samples,)
         Scores that rise with the probability of a click.
     confidence_level : float, default=0.95
-        Probability with which the interval should hold the AUC, between 0 and 1.
+        Confidence level of the interval for the AUC, between 0 and 1.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows, at least 0, as weights of importance; see the notes.
     pos_label : bool, int, float or str, default=None
@@ -137,9 +137,8 @@ def roc_auc_interval(
     Without weights this is the variance of DeLong et al. (1988), :math:`S_{10}/m + S_{01}/n`. With weights, it is the
     linearised variance of a weighted mean that surveys use, corrected by Kish's effective number of rows
     :math:`1/\sum u_i^2` in place of their number. The weights say how much a row stands for, not how often it was
-    seen: only their ratios within a class matter. So where one in ten of the rows that weren't clicked is kept and
-    weighs 10, the interval is that of the rows that were kept. For rows that were really seen as often as they weigh,
-    repeat them.
+    seen: only their ratios within a class matter. So where one in ten unclicked rows is kept with weight 10, the
+    interval is as wide as the kept rows make it. Repeat rows that were really seen as often as they weigh.
 
     The interval is the AUC plus and minus a normal quantile times the standard error, cut at 0 and 1. It takes the
     rows as independent. The rows of one user are alike, so that new users would move the AUC by more than it says.
@@ -198,7 +197,7 @@ def delong_test(
     y_score_1, y_score_2 : array-like of shape (n_samples,)
         Scores of the two models, which rise with the probability of a click; only their order matters.
     confidence_level : float, default=0.95
-        Probability with which the interval should hold the difference, between 0 and 1.
+        Confidence level of the interval for the difference, between 0 and 1.
 
     Returns
     -------
@@ -217,9 +216,9 @@ def delong_test(
 
     Notes
     -----
-    The variance is that of `roc_auc_interval`, of the differences of both models' placements. Scores that order the
-    rows alike have a difference of 0 and a p-value of 1. Models of several seeds or folds are not what this test is
-    about: it takes both models as given and the rows as drawn at random. Of many comparisons, correct the p-values
+    The variance is computed as in `roc_auc_interval`, from the differences of both models' placements. Scores that
+    order the rows alike have a difference of 0 and a p-value of 1. The test takes both models as given and the rows as
+    drawn at random: it isn't for models of several seeds or folds. Of many comparisons, correct the p-values
     (:func:`scipy.stats.false_discovery_control`).
 
     References

@@ -107,8 +107,8 @@ def auc_per_group(
     Returns
     -------
     DataFrame
-        One row per group, in the order in which they first appear, with the columns `auc` (NaN where the group has
-        one class only), `rows` and `clicks` (sums of `sample_weight`).
+        One row per group, in order of first appearance, with the columns `auc` (NaN for a group of one class), `rows`
+        and `clicks` (sums of `sample_weight`).
 
     Raises
     ------
@@ -178,8 +178,7 @@ def share_below(
 ) -> NDArray[np.float64]:
     """Return the share of the group's weight with a lower score, plus half of the weight with the same score.
 
-    With weights of 1 it is a midrank of Sun and Xu (2014), less 1/2, over the number of rows. A row above all weight
-    of its group has a share of exactly 1.
+    With weights of 1: midrank (Sun and Xu 2014) less 1/2, over the number of rows. It is exactly 1 above all others.
     """
     order = np.lexsort((scores, groups))
     starts_group = _changes(groups[order])

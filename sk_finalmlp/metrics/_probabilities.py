@@ -1,4 +1,4 @@
-"""How good predicted click probabilities are: beside the click rates of bins, and in units of the entropy of clicks."""
+"""Quality of predicted click probabilities: calibration error by bins, and log-loss in units of the clicks' entropy."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def expected_calibration_error(
     Notes
     -----
     Even true probabilities have an error above 0, because click rates in bins are random; it grows with the number of
-    bins and falls with that of the rows. Compare errors on the same rows and with the same bins only.
+    bins and falls with the number of rows. Compare errors on the same rows and with the same bins only.
 
     Guo et al. (2017) bin the confidence in the predicted class, whichever it is; here, as in Naeini et al. (2015), it
     is the probability of one class, the click.
@@ -106,8 +106,8 @@ def normalized_entropy(
 ) -> float:
     r"""Normalised entropy (NE): log-loss divided by the entropy of the click rate.
 
-    The log-loss of rare clicks is small for any model. Divided by that of a model which predicts the same
-    rate :math:`\bar y` for every row, it can be compared between data sets of different click rates:
+    The log-loss of rare clicks is small for any model. Divided by the log-loss of the constant prediction
+    :math:`\bar y`, it can be compared between data sets of different click rates:
 
     .. math::
         \mathrm{NE} = \frac{-\frac{1}{W} \sum_i w_i \left[y_i \log p_i + (1 - y_i) \log(1 - p_i)\right]}

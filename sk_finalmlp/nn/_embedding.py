@@ -23,12 +23,12 @@ class FieldEmbedding(nn.Module):
     """One vector per input field, the first layer of the network.
 
     A categorical field looks up its code in a table, a multi-valued field takes the mean over its codes, and a numeric
-    field multiplies a learned vector by its value. A vector field projects its vector, and a pretrained one that of its
-    code, which is added to the embedding of another field where it is of one. Statistics have no embedding. Code 0,
+    field multiplies a learned vector by its value. A vector field projects its vector, a pretrained one its code's
+    vector, and adds it to the embedding of the field that it is of, if any. Statistics have no embedding. Code 0,
     like any code beyond the table, means "no value": its row is zero and stays zero, and the mean leaves it out.
 
-    A history looks up its codes in the table of the field whose values it holds, and `history_pooling` makes one vector
-    of what it finds: zero if that is nothing.
+    A history looks up its codes in the table of its field, and `history_pooling` makes one vector of the results, zero
+    for an empty history.
 
     The tables of all fields are stacked in one parameter, `table`; a field's table begins at row `first_row[name]`.
 
@@ -53,7 +53,7 @@ class FieldEmbedding(nn.Module):
         The F embedded fields in the order of the output: categorical, multi-valued, history, pretrained, numeric,
         vector.
     tables : list of Field
-        The fields that have a table, those of histories among them, even if they aren't embedded themselves.
+        The fields that have a table, also fields of histories that aren't embedded themselves.
     first_row : dict of str to int
         Where the table of each of these begins.
     histories : list of Field
@@ -102,7 +102,7 @@ class FieldEmbedding(nn.Module):
         self.first_row = {field.name: row for field, row in zip(coded, first_rows, strict=True)}
         categorical = [field for field in coded if field.kind == "categorical"]
         self._place = {field.name: place for place, field in enumerate(categorical)}
-        # Those that are looked up for a history alone have no vector in the output.
+        # Fields only for a history have no vector in the output.
         self._embedded = [place for place, field in enumerate(categorical) if field in self.fields]
         # Set for the time of a training that updates only the rows that a batch touches.
         self.sparse_gradient = False
@@ -156,9 +156,9 @@ class FieldEmbedding(nn.Module):
         Parameters
         ----------
         codes : Tensor of int32 or int64, shape (B, n_code_columns)
-            Codes of all categorical fields of the input, then those of its multi-valued fields and its histories.
+            Codes of all categorical fields of the input, then of its multi-valued fields and its histories.
         values : Tensor of float32, shape (B, n_values)
-            Values of all numeric fields of the input, then those of its statistics.
+            Values of all numeric fields of the input, then of its statistics.
 
         Returns
         -------
@@ -208,7 +208,7 @@ class FieldEmbedding(nn.Module):
             Which of them each row of the batch has.
         """
         codes = _taken(codes, self._code_columns)
-        # Keys of 32 bits would overflow, and so would those of codes far beyond the tables.
+        # Keys of 32 bits would overflow, and so would keys of codes far beyond the tables.
         known = torch.where(self._is_known(codes), codes.long(), 0)
         positions = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
         n_distinct = 1
@@ -261,7 +261,7 @@ class FieldEmbedding(nn.Module):
         return self._pool_elements(self._vectors(self._rows(codes, is_known)), codes, is_known)
 
     def _rows(self, codes: Tensor, is_known: Tensor) -> Tensor:
-        # What is unknown in any field is sent to the very first row, the one that gets no gradient.
+        # All unknown codes go to the very first row, which gets no gradient.
         return torch.where(is_known, codes + self._row_offsets, 0)
 
     def _vectors(self, rows: Tensor) -> Tensor:
@@ -403,7 +403,7 @@ class _LookUp(Function):
         (rows,) = ctx.saved_tensors
         rows, gradient = rows.flatten(), gradient.flatten(end_dim=-2)
         to_table = gradient.new_zeros(ctx.shape)
-        # PyTorch's own takes three to six times as long. The faster one adds in any order where it has several threads.
+        # PyTorch's own takes three to six times as long. The faster one isn't deterministic with several threads.
         if torch.get_num_threads() == 1:
             to_table.index_put_((rows,), gradient, accumulate=True)
         else:

@@ -17,13 +17,13 @@ _TABLES = (FieldEmbedding, nn.Embedding, nn.EmbeddingBag)
 class ClickNetwork(Protocol):
     """A network as training, estimators and inspection see it.
 
-    Any torch module will do whose `forward(codes, values)` returns logits, shape (B, C). The rest of this interface is
+    Any torch module with `forward(codes, values)` -> logits, shape (B, C), will do. The rest of this interface is
     optional and has defaults.
 
     Attributes
     ----------
     members : sequence of torch.nn.Module
-        The networks whose logits are averaged. Default: the network itself.
+        The networks to average the logits of. Default: the network itself.
     weights : Tensor of float32, shape (M,)
         Weight of each member in the average; training sets them if there are several members.
     loss_weights : tuple of float or None
@@ -57,7 +57,7 @@ class ClickNetwork(Protocol):
         ...
 
     def embedding_parameters(self) -> Iterable[nn.Parameter]:
-        """The parameters with the penalty of embeddings. Default: those of all layers that look up codes."""
+        """The parameters with the penalty of embeddings. Default: all layers that look up codes."""
         ...
 
     def start_at(self, logits: Tensor) -> None:
@@ -65,7 +65,7 @@ class ClickNetwork(Protocol):
         ...
 
     def shift_logits(self, by: Tensor) -> None:
-        """Add a constant, shape (C,), to the logits of all rows: those of each member.
+        """Add a constant, shape (C,), to the logits of all rows in each member.
 
         Training calls it to move the mean prediction to the click rate; without it, the mean isn't corrected.
         """
@@ -73,7 +73,7 @@ class ClickNetwork(Protocol):
 
 
 def members_of(network: nn.Module) -> Sequence[nn.Module]:
-    """The members of a network, whose logits are averaged.
+    """The members of a network; it averages their logits.
 
     Parameters
     ----------

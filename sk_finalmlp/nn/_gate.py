@@ -17,7 +17,7 @@ _CONTEXT_START_STD = 0.01
 
 
 class FieldSelection(nn.Module):
-    """Select the features of some fields from those of all fields.
+    """Select the features of some fields.
 
     A field with an embedding has `embedding_dim` features, a statistic has one.
 
@@ -44,7 +44,7 @@ class FieldSelection(nn.Module):
     Raises
     ------
     ValueError
-        If a name isn't that of a field, or none is given.
+        If no field has a name, or no name is given.
 
     Examples
     --------

@@ -22,7 +22,7 @@ _POSITION_STD = 0.02
 
 
 class Histories(NamedTuple):
-    """The known values in the histories of a batch: those of the first row, those of the second, ...
+    """The known values in the histories of a batch, row by row.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ def _reduced(values: Tensor, lengths: Tensor, by: str) -> Tensor:
 
 
 def _apart(values: Tensor, training: bool) -> Tensor:
-    """The same with more rows, zeros, by which no row of a product depends on how many there are; not in training."""
+    """The same padded with rows of zeros, so that products don't depend on the number of rows; not in training."""
     return values if training else F.pad(values, (0, 0, 0, -len(values) % ROW_MULTIPLE))
 
 
@@ -119,7 +119,7 @@ class MeanPooling(nn.Module):
         Parameters
         ----------
         query : Tensor of float32, shape (B, d)
-            Vector of the value at hand, of the field whose values the history holds.
+            Vector of the value at hand, of the history's field.
         keys : Tensor of float32, shape (n, d)
             Vectors of the values in the histories.
         histories : Histories
@@ -133,7 +133,7 @@ class MeanPooling(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """Weighted sum over a history, in which the value at hand decides about the weights: the target attention of DIN.
+    """Weighted sum over a history, with weights by the value at hand: the target attention of DIN.
 
     The weight of the key k under the query q is MLP([q, k, q - k, q * k]). An empty history has the vector zero.
 
@@ -167,7 +167,7 @@ class AttentionPooling(nn.Module):
         self.hidden = Linear(4 * embedding_dim, _HIDDEN_UNITS, generator=generator)
         self.output = Linear(_HIDDEN_UNITS, 1, bias=not softmax, generator=generator)
         if not softmax:
-            # Starts as a sum: from weights of zero, neither they nor the vectors would learn.
+            # Starts as a sum: weights of zero would give no gradient.
             nn.init.ones_(self.output.bias)
 
     def forward(self, query: Tensor, keys: Tensor, histories: Histories) -> Tensor:
@@ -176,7 +176,7 @@ class AttentionPooling(nn.Module):
 
     def weights(self, query: Tensor, keys: Tensor, histories: Histories) -> Tensor:
         """Weight of each value: (n, 1)."""
-        # The part of q is the same for a whole history, and that of q - k is one of q and one of k.
+        # The part of q is the same for a whole history, and the part of q - k is one of q and one of k.
         of_q, of_k, of_difference, of_product = self.hidden.weight.chunk(4, dim=1)
         own = F.linear(query, of_q + of_difference, self.hidden.bias)
         widths = [query.shape[1], own.shape[1]]
@@ -232,7 +232,7 @@ class TransformerPooling(nn.Module):
         d = embedding_dim
         self.n_heads = 2 if d % 2 == 0 else 1
         self.head_dim = d // self.n_heads
-        # The first one is that of the value at hand.
+        # The first one is for the value at hand.
         self.position = nn.Parameter(torch.empty(1 + max_length, d))
         draw_normal(self.position, _POSITION_STD, generator)
         self.query = Linear(d, d, generator=generator)

@@ -1,4 +1,4 @@
-"""Layers with initial weights and dropout masks from a generator, whose rows don't depend on each other."""
+"""Layers with initial weights and dropout masks from a generator; no row depends on another."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Linear(nn.Linear):
 
 
 def linear_of_parts(x: Sequence[Tensor], weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`F.linear` of parts beside each other, of which some need no gradient."""
+    """`F.linear` of concatenated parts; some need no gradient."""
     first, *others = torch.split(weight, [part.shape[1] for part in x], dim=1)
     output = F.linear(x[0], first, bias)
     for part, own in zip(x[1:], others, strict=True):
@@ -304,7 +304,7 @@ class Activation(nn.Module):
         """Activate several layers that are alike, side by side."""
         norms = [layer.norm for layer in layers if layer.norm is not None]
         normalised = _normalised(norms, x) if norms else x
-        # In place, prediction writes one matrix less; a gradient needs both.
+        # In place, prediction saves a matrix; a gradient needs both.
         in_place = bool(norms) and not torch.is_grad_enabled()
         dropped: Tensor = layers[0].dropout(F.relu(normalised, inplace=in_place))
         return dropped

@@ -214,7 +214,7 @@ class TwoStreamNetwork(nn.Module):
             self.fusion = Linear(widths[0], n_outputs, generator=generator)
         else:
             self.fusion = make_fusion(fusion, widths[0], widths[1], n_outputs, num_heads, generator)
-        # A value in a history says something else than the same value at hand, whose weight it would have.
+        # A value in a history says something else than the same value at hand, and would share its weight.
         with_weight = [field.name for field in fields if field.kind != "history"]
         self.linear_term = FieldEmbedding(fields, n_outputs, with_weight, generator) if linear_term else None
         self.stream_loss = stream_loss if len(widths) == 2 else 0.0
@@ -256,7 +256,7 @@ class TwoStreamNetwork(nn.Module):
         Parameters
         ----------
         codes : Tensor of int32 or int64, shape (B, n_code_columns)
-            Codes of the categorical fields, then those of the multi-valued fields and the histories.
+            Codes of the categorical fields, then of the multi-valued fields and the histories.
         values : Tensor of float32, shape (B, n_values)
             Values of the numeric fields, then the statistics.
 
@@ -264,7 +264,7 @@ class TwoStreamNetwork(nn.Module):
         -------
         Tensor of float32, shape (B, C)
             In training with `stream_loss`, the shape is (3, B, C): the logits of the network and of each stream's own
-            output, each of which has a loss.
+            output, each with a loss.
         """
         o = self._outputs(codes, values)
         logits: Tensor = self.fusion(*o)
@@ -307,7 +307,7 @@ class TwoStreamNetwork(nn.Module):
         features : sequence of Tensor of float32, shapes (B, D1) and (B, D2)
             Output of `features`.
         codes, values : Tensor
-            The batch, on which the gates depend.
+            The batch; gates depend on it.
 
         Returns
         -------

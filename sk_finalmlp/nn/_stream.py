@@ -93,7 +93,7 @@ class StreamChain(nn.Sequential):
     Parameters
     ----------
     *modules : torch.nn.Module
-        The modules, the last of which has `out_features`.
+        The modules; the last one has `out_features`.
 
     Attributes
     ----------
@@ -140,10 +140,8 @@ def _is_mlp(stream: nn.Module) -> TypeGuard[Stream]:
 
 
 def joint_outputs(paths: Sequence[StreamPath], features: Sequence[Tensor]) -> list[Tensor]:
-    """Return the output of each stream, from parts of the features of the embedding, (B, D) -> (B, n1), (B, n2).
-
-    A gate scales the columns of the first layer's weights in place of the features, of which there are more.
-    """
+    """Return the output of each stream, from parts of the features of the embedding, (B, D) -> (B, n1), (B, n2)."""
+    # A gate scales the first layer's weights, which are fewer than the features.
     streams = [path.stream for path in paths if _is_mlp(path.stream)]
     n_features = sum(part.shape[1] for part in features)
     weights = [_weight(path, stream, n_features) for path, stream in zip(paths, streams, strict=True)]

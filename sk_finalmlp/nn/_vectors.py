@@ -39,7 +39,7 @@ class VectorProjection(nn.Module):
         super().__init__()
         self.projection = nn.Parameter(torch.empty(embedding_dim, length))
         draw_normal(self.projection, _START_STD, generator)
-        # Zero, as code 0 is: where training saw none that is missing, a missing one says nothing.
+        # Zero, as code 0: neutral where training saw no missing vector.
         self.missing = nn.Parameter(torch.zeros(embedding_dim))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class PretrainedVectors(nn.Module):
     Parameters
     ----------
     field : Field
-        A pretrained field: row k of its table is the vector of code k, and row 0, zeros, that of a missing one.
+        A pretrained field: row k of its table is the vector of code k, and row 0, zeros, a missing one.
     embedding_dim : int
         Embedding dimension d.
     generator : torch.Generator, default=None

@@ -30,11 +30,11 @@ MAX_CLASSES = 20
 _MAX_FIELDS = 16
 #: Pairs that get a rate.
 _MAX_PAIRS = 12
-#: Fields that are taken for ids, with whose pairs it is counted how often they meet.
+#: Number of fields that count as ids: pairs with them get a count.
 _N_IDS = 2
-#: Rows per combination, on average, from which on a pair of an id is counted.
+#: Least mean number of rows per combination for a count of a pair of an id.
 _MIN_REPEATS = 2
-#: A field that has so many combinations with a list per value, or less, tells the list.
+#: A field with at most so many combinations with a list per value tells the list.
 _MOST_LISTS_PER_VALUE = 1.1
 #: Smallest improvement of the mean log-loss that counts.
 _MIN_GAIN = 1e-4
@@ -45,15 +45,15 @@ _MAX_SAMPLED_VALUES = 2 * 10**7
 _MIN_SAMPLED_ROWS = 20_000
 #: Of Newton's method.
 _MAX_ITERATIONS = 30
-#: Least improvement of the mean log-loss for which another iteration is worth while.
+#: Least improvement of the mean log-loss for another iteration.
 _TOLERANCE = 1e-7
 #: Keeps the solution finite where columns are collinear or separate the classes.
 _RIDGE = 1e-7
 #: Limit of the log-odds, far below overflow.
 _MAX_LOGIT = 500.0
-#: Groups of rows that are computed at a time, so that what is computed of them stays in the cache.
+#: Groups of rows computed at a time, to stay in the cache.
 _BLOCK = 8192
-#: Bounds of crosses that nobody asked for one by one.
+#: Bounds of crosses that "auto" chose.
 _MIN_AUTO_FREQUENCY = 5
 _MAX_AUTO_CATEGORIES = 100_000
 #: Weights with a smaller mean are taken for shares of all rows.
@@ -67,14 +67,14 @@ Codes = Mapping[str, np.ndarray]
 
 @dataclass
 class Choice:
-    """A candidate, and what was decided."""
+    """A candidate, and the decision about it."""
 
     key: Key
     rate: bool = False
     count: bool = False
     #: By how much the rate lowers the mean log-loss of the sampled rows; NaN where it wasn't tried.
     gain: float = np.nan
-    #: That of the rate in the logistic regression: negative where it predicts against its own direction.
+    #: The rate's in the logistic regression: negative where it predicts against its own direction.
     coefficient: float = np.nan
     why: str = ""
 
@@ -147,10 +147,7 @@ class Planner:
         date_parts: Collection[str],
         n_rows: int | None = None,
     ) -> Plan:
-        """Choose what is to be chosen; fields that are parts of dates get no counts by themselves.
-
-        Codes and target are those of a sample where the number of all rows with weight is given.
-        """
+        """Choose statistics; parts of dates get no counts alone. With `n_rows`, codes and target are a sample."""
         choices = self._choose(fields_of, codes, target, date_parts) if self.is_auto else []
         if n_rows is None:
             n_rows = 0 if isinstance(target, NoLabels) else int(np.count_nonzero(target.rows.weights))
@@ -208,8 +205,7 @@ def why_no_choice(target: Target) -> str:
 def least_gain(target: Target, n_candidates: int) -> float:
     """Improvement of the mean log-loss that is worth a statistic, and more than the best candidate gets by chance.
 
-    The loss is summed over the labels, each of which has a coefficient of its own. Rows of uneven weights are worth
-    as many of even weights as Kish's effective sample size says (Kish 1965, section 11.7).
+    The loss is summed over the labels; rows of uneven weights count by Kish's effective sample size (1965, 11.7).
     """
     chance = float(chi2.isf(_SIGNIFICANCE / max(n_candidates, 1), df=len(target.labels)))
     return max(_MIN_GAIN, chance / (2 * target.effective_n_rows))
@@ -266,7 +262,7 @@ def _entering_pairs(singles: Sequence[Choice], trial: _Trial) -> list[Choice]:
 
 
 def _keep_best(pairs: Sequence[Choice]) -> None:
-    """Of the pairs whose rates passed, keep those with the largest gain, with their counts."""
+    """Keep the pairs with the largest gains among rates that passed, with their counts."""
     passed = sorted((choice for choice in pairs if choice.rate), key=lambda choice: -choice.gain)
     for choice in passed:
         choice.count = True
@@ -286,12 +282,7 @@ def _count_pairs_of_ids(singles: Sequence[Choice], pairs: Sequence[Choice], tria
 
 
 class _Trial:
-    """Logistic regressions on cross-fitted log-odds of sampled rows.
-
-    A rate has to predict in its own direction: its coefficient has to be positive, and has to lower the log-loss;
-    that of a pair beside the rates of its fields. Where sampling has fixed how many clicks a user has, more clicks in
-    the other folds mean fewer in the row's own, and the coefficient is negative.
-    """
+    """Logistic regressions on cross-fitted log-odds of sampled rows; coefficients of useful rates are positive."""
 
     def __init__(self, codes: Mapping[str, np.ndarray], target: Target, n_candidates: int) -> None:
         self._codes = codes
@@ -304,7 +295,7 @@ class _Trial:
         ]
         self._min_gain = least_gain(target, n_candidates)
         self._n_distinct: dict[tuple[str, ...], int] = {}
-        # Log-odds of the rows by the fields whose rates are kept, for each label.
+        # Log-odds of the rows by the fields with a kept rate, for each label.
         self._kept: dict[str, list[np.ndarray]] = {}
 
     def try_field(self, key: Key) -> Choice:
@@ -323,7 +314,7 @@ class _Trial:
         return choice
 
     def try_pair(self, key: Key) -> Choice:
-        """Whether the rate of a pair predicts better than those of its fields."""
+        """Whether the rate of a pair predicts better than the rates of its fields."""
         cells, slots = self._cells(key)
         if self.is_new(key):
             return self._try(key, cells, slots)[0]
@@ -360,7 +351,7 @@ class _Trial:
         return cells, slots
 
     def _try(self, key: Key, cells: Cells, slots: np.ndarray) -> tuple[Choice, list[np.ndarray], list[Fit]]:
-        """Whether a rate predicts better than those of its fields; with its log-odds and regression for each label."""
+        """Whether a rate predicts better than its fields' rates; with its log-odds and regression for each label."""
         cells.add(slots, self._rows)
         sums = cells.sums()
         log_odds = cross_fitted_log_odds(sums, self._target.priors)
@@ -409,7 +400,7 @@ def fit_logistic(
         step = np.linalg.solve(hessian + _RIDGE * np.eye(len(rows)), gradient)
         expected = float(gradient @ step) / 2
         if expected <= _TOLERANCE:
-            # So near the minimum, the loss falls by what a parabola says.
+            # So near the minimum, the loss is a parabola.
             return Fit(coefficients - step, loss - expected)
         new_loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients - step)
         while new_loss > loss and expected > _TOLERANCE:

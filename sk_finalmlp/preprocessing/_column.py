@@ -175,7 +175,7 @@ class RawColumn:
         for values, old_rows in self.parts:
             kept = rows if old_rows is None else rows[old_rows]
             parts.append(Part(values.filter(pa.array(kept)), None if old_rows is None else new_rows[old_rows[kept]]))
-        # Values of a type that none of these rows has say nothing of how they are read.
+        # A type without any of these rows doesn't count.
         parts = [part for part in parts if len(part.values)] or parts[:1]
         return type(self)(self.name, parts, int(rows.sum()))
 
@@ -396,7 +396,7 @@ def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
         raise TypeError(_unsupported(f"it holds lists of lists, such as {reprlib.repr(lists[0])}"))
     if len(groups) > 1 and groups != {"integer", "float"}:
         raise _stranger(next((value for value in lists if len(set(map(type, value))) > 1), lists[0]))
-    # Arrow would look through all elements once more to find out what they are.
+    # Arrow would infer the type of all elements once more.
     dtype = pa.large_list(pa.large_string()) if groups == {"text"} else None
     return pa.array(objects, dtype, from_pandas=True)
 

@@ -117,15 +117,15 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
       `genres@1`, ... for a column `genres`, padded with 0; unknown elements are left out.
     - *vector*: arrays of numbers with a fractional part, all of one length, such as embeddings of texts. Columns of
       floats `text@0`, `text@1`, ... for a column `text`, centred and divided by one number for all of them. A missing
-      vector is zeros, for which the network has a learned vector.
+      vector is zeros; the network learns a vector for it.
     - *history*, which must be named in `histories`: lists of values of another column in the order of time. Columns of
       codes `history@item@0`, `history@item@1`, ..., the most recent first, padded with 0, which the network looks up
       in the embedding table of `item`.
 
     After these come columns derived from the codes: *feature crosses* such as `user & item`, on request, and, if `y`
     holds class labels, *target statistics*: `item@rate`, the smoothed click rate of each item (target encoding),
-    `item@count`, how often it occurs (count encoding), and those of combinations, such as `user & item@rate`. A list
-    counts as a whole. In `fit_transform` statistics are cross-fitted. See :ref:`encoding`.
+    `item@count`, how often it occurs (count encoding), and the same of combinations, such as `user & item@rate`. A
+    list counts as a whole. In `fit_transform` statistics are cross-fitted. See :ref:`encoding`.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         whether the network trains a copy of the vectors, too, which takes time in proportion to the size of the table
         in each step and pays if there are many rows for each id.
     histories : dict of {str or int: str or int}, default=None
-        Columns that hold histories, and the categorical column whose values each of them holds, by name or position:
+        Columns that hold histories, and the categorical column that each is a history of, by name or position:
         `{"liked": "item", "disliked": "item", "liked_genre": "genre"}`. A row has a list of values, the most recent
         last, as :func:`~sk_finalmlp.preprocessing.add_history` makes it of a log. A value that is unknown or missing
         keeps its position, as code 0, so that several histories stay aligned. See :ref:`histories`.
@@ -155,8 +155,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         of the column. Of a history the last values are kept, 50 by default; of other lists the first known elements,
         all by default. There are no more than the longest list of `fit` needs.
     min_frequency : int or float, default=1
-        Number (int) or share (float) of rows in which a value must occur to get a code of its own; for the elements
-        of multi-valued columns, the number of occurrences. All rows count the same, regardless of their sample weights:
+        Least number (int) or share (float) of rows for a value to get a code of its own; for the elements of
+        multi-valued columns, the number of occurrences. All rows count the same, regardless of their sample weights:
         weights often follow from the label, which code 0 would then leak.
     max_categories : int, default=None
         Largest number of values per column that get codes of their own, the most frequent ones. `None` sets no limit.
@@ -182,27 +182,27 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         separator and their elements come 1.5 times each on average.
     datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "elapsed", "day", "month"}, default="auto"
         Parts of datetimes to encode. "auto": the hour if the rows are of 24 hours at least, weekday, weekend and, from
-        50,000 rows on, the elapsed time if they are of 7 days: on rows of less than a full period, those of the next
-        day would be unknown. The last tenth of the rows of `fit` and all later ones have the same elapsed time. What a
+        50,000 rows on, the elapsed time if they are of 7 days: without a full period, values of the next day would be
+        unknown. The last tenth of the rows of `fit` and all later ones have the same elapsed time. What a
         list names is made of any rows.
     crosses : None, "auto" or list of tuple of (str or int), default=None
         Combinations of fields that get codes of their own, under `min_frequency`, `max_categories` and
-        `n_hash_buckets` like those of a column. A combination in which any field has code 0 has code 0. A field goes
+        `n_hash_buckets` like the values of a column. A combination has code 0 if any of its fields has. A field goes
         by the name or position of its column, or by its own name where a datetime makes several (`time_hour`).
-        "auto" takes the pairs of which `statistics="auto"` would keep the rate, with codes for at most 100,000
-        combinations of 5 rows or more.
+        "auto" takes the pairs that get a rate by `statistics="auto"`, with codes for at most 100,000 combinations of
+        5 rows or more.
     statistics : None, "auto" or list of (str, int or tuple of these), default="auto"
         Fields and combinations of fields that get a rate and a count. "auto" chooses single fields and pairs by what
         they add to the prediction of `y` (see the Notes) if there are 1,000 rows and class labels, and makes none
         otherwise; what it chose is in `statistics_`. `None`: plain codes.
     validation_fraction : float or "auto", default="auto"
-        Share of the rows whose labels are left out of the statistics of all other rows in `fit_transform`, because the
-        classifier holds them out for early stopping: at least its `validation_fraction`. "auto" takes a tenth; of
+        Share of the rows held out of the statistics of all other rows in `fit_transform`, because the classifier
+        holds them out for early stopping: at least its `validation_fraction`. "auto" takes a tenth; of
         rows at random no more than 10,000, or so.
     hold_out : {"random", "last"} or the name of a column, default="random"
-        Which rows these are. "random": pseudo-random, by a hash of the row number. "last": those at the
-        end of the table. The name of a column of dates, times or numbers: those whose value is largest, where a missing
-        one is smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
+        Which rows these are. "random": pseudo-random, by a hash of the row number. "last": the last ones of the table.
+        The name of a column of dates, times or numbers: rows with the largest values, where a missing one is
+        smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
         and holds out the same rows, if the output is a pandas DataFrame. Hold out the last rows if the model will be
         used on later ones: all statistics of training rows are walk-forward then (see the Notes). See :ref:`tomorrow`.
     half_life : dict of {str: str or float}, default=None
@@ -211,14 +211,13 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         count alike. It pays where what is clicked changes; rows in files can't have it.
     decay : float, default=0.9
         Weight, between 0 and 1, that the rows of a value so far keep in its rate and count when :meth:`partial_fit`
-        brings new rows of it; and that all counts keep by which values are evicted where `max_categories` limits them.
+        brings new rows of it; and that all counts keep that decide which values `max_categories` evicts.
     unknown_dropout : float, default=0.0
-        For each field, the share of the training rows in which the statistics made of it, its own and those of
-        combinations with it, are those of a value without rows, in [0, 1). Its code stays. So the network learns to do
-        without them, which pays where many combinations or ids are new in later rows, and costs a little elsewhere.
+        For each field, the share of training rows, in [0, 1), that get the statistics of an unseen value, for the field
+        and combinations with it. Its code stays. So the network learns to do without them, which pays where many
+        combinations or ids are new in later rows, and costs a little elsewhere.
     random_state : int, RandomState instance or None, default=0
-        Draws the folds of the statistics, and samples the rows by which "auto" chooses. With an integer, two fits
-        to the same rows agree.
+        Draws the folds of the statistics and the sample for "auto". With an integer, two fits to the same rows agree.
     temp_folder : str or path, default=None
         Folder for temporary files of an out-of-core fit; None for the system's folder. Workers on other machines must
         share it.
@@ -243,7 +242,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     cardinalities_ : dict of {str: int}
         Number of codes, code 0 included, of each field that has codes.
     categories_ : dict of {str: ndarray}
-        Known values of each field whose codes stand for values: code k is value k - 1.
+        Known values of each field with codes for values: code k is value k - 1.
     n_features_in_ : int
         Number of columns seen during `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -260,31 +259,31 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     -----
     Encode training rows with `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline` does, never with
     `fit(X, y).transform(X)`: there, a rate knows the row's own label, and a model that trusts it fails on new rows
-    [2]_. See :ref:`fit_transform`, also for other ways in which labels leak.
+    [2]_. See :ref:`fit_transform`, also for other leaks.
 
     **Statistics.** The rate of a value with n rows, p of them clicks, is the log-odds of (p + 3 q) / (n + 3), where q
     is the overall share of clicks [1]_. A click is the greater of two labels; of more labels, each has a rate of its
     own, `item@rate=label`. The count is log(1 + n). Both are standardised, cut at 5 standard deviations, and float32.
     Code 0 is a value like others. A value or combination without a row has the overall rate and the count of zero
     rows. Counts below 7 that fewer than one in a thousand training rows have stand for the mean. In `fit_transform`
-    the statistics of a row are those of nine of ten random folds, those that the row isn't in; large counts are scaled
+    the statistics of a row are out-of-fold, from the nine of ten random folds without the row; large counts are scaled
     up to all rows.
 
     **Walk-forward statistics.** A later row knows the rows before it alone: many of its ids are new, or have a short
     past. So that the network learns what such rows are like, three of ten training rows have statistics of earlier rows
     alone: the rows are cut, in the order of time, into five blocks of about as many, and a row knows the blocks before
-    its own; one of the first block knows other folds of that block. The order is that of a column of datetimes, of
-    several the one with the latest times; `feature_kinds_` says which. Where `hold_out` says that later rows are held
-    out, the order is that of `hold_out`, and all training rows are walk-forward. See :ref:`tomorrow`.
+    its own; one of the first block knows other folds of that block. A column of datetimes gives the order, of several
+    the one with the latest times; `feature_kinds_` says which. Where `hold_out` says that later rows are held out, it
+    gives the order, and all training rows are walk-forward. See :ref:`tomorrow`.
 
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
-    does; that of a pair if it does so beside the rates of its two fields, and is among the best 12. Fields get a count
+    does; a pair's if it does so next to the rates of its two fields, and is among the best 12. Fields get a count
     unless they have a single value, or another one in each row; pairs get one if they get a rate, or if one of their
     fields is among the two with the most codes and they repeat. Parts of dates get no counts. Pairs are tried of the 16
     fields with the most codes, on a random sample of rows if there are very many.
 
-    **Which integers are quantities.** Those of which more than 98% are distinct; and with labels and 1,000 rows, those
+    **Which integers are quantities.** Columns with more than 98% distinct values; with labels and 1,000 rows, columns
     of more than 32 values if out-of-fold click rates of 32 quantile bins predict better than rates of the values,
     than the overall rate by the gain that `statistics="auto"` asks for, and than bins of 50 random orders of the values
     by four standard deviations: popular ids have a bin of their own in any order. With fewer than 20 rows per value,
@@ -336,7 +335,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     >>> list(out.columns)[2:]
     ['user & item', 'item@rate', 'item@count', 'user & item@rate', 'user & item@count']
 
-    Vectors in a column, and those of ids:
+    Vectors in a column, and vectors of ids:
 
     >>> X = pd.DataFrame({"item": ["a", "b", "a"], "text": [[0.5, 1.5], [2.5, 0.5], None]})
     >>> known = pd.DataFrame([[0.1, 0.9], [0.8, 0.3], [0.7, 0.2]], index=["a", "b", "new"])
@@ -354,15 +353,15 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     feature_names_in_: np.ndarray
     n_features_in_: int
     statistics_: pd.DataFrame
-    #: That of new rows: at most one, made when it is asked for, since it takes a hash of all that is learned; a list,
-    #: so that `transform` doesn't set an attribute.
+    #: The schema of new rows: at most one, made on demand, since it hashes all that is learned; a list, so that
+    #: `transform` doesn't set an attribute.
     _schema: list[Schema]
     #: That hash in an encoder that was saved: a later version may describe the same otherwise, and would hash that.
     _learned: str | None = None
     #: What scikit-learn's `set_output` keeps.
     _sklearn_output_config: dict[str, str]
 
-    #: Those of two or more classes, where statistics might be made.
+    #: Two or more classes, where statistics might be made.
     _classes: Any = None
     #: Whether these are names of several columns of labels.
     _has_tasks: bool = False
@@ -536,7 +535,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             check_random_state(self.random_state),
         )
         if isinstance(y, str) and is_frame(X) and not is_source(X, y):
-            # A frame whose labels are named is read like a file.
+            # A frame with named labels is read like a file.
             X = partial(iter, [X])
         if is_source(X, y):
             check_names_of_columns(y, sample_weight)
@@ -729,7 +728,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         return write_schema(encoded, self._schema_of_new_rows()) if carries_schema(encoded) else encoded
 
     def _encode(self, raws: Iterable[Any], unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield the output columns of a table, whose columns come one at a time."""
+        """Yield the output columns of a table, from one column at a time."""
         codes: dict[str, np.ndarray] = {}
         for name, output in encode_columns(self._columns, raws, unknown):
             codes[name] = output
@@ -774,13 +773,13 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         )
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn more rows, such as those of a new day; the first call is a `fit`.
+        """Learn more rows, such as a new day; the first call is a `fit`.
 
-        Known values keep their codes, and new ones get the next codes: those of one call by descending count, ties
-        broken by value. A value gets one on a day on which it occurs, once it has occurred `min_frequency` times in all
-        rows so far. Beyond `max_categories`, values with the lowest counts are evicted, and new ones take their codes.
-        Rates and counts learn the labels; those of earlier rows lose weight by `decay`. Kinds of columns, choice of
-        statistics, knots of numbers, bins and the number of columns of a multi-valued column stay as `fit` found them.
+        Known values keep their codes, and new ones get the next codes, within a call by descending count, ties broken
+        by value. A value gets one on a day on which it occurs, once it has occurred `min_frequency` times in all rows
+        so far. Beyond `max_categories`, values with the lowest counts are evicted, and new ones take their codes.
+        Rates and counts learn the labels; earlier rows lose weight by `decay`. Kinds of columns, choice of statistics,
+        knots of numbers, bins and the number of columns of a multi-valued column stay as `fit` found them.
         Where lists have become too many to count, new elements count as unknown in the statistics of whole lists.
         Ids that have come to `vectors` since, by `set_params(vectors=...)`, have their vectors from now on.
 
@@ -792,7 +791,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         X : {dataframe, array-like} of shape (n_samples, n_features)
             The rows, with the columns of `fit`.
         y : array-like of shape (n_samples,), default=None
-            Their labels, all of which `fit` saw; needed where there are statistics.
+            Their labels; `fit` has to have seen each. Needed where there are statistics.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, as in :meth:`fit`.
 
@@ -809,8 +808,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     def partial_fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Learn more rows, and encode them as the classifier should learn from them.
 
-        New values have their new codes. Statistics are those of the rows before, so that they don't give away the
-        labels of these: this differs from `partial_fit(X, y).transform(X)`. The first call is a `fit_transform`.
+        New values have their new codes. Statistics come from the rows before, so that they don't give away the labels
+        of these: this differs from `partial_fit(X, y).transform(X)`. The first call is a `fit_transform`.
 
         Parameters
         ----------
@@ -854,7 +853,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         if schema.vectors != vectors and not carries_schema(encoded):
             self.__dict__ = before
             raise ValueError(
-                "`vectors` has more ids than before, whose vectors only a pandas DataFrame can carry to the "
+                "`vectors` has more ids than before, and only a pandas DataFrame can carry their vectors to the "
                 "classifier. Call set_output(transform='pandas'), or update the pipeline by sk_finalmlp.update."
             )
         return encoded
@@ -958,7 +957,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     @property
     def categories_(self) -> dict[str, np.ndarray]:
-        """Known values of each field whose codes stand for values."""
+        """Known values of each field with codes for values."""
         check_is_fitted(self)
         return known_values(self._columns)
 

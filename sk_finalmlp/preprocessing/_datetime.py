@@ -1,4 +1,4 @@
-"""Datetimes as the parts by which clicking habits differ, and integer columns that hold parts of dates."""
+"""Parts of datetimes, such as hour and weekday, and integer columns that hold such parts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DATETIME_PARTS = (*_PARTS, _ELAPSED)
 _NOW = 0.9
 #: In fewer rows, what the last tenth of them clicks is too much a matter of chance to be what is so "now".
 _MIN_ROWS_TO_ELAPSE = 50_000
-#: Blocks of about as many rows, in time.
+#: Blocks of about equal size, in time.
 N_BLOCKS = 5
 _AUTOMATIC_PARTS = ("hour", "weekday", "weekend", _ELAPSED)
 
@@ -46,9 +46,7 @@ _MICROSECONDS_OF_A_MINUTE = 60_000_000
 
 
 class ElapsedTime(FloatColumn):
-    """Time since the first row of fit, standardised. The last tenth of the rows and all later ones stand at one time,
-    so that no network extrapolates; a missing time counts as the mean.
-    """
+    """Standardised time since the first row, constant from the last tenth on; a missing time counts as the mean."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn first, last, mean and deviation."""
@@ -122,7 +120,7 @@ class DatetimeEncoder(ColumnEncoder):
             parts = [part for part in parts if part != "hour"]
         if self.parts is None and len(column) < _MIN_ROWS_TO_ELAPSE:
             parts = [part for part in parts if part != _ELAPSED]
-        # Those with codes come first, whatever the order in which the user names them.
+        # Parts with codes come first, in any order of the user's.
         parts.sort(key=lambda part: part == _ELAPSED)
         self.encoders: dict[str, CategoricalEncoder | ElapsedTime] = {
             part: ElapsedTime() if part == _ELAPSED else CategoricalEncoder(self.rule) for part in parts
@@ -195,12 +193,12 @@ def _local_times(times: pa.Array) -> pa.Array:
 
 
 def _too_short_for(times: pa.Array) -> tuple[tuple[str, ...], str]:
-    """Return parts of which the rows cover no full period, so that those of later rows would be unknown; and why."""
+    """Return the parts that would be unknown in later rows, because these cover no full period; and why."""
     first, last = pc.min_max(times).values()
     if has_time_of_day(times) and _n_touched(pc.hours_between(first, last)) < _HOURS_OF_A_DAY:
         return _AUTOMATIC_PARTS, "without hour, weekday and weekend, since the rows are of less than 24 h"
     if _n_touched(pc.days_between(first, last)) < _DAYS_OF_A_WEEK:
-        # What differs between the days of a week can't be told from what changes with time.
+        # Weekday and trend can't be told apart.
         why = "without weekday and weekend, since the rows are of less than 7 days"
         return ("weekday", "weekend", _ELAPSED), why
     return (), ""
@@ -224,7 +222,7 @@ def _microseconds(column: Column) -> tuple[np.ndarray, np.ndarray]:
     return to_numpy(times.fill_null(0)), is_present
 
 
-#: From so many rows on, it is no accident that most of them are unknown.
+#: Least number of rows to warn that most are unknown.
 _MANY_ROWS = 1_000
 
 
@@ -246,11 +244,11 @@ _UNITS = [
     _Unit("a week", frozenset({"week", "weekofyear", "weeknumber", "weeknum", "isoweek"}), 0, 53, 52),
     _Unit("a day of the year", frozenset({"dayofyear", "yearday", "yday"}), 0, 366, 365),
     _Unit("a day of the month", frozenset({"day", "dayofmonth", "monthday", "mday"}), 0, 31, None),
-    # Years of birth or of release are many; those of a log are few.
+    # Years of birth or of release are many, years in a log few.
     _Unit("a year", frozenset({"year", "yr"}), 1900, 2200, None, most_values=20),
 ]
 _DAYS_OF_A_WEEK = 7
-#: Words before the unit by which a column tells when its row happened. Others make a property: `birth_month`.
+#: Words before the unit that make it the time of the row. Others make it a property: `birth_month`.
 _TIME_WORD = re.compile(
     "time|date|datetime|timestamp|ts|event|click|impression|view|visit|session|request|log|departure|dep|arrival|arr|"
     "sched|scheduled|pickup|dropoff|purchase|order|local|utc"
@@ -277,13 +275,13 @@ def why_left_out(column: Column) -> str:
     if len(values) >= unit.n_values:
         return ""
     return (
-        f"named like {unit.name}, of which the rows hold {len(values)} of {unit.n_values}, so that those of later days "
-        f"would be unknown: {remedy}"
+        f"named like {unit.name}, with only {len(values)} of its {unit.n_values} values, so later days would have "
+        f"unknown ones: {remedy}"
     )
 
 
 def why_behind(column: Column, places: np.ndarray) -> str:
-    """Say why a column of categories is left out whose values go with time: those of later rows are unknown."""
+    """Say why a column of categories that goes with time is left out: its values in later rows are unknown."""
     indices, distinct = column.dictionary.indices, column.dictionary.dictionary
     rank = np.argsort(pc.array_sort_indices(distinct).to_numpy())
     values = rank[indices.drop_null().to_numpy()]
@@ -296,8 +294,8 @@ def why_behind(column: Column, places: np.ndarray) -> str:
     if not any(_never_falls(ordered) for ordered in (in_time, -in_time)):
         return ""
     return (
-        f"goes with time: {n_new / len(last):.0%} of the last rows have values that are new, as those of later rows "
-        "would be; name the column in `categorical` or `numeric` to keep it"
+        f"goes with time: {n_new / len(last):.0%} of the last rows have new values, and later rows would, too; name "
+        "the column in `categorical` or `numeric` to keep it"
     )
 
 
@@ -366,8 +364,7 @@ def _suits(unit: _Unit, values: pa.Array) -> bool:
         return False
     smallest, largest = (bound.as_py() for bound in pc.min_max(values).values())
     if "day" in unit.aliases and largest - smallest + 1 == len(values) == _DAYS_OF_A_WEEK and smallest <= 1:
-        # As likely a day of the week, of which there are no others.
-        return False
+        return False  # as likely a day of the week
     return bool(unit.smallest <= smallest and largest <= unit.largest)
 
 
@@ -379,7 +376,7 @@ class UnknownDates:
         self._names: list[str] = []
 
     def look(self, encoder: ColumnEncoder, column: Column, outputs: Sequence[np.ndarray]) -> None:
-        """Remember the parts of a column that are unknown in most rows in which it isn't missing."""
+        """Remember the parts of a column that are unknown in most rows that have a value."""
         n_present = len(column) - column.n_missing
         if len(column) < _MANY_ROWS or not n_present:
             return

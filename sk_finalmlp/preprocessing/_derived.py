@@ -23,10 +23,7 @@ _HARDLY_REPEATS = 0.98
 
 
 class CrossEncoder:
-    """Codes of combinations by descending frequency.
-
-    A combination in which any field has code 0 has code 0 itself.
-    """
+    """Codes of combinations by descending frequency; code 0 if any field has code 0."""
 
     def __init__(self, key: Key, rule: VocabularyRule) -> None:
         self.key = key
@@ -118,8 +115,7 @@ class DerivedFields:
     def fit(self, rows: CodedRows, unknown: UnknownRows | None = None) -> Iterator[Iterator[dict[str, np.ndarray]]]:
         """Learn one after the other from training rows, and give the columns of each, chunk by chunk.
 
-        Statistics are learned from the other folds. They are those of an unknown value in the rows that `unknown`
-        draws. Without labels there are none.
+        Statistics are out-of-fold, and an unseen value's in rows that `unknown` draws. Without labels there are none.
         """
         for cross in self._crosses:
             yield cross.fit(rows)
@@ -141,10 +137,7 @@ class DerivedFields:
         labels: LabelledRows | None,
         changes: Changes,
     ) -> tuple[DerivedFields, dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """The fields after more rows, their columns of these rows, and codes of crosses that changed hands.
-
-        Crosses of the rows are as they are now, statistics as they were before.
-        """
+        """The fields after more rows, these rows' columns (statistics from before), and reused codes of crosses."""
         crosses, outputs, fresh = [], {}, {}
         for cross in self._crosses:
             grown, fresh[cross.key.name] = cross.grow(codes, weights, changes)

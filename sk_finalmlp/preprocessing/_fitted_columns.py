@@ -1,4 +1,4 @@
-"""The columns that an encoder has learned: what they make of a table, and how they learn more rows."""
+"""The columns that an encoder has learned: they encode tables and learn more rows."""
 
 from __future__ import annotations
 
@@ -90,11 +90,7 @@ def blocks_name(column: str) -> str:
 
 
 def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> tuple[str | None, Any, int]:
-    """Take the blocks in time out of output columns of training rows: by which column, for each row, and how many.
-
-    Of several columns of times, the order follows the one with the latest: a row is written after someone has signed up
-    or an item has been released.
-    """
+    """Pop the blocks in time by the column with the latest times: its name, each row's block, and how many."""
     found: list[tuple[int, str | None, Any, int]] = [(0, None, None, 1)]
     for column in columns:
         if isinstance(column.encoder, DatetimeEncoder):
@@ -106,7 +102,7 @@ def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> tuple[str | None, A
 
 
 def encode_columns(columns: Columns, raws: Iterable[Any], unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield names and output columns of a table, whose columns come one at a time."""
+    """Yield names and output columns of a table, from one column at a time."""
     for column, raw in zip(columns, raws, strict=True):
         if column.encoder is not None:
             yield from column.encode_raw(raw, unknown).items()
@@ -135,7 +131,7 @@ def vector_tables(columns: Columns) -> dict[str, VectorTable]:
 
 
 def known_values(columns: Columns) -> dict[str, np.ndarray]:
-    """Return the known values of each field whose codes stand for values."""
+    """Return the known values of each field with codes for values."""
     return {
         field: vocabulary.values.to_numpy(zero_copy_only=False)
         for column in columns
@@ -146,7 +142,7 @@ def known_values(columns: Columns) -> dict[str, np.ndarray]:
 
 
 def bind_histories(columns: Iterable[FittedColumn]) -> list[FittedColumn]:
-    """Give each history the encoder of the column whose values it holds, which files hold once."""
+    """Give each history the encoder of its column, which files hold once."""
     columns = list(columns)
     encoder_of = {column.name: column.encoder for column in columns}
     return [
@@ -158,7 +154,7 @@ def bind_histories(columns: Iterable[FittedColumn]) -> list[FittedColumn]:
 
 
 def write_outputs(outputs: Iterator[tuple[str, np.ndarray]], fields: Sequence[Field], X: Any, library: str) -> Any:
-    """Put output columns of these fields into the container that is asked for, "default" for that of X."""
+    """Put output columns of these fields into the container `library`, "default" for the same as X."""
     is_named = any(field.has_several_columns or field.kind == "pretrained" for field in fields)
     return write_table(outputs, are_numeric(fields), is_named, X, library)
 
@@ -221,10 +217,7 @@ def grow_columns(
     vectors: Mapping[int, GivenVectors],
     decay: float,
 ) -> tuple[list[FittedColumn], CodesOf, CodesOf]:
-    """Let each column learn the rows of a table, and the vectors that have come, by position.
-
-    Returns the columns, their outputs, and the codes of fields that stand for other values now.
-    """
+    """Let each column learn the rows of a table and new vectors; return columns, outputs and reused codes."""
     grown: list[FittedColumn] = []
     outputs: list[CodesOf] = [{} for _ in columns]
     histories: dict[int, Column] = {}
@@ -237,7 +230,7 @@ def grow_columns(
         grown.append(after)
         fresh |= codes
         if isinstance(after.encoder, HistoryEncoder):
-            # Until the column whose values it holds has grown.
+            # Until its column has grown.
             histories[position] = values
         else:
             outputs[position] = after.encode(values)
@@ -282,7 +275,7 @@ def read_vectors_to_come(columns: Sequence[FittedColumn], given: Mapping[int, An
 
 
 def changes_of(fields: Sequence[Field], fresh: Mapping[str, np.ndarray], decay: float) -> Changes:
-    """Return how the codes of the columns of fields have changed, of which some are fresh."""
+    """Return how the codes of the columns of fields have changed; some are fresh."""
     field_of = {name: field for field in fields for name in column_names([field])}
     n_codes = {name: field.n_codes for name, field in field_of.items()}
     fresh_of = {name: fresh[field.name] for name, field in field_of.items() if field.name in fresh}

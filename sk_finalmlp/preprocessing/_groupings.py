@@ -1,4 +1,4 @@
-"""Groups of training rows: what the statistics of a row are learned from depends on its group."""
+"""Groups of training rows for out-of-fold statistics."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Folds:
         return labels.folds
 
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
-        """Sums over the rows that those of each cell know, of the same key."""
+        """Sums over the rows of the same key that each cell knows."""
         held_out = np.flatnonzero(groups == self.n_folds)
         of_keys = np.bincount(key_of_cell, of_cells)
         # Few cells are held out.
@@ -41,10 +41,7 @@ class Folds:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of rows in the order of time: a row knows those of the blocks before its own, as a later row does.
-
-    Rows of the first block know those of its other folds.
-    """
+    """Blocks of rows in the order of time: a row knows the blocks before its own, in the first block other folds."""
 
     n_folds: int
     n_blocks: int
@@ -66,7 +63,7 @@ class Blocks:
         return labels.groups_in_time
 
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
-        """Sums over the rows that those of each cell know, of the same key."""
+        """Sums over the rows of the same key that each cell knows."""
         learned = np.where(groups < self.n_groups - 2, of_cells, 0.0)
         before = np.cumsum(learned)
         before -= learned

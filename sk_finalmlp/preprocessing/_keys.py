@@ -17,7 +17,7 @@ from ._vocabulary import HashTable
 #: Of a non-negative int64.
 _BITS = 63
 _MOST_KEYS: int = 2**_BITS - 1
-#: Kinds of fields whose values can be counted, and combined.
+#: Kinds of fields with values that can be counted and combined.
 _KINDS_OF_PARTS = ("categorical", "multi-valued")
 #: Fewer rows than this are found by bisection, which needs no table.
 _FEW_ROWS = 256
@@ -45,7 +45,7 @@ class Key:
     cardinalities: tuple[int, ...]
     #: Names of the fields.
     fields: tuple[str, ...]
-    #: Whether an update brought codes for which 63 bits have no room: they count as unknown.
+    #: Whether an update brought codes beyond 63 bits: they count as unknown.
     is_full: bool = False
 
     def __post_init__(self) -> None:
@@ -180,7 +180,7 @@ def key_of(fields: Iterable[Field]) -> Key:
 
 
 def has_key(field: Field) -> bool:
-    """Whether a field has values to be counted, and 63 bits can tell them apart, as they can't those of long lists."""
+    """Whether a field has values to be counted that 63 bits can tell apart; long lists have too many."""
     return field.kind in _KINDS_OF_PARTS and field.n_codes**field.n_columns <= _MOST_KEYS
 
 
@@ -224,7 +224,7 @@ def _find_field(name: Any, fields_of: Mapping[str, Sequence[Field]], parameter: 
 
 
 _REMEDIES = {
-    "history": "histories are neither combined nor counted. Name the field whose values it has.",
+    "history": "histories are neither combined nor counted. Name the field that it is a history of.",
     "numeric": "a number has no code. Take it as categorical, or in bins with `numeric_encoding='bins'`.",
     "vector": "a vector has no code. Leave it out.",
     "pretrained": "its codes stand for vectors. Name the column of the ids.",

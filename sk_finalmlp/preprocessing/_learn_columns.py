@@ -1,4 +1,4 @@
-"""What each column is, how it is read, and what encodes it: by its values, and the parameters of the encoder."""
+"""Kind, reading and encoder of each column, by its values and the parameters of the encoder."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from ._vocabulary import CategoricalEncoder, ColumnEncoder, VocabularyRule
 
 Kind = Literal["categorical", "numeric", "multi-valued", "datetime", "history", "vector", "dropped"]
 
-#: Integers of which a larger share is distinct are quantities.  Close to 1, because an id that is taken for a quantity
-#: costs much more than a quantity that is taken for an id.
+#: Integers with a larger share of distinct values are quantities. Close to 1, because to take an id for a quantity
+#: costs much more than the reverse.
 _QUANTITY_SHARE = 0.98
 #: A separator in a smaller share of the distinct strings is an accident.
 _MIN_SEPARATED_SHARE = 0.1
@@ -39,7 +39,7 @@ _MIN_ELEMENT_REUSE = 1.5
 #: From so many distinct values or rows on, a doubtful finding is worth a warning.
 _MANY_TIMES = 100
 _MANY_ROWS = 1_000
-#: Categories of which a larger share is distinct tell next to nothing.
+#: Categories with a larger share of distinct values tell next to nothing.
 _UNIQUE_SHARE = 0.9
 _MANY_LISTS = 10
 #: Integers of more values than this that may be ids.
@@ -49,7 +49,7 @@ _TIME_TEXT = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"
 
 
 class Finding(NamedTuple):
-    """What a column was found to be."""
+    """The kind found for a column."""
 
     kind: Kind
     why: str
@@ -80,7 +80,7 @@ def find_kind(column: Column, separator: str) -> Finding:
 
 def _find_list_kind(column: Column) -> Finding:
     elements = column.values.flatten()
-    # Without a value in any list, their type says nothing. Whole numbers have been read as integers by now.
+    # Lists without any value have no type. Whole numbers have been read as integers by now.
     if pa.types.is_floating(elements.type) and elements.null_count < len(elements):
         length = max(list_lengths(column.values))
         return Finding("vector", f"arrays of {length} numbers with a fractional part, which are not elements of a set")
@@ -116,7 +116,7 @@ def _repeats(column: Column) -> bool:
 def find_doubt(column: Column, finding: Finding) -> str | None:
     """Say, for a warning, what may be wrong with a kind that was found."""
     if finding.kind == "dropped":
-        # What goes with time is left out at the user's word, who has said which rows are the last.
+        # Only a user's `hold_out` says which rows are the last.
         return f"is left out: {finding.why}, or in `drop`." if finding.why.startswith("named") else None
     if pa.types.is_floating(column.values.type):
         if not (_are_rounded(column) and _repeats(column)):
@@ -149,7 +149,7 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
     if n_present < _MANY_ROWS or n_distinct <= _UNIQUE_SHARE * n_present:
         return None
     return (
-        f"has a different value in nearly every row ({facts(column)}), from which nothing can be learned. Name it in "
+        f"has a different value in nearly every row ({facts(column)}), so there is nothing to learn. Name it in "
         "`drop`, or in `categorical` to keep it."
     )
 
@@ -206,9 +206,7 @@ class ColumnRules:
     def find_kind(
         self, column: Column, target: Target | None, sample: Column, places: np.ndarray | None = None
     ) -> Finding:
-        """Infer the kind from the values, and for integers from the name and from what they tell of the labels of the
-        sample.
-        """
+        """Infer the kind from the values, for integers also from the name and the labels of the sample."""
         finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
         if finding.kind in ("categorical", "numeric") and (why := why_left_out(column)):
             return Finding("dropped", why)
@@ -216,7 +214,7 @@ class ColumnRules:
             return Finding("dropped", why)
         is_id = finding.kind == "categorical" and pa.types.is_int64(column.values.type)
         if target is not None and is_id and is_quantity(sample, target):
-            return Finding("numeric", f"integers whose size tells more of y than their values: {facts(column)}")
+            return Finding("numeric", f"integers that predict y better by size than one by one: {facts(column)}")
         return finding
 
     def make_reading(self, kind: Kind, raw: RawColumn, reading: Reading) -> Reading:
@@ -281,7 +279,7 @@ def chosen_kinds(parameters: Mapping[str, Any], X: Any, names: Sequence[str]) ->
 
 
 def find_histories(histories: Mapping[Any, Any] | None, names: Sequence[str]) -> dict[int, int]:
-    """Return the positions of the columns that hold histories, and of the column whose values each of them holds."""
+    """Return the position of each history column and of the column that it is a history of."""
     targets: dict[int, int] = {}
     for history, of in (histories or {}).items():
         (position,), (target,) = (
@@ -307,7 +305,7 @@ class Evidence:
     weights: np.ndarray | None
     #: Some of the rows, where `raw` is a tally of them.
     sample: RawColumn | None = None
-    #: Labels of the rows with weight, or of those of the sample.
+    #: Labels of the rows with weight, or of the sample.
     target: Target | None = None
     #: Places of the same rows in time, where these are known.
     places: np.ndarray | None = None
@@ -331,10 +329,7 @@ def learn_columns(
     rules: ColumnRules,
     keep: Callable[[int, Learned], None],
 ) -> tuple[list[FittedColumn], pd.DataFrame]:
-    """Learn the columns, each of which is released before the next one is read, and histories at last.
-
-    `targets` are positions of the columns whose values histories hold; `keep` is told of each column that is learned.
-    """
+    """Learn the columns one by one, each released before the next is read, and histories last; `keep` gets each."""
     waiting: dict[int, Evidence] = {}
     columns: dict[int, FittedColumn] = {}
     reports: dict[int, dict[str, Any]] = {}
@@ -358,7 +353,7 @@ def learn_columns(
 
 
 def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is_in_histories: bool) -> Learned:
-    """Find out what a column is, how it is read, and what encodes it; values of histories are categories."""
+    """Find the kind, reading and encoder of a column; values of histories are categories."""
     raw = evidence.raw
     weighted, weights = rows_with_weight(raw, evidence.weights)
     with errors_naming(raw.name):

@@ -120,7 +120,7 @@ class MultiValuedEncoder(VocabularyEncoder):
 
 
 def _count_elements(lists: Column, n_rows: np.ndarray | None, n_all_rows: int) -> Counted:
-    """Return distinct elements of lists, each of which stands for so many rows."""
+    """Return distinct elements of lists; each list stands for so many rows."""
     dictionary = lists.elements.dictionary
     counts = count_values(dictionary, None if n_rows is None else np.repeat(n_rows, list_lengths(lists.values)))
     return Counted(dictionary.dictionary, counts, n_all_rows)
@@ -141,7 +141,7 @@ def split(values: pa.Array, separator: str | None) -> pa.Array:
 
 
 def _without_written_lists(strings: pa.Array) -> pa.Array:
-    """Refuse strings such as "['a', 'b']", each of which would pass for an unknown element."""
+    """Refuse strings such as "['a', 'b']": each would pass for an unknown element."""
     written = strings.filter(pc.match_substring_regex(strings, _WRITTEN_LIST))
     if len(written):
         raise ValueError(
@@ -169,7 +169,7 @@ class HistoryEncoder(ColumnEncoder):
     position, so that histories of items and of their genres stay aligned.
     """
 
-    #: What encodes that column. Whoever holds both sets it: files hold it once.
+    #: The encoder of that column, set by the holder of both: files hold it once.
     target: CategoricalEncoder
 
     def __init__(self, of: str, max_length: int) -> None:
@@ -180,7 +180,7 @@ class HistoryEncoder(ColumnEncoder):
         return {name: value for name, value in vars(self).items() if name != "target"}
 
     def bound_to(self, target: ColumnEncoder | None) -> Self:
-        """Return the same encoder with what encodes the column whose values it holds."""
+        """Return the same encoder with the encoder of the column that it is a history of."""
         if isinstance(target, PretrainedEncoder):
             if target.replaces:
                 raise ValueError(
@@ -247,13 +247,13 @@ def _why_no_target(encoder: ColumnEncoder | None) -> str:
     if isinstance(encoder, HistoryEncoder):
         return "is a history itself. Name the column of single values."
     return (
-        "isn't categorical: a history shares codes, and those of a single value per row. Name the column in "
+        "isn't categorical: a history shares the codes of a column with one value per row. Name the column in "
         "`categorical`, or leave the history out."
     )
 
 
 def read_history(raw: RawColumn, of: Reading) -> Reading:
-    """Return how a column of histories is read: as lists of values that are read like those of the other column."""
+    """Return how a column of histories is read: as lists, their values like the other column's."""
     for part in raw.parts:
         if not is_list(part.values.type) and part.values.null_count < len(part.values):
             raise TypeError(f"`histories` names it, but {_no_list(part.values)}")
@@ -280,12 +280,11 @@ def _no_list(values: pa.Array) -> str:
 
 
 def _check_read(elements: pa.Array, read: pa.Array) -> None:
-    """Refuse in fit what can't be read as a value of the other column: it is no unseen value, but of another kind."""
+    """Refuse in fit values of another type than the other column's: they aren't merely unseen."""
     if read.null_count > elements.null_count:
         value = elements.filter(pc.and_(read.is_null(), elements.is_valid()))[0].as_py()
         raise TypeError(
-            f"it holds {value!r}, but the column whose values it should hold has values of type {read.type}. Give both "
-            "the same type."
+            f"it holds {value!r}, but the column that it is a history of holds {read.type}. Give both the same type."
         )
 
 

@@ -18,8 +18,7 @@ MAX_DEVIATIONS = 10.0
 #: A spread below this share of the largest value is rounding, not variation.
 _MIN_RELATIVE_SPREAD = 1e-13
 _LEAST_RANK = np.finfo(np.float64).epsneg
-#: A smaller deviation of normal scores tells of values without a weight to speak of beside a single one with nearly all
-#: of it: the column is as good as constant.
+#: With a smaller deviation of normal scores, one value has nearly all of the weight: the column counts as constant.
 _MIN_DEVIATION_OF_SCORES = 1e-6
 #: Values that a distribution is remembered by.
 _N_KNOTS = 1_000
@@ -37,7 +36,7 @@ def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarr
 
 
 class FloatColumn(ColumnEncoder):
-    """What writes a column of floats."""
+    """Encoder of a column of floats."""
 
     def output_fields(self, name: str) -> list[Field]:
         return [Field(name, "numeric")]
@@ -49,7 +48,7 @@ class Standardizer(FloatColumn):
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn mean and standard deviation."""
         floats, weights = present_values(column, weights)
-        # All is computed in units of the largest value, since squares of large doubles overflow.
+        # In units of the largest value, since squares of large doubles overflow.
         self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
         scaled = floats / self.unit
         self.mean = float(np.average(scaled, weights=weights)) if len(scaled) else 0.0
@@ -71,7 +70,7 @@ class Standardizer(FloatColumn):
 
 
 class NormalScorer(FloatColumn):
-    """Standardised normal quantile at the rank of a value: the share of smaller values and half that of equal ones.
+    """Standardised normal quantile at the rank of a value: the share of smaller values and half of the equal ones.
     Between the knots it is interpolated; beyond them, the nearest counts.
     """
 
@@ -140,10 +139,10 @@ def _evenly_spread(ranks: np.ndarray) -> np.ndarray:
 
 
 def _quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int) -> np.ndarray:
-    """Return the values at which a bin ends: the first ones at or above k / n_bins of all weight, for each k."""
+    """Return the ends of bins: for each k, the first value at or above k / n_bins of all weight."""
     values, sums = _distinct(floats, weights)
     ends = np.cumsum(sums)
-    # Sums of weights are rounded, and must not miss the end of a bin for it; those of rows are exact.
+    # Sums of weights are rounded, and must not miss the end of a bin for it; sums of rows are exact.
     n_ended = np.floor(ends * n_bins / ends[-1:] * (1 + 1e-12))
     quantiles: np.ndarray = values[np.diff(n_ended, prepend=0) > 0]
     return quantiles

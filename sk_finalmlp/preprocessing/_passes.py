@@ -24,7 +24,7 @@ from ._tally import ColumnTally, RowSample, have_fractions
 
 @dataclass(frozen=True)
 class ColumnsToRead:
-    """The columns of a table, by what they are for."""
+    """The columns of a table, by purpose."""
 
     names: Sequence[str]
     chosen: Mapping[int, Kind]
@@ -61,7 +61,7 @@ def first_pass(parts: Parts, columns: ColumnsToRead, folder: TemporaryFolder, pa
 
 
 def _look_at_part(part: Source, first: int, columns: ColumnsToRead, folder: TemporaryFolder) -> FirstPass:
-    """Look at the rows of a part, of which the first has this number."""
+    """Look at the rows of a part; the first has this number."""
     found = FirstPass(columns, folder, first, name=f"-{first}")
     for batch in part.batches(columns.to_read()):
         found.add(batch)
@@ -69,7 +69,7 @@ def _look_at_part(part: Source, first: int, columns: ColumnsToRead, folder: Temp
 
 
 class FirstPass:
-    """What a pass over all rows tells: tallies and a sample in memory; numbers of labels and weights on disk."""
+    """Result of a pass over all rows: tallies and a sample in memory; numbers of labels and weights on disk."""
 
     classes: np.ndarray | None = None
     y: StoredArray | None = None
@@ -85,7 +85,7 @@ class FirstPass:
         self.n_rows = 0
 
     def finish(self) -> None:
-        """Check what was found in all rows, and sort the labels."""
+        """Check all rows together, and sort the labels."""
         if not self.n_rows:
             raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
         if self.weight is not None:
@@ -97,7 +97,7 @@ class FirstPass:
             self.classes, self.y = self._labels.sorted()
 
     def forget(self) -> None:
-        """Release what the columns have been learned from."""
+        """Release the data that the columns were learned from."""
         self.tallies = []
         self.sample.forget()
 
@@ -146,7 +146,7 @@ class FirstPass:
         self._range_of_weights = min(least, own_least), max(largest, own_largest)
 
     def merge(self, others: FirstPass) -> None:
-        """Take in what the rows behind these tell."""
+        """Add the results of the next rows."""
         for tally, more in zip(self.tallies, others.tallies, strict=True):
             if tally is not None and more is not None:
                 tally.merge(more)
@@ -199,7 +199,7 @@ class _Labels:
         others._appeared.remove()
 
     def _positions(self, values: pa.Array) -> np.ndarray:
-        """Return numbers of distinct labels, of which some may be new."""
+        """Return numbers of distinct labels; some may be new."""
         self._known = values if self._known is None else self._with(self._known, values)
         positions: np.ndarray = pc.index_in(values, self._known).to_numpy()
         return positions
@@ -267,7 +267,7 @@ def _arrays_of(used: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolde
 
 
 def _write_part(part: Source, first: int, path: Path, stored: Mapping[str, StoredArray]) -> int:
-    """Encode the rows of a part, of which the first has this number, and return how many there are."""
+    """Encode the rows of a part, the first with this number, and return how many there are."""
     return sum(_write_batches(part, first, _load(path), stored))
 
 
@@ -298,9 +298,7 @@ def widen_lists(
     n_rows: int,
     passes: Passes,
 ) -> None:
-    """Find the largest number of known elements of a row with weight, which tallies don't tell if some are unknown, or
-    if strings were sampled.
-    """
+    """Find the largest number of known elements of a row with weight, where tallies don't tell."""
     used = [
         (column, column.encoder)
         for column in columns

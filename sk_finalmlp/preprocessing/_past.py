@@ -1,4 +1,4 @@
-"""What a log says of the time before each row: `add_history` and `add_recency`."""
+"""Columns from a log before each row: `add_history` and `add_recency`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def add_history(
     user : str
         Column of the user. A row without one has no history.
     item : str or dict of {str: str}
-        Column whose values are collected, as a column `history`; or the new columns and the column of each, such as
+        Column to collect, as a column `history`; or the new columns and the column of each, such as
         `{"history": "item", "history_genre": "genre"}`, which are in step.
     time : str
         Column of the time: dates, times or numbers, also as text (ISO 8601).
@@ -64,8 +64,8 @@ def add_history(
     max_length : int, default=50
         How many of the last values are kept.
     log : dataframe, default=None
-        The log of which the histories are made, with the same columns for user, item and time; None for `X` itself.
-        With it, the rows of `X` know it alone, and nothing of each other: so a server sees a user's past until now.
+        The log to read histories from, with the same columns for user, item and time; None for `X` itself. With a
+        log, the rows of `X` know nothing of each other: so a server sees a user's past until now.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def add_history(
     >>> add_history(X, user="user", item="item", time="time", where=clicked)["history"].tolist()
     [[], ['a'], [], ['a'], ['a']]
 
-    What a server knows of a user whose past is in a log:
+    What a server knows of a user with a past in a log:
 
     >>> now = pd.DataFrame({"user": ["ann", "eve"], "item": ["f", "f"], "time": [9, 9]})
     >>> add_history(now, user="user", item="item", time="time", max_length=2, log=X)[
@@ -155,7 +155,7 @@ def add_recency(
     X : dataframe of shape (n_samples, n_features)
         Rows, of pandas, polars or any other library that narwhals knows, in any order.
     key : str, tuple of str or list of these
-        Column whose value was seen before, columns whose values were seen together, or several of these, such as
+        Column to look up, a tuple of columns (values seen together), or a list of these, such as
         `["user", "item", ("user", "category")]`.
     time : str
         Column of the time: dates, times or numbers, also as text (ISO 8601).
@@ -224,7 +224,7 @@ def add_recency(
     2 30 days 00:00:00              30 days
     3 30 days 00:00:00              30 days
 
-    What a server knows of a user whose past is in a log:
+    What a server knows of a user with a past in a log:
 
     >>> now = pd.DataFrame({"user": ["ann", "eve"], "time": pd.Timestamp("2026-03-02 12:00")})
     >>> add_recency(now, key="user", time="time", longest="30D", log=X)[
@@ -277,7 +277,7 @@ class _Spans(NamedTuple):
 
 
 class _Times(NamedTuple):
-    """The times of the rows and of the log; ranks of those of the rows, followed by those of another frame."""
+    """The times of the rows and of the log; ranks of the rows' times, then of another frame's."""
 
     of_rows: pa.Array
     of_log: pa.Array
@@ -326,7 +326,7 @@ def _find_spans(
     entries = np.flatnonzero(enters & (keys[of_log] >= 0))
     order = entries[np.argsort(ranks[of_log][entries], kind="stable")]
     in_order = ranks[of_log][order]
-    # The first of each key, and 0 for a missing one, whose number is below all others.
+    # The first of each key, and 0 for a missing one, numbered below all others.
     first_of_key = np.append(np.searchsorted(in_order, np.arange(keys.max(initial=0) + 1) * times.n_ranks), 0)
     # In ascending order: random positions of many rows miss the cache.
     by_rank = order if log is rows and len(order) == n_rows else np.argsort(ranks[:n_rows])
@@ -355,7 +355,7 @@ def _number_values(values: pa.Array, name: str) -> np.ndarray:
         numbers: np.ndarray = values.dictionary_encode().indices.fill_null(-1).to_numpy()
     except pa.ArrowNotImplementedError as error:
         raise ValueError(
-            f"Column {name!r} is {values.type}, whose values can't be compared: give single values, such as ids, "
+            f"Column {name!r} is {values.type}, and such values can't be compared: give single values, such as ids, "
             "text or times."
         ) from error
     return numbers.astype(np.int64)
@@ -404,7 +404,7 @@ def _what_it_holds(dtype: pa.DataType) -> str:
 
 
 def _as_arrow(values: nw.Series[Any]) -> pa.Array:
-    """Values of a column in one array, in which NaN is a missing one."""
+    """Values of a column in one array; NaN is missing."""
     with errors_naming(values.name):
         try:
             array = values.to_arrow()
@@ -433,8 +433,8 @@ def _read_keys(key: Key | Sequence[Key]) -> dict[str, tuple[str, ...]]:
     keys: list[Any] = [(one,) if isinstance(one, str) else one for one in (key if isinstance(key, list) else [key])]
     if not keys or not all(map(_are_columns, keys)):
         raise ValueError(
-            f"key={key!r} must name a column, a tuple of columns whose values were seen together, or be a list of "
-            "these, such as ['user', ('user', 'item')]."
+            f"key={key!r} must name a column, a tuple of columns (values seen together), or be a list of these, such "
+            "as ['user', ('user', 'item')]."
         )
     return {f"recency({' & '.join(columns)})": tuple(columns) for columns in keys}
 
@@ -448,7 +448,7 @@ def _as_ages(ages: np.ndarray, is_number: bool) -> pa.Array:
 
 
 def _with_columns(rows: nw.DataFrame[Any], new: Mapping[str, pa.Array]) -> Any:
-    """The table with new columns at its end; those of a pandas DataFrame are lists of Arrow, or arrays of NumPy."""
+    """The table with new columns at its end; in a pandas DataFrame, lists of Arrow or arrays of NumPy."""
     X = rows.to_native()
     if isinstance(X, pd.DataFrame):
         return X.assign(**{name: _as_pandas(values) for name, values in new.items()})

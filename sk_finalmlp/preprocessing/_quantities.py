@@ -1,4 +1,4 @@
-"""Integers whose order predicts the clicks: quantities, although their values repeat as ids do."""
+"""Quantities among integers: their order predicts the clicks, although their values repeat as ids do."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ _MIN_DEVIATIONS = 4.0
 
 
 def is_quantity(column: Column, target: Target) -> bool:
-    """Whether rates of bins predict better than those of the values, than the overall rate, and than bins of a random
-    order, in which popular ids have a bin of their own as well.
-    """
+    """Whether rates of bins beat rates of values, the overall rate, and bins in a random order."""
     distinct = column.dictionary.dictionary
     if len(distinct) <= _N_BINS or _may_be_ids(distinct, len(column)) or why_no_choice(target):
         return False

@@ -129,7 +129,7 @@ def _parse(values: pa.Array, pattern: str) -> pa.Array:
 
 
 def as_strings(values: pa.Array) -> pa.Array:
-    """Return values as the text they read as: what is the same number has the same text."""
+    """Return values as canonical text: equal numbers have equal text."""
     dtype = values.type
     if pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
         distinct = values.dictionary_encode()
@@ -174,7 +174,7 @@ def as_times(values: pa.Array) -> pa.Array:
 
 
 def _likely_unit(number: object) -> str:
-    """Return the unit in which a number of them since 1970 is a date of these decades."""
+    """Return the unit that makes a number since 1970 a date of these decades."""
     size = abs(float(number)) if isinstance(number, int | float) else 0.0
     return next(unit for unit, largest in _UNITS if size < largest)
 

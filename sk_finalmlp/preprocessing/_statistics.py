@@ -48,10 +48,9 @@ def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float) -> np.ndarray:
 
 
 def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
-    """Logarithm of 1 and a number of rows that were counted among a share of all rows, whose logarithm is given.
+    """Logarithm of 1 and a number of rows, counted in a share of all rows with this logarithm.
 
-    Large counts are scaled up to all rows: those of new rows are of all, and would be outliers else. Small ones are
-    left as they are, since a network tells them apart one by one, and 1 has to be 1 in both.
+    Large counts are scaled up to all rows, as new rows have them; small ones stay, since 1 has to be 1 in both.
     """
     logarithms: np.ndarray = np.log1p(rows)
     scaled = rows * log_share
@@ -61,11 +60,7 @@ def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
 
 
 def least_learned(small: float, total: float) -> float:
-    """The smallest log-count that tells something, by the weight of the training rows with small counts, and of all.
-
-    Where each user has many rows, no network learns what a user of few is like, and what it makes of larger counts
-    misleads where a user is new: small counts stand for the mean there. Where some users have few rows, counts tell.
-    """
+    """The smallest log-count that isn't replaced by the mean, by the weight of rows with small counts, and of all."""
     return float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
 
 
@@ -76,19 +71,15 @@ def cross_fitted_log_odds(sums: KeySums, priors: Sequence[float]) -> list[np.nda
 
 
 class UnknownRows:
-    """Training rows in which a field counts as unknown in the statistics that are made of it; each field has its own.
-
-    In a training table nearly every value has rows, while of tomorrow's rows some hold new values, and many hold
-    combinations that never met: so the network learns what an unknown value is like.
-    """
+    """Draws training rows, per field, that get the statistics of an unknown value, as many later rows will have."""
 
     def __init__(self, share: float, random_state: np.random.RandomState) -> None:
         self._share = share
-        # Nothing is drawn for nothing, so that the folds stay what they are.
+        # No draw without a share, so that the folds stay the same.
         self._seed = int(random_state.randint(np.iinfo(np.int32).max)) if share else 0
 
     def among(self, key: Key, is_training: np.ndarray, first: int) -> np.ndarray | None:
-        """In which training rows, from this number on, a field of the key is unknown; None for nowhere."""
+        """Where a field of the key is unknown in training rows, from this number on; None for nowhere."""
         if not self._share:
             return None
         rows = np.arange(first, first + len(is_training))
@@ -116,13 +107,13 @@ class KeyStatistics:
         return self._of_rows(keyed, tables, unknown, rows.target)
 
     def _learn(self, keyed: _KeyedRows, target: Target) -> list[list[np.ndarray]]:
-        """Keep the statistics of all keys, and return those of the cells of each grouping."""
+        """Keep the statistics of all keys, and return the cells' statistics of each grouping."""
         keys = _SumsOfKeys(target)
         out_of_group = [self._evaluate(cells, target, keys) for cells in keyed.cells]
         self._index = KeyIndex(keyed.keys(np.concatenate(keys.known)))
         n_rows, clicks, n_known = keys.finish()
         self._memory = Memory(n_rows, clicks, float(n_rows.sum()), [float(of_label.sum()) for of_label in clicks])
-        # The prior is that of all folds: a number that all rows share tells none of them its label.
+        # The prior is of all folds: a number that all rows share tells none of them its label.
         of_keys = self._of_keys(n_rows, n_known, clicks, target.priors)
         least = least_learned(*(sum(sums) for sums in zip(*(of.small_counts for of in out_of_group), strict=True)))
         self._columns = []
@@ -211,7 +202,7 @@ class KeyStatistics:
     def grow(
         self, codes: Mapping[str, np.ndarray], labels: LabelledRows, changes: Changes
     ) -> tuple[KeyStatistics, dict[str, np.ndarray]]:
-        """The statistics after more rows, and those of these rows before, which don't know their labels."""
+        """The statistics after more rows, and these rows' statistics from before, which don't know their labels."""
         if self._memory is None:
             raise ValueError(
                 f"The statistics of {self.key.name!r} were learned by an earlier version of sk_finalmlp, which kept no "
@@ -222,7 +213,7 @@ class KeyStatistics:
         return before._after(keys, labels, changes.decay), before._take(before._index.bisect(keys))
 
     def _translated(self, changes: Changes) -> KeyStatistics:
-        """The same statistics by wider keys, without those of codes that stand for other values now."""
+        """The same statistics by wider keys, without reused codes."""
         assert self._memory is not None
         known = self._index.known
         kept = ~self.key.holds_any(known, changes.fresh)
@@ -292,7 +283,7 @@ class _SumsOfKeys:
         self._sums.append([own.of_keys[is_known] for own in (sums.rows, *sums.clicks, *own_known)])
 
     def finish(self) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
-        """Weights of the rows of each key, of those of each label, and of those of which it is known."""
+        """Weights of the rows of each key: all, with each label, and where it is known."""
         n_rows, *by_label = map(np.concatenate, zip(*self._sums, strict=True))
         return n_rows, by_label[: self._n_labels], by_label[self._n_labels :] or [n_rows] * self._n_labels
 
@@ -386,10 +377,7 @@ def _slices(n: int) -> list[slice]:
 
 
 class StatisticColumn(NamedTuple):
-    """A statistic: its value for each known key and for unknown ones, standardised as `fit` found it.
-
-    The standardisation stays in updates, since the network has learned what its numbers mean.
-    """
+    """A statistic: its value for each known key and for unknown ones, standardised as in `fit`, also after updates."""
 
     measure: Measure
     label: str | None
@@ -399,11 +387,7 @@ class StatisticColumn(NamedTuple):
 
 @dataclass(frozen=True)
 class Memory:
-    """The sums that updates go on from: weights of the rows of each key and of all, overall and by label.
-
-    Rows and clicks of a key lose weight whenever new rows of it come, so that rates follow the clicks of late; those of
-    a key that doesn't come stay, since nobody knows better.
-    """
+    """Decayed sums that updates go on from: weights of the rows of each key and of all, overall and by label."""
 
     n_rows: np.ndarray
     clicks: list[np.ndarray]

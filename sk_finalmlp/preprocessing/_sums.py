@@ -1,4 +1,4 @@
-"""Sums of weights by key and fold, from which each row's statistics leave out its own fold."""
+"""Sums of weights by key and fold, for out-of-fold statistics."""
 
 from __future__ import annotations
 
@@ -18,15 +18,12 @@ MAX_KEY = np.iinfo(np.int64).max
 _POSSIBLE_KEYS_PER_ROW = 8
 #: Of a non-negative int64.
 _BITS = 63
-#: Cells of which sums by key are computed at a time, about.
+#: About so many cells are summed by key at a time.
 BLOCK = 2**18
 
 
 class Sums(NamedTuple):
-    """Sums of weights: by key, by cell, and by cell over the rows of its key in other folds but the held-out one.
-
-    They have the shapes (n_keys,), (n_cells,) and (n_cells,).
-    """
+    """Sums of weights: by key, by cell, and by cell over its key's rows in other folds but the held-out one."""
 
     of_keys: np.ndarray
     of_cells: np.ndarray
@@ -35,7 +32,7 @@ class Sums(NamedTuple):
 
 @dataclass(frozen=True)
 class KeySums:
-    """Sums of all cells of some keys: over all rows, over those of which each label is known, and over its own."""
+    """Sums of all cells of some keys: over all rows, over rows where each label is known, and over its own."""
 
     keys: np.ndarray
     groups: np.ndarray
@@ -45,10 +42,9 @@ class KeySums:
 
 
 class Cells:
-    """Training rows by key and group: those that agree in both have the same statistics, computed once.
+    """Training rows by key and group, which share statistics. A cell is key times number of groups plus group.
 
-    Rows come in chunks. A cell is an integer, key times number of groups plus group. Its slot in the sums is that
-    integer where all possible cells are few, else its rank among the cells that occur.
+    Its slot in the sums is the cell itself where few are possible, else its rank among the cells that occur.
     """
 
     def __init__(self, n_possible: int, grouping: Grouping, n_labels: int, n_rows: int) -> None:
@@ -94,7 +90,7 @@ class Cells:
             self._cells = np.flatnonzero(self._occurs)
 
     def collect(self) -> list[np.ndarray]:
-        """Weights by cell, of all rows and of those of each label, which are kept here no longer."""
+        """Weights by cell, of all rows and of each label's, no longer kept here."""
         collected = []
         while self._sums:
             collected.append(self._of_cells(self._sums.pop(0)))
@@ -149,7 +145,7 @@ class Cells:
         return values
 
     def from_rows(self, of_rows: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        """The value of each cell, all rows of which have the same."""
+        """The value of each cell; all its rows have the same."""
         values = np.empty(self._n_possible if self._is_dense else len(self._cells), of_rows.dtype)
         values[slots] = of_rows
         return self._of_cells(values)
@@ -176,7 +172,7 @@ def make_room(
     if not is_new.any():
         return known, columns, positions
     before = positions[is_new]
-    # One after the other, so that only one is there twice.
+    # One after the other, so that only one is copied at a time.
     columns = [np.insert(columns.pop(0), before, 0) for _ in range(len(columns))]
     return np.insert(known, before, keys[is_new]), columns, positions + np.cumsum(is_new) - is_new
 
@@ -187,7 +183,7 @@ def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray
         is_present = np.zeros(n_possible, bool)
         is_present[keys] = True
         distinct = np.flatnonzero(is_present)
-        # What is searched at random should fit into the cache.
+        # Random access should fit into the cache.
         rank_of = np.empty(n_possible, np.int32 if n_possible < 2**31 else np.int64)
         rank_of[distinct] = np.arange(len(distinct))
         return rank_of.take(keys), distinct

@@ -71,7 +71,7 @@ def _position_of_name(name: str, names: Sequence[str]) -> int:
     return matches[0]
 
 
-#: Up to so many rows, pandas takes longer to take in many columns one by one than copies of those of one type together.
+#: Up to so many rows, pandas takes longer for many columns one by one than for copies of all of one type.
 _FEW_ROWS = 8192
 _MANY_COLUMNS = 16
 
@@ -205,7 +205,7 @@ def _array(outputs: Iterator[tuple[str, np.ndarray]], shape: tuple[int, int], dt
 
 
 def write_values(values: dict[str, pa.Array], X: Any) -> Any:
-    """Put original values into a container like that of the encoded table X."""
+    """Put original values into a container like the encoded table X."""
     if isinstance(X, pd.DataFrame):
         return pd.DataFrame({name: _to_pandas(column) for name, column in values.items()}).set_axis(X.index)
     if is_frame(X):
@@ -256,7 +256,7 @@ def range_of_positive(weights: np.ndarray) -> tuple[float, float]:
 
 
 def check_range(least: float, largest: float) -> None:
-    """Refuse weights none of which is positive, or that are too small or too large."""
+    """Refuse weights that are too small or too large, or all 0."""
     if not largest:
         raise ValueError("Sample weights must contain at least one non-zero number.")
     for weight in (least, largest):

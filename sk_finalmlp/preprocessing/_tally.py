@@ -16,7 +16,7 @@ from ._column import Part, RawColumn, Tally, is_all_missing, is_list, list_lengt
 #: Of more values than this, integers and strings are no longer counted if they hardly repeat.
 _MAX_VALUES = 2**24
 _HARDLY_REPEATS = 0.98
-#: So many values wait to be counted together with the others.
+#: Size of the buffer of values to count together.
 _MIN_WAITING = 2**16
 #: Vectors of more numbers than this are sampled.
 _MAX_NUMBERS_OF_VECTORS = 2**22
@@ -143,7 +143,7 @@ class ColumnTally:
         return sum(counts.n_distinct for counts in self._counts.values())
 
     def _end_counting(self) -> None:
-        """Where there are too many values, count those of a sample, or leave it to a sample of the rows."""
+        """Where there are too many values, count a sample of them, or of the rows."""
         if self._n_distinct <= sizes.SAMPLE:
             return
         types = list(self._counts)
@@ -172,7 +172,7 @@ class ColumnTally:
     def _nothing_to_learn(self) -> ValueError:
         return ValueError(
             f"Column {self.name!r} has a different value in nearly every row ({self._n_distinct:,} in the first "
-            f"{self.n_rows:,} rows), from which nothing can be learned, and which fill the memory. Name it in `drop`."
+            f"{self.n_rows:,} rows): there is nothing to learn, and they fill the memory. Name it in `drop`."
         )
 
     def _keep(self, share: float) -> None:
@@ -182,7 +182,7 @@ class ColumnTally:
                 counts.keep(share)
 
     def finish(self) -> None:
-        """Count what is waiting, so that what is sampled depends on all rows, not on how they came."""
+        """Count the buffer, so that the sample depends on all rows, not on their batches."""
         for counts in self._counts.values():
             counts.count()
         self._end_counting()
@@ -295,12 +295,12 @@ class _Counts:
         return len(self._n_rows)
 
     def add(self, values: pa.Array, weights: np.ndarray | None) -> None:
-        """Count values, together with the others of a type as soon as many are waiting."""
+        """Buffer values, and count a type's buffer once it is large."""
         n_rows = None
         if self._repeats:
             n_values = len(values)
             values, n_rows, weights = _counted(values, weights)
-            # Where values hardly repeat, it is faster to count those of several calls at once.
+            # Where values hardly repeat, it is faster to count several calls at once.
             self._repeats = 2 * len(values) < n_values
         self._waiting.append((values, n_rows, weights))
         self._n_waiting += len(values)
@@ -316,12 +316,12 @@ class _Counts:
         self._sums = self._sums[kept] if len(self._sums) else self._sums
 
     def merge(self, others: _Counts) -> None:
-        """Add what was counted elsewhere."""
+        """Add another tally's counts."""
         self._waiting.append(others.result())
         self.count()
 
     def count(self) -> None:
-        """Count what is waiting."""
+        """Count the buffer."""
         parts = [(self._values, self._n_rows, self._sums), *self._waiting]
         has_weights = bool(self._waiting) and self._waiting[0][2] is not None
         is_done = not self._waiting
@@ -381,9 +381,7 @@ def _counted(values: pa.Array, weights: np.ndarray | None) -> tuple[pa.Array, np
 
 
 def _slots(times: pa.Array) -> pa.Array:
-    """Cut times to quarters of an hour, a little later within one: hours, weekdays, and whether they are dates stay the
-    same.
-    """
+    """Cut times to quarters of an hour, or a little later: hours, weekdays and dates without a time stay the same."""
     microseconds = times.cast(pa.int64()).fill_null(0).to_numpy()
     slots = microseconds - microseconds % _SLOT
     slots += slots < microseconds
@@ -400,9 +398,7 @@ def _is_duration_or_decimal(dtype: pa.DataType) -> bool:
 
 
 class RowSample:
-    """A sample of rows, pseudo-random by their numbers, all of them where there are few, with the values of numeric
-    columns.
-    """
+    """A pseudo-random sample of rows by their numbers, all if few, with the values of numeric columns."""
 
     def __init__(self) -> None:
         self.n_seen = 0

@@ -23,8 +23,8 @@ _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
 _MIN_SHARE = 1e-12
 _UNLABELLED = (
-    "y holds -1 beside 0 and 1, by which scikit-learn marks rows without a label. Here it is a class like the others, "
-    "with a rate of its own. If it is such a mark, give these rows no weight, sample_weight=(y != -1); in a pipeline "
+    "y holds -1 next to 0 and 1. scikit-learn marks rows without a label so; here -1 is a class like the others, with "
+    "a rate of its own. If it marks such rows, give them no weight: sample_weight=(y != -1), in a pipeline "
     "enc__sample_weight, where 'enc' is the name of the step. If -1 is a class, give the classes names, for example by "
     "y.astype(str)."
 )
@@ -75,13 +75,13 @@ class LabelledRows:
 
     @cached_property
     def known_weights(self) -> list[np.ndarray] | None:
-        """For each of several columns of labels, the weights of the rows of which it is known; else None."""
+        """For each of several columns of labels, weights of the rows where it is known; else None."""
         if self.digits.ndim == 1:
             return None
         return [np.where(digits != MISSING, self.weights, 0.0) for digits in self.digits]
 
     def weights_of(self, label: int) -> tuple[np.ndarray, np.ndarray]:
-        """The weights of the rows of which a label is known, and of those that have it; other rows have weight 0."""
+        """Weights of the rows where a label is known, and of the rows with it; other rows have weight 0."""
         known = self.weights if self.known_weights is None else self.known_weights[label]
         return known, np.where(self.has(label), self.weights, 0.0)
 
@@ -97,7 +97,7 @@ class LabelledRows:
 
 
 class Target:
-    """The labels of all rows; `labels` are the names of those that have a rate, None for that of two classes."""
+    """The labels of all rows; `labels` names the ones that have a rate, None for the rate of two classes."""
 
     def __init__(
         self,
@@ -111,14 +111,11 @@ class Target:
         self.labels, self.classes, self.n_folds, self.n_rows, self.read = labels, classes, n_folds, n_rows, read
         self.has_tasks = has_tasks
 
-    #: Number of blocks in time, 1 where the order is unknown, and of folds in which rows have walk-forward statistics.
+    #: Number of blocks in time, 1 where the order is unknown, and of folds with walk-forward statistics.
     n_blocks, n_forward = 1, 0
 
     def in_blocks(self, blocks: Callable[[int, int], np.ndarray], n_blocks: int, share: float) -> Target:
-        """The target of the same rows in blocks of time, so many of which have walk-forward statistics.
-
-        `blocks` gives the block of each row of a slice.
-        """
+        """The target of the same rows in blocks of time, this share with walk-forward statistics."""
 
         grouping = Blocks(self.n_folds, n_blocks)
 
@@ -155,7 +152,7 @@ class Target:
 
     @cached_property
     def priors(self) -> list[float]:
-        """Overall share of each label in the rows of which it is known."""
+        """Overall share of each label in the rows where it is known."""
         sums = np.zeros((2, len(self.labels)))
         # The same slices in memory and on disk, so that sums of fractions are rounded alike.
         for rows in self.chunks():
@@ -166,7 +163,7 @@ class Target:
 
     @property
     def groupings(self) -> list[Grouping]:
-        """The groupings by which statistics leave rows out: random folds, and blocks if the order in time is known."""
+        """The groupings for out-of-fold statistics: random folds, and blocks if the order in time is known."""
         folds = Folds(self.n_folds)
         return [folds] if self.n_blocks == 1 else [folds, Blocks(self.n_folds, self.n_blocks)]
 
@@ -178,7 +175,7 @@ class Target:
     def seen_shares(self, grouping: Grouping) -> np.ndarray:
         """For each group, the share of all weight, about, that the statistics of its rows are learned from."""
         if isinstance(grouping, Blocks):
-            # What a short past says of popularity is what a later row finds, too.
+            # A later row may have a short past, too.
             return np.ones(grouping.n_groups)
         shares: np.ndarray = np.full(grouping.n_groups, max(self._share_kept, _MIN_SHARE))
         shares[: self.n_folds] *= 1 - 1 / self.n_folds
@@ -368,8 +365,7 @@ class _Split:
             is_held_out = self._hold_out.chooses(start, labels)
             self.n_present += np.bincount(labels[is_present], minlength=n_labels)
             n_kept += np.bincount(labels[is_present & ~is_held_out], minlength=n_labels)
-        # As many as there are rows outside the largest class: with more of them, the folds that hold a click would know
-        # of one click less than all others.
+        # At most the rows outside the largest class: with more folds, a fold with a click would stand out.
         self.n_folds = min(max(int(n_kept.sum() - n_kept.max(initial=0)), 2), _N_FOLDS)
 
     def draw_folds(self, random_state: np.random.RandomState) -> None:
@@ -427,10 +423,8 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
 
 
 def check_labels(y: np.ndarray) -> None:
-    """Raise NoLabels, in scikit-learn's words, if y doesn't hold a class per row.
-
-    Its own function sets filters of warnings for the whole process, and threads leave them behind.
-    """
+    """Raise NoLabels, in scikit-learn's words, if y doesn't hold a class per row."""
+    # scikit-learn's own function isn't thread-safe: it sets warning filters for the whole process.
     if (kind := _what_but_labels(y)) is not None:
         raise NoLabels(f"y does not contain class labels (Unknown label type: {kind})")
 
@@ -446,7 +440,7 @@ def _what_but_labels(y: np.ndarray) -> str | None:
 
 
 def read_more_labels(y: Any, X: Any, weights: np.ndarray | None, classes: np.ndarray) -> LabelledRows:
-    """Read the labels of rows of an update, all of which `fit` saw."""
+    """Read the labels of rows of an update; `fit` has to have seen each."""
     try:
         labels = _read_labels(y, X)
     except NoLabels as reason:
@@ -455,8 +449,8 @@ def read_more_labels(y: Any, X: Any, weights: np.ndarray | None, classes: np.nda
     strange = np.setdiff1d(labels[weights > 0], classes)
     if len(strange):
         raise ValueError(
-            f"y has the labels {strange.tolist()}, which aren't among those of fit, {classes.tolist()}. Leave out such "
-            "rows, or fit again."
+            f"y has labels that fit didn't see, {strange.tolist()}; it saw {classes.tolist()}. Leave out such rows, or "
+            "fit again."
         )
     n_labels = len(classes) if len(classes) > 2 else 1
     return LabelledRows(weights, np.searchsorted(classes, labels), np.zeros(len(labels), np.int64), n_labels)

@@ -25,10 +25,7 @@ _FEW_ROWS, _SMALL_SHARE = 100, 0.01
 
 
 def read_times(values: pa.Array, parameter: str) -> pa.Array:
-    """Read values as numbers, timestamps, dates or durations, null where missing; the parameter is for messages.
-
-    Text holds numbers where all of it can be read so, and isn't all dates of eight digits, such as 20240131.
-    """
+    """Read values as numbers or times, null where missing; 20240131 in text is a date if all of it is so."""
     if is_string(values.type):
         return _read_text(values)
     if pa.types.is_decimal(values.type):
@@ -69,10 +66,7 @@ def _is_time(dtype: pa.DataType) -> bool:
 
 
 def as_numbers(times: pa.Array) -> np.ndarray:
-    """Numbers as they are, other times in microseconds; NaN for a missing one.
-
-    Integers stay such where none is missing: nanoseconds since 1970 are too many for a float.
-    """
+    """Numbers as they are, other times in microseconds, NaN if missing; else integers stay, too large for floats."""
     if not is_number(times.type):
         times = _microseconds(times)
     dtype = pa.float64() if pa.types.is_floating(times.type) else pa.int64()
@@ -99,7 +93,7 @@ def read_age(where: str, age: Any, is_number: bool) -> float:
 
 
 def _read_age(age: Any, is_number: bool) -> float:
-    """NaN for what is neither."""
+    """NaN for anything else."""
     if has_no_unit(age) != is_number:
         # pandas would read 7 and "7" as nanoseconds.
         return np.nan
@@ -119,7 +113,7 @@ def has_no_unit(age: Any) -> bool:
 
 
 def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray:
-    """Places by which the last rows are held out: `hold_out` is "last" or a column."""
+    """Places to hold out the last rows by `hold_out`, "last" or a column."""
     if hold_out == "last":
         return places_from_last(np.arange(len(X)))
     if hold_out not in names:
@@ -137,10 +131,7 @@ def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray:
 def weights_by_age(
     half_life: Mapping[Any, Any], X: Any, names: Sequence[str], weights: np.ndarray | None
 ) -> np.ndarray:
-    """Weights of rows by `half_life`, a column and an age: 1 for the last row with weight, less for others.
-
-    Rows without a time count as the oldest.
-    """
+    """Weights of rows by `half_life`, a column and an age: 1 for the last row, least without a time."""
     if len(half_life) != 1:
         raise ValueError(
             f"half_life={dict(half_life)!r} must name one column of times, such as half_life={{'time': '7D'}}."
@@ -168,5 +159,5 @@ def _check_many_count(weights: np.ndarray, half_life: Any, column: str, last: An
     if effective < min(_FEW_ROWS, _SMALL_SHARE * np.count_nonzero(weights)):
         warn(
             f"half_life={half_life!r}: the last time in column {column!r}, {last}, is so much later than others that "
-            f"all rows count as {effective:.1f}. Leave out rows whose time is wrong, or give a longer half-life."
+            f"all rows count as {effective:.1f}. Leave out rows with a wrong time, or give a longer half-life."
         )

@@ -115,7 +115,7 @@ class TrainingRows(ABC):
 
     @abstractmethod
     def remove(self) -> None:
-        """Remove what is on disk."""
+        """Remove the files."""
 
 
 def _blocks(place: Place, start: int, stop: int) -> np.ndarray:
@@ -184,7 +184,7 @@ class TableRows(TrainingRows):
         return outputs, self.target, None
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
-        """Keep the column, of which all is one chunk."""
+        """Keep the column, all in one chunk."""
         columns[name] = values
 
     def write(self, fields: Sequence[Field], outputs: Codes, make_schema: Callable[[], Schema], library: str) -> Any:
@@ -220,7 +220,7 @@ def _check_hold_out_is_told(hold_out: str) -> None:
 
 
 def _check_share_is_told(fraction: Fraction, n_rows: int) -> None:
-    """Notice where the classifier may hold out rows whose labels are in statistics of other rows."""
+    """Warn where the classifier may hold out rows with labels in other rows' statistics."""
     default = share_held_out("auto", n_rows)
     if share_held_out(fraction, n_rows) < default:
         warn(
@@ -294,7 +294,7 @@ class StoredRows(TrainingRows):
                 assert values is not None
                 yield Evidence(values, sample.weights, None, target, in_time, tally.n_missing)
             else:
-                # Values of other columns than those of numbers are in no sample.
+                # Only columns of numbers have a sample.
                 yield Evidence(*tally.short_column(), values, target, None if values is None else in_time)
 
     def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
@@ -315,7 +315,7 @@ class StoredRows(TrainingRows):
         return codes_of_rows(_codes_of(outputs), sample.numbers), self.target.take(sample.numbers), sample.n_seen
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
-        """Write the values behind those of earlier chunks."""
+        """Write the values behind earlier chunks."""
         if name not in columns:
             self._check_space(self.n_rows, 1)
             dtype = np.int32 if values.dtype.kind == "i" else np.float32
@@ -371,7 +371,7 @@ def _are_several(labels: Any) -> bool:
 
 
 def names_to_encode(source: Source, label: str | None, weight: str | None) -> list[str]:
-    """Return the names of all columns but those of labels and weights."""
+    """Return the names of all columns but labels and weights."""
     for argument, name in {"y": label, "sample_weight": weight}.items():
         if name is not None and name not in source.names:
             raise ValueError(f"{argument}={name!r} is not a column of X, which has {source.names}.")

@@ -27,9 +27,7 @@ _PART = 4096
 
 
 class VectorScale:
-    """Centres vectors and divides them by one number, so that distances stay in proportion; a deviation for each
-    coordinate would blow up the noisy ones.
-    """
+    """Centres vectors and divides them by one number: a deviation for each coordinate would blow up noisy ones."""
 
     def fit(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> Self:
         """Learn from vectors, shape (n, length), and their weights."""
@@ -65,7 +63,7 @@ class VectorScale:
 def _average(
     vectors: np.ndarray, function: Callable[[np.ndarray], np.ndarray], weights: np.ndarray | None
 ) -> np.ndarray:
-    """Return average of what a function makes of the vectors, a part at a time, so that memory holds no copy of all."""
+    """Return the average of a function over the vectors, a part at a time to save memory."""
     weights = np.ones(len(vectors)) if weights is None else weights
     total = np.zeros(vectors.shape[1])
     for part in _parts(len(vectors)):
@@ -143,7 +141,7 @@ def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarra
     others = np.flatnonzero(is_present & (lengths != expected))
     if len(others):
         row = int(others[0])
-        source = f"that of row {int(is_present.argmax())} has" if length is None else "those of fit have"
+        source = f"row {int(is_present.argmax())} has" if length is None else "vectors in fit have"
         raise ValueError(
             f"the vector of row {row}, {_shown(values[row])}, has length {lengths[row]}, but {source} length "
             f"{expected}. All vectors of a column come from one model and have one length."
@@ -208,16 +206,16 @@ def check_vectors(name: str, given: Any) -> GivenVectors:
     if len(ids) != len(vectors):
         raise ValueError(f"vectors: {name!r} has {len(ids)} ids and {len(vectors)} vectors. Give one for each id.")
     if not vectors.size:
-        raise ValueError(f"vectors: that of {name!r} has shape {vectors.shape}. {_HOW_TO_GIVE}")
+        raise ValueError(f"vectors: the matrix of {name!r} has shape {vectors.shape}. {_HOW_TO_GIVE}")
     n_missing = len(ids) - sum(len(values) - values.null_count for values, _ in ids.parts)
     if n_missing:
         raise ValueError(f"vectors: {n_missing} ids of {name!r} are missing. Leave their vectors out.")
     wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(wrong):
         raise ValueError(
-            f"vectors: that of the id {_ids_of(ids)[wrong[0]]!r} of {name!r} holds NaN or an infinite number"
-            f"{f', and so do {len(wrong) - 1} others' if len(wrong) > 1 else ''}. Leave out ids without a vector, for "
-            "example by `frame.dropna()`: they get a learned one."
+            f"vectors: the id {_ids_of(ids)[wrong[0]]!r} of {name!r} has a vector with NaN or infinity"
+            f"{f', and so have {len(wrong) - 1} others' if len(wrong) > 1 else ''}. Leave out ids without a vector, "
+            "for example by `frame.dropna()`: they get a learned one."
         )
     return GivenVectors(ids, vectors)
 
@@ -256,12 +254,12 @@ def _ids_and_vectors(name: str, given: Any) -> tuple[Any, np.ndarray]:
                 "floats, with a row for each id."
             )
         return ids if hasattr(ids, "dtype") else pd.Series(list(ids)), matrix
-    raise TypeError(f"vectors: that of {name!r} is {type(given).__name__}. {_HOW_TO_GIVE}")
+    raise TypeError(f"vectors: the value for {name!r} is of type {type(given).__name__}. {_HOW_TO_GIVE}")
 
 
 def _check_index(name: str, index: pd.Index[Any]) -> None:
     if isinstance(index, pd.MultiIndex):
-        raise TypeError(f"vectors: that of {name!r} has an index of several levels, and an id has one.")
+        raise TypeError(f"vectors: {name!r} has an index of several levels; use one level, the ids.")
 
 
 def _stacked(name: str, ids: Any, arrays: np.ndarray) -> np.ndarray:
@@ -270,8 +268,8 @@ def _stacked(name: str, ids: Any, arrays: np.ndarray) -> np.ndarray:
     other = next((row for row, length in enumerate(lengths) if length != lengths[0]), None)
     if other is not None:
         raise ValueError(
-            f"vectors: that of the id {ids[other]!r} of {name!r} has length {lengths[other]}, and that of {ids[0]!r} "
-            f"has length {lengths[0]}. All come from one model and have one length."
+            f"vectors: the id {ids[other]!r} of {name!r} has a vector of length {lengths[other]}, and {ids[0]!r} of "
+            f"length {lengths[0]}. Give vectors of one model, all of one length."
         )
     return np.stack(vectors) if vectors else np.empty((0, 0))
 
@@ -282,9 +280,7 @@ def _as_vector(name: str, label: Any, array: Any) -> np.ndarray:
     except (TypeError, ValueError):
         vector = np.empty(())
     if vector.ndim != 1:
-        raise TypeError(
-            f"vectors: that of the id {label!r} of {name!r} is {reprlib.repr(array)}, not an array of numbers."
-        )
+        raise TypeError(f"vectors: the id {label!r} of {name!r} has {reprlib.repr(array)}, not an array of numbers.")
     return vector
 
 
@@ -302,7 +298,7 @@ class PretrainedEncoder(ColumnEncoder):
         self.vocabulary = Vocabulary(ids)
         self.scale = VectorScale().fit(vectors)
         self.table = np.zeros((len(vectors) + 1, self.scale.length), np.float32)
-        # Row 0 is that of ids without a vector.
+        # Row 0 is for ids without a vector.
         self.table[1:] = self.scale.transform(vectors)
         return self
 
@@ -325,7 +321,7 @@ class PretrainedEncoder(ColumnEncoder):
         return encoder
 
     def _with(self, **changes: Any) -> Self:
-        """Return a copy with other attributes, which keeps what is cached, too."""
+        """Return a copy with other attributes, caches included."""
         encoder = object.__new__(type(self))
         vars(encoder).update(vars(self) | changes)
         return encoder

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..schema import UNKNOWN_CODE, Field
 from ._column import Column, is_string
 
-#: Odd, so that products with it, modulo 2**64, are as distinct as what is multiplied (the golden ratio's digits).
+#: Odd, so that products modulo 2**64 stay distinct (the golden ratio's digits).
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 #: Fewer keys than this are found by bisection: each step of a search in buckets takes its microsecond.
 _FEW_KEYS = 64
@@ -62,7 +62,7 @@ class HashTable:
 
 
 def _scattered(keys: np.ndarray) -> np.ndarray:
-    """Return a permutation of all keys of 64 bits, whose first bits depend on all bits of a key."""
+    """Permute all keys of 64 bits, so that the first bits depend on all bits of a key."""
     hashes: np.ndarray = np.ascontiguousarray(keys).view(np.uint64) * _FACTOR
     hashes ^= hashes >> np.uint64(32)
     hashes *= _FACTOR
@@ -104,11 +104,11 @@ class Vocabulary:
         return _HashIndex(self.values)
 
     def extended(self, values: pa.Array) -> Vocabulary:
-        """Return these values and more, whose codes come after theirs."""
+        """Return these values and more, with the next codes."""
         longer = Vocabulary(pa.concat_arrays([self.values, values]))
         index = vars(self).get("_index")
         if isinstance(index, _HashIndex | _Extended):
-            # To build it anew would cost what all known values cost.
+            # Building it anew would take time for all known values.
             vars(longer)["_index"] = _Extended.of(index, len(self.values), values)
         return longer
 
@@ -146,7 +146,7 @@ class _HashIndex:
         self._values = values
         hashes = _hashes(values)
         self._table = HashTable(hashes)
-        # Seldom any: values that have the hash of another one, which is found in their place.
+        # Seldom any: hash collisions, which find another value.
         self._twins = np.flatnonzero(self._table.find(hashes) != np.arange(len(hashes)))
 
     def find(self, values: pa.Array) -> np.ndarray:
@@ -327,9 +327,7 @@ def grow(
 def _make_room(
     vocabulary: Vocabulary, known: np.ndarray, values: pa.Array, counts: np.ndarray, most: int
 ) -> tuple[Vocabulary, np.ndarray, _Waiting, np.ndarray]:
-    """Append new values while there are codes, and evict rarer known ones for the rest. Returns the vocabulary, its
-    counts, values without a code, and reused codes.
-    """
+    """Append new values, or evict rarer known ones; return vocabulary, counts, values without a code, reused codes."""
     n_free = max(most - len(known), 0)
     vocabulary, known = vocabulary.extended(values[:n_free]), np.concatenate([known, counts[:n_free]])
     values, counts = values[n_free:], counts[n_free:]
@@ -419,7 +417,7 @@ class VocabularyRule:
         return self.min_frequency != 1 or self.max_categories is not None
 
     def min_rows(self, n_rows: float) -> float:
-        """Return least number of rows, of so many, in which a value must occur."""
+        """Return the least number of rows, of so many, for a code."""
         return self.min_frequency if self.min_frequency >= 1 else self.min_frequency * n_rows
 
 
@@ -475,7 +473,7 @@ class ColumnEncoder(ABC):
 
 
 class VocabularyEncoder(ColumnEncoder):
-    """A column whose codes are those of one vocabulary."""
+    """A column with the codes of one vocabulary."""
 
     rule: VocabularyRule
     vocabulary: Vocabulary | HashBuckets

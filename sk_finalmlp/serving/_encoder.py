@@ -264,10 +264,7 @@ def _month(graph: Graph, times: str) -> str:
 
 
 def _date_from_march(graph: Graph, times: str) -> tuple[str, str]:
-    """Day of the year and month, both from 0, of years that begin in March.
-
-    Source: Hinnant, "chrono-compatible low-level date algorithms".
-    """
+    """Day and month from 0 in years from March (Hinnant, "chrono-compatible low-level date algorithms")."""
     day_of_era = graph.node("Mod", _add(graph, _days(graph, times), 719_468), graph.constant(_whole(146_097)))
     leap = graph.node(
         "Sub",
@@ -378,7 +375,7 @@ def _history(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]
 
 
 def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return known elements as text, and their codes; those of strings also with a space before or behind."""
+    """Return known elements as text, and their codes; strings also with a space before or behind."""
     known = known_values(encoder["vocabulary"])
     dtype = encoder["vocabulary"]["values"].type
     if not (pa.types.is_large_string(dtype) or pa.types.is_integer(dtype)):
@@ -495,7 +492,7 @@ def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) ->
         known.append(of_key["_index"]["known"] + first_key)
         table = np.stack([column["table"] for column in of_key["_columns"]], axis=1)
         tables.append(np.pad(table, ((0, 0), (0, width - table.shape[1]))))
-        # The last row is that of all keys that aren't known.
+        # The last row is for all unknown keys.
         unknown_rows.append(first_row + len(table) - 1)
         first_key += _n_possible(of_key)
         first_row += len(table)

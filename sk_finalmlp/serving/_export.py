@@ -34,11 +34,7 @@ _BEYOND_ANY_TABLE = 2**62
 
 @dataclass(frozen=True)
 class Exported:
-    """A model as ONNX, its inputs, and its steps.
-
-    `inputs` are the columns of the raw table that it reads, none for a classifier alone; `columns` describe how each
-    column of the table is read and encoded, None for a dropped one.
-    """
+    """A model as ONNX and its steps; `inputs` are raw columns, `columns` how each is encoded, None if dropped."""
 
     model: onnx.ModelProto
     inputs: list[Input]
@@ -97,8 +93,8 @@ def _kind_of(step: Any) -> str:
 
 
 def _with_vocabularies(names: Sequence[str], encoders: Sequence[Any]) -> list[Any]:
-    """Descriptions of encoders, in which a history has the vocabulary of the column whose values it holds."""
-    # Ids that have vectors have an encoder within that of both.
+    """Descriptions of encoders, with a history's vocabulary from its column."""
+    # Ids that have vectors have an encoder within the encoder of both.
     by_name = {name: encoder and encoder.get("ids", encoder) for name, encoder in zip(names, encoders, strict=True)}
     return [
         {**encoder, "vocabulary": by_name[encoder["of"]]["vocabulary"]} if encoder and "of" in encoder else encoder
@@ -150,7 +146,7 @@ def _expanded(graph: Graph, columns: list[str], shape: str) -> list[str]:
 
 
 def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
-    """What a server must know beside the graph."""
+    """What a server must know in addition to the graph."""
     metadata = {"sk_finalmlp": __version__, "inputs": json.dumps([asdict(column) for column in inputs])}
     if classifier is not None:
         metadata["classes"] = json.dumps(exportable(classifier.classes_).tolist())
@@ -166,7 +162,7 @@ def _columns_of_classifier(graph: Graph, classifier: Any) -> dict[str, str]:
 
 
 def _codes(graph: Graph, column: str) -> str:
-    """Codes of which negative ones are unknown: a graph can't refuse them as the classifier does."""
+    """Codes, unknown if negative: a graph can't refuse them as the classifier does."""
     is_negative = graph.node("Less", column, graph.constant([[0]], np.int64))
     return graph.node("Where", is_negative, graph.constant([[_BEYOND_ANY_TABLE]], np.int64), column)
 

@@ -33,10 +33,7 @@ class Unsupported(ValueError):
 
 
 class Graph:
-    """Nodes and constants, each made once.
-
-    Names inside begin with "/", so that no column has one of them.
-    """
+    """Nodes and constants, each made once, with names that begin with "/", unlike columns."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -129,7 +126,7 @@ class Graph:
         return output
 
     def scaled(self, values: str, factors: np.ndarray) -> str:
-        """Multiply columns by a factor each; those of an affine map become part of it."""
+        """Multiply columns by a factor each; in an affine map, the factors become part of it."""
         if values in self._affine:
             inputs, weight, bias = self._affine[values]
             return self.affine(inputs, weight * factors, bias * factors)
@@ -138,7 +135,7 @@ class Graph:
         return output
 
     def shifted(self, values: str, row: np.ndarray) -> str:
-        """Add a row to all rows; that of an affine map becomes part of it."""
+        """Add a row to all rows; in an affine map, it becomes part of it."""
         if values in self._affine:
             inputs, weight, bias = self._affine[values]
             return self.affine(inputs, weight, bias + row)
@@ -188,7 +185,7 @@ class Graph:
             return values
         raise Unsupported(
             f"A layer {type(layer).__name__} can't be exported; these can: {_LAYERS}. Serve the pipeline in Python, "
-            "build the stream of these, or give it a method add_nodes, as those of sk_finalmlp.streams have it."
+            "build the stream of these, or give it a method add_nodes, as the streams of sk_finalmlp.streams have."
         )
 
     def _batch_norm(self, values: str, norm: nn.BatchNorm1d) -> str:
@@ -261,10 +258,7 @@ def _find_doubles(graph: Graph, values: str, known: np.ndarray, codes: np.ndarra
 
 
 def count_below(graph: Graph, values: str, ascending: np.ndarray, *, or_equal: bool) -> str:
-    """Count the numbers of an ascending table that are below each value, shape (n, 1), or not above it.
-
-    ONNX has no binary search. Here are two comparisons, with the first number of each block and with the block's.
-    """
+    """Count the numbers of an ascending table below (or not above) each value, (n, 1), by block and in the block."""
     operation = "GreaterOrEqual" if or_equal else "Greater"
     size = isqrt(max(len(ascending) - 1, 0)) + 1
     n_blocks = max(-(-len(ascending) // size), 1)

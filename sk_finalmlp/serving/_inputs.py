@@ -217,7 +217,7 @@ def _vector(value: Any, column: Input) -> np.ndarray:
         raise TypeError(f"{value!r} is not an array of numbers, but fit saw arrays.")
     vector = np.array([np.nan if element is None else element for element in value], np.float64)
     if len(vector) != column.length:
-        raise ValueError(f"an array has length {len(vector)}, where those of fit have length {column.length}.")
+        raise ValueError(f"an array has length {len(vector)}; in fit, arrays had length {column.length}.")
     is_number = np.isfinite(vector)
     if is_number.any() and not is_number.all():
         raise ValueError(f"{value!r} holds NaN or an infinite number.")

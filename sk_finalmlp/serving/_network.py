@@ -105,7 +105,7 @@ def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
     parts = []
     if coded:
         at = rows.rows(coded, embedding.first_row)
-        # Row 0 is the one of what isn't known.
+        # Row 0 is for unknown codes.
         table = as_array(embedding.table).copy()
         table[0] = 0
         vectors = graph.gather(table, at)
@@ -134,7 +134,7 @@ def _pretrained(rows: _FieldRows, vectors: PretrainedVectors) -> str:
 
 
 def _added(graph: Graph, vectors: str, more: str, place: int, n_fields: int) -> str:
-    """Add vectors, (n, 1, d), to those of the field at a position, (n, F, d)."""
+    """Add vectors, (n, 1, d), to the field's at a position, (n, F, d)."""
     is_place = np.zeros((1, n_fields, 1), np.float32)
     is_place[0, place] = 1
     return graph.node("Add", vectors, graph.node("Mul", more, graph.constant(is_place)))
@@ -235,13 +235,13 @@ _FUSIONS: Final[dict[type[nn.Module], Callable[..., str]]] = {
 }
 
 
-# Poolings of padded elements: from the vector of the value at hand, (n, 1, d), those of the elements, (n, L, d), and a
-# mask of floats, 1 where there is an element, (n, L, 1), to one vector, (n, 1, d).
+# Poolings of padded elements: from the vectors of the value at hand, (n, 1, d), and the elements, (n, L, d), and a mask
+# of floats, 1 where there is an element, (n, L, 1), to one vector, (n, 1, d).
 
 
 def _mean(graph: Graph, pooling: Any, query: str, keys: str, mask: str) -> str:
     n_known = graph.node("Max", graph.sum(mask, 1, keepdims=1), graph.constant([[[1]]], np.float32))
-    # The vector of what isn't known is zero.
+    # The vector of unknown codes is zero.
     return graph.node("Div", graph.sum(keys, 1, keepdims=1), n_known)
 
 

@@ -30,7 +30,7 @@ class Predictor:
         The keys that each row must have.
     kinds_ : dict of {str: str}
         What each of `columns_` holds: "text", "integer" (of ids), "boolean", "number", "time", "elements" (of a list)
-        or "history" (a list whose order counts, the most recent last).
+        or "history" (a list in order, the most recent last).
     classes_ : ndarray of shape (n_classes,)
         The labels, in the order of the probabilities.
 
@@ -109,7 +109,7 @@ class Predictor:
         Parameters
         ----------
         context : dict
-            Values of the `columns_` that all candidates share, such as those of the user and the hour.
+            Values of the `columns_` that all candidates share, such as the user and the hour.
         candidates : sequence of dict
             One dict per candidate, with a value for each of the other `columns_`, of the same types as in a call. In
             both, keys other than `columns_` are ignored.
@@ -151,7 +151,7 @@ class Predictor:
 
 
 def _check_dicts(name: str, rows: Any) -> None:
-    """Refuse a table, whose elements are names of columns, and a single dict; a row of a database is as good as one."""
+    """Refuse a table, which yields names of columns, and a single dict; a row of a database will do."""
     if not hasattr(next(iter(rows)), "keys"):
         raise TypeError(
             f"{name} is {type(rows).__name__}, and a predictor takes a list of dicts, one per row: give [row] for a "

@@ -13,8 +13,8 @@ def to_onnx(model: Any, path: str | os.PathLike[str], *, check: bool = True) -> 
 
     Any server that runs ONNX can use the file, without Python or this library. Each column of the raw table that isn't
     dropped is an input tensor of shape (n, 1), named like the column (`x0`, `x1`, ... if columns have no names). A
-    tensor of a single row applies to all rows, such as the user's columns beside those of many items. The type of a
-    tensor depends on what `fit` saw:
+    tensor of a single row applies to all rows, such as the user's columns next to many items. The type of a tensor
+    depends on what `fit` saw:
 
     - strings: string; "" is a missing value.
     - integers and bools, as categories: int64; the smallest, -2**63, is a missing value.

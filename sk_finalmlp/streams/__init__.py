@@ -1,4 +1,4 @@
-"""Parameters of streams: small objects from which `FinalMLPClassifier` builds its streams, and which a search can set.
+"""Parameters of streams: `FinalMLPClassifier` builds its streams from them, and a search can set them.
 
 Each has a short name, its class name in lower case, which stands for its defaults.
 """

@@ -21,7 +21,7 @@ _START_STD = 1e-4
 
 
 class Graph(Protocol):
-    """What `serving` offers to `add_nodes`, by which a module gives its ONNX nodes, (n, D) -> (n, out_features)."""
+    """The graph that a module's `add_nodes` adds ONNX nodes to, (n, D) -> (n, out_features)."""
 
     def node(self, operation: str, *inputs: str, **attributes: Any) -> str: ...
     def constant(self, array: Any, dtype: Any = None) -> str: ...
@@ -60,7 +60,7 @@ class Reads(NamedTuple):
 
 
 class StreamParameters(BaseEstimator, metaclass=ABCMeta):
-    """Parameters of a stream, from which `build` makes the torch module."""
+    """Parameters of a stream; `build` makes the torch module."""
 
     units: Any = None
 
@@ -92,7 +92,7 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
         stream = self._make(Reads(n_fields, embedding_dim, n_statistics, generator))
         if self.units is None or self.units == "auto":
             return stream
-        # A sum of NumPy's integers is one of them.
+        # A sum of NumPy's integers is a NumPy integer.
         width: Any = stream.out_features
         return StreamChain(stream, Linear(int(width), int(self.units), generator=generator))
 

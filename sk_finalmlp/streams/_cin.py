@@ -82,7 +82,7 @@ class CINStream(nn.Module):
         x0 = self.vectors(x).transpose(1, 2).flatten(end_dim=1)
         rows, pooled = x0, []
         for layer in self.layers:
-            # As a product of matrices, whose derivative makes no other matrix of this size.
+            # As a product of matrices, to avoid another matrix of this size in the derivative.
             rows = layer(torch.bmm(rows.unsqueeze(2), x0.unsqueeze(1)).flatten(start_dim=1))
             pooled.append(rows.view(len(x), -1, rows.shape[1]).sum(dim=1))
         return torch.cat(pooled, dim=1)

@@ -39,7 +39,7 @@ class CrossNet(StreamParameters):
 
     See Also
     --------
-    GatedCrossNet : Cross network whose products pass through gates.
+    GatedCrossNet : Cross network with gated products.
 
     References
     ----------

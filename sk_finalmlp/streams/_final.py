@@ -1,4 +1,4 @@
-"""The block of FinalNet, in which each layer multiplies its two halves."""
+"""The block of FinalNet: each layer multiplies its two halves."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ._base import ARRAY, FRACTION, Graph, Reads, StreamParameters
 
 @dataclass(eq=False, repr=False)
 class Final(StreamParameters):
-    """Block of FinalNet: an MLP in which each layer multiplies its two halves. Short name "final".
+    """Block of FinalNet: an MLP with layers that multiply their two halves. Short name "final".
 
     A layer computes h = W x + b and splits h into two halves, h2 and h1. The form "concat" outputs [h2, h1 * h2]; the
-    form "sum" outputs h2 + h1 * h2, for which W is twice as wide. Batch norm, ReLU and dropout follow.
+    form "sum" outputs h2 + h1 * h2, with W twice as wide. Batch norm, ReLU and dropout follow.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""MaskNet, whose layers are multiplied by masks computed from the input."""
+"""MaskNet: layers multiplied by masks computed from the input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ._base import ARRAY, AT_LEAST_ONE, FRACTION, Graph, Reads, StreamParameters
 
 @dataclass(eq=False, repr=False)
 class MaskNet(StreamParameters):
-    """MaskNet: an MLP whose layers are multiplied by masks computed from the input. Short name "masknet".
+    """MaskNet: an MLP with layers multiplied by masks computed from the input. Short name "masknet".
 
     A block maps h to ReLU(LN(W (mask * h))) with mask = W2 ReLU(W1 x + b1) + b2. Serial blocks follow one another.
     Parallel blocks all read the input, and an MLP reads their concatenated outputs.

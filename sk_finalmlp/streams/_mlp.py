@@ -1,4 +1,4 @@
-"""The plain stream, whose module is the network's own."""
+"""The plain stream; the network has its module."""
 
 from __future__ import annotations
 

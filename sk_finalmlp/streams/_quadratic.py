@@ -1,4 +1,4 @@
-"""QNN-alpha, whose layers multiply their input with a map of it."""
+"""QNN-alpha: layers that multiply their input with a map of it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _NEED_MATCHING_WIDTHS = ("bilinear", "product")
 
 
 def stream_names() -> list[str]:
-    """The short names of streams, each of which stands for a stream with default parameters.
+    """The short names of streams; each stands for a stream with default parameters.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Adam whose cost doesn't grow with the embedding tables, and its moments from one training to the next."""
+"""Adam at a cost that doesn't grow with the embedding tables, and its moments from one training to the next."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class LazyAdam(Adam):
     moments, approximately for the weight, by the sum of the learning rates of those steps. Rows that miss no step are
     updated as by plain Adam.
 
-    The state is that of plain Adam, two numbers per weight, and for each row its last step and the sum of the learning
-    rates up to it.
+    The state is plain Adam's, two numbers per weight, and for each row its last step and the sum of the learning rates
+    up to it.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class LazyAdam(Adam):
     >>> optimizer.settle()
     """
 
-    # Torch wraps these in what keeps its compiler away, which imports the compiler: a second of the first fit.
+    # Torch's wrapper of these imports its compiler: a second of the first fit.
     add_param_group = inspect.unwrap(Adam.add_param_group)
     zero_grad = inspect.unwrap(Adam.zero_grad)
 
@@ -142,7 +142,7 @@ class LazyAdam(Adam):
 
 def no_learning_rates(table: Tensor) -> Tensor:
     """The sum of the learning rates of no step, for each row of a table."""
-    # The rate of a few steps is a small difference of sums of many: float64, which mps doesn't have.
+    # A few steps' rate is a small difference of large sums: float64, which mps doesn't have.
     dtype = torch.float32 if table.device.type == "mps" else torch.float64
     return torch.zeros(len(table), dtype=dtype, device=table.device)
 
@@ -175,12 +175,9 @@ def _adam_step(rows: _Rows, gradient: Tensor, n_steps: int, options: dict[str, A
 
 
 def _catch_up(rows: _Rows, gap: _Gap, options: dict[str, Any]) -> _Rows:
-    """What the steps of a gap would have done to rows without a gradient of their own.
+    """What the missed steps would have done to rows: weight decay alone, lambda * w, and what is left of the momentum.
 
-    The gradient was weight decay alone, lambda * w. The first moment runs from where it was to that gradient, which
-    leaves its remainder and the decay to move the weight. The weight falls too far in a long gap for its start to
-    tell how fast, so that the gap is taken in parts, and exponentially, so that no weight crosses zero. A learning rate
-    that changes in the gap counts by its mean.
+    A long gap is taken in parts, with exponential decay so that no weight crosses zero, at the mean learning rate.
     """
     beta1, beta2 = options["betas"]
     decay = options["weight_decay"]
@@ -215,8 +212,7 @@ def _catch_up(rows: _Rows, gap: _Gap, options: dict[str, Any]) -> _Rows:
 def _corrected_sums(beta1: float) -> Tensor:
     """Return the sum of beta1^k / (1 - beta1^(t + k)) over k = 1, 2, ..., for each step t until it doesn't change.
 
-    That is how far a first moment moves its weight after step t, in units of the learning rate over the deviation, if
-    no gradient comes: Adam corrects the moments of the first steps.
+    So far a first moment alone moves its weight after step t, in units of learning rate over deviation.
     """
     n_steps = math.ceil(math.log(_NOTHING) / math.log(beta1)) if beta1 else 1
     sums = [beta1 / (1 - beta1)]
@@ -257,8 +253,8 @@ class Moments:
 
     @classmethod
     def zeros(cls, network: nn.Module) -> Moments:
-        """Those of a network before its first step."""
-        # By numpy, for which the system hands out pages of zeros when they are first written to.
+        """Moments of a network before its first step."""
+        # By numpy: the system hands out pages of zeros when they are first written to.
         first, second = (
             {name: np.zeros(tuple(parameter.shape), np.float32) for name, parameter in network.named_parameters()}
             for _ in range(2)

@@ -1,4 +1,4 @@
-"""What happens beside the steps: records, early stopping, checkpoints, lines on the screen, the guard against NaN."""
+"""Callbacks of a training: records, early stopping, checkpoints, lines on the screen, the guard against NaN."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class TrainingResult:
     Parameters
     ----------
     history : list of dict
-        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, those of each task where there are
-        several, the score of `scoring` if that is another one, learning_rate (that of its last step), seconds.
+        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, the same of each of several tasks, the
+        score of `scoring` if that is another one, learning_rate (in its last step), seconds.
     best_epoch : int
-        The epoch, from 1, of the best monitored score, without validation rows the last one. Its weights are those of
-        the network, or those from which the final epoch began.
+        The epoch, from 1, of the best monitored score, without validation rows the last one. The network has its
+        weights, or the final epoch began from them.
     best_score : float or None
         Its monitored score; None without validation rows.
 
@@ -71,7 +71,7 @@ class TrainingResult:
 
 
 def finished_epochs(history: Iterable[Mapping[str, Any]]) -> EpochHistory:
-    """The complete records of a net's history, without those of its batches."""
+    """The complete records of a net's history, without records of batches."""
     finished = []
     for epoch in history:
         if "seconds" in epoch:
@@ -105,10 +105,7 @@ def _divergence(what: str, net: Any) -> FloatingPointError:
 
 
 class EpochRecord(Callback):
-    """Writes the record of an epoch, as the first process has it, and ends a training with losses that are no numbers.
-
-    On the CPU that is noticed in the step where it happens, on an accelerator at the end of the epoch.
-    """
+    """Writes the first process's record of an epoch, and stops at NaN losses, on accelerators after the epoch."""
 
     def __init__(self, validation: Impressions | None, scoring: Scoring, processes: Alone = ALONE) -> None:
         self.validation = validation
@@ -123,11 +120,11 @@ class EpochRecord(Callback):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter()
         if self.shift is not None:
-            # The training goes on as if no one had looked.
+            # The training goes on unaffected.
             net.module_.shift_logits(-self.shift)
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
-        # Before a schedule sets that of the next step.
+        # Before a schedule sets the next one.
         self.learning_rate_ = net.optimizer_.param_groups[0]["lr"]
         if not net.is_accelerated:
             _check_losses(net, net.history[-1, "batches", -1:, "train_loss"])
@@ -152,7 +149,7 @@ class EpochRecord(Callback):
             net.history.record(name, value)
 
     def _monitored(self, scores: Scores, logits: Tensor, rows: Impressions) -> dict[str, float]:
-        """The score that decides, of which higher is better, and its record where it is neither loss nor AUC."""
+        """The score that decides, higher for better, and its record where it is neither loss nor AUC."""
         if self.scoring == "neg_log_loss":
             return {"monitored": -scores.loss}
         if self.scoring != "roc_auc":
@@ -167,11 +164,7 @@ class EpochRecord(Callback):
 
 
 class WaitingThreads(Callback):
-    """Warns after a first epoch in which torch's threads waited for each other, since others kept the cores busy.
-
-    The thread that trains works or spins all the time where each thread has a core; it sleeps while it waits for
-    another that has none.
-    """
+    """Warns if the training thread slept in the first epoch: other processes keep the cores busy."""
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter(), time.thread_time()
@@ -183,7 +176,7 @@ class WaitingThreads(Callback):
         passed, worked = time.perf_counter() - self.start_[0], time.thread_time() - self.start_[1]
         if passed > max(_SECONDS_WORTH_A_WARNING, _SECONDS_PER_WORKED_SECOND * worked):
             warn(
-                f"The first epoch took {passed:.1f} s, in which the training had a core for {worked:.1f} s: other "
+                f"The first epoch took {passed:.1f} s, but the training had a core only for {worked:.1f} s: other "
                 f"processes or threads keep the cores busy, and the {n_threads} threads of torch wait for each other. "
                 "One thread is faster then: set the environment variable OMP_NUM_THREADS=1 before Python starts, or "
                 "call torch.set_num_threads(1) before fit.",
@@ -257,7 +250,7 @@ class NoObserver:
 
 
 class Observed(Callback):
-    """Tells an observer of each epoch; that of the first process may end the training."""
+    """Tells an observer of each epoch; the first process's observer may end the training."""
 
     def __init__(self, observer: EpochObserver, best: BestEpoch, processes: Alone) -> None:
         self.observer = observer
@@ -290,7 +283,7 @@ class Patience(Callback):
 
 
 class KeptMoments(Callback):
-    """Begins a training with the moments of the last one, and overwrites them with those of the end of each epoch."""
+    """Begins a training with the moments of the last one, and overwrites them at the end of each epoch."""
 
     def __init__(self, moments: Moments) -> None:
         self.moments = moments
@@ -320,7 +313,7 @@ def _tensor_like(parameter: Tensor, array: NDArray[np.float32]) -> Tensor:
 
 
 def _settled(table: Tensor, n_steps: int) -> dict[str, Any]:
-    """The state of a lazy table of which no row has missed a step."""
+    """The state of a lazy table without missed steps."""
     return {
         "lr_sum": 0.0,
         "last_step": torch.full((len(table),), n_steps, dtype=torch.int32, device=table.device),
@@ -360,10 +353,7 @@ def _label() -> str:
 
 @dataclass
 class Checkpoint(Callback):
-    """Writes the state of a training at the end of each epoch, from which one that was killed goes on to the same bits.
-
-    The first process writes it, and all go on from the file.
-    """
+    """Writes the state of a training after each epoch, in the first process; all go on from it to the same bits."""
 
     path: Path
     batches: Batches
@@ -381,7 +371,7 @@ class Checkpoint(Callback):
         optimizer = net.optimizer_
         state = {
             "network": net.module_.state_dict(),
-            # Torch would load all that is learned about a parameter as floats of its type.
+            # Torch would cast a parameter's state to floats of its type.
             "of_parameters": [dict(optimizer.state[parameter]) for parameter in _parameters(optimizer)],
             "groups": [{name: v for name, v in group.items() if name != "params"} for group in optimizer.param_groups],
             "schedule": [callback.lr_scheduler_.state_dict() for _, callback in self.schedule],

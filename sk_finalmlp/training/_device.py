@@ -1,4 +1,4 @@
-"""Where a training computes: on which device and threads, and in which type products are taken."""
+"""Device, threads and precision of a training."""
 
 from __future__ import annotations
 
@@ -82,17 +82,14 @@ def _free_memory(device: torch.device) -> int:
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on a device; itself if it is there already.
-
-    A CUDA device copies by itself what is in pinned memory, while the CPU goes on.
-    """
+    """A tensor on a device, asynchronously from pinned memory; itself if it is there already."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
 
 def product_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """Return the type to which the factors of products are rounded; None for none, also for "auto"."""
+    """Return the type that factors of products are rounded to; None for none, also for "auto"."""
     if precision != "bfloat16":
         return None
     if not (cpu_has_bfloat16() if device.type == "cpu" else device.type == "cuda"):
@@ -106,15 +103,12 @@ def product_dtype(precision: Precision, device: torch.device) -> torch.dtype | N
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Let the C library keep what a step frees for the next one, where it is glibc; free it in the end.
-
-    Else it returns large blocks to the system, to get them page by page again.
-    """
+    """Let glibc keep large blocks from step to step, not return them to the system each time; free them in the end."""
     libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
     if not hasattr(libc, "malloc_trim"):
         yield
         return
-    # Where a process has freed so large a block once, this threshold is its own.
+    # glibc raises this threshold once a process frees so large a block.
     libc.mallopt(_MMAP_THRESHOLD, _LARGE)
     try:
         libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
@@ -134,15 +128,9 @@ class Map(Protocol):
 
 @contextmanager
 def threads_of_steps(network: nn.Module, batch_size: int) -> Iterator[Map]:
-    """Take as many threads as torch may have and steps on the CPU pay for; what is yielded maps over the members.
+    """Take as many threads as torch may have and steps on the CPU pay for; yield a map over the members.
 
-    Torch's threads spin while they wait for each other, and wait long where another process has the core of one. With
-    a thread for each member they meet once in a step. Each member's arithmetic stays in one thread, so that the
-    results are those of one member after the other.
-
-    The number of threads of torch is OpenMP's, and each thread of a process has a number of its own: what is set here
-    is that of the calling thread and of those made here, until the end. A user's own `torch.set_num_threads` is
-    respected.
+    A thread per member waits once a step, with the same bits. A user's `torch.set_num_threads` is respected.
     """
     n_threads = torch.get_num_threads()
     n_workers = min(n_threads, len(members_apart(network)))
@@ -155,7 +143,7 @@ def threads_of_steps(network: nn.Module, batch_size: int) -> Iterator[Map]:
 
 @contextmanager
 def threads_of_batches(n_batches: int) -> Iterator[Map]:
-    """Take as many threads as torch may have for several batches on the CPU; what is yielded maps over them."""
+    """Take as many threads as torch may have for several batches on the CPU; yield a map over them."""
     n_workers = min(torch.get_num_threads(), n_batches)
     if n_workers == 1 or _is_set_by_the_caller():
         yield map

@@ -20,10 +20,7 @@ from ._rows import Batches, Inputs, Labels
 
 
 class ClickNet(NeuralNet):
-    """skorch net that trains on `Batches`, without datasets and loaders of torch between.
-
-    `gradient_norm` is the longest gradient of a member, and `autocast_dtype` the type of products, None for float32.
-    """
+    """skorch net that trains on `Batches`; `gradient_norm` is per member, `autocast_dtype` None for float32."""
 
     def __init__(
         self, *args: Any, gradient_norm: float, autocast_dtype: torch.dtype | None = None, **kwargs: Any
@@ -38,7 +35,7 @@ class ClickNet(NeuralNet):
     processes: Alone = ALONE
 
     def initialize_module(self) -> ClickNet:
-        """Make the module, and find the members whose gradients are apart, and the parameters of all."""
+        """Make the module, and find its members, which have separate gradients, and the parameters of all."""
         super().initialize_module()
         self.members_ = members_apart(self.module_)
         self.parameters_ = [list(member.parameters()) for member in members_of(self.module_)]
@@ -46,23 +43,20 @@ class ClickNet(NeuralNet):
         return self
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
-        """None: skorch's own would record and print what the callbacks of this package do."""
+        """None: this package's callbacks replace skorch's own."""
         return []
 
     def get_split_datasets(self, X: Batches, y: None = None, **fit_params: Any) -> tuple[Batches, None]:
-        """The batches are those of the training; a callback evaluates, on all validation rows at once."""
+        """The training's batches; a callback evaluates, on all validation rows at once."""
         return X, None
 
     def get_iterator(self, dataset: Batches, training: bool = False) -> Batches:
-        """The batches, as they are; they say what the loss is, and of which sample."""
+        """The batches, as they are; they know the loss and the share of negatives."""
         self.objective_, self.negatives_kept_ = dataset.objective, dataset.negatives_kept
         return dataset
 
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
-        """Arguments of the optimizer; parameters go by the names of roles, for there's a penalty of each.
-
-        A group for each parameter would mean as many calls of the optimizer's operator.
-        """
+        """Arguments of the optimizer, one group per role, which saves calls: each has a penalty."""
         roles = {id(parameter): "embedding" for parameter in embedding_parameters(self.module_)}
         roles |= {id(parameter): "context" for parameter in context_parameters(self.module_) if id(parameter) in roles}
         by_role = [(roles.get(id(parameter), "other"), parameter) for _, parameter in named_parameters]
@@ -81,10 +75,7 @@ class ClickNet(NeuralNet):
     def run_single_epoch(
         self, iterator: Batches | None, training: bool, prefix: str, step_fn: Any, **fit_params: Any
     ) -> None:
-        """The steps of an epoch; a step has its loss in the history, or all have in the end where they are accelerated.
-
-        skorch's own would wait for the device in each step.
-        """
+        """The steps of an epoch; unlike skorch's, it waits for an accelerator only in the end."""
         if iterator is None:
             return
         losses: list[Tensor] = []
@@ -105,7 +96,7 @@ class ClickNet(NeuralNet):
     def train_step(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
         """Take a step: forward, loss and backward of each member, then clipping, and the optimizer's step."""
         if not self.module_.training:
-            # To tell it to all modules in each step takes a tenth of a small step.
+            # Setting it on all modules in each step takes a tenth of a small step.
             self.module_.train()
         for parameter in self.all_parameters_:
             parameter.grad = None
@@ -124,10 +115,7 @@ class ClickNet(NeuralNet):
         return loss.detach()
 
     def get_loss(self, y_pred: Tensor, y_true: Labels, X: Inputs | None = None, training: bool = False) -> Tensor:
-        """Mean of the weighted loss over the rows, and over the members of an ensemble.
-
-        Of several outputs of a network, it is the sum of their means by the network's `loss_weights`.
-        """
+        """Mean of the weighted loss over the rows and members, summed over outputs by the network's `loss_weights`."""
         target, weight = y_true
         losses = self.objective_.losses(sampled_logits(y_pred, self.negatives_kept_), target) * weight
         loss_weights = getattr(self.module_, "loss_weights", None)
@@ -137,7 +125,7 @@ class ClickNet(NeuralNet):
 
 
 def clip_gradients(members: Sequence[Sequence[nn.Parameter]], max_norm: float) -> None:
-    """Scale the gradient of each member to a norm where it is longer; the gradients are those of the mean loss."""
+    """Scale the gradient of each member to a norm where it is longer; the loss is the members' mean."""
     for parameters in members:
         gradients = [_values(parameter) for parameter in parameters if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients) * len(members)

@@ -67,7 +67,7 @@ class Objective(Protocol):
     def shift(
         self, logits: NDArray[np.float64], target: Tensor, weight: NDArray[np.float64], weight_of_class: Tensor
     ) -> NDArray[np.float64]:
-        """The constant, shape (C,), by which the mean predictions of rows are the shares of the classes."""
+        """The constant, shape (C,), that makes mean predictions equal the shares of the classes."""
         ...
 
 
@@ -124,7 +124,7 @@ class ClassObjective:
         """
         loss = float((self.losses(logits, target) * weight).sum() / weight.sum())
         n_classes = max(2, logits.shape[1])
-        from sklearn.metrics import roc_auc_score  # loads dozens of modules, of which prediction needs none
+        from sklearn.metrics import roc_auc_score  # loads dozens of modules that prediction doesn't need
 
         labels = target.numpy()
         if len(np.unique(labels)) < n_classes or not torch.isfinite(logits).all():
@@ -162,7 +162,7 @@ class ClassObjective:
     def shift(
         self, logits: NDArray[np.float64], target: Tensor, weight: NDArray[np.float64], weight_of_class: Tensor
     ) -> NDArray[np.float64]:
-        """The constant by which the mean of the predictions is the share of each class.
+        """The constant that makes the mean of the predictions equal the share of each class.
 
         Where they differ, so does the gradient of the log-loss from 0, which is convex in the constant.
 
@@ -183,7 +183,7 @@ class ClassObjective:
         """
         shares = (weight_of_class / weight_of_class.sum()).numpy()
         if shares.min() == 0 or not np.isfinite(logits).all():
-            # No constant leads there: a class that isn't there, or a training that is about to end with an error.
+            # No solution: a class is missing, or the training is about to end with an error.
             return np.zeros(logits.shape[1])
         weight = weight / weight.sum()
         is_binary = logits.shape[1] == 1
@@ -210,14 +210,13 @@ ONE_LABEL: Final = ClassObjective()
 
 @dataclass(frozen=True)
 class TaskObjective:
-    """Several binary labels of each row, some of which may be missing.
+    """Several binary labels of each row; some may be missing.
 
     A row's class is its pattern of labels, a number with a digit to the base 3 for each task, the first task's the
-    lowest: 0, 1, or 2 where the label is missing. Each task has a logit. In a funnel, where a label of 1 implies that
-    of the task before, it is that of the label given the one before: the probability of a label is the product of all
-    up to it (Ma et al., "Entire Space Multi-Task Model", SIGIR 2018), and its loss is over all rows, those without a
-    click included. A label that isn't known is 1 before a 1 and 0 after a 0; between a 1 and a 0, or after a 1, the
-    loss takes the network's own estimate of it.
+    lowest: 0, 1, or 2 where the label is missing. Each task has a logit. In a funnel, a label of 1 implies a 1 before,
+    and a logit is conditional on the label before: the probability of a label is the product of all up to it (Ma et
+    al., "Entire Space Multi-Task Model", SIGIR 2018), and its loss is over all rows, also without a click. An unknown
+    label is 1 before a 1 and 0 after a 0; else the loss takes the network's own estimate of it.
 
     Parameters
     ----------
@@ -270,7 +269,7 @@ class TaskObjective:
         return (losses * filled(losses, self.weights)).sum(dim=-1)
 
     def scores(self, logits: Tensor, target: Tensor, weight: Tensor) -> Scores:
-        """Scores of each task on the rows of which its label is known, and their means by the weights of the tasks.
+        """Scores of each task on the rows with a known label, and their means by the weights of the tasks.
 
         Parameters
         ----------
@@ -321,7 +320,7 @@ class TaskObjective:
     def shift(
         self, logits: NDArray[np.float64], target: Tensor, weight: NDArray[np.float64], weight_of_class: Tensor
     ) -> NDArray[np.float64]:
-        """The constant by which the mean of each prediction is the share of its label, as far as labels are known.
+        """The constant that makes the mean of each prediction equal the share of its label, where labels are known.
 
         Parameters
         ----------
@@ -357,7 +356,7 @@ class TaskObjective:
         Parameters
         ----------
         logits : Tensor of float, shape (..., T)
-            Logits; in a funnel those of each label given the one before.
+            Logits; in a funnel, of each label given the one before.
 
         Returns
         -------
@@ -399,8 +398,7 @@ class TaskObjective:
     def _stands(self, weight_of_class: Tensor) -> Tensor:
         """For how many rows one of each pattern stands in each task, shape (3 ** T, T); 0 where the label isn't known.
 
-        A lost label before a later 0 is no random one, for before a 1 it would be known: rows that came as far stand
-        for it, by the probability of a 0 in the end.
+        A missing label before a later 0 isn't missing at random: known rows stand for it by the probability of a 0.
         """
         digits, is_told = self._patterns(weight_of_class)
         is_known, is_lost = digits != MISSING, (digits == MISSING) & is_told
@@ -418,11 +416,7 @@ class TaskObjective:
         return stands
 
     def _known(self, target: Tensor, weight: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Labels of each task, and weights of the rows; 0 where the label isn't known.
-
-        In a funnel, rows with a 1 before and a known label stand for all with a 1 before and nothing known later: else
-        rows with a 0 before would have too large a share.
-        """
+        """Labels and weights of each task, 0 if unknown; in a funnel, known ones stand for unknown ones after a 1."""
         given = self._digits(target)
         if self.relation == "independent":
             yield from ((digit, weight * (digit != MISSING)) for digit in given.T)
@@ -457,11 +451,7 @@ def funnel_log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _expected_labels(logits: Tensor, digits: Tensor) -> tuple[Tensor, Tensor]:
-    """The labels of a funnel, where not known those that the network expects by the known ones; which count.
-
-    So rows are no reason for or against a conversion where a click's conversion isn't known, nor for or against a click
-    where it is lost and nothing was bought.
-    """
+    """The labels of a funnel, unknown ones as the network expects them, so that they have no effect; which count."""
     reached = torch.ones_like(logits[..., 0])
     # Probability of a 1 where the first 0 is.
     failed, is_over = torch.zeros_like(reached), torch.zeros_like(digits[:, 0], dtype=torch.bool)
@@ -482,14 +472,14 @@ def _constant(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: fl
     if not 0 < rate < 1 or not weight.sum():
         return 0.0
     weight = weight / weight.sum()
-    # With these two constants every single probability is below, or above, the rate.
+    # These two constants bracket the rate.
     lowest, highest = logit(rate) - logits.max() - 1, logit(rate) - logits.min() + 1
     root: float = brentq(lambda constant: weight @ expit(logits + constant) - rate, lowest, highest, xtol=1e-6)
     return root
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of each row, (..., B, C), (B,) -> (..., B); of two classes, one logit is that of the second."""
+    """Cross-entropy of each row, (..., B, C), (B,) -> (..., B); two classes have one logit, the second's."""
     target = target.expand(logits.shape[:-1])
     if logits.shape[-1] == 1:
         return F.binary_cross_entropy_with_logits(logits[..., 0], target.to(logits.dtype), reduction="none")
@@ -503,8 +493,5 @@ def filled(like: Tensor, values: Sequence[float]) -> Tensor:
 
 
 def sampled_logits(logits: Tensor, negatives_kept: float) -> Tensor:
-    """Return logits in a sample of all clicks and a share of the other rows, in which clicks are as much likelier.
-
-    See He et al., "Practical Lessons from Predicting Clicks on Ads at Facebook", ADKDD 2014, section 6.3.
-    """
+    """Return logits in a sample of all clicks and a share of the other rows (He et al., ADKDD 2014, section 6.3)."""
     return logits if negatives_kept == 1 else logits - math.log(negatives_kept)

@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 distributed: Any = torch.distributed
 Store = Any
 
-#: While a process waits for the others, it looks so often whether one has failed whose connection is still open.
+#: How often a waiting process looks for a failed one with an open connection.
 _LOOK_AROUND: Final = timedelta(seconds=5)
 #: No process is so much slower than the others.
 _TIMEOUT: Final = timedelta(minutes=30)
@@ -55,7 +55,7 @@ class Alone:
         return function(*columns)
 
     def average_buffers(self, network: nn.Module) -> None:
-        """Let all have the same buffers, such as the running moments of batch norm: the mean of those of each."""
+        """Let all have the same buffers, such as the running moments of batch norm: their mean over processes."""
 
     def start_alike(self, network: nn.Module, generator: torch.Generator) -> None:
         """Let all have the weights and the random numbers of the first."""
@@ -72,7 +72,7 @@ class Alone:
         """Take no further part, and let the others know why."""
 
 
-#: The group of whoever trains in one process.
+#: The group of a training in one process.
 ALONE: Final = Alone()
 
 
@@ -81,10 +81,7 @@ class LostProcess(RuntimeError):
 
 
 class Group(Alone):
-    """Processes that train together on a device, on one machine or many; the store is for this group alone.
-
-    As a context, it tells the others of an error in this process, and ends with the reason where another has failed.
-    """
+    """Processes that train together on one machine or many; as a context, it shares errors with the others."""
 
     def __init__(self, store: Store, rank: int, size: int, device: torch.device) -> None:
         if device.type not in ("cpu", "cuda"):
@@ -135,7 +132,7 @@ class Group(Alone):
         return loss[0]
 
     def _add_rows(self, tables: Sequence[nn.Parameter]) -> None:
-        """Add up the gradients of tables, of which each process has some rows: only these are sent."""
+        """Add up the gradients of tables; each process has some rows and sends only these."""
         gradients = [_gradient(table).coalesce() for table in tables]
         n_rows = torch.tensor([len(gradient.values()) for gradient in gradients], device=tables[0].device)
         sizes = [own.tolist() for own in self._gather(n_rows)]
@@ -162,8 +159,8 @@ class Group(Alone):
         return results
 
     def average_buffers(self, network: nn.Module) -> None:
-        """Let all have the same buffers, such as the running moments of batch norm: the mean of those of each."""
-        # Those that aren't among the weights, vectors that come from elsewhere, never change, and may be large.
+        """Let all have the same buffers, such as the running moments of batch norm: their mean over processes."""
+        # Buffers outside the weights are given vectors: they never change, and may be large.
         saved = network.state_dict()
         named = [(name, buffer) for name, buffer in network.named_buffers() if name in saved]
         buffers = [buffer for _, buffer in named if buffer.is_floating_point() and buffer.numel()]
@@ -289,10 +286,7 @@ def _attempts(seconds: float) -> Iterator[None]:
 
 
 def is_started_with_others() -> bool:
-    """Whether this process was started to train with others: in a process group, or by the variables of torchrun.
-
-    Tasks of joblib, which inherit these variables, train alone.
-    """
+    """Whether this process trains with others: in a process group or under torchrun, but not in a joblib task."""
     if get_active_backend()[0].nesting_level:
         return False
     if distributed.is_available() and distributed.is_initialized():

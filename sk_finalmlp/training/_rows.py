@@ -26,7 +26,7 @@ _SEED: Final = 0
 _BLOCK: Final = 2**13
 #: Held-out rows on disk that are scored: more would hardly change the score.
 _MAX_SCORED: Final = 2**20
-#: Blocks whose rows are mixed with each other.
+#: Blocks to shuffle together.
 _BLOCKS_OF_WINDOW: Final = 16
 _GOLDEN_RATIO: Final = (5**0.5 - 1) / 2
 
@@ -45,7 +45,7 @@ class Impressions:
     Parameters
     ----------
     codes : Tensor of int32, shape (n, n_code_columns)
-        Codes of the categorical fields, then those of the multi-valued fields.
+        Codes of the categorical fields, then of the multi-valued fields.
     values : Tensor of float32, shape (n, n_numeric)
         Values of the numeric fields.
     target : Tensor of int64, shape (n,)
@@ -54,7 +54,7 @@ class Impressions:
         Weight of the row in the loss.
     negatives_kept : float, default=1.0
         Share of the rows of the first class that a sample kept, in (0, 1]. The loss is computed on the sample, while
-        the network's logits are those of the full table.
+        the network's logits are corrected to the full table.
     objective : Objective, default=ClassObjective()
         What logits say of the labels.
 
@@ -104,7 +104,7 @@ class Impressions:
         """Return so many rows at random, or all where there are no more."""
         if len(self) <= n_rows:
             return self
-        # A generator of its own, always the same: what is drawn here changes nothing else, and epochs are comparable.
+        # A generator of its own with a fixed seed: it changes no other draw, and epochs are comparable.
         generator = torch.Generator().manual_seed(_SEED)
         return self.take(torch.randint(len(self), (n_rows,), generator=generator))
 
@@ -221,7 +221,7 @@ class StoredImpressions:
         return replace(self, files=[*self.files, *others.files], sums=sums, counts=counts)
 
     def head(self, n_rows: int) -> Impressions:
-        """Return the first rows, in memory; as their order is random, they are as good as any others."""
+        """Return the first rows, in memory: a random sample, as their order is random."""
         return self._read(self.files[0], 0, n_rows)
 
     def some(self, n_rows: int) -> Impressions:
@@ -303,8 +303,8 @@ class Batches:
     """Batches of impressions, slices of a permutation that is drawn anew for each pass.
 
     All batches have the same number of rows but for one, so that none is too small for batch norm. Where several
-    processes train, each takes a slice of each batch. Rows on disk, whose order is random, are read in blocks; the rows
-    of some blocks at a time are permuted.
+    processes train, each takes a slice of each batch. Rows on disk, in random order, are read in blocks; the rows of
+    some blocks at a time are permuted.
 
     On an accelerator, the rows are copied to the device once, if they take at most half of its free memory, and batches
     are taken there; else they are copied batch by batch. The batches are the same as on the CPU.
@@ -330,8 +330,7 @@ class Batches:
     n_rows : int
         Number of rows of a pass; of rows on disk where negatives are drawn, about so many.
     negatives_kept : float
-        Share of the rows of the first class that are in a pass: of those of the table from which the impressions may
-        be a sample.
+        Share of the first class's rows in a pass, relative to the full table, where the impressions are a sample.
 
     Examples
     --------
@@ -384,7 +383,7 @@ class Batches:
         return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // (2 * self.processes.size)))
 
     def state(self) -> dict[str, Tensor]:
-        """Return what the next passes depend on, beside the generator."""
+        """Return the state of the next passes, without the generator."""
         return {"n_passes": torch.tensor(self.n_passes)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
@@ -413,7 +412,7 @@ class Batches:
         own = self.processes.own(order)
         batch = rows.take(own).to(self.device)
         weight = batch.weight if self._scale == 1 else batch.weight * self._scale
-        # The means of the slices of all processes add up to that of the batch.
+        # The means of the slices of all processes add up to the batch's.
         weight = weight if len(own) == len(order) else weight * (len(own) / len(order))
         return (batch.codes, batch.values), (batch.target, weight)
 
@@ -440,11 +439,7 @@ class Batches:
         return self._blocks[0].read().kept_on(self.device)
 
     def _are_taken(self, block: Block, rows: Impressions) -> Tensor:
-        """Say which rows of a block are in the pass.
-
-        Each row has a phase by its number, and a pass takes an interval of phases, the next one where that of the last
-        pass ended; multiples of the golden ratio are evenly spread.
-        """
+        """Say which rows of a block are in the pass: their phases, spread by the golden ratio, are in its interval."""
         is_negative = rows.target == 0
         numbers = torch.arange(block.start, block.start + len(rows), dtype=torch.float64)
         phase = numbers * _GOLDEN_RATIO % 1

@@ -53,7 +53,7 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     network : torch.nn.Module
         Network that maps codes and values to logits, in evaluation mode.
     codes : Tensor of int32, shape (n, n_code_columns)
-        Codes of the categorical fields, then those of the multi-valued fields.
+        Codes of the categorical fields, then of the multi-valued fields.
     values : Tensor of float32, shape (n, n_numeric)
         Values of the numeric fields.
 
@@ -81,7 +81,7 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
 
 
 def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor, device: torch.device) -> Tensor:
-    # In the thread that computes: each has a mode of its own.
+    # In the computing thread: inference mode is per thread.
     with torch.inference_mode():
         logits: Tensor = network(_pad_rows(sent(codes, device)), _pad_rows(sent(values, device)))
     return logits[: len(codes)]
@@ -98,11 +98,7 @@ def evaluate(
     training: AnyImpressions,
     processes: Alone = ALONE,
 ) -> tuple[Scores, Tensor, Tensor | None]:
-    """Score a network on validation rows, as it would predict if the training ended; return the scores and the logits.
-
-    The members of an ensemble are weighted anew by these rows, and the mean prediction is moved to the click rate of
-    the training rows; that constant, shape (C,) or None, is returned last. The network is left in evaluation mode.
-    """
+    """Weigh the members, move the mean prediction to the click rate, and score; return scores, logits, constant."""
     network.eval()
     if len(members_of(network)) > 1:
         logits = weigh_members(network, impressions, processes)
@@ -128,7 +124,7 @@ def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
     -------
     dict of {str: float}
         `valid_loss`, the weighted mean cross-entropy, and `valid_auc`, the area under the ROC curve; NaN where a class
-        is missing. Of several tasks also those of each.
+        is missing. With several tasks, also of each.
 
     Examples
     --------
@@ -152,14 +148,9 @@ def _scores(logits: Tensor, impressions: Impressions) -> Scores:
 
 
 def weigh_members(ensemble: nn.Module, impressions: Impressions, processes: Alone = ALONE) -> Tensor:
-    """Give the members the weights, none negative and 1 in all, by which their mean has the lowest log-loss.
+    """Weigh the members for the lowest log-loss of their mean on held-out rows; return its logits, (n, C).
 
-    The loss of n rows gets a penalty, k = 10 + n / 500 times the mean of -ln(M w_i) over the M members: the weights
-    have a Dirichlet prior of so many rows, by which they stay nearly equal where rows are few or members hardly differ.
-    Of rows of uneven weights, n is Kish's effective number.
-
-    The ensemble is in evaluation mode, and the rows are none that it was trained on. The weighted logits are returned,
-    shape (n, C).
+    A Dirichlet prior of k = 10 + n / 500 rows, n by Kish, keeps weights nearly equal where rows are few.
     """
     members, weights = members_of(ensemble), ensemble.weights
     assert isinstance(weights, Tensor)
@@ -205,12 +196,11 @@ def correct_mean(
     network : torch.nn.Module
         Network in evaluation mode.
     impressions : Impressions
-        Rows whose shares of classes are to be met, by weight.
+        Rows to take the shares of classes from, by weight.
     n_rows : int
-        Rows to predict, at most; more than those are drawn from at random. The shares are those of all rows.
+        Rows to predict, at most; of more, a random sample. The shares are of all rows.
     doubt : float, default=0.0
-        With so many rows outside the largest class, half of the constant is added, and less with fewer, whose share
-        says little.
+        With so many rows outside the largest class, half of the constant is added, and less with fewer.
 
     Returns
     -------

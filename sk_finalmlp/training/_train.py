@@ -1,4 +1,4 @@
-"""Training of a network, from its initial weights to those of its best epoch."""
+"""Training of a network, from its initial weights to its best epoch."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from ._processes import ALONE, Alone, is_started_with_others, joined_group
 from ._rows import AnyImpressions, Batches
 from ._scores import Scoring, correct_mean
 
-# Published values that nobody tunes.
+# Published values without parameters.
 _GRADIENT_NORM = 10.0
 _LEARNING_RATE_FACTOR = 0.1
 _MIN_LEARNING_RATE = 1e-6
 
-# What counts as an improvement of the monitored score.
+# Least improvement of the monitored score.
 _TOLERANCE = 1e-6
 
-# Share of the steps in which the rate of one cycle rises.
+# Share of the steps with a rising rate in one cycle.
 _WARM_UP = 0.15
 
 # In smaller tables a dense update is faster, and it is exact.
@@ -58,7 +58,7 @@ Schedule = Literal["one_cycle", "plateau"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How to train; most names are those of the parameters of `FinalMLPClassifier`.
+    """How to train; most names are parameters of `FinalMLPClassifier`.
 
     Those without a default are required. `freeze_norms` freezes the running statistics of batch norm; with None,
     `gate_regularizer` is `embedding_regularizer`. With `joins_processes`, the training is shared by the processes that
@@ -210,7 +210,7 @@ def train(
         logger.info("Training on %d rows, validation on %d, on device %s", len(impressions), n_validation, device)
         result = _train(processes, network, impressions, validation, settings, generator, observer, moments)
     n_epochs = len(result.history)
-    logger.info("The training ended after %d epochs, of which epoch %d is the best", n_epochs, result.best_epoch)
+    logger.info("The training ended after %d epochs; epoch %d is the best", n_epochs, result.best_epoch)
     return result
 
 
@@ -226,8 +226,8 @@ def _prepare(
     _check_same_rows(processes, impressions, validation)
     if len(impressions) < 2 * processes.size:
         raise ValueError(
-            f"{len(impressions)} training rows are too few for {processes.size} processes, of which each takes two "
-            "rows of a batch at least. Fit in one process."
+            f"{len(impressions)} training rows are too few for {processes.size} processes: each takes at least two "
+            "rows of a batch. Fit in one process."
         )
     processes.start_alike(network, generator)
     device = settings.device
@@ -310,7 +310,7 @@ def _take_epochs(net: ClickNet, batches: Batches, settings: TrainingSettings, ch
 
 
 def _take_final_epoch(network: nn.Module, batches: Batches, settings: TrainingSettings, watchers: Callbacks) -> None:
-    """One more epoch, in which nothing is held out: at a low learning rate, as no held-out rows can stop it."""
+    """One more epoch on all rows, at a low learning rate, since no held-out rows can stop it."""
     settings = replace(settings, learning_rate=settings.learning_rate * _LEARNING_RATE_FACTOR, max_epochs=1)
     record = EpochRecord(None, settings.scoring, batches.processes)
     net = _make_net(network, settings, [("record", record), *watchers])
@@ -321,7 +321,7 @@ def _take_final_epoch(network: nn.Module, batches: Batches, settings: TrainingSe
 
 @contextmanager
 def _lent(net: ClickNet, batches: Batches, settings: TrainingSettings) -> Iterator[None]:
-    """Lend the network what it trains with: threads, random numbers, memory."""
+    """Lend the network threads, random numbers and memory for training."""
     network, is_on_cpu = net.module_, batches.device.type == "cpu"
     net.processes = batches.processes
     with ExitStack() as loans:
@@ -329,7 +329,7 @@ def _lent(net: ClickNet, batches: Batches, settings: TrainingSettings) -> Iterat
             n_rows = batches.batch_size // batches.processes.size
             net.map_members = loans.enter_context(threads_of_steps(network, n_rows))
             loans.enter_context(kept_memory())
-        # Each member has a source of its own, so that it draws the same beside the others as after them.
+        # Each member has a generator of its own, so its draws don't depend on other members.
         for member, generator in [(member, _generator_of_dropout(batches)) for member in members_of(network)]:
             loans.enter_context(dropout_generator(member, generator))
         loans.enter_context(_sparse_gradients(network))
@@ -399,7 +399,7 @@ def _callbacks(
     best: BestEpoch,
     watchers: Callbacks,
 ) -> tuple[Callbacks, Checkpoint | None]:
-    """All callbacks of the epochs before the final one, in the order in which they are called."""
+    """All callbacks of the epochs before the final one, in calling order."""
     scored = None if validation is None else validation.for_scores()
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), is_scored=validation is not None)
@@ -425,7 +425,7 @@ def _one_cycle(peak: float, n_steps: int) -> Callback:
         step_every="batch",
         event_name=None,
         max_lr=peak,
-        # A cycle of one step would consist of its end, where the rate is nothing.
+        # A cycle of one step would end at a rate of 0.
         total_steps=max(2, n_steps),
         pct_start=_WARM_UP,
         cycle_momentum=False,
@@ -438,7 +438,7 @@ def _plateau(settings: TrainingSettings) -> Callback:
         monitor="monitored",
         mode="max",
         factor=_LEARNING_RATE_FACTOR,
-        # Torch counts the epochs that may pass before the one that lets the rate fall.
+        # Torch counts the epochs before the one that lowers the rate.
         patience=(settings.n_iter_no_change + 1) // 2 - 1,
         threshold=_TOLERANCE,
         threshold_mode="abs",

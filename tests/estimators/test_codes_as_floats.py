@@ -34,7 +34,7 @@ partly_labelled = np.where(rng.random(N_ROWS) < 0.2, -1, y)
 two_labels = np.c_[y, 1 - y]
 
 
-@pytest.mark.filterwarnings("ignore:y holds -1 beside 0 and 1")
+@pytest.mark.filterwarnings("ignore:y holds -1 next to 0 and 1")
 @pytest.mark.parametrize(
     ("model", "y"),
     [

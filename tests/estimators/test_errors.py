@@ -198,7 +198,7 @@ IN_FIT = {
     "new class in y_val": (
         refit(fit={"X_val": lambda X, y: X, "y_val": lambda X, y: y * 2}),
         ValueError,
-        r"y_val: the classes \[2\] aren't among those of fit, \[0, 1\]",
+        r"y_val: the classes \[2\] are new: fit saw \[0, 1\]",
     ),
     "validation table not encoded": (
         refit(fit={"X_val": lambda X, y: X.astype({"item": str}), "y_val": lambda X, y: y}),

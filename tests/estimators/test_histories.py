@@ -156,7 +156,7 @@ def test_inspection(clicks, models):
     assert list(pair_interactions(model, X[:20])) == ["history", "item", "user"]
     assert row_contributions(model, X[:2], n_permutations=2, random_state=0).shape == (2, 3)
     assert embeddings(model, "item").shape == (30, 10)
-    with pytest.raises(ValueError, match="'history' is a history of 'item', whose vectors it shares"):
+    with pytest.raises(ValueError, match="'history' is a history, which shares the vectors of 'item'"):
         embeddings(model, "history")
     assert "history" in sk_finalmlp.model_card(model)
 

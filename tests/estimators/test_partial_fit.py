@@ -123,7 +123,7 @@ def test_errors_change_nothing(fitted):
     before = pickle.dumps(fitted)
     for bad, labels, message in [
         (X[:, :2], y, "X has 2 features"),
-        (X, y + 1, r"y: the classes \[2\] aren't among those of fit, \[0, 1\]"),
+        (X, y + 1, r"y: the classes \[2\] are new: fit saw \[0, 1\]"),
         (X - 1, y, "negative code"),
         (X * 10**8, y, "has the code"),
     ]:

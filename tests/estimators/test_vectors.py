@@ -394,7 +394,7 @@ def test_inspection():
         embeddings(model[-1], "item")
     assert "item@vector" not in gate_weights(model, X).index
     assert list(row_contributions(model, X[:2]).columns) == ["user", "item"]
-    with pytest.raises(ValueError, match=r"no embeddings of its own: ask for those of 'item@vector'"):
+    with pytest.raises(ValueError, match=r"no embeddings of its own: ask for 'item@vector'"):
         embeddings(model_of("replace"), "item")
     with pytest.raises(ValueError, match="'text' is of kind 'vector'"):
         embeddings(of_arrays(), "text")

@@ -185,7 +185,7 @@ def test_encoder_takes_durations_for_numbers_and_recency_for_no_statistic():
         ({}, {"key": []}, r"key=\[\] must name a column"),
         ({}, {"key": [("user", 3)]}, "must name a column"),
         ({}, {"key": [3]}, r"key=\[3\] must name a column"),
-        ({"user": [["a"], ["b"], ["a"]]}, {}, "Column 'user' is list<item: string>, whose values can't be compared"),
+        ({"user": [["a"], ["b"], ["a"]]}, {}, "Column 'user' is list<item: string>, and such values can't be compared"),
         ({"user": [1, "b", 1]}, {}, "Column 'user': Could not convert 'b'"),
         (
             {"time": ["2026-01-01T00:00Z", "2026-01-01T00:00", None]},

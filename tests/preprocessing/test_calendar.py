@@ -103,7 +103,7 @@ def test_reason_and_remedy_are_said():
     with pytest.warns(UserWarning, match="is left out: named like"):
         kinds = CTREncoder().fit(X).feature_kinds_
     assert kinds.loc["month", "why"] == (
-        "named like a month, of which the rows hold 8 of 12, so that those of later days would be unknown: "
+        "named like a month, with only 8 of its 12 values, so later days would have unknown ones: "
         "name the column in `categorical` or `numeric` to keep it"
     )
     assert kinds.loc["day", "why"].startswith("named like a day of the month, which")
@@ -187,7 +187,7 @@ def test_what_goes_with_time_and_is_new_in_the_last_rows_is_left_out(hold_out, w
     gone = [name for name in X if name.startswith("gone")]
     assert list(kinds.index[kinds["kind"] == "dropped"]) == gone
     assert kinds.loc["gone_day_number", "why"] == (
-        "goes with time: 100% of the last rows have values that are new, as those of later rows would be; "
+        "goes with time: 100% of the last rows have new values, and later rows would, too; "
         "name the column in `categorical` or `numeric` to keep it"
     )
     kept = CTREncoder(hold_out=hold_out, categorical=gone).fit(X, sample_weight=weights).feature_kinds_

@@ -172,7 +172,7 @@ class TestStatistics:
         X = pd.DataFrame({"user": ["a"], "item": ["x"]})
         with pytest.raises(ValueError, match="Statistics take in the labels of new rows, but there is no y"):
             self.fit().partial_fit(X)
-        with pytest.raises(ValueError, match=r"y has the labels \[7\], which aren't among those of fit"):
+        with pytest.raises(ValueError, match=r"y has labels that fit didn't see, \[7\]; it saw "):
             self.fit().partial_fit(X, [7])
 
 

@@ -179,7 +179,7 @@ def test_labels_tell_quantities_from_ids():
     encoder = CTREncoder().fit(X, y)
     kinds = {"amount": "numeric", "item": "categorical", "few": "categorical"}
     assert encoder.feature_kinds_["kind"].to_dict() == kinds
-    assert "size tells more of y" in encoder.feature_kinds_.loc["amount", "why"]
+    assert "predict y better by size" in encoder.feature_kinds_.loc["amount", "why"]
     labels = np.where(y, np.where(X["few"] > 5, "much", "some"), "none")
     assert CTREncoder().fit(X, labels).feature_kinds_["kind"].to_dict() == kinds
 

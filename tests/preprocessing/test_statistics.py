@@ -422,7 +422,7 @@ def test_fitting_in_threads_leaves_the_filters_of_warnings_alone():
 def test_the_mark_of_rows_without_a_label_is_warned_about():
     X, y = impressions()
     y[::2] = -1
-    with pytest.warns(UserWarning, match="-1 beside 0 and 1, by which scikit-learn marks rows without a label"):
+    with pytest.warns(UserWarning, match=r"-1 next to 0 and 1\. scikit-learn marks rows without a label so"):
         CTREncoder(statistics=["user"]).fit(X, y)
     encoder = CTREncoder(statistics=["user"]).fit(X, y, sample_weight=y != -1)
     labelled = CTREncoder(statistics=["user"]).fit(X[y != -1], y[y != -1])

@@ -148,7 +148,7 @@ def test_bad_vectors_in_fit(vectors, message):
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        ([0.5, 1.5], ValueError, "'text': the vector of row 0.*has length 2, but those of fit have length 3"),
+        ([0.5, 1.5], ValueError, "'text': the vector of row 0.*has length 2, but vectors in fit have length 3"),
         ([0.5, np.nan, 1.5], ValueError, "'text': the vector of row 0.*NaN"),
         ("[0.5, 1.5, 2.5]", TypeError, "'text': it holds.*where fit saw arrays of numbers.*json.loads"),
         (["a", "b", "c"], ValueError, "'text': 'a' is not a number"),
@@ -273,7 +273,7 @@ def test_new_rows_bring_ids_and_no_vectors():
 LATER = pd.DataFrame([[0.5, 1.0, 2.0]], index=["later"])
 BAD_LATER = {
     "length": ({"item": LATER[[0, 1]]}, "Column 'item': its `vectors` have length 2 now, and had length 3 in fit"),
-    "NaN": ({"item": LATER.replace(0.5, np.nan)}, "the id 'later' of 'item' holds NaN"),
+    "NaN": ({"item": LATER.replace(0.5, np.nan)}, "the id 'later' of 'item' has a vector with NaN"),
     "twice": ({"item": pd.concat([LATER, LATER])}, "'item': the id 'later' has several `vectors`"),
     "none in fit": ({"user": LATER}, "vectors: 'user' had none in fit.*Fit again"),
 }
@@ -314,14 +314,18 @@ BAD = {
     "length": (
         pd.Series([VECTORS[0], VECTORS[1][:2]], index=["a", "b"]),
         ValueError,
-        "the id 'b' of 'item' has length 2, and that of 'a' has length 3",
+        "the id 'b' of 'item' has a vector of length 2, and 'a' of length 3",
     ),
     "NaN": (
         TABLE.mask(TABLE.iloc[1, 2] == TABLE),
         ValueError,
-        "the id 'b' of 'item' holds NaN or an infinite.*frame.dropna",
+        "the id 'b' of 'item' has a vector with NaN or infinity.*frame.dropna",
     ),
-    "infinite": (TABLE.replace(TABLE.iloc[2, 1], np.inf), ValueError, "the id 'c' of 'item' holds NaN or an infinite"),
+    "infinite": (
+        TABLE.replace(TABLE.iloc[2, 1], np.inf),
+        ValueError,
+        "the id 'c' of 'item' has a vector with NaN or infinity",
+    ),
     "text": (
         TABLE.assign(title="Up"),
         TypeError,
@@ -336,13 +340,13 @@ BAD = {
     "missing id": (TABLE.set_axis(["a", None, "b", "c"]), ValueError, "1 ids of 'item' are missing"),
     "two levels": (TABLE.set_index([0], append=True), TypeError, "'item' has an index of several levels"),
     "no rows": (TABLE[:0], ValueError, r"'item' has shape \(0, 3\)"),
-    "an array": (TABLE.to_numpy(), TypeError, "'item' is ndarray. Give a DataFrame of floats indexed by id"),
+    "an array": (TABLE.to_numpy(), TypeError, "'item' is of type ndarray. Give a DataFrame of floats indexed by id"),
     "fewer ids": ((["a"], TABLE.to_numpy()), ValueError, "'item' has 1 ids and 4 vectors"),
     "a matrix of text": ((list("abcd"), TABLE.astype(str)), TypeError, "the matrix of 'item' has shape.*floats"),
     "strings": (
         pd.Series(["x", "y"], index=["a", "b"]),
         TypeError,
-        "the id 'a' of 'item' is 'x', not an array",
+        "the id 'a' of 'item' has 'x', not an array",
     ),
 }
 

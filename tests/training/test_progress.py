@@ -76,7 +76,7 @@ def test_the_log_has_the_lines_whatever_is_shown(caplog):
     first, *lines, last = caplog.messages
     assert first == "Training on 400 rows, validation on 100, on device cpu"
     assert are_lines("\n".join(lines))
-    assert last == f"The training ended after 2 epochs, of which epoch {result.best_epoch} is the best"
+    assert last == f"The training ended after 2 epochs; epoch {result.best_epoch} is the best"
     assert {record.name for record in caplog.records} == {"sk_finalmlp.training"}
 
 
