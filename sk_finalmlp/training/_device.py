@@ -154,7 +154,7 @@ def threads_of_batches(n_batches: int) -> Iterator[Map]:
 
 @contextmanager
 def _workers(n_workers: int) -> Iterator[Map]:
-    """So many threads, each with one of torch; for one, the calling thread does the work."""
+    """A pool of threads, each with one of torch; for one, the calling thread does the work."""
     if n_workers == 1:
         yield map
         return
@@ -163,7 +163,7 @@ def _workers(n_workers: int) -> Iterator[Map]:
 
 
 def _is_set_by_the_caller() -> bool:
-    """Whether `torch.set_num_threads` was called: products then have so many threads, whatever OpenMP's number is."""
+    """Whether `torch.set_num_threads` was called: it overrides OpenMP's number in products."""
     with _openmp().limit(limits=1):
         of_products = re.search(r"mkl_get_max_threads\(\) : (\d+)", torch.__config__.parallel_info())
     return of_products is not None and int(of_products[1]) > 1

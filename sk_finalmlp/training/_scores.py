@@ -37,7 +37,7 @@ _BATCH_SIZE = 8192
 #: held out, and what is best for many rows of today isn't as surely best tomorrow.
 _ROWS_FOR_EQUAL_WEIGHTS = 10.0
 _SHARE_FOR_EQUAL_WEIGHTS = 0.002
-#: So many rows tell the mean prediction to a few hundredths, and to less than a hundredth.
+#: Rows for the mean prediction to a few hundredths, and to less than a hundredth.
 ROUGHLY: Final = 2**12
 CLOSELY: Final = 2**17
 
