@@ -45,7 +45,7 @@ CLOSELY: Final = 2**17
 def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     """Logits of a network in evaluation mode.
 
-    A row's logits don't depend on the rows beside it: to the last bit where widths of layers and heads are multiples
+    A row's logits don't depend on other rows: to the last bit where widths of layers and heads are multiples
     of 16, else to rounding.
 
     Parameters
