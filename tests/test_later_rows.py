@@ -26,6 +26,7 @@ def noise(n_rows, seed, parts_as_columns):
     return X[~is_later], clicks[~is_later], X[is_later]
 
 
+@pytest.mark.filterwarnings("ignore:Column '(year|month|day)' is left out:UserWarning")
 @pytest.mark.parametrize("parts_as_columns", [False, True], ids=["datetime", "columns of integers"])
 def test_clicks_that_are_noise_are_as_rare_on_later_days(parts_as_columns):
     X, clicks, later = noise(20_000, 0, parts_as_columns)

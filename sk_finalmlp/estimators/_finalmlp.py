@@ -536,7 +536,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples,)
             Labels.
         """
-        return self._labels.most_probable(self._logits(X))
+        logits = self._logits(X)  # first, since it refuses an unfitted classifier
+        return self._labels.most_probable(logits)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of rows with a correct prediction.

@@ -51,14 +51,16 @@ class Blocks:
         """Number of groups: folds of the first block, later blocks, rows held out, rows without weight."""
         return self.n_folds + self.n_blocks + 1
 
+    def groups(self, folds: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+        """The group of each row, by its fold and its block."""
+        # What is held out or without weight comes last, whatever its block.
+        later: np.ndarray = np.where(folds < self.n_folds, self.n_folds + blocks, folds + self.n_blocks) - 1
+        return np.where((blocks == 0) & (folds < self.n_folds), folds, later)
+
     def of(self, labels: LabelledRows) -> np.ndarray:
         """The group of each row."""
-        assert labels.blocks is not None
-        later: np.ndarray = np.where(
-            labels.folds < self.n_folds, self.n_folds + labels.blocks, labels.folds + self.n_blocks
-        )
-        later -= 1
-        return np.where((labels.blocks == 0) & (labels.folds < self.n_folds), labels.folds, later)
+        assert labels.groups_in_time is not None
+        return labels.groups_in_time
 
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
         """Sums over the rows of the same key that each cell knows."""

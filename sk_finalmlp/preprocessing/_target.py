@@ -48,8 +48,8 @@ class LabelledRows:
     folds: np.ndarray
     #: Labels that have a rate: of two classes, the greater has the only one.
     n_labels: int
-    #: Where the order of the rows in time is known, the number of each row's block, from the first to the last.
-    blocks: np.ndarray | None = None
+    #: Where the order of the rows in time is known, the number of each row's group among `Blocks`.
+    groups_in_time: np.ndarray | None = None
 
     @cached_property
     def is_unweighted(self) -> bool:
@@ -91,10 +91,9 @@ class LabelledRows:
 
     def take(self, rows: Any) -> Self:
         """Some of the rows, given by their numbers or a slice."""
-        blocks = None if self.blocks is None else self.blocks[rows]
-        return replace(
-            self, weights=self.weights[rows], digits=self.digits[..., rows], folds=self.folds[rows], blocks=blocks
-        )
+        groups = None if self.groups_in_time is None else self.groups_in_time[rows]
+        weights, digits, folds = self.weights[rows], self.digits[..., rows], self.folds[rows]
+        return replace(self, weights=weights, digits=digits, folds=folds, groups_in_time=groups)
 
 
 class Target:
@@ -118,8 +117,11 @@ class Target:
     def in_blocks(self, blocks: Callable[[int, int], np.ndarray], n_blocks: int, share: float) -> Target:
         """The target of the same rows in blocks of time, this share with walk-forward statistics."""
 
+        grouping = Blocks(self.n_folds, n_blocks)
+
         def read(start: int, stop: int) -> LabelledRows:
-            return replace(self.read(start, stop), blocks=blocks(start, min(stop, self.n_rows)))
+            rows = self.read(start, stop)
+            return replace(rows, groups_in_time=grouping.groups(rows.folds, blocks(start, min(stop, self.n_rows))))
 
         target = Target(self.labels, self.classes, self.n_folds, self.n_rows, read, self.has_tasks)
         target.n_blocks, target.n_forward = n_blocks, round(share * self.n_folds)

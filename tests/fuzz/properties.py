@@ -491,6 +491,8 @@ class _Examination:
         table = self.table
         if table.number % _ONE_IN_CLASSIFIED or table.fault or table.n_fit < _ALONE**2:
             return
+        if (table.parameters.get("n_hash_buckets") or 0) > _MOST_EMBEDDED:
+            return
         X = CTREncoder(**table.parameters | {"statistics": None, "crosses": []}).fit_transform(table.X)
         click = self.rng.random(len(X)) < 0.5
         buy = click & (self.rng.random(len(X)) < 0.5)
