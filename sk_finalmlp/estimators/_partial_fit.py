@@ -150,10 +150,9 @@ def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingS
 
 
 class NetworkUpdate:
-    """The training of a network that has tables of the new rows' codes only.
+    """The training of a network that has tables of the new rows' codes only."""
 
-    `fresh` are the table rows of reused codes, and `scores` the scores of the new rows before training.
-    """
+    # `fresh` are the table rows of reused codes, and `scores` the scores of the new rows before training.
 
     def __init__(self, start: Fitted, new: Impressions, fresh: RowsOf, generator: torch.Generator) -> None:
         assert start.moments is not None

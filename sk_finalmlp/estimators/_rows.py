@@ -81,10 +81,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Rows:
-    """Labelled rows, in memory or on disk.
+    """Labelled rows, in memory or on disk."""
 
-    `number` is each row's label, `position` each label's place among labels with positive weight, None for the same.
-    """
+    # `number` is each row's label, `position` each label's place among labels with positive weight, None for the same.
 
     columns: Sequence[tuple[str, Readable]]
     number: Readable

@@ -210,10 +210,8 @@ def _catch_up(rows: _Rows, gap: _Gap, options: dict[str, Any]) -> _Rows:
 
 @cache
 def _corrected_sums(beta1: float) -> Tensor:
-    """Return the sum of beta1^k / (1 - beta1^(t + k)) over k = 1, 2, ..., for each step t until it doesn't change.
-
-    So far a first moment alone moves its weight after step t, in units of learning rate over deviation.
-    """
+    """Return the sum of beta1^k / (1 - beta1^(t + k)) over k = 1, 2, ..., for each step t until it doesn't change."""
+    # So far a first moment alone moves its weight after step t, in units of learning rate over deviation.
     n_steps = math.ceil(math.log(_NOTHING) / math.log(beta1)) if beta1 else 1
     sums = [beta1 / (1 - beta1)]
     for step in range(n_steps, 0, -1):

@@ -128,10 +128,8 @@ class Map(Protocol):
 
 @contextmanager
 def threads_of_steps(network: nn.Module, batch_size: int) -> Iterator[Map]:
-    """Take as many threads as torch may have and steps on the CPU pay for; yield a map over the members.
-
-    A thread per member waits once a step, with the same bits. A user's `torch.set_num_threads` is respected.
-    """
+    """Take as many threads as torch may have and steps on the CPU pay for; yield a map over the members."""
+    # A thread per member waits once a step, with the same bits. A user's `torch.set_num_threads` is respected.
     n_threads = torch.get_num_threads()
     n_workers = min(n_threads, len(members_apart(network)))
     if n_threads == 1 or (n_workers < n_threads and _is_large(network, batch_size)) or _is_set_by_the_caller():

@@ -148,10 +148,8 @@ def _scores(logits: Tensor, impressions: Impressions) -> Scores:
 
 
 def weigh_members(ensemble: nn.Module, impressions: Impressions, processes: Alone = ALONE) -> Tensor:
-    """Weigh the members for the lowest log-loss of their mean on held-out rows; return its logits, (n, C).
-
-    A Dirichlet prior of k = 10 + n / 500 rows, n by Kish, keeps weights nearly equal where rows are few.
-    """
+    """Weigh the members for the lowest log-loss of their mean on held-out rows; return its logits, (n, C)."""
+    # A Dirichlet prior of k = 10 + n / 500 rows, n by Kish, keeps weights nearly equal where rows are few.
     members, weights = members_of(ensemble), ensemble.weights
     assert isinstance(weights, Tensor)
     columns = impressions.codes, impressions.values
