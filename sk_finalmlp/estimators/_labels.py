@@ -142,7 +142,7 @@ class OneLabel:
         for name in ("negatives_kept", "negative_sampling"):
             if len(self.classes) > 2 and getattr(estimator, name) < 1:
                 raise ValueError(
-                    f"{name}={getattr(estimator, name):g} needs two classes: the first in sorted order is the "
+                    f"{name}={getattr(estimator, name):g} is for two classes, the first in sorted order the "
                     f"negative one; y has the {len(self.classes)} classes {self.classes.tolist()}. Set {name}=1.0, or "
                     "weigh the kept rows of each class by sample_weight."
                 )
