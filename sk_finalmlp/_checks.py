@@ -1,4 +1,4 @@
-"""What is refused, in the same words everywhere: tables that can't be read, labels and scores that aren't any."""
+"""Checks of tables, labels and scores, with the same errors everywhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._sklearn import InvalidParameterError, check_sample_weight
 
 Label = bool | int | float | str
 
-#: What turns the lazy frames of some libraries into tables.
+#: Methods that turn lazy frames into tables.
 _METHODS = {
     "duckdb": "df",
     "ibis": "to_pandas",
@@ -39,7 +39,7 @@ _REMEDIES = {
 
 
 def native_table(X: Any) -> Any:
-    """Return a table as its own library has it; refuse what a newcomer may take for a table."""
+    """Return a table of its own library; refuse objects that a newcomer may take for a table."""
     X = to_native(X, pass_through=True)
     if not isinstance(X, pd.DataFrame):
         _check_is_table(X)
@@ -89,7 +89,7 @@ def refuse_name_as_labels(X: Any, y: Any) -> None:
 
 
 def refuse_other_weights(weights: Any) -> None:
-    """Refuse what is no number, and the name of a column where weights of a table in memory are expected."""
+    """Refuse values that aren't numbers, and the name of a column for a table in memory."""
     if isinstance(weights, str):
         raise ValueError(
             f"sample_weight={weights!r} is a name, as rows in files take it, but X is a table in memory. Pass the "

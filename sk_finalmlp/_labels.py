@@ -115,7 +115,7 @@ def patterns_of(digits: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def implied(digits: Any) -> Any:
-    """Return the digits of a funnel, array or tensor, with what others imply: 0 after a 0, and 1 before a 1."""
+    """Return the digits of a funnel, array or tensor, completed: 0 after a 0, and 1 before a 1."""
     filled, n_tasks = digits + 0, digits.shape[1]
     for task in range(1, n_tasks):
         filled[:, task][filled[:, task - 1] == 0] = 0

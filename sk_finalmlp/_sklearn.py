@@ -1,4 +1,4 @@
-"""scikit-learn's private names, all in one place: what another version of it may break is here.
+"""scikit-learn's private names, all in one place, since other versions may break them.
 
 Its checks of parameters, its callbacks (`sklearn.callback`, from version 1.9 on) and its HTML of an estimator.
 """
@@ -140,12 +140,12 @@ def _row(cells: Sequence[object], cell: str = "<td>{}</td>") -> str:
 
 
 class FittedSummary:
-    """Mixin that shows what was fitted before the parameters, and links to the documentation of this library."""
+    """Mixin that shows fitted results before the parameters, and links to the documentation of this library."""
 
     _doc_link_module = __package__
 
     def _summaries(self) -> list[Summary]:
-        """Return tables about the fitted estimator, first what is most asked for."""
+        """Return tables about the fitted estimator, the most useful first."""
         raise NotImplementedError
 
     @property

@@ -179,7 +179,7 @@ def _network(classifier: Any, classes: str) -> list[str]:
 
 
 def _scores(classifier: Any) -> list[tuple[str, float]]:
-    """Return what `fit` measured after its best epoch; nothing of what isn't a classifier of this library."""
+    """Return the scores of the best epoch; none for other libraries' classifiers."""
     if not hasattr(classifier, "history_"):
         return []
     best = classifier.history_[classifier.best_epoch_ - 1]

@@ -21,7 +21,7 @@ from sklearn.base import BaseEstimator
 __all__ = ["ModelFileError", "load", "save"]
 
 _PACKAGES: Final = ("sk_finalmlp.preprocessing", "sk_finalmlp.estimators", "sk_finalmlp.streams")
-#: How much larger than the file its contents may be, which `save` doesn't compress, and what may be in any case.
+#: Most times that contents may be larger than the file, which `save` doesn't compress, and a size always allowed.
 _LARGEST_RATIO: Final = 20
 _FREE_BYTES: Final = 2**26
 #: Length of the state of the Mersenne Twister; NumPy reads beyond it from a position that is larger.

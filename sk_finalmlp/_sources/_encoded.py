@@ -1,4 +1,4 @@
-"""What an encoder makes of rows that don't fit in memory: rows on disk to learn from, or a stream to predict."""
+"""Encoded rows that don't fit in memory: rows on disk to learn from, or a stream to predict."""
 
 from __future__ import annotations
 

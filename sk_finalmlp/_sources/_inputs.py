@@ -186,7 +186,7 @@ class Parts:
         return self.source.n_rows
 
     def map(self, function: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
-        """Yield what a function makes of each part, given the part, the number of its first row, and arguments."""
+        """Yield a function's result for each part, given the part, the number of its first row, and arguments."""
         firsts = accumulate((part.n_rows or 0 for part in self._parts[:-1]), initial=0)
         backend, _ = get_active_backend()
         # Where results come one by one, they are not all in memory.
@@ -257,7 +257,7 @@ class _Dataset:
         yield from _Files(list(zip(self._fragments, self._schemas, strict=True)), 0).batches(columns)
 
     def parts(self) -> list[Source]:
-        """Return row groups, so many at a time that a task is worth its while."""
+        """Return row groups, enough at a time for a task."""
         if not self._fragments:
             return [self]
         parts: list[Source] = []
@@ -338,7 +338,7 @@ def _schemas_of(fragments: Sequence[Any], common: pa.Schema) -> list[pa.Schema]:
 
 
 def _without_index(schema: pa.Schema) -> pa.Schema:
-    """Return the columns without the unnamed index that pandas writes beside them."""
+    """Return the columns without the unnamed index that pandas writes."""
     names = [name for name in schema.names if _INDEX_OF_PANDAS.fullmatch(name)]
     return pa.schema([field for field in schema if field.name not in names]) if names else schema
 

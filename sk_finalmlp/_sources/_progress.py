@@ -1,4 +1,4 @@
-"""How far a pass over all rows is: a line for each pass, or a bar with the time left."""
+"""Progress of a pass over all rows: a line for each pass, or a bar with the time left."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _LOCK = "in-use"
 
 
 class sizes:
-    """How much of a table that doesn't fit in memory is there at a time."""
+    """Numbers of rows in memory at a time, for a table that doesn't fit."""
 
     #: Rows that are read, encoded or counted at a time.
     CHUNK = 2**19
@@ -133,7 +133,7 @@ class StoredArray:
         self._n_rows += len(rows)
 
     def reserve(self, n_rows: int) -> None:
-        """Make room for so many rows in all, which `write` fills, in other processes too."""
+        """Make room for this number of rows, which `write` fills, in other processes too."""
         with self.path.open("r+b") as file:
             file.truncate(n_rows * self._row_size)
         self._n_rows = n_rows
@@ -169,7 +169,7 @@ class StoredArray:
 
 
 def check_space(folder: TemporaryFolder, n_bytes: float) -> None:
-    """Refuse to begin what the disk can't hold."""
+    """Raise an error if the disk is too small."""
     free = shutil.disk_usage(folder.path).free
     if free < n_bytes:
         raise OSError(

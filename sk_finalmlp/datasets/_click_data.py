@@ -222,7 +222,7 @@ def make_funnel_data(
 
 @dataclass(frozen=True)
 class _Numbers:
-    """How many there are of what."""
+    """Numbers of users, items and so on."""
 
     samples: int
     users: int

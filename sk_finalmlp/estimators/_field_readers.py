@@ -190,7 +190,7 @@ def learn_fields(rows: Rows, categorical_features: Any) -> list[FieldReader]:
 
 
 def _guess_layout(columns: Sequence[InputColumn], by_name: bool) -> Layout:
-    """Return the fields of columns without a schema; beside columns that have one, names mean nothing."""
+    """Return the fields of columns without a schema; next to columns with one, names mean nothing."""
     names = [column.name for column in columns]
     if not by_name:
         return [
@@ -294,7 +294,7 @@ def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
 
 
 def _warn_about_lists_without_names(columns: Sequence[InputColumn]) -> None:
-    """Warn of lists and histories that lost their names on their way, and would be so many categories."""
+    """Warn of lists and histories that lost their names, so that each column would be a field."""
     if any(column.name != f"x{position}" or not column.is_integer for position, column in enumerate(columns)):
         return
     continues = [_continues(*pair) for pair in pairwise(columns)]
@@ -394,7 +394,7 @@ def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]
 def split_matrix(
     readers: Sequence[FieldReader], matrix: NDArray[np.float64]
 ) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Return the same from one matrix of all columns; None where a column has to say what is wrong with it."""
+    """Return the same from one matrix of all columns; None leaves errors to the columns."""
     reader_of = {reader.field.name: reader for reader in readers}
     in_order = [reader_of[field.name] for field in by_kind(reader.field for reader in readers)]
     tables = [reader.row_of_code for reader in in_order for _ in reader.positions if reader.field.has_codes]

@@ -53,14 +53,13 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     Parameters
     ----------
     stream1, stream2 : str or stream, default="mlp"
-        What reads the embeddings: a stream of `sk_finalmlp.streams`, such as `MLP((400, 400), dropout=0.1)` or
-        `CrossNet(3)`, its short name for its defaults ("cin", "crossnet", "final", "fm", "gatedcrossnet", "masknet",
-        "mlp", "product", "qnn" or "selfattention"), or an object with the method `build` of
+        The streams that read the embeddings: objects of `sk_finalmlp.streams`, such as `MLP((400, 400), dropout=0.1)`
+        or `CrossNet(3)`, short names for their defaults ("cin", "crossnet", "final", "fm", "gatedcrossnet", "masknet",
+        "mlp", "product", "qnn" or "selfattention"), or objects with the method `build` of
         `sk_finalmlp.nn.StreamBuilder`. `stream2=None` is a network of the first stream alone, without fusion.
     fusion : {"bilinear", "sum", "concat", "product"}, default="bilinear"
-        How the streams make the logit. "bilinear": linear in each, and bilinear in both by heads. "sum": linear in
-        each. "concat": the same with the initial weights of one layer on both. "product": linear in the elementwise
-        product.
+        Logit of the streams' outputs. "bilinear": linear in each, and bilinear in both by heads. "sum": linear in each.
+        "concat": the same with the initial weights of one layer on both. "product": linear in the elementwise product.
     num_heads : int, default=8
         Heads of the bilinear fusion; it must divide the widths of both streams.
     feature_selection : bool or {"stream1", "stream2"}, default=True
@@ -77,16 +76,16 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Fields that each stream reads, such as `(["user"], ["user", "item"])`: for each names, positions of columns or
         a boolean mask, None for all fields or "auto". "auto": where the table has statistics, such as `CTREncoder`
         writes, the first stream reads all other fields, the second all; the second member of an ensemble reads no
-        statistics, and the second stream of the third only statistics and numeric fields; and so on in turn. A stream
-        alone reads what the second one would.
+        statistics, and the second stream of the third only statistics and numeric fields; and so on in turn. A single
+        stream reads the second one's fields.
     stream_embeddings : {"shared", "own"}, default="shared"
         Whether the streams share their embedding tables, or each has its own.
     stream_loss : float, default=0.0
         Weight of a loss of each stream by itself, next to the network's with weight 1. Each stream then has a linear
         output of its own, used only in training; `train_loss` in `history_` is the sum of all.
     history_pooling : {"mean", "attention", "din", "transformer"}, default="mean"
-        How the vectors of a history (`histories` of `CTREncoder`) become the vector of its field. "mean": their mean.
-        "din": a sum weighted by an MLP of each of them and the value at hand, the target attention of DIN.
+        Pooling of the vectors of a history (`histories` of `CTREncoder`). "mean": their mean. "din": a sum weighted by
+        an MLP of each of them and the value at hand, the target attention of DIN.
         "attention": the same with a softmax over the history. "transformer": a layer of self-attention over them and
         the value at hand, with positions. An empty history is the vector zero.
     linear_term : bool, default=False
@@ -107,7 +106,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
 
     schedule : {"one_cycle", "plateau"}, default="one_cycle"
         "one_cycle": the learning rate rises to `learning_rate` in the first 15% of all steps of `max_epochs`, and
-        falls to nothing in the others. "plateau": it starts at `learning_rate` and falls to a tenth whenever half of
+        falls to 0 in the others. "plateau": it starts at `learning_rate` and falls to a tenth whenever half of
         `n_iter_no_change` epochs don't improve the validation score, which takes more epochs.
     learning_rate : float or "auto", default="auto"
         Highest learning rate of Adam. "auto" takes 5e-3, but 3e-3 between 50,000 and 150,000 training rows and 1.5e-3
@@ -126,18 +125,17 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in the loss; "balanced" weighs by inverse frequency. It shifts the probabilities.
     negatives_kept : float, default=1.0
-        Share of the negatives, the rows of the first of two classes, that `X` still holds where they were sampled
-        before `fit` saw them, in (0, 1]. The network predicts for the whole table: its logits are moved by the
-        logarithm of the share. Rows given as `X_val` count as a whole table; where they are such a sample too, give
-        their negatives `sample_weight_val=1/negatives_kept`.
+        Share, in (0, 1], of the negatives (rows of the first of two classes) that down-sampling before `fit` left in
+        `X`. The network predicts for the full table: its logits are moved by the logarithm of the share. `X_val`
+        counts as a full table; if it is such a sample too, give its negatives `sample_weight_val=1/negatives_kept`.
     negative_sampling : float, default=1.0
-        Share of the negatives of `X` that each epoch takes, in (0, 1]: others in each, until all have had their turn.
+        Share, in (0, 1], of the negatives of `X` in each epoch; epochs take turns until all negatives were used.
         `train_loss` is the sample's; validation rows stay complete, and probabilities are corrected to all rows.
 
     early_stopping : bool, default=True
         Whether to score validation rows after each epoch, to stop when the score doesn't improve, and to keep the
-        weights of the best epoch. Before each score, and in the end, the logits are moved by a constant, so that the
-        mean prediction over the training rows is their click rate.
+        weights of the best epoch. Before each score, and at the end, a constant shifts the logits so that the mean
+        prediction over the training rows is their click rate.
     scoring : str or callable, default="neg_log_loss"
         The score for early stopping: the name of a scorer of scikit-learn, such as "average_precision", or a function
         of (estimator, X, y), higher for better. Its `estimator` predicts for the validation rows, and `X` is a
@@ -146,38 +144,37 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         one class against the rest for more than two) cost nothing; "roc_auc" lets probabilities become too certain on
         small data.
     validation_fraction : float or "auto", default="auto"
-        Share of the rows that is held out where `fit` gets no `X_val`; at least one row of each class. "auto" takes
-        what `CTREncoder` says in the pandas DataFrame that it wrote, and else a tenth, at random no more than some
-        10,000 rows. A larger share must be given to `CTREncoder` as well, which leaves the labels of these rows out of
-        its statistics.
+        Share of the rows to hold out if `fit` gets no `X_val`; at least one row of each class. "auto" takes the share
+        of the `CTREncoder` that wrote the pandas DataFrame, else a tenth, at random about 10,000 rows at most. Give a
+        larger share to `CTREncoder` as well, which leaves the labels of these rows out of its statistics.
     hold_out : {"auto", "random", "last"}, default="auto"
-        Which rows are held out: pseudo-random ones, by a hash of the row number, or those at the end of the table.
-        "auto": those that `CTREncoder` says in the pandas DataFrame that it wrote, else those at random.
+        Which rows are held out: pseudo-random ones, by a hash of the row number, or the last ones of the table.
+        "auto": as the `CTREncoder` that wrote the pandas DataFrame, else random.
     final_epoch : bool, default=True
         Whether the held-out rows join the others for one more epoch at a tenth of the highest learning rate, once
         early stopping is done. It isn't in `history_`. Rows given as `X_val` stay out, and with `warm_start` so do all
         held-out rows.
     n_iter_no_change : int or "auto", default="auto"
-        Epochs without improvement after which the training ends. "auto" takes 4; for "plateau" 2.
+        End the training after this number of epochs without improvement. "auto" takes 4; for "plateau" 2.
 
     categorical_features : "auto", None or array-like, default="auto"
         Which columns hold codes. "auto": columns of integers or bools; columns named `tags@0`, `tags@1`, ... are one
         multi-valued field, with code 0 as padding. A list of names, positions or a boolean mask: those columns, each a
         field of its own; the name `tags` stands for all columns of the multi-valued field. None: no column.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last `fit`, for more epochs on the same rows, by the whole
-        `schedule` once more. Fields, network and held-out rows stay as in the first `fit`; codes that it didn't see
-        stay unknown. Fit the encoder once and go on with the classifier alone, not with a pipeline, which would number
-        the values anew. For new rows, see `partial_fit`.
+        Whether `fit` goes on from the weights of the last `fit`, for more epochs on the same rows, with the whole
+        `schedule` again. Fields, network and held-out rows stay as in the first `fit`; codes that it didn't see stay
+        unknown. Fit the encoder once and go on with the classifier alone, not with a pipeline, which would refit the
+        encoder. For new rows, see `partial_fit`.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of rows and dropout. With the same seed, machine and number of torch
         threads, the predictions are the same to the last bit.
     device : str or torch.device, default="auto"
         Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
     checkpoint : str or path, default=None
-        Folder for the state of the training after each epoch, in a file that is removed when `fit` is done. Where a
-        `fit` was killed, the same `fit` to the same rows goes on after its last epoch, to the same bits;
-        `random_state` must be an integer.
+        Folder for a file with the state of the training after each epoch, removed when `fit` is done. After a kill,
+        the same `fit` to the same rows goes on after its last epoch, to the same bits; `random_state` must be an
+        integer.
     verbose : int, default=0
         0 is silent; 1 or more writes a line per epoch to the standard output. The log "sk_finalmlp.training" has the
         lines in any case, and scikit-learn's callbacks draw bars (:ref:`progress`).
@@ -187,10 +184,10 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     classes_ : ndarray of shape (n_classes,)
         Labels in sorted order, as the columns of `predict_proba`.
     fields_ : list of Field
-        The input fields, in the order of the columns. A categorical field has a code more than its column: the codes
-        are moved up by one, and row 0 of its table is for those that `fit` didn't see.
+        The input fields, in the order of the columns. A categorical field has one code more than its column: codes
+        are shifted by one, and row 0 of its table is for codes that `fit` didn't see.
     table_reader_ : TableReader
-        How a table becomes the two matrices that the network takes.
+        Reads a table as the two matrices that the network takes.
     network_ : torch.nn.Module
         The trained network: `sk_finalmlp.nn.Ensemble` of several members, or the single one.
     history_ : list of dict
@@ -220,11 +217,10 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     Streams that work field by field (`FM`, `Product`, `CIN`, `SelfAttention`) give each statistic a learned vector,
     times its value, as numeric fields have; the others take statistics as they are.
 
-    The members of an ensemble learn on as many threads as torch may have; the environment variable `OMP_NUM_THREADS`
-    and `torch.set_num_threads` say how many. In parallel searches use joblib's default backend, loky: processes that
-    are forked after torch has used its threads hang.
+    The members of an ensemble learn on all of torch's threads (`OMP_NUM_THREADS`, `torch.set_num_threads`). In parallel
+    searches use joblib's default backend, loky: processes that are forked after torch has used its threads hang.
 
-    A row's probability doesn't depend on the rows beside it: to the last bit where widths of layers and heads are
+    A row's probability doesn't depend on other rows in the batch: to the last bit where widths of layers and heads are
     multiples of 16, else to rounding.
 
     References

@@ -1,4 +1,4 @@
-"""`fit` in steps: read the rows, hold some out, start the network, train it and keep what that leaves."""
+"""`fit` in steps: read the rows, hold some out, start the network, train it and keep the results."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class EpochTasks:
         return stop
 
 
-#: Arguments of `fit` in other libraries, and what stands for them here.
+#: Arguments of `fit` in other libraries, and their names here.
 _FOREIGN: Final = {
     "eval_set": "Pass X_val and y_val, encoded like X",
     "validation_data": "Pass X_val and y_val, encoded like X",
@@ -143,7 +143,7 @@ _FOREIGN: Final = {
 
 
 def explaining_foreign_arguments(fit: Fit) -> Fit:
-    """Let a `fit` say what stands for an argument that it has in another library."""
+    """Let a `fit` name the equivalent of another library's argument."""
 
     @wraps(fit)
     def explaining(self: Any, *args: Any, **kwargs: Any) -> Any:

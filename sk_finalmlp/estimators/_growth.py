@@ -140,7 +140,7 @@ class Weights(NamedTuple):
 
     @classmethod
     def of(cls, network: nn.Module, moments: Mapping[str, NDArray[np.float32]] | None = None) -> Weights:
-        """The weights of a network, or moments of them; what is written to them is written to those."""
+        """The weights of a network, or their moments, as views to write to."""
         first_rows = {name: embedding.first_row for name, embedding in _embeddings(network)}
         if moments is None:
             return cls(network.state_dict(), first_rows)

@@ -42,7 +42,7 @@ class InputColumn:
 
 
 def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
-    """Return the columns of a table, as many and named as the estimator expects, each checked on its own."""
+    """Return the columns of a table, with the expected number and names, each checked on its own."""
     if reset:
         remember_encoder(estimator, read_schema(X))
     else:
@@ -68,7 +68,7 @@ def refuse_raw_rows(X: Any) -> None:
 
 
 def remember_encoder(estimator: Any, schema: Schema | None) -> None:
-    """Remember which encoder wrote the rows of `fit`, by what it had learned then."""
+    """Remember which encoder wrote the rows of `fit`, by its hash."""
     estimator._encoders = () if schema is None else (schema.encoder,)
 
 

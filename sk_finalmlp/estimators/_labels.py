@@ -1,4 +1,4 @@
-"""What a fit makes of `y`: the number of each row's label, the weights of labels, and the objective of the network."""
+"""Labels in a fit: the number of each row's label, the weights of labels, and the objective of the network."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Labels(Protocol):
         """Meaning of the logits for labels."""
 
     def number(self, y: Any, X: Any) -> NDArray[Any]:
-        """Return the number of each row's label; `X` has as many rows."""
+        """Return the number of each row's label; `X` has the same rows."""
 
     def having_rows(self, n_rows: NDArray[np.int64]) -> tuple[Self, NDArray[np.bool_]]:
         """Return the labels that are left where rows of weight 0 are left out, and which of the former they are."""
@@ -71,7 +71,7 @@ class Labels(Protocol):
         """Refuse validation rows that can't be scored."""
 
     def attributes(self) -> dict[str, Any]:
-        """Return what a fitted estimator has of them."""
+        """Return the fitted attributes."""
 
     def log_odds(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what `decision_function` says by the logits of the network, shape (n, n_outputs)."""
@@ -142,7 +142,7 @@ class OneLabel:
         for name in ("negatives_kept", "negative_sampling"):
             if len(self.classes) > 2 and getattr(estimator, name) < 1:
                 raise ValueError(
-                    f"{name}={getattr(estimator, name):g} needs two classes: the first in sorted order is the "
+                    f"{name}={getattr(estimator, name):g} is for two classes, the first in sorted order the "
                     f"negative one; y has the {len(self.classes)} classes {self.classes.tolist()}. Set {name}=1.0, or "
                     "weigh the kept rows of each class by sample_weight."
                 )

@@ -84,7 +84,7 @@ def check_same_arguments(arguments: Mapping[str, Any], before: Mapping[str, Any]
 
 
 def _comparable(value: Any) -> Any:
-    """A stream by what it is made of, an array by its hash; anything else as it is."""
+    """A stream by its parameters, an array by its hash; anything else as it is."""
     if isinstance(value, dict):
         return {name: _comparable(part) for name, part in value.items()}
     if hasattr(value, "get_params"):

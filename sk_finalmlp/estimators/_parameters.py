@@ -1,4 +1,4 @@
-"""The parameters of the classifier: what each may be, and what is drawn or made of them."""
+"""The parameters of the classifier: allowed values, and what follows from them."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 #: learned from earlier rows. Both were chosen on streams of synthetic clicks.
 _RATE: Final = 0.03
 _REGULARIZER: Final = 0.1
-#: After so many batches the running moments of batch norm have settled, and a small batch could only spoil them.
+#: Number of batches until the running moments of batch norm have settled: a small batch could only spoil them.
 _SETTLED: Final = 500
-#: A day with so many clicks moves the mean prediction half of the way to its click rate.
+#: Clicks in a day that move the mean prediction half of the way to its click rate.
 _DOUBT: Final = 400.0
 
 
@@ -150,10 +150,9 @@ def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingS
 
 
 class NetworkUpdate:
-    """The training of a network that has tables of the new rows' codes only.
+    """The training of a network that has tables of the new rows' codes only."""
 
-    `fresh` are the table rows of reused codes, and `scores` the scores of the new rows before training.
-    """
+    # `fresh` are the table rows of reused codes, and `scores` the scores of the new rows before training.
 
     def __init__(self, start: Fitted, new: Impressions, fresh: RowsOf, generator: torch.Generator) -> None:
         assert start.moments is not None
@@ -183,7 +182,7 @@ class NetworkUpdate:
         return self._start.after_update(result, self.scores)
 
     def fitted_so_far(self, _: nn.Module, result: TrainingResult) -> Fitted:
-        """Return a copy with what has been learned so far."""
+        """Return a copy of the model so far."""
         network = copy_network(self._start.network)
         self._write_to(network)
         return replace(self._start, network=network).after_update(result, self.scores)

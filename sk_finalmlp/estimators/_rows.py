@@ -25,7 +25,7 @@ from ._field_readers import FieldReader, read_matrices
 from ._input_columns import InputColumn, check_same_encoder, read_columns, remember_encoder
 from ._labels import MIN_WEIGHT, LabelCounts, Labels, OneLabel
 
-#: Reads the labels of a table's rows: what they are, and the number of each row's.
+#: Reads the labels of a table's rows: their values, and the number of each row's.
 ReadLabels = Callable[[Any, Any], tuple[Labels, NDArray[Any]]]
 
 #: Fewer held-out rows of the rarer classes say nothing.
@@ -81,10 +81,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Rows:
-    """Labelled rows, in memory or on disk.
+    """Labelled rows, in memory or on disk."""
 
-    `number` is each row's label, `position` each label's place among labels with positive weight, None for the same.
-    """
+    # `number` is each row's label, `position` each label's place among labels with positive weight, None for the same.
 
     columns: Sequence[tuple[str, Readable]]
     number: Readable

@@ -53,7 +53,7 @@ def name_of_scorer(scoring: Any) -> str:
 
 
 class ValidationRows(ClassifierMixin, BaseEstimator):
-    """Stands for the fitted classifier where a scorer asks for predictions: they are known for the validation rows."""
+    """Stands for the fitted classifier in a scorer, with known predictions for the validation rows."""
 
     def __init__(self, labels: OneLabel, logits: NDArray[np.float64]) -> None:
         self.labels = labels

@@ -1,4 +1,4 @@
-"""What a model makes of pairs of fields: in the bilinear fusion of its streams, and as a whole."""
+"""Interactions of pairs of fields: in the bilinear fusion of a model's streams, and in the whole model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what the user fitted to the classifier in it, the table that it gets, and its probabilities of a click."""
+"""The classifier in a user's fitted model, its input table, and its probabilities of a click."""
 
 from __future__ import annotations
 

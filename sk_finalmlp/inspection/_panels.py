@@ -1,4 +1,4 @@
-"""Where a display draws: panels of a figure of its own or of the user's, and matplotlib, which is optional."""
+"""Panels of displays, in their own figure or the user's, and the optional matplotlib."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _place_of(ax: Axes, n_panels: int) -> Any:
 
 
 def among_largest(table: pd.DataFrame, most: int) -> pd.Series[bool]:
-    """Return which rows hold the largest numbers, at most so many."""
+    """Return the rows of the largest numbers, up to a maximum."""
     return table.max(axis=1).rank(ascending=False, method="first") <= most
 
 

@@ -1,4 +1,4 @@
-"""How sure an AUC is, and a difference of two: the method of DeLong et al. (1988)."""
+"""Confidence intervals of an AUC, and of a difference of two, by the method of DeLong et al. (1988)."""
 
 from __future__ import annotations
 

@@ -176,10 +176,8 @@ def _relative_to_heaviest(weights: NDArray[np.float64], codes: NDArray[np.intp])
 def share_below(
     scores: NDArray[np.floating], weights: NDArray[np.float64], groups: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Return the share of the group's weight with a lower score, plus half of the weight with the same score.
-
-    With weights of 1: midrank (Sun and Xu 2014) less 1/2, over the number of rows. It is exactly 1 above all others.
-    """
+    """Return the share of the group's weight with a lower score, plus half of the weight with the same score."""
+    # With weights of 1: midrank (Sun and Xu 2014) less 1/2, over the number of rows. It is exactly 1 above all others.
     order = np.lexsort((scores, groups))
     starts_group = _changes(groups[order])
     starts_tie = starts_group | _changes(scores[order])

@@ -203,10 +203,8 @@ def why_no_choice(target: Target) -> str:
 
 
 def least_gain(target: Target, n_candidates: int) -> float:
-    """Improvement of the mean log-loss that is worth a statistic, and more than the best candidate gets by chance.
-
-    The loss is summed over the labels; rows of uneven weights count by Kish's effective sample size (1965, 11.7).
-    """
+    """Improvement of the mean log-loss that is worth a statistic, and more than the best candidate gets by chance."""
+    # The loss is summed over the labels; rows of uneven weights count by Kish's effective sample size (1965, 11.7).
     chance = float(chi2.isf(_SIGNIFICANCE / max(n_candidates, 1), df=len(target.labels)))
     return max(_MIN_GAIN, chance / (2 * target.effective_n_rows))
 

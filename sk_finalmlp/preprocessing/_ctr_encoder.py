@@ -138,13 +138,13 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     vectors : dict, default=None
         Vectors of the ids in columns, such as embeddings of the texts or pictures of items, by the name or position of
         the column: a DataFrame of floats indexed by id, a Series of arrays indexed by id, or a tuple of ids and a
-        matrix. Ids that `fit` saw in no row have theirs, too; one without a vector has a learned one. The column gets a
-        second column of codes, `item@vector` for `item`, and a pandas DataFrame carries the table to the classifier.
-        See :ref:`vectors`.
+        matrix. Ids without a row in `fit` keep their vectors, too; ids without a vector share a learned one. The
+        column gets a second column of codes, `item@vector` for `item`, and a pandas DataFrame carries the table to the
+        classifier. See :ref:`vectors`.
     vectors_mode : {"sum", "replace", "sum-trained", "replace-trained"}, default="sum"
-        Whether the embedding of an id is the sum of its own and of its projected vector, or the latter alone; and
-        whether the network trains a copy of the vectors, too, which takes time in proportion to the size of the table
-        in each step and pays if there are many rows for each id.
+        "sum" adds the projected vector of an id to its own embedding, "replace" takes the vector alone. "-trained"
+        also trains a copy of the vectors: each step takes time in proportion to the table, and it pays if there are
+        many rows for each id.
     histories : dict of {str or int: str or int}, default=None
         Columns that hold histories, and the categorical column that each is a history of, by name or position:
         `{"liked": "item", "disliked": "item", "liked_genre": "genre"}`. A row has a list of values, the most recent
@@ -152,8 +152,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         keeps its position, as code 0, so that several histories stay aligned. See :ref:`histories`.
     max_length : int or dict of {str or int: int}, default=None
         Largest number of output columns of a multi-valued column or a history, for all of them or by name or position
-        of the column. Of a history the last values are kept, 50 by default; of other lists the first known elements,
-        all by default. There are no more than the longest list of `fit` needs.
+        of the column. Histories keep the last values, 50 by default, other lists the first known elements, all by
+        default; never more columns than the longest list in `fit` needs.
     min_frequency : int or float, default=1
         Least number (int) or share (float) of rows for a value to get a code of its own; for the elements of
         multi-valued columns, the number of occurrences. All rows count the same, regardless of their sample weights:
@@ -161,9 +161,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     max_categories : int, default=None
         Largest number of values per column that get codes of their own, the most frequent ones. `None` sets no limit.
     n_hash_buckets : int, default=None
-        If given, the values of categorical and multi-valued columns are hashed into so many codes, and
-        `min_frequency` and `max_categories` don't apply to them. Only missing values have code 0 then. The hash is
-        the same in each process.
+        Number of codes to hash the values of categorical and multi-valued columns into; `min_frequency` and
+        `max_categories` don't apply then, and only missing values have code 0. The hash is the same in each process.
     numeric_encoding : {"normal", "standard", "bins", "log"}, default="normal"
         How numeric columns are encoded. Missing and infinite values take no part in `fit` and become 0.
 
@@ -176,15 +175,15 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     n_bins : int, default=32
         Largest number of bins of `numeric_encoding="bins"`.
     separator : str, default="auto"
-        What stands between the elements of multi-valued strings; white space around an element isn't part of it.
-        "auto" looks for "|", and in columns named in `multi_valued` for the first of "|", ";", "," and space that
-        occurs. A column isn't taken for multi-valued on its own unless a tenth of its distinct strings contain the
-        separator and their elements come 1.5 times each on average.
+        Separator of the elements of multi-valued strings; white space around an element isn't part of it. "auto"
+        looks for "|", and in columns named in `multi_valued` for the first of "|", ";", "," and space that occurs. A
+        column is inferred as multi-valued if a tenth of its distinct strings contain the separator and their elements
+        occur 1.5 times each on average.
     datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "elapsed", "day", "month"}, default="auto"
         Parts of datetimes to encode. "auto": the hour if the rows are of 24 hours at least, weekday, weekend and, from
         50,000 rows on, the elapsed time if they are of 7 days: without a full period, values of the next day would be
-        unknown. The last tenth of the rows of `fit` and all later ones have the same elapsed time. What a
-        list names is made of any rows.
+        unknown. The last tenth of the rows of `fit` and all later ones have the same elapsed time. Parts in a list are
+        encoded for any rows.
     crosses : None, "auto" or list of tuple of (str or int), default=None
         Combinations of fields that get codes of their own, under `min_frequency`, `max_categories` and
         `n_hash_buckets` like the values of a column. A combination has code 0 if any of its fields has. A field goes
@@ -192,13 +191,13 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         "auto" takes the pairs that get a rate by `statistics="auto"`, with codes for at most 100,000 combinations of
         5 rows or more.
     statistics : None, "auto" or list of (str, int or tuple of these), default="auto"
-        Fields and combinations of fields that get a rate and a count. "auto" chooses single fields and pairs by what
-        they add to the prediction of `y` (see the Notes) if there are 1,000 rows and class labels, and makes none
-        otherwise; what it chose is in `statistics_`. `None`: plain codes.
+        Fields and combinations of fields that get a rate and a count. With 1,000 rows and class labels, "auto" chooses
+        single fields and pairs by their gain for the prediction of `y` (see the Notes), else none; `statistics_` has
+        its choice. `None`: plain codes.
     validation_fraction : float or "auto", default="auto"
         Share of the rows held out of the statistics of all other rows in `fit_transform`, because the classifier
-        holds them out for early stopping: at least its `validation_fraction`. "auto" takes a tenth; of
-        rows at random no more than 10,000, or so.
+        holds them out for early stopping: at least its `validation_fraction`. "auto" takes a tenth, at random about
+        10,000 rows at most.
     hold_out : {"random", "last"} or the name of a column, default="random"
         Which rows these are. "random": pseudo-random, by a hash of the row number. "last": the last ones of the table.
         The name of a column of dates, times or numbers: rows with the largest values, where a missing one is
@@ -208,10 +207,10 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     half_life : dict of {str: str or float}, default=None
         A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
         `{"day": 7}` for a column of numbers. The last row counts 1, a row without a time as the oldest. None: all rows
-        count alike. It pays where what is clicked changes; rows in files can't have it.
+        count alike. It pays where clicks change with time; rows in files can't have it.
     decay : float, default=0.9
-        Weight, between 0 and 1, that the rows of a value so far keep in its rate and count when :meth:`partial_fit`
-        brings new rows of it; and that all counts keep that decide which values `max_categories` evicts.
+        Factor, between 0 and 1, for the weight of a value's earlier rows in its rate and count when :meth:`partial_fit`
+        brings new ones, and for the counts that decide which values `max_categories` evicts.
     unknown_dropout : float, default=0.0
         For each field, the share of training rows, in [0, 1), that get the statistics of an unseen value, for the field
         and combinations with it. Its code stays. So the network learns to do without them, which pays where many
@@ -222,8 +221,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         Folder for temporary files of an out-of-core fit; None for the system's folder. Workers on other machines must
         share it.
     n_jobs : int or None, default=None
-        Number of workers that read and encode the files of such a fit, as tasks of joblib; None for 1, or for what
-        `joblib.parallel_config` says. What is learned doesn't depend on it.
+        Number of joblib workers that read and encode the files of such a fit; None for 1, or as in
+        `joblib.parallel_config`. Results don't depend on it.
     verbose : int, default=0
         For such a fit: 0 is silent; 1 writes a line after each pass over the rows; 2 or more draws a bar of each, with
         the time left, which needs rich.
@@ -231,12 +230,12 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     Attributes
     ----------
     feature_kinds_ : pandas.DataFrame
-        What each input column (the index) was found to be: `kind`, `why`, `n_missing` (values missing in `fit`),
-        `n_codes` (of all its fields, code 0 included) and `n_columns` (of the output).
+        For each input column (the index): `kind`, `why`, `n_missing` (values missing in `fit`), `n_codes` (of all its
+        fields, code 0 included) and `n_columns` (of the output).
     statistics_ : pandas.DataFrame
-        What was decided about each field and pair (the index) considered for target statistics: `rate` and `count`
-        (whether they are made), `gain` (by how much the rate lowers the log-loss), `coefficient` (of the rate, in a
-        logistic regression) and `why`.
+        For each field and pair (the index) considered for target statistics: `rate` and `count` (whether they are
+        made), `gain` (decrease of the log-loss by the rate), `coefficient` (of the rate, in a logistic regression) and
+        `why`.
     fields_ : list of Field
         The fields of the output in order, ready for a network built by hand.
     cardinalities_ : dict of {str: int}
@@ -262,17 +261,17 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     [2]_. See :ref:`fit_transform`, also for other leaks.
 
     **Statistics.** The rate of a value with n rows, p of them clicks, is the log-odds of (p + 3 q) / (n + 3), where q
-    is the overall share of clicks [1]_. A click is the greater of two labels; of more labels, each has a rate of its
+    is the overall share of clicks [1]_. A click is the greater of two labels; with more labels, each has a rate of its
     own, `item@rate=label`. The count is log(1 + n). Both are standardised, cut at 5 standard deviations, and float32.
     Code 0 is a value like others. A value or combination without a row has the overall rate and the count of zero
-    rows. Counts below 7 that fewer than one in a thousand training rows have stand for the mean. In `fit_transform`
+    rows. Counts below 7 become the mean if fewer than one in a thousand training rows have them. In `fit_transform`
     the statistics of a row are out-of-fold, from the nine of ten random folds without the row; large counts are scaled
     up to all rows.
 
-    **Walk-forward statistics.** A later row knows the rows before it alone: many of its ids are new, or have a short
-    past. So that the network learns what such rows are like, three of ten training rows have statistics of earlier rows
-    alone: the rows are cut, in the order of time, into five blocks of about as many, and a row knows the blocks before
-    its own; one of the first block knows other folds of that block. A column of datetimes gives the order, of several
+    **Walk-forward statistics.** A later row knows only the rows before it: many of its ids are new, or have a short
+    past. To prepare the network, three of ten training rows have statistics of earlier rows alone: the rows are cut, in
+    the order of time, into five blocks of about equal size, and a row knows the blocks before its own; in the first
+    block, it knows the other folds of that block. A column of datetimes gives the order, of several
     the one with the latest times; `feature_kinds_` says which. Where `hold_out` says that later rows are held out, it
     gives the order, and all training rows are walk-forward. See :ref:`tomorrow`.
 
@@ -292,8 +291,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     **More rows than memory holds.** `X` can be a `pyarrow` data set, the name of a Parquet file or folder or of several
     files (`clicks/*.parquet`), a `pyarrow.RecordBatchReader`, a polars LazyFrame, a function that gives frames and
     begins anew in each call, or, if `y` is a name, a `pyarrow.Table`; `y` and `sample_weight` are names of its columns
-    then. The same is learned as from these rows in memory, but for quantiles of numbers of more than a million values,
-    and the choices of "auto", which come from a sample of up to a million rows. See :ref:`larger_than_memory`.
+    then. The result is the same as in memory, but for quantiles of numbers of more than a million values, and the
+    choices of "auto", which come from a sample of up to a million rows. See :ref:`larger_than_memory`.
 
     References
     ----------

@@ -113,10 +113,8 @@ class DerivedFields:
         self._statistics = statistics
 
     def fit(self, rows: CodedRows, unknown: UnknownRows | None = None) -> Iterator[Iterator[dict[str, np.ndarray]]]:
-        """Learn one after the other from training rows, and give the columns of each, chunk by chunk.
-
-        Statistics are out-of-fold, and an unseen value's in rows that `unknown` draws. Without labels there are none.
-        """
+        """Learn one after the other from training rows, and give the columns of each, chunk by chunk."""
+        # Statistics are out-of-fold, and an unseen value's in rows that `unknown` draws. Without labels there are none.
         for cross in self._crosses:
             yield cross.fit(rows)
         if isinstance(rows.target, Target):

@@ -48,10 +48,8 @@ def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float) -> np.ndarray:
 
 
 def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
-    """Logarithm of 1 and a number of rows, counted in a share of all rows with this logarithm.
-
-    Large counts are scaled up to all rows, as new rows have them; small ones stay, since 1 has to be 1 in both.
-    """
+    """Logarithm of 1 and a number of rows, counted in a share of all rows with this logarithm."""
+    # Large counts are scaled up to all rows, as new rows have them; small ones stay, since 1 has to be 1 in both.
     logarithms: np.ndarray = np.log1p(rows)
     scaled = rows * log_share
     scaled /= rows + _MANY_ROWS

@@ -42,10 +42,9 @@ class KeySums:
 
 
 class Cells:
-    """Training rows by key and group, which share statistics. A cell is key times number of groups plus group.
+    """Training rows by key and group, which share statistics. A cell is key times number of groups plus group."""
 
-    Its slot in the sums is the cell itself where few are possible, else its rank among the cells that occur.
-    """
+    # Its slot in the sums is the cell itself where few are possible, else its rank among the cells that occur.
 
     def __init__(self, n_possible: int, grouping: Grouping, n_labels: int, n_rows: int) -> None:
         self.grouping = grouping

@@ -169,7 +169,7 @@ def read_outputs(X: Any, names: Sequence[str]) -> list[np.ndarray]:
 def write_table(
     outputs: Iterator[tuple[str, np.ndarray]], numeric: Sequence[bool], named: bool, X: Any, library: str
 ) -> Any:
-    """Put output columns into the container that is asked for."""
+    """Put output columns into the container."""
     if library == "polars":
         return nw.from_dict(dict(outputs), backend="polars").to_native()
     if library == "pandas" or isinstance(X, pd.DataFrame):

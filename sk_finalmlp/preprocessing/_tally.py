@@ -80,7 +80,7 @@ class ColumnTally:
             )
 
     def merge(self, others: ColumnTally) -> None:
-        """Take in what another tally has counted, of rows behind these."""
+        """Add another tally's counts, of later rows."""
         self.n_rows += others.n_rows
         self.n_missing += others.n_missing
         self._type_of_missing = self._type_of_missing or others._type_of_missing
@@ -342,7 +342,7 @@ class _Counts:
             self.keep(self._share)
 
     def map(self, function: Callable[[pa.Array], pa.Array]) -> None:
-        """Count what a function makes of the values instead."""
+        """Count a function of the values instead."""
         self.count()
         self._waiting = [(function(self._values), self._n_rows, self._sums if len(self._sums) else None)]
         self._values, self._n_rows, self._sums = self._values[:0], np.zeros(0, np.int64), np.zeros(0)

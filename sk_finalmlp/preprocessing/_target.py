@@ -1,4 +1,4 @@
-"""What statistics are learned from: weights, labels and folds of the training rows, in memory or on disk."""
+"""Weights, labels and folds of the training rows for statistics, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ class Target:
         return self.of(LabelledRows(weights, digits, folds, len(self.labels)))
 
     def weighted_by(self, shares: np.ndarray) -> Target:
-        """The target of rows that count so much of what they weigh."""
+        """The target with weights of rows scaled."""
         return self.of(replace(self.rows, weights=self.rows.weights * shares))
 
 

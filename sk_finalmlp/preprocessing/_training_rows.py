@@ -62,7 +62,7 @@ class TrainingRows(ABC):
 
     @abstractmethod
     def evidence(self) -> Iterator[Evidence]:
-        """Yield what tells of each column."""
+        """Yield the evidence of each column."""
 
     @abstractmethod
     def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
@@ -84,7 +84,7 @@ class TrainingRows(ABC):
         """Return codes and labels to choose statistics by, and of how many rows they are a sample, if of any."""
 
     def derive(self, derived: DerivedFields, outputs: Mapping[str, Any], unknown: UnknownRows | None) -> dict[str, Any]:
-        """Learn crosses and statistics, and return their columns of these rows where it is said what is unknown."""
+        """Learn crosses and statistics, and return their columns of these rows if `unknown` is given."""
         columns: dict[str, Any] = {}
         rows = CodedRows(_codes_of(outputs), self._weights, self._target_in_time(), self._passes)
         for chunks in derived.fit(rows, unknown):
@@ -329,7 +329,7 @@ class StoredRows(TrainingRows):
         make_schema: Callable[[], Schema],
         library: str,
     ) -> EncodedRows:
-        """Return what stands for the encoded rows."""
+        """Return the encoded rows on disk."""
         first = self._first
         return EncodedRows(
             self._folder,

@@ -22,7 +22,7 @@ from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabul
 _MIN_RELATIVE_DEVIATION = 1e-13
 #: Farther outliers would overflow the floats of the network in the end.
 _MAX_DEVIATIONS = 100.0
-#: So many vectors are scaled at a time.
+#: Number of vectors to scale at a time.
 _PART = 4096
 
 
@@ -303,7 +303,7 @@ class PretrainedEncoder(ColumnEncoder):
         return self
 
     def learn_more_vectors(self, given: GivenVectors, reading: Reading) -> Self:
-        """Return an encoder that has the vectors of more ids, too; those that it has stay as they are."""
+        """Return an encoder that has the vectors of more ids, too; known ones stay as they are."""
         ids, vectors = given.of_ids(reading)
         is_new = self.vocabulary.encode(ids) == UNKNOWN_CODE
         if not is_new.any():

@@ -171,7 +171,7 @@ class _Extended:
 
     @classmethod
     def of(cls, index: _HashIndex | Self, n_known: int, values: pa.Array) -> Self:
-        """Return the index extended by values that come after so many known ones."""
+        """Return the index extended by values after the known ones."""
         first, later = (index, {}) if isinstance(index, _HashIndex) else (index._first, index._later)
         new = {value: n_known + position for position, value in enumerate(_without_times(values).to_pylist())}
         return cls(first, {**later, **new})
@@ -214,7 +214,7 @@ def _hashes_of_texts(texts: pa.Array) -> np.ndarray:
 
 
 def count_values(dictionary: pa.DictionaryArray, repeats: np.ndarray | None = None) -> np.ndarray:
-    """Return the number of rows that hold each value of the dictionary, where each row stands for so many."""
+    """Return the number of rows of each value of the dictionary, with a count for each row."""
     indices = dictionary.indices
     if indices.null_count:
         present = indices.is_valid()
@@ -376,7 +376,7 @@ class _Waiting:
         return _Waiting(self.marks[order], self.counts[order])
 
     def most_frequent(self, most: int | None) -> _Waiting:
-        """Return so many of them at most, and all of them if that is None."""
+        """Return the first ones up to a limit, all if None."""
         if most is None or len(self.marks) <= most:
             return self
         kept = np.sort(np.argsort(-self.counts, kind="stable")[:most])
@@ -468,7 +468,7 @@ class ColumnEncoder(ABC):
         """Return fields that the output columns make up, for a column of this name."""
 
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
-        """Return what looks up the codes of each field, where anything does."""
+        """Return the lookup of codes of each field that has one."""
         return {}
 
 

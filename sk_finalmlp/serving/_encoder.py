@@ -143,7 +143,7 @@ def _vector(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
 
 
 def _is_present(graph: Graph, values: str) -> str:
-    """Whether doubles are neither NaN nor infinite."""
+    """Whether doubles are finite."""
     return graph.node("Less", graph.node("Abs", values), graph.constant([[np.inf]]))
 
 

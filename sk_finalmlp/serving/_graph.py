@@ -196,7 +196,7 @@ class Graph:
         return self.shifted(self.scaled(values, scale), shift)
 
     def model(self, metadata: dict[str, str]) -> onnx.ModelProto:
-        """Return the finished model, without what no output needs."""
+        """Return the finished model, without unused nodes."""
         nodes, needed = self._needed()
         constants = [constant for name, constant in self._constants.items() if name in needed]
         graph = helper.make_graph(nodes, "sk_finalmlp", self._inputs, self._outputs, constants)

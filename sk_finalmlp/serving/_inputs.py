@@ -30,10 +30,9 @@ _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
 
 @dataclass(frozen=True)
 class Input:
-    """One column of the raw table as a tensor: `separator` stands between elements, and a vector has a `length`.
+    """One column of the raw table as a tensor: `separator` stands between elements, and a vector has a `length`."""
 
-    A missing value is "" as text, `MISSING` as an integer or time, NaN as a number, and a row of NaN as a vector.
-    """
+    # A missing value is "" as text, `MISSING` as an integer or time, NaN as a number, and a row of NaN as a vector.
 
     name: str
     kind: InputKind

@@ -195,7 +195,7 @@ def _gated(rows: _FieldRows, features: str, gate: FeatureGate) -> str:
 
 
 def _one_of(table: Mapping[type[nn.Module], Callable[..., str]], module: nn.Module) -> Callable[..., str]:
-    """Return what makes the nodes of a module; a class derived from a known one may have a forward of its own."""
+    """Return the exporter of a module's exact class: a derived one may have a forward of its own."""
     if type(module) not in table:
         raise Unsupported(f"A {type(module).__name__} can't be exported; these can: {[c.__name__ for c in table]}.")
     return table[type(module)]

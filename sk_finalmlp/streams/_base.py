@@ -34,7 +34,7 @@ class Graph(Protocol):
 
 
 class Reads(NamedTuple):
-    """What a stream reads, F fields of length d and S statistics, and the generator of its initial weights."""
+    """Input of a stream, F fields of length d and S statistics, and the generator of its initial weights."""
 
     n_fields: int
     embedding_dim: int

@@ -75,7 +75,7 @@ class LazyAdam(Adam):
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Make up for what all rows have missed, before the tables are read."""
+        """Catch up on missed steps of all rows, before the tables are read."""
         for parameter, options in self._parameters():
             state = self.state[parameter]
             if "last_step" in state:
@@ -186,7 +186,7 @@ def _catch_up(rows: _Rows, gap: _Gap, options: dict[str, Any]) -> _Rows:
     learning_rate = gap.learning_rates.unsqueeze(1).to(rows.weight.dtype) / missed.clamp(min=1)
 
     def deviation(weight: Tensor, steps: Tensor) -> Tensor:
-        """Square root of the second moment so many steps into the gap."""
+        """Square root of the second moment at these steps into the gap."""
         kept = beta2**steps
         second = kept * rows.exp_avg_sq + (1 - kept) * (decay * weight).square()
         corrected: Tensor = second / (1 - beta2 ** (first + steps).clamp_(min=1))
@@ -210,10 +210,8 @@ def _catch_up(rows: _Rows, gap: _Gap, options: dict[str, Any]) -> _Rows:
 
 @cache
 def _corrected_sums(beta1: float) -> Tensor:
-    """Return the sum of beta1^k / (1 - beta1^(t + k)) over k = 1, 2, ..., for each step t until it doesn't change.
-
-    So far a first moment alone moves its weight after step t, in units of learning rate over deviation.
-    """
+    """Return the sum of beta1^k / (1 - beta1^(t + k)) over k = 1, 2, ..., for each step t until it doesn't change."""
+    # So far a first moment alone moves its weight after step t, in units of learning rate over deviation.
     n_steps = math.ceil(math.log(_NOTHING) / math.log(beta1)) if beta1 else 1
     sums = [beta1 / (1 - beta1)]
     for step in range(n_steps, 0, -1):

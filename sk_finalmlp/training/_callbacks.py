@@ -271,7 +271,7 @@ class Observed(Callback):
 
 
 class Patience(Callback):
-    """Ends the training after so many epochs in a row without a better one."""
+    """Ends the training after `n_epochs` epochs in a row without a better one."""
 
     def __init__(self, best: BestEpoch, n_epochs: int) -> None:
         self.best = best
@@ -322,7 +322,7 @@ def _settled(table: Tensor, n_steps: int) -> dict[str, Any]:
 
 
 class EpochLines(Callback):
-    """Logs a line per epoch, and writes it to the standard output where that is asked for."""
+    """Logs a line per epoch, and writes it to the standard output if `written`."""
 
     def __init__(self, written: bool) -> None:
         self.written = written
@@ -344,7 +344,7 @@ class EpochLines(Callback):
 
 
 def _label() -> str:
-    """Which of several trainings at the same time a line is of: the process and the thread, where they aren't main."""
+    """Process and thread of a training, if not the main ones, to tell lines of several apart."""
     process, thread = multiprocessing.current_process(), threading.current_thread()
     names = [process.name] if process.name != "MainProcess" else []
     names += [thread.name] if thread is not threading.main_thread() else []

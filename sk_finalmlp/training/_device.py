@@ -128,10 +128,8 @@ class Map(Protocol):
 
 @contextmanager
 def threads_of_steps(network: nn.Module, batch_size: int) -> Iterator[Map]:
-    """Take as many threads as torch may have and steps on the CPU pay for; yield a map over the members.
-
-    A thread per member waits once a step, with the same bits. A user's `torch.set_num_threads` is respected.
-    """
+    """Take as many threads as torch may have and steps on the CPU pay for; yield a map over the members."""
+    # A thread per member waits once a step, with the same bits. A user's `torch.set_num_threads` is respected.
     n_threads = torch.get_num_threads()
     n_workers = min(n_threads, len(members_apart(network)))
     if n_threads == 1 or (n_workers < n_threads and _is_large(network, batch_size)) or _is_set_by_the_caller():
@@ -154,7 +152,7 @@ def threads_of_batches(n_batches: int) -> Iterator[Map]:
 
 @contextmanager
 def _workers(n_workers: int) -> Iterator[Map]:
-    """So many threads, each with one of torch; for one, the calling thread does the work."""
+    """A pool of threads, each with one of torch; for one, the calling thread does the work."""
     if n_workers == 1:
         yield map
         return
@@ -163,7 +161,7 @@ def _workers(n_workers: int) -> Iterator[Map]:
 
 
 def _is_set_by_the_caller() -> bool:
-    """Whether `torch.set_num_threads` was called: products then have so many threads, whatever OpenMP's number is."""
+    """Whether `torch.set_num_threads` was called: it overrides OpenMP's number in products."""
     with _openmp().limit(limits=1):
         of_products = re.search(r"mkl_get_max_threads\(\) : (\d+)", torch.__config__.parallel_info())
     return of_products is not None and int(of_products[1]) > 1

@@ -64,7 +64,7 @@ class ClickNet(NeuralNet):
 
     @property
     def is_accelerated(self) -> bool:
-        """Whether steps run on a device beside the CPU, which goes on to the next one unless it waits for a number."""
+        """Whether steps run on an accelerator, asynchronously unless the CPU waits for a number."""
         return self.device_type != "cpu"
 
     @property

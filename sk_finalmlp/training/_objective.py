@@ -1,4 +1,4 @@
-"""What logits say of labels: the loss of each row, scores, initial logits, and what makes the mean prediction right."""
+"""Objectives of labels: the loss of each row, scores, initial logits, and the shift to the right mean prediction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .._labels import BASE, MISSING, implied
 
 Relation = Literal["funnel", "independent"]
 
-#: Of the iterations that find rates where labels are lost: their number at most, and changes that end them.
+#: Most iterations to find rates with missing labels, and changes that end them.
 _MAX_PASSES: Final = 200
 _TOLERANCE: Final = 1e-9
 
@@ -49,7 +49,7 @@ class Objective(Protocol):
     """
 
     def n_classes(self, n_outputs: int) -> int:
-        """Number of classes that a target may name, for a network of so many logits."""
+        """Number of classes of the target for a network of `n_outputs` logits."""
         ...
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class Impressions:
         return self._each(lambda column: column[:n_rows])
 
     def some(self, n_rows: int) -> Impressions:
-        """Return so many rows at random, or all where there are no more."""
+        """Return `n_rows` rows at random, or all if there are no more."""
         if len(self) <= n_rows:
             return self
         # A generator of its own with a fixed seed: it changes no other draw, and epochs are comparable.
@@ -225,7 +225,7 @@ class StoredImpressions:
         return self._read(self.files[0], 0, n_rows)
 
     def some(self, n_rows: int) -> Impressions:
-        """Return so many rows at most."""
+        """Return at most `n_rows` rows."""
         return self.head(n_rows)
 
     def for_scores(self) -> Impressions:

@@ -37,7 +37,7 @@ _BATCH_SIZE = 8192
 #: held out, and what is best for many rows of today isn't as surely best tomorrow.
 _ROWS_FOR_EQUAL_WEIGHTS = 10.0
 _SHARE_FOR_EQUAL_WEIGHTS = 0.002
-#: So many rows tell the mean prediction to a few hundredths, and to less than a hundredth.
+#: Rows for the mean prediction to a few hundredths, and to less than a hundredth.
 ROUGHLY: Final = 2**12
 CLOSELY: Final = 2**17
 
@@ -45,7 +45,7 @@ CLOSELY: Final = 2**17
 def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     """Logits of a network in evaluation mode.
 
-    A row's logits don't depend on the rows beside it: to the last bit where widths of layers and heads are multiples
+    A row's logits don't depend on other rows: to the last bit where widths of layers and heads are multiples
     of 16, else to rounding.
 
     Parameters
@@ -148,10 +148,8 @@ def _scores(logits: Tensor, impressions: Impressions) -> Scores:
 
 
 def weigh_members(ensemble: nn.Module, impressions: Impressions, processes: Alone = ALONE) -> Tensor:
-    """Weigh the members for the lowest log-loss of their mean on held-out rows; return its logits, (n, C).
-
-    A Dirichlet prior of k = 10 + n / 500 rows, n by Kish, keeps weights nearly equal where rows are few.
-    """
+    """Weigh the members for the lowest log-loss of their mean on held-out rows; return its logits, (n, C)."""
+    # A Dirichlet prior of k = 10 + n / 500 rows, n by Kish, keeps weights nearly equal where rows are few.
     members, weights = members_of(ensemble), ensemble.weights
     assert isinstance(weights, Tensor)
     columns = impressions.codes, impressions.values

@@ -413,7 +413,7 @@ def _callbacks(
 
 
 def _schedule(settings: TrainingSettings, n_batches: int, *, is_scored: bool) -> Callbacks:
-    """What changes the learning rate; nothing where the plateau of no score can be seen."""
+    """Callbacks that change the learning rate; none for "plateau" without a score."""
     if settings.schedule == "one_cycle":
         return [("schedule", _one_cycle(settings.learning_rate, settings.max_epochs * n_batches))]
     return [("schedule", _plateau(settings))] if is_scored else []
