@@ -182,7 +182,10 @@ class TestTraining:
         X, Y, _ = funnel
         model = make().fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=without(Y, Y.index < 3500)[3000:])
         assert "valid_auc_conversion" in model.classifier_.history_[0]
-        for y_val, match in ((Y[3000:] * np.nan, "no label"), (Y[3000:] * 2, "'click' has labels that fit didn't see, \\[2\\]")):
+        for y_val, match in (
+            (Y[3000:] * np.nan, "no label"),
+            (Y[3000:] * 2, "'click' has labels that fit didn't see, \\[2\\]"),
+        ):
             with pytest.raises(ValueError, match=match):
                 make().fit(X[:3000], Y[:3000], X_val=X[3000:], y_val=y_val)
         one_label = Y[3000:].assign(conversion=0)
