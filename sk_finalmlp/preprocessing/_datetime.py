@@ -57,7 +57,7 @@ class ElapsedTime(FloatColumn):
         self.first = self.last = 0
         self.mean = self.deviation = 0.0
         if len(present):
-            self.first, self.last = int(present.min()), _late_time(present, repeats)
+            self.first, self.last = int(present.min()), int(_quantiles(present, repeats, np.array([_NOW]))[0])
             elapsed = self._elapsed(present)
             self.mean = float(np.average(elapsed, weights=weights))
             self.deviation = float(np.average((elapsed - self.mean) ** 2, weights=weights) ** 0.5)
@@ -82,24 +82,21 @@ def _first_of_blocks(column: Column) -> np.ndarray:
     repeats = None if column.repeats is None else column.repeats[is_present]
     if not len(times):
         return np.empty(0, np.int64)
-    if repeats is None:
-        firsts = np.quantile(times, np.arange(1, N_BLOCKS) / N_BLOCKS, method="lower")
-    else:
-        order = np.argsort(times)
-        ends = np.cumsum(repeats[order])
-        at = (np.arange(1, N_BLOCKS) / N_BLOCKS * (ends[-1] - 1)).astype(np.int64)
-        firsts = times[order][np.searchsorted(ends, at, side="right")]
+    firsts = _quantiles(times, repeats, np.arange(1, N_BLOCKS) / N_BLOCKS)
     distinct: np.ndarray = np.unique(firsts[firsts > times.min()])
     return distinct
 
 
-def _late_time(times: np.ndarray, repeats: np.ndarray | None) -> int:
-    """Return the time behind which the last tenth of the rows is, where each time stands for so many rows."""
+def _quantiles(times: np.ndarray, repeats: np.ndarray | None, shares: np.ndarray) -> np.ndarray:
+    """Return the times with these shares of the rows up to them, where each time stands for so many rows."""
     if repeats is None:
-        return int(np.quantile(times, _NOW, method="lower"))
+        quantiles: np.ndarray = np.quantile(times, shares, method="lower")
+        return quantiles
     order = np.argsort(times)
     ends = np.cumsum(repeats[order])
-    return int(times[order][np.searchsorted(ends, int(_NOW * (ends[-1] - 1)), side="right")])
+    numbers = (shares * (ends[-1] - 1)).astype(np.int64)
+    in_order: np.ndarray = times[order][np.searchsorted(ends, numbers, side="right")]
+    return in_order
 
 
 class DatetimeEncoder(ColumnEncoder):
