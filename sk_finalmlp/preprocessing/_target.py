@@ -111,12 +111,12 @@ class Target:
         self.labels, self.classes, self.n_folds, self.n_rows, self.read = labels, classes, n_folds, n_rows, read
         self.has_tasks = has_tasks
 
-    #: Number of blocks in time, 1 where the order is unknown, and of folds with walk-forward statistics.
-    n_blocks, n_forward = 1, 0
+    #: Blocks in time, where the order is known, and the number of folds with walk-forward statistics.
+    _blocks: Blocks | None = None
+    n_forward = 0
 
     def in_blocks(self, blocks: Callable[[int, int], np.ndarray], n_blocks: int, share: float) -> Target:
         """The target of the same rows in blocks of time, this share with walk-forward statistics."""
-
         grouping = Blocks(self.n_folds, n_blocks)
 
         def read(start: int, stop: int) -> LabelledRows:
@@ -124,7 +124,7 @@ class Target:
             return replace(rows, groups_in_time=grouping.groups(rows.folds, blocks(start, min(stop, self.n_rows))))
 
         target = Target(self.labels, self.classes, self.n_folds, self.n_rows, read, self.has_tasks)
-        target.n_blocks, target.n_forward = n_blocks, round(share * self.n_folds)
+        target._blocks, target.n_forward = grouping, round(share * self.n_folds)
         return target
 
     def of(self, rows: LabelledRows) -> Target:
@@ -165,7 +165,7 @@ class Target:
     def groupings(self) -> list[Grouping]:
         """The groupings for out-of-fold statistics: random folds, and blocks if the order in time is known."""
         folds = Folds(self.n_folds)
-        return [folds] if self.n_blocks == 1 else [folds, Blocks(self.n_folds, self.n_blocks)]
+        return [folds] if self._blocks is None else [folds, self._blocks]
 
     def share_of(self, grouping: Grouping) -> float:
         """The share of the rows that have the statistics of a grouping."""
