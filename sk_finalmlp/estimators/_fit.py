@@ -19,7 +19,6 @@ from ..streams import as_stream
 from ..training import Impressions, Moments, StoredImpressions, resolve_device
 from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
-from ._labels import Labels
 from ._network import (
     NetworkClass,
     arguments_of_network,
@@ -41,6 +40,7 @@ from ._parameters import (
 )
 from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
 from ._scoring import BUILT_IN, RowScorer, find_scorer, name_of_scorer
+from ._tasks import Labels
 
 if TYPE_CHECKING:
     from ..training import EpochHistory, TrainingResult, TrainingSettings

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_consistent_length
 from .._labels import BASE, implied, label_classes, label_columns, label_digits, patterns_of
 from .._sklearn import InvalidParameterError
 from ..training import TaskObjective
-from ._labels import LabelCounts
+from ._labels import LabelCounts, OneLabel
 from ._scoring import BUILT_IN, name_of_scorer
 
 Relation = Literal["funnel", "independent"]
@@ -166,6 +166,10 @@ class Tasks:
 
     def _label(self, task: int, digit: int) -> str:
         return f"{self.names[task]}={self.classes[task].tolist()[digit]!r}"
+
+
+#: The labels of a fit, numbered from 0.
+Labels = OneLabel | Tasks
 
 
 def _others(n_rows: int) -> str:
