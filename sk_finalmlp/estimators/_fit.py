@@ -28,12 +28,9 @@ from ._network import (
     weights_as_arrays,
 )
 from ._parameters import (
-    automatic_batch_size,
     automatic_embedding_dim,
-    automatic_embedding_regularizer,
-    automatic_learning_rate,
     automatic_max_epochs,
-    automatic_n_iter_no_change,
+    automatic_settings,
     checkpoint_file,
     draw_seed,
     n_rows_of_epoch,
@@ -247,26 +244,23 @@ def training_settings(
     """Return the settings of a training, by the number of rows of an epoch where they are "auto"."""
     from ..training import TrainingSettings
 
-    def chosen(value: Any, automatic: Callable[[int, str], Any]) -> Any:
-        return automatic(n_rows, classifier.schedule) if value == "auto" else value
-
     of_tables, of_contexts = penalties_of_tables(classifier)
+    chosen = automatic_settings(n_rows, classifier.schedule)
+    for name in chosen:
+        given = of_tables if name == "embedding_regularizer" else getattr(classifier, name)
+        chosen[name] = chosen[name] if given == "auto" else given
     return TrainingSettings(
         schedule=classifier.schedule,
         precision=classifier.precision,
-        learning_rate=chosen(classifier.learning_rate, automatic_learning_rate),
-        batch_size=chosen(classifier.batch_size, automatic_batch_size),
         max_epochs=max_epochs,
-        n_iter_no_change=chosen(classifier.n_iter_no_change, automatic_n_iter_no_change),
-        embedding_regularizer=chosen(of_tables, automatic_embedding_regularizer),
         net_regularizer=classifier.net_regularizer,
         gate_regularizer=of_contexts,
         device=resolve_device(classifier.device),
-        scoring="neg_log_loss",
         final_epoch=final_epoch,
         verbose=int(classifier.verbose),
         negative_sampling=classifier.negative_sampling,
         joins_processes=True,
+        **chosen,
     )
 
 
