@@ -190,7 +190,10 @@ def fit_classifier(
         if X_val is not None:
             given = read_validation_rows(classifier, X_val, y_val, sample_weight_val, rows.labels)
             validation = given.impressions(readers, weights)
-        start, generator = _start(classifier, training, readers, rows.labels, seed)
+        start, generator = start_training(classifier, training, readers, rows.labels, seed, continues)
+        if continues:
+            check_same_arguments(start.arguments, classifier._network_arguments, "With warm_start=True")
+            start = replace(start, network=copy_network(start.network))
         n_rows = n_rows_of_epoch(training.counts, classifier.negative_sampling)
         settings = training_settings(classifier, n_rows, max_epochs, final_epoch)
         if scorer not in BUILT_IN:
@@ -203,25 +206,21 @@ def fit_classifier(
         classifier.__dict__.update(start.after(result).attributes())
 
 
-def _start(
-    classifier: FinalMLPClassifier,
+def start_training(
+    classifier: Any,
     training: Impressions | StoredImpressions,
     readers: list[FieldReader],
     labels: Labels,
     seed: int,
+    goes_on: bool,
 ) -> tuple[Fitted, torch.Generator]:
-    """Return what a training begins with, and the generator of its random numbers."""
-    continues = classifier._continues()
-    before = classifier.history_ if continues else []
+    """Return what a training begins with, a new network or the one so far, and the generator of its random numbers."""
+    before = classifier.history_ if goes_on else []
     generator = torch.Generator().manual_seed(seed + len(before))
     network_class = classifier._network_class
-    parameters = network_parameters(classifier, len(training), continues)
+    parameters = network_parameters(classifier, len(training), goes_on)
     arguments = arguments_of_network(network_class, parameters, readers, labels.n_outputs)
-    if continues:
-        check_same_arguments(arguments, classifier._network_arguments, "With warm_start=True")
-        network = copy_network(classifier.network_)
-    else:
-        network = start_network(network_class, arguments, training, generator)
+    network = classifier.network_ if goes_on else start_network(network_class, arguments, training, generator)
     return Fitted(network_class, network, arguments, readers, labels, seed, before), generator
 
 
