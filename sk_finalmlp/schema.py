@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 __all__ = ["UNKNOWN_CODE", "Field", "Schema", "by_kind", "column_names", "read_schema"]
 
 FieldKind = Literal["categorical", "multi-valued", "history", "pretrained", "numeric", "vector", "statistic"]
-Measure = Literal["rate", "count"]
+Measure = Literal["rate", "count", "recent_rate", "recent_count"]
 
 #: The code that `CTREncoder` gives to a value that is missing, unseen or too rare to learn, and the padding of
 #: multi-valued columns and histories.
@@ -54,7 +54,7 @@ _SIGN_OF_CROSS = " & "
 #: What `ColumnTransformer` and `FeatureUnion` put between the names of a step and a column.
 _SIGN_OF_STEP = "__"
 _POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
-_END_OF_KEY = re.compile(f"{_SIGN}(?:rate|count)(?==|\\Z)")
+_END_OF_KEY = re.compile(f"{_SIGN}(?:recent_)?(?:rate|count)(?==|\\Z)")
 
 
 @dataclass(frozen=True)
