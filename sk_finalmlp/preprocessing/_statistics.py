@@ -244,9 +244,10 @@ class KeyStatistics:
         columns = [self._memory.n_rows, *self._memory.clicks, *(column.table for column in self._columns)]
         known, columns, positions = make_room(self._index.known, distinct, [column.copy() for column in columns])
         sums, tables = columns[:n_sums], columns[n_sums:]
-        # Keys without rows become less recent, too.
-        touched = np.arange(len(known)) if self.recent else positions
-        decay *= 0.5 ** (new[0].sum() / self._memory.half_life)
+        touched = positions
+        if self.recent:
+            # Keys without rows become less recent, too.
+            touched, decay = np.arange(len(known)), 0.5 ** (new[0].sum() / self._memory.half_life)
         for of_keys, more in zip(sums, new, strict=True):
             of_keys[touched] *= decay
             of_keys[positions] += more
