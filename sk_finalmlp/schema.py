@@ -54,7 +54,7 @@ _SIGN_OF_CROSS = " & "
 #: What `ColumnTransformer` and `FeatureUnion` put between the names of a step and a column.
 _SIGN_OF_STEP = "__"
 _POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
-_END_OF_KEY = re.compile(f"{_SIGN}(?:recent_)?(?:rate|count)(?==|\\Z)")
+_END_OF_KEY = re.compile(f"{_SIGN}(?:rate|count)(?==|\\Z)")
 
 
 @dataclass(frozen=True)
