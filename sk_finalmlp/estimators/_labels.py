@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_consistent_length
 from .._checks import check_detached
 from .._labels import has_tasks
 from .._warnings import shown
-from ..training import ClassObjective, Objective
+from ..training import ClassObjective
 
 #: Smaller weights, in units of the largest, count as zero: single precision doesn't know them.
 MIN_WEIGHT = 1e-30
@@ -36,52 +36,6 @@ class LabelCounts(NamedTuple):
     n_rows: NDArray[np.int64]
     n_held_out: NDArray[np.int64]
     weights: NDArray[np.float64]
-
-
-class Labels(Protocol):
-    """The labels of a fit, numbered from 0."""
-
-    @property
-    def n_labels(self) -> int:
-        """Number of labels."""
-
-    @property
-    def n_outputs(self) -> int:
-        """Number of logits."""
-
-    @property
-    def objective(self) -> Objective:
-        """Meaning of the logits for labels."""
-
-    def number(self, y: Any, X: Any) -> NDArray[Any]:
-        """Return the number of each row's label; `X` has the same rows."""
-
-    def having_rows(self, n_rows: NDArray[np.int64]) -> tuple[Self, NDArray[np.bool_]]:
-        """Return the labels that are left where rows of weight 0 are left out, and which of the former they are."""
-
-    def check(self, estimator: Any) -> None:
-        """Refuse labels that the estimator can't be fitted to."""
-
-    def weights(self, class_weight: Any, counts: LabelCounts) -> NDArray[np.float64]:
-        """Return the weight of each label, 1 at most."""
-
-    def on_one_side(self, counts: LabelCounts) -> tuple[Any, int] | None:
-        """Return a label with all rows held out, or none, and the number of its rows."""
-
-    def check_validation(self, n_rows: NDArray[np.int64], scoring: Any) -> None:
-        """Refuse validation rows that can't be scored."""
-
-    def attributes(self) -> dict[str, Any]:
-        """Return the fitted attributes."""
-
-    def log_odds(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what `decision_function` says by the logits of the network, shape (n, n_outputs)."""
-
-    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability of each label."""
-
-    def most_probable(self, logits: NDArray[np.float64]) -> NDArray[Any]:
-        """Return the label to predict."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +67,7 @@ class OneLabel:
         return 1 if len(self.classes) == 2 else len(self.classes)
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> ClassObjective:
         """The loss of classes."""
         return ClassObjective()
 

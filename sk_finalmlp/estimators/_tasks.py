@@ -17,7 +17,7 @@ from .._labels import BASE, implied, label_classes, label_columns, label_digits,
 from .._sklearn import InvalidParameterError
 from .._warnings import shown
 from ..training import TaskObjective
-from ._labels import LabelCounts
+from ._labels import LabelCounts, OneLabel
 from ._scoring import BUILT_IN, name_of_scorer
 
 Relation = Literal["funnel", "independent"]
@@ -167,6 +167,10 @@ class Tasks:
 
     def _label(self, task: int, digit: int) -> str:
         return f"{self.names[task]}={shown(self.classes[task].tolist()[digit])}"
+
+
+#: The labels of a fit, numbered from 0.
+Labels = OneLabel | Tasks
 
 
 def _others(n_rows: int) -> str:

@@ -6,7 +6,7 @@ import datetime
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,16 +16,6 @@ from .._warnings import shown
 MISSING: Final = np.iinfo(np.int64).min
 
 InputKind = Literal["text", "integer", "boolean", "number", "time", "elements", "history", "vector"]
-ELEMENT_TYPES: Final[dict[InputKind, str]] = {
-    "text": "string",
-    "integer": "int64",
-    "boolean": "int64",
-    "number": "double",
-    "time": "int64",
-    "elements": "string",
-    "vector": "double",
-    "history": "string",
-}
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
 
@@ -45,14 +35,14 @@ class Input:
     @property
     def element_type(self) -> str:
         """The type of the tensor's elements."""
-        return ELEMENT_TYPES[self.kind]
+        return _KINDS[self.kind].element_type
 
     def tensor(self, values: Sequence[Any]) -> np.ndarray:
         """Convert values to a tensor of shape (n, length)."""
-        convert, plain = _CONVERSIONS[self.kind], _PLAIN_TYPES.get(self.kind)
+        element_type, convert, plain = _KINDS[self.kind]
         try:
             converted = [value if type(value) is plain else convert(value, self) for value in values]
-            return np.array(converted, _DTYPES[self.kind]).reshape(-1, self.length)
+            return np.array(converted, _DTYPES[element_type]).reshape(-1, self.length)
         except OverflowError as error:
             largest = max(
                 (value for value in values if isinstance(value, _NUMBERS)), key=lambda value: abs(float(value))
@@ -64,27 +54,15 @@ class Input:
             raise ValueError(f"Column {self.name!r}: {error}") from error
 
 
-_DTYPES: Final[dict[InputKind, Any]] = {
-    "text": object,
-    "integer": np.int64,
-    "boolean": np.int64,
-    "number": np.float64,
-    "time": np.int64,
-    "elements": object,
-    "history": object,
-    "vector": np.float64,
-}
+class _Kind(NamedTuple):
+    """Type of a tensor's elements, the conversion of a value to them, and the Python type that needs none."""
+
+    element_type: str
+    convert: Callable[[Any, Input], Any]
+    plain: type | None = None
 
 
-#: Values of just this type are put into the tensor as they are; histories and vectors never are.
-_PLAIN_TYPES: Final[dict[InputKind, type]] = {
-    "text": str,
-    "integer": int,
-    "number": float,
-    "time": int,
-}
-
-
+_DTYPES: Final[dict[str, Any]] = {"string": object, "int64": np.int64, "double": np.float64}
 #: Made once: unions of types in the call would take as long as the test.
 _NUMBERS: Final = (int, float, np.number, np.bool_)
 _INTEGERS: Final = (int, np.integer)
@@ -225,13 +203,13 @@ def _vector(value: Any, column: Input) -> np.ndarray:
     return vector
 
 
-_CONVERSIONS: Final[dict[InputKind, Callable[[Any, Input], Any]]] = {
-    "text": _text,
-    "integer": _integer,
-    "boolean": _boolean,
-    "number": _number,
-    "time": _time,
-    "elements": _elements,
-    "vector": _vector,
-    "history": _history,
+_KINDS: Final[dict[InputKind, _Kind]] = {
+    "text": _Kind("string", _text, str),
+    "integer": _Kind("int64", _integer, int),
+    "boolean": _Kind("int64", _boolean),
+    "number": _Kind("double", _number, float),
+    "time": _Kind("int64", _time, int),
+    "elements": _Kind("string", _elements),
+    "vector": _Kind("double", _vector),
+    "history": _Kind("string", _history),
 }
