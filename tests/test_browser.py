@@ -181,12 +181,12 @@ CUT = """() => [...document.querySelectorAll('.bd-article pre')]
     .filter((code) => code.scrollWidth > code.clientWidth)
     .map((code) => code.textContent.split('\\n').sort((a, b) => b.length - a.length)[0])"""
 
-# What is wider than its place, and neither printed output, a formula nor a table of four columns or more.
+# What is wider than its place, but printed output, formulas, shortened titles and tables of four columns or more.
 WIDE = """() => [document.documentElement, ...document.querySelectorAll('body *')]
     .filter((element) => element.scrollWidth > element.clientWidth + 1
         && (element === document.documentElement || getComputedStyle(element).overflowX !== 'visible')
         && element.checkVisibility() && element.clientWidth > 1
-        && !element.matches('pre, .formula, .pst-scrollable-table-container:has(th:nth-child(4))'))
+        && !element.matches('pre, .formula, .ellipsis, .pst-scrollable-table-container:has(th:nth-child(4))'))
     .map((element) => `${element.tagName} ${element.className}: ${element.textContent.trim().slice(0, 60)}`)"""
 
 
