@@ -73,20 +73,13 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
 
         Parameters
         ----------
-        n_fields : int
-            Number F of fields with an embedding that the stream reads.
-        embedding_dim : int
-            Embedding dimension d.
-        n_statistics : int
-            Number S of statistics that it reads; these have no embedding.
-        generator : torch.Generator, default=None
-            Random generator of the initial weights; torch's global one if None.
+        n_fields, embedding_dim, n_statistics, generator
+            As for :meth:`sk_finalmlp.nn.StreamBuilder.build`.
 
         Returns
         -------
         torch.nn.Module
-            Module that maps the concatenated embeddings and statistics, shape (B, F * d + S), to the stream's output,
-            shape (B, out_features).
+            The stream, as it is described there.
         """
         self._validate_params()
         stream = self._make(Reads(n_fields, embedding_dim, n_statistics, generator))
