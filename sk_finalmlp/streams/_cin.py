@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from .._checks import check_widths
 from ..nn import Linear
-from ._base import ARRAY, FieldVectors, Graph, Reads, StreamParameters
+from ._base import FieldVectors, Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -52,11 +52,6 @@ class CIN(StreamParameters):
 
     hidden_units: Sequence[int] = (64, 64)
     units: int | Literal["auto"] | None = "auto"
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "hidden_units": [ARRAY],
-    }
 
     def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units")

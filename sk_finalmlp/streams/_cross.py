@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from .._sklearn import StrOptions
 from ..nn import Linear, draw_xavier
-from ._base import AT_LEAST_ONE, Graph, Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -61,14 +60,6 @@ class CrossNet(StreamParameters):
     n_experts: int = 1
     units: int | Literal["auto"] | None = "auto"
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "n_layers": [AT_LEAST_ONE],
-        "version": [StrOptions({"v1", "v2"})],
-        "rank": [AT_LEAST_ONE, None],
-        "n_experts": [AT_LEAST_ONE],
-    }
-
     def _make(self, reads: Reads) -> nn.Module:
         if self.version == "v1" and (self.rank is not None or self.n_experts > 1):
             raise ValueError("CrossNet of version 'v1' has no matrices: leave rank=None and n_experts=1, or set 'v2'.")
@@ -115,11 +106,6 @@ class GatedCrossNet(StreamParameters):
 
     n_layers: int = 3
     units: int | Literal["auto"] | None = "auto"
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "n_layers": [AT_LEAST_ONE],
-    }
 
     def _make(self, reads: Reads) -> nn.Module:
         return GatedCrossNetStream(reads, self.n_layers)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .._checks import check_widths
 from .._sklearn import StrOptions
 from ..nn import Stream, StreamChain
-from ._base import ARRAY, FRACTION, FieldVectors, Graph, Reads, StreamParameters
+from ._base import FieldVectors, Graph, Reads, StreamParameters
 
 
 class _WithMLP(StreamParameters):
@@ -22,13 +22,6 @@ class _WithMLP(StreamParameters):
     hidden_units: Sequence[int]
     dropout: float
     batch_norm: bool
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "hidden_units": [ARRAY],
-        "dropout": [FRACTION],
-        "batch_norm": ["boolean"],
-    }
 
     def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units", fewest=0)
@@ -131,10 +124,7 @@ class Product(_WithMLP):
     batch_norm: bool = True
     units: int | Literal["auto"] | None = "auto"
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_WithMLP._parameter_constraints,
-        "form": [StrOptions({"inner", "elementwise"})],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"form": [StrOptions({"inner", "elementwise"})]}
 
     def _products(self, reads: Reads) -> ProductStream:
         return ProductStream(reads, self.form)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..nn import Activation, Dropout, Linear
-from ._base import AT_LEAST_ONE, FRACTION, Graph, Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -51,14 +51,6 @@ class QNN(StreamParameters):
     dropout: float = 0.2
     batch_norm: bool = True
     units: int | Literal["auto"] | None = "auto"
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "n_layers": [AT_LEAST_ONE],
-        "n_terms": [AT_LEAST_ONE],
-        "dropout": [FRACTION],
-        "batch_norm": ["boolean"],
-    }
 
     def _make(self, reads: Reads) -> nn.Module:
         return QNNStream(self, reads)
