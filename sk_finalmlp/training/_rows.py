@@ -209,12 +209,10 @@ class StoredImpressions:
         return digest_of(block.read() for block in self.blocks)
 
     @staticmethod
-    def rows_of(
-        codes: NDArray[np.int32], values: NDArray[np.float32], target: NDArray[Any], weight: NDArray[np.float32]
-    ) -> NDArray[np.int32]:
+    def rows_of(rows: Impressions) -> NDArray[np.int32]:
         """Return rows as the files hold them, shape (n, n_codes + n_values + 2)."""
-        columns = [codes, values.view(np.int32), target.astype(np.int32)[:, None], weight.view(np.int32)[:, None]]
-        return np.concatenate(columns, axis=1)
+        others = (column.numpy().reshape(len(rows), -1) for column in (rows.values, rows.target.int(), rows.weight))
+        return np.concatenate([rows.codes.numpy(), *(column.view(np.int32) for column in others)], axis=1)
 
     def _read(self, file: RowFile, start: int, stop: int) -> Impressions:
         ends = [self.n_codes, self.n_codes + self.n_values, self.n_codes + self.n_values + 1]

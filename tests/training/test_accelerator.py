@@ -200,9 +200,7 @@ def batches_of(rows, device):
 
 
 def stored(rows):
-    columns = (rows.codes, rows.values, rows.target, rows.weight)
-    file = StoredImpressions.rows_of(*(column.numpy() for column in columns))
-    return StoredImpressions([file], 6, 7, rows.class_weights(2), rows.counts)
+    return StoredImpressions([StoredImpressions.rows_of(rows)], 6, 7, rows.class_weights(2), rows.counts)
 
 
 @pytest.mark.parametrize(("device", "free"), [("cuda:1", 30), ("mps", 50 - 8), ("cpu", 0), ("meta", 0)])
