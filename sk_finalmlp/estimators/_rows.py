@@ -96,19 +96,14 @@ class Rows:
     def _read_chunks(self) -> Iterator[Chunk]:
         for start in range(0, self.n_given, self.step):
             stop = min(start + self.step, self.n_given)
-            label, weight = self.number[start:stop], self._weight(start, stop)
+            label = self.number[start:stop]
+            weight = np.ones(stop - start) if self.weight is None else self.weight[start:stop] / self.largest_weight
             is_held_out = np.zeros(len(label), bool) if self.hold_out is None else self.hold_out.chooses(start, label)
             counts = weight > MIN_WEIGHT
             if counts.all():
                 yield Chunk(self.columns, start, stop, None, label, weight, is_held_out)
             elif counts.any():
                 yield Chunk(self.columns, start, stop, counts, label[counts], weight[counts], is_held_out[counts])
-
-    def _weight(self, start: int, stop: int) -> NDArray[np.float64]:
-        if self.weight is None:
-            return np.ones(stop - start)
-        weight: NDArray[np.float64] = self.weight[start:stop] / self.largest_weight
-        return weight
 
     def holding_out(self, place: Place, fraction: float) -> Rows:
         """Return the same rows, some held out; weights don't matter, since the encoder may know others."""

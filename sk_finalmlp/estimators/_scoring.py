@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,42 +13,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 
-from .._sklearn import InvalidParameterError
 from ..schema import Field, by_kind, column_names
 from ..training import Impressions
 
 if TYPE_CHECKING:
     from ._labels import OneLabel
-
-#: Scores that a training has in any case.
-BUILT_IN = ("neg_log_loss", "roc_auc")
-
-
-def find_scorer(scoring: Any) -> Any:
-    """Return the scorer of a name; functions and built-in names as they are."""
-    if callable(scoring) or scoring in BUILT_IN:
-        return scoring
-    from sklearn.metrics import get_scorer, get_scorer_names  # loads dozens of modules that prediction doesn't need
-
-    names = get_scorer_names()
-    if scoring not in names:
-        meant = get_close_matches(scoring, [*names, *BUILT_IN], n=1, cutoff=0.4)
-        raise InvalidParameterError(
-            "The 'scoring' parameter of FinalMLPClassifier must be the name of a scorer of scikit-learn, of those that "
-            "sklearn.metrics.get_scorer_names() returns, or a function of (estimator, X, y). Got "
-            f"{scoring!r} instead.{f' Did you mean {meant[0]!r}?' if meant else ''}"
-        )
-    return get_scorer(scoring)
-
-
-def name_of_scorer(scoring: Any) -> str:
-    """Return the name that a scorer has in a history: its own, else the name of its function."""
-    if isinstance(scoring, str):
-        return scoring
-    function = getattr(scoring, "_score_func", scoring)
-    name = getattr(function, "__name__", type(function).__name__)
-    # The log-loss and the AUC have these names.
-    return "score" if name in ("<lambda>", "loss", "auc") else name
 
 
 class ValidationRows(ClassifierMixin, BaseEstimator):

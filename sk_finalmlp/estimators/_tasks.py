@@ -17,7 +17,7 @@ from .._labels import BASE, implied, label_classes, label_columns, label_digits,
 from .._sklearn import InvalidParameterError
 from ..training import TaskObjective
 from ._labels import LabelCounts, OneLabel
-from ._scoring import BUILT_IN, name_of_scorer
+from ._parameters import BUILT_IN, name_of_scorer
 
 Relation = Literal["funnel", "independent"]
 
