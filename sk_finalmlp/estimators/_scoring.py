@@ -60,8 +60,8 @@ class RowScorer:
         self._takes_weights = any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
         self._X: pd.DataFrame | None = None
 
-    def __call__(self, logits: Tensor, rows: Impressions) -> float:
-        """Return the score; the higher, the better."""
+    def __call__(self, logits: Tensor, rows: Impressions) -> tuple[str, float]:
+        """Return the name and the score; the higher, the better."""
         if self._X is None:
             self._X, self._weights = self._table(rows), self._weights_of(rows)
         labels = self._labels.classes[rows.target.numpy()]
@@ -75,7 +75,7 @@ class RowScorer:
                 f"scoring={self.name!r} gives {score} for the validation rows, so no epoch can be the best. Give rows "
                 "of every class as X_val, or choose another score."
             )
-        return score
+        return self.name, score
 
     def _table(self, rows: Impressions) -> pd.DataFrame:
         """Return the rows with the codes of the user's table, -1 for one that `fit` didn't see."""

@@ -85,7 +85,6 @@ class SelfAttentionStream(nn.Module):
         return attended.flatten(start_dim=1)
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         v = self.vectors.add_nodes(graph, x)
         for layer in self.layers:
             v = layer.add_nodes(graph, v, self.vectors.n_vectors)  # type: ignore[operator]

@@ -83,7 +83,6 @@ class CINStream(nn.Module):
         return torch.cat(pooled, dim=1)
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         vectors = graph.node("Transpose", self.vectors.add_nodes(graph, x), perm=[0, 2, 1])
         x0 = graph.reshape(vectors, -1, self.vectors.n_vectors)
         rows, pooled = x0, []

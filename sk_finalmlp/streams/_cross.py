@@ -128,7 +128,6 @@ class CrossNetStream(nn.Module):
         return x
 
     def add_nodes(self, graph: Graph, x0: str) -> str:
-        """Add the nodes of `forward`."""
         x = x0
         for layer in self.layers:
             x = layer.add_nodes(graph, x0, x)  # type: ignore[operator]
@@ -190,7 +189,6 @@ class CrossNetMixStream(nn.Module):
         return x
 
     def add_nodes(self, graph: Graph, x0: str) -> str:
-        """Add the nodes of `forward`."""
         x = x0
         for layer in self.layers:
             gate = graph.node("Softmax", graph.layer(x, self.gate), axis=1)
@@ -248,7 +246,6 @@ class GatedCrossNetStream(nn.Module):
         return c
 
     def add_nodes(self, graph: Graph, c0: str) -> str:
-        """Add the nodes of `forward`."""
         c = c0
         for cross, gate in zip(self.crosses, self.gates, strict=True):
             gates = graph.node("Sigmoid", graph.layer(c, gate))

@@ -93,7 +93,6 @@ class FinalStream(nn.Module):
         return interactions
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         return graph.layer(x if self.gate is None else self.gate.add_nodes(graph, x), self.layers)
 
 

@@ -98,7 +98,6 @@ class MaskNetStream(nn.Module):
         return hidden
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         hidden = x if self.norm is None else self.norm.add_nodes(graph, x)
         blocks: Any = self.blocks
         if self.mlp is not None:

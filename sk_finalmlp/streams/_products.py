@@ -144,7 +144,6 @@ class FMStream(nn.Module):
         return 0.5 * (v.sum(dim=1).square() - v.square().sum(dim=1))
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         v = self.vectors.add_nodes(graph, x)
         total, squares = graph.sum(v, 1), graph.sum(graph.node("Mul", v, v), 1)
         difference = graph.node("Sub", graph.node("Mul", total, total), squares)
@@ -175,7 +174,6 @@ class ProductStream(nn.Module):
         return torch.cat([x, torch.bmm(v, v.transpose(1, 2))[:, self.first, self.second]], dim=1)
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         v = self.vectors.add_nodes(graph, x)
         pairs = (graph.node("Gather", v, graph.constant(which), axis=1) for which in (self.first, self.second))
         products = graph.node("Mul", *pairs)

@@ -70,7 +70,6 @@ class QNNStream(nn.Module):
         return product
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         return graph.layer(x, self.layers)
 
 

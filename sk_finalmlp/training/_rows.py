@@ -211,8 +211,9 @@ class StoredImpressions:
     @staticmethod
     def rows_of(rows: Impressions) -> NDArray[np.int32]:
         """Return rows as the files hold them, shape (n, n_codes + n_values + 2)."""
-        others = (column.numpy().reshape(len(rows), -1) for column in (rows.values, rows.target.int(), rows.weight))
-        return np.concatenate([rows.codes.numpy(), *(column.view(np.int32) for column in others)], axis=1)
+        floats = rows.values, rows.weight[:, None]
+        values, weight = (column.contiguous().view(torch.int32) for column in floats)
+        return torch.cat([rows.codes, values, rows.target.int()[:, None], weight], dim=1).numpy()
 
     def _read(self, file: RowFile, start: int, stop: int) -> Impressions:
         ends = [self.n_codes, self.n_codes + self.n_values, self.n_codes + self.n_values + 1]
