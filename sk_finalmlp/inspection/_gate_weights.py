@@ -39,8 +39,7 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
         Name of a column of `X`, or a value for each row, such as the user's segment. Where the gates have no context
         (`fs1_context`, `fs2_context`), all rows have the same.
     max_values : int, default=12
-        Largest number of groups. Floats of more values are cut at quantiles; of other columns the most frequent values
-        have groups of their own, and a group "other values" takes the rest.
+        Largest number of groups, which are made as the slices of :func:`slice_scores`.
 
     Returns
     -------
