@@ -20,6 +20,7 @@ from ..streams import as_stream
 from ..training import Impressions, Moments, StoredImpressions, resolve_device
 from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
+from ._labels import RowScorer
 from ._network import (
     NetworkClass,
     arguments_of_network,
@@ -40,7 +41,6 @@ from ._parameters import (
     name_of_scorer,
 )
 from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
-from ._scoring import RowScorer
 from ._tasks import Labels
 
 if TYPE_CHECKING:
