@@ -26,10 +26,11 @@ class Folds:
         """The group of each row."""
         return labels.folds
 
-    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+    def others(
+        self, of_keys: np.ndarray, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray
+    ) -> np.ndarray:
         """Sums over the rows of the same key that each cell knows."""
         held_out = np.flatnonzero(groups == self.n_folds)
-        of_keys = np.bincount(key_of_cell, of_cells)
         # Few cells are held out.
         keys_held_out = key_of_cell.take(held_out)
         others = of_keys - np.bincount(keys_held_out, of_cells.take(held_out), minlength=len(of_keys))
@@ -62,7 +63,9 @@ class Blocks:
         assert labels.groups_in_time is not None
         return labels.groups_in_time
 
-    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+    def others(
+        self, of_keys: np.ndarray, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray
+    ) -> np.ndarray:
         """Sums over the rows of the same key that each cell knows."""
         learned = np.where(groups < self.n_groups - 2, of_cells, 0.0)
         before = np.cumsum(learned)
