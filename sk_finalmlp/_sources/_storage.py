@@ -152,6 +152,9 @@ class StoredArray:
         values = np.fromfile(self.path, self.dtype, n_bytes // self.dtype.itemsize, offset=start * self._row_size)
         return values.reshape(shape)
 
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        return self.read(rows.start or 0, rows.stop)
+
     def chunks(self) -> Iterator[NDArray[Any]]:
         """Yield all rows, a part at a time."""
         for start in range(0, self._n_rows, sizes.CHUNK):

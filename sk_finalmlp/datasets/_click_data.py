@@ -145,9 +145,9 @@ def make_click_data(
     [103, 110, 102]
     """
     rng = _generator(random_state)
-    n_of = _Numbers(n_samples, n_users, n_items, n_contexts, n_numeric, n_tags)
-    impressions = _draw_impressions(rng, n_of, zipf_exponent, n_days, turnover, drift)
-    log_odds = logit_scale * _unit_log_odds(rng, impressions, n_tags)
+    shape = n_samples, n_users, n_items, n_contexts, n_numeric, n_tags
+    impressions = _draw_impressions(rng, *shape, zipf_exponent, n_days, turnover, drift)
+    log_odds = logit_scale * _unit_log_odds(rng, impressions)
     probability = _probability(log_odds, click_rate)
     clicks = (rng.random(n_samples) < probability).astype(np.int64)
     return _table(impressions), pd.Series(clicks, name="click"), pd.Series(probability, name="probability")
@@ -207,9 +207,8 @@ def make_funnel_data(
     {'click': 0.2, 'conversion': 0.02}
     """
     rng = _generator(random_state)
-    n_of = _Numbers(n_samples, n_users, n_items)
-    impressions = _draw_impressions(rng, n_of)
-    of_click, own = (_unit_log_odds(rng, impressions, n_of.tags) for _ in range(2))
+    impressions = _draw_impressions(rng, n_samples, n_users, n_items)
+    of_click, own = (_unit_log_odds(rng, impressions) for _ in range(2))
     of_conversion = similarity * of_click + math.sqrt(1 - similarity**2) * own
     click = _probability(logit_scale * of_click, click_rate)
     after_click = _probability(logit_scale * of_conversion, conversion_rate, weight=click)
@@ -220,36 +219,28 @@ def make_funnel_data(
     return _table(impressions), pd.DataFrame(labels).astype(np.int64), pd.DataFrame(probabilities)
 
 
-@dataclass(frozen=True)
-class _Numbers:
-    """Numbers of users, items and so on."""
-
-    samples: int
-    users: int
-    items: int
-    contexts: int = 2
-    numeric: int = 2
-    tags: int = 20
-
-
 def _draw_impressions(
     rng: np.random.Generator,
-    n_of: _Numbers,
+    n_samples: int,
+    n_users: int,
+    n_items: int,
+    n_contexts: int = 2,
+    n_numeric: int = 2,
+    n_tags: int = 20,
     zipf_exponent: float = 1.0,
     n_days: int | None = None,
     turnover: float = 0.0,
     drift: float = 0.0,
 ) -> _Impressions:
-    user_places = _zipf_codes(rng, n_of.users, n_of.samples, zipf_exponent)
-    item_places = _zipf_codes(rng, n_of.items, n_of.samples, zipf_exponent)
-    users, items = (_population(rng, n_places, n_days, turnover, drift) for n_places in (n_of.users, n_of.items))
+    user_places, item_places = (_zipf_codes(rng, n_codes, n_samples, zipf_exponent) for n_codes in (n_users, n_items))
+    users, items = (_Population(rng, n_places, n_days, turnover, drift) for n_places in (n_users, n_items))
     segment_of_user = rng.integers(_N_SEGMENTS, size=users.n_members)
     category_of_item = rng.integers(_N_CATEGORIES, size=items.n_members)
-    tags_of_item = _tag_codes(rng, items.n_members, n_of.tags)
-    contexts = [rng.integers(_N_CONTEXT_VALUES, size=n_of.samples) for _ in range(n_of.contexts)]
-    numeric = [rng.standard_normal(n_of.samples) for _ in range(n_of.numeric)]
-    seconds = np.sort(rng.integers((n_days or _N_DAYS) * _SECONDS_A_DAY, size=n_of.samples))
-    day = seconds // _SECONDS_A_DAY
+    tags_of_item = _tag_codes(rng, items.n_members, n_tags)
+    contexts = [rng.integers(_N_CONTEXT_VALUES, size=n_samples) for _ in range(n_contexts)]
+    numeric = [rng.standard_normal(n_samples) for _ in range(n_numeric)]
+    seconds = np.sort(rng.integers((n_days or _N_DAYS) * _SECONDS_A_DAY, size=n_samples))
+    day = seconds // _SECONDS_A_DAY if n_days else np.zeros_like(seconds)
     return _Impressions(
         user=users.members(user_places, day),
         item=items.members(item_places, day),
@@ -258,10 +249,11 @@ def _draw_impressions(
         segment_of_user=segment_of_user,
         category_of_item=category_of_item,
         tags_of_item=tags_of_item,
+        n_tags=n_tags,
         contexts=contexts,
         numeric=numeric,
         seconds=seconds,
-        day=None if n_days is None else day,
+        day=day if n_days else None,
     )
 
 
@@ -276,16 +268,11 @@ class _Impressions:
     segment_of_user: _Codes
     category_of_item: _Codes
     tags_of_item: _Codes
+    n_tags: int
     contexts: list[_Codes]
     numeric: list[_Floats]
     seconds: _Codes
     day: _Codes | None
-
-
-def _population(
-    rng: np.random.Generator, n_places: int, n_days: int | None, turnover: float, drift: float
-) -> _Population:
-    return _Population(n_places) if n_days is None else _ChangingPopulation(rng, n_places, n_days, turnover, drift)
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
@@ -307,17 +294,17 @@ def _tag_codes(rng: np.random.Generator, n_items: int, n_tags: int) -> _Codes:
     return np.where(np.arange(_MAX_TAGS) < counts, tags, _NO_TAG)
 
 
-def _unit_log_odds(rng: np.random.Generator, impressions: _Impressions, n_tags: int) -> _Floats:
+def _unit_log_odds(rng: np.random.Generator, impressions: _Impressions) -> _Floats:
     """Sum of all effects, without intercept; its variance is about 1."""
     total = np.zeros(len(impressions.user))
     n_terms = 0
-    for term in _terms(rng, impressions, n_tags):
+    for term in _terms(rng, impressions):
         total += term
         n_terms += 1
     return total / math.sqrt(n_terms)
 
 
-def _terms(rng: np.random.Generator, impressions: _Impressions, n_tags: int) -> Iterator[_Floats]:
+def _terms(rng: np.random.Generator, impressions: _Impressions) -> Iterator[_Floats]:
     """Effects of expected variance 1, one at a time because each has a number per row."""
     user, item = impressions.user, impressions.item
     n_users, state = len(impressions.segment_of_user), impressions.item_state
@@ -327,7 +314,7 @@ def _terms(rng: np.random.Generator, impressions: _Impressions, n_tags: int) -> 
     users = rng.standard_normal((_N_LATENT, n_users))
     yield _inner_products(users, np.stack([impressions.items.effects(rng) for _ in users]), user, state)
     yield rng.standard_normal((_N_SEGMENTS, _N_CATEGORIES))[segment, impressions.category_of_item[item]]
-    yield _pooled(rng.standard_normal((_N_SEGMENTS, n_tags)), impressions.tags_of_item)[segment, item]
+    yield _pooled(rng.standard_normal((_N_SEGMENTS, impressions.n_tags)), impressions.tags_of_item)[segment, item]
     for position, values in enumerate(impressions.numeric):
         context = impressions.contexts[position % len(impressions.contexts)]
         yield rng.standard_normal(_N_CONTEXT_VALUES)[context] * values
@@ -392,32 +379,14 @@ def _tag_lists(tags_of_item: _Codes) -> npt.NDArray[np.object_]:
 
 
 class _Population:
-    """Members that stay and don't change, each at a place of its own, which is more or less frequent."""
+    """Members at places, more or less frequent ones: after a day of a stream some leave, and effects have drifted."""
 
-    def __init__(self, n_places: int) -> None:
+    def __init__(
+        self, rng: np.random.Generator, n_places: int, n_days: int | None, turnover: float, drift: float
+    ) -> None:
         self.n_places = n_places
-        self.n_members = n_places
-
-    def members(self, places: _Codes, day: _Codes) -> _Codes:
-        """Return which member is at a place on a day."""
-        return places
-
-    def states(self, places: _Codes, day: _Codes) -> _Codes:
-        """Return the position of that member's effect on that day among all effects."""
-        return places
-
-    def effects(self, rng: np.random.Generator) -> _Floats:
-        """Draw an effect of each state, normally distributed with variance 1."""
-        return rng.standard_normal(self.n_places)
-
-
-class _ChangingPopulation(_Population):
-    """Members that leave after each day with probability `turnover`, and effects that drift from day to day."""
-
-    def __init__(self, rng: np.random.Generator, n_places: int, n_days: int, turnover: float, drift: float) -> None:
-        super().__init__(n_places)
         self.drift = drift
-        self._is_new = rng.random((n_days, n_places)) < turnover
+        self._is_new = rng.random((n_days, n_places)) < turnover if n_days else np.zeros((1, n_places), bool)
         self._is_new[0] = False
         numbers = n_places - 1 + np.cumsum(self._is_new).reshape(self._is_new.shape)
         # The newest number at a place is its largest.
@@ -430,7 +399,7 @@ class _ChangingPopulation(_Population):
         return members
 
     def states(self, places: _Codes, day: _Codes) -> _Codes:
-        """Return the same; there is an effect per place and day."""
+        """Return the position of the place's effect on that day among all effects."""
         return day * self.n_places + places
 
     def effects(self, rng: np.random.Generator) -> _Floats:

@@ -25,11 +25,11 @@ from ..streams import stream_of_name
 from ..training import Moments, predict_logits
 from ._field_readers import FieldReader, TableReader
 from ._fit import explaining_foreign_arguments, fit_classifier
-from ._labels import Labels, OneLabel
+from ._labels import OneLabel
 from ._network import NetworkClass, network_of_arrays, network_summaries, weights_as_arrays
 from ._parameters import CONSTRAINTS
 from ._partial_fit import learn_more
-from ._tasks import Tasks
+from ._tasks import Labels, Tasks
 
 if TYPE_CHECKING:
     from ..training import EpochHistory

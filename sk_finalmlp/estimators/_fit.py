@@ -19,7 +19,6 @@ from ..streams import as_stream
 from ..training import Impressions, Moments, StoredImpressions, resolve_device
 from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
-from ._labels import Labels
 from ._network import (
     NetworkClass,
     arguments_of_network,
@@ -29,18 +28,16 @@ from ._network import (
     weights_as_arrays,
 )
 from ._parameters import (
-    automatic_batch_size,
     automatic_embedding_dim,
-    automatic_embedding_regularizer,
-    automatic_learning_rate,
     automatic_max_epochs,
-    automatic_n_iter_no_change,
+    automatic_settings,
     checkpoint_file,
     draw_seed,
     n_rows_of_epoch,
 )
 from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
 from ._scoring import BUILT_IN, RowScorer, find_scorer, name_of_scorer
+from ._tasks import Labels
 
 if TYPE_CHECKING:
     from ..training import EpochHistory, TrainingResult, TrainingSettings
@@ -193,7 +190,10 @@ def fit_classifier(
         if X_val is not None:
             given = read_validation_rows(classifier, X_val, y_val, sample_weight_val, rows.labels)
             validation = given.impressions(readers, weights)
-        start, generator = _start(classifier, training, readers, rows.labels, seed)
+        start, generator = start_training(classifier, training, readers, rows.labels, seed, continues)
+        if continues:
+            check_same_arguments(start.arguments, classifier._network_arguments, "With warm_start=True")
+            start = replace(start, network=copy_network(start.network))
         n_rows = n_rows_of_epoch(training.counts, classifier.negative_sampling)
         settings = training_settings(classifier, n_rows, max_epochs, final_epoch)
         if scorer not in BUILT_IN:
@@ -206,25 +206,21 @@ def fit_classifier(
         classifier.__dict__.update(start.after(result).attributes())
 
 
-def _start(
-    classifier: FinalMLPClassifier,
+def start_training(
+    classifier: Any,
     training: Impressions | StoredImpressions,
     readers: list[FieldReader],
     labels: Labels,
     seed: int,
+    goes_on: bool,
 ) -> tuple[Fitted, torch.Generator]:
-    """Return what a training begins with, and the generator of its random numbers."""
-    continues = classifier._continues()
-    before = classifier.history_ if continues else []
+    """Return what a training begins with, a new network or the one so far, and the generator of its random numbers."""
+    before = classifier.history_ if goes_on else []
     generator = torch.Generator().manual_seed(seed + len(before))
     network_class = classifier._network_class
-    parameters = network_parameters(classifier, len(training), continues)
+    parameters = network_parameters(classifier, len(training), goes_on)
     arguments = arguments_of_network(network_class, parameters, readers, labels.n_outputs)
-    if continues:
-        check_same_arguments(arguments, classifier._network_arguments, "With warm_start=True")
-        network = copy_network(classifier.network_)
-    else:
-        network = start_network(network_class, arguments, training, generator)
+    network = classifier.network_ if goes_on else start_network(network_class, arguments, training, generator)
     return Fitted(network_class, network, arguments, readers, labels, seed, before), generator
 
 
@@ -247,26 +243,23 @@ def training_settings(
     """Return the settings of a training, by the number of rows of an epoch where they are "auto"."""
     from ..training import TrainingSettings
 
-    def chosen(value: Any, automatic: Callable[[int, str], Any]) -> Any:
-        return automatic(n_rows, classifier.schedule) if value == "auto" else value
-
     of_tables, of_contexts = penalties_of_tables(classifier)
+    chosen = automatic_settings(n_rows, classifier.schedule)
+    for name in chosen:
+        given = of_tables if name == "embedding_regularizer" else getattr(classifier, name)
+        chosen[name] = chosen[name] if given == "auto" else given
     return TrainingSettings(
         schedule=classifier.schedule,
         precision=classifier.precision,
-        learning_rate=chosen(classifier.learning_rate, automatic_learning_rate),
-        batch_size=chosen(classifier.batch_size, automatic_batch_size),
         max_epochs=max_epochs,
-        n_iter_no_change=chosen(classifier.n_iter_no_change, automatic_n_iter_no_change),
-        embedding_regularizer=chosen(of_tables, automatic_embedding_regularizer),
         net_regularizer=classifier.net_regularizer,
         gate_regularizer=of_contexts,
         device=resolve_device(classifier.device),
-        scoring="neg_log_loss",
         final_epoch=final_epoch,
         verbose=int(classifier.verbose),
         negative_sampling=classifier.negative_sampling,
         joins_processes=True,
+        **chosen,
     )
 
 

@@ -119,34 +119,31 @@ def automatic_max_epochs(n_rows: int, schedule: str) -> int:
     return 10 if n_rows > _SMALL_TABLE else int(np.clip(10_000 / max(1, n_rows), 8, 100))
 
 
-def automatic_learning_rate(n_rows: int, schedule: str) -> float:
-    """Chosen by validation rows, with the batch size."""
+def automatic_settings(n_rows: int, schedule: str) -> dict[str, Any]:
+    """Return what "auto" stands for in a training with so many rows in an epoch, all chosen by validation rows.
+
+    Large tables want fast steps, small ones enough of them; the fewer rows, the less they say about a single id. Where
+    the rate of one cycle is high, the score stands still for some epochs before it improves again.
+    """
     if schedule == "plateau":
-        return 1e-3
+        return {
+            "learning_rate": 1e-3,
+            "batch_size": int(np.clip(2 * np.sqrt(n_rows), 16, 4096)),
+            "n_iter_no_change": 2,
+            "embedding_regularizer": float(np.clip(14_000 / n_rows, 0.2, 4)),
+        }
     if n_rows > _HUGE_TABLE:
-        return 1.5e-3
-    return 3e-3 if _SMALL_TABLE < n_rows <= _LARGE_TABLE else 5e-3
-
-
-def automatic_batch_size(n_rows: int, schedule: str) -> int:
-    """Large tables want fast steps, small ones enough of them."""
-    if schedule == "plateau":
-        return int(np.clip(2 * np.sqrt(n_rows), 16, 4096))
-    if n_rows <= _LARGE_TABLE:
-        return int(np.clip(n_rows / 32, 32, 1024))
-    return 2048 if n_rows <= _HUGE_TABLE else 4096
-
-
-def automatic_n_iter_no_change(n_rows: int, schedule: str) -> int:
-    """Where the rate of one cycle is high, the score stands still for some epochs before it improves again."""
-    return 2 if schedule == "plateau" else 4
-
-
-def automatic_embedding_regularizer(n_rows: int, schedule: str) -> float:
-    """The fewer rows there are, the less they say about a single id."""
-    if schedule == "plateau":
-        return float(np.clip(14_000 / n_rows, 0.2, 4))
-    return float(np.clip(10_000 / n_rows, 0.1, 4)) if n_rows <= _HUGE_TABLE else 0.02
+        learning_rate, batch_size, penalty = 1.5e-3, 4096, 0.02
+    else:
+        learning_rate = 3e-3 if _SMALL_TABLE < n_rows <= _LARGE_TABLE else 5e-3
+        batch_size = 2048 if n_rows > _LARGE_TABLE else int(np.clip(n_rows / 32, 32, 1024))
+        penalty = float(np.clip(10_000 / n_rows, 0.1, 4))
+    return {
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "n_iter_no_change": 4,
+        "embedding_regularizer": penalty,
+    }
 
 
 def n_rows_of_epoch(counts: torch.Tensor, negative_sampling: float) -> int:

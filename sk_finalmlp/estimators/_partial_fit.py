@@ -19,7 +19,7 @@ from ..nn import copy_network, norms_of
 from ..schema import UNKNOWN_CODE, Schema, unpack_codes
 from ..training import Impressions, Moments, correct_mean, score
 from ._field_readers import FieldReader, learn_fields
-from ._fit import EpochTasks, Fitted, network_parameters, penalties_of_tables, training_settings
+from ._fit import EpochTasks, Fitted, penalties_of_tables, start_training, training_settings
 from ._growth import (
     RowsOf,
     Weights,
@@ -32,7 +32,7 @@ from ._growth import (
     take_excerpt,
 )
 from ._labels import OneLabel
-from ._network import arguments_of_network, check_same_arguments, make_network, start_network
+from ._network import check_same_arguments, make_network
 from ._parameters import draw_seed, n_rows_of_epoch
 from ._rows import naming, read_rows
 
@@ -65,7 +65,7 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
         if is_first:
             check_widths(estimator, "fs_hidden_units", 0)
             labels.check(estimator)
-            estimator._seed, estimator.history_ = draw_seed(estimator.random_state), []
+            estimator._seed = draw_seed(estimator.random_state)
         else:
             _follow_encoder(estimator, schema)
         rows = read_rows(estimator, X, y, sample_weight, partial(_read_labels, labels), reset=is_first)
@@ -77,7 +77,12 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
         readers = grown_readers(readers, chunk.columns, schema)
         new = rows.impressions(readers, weights).with_mean_weight_one()
         new = replace(new, negatives_kept=estimator.negatives_kept)
-        start, generator = _start(estimator, new, readers, labels)
+        start, generator = start_training(estimator, new, readers, labels, estimator._seed, not is_first)
+        if is_first:
+            start = replace(start, network=start.network.eval(), moments=Moments.zeros(start.network))
+        else:
+            network, moments = _network_with_room(estimator, start.arguments, generator)
+            start = replace(start, network=network, moments=moments)
         update = NetworkUpdate(start, new, _rows_of_fresh_codes(schema, readers), generator)
         observer = EpochTasks(task, estimator, data, update.fitted_so_far) if has_callbacks(estimator) else None
         result = update.train(_settings(estimator, new, start.network), observer)
@@ -93,26 +98,6 @@ def _follow_encoder(estimator: Any, schema: Schema | None) -> None:
     """Rows that were encoded just before mean the same, unless codes have been given to other values."""
     if schema is not None and estimator._encoders[:1] == (schema.previous,):
         estimator._encoders = (schema.encoder,) if schema.fresh else (schema.encoder, schema.previous)
-
-
-def _start(
-    estimator: Any, new: Impressions, readers: list[FieldReader], labels: OneLabel
-) -> tuple[Fitted, torch.Generator]:
-    """Return the network with room for all codes and its moments, and the generator of the update."""
-    is_fitted = hasattr(estimator, "network_")
-    generator = torch.Generator().manual_seed(estimator._seed + len(estimator.history_))
-    parameters = network_parameters(estimator, len(new), is_fitted)
-    network_class = estimator._network_class
-    arguments = arguments_of_network(network_class, parameters, readers, labels.n_outputs)
-    if is_fitted:
-        network, moments = _network_with_room(estimator, arguments, generator)
-    else:
-        network = start_network(network_class, arguments, new, generator).eval()
-        moments = Moments.zeros(network)
-    start = Fitted(
-        network_class, network, arguments, readers, labels, estimator._seed, estimator.history_, moments=moments
-    )
-    return start, generator
 
 
 def _network_with_room(

@@ -210,22 +210,8 @@ class _Configurations(Mapping[str, Mapping[str, Any]]):
         return len(self._configurations)
 
 
-#: Published models as parameters of `FinalMLPClassifier`, by the name of model and benchmark: "finalmlp_" with
-#: "criteo_x1", "criteo_x4", "avazu_x1", "avazu_x4", "frappe" or "movielens" (MovieLens tags), and others of the family,
-#: such as "dcnv2_frappe". Each sets every parameter that decides about the model, so that it stays what was published
-#: when defaults change. They go with plain codes, `CTREncoder(statistics=None)`, with `numeric_encoding="log"` and
-#: `min_frequency=10` for "finalmlp_criteo_x4", with 0 for missing numbers, and `min_frequency=2` for
-#: "finalmlp_avazu_x4"; `examples/benchmarks/published.py` trains them on the public files. FinalNet of two blocks was
-#: trained with a loss between the blocks that isn't here.
-#:
-#: Source: configurations and logs of the BARS benchmark, https://github.com/reczoo/BARS, and Mao et al., "FinalMLP: An
-#: Enhanced Two-Stream MLP Model for CTR Prediction", AAAI 2023, section 4.1.
-#:
-#: >>> from sk_finalmlp import FinalMLPClassifier, published_configs
-#: >>> FinalMLPClassifier(**published_configs["finalmlp_frappe"]).num_heads
-#: 5
-#: >>> FinalMLPClassifier(**published_configs["dcnv2_frappe"]).stream2
-#: CrossNet(n_layers=4, units=None)
+#: Published models as parameters of `FinalMLPClassifier`, by the name of model and benchmark; docs/api/estimators.rst
+#: says what they go with and where they come from.
 published_configs: Final = _Configurations(
     {
         **{name: {**_COMMON, **own, **_penalty(own)} for name, own in _FINALMLP.items()},

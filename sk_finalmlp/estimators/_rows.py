@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,16 +17,20 @@ from sklearn.utils.multiclass import check_classification_targets
 from .._checks import check_detached, refuse_name_as_labels, refuse_other_weights
 from .._hold_out import HoldOut, Place, place_from_last, places, places_of_choice, share_held_out, unpacked
 from .._sklearn import check_sample_weight
-from .._sources import EncodedRows, Passes, Piles, TemporaryFolder, check_space, naming_full_disk, sizes
-from .._warnings import warn
+from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder, check_space, naming_full_disk, sizes
+from .._warnings import shown, warn
 from ..schema import Schema, carries_schema, checksum_of, is_statistic, read_schema
 from ..training import Impressions, StoredImpressions
 from ._field_readers import FieldReader, read_matrices
 from ._input_columns import InputColumn, check_same_encoder, read_columns, remember_encoder
-from ._labels import MIN_WEIGHT, LabelCounts, Labels, OneLabel
+from ._labels import MIN_WEIGHT, LabelCounts, OneLabel
+from ._tasks import Labels
 
 #: Reads the labels of a table's rows: their values, and the number of each row's.
 ReadLabels = Callable[[Any, Any], tuple[Labels, NDArray[Any]]]
+
+#: A column, which is read in slices.
+Readable = NDArray[Any] | StoredArray
 
 #: Fewer held-out rows of the rarer classes say nothing.
 _MIN_ROWS = 20
@@ -36,23 +40,6 @@ _MAX_SHARE = 0.2
 _MIN_SAME_LABEL = 0.95
 #: Where rows just look alike, because columns have few values, fewer of all rows are distinct.
 _MIN_DISTINCT = 0.3
-
-
-class Readable(Protocol):
-    """A column that is read in slices."""
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the values of a slice."""
-
-
-class _Held(NamedTuple):
-    """A column in memory."""
-
-    values: NDArray[Any]
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the values of a slice."""
-        return self.values[start:stop]
 
 
 @dataclass(frozen=True)
@@ -75,7 +62,7 @@ class Chunk:
     def column(self, position: int) -> InputColumn:
         """Return the values of one column."""
         name, column = self.source[position]
-        values = column.read(self.start, self.stop)
+        values = column[self.start : self.stop]
         return InputColumn(name, values if self.counts is None else values[self.counts])
 
 
@@ -109,7 +96,7 @@ class Rows:
     def _read_chunks(self) -> Iterator[Chunk]:
         for start in range(0, self.n_given, self.step):
             stop = min(start + self.step, self.n_given)
-            label, weight = self.number.read(start, stop), self._weight(start, stop)
+            label, weight = self.number[start:stop], self._weight(start, stop)
             is_held_out = np.zeros(len(label), bool) if self.hold_out is None else self.hold_out.chooses(start, label)
             counts = weight > MIN_WEIGHT
             if counts.all():
@@ -120,13 +107,13 @@ class Rows:
     def _weight(self, start: int, stop: int) -> NDArray[np.float64]:
         if self.weight is None:
             return np.ones(stop - start)
-        weight: NDArray[np.float64] = self.weight.read(start, stop) / self.largest_weight
+        weight: NDArray[np.float64] = self.weight[start:stop] / self.largest_weight
         return weight
 
     def holding_out(self, place: Place, fraction: float) -> Rows:
         """Return the same rows, some held out; weights don't matter, since the encoder may know others."""
         starts = range(0, self.n_given, self.step)
-        labels = (self.number.read(start, min(start + self.step, self.n_given)) for start in starts)
+        labels = (self.number[start : min(start + self.step, self.n_given)] for start in starts)
         return replace(self, hold_out=HoldOut.among(labels, self.labels.n_labels, place, fraction))
 
     def count(self) -> LabelCounts:
@@ -273,11 +260,11 @@ def read_rows(
     refuse_name_as_labels(X, y)
     labels, number = read_labels(y, columns[0].values)
     weight = _check_weight(sample_weight, columns)
-    held = [(column.name, _Held(column.values)) for column in columns]
+    held = [(column.name, column.values) for column in columns]
     schema, n_rows = read_schema(X), len(number)
     lost = _lost_statistics(columns, schema) if carries_schema(X) else ()
     step = max(1, n_rows)
-    return Rows(held, _Held(number), _Held(weight), labels, n_rows, schema, step, lost_statistics=lost)
+    return Rows(held, number, weight, labels, n_rows, schema, step, lost_statistics=lost)
 
 
 def _lost_statistics(columns: Sequence[InputColumn], schema: Schema | None) -> list[str]:
@@ -360,8 +347,8 @@ def read_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_v
         number = labels.number(y_val, columns[0].values)
     with naming("sample_weight_val"):
         weight = _check_weight(sample_weight_val, columns)
-    held = [(column.name, _Held(column.values)) for column in columns]
-    rows = Rows(held, _Held(number), _Held(weight), labels, len(number), read_schema(X_val), step=max(1, len(number)))
+    held = [(column.name, column.values) for column in columns]
+    rows = Rows(held, number, weight, labels, len(number), read_schema(X_val), step=max(1, len(number)))
     labels.check_validation(rows.count().n_rows, estimator.scoring)
     return rows
 
@@ -415,7 +402,7 @@ def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], m
         label, n_rows = lacking
         why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
         warn(
-            f"The class {label!r} has {why}, so none is held out for early stopping and the training takes "
+            f"The class {shown(label)} has {why}, so none is held out for early stopping and the training takes "
             f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False.",
         )
         return replace(rows, hold_out=None)
@@ -440,7 +427,7 @@ def _check_order(rows: Rows) -> None:
     schema, _ = rows.schema.of_columns([name for name, _ in rows.columns])
     ((statistic, checksum),) = schema.checksum.items()
     column = next((column for name, column in rows.columns if name == statistic), None)
-    if column is not None and checksum_of(column.read(0, rows.n_given)) != checksum:
+    if column is not None and checksum_of(column[: rows.n_given]) != checksum:
         warn(
             f"Column {statistic!r} isn't as CTREncoder.fit_transform wrote it: rows were moved or changed since, so "
             "the classifier holds out others than the encoder left out of the statistics, which know their "

@@ -162,24 +162,24 @@ class GateWeightsDisplay(Display):
         self.weights = weights
 
     @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, *, by: str | ArrayLike | None = None, max_values: int = 12, ax: Any = None
-    ) -> Self:
+    def from_estimator(cls, estimator: Any, X: Any, *, ax: Any = None, **options: Any) -> Self:
         """Compute the gates and draw them.
 
         Parameters
         ----------
-        estimator, X, by, max_values
+        estimator, X
             As for :func:`gate_weights`.
         ax : Axes or array-like of Axes, default=None
             Where to draw, as for :meth:`plot`.
+        **options : Any
+            `by` and `max_values` of :func:`gate_weights`.
 
         Returns
         -------
         GateWeightsDisplay
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
-        return cls(gate_weights(estimator, X, by=by, max_values=max_values)).plot(ax=ax)
+        return cls(gate_weights(estimator, X, **options)).plot(ax=ax)
 
     def plot(self, ax: Any = None, *, max_fields: int = 25) -> Self:
         """Draw the display.

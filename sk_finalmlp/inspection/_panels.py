@@ -39,7 +39,7 @@ class Display:
         raise NotImplementedError
 
     def _make_panels(self, ax: Any, shape: tuple[int, int], size: tuple[float, float], **grid: Any) -> None:
-        self.axes_ = make_panels(self, ax, shape, size, **grid)
+        self.axes_ = _make_panels(self, ax, shape, size, **grid)
         self.figure_ = self.axes_[0].figure
 
 
@@ -53,7 +53,9 @@ def check_matplotlib(caller: str) -> None:
         ) from error
 
 
-def make_panels(display: object, ax: Any, shape: tuple[int, int], size: tuple[float, float], **grid: Any) -> list[Axes]:
+def _make_panels(
+    display: object, ax: Any, shape: tuple[int, int], size: tuple[float, float], **grid: Any
+) -> list[Axes]:
     """Return the panels of a display: a figure of their own, a grid in the place of `ax`, or `ax` themselves."""
     check_matplotlib(f"{type(display).__name__}.plot")
     from matplotlib import pyplot as plt

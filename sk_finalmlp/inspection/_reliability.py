@@ -201,18 +201,7 @@ class ReliabilityDisplay(Display):
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        y: ArrayLike,
-        *,
-        n_bins: int = 10,
-        strategy: Literal["uniform", "quantile"] = "quantile",
-        confidence_level: float = 0.95,
-        sample_weight: ArrayLike | None = None,
-        pos_label: Label | None = None,
-        name: str | None = None,
-        ax: Any = None,
+        cls, estimator: Any, X: Any, y: ArrayLike, *, pos_label: Label | None = None, **options: Any
     ) -> Self:
         """Predict and draw.
 
@@ -224,68 +213,41 @@ class ReliabilityDisplay(Display):
             Rows that it wasn't trained on.
         y : array-like of shape (n_samples,)
             Their labels.
-        n_bins, strategy, confidence_level, sample_weight, pos_label
-            As for :func:`reliability_bins`.
-        name : str, default=None
-            Name of the model in the legend.
-        ax : Axes or array-like of Axes, default=None
-            Where to draw, as for :meth:`plot`.
+        pos_label : bool, int, float or str, default=None
+            Label of a click; by default the greater of the two.
+        **options : Any
+            Other arguments of :meth:`from_predictions`.
 
         Returns
         -------
         ReliabilityDisplay
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
-        return cls.from_predictions(
-            y,
-            click_probabilities(estimator, X, pos_label),
-            n_bins=n_bins,
-            strategy=strategy,
-            confidence_level=confidence_level,
-            sample_weight=sample_weight,
-            pos_label=pos_label,
-            name=name,
-            ax=ax,
-        )
+        return cls.from_predictions(y, click_probabilities(estimator, X, pos_label), pos_label=pos_label, **options)
 
     @classmethod
     def from_predictions(
-        cls,
-        y_true: ArrayLike,
-        y_proba: ArrayLike,
-        *,
-        n_bins: int = 10,
-        strategy: Literal["uniform", "quantile"] = "quantile",
-        confidence_level: float = 0.95,
-        sample_weight: ArrayLike | None = None,
-        pos_label: Label | None = None,
-        name: str | None = None,
-        ax: Any = None,
+        cls, y_true: ArrayLike, y_proba: ArrayLike, *, name: str | None = None, ax: Any = None, **options: Any
     ) -> Self:
         """Draw probabilities that are there already.
 
         Parameters
         ----------
-        y_true, y_proba, n_bins, strategy, confidence_level, sample_weight, pos_label
+        y_true, y_proba
             As for :func:`reliability_bins`.
-        name, ax
-            As for :meth:`from_estimator`.
+        name : str, default=None
+            Name of the model in the legend.
+        ax : Axes or array-like of Axes, default=None
+            Where to draw, as for :meth:`plot`.
+        **options : Any
+            `n_bins`, `strategy`, `confidence_level`, `sample_weight` and `pos_label` of :func:`reliability_bins`.
 
         Returns
         -------
         ReliabilityDisplay
         """
         check_matplotlib(f"{cls.__name__}.from_predictions")
-        bins = reliability_bins(
-            y_true,
-            y_proba,
-            n_bins=n_bins,
-            strategy=strategy,
-            confidence_level=confidence_level,
-            sample_weight=sample_weight,
-            pos_label=pos_label,
-        )
-        return cls(bins, name=name).plot(ax=ax)
+        return cls(reliability_bins(y_true, y_proba, **options), name=name).plot(ax=ax)
 
     @property
     def calibration_error(self) -> float:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from .._sklearn import Interval, validate_params
+from .._warnings import shown
 from ._model import best_of, classifier_of, encoder_of
-from ._panels import check_matplotlib, make_panels
+from ._panels import Display, check_matplotlib
 from ._tables import Coalitions, RawTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 # 256 predictions of each row.
 _MAX_EXACT = 8
@@ -148,7 +148,7 @@ def _check_model(estimator: Any) -> None:
         )
     if len(classifier.classes_) > 2:
         raise ValueError(
-            f"The classifier has the {len(classifier.classes_)} classes {classifier.classes_.tolist()}, and a "
+            f"The classifier has the {len(classifier.classes_)} classes {shown(classifier.classes_.tolist())}, and a "
             "contribution is one to the single logit of two classes."
         )
 
@@ -180,7 +180,7 @@ def _sampled(orders: NDArray[np.intp], logits_of: Any) -> tuple[NDArray[np.float
     return values / n_orders, none
 
 
-class RowContributionsDisplay:
+class RowContributionsDisplay(Display):
     """What each column of a raw table adds to the logit, for one row or for many.
 
     Make it by :meth:`from_estimator`; the parameters are kept as attributes.
@@ -196,8 +196,8 @@ class RowContributionsDisplay:
 
     Attributes
     ----------
-    ax_ : Axes
-        The panel.
+    axes_ : list of Axes
+        A single panel.
     figure_ : Figure
         The figure that holds it.
 
@@ -221,9 +221,6 @@ class RowContributionsDisplay:
     {'user': 'user_65', 'item': 'item_428', 'tags': "['tag_4', 'tag_8', 'tag_12']"}
     """
 
-    ax_: Axes
-    figure_: Figure | SubFigure
-
     def __init__(self, contributions: pd.DataFrame, unknown_logit: NDArray[np.float64], values: pd.DataFrame) -> None:
         self.contributions = contributions
         self.unknown_logit = unknown_logit
@@ -238,7 +235,7 @@ class RowContributionsDisplay:
         columns: Sequence[str] | None = None,
         n_permutations: int = 50,
         random_state: int | RandomState | None = None,
-        ax: Axes | None = None,
+        ax: Any = None,
     ) -> Self:
         """Compute the contributions and draw them.
 
@@ -258,7 +255,7 @@ class RowContributionsDisplay:
         values = RawTable(X).texts(list(contributions.columns)).set_axis(contributions.index)
         return cls(contributions, unknown_logit, values).plot(ax=ax)
 
-    def plot(self, ax: Axes | None = None, *, max_columns: int = 20) -> Self:
+    def plot(self, ax: Any = None, *, max_columns: int = 20) -> Self:
         """Draw the display: bars for one row, a point per row for many.
 
         Parameters
@@ -275,34 +272,35 @@ class RowContributionsDisplay:
         """
         sizes = self.contributions.abs().mean().sort_values(ascending=False, kind="stable")
         drawn = self.contributions[sizes.index[:max_columns]]
-        (self.ax_,) = make_panels(self, ax, (1, 1), (7.0, 1.5 + 0.3 * drawn.shape[1]))
-        self.figure_ = self.ax_.figure
+        self._make_panels(ax, (1, 1), (7.0, 1.5 + 0.3 * drawn.shape[1]))
+        (panel,) = self.axes_
         if len(drawn) == 1:
-            self._draw_row(drawn)
+            self._draw_row(panel, drawn)
         else:
-            self._draw_rows(drawn)
-        self.ax_.axvline(0, color="0.5", linewidth=0.8)
-        self.ax_.invert_yaxis()
-        self.ax_.set_xlabel("contribution to the logit")
-        self.ax_.grid(axis="x", alpha=0.3)
+            _draw_rows(panel, drawn)
+        panel.axvline(0, color="0.5", linewidth=0.8)
+        panel.invert_yaxis()
+        panel.set_xlabel("contribution to the logit")
+        panel.grid(axis="x", alpha=0.3)
         return self
 
-    def _draw_row(self, drawn: pd.DataFrame) -> None:
+    def _draw_row(self, panel: Axes, drawn: pd.DataFrame) -> None:
         row = drawn.iloc[0]
         labels = [f"{name} = {self.values[name].iloc[0]}" for name in drawn.columns]
         colours = np.where(row > 0, "C3", "C0")
-        self.ax_.barh(range(len(row)), row, color=colours)
-        self.ax_.set_yticks(range(len(row)), labels)
+        panel.barh(range(len(row)), row, color=colours)
+        panel.set_yticks(range(len(row)), labels)
         unknown = self.unknown_logit[0]
         logit = unknown + self.contributions.iloc[0].sum()
-        self.ax_.set_title(f"logit {logit:.2f}; {unknown:.2f} with all of it unknown", fontsize="medium")
+        panel.set_title(f"logit {logit:.2f}; {unknown:.2f} with all of it unknown", fontsize="medium")
 
-    def _draw_rows(self, drawn: pd.DataFrame) -> None:
-        places = np.arange(drawn.shape[1])
-        # Rows of one contribution are adjacent, in the order of the table.
-        beside = np.linspace(-0.3, 0.3, len(drawn))
-        for place, name in zip(places, drawn.columns, strict=True):
-            self.ax_.plot(drawn[name], place + beside, ".", markersize=3, alpha=0.5, color="C0")
-        self.ax_.barh(places, drawn.abs().mean(), height=0.8, color="0.85", zorder=0, label="mean size")
-        self.ax_.set_yticks(places, [str(name) for name in drawn.columns])
-        self.ax_.legend()
+
+def _draw_rows(panel: Axes, drawn: pd.DataFrame) -> None:
+    places = np.arange(drawn.shape[1])
+    # Rows of one contribution are adjacent, in the order of the table.
+    beside = np.linspace(-0.3, 0.3, len(drawn))
+    for place, name in zip(places, drawn.columns, strict=True):
+        panel.plot(drawn[name], place + beside, ".", markersize=3, alpha=0.5, color="C0")
+    panel.barh(places, drawn.abs().mean(), height=0.8, color="0.85", zorder=0, label="mean size")
+    panel.set_yticks(places, [str(name) for name in drawn.columns])
+    panel.legend()

@@ -190,78 +190,49 @@ class SliceScoresDisplay(Display):
         y: ArrayLike,
         by: str | ArrayLike,
         *,
-        max_values: int = 12,
-        confidence_level: float = 0.95,
-        sample_weight: ArrayLike | None = None,
         pos_label: Label | None = None,
-        ax: Any = None,
+        **options: Any,
     ) -> Self:
         """Predict, score and draw.
 
         Parameters
         ----------
-        estimator, X, y
+        estimator, X, y, pos_label
             As for :meth:`ReliabilityDisplay.from_estimator`.
         by : str or array-like of shape (n_samples,)
             Name of a column of `X`, or a value for each row.
-        max_values, confidence_level, sample_weight, pos_label
-            As for :func:`slice_scores`.
-        ax : Axes or array-like of Axes, default=None
-            Where to draw, as for :meth:`plot`.
+        **options : Any
+            Other arguments of :meth:`from_predictions`.
 
         Returns
         -------
         SliceScoresDisplay
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
-        return cls.from_predictions(
-            y,
-            click_probabilities(estimator, X, pos_label),
-            read_column(X, by),
-            max_values=max_values,
-            confidence_level=confidence_level,
-            sample_weight=sample_weight,
-            pos_label=pos_label,
-            ax=ax,
-        )
+        probability, column = click_probabilities(estimator, X, pos_label), read_column(X, by)
+        return cls.from_predictions(y, probability, column, pos_label=pos_label, **options)
 
     @classmethod
     def from_predictions(
-        cls,
-        y_true: ArrayLike,
-        y_proba: ArrayLike,
-        by: ArrayLike,
-        *,
-        max_values: int = 12,
-        confidence_level: float = 0.95,
-        sample_weight: ArrayLike | None = None,
-        pos_label: Label | None = None,
-        ax: Any = None,
+        cls, y_true: ArrayLike, y_proba: ArrayLike, by: ArrayLike, *, ax: Any = None, **options: Any
     ) -> Self:
         """Score and draw.
 
         Parameters
         ----------
-        y_true, y_proba, by, max_values, confidence_level, sample_weight, pos_label
+        y_true, y_proba, by
             As for :func:`slice_scores`.
         ax : Axes or array-like of Axes, default=None
             Where to draw, as for :meth:`plot`.
+        **options : Any
+            `max_values`, `confidence_level`, `sample_weight` and `pos_label` of :func:`slice_scores`.
 
         Returns
         -------
         SliceScoresDisplay
         """
         check_matplotlib(f"{cls.__name__}.from_predictions")
-        scores = slice_scores(
-            y_true,
-            y_proba,
-            by,
-            max_values=max_values,
-            confidence_level=confidence_level,
-            sample_weight=sample_weight,
-            pos_label=pos_label,
-        )
-        return cls(scores).plot(ax=ax)
+        return cls(slice_scores(y_true, y_proba, by, **options)).plot(ax=ax)
 
     def _draw(self, ax: Any) -> None:
         size = (8.0, 1.4 + 0.3 * len(self.scores))

@@ -50,6 +50,7 @@ from .._sources import (
     open_source,
     refuse_source,
 )
+from .._warnings import shown
 from ..schema import Field, Schema, carries_schema, column_names, pack_codes, write_schema
 from ._choice import Combinations, Planner, report
 from ._datetime import DATETIME_PARTS, UnknownDates, date_parts
@@ -864,8 +865,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         refuse_source(X)
         if self._has_tasks:
             raise ValueError(
-                f"This encoder was fitted to several labels, {self._classes.tolist()}, and keeps no sums of them that "
-                "could go on. Fit it again to all rows, or take an encoder and a classifier for each label."
+                f"This encoder was fitted to several labels, {shown(self._classes.tolist())}, and keeps no sums of "
+                "them that could go on. Fit it again to all rows, or take an encoder and a classifier for each label."
             )
         with fit_task(self, X=X, y=y):
             X = validate_table(self, X, reset=False)

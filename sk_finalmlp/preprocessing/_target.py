@@ -16,7 +16,7 @@ from .._checks import refuse_name_as_labels
 from .._hold_out import Fraction, HoldOut, Place, places, share_held_out
 from .._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 from .._sources import Passes, StoredArray, sizes
-from .._warnings import warn
+from .._warnings import shown, warn
 from ._groupings import Blocks, Folds, Grouping
 
 _N_FOLDS = 10
@@ -449,8 +449,8 @@ def read_more_labels(y: Any, X: Any, weights: np.ndarray | None, classes: np.nda
     strange = np.setdiff1d(labels[weights > 0], classes)
     if len(strange):
         raise ValueError(
-            f"y has labels that fit didn't see, {strange.tolist()}; it saw {classes.tolist()}. Leave out such rows, or "
-            "fit again."
+            f"y has labels that fit didn't see, {shown(strange.tolist())}; it saw {shown(classes.tolist())}. Leave "
+            "out such rows, or fit again."
         )
     n_labels = len(classes) if len(classes) > 2 else 1
     return LabelledRows(weights, np.searchsorted(classes, labels), np.zeros(len(labels), np.int64), n_labels)

@@ -6,24 +6,16 @@ import datetime
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
+
+from .._warnings import shown
 
 #: Stands for a missing value in a tensor of integers.
 MISSING: Final = np.iinfo(np.int64).min
 
 InputKind = Literal["text", "integer", "boolean", "number", "time", "elements", "history", "vector"]
-ELEMENT_TYPES: Final[dict[InputKind, str]] = {
-    "text": "string",
-    "integer": "int64",
-    "boolean": "int64",
-    "number": "double",
-    "time": "int64",
-    "elements": "string",
-    "vector": "double",
-    "history": "string",
-}
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
 
@@ -43,14 +35,14 @@ class Input:
     @property
     def element_type(self) -> str:
         """The type of the tensor's elements."""
-        return ELEMENT_TYPES[self.kind]
+        return _KINDS[self.kind].element_type
 
     def tensor(self, values: Sequence[Any]) -> np.ndarray:
         """Convert values to a tensor of shape (n, length)."""
-        convert, plain = _CONVERSIONS[self.kind], _PLAIN_TYPES.get(self.kind)
+        element_type, convert, plain = _KINDS[self.kind]
         try:
             converted = [value if type(value) is plain else convert(value, self) for value in values]
-            return np.array(converted, _DTYPES[self.kind]).reshape(-1, self.length)
+            return np.array(converted, _DTYPES[element_type]).reshape(-1, self.length)
         except OverflowError as error:
             largest = max(
                 (value for value in values if isinstance(value, _NUMBERS)), key=lambda value: abs(float(value))
@@ -62,27 +54,15 @@ class Input:
             raise ValueError(f"Column {self.name!r}: {error}") from error
 
 
-_DTYPES: Final[dict[InputKind, Any]] = {
-    "text": object,
-    "integer": np.int64,
-    "boolean": np.int64,
-    "number": np.float64,
-    "time": np.int64,
-    "elements": object,
-    "history": object,
-    "vector": np.float64,
-}
+class _Kind(NamedTuple):
+    """Type of a tensor's elements, the conversion of a value to them, and the Python type that needs none."""
+
+    element_type: str
+    convert: Callable[[Any, Input], Any]
+    plain: type | None = None
 
 
-#: Values of just this type are put into the tensor as they are; histories and vectors never are.
-_PLAIN_TYPES: Final[dict[InputKind, type]] = {
-    "text": str,
-    "integer": int,
-    "number": float,
-    "time": int,
-}
-
-
+_DTYPES: Final[dict[str, Any]] = {"string": object, "int64": np.int64, "double": np.float64}
 #: Made once: unions of types in the call would take as long as the test.
 _NUMBERS: Final = (int, float, np.number, np.bool_)
 _INTEGERS: Final = (int, np.integer)
@@ -105,7 +85,7 @@ def _text(value: Any, column: Input) -> str:
         return value
     if _is_missing(value):
         return ""
-    raise TypeError(f"{value!r} is not a string, but fit saw strings.")
+    raise TypeError(f"{shown(value)} is not a string, but fit saw strings.")
 
 
 def _integer(value: Any, column: Input) -> int:
@@ -113,7 +93,7 @@ def _integer(value: Any, column: Input) -> int:
         return MISSING
     if isinstance(value, _NUMBERS) and not isinstance(value, _BOOLS) and math.isfinite(value) and value == int(value):
         return int(value)
-    raise TypeError(f"{value!r} is not an integer, but fit saw integers.")
+    raise TypeError(f"{shown(value)} is not an integer, but fit saw integers.")
 
 
 def _boolean(value: Any, column: Input) -> int:
@@ -121,7 +101,7 @@ def _boolean(value: Any, column: Input) -> int:
         return MISSING
     if isinstance(value, _NUMBERS) and value in (0, 1):
         return int(value)
-    raise TypeError(f"{value!r} is not true or false, but fit saw bools.")
+    raise TypeError(f"{shown(value)} is not true or false, but fit saw bools.")
 
 
 def _number(value: Any, column: Input) -> float:
@@ -133,7 +113,7 @@ def _number(value: Any, column: Input) -> float:
         return (value // _MICROSECOND) / 1e6
     if isinstance(value, _NUMBERS):
         return float(value)
-    raise TypeError(f"{value!r} is not a number, but fit saw numbers.")
+    raise TypeError(f"{shown(value)} is not a number, but fit saw numbers.")
 
 
 def _time(value: Any, column: Input) -> int:
@@ -148,7 +128,7 @@ def _time(value: Any, column: Input) -> int:
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime.datetime):
-        raise TypeError(f"{value!r} is not a time, but fit saw times.")
+        raise TypeError(f"{shown(value)} is not a time, but fit saw times.")
     if (value.tzinfo is not None) != column.has_zone:
         has, saw = ("a", "without one") if value.tzinfo else ("no", "with one")
         raise ValueError(f"{str(value)!r} has {has} time zone, where fit saw times {saw}.")
@@ -169,11 +149,11 @@ def _history(value: Any, column: Input) -> str:
         return ""
     if not isinstance(value, _LISTS):
         raise TypeError(
-            f"{value!r} is not a list, but fit saw lists: give the values of the history, the most recent last."
+            f"{shown(value)} is not a list, but fit saw lists: give the values of the history, the most recent last."
         )
     texts = ["" if _is_missing(element) else _text_of(element) for element in value]
     if torn := next((text for text in texts if column.separator in text), None):
-        raise ValueError(f"{torn!r} contains {column.separator!r}, which separates elements.")
+        raise ValueError(f"{shown(torn)} contains {column.separator!r}, which separates elements.")
     return column.separator.join(texts)
 
 
@@ -185,27 +165,27 @@ def _text_of(element: Any) -> str:
 def _elements(value: Any, column: Input) -> str:
     if isinstance(value, str):
         if value.strip().startswith("[") and value.strip().endswith("]"):
-            raise ValueError(f"{value!r} is a list that was written as text: give the list itself.")
+            raise ValueError(f"{shown(value)} is a list that was written as text: give the list itself.")
         return value
     if isinstance(value, _LISTS):
         present = [_text_of_element(element) for element in value if type(element) is str or not _is_missing(element)]
         joined = column.separator.join(present)
         if joined.count(column.separator) >= max(len(present), 1):
             torn = next(element for element in present if column.separator in element)
-            raise ValueError(f"{torn!r} contains {column.separator!r}, which separates elements.")
+            raise ValueError(f"{shown(torn)} contains {column.separator!r}, which separates elements.")
         return joined
     if _is_missing(value):
         return ""
     if isinstance(value, _INTEGERS) and not isinstance(value, bool):
         return str(value)
-    raise TypeError(f"{value!r} is not a list of elements, but fit saw lists.")
+    raise TypeError(f"{shown(value)} is not a list of elements, but fit saw lists.")
 
 
 def _text_of_element(element: Any) -> str:
     if type(element) is str:
         return element
     if isinstance(element, _NO_ELEMENTS):
-        raise TypeError(f"the list holds {element!r}, which is no element: give strings or integers.")
+        raise TypeError(f"the list holds {shown(element)}, which is no element: give strings or integers.")
     return _text_of(element)
 
 
@@ -213,23 +193,23 @@ def _vector(value: Any, column: Input) -> np.ndarray:
     if _is_missing(value):
         return np.full(column.length, np.nan)
     if not isinstance(value, _LISTS):
-        raise TypeError(f"{value!r} is not an array of numbers, but fit saw arrays.")
+        raise TypeError(f"{shown(value)} is not an array of numbers, but fit saw arrays.")
     vector = np.array([np.nan if element is None else element for element in value], np.float64)
     if len(vector) != column.length:
         raise ValueError(f"an array has length {len(vector)}; in fit, arrays had length {column.length}.")
     is_number = np.isfinite(vector)
     if is_number.any() and not is_number.all():
-        raise ValueError(f"{value!r} holds NaN or an infinite number.")
+        raise ValueError(f"{shown(value)} holds NaN or an infinite number.")
     return vector
 
 
-_CONVERSIONS: Final[dict[InputKind, Callable[[Any, Input], Any]]] = {
-    "text": _text,
-    "integer": _integer,
-    "boolean": _boolean,
-    "number": _number,
-    "time": _time,
-    "elements": _elements,
-    "vector": _vector,
-    "history": _history,
+_KINDS: Final[dict[InputKind, _Kind]] = {
+    "text": _Kind("string", _text, str),
+    "integer": _Kind("int64", _integer, int),
+    "boolean": _Kind("int64", _boolean),
+    "number": _Kind("double", _number, float),
+    "time": _Kind("int64", _time, int),
+    "elements": _Kind("string", _elements),
+    "vector": _Kind("double", _vector),
+    "history": _Kind("string", _history),
 }

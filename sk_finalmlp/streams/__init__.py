@@ -11,7 +11,9 @@ from ._mask import MaskNet
 from ._mlp import MLP
 from ._products import FM, Product
 from ._quadratic import QNN
-from ._registry import as_stream, stream_names, stream_of_name
+from ._registry import as_stream as as_stream
+from ._registry import stream_names
+from ._registry import stream_of_name as stream_of_name
 
 __all__ = [
     "CIN",
@@ -24,7 +26,5 @@ __all__ = [
     "MaskNet",
     "Product",
     "SelfAttention",
-    "as_stream",
     "stream_names",
-    "stream_of_name",
 ]

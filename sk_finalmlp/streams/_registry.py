@@ -44,59 +44,14 @@ def stream_names() -> list[str]:
 
 
 def stream_of_name(name: str) -> StreamParameters:
-    """The stream of default parameters that a short name stands for.
-
-    Parameters
-    ----------
-    name : str
-        One of `stream_names`.
-
-    Returns
-    -------
-    StreamParameters
-
-    Raises
-    ------
-    ValueError
-        If there is no stream of that name.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.streams import stream_of_name
-    >>> stream_of_name("mlp").hidden_units
-    (128,)
-    """
+    """Return the stream of default parameters that a short name stands for."""
     if name not in _STREAMS:
         raise ValueError(f"There is no stream named {name!r}; there are {stream_names()}.")
     return _STREAMS[name]()
 
 
 def as_stream(stream: Any, fusion: str) -> StreamBuilder:
-    """Make a builder of a stream for a fusion.
-
-    Parameters
-    ----------
-    stream : str or object with a method `build`
-        A short name from `stream_names`, or the parameters of a stream.
-    fusion : {"bilinear", "sum", "concat", "product"}
-        Name of the fusion, which decides what `units="auto"` is.
-
-    Returns
-    -------
-    object
-        A copy of the stream, with `units` set.
-
-    Raises
-    ------
-    ValueError
-        If there is no stream of that name, or it is a class.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.streams import as_stream
-    >>> as_stream("crossnet", fusion="bilinear").units
-    128
-    """
+    """Return a copy of a stream, given by itself or its short name, with `units` as the fusion needs them."""
     if isinstance(stream, str):
         stream = stream_of_name(stream)
     if isinstance(stream, type):

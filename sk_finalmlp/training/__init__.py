@@ -8,11 +8,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ._adam import LazyAdam, Moments
-from ._device import resolve_device
-from ._objective import ClassObjective, Objective, TaskObjective
-from ._rows import Batches, Impressions, StoredImpressions
-from ._scores import correct_mean, predict_logits, score
+from ._adam import LazyAdam
+from ._adam import Moments as Moments
+from ._device import resolve_device as resolve_device
+from ._objective import ClassObjective as ClassObjective
+from ._objective import TaskObjective as TaskObjective
+from ._rows import Batches as Batches
+from ._rows import Impressions
+from ._rows import StoredImpressions as StoredImpressions
+from ._scores import correct_mean as correct_mean
+from ._scores import predict_logits, score
 
 # Loaded on first use (PEP 562), and skorch with them: prediction needs none of it.
 _MODULE_OF = {
@@ -28,21 +33,13 @@ if TYPE_CHECKING:
     from ._train import TrainingSettings, train
 
 __all__ = [
-    "Batches",
-    "ClassObjective",
     "EpochHistory",
     "EpochObserver",
     "Impressions",
     "LazyAdam",
-    "Moments",
-    "Objective",
-    "StoredImpressions",
-    "TaskObjective",
     "TrainingResult",
     "TrainingSettings",
-    "correct_mean",
     "predict_logits",
-    "resolve_device",
     "score",
     "train",
 ]

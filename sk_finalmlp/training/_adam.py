@@ -221,22 +221,7 @@ def _corrected_sums(beta1: float) -> Tensor:
 
 @dataclass
 class Moments:
-    """Adam's two moments of each weight of a network, and the number of steps.
-
-    Parameters
-    ----------
-    exp_avg, exp_avg_sq : dict of {str: ndarray of float32}
-        The moments by name of the parameter.
-    n_steps : int, default=0
-        Number of steps so far.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> from sk_finalmlp.training import Moments
-    >>> Moments.zeros(nn.Linear(3, 1)).exp_avg
-    {'weight': array([[0., 0., 0.]], dtype=float32), 'bias': array([0.], dtype=float32)}
-    """
+    """Adam's two moments of each weight of a network, by name, and the number of steps."""
 
     exp_avg: dict[str, NDArray[np.float32]]
     exp_avg_sq: dict[str, NDArray[np.float32]]

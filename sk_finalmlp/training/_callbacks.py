@@ -238,21 +238,10 @@ class EpochObserver(Protocol):
         ...
 
 
-class NoObserver:
-    """Stands for an observer in a process where there is none."""
-
-    def begin_epoch(self, final: bool) -> None:
-        """Do nothing."""
-
-    def end_epoch(self, network: nn.Module, result: TrainingResult) -> bool:
-        """Go on."""
-        return False
-
-
 class Observed(Callback):
     """Tells an observer of each epoch; the first process's observer may end the training."""
 
-    def __init__(self, observer: EpochObserver, best: BestEpoch, processes: Alone) -> None:
+    def __init__(self, observer: EpochObserver | None, best: BestEpoch, processes: Alone) -> None:
         self.observer = observer
         self.best = best
         self.processes = processes
@@ -261,12 +250,14 @@ class Observed(Callback):
         self.final_ = final
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        self.observer.begin_epoch(self.final_)
+        if self.observer:
+            self.observer.begin_epoch(self.final_)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if not self.final_:
             self.result_ = self.best.result(net)
-        if self.processes.told(self.observer.end_epoch(net.module_, self.result_)):
+        ends = self.observer is not None and self.observer.end_epoch(net.module_, self.result_)
+        if self.processes.told(ends):
             raise StopTraining
 
 

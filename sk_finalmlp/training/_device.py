@@ -28,28 +28,7 @@ _FEW_MULTIPLICATIONS = 2**27
 
 
 def resolve_device(name: str | torch.device) -> torch.device:
-    """The device of a name.
-
-    Parameters
-    ----------
-    name : str or torch.device
-        "auto" for the first there is of cuda, mps and cpu, or a name that torch knows, such as "cuda:1".
-
-    Returns
-    -------
-    torch.device
-
-    Raises
-    ------
-    ValueError
-        If there is no such device on this machine.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.training import resolve_device
-    >>> resolve_device("cpu")
-    device(type='cpu')
-    """
+    """Return the device of a name; "auto" is the first there is of cuda, mps and cpu."""
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     available = [kind for kind, is_there in found.items() if is_there]
     if name == "auto":

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -37,91 +37,19 @@ class Scores(NamedTuple):
         return {"valid_loss": self.loss, "valid_auc": self.auc, **self.of_tasks}
 
 
-class Objective(Protocol):
-    """What a training needs to know of labels.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.training import ClassObjective
-    >>> ClassObjective().losses(torch.zeros(2, 1), target=torch.tensor([0, 1]))
-    tensor([0.6931, 0.6931])
-    """
-
-    def n_classes(self, n_outputs: int) -> int:
-        """Number of classes of the target for a network of `n_outputs` logits."""
-        ...
-
-    def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Loss of each row, (..., B, C), (B,) -> (..., B)."""
-        ...
-
-    def scores(self, logits: Tensor, target: Tensor, weight: Tensor) -> Scores:
-        """Scores of rows with weights."""
-        ...
-
-    def start(self, weight_of_class: Tensor, n_rows: int, n_outputs: int, negatives_kept: float) -> Tensor:
-        """The logits, shape (C,), that predict the shares of the classes, by the sums of their weights."""
-        ...
-
-    def shift(
-        self, logits: NDArray[np.float64], target: Tensor, weight: NDArray[np.float64], weight_of_class: Tensor
-    ) -> NDArray[np.float64]:
-        """The constant, shape (C,), that makes mean predictions equal the shares of the classes."""
-        ...
-
-
 class ClassObjective:
-    """One label of two or more classes.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.training import ClassObjective
-    >>> scores = ClassObjective().scores(
-    ...     torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1]), torch.ones(2)
-    ... )
-    >>> round(scores.loss, 4), scores.auc
-    (0.3133, 1.0)
-    """
+    """One label of two or more classes."""
 
     def n_classes(self, n_outputs: int) -> int:
         """Number of classes."""
         return max(2, n_outputs)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy of each row.
-
-        Parameters
-        ----------
-        logits : Tensor of float32, shape (..., B, C)
-            Logits.
-        target : Tensor of int64, shape (B,)
-            Position of each row's class.
-
-        Returns
-        -------
-        Tensor of float32, shape (..., B)
-        """
+        """Cross-entropy of each row, by logits: (..., B, C), (B,) -> (..., B)."""
         return cross_entropy(logits, target)
 
     def scores(self, logits: Tensor, target: Tensor, weight: Tensor) -> Scores:
-        """Scores of rows with weights.
-
-        Parameters
-        ----------
-        logits : Tensor of float32, shape (n, C)
-            Logits.
-        target : Tensor of int64, shape (n,)
-            Position of each row's class.
-        weight : Tensor of float32, shape (n,)
-            Weights of the rows.
-
-        Returns
-        -------
-        Scores
-            For more than two classes, `auc` is the mean of one against the rest.
-        """
+        """Scores of rows with weights; of more than two classes, the AUC is the mean of one against the rest."""
         loss = float((self.losses(logits, target) * weight).sum() / weight.sum())
         n_classes = max(2, logits.shape[1])
         from sklearn.metrics import roc_auc_score  # loads dozens of modules that prediction doesn't need
@@ -136,23 +64,7 @@ class ClassObjective:
         return Scores(loss, float(auc), {})
 
     def start(self, weight_of_class: Tensor, n_rows: int, n_outputs: int, negatives_kept: float) -> Tensor:
-        """The logits that predict the share of each class, so that rare clicks need not be learned first.
-
-        Parameters
-        ----------
-        weight_of_class : Tensor of float64, shape (max(2, C),)
-            Sum of the weights of the rows of each class.
-        n_rows : int
-            Number of rows.
-        n_outputs : int
-            Number C of logits.
-        negatives_kept : float
-            Share of the rows of the first class that a sample kept.
-
-        Returns
-        -------
-        Tensor of float64, shape (C,)
-        """
+        """The logits, (C,), that predict the share of each class by weight: rare clicks need not be learned first."""
         share = weight_of_class
         # The first rows of a stream may lack a class: it is taken for rare, like one of a single row.
         log_share = torch.where(share > 0, share, share.sum() / n_rows).log()
@@ -162,24 +74,9 @@ class ClassObjective:
     def shift(
         self, logits: NDArray[np.float64], target: Tensor, weight: NDArray[np.float64], weight_of_class: Tensor
     ) -> NDArray[np.float64]:
-        """The constant that makes the mean of the predictions equal the share of each class.
+        """The constant, (C,), that makes mean predictions equal the shares of the classes.
 
         Where they differ, so does the gradient of the log-loss from 0, which is convex in the constant.
-
-        Parameters
-        ----------
-        logits : ndarray of float64, shape (n, C)
-            Logits of some rows.
-        target : Tensor of int64, shape (n,)
-            Position of each row's class.
-        weight : ndarray of float64, shape (n,)
-            Weights of the rows.
-        weight_of_class : Tensor of float64, shape (max(2, C),)
-            Sum of the weights of each class, over all rows.
-
-        Returns
-        -------
-        ndarray of float64, shape (C,)
         """
         shares = (weight_of_class / weight_of_class.sum()).numpy()
         if shares.min() == 0 or not np.isfinite(logits).all():
@@ -210,30 +107,13 @@ ONE_LABEL: Final = ClassObjective()
 
 @dataclass(frozen=True)
 class TaskObjective:
-    """Several binary labels of each row; some may be missing.
+    """Several binary labels of each row, with a weight of each one's loss; some may be missing.
 
     A row's class is its pattern of labels, a number with a digit to the base 3 for each task, the first task's the
     lowest: 0, 1, or 2 where the label is missing. Each task has a logit. In a funnel, a label of 1 implies a 1 before,
     and a logit is conditional on the label before: the probability of a label is the product of all up to it (Ma et
     al., "Entire Space Multi-Task Model", SIGIR 2018), and its loss is over all rows, also without a click. An unknown
     label is 1 before a 1 and 0 after a 0; else the loss takes the network's own estimate of it.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Names of the T tasks.
-    relation : {"funnel", "independent"}
-        Whether each label implies the one before.
-    weights : tuple of float
-        Weight of each task's loss.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.training import TaskObjective
-    >>> objective = TaskObjective(("click", "conversion"), "funnel", (1.0, 1.0))
-    >>> objective.losses(torch.zeros(2, 2), target=torch.tensor([1 + 3 * 0, 1 + 3 * 1]))
-    tensor([0.9808, 2.0794])
     """
 
     names: tuple[str, ...]
@@ -245,19 +125,7 @@ class TaskObjective:
         return int(BASE ** len(self.names))
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Sum of the cross-entropies of each row's labels, by the weights of the tasks.
-
-        Parameters
-        ----------
-        logits : Tensor of float32, shape (..., B, T)
-            Logits.
-        target : Tensor of int64, shape (B,)
-            Pattern of each row.
-
-        Returns
-        -------
-        Tensor of float32, shape (..., B)
-        """
+        """Sum of each row's cross-entropies by the weights of the tasks: (..., B, T), (B,) -> (..., B)."""
         digits = self._digits(target)
         if self.relation == "independent":
             labels = digits.clamp(max=1).to(logits.dtype).expand(logits.shape)
@@ -269,21 +137,7 @@ class TaskObjective:
         return (losses * filled(losses, self.weights)).sum(dim=-1)
 
     def scores(self, logits: Tensor, target: Tensor, weight: Tensor) -> Scores:
-        """Scores of each task on the rows with a known label, and their means by the weights of the tasks.
-
-        Parameters
-        ----------
-        logits : Tensor of float32, shape (n, T)
-            Logits.
-        target : Tensor of int64, shape (n,)
-            Pattern of each row.
-        weight : Tensor of float32, shape (n,)
-            Weights of the rows.
-
-        Returns
-        -------
-        Scores
-        """
+        """Scores of each task on the rows with a known label, and their means by the weights of the tasks."""
         marginal = self.marginal_logits(logits)
         of_tasks: dict[str, float] = {}
         losses, aucs, weights = [], [], []
@@ -298,45 +152,13 @@ class TaskObjective:
         return Scores(float(np.average(losses, weights=weights)), float(np.average(aucs, weights=weights)), of_tasks)
 
     def start(self, weight_of_class: Tensor, n_rows: int, n_outputs: int, negatives_kept: float) -> Tensor:
-        """The logits that predict the share of each label.
-
-        Parameters
-        ----------
-        weight_of_class : Tensor of float64, shape (3 ** T,)
-            Sum of the weights of the rows of each pattern.
-        n_rows : int
-            Number of rows.
-        n_outputs : int
-            Number T of logits.
-        negatives_kept : float
-            1.
-
-        Returns
-        -------
-        Tensor of float64, shape (T,)
-        """
+        """The logits, (T,), that predict the share of each label."""
         return torch.from_numpy(self._rates(weight_of_class)).clamp(1 / n_rows, 1 - 1 / n_rows).logit()
 
     def shift(
         self, logits: NDArray[np.float64], target: Tensor, weight: NDArray[np.float64], weight_of_class: Tensor
     ) -> NDArray[np.float64]:
-        """The constant that makes the mean of each prediction equal the share of its label, where labels are known.
-
-        Parameters
-        ----------
-        logits : ndarray of float64, shape (n, T)
-            Logits of some rows.
-        target : Tensor of int64, shape (n,)
-            Pattern of each row.
-        weight : ndarray of float64, shape (n,)
-            Weights of the rows.
-        weight_of_class : Tensor of float64, shape (3 ** T,)
-            Sum of the weights of each pattern, over all rows.
-
-        Returns
-        -------
-        ndarray of float64, shape (T,)
-        """
+        """The constant, (T,), that makes each mean prediction equal the share of its label, where labels are known."""
         shift = np.zeros(logits.shape[1])
         if not np.isfinite(logits).all():
             # A training that is about to end with an error.
@@ -351,17 +173,7 @@ class TaskObjective:
         return shift
 
     def marginal_logits(self, logits: Tensor) -> Tensor:
-        """Log-odds of each label.
-
-        Parameters
-        ----------
-        logits : Tensor of float, shape (..., T)
-            Logits; in a funnel, of each label given the one before.
-
-        Returns
-        -------
-        Tensor of float, shape (..., T)
-        """
+        """Log-odds of each label, (..., T); the logits of a funnel are of each label given the one before."""
         if self.relation == "independent":
             return logits
         log_p, log_not = funnel_log_probabilities(logits)
@@ -434,6 +246,10 @@ class TaskObjective:
             own = torch.where(before == MISSING, weight, own)
             yield digits[:, task], own * stands[:, task]
             before = digit
+
+
+#: What a training needs to know of labels.
+Objective = ClassObjective | TaskObjective
 
 
 def _is_told(digits: Tensor) -> Tensor:

@@ -55,8 +55,8 @@ class Impressions:
     negatives_kept : float, default=1.0
         Share of the rows of the first class that a sample kept, in (0, 1]. The loss is computed on the sample, while
         the network's logits are corrected to the full table.
-    objective : Objective, default=ClassObjective()
-        What logits say of the labels.
+    objective : object, default=ClassObjective()
+        What logits say of the labels: one label of each row by default.
 
     Examples
     --------
@@ -165,44 +165,7 @@ class RowFile(Protocol):
 
 @dataclass(frozen=True)
 class StoredImpressions:
-    """Rows on disk, in a random order, with their labels.
-
-    Parameters
-    ----------
-    files : sequence of RowFile
-        The rows; floats are there bit by bit as integers.
-    n_codes, n_values : int
-        Numbers of columns of codes and of values.
-    sums : Tensor of float64, shape (n_classes,)
-        Sum of the weights of the rows of each class.
-    counts : Tensor of int64, shape (n_classes,)
-        Number of rows of each class.
-    negatives_kept, objective
-        As for `Impressions`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import torch
-    >>> from sk_finalmlp.training import StoredImpressions
-    >>> rows = StoredImpressions.rows_of(
-    ...     codes=np.array([[1, 4], [2, 4]], np.int32),
-    ...     values=np.array([[0.5], [-1.5]], np.float32),
-    ...     target=np.array([1, 0]),
-    ...     weight=np.ones(2, np.float32),
-    ... )
-    >>> class InMemory:
-    ...     def __len__(self):
-    ...         return len(rows)
-    ...
-    ...     def read(self, start, stop):
-    ...         return rows[start:stop]
-    >>> stored = StoredImpressions(
-    ...     [InMemory()], 2, 1, sums=torch.ones(2).double(), counts=torch.ones(2).long()
-    ... )
-    >>> stored.head(1).values
-    tensor([[0.5000]])
-    """
+    """Rows on disk, in a random order, with sums of weights and numbers of rows by class; floats are integers there."""
 
     files: Sequence[RowFile]
     n_codes: int
@@ -254,23 +217,7 @@ class StoredImpressions:
     def rows_of(
         codes: NDArray[np.int32], values: NDArray[np.float32], target: NDArray[Any], weight: NDArray[np.float32]
     ) -> NDArray[np.int32]:
-        """Return rows as the files hold them.
-
-        Parameters
-        ----------
-        codes : ndarray of int32, shape (n, n_codes)
-            Codes.
-        values : ndarray of float32, shape (n, n_values)
-            Values.
-        target : ndarray of int, shape (n,)
-            Position of each row's class.
-        weight : ndarray of float32, shape (n,)
-            Weights.
-
-        Returns
-        -------
-        ndarray of int32, shape (n, n_codes + n_values + 2)
-        """
+        """Return rows as the files hold them, shape (n, n_codes + n_values + 2)."""
         columns = [codes, values.view(np.int32), target.astype(np.int32)[:, None], weight.view(np.int32)[:, None]]
         return np.concatenate(columns, axis=1)
 
@@ -302,49 +249,12 @@ def digest_of(parts: Any) -> str:
 class Batches:
     """Batches of impressions, slices of a permutation that is drawn anew for each pass.
 
-    All batches have the same number of rows but for one, so that none is too small for batch norm. Where several
-    processes train, each takes a slice of each batch. Rows on disk, in random order, are read in blocks; the rows of
-    some blocks at a time are permuted.
-
-    On an accelerator, the rows are copied to the device once, if they take at most half of its free memory, and batches
-    are taken there; else they are copied batch by batch. The batches are the same as on the CPU.
-
-    Parameters
-    ----------
-    impressions : Impressions or StoredImpressions
-        The rows, on the CPU.
-    batch_size : int
-        Rows per batch, as nearly as equal batches allow.
-    generator : torch.Generator
-        Source of the permutations.
-    device : torch.device
-        Where the batches go.
-    negative_sampling : float, default=1.0
-        Share of the rows of the first class that a pass takes, in (0, 1]; in memory one at least. Each pass takes
-        others until all have had their turn.
-    processes : Alone or Group, default=ALONE
-        The processes that train together; their generators are in the same state.
-
-    Attributes
-    ----------
-    n_rows : int
-        Number of rows of a pass; of rows on disk where negatives are drawn, about so many.
-    negatives_kept : float
-        Share of the first class's rows in a pass, relative to the full table, where the impressions are a sample.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.training import Batches, Impressions
-    >>> codes = torch.zeros(10, 2, dtype=torch.int32)
-    >>> rows = Impressions(
-    ...     codes, torch.empty(10, 0), torch.zeros(10, dtype=torch.int64), torch.ones(10)
-    ... )
-    >>> batches = Batches(
-    ...     rows, batch_size=4, generator=torch.Generator(), device=torch.device("cpu")
-    ... )
-    >>> [len(target) for _, (target, _) in batches]
-    [4, 3, 3]
+    All batches have the same number of rows but for one, so that none is too small for batch norm; each of several
+    processes takes a slice of each batch. Rows on disk are read in blocks; the rows of some blocks at a time are
+    permuted. On an accelerator, rows are copied to the device once, if they take at most half of its free memory, else
+    batch by batch; the batches are the same as on the CPU. With `negative_sampling`, each pass takes a share of the
+    first class, one row at least, others each time until all have had their turn. `negatives_kept` is the share in a
+    pass, relative to the full table.
     """
 
     def __init__(

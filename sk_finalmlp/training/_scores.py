@@ -183,40 +183,14 @@ def _best_weights(logits: Tensor, target: Tensor, weight: Tensor, objective: Obj
 def correct_mean(
     network: nn.Module, impressions: AnyImpressions, n_rows: int = CLOSELY, doubt: float = 0.0
 ) -> Tensor | None:
-    """Move the logits of a network by a constant, so that its mean prediction is the share of each class.
+    """Move a network's logits by a constant, so that its mean prediction is the share of each class; return it.
 
     Minimising the loss does that by the output bias, but only in training mode, with dropout, with batch statistics in
     batch norm, and with each member of an ensemble by itself. None of these holds in prediction. Above all, the mean of
     logits is the geometric mean of odds, which for rare clicks is less than the mean of probabilities.
 
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Network in evaluation mode.
-    impressions : Impressions
-        Rows to take the shares of classes from, by weight.
-    n_rows : int
-        Rows to predict, at most; of more, a random sample. The shares are of all rows.
-    doubt : float, default=0.0
-        With so many rows outside the largest class, half of the constant is added, and less with fewer.
-
-    Returns
-    -------
-    Tensor of float32, shape (C,), or None
-        What was added to the logits; None where the network, or a member, has no `shift_logits`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_finalmlp.schema import Field
-    >>> from sk_finalmlp.nn import TwoStreamNetwork
-    >>> from sk_finalmlp.training import Impressions, correct_mean, predict_logits
-    >>> codes, target = torch.ones(4, 1, dtype=torch.int32), torch.tensor([1, 0, 0, 0])
-    >>> rows = Impressions(codes, torch.empty(4, 0), target, weight=torch.ones(4))
-    >>> network = TwoStreamNetwork([Field("user", "categorical", n_codes=3)]).eval()
-    >>> shift = correct_mean(network, rows)
-    >>> round(float(predict_logits(network, rows.codes, rows.values).sigmoid().mean()), 3)
-    0.25
+    `n_rows` are predicted at most, while shares are of all rows. With as many rows outside the largest class as `doubt`
+    says, half of the constant is added. None is returned where the network, or a member, has no `shift_logits`.
     """
     if not all(hasattr(module, "shift_logits") for module in (network, *members_of(network))):
         return None

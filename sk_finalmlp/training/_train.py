@@ -23,7 +23,6 @@ from ._callbacks import (
     EpochObserver,
     EpochRecord,
     KeptMoments,
-    NoObserver,
     Observed,
     Patience,
     StopTraining,
@@ -52,6 +51,8 @@ _WARM_UP = 0.15
 _LAZY_FROM_ROWS = 100_000
 
 
+_CPU = torch.device("cpu")
+
 Callbacks = list[tuple[str, Callback]]
 Schedule = Literal["one_cycle", "plateau"]
 
@@ -60,44 +61,29 @@ Schedule = Literal["one_cycle", "plateau"]
 class TrainingSettings:
     """How to train; most names are parameters of `FinalMLPClassifier`.
 
-    Those without a default are required. `freeze_norms` freezes the running statistics of batch norm; with None,
-    `gate_regularizer` is `embedding_regularizer`. With `joins_processes`, the training is shared by the processes that
-    were started together, as by `torchrun`.
+    `freeze_norms` freezes the running statistics of batch norm; with None, `gate_regularizer` is
+    `embedding_regularizer`. With `joins_processes`, the training is shared by the processes that were started together,
+    as by `torchrun`.
 
     Examples
     --------
-    >>> import torch
     >>> from sk_finalmlp.training import TrainingSettings
-    >>> settings = TrainingSettings(
-    ...     schedule="one_cycle",
-    ...     precision="float32",
-    ...     learning_rate=3e-3,
-    ...     batch_size=512,
-    ...     max_epochs=10,
-    ...     n_iter_no_change=2,
-    ...     embedding_regularizer=0.1,
-    ...     net_regularizer=0.0,
-    ...     device=torch.device("cpu"),
-    ...     scoring="neg_log_loss",
-    ...     final_epoch=False,
-    ...     verbose=0,
-    ... )
-    >>> settings.batch_size
+    >>> TrainingSettings(max_epochs=3).batch_size
     512
     """
 
-    schedule: Schedule
-    precision: Precision
-    learning_rate: float
-    batch_size: int
-    max_epochs: int
-    n_iter_no_change: int
-    embedding_regularizer: float
-    net_regularizer: float
-    device: torch.device
-    scoring: Scoring
-    final_epoch: bool
-    verbose: int
+    schedule: Schedule = "one_cycle"
+    precision: Precision = "float32"
+    learning_rate: float = 3e-3
+    batch_size: int = 512
+    max_epochs: int = 10
+    n_iter_no_change: int = 4
+    embedding_regularizer: float = 0.1
+    net_regularizer: float = 0.0
+    device: torch.device = _CPU
+    scoring: Scoring = "neg_log_loss"
+    final_epoch: bool = False
+    verbose: int = 0
     negative_sampling: float = 1.0
     freeze_norms: bool = False
     checkpoint: Path | None = None
@@ -180,20 +166,7 @@ def train(
     >>> network = TwoStreamNetwork(
     ...     [Field("user", "categorical", n_codes=20), Field("item", "categorical", n_codes=20)]
     ... )
-    >>> settings = TrainingSettings(
-    ...     schedule="one_cycle",
-    ...     precision="float32",
-    ...     learning_rate=3e-3,
-    ...     batch_size=64,
-    ...     max_epochs=3,
-    ...     n_iter_no_change=2,
-    ...     embedding_regularizer=0.1,
-    ...     net_regularizer=0.0,
-    ...     device=torch.device("cpu"),
-    ...     scoring="neg_log_loss",
-    ...     final_epoch=False,
-    ...     verbose=0,
-    ... )
+    >>> settings = TrainingSettings(batch_size=64, max_epochs=3)
     >>> result = train(network, rows, None, settings, generator)
     >>> [record["epoch"] for record in result.history]
     [1, 2, 3]
@@ -204,7 +177,6 @@ def train(
     with joined_group(settings.device) if joins else nullcontext(ALONE) as processes:
         if processes.size > 1:
             settings = _prepare(processes, network, impressions, validation, settings, generator)
-            observer = observer or NoObserver()
         n_validation = 0 if validation is None else len(validation)
         device = settings.device
         logger.info("Training on %d rows, validation on %d, on device %s", len(impressions), n_validation, device)
@@ -263,7 +235,7 @@ def _train(
     """Take all epochs, go back to the best one, take the final epoch, and correct the mean prediction."""
     best, is_over = BestEpoch(_TOLERANCE), False
     watchers: Callbacks = [("lines", EpochLines(written=settings.verbose >= 1))]
-    watchers += [("observed", Observed(observer, best, processes))] if observer else []
+    watchers += [("observed", Observed(observer, best, processes))] if observer or processes.size > 1 else []
     batches = _batches(impressions, settings, generator, processes)
     callbacks, checkpoint = _callbacks(batches, validation, settings, best, watchers)
     kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]

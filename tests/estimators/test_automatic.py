@@ -70,10 +70,10 @@ def test_auto_follows_from_rows_and_schedule(
     ],
 )
 def test_one_cycle_takes_larger_batches_of_larger_tables(n_rows, learning_rate, batch_size, max_epochs, penalty):
-    assert _parameters.automatic_learning_rate(n_rows, "one_cycle") == learning_rate
-    assert _parameters.automatic_batch_size(n_rows, "one_cycle") == batch_size
+    settings = _parameters.automatic_settings(n_rows, "one_cycle")
+    assert (settings["learning_rate"], settings["batch_size"]) == (learning_rate, batch_size)
     assert _parameters.automatic_max_epochs(n_rows, "one_cycle") == max_epochs
-    assert _parameters.automatic_embedding_regularizer(n_rows, "one_cycle") == penalty
+    assert settings["embedding_regularizer"] == penalty
 
 
 @pytest.mark.parametrize(("n_rows", "embedding_dim"), [(1, 10), (400_000, 10), (400_001, 16), (10**9, 16)])

@@ -132,23 +132,23 @@ class TestDisplay:
         X = clicks[0][:1]
         display = RowContributionsDisplay.from_estimator(fitted, X, columns=COLUMNS)
         pd.testing.assert_frame_equal(display.contributions, row_contributions(fitted, X, columns=COLUMNS))
-        widths = [bar.get_width() for bar in display.ax_.patches]
+        widths = [bar.get_width() for bar in display.axes_[0].patches]
         order = display.contributions.iloc[0].abs().sort_values(ascending=False).index
         assert widths == display.contributions.iloc[0][order].tolist()
-        labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+        labels = [label.get_text() for label in display.axes_[0].get_yticklabels()]
         assert [label.split(" = ")[0] for label in labels] == list(order)
         assert f"user = {X['user'].iloc[0]}" in labels
-        assert f"logit {fitted.decision_function(X)[0]:.2f};" in display.ax_.get_title()
-        assert f"; {fitted.decision_function(unknown(X, COLUMNS))[0]:.2f} with" in display.ax_.get_title()
+        assert f"logit {fitted.decision_function(X)[0]:.2f};" in display.axes_[0].get_title()
+        assert f"; {fitted.decision_function(unknown(X, COLUMNS))[0]:.2f} with" in display.axes_[0].get_title()
 
     def test_points_of_many_rows_hold_all_contributions(self, clicks, fitted):
         display = RowContributionsDisplay.from_estimator(fitted, clicks[0][:50], columns=COLUMNS)
-        names = [label.get_text() for label in display.ax_.get_yticklabels()]
-        points = [line for line in display.ax_.lines if len(line.get_xdata()) == 50]
+        names = [label.get_text() for label in display.axes_[0].get_yticklabels()]
+        points = [line for line in display.axes_[0].lines if len(line.get_xdata()) == 50]
         assert sorted(names) == sorted(COLUMNS)
         for name, line in zip(names, points, strict=True):
             np.testing.assert_array_equal(line.get_xdata(), display.contributions[name])
-        means = [bar.get_width() for bar in display.ax_.patches]
+        means = [bar.get_width() for bar in display.axes_[0].patches]
         assert means == sorted(means, reverse=True)
 
     def test_it_draws_the_largest_and_where_it_is_told(self, clicks, fitted):
@@ -156,5 +156,5 @@ class TestDisplay:
 
         ax = plt.figure().subplots()
         display = RowContributionsDisplay.from_estimator(fitted, clicks[0][:1], columns=COLUMNS, ax=ax)
-        assert display.ax_ is ax
-        assert len(display.plot(max_columns=2).ax_.patches) == 2
+        assert display.axes_[0] is ax
+        assert len(display.plot(max_columns=2).axes_[0].patches) == 2
