@@ -10,15 +10,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.special import expit
 from scipy.stats import chi2
 
 from .._hold_out import Fraction, Place
 from .._warnings import warn
 from ..schema import Field
 from ._derived import CrossEncoder
+from ._groupings import Folds
 from ._keys import Key, find_keys, has_key, key_of
-from ._statistics import KeyStatistics, cross_fitted_log_odds
-from ._sums import Cells, cells_of
+from ._statistics import KeyStatistics, cross_fitted_log_odds, log_odds
+from ._sums import Cells, KeySums, cells_of, sums_of
 from ._target import Array, NoLabels, Target, warn_about_marks
 from ._vocabulary import VocabularyRule
 
@@ -36,6 +39,12 @@ _N_IDS = 2
 _MIN_REPEATS = 2
 #: A field with at most so many combinations with a list per value tells the list.
 _MOST_LISTS_PER_VALUE = 1.1
+#: Of so many blocks in time, two are predicted by earlier ones.
+_LEAST_BLOCKS = 4
+#: Smallest mean improvement of their mean log-loss for recent statistics.
+_MIN_DRIFT = 1e-3
+#: Fields with so many values have recent statistics where any field has.
+_MANY_VALUES = 100
 #: Smallest improvement of the mean log-loss that counts.
 _MIN_GAIN = 1e-4
 #: Probability that chance alone lifts any of all candidates above the least gain.
@@ -72,6 +81,8 @@ class Choice:
     key: Key
     rate: bool = False
     count: bool = False
+    #: Whether rate and count are of recent rows, beside those of all rows.
+    recent: bool = False
     #: By how much the rate lowers the mean log-loss of the sampled rows; NaN where it wasn't tried.
     gain: float = np.nan
     #: The rate's in the logistic regression: negative where it predicts against its own direction.
@@ -82,7 +93,8 @@ class Choice:
 def report(choices: Iterable[Choice]) -> pd.DataFrame:
     """Choices as a table, one row per key."""
     choices = list(choices)
-    index = pd.Index([choice.key.name for choice in choices], name="key", dtype=object)
+    names = [f"{choice.key.name} (recent)" if choice.recent else choice.key.name for choice in choices]
+    index = pd.Index(names, name="key", dtype=object)
     columns = ["rate", "count", "gain", "coefficient", "why"]
     return pd.DataFrame({name: [getattr(choice, name) for choice in choices] for name in columns}, index=index)
 
@@ -162,7 +174,8 @@ class Planner:
                 "and rates are smoothed as by 3 more rows, so hardly any differs from the overall one. Divide the "
                 "weights by their mean."
             )
-        return Plan(crosses, [KeyStatistics(choice.key, choice.rate, choice.count) for choice in kept], choices)
+        statistics = [KeyStatistics(choice.key, choice.rate, choice.count, choice.recent) for choice in kept]
+        return Plan(crosses, statistics, choices)
 
     def _choose(
         self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels, date_parts: Collection[str]
@@ -176,7 +189,7 @@ class Planner:
     def _crosses(self, fields_of: FieldsOf, choices: Sequence[Choice], n_rows: int) -> list[CrossEncoder]:
         if self.crosses == "auto":
             rule = self._bounded_rule(n_rows)
-            keys = [choice.key for choice in choices if choice.rate]
+            keys = [choice.key for choice in choices if choice.rate and not choice.recent]
             return [CrossEncoder(key, rule) for key in keys if key.is_combination and not key.holds_lists]
         keys = find_keys(self.crosses or [], fields_of, "crosses")
         single = next((key.name for key in keys if not key.is_combination), None)
@@ -231,7 +244,7 @@ def choose(
         if choice.count and not set(choice.key.parts).isdisjoint(uncounted):
             choice.count = False
             choice.why += "; no count of a part of dates"
-    return singles + pairs
+    return singles + pairs + _recent([choice.key for choice in singles if choice.count], trial)
 
 
 def _sample(target: Target, random_state: np.random.RandomState) -> np.ndarray:
@@ -277,6 +290,15 @@ def _count_pairs_of_ids(singles: Sequence[Choice], pairs: Sequence[Choice], tria
         if not choice.count and ids.intersection(choice.key.fields) and trial.is_countable(choice.key):
             choice.count = True
             choice.why += f"; counted as a pair of {' and '.join(sorted(ids.intersection(choice.key.fields)))}"
+
+
+def _recent(keys: Sequence[Key], trial: _Trial) -> list[Choice]:
+    """Where recent rows tell more of later ones for any field, those of all fields with many values."""
+    gains = {key: trial.gain_of_recent(key) for key in keys}
+    drifting = [key for key, gain in gains.items() if gain > _MIN_DRIFT]
+    chosen = [key for key in keys if key in drifting or (drifting and trial.n_values(key) >= _MANY_VALUES)]
+    whys = {key: "recent rows predict later ones" if key in drifting else "recent rows of others do" for key in chosen}
+    return [Choice(key, True, True, recent=True, gain=gains[key], why=why) for key, why in whys.items()]
 
 
 class _Trial:
@@ -343,8 +365,29 @@ class _Trial:
         """Whether a new pair repeats often enough for its count to be worth the memory."""
         return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.fields] <= self._target.n_rows
 
+    def gain_of_recent(self, key: Key) -> float:
+        """By how much rates and counts of recent rows beside those of all rows lower the mean log-loss of later blocks,
+        each predicted by the ones before; 0 if any isn't predicted better.
+        """
+        blocks = self._target.blocks
+        if blocks is None or blocks.n_blocks < _LEAST_BLOCKS or key.holds_lists:
+            return 0.0
+        keys, target = key.combine(self._codes), self._target
+        all_time, recent = (sums_of(keys, key.n_possible, target, by) for by in (blocks, target.recent))
+        numbers = np.where(blocks.are_learned(all_time.groups), blocks.blocks_of(all_time.groups), 0)
+        gains = np.zeros(blocks.n_blocks - 2)
+        for label, prior in enumerate(target.priors):
+            columns = [column for sums in (all_time, recent) for column in _rate_and_count(sums, label, prior)]
+            rows, clicks = all_time.known[label].of_cells, all_time.clicks[label].of_cells
+            for block in range(2, blocks.n_blocks):
+                earlier, later = (numbers >= 1) & (numbers < block), numbers == block
+                losses = [_later_loss(own, rows, clicks, earlier, later) for own in (columns[:2], columns)]
+                gains[block - 2] += losses[0] - losses[1]
+        return float(gains.mean()) if gains.min() > _MIN_GAIN else 0.0
+
     def _cells(self, key: Key) -> tuple[Cells, np.ndarray]:
-        cells, slots = cells_of(key.combine(self._codes), key.n_possible, self._target)
+        folds = Folds(self._target.n_folds)
+        cells, slots = cells_of(key.combine(self._codes), key.n_possible, self._target, folds)
         self._n_distinct[key.fields] = cells.n_keys
         return cells, slots
 
@@ -376,6 +419,30 @@ class _Trial:
         if gain <= self._min_gain:
             return False, f"rate gains less than {self._min_gain:.1e}"
         return True, "rate predicts"
+
+
+def _rate_and_count(sums: KeySums, label: int, prior: float) -> list[np.ndarray]:
+    """Log-odds of a label and log-counts of the rows that each cell knows."""
+    return [
+        log_odds(sums.clicks[label].of_others, sums.known[label].of_others, prior),
+        np.log1p(sums.rows.of_others),
+    ]
+
+
+def _later_loss(
+    columns: Sequence[np.ndarray], weights: np.ndarray, clicks: np.ndarray, earlier: np.ndarray, later: np.ndarray
+) -> float:
+    """Mean log-loss of later cells by a regression on earlier ones, but for the overall rate."""
+    fit = fit_logistic([column[earlier] for column in columns], weights[earlier], clicks[earlier])
+    rows = np.vstack([np.ones(later.sum()), *(column[later] for column in columns)])
+    logits, shares = fit.coefficients @ rows, weights[later] / weights[later].sum()
+    click_shares = clicks[later] / weights[later].sum()
+
+    def excess(shift: float) -> float:
+        return float(shares @ expit(logits + shift) - click_shares.sum())
+
+    logits += brentq(excess, -_MAX_LOGIT, _MAX_LOGIT)
+    return float(shares @ np.logaddexp(0, logits) - click_shares @ logits)
 
 
 class Fit(NamedTuple):

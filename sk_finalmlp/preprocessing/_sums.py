@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._sources import sizes
-from ._groupings import Folds, Grouping
+from ._groupings import Grouping
 from ._target import LabelledRows, Target
 
 MAX_KEY = np.iinfo(np.int64).max
@@ -119,9 +119,9 @@ class Cells:
         return KeySums(key_of_cell[is_first], groups, rows, known, of_labels[:n_labels])
 
     def _sums_by_key(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> Sums:
-        of_keys = np.bincount(key_of_cell, of_cells)
-        of_others = self.grouping.others(of_keys, of_cells, groups, key_of_cell)
+        of_others = self.grouping.others(of_cells, groups, key_of_cell)
         # Differences of fractional weights may be a little below 0.
+        of_keys = np.bincount(key_of_cell, self.grouping.now(of_cells, groups))
         return Sums(of_keys, of_cells, np.maximum(of_others, 0.0, out=of_others))
 
     def _of_cells(self, by_slot: np.ndarray) -> np.ndarray:
@@ -151,16 +151,22 @@ class Cells:
         return self._of_cells(values)
 
 
-def cells_of(keys: np.ndarray, n_possible: int, target: Target) -> tuple[Cells, np.ndarray]:
+def cells_of(keys: np.ndarray, n_possible: int, target: Target, grouping: Grouping) -> tuple[Cells, np.ndarray]:
     """The cells of rows in memory, and the slot of each row's."""
-    folds = Folds(target.n_folds)
-    if n_possible > MAX_KEY // folds.n_groups:
+    if n_possible > MAX_KEY // grouping.n_groups:
         keys, distinct = factorize(keys, n_possible)
         n_possible = len(distinct)
-    cells = Cells(n_possible, folds, len(target.labels), len(keys))
+    cells = Cells(n_possible, grouping, len(target.labels), len(keys))
     slots = cells.locate(keys, target.rows)
     cells.finish()
     return cells, slots
+
+
+def sums_of(keys: np.ndarray, n_possible: int, target: Target, grouping: Grouping) -> KeySums:
+    """Sums of rows in memory by key and group."""
+    cells, slots = cells_of(keys, n_possible, target, grouping)
+    cells.add(slots, target.rows)
+    return cells.sums()
 
 
 def make_room(
