@@ -18,6 +18,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
 from ._sklearn import InvalidParameterError, check_sample_weight
+from ._warnings import shown
 
 Label = bool | int | float | str
 
@@ -60,8 +61,9 @@ def _check_is_table(X: Any) -> None:
         raise TypeError("X is a list of dicts. Make a table of it: pd.DataFrame(X).")
     if isinstance(X, list | tuple) and X and all(isinstance(name, str | PathLike) for name in X):
         raise TypeError(
-            f"X is a list of strings, such as {str(X[0])!r}. If they name files, pass pyarrow.dataset.dataset(X), or a "
-            "pattern such as 'clicks/*.parquet'. If they are one row, pass pd.DataFrame([X], columns=...)."
+            f"X is a list of strings, such as {shown(str(X[0]))}. If they name files, pass "
+            "pyarrow.dataset.dataset(X), or a pattern such as 'clicks/*.parquet'. If they are one row, pass "
+            "pd.DataFrame([X], columns=...)."
         )
     if isinstance(X, pa.RecordBatchReader):
         raise TypeError("X is a RecordBatchReader, which can be read only once. Pass X.read_all(), the table itself.")
@@ -101,7 +103,7 @@ def refuse_other_weights(weights: Any) -> None:
     if any(is_strange):
         strange, row = values[is_strange].iloc[0], is_strange.index(True)
         raise ValueError(
-            f"sample_weight holds {strange!r} in row {row}, which is no number. Weights are non-negative numbers: "
+            f"sample_weight holds {shown(strange)} in row {row}, which is no number. Weights are non-negative numbers: "
             "convert text by pandas.to_numeric, and make an age of a time, or give CTREncoder its half_life."
         )
 
@@ -170,7 +172,7 @@ def check_clicks(y_true: ArrayLike, pos_label: Label | None) -> NDArray[np.bool_
     if target_type != "binary":
         raise ValueError(
             f"Only binary y_true is supported: clicked or not. The type of the target is {target_type}, and "
-            + _REMEDIES[target_type].format(np.unique(labels).tolist()[:_N_SHOWN])
+            + _REMEDIES[target_type].format(shown(np.unique(labels).tolist()[:_N_SHOWN]))
         )
     clicks: NDArray[np.bool_] = labels == _click_label(np.unique(labels), pos_label)
     return clicks
@@ -180,13 +182,15 @@ def _click_label(labels: NDArray[Any], pos_label: Label | None) -> Any:
     if pos_label is None:
         return labels[1] if len(labels) == 2 else _click_label_beside(labels[0])
     if len(labels) == 2 and pos_label not in labels:
-        raise ValueError(f"pos_label={pos_label!r} is not a valid label: it should be one of {labels.tolist()}.")
+        raise ValueError(
+            f"pos_label={shown(pos_label)} is not a valid label: it should be one of {shown(labels.tolist())}."
+        )
     return pos_label
 
 
 def _click_label_beside(label: Any) -> int:
     if label not in (-1, 0, 1):
-        raise ValueError(f"y_true holds the label {str(label)!r} only: pass pos_label, the label of a click.")
+        raise ValueError(f"y_true holds the label {shown(str(label))} only: pass pos_label, the label of a click.")
     return 1
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite
 
 from ._checks import check_detached
+from ._warnings import shown
 
 #: The digit of a missing label; known ones have 0 or 1.
 MISSING: Final = 2
@@ -72,7 +73,9 @@ def label_classes(columns: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
 def _classes_of(name: str, labels: NDArray[Any]) -> NDArray[Any]:
     several = next((label for label in labels if isinstance(label, list | tuple | set | dict | np.ndarray)), None)
     if several is not None:
-        raise ValueError(f"{name!r} holds {several!r}, and a label is a single value. Make a column of each label.")
+        raise ValueError(
+            f"{name!r} holds {shown(several)}, and a label is a single value. Make a column of each label."
+        )
     known = _as_one_type(labels[~pd.isna(labels)])
     if known.dtype.kind == "f":
         assert_all_finite(known, input_name="y")
@@ -82,11 +85,11 @@ def _classes_of(name: str, labels: NDArray[Any]) -> NDArray[Any]:
     if len(classes) > 2:
         raise ValueError(
             f"Only binary classification is supported. The type of the target is multiclass: {name!r} has the "
-            f"{len(classes)} classes {classes[:5].tolist()}{', ...' if len(classes) > 5 else ''}. Make a column of "
-            "two labels of each class."
+            f"{len(classes)} classes {shown(classes[:5].tolist())}{', ...' if len(classes) > 5 else ''}. Make a "
+            "column of two labels of each class."
         )
     if len(classes) < 2:
-        found = f"one class, {classes.tolist()}" if len(classes) else "no label"
+        found = f"one class, {shown(classes.tolist())}" if len(classes) else "no label"
         raise ValueError(
             f"Each task needs rows of two classes, but {name!r} has {found}. Leave the task out, or add rows."
         )
@@ -101,8 +104,8 @@ def label_digits(name: str, classes: NDArray[Any], labels: NDArray[Any]) -> NDAr
     unseen = np.setdiff1d(known, classes)
     if unseen.size:
         raise ValueError(
-            f"{name!r} has labels that fit didn't see, {unseen.tolist()}; it saw {classes.tolist()}. Leave out such "
-            "rows."
+            f"{name!r} has labels that fit didn't see, {shown(unseen.tolist())}; it saw {shown(classes.tolist())}. "
+            "Leave out such rows."
         )
     digits[is_known] = np.searchsorted(classes, known)
     return digits

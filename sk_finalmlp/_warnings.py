@@ -1,15 +1,20 @@
-"""Warnings that name the user's line, however deep the call that raises them."""
+"""Warnings that name the user's line, however deep the call that raises them, and values in messages."""
 
 from __future__ import annotations
 
+import reprlib
 import sys
 import warnings
-from typing import Final
+from typing import Any, Final
 
 #: Packages of the frames between the user's line and a warning: ours, our callers, and what they call through.
 _PASSED: Final = frozenset(
     {"sk_finalmlp", "sklearn", "joblib", "skorch", "skops", "torch", "contextlib", "functools", "pickle"}
 )
+
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 100
+_SHORT.maxlist = 10
 
 
 def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
@@ -18,3 +23,8 @@ def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it: as Python writes it, a long one shortened."""
+    return _SHORT.repr(value)

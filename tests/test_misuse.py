@@ -70,7 +70,7 @@ ENCODER = {
     "lists as a category": (
         lambda: encoder(categorical=["tags"]).fit(RAW),
         TypeError,
-        r"Column 'tags': lists are not single values; name the column in `multi_valued` or `drop`",
+        r"Column 'tags': \[.*\] is a list, where single values are expected\. Name it in `multi_valued` or `drop`",
     ),
     "all columns dropped": (
         lambda: encoder(drop=list(RAW)).fit(RAW),
@@ -482,3 +482,41 @@ MISUSES = {
 def test_message_names_fact_and_remedy(misuse, error, message):
     with pytest.raises(error, match=message):
         misuse()
+
+
+LONG = "x" * 100_000
+TWO_USERS = pd.DataFrame({"user": ["a", "b"] * 5})
+LONG_VALUES = {
+    "a number": (lambda: CTREncoder(numeric=["c"]), [1.5], [LONG]),
+    "a date": (lambda: CTREncoder(datetime=["c"]), ["2024-01-01"], [LONG]),
+    "dates, and lists": (CTREncoder, [pd.Timestamp("2024-01-01")], [[LONG]]),
+    "text, and lists": (CTREncoder, ["a"], [[LONG]]),
+    "arrays, and text": (CTREncoder, [[0.5, 1.5]], [LONG]),
+    "a history, and text": (lambda: CTREncoder(histories={"c": "user"}), [["a"]], [LONG]),
+    "text of lists": (lambda: CTREncoder(multi_valued=["c"]), ["a|b"], [f"['{LONG}']"]),
+}
+
+
+def column_c(values):
+    return TWO_USERS.assign(c=pd.Series(values * 10, dtype=object if isinstance(values[0], list | str) else None))
+
+
+@pytest.mark.parametrize(("make", "known", "new"), LONG_VALUES.values(), ids=LONG_VALUES)
+def test_message_shows_the_beginning_of_a_long_value(make, known, new):
+    with pytest.raises((TypeError, ValueError), match=r"^Column 'c': .*xxx\.\.\.xxx") as error:
+        make().fit(column_c(known)).transform(column_c(new))
+    assert len(str(error.value)) < 500
+
+
+def test_message_shows_some_of_many_labels():
+    model = CTREncoder(statistics=["user"]).fit(TWO_USERS, [0, 1] * 5)
+    users = pd.DataFrame({"user": ["a"] * 1_000})
+    with pytest.raises(
+        ValueError, match=r"labels that fit didn't see, \[2, 3, 4, .*\.\.\.\]; it saw \[0, 1\]"
+    ) as error:
+        model.partial_fit(users, np.arange(1_000))
+    assert len(str(error.value)) < 500
+    network = classifier(max_epochs=1).partial_fit(np.zeros((2, 1), int), [0, 1], classes=[0, 1])
+    with pytest.raises(ValueError, match=r"\[2, 3, 4, .*\.\.\.\]") as error:
+        network.partial_fit(np.zeros((1_000, 1), int), np.arange(1_000) // 3)
+    assert len(str(error.value)) < 500

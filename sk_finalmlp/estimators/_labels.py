@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .._checks import check_detached
 from .._labels import has_tasks
+from .._warnings import shown
 from ..schema import Field, by_kind, column_names
 from ..training import ClassObjective, Impressions
 
@@ -54,9 +55,9 @@ class OneLabel:
         classes, numbers = np.unique(_checked(y, X), return_inverse=True)
         if len(classes) > max(_MOST_CLASSES, _MAX_SHARE * len(numbers)):
             raise ValueError(
-                f"y has {len(classes)} classes in {len(numbers)} rows, such as {classes[:3].tolist()}: each would have "
-                "a logit and too few rows to learn from. If they are ids or amounts, predict something else, such as "
-                "whether there was a click; if they are classes, merge the rare ones."
+                f"y has {len(classes)} classes in {len(numbers)} rows, such as {shown(classes[:3].tolist())}: each "
+                "would have a logit and too few rows to learn from. If they are ids or amounts, predict something "
+                "else, such as whether there was a click; if they are classes, merge the rare ones."
             )
         return cls(classes), numbers
 
@@ -81,8 +82,8 @@ class OneLabel:
         unseen = np.setdiff1d(labels, self.classes)
         if unseen.size:
             raise ValueError(
-                f"the classes {unseen.tolist()} are new: fit saw {self.classes.tolist()}. Leave out such rows, or fit "
-                "to rows of all classes."
+                f"the classes {shown(unseen.tolist())} are new: fit saw {shown(self.classes.tolist())}. Leave out "
+                "such rows, or fit to rows of all classes."
             )
         return np.searchsorted(self.classes, labels)
 
@@ -96,19 +97,19 @@ class OneLabel:
         if len(self.classes) < 2:
             raise ValueError(
                 "A classifier needs rows of at least two classes with a positive weight (weights below 1e-30 of the "
-                f"largest count as zero); y has one class, {self.classes.tolist()}."
+                f"largest count as zero); y has one class, {shown(self.classes.tolist())}."
             )
         for name in ("negatives_kept", "negative_sampling"):
             if len(self.classes) > 2 and getattr(estimator, name) < 1:
                 raise ValueError(
                     f"{name}={getattr(estimator, name):g} is for two classes, the first in sorted order the "
-                    f"negative one; y has the {len(self.classes)} classes {self.classes.tolist()}. Set {name}=1.0, or "
-                    "weigh the kept rows of each class by sample_weight."
+                    f"negative one; y has the {len(self.classes)} classes {shown(self.classes.tolist())}. Set "
+                    f"{name}=1.0, or weigh the kept rows of each class by sample_weight."
                 )
         if estimator._continues() and not np.array_equal(self.classes, estimator.classes_):
             raise ValueError(
                 "With warm_start=True, y must have the classes of the first fit, "
-                f"{estimator.classes_.tolist()}; it has {self.classes.tolist()}."
+                f"{shown(estimator.classes_.tolist())}; it has {shown(self.classes.tolist())}."
             )
 
     def weights(self, class_weight: Any, counts: LabelCounts) -> NDArray[np.float64]:
@@ -120,8 +121,8 @@ class OneLabel:
         shares = counts.weights * weights / (counts.weights * weights).sum()
         if shares.min() < MIN_WEIGHT:
             raise ValueError(
-                f"class_weight and sample_weight leave class {self.classes.tolist()[shares.argmin()]!r} a share of "
-                f"{shares.min():.1e} of all weight, too little to learn from. Give weights closer to each other."
+                f"class_weight and sample_weight leave class {shown(self.classes.tolist()[shares.argmin()])} a share "
+                f"of {shares.min():.1e} of all weight, too little to learn from. Give weights closer to each other."
             )
         return weights
 
@@ -143,7 +144,7 @@ class OneLabel:
         is_wrong = ~((weights > 0) & np.isfinite(weights))
         if is_wrong.any():
             label, weight = self.classes[is_wrong].tolist()[0], weights[is_wrong][0]
-            raise ValueError(f"class_weight must be positive and finite, but class {label!r} has {weight}.")
+            raise ValueError(f"class_weight must be positive and finite, but class {shown(label)} has {weight}.")
         # A power of two changes no digit.
         scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(weights.max())[1])
         return scaled
@@ -156,7 +157,7 @@ class OneLabel:
             )
         for label, weight in class_weight.items():
             if not isinstance(weight, Real):
-                raise ValueError(f"class_weight must be numbers, but class {label!r} has {weight!r}.")
+                raise ValueError(f"class_weight must be numbers, but class {shown(label)} has {shown(weight)}.")
 
     def on_one_side(self, counts: LabelCounts) -> tuple[Any, int] | None:
         """Return a class with all rows held out, or none, and the number of its rows."""
@@ -233,8 +234,8 @@ def _check_one_type(y: NDArray[Any]) -> None:
     several = next((label for label in y if isinstance(label, Collection) and not isinstance(label, str)), None)
     if several is not None:
         raise ValueError(
-            f"Unknown label type: y holds {several!r}, and a label is a single value. For several labels of a row take "
-            "FunnelClassifier, with a column of two labels each, such as MultiLabelBinarizer makes."
+            f"Unknown label type: y holds {shown(several)}, and a label is a single value. For several labels of a "
+            "row take FunnelClassifier, with a column of two labels each, such as MultiLabelBinarizer makes."
         )
     types = sorted({type(label).__name__ for label in y})
     raise ValueError(

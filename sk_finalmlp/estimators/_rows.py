@@ -18,7 +18,7 @@ from .._checks import check_detached, refuse_name_as_labels, refuse_other_weight
 from .._hold_out import HoldOut, Place, place_from_last, places, places_of_choice, share_held_out, unpacked
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder, check_space, naming_full_disk, sizes
-from .._warnings import warn
+from .._warnings import shown, warn
 from ..schema import Schema, carries_schema, checksum_of, is_statistic, read_schema
 from ..training import Impressions, StoredImpressions
 from ._field_readers import FieldReader, read_matrices
@@ -402,7 +402,7 @@ def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], m
         label, n_rows = lacking
         why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
         warn(
-            f"The class {label!r} has {why}, so none is held out for early stopping and the training takes "
+            f"The class {shown(label)} has {why}, so none is held out for early stopping and the training takes "
             f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False.",
         )
         return replace(rows, hold_out=None)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from .._labels import BASE, implied, label_classes, label_columns, label_digits, patterns_of
 from .._sklearn import InvalidParameterError
+from .._warnings import shown
 from ..training import TaskObjective
 from ._labels import LabelCounts, OneLabel
 from ._parameters import BUILT_IN, name_of_scorer
@@ -58,7 +59,7 @@ class Tasks:
             if not of_label.sum():
                 raise ValueError(
                     f"Each task needs rows of two classes with a positive weight, but {name!r} has none of class "
-                    f"{label!r}."
+                    f"{shown(label)}."
                 )
         return self, np.ones(self.n_labels, bool)
 
@@ -165,7 +166,7 @@ class Tasks:
                     )
 
     def _label(self, task: int, digit: int) -> str:
-        return f"{self.names[task]}={self.classes[task].tolist()[digit]!r}"
+        return f"{self.names[task]}={shown(self.classes[task].tolist()[digit])}"
 
 
 #: The labels of a fit, numbered from 0.

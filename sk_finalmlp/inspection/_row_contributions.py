@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from .._sklearn import Interval, validate_params
+from .._warnings import shown
 from ._model import best_of, classifier_of, encoder_of
 from ._panels import Display, check_matplotlib
 from ._tables import Coalitions, RawTable
@@ -147,7 +148,7 @@ def _check_model(estimator: Any) -> None:
         )
     if len(classifier.classes_) > 2:
         raise ValueError(
-            f"The classifier has the {len(classifier.classes_)} classes {classifier.classes_.tolist()}, and a "
+            f"The classifier has the {len(classifier.classes_)} classes {shown(classifier.classes_.tolist())}, and a "
             "contribution is one to the single logit of two classes."
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import decimal
 import numbers
-import reprlib
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .._warnings import shown
 from ..schema import UNKNOWN_CODE
 
 
@@ -118,13 +118,14 @@ def list_lengths(lists: pa.Array) -> np.ndarray:
     return lengths
 
 
-def text_of_first(values: pa.Array) -> str:
+def show_first(values: pa.Array) -> str:
     """Return the first value that is present, for messages; Arrow has times that Python lacks."""
     first = values.drop_null()[0]
     try:
-        return str(first.as_py())
+        value = first.as_py()
     except OverflowError:
-        return str(first.cast(pa.large_string()).as_py())
+        value = first.cast(pa.large_string()).as_py()
+    return shown(value if isinstance(value, list) else str(value))
 
 
 #: Types of objects, the first of those that fit; a bool is an integer to Python, and a datetime a date.
@@ -185,8 +186,8 @@ class RawColumn:
             return read(self.parts[0].values)
         read_parts = [read(values) for values, _ in self.parts]
         if len({part.type for part in read_parts}) > 1:
-            first, second = map(text_of_first, read_parts[:2])
-            raise TypeError(f"it holds {first!r} beside {second!r}, which can't be read alike. Give it a single type.")
+            first, second = map(show_first, read_parts[:2])
+            raise TypeError(f"it holds {first} beside {second}, which can't be read alike. Give it a single type.")
         positions = np.full(len(self), -1)
         positions[np.concatenate([rows for _, rows in self.parts])] = np.arange(sum(map(len, read_parts)))
         return pa.concat_arrays(read_parts).take(pa.array(positions, mask=positions < 0))
@@ -198,11 +199,13 @@ def read_column(name: str, raw: Any) -> RawColumn:
         parts = _parts(raw)
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"Column {name!r} holds {reprlib.repr(error.object)}, which is not valid text: {error.reason}. Replace "
+            f"Column {name!r} holds {shown(error.object)}, which is not valid text: {error.reason}. Replace "
             "such characters, for example by `value.encode('utf-8', 'replace').decode()`."
         ) from error
     except (pa.ArrowException, OverflowError) as error:
-        raise TypeError(f"Column {name!r} can't be encoded: {_unsupported(f'Arrow says of it: {error}')}") from error
+        raise TypeError(
+            f"Column {name!r} can't be encoded: {_unsupported(f'Arrow says of it: {str(error)[:200]}')}"
+        ) from error
     except TypeError as error:
         raise TypeError(f"Column {name!r} can't be encoded: {error}") from error
     return RawColumn(name, parts, len(raw))
@@ -393,7 +396,7 @@ def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
     lists: list[Any] = [value for value in objects if type(value) in kinds]
     groups = {_group(kind) for kind in set(map(type, chain.from_iterable(lists)))} - {"missing"}
     if "list" in groups:
-        raise TypeError(_unsupported(f"it holds lists of lists, such as {reprlib.repr(lists[0])}"))
+        raise TypeError(_unsupported(f"it holds lists of lists, such as {shown(lists[0])}"))
     if len(groups) > 1 and groups != {"integer", "float"}:
         raise _stranger(next((value for value in lists if len(set(map(type, value))) > 1), lists[0]))
     # Arrow would infer the type of all elements once more.
@@ -402,7 +405,7 @@ def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
 
 
 def _stranger(value: Any) -> TypeError:
-    return TypeError(_unsupported(f"it holds {reprlib.repr(value)} of type {type(value).__name__}"))
+    return TypeError(_unsupported(f"it holds {shown(value)} of type {type(value).__name__}"))
 
 
 def _unsupported(what: str) -> str:
@@ -484,7 +487,7 @@ def _canonical_type(values: pa.Array) -> pa.DataType:
     if pa.types.is_boolean(dtype) or pa.types.is_decimal(dtype):
         return dtype
     example = next((value for value in values.to_pylist() if value is not None), None)
-    raise TypeError(_unsupported(f"it holds values like {reprlib.repr(example)} of type {dtype}"))
+    raise TypeError(_unsupported(f"it holds values like {shown(example)} of type {dtype}"))
 
 
 def _exceeds_int64(values: pa.Array) -> bool:

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .._warnings import warn
+from .._warnings import shown, warn
 from ..schema import Field
-from ._column import Column, RawColumn, errors_naming, is_string, list_lengths, rows_with_weight, text_of_first
+from ._column import Column, RawColumn, errors_naming, is_string, list_lengths, rows_with_weight, show_first
 from ._datetime import DatetimeEncoder, has_time_of_day, rare_dates, why_behind, why_left_out
 from ._fitted_columns import FittedColumn, n_codes_of
 from ._lists import HistoryEncoder, MultiValuedEncoder, how_to_read_lists, read_history, split
@@ -142,7 +142,7 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
         )
     if is_string(column.values.type) and _all_match(column.dictionary.dictionary, _LIST_TEXT, _MANY_LISTS):
         return (
-            f"holds lists as text, such as {(text := _longest(column.values))!r}, and is taken for categories "
+            f"holds lists as text, such as {shown(text := _longest(column.values))}, and is taken for categories "
             f"({facts(column)}). {how_to_read_lists(text)}, or name it in `categorical` if the categories are meant."
         )
     n_present, n_distinct = len(column) - column.n_missing, len(column.dictionary.dictionary)
@@ -264,7 +264,7 @@ class ColumnRules:
 def _why_no_vectors(raw: RawColumn) -> str:
     values = next(part.values for part in raw.parts if part.values.null_count < len(part.values))
     remedy = HOW_TO_READ_ARRAYS if is_string(values.type) else "Name it in `numeric`."
-    return f"it holds single values where arrays are expected, such as {text_of_first(values)!r}. {remedy}"
+    return f"it holds single values where arrays are expected, such as {show_first(values)}. {remedy}"
 
 
 def chosen_kinds(parameters: Mapping[str, Any], X: Any, names: Sequence[str]) -> dict[int, Kind]:

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .._warnings import shown
 from ..schema import UNKNOWN_CODE, Field
-from ._column import Column, RawColumn, is_list, is_string, list_lengths, lists_of, text_of_first
+from ._column import Column, RawColumn, is_list, is_string, list_lengths, lists_of, show_first
 from ._reading import Reading, learn_reading
 from ._vectors import PretrainedEncoder
 from ._vocabulary import (
@@ -61,7 +62,7 @@ class MultiValuedEncoder(VocabularyEncoder):
 
     def _counted_lists(self, column: Column) -> tuple[Column, np.ndarray | None]:
         """Return lists to learn from, and numbers of rows of each, None for one; strings that repeat are split once."""
-        if self.splits_strings:
+        if is_string(column.values.type):
             return self._distinct_lists(column), count_values(column.dictionary, column.repeats)
         return self._lists(column), column.repeats
 
@@ -145,7 +146,7 @@ def _without_written_lists(strings: pa.Array) -> pa.Array:
     written = strings.filter(pc.match_substring_regex(strings, _WRITTEN_LIST))
     if len(written):
         raise ValueError(
-            f"{written[0].as_py()!r} is a list that was written as text, as CSV files hold it. "
+            f"{shown(written[0].as_py())} is a list that was written as text, as CSV files hold it. "
             f"{how_to_read_lists(written[0].as_py())}, or write the elements joined by '|' and fit with separator='|'."
         )
     return strings
@@ -210,8 +211,8 @@ class HistoryEncoder(ColumnEncoder):
         if any(vocabulary.encode(some).any() for some in (elements[:_SHOWN], elements)):
             return None
         return (
-            f"holds no value that {self.of!r} has: it holds {text_of_first(elements)!r}, and {self.of!r} has values "
-            f"such as {text_of_first(vocabulary.values)!r}. Write them alike, or the history says nothing."
+            f"holds no value that {self.of!r} has: it holds {show_first(elements)}, and {self.of!r} has values "
+            f"such as {show_first(vocabulary.values)}. Write them alike, or the history says nothing."
         )
 
     def transform(self, column: Column) -> list[np.ndarray]:
@@ -271,10 +272,10 @@ def _no_list(values: pa.Array) -> str:
     value = max(values.drop_null()[:_SHOWN].to_pylist(), key=lambda value: len(str(value)))
     text = str(value)
     if text.startswith("["):
-        return f"{value!r} is not a list, but the text of one. {how_to_read_lists(text)}."
+        return f"{shown(value)} is not a list, but the text of one. {how_to_read_lists(text)}."
     separator = next((separator for separator in "|,; " if separator in text), "|")
     return (
-        f"{value!r} is not a list. Give each row a list of values, the oldest first: strings by "
+        f"{shown(value)} is not a list. Give each row a list of values, the oldest first: strings by "
         f"`column.str.split({separator!r})`, rows of a log by `sk_finalmlp.preprocessing.add_history`."
     )
 
@@ -284,7 +285,8 @@ def _check_read(elements: pa.Array, read: pa.Array) -> None:
     if read.null_count > elements.null_count:
         value = elements.filter(pc.and_(read.is_null(), elements.is_valid()))[0].as_py()
         raise TypeError(
-            f"it holds {value!r}, but the column that it is a history of holds {read.type}. Give both the same type."
+            f"it holds {shown(value)}, but the column that it is a history of holds {read.type}. Give both the same "
+            "type."
         )
 
 

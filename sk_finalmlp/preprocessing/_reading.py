@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ._column import Column, RawColumn, finite, is_list, is_string, list_lengths, lists_of, text_of_first
+from .._warnings import shown
+from ._column import Column, RawColumn, finite, is_list, is_string, list_lengths, lists_of, show_first
 
 _INTEGER_TEXT = r"^[+-]?\d+(\.0*)?$"
 _NUMBER_TEXT = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
@@ -31,7 +32,10 @@ def convert(values: pa.Array, dtype: pa.DataType) -> pa.Array:
     if values.null_count == len(values):
         return pa.nulls(len(values), dtype)
     if pa.types.is_large_list(values.type):
-        raise TypeError("lists are not single values; name the column in `multi_valued` or `drop`, also in fit.")
+        raise TypeError(
+            f"{show_first(values)} is a list, where single values are expected. Name it in `multi_valued` or `drop`, "
+            "also in fit."
+        )
     if pa.types.is_boolean(dtype):
         return _as_bools(values)
     if pa.types.is_int64(dtype) or pa.types.is_uint64(dtype):
@@ -168,8 +172,8 @@ def as_times(values: pa.Array) -> pa.Array:
         return _parse_times(values)
     example = values.drop_null()[0].as_py()
     raise TypeError(
-        f"values of type {values.type}, such as {example!r}, are not dates or times. Convert the column first, for "
-        f"example with `pandas.to_datetime(X[column], unit={_likely_unit(example)!r})`."
+        f"values of type {values.type}, such as {shown(example)}, are not dates or times. Convert the column first, "
+        f"for example with `pandas.to_datetime(X[column], unit={_likely_unit(example)!r})`."
     )
 
 
@@ -202,8 +206,8 @@ def _with_colon(offset: str) -> str:
 
 def _two_kinds(aware: str, naive: str) -> ValueError:
     return ValueError(
-        f"it holds times with a time zone and without, such as {aware!r} and {naive!r}. Give all of them a zone, or "
-        "none."
+        f"it holds times with a time zone and without, such as {shown(aware)} and {shown(naive)}. Give all of them a "
+        "zone, or none."
     )
 
 
@@ -214,14 +218,14 @@ def in_zone(times: pa.Array, zone: str | None) -> pa.Array:
     has_zone = pa.types.is_timestamp(times.type) and times.type.tz is not None
     if has_zone == (zone is not None):
         return times if zone is None else times.cast(pa.timestamp("us", zone))
-    example = text_of_first(times)
+    example = show_first(times)
     if has_zone:
         raise ValueError(
-            f"{example!r} has a time zone, where fit saw times without one. Turn the instants into local times, "
+            f"{example} has a time zone, where fit saw times without one. Turn the instants into local times, "
             "for example with `X[column].dt.tz_convert(zone).dt.tz_localize(None)`."
         )
     raise ValueError(
-        f"{example!r} has no time zone, where fit saw times of the zone {zone!r}. Say where it was measured, for "
+        f"{example} has no time zone, where fit saw times of the zone {zone!r}. Say where it was measured, for "
         "example with `X[column].dt.tz_localize(zone)`."
     )
 
@@ -230,7 +234,7 @@ def require_no_times(values: pa.Array) -> None:
     """Refuse times where fit saw none."""
     if any(check(values.type) for check in (pa.types.is_timestamp, pa.types.is_date, pa.types.is_duration)):
         raise TypeError(
-            f"{text_of_first(values)!r} is a time, where fit saw numbers. Give the column the type that it had in fit."
+            f"{show_first(values)} is a time, where fit saw numbers. Give the column the type that it had in fit."
         )
 
 
@@ -279,7 +283,7 @@ class Reading:
         read = self._convert(values)
         if self.required and read.null_count > values.null_count:
             value = values.filter(pc.and_(read.is_null(), values.is_valid()))[0].as_py()
-            raise ValueError(f"{value!r} {_REFUSALS[self.required]}")
+            raise ValueError(f"{shown(value)} {_REFUSALS[self.required]}")
         return read
 
     def _convert(self, values: pa.Array) -> pa.Array:
@@ -366,9 +370,9 @@ def _suitable_number(parts: list[pa.Array]) -> pa.DataType:
 def _suitable_time(parts: list[pa.Array]) -> pa.DataType:
     """Return the type of times of one zone, UTC for instants of several zones."""
     if any(pa.types.is_date(values.type) for values in parts):
-        first, second = map(text_of_first, parts[:2])
+        first, second = map(show_first, parts[:2])
         raise TypeError(
-            f"it holds dates beside times of day, such as {first!r} and {second!r}. Make them one type with "
+            f"it holds dates beside times of day, such as {first} and {second}. Make them one type with "
             "`pandas.to_datetime`."
         )
     for values in parts:

@@ -224,9 +224,9 @@ class ColumnTally:
     def _as_lists(self, elements: pa.Array, counts: np.ndarray) -> tuple[pa.Array, np.ndarray]:
         """Return a list for each element, and the longest list, which has been counted already."""
         lists = lists_of(elements, np.ones(len(elements), int))
-        if self._longest_list is None:
+        if self._longest_list is None or self._longest_list.type != lists.type:
             return lists, counts
-        return pa.concat_arrays([lists, self._longest_list.cast(lists.type)]), np.append(counts, 0)
+        return pa.concat_arrays([lists, self._longest_list]), np.append(counts, 0)
 
 
 class _Vectors:

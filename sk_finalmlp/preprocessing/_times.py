@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._hold_out import places_from_last
-from .._warnings import warn
+from .._warnings import shown, warn
 from ._column import errors_naming, is_string
 from ._reading import as_floats, as_times, learn_reading
 from ._table import read_one_column, select_for
@@ -51,7 +51,9 @@ def _read_text(texts: pa.Array) -> pa.Array:
     times = as_times(texts)
     if times.null_count > texts.null_count:
         unread = texts.filter(pc.and_(times.is_null(), texts.is_valid()))[0].as_py()
-        raise ValueError(f"{unread!r} is not an ISO 8601 date or time. Convert the column with `pandas.to_datetime`.")
+        raise ValueError(
+            f"{shown(unread)} is not an ISO 8601 date or time. Convert the column with `pandas.to_datetime`."
+        )
     return times
 
 

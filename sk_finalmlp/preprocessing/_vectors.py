@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -12,8 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .._warnings import shown
 from ..schema import UNKNOWN_CODE, Field, VectorTable, pretrained_name
-from ._column import Column, RawColumn, list_lengths, lists_of, read_column, text_of_first
+from ._column import Column, RawColumn, list_lengths, lists_of, read_column, show_first
 from ._numeric import FloatColumn
 from ._reading import Reading
 from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary
@@ -122,7 +122,7 @@ def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarra
     """Return vectors out of lists of doubles."""
     if not pa.types.is_large_list(values.type):
         if values.null_count < len(values):
-            raise TypeError(f"it holds {text_of_first(values)!r} where fit saw arrays of numbers. {HOW_TO_READ_ARRAYS}")
+            raise TypeError(f"it holds {show_first(values)} where fit saw arrays of numbers. {HOW_TO_READ_ARRAYS}")
         return np.empty((0, length or 0)), np.zeros(len(values), bool)
     lengths = list_lengths(values)
     numbers = values.flatten().to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
@@ -155,7 +155,7 @@ def _known_numbers(numbers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def _shown(vector: pa.Scalar) -> str:
-    return reprlib.repr(vector.as_py())
+    return shown(vector.as_py())
 
 
 _HOW_TO_GIVE = (
@@ -175,14 +175,14 @@ class GivenVectors(NamedTuple):
         if ids.null_count:
             row = int(np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))[0])
             raise TypeError(
-                f"the id {self._id(row)!r} of its `vectors` can't be one of its values, which are of type "
+                f"the id {shown(self._id(row))} of its `vectors` can't be one of its values, which are of type "
                 f"{reading.like}. Index the vectors by the column's own values."
             )
         counts = pc.value_counts(ids)
         if len(counts) < len(ids):
             twice = next(count for count in counts if count["counts"].as_py() > 1)["values"].as_py()
             raise ValueError(
-                f"the id {twice!r} has several `vectors`. Keep one for each, for example by "
+                f"the id {shown(twice)} has several `vectors`. Keep one for each, for example by "
                 "`frame[~frame.index.duplicated()]`; 5, 5.0 and '5' are the same id."
             )
         return ids, self.vectors
@@ -280,7 +280,7 @@ def _as_vector(name: str, label: Any, array: Any) -> np.ndarray:
     except (TypeError, ValueError):
         vector = np.empty(())
     if vector.ndim != 1:
-        raise TypeError(f"vectors: the id {label!r} of {name!r} has {reprlib.repr(array)}, not an array of numbers.")
+        raise TypeError(f"vectors: the id {shown(label)} of {name!r} has {shown(array)}, not an array of numbers.")
     return vector
 
 
@@ -331,8 +331,8 @@ class PretrainedEncoder(ColumnEncoder):
         self.ids.fit(column, weights)
         if not self._codes_of_vectors(column).any() and column.n_missing < len(column):
             raise ValueError(
-                f"none of its values has a vector: it holds {text_of_first(column.values)!r}, and `vectors` has ids "
-                f"such as {text_of_first(self.vocabulary.values)!r}. Index the vectors by the ids, for example by "
+                f"none of its values has a vector: it holds {show_first(column.values)}, and `vectors` has ids "
+                f"such as {show_first(self.vocabulary.values)}. Index the vectors by the ids, for example by "
                 "`frame.set_index`."
             )
         return self

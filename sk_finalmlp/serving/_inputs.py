@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
+from .._warnings import shown
+
 #: Stands for a missing value in a tensor of integers.
 MISSING: Final = np.iinfo(np.int64).min
 
@@ -83,7 +85,7 @@ def _text(value: Any, column: Input) -> str:
         return value
     if _is_missing(value):
         return ""
-    raise TypeError(f"{value!r} is not a string, but fit saw strings.")
+    raise TypeError(f"{shown(value)} is not a string, but fit saw strings.")
 
 
 def _integer(value: Any, column: Input) -> int:
@@ -91,7 +93,7 @@ def _integer(value: Any, column: Input) -> int:
         return MISSING
     if isinstance(value, _NUMBERS) and not isinstance(value, _BOOLS) and math.isfinite(value) and value == int(value):
         return int(value)
-    raise TypeError(f"{value!r} is not an integer, but fit saw integers.")
+    raise TypeError(f"{shown(value)} is not an integer, but fit saw integers.")
 
 
 def _boolean(value: Any, column: Input) -> int:
@@ -99,7 +101,7 @@ def _boolean(value: Any, column: Input) -> int:
         return MISSING
     if isinstance(value, _NUMBERS) and value in (0, 1):
         return int(value)
-    raise TypeError(f"{value!r} is not true or false, but fit saw bools.")
+    raise TypeError(f"{shown(value)} is not true or false, but fit saw bools.")
 
 
 def _number(value: Any, column: Input) -> float:
@@ -111,7 +113,7 @@ def _number(value: Any, column: Input) -> float:
         return (value // _MICROSECOND) / 1e6
     if isinstance(value, _NUMBERS):
         return float(value)
-    raise TypeError(f"{value!r} is not a number, but fit saw numbers.")
+    raise TypeError(f"{shown(value)} is not a number, but fit saw numbers.")
 
 
 def _time(value: Any, column: Input) -> int:
@@ -126,7 +128,7 @@ def _time(value: Any, column: Input) -> int:
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime.datetime):
-        raise TypeError(f"{value!r} is not a time, but fit saw times.")
+        raise TypeError(f"{shown(value)} is not a time, but fit saw times.")
     if (value.tzinfo is not None) != column.has_zone:
         has, saw = ("a", "without one") if value.tzinfo else ("no", "with one")
         raise ValueError(f"{str(value)!r} has {has} time zone, where fit saw times {saw}.")
@@ -147,11 +149,11 @@ def _history(value: Any, column: Input) -> str:
         return ""
     if not isinstance(value, _LISTS):
         raise TypeError(
-            f"{value!r} is not a list, but fit saw lists: give the values of the history, the most recent last."
+            f"{shown(value)} is not a list, but fit saw lists: give the values of the history, the most recent last."
         )
     texts = ["" if _is_missing(element) else _text_of(element) for element in value]
     if torn := next((text for text in texts if column.separator in text), None):
-        raise ValueError(f"{torn!r} contains {column.separator!r}, which separates elements.")
+        raise ValueError(f"{shown(torn)} contains {column.separator!r}, which separates elements.")
     return column.separator.join(texts)
 
 
@@ -163,27 +165,27 @@ def _text_of(element: Any) -> str:
 def _elements(value: Any, column: Input) -> str:
     if isinstance(value, str):
         if value.strip().startswith("[") and value.strip().endswith("]"):
-            raise ValueError(f"{value!r} is a list that was written as text: give the list itself.")
+            raise ValueError(f"{shown(value)} is a list that was written as text: give the list itself.")
         return value
     if isinstance(value, _LISTS):
         present = [_text_of_element(element) for element in value if type(element) is str or not _is_missing(element)]
         joined = column.separator.join(present)
         if joined.count(column.separator) >= max(len(present), 1):
             torn = next(element for element in present if column.separator in element)
-            raise ValueError(f"{torn!r} contains {column.separator!r}, which separates elements.")
+            raise ValueError(f"{shown(torn)} contains {column.separator!r}, which separates elements.")
         return joined
     if _is_missing(value):
         return ""
     if isinstance(value, _INTEGERS) and not isinstance(value, bool):
         return str(value)
-    raise TypeError(f"{value!r} is not a list of elements, but fit saw lists.")
+    raise TypeError(f"{shown(value)} is not a list of elements, but fit saw lists.")
 
 
 def _text_of_element(element: Any) -> str:
     if type(element) is str:
         return element
     if isinstance(element, _NO_ELEMENTS):
-        raise TypeError(f"the list holds {element!r}, which is no element: give strings or integers.")
+        raise TypeError(f"the list holds {shown(element)}, which is no element: give strings or integers.")
     return _text_of(element)
 
 
@@ -191,13 +193,13 @@ def _vector(value: Any, column: Input) -> np.ndarray:
     if _is_missing(value):
         return np.full(column.length, np.nan)
     if not isinstance(value, _LISTS):
-        raise TypeError(f"{value!r} is not an array of numbers, but fit saw arrays.")
+        raise TypeError(f"{shown(value)} is not an array of numbers, but fit saw arrays.")
     vector = np.array([np.nan if element is None else element for element in value], np.float64)
     if len(vector) != column.length:
         raise ValueError(f"an array has length {len(vector)}; in fit, arrays had length {column.length}.")
     is_number = np.isfinite(vector)
     if is_number.any() and not is_number.all():
-        raise ValueError(f"{value!r} holds NaN or an infinite number.")
+        raise ValueError(f"{shown(value)} holds NaN or an infinite number.")
     return vector
 
 

@@ -239,10 +239,14 @@ def _odd_dtype(make: Callable[[int], Any]) -> Callable[[np.random.Generator, Tab
 def _another_kind_when_served(rng: np.random.Generator, table: Table) -> dict[str, Any]:
     table = _as_pandas(table)
     name = pick(rng, list(table.columns))
-    other = draw_column(rng, len(table.X_new))
+    served = table.X_new.assign(**{name: _drawn_values(rng, len(table.X_new))})
+    return {"container": "pandas", "X": table.X, "X_new": served, "named": name}
+
+
+def _drawn_values(rng: np.random.Generator, n_rows: int) -> Any:
+    other = draw_column(rng, n_rows)
     form = "objects" if other.type is None or rng.random() < 0.3 else "arrow"
-    served = build({name: other}, slice(None), "pandas", [form])
-    return {"container": "pandas", "X": table.X, "X_new": table.X_new.assign(**{name: served[name]}), "named": name}
+    return build({"x": other}, slice(None), "pandas", [form])["x"].array
 
 
 def _of_polars(make: Callable[[int], pl.Series]) -> Callable[[np.random.Generator, Table], dict[str, Any]]:
@@ -294,6 +298,13 @@ def _renamed(*names: Any) -> Callable[..., dict[str, Any]]:
         }
 
     return apply
+
+
+def values_of_any_kind(rng: np.random.Generator, n_rows: int) -> Any:
+    """Values of any kind or dtype, for a column of a pandas frame."""
+    if rng.random() < 0.5:
+        return pick(rng, list(_DTYPES.values()))(n_rows)
+    return _drawn_values(rng, n_rows)
 
 
 def _weights(make: Callable[[int], Any]) -> Callable[..., dict[str, Any]]:

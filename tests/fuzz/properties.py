@@ -28,7 +28,7 @@ from sk_finalmlp.preprocessing import _tally, add_recency
 from sk_finalmlp.schema import is_statistic
 from sk_finalmlp.streams import MLP
 
-from .breaks import break_table
+from .breaks import break_table, values_of_any_kind
 from .columns import OBJECTS, pick
 from .containers import arrays, build, object_array, possible_containers, possible_forms, reorder, take
 from .tables import MIN_ROWS, Table, draw_sound_table
@@ -47,6 +47,8 @@ _LONGEST_ERROR = 2_000
 _BATCH, _FEW_VALUES = 50, 40
 #: What a table in batches may be refused for beyond what it is in memory.
 _TOO_MANY = ("has a different value in nearly every row", "more values than codes can be learned of")
+#: More classes than the first are refused where they have fewer rows than the second on average.
+_MOST_CLASSES, _ROWS_OF_A_CLASS = 20, 5
 #: So many times the rows of a table make a large batch.
 _REPEATED = 30
 
@@ -459,6 +461,12 @@ class _Examination:
         )
         encoder = CTREncoder(**table.parameters)
         codes = encoder.fit_transform(table.X, table.y, sample_weight=table.weights)
+        n_classes = len(np.unique(table.y))
+        if n_classes > max(_MOST_CLASSES, table.n_fit // _ROWS_OF_A_CLASS):
+            yield from _refusal(
+                lambda: classifier.fit(codes, table.y), f"y has {n_classes} classes in {table.n_fit} rows"
+            )
+            return
         classifier.fit(codes, table.y, sample_weight=table.weights)
         served = encoder.transform(table.X_new)
         probabilities = classifier.predict_proba(served)
@@ -485,6 +493,33 @@ class _Examination:
         except (ValueError, TypeError) as error:
             if not _is_own(error):
                 raise
+
+    def of_another_kind(self) -> Iterator[tuple[str, str]]:
+        """Values of another kind, served, on a new day or in another batch: an answer, or an error that names them."""
+        table = self.table
+        if table.fault or table.container in ("ndarray", "rows"):
+            return
+        table = table.rebuilt("pandas", ["objects"] * len(table.columns))
+        name, n_rows = pick(self.rng, list(table.columns)), len(table.X_new)
+        new = table.X_new.assign(**{name: values_of_any_kind(self.rng, n_rows)})
+        y = np.arange(n_rows) % 2
+        try:
+            encoder = CTREncoder(**table.parameters).fit(table.X_new, y)
+        except (ValueError, TypeError):
+            return
+        batches = [table.X_new.assign(y=y), new.assign(y=y)]
+        calls = {
+            "served": lambda: encoder.transform(new),
+            "in batches": lambda: CTREncoder(**table.parameters).fit(lambda: iter(batches), "y"),
+            "on a new day": lambda: encoder.partial_fit(new, y).transform(table.X_new),
+        }
+        for what, call in calls.items():
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001
+                if not _is_own(error) or repr(name) not in str(error) or len(str(error)) > _LONGEST_ERROR:
+                    kind = f"{table.columns[name].kind}, then {new[name].dtype}"
+                    yield f"{what}: {kind}", f"{_last_line(error)}: {str(new[name].iloc[0])[:50]}"
 
     def implied_labels(self) -> Iterator[tuple[str, str]]:
         """A label that others imply needs not be written down: mean predictions are the shares of the labels."""
@@ -530,6 +565,7 @@ PROPERTIES: dict[str, Callable[[_Examination], Iterator[tuple[str, str]]]] = {
     "the user's table is untouched": _Examination.untouched,
     "probabilities of a classifier": _Examination.classified,
     "rows of new days": _Examination.of_new_days,
+    "values of another kind": _Examination.of_another_kind,
     "labels that others imply": _Examination.implied_labels,
 }
 _ERRORS = (
@@ -595,6 +631,17 @@ def _without_statistics(outputs: Outputs, table: Table) -> Outputs:
     return {
         name: values for name, values in outputs.items() if not is_statistic(name) and not (chosen and " & " in name)
     }
+
+
+def _refusal(call: Callable[[], Any], words: str) -> Iterator[tuple[str, str]]:
+    """What is found where a call isn't refused in these words."""
+    try:
+        call()
+    except ValueError as error:
+        if words not in str(error):
+            raise
+        return
+    yield "any", f"an answer, and not the error {words!r}"
 
 
 def _same(a: np.ndarray, b: np.ndarray, exact: bool) -> np.ndarray:

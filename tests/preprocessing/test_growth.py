@@ -191,6 +191,15 @@ class TestContract:
             enc.partial_fit(pd.DataFrame({"user": list("cd"), "price": ["1", "much"]}))
         assert pickle.dumps(enc) == before
 
+    @pytest.mark.parametrize("known", [[None, None], ["a|b", "b"]], ids=["nothing", "text"])
+    def test_lists_where_fit_saw_text_or_nothing_are_learned(self, known):
+        enc = CTREncoder(multi_valued=["tags"]).fit(pd.DataFrame({"tags": known}))
+        enc.partial_fit(pd.DataFrame({"tags": [["c", "d"], ["d"]]}))
+        assert enc.transform(pd.DataFrame({"tags": [["d", "c"], None]})).equals(
+            enc.transform(pd.DataFrame({"tags": ["d|c", None]}))
+        )
+        assert enc.transform(pd.DataFrame({"tags": [["d"]]})).max(axis=None) > 0
+
     def test_codes_that_change_hands_need_a_table_that_says_so(self):
         enc = CTREncoder(max_categories=1, decay=0.1).fit([["a"], ["a"]])
         with pytest.raises(ValueError, match=r"max_categories=1 makes codes of \['x0'\] stand for other values"):

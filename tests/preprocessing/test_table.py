@@ -243,7 +243,7 @@ def test_rows_in_no_table_are_refused_without_showing_them(X, message):
 
 def test_lists_where_fit_saw_values():
     encoder = CTREncoder().fit(pd.DataFrame({"c": ["a", "b"]}))
-    with pytest.raises(TypeError, match="Column 'c': lists are not single values"):
+    with pytest.raises(TypeError, match=r"Column 'c': \['a'\] is a list, where single values are expected"):
         encoder.transform(pd.DataFrame({"c": [["a"], ["b"]]}))
 
 

@@ -367,7 +367,7 @@ def test_vectors_of_no_column_or_of_no_ids():
         CTREncoder(vectors={"itm": TABLE}).fit(clicks())
     with pytest.raises(ValueError, match="'item' is chosen as dropped, and its values have `vectors`"):
         CTREncoder(vectors={"item": TABLE}, drop="item").fit(clicks())
-    with pytest.raises(TypeError, match="'item': lists are not single values"):
+    with pytest.raises(TypeError, match=r"'item': \['a'\] is a list, where single values are expected"):
         CTREncoder(vectors={"item": TABLE}).fit(clicks().assign(item=[["a"]] * 6))
     with pytest.raises(TypeError, match="vectors is of type DataFrame"):
         CTREncoder(vectors=TABLE).fit(clicks())

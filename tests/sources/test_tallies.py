@@ -1,5 +1,6 @@
 """Files in which a column is missing, changes its type, or has more values than are counted."""
 
+import datetime
 import decimal
 from collections.abc import Callable
 
@@ -174,6 +175,25 @@ def test_codes_of_the_most_buckets_are_those_in_memory(write):
     in_memory = CTREncoder(**parameters).fit_transform(pd.DataFrame(columns))
     assert_frame_equal(encoded, in_memory, check_dtype=False)
     assert encoded["user"].min() > 0
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        pa.array([datetime.date(2024, 1, 1)] * 3),
+        pa.array([True, False, True]),
+        pa.array([datetime.timedelta(1)] * 3),
+    ],
+    ids=lambda elements: str(elements.type),
+)
+@pytest.mark.parametrize("first", ["text", "numbers"])
+def test_lists_of_another_type_in_another_frame(first, elements):
+    lists = {"text": [["a", "b", "c", "d"], ["a"]], "numbers": [[1, 2, 3, 4], [1]]}
+    frames = [pa.table({"tags": rows * 5}) for rows in (lists[first], [elements.to_pylist()])]
+    encoder = CTREncoder(statistics=None).fit(lambda: iter(frames))
+    assert encoder.feature_kinds_.loc["tags", "n_columns"] == 4
+    for frame in frames:
+        assert (encoder.transform(frame)["tags@0"].to_numpy() > 0).all()
 
 
 def test_a_batch_of_empty_lists(write):
