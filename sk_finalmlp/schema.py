@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 __all__ = ["UNKNOWN_CODE", "Field", "Schema", "by_kind", "column_names", "read_schema"]
 
 FieldKind = Literal["categorical", "multi-valued", "history", "pretrained", "numeric", "vector", "statistic"]
-Measure = Literal["rate", "count"]
+Measure = Literal["rate", "count", "recent_rate", "recent_count"]
 
 #: The code that `CTREncoder` gives to a value that is missing, unseen or too rare to learn, and the padding of
 #: multi-valued columns and histories.

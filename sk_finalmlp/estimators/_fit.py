@@ -8,6 +8,7 @@ from functools import partial, wraps
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import pandas as pd
 import torch
 from torch import nn
 
@@ -19,6 +20,7 @@ from ..streams import as_stream
 from ..training import Impressions, Moments, StoredImpressions, correct_mean, resolve_device
 from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
+from ._labels import RowScorer
 from ._network import (
     NetworkClass,
     arguments_of_network,
@@ -28,15 +30,17 @@ from ._network import (
     weights_as_arrays,
 )
 from ._parameters import (
+    BUILT_IN,
     automatic_embedding_dim,
     automatic_max_epochs,
     automatic_settings,
     checkpoint_file,
     draw_seed,
+    find_scorer,
     n_rows_of_epoch,
+    name_of_scorer,
 )
 from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
-from ._scoring import BUILT_IN, RowScorer, find_scorer, name_of_scorer
 from ._tasks import Labels
 
 if TYPE_CHECKING:
@@ -172,7 +176,7 @@ def fit_classifier(
     check_widths(classifier, "fs_hidden_units", 0)
     scorer = find_scorer(classifier.scoring)
     _check_validation_arguments(classifier, X_val, y_val, sample_weight_val)
-    if not isinstance(X, EncodedRows):
+    if not isinstance(X, EncodedRows | pd.DataFrame):
         refuse_raw_rows(X)
     # The user's validation rows are not for training, and neither are rows that a warm start goes on to validate with.
     final_epoch = classifier.final_epoch and X_val is None and not classifier.warm_start

@@ -75,6 +75,12 @@ class ElapsedTime(FloatColumn):
         return elapsed
 
 
+def _latest(column: Column) -> int:
+    """Return the latest time; the smallest number if there is none."""
+    times, is_present = _microseconds(column)
+    return int(times[is_present].max(initial=np.iinfo(np.int64).min))
+
+
 def _first_of_blocks(column: Column) -> np.ndarray:
     """Return the first time of each block but the first; rows of one time are in one block."""
     times, is_present = _microseconds(column)
@@ -125,7 +131,13 @@ class DatetimeEncoder(ColumnEncoder):
         for part, encoder in self.encoders.items():
             encoder.fit(Column(part, _part(part, times).values, column.tally), weights)
         self.first_of_blocks = _first_of_blocks(column)
+        self.latest = _latest(column)
         return self
+
+    def count_later(self, column: Column) -> int:
+        """Return the number of rows after the training rows."""
+        times, is_present = _microseconds(column)
+        return int(np.count_nonzero(times[is_present] > self.latest))
 
     def blocks(self, column: Column) -> np.ndarray:
         """Return the number of each row's block in time; the first if the time is missing."""
@@ -149,6 +161,7 @@ class DatetimeEncoder(ColumnEncoder):
         grown = {part: encoder.grow(_part(part, times), decay) for part, encoder in self.encoders.items()}
         encoder = copy(self)
         encoder.encoders = {part: of_part for part, (of_part, _) in grown.items()}
+        encoder.latest = max(self.latest, _latest(column))
         return encoder, [codes for _, fresh in grown.values() for codes in fresh]
 
     def transform(self, column: Column) -> list[np.ndarray]:

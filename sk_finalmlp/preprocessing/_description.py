@@ -34,7 +34,7 @@ PARTS: Final[Parts] = {
     CategoricalEncoder: ("rule", "vocabulary", "admission"),
     LogBucketer: ("rule", "vocabulary", "admission"),
     ElapsedTime: ("first", "last", "mean", "deviation"),
-    DatetimeEncoder: ("rule", "parts", "encoders", "left_out", "first_of_blocks"),
+    DatetimeEncoder: ("rule", "parts", "encoders", "left_out", "first_of_blocks", "latest"),
     MultiValuedEncoder: (
         "rule",
         "separator",
@@ -54,7 +54,7 @@ PARTS: Final[Parts] = {
     PretrainedEncoder: ("ids", "replaces", "is_tuned", "vocabulary", "scale", "table"),
     KeyIndex: ("known",),
     CrossEncoder: ("key", "_encoder"),
-    KeyStatistics: ("key", "rate", "count", "_index", "_columns", "_memory"),
+    KeyStatistics: ("key", "rate", "count", "recent", "_index", "_columns", "_memory"),
     DerivedFields: ("_crosses", "_statistics"),
 }
 

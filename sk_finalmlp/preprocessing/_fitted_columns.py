@@ -18,12 +18,15 @@ from ..schema import Field, VectorTable, column_names, pretrained_name, read_nam
 from ._column import Column, errors_naming, read_column, rows_with_weight
 from ._datetime import DatetimeEncoder, UnknownDates
 from ._keys import Changes
+from ._later_rows import LaterRows
 from ._lists import HistoryEncoder
 from ._reading import Reading
 from ._table import write_table
 from ._target import LabelledRows
 from ._vectors import GivenVectors, PretrainedEncoder, vectors_to_come
 from ._vocabulary import ColumnEncoder, Vocabulary
+
+Watches = Sequence[UnknownDates | LaterRows]
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,13 @@ class FittedColumn:
         with errors_naming(self.name):
             return self._named(self.encoder.transform(values))
 
-    def encode_raw(self, raw: Any, unknown: UnknownDates | None = None) -> dict[str, np.ndarray]:
+    def encode_raw(self, raw: Any, watches: Watches) -> dict[str, np.ndarray]:
         """Return the output columns of a Series or array of any library."""
         assert self.encoder is not None
         values = self.read(raw)
         outputs = self.encode(values)
-        if unknown is not None:
-            unknown.look(self.encoder, values, list(outputs.values()))
+        for watch in watches:
+            watch.look(self.encoder, values, list(outputs.values()))
         return outputs
 
     def encode_in_fit(self, values: Column) -> dict[str, np.ndarray]:
@@ -101,16 +104,17 @@ def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> tuple[str | None, A
     return name, blocks, n_blocks
 
 
-def encode_columns(columns: Columns, raws: Iterable[Any], unknown: UnknownDates) -> Iterator[tuple[str, np.ndarray]]:
+def encode_columns(columns: Columns, raws: Iterable[Any], watches: Watches) -> Iterator[tuple[str, np.ndarray]]:
     """Yield names and output columns of a table, from one column at a time."""
     for column, raw in zip(columns, raws, strict=True):
         if column.encoder is not None:
-            yield from column.encode_raw(raw, unknown).items()
+            yield from column.encode_raw(raw, watches).items()
 
 
-def watch_dates(columns: Columns) -> UnknownDates:
-    """Return what watches a table for parts of dates that fit hardly saw."""
-    return UnknownDates({part: values for column in columns for part, values in column.rare_dates.items()})
+def watches_of(columns: Columns) -> Watches:
+    """Return what watches a table for values that fit hardly saw."""
+    rare = {part: values for column in columns for part, values in column.rare_dates.items()}
+    return [UnknownDates(rare), LaterRows()]
 
 
 def fields_by_column(columns: Columns, names: Sequence[str]) -> list[list[Field]]:

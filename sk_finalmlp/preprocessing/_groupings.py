@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,36 @@ if TYPE_CHECKING:
     from ._target import LabelledRows
 
 
+class Grouping(ABC):
+    """Groups of rows. A key and a group make a cell; cells come in the order of the keys, then of the groups."""
+
+    #: The share of the training rows with the statistics of this grouping.
+    share: float
+
+    @property
+    @abstractmethod
+    def n_groups(self) -> int:
+        """Number of groups."""
+
+    @abstractmethod
+    def of(self, labels: LabelledRows) -> np.ndarray:
+        """The group of each row."""
+
+    @abstractmethod
+    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+        """Sums over the rows of the same key that each cell knows."""
+
+    def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """What cells add to the statistics of new rows."""
+        return of_cells
+
+
 @dataclass(frozen=True)
-class Folds:
+class Folds(Grouping):
     """Random folds: a row knows the rows of all other folds, but for those held out."""
 
     n_folds: int
+    share: float = 1.0
 
     @property
     def n_groups(self) -> int:
@@ -40,38 +66,84 @@ class Folds:
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Blocks of rows in the order of time: a row knows the blocks before its own, in the first block other folds."""
+class Blocks(Grouping):
+    """Blocks of rows in the order of time: a row knows the blocks before its own, in the first block other folds; rows
+    held out know all blocks.
+    """
 
     n_folds: int
     n_blocks: int
+    share: float
 
     @property
     def n_groups(self) -> int:
-        """Number of groups: folds of the first block, later blocks, rows held out, rows without weight."""
-        return self.n_folds + self.n_blocks + 1
+        """Number of groups: of each block the rows held out and the others, of the first by fold; rows without weight.
+
+        They come in the order of time.
+        """
+        return self.n_folds + 2 * self.n_blocks
 
     def groups(self, folds: np.ndarray, blocks: np.ndarray) -> np.ndarray:
         """The group of each row, by its fold and its block."""
-        # What is held out or without weight comes last, whatever its block.
-        later: np.ndarray = np.where(folds < self.n_folds, self.n_folds + blocks, folds + self.n_blocks) - 1
-        return np.where((blocks == 0) & (folds < self.n_folds), folds, later)
+        is_held_out = folds == self.n_folds
+        of_blocks = np.where(blocks == 0, 1 + folds, self.n_folds + 2 * blocks) - is_held_out
+        of_blocks[is_held_out & (blocks == 0)] = 0
+        groups: np.ndarray = np.where(folds > self.n_folds, self.n_groups - 1, of_blocks)
+        return groups
 
     def of(self, labels: LabelledRows) -> np.ndarray:
         """The group of each row."""
         assert labels.groups_in_time is not None
         return labels.groups_in_time
 
+    def blocks_of(self, groups: np.ndarray) -> np.ndarray:
+        """The block of each group; rows without weight are behind the last."""
+        blocks: np.ndarray = np.maximum(groups - self.n_folds + 1, 0) // 2
+        return blocks
+
+    def are_learned(self, groups: np.ndarray) -> np.ndarray:
+        """Which groups are neither held out nor without weight."""
+        in_first = (groups > 0) & (groups <= self.n_folds)
+        are_learned: np.ndarray = in_first | ((groups > self.n_folds) & ((groups - self.n_folds) % 2 == 0))
+        return are_learned
+
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
         """Sums over the rows of the same key that each cell knows."""
-        learned = np.where(groups < self.n_groups - 2, of_cells, 0.0)
-        before = np.cumsum(learned)
+        are_learned = self.are_learned(groups)
+        learned = np.where(are_learned, of_cells, 0.0)
+        others = self._before(learned, groups, key_of_cell)
+        rest = np.flatnonzero(~are_learned)
+        others[rest] = np.bincount(key_of_cell, learned).take(key_of_cell.take(rest))
+        return others
+
+    def _before(self, learned: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+        """Sums over the blocks before each cell's, in the first block over the others of that block."""
+        before: np.ndarray = np.cumsum(learned)
         before -= learned
         before -= before[np.r_[True, key_of_cell[1:] != key_of_cell[:-1]]].take(key_of_cell)
-        first = np.flatnonzero(groups < self.n_folds)
-        of_first = of_cells.take(first)
-        before[first] = np.bincount(key_of_cell.take(first), of_first, 1).take(key_of_cell.take(first)) - of_first
+        first = np.flatnonzero(groups <= self.n_folds)
+        keys, of_first = key_of_cell.take(first), learned.take(first)
+        before[first] = np.bincount(keys, of_first, 1).take(keys) - of_first
         return before
 
 
-Grouping = Folds | Blocks
+class RecentBlocks(Blocks):
+    """Blocks in the order of time, where each counts half as much as the next; rows held out know those before, too."""
+
+    @property
+    def n_blocks_now(self) -> float:
+        """The number of last blocks with the weight of all blocks in the statistics of new rows."""
+        return 2.0 - 2.0 ** (1 - self.n_blocks)
+
+    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+        """Sums over the rows of the same key that each cell knows."""
+        # By powers of two, nothing is rounded.
+        blocks = self.blocks_of(groups)
+        learned = np.ldexp(np.where(self.are_learned(groups), of_cells, 0.0), blocks)
+        others: np.ndarray = np.ldexp(self._before(learned, groups, key_of_cell), 1 - np.maximum(blocks, 1))
+        return others
+
+    def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """What cells add to the statistics of new rows."""
+        now: np.ndarray = np.ldexp(of_cells, self.blocks_of(groups) - self.n_blocks + 1)
+        return now

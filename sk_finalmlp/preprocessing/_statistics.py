@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._hold_out import places
-from ..schema import Field, Measure, statistic_name
-from ._groupings import Folds, Grouping
+from ..schema import Field, FieldKind, Measure, statistic_name
+from ._groupings import Grouping
 from ._keys import Changes, Key, KeyIndex
 from ._sums import MAX_KEY, Cells, KeySums, factorize, make_room
 from ._target import Chunk, CodedRows, LabelledRows, Target
@@ -29,6 +29,8 @@ _SMALL_COUNT, _RARE = 7.0, 0.001
 _SLICE = 2**20
 #: Keeps the log-odds finite where all rows, or none, are of a class.
 _MIN_PRIOR = 1e-6
+_ALL_TIME: tuple[Measure, Measure] = ("rate", "count")
+_RECENT: tuple[Measure, Measure] = ("recent_rate", "recent_count")
 #: Statistics are cut at so many standard deviations.
 _MOST_DEVIATIONS = 5.0
 
@@ -92,31 +94,36 @@ class KeyStatistics:
     #: Files of earlier versions have none.
     _memory: Memory | None = None
 
-    def __init__(self, key: Key, rate: bool, count: bool) -> None:
+    def __init__(self, key: Key, rate: bool, count: bool, recent: bool = False) -> None:
         self.key = key
         self.rate = rate
         self.count = count
+        self.recent = recent
 
     def fit(self, rows: CodedRows, unknown: UnknownRows | None) -> Iterator[dict[str, np.ndarray]]:
         """Learn from training rows, and give their own statistics, learned from other rows, chunk by chunk."""
         assert isinstance(rows.target, Target)
-        keyed = _KeyedRows(self.key, rows, rows.target)
+        groupings = [rows.target.recent] if self.recent else rows.target.groupings
+        keyed = _KeyedRows(self.key, rows, groupings, len(rows.target.labels))
         tables = self._learn(keyed, rows.target)
         return self._of_rows(keyed, tables, unknown, rows.target)
 
     def _learn(self, keyed: _KeyedRows, target: Target) -> list[list[np.ndarray]]:
         """Keep the statistics of all keys, and return the cells' statistics of each grouping."""
         keys = _SumsOfKeys(target)
-        out_of_group = [self._evaluate(cells, target, keys) for cells in keyed.cells]
+        first, *others = keyed.cells
+        out_of_group = [self._evaluate(first, target, keys), *(self._evaluate(cells, target) for cells in others)]
         self._index = KeyIndex(keyed.keys(np.concatenate(keys.known)))
         n_rows, clicks, n_known = keys.finish()
-        self._memory = Memory(n_rows, clicks, float(n_rows.sum()), [float(of_label.sum()) for of_label in clicks])
+        totals = [float(sums.sum()) for sums in (n_rows, *clicks)]
+        half_life = totals[0] / target.recent.n_blocks_now if self.recent else np.inf
+        self._memory = Memory(n_rows, clicks, totals[0], totals[1:], half_life)
         # The prior is of all folds: a number that all rows share tells none of them its label.
         of_keys = self._of_keys(n_rows, n_known, clicks, target.priors)
         least = least_learned(*(sum(sums) for sums in zip(*(of.small_counts for of in out_of_group), strict=True)))
         self._columns = []
         for place, ((measure, label), table) in enumerate(zip(self._measures(target.labels), of_keys, strict=True)):
-            is_count = measure == "count"
+            is_count = measure in ("count", "recent_count")
             standardize = _standardization(
                 [(of.columns[place], of.weights) for of in out_of_group], _MIN_DEVIATION_OF_COUNTS if is_count else 0.0
             )
@@ -128,7 +135,7 @@ class KeyStatistics:
                 of.columns[place] = np.concatenate([standardize(values[own]) for own in _slices(len(values))])
         return [of.columns for of in out_of_group]
 
-    def _evaluate(self, cells: Cells, target: Target, keys: _SumsOfKeys) -> _OutOfGroup:
+    def _evaluate(self, cells: Cells, target: Target, keys: _SumsOfKeys | None = None) -> _OutOfGroup:
         """Each statistic of the cells, learned from rows of other groups, not yet standardised."""
         weights, *of_labels = cells.collect()
         # Rates take the memory of the clicks that they are made of.
@@ -136,20 +143,21 @@ class KeyStatistics:
         columns += [np.empty(len(weights))] if self.count else []
         small = 0.0
         for of, sums in cells.blocks([weights, *of_labels]):
-            if isinstance(cells.grouping, Folds):
+            if keys is not None:
                 keys.add(sums)
             small += float(sums.rows.of_cells[sums.rows.of_others < _SMALL_COUNT].sum())
             for values, own in zip(columns, self._of_cells(sums, cells.grouping, target), strict=True):
                 values[of] = own
-        share = target.share_of(cells.grouping)
+        share = cells.grouping.share
         if share < 1:
             weights, small = weights * share, small * share
         return _OutOfGroup(columns, weights, (small, _sum(weights)))
 
     def _measures(self, labels: Sequence[str | None]) -> list[tuple[Measure, str | None]]:
         """Measure and label of each statistic."""
-        rates: list[tuple[Measure, str | None]] = [("rate", label) for label in labels] if self.rate else []
-        return [*rates, ("count", None)] if self.count else rates
+        rate, count = _RECENT if self.recent else _ALL_TIME
+        rates: list[tuple[Measure, str | None]] = [(rate, label) for label in labels] if self.rate else []
+        return [*rates, (count, None)] if self.count else rates
 
     def _of_cells(self, sums: KeySums, grouping: Grouping, target: Target) -> list[np.ndarray]:
         of_cells = cross_fitted_log_odds(sums, target.priors) if self.rate else []
@@ -236,25 +244,32 @@ class KeyStatistics:
         columns = [self._memory.n_rows, *self._memory.clicks, *(column.table for column in self._columns)]
         known, columns, positions = make_room(self._index.known, distinct, [column.copy() for column in columns])
         sums, tables = columns[:n_sums], columns[n_sums:]
+        touched = positions
+        if self.recent:
+            # Keys without rows become less recent, too.
+            touched, decay = np.arange(len(known)), 0.5 ** (new[0].sum() / self._memory.half_life)
         for of_keys, more in zip(sums, new, strict=True):
-            of_keys[positions] = decay * of_keys[positions] + more
+            of_keys[touched] *= decay
+            of_keys[positions] += more
         totals = [self._memory.n_all_rows, *self._memory.all_clicks]
         totals = [decay * total + float(more.sum()) for total, more in zip(totals, new, strict=True)]
         after = copy(self)
         after._index = KeyIndex(known)
-        after._memory = Memory(sums[0], sums[1:], totals[0], totals[1:])
-        n_rows, *clicks = (of_keys[positions] for of_keys in sums)
+        after._memory = Memory(sums[0], sums[1:], totals[0], totals[1:], self._memory.half_life)
+        n_rows, *clicks = (of_keys[touched] for of_keys in sums)
         priors = [total / totals[0] for total in totals[1:]]
-        touched = self._of_keys(n_rows, [n_rows] * len(clicks), clicks, priors)
+        of_touched = self._of_keys(n_rows, [n_rows] * len(clicks), clicks, priors)
         after._columns = []
-        for column, table, values in zip(self._columns, tables, touched, strict=True):
-            table[np.append(positions, len(known))] = column.standardize(values)
+        for column, table, values in zip(self._columns, tables, of_touched, strict=True):
+            table[np.append(touched, len(known))] = column.standardize(values)
             after._columns.append(column._replace(table=table))
         return after
 
     def output_fields(self, key: Key) -> list[Field]:
         """One field per statistic, for a key that may have been renamed."""
-        return [Field(statistic_name(measure, key.name, label), "statistic") for measure, label, *_ in self._columns]
+        # Embedded, recent ones predict later rows better.
+        kind: FieldKind = "numeric" if self.recent else "statistic"
+        return [Field(statistic_name(measure, key.name, label), kind) for measure, label, *_ in self._columns]
 
 
 class _OutOfGroup(NamedTuple):
@@ -289,15 +304,15 @@ class _SumsOfKeys:
 class _KeyedRows:
     """The cells of training rows by a key, of each grouping, and which of them each row belongs to."""
 
-    def __init__(self, key: Key, rows: CodedRows, target: Target) -> None:
+    def __init__(self, key: Key, rows: CodedRows, groupings: Sequence[Grouping], n_labels: int) -> None:
         self._key, self._rows = key, rows
         self._numbered: np.ndarray | None = None
         n_possible = key.n_possible
-        if n_possible > MAX_KEY // max(grouping.n_groups for grouping in target.groupings):
+        if n_possible > MAX_KEY // max(grouping.n_groups for grouping in groupings):
             # With a group, 63 bits are too few: the distinct keys are numbered.
             self._numbered = self._distinct()
             n_possible = len(self._numbered)
-        self.cells = [Cells(n_possible, grouping, len(target.labels), rows.n_rows) for grouping in target.groupings]
+        self.cells = [Cells(n_possible, grouping, n_labels, rows.n_rows) for grouping in groupings]
         for chunk in rows.chunks(key.parts, f"statistics of {key.name}"):
             assert chunk.labels is not None
             slots = self._slots_of(chunk)
@@ -385,9 +400,12 @@ class StatisticColumn(NamedTuple):
 
 @dataclass(frozen=True)
 class Memory:
-    """Decayed sums that updates go on from: weights of the rows of each key and of all, overall and by label."""
+    """Decayed sums that updates go on from: weights of the rows of each key and of all, overall and by label; after
+    rows of the weight `half_life` they count half.
+    """
 
     n_rows: np.ndarray
     clicks: list[np.ndarray]
     n_all_rows: float
     all_clicks: list[float]
+    half_life: float

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._sources import sizes
-from ._groupings import Folds, Grouping
+from ._groupings import Grouping
 from ._target import LabelledRows, Target
 
 MAX_KEY = np.iinfo(np.int64).max
@@ -121,7 +121,8 @@ class Cells:
     def _sums_by_key(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> Sums:
         of_others = self.grouping.others(of_cells, groups, key_of_cell)
         # Differences of fractional weights may be a little below 0.
-        return Sums(np.bincount(key_of_cell, of_cells), of_cells, np.maximum(of_others, 0.0, out=of_others))
+        of_keys = np.bincount(key_of_cell, self.grouping.now(of_cells, groups))
+        return Sums(of_keys, of_cells, np.maximum(of_others, 0.0, out=of_others))
 
     def _of_cells(self, by_slot: np.ndarray) -> np.ndarray:
         return by_slot.take(self._cells) if self._is_dense else by_slot
@@ -150,16 +151,22 @@ class Cells:
         return self._of_cells(values)
 
 
-def cells_of(keys: np.ndarray, n_possible: int, target: Target) -> tuple[Cells, np.ndarray]:
+def cells_of(keys: np.ndarray, n_possible: int, target: Target, grouping: Grouping) -> tuple[Cells, np.ndarray]:
     """The cells of rows in memory, and the slot of each row's."""
-    folds = Folds(target.n_folds)
-    if n_possible > MAX_KEY // folds.n_groups:
+    if n_possible > MAX_KEY // grouping.n_groups:
         keys, distinct = factorize(keys, n_possible)
         n_possible = len(distinct)
-    cells = Cells(n_possible, folds, len(target.labels), len(keys))
+    cells = Cells(n_possible, grouping, len(target.labels), len(keys))
     slots = cells.locate(keys, target.rows)
     cells.finish()
     return cells, slots
+
+
+def sums_of(keys: np.ndarray, n_possible: int, target: Target, grouping: Grouping) -> KeySums:
+    """Sums of rows in memory by key and group."""
+    cells, slots = cells_of(keys, n_possible, target, grouping)
+    cells.add(slots, target.rows)
+    return cells.sums()
 
 
 def make_room(
@@ -186,11 +193,17 @@ def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray
         rank_of = np.empty(n_possible, np.int32 if n_possible < 2**31 else np.int64)
         rank_of[distinct] = np.arange(len(distinct))
         return rank_of.take(keys), distinct
-    order = _sorting(keys, n_possible)
-    in_order = keys.take(order)
+    n_bits = len(keys).bit_length()
+    if n_possible.bit_length() + n_bits > _BITS:
+        distinct, ranks = np.unique(keys, return_inverse=True)
+        return ranks, distinct
+    # NumPy sorts integers several times as fast as it finds out their order.
+    numbered = (keys << n_bits) | np.arange(len(keys))
+    numbered.sort()
+    in_order = numbered >> n_bits
     is_first = starts_of_runs(in_order)
     ranks = np.empty(len(keys), np.int64)
-    ranks[order] = ranks_of_runs(is_first)
+    ranks[numbered & ((1 << n_bits) - 1)] = ranks_of_runs(is_first)
     return ranks, in_order[is_first]
 
 
@@ -206,18 +219,3 @@ def ranks_of_runs(is_first: np.ndarray) -> np.ndarray:
     ranks: np.ndarray = np.cumsum(is_first)
     ranks -= 1
     return ranks
-
-
-def _sorting(keys: np.ndarray, n_possible: int) -> np.ndarray:
-    """Numbers of the rows in the order of their keys."""
-    n_bits = len(keys).bit_length()
-    if n_possible <= 2**32:
-        # NumPy sorts 16 bits by counting; twice that is twice as fast as to sort 64 bits.
-        order = np.argsort(keys.astype(np.uint16), kind="stable")
-        return order.take(np.argsort((keys >> 16).astype(np.uint16).take(order), kind="stable"))
-    if n_possible.bit_length() + n_bits > _BITS:
-        return np.argsort(keys)
-    # NumPy sorts integers several times as fast as it finds out their order.
-    numbered = (keys << n_bits) | np.arange(len(keys))
-    numbered.sort()
-    return numbered & ((1 << n_bits) - 1)

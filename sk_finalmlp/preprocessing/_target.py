@@ -17,7 +17,7 @@ from .._hold_out import Fraction, HoldOut, Place, places, share_held_out
 from .._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 from .._sources import Passes, StoredArray, sizes
 from .._warnings import shown, warn
-from ._groupings import Blocks, Folds, Grouping
+from ._groupings import Blocks, Folds, Grouping, RecentBlocks
 
 _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
@@ -111,20 +111,19 @@ class Target:
         self.labels, self.classes, self.n_folds, self.n_rows, self.read = labels, classes, n_folds, n_rows, read
         self.has_tasks = has_tasks
 
-    #: Blocks in time, where the order is known, and the number of folds with walk-forward statistics.
-    _blocks: Blocks | None = None
-    n_forward = 0
+    #: Blocks in time, where the order is known.
+    blocks: Blocks | None = None
 
     def in_blocks(self, blocks: Callable[[int, int], np.ndarray], n_blocks: int, share: float) -> Target:
-        """The target of the same rows in blocks of time, this share with walk-forward statistics."""
-        grouping = Blocks(self.n_folds, n_blocks)
+        """The target of the same rows in blocks of time, about this share with walk-forward statistics."""
+        grouping = Blocks(self.n_folds, n_blocks, round(share * self.n_folds) / self.n_folds)
 
         def read(start: int, stop: int) -> LabelledRows:
             rows = self.read(start, stop)
             return replace(rows, groups_in_time=grouping.groups(rows.folds, blocks(start, min(stop, self.n_rows))))
 
         target = Target(self.labels, self.classes, self.n_folds, self.n_rows, read, self.has_tasks)
-        target._blocks, target.n_forward = grouping, round(share * self.n_folds)
+        target.blocks = grouping
         return target
 
     def of(self, rows: LabelledRows) -> Target:
@@ -138,6 +137,7 @@ class Target:
             self.has_tasks,
         )
         vars(target)["rows"] = rows
+        target.blocks = self.blocks
         return target
 
     @cached_property
@@ -164,13 +164,20 @@ class Target:
     @property
     def groupings(self) -> list[Grouping]:
         """The groupings for out-of-fold statistics: random folds, and blocks if the order in time is known."""
-        folds = Folds(self.n_folds)
-        return [folds] if self._blocks is None else [folds, self._blocks]
+        if self.blocks is None:
+            return [Folds(self.n_folds)]
+        return [Folds(self.n_folds, 1 - self.blocks.share), self.blocks]
 
-    def share_of(self, grouping: Grouping) -> float:
-        """The share of the rows that have the statistics of a grouping."""
-        forward = self.n_forward / self.n_folds
-        return forward if isinstance(grouping, Blocks) else 1 - forward
+    @property
+    def recent(self) -> RecentBlocks:
+        """The grouping for statistics of recent rows."""
+        assert self.blocks is not None
+        return RecentBlocks(self.n_folds, self.blocks.n_blocks, 1.0)
+
+    @property
+    def n_forward(self) -> int:
+        """Number of folds with walk-forward statistics."""
+        return 0 if self.blocks is None else round(self.blocks.share * self.n_folds)
 
     def seen_shares(self, grouping: Grouping) -> np.ndarray:
         """For each group, the share of all weight, about, that the statistics of its rows are learned from."""
@@ -209,10 +216,9 @@ class Target:
             self.read(start, start + sizes.CHUNK).take(own - start)
             for start, own in zip(starts.tolist(), np.split(numbers, np.searchsorted(numbers, starts[1:])), strict=True)
         ]
-        weights, digits, folds = (
-            np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in ("weights", "digits", "folds")
-        )
-        return self.of(LabelledRows(weights, digits, folds, len(self.labels)))
+        names = ["weights", "digits", "folds", *(["groups_in_time"] if self.blocks else [])]
+        columns = {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names}
+        return self.of(LabelledRows(n_labels=len(self.labels), **columns))
 
     def weighted_by(self, shares: np.ndarray) -> Target:
         """The target with weights of rows scaled."""

@@ -86,14 +86,15 @@ class TrainingRows(ABC):
     def derive(self, derived: DerivedFields, outputs: Mapping[str, Any], unknown: UnknownRows | None) -> dict[str, Any]:
         """Learn crosses and statistics, and return their columns of these rows if `unknown` is given."""
         columns: dict[str, Any] = {}
-        rows = CodedRows(_codes_of(outputs), self._weights, self._target_in_time(), self._passes)
+        rows = CodedRows(_codes_of(outputs), self._weights, self.target_in_time, self._passes)
         for chunks in derived.fit(rows, unknown):
             for chunk in chunks if unknown is not None else ():
                 for name, values in chunk.items():
                     self._append(columns, name, values)
         return columns
 
-    def _target_in_time(self) -> Target | NoLabels:
+    @cached_property
+    def target_in_time(self) -> Target | NoLabels:
         """The labels, and the blocks of the rows in time where their order is known."""
         if isinstance(self.target, NoLabels):
             return self.target
@@ -181,7 +182,7 @@ class TableRows(TrainingRows):
 
     def sample(self, outputs: Mapping[str, np.ndarray]) -> tuple[Codes, Target | NoLabels, None]:
         """Return all codes and labels."""
-        return outputs, self.target, None
+        return outputs, self.target_in_time, None
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
         """Keep the column, all in one chunk."""
@@ -310,9 +311,10 @@ class StoredRows(TrainingRows):
     def sample(self, outputs: Mapping[str, StoredArray]) -> tuple[Codes, Target | NoLabels, int]:
         """Return the codes and labels of the sample."""
         sample = self._first.sample
-        if isinstance(self.target, NoLabels):
-            return {}, self.target, sample.n_seen
-        return codes_of_rows(_codes_of(outputs), sample.numbers), self.target.take(sample.numbers), sample.n_seen
+        target = self.target_in_time
+        if isinstance(target, NoLabels):
+            return {}, target, sample.n_seen
+        return codes_of_rows(_codes_of(outputs), sample.numbers), target.take(sample.numbers), sample.n_seen
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
         """Write the values behind earlier chunks."""

@@ -259,20 +259,29 @@ class Admission:
     waiting: np.ndarray
     waiting_counts: np.ndarray
     known_counts: np.ndarray
+    #: About the share of rows of the same time that have a value without a code (Good 1953).
+    share_new: float
 
     @classmethod
     def start(cls, rule: VocabularyRule, vocabulary: Vocabulary, counted: Counted) -> Admission:
         """Count the values of the rows of `fit`."""
+        is_new = counted.counts == 1
         if not rule.keeps_waiting:
-            return cls(counted.n_rows, np.empty(0, np.uint64), np.empty(0), np.empty(0))
+            share_new = float(is_new.sum() / max(counted.n_rows, 1))
+            return cls(counted.n_rows, np.empty(0, np.uint64), np.empty(0), np.empty(0), share_new)
         codes = vocabulary.encode(counted.values)
         is_waiting = codes == UNKNOWN_CODE
+        share_new = float(counted.counts[is_new | is_waiting].sum() / max(counted.n_rows, 1))
         marks = _marks(counted.values.filter(pa.array(is_waiting)))
         waiting = _Waiting(marks, counted.counts[is_waiting]).sorted().most_frequent(rule.max_categories)
         known = np.zeros(0 if rule.max_categories is None else len(vocabulary.values))
         if rule.max_categories is not None:
             known[codes[~is_waiting] - 1] = counted.counts[~is_waiting]
-        return cls(counted.n_rows, waiting.marks, waiting.counts, known)
+        return cls(counted.n_rows, waiting.marks, waiting.counts, known, share_new)
+
+    def after(self, n_rows: float, waiting: _Waiting, known_counts: np.ndarray) -> Admission:
+        """The counts after more rows."""
+        return Admission(n_rows, waiting.marks, waiting.counts, known_counts, self.share_new)
 
 
 class Grown(NamedTuple):
@@ -316,12 +325,12 @@ def grow(
     values, counts = values.take(pa.array(order)), counts[order]
     if rule.max_categories is None:
         grown = vocabulary.extended(values) if len(values) else vocabulary
-        return Grown(grown, Admission(n_rows, waiting.marks, waiting.counts, admission.known_counts), _NO_CODES)
+        return Grown(grown, admission.after(n_rows, waiting, admission.known_counts), _NO_CODES)
     known = faded * admission.known_counts
     known[codes[~is_new] - 1] += more.counts[~is_new]
     grown, known, evicted, fresh = _make_room(vocabulary, known, values, counts, rule.max_categories)
     waiting = waiting.and_(evicted).most_frequent(rule.max_categories)
-    return Grown(grown, Admission(n_rows, waiting.marks, waiting.counts, known), fresh)
+    return Grown(grown, admission.after(n_rows, waiting, known), fresh)
 
 
 def _make_room(

@@ -3,11 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hold_out import held_out_rows
+from hold_out import blocks_of, held_out_rows
 
 from sk_finalmlp.preprocessing import CTREncoder
-
-N_BLOCKS = 5
 
 
 def log(n=600, seed=0, n_users=25):
@@ -18,12 +16,6 @@ def log(n=600, seed=0, n_users=25):
     X = pd.DataFrame({"user": user, "time": pd.Timestamp("2024-03-01") + pd.to_timedelta(hours, "h")})
     y = (rng.random(n) < 0.6 - 0.4 * hours / hours.max()).astype(int)
     return X, y
-
-
-def blocks_of(times):
-    """Blocks of about as many rows; rows of one time are in one block."""
-    firsts = np.unique(np.quantile(times, np.arange(1, N_BLOCKS) / N_BLOCKS, method="lower"))
-    return np.searchsorted(firsts[firsts > times.min()], times, side="right")
 
 
 def share_forward(X, y, out, new, blocks, weights=None):

@@ -6,6 +6,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
+from drifting import log
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -88,6 +89,16 @@ def test_encoder(table, rules):
             output = outputs[f"{name}:encoded"]
             assert output.dtype == column.dtype
             np.testing.assert_allclose(output[:, 0], column, atol=1e-6, rtol=0, err_msg=str(name))
+
+
+def test_statistics_of_recent_rows():
+    X, y = log()
+    encoder = CTREncoder().fit(X, y)
+    exported = export(encoder)
+    outputs = run(exported, tensors(exported, X))
+    assert "item@recent_count:encoded" in outputs
+    for name, column in encoder.transform(X).items():
+        np.testing.assert_allclose(outputs[f"{name}:encoded"][:, 0], column, atol=1e-6, rtol=0, err_msg=str(name))
 
 
 @pytest.mark.parametrize(
