@@ -49,8 +49,8 @@ _MANY_VALUES = 100
 _MIN_GAIN = 1e-4
 #: Probability that chance alone lifts any of all candidates above the least gain.
 _SIGNIFICANCE = 0.01
-#: Limit of sampled rows times candidates times classes, and the number of rows that are sampled at least.
-_MAX_SAMPLED_VALUES = 2 * 10**7
+#: Limit of sampled rows times labels, and the number of rows that are sampled at least.
+_MAX_SAMPLED_VALUES = 150_000
 _MIN_SAMPLED_ROWS = 20_000
 #: Of Newton's method.
 _MAX_ITERATIONS = 30
@@ -232,7 +232,7 @@ def choose(
     """Choose among single fields and pairs of them; those with `uncounted` columns, parts of dates, get no counts."""
     n_fields = min(len(fields), _MAX_FIELDS)
     n_candidates = len(fields) + n_fields * (n_fields - 1) // 2
-    rows = _sample(target, n_candidates, random_state)
+    rows = _sample(target, random_state)
     trial = _Trial({name: values[rows] for name, values in codes.items()}, target.take(rows), n_candidates)
     singles = [trial.try_field(key) for key in fields]
     _leave_out_told_lists(singles, trial)
@@ -247,10 +247,10 @@ def choose(
     return singles + pairs + _recent([choice.key for choice in singles if choice.count], trial)
 
 
-def _sample(target: Target, n_candidates: int, random_state: np.random.RandomState) -> np.ndarray:
+def _sample(target: Target, random_state: np.random.RandomState) -> np.ndarray:
     """Rows with weight: all of them, or as many as time allows."""
     rows = np.flatnonzero(target.rows.weights)
-    n_rows = max(_MAX_SAMPLED_VALUES // max(n_candidates * len(target.labels), 1), _MIN_SAMPLED_ROWS)
+    n_rows = max(_MAX_SAMPLED_VALUES // len(target.labels), _MIN_SAMPLED_ROWS)
     return rows if len(rows) <= n_rows else np.sort(random_state.choice(rows, n_rows, replace=False))
 
 
@@ -450,33 +450,33 @@ def fit_logistic(
     columns: Sequence[np.ndarray], weights: np.ndarray, clicks: np.ndarray, start: ArrayLike = (0.0,)
 ) -> Fit:
     """Fit intercept and coefficients, from a first guess of some of them, to groups of rows by Newton's method."""
-    rows = np.vstack([np.ones(len(weights)), *columns])
+    columns = [np.ones(len(weights)), *columns]
     total = weights.sum()
     shares, click_shares = weights / total, clicks / total
-    coefficients = np.pad(start, (0, len(rows) - np.size(start)))
-    loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients)
+    coefficients = np.pad(start, (0, len(columns) - np.size(start)))
+    loss, gradient, hessian = _evaluate(columns, shares, click_shares, coefficients)
     for _ in range(_MAX_ITERATIONS):
-        step = np.linalg.solve(hessian + _RIDGE * np.eye(len(rows)), gradient)
+        step = np.linalg.solve(hessian + _RIDGE * np.eye(len(columns)), gradient)
         expected = float(gradient @ step) / 2
         if expected <= _TOLERANCE:
             # So near the minimum, the loss is a parabola.
             return Fit(coefficients - step, loss - expected)
-        new_loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients - step)
+        new_loss, gradient, hessian = _evaluate(columns, shares, click_shares, coefficients - step)
         while new_loss > loss and expected > _TOLERANCE:
             step, expected = step / 2, expected / 2
-            new_loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients - step)
+            new_loss, gradient, hessian = _evaluate(columns, shares, click_shares, coefficients - step)
         coefficients, loss = coefficients - step, new_loss
     return Fit(coefficients, loss)
 
 
 def _evaluate(
-    rows: np.ndarray, shares: np.ndarray, click_shares: np.ndarray, coefficients: np.ndarray
+    columns: Sequence[np.ndarray], shares: np.ndarray, click_shares: np.ndarray, coefficients: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Mean log-loss, and its first and second derivatives."""
-    loss, gradient, hessian = 0.0, np.zeros(len(rows)), np.zeros((len(rows), len(rows)))
+    loss, gradient, hessian = 0.0, np.zeros(len(columns)), np.zeros((len(columns), len(columns)))
     for start in range(0, len(shares), _BLOCK):
         block = slice(start, start + _BLOCK)
-        x, share, click_share = rows[:, block], shares[block], click_shares[block]
+        x, share, click_share = np.stack([column[block] for column in columns]), shares[block], click_shares[block]
         logits = np.clip(coefficients @ x, -_MAX_LOGIT, _MAX_LOGIT)
         odds = np.exp(logits)
         complement = 1 / (1 + odds)
