@@ -12,8 +12,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
-from sk_finalmlp.streams import stream_names
-from sk_finalmlp.streams._registry import as_stream
+from sk_finalmlp.streams import as_stream, stream_names
 
 ESTIMATORS = [
     CTREncoder(),

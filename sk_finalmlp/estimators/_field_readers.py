@@ -218,12 +218,11 @@ def _choose(layout: Layout, columns: Sequence[InputColumn], chosen: Any) -> Layo
         if field.kind == "pretrained" or field.name in whole or as_it_is:
             found.append((field, own))
         else:
-            found += [(_field_of_choice(columns[position].name, position in positions), [position]) for position in own]
+            for position in own:
+                name = columns[position].name
+                single = Field(name, "categorical", 1) if position in positions else Field(name, "numeric")
+                found.append((single, [position]))
     return found
-
-
-def _field_of_choice(name: str, has_codes: bool) -> Field:
-    return Field(name, "categorical", 1) if has_codes else Field(name, "numeric")
 
 
 def _chosen_columns(layout: Layout, columns: Sequence[InputColumn], chosen: NDArray[Any]) -> tuple[set[int], set[str]]:

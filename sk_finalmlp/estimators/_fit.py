@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import pandas as pd
 import torch
 from torch import nn
 
@@ -16,9 +17,10 @@ from .._sklearn import InvalidParameterError, fit_context, fit_task, has_callbac
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..streams import as_stream
-from ..training import Impressions, Moments, StoredImpressions, resolve_device
+from ..training import Impressions, Moments, StoredImpressions, correct_mean, resolve_device
 from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
+from ._labels import RowScorer
 from ._network import (
     NetworkClass,
     arguments_of_network,
@@ -28,15 +30,17 @@ from ._network import (
     weights_as_arrays,
 )
 from ._parameters import (
+    BUILT_IN,
     automatic_embedding_dim,
     automatic_max_epochs,
     automatic_settings,
     checkpoint_file,
     draw_seed,
+    find_scorer,
     n_rows_of_epoch,
+    name_of_scorer,
 )
 from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
-from ._scoring import BUILT_IN, RowScorer, find_scorer, name_of_scorer
 from ._tasks import Labels
 
 if TYPE_CHECKING:
@@ -77,9 +81,13 @@ class Fitted:
         record = {**losses, **scores, "learning_rate": epoch["learning_rate"], "seconds": epoch["seconds"]}
         return replace(self, history=[*self.history, record], best_epoch=n_epochs)
 
-    def copied_after(self, network: nn.Module, result: TrainingResult) -> Fitted:
-        """Return it with a copy of the network and the epochs so far."""
+    def copied_after(
+        self, rows: Impressions | StoredImpressions | None, network: nn.Module, result: TrainingResult
+    ) -> Fitted:
+        """Return it with a copy of the network, moved to the click rate of rows, and the epochs so far."""
         copy = network_of_arrays(self.network_class, self.arguments, weights_as_arrays(network))
+        if rows is not None:
+            correct_mean(copy, rows)
         return replace(self, network=copy).after(result)
 
     def attributes(self) -> dict[str, Any]:
@@ -168,7 +176,7 @@ def fit_classifier(
     check_widths(classifier, "fs_hidden_units", 0)
     scorer = find_scorer(classifier.scoring)
     _check_validation_arguments(classifier, X_val, y_val, sample_weight_val)
-    if not isinstance(X, EncodedRows):
+    if not isinstance(X, EncodedRows | pd.DataFrame):
         refuse_raw_rows(X)
     # The user's validation rows are not for training, and neither are rows that a warm start goes on to validate with.
     final_epoch = classifier.final_epoch and X_val is None and not classifier.warm_start
@@ -201,8 +209,13 @@ def fit_classifier(
             scorer = RowScorer(scorer, name, rows.labels, fields)  # type: ignore[arg-type]  # tasks are refused
         file = checkpoint_file(classifier, start, training, validation)
         settings = replace(settings, scoring=scorer, checkpoint=file)
-        observer = EpochTasks(task, classifier, data, start.copied_after) if has_callbacks(classifier) else None
+        # With validation rows, the training itself moves the mean prediction to the click rate.
+        unmoved = training if validation is None else None
+        fitted = partial(start.copied_after, unmoved)
+        observer = EpochTasks(task, classifier, data, fitted) if has_callbacks(classifier) else None
         result = train(start.network, training, validation, settings, generator, observer)
+        if unmoved is not None:
+            correct_mean(start.network, unmoved)
         classifier.__dict__.update(start.after(result).attributes())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -15,7 +15,7 @@ from torch import nn
 
 from .._sklearn import Summary
 from ..nn import Ensemble, TwoStreamNetwork, embedding_parameters, give_vectors, members_of, votes_of
-from ..schema import Field, by_kind
+from ..schema import by_kind
 from ..training import Impressions, StoredImpressions
 from ._field_readers import FieldReader, chosen_fields, fields_of_streams
 
@@ -34,7 +34,9 @@ def arguments_of_network(
     names = inspect.signature(network_class).parameters.keys() & parameters.keys() - {"history_pooling"}
     arguments = {name: _plain(name, parameters[name], readers) for name in sorted(names)}
     if any(field.kind == "history" for field in fields):
-        arguments |= _history_arguments(parameters["history_pooling"])
+        # DIN's attention is the one without a softmax.
+        pooling = parameters["history_pooling"]
+        arguments |= {"history_pooling": pooling.replace("din", "attention"), "history_softmax": pooling != "din"}
     chosen = _chosen_for_streams(parameters["stream_fields"], readers)
     members = []
     for member in range(parameters["n_members"]):
@@ -52,11 +54,6 @@ def _plain(name: str, value: Any, readers: Sequence[FieldReader]) -> Any:
     if name == "fs_hidden_units":
         return tuple(int(width) for width in value)
     return chosen_fields(value, readers, name) if name.endswith("_context") else value
-
-
-def _history_arguments(pooling: str) -> dict[str, Any]:
-    """DIN's attention is the one without a softmax."""
-    return {"history_pooling": "attention" if pooling == "din" else pooling, "history_softmax": pooling != "din"}
 
 
 def _chosen_for_streams(stream_fields: Any, readers: Sequence[FieldReader]) -> list[Any]:
@@ -121,7 +118,7 @@ def network_of_arrays(
         network = make_network(network_class, arguments)
     tensors = {name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
     network.load_state_dict(tensors, assign=True)
-    give_vectors(network, _tables(arguments), tuned=False)
+    _give_vectors(network, arguments, tuned=False)
     return network.eval()
 
 
@@ -132,12 +129,13 @@ def make_network(
     shared = {name: value for name, value in arguments.items() if name not in ("members", "vectors")}
     members = [network_class(**shared, **own, generator=generator) for own in arguments["members"]]
     network = members[0] if len(members) == 1 else Ensemble(members)
-    give_vectors(network, _tables(arguments))
+    _give_vectors(network, arguments)
     return network
 
 
-def _tables(arguments: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(vectors) for name, vectors in arguments.get("vectors", {}).items()}
+def _give_vectors(network: nn.Module, arguments: Mapping[str, Any], *, tuned: bool = True) -> None:
+    if vectors := arguments.get("vectors"):
+        give_vectors(network, {name: torch.from_numpy(table) for name, table in vectors.items()}, tuned=tuned)
 
 
 def network_summaries(classifier: FinalMLPClassifier) -> list[Summary]:
@@ -146,8 +144,8 @@ def network_summaries(classifier: FinalMLPClassifier) -> list[Summary]:
     lines = [
         ("network", _describe_network(network)),
         ("weights", _describe_size(network)),
-        ("input", _describe_fields(fields)),
-        ("training", _describe_training(history)),
+        ("input", ", ".join(f"{n} {kind}" for kind, n in Counter(field.kind for field in by_kind(fields)).items())),
+        ("training", f"{len(history)} epoch{'s' * (len(history) > 1)}, {sum(e['seconds'] for e in history):.1f} s"),
         ("best epoch", _describe_epoch(history[classifier.best_epoch_ - 1])),
     ]
     rows = [(field.name, field.kind, f"{field.n_codes:,}" if field.has_codes else "") for field in fields]
@@ -163,23 +161,9 @@ def _describe_network(network: nn.Module) -> str:
 
 
 def _describe_size(network: nn.Module) -> str:
-    size, of_tables = (_n_weights(part) for part in (network.parameters(), embedding_parameters(network)))
+    weights = network.parameters(), embedding_parameters(network)
+    size, of_tables = (sum(parameter.numel() for parameter in part) for part in weights)
     return f"{size:,}, {of_tables:,} of them embeddings"
-
-
-def _n_weights(parameters: Iterable[nn.Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters)
-
-
-def _describe_fields(fields: list[Field]) -> str:
-    counts = Counter(field.kind for field in by_kind(fields))
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
-
-
-def _describe_training(history: list[dict[str, Any]]) -> str:
-    n_epochs = len(history)
-    seconds = sum(epoch["seconds"] for epoch in history)
-    return f"{n_epochs} epoch{'s' if n_epochs > 1 else ''}, {seconds:.1f} s"
 
 
 def _describe_epoch(epoch: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
@@ -12,10 +13,9 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from .._sklearn import HasMethods, Interval, StrOptions
+from .._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from ..streams import stream_names
 from ._network import weights_as_arrays
-from ._scoring import name_of_scorer
 
 if TYPE_CHECKING:
     from ..training import Impressions, StoredImpressions
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _SMALL_TABLE = 50_000
 _LARGE_TABLE = 150_000
 _HUGE_TABLE = 400_000
+
+#: Scores that a training has in any case.
+BUILT_IN = ("neg_log_loss", "roc_auc")
 
 _SHARE = Interval(Real, 0, 1, closed="right")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -69,6 +72,33 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "checkpoint": [str, PathLike, None],
     "verbose": ["verbose"],
 }
+
+
+def find_scorer(scoring: Any) -> Any:
+    """Return the scorer of a name; functions and built-in names as they are."""
+    if callable(scoring) or scoring in BUILT_IN:
+        return scoring
+    from sklearn.metrics import get_scorer, get_scorer_names  # loads dozens of modules that prediction doesn't need
+
+    names = get_scorer_names()
+    if scoring not in names:
+        meant = get_close_matches(scoring, [*names, *BUILT_IN], n=1, cutoff=0.4)
+        raise InvalidParameterError(
+            "The 'scoring' parameter of FinalMLPClassifier must be the name of a scorer of scikit-learn, of those that "
+            "sklearn.metrics.get_scorer_names() returns, or a function of (estimator, X, y). Got "
+            f"{scoring!r} instead.{f' Did you mean {meant[0]!r}?' if meant else ''}"
+        )
+    return get_scorer(scoring)
+
+
+def name_of_scorer(scoring: Any) -> str:
+    """Return the name that a scorer has in a history: its own, else the name of its function."""
+    if isinstance(scoring, str):
+        return scoring
+    function = getattr(scoring, "_score_func", scoring)
+    name = getattr(function, "__name__", type(function).__name__)
+    # The log-loss and the AUC have these names.
+    return "score" if name in ("<lambda>", "loss", "auc") else name
 
 
 def draw_seed(random_state: Any) -> int:

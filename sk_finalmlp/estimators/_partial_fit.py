@@ -1,38 +1,39 @@
-"""`partial_fit` of a classifier: one pass over new rows, which may have new codes."""
+"""`partial_fit` of a classifier: one pass over new rows, which may have new codes.
+
+New rows change only the vectors of their codes. So the network of an update has tables of these codes and no others, an
+excerpt of the full ones: the cost of training depends on the rows, however large the full tables are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from .._checks import check_widths
 from .._sklearn import check_first_call, fit_task, has_callbacks
 from .._sources import EncodedBatches
-from ..nn import copy_network, norms_of
-from ..schema import UNKNOWN_CODE, Schema, unpack_codes
+from ..nn import FieldEmbedding, copy_network, norms_of
+from ..schema import UNKNOWN_CODE, Field, Schema, by_kind, unpack_codes
 from ..training import Impressions, Moments, correct_mean, score
-from ._field_readers import FieldReader, learn_fields
-from ._fit import EpochTasks, Fitted, penalties_of_tables, start_training, training_settings
-from ._growth import (
-    RowsOf,
-    Weights,
-    copy_moments,
-    copy_rows,
-    draw_again,
-    grown_moments,
-    grown_network,
-    grown_readers,
-    take_excerpt,
+from ._field_readers import (
+    FIRST_CODE,
+    FieldReader,
+    check_largest_code,
+    learn_fields,
+    with_histories_of,
+    with_more_vectors,
 )
+from ._fit import EpochTasks, Fitted, penalties_of_tables, start_training, training_settings
+from ._input_columns import InputColumn, read_codes
 from ._labels import OneLabel
-from ._network import check_same_arguments, make_network
+from ._network import Network, NetworkClass, check_same_arguments, make_network
 from ._parameters import draw_seed, n_rows_of_epoch
 from ._rows import naming, read_rows
 
@@ -47,6 +48,11 @@ _REGULARIZER: Final = 0.1
 _SETTLED: Final = 500
 #: Clicks in a day that move the mean prediction half of the way to its click rate.
 _DOUBT: Final = 400.0
+#: A table that is too small grows to this many times its size, so that growing costs little per code.
+_GROWTH = 1.5
+
+#: Rows of the table of each field that has codes.
+RowsOf = Mapping[str, NDArray[np.int64]]
 
 
 def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
@@ -74,7 +80,7 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
         (chunk,) = rows.chunks()
         if schema is not None:
             schema, _ = schema.of_columns([name for name, _ in rows.columns])
-        readers = grown_readers(readers, chunk.columns, schema)
+        readers = _grown_readers(readers, chunk.columns, schema)
         new = rows.impressions(readers, weights).with_mean_weight_one()
         new = replace(new, negatives_kept=estimator.negatives_kept)
         start, generator = start_training(estimator, new, readers, labels, estimator._seed, not is_first)
@@ -112,8 +118,8 @@ def _network_with_room(
     if arguments["fields"] == before["fields"]:
         # Another thread may predict by the network so far, and an interrupt may come while weights are written.
         return copy_network(estimator.network_), moments.copy()
-    network = grown_network(estimator._network_class, arguments, estimator.network_, generator)
-    return network, grown_moments(moments, estimator.network_, network)
+    network = _grown_network(estimator._network_class, arguments, estimator.network_, generator)
+    return network, _grown_moments(moments, estimator.network_, network)
 
 
 def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
@@ -142,12 +148,12 @@ class NetworkUpdate:
     def __init__(self, start: Fitted, new: Impressions, fresh: RowsOf, generator: torch.Generator) -> None:
         assert start.moments is not None
         self._start, self._moments, self._generator = start, start.moments, generator
-        self._excerpt = excerpt = take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)
+        self._excerpt = excerpt = _take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)
         self._own = make_network(start.network_class, {**start.arguments, "fields": excerpt.fields}, generator)
         self._own_moments = Moments.zeros(self._own)
-        copy_rows(Weights.of(start.network), excerpt.rows, Weights.of(self._own), excerpt.own_rows)
-        copy_moments(start.moments, start.network, excerpt.rows, self._own_moments, self._own, excerpt.own_rows)
-        draw_again(self._own, self._own_moments, excerpt.places_of(fresh), generator)
+        _copy_rows(_Weights.of(start.network), excerpt.rows, _Weights.of(self._own), excerpt.own_rows)
+        _copy_moments(start.moments, start.network, excerpt.rows, self._own_moments, self._own, excerpt.own_rows)
+        _draw_again(self._own, self._own_moments, excerpt.places_of(fresh), generator)
         self._new = replace(new, codes=torch.from_numpy(excerpt.codes))
         self.scores = score(self._own.eval(), self._new)
 
@@ -163,7 +169,7 @@ class NetworkUpdate:
         """Write what was learned into network and moments, and return them."""
         self._write_to(self._start.network)
         excerpt, network = self._excerpt, self._start.network
-        copy_moments(self._own_moments, self._own, excerpt.own_rows, self._moments, network, excerpt.rows)
+        _copy_moments(self._own_moments, self._own, excerpt.own_rows, self._moments, network, excerpt.rows)
         return self._start.after_update(result, self.scores)
 
     def fitted_so_far(self, _: nn.Module, result: TrainingResult) -> Fitted:
@@ -173,7 +179,7 @@ class NetworkUpdate:
         return replace(self._start, network=network).after_update(result, self.scores)
 
     def _write_to(self, network: nn.Module) -> None:
-        copy_rows(Weights.of(self._own), self._excerpt.own_rows, Weights.of(network), self._excerpt.rows)
+        _copy_rows(_Weights.of(self._own), self._excerpt.own_rows, _Weights.of(network), self._excerpt.rows)
 
 
 def _have_settled(network: nn.Module) -> bool:
@@ -193,3 +199,156 @@ def _rows_of_fresh_codes(schema: Schema | None, readers: list[FieldReader]) -> d
         if reader.field.has_codes and reader.field.name in schema.fresh
     }
     return {name: of_field[of_field != UNKNOWN_CODE] for name, of_field in rows.items()}
+
+
+def _grown_readers(
+    readers: Sequence[FieldReader], columns: Sequence[InputColumn], schema: Schema | None
+) -> list[FieldReader]:
+    """Return the readers after more rows: their codes are known from now on, and outgrown tables get room for more."""
+    tables = {} if schema is None else schema.vectors
+    others = [
+        with_more_vectors(reader, columns, tables.get(reader.field.name)) if reader.vectors is not None else reader
+        for reader in readers
+        if reader.field.kind != "history"
+    ]
+    grow = [reader.field.has_table and not reader.is_replaced for reader in others]
+    grown = [_grown_reader(reader, columns) if grows else reader for reader, grows in zip(others, grow, strict=True)]
+    return with_histories_of(readers, grown)
+
+
+def _grown_reader(reader: FieldReader, columns: Sequence[InputColumn]) -> FieldReader:
+    codes = np.unique(np.concatenate([read_codes(columns[position]) for position in reader.positions]))
+    size, first = len(reader.row_of_code) - 1, FIRST_CODE[reader.field.kind]
+    new = codes[(codes >= size) | (reader.row_of_code[np.minimum(codes, size)] == UNKNOWN_CODE)]
+    if not len(new):
+        return reader
+    largest = int(new[-1])
+    check_largest_code(reader.field.name, largest, len(columns[0].values), n_known=size)
+    if largest >= size:
+        size = max(largest + 1, int(_GROWTH * size))
+    row_of_code = np.full(size + 1, UNKNOWN_CODE, np.int32)
+    row_of_code[: len(reader.row_of_code)] = reader.row_of_code
+    row_of_code[new] = new + first
+    return replace(reader, field=replace(reader.field, n_codes=size + first), row_of_code=row_of_code)
+
+
+def _grown_network(
+    network_class: NetworkClass, arguments: Mapping[str, Any], network: nn.Module, generator: torch.Generator
+) -> Network:
+    """Return a network with larger tables; it keeps old rows and all other weights."""
+    grown = make_network(network_class, arguments, generator)
+    _copy_rows(_Weights.of(network), _all_rows(network), _Weights.of(grown), _all_rows(network))
+    return grown.to(next(network.parameters()).device).eval()
+
+
+def _grown_moments(moments: Moments, network: nn.Module, larger: nn.Module) -> Moments:
+    """Return Adam's moments for a network with larger tables, 0 for new rows."""
+    grown = Moments.zeros(larger)
+    _copy_moments(moments, network, _all_rows(network), grown, larger, _all_rows(network))
+    return grown
+
+
+def _all_rows(network: nn.Module) -> RowsOf:
+    """The rows of each field's table."""
+    fields = [field for _, embedding in _embeddings(network) for field in embedding.tables]
+    return {field.name: np.arange(field.n_codes) for field in fields}
+
+
+@dataclass(frozen=True)
+class _Excerpt:
+    """The table rows of some impressions' codes, in ascending order with row 0, and the codes renumbered."""
+
+    fields: list[Field]
+    rows: RowsOf
+    codes: NDArray[np.int32]
+
+    @property
+    def own_rows(self) -> RowsOf:
+        """The same rows as they are numbered in the excerpt."""
+        return {name: np.arange(len(rows)) for name, rows in self.rows.items()}
+
+    def places_of(self, some: RowsOf) -> RowsOf:
+        """Some of the rows as they are numbered in the excerpt."""
+        return {name: np.searchsorted(self.rows[name], rows) for name, rows in some.items()}
+
+
+def _take_excerpt(
+    fields: Sequence[Field], codes: NDArray[np.int32], others: Mapping[str, NDArray[np.int64]]
+) -> _Excerpt:
+    """Return the excerpt for codes as the network takes them; `others` are rows that are in it in any case."""
+    # A history has the table of its field.
+    own, start = {}, 0
+    found: dict[str, list[NDArray[Any]]] = {}
+    for field in by_kind(fields):
+        if field.has_codes:
+            own[field.name] = codes[:, start : (start := start + field.n_columns)]
+            if field.kind == "pretrained":
+                # Its vectors aren't weights, or their number stays.
+                continue
+            found.setdefault(field.table, [others.get(field.table, np.empty(0, np.int64))]).append(
+                own[field.name].ravel()
+            )
+    rows = {
+        table: np.unique(np.concatenate([*parts, [UNKNOWN_CODE]])).astype(np.int64) for table, parts in found.items()
+    }
+    renumbered = [
+        own[f.name] if f.kind == "pretrained" else np.searchsorted(rows[f.table], own[f.name])
+        for f in by_kind(fields)
+        if f.has_codes
+    ]
+    taken = [replace(f, n_codes=len(rows[f.table])) if f.has_codes and f.kind != "pretrained" else f for f in fields]
+    return _Excerpt(taken, rows, np.hstack([np.empty((len(codes), 0)), *renumbered]).astype(np.int32))
+
+
+class _Weights(NamedTuple):
+    """Weights of a network, or moments of them, by name, and the first row of each field in each embedding layer."""
+
+    tensors: Mapping[str, Tensor]
+    first_rows: dict[str, dict[str, int]]
+
+    @classmethod
+    def of(cls, network: nn.Module, moments: Mapping[str, NDArray[np.float32]] | None = None) -> _Weights:
+        """The weights of a network, or their moments, as views to write to."""
+        first_rows = {name: embedding.first_row for name, embedding in _embeddings(network)}
+        if moments is None:
+            return cls(network.state_dict(), first_rows)
+        return cls({name: torch.from_numpy(array) for name, array in moments.items()}, first_rows)
+
+
+def _copy_rows(source: _Weights, from_rows: RowsOf, target: _Weights, to_rows: RowsOf) -> None:
+    """Copy rows of each field's table, and all other tensors, between networks with tables of different sizes."""
+    sized = set()
+    for name, first_rows in source.first_rows.items():
+        sized |= {f"{name}.{of_table}" for of_table in ("table", "_row_offsets", "_n_codes")}
+        table, other = source.tensors[f"{name}.table"], target.tensors[f"{name}.table"]
+        for field, first in first_rows.items():
+            rows = table[torch.from_numpy(first + from_rows[field]).to(table.device)]
+            places = torch.from_numpy(target.first_rows[name][field] + to_rows[field]).to(other.device)
+            other.index_copy_(0, places, rows.to(other.device))
+    for name in source.tensors.keys() - sized:
+        tensor, other = source.tensors[name], target.tensors[name]
+        # Of vectors that are trained there may be more, with rows of their own.
+        (other[: len(tensor)] if tensor.ndim else other).copy_(tensor)
+
+
+def _copy_moments(
+    source: Moments, network: nn.Module, from_rows: RowsOf, target: Moments, other: nn.Module, to_rows: RowsOf
+) -> None:
+    """Copy Adam's moments between networks, as `_copy_rows` copies weights."""
+    for one, another in ((source.exp_avg, target.exp_avg), (source.exp_avg_sq, target.exp_avg_sq)):
+        _copy_rows(_Weights.of(network, one), from_rows, _Weights.of(other, another), to_rows)
+    target.n_steps = source.n_steps
+
+
+def _draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: torch.Generator) -> None:
+    """Give rows of the tables fresh initial weights, and no moments."""
+    for name, embedding in _embeddings(network):
+        for field, first in embedding.first_row.items():
+            if field in rows:
+                embedding.draw_rows(torch.from_numpy(first + rows[field]), generator)
+                for moment in (moments.exp_avg, moments.exp_avg_sq):
+                    moment[f"{name}.table"][first + rows[field]] = 0
+
+
+def _embeddings(network: nn.Module) -> Iterator[tuple[str, FieldEmbedding]]:
+    return ((name, module) for name, module in network.named_modules() if isinstance(module, FieldEmbedding))

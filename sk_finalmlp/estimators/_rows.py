@@ -96,19 +96,14 @@ class Rows:
     def _read_chunks(self) -> Iterator[Chunk]:
         for start in range(0, self.n_given, self.step):
             stop = min(start + self.step, self.n_given)
-            label, weight = self.number[start:stop], self._weight(start, stop)
+            label = self.number[start:stop]
+            weight = np.ones(stop - start) if self.weight is None else self.weight[start:stop] / self.largest_weight
             is_held_out = np.zeros(len(label), bool) if self.hold_out is None else self.hold_out.chooses(start, label)
             counts = weight > MIN_WEIGHT
             if counts.all():
                 yield Chunk(self.columns, start, stop, None, label, weight, is_held_out)
             elif counts.any():
                 yield Chunk(self.columns, start, stop, counts, label[counts], weight[counts], is_held_out[counts])
-
-    def _weight(self, start: int, stop: int) -> NDArray[np.float64]:
-        if self.weight is None:
-            return np.ones(stop - start)
-        weight: NDArray[np.float64] = self.weight[start:stop] / self.largest_weight
-        return weight
 
     def holding_out(self, place: Place, fraction: float) -> Rows:
         """Return the same rows, some held out; weights don't matter, since the encoder may know others."""
@@ -132,11 +127,15 @@ class Rows:
         return self._impressions(chunk, readers, weight_of_label)
 
     def _impressions(
-        self, chunk: Chunk, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64]
+        self,
+        chunk: Chunk,
+        readers: Sequence[FieldReader],
+        weight_of_label: NDArray[np.float64],
+        unit: float = 1.0,
     ) -> Impressions:
         codes, values = read_matrices(readers, chunk.columns)
         target = self._target(chunk)
-        weight = (chunk.weight * weight_of_label[target]).astype(np.float32)
+        weight = (chunk.weight * weight_of_label[target] / unit).astype(np.float32)
         return Impressions(
             codes=torch.from_numpy(codes),
             values=torch.from_numpy(values),
@@ -167,7 +166,7 @@ class Rows:
             return impressions, None
         n_floats = sum(reader.field.n_columns for reader in readers if reader.field.kind in ("numeric", "vector"))
         _warn_about_copies(impressions, n_floats, chunk.is_held_out)
-        kept, held_out = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~chunk.is_held_out, chunk.is_held_out))
+        kept, held_out = _sides(chunk)
         return impressions.take(kept), impressions.take(held_out)
 
     def _shuffle(
@@ -193,12 +192,9 @@ class Rows:
         mean_weight = float(counts.weights @ weight_of_label) / n_rows
         with Passes(verbose).over("shuffle", self.n_given) as advance:
             for chunk in self.chunks():
-                codes, values = read_matrices(readers, chunk.columns)
-                target = self._target(chunk)
-                weight = (chunk.weight * weight_of_label[target] / mean_weight).astype(np.float32)
-                rows = StoredImpressions.rows_of(codes, values, target, weight)
-                for side, mask in zip(sides, (~chunk.is_held_out, chunk.is_held_out), strict=True):
-                    side.add(rows[mask], target[mask], weight[mask])
+                rows = self._impressions(chunk, readers, weight_of_label, mean_weight)
+                for side, own in zip(sides, _sides(chunk), strict=True):
+                    side.add(rows.take(own))
                 advance(chunk.stop - chunk.start)
         training, validation = (
             StoredImpressions(
@@ -209,6 +205,11 @@ class Rows:
         return training, validation if n_held_out else None
 
 
+def _sides(chunk: Chunk) -> list[torch.Tensor]:
+    """Return positions of the rows to train on, and of those that are held out."""
+    return [torch.from_numpy(np.flatnonzero(mask)) for mask in (~chunk.is_held_out, chunk.is_held_out)]
+
+
 class _Side:
     """Training rows, or those that are held out, on piles."""
 
@@ -217,12 +218,11 @@ class _Side:
         self.sums = torch.zeros(n_labels, dtype=torch.float64)
         self.n_rows = torch.zeros(n_labels, dtype=torch.int64)
 
-    def add(self, rows: NDArray[np.int32], target: NDArray[Any], weight: NDArray[np.float32]) -> None:
+    def add(self, rows: Impressions) -> None:
         """Throw rows on the piles."""
-        self.piles.add(rows)
-        own = torch.from_numpy(target)
-        self.sums += torch.bincount(own, torch.from_numpy(weight).double(), minlength=len(self.sums))
-        self.n_rows += torch.bincount(own, minlength=len(self.sums))
+        self.piles.add(StoredImpressions.rows_of(rows))
+        self.sums += rows.class_weights(len(self.sums))
+        self.n_rows += torch.bincount(rows.target, minlength=len(self.sums))
 
 
 @contextmanager

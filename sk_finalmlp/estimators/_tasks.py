@@ -18,7 +18,7 @@ from .._sklearn import InvalidParameterError
 from .._warnings import shown
 from ..training import TaskObjective
 from ._labels import LabelCounts, OneLabel
-from ._scoring import BUILT_IN, name_of_scorer
+from ._parameters import BUILT_IN, name_of_scorer
 
 Relation = Literal["funnel", "independent"]
 

@@ -12,8 +12,14 @@ from sklearn.utils import check_consistent_length
 
 from .._sklearn import Interval, validate_params
 from ..estimators import FinalMLPClassifier
-from ._forward_pass import Batch, batches, field_gates, gated_classifier_of, read_rows
-from ._model import weighted_members_of
+from ._model import (
+    Batch,
+    batches,
+    field_gates,
+    gated_classifier_of,
+    read_rows,
+    weighted_members_of,
+)
 from ._panels import Display, among_largest, check_matplotlib, draw_cells
 from ._tables import group_rows, read_column
 
@@ -39,8 +45,7 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
         Name of a column of `X`, or a value for each row, such as the user's segment. Where the gates have no context
         (`fs1_context`, `fs2_context`), all rows have the same.
     max_values : int, default=12
-        Largest number of groups. Floats of more values are cut at quantiles; of other columns the most frequent values
-        have groups of their own, and a group "other values" takes the rest.
+        Largest number of groups, which are made as the slices of :func:`slice_scores`.
 
     Returns
     -------

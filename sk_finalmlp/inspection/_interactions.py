@@ -17,8 +17,16 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from ..schema import column_names
-from ._forward_pass import batches, fused_classifier_of, head_terms, interactions, read_rows
-from ._model import best_of, classifier_of, weighted_members_of
+from ._model import (
+    batches,
+    best_of,
+    classifier_of,
+    fused_classifier_of,
+    head_terms,
+    interactions,
+    read_rows,
+    weighted_members_of,
+)
 from ._panels import Display, among_largest, check_matplotlib, draw_cells
 from ._tables import RawTable
 

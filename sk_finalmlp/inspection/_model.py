@@ -1,18 +1,25 @@
-"""The classifier in a user's fitted model, its input table, and its probabilities of a click."""
+"""The classifier in a user's fitted model, its input table, its probabilities, and what its network computes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from .._checks import Label
 from ..estimators import FinalMLPClassifier, FunnelClassifier
-from ..nn import members_of, votes_of
+from ..nn import FieldSelection, MultiHeadBilinearFusion, TwoStreamNetwork, members_of, votes_of
 from ..preprocessing import CTREncoder
+
+Batch = tuple[Tensor, Tensor]
+
+_BATCH_SIZE = 256
 
 
 def classifier_of(estimator: Any) -> FinalMLPClassifier:
@@ -84,3 +91,101 @@ def click_probabilities(estimator: Any, X: Any, pos_label: Label | None) -> NDAr
         raise ValueError(f"pos_label={pos_label!r} is not a valid label: it should be one of {classes}.")
     column: NDArray[np.float64] = probabilities[:, 1 if pos_label is None else classes.index(pos_label)]
     return column
+
+
+def gated_classifier_of(estimator: Any) -> FinalMLPClassifier:
+    """Return the fitted classifier of a model; refuse one without gates."""
+    classifier = classifier_of(estimator)
+    if any(path.gate for path in weighted_members_of(classifier)[0][1].paths):
+        return classifier
+    raise ValueError(
+        f"The network has no gates: it was fitted with feature_selection={classifier.feature_selection!r}."
+    )
+
+
+def fused_classifier_of(estimator: Any) -> FinalMLPClassifier:
+    """Return the fitted classifier of a model; refuse one without a bilinear fusion."""
+    classifier = classifier_of(estimator)
+    if isinstance(weighted_members_of(classifier)[0][1].fusion, MultiHeadBilinearFusion):
+        return classifier
+    raise ValueError(
+        "This FinalMLPClassifier has no bilinear fusion: fit it with two streams and fusion='bilinear', or use "
+        "pair_interactions, which takes any model."
+    )
+
+
+def read_rows(estimator: Any, classifier: FinalMLPClassifier, X: Any) -> Batch:
+    """Return codes and values of a table, as the network takes them."""
+    codes, values = classifier.table_reader_.read(encoded_table(estimator, X))
+    device = next(classifier.network_.parameters()).device
+    return torch.from_numpy(codes).to(device), torch.from_numpy(values).to(device)
+
+
+def batches(rows: Batch) -> Iterator[tuple[slice, Batch]]:
+    """Yield batches of rows, and which rows they are."""
+    codes, values = rows
+    for start in range(0, len(codes), _BATCH_SIZE):
+        part = slice(start, min(start + _BATCH_SIZE, len(codes)))
+        yield part, (codes[part], values[part])
+
+
+@torch.inference_mode()
+def field_gates(network: TwoStreamNetwork, rows: Batch) -> list[dict[str, Tensor]]:
+    """Return the mean gate of each field for both streams; none for a stream without a gate."""
+    return [
+        {}
+        if path.gate is None
+        else {
+            name: part.mean(dim=1)
+            for name, part in zip(path.fields.sizes, _split(path.gate(*rows), path.fields), strict=True)
+        }
+        for path in network.paths
+    ]
+
+
+@torch.inference_mode()
+def head_terms(network: TwoStreamNetwork, rows: Batch) -> tuple[Tensor, Tensor]:
+    """Return the terms of the logit: linear ones, shape (n, 2, C), and bilinear ones, shape (n, H, C)."""
+    x = network.gated(network.features(*rows), *rows)
+    o1, o2 = (path.stream(own) for path, own in zip(network.paths, x, strict=True))
+    fusion = _bilinear(network)
+    linear = torch.stack([o1 @ fusion.linear_x.weight.T, o2 @ fusion.linear_y.weight.T], dim=1)
+    bilinear = torch.einsum("nhx,hxcy,nhy->nhc", _heads(o1, fusion), fusion.bilinear, _heads(o2, fusion))
+    return linear, bilinear
+
+
+@torch.inference_mode()
+def interactions(network: TwoStreamNetwork, rows: Batch, donors: Batch) -> tuple[list[str], list[str], Tensor]:
+    """Second difference of the logit where each row takes over a field in each stream, with the row's own gates."""
+    own = network.gated(network.features(*rows), *rows)
+    others = network.gated(network.features(*donors), *rows)
+    differences = []
+    for path, mine, theirs in zip(network.paths, own, others, strict=True):
+        swapped = torch.stack(list(_swap_each_field(mine, theirs, path.fields)))
+        differences.append(path.stream(mine) - path.stream(swapped.flatten(end_dim=1)).view(*swapped.shape[:2], -1))
+    fusion = _bilinear(network)
+    x, y = (_heads(difference, fusion) for difference in differences)
+    projected = torch.einsum("fnhx,hxcy->fnhcy", x, fusion.bilinear)
+    return list(network.fields1.sizes), list(network.fields2.sizes), torch.einsum("fnhcy,gnhy->fgnc", projected, y)
+
+
+def _bilinear(network: TwoStreamNetwork) -> MultiHeadBilinearFusion:
+    assert isinstance(network.fusion, MultiHeadBilinearFusion)
+    return network.fusion
+
+
+def _split(features: Tensor, fields: FieldSelection) -> tuple[Tensor, ...]:
+    """Split features by field."""
+    return torch.split(features, list(fields.sizes.values()), dim=1)
+
+
+def _swap_each_field(own: Tensor, others: Tensor, fields: FieldSelection) -> Iterator[Tensor]:
+    """The input of a stream with one field of the others, for each field in turn."""
+    parts = _split(own, fields)
+    for position, part in enumerate(_split(others, fields)):
+        yield torch.cat([*parts[:position], part, *parts[position + 1 :]], dim=1)
+
+
+def _heads(output: Tensor, fusion: MultiHeadBilinearFusion) -> Tensor:
+    """A stream's output in equal slices: (..., x) -> (..., H, x/H)."""
+    return output.view(*output.shape[:-1], fusion.num_heads, -1)

@@ -41,17 +41,10 @@ def reliability_bins(
     ----------
     y_true, y_proba : array-like of shape (n_samples,)
         Labels of two classes, or of one, and probabilities of a click.
-    n_bins : int, default=10
-        Number of bins, at least 1.
-    strategy : {"uniform", "quantile"}, default="quantile"
-        Bins of the same width, or of about the same weight. Where clicks are rare, nearly all rows fall into the first
-        bin of the same width.
+    n_bins, strategy, sample_weight, pos_label
+        As for :func:`sk_finalmlp.metrics.expected_calibration_error`.
     confidence_level : float, default=0.95
         Confidence level of the interval for the click rate, between 0 and 1.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, at least 0; a row of weight 0 is left out.
-    pos_label : bool, int, float or str, default=None
-        Label of a click; by default the greater of the two, or 1 where the only label is -1, 0 or 1.
 
     Returns
     -------
@@ -67,8 +60,7 @@ def reliability_bins(
     Raises
     ------
     ValueError
-        If the input isn't valid: labels of more than two classes, probabilities outside [0, 1], negative weights,
-        different lengths.
+        As :func:`sk_finalmlp.metrics.expected_calibration_error`.
 
     See Also
     --------

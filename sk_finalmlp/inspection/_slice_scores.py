@@ -57,10 +57,8 @@ def slice_scores(
         :func:`pandas.cut` makes of the column.
     confidence_level : float, default=0.95
         Confidence level of the interval for the AUC, between 0 and 1.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, at least 0; a row of weight 0 is left out.
-    pos_label : bool, int, float or str, default=None
-        Label of a click; by default the greater of the two.
+    sample_weight, pos_label
+        As for :func:`reliability_bins`.
 
     Returns
     -------
@@ -78,8 +76,7 @@ def slice_scores(
     Raises
     ------
     ValueError
-        If the input isn't valid: labels of more than two classes, probabilities outside [0, 1], negative weights,
-        different lengths.
+        As :func:`sk_finalmlp.metrics.expected_calibration_error`.
 
     See Also
     --------

@@ -192,12 +192,10 @@ def delong_test(
 
     Parameters
     ----------
-    y_true, sample_weight, pos_label
-        As for :func:`roc_auc_interval`.
+    y_true, confidence_level, sample_weight, pos_label
+        As for :func:`roc_auc_interval`; the interval is that of the difference.
     y_score_1, y_score_2 : array-like of shape (n_samples,)
         Scores of the two models, which rise with the probability of a click; only their order matters.
-    confidence_level : float, default=0.95
-        Confidence level of the interval for the difference, between 0 and 1.
 
     Returns
     -------
@@ -207,8 +205,7 @@ def delong_test(
     Raises
     ------
     ValueError
-        If a class has fewer than two rows of weight above 0, or the input isn't valid: labels of more than two
-        classes, scores that aren't finite, negative weights, different lengths.
+        As :func:`roc_auc_interval`.
 
     See Also
     --------

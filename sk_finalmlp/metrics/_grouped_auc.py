@@ -44,10 +44,8 @@ def grouped_auc(
     group_weight : {"rows", "clicks", "uniform"}, default="rows"
         Weight of a group: its rows (impressions, the usual choice), its clicks, or 1. Rows and clicks are counted by
         `sample_weight`.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, at least 0; an integer weight equals a row repeated as often.
-    pos_label : bool, int, float or str, default=None
-        Label of a click; by default the greater of the two.
+    sample_weight, pos_label
+        As for :func:`normalized_entropy`.
 
     Returns
     -------

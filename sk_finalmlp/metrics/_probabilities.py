@@ -121,10 +121,8 @@ def normalized_entropy(
     y_proba : array-like of shape (n_samples,)
         Probabilities of a click; 0 and 1 are moved inwards by the smallest step of their data type, as in
         :func:`sklearn.metrics.log_loss`.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, at least 0; an integer weight equals a row repeated as often.
-    pos_label : bool, int, float or str, default=None
-        Label of a click; by default the greater of the two.
+    sample_weight, pos_label
+        As for :func:`expected_calibration_error`.
 
     Returns
     -------

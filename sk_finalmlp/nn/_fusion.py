@@ -64,14 +64,10 @@ class MultiHeadBilinearFusion(SumFusion):
 
     Parameters
     ----------
-    x_dim, y_dim : int
-        Widths of the two streams.
-    n_outputs : int, default=1
-        Number C of logits.
+    x_dim, y_dim, n_outputs, generator
+        As for :class:`SumFusion`.
     num_heads : int, default=1
         Number H of heads; must divide both widths.
-    generator : torch.Generator, default=None
-        Random generator of the initial weights; torch's global one if None.
 
     Raises
     ------
@@ -139,12 +135,8 @@ class ConcatFusion(nn.Module):
 
     Parameters
     ----------
-    x_dim, y_dim : int
-        Widths of the two streams.
-    n_outputs : int, default=1
-        Number C of logits.
-    generator : torch.Generator, default=None
-        Random generator of the initial weights; torch's global one if None.
+    x_dim, y_dim, n_outputs, generator
+        As for :class:`SumFusion`.
 
     Examples
     --------
@@ -176,10 +168,8 @@ class ProductFusion(nn.Module):
     ----------
     x_dim, y_dim : int
         Widths of the two streams; must be equal.
-    n_outputs : int, default=1
-        Number C of logits.
-    generator : torch.Generator, default=None
-        Random generator of the initial weights; torch's global one if None.
+    n_outputs, generator
+        As for :class:`SumFusion`.
 
     Raises
     ------

@@ -97,22 +97,10 @@ class TwoStreamNetwork(nn.Module):
         Embedding dimension d.
     stream1_fields, stream2_fields : sequence of str, default=None
         Names of the fields that each stream reads; all if None.
-    feature_selection : bool or {"stream1", "stream2"}, default=True
-        Which streams have a gate on their input: both, none, or one.
-    fs_hidden_units : sequence of int, default=(64,)
-        Widths of the gates' hidden layers.
+    feature_selection, fs_hidden_units, num_heads, stream_embeddings, stream_loss, linear_term
+        As for :class:`sk_finalmlp.FinalMLPClassifier`.
     fs1_context, fs2_context : sequence of str, default=None
         Names of the fields that each stream's gate depends on; None or empty for one learned vector.
-    num_heads : int, default=8
-        Number of heads of the bilinear fusion; must divide the widths of both streams.
-    stream_embeddings : {"shared", "own"}, default="shared"
-        Whether both streams share their embedding tables, or each has its own.
-    stream_loss : float, default=0.0
-        Weight of each stream's own loss, beside the network's loss of weight 1. If it isn't 0, each stream has its own
-        linear output, which is used only in training.
-    linear_term : bool, default=False
-        Whether to add a linear term to the logit, with a weight for each code and for each numeric value: the wide part
-        of Wide & Deep, the first order of a factorization machine. Histories have none.
     history_pooling : {"mean", "attention", "transformer"}, default="mean"
         How the vectors of a history become one, as for `FieldEmbedding`.
     history_softmax : bool, default=True

@@ -20,8 +20,8 @@ from ..schema import Field
 from ._derived import CrossEncoder
 from ._groupings import Folds
 from ._keys import Key, find_keys, has_key, key_of
-from ._statistics import KeyStatistics, cross_fitted_log_odds, log_odds
-from ._sums import Cells, KeySums, cells_of, sums_of
+from ._statistics import KeyStatistics, cross_fitted_log_odds, recent_log_odds
+from ._sums import Cells, cells_of, sums_of
 from ._target import Array, NoLabels, Target, warn_about_marks
 from ._vocabulary import VocabularyRule
 
@@ -39,7 +39,7 @@ _N_IDS = 2
 _MIN_REPEATS = 2
 #: A field with at most so many combinations with a list per value tells the list.
 _MOST_LISTS_PER_VALUE = 1.1
-#: Of so many blocks in time, two are predicted by earlier ones.
+#: Of so many blocks in time, one is predicted by two earlier ones.
 _LEAST_BLOCKS = 4
 #: Smallest mean improvement of their mean log-loss for recent statistics.
 _MIN_DRIFT = 1e-3
@@ -49,8 +49,8 @@ _MANY_VALUES = 100
 _MIN_GAIN = 1e-4
 #: Probability that chance alone lifts any of all candidates above the least gain.
 _SIGNIFICANCE = 0.01
-#: Limit of sampled rows times candidates times classes, and the number of rows that are sampled at least.
-_MAX_SAMPLED_VALUES = 2 * 10**7
+#: Limit of sampled rows times labels, and the number of rows that are sampled at least.
+_MAX_SAMPLED_VALUES = 150_000
 _MIN_SAMPLED_ROWS = 20_000
 #: Of Newton's method.
 _MAX_ITERATIONS = 30
@@ -232,7 +232,7 @@ def choose(
     """Choose among single fields and pairs of them; those with `uncounted` columns, parts of dates, get no counts."""
     n_fields = min(len(fields), _MAX_FIELDS)
     n_candidates = len(fields) + n_fields * (n_fields - 1) // 2
-    rows = _sample(target, n_candidates, random_state)
+    rows = _sample(target, random_state)
     trial = _Trial({name: values[rows] for name, values in codes.items()}, target.take(rows), n_candidates)
     singles = [trial.try_field(key) for key in fields]
     _leave_out_told_lists(singles, trial)
@@ -247,10 +247,10 @@ def choose(
     return singles + pairs + _recent([choice.key for choice in singles if choice.count], trial)
 
 
-def _sample(target: Target, n_candidates: int, random_state: np.random.RandomState) -> np.ndarray:
+def _sample(target: Target, random_state: np.random.RandomState) -> np.ndarray:
     """Rows with weight: all of them, or as many as time allows."""
     rows = np.flatnonzero(target.rows.weights)
-    n_rows = max(_MAX_SAMPLED_VALUES // max(n_candidates * len(target.labels), 1), _MIN_SAMPLED_ROWS)
+    n_rows = max(_MAX_SAMPLED_VALUES // len(target.labels), _MIN_SAMPLED_ROWS)
     return rows if len(rows) <= n_rows else np.sort(random_state.choice(rows, n_rows, replace=False))
 
 
@@ -366,24 +366,26 @@ class _Trial:
         return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.fields] <= self._target.n_rows
 
     def gain_of_recent(self, key: Key) -> float:
-        """By how much rates and counts of recent rows beside those of all rows lower the mean log-loss of later blocks,
-        each predicted by the ones before; 0 if any isn't predicted better.
+        """By how much rates and counts of recent rows beside those of all rows lower the mean log-loss of the last
+        blocks, each predicted by the ones before; 0 if any isn't predicted better.
         """
         blocks = self._target.blocks
         if blocks is None or blocks.n_blocks < _LEAST_BLOCKS or key.holds_lists:
             return 0.0
         keys, target = key.combine(self._codes), self._target
-        all_time, recent = (sums_of(keys, key.n_possible, target, by) for by in (blocks, target.recent))
-        numbers = np.where(blocks.are_learned(all_time.groups), blocks.blocks_of(all_time.groups), 0)
-        gains = np.zeros(blocks.n_blocks - 2)
-        for label, prior in enumerate(target.priors):
-            columns = [column for sums in (all_time, recent) for column in _rate_and_count(sums, label, prior)]
+        all_time, recent = (sums_of(keys, key.n_possible, target, by) for by in (target.walk_forward(0), target.recent))
+        numbers, gains = blocks.blocks_of(all_time.groups), np.zeros(blocks.n_blocks - 3)
+        counts = [np.log1p(sums.rows.of_others) for sums in (all_time, recent)]
+        rates = zip(cross_fitted_log_odds(all_time, target.priors), recent_log_odds(recent, target), strict=True)
+        for label, (of_all, of_recent) in enumerate(rates):
             rows, clicks = all_time.known[label].of_cells, all_time.clicks[label].of_cells
-            for block in range(2, blocks.n_blocks):
+            columns = [of_all, counts[0], of_recent, counts[1]]
+            # For the second block, all rows are recent.
+            for block in range(3, blocks.n_blocks):
                 earlier, later = (numbers >= 1) & (numbers < block), numbers == block
                 losses = [_later_loss(own, rows, clicks, earlier, later) for own in (columns[:2], columns)]
-                gains[block - 2] += losses[0] - losses[1]
-        return float(gains.mean()) if gains.min() > _MIN_GAIN else 0.0
+                gains[block - 3] += losses[0] - losses[1]
+        return float(gains.mean()) if gains.min() > 0 else 0.0
 
     def _cells(self, key: Key) -> tuple[Cells, np.ndarray]:
         folds = Folds(self._target.n_folds)
@@ -421,14 +423,6 @@ class _Trial:
         return True, "rate predicts"
 
 
-def _rate_and_count(sums: KeySums, label: int, prior: float) -> list[np.ndarray]:
-    """Log-odds of a label and log-counts of the rows that each cell knows."""
-    return [
-        log_odds(sums.clicks[label].of_others, sums.known[label].of_others, prior),
-        np.log1p(sums.rows.of_others),
-    ]
-
-
 def _later_loss(
     columns: Sequence[np.ndarray], weights: np.ndarray, clicks: np.ndarray, earlier: np.ndarray, later: np.ndarray
 ) -> float:
@@ -456,33 +450,33 @@ def fit_logistic(
     columns: Sequence[np.ndarray], weights: np.ndarray, clicks: np.ndarray, start: ArrayLike = (0.0,)
 ) -> Fit:
     """Fit intercept and coefficients, from a first guess of some of them, to groups of rows by Newton's method."""
-    rows = np.vstack([np.ones(len(weights)), *columns])
+    columns = [np.ones(len(weights)), *columns]
     total = weights.sum()
     shares, click_shares = weights / total, clicks / total
-    coefficients = np.pad(start, (0, len(rows) - np.size(start)))
-    loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients)
+    coefficients = np.pad(start, (0, len(columns) - np.size(start)))
+    loss, gradient, hessian = _evaluate(columns, shares, click_shares, coefficients)
     for _ in range(_MAX_ITERATIONS):
-        step = np.linalg.solve(hessian + _RIDGE * np.eye(len(rows)), gradient)
+        step = np.linalg.solve(hessian + _RIDGE * np.eye(len(columns)), gradient)
         expected = float(gradient @ step) / 2
         if expected <= _TOLERANCE:
             # So near the minimum, the loss is a parabola.
             return Fit(coefficients - step, loss - expected)
-        new_loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients - step)
+        new_loss, gradient, hessian = _evaluate(columns, shares, click_shares, coefficients - step)
         while new_loss > loss and expected > _TOLERANCE:
             step, expected = step / 2, expected / 2
-            new_loss, gradient, hessian = _evaluate(rows, shares, click_shares, coefficients - step)
+            new_loss, gradient, hessian = _evaluate(columns, shares, click_shares, coefficients - step)
         coefficients, loss = coefficients - step, new_loss
     return Fit(coefficients, loss)
 
 
 def _evaluate(
-    rows: np.ndarray, shares: np.ndarray, click_shares: np.ndarray, coefficients: np.ndarray
+    columns: Sequence[np.ndarray], shares: np.ndarray, click_shares: np.ndarray, coefficients: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Mean log-loss, and its first and second derivatives."""
-    loss, gradient, hessian = 0.0, np.zeros(len(rows)), np.zeros((len(rows), len(rows)))
+    loss, gradient, hessian = 0.0, np.zeros(len(columns)), np.zeros((len(columns), len(columns)))
     for start in range(0, len(shares), _BLOCK):
         block = slice(start, start + _BLOCK)
-        x, share, click_share = rows[:, block], shares[block], click_shares[block]
+        x, share, click_share = np.stack([column[block] for column in columns]), shares[block], click_shares[block]
         logits = np.clip(coefficients @ x, -_MAX_LOGIT, _MAX_LOGIT)
         odds = np.exp(logits)
         complement = 1 / (1 + odds)

@@ -17,7 +17,6 @@ from ..nn import (
     ConcatFusion,
     FeatureGate,
     FieldEmbedding,
-    FieldSelection,
     Linear,
     MeanPooling,
     MultiHeadBilinearFusion,
@@ -86,7 +85,10 @@ def _member_logits(rows: _FieldRows, network: nn.Module) -> str:
         )
     outputs = []
     for path in network.paths:
-        features = _selected(rows.graph, path.fields, _features(rows, path.embedding))
+        features = _features(rows, path.embedding)
+        features = rows.graph.concat(
+            [rows.graph.columns(features, part.start, part.stop) for part in path.fields.parts]
+        )
         if path.gate is not None:
             features = _gated(rows, features, path.gate)
         outputs.append(rows.graph.layer(features, path.stream))
@@ -181,10 +183,6 @@ def _features(rows: _FieldRows, embedding: FieldEmbedding) -> str:
     return rows.graph.concat([vectors, rows.values(rows.statistics)] if rows.statistics else [vectors])
 
 
-def _selected(graph: Graph, selection: FieldSelection, features: str) -> str:
-    return graph.concat([graph.columns(features, part.start, part.stop) for part in selection.parts])
-
-
 def _gated(rows: _FieldRows, features: str, gate: FeatureGate) -> str:
     graph = rows.graph
     if gate.context_embedding is None:
@@ -214,24 +212,12 @@ def _bilinear(graph: Graph, fusion: Any, x: str, y: str) -> str:
     return graph.node("Add", _sum(graph, fusion, x, y), graph.sum(graph.node("Mul", projected, y_heads), 0, 3))
 
 
-def _concatenated(graph: Graph, fusion: Any, x: str, y: str) -> str:
-    return graph.linear(graph.concat([x, y]), fusion.linear)
-
-
-def _product(graph: Graph, fusion: Any, x: str, y: str) -> str:
-    return graph.linear(graph.node("Mul", x, y), fusion.linear)
-
-
-def _alone(graph: Graph, fusion: Any, x: str) -> str:
-    return graph.linear(x, fusion)
-
-
 _FUSIONS: Final[dict[type[nn.Module], Callable[..., str]]] = {
     MultiHeadBilinearFusion: _bilinear,
     SumFusion: _sum,
-    ConcatFusion: _concatenated,
-    ProductFusion: _product,
-    Linear: _alone,
+    ConcatFusion: lambda graph, fusion, x, y: graph.linear(graph.concat([x, y]), fusion.linear),
+    ProductFusion: lambda graph, fusion, x, y: graph.linear(graph.node("Mul", x, y), fusion.linear),
+    Linear: lambda graph, fusion, x: graph.linear(x, fusion),
 }
 
 

@@ -3,7 +3,15 @@
 Each has a short name, its class name in lower case, which stands for its defaults.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import clone
+
+from ..nn import StreamBuilder
 from ._attention import SelfAttention
+from ._base import StreamParameters
 from ._cin import CIN
 from ._cross import CrossNet, GatedCrossNet
 from ._final import Final
@@ -11,9 +19,6 @@ from ._mask import MaskNet
 from ._mlp import MLP
 from ._products import FM, Product
 from ._quadratic import QNN
-from ._registry import as_stream as as_stream
-from ._registry import stream_names
-from ._registry import stream_of_name as stream_of_name
 
 __all__ = [
     "CIN",
@@ -28,3 +33,48 @@ __all__ = [
     "SelfAttention",
     "stream_names",
 ]
+
+_STREAMS: dict[str, type[StreamParameters]] = {
+    stream.__name__.lower(): stream
+    for stream in (CIN, CrossNet, FM, Final, GatedCrossNet, MLP, MaskNet, Product, QNN, SelfAttention)
+}
+
+# Heads cut both streams into equal parts, and a product takes them element by element.
+_AUTOMATIC_UNITS = 128
+_NEED_MATCHING_WIDTHS = ("bilinear", "product")
+
+
+def stream_names() -> list[str]:
+    """The short names of streams; each stands for a stream with default parameters.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from sk_finalmlp.streams import stream_names
+    >>> stream_names()[:5]
+    ['cin', 'crossnet', 'final', 'fm', 'gatedcrossnet']
+    """
+    return sorted(_STREAMS)
+
+
+def stream_of_name(name: str) -> StreamParameters:
+    """Return the stream of default parameters that a short name stands for."""
+    if name not in _STREAMS:
+        raise ValueError(f"There is no stream named {name!r}; there are {stream_names()}.")
+    return _STREAMS[name]()
+
+
+def as_stream(stream: Any, fusion: str) -> StreamBuilder:
+    """Return a copy of a stream, given by itself or its short name, with `units` as the fusion needs them."""
+    if isinstance(stream, str):
+        stream = stream_of_name(stream)
+    if isinstance(stream, type):
+        raise ValueError(f"The stream {stream.__name__} is a class. Give an instance, {stream.__name__}().")
+    copy: Any = clone(stream, safe=False)
+    if isinstance(copy, StreamParameters) and copy.units == "auto":
+        copy.units = copy._automatic_units(_AUTOMATIC_UNITS) if fusion in _NEED_MATCHING_WIDTHS else None
+    built: StreamBuilder = copy
+    return built

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..nn import Dropout, Linear
-from ._base import AT_LEAST_ONE, FRACTION, FieldVectors, Graph, Reads, StreamParameters
+from ._base import FieldVectors, Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -60,16 +60,6 @@ class SelfAttention(StreamParameters):
     dropout: float = 0.0
     units: int | Literal["auto"] | None = "auto"
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "n_layers": [AT_LEAST_ONE],
-        "n_heads": [AT_LEAST_ONE],
-        "attention_dim": [AT_LEAST_ONE],
-        "scaled": ["boolean"],
-        "layer_norm": ["boolean"],
-        "dropout": [FRACTION],
-    }
-
     def _make(self, reads: Reads) -> nn.Module:
         if self.attention_dim % self.n_heads:
             raise ValueError(
@@ -95,7 +85,6 @@ class SelfAttentionStream(nn.Module):
         return attended.flatten(start_dim=1)
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         v = self.vectors.add_nodes(graph, x)
         for layer in self.layers:
             v = layer.add_nodes(graph, v, self.vectors.n_vectors)  # type: ignore[operator]

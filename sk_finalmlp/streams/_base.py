@@ -13,9 +13,31 @@ from torch import Tensor, nn
 from .._sklearn import Interval, StrOptions
 from ..nn import Linear, StreamChain, draw_normal
 
-AT_LEAST_ONE: Final = Interval(Integral, 1, None, closed="left")
-FRACTION: Final = Interval(Real, 0, 1, closed="left")
-ARRAY: Final = "array-like"
+_AT_LEAST_ONE: Final = [Interval(Integral, 1, None, closed="left")]
+_BOOLEAN: Final = ["boolean"]
+
+#: What parameters of streams may be; a name means the same in all of them.
+_CONSTRAINTS: Final[dict[str, list[Any]]] = {
+    "activation": [StrOptions({"relu"}), None],
+    "attention_dim": _AT_LEAST_ONE,
+    "batch_norm": _BOOLEAN,
+    "block_units": _AT_LEAST_ONE,
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "embedding_norm": _BOOLEAN,
+    "field_gate": _BOOLEAN,
+    "hidden_units": ["array-like"],
+    "layer_norm": _BOOLEAN,
+    "n_blocks": [Interval(Integral, 0, None, closed="left")],
+    "n_experts": _AT_LEAST_ONE,
+    "n_heads": _AT_LEAST_ONE,
+    "n_layers": _AT_LEAST_ONE,
+    "n_terms": _AT_LEAST_ONE,
+    "rank": [*_AT_LEAST_ONE, None],
+    "reduction_ratio": [Interval(Real, 0, None, closed="neither")],
+    "scaled": _BOOLEAN,
+    "units": [*_AT_LEAST_ONE, StrOptions({"auto"}), None],
+    "version": [StrOptions({"v1", "v2"})],
+}
 
 _START_STD = 1e-4
 
@@ -64,7 +86,12 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
 
     units: Any = None
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"units": [AT_LEAST_ONE, StrOptions({"auto"}), None]}
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        known = {name: _CONSTRAINTS[name] for name in cls.__annotations__ if name in _CONSTRAINTS}
+        cls._parameter_constraints = known | vars(cls).get("_parameter_constraints", {})
 
     def build(
         self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None = None
@@ -73,20 +100,13 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
 
         Parameters
         ----------
-        n_fields : int
-            Number F of fields with an embedding that the stream reads.
-        embedding_dim : int
-            Embedding dimension d.
-        n_statistics : int
-            Number S of statistics that it reads; these have no embedding.
-        generator : torch.Generator, default=None
-            Random generator of the initial weights; torch's global one if None.
+        n_fields, embedding_dim, n_statistics, generator
+            As for :meth:`sk_finalmlp.nn.StreamBuilder.build`.
 
         Returns
         -------
         torch.nn.Module
-            Module that maps the concatenated embeddings and statistics, shape (B, F * d + S), to the stream's output,
-            shape (B, out_features).
+            The stream, as it is described there.
         """
         self._validate_params()
         stream = self._make(Reads(n_fields, embedding_dim, n_statistics, generator))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from .._checks import check_widths
 from ..nn import Linear
-from ._base import ARRAY, FieldVectors, Graph, Reads, StreamParameters
+from ._base import FieldVectors, Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -53,11 +53,6 @@ class CIN(StreamParameters):
     hidden_units: Sequence[int] = (64, 64)
     units: int | Literal["auto"] | None = "auto"
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "hidden_units": [ARRAY],
-    }
-
     def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units")
         return CINStream(reads, self.hidden_units)
@@ -88,7 +83,6 @@ class CINStream(nn.Module):
         return torch.cat(pooled, dim=1)
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         vectors = graph.node("Transpose", self.vectors.add_nodes(graph, x), perm=[0, 2, 1])
         x0 = graph.reshape(vectors, -1, self.vectors.n_vectors)
         rows, pooled = x0, []

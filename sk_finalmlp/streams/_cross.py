@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from .._sklearn import StrOptions
 from ..nn import Linear, draw_xavier
-from ._base import AT_LEAST_ONE, Graph, Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -61,14 +60,6 @@ class CrossNet(StreamParameters):
     n_experts: int = 1
     units: int | Literal["auto"] | None = "auto"
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "n_layers": [AT_LEAST_ONE],
-        "version": [StrOptions({"v1", "v2"})],
-        "rank": [AT_LEAST_ONE, None],
-        "n_experts": [AT_LEAST_ONE],
-    }
-
     def _make(self, reads: Reads) -> nn.Module:
         if self.version == "v1" and (self.rank is not None or self.n_experts > 1):
             raise ValueError("CrossNet of version 'v1' has no matrices: leave rank=None and n_experts=1, or set 'v2'.")
@@ -116,11 +107,6 @@ class GatedCrossNet(StreamParameters):
     n_layers: int = 3
     units: int | Literal["auto"] | None = "auto"
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "n_layers": [AT_LEAST_ONE],
-    }
-
     def _make(self, reads: Reads) -> nn.Module:
         return GatedCrossNetStream(reads, self.n_layers)
 
@@ -142,7 +128,6 @@ class CrossNetStream(nn.Module):
         return x
 
     def add_nodes(self, graph: Graph, x0: str) -> str:
-        """Add the nodes of `forward`."""
         x = x0
         for layer in self.layers:
             x = layer.add_nodes(graph, x0, x)  # type: ignore[operator]
@@ -204,7 +189,6 @@ class CrossNetMixStream(nn.Module):
         return x
 
     def add_nodes(self, graph: Graph, x0: str) -> str:
-        """Add the nodes of `forward`."""
         x = x0
         for layer in self.layers:
             gate = graph.node("Softmax", graph.layer(x, self.gate), axis=1)
@@ -262,7 +246,6 @@ class GatedCrossNetStream(nn.Module):
         return c
 
     def add_nodes(self, graph: Graph, c0: str) -> str:
-        """Add the nodes of `forward`."""
         c = c0
         for cross, gate in zip(self.crosses, self.gates, strict=True):
             gates = graph.node("Sigmoid", graph.layer(c, gate))

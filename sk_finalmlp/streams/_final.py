@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .._checks import check_widths
 from .._sklearn import StrOptions
 from ..nn import Activation, BatchNorm, Dropout, Linear
-from ._base import ARRAY, FRACTION, Graph, Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -65,15 +65,7 @@ class Final(StreamParameters):
     field_gate: bool = False
     units: int | None = None
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "hidden_units": [ARRAY],
-        "dropout": [FRACTION],
-        "batch_norm": ["boolean"],
-        "activation": [StrOptions({"relu"}), None],
-        "form": [StrOptions({"concat", "sum"})],
-        "field_gate": ["boolean"],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"form": [StrOptions({"concat", "sum"})]}
 
     def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units")
@@ -101,7 +93,6 @@ class FinalStream(nn.Module):
         return interactions
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         return graph.layer(x if self.gate is None else self.gate.add_nodes(graph, x), self.layers)
 
 

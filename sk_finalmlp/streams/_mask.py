@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._checks import check_widths
-from .._sklearn import Interval
 from ..nn import Dropout, Linear, Stream
-from ._base import ARRAY, AT_LEAST_ONE, FRACTION, Graph, Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -66,17 +64,6 @@ class MaskNet(StreamParameters):
     embedding_norm: bool = True
     units: int | None = None
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "hidden_units": [ARRAY],
-        "n_blocks": [Interval(Integral, 0, None, closed="left")],
-        "block_units": [AT_LEAST_ONE],
-        "reduction_ratio": [Interval(Real, 0, None, closed="neither")],
-        "dropout": [FRACTION],
-        "layer_norm": ["boolean"],
-        "embedding_norm": ["boolean"],
-    }
-
     def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units")
         return MaskNetStream(self, reads)
@@ -111,7 +98,6 @@ class MaskNetStream(nn.Module):
         return hidden
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         hidden = x if self.norm is None else self.norm.add_nodes(graph, x)
         blocks: Any = self.blocks
         if self.mlp is not None:

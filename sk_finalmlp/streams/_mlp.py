@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from .._checks import check_widths
 from ..nn import Stream
-from ._base import ARRAY, FRACTION, Reads, StreamParameters
+from ._base import Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -40,12 +39,6 @@ class MLP(StreamParameters):
     hidden_units: Sequence[int] = (128,)
     dropout: float = 0.2
     batch_norm: bool = True
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_units": [ARRAY],
-        "dropout": [FRACTION],
-        "batch_norm": ["boolean"],
-    }
 
     def _make(self, reads: Reads) -> Stream:
         check_widths(self, "hidden_units")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .._checks import check_widths
 from .._sklearn import StrOptions
 from ..nn import Stream, StreamChain
-from ._base import ARRAY, FRACTION, FieldVectors, Graph, Reads, StreamParameters
+from ._base import FieldVectors, Graph, Reads, StreamParameters
 
 
 class _WithMLP(StreamParameters):
@@ -22,13 +22,6 @@ class _WithMLP(StreamParameters):
     hidden_units: Sequence[int]
     dropout: float
     batch_norm: bool
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "hidden_units": [ARRAY],
-        "dropout": [FRACTION],
-        "batch_norm": ["boolean"],
-    }
 
     def _make(self, reads: Reads) -> nn.Module:
         check_widths(self, "hidden_units", fewest=0)
@@ -131,10 +124,7 @@ class Product(_WithMLP):
     batch_norm: bool = True
     units: int | Literal["auto"] | None = "auto"
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_WithMLP._parameter_constraints,
-        "form": [StrOptions({"inner", "elementwise"})],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"form": [StrOptions({"inner", "elementwise"})]}
 
     def _products(self, reads: Reads) -> ProductStream:
         return ProductStream(reads, self.form)
@@ -154,7 +144,6 @@ class FMStream(nn.Module):
         return 0.5 * (v.sum(dim=1).square() - v.square().sum(dim=1))
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         v = self.vectors.add_nodes(graph, x)
         total, squares = graph.sum(v, 1), graph.sum(graph.node("Mul", v, v), 1)
         difference = graph.node("Sub", graph.node("Mul", total, total), squares)
@@ -185,7 +174,6 @@ class ProductStream(nn.Module):
         return torch.cat([x, torch.bmm(v, v.transpose(1, 2))[:, self.first, self.second]], dim=1)
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         v = self.vectors.add_nodes(graph, x)
         pairs = (graph.node("Gather", v, graph.constant(which), axis=1) for which in (self.first, self.second))
         products = graph.node("Mul", *pairs)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..nn import Activation, Dropout, Linear
-from ._base import AT_LEAST_ONE, FRACTION, Graph, Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -52,14 +52,6 @@ class QNN(StreamParameters):
     batch_norm: bool = True
     units: int | Literal["auto"] | None = "auto"
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StreamParameters._parameter_constraints,
-        "n_layers": [AT_LEAST_ONE],
-        "n_terms": [AT_LEAST_ONE],
-        "dropout": [FRACTION],
-        "batch_norm": ["boolean"],
-    }
-
     def _make(self, reads: Reads) -> nn.Module:
         return QNNStream(self, reads)
 
@@ -78,7 +70,6 @@ class QNNStream(nn.Module):
         return product
 
     def add_nodes(self, graph: Graph, x: str) -> str:
-        """Add the nodes of `forward`."""
         return graph.layer(x, self.layers)
 
 

@@ -153,8 +153,8 @@ class EpochRecord(Callback):
         if self.scoring == "neg_log_loss":
             return {"monitored": -scores.loss}
         if self.scoring != "roc_auc":
-            score = self.scoring(logits, rows)
-            return {f"valid_{self.scoring.name}": score, "monitored": score}
+            name, score = self.scoring(logits, rows)
+            return {f"valid_{name}": score, "monitored": score}
         if math.isnan(scores.auc):
             raise ValueError(
                 "scoring='roc_auc' needs validation rows of every class, but one is missing. Add such rows, or set "

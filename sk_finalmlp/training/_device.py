@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -99,10 +99,8 @@ def kept_memory() -> Iterator[None]:
         libc.malloc_trim(0)
 
 
-class Map(Protocol):
-    """Calls a function for each of several values, as the built-in `map` does."""
-
-    def __call__(self, function: Callable[[Any], Any], values: Iterable[Any], /) -> Iterator[Any]: ...
+#: Calls a function for each of several values, as the built-in `map` does.
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @contextmanager

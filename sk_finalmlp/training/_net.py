@@ -65,12 +65,7 @@ class ClickNet(NeuralNet):
     @property
     def is_accelerated(self) -> bool:
         """Whether steps run on an accelerator, asynchronously unless the CPU waits for a number."""
-        return self.device_type != "cpu"
-
-    @property
-    def device_type(self) -> str:
-        """The kind of device that steps run on."""
-        return torch.device(self.device).type
+        return torch.device(self.device).type != "cpu"
 
     def run_single_epoch(
         self, iterator: Batches | None, training: bool, prefix: str, step_fn: Any, **fit_params: Any
@@ -108,7 +103,8 @@ class ClickNet(NeuralNet):
 
     def _backward(self, inputs: Inputs, labels: Labels, member: nn.Module) -> Tensor:
         """Add the gradients of a member to its parameters, and return its share of the loss."""
-        with nullcontext() if self.autocast_dtype is None else torch.autocast(self.device_type, self.autocast_dtype):
+        kind = torch.device(self.device).type
+        with nullcontext() if self.autocast_dtype is None else torch.autocast(kind, self.autocast_dtype):
             logits = member(*inputs)
         loss = self.get_loss(logits.float(), labels) / len(self.members_)
         torch.autograd.backward(loss)

@@ -116,11 +116,9 @@ class Group(Alone):
         return None
 
     def own(self, rows: Tensor) -> Tensor:
-        """The slice of this process."""
         return rows.tensor_split(self.size)[self.rank]
 
     def add_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        """Add the gradients of all processes up, and return the sum of their losses."""
         dense, sparse = _by_kind(parameters)
         flat = torch.cat([loss.view(1), *(_gradient(parameter).reshape(-1) for parameter in dense)])
         self._add(flat)
@@ -159,7 +157,6 @@ class Group(Alone):
         return results
 
     def average_buffers(self, network: nn.Module) -> None:
-        """Let all have the same buffers, such as the running moments of batch norm: their mean over processes."""
         # Buffers outside the weights are given vectors: they never change, and may be large.
         saved = network.state_dict()
         named = [(name, buffer) for name, buffer in network.named_buffers() if name in saved]
@@ -173,7 +170,6 @@ class Group(Alone):
             buffer.copy_(part.view_as(buffer))
 
     def start_alike(self, network: nn.Module, generator: torch.Generator) -> None:
-        """Let all have the weights and the random numbers of the first."""
         generator.set_state(self.told(generator.get_state()))
         for tensor in network.state_dict().values():
             if tensor.numel():
@@ -182,7 +178,6 @@ class Group(Alone):
                 tensor.copy_(weights)
 
     def gathered(self, value: Value) -> list[Value]:
-        """The values of all processes."""
         own = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
         lengths = [int(length) for length in self._gather(torch.tensor([len(own)]), self._messages)]
         padded = torch.cat([own, own.new_zeros(max(lengths) - len(own))])
@@ -190,7 +185,6 @@ class Group(Alone):
         return [pickle.loads(received[:length].numpy().tobytes()) for received, length in all_bytes]
 
     def leave(self, reason: str) -> None:
-        """Take no further part, and let the others know why."""
         self._say("failed", reason)
         self._close()
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .._sources import StoredArray
 from ._device import kept_on, sent
 from ._objective import ONE_LABEL, Objective
 from ._processes import ALONE, Alone
@@ -153,14 +154,8 @@ class Impressions:
         return replace(self, codes=codes, values=values, target=target, weight=weight)
 
 
-class RowFile(Protocol):
-    """Rows of int32 on disk: the codes, then the values, the position of the class, and the weight of each row."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, start: int, stop: int) -> NDArray[np.int32]:
-        """Return the rows of a slice, shape (n, width)."""
-        ...
+#: Rows of int32: the codes, then the values, the position of the class, and the weight of each row.
+RowFile = StoredArray | NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -214,16 +209,15 @@ class StoredImpressions:
         return digest_of(block.read() for block in self.blocks)
 
     @staticmethod
-    def rows_of(
-        codes: NDArray[np.int32], values: NDArray[np.float32], target: NDArray[Any], weight: NDArray[np.float32]
-    ) -> NDArray[np.int32]:
+    def rows_of(rows: Impressions) -> NDArray[np.int32]:
         """Return rows as the files hold them, shape (n, n_codes + n_values + 2)."""
-        columns = [codes, values.view(np.int32), target.astype(np.int32)[:, None], weight.view(np.int32)[:, None]]
-        return np.concatenate(columns, axis=1)
+        floats = rows.values, rows.weight[:, None]
+        values, weight = (column.contiguous().view(torch.int32) for column in floats)
+        return torch.cat([rows.codes, values, rows.target.int()[:, None], weight], dim=1).numpy()
 
     def _read(self, file: RowFile, start: int, stop: int) -> Impressions:
         ends = [self.n_codes, self.n_codes + self.n_values, self.n_codes + self.n_values + 1]
-        codes, values, target, weight = torch.from_numpy(file.read(start, stop)).tensor_split(ends, dim=1)
+        codes, values, target, weight = torch.from_numpy(file[start:stop]).tensor_split(ends, dim=1)
         return Impressions(
             codes.contiguous(),
             values.contiguous().view(torch.float32),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -19,18 +20,8 @@ from ._objective import Objective, Scores, sampled_logits
 from ._processes import ALONE, Alone
 from ._rows import AnyImpressions, Impressions
 
-
-class RowScorer(Protocol):
-    """Scores validation rows by the logits of a network; the higher, the better."""
-
-    name: str
-
-    def __call__(self, logits: Tensor, rows: Impressions) -> float:
-        """Return the score of rows, finite."""
-        ...
-
-
-Scoring = Literal["neg_log_loss", "roc_auc"] | RowScorer
+#: What decides about epochs: a function gives its name and the score of validation rows by their logits, finite.
+Scoring = Literal["neg_log_loss", "roc_auc"] | Callable[[Tensor, Impressions], tuple[str, float]]
 
 _BATCH_SIZE = 8192
 #: So many rows speak for equal weights, and so large a share of all rows on top: later rows differ from those that are

@@ -106,12 +106,8 @@ def train(
     squares of the embedding tables; the optimizer is Adam. Each member of an ensemble has its own loss, clipped
     separately.
 
-    With the schedule "one_cycle", the learning rate changes at each step. It rises to `learning_rate` in the first 15%
-    of the steps of `max_epochs`, and then falls to zero along a cosine. With "plateau" it starts at `learning_rate`,
-    and falls to a tenth whenever half of `n_iter_no_change` epochs haven't improved the validation score.
-
-    With the precision "bfloat16", the factors of the linear layers' products are rounded; weights, sums, batch norm,
-    tables, loss and all scores are float32.
+    In one cycle, the learning rate falls along a cosine. With the precision "bfloat16", weights, sums, batch norm,
+    tables, loss and all scores are float32 nonetheless.
 
     With validation rows, the network is scored after each epoch. Training ends after `n_iter_no_change` epochs without
     improvement, and the weights of the best epoch are restored. With `final_epoch`, one more epoch follows, at a tenth

@@ -200,18 +200,7 @@ def batches_of(rows, device):
 
 
 def stored(rows):
-    class InMemory:
-        def __init__(self):
-            columns = (rows.codes, rows.values, rows.target, rows.weight)
-            self.rows = StoredImpressions.rows_of(*(column.numpy() for column in columns))
-
-        def __len__(self):
-            return len(self.rows)
-
-        def read(self, start, stop):
-            return self.rows[start:stop]
-
-    return StoredImpressions([InMemory()], 6, 7, rows.class_weights(2), rows.counts)
+    return StoredImpressions([StoredImpressions.rows_of(rows)], 6, 7, rows.class_weights(2), rows.counts)
 
 
 @pytest.mark.parametrize(("device", "free"), [("cuda:1", 30), ("mps", 50 - 8), ("cpu", 0), ("meta", 0)])
