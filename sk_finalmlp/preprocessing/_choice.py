@@ -367,7 +367,7 @@ class _Trial:
 
     def gain_of_recent(self, key: Key) -> float:
         """By how much rates and counts of recent rows beside those of all rows lower the mean log-loss of the last
-        blocks, each predicted by the ones before; 0 if any isn't predicted better.
+        blocks, each predicted by the ones before; 0 if the very last isn't predicted better.
         """
         blocks = self._target.blocks
         if blocks is None or blocks.n_blocks < _LEAST_BLOCKS or key.holds_lists:
@@ -385,7 +385,7 @@ class _Trial:
                 earlier, later = (numbers >= 1) & (numbers < block), numbers == block
                 losses = [_later_loss(own, rows, clicks, earlier, later) for own in (columns[:2], columns)]
                 gains[block - 3] += losses[0] - losses[1]
-        return float(gains.mean()) if gains.min() > 0 else 0.0
+        return float(gains.mean()) if gains[-1] > 0 else 0.0
 
     def _cells(self, key: Key) -> tuple[Cells, np.ndarray]:
         folds = Folds(self._target.n_folds)
