@@ -134,8 +134,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
 
     early_stopping : bool, default=True
         Whether to score validation rows after each epoch, to stop when the score doesn't improve, and to keep the
-        weights of the best epoch. Before each score, and at the end, a constant shifts the logits so that the mean
-        prediction over the training rows is their click rate.
+        weights of the best epoch. Before each score, and at the end of every fit, a constant shifts the logits so that
+        the mean prediction over the training rows is their click rate.
     scoring : str or callable, default="neg_log_loss"
         The score for early stopping: the name of a scorer of scikit-learn, such as "average_precision", or a function
         of (estimator, X, y), higher for better. Its `estimator` predicts for the validation rows, and `X` is a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,7 +17,7 @@ from .._sklearn import InvalidParameterError, fit_context, fit_task, has_callbac
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..streams import as_stream
-from ..training import Impressions, Moments, StoredImpressions, n_rows_of_pass, resolve_device
+from ..training import Impressions, Moments, StoredImpressions, correct_mean, n_rows_of_pass, resolve_device
 from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
 from ._labels import RowScorer
@@ -80,9 +80,13 @@ class Fitted:
         record = {**losses, **scores, "learning_rate": epoch["learning_rate"], "seconds": epoch["seconds"]}
         return replace(self, history=[*self.history, record], best_epoch=n_epochs)
 
-    def copied_after(self, network: nn.Module, result: TrainingResult) -> Fitted:
-        """Return it with a copy of the network and the epochs so far."""
+    def copied_after(
+        self, rows: Impressions | StoredImpressions | None, network: nn.Module, result: TrainingResult
+    ) -> Fitted:
+        """Return it with a copy of the network, moved to the click rate of rows, and the epochs so far."""
         copy = network_of_arrays(self.network_class, self.arguments, weights_as_arrays(network))
+        if rows is not None:
+            correct_mean(copy, rows)
         return replace(self, network=copy).after(result)
 
     def attributes(self) -> dict[str, Any]:
@@ -204,8 +208,13 @@ def fit_classifier(
             scorer = RowScorer(scorer, name, rows.labels, fields)  # type: ignore[arg-type]  # tasks are refused
         file = checkpoint_file(classifier, start, training, validation)
         settings = replace(settings, scoring=scorer, checkpoint=file)
-        observer = EpochTasks(task, classifier, data, start.copied_after) if has_callbacks(classifier) else None
+        # With validation rows, the training itself moves the mean prediction to the click rate.
+        unmoved = training if validation is None else None
+        fitted = partial(start.copied_after, unmoved)
+        observer = EpochTasks(task, classifier, data, fitted) if has_callbacks(classifier) else None
         result = train(start.network, training, validation, settings, generator, observer)
+        if unmoved is not None:
+            correct_mean(start.network, unmoved)
         classifier.__dict__.update(start.after(result).attributes())
 
 

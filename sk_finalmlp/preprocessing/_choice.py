@@ -20,8 +20,8 @@ from ..schema import Field
 from ._derived import CrossEncoder
 from ._groupings import Folds
 from ._keys import Key, find_keys, has_key, key_of
-from ._statistics import KeyStatistics, cross_fitted_log_odds, log_odds
-from ._sums import Cells, KeySums, cells_of, sums_of
+from ._statistics import KeyStatistics, cross_fitted_log_odds, recent_log_odds
+from ._sums import Cells, cells_of, sums_of
 from ._target import Array, NoLabels, Target, warn_about_marks
 from ._vocabulary import VocabularyRule
 
@@ -39,7 +39,7 @@ _N_IDS = 2
 _MIN_REPEATS = 2
 #: A field with at most so many combinations with a list per value tells the list.
 _MOST_LISTS_PER_VALUE = 1.1
-#: Of so many blocks in time, two are predicted by earlier ones.
+#: Of so many blocks in time, one is predicted by two earlier ones.
 _LEAST_BLOCKS = 4
 #: Smallest mean improvement of their mean log-loss for recent statistics.
 _MIN_DRIFT = 1e-3
@@ -366,24 +366,26 @@ class _Trial:
         return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.fields] <= self._target.n_rows
 
     def gain_of_recent(self, key: Key) -> float:
-        """By how much rates and counts of recent rows beside those of all rows lower the mean log-loss of later blocks,
-        each predicted by the ones before; 0 if any isn't predicted better.
+        """By how much rates and counts of recent rows beside those of all rows lower the mean log-loss of the last
+        blocks, each predicted by the ones before; 0 if any isn't predicted better.
         """
         blocks = self._target.blocks
         if blocks is None or blocks.n_blocks < _LEAST_BLOCKS or key.holds_lists:
             return 0.0
         keys, target = key.combine(self._codes), self._target
-        all_time, recent = (sums_of(keys, key.n_possible, target, by) for by in (blocks, target.recent))
-        numbers = np.where(blocks.are_learned(all_time.groups), blocks.blocks_of(all_time.groups), 0)
-        gains = np.zeros(blocks.n_blocks - 2)
-        for label, prior in enumerate(target.priors):
-            columns = [column for sums in (all_time, recent) for column in _rate_and_count(sums, label, prior)]
+        all_time, recent = (sums_of(keys, key.n_possible, target, by) for by in (target.walk_forward(0), target.recent))
+        numbers, gains = blocks.blocks_of(all_time.groups), np.zeros(blocks.n_blocks - 3)
+        counts = [np.log1p(sums.rows.of_others) for sums in (all_time, recent)]
+        rates = zip(cross_fitted_log_odds(all_time, target.priors), recent_log_odds(recent, target), strict=True)
+        for label, (of_all, of_recent) in enumerate(rates):
             rows, clicks = all_time.known[label].of_cells, all_time.clicks[label].of_cells
-            for block in range(2, blocks.n_blocks):
+            columns = [of_all, counts[0], of_recent, counts[1]]
+            # For the second block, all rows are recent.
+            for block in range(3, blocks.n_blocks):
                 earlier, later = (numbers >= 1) & (numbers < block), numbers == block
                 losses = [_later_loss(own, rows, clicks, earlier, later) for own in (columns[:2], columns)]
-                gains[block - 2] += losses[0] - losses[1]
-        return float(gains.mean()) if gains.min() > _MIN_GAIN else 0.0
+                gains[block - 3] += losses[0] - losses[1]
+        return float(gains.mean()) if gains.min() > 0 else 0.0
 
     def _cells(self, key: Key) -> tuple[Cells, np.ndarray]:
         folds = Folds(self._target.n_folds)
@@ -419,14 +421,6 @@ class _Trial:
         if gain <= self._min_gain:
             return False, f"rate gains less than {self._min_gain:.1e}"
         return True, "rate predicts"
-
-
-def _rate_and_count(sums: KeySums, label: int, prior: float) -> list[np.ndarray]:
-    """Log-odds of a label and log-counts of the rows that each cell knows."""
-    return [
-        log_odds(sums.clicks[label].of_others, sums.known[label].of_others, prior),
-        np.log1p(sums.rows.of_others),
-    ]
 
 
 def _later_loss(

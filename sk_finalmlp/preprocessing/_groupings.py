@@ -127,23 +127,34 @@ class Blocks(Grouping):
         return before
 
 
-class RecentBlocks(Blocks):
-    """Blocks in the order of time, where each counts half as much as the next; rows held out know those before, too."""
+@dataclass(frozen=True)
+class WalkForward(Blocks):
+    """Blocks in the order of time, where rows held out know the blocks before theirs alone, too."""
+
+    #: How often a block's weight is halved until the next one.
+    halvings: int = 0
 
     @property
     def n_blocks_now(self) -> float:
         """The number of last blocks with the weight of all blocks in the statistics of new rows."""
-        return 2.0 - 2.0 ** (1 - self.n_blocks)
+        return float(np.ldexp(1.0, -self.halvings * np.arange(self.n_blocks)).sum())
+
+    def known_sums(self, of_groups: np.ndarray) -> np.ndarray:
+        """Sums over all rows that the rows of each group know, and, last, that new rows know."""
+        groups = np.arange(self.n_groups)
+        others = self.others(of_groups, groups, np.zeros(self.n_groups, np.int64))
+        return np.append(others, self.now(of_groups, groups).sum())
 
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
         """Sums over the rows of the same key that each cell knows."""
         # By powers of two, nothing is rounded.
         blocks = self.blocks_of(groups)
-        learned = np.ldexp(np.where(self.are_learned(groups), of_cells, 0.0), blocks)
-        others: np.ndarray = np.ldexp(self._before(learned, groups, key_of_cell), 1 - np.maximum(blocks, 1))
+        learned = np.ldexp(np.where(self.are_learned(groups), of_cells, 0.0), self.halvings * blocks)
+        before = self._before(learned, groups, key_of_cell)
+        others: np.ndarray = np.ldexp(before, self.halvings * (1 - np.maximum(blocks, 1)))
         return others
 
     def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
         """What cells add to the statistics of new rows."""
-        now: np.ndarray = np.ldexp(of_cells, self.blocks_of(groups) - self.n_blocks + 1)
+        now: np.ndarray = np.ldexp(of_cells, self.halvings * (self.blocks_of(groups) - self.n_blocks + 1))
         return now

@@ -1,4 +1,4 @@
-"""Rows that come after the training rows, with many more unknown values."""
+"""Rows that come after the training rows, with many more unknown ids."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ._column import Column
 from ._datetime import DatetimeEncoder
 from ._vocabulary import CategoricalEncoder, ColumnEncoder
 
+#: Ids are values of a column with at least so many.
+_MANY_CODES = 100
 #: Least number of rows to warn.
 _MANY_ROWS = 1_000
 #: Least difference of the shares of unknown rows to warn.
@@ -32,12 +34,14 @@ class LaterRows:
             return
         if isinstance(encoder, DatetimeEncoder) and 2 * encoder.count_later(column) > n_present:
             self._time = column.name
-        if isinstance(encoder, CategoricalEncoder) and encoder.admission is not None:
+        if not isinstance(encoder, CategoricalEncoder) or encoder.admission is None:
+            return
+        if encoder.vocabulary.n_codes > _MANY_CODES:
             share = (np.count_nonzero(outputs[0] == UNKNOWN_CODE) - column.n_missing) / n_present
             self._unknown.append((share, encoder.admission.share_new, column.name))
 
     def warn(self) -> None:
-        """Say which column has how many more unknown values than rows of the time of the training rows."""
+        """Say which column has how many more unknown ids than rows of the time of the training rows."""
         share, expected, name = max(self._unknown, key=lambda column: column[0] - column[1], default=(0.0, 0.0, ""))
         if self._time and share > expected + _MANY_MORE:
             warn(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logit
 
 from .._hold_out import places
 from ..schema import Field, FieldKind, Measure, statistic_name
@@ -35,9 +36,9 @@ _RECENT: tuple[Measure, Measure] = ("recent_rate", "recent_count")
 _MOST_DEVIATIONS = 5.0
 
 
-def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float) -> np.ndarray:
+def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float | np.ndarray) -> np.ndarray:
     """Log-odds of a rate that is drawn towards the prior, as if there had been 3 more rows (Micci-Barreca 2001)."""
-    prior = min(max(prior, _MIN_PRIOR), 1 - _MIN_PRIOR)
+    prior = np.clip(prior, _MIN_PRIOR, 1 - _MIN_PRIOR)
     # Differences of weights of very different sizes are rounded.
     clicks = np.minimum(clicks, rows)
     misses = rows - clicks
@@ -64,10 +65,24 @@ def least_learned(small: float, total: float) -> float:
     return float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
 
 
-def cross_fitted_log_odds(sums: KeySums, priors: Sequence[float]) -> list[np.ndarray]:
+def cross_fitted_log_odds(sums: KeySums, priors: Sequence[float | np.ndarray]) -> list[np.ndarray]:
     """For each label, the log-odds of each cell's key, from the rows of other folds."""
     of_labels = zip(sums.clicks, sums.known, priors, strict=True)
     return [log_odds(clicks.of_others, rows.of_others, prior) for clicks, rows, prior in of_labels]
+
+
+def recent_log_odds(sums: KeySums, target: Target) -> list[np.ndarray]:
+    """For each label, the log-odds of each cell's key in recent rows, above those of all recent rows."""
+    priors = [of_groups[sums.groups] for of_groups in target.recent_priors]
+    return [
+        _excess(of_label, prior) for of_label, prior in zip(cross_fitted_log_odds(sums, priors), priors, strict=True)
+    ]
+
+
+def _excess(log_odds: np.ndarray, prior: float | np.ndarray) -> np.ndarray:
+    """Log-odds above those of the overall rate, which changes with time."""
+    excess: np.ndarray = log_odds - logit(np.clip(prior, _MIN_PRIOR, 1 - _MIN_PRIOR))
+    return excess
 
 
 class UnknownRows:
@@ -119,7 +134,8 @@ class KeyStatistics:
         half_life = totals[0] / target.recent.n_blocks_now if self.recent else np.inf
         self._memory = Memory(n_rows, clicks, totals[0], totals[1:], half_life)
         # The prior is of all folds: a number that all rows share tells none of them its label.
-        of_keys = self._of_keys(n_rows, n_known, clicks, target.priors)
+        priors = [float(of_groups[-1]) for of_groups in target.recent_priors] if self.recent else target.priors
+        of_keys = self._of_keys(n_rows, n_known, clicks, priors)
         least = least_learned(*(sum(sums) for sums in zip(*(of.small_counts for of in out_of_group), strict=True)))
         self._columns = []
         for place, ((measure, label), table) in enumerate(zip(self._measures(target.labels), of_keys, strict=True)):
@@ -160,7 +176,11 @@ class KeyStatistics:
         return [*rates, (count, None)] if self.count else rates
 
     def _of_cells(self, sums: KeySums, grouping: Grouping, target: Target) -> list[np.ndarray]:
-        of_cells = cross_fitted_log_odds(sums, target.priors) if self.rate else []
+        of_cells = []
+        if self.rate and self.recent:
+            of_cells = recent_log_odds(sums, target)
+        elif self.rate:
+            of_cells = cross_fitted_log_odds(sums, target.priors)
         if self.count:
             of_cells.append(log_counts(sums.rows.of_others, np.log(target.seen_shares(grouping))[sums.groups]))
         return of_cells
@@ -171,7 +191,8 @@ class KeyStatistics:
         """Each statistic of some keys, and behind them of an unknown key, not yet standardised."""
         if self.rate:
             for of_label, n_known, prior in zip(clicks, known, priors, strict=True):
-                yield log_odds(np.append(of_label, 0.0), np.append(n_known, 0.0), prior)
+                of_keys = log_odds(np.append(of_label, 0.0), np.append(n_known, 0.0), prior)
+                yield _excess(of_keys, prior) if self.recent else of_keys
         if self.count:
             yield log_counts(np.append(n_rows, 0.0), 0.0)
 

@@ -17,7 +17,7 @@ from .._hold_out import Fraction, HoldOut, Place, places, share_held_out
 from .._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 from .._sources import Passes, StoredArray, sizes
 from .._warnings import shown, warn
-from ._groupings import Blocks, Folds, Grouping, RecentBlocks
+from ._groupings import Blocks, Folds, Grouping, WalkForward
 
 _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
@@ -168,11 +168,26 @@ class Target:
             return [Folds(self.n_folds)]
         return [Folds(self.n_folds, 1 - self.blocks.share), self.blocks]
 
-    @property
-    def recent(self) -> RecentBlocks:
-        """The grouping for statistics of recent rows."""
+    def walk_forward(self, halvings: int) -> WalkForward:
+        """The grouping for statistics of rows that all know earlier blocks alone."""
         assert self.blocks is not None
-        return RecentBlocks(self.n_folds, self.blocks.n_blocks, 1.0)
+        return WalkForward(self.n_folds, self.blocks.n_blocks, 1.0, halvings)
+
+    @property
+    def recent(self) -> WalkForward:
+        """The grouping for statistics of recent rows."""
+        return self.walk_forward(halvings=1)
+
+    @cached_property
+    def recent_priors(self) -> list[np.ndarray]:
+        """For each label, its share in the recent rows that each group knows, and, last, that new rows know."""
+        sums = np.zeros((len(self.labels), 2, self.recent.n_groups))
+        for rows in self.chunks():
+            for label, of_label in enumerate(sums):
+                for of_groups, weights in zip(of_label, rows.weights_of(label), strict=True):
+                    of_groups += np.bincount(self.recent.of(rows), weights, self.recent.n_groups)
+        known = [[self.recent.known_sums(of_groups) for of_groups in of_label] for of_label in sums]
+        return [(own + prior) / (n_rows + 1) for (n_rows, own), prior in zip(known, self.priors, strict=True)]
 
     @property
     def n_forward(self) -> int:

@@ -64,6 +64,11 @@ class TestPredictions:
         X, Y, _ = funnel
         np.testing.assert_allclose(fitted.predict_proba(X).mean(axis=0), Y.mean(), rtol=1e-3)
 
+    def test_means_are_the_rates_without_early_stopping(self, funnel):
+        X, Y, _ = funnel
+        model = make(early_stopping=False).fit(X, Y)
+        np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), Y.mean(), rtol=1e-3)
+
     def test_log_odds_and_labels_go_with_probabilities(self, fitted, funnel):
         X = funnel[0]
         log_odds, probabilities = fitted.decision_function(X), fitted.predict_proba(X)

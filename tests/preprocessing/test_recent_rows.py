@@ -1,4 +1,4 @@
-"""Statistics of recent rows, and a word on rows that come after the training rows with many more unknown values."""
+"""Statistics of recent rows, and a word on rows that come after the training rows with many more unknown ids."""
 
 import warnings
 
@@ -46,13 +46,14 @@ def test_rows_know_the_blocks_before_theirs_and_new_rows_all():
     encoder = CTREncoder()
     out, new = encoder.fit_transform(X, y), encoder.transform(X)
     blocks = blocks_of(X["time"].to_numpy().astype("datetime64[us]").astype("int64"))
-    rows, clicks, prior = pd.Series(1.0, X.index), pd.Series(y, X.index, dtype=float), y.mean()
-    statistics = {
-        "item@recent_count": lambda clicks, rows: np.log1p(rows),
-        "item@recent_rate": lambda clicks, rows: np.log((clicks + 3 * prior) / (rows - clicks + 3 - 3 * prior)),
-    }
+    rows, clicks = pd.Series(1.0, X.index), pd.Series(y, X.index, dtype=float)
+
+    def excess(clicks, rows):
+        prior = (clicks.sum() + y.mean()) / (rows.sum() + 1)
+        return np.log((clicks + 3 * prior) / (rows - clicks + 3 - 3 * prior)) - np.log(prior / (1 - prior))
+
     learned = ~held_out_rows(y)
-    for name, of in statistics.items():
+    for name, of in {"item@recent_count": lambda _, rows: np.log1p(rows), "item@recent_rate": excess}.items():
         of_items = of(decayed(X, clicks, blocks, N_BLOCKS), decayed(X, rows, blocks, N_BLOCKS))
         slope, intercept = np.polyfit(X["item"].map(of_items), new[name], 1)
         np.testing.assert_allclose(new[name], slope * X["item"].map(of_items) + intercept, atol=1e-4)
@@ -107,8 +108,8 @@ def test_saved_encoders_know_recent_rows(tmp_path):
 def split(n=4_000, share_new=0.8):
     """Rows of known users, and later ones with a share of new users."""
     rng = np.random.default_rng(0)
-    user = rng.integers(50, size=n)
-    user[n // 2 :] += 50 * (rng.random(n - n // 2) < share_new)
+    user = rng.integers(200, size=n)
+    user[n // 2 :] += 200 * (rng.random(n - n // 2) < share_new)
     times = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(n), "min")
     X = pd.DataFrame({"user": user.astype(str), "time": times})
     return X[: n // 2], rng.integers(2, size=n // 2), X[n // 2 :]

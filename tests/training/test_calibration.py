@@ -103,12 +103,16 @@ def test_a_network_without_the_operation_stays():
     assert correct_mean(Ensemble([network(), Network()]).eval(), rows()) is None
 
 
-@pytest.mark.parametrize("final_epoch", [True, False])
-def test_a_classifier_of_rare_clicks_predicts_their_rate(final_epoch):
+@pytest.mark.parametrize(
+    "stopping",
+    [{}, {"final_epoch": False}, {"early_stopping": False}],
+    ids=["final epoch", "early stopping", "neither"],
+)
+def test_a_classifier_of_rare_clicks_predicts_their_rate(stopping):
     X, y, _ = make_click_data(10_000, n_users=100, n_items=50, n_tags=5, click_rate=0.02, random_state=0)
     X = X[["user", "item"]].apply(lambda column: column.str[5:].astype(int))
-    classifier = FinalMLPClassifier(**SMALL, max_epochs=2, final_epoch=final_epoch, random_state=0, device="cpu")
+    classifier = FinalMLPClassifier(**SMALL, max_epochs=2, random_state=0, device="cpu", **stopping)
     classifier.fit(X, y)
-    learned_from = np.full(len(y), True) if final_epoch else ~held_out_rows(y.to_numpy())
+    learned_from = ~held_out_rows(y.to_numpy()) if "final_epoch" in stopping else np.full(len(y), True)
     mean = classifier.predict_proba(X[learned_from])[:, 1].mean()
     assert mean == pytest.approx(y[learned_from].mean(), rel=1e-3)
