@@ -217,7 +217,9 @@ def _grown_readers(
 
 
 def _grown_reader(reader: FieldReader, columns: Sequence[InputColumn]) -> FieldReader:
-    codes = np.unique(np.concatenate([read_codes(columns[position]) for position in reader.positions]))
+    read = [read_codes(columns[position]) for position in reader.positions]
+    # To count them NumPy sorts, which takes a tenth of the time of its hash table.
+    codes, _ = np.unique(np.concatenate(read), return_counts=True)
     size, first = len(reader.row_of_code) - 1, FIRST_CODE[reader.field.kind]
     new = codes[(codes >= size) | (reader.row_of_code[np.minimum(codes, size)] == UNKNOWN_CODE)]
     if not len(new):
