@@ -14,7 +14,7 @@ from ._target import Target
 
 #: Integers of as few distinct values are well enough described by the values.
 _N_BINS = 32
-#: Of few values, a random order leaves most in a bin of their own: of ages, coarse bins tell order from none.
+#: Of some fifty values, as of ages, random orders leave most in a bin of their own. Coarse bins tell order from none.
 _N_COARSE_BINS = 8
 #: With fewer rows per value, rates of values can't show what an id says.
 _MIN_ROWS_PER_VALUE = 20

@@ -231,7 +231,7 @@ def test_ages_that_tell_little_are_quantities_though_most_have_a_bin_of_their_ow
     for seed in range(3):
         rng = np.random.default_rng(seed)
         X = pd.DataFrame({"age": np.clip(21 + rng.gamma(2, 7, 24_000), 21, 75).astype(int)})
-        y = (rng.random(24_000) < 0.2 + 0.0002 * (X["age"] - 32) ** 2).astype(int)
+        y = (rng.random(24_000) < 0.25 + 0.04 * np.sin(X["age"] / 6)).astype(int)
         assert CTREncoder().fit(X, y).feature_kinds_.loc["age", "kind"] == "numeric"
 
 
