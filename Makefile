@@ -112,7 +112,8 @@ BROWSER ?= 1
 SPHINX = $(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -d build/doctrees $(if $(BROWSER),-t browser)
 SITE = $(VENV)/installed-docs $(if $(BROWSER),build/browser/scoring)
 
-build/browser/scoring: docs/scoring_page.py $(VENV)/installed-docs
+# A model of another version of the package may not load.
+build/browser/scoring: docs/scoring_page.py $(shell find sk_finalmlp -name '*.py') $(VENV)/installed-docs
 	rm -rf $@ $@-part
 	$(BIN)/python docs/scoring_page.py $@-part
 	mv $@-part $@

@@ -72,14 +72,20 @@ copybutton_prompt_is_regexp = True
 
 # The scripts run in a process of this environment: one thread is faster than several beside other busy processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-_FIRST_EXAMPLES = ["plot_quickstart.py", "plot_encoder_report.py"]
-_OTHER_EXAMPLES = sorted(path.name for path in Path(__file__).parents[1].glob("examples/plot_*.py"))
+_EXAMPLES = {
+    "First steps": ["quickstart", "encoder_report", "calibration", "field_importance"],
+    "Better scores": ["boosted_trees", "grid_search", "imbalance"],
+    "Special data": ["history", "new_items", "item_embeddings", "two_labels"],
+    "Updates and service": ["stream", "web_service"],
+    "Research": ["streams", "dual_mlp_streams", "number_of_heads", "gate_context", "custom_network"],
+}
+_EXAMPLE_FILES = [f"plot_{name}.py" for names in _EXAMPLES.values() for name in names]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"^(?!plot_)",
-    "within_subsection_order": ExplicitOrder([*_FIRST_EXAMPLES, *_OTHER_EXAMPLES, "*"]),
+    "within_subsection_order": ExplicitOrder(_EXAMPLE_FILES),
     "backreferences_dir": "api/backreferences",
     "doc_module": ("sk_finalmlp",),
     "show_memory": False,
@@ -130,6 +136,19 @@ def _resolve_short_name(
     if len(matches) != 1:
         return None
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", matches[0], node, contnode)
+
+
+def _group_examples(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put a heading above the first example of each group."""
+    if docname != "auto_examples/index":
+        return
+    start = '.. raw:: html\n\n    <div class="sphx-glr-'
+    head, *examples = source[0].split(f'{start}thumbcontainer"')
+    for title, names in _EXAMPLES.items():
+        group, examples = examples[: len(names)], examples[len(names) :]
+        head += f'.. raw:: html\n\n    </div>\n\n{title}\n{"-" * len(title)}\n\n{start}thumbnails">\n\n'
+        head += "".join(f'{start}thumbcontainer"{example}' for example in group)
+    source[0] = head
 
 
 # The first parameter of each group, and what the group is called.
@@ -196,6 +215,7 @@ def _visit_displayed_math(translator: HTML5Translator, node: nodes.math_block) -
 def setup(app: Sphinx) -> None:
     # Browsers draw MathML by themselves: formulas need no script from elsewhere.
     app.add_html_math_renderer("mathml", (_visit_inline_math, None), (_visit_displayed_math, None))
+    app.connect("source-read", _group_examples)
     app.connect("missing-reference", _resolve_short_name)
     app.connect("autodoc-process-signature", _shorten_signature)
     app.connect("object-description-transform", _group_parameters)

@@ -96,8 +96,8 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a model that :func:`save` wrote. No code of the file is run.
 
-    A stranger's file can still take time, memory of up to some hundred times its size, or predict what the stranger
-    wants.
+    A stranger's file can still take time and memory, or predict what the stranger wants. One that unpacks to more than
+    20 times its size and more than 64 MiB is refused before it is unpacked.
 
     Parameters
     ----------

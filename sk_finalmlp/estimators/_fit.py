@@ -17,7 +17,7 @@ from .._sklearn import InvalidParameterError, fit_context, fit_task, has_callbac
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..streams import as_stream
-from ..training import Impressions, Moments, StoredImpressions, correct_mean, resolve_device
+from ..training import Impressions, Moments, StoredImpressions, correct_mean, n_rows_of_pass, resolve_device
 from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
 from ._labels import RowScorer
@@ -37,7 +37,6 @@ from ._parameters import (
     checkpoint_file,
     draw_seed,
     find_scorer,
-    n_rows_of_epoch,
     name_of_scorer,
 )
 from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
@@ -202,7 +201,7 @@ def fit_classifier(
         if continues:
             check_same_arguments(start.arguments, classifier._network_arguments, "With warm_start=True")
             start = replace(start, network=copy_network(start.network))
-        n_rows = n_rows_of_epoch(training.counts, classifier.negative_sampling)
+        n_rows = n_rows_of_pass(training.counts, classifier.negative_sampling)
         settings = training_settings(classifier, n_rows, max_epochs, final_epoch)
         if scorer not in BUILT_IN:
             name, fields = name_of_scorer(classifier.scoring), start.arguments["fields"]

@@ -174,11 +174,3 @@ def automatic_settings(n_rows: int, schedule: str) -> dict[str, Any]:
         "n_iter_no_change": 4,
         "embedding_regularizer": penalty,
     }
-
-
-def n_rows_of_epoch(counts: torch.Tensor, negative_sampling: float) -> int:
-    """Number of rows of an epoch that takes a share of the negatives, by the number of rows of each class."""
-    n_rows, n_negatives = int(counts.sum()), int(counts[0])
-    if negative_sampling == 1 or not n_negatives:
-        return n_rows
-    return n_rows - n_negatives + max(1, round(negative_sampling * n_negatives))

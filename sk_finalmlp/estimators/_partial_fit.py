@@ -21,7 +21,7 @@ from .._sklearn import check_first_call, fit_task, has_callbacks
 from .._sources import EncodedBatches
 from ..nn import FieldEmbedding, copy_network, norms_of
 from ..schema import UNKNOWN_CODE, Field, Schema, by_kind, unpack_codes
-from ..training import Impressions, Moments, correct_mean, score
+from ..training import Impressions, Moments, correct_mean, n_rows_of_pass, score
 from ._field_readers import (
     FIRST_CODE,
     FieldReader,
@@ -34,7 +34,7 @@ from ._fit import EpochTasks, Fitted, penalties_of_tables, start_training, train
 from ._input_columns import InputColumn, read_codes
 from ._labels import OneLabel
 from ._network import Network, NetworkClass, check_same_arguments, make_network
-from ._parameters import draw_seed, n_rows_of_epoch
+from ._parameters import draw_seed
 from ._rows import naming, read_rows
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _network_with_room(
 
 def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
     """One pass at a constant rate: without validation rows, "plateau" never lowers it."""
-    n_rows = n_rows_of_epoch(new.counts, estimator.negative_sampling)
+    n_rows = n_rows_of_pass(new.counts, estimator.negative_sampling)
     settings: TrainingSettings = training_settings(estimator, n_rows, max_epochs=1, final_epoch=False)
     has_negatives = bool((new.target == 0).any())
     is_auto = penalties_of_tables(estimator)[0] == "auto"
@@ -217,7 +217,9 @@ def _grown_readers(
 
 
 def _grown_reader(reader: FieldReader, columns: Sequence[InputColumn]) -> FieldReader:
-    codes = np.unique(np.concatenate([read_codes(columns[position]) for position in reader.positions]))
+    read = [read_codes(columns[position]) for position in reader.positions]
+    # To count them NumPy sorts, which takes a tenth of the time of its hash table.
+    codes, _ = np.unique(np.concatenate(read), return_counts=True)
     size, first = len(reader.row_of_code) - 1, FIRST_CODE[reader.field.kind]
     new = codes[(codes >= size) | (reader.row_of_code[np.minimum(codes, size)] == UNKNOWN_CODE)]
     if not len(new):

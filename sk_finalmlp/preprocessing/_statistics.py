@@ -347,7 +347,7 @@ class _KeyedRows:
     def _distinct(self) -> np.ndarray:
         known: np.ndarray = np.empty(0, np.int64)
         for chunk in self._rows.chunks(self._key.parts, f"combinations of {self._key.name}"):
-            known, _, _ = make_room(known, np.unique(self._key.combine(chunk.codes)), [])
+            known, _, _ = make_room(known, factorize(self._key.combine(chunk.codes), self._key.n_possible)[1], [])
         return known
 
     def _slots_of(self, chunk: Chunk) -> list[np.ndarray]:

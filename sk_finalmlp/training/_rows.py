@@ -240,6 +240,12 @@ def digest_of(parts: Any) -> str:
     return digest.hexdigest()
 
 
+def n_rows_of_pass(counts: Tensor, share: float) -> int:
+    """Return the number of rows of a pass that takes a share of the first class, by the numbers of rows of classes."""
+    n_rows, n_first = int(counts.sum()), int(counts[0])
+    return n_rows - n_first + max(1, round(share * n_first)) if share < 1 and n_first else n_rows
+
+
 class Batches:
     """Batches of impressions, slices of a permutation that is drawn anew for each pass.
 
@@ -278,7 +284,7 @@ class Batches:
             counts = self.impressions.counts
             sums = self.impressions.class_weights(len(counts))
             self._share = share = max(share, 1 / max(1, int(counts[0])))
-            self.n_rows = int(counts[1:].sum()) + round(share * float(counts[0]))
+            self.n_rows = n_rows_of_pass(counts, share)
             self._scale = self.n_rows / float(sums[1:].sum() + share * sums[0])
         self.negatives_kept = self.impressions.negatives_kept * self._share
 

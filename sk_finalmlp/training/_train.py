@@ -123,9 +123,9 @@ def train(
         Network that maps codes and values to logits; see `sk_finalmlp.nn.ClickNetwork`. `gate_regularizer` applies to
         its `context_parameters`, `embedding_regularizer` to its other `embedding_parameters`, and `net_regularizer` to
         all others.
-    impressions : Impressions or StoredImpressions
+    impressions : Impressions
         Training rows.
-    validation : Impressions, StoredImpressions or None
+    validation : Impressions or None
         Rows for early stopping; None to train for `max_epochs`.
     settings : TrainingSettings
         How to train.
