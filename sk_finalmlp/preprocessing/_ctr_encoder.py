@@ -294,9 +294,10 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     **Which integers are quantities.** Columns with more than 98% distinct values; with labels and 1,000 rows, columns
     of more than 32 values if out-of-fold click rates of 32 quantile bins predict better than rates of the values,
-    than the overall rate by the gain that `statistics="auto"` asks for, and than bins of 50 random orders of the values
-    by four standard deviations: popular ids have a bin of their own in any order. With fewer than 20 rows per value,
-    values that fill more than half of their range, as ids do, stay categorical.
+    than the overall rate by the gain that `statistics="auto"` asks for, and if these bins, or 8 bins, predict better
+    than those of 50 random orders of the values by four standard deviations: popular ids have a bin of their own in any
+    order. With fewer than 20 rows per value, values that fill more than half of their range, as ids do, stay
+    categorical.
 
     **More rows than memory holds.** `X` can be a `pyarrow` data set, the name of a Parquet file or folder or of several
     files (`clicks/*.parquet`), a `pyarrow.RecordBatchReader`, a polars LazyFrame, a function that gives frames and
