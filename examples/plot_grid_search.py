@@ -27,10 +27,10 @@ X_train, X_test, y_train, y_test = train_test_split(
 # The search
 # ----------
 #
-# Parameters go by the name of their step. ``embedding_regularizer`` keeps the network from learning rows by heart and
-# matters most; ``min_frequency`` leaves rare users and films to code 0, "unknown". Click models are judged by their
-# probabilities, hence the log-loss. A single network, ``n_members=1``, is enough to compare settings. With
-# ``n_jobs=-1`` the fits would share the cores; set the environment variable ``OMP_NUM_THREADS=1`` then.
+# Parameter names start with the name of their step. ``embedding_regularizer``, which matters most, keeps the network
+# from memorising rows; ``min_frequency`` gives rare users and films code 0, "unknown". The score is the log-loss,
+# since click models have to predict probabilities. A single network, ``n_members=1``, is enough to compare settings.
+# With ``n_jobs=-1`` the fits would share the cores; set the environment variable ``OMP_NUM_THREADS=1`` then.
 
 model = Pipeline(
     [("enc", CTREncoder()), ("clf", FinalMLPClassifier(n_members=1, random_state=0))]
@@ -44,10 +44,9 @@ search.fit(X_train, y_train)
 search.best_params_
 
 # %%
-# Each point is the mean of three folds, the band one standard deviation of them. Look at the shape before you take the
-# best: a minimum at the border asks for a wider grid, and settings within the band are as good as one another. Here
-# little penalty is too little by far: with some fifteen ratings per user, click rates, which have no embedding, say
-# more than embeddings do. By default the penalty is 7,000 / (number of rows), at least 0.1.
+# Each point is the mean of three folds, the band one standard deviation. Look at the curve before you take the best:
+# if the minimum is at the border, widen the grid; settings within the band are equally good. Here a small penalty is
+# much too small: a user has some fifteen ratings, too few for an embedding, and click rates predict better.
 
 results = pd.DataFrame(search.cv_results_)
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
@@ -68,7 +67,7 @@ _ = ax.legend()
 # Learning curves
 # ---------------
 #
-# Three settings, fitted once more with more patience, so that the curves go on for longer than is good.
+# Three settings, fitted again with more patience, so the curves continue after the best epoch.
 # :class:`~sk_finalmlp.inspection.TrainingHistoryDisplay` takes a pipeline, or a search, and draws its training.
 
 settings = {
@@ -93,15 +92,17 @@ for (name, parameters), of_setting in zip(settings.items(), axes.T, strict=True)
     of_setting[0].set_title(name)
 
 # %%
-# - **Too free**: the training loss falls and falls, while the validation loss soon rises. The network learns its rows
-#   by heart. Early stopping keeps the best epoch, but that isn't good: raise the regularizer or the dropouts.
-# - **The best of the search**: both losses fall side by side, and the validation loss hardly rises later.
-# - **Too slow**: the last epoch is the best. The training isn't finished: raise ``learning_rate`` or ``max_epochs``.
+# - **Too free**: the training loss keeps falling, while the validation loss soon rises. The network memorises its rows.
+#   Early stopping keeps the best epoch, but its score is poor: raise the regularizer or the dropouts.
+# - **The best of the search**: both losses fall together and level off at the end of the cycle.
+# - **Too slow**: the losses are far higher at the end than those of the best setting. Raise ``learning_rate`` or
+#   ``max_epochs``.
 #
-# The model for use
-# -----------------
+# The final model
+# ---------------
 #
-# In the end, three networks that vote are a little better than one. The test rows took no part in the search.
+# The test rows took no part in the search. The best setting is better than the defaults; whether three networks are
+# better than one can't be seen on so few rows.
 
 models = {
     "one network, defaults": model,

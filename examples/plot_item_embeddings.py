@@ -2,9 +2,9 @@
 Embeddings as features: a map of films
 ======================================
 
-To predict who clicks on what, the network learns a vector for each user and each item: its embedding. These vectors
-are of use beyond the network. Items with similar vectors are liked by the same people, and as columns of a table the
-vectors are features for any other model. :func:`~sk_finalmlp.inspection.embeddings` gives them as a table.
+To predict clicks, the network learns a vector for each user and each item: its embedding. These vectors are useful
+beyond the network. Items with similar vectors are liked by the same people, and the vectors are features for any other
+model. :func:`~sk_finalmlp.inspection.embeddings` gives them as a table.
 """
 
 import matplotlib.pyplot as plt
@@ -25,9 +25,9 @@ from sk_finalmlp.inspection import embeddings
 # Learn the vectors
 # -----------------
 #
-# The network sees the ids of MovieLens-100K alone, so that all it knows of a film is who liked it. A penalty a
-# little weaker than the default leaves more in the vectors of films with few ratings. The two networks of the ensemble
-# have a vector of ten numbers each, which stand side by side.
+# The network sees only the ids of MovieLens-100K: all it knows of a film is who liked it. A penalty a little weaker
+# than the default leaves more in the vectors of films with few ratings. The two networks of the ensemble have ten
+# numbers each for a film, which are concatenated.
 
 movielens = fetch_movielens_100k()
 X, y = movielens.data, movielens.target
@@ -50,9 +50,9 @@ films.iloc[:3, :5].round(3)
 # A map
 # -----
 #
-# The two directions in which the vectors of well-known films differ most have a meaning that nobody told the network.
-# The first is how much a film is liked at all. The second is a matter of taste: adventures for everybody at one end,
-# black humour at the other.
+# The two directions in which the vectors of well-known films differ most, their principal components, have a meaning.
+# The first is how much a film is liked. The second is taste: films for everybody at the bottom, black humour at the
+# top.
 
 id_of = pd.Series(movielens.titles.index, index=movielens.titles)
 n_ratings, click_rate = X["item"].value_counts(), y.groupby(X["item"]).mean()
@@ -93,16 +93,18 @@ for title in LABELLED:
 figure.colorbar(points, label="share of ratings of 4 and 5 stars")
 _ = ax.set(
     title="Films with 100 ratings or more, by their embeddings",
-    xlabel="first principal component",
-    ylabel="second principal component",
+    xlabel="first principal component: liked more to the right",
+    ylabel="second principal component: taste",
+    xticks=[],
+    yticks=[],
 )
 
 # %%
 # Neighbours
 # ----------
 #
-# The cosine of two vectors says how similar two films are. Without the first direction, good films don't resemble each
-# other for being good, and what is left is taste.
+# The cosine of two vectors says how similar two films are. Without the first direction, how much a film is liked no
+# longer counts, and only taste is left.
 
 taste = places.drop(columns=0)
 taste = taste.div(np.linalg.norm(taste, axis=1), axis=0)
@@ -129,11 +131,11 @@ for title in [
 # Features of another model
 # -------------------------
 #
-# Boosted trees make little of an id: its number says nothing. Give them the vectors of user and film beside what they
-# know of both, and they do as well as the network.
+# Boosted trees learn little from an id: its number says nothing. With the vectors of user and film they do as well as
+# the network.
 #
-# The network learns from three fifths of the ratings, the trees from another fifth: on rows that the network has seen,
-# its vectors know the answers too well, and the trees would trust them more than they deserve.
+# The network learns from three fifths of the ratings, the trees from another fifth: the vectors contain the labels of
+# the rows that the network has seen, and trees trained on these would trust the vectors too much.
 
 X_first, X_rest, y_first, y_rest = train_test_split(
     X, y, train_size=0.6, random_state=0

@@ -41,6 +41,8 @@ _MIN_REPEATS = 2
 _MOST_LISTS_PER_VALUE = 1.1
 #: Of so many blocks in time, one is predicted by two earlier ones.
 _LEAST_BLOCKS = 4
+#: Weights with a smaller share are rounding.
+_ROUNDING = 1e-9
 #: Smallest mean improvement of their mean log-loss for recent statistics.
 _MIN_DRIFT = 1e-3
 #: Fields with so many values have recent statistics where any field has.
@@ -367,7 +369,7 @@ class _Trial:
 
     def gain_of_recent(self, key: Key) -> float:
         """By how much rates and counts of recent rows beside those of all rows lower the mean log-loss of the last
-        blocks, each predicted by the ones before; 0 if any isn't predicted better.
+        blocks, each predicted by the ones before; 0 if the very last isn't predicted better, or a block has one label.
         """
         blocks = self._target.blocks
         if blocks is None or blocks.n_blocks < _LEAST_BLOCKS or key.holds_lists:
@@ -379,13 +381,16 @@ class _Trial:
         rates = zip(cross_fitted_log_odds(all_time, target.priors), recent_log_odds(recent, target), strict=True)
         for label, (of_all, of_recent) in enumerate(rates):
             rows, clicks = all_time.known[label].of_cells, all_time.clicks[label].of_cells
+            n_rows, n_clicks = (np.bincount(numbers, of, blocks.n_blocks)[1:] for of in (rows, clicks))
+            if (np.minimum(n_clicks, n_rows - n_clicks)[: blocks.n_blocks - 1] <= _ROUNDING * n_rows.sum()).any():
+                return 0.0
             columns = [of_all, counts[0], of_recent, counts[1]]
             # For the second block, all rows are recent.
             for block in range(3, blocks.n_blocks):
                 earlier, later = (numbers >= 1) & (numbers < block), numbers == block
                 losses = [_later_loss(own, rows, clicks, earlier, later) for own in (columns[:2], columns)]
                 gains[block - 3] += losses[0] - losses[1]
-        return float(gains.mean()) if gains.min() > 0 else 0.0
+        return float(gains.mean()) if gains[-1] > 0 else 0.0
 
     def _cells(self, key: Key) -> tuple[Cells, np.ndarray]:
         folds = Folds(self._target.n_folds)
@@ -429,13 +434,13 @@ def _later_loss(
     """Mean log-loss of later cells by a regression on earlier ones, but for the overall rate."""
     fit = fit_logistic([column[earlier] for column in columns], weights[earlier], clicks[earlier])
     rows = np.vstack([np.ones(later.sum()), *(column[later] for column in columns)])
-    logits, shares = fit.coefficients @ rows, weights[later] / weights[later].sum()
-    click_shares = clicks[later] / weights[later].sum()
+    logits = np.clip(fit.coefficients @ rows, -_MAX_LOGIT, _MAX_LOGIT)
+    shares, click_shares = (sums[later] / weights[later].sum() for sums in (weights, clicks))
 
     def excess(shift: float) -> float:
         return float(shares @ expit(logits + shift) - click_shares.sum())
 
-    logits += brentq(excess, -_MAX_LOGIT, _MAX_LOGIT)
+    logits += brentq(excess, -2 * _MAX_LOGIT, 2 * _MAX_LOGIT)
     return float(shares @ np.logaddexp(0, logits) - click_shares @ logits)
 
 

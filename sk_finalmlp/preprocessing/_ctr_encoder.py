@@ -281,9 +281,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     and `item@recent_rate`, log-odds above those of all recent rows, each of the five blocks counts half as much as the
     next, and in :meth:`partial_fit` all rows count half after as many new ones as a block has. All training rows, those
     held out too, know the blocks before theirs alone. "auto" chooses them if, for any field, rate and count of recent
-    rows beside those of all rows lower the log-loss of the fourth and the fifth block, each predicted from those
-    before, and by 0.001 on average; then for this field and for all with 100 values or more. `statistics_` has a row
-    `item (recent)` for each. They are numbers to the classifier, with an embedding.
+    rows beside those of all rows lower the log-loss of the fifth block, and by 0.001 on average that of the fourth and
+    fifth, each predicted from those before; then for this field and for all with 100 values or more. `statistics_` has
+    a row `item (recent)` for each. They are numbers to the classifier, with an embedding.
 
     **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
     coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
@@ -294,9 +294,10 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     **Which integers are quantities.** Columns with more than 98% distinct values; with labels and 1,000 rows, columns
     of more than 32 values if out-of-fold click rates of 32 quantile bins predict better than rates of the values,
-    than the overall rate by the gain that `statistics="auto"` asks for, and than bins of 50 random orders of the values
-    by four standard deviations: popular ids have a bin of their own in any order. With fewer than 20 rows per value,
-    values that fill more than half of their range, as ids do, stay categorical.
+    than the overall rate by the gain that `statistics="auto"` asks for, and if these bins, or 8 bins, predict better
+    than those of 50 random orders of the values by four standard deviations: popular ids have a bin of their own in any
+    order. With fewer than 20 rows per value, values that fill more than half of their range, as ids do, stay
+    categorical.
 
     **More rows than memory holds.** `X` can be a `pyarrow` data set, the name of a Parquet file or folder or of several
     files (`clicks/*.parquet`), a `pyarrow.RecordBatchReader`, a polars LazyFrame, a function that gives frames and

@@ -35,6 +35,21 @@ def test_no_statistics_of_recent_rows_where_clicks_stay(seed):
     assert "item (recent)" not in CTREncoder().fit(X, y).statistics_.index
 
 
+@pytest.mark.parametrize("label", [0, 1])
+def test_no_statistics_of_recent_rows_where_a_block_has_one_label(label):
+    X, y = log()
+    y[-2_000:] = label
+    assert "item (recent)" not in CTREncoder().fit(X, y).statistics_.index
+
+
+def test_each_of_several_labels_has_a_rate_of_recent_rows():
+    X, y = log()
+    labels = pd.DataFrame({"click": y, "buy": np.where(y == 1, np.arange(len(y)) % 2, 0.0)})
+    labels.loc[::7, "buy"] = np.nan
+    names = set(CTREncoder().fit_transform(X, labels).columns)
+    assert {"item@recent_rate=click", "item@recent_rate=buy", "item@recent_count"} < names
+
+
 def test_no_statistics_of_recent_rows_without_an_order():
     X, y = log()
     assert "item (recent)" not in CTREncoder().fit(X.drop(columns="time"), y).statistics_.index
