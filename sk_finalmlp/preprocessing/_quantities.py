@@ -14,6 +14,8 @@ from ._target import Target
 
 #: Integers of as few distinct values are well enough described by the values.
 _N_BINS = 32
+#: Of some fifty values, as of ages, random orders leave most in a bin of their own. Coarse bins tell order from none.
+_N_COARSE_BINS = 8
 #: With fewer rows per value, rates of values can't show what an id says.
 _MIN_ROWS_PER_VALUE = 20
 #: Ids are numbered one after another: values that fill a larger share of their range may be ids.
@@ -41,10 +43,17 @@ def is_quantity(column: Column, target: Target) -> bool:
     values = _SumsByFold(codes, len(weights), target)
     if by_bin >= values.loss():
         return False
+    return any(_beats_random_orders(values, in_order, weights, n_bins) for n_bins in (_N_BINS, _N_COARSE_BINS))
+
+
+def _beats_random_orders(values: _SumsByFold, in_order: np.ndarray, weights: np.ndarray, n_bins: int) -> bool:
+    """Whether bins of the values in order tell more than bins in random orders do."""
     rng = np.random.default_rng(0)
-    orders = [np.append(rng.permutation(in_order[:-1]), len(distinct)) for _ in range(_N_RANDOM_ORDERS)]
-    by_chance = [values.loss(order, _starts_of_bins(weights.take(order))) for order in orders]
-    return bool(by_bin < np.mean(by_chance) - _MIN_DEVIATIONS * np.std(by_chance, ddof=1))
+    orders = [np.append(rng.permutation(in_order[:-1]), in_order[-1]) for _ in range(_N_RANDOM_ORDERS)]
+    own, *by_chance = (
+        values.loss(order, _starts_of_bins(weights.take(order), n_bins)) for order in (in_order, *orders)
+    )
+    return bool(own < np.mean(by_chance) - _MIN_DEVIATIONS * np.std(by_chance, ddof=1))
 
 
 def _may_be_ids(distinct: pa.Array, n_rows: int) -> bool:
@@ -59,11 +68,11 @@ def fill_their_range(distinct: pa.Array) -> bool:
     return len(distinct) > _MAX_FILLED_SHARE * n_possible
 
 
-def _starts_of_bins(weights: np.ndarray) -> np.ndarray:
+def _starts_of_bins(weights: np.ndarray, n_bins: int = _N_BINS) -> np.ndarray:
     """Where bins of about equal weight begin among values in an order; the last place, of missing values, is one."""
     weights = weights[:-1]
     middles = (np.cumsum(weights) - weights / 2) / max(weights.sum(), np.finfo(np.float64).tiny)
-    return np.append(np.flatnonzero(starts_of_runs((_N_BINS * middles).astype(np.int64))), len(weights))
+    return np.append(np.flatnonzero(starts_of_runs((n_bins * middles).astype(np.int64))), len(weights))
 
 
 class _SumsByFold:

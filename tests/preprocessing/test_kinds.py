@@ -227,6 +227,14 @@ def test_quantities_of_seldom_clicked_rows_are_found():
     assert set(kinds["kind"]) == {"numeric"}
 
 
+def test_ages_that_tell_little_are_quantities_though_most_have_a_bin_of_their_own():
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = pd.DataFrame({"age": np.clip(21 + rng.gamma(2, 7, 24_000), 21, 75).astype(int)})
+        y = (rng.random(24_000) < 0.25 + 0.04 * np.sin(X["age"] / 6)).astype(int)
+        assert CTREncoder().fit(X, y).feature_kinds_.loc["age", "kind"] == "numeric"
+
+
 def test_labels_tell_nothing_of_an_amount_that_has_nothing_to_do_with_them_or_of_few_rows():
     X, y = impressions()
     assert set(CTREncoder().fit(X).feature_kinds_["kind"]) == {"categorical"}
