@@ -73,7 +73,11 @@ def fit_catboost(first, last):
     table, clicks = rows(first, last)
     categorical = [name for name in flatten(table) if not name.startswith("numeric")]
     return CatBoostClassifier(
-        300, verbose=0, random_seed=0, cat_features=categorical
+        300,
+        verbose=0,
+        random_seed=0,
+        cat_features=categorical,
+        allow_writing_files=False,
     ).fit(flatten(table), clicks)
 
 
