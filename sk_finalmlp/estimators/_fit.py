@@ -174,9 +174,7 @@ def fit_classifier(
 
     check_widths(classifier, "fs_hidden_units", 0)
     scorer = find_scorer(classifier.scoring)
-    _check_validation_arguments(classifier, X_val, y_val, sample_weight_val)
-    if not isinstance(X, EncodedRows | pd.DataFrame):
-        refuse_raw_rows(X)
+    _check_arguments(classifier, X, X_val, y_val, sample_weight_val)
     # The user's validation rows are not for training, and neither are rows that a warm start goes on to validate with.
     final_epoch = classifier.final_epoch and X_val is None and not classifier.warm_start
     holds_out = classifier.early_stopping and X_val is None
@@ -300,7 +298,7 @@ def _data_of_callbacks(classifier: FinalMLPClassifier, X: Any, y: Any, sample_we
     return {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
 
 
-def _check_validation_arguments(classifier: FinalMLPClassifier, X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
+def _check_arguments(classifier: FinalMLPClassifier, X: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
     if (X_val is None) != (y_val is None):
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is given but {missing} isn't: validation needs both.")
@@ -315,3 +313,5 @@ def _check_validation_arguments(classifier: FinalMLPClassifier, X_val: Any, y_va
         raise ValueError(
             "X_val and y_val are for early stopping, but early_stopping=False. Set it to True or leave them out."
         )
+    if not isinstance(X, EncodedRows | pd.DataFrame):
+        refuse_raw_rows(X)

@@ -562,9 +562,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         X = validate_table(self, X, reset=True)
         names = check_feature_names_in(self)
         weights = check_weights(sample_weight, X)
-        place = None if self.hold_out == "random" else places_in_time(self.hold_out, X, names)
+        order = None if self.hold_out == "random" else places_in_time(self.hold_out, X, names).__getitem__
         shares = None if self.half_life is None else weights_by_age(self.half_life, X, names, weights)
-        return TableRows(X, names, self._chosen_kinds(X, names), y, weights, self.hold_out, place, shares, planner)
+        return TableRows(X, names, self._chosen_kinds(X, names), y, weights, self.hold_out, order, shares, planner)
 
     def _stored_rows(
         self, source: Source, label: str | None, weight: str | None, folder: TemporaryFolder, planner: Planner
@@ -625,9 +625,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self._derived = DerivedFields(plan.crosses, plan.statistics)
         unknown = UnknownRows(self.unknown_dropout, rows.planner.random_state) if transforms else None
         columns = rows.derive(self._derived, outputs, unknown)
-        if rows.time is not None and plan.statistics:
-            kinds = self.feature_kinds_
-            kinds.loc[rows.time, "why"] = f"{kinds['why'][rows.time]}, which tell the order of the rows"
+        if rows.blocks is not None and plan.statistics:
+            kinds, time = self.feature_kinds_, rows.blocks.column
+            kinds.loc[time, "why"] = f"{kinds['why'][time]}, which tell the order of the rows"
         self.statistics_ = report(plan.choices)
         self._classes = None if isinstance(rows.target, NoLabels) else rows.target.classes
         self._has_tasks = isinstance(rows.target, Target) and rows.target.has_tasks
@@ -779,8 +779,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _schema_of_training_rows(self, rows: TrainingRows) -> Schema:
         held_out = None
-        if rows.place is not None and self.hold_out != "last":
-            held_out = packed(held_out_with(rows.place, self.validation_fraction, rows.target))
+        if rows.order is not None and self.hold_out != "last":
+            place = rows.order(np.arange(rows.n_rows))
+            held_out = packed(held_out_with(place, self.validation_fraction, rows.target))
         return replace(
             self._schema_of_new_rows(),
             n_rows=rows.n_rows,

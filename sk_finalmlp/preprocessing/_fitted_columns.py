@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -92,16 +91,23 @@ def blocks_name(column: str) -> str:
     return f"{column}@block"
 
 
-def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> tuple[str | None, Any, int]:
-    """Pop the blocks in time by the column with the latest times: its name, each row's block, and how many."""
-    found: list[tuple[int, str | None, Any, int]] = [(0, None, None, 1)]
+class BlocksInTime(NamedTuple):
+    """The block of each row by a column of times, and how many there are."""
+
+    column: str
+    blocks: Any
+    n_blocks: int
+
+
+def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> BlocksInTime | None:
+    """Pop the blocks in time, and return those by the column with the latest times."""
+    latest, found = -np.inf, None
     for column in columns:
-        if isinstance(column.encoder, DatetimeEncoder):
-            blocks, n_blocks = outputs.pop(blocks_name(column.name)), column.encoder.n_blocks
-            if n_blocks > 1:
-                found.append((column.encoder.middle_time, column.name, blocks, n_blocks))
-    _, name, blocks, n_blocks = max(found[1:] or found, key=itemgetter(0))
-    return name, blocks, n_blocks
+        if isinstance(encoder := column.encoder, DatetimeEncoder):
+            blocks = outputs.pop(blocks_name(column.name))
+            if encoder.n_blocks > 1 and encoder.middle_time > latest:
+                latest, found = encoder.middle_time, BlocksInTime(column.name, blocks, encoder.n_blocks)
+    return found
 
 
 def encode_columns(columns: Columns, raws: Iterable[Any], watches: Watches) -> Iterator[tuple[str, np.ndarray]]:

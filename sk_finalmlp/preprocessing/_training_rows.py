@@ -21,7 +21,7 @@ from ._choice import Codes, Planner
 from ._column import Part, RawColumn, mark_missing, read_column
 from ._datetime import N_BLOCKS, DatetimeEncoder
 from ._derived import DerivedFields
-from ._fitted_columns import FittedColumn, check_names_are_read, pop_blocks, write_outputs
+from ._fitted_columns import BlocksInTime, FittedColumn, check_names_are_read, pop_blocks, write_outputs
 from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
@@ -35,12 +35,10 @@ _FORWARD, _FORWARD_IF_USED_LATER = 0.3, 1.0
 class TrainingRows(ABC):
     """Rows to learn from; outputs are their columns by name, in memory or on disk."""
 
-    #: Places in time, where they are more than the numbers of the rows.
-    place: np.ndarray | None = None
-    #: The same of some rows, where later rows are held out.
-    _order: Place | None = None
-    #: The column of times that tells the order where rows are held out at random.
-    time: str | None = None
+    #: The place in time of some rows, by their numbers, where later rows are held out.
+    order: Place | None = None
+    #: Blocks by a column of times, which tell the order where rows are held out at random.
+    blocks: BlocksInTime | None = None
     #: Told of the progress on rows on disk.
     _passes: Passes | None = None
     _weights: Array | None
@@ -71,9 +69,8 @@ class TrainingRows(ABC):
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
         """Return the output columns of the columns, and learn the order of the rows in time."""
         outputs = self._encode(columns)
-        self.time, self._blocks, self._n_blocks = pop_blocks(columns, outputs)
-        if self._order is not None:
-            self.time = None
+        blocks = pop_blocks(columns, outputs)
+        self.blocks = blocks if self.order is None else None
         return outputs
 
     @abstractmethod
@@ -98,11 +95,11 @@ class TrainingRows(ABC):
         """The labels, and the blocks of the rows in time where their order is known."""
         if isinstance(self.target, NoLabels):
             return self.target
-        if self._order is not None:
-            return self.target.in_blocks(partial(_blocks, self._order), N_BLOCKS, _FORWARD_IF_USED_LATER)
-        if self.time is None:
+        if self.order is not None:
+            return self.target.in_blocks(partial(_blocks, self.order), N_BLOCKS, _FORWARD_IF_USED_LATER)
+        if self.blocks is None:
             return self.target
-        return self.target.in_blocks(partial(read_rows, self._blocks), self._n_blocks, _FORWARD)
+        return self.target.in_blocks(partial(read_rows, self.blocks.blocks), self.blocks.n_blocks, _FORWARD)
 
     @abstractmethod
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
@@ -142,16 +139,15 @@ class TableRows(TrainingRows):
         y: Any,
         weights: np.ndarray | None,
         hold_out: str,
-        place: np.ndarray | None,
+        order: Place | None,
         shares: np.ndarray | None,
         planner: Planner,
     ) -> None:
         super().__init__(names, chosen, planner)
-        self.place, self._hold_out = place, hold_out
-        self._order = None if place is None else place.__getitem__
+        self.order, self._hold_out = order, hold_out
         self._X, self._weights = X, weights
         self._outputs: dict[int, dict[str, np.ndarray]] = {}
-        labels = planner.read_target(read_target, y, X, weights, self._order or places)
+        labels = planner.read_target(read_target, y, X, weights, self.order or places)
         # Older rows count less.
         self.labels = labels if shares is None or isinstance(labels, NoLabels) else labels.weighted_by(shares)
 
@@ -164,7 +160,8 @@ class TableRows(TrainingRows):
         """Yield the columns themselves, each read when it is asked for."""
         labels = self.labels
         labelled = labels.take(np.flatnonzero(labels.rows.weights)) if isinstance(labels, Target) else None
-        places = self.place if self.place is None or self._weights is None else self.place[self._weights > 0]
+        present = np.arange(self.n_rows) if self._weights is None else np.flatnonzero(self._weights > 0)
+        places = None if self.order is None else self.order(present)
         for position, (name, raw) in enumerate(zip(self.names, raw_columns(self._X), strict=True)):
             read = mark_missing if self.chosen.get(position) == "dropped" else read_column
             yield Evidence(read(name, raw), self._weights, None, labelled, places)
@@ -267,10 +264,9 @@ class StoredRows(TrainingRows):
             self._check_space(parts.n_rows, 2 * len(names))
         self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight, is_hashed), folder, passes)
         self._weights = self._first.weight
-        self._place = places if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
-        self._order = None if self._place is places else self._place
+        self.order = None if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
         self.labels = planner.read_target(
-            read_stored_target, self._first.y, self._first.classes, self._weights, self._place
+            read_stored_target, self._first.y, self._first.classes, self._weights, self.order or places
         )
 
     def _check_space(self, n_rows: int, n_columns: int) -> None:
@@ -286,7 +282,7 @@ class StoredRows(TrainingRows):
         """Yield tallies of the columns, and samples where there are labels or too many numbers to tally."""
         sample = self._first.sample
         target = self.labels.take(sample.numbers) if isinstance(self.labels, Target) else None
-        in_time = None if self._order is None else self._order(sample.numbers)
+        in_time = None if self.order is None else self.order(sample.numbers)
         for name, tally in zip(self.names, self._first.tallies, strict=True):
             values = sample.column(name)
             if tally is None:
@@ -342,7 +338,7 @@ class StoredRows(TrainingRows):
             first.y,
             self._weight_name,
             self._weights,
-            self._place,
+            self.order or places,
         )
 
     def remove(self) -> None:
