@@ -44,7 +44,8 @@ class Input:
             converted = [value if type(value) is plain else convert(value, self) for value in values]
             return np.array(converted, _DTYPES[element_type]).reshape(-1, self.length)
         except OverflowError as error:
-            largest = max((value for value in values if isinstance(value, _NUMBERS)), key=abs)
+            numbers: list[Any] = [value for value in values if isinstance(value, _NUMBERS)]
+            largest = max(numbers, key=abs, default=values[0])  # an array has its numbers inside
             raise ValueError(
                 f"Column {self.name!r}: {shown(largest)} is beyond 64 bits. Give None for a value that fit can't have "
                 "seen."
