@@ -27,4 +27,7 @@ def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
 
 def shown(value: Any) -> str:
     """Return a value as messages show it: as Python writes it, a long one shortened."""
-    return _SHORT.repr(value)
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return f"<{type(value).__name__}>"

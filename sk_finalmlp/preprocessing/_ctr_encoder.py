@@ -235,9 +235,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         For each input column (the index): `kind`, `why`, `n_missing` (values missing in `fit`), `n_codes` (of all its
         fields, code 0 included) and `n_columns` (of the output).
     statistics_ : pandas.DataFrame
-        For each field and pair (the index) considered for target statistics: `rate` and `count` (whether they are
-        made), `gain` (decrease of the log-loss by the rate), `coefficient` (of the rate, in a logistic regression) and
-        `why`.
+        For each field and pair (the index) considered for target statistics, and for each field with statistics of
+        recent rows: `rate` and `count` (whether they are made), `gain` (decrease of the log-loss by the rate),
+        `coefficient` (of the rate, in a logistic regression) and `why`.
     fields_ : list of Field
         The fields of the output in order, ready for a network built by hand.
     cardinalities_ : dict of {str: int}

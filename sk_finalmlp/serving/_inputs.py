@@ -44,11 +44,11 @@ class Input:
             converted = [value if type(value) is plain else convert(value, self) for value in values]
             return np.array(converted, _DTYPES[element_type]).reshape(-1, self.length)
         except OverflowError as error:
-            largest = max(
-                (value for value in values if isinstance(value, _NUMBERS)), key=lambda value: abs(float(value))
-            )
+            numbers: list[Any] = [value for value in values if isinstance(value, _NUMBERS)]
+            largest = max(numbers, key=abs, default=values[0])  # an array has its numbers inside
             raise ValueError(
-                f"Column {self.name!r}: {largest} is beyond 64 bits. Give None for a value that fit can't have seen."
+                f"Column {self.name!r}: {shown(largest)} is beyond 64 bits. Give None for a value that fit can't have "
+                "seen."
             ) from error
         except (TypeError, ValueError) as error:
             raise ValueError(f"Column {self.name!r}: {error}") from error
@@ -122,7 +122,10 @@ def _time(value: Any, column: Input) -> int:
     if isinstance(value, _INTEGERS):
         return int(value)
     if isinstance(value, str):
-        value = datetime.datetime.fromisoformat(value)
+        try:
+            value = datetime.datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(f"{shown(value)} is not an ISO 8601 date or time. Write it so, or give None.") from error
     elif isinstance(value, np.datetime64):
         value = value.astype("datetime64[us]").item()
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):

@@ -157,7 +157,10 @@ def test_kinds_of_columns(predict):
         ("tags", True, "True is not a list of elements"),
         ("age", True, "True is not an integer"),
         ("age", 10**23, "10{23} is beyond 64 bits"),
+        ("age", 10**400, "0{9} is beyond 64 bits"),
+        pytest.param("age", 10**5_000, "<int> is beyond 64 bits", id="5,000 digits"),
         ("age", float("inf"), "inf is not an integer"),
+        ("time", "x" * 100_000, "x{9}' is not an ISO 8601 date or time"),
         ("is_new", 2, "2 is not true or false"),
     ],
 )
