@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from numbers import Real
 from typing import Any
 
 import narwhals as nw
@@ -55,6 +56,13 @@ def model_card(
         Markdown with front matter for the Hugging Face Hub, for a `README.md` beside the file of the model. It holds no
         value of any row but the first and last days.
 
+    Raises
+    ------
+    TypeError
+        If `data` holds no pair of a table and labels, or `scores` no number.
+    NotFittedError
+        If the model isn't fitted.
+
     Examples
     --------
     >>> from sk_finalmlp import CTREncoder, model_card
@@ -68,6 +76,7 @@ def model_card(
     | training | 1,000 | 0.0840 | 2024-01-01 | 2024-01-28 |
     """
     check_is_fitted(model)
+    _check(data or {}, scores or {})
     steps = _steps(model)
     lines = [*_front_matter(title, scores or {}), f"# {title}", *(["", notes.strip()] if notes else [])]
     if data:
@@ -86,6 +95,15 @@ def model_card(
         lines += ["", "Those that begin with `valid_` are of rows held out of the training, after its best epoch."]
     lines += _versions()
     return "\n".join(lines) + "\n"
+
+
+def _check(data: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
+    for name, rows in data.items():
+        if not (isinstance(rows, tuple | list) and len(rows) == 2):
+            raise TypeError(f"data[{name!r}] must be a pair (X, y), not {type(rows).__name__}.")
+    for name, score in scores.items():
+        if not isinstance(score, Real):
+            raise TypeError(f"scores[{name!r}] must be a number, not {score!r}.")
 
 
 def _front_matter(title: str, scores: Mapping[str, float]) -> list[str]:

@@ -82,3 +82,15 @@ def test_names_do_not_break_the_table():
 def test_model_must_be_fitted():
     with pytest.raises(NotFittedError):
         model_card(CTREncoder())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"data": {"test": [1, 2, 3]}}, r"data\['test'\] must be a pair \(X, y\), not list"),
+        ({"scores": {"AUC": "0.8"}}, r"scores\['AUC'\] must be a number, not '0.8'"),
+    ],
+)
+def test_what_is_no_table_or_score_is_named(clicks, arguments, message):
+    with pytest.raises(TypeError, match=message):
+        model_card(CTREncoder().fit(clicks[["user"]]), **arguments)

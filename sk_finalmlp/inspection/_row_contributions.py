@@ -60,7 +60,7 @@ def row_contributions(
     Raises
     ------
     ValueError
-        If `X` has no column of a name, or the classifier has more than two classes.
+        If `X` is no table, or has no column of a name, or the classifier has more than two classes.
     TypeError
         If there is no `CTREncoder` or no classifier of this library in `estimator`.
 

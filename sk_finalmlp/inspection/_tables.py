@@ -84,6 +84,11 @@ class RawTable:
         self._is_array = not isinstance(frame, nw.DataFrame)
         if self._is_array:
             array = np.asarray(X)
+            if array.ndim != 2:
+                raise ValueError(
+                    f"X is a {type(X).__name__}, not a table of rows and columns. One row of a frame is X.iloc[[0]], "
+                    "with two pairs of brackets; of a dict, pd.DataFrame([X])."
+                )
             names = [f"x{place}" for place in range(array.shape[1])]
             frame = nw.from_native(pd.DataFrame(array, columns=names), eager_only=True)
         self._frame = frame

@@ -46,6 +46,8 @@ _MANY_LISTS = 10
 _MANY_VALUES = 200
 _LIST_TEXT = r"^\s*\[.*\]\s*$"
 _TIME_TEXT = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"
+#: The same with the year last, as in 31.12.2024 or 12/31/24.
+_OTHER_TIME_TEXT = r"^\d{1,2}([./-])\d{1,2}([./-])\d{2}(\d{2})?(,? \d{1,2}:\d\d.*)?$"
 
 
 class Finding(NamedTuple):
@@ -139,6 +141,12 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
         return (
             f"holds dates or times as text and is taken for categories ({facts(column)}). Name it in `datetime`, or in "
             "`categorical` if the categories are meant."
+        )
+    if is_string(column.values.type) and _all_match(column.dictionary.dictionary, _OTHER_TIME_TEXT, _MANY_TIMES):
+        return (
+            f"looks like dates in another form than ISO 8601, such as {shown(_longest(column.values))}, and is taken "
+            f"for categories ({facts(column)}). Convert it, for example by pandas.to_datetime(column, "
+            "format='%d.%m.%Y %H:%M'), or name it in `categorical` if the categories are meant."
         )
     if is_string(column.values.type) and _all_match(column.dictionary.dictionary, _LIST_TEXT, _MANY_LISTS):
         return (

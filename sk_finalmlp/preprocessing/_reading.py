@@ -244,7 +244,8 @@ _LENGTH_OF_LONG_INTEGERS = 16
 _REFUSALS = {
     "number": "is not a number. Correct the value or make it missing, or take the column as another kind in fit.",
     "ISO 8601 date or time": (
-        "is not an ISO 8601 date or time. Convert the column with `pandas.to_datetime`, or make the value missing."
+        "is not an ISO 8601 date or time. Convert the column with `pandas.to_datetime` and its `format`, without which "
+        "it may take 05.12. for May 12, or make the value missing."
     ),
 }
 

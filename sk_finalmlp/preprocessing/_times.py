@@ -52,7 +52,8 @@ def _read_text(texts: pa.Array) -> pa.Array:
     if times.null_count > texts.null_count:
         unread = texts.filter(pc.and_(times.is_null(), texts.is_valid()))[0].as_py()
         raise ValueError(
-            f"{shown(unread)} is not an ISO 8601 date or time. Convert the column with `pandas.to_datetime`."
+            f"{shown(unread)} is not an ISO 8601 date or time. Convert the column with `pandas.to_datetime` "
+            "and its `format`, without which it may take 05.12. for May 12."
         )
     return times
 

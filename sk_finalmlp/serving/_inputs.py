@@ -119,8 +119,6 @@ def _number(value: Any, column: Input) -> float:
 def _time(value: Any, column: Input) -> int:
     if _is_missing(value):
         return MISSING
-    if isinstance(value, _INTEGERS):
-        return int(value)
     if isinstance(value, str):
         try:
             value = datetime.datetime.fromisoformat(value)
@@ -132,7 +130,7 @@ def _time(value: Any, column: Input) -> int:
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime.datetime):
-        raise TypeError(f"{shown(value)} is not a time, but fit saw times.")
+        raise TypeError(f"{shown(value)} is not a time, but fit saw times. Give a datetime, or text by ISO 8601.")
     if (value.tzinfo is not None) != column.has_zone:
         has, saw = ("a", "without one") if value.tzinfo else ("no", "with one")
         raise ValueError(f"{str(value)!r} has {has} time zone, where fit saw times {saw}.")
@@ -212,7 +210,7 @@ _KINDS: Final[dict[InputKind, _Kind]] = {
     "integer": _Kind("int64", _integer, int),
     "boolean": _Kind("int64", _boolean),
     "number": _Kind("double", _number, float),
-    "time": _Kind("int64", _time, int),
+    "time": _Kind("int64", _time),
     "elements": _Kind("string", _elements),
     "vector": _Kind("double", _vector),
     "history": _Kind("string", _history),

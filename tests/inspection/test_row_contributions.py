@@ -158,3 +158,9 @@ class TestDisplay:
         display = RowContributionsDisplay.from_estimator(fitted, clicks[0][:1], columns=COLUMNS, ax=ax)
         assert display.axes_[0] is ax
         assert len(display.plot(max_columns=2).axes_[0].patches) == 2
+
+
+def test_one_row_is_a_table_of_one_row(clicks, fitted):
+    for row in (clicks[0].iloc[0], clicks[0].iloc[0].to_dict()):
+        with pytest.raises(ValueError, match=r"not a table of rows and columns. One row of a frame is X.iloc\[\[0\]\]"):
+            row_contributions(fitted, row)

@@ -290,6 +290,14 @@ def test_times_as_text_are_doubtful_categories():
         assert kind_of(texts, datetime="column") == "datetime"
 
 
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%m/%d/%Y", "%d-%m-%y", "%m/%d/%Y, %H:%M:%S"])
+def test_dates_of_other_forms_are_doubtful_categories(form):
+    texts = pd.date_range("2024-05-03", periods=2_000, freq="9h").strftime(form)
+    with pytest.warns(UserWarning, match=r"Column 'column' looks like dates in another form than ISO 8601, such as '0"):
+        assert kind_of(texts) == "categorical"
+    assert kind_of(texts, categorical="column") == "categorical"
+
+
 def test_ids_that_hardly_repeat_are_doubtful_categories():
     numbers = np.arange(2_000) // 1.05
     for ids in ([f"request {n}" for n in range(2_000)], numbers.astype(int), numbers.astype(np.uint64) + 2**63):

@@ -161,6 +161,7 @@ def test_kinds_of_columns(predict):
         pytest.param("age", 10**5_000, "<int> is beyond 64 bits", id="5,000 digits"),
         ("age", float("inf"), "inf is not an integer"),
         ("time", "x" * 100_000, "Invalid isoformat string: 'x{9}.* by ISO 8601"),
+        ("time", 1_705_520_820_000, "1705520820000 is not a time, but fit saw times. Give a datetime"),
         ("is_new", 2, "2 is not true or false"),
     ],
 )
