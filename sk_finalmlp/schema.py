@@ -54,7 +54,8 @@ _SIGN_OF_CROSS = " & "
 #: What `ColumnTransformer` and `FeatureUnion` put between the names of a step and a column.
 _SIGN_OF_STEP = "__"
 _POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
-_END_OF_KEY = re.compile(f"{_SIGN}(?:rate|count)(?==|\\Z)")
+_RECENT = f"{_SIGN}recent_"
+_END_OF_KEY = re.compile(f"(?:{_RECENT}|{_SIGN})(?:rate|count)(?==|\\Z)")
 
 
 @dataclass(frozen=True)
@@ -469,7 +470,9 @@ def _field_of_elements(base: str, n_columns: int, dtype: np.dtype[Any], single: 
 def _field_of_column(name: str, dtype: np.dtype[Any], coded: Container[str]) -> Field:
     if _is_code(dtype):
         return Field(name, "categorical", 1)
-    return Field(name, "statistic" if dtype == np.float32 and is_statistic(name, coded) else "numeric")
+    # Statistics of recent rows have embeddings.
+    is_plain = dtype == np.float32 and _RECENT not in name and is_statistic(name, coded)
+    return Field(name, "statistic" if is_plain else "numeric")
 
 
 def is_statistic(name: str, fields: Container[str] | None = None) -> bool:
