@@ -73,6 +73,9 @@ class _DefaultStream:
     ) -> Stream:
         return Stream(n_fields * embedding_dim + n_statistics, (128,), 0.2, True, generator)
 
+    def __repr__(self) -> str:
+        return "streams.MLP()"
+
 
 _MLP = _DefaultStream()
 

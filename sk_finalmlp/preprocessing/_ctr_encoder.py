@@ -772,7 +772,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _schema_of_new_rows(self) -> Schema:
         if not self._schema:
-            learned = self._learned or joblib.hash((self._columns, self._derived), "sha1")
+            learned = self._learned or joblib.hash((self._columns, self._derived))
             self._schema.append(Schema(tuple(self._fields), learned, vector_tables(self._columns)))
         return self._schema[0]
 

@@ -161,5 +161,6 @@ def _check_many_count(weights: np.ndarray, half_life: Any, column: str, last: An
     if effective < min(_FEW_ROWS, _SMALL_SHARE * np.count_nonzero(weights)):
         warn(
             f"half_life={half_life!r}: the last time in column {column!r}, {last}, is so much later than others that "
-            f"all rows count as {effective:.1f}. Leave out rows with a wrong time, or give a longer half-life."
+            f"all rows together count as {effective:.1f} of equal weight. Leave out rows with a wrong time, or give a "
+            "longer half-life."
         )

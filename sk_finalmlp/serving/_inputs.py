@@ -125,7 +125,8 @@ def _time(value: Any, column: Input) -> int:
         try:
             value = datetime.datetime.fromisoformat(value)
         except ValueError as error:
-            raise ValueError(f"{shown(value)} is not an ISO 8601 date or time. Write it so, or give None.") from error
+            message = f"Invalid isoformat string: {shown(value)}. Write a date or time by ISO 8601, or give None."
+            raise ValueError(message) from error
     elif isinstance(value, np.datetime64):
         value = value.astype("datetime64[us]").item()
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
