@@ -1,4 +1,4 @@
-"""A fitted pipeline that goes on learning: `update`."""
+"""Update a fitted pipeline with new rows: `update`."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ __all__ = ["update"]
 def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeline:
     """Let a fitted pipeline learn from the rows of a new day, in one pass.
 
-    The encoder takes in the rows first: known values keep their codes, and new ones get codes of their own. Then the
-    classifier learns from the rows, with the statistics as they were before: had these seen the labels already, the
-    network would learn to trust numbers that know the answer. A call costs what its rows cost, whatever the model has
-    learned before.
+    The encoder learns from the rows first: known values keep their codes, and new ones get codes of their own. Then the
+    classifier learns from the rows, with the statistics from before the update: the new ones contain the labels of
+    these rows, and the network would learn to trust them too much. The time of a call depends on the new rows only.
 
     Parameters
     ----------
     model : Pipeline
-        A fitted pipeline of :class:`CTREncoder` and a classifier of this library. It is changed at the very end, so
-        that other threads can predict by it meanwhile, and after an error it is as it was before. Only where
-        `max_categories` gives codes to other values, a prediction that is under way at the end gets an error.
+        A fitted pipeline of :class:`CTREncoder` and a classifier of this library. It changes only at the end of the
+        call, so other threads can predict with it meanwhile, and an error leaves it unchanged. If `max_categories`
+        gives codes to other values, a prediction in progress at that moment raises an error.
     X : {dataframe, array-like} of shape (n_samples, n_features), or rows that are read in batches
         The rows, with the columns of `fit`; files can have more columns. Files and other sources are read into memory
-        at once, so a source should hold a day of rows, not a year.
+        as a whole, so a source should hold a day of rows, not a year.
     y : array-like of shape (n_samples,) or str
-        Their labels, or the name of the column of `X` that holds them; `fit` has to have seen each label.
+        Their labels, or the name of the column of `X` that holds them; each label must have occurred in `fit`.
     sample_weight : array-like of shape (n_samples,) or str, default=None
         Weights of the rows for both steps, or the name of the column of `X` that holds them.
 
@@ -53,8 +52,8 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
 
     See Also
     --------
-    CTREncoder.partial_fit_transform : The first half.
-    FinalMLPClassifier.partial_fit : The second half.
+    CTREncoder.partial_fit_transform : The encoder's part of an update.
+    FinalMLPClassifier.partial_fit : The classifier's part.
 
     Examples
     --------

@@ -47,8 +47,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     gives the logit. Other streams and fusions make the other two-stream models: DualMLP is `fusion="sum"` without
     gates, DCN-V2 has a cross network as its second stream, and so on (:ref:`family`).
 
-    Integer columns are categorical and float columns numeric, of mean 0 and standard deviation 1 at best;
-    `CTREncoder` makes such columns of a raw table.
+    Integer columns are categorical and float columns numeric, ideally with mean 0 and standard deviation 1;
+    `CTREncoder` makes such columns from a raw table.
 
     Parameters
     ----------
@@ -84,23 +84,23 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Weight of a loss of each stream by itself, next to the network's with weight 1. Each stream then has a linear
         output of its own, used only in training; `train_loss` in `history_` is the sum of all.
     history_pooling : {"mean", "attention", "din", "transformer"}, default="mean"
-        Pooling of the vectors of a history (`histories` of `CTREncoder`). "mean": their mean. "din": a sum weighted by
-        an MLP of each of them and the value at hand, the target attention of DIN.
-        "attention": the same with a softmax over the history. "transformer": a layer of self-attention over them and
-        the value at hand, with positions. An empty history is the vector zero.
+        Pooling of the vectors of a history (`histories` of `CTREncoder`). "mean": their mean. "din": their sum,
+        weighted by an MLP of each vector and the vector of the row's own value: the target attention of DIN.
+        "attention": the same with a softmax over the history. "transformer": a layer of self-attention over the
+        history and the row's own value, with positions. An empty history has the zero vector.
     linear_term : bool, default=False
         Whether to add a weight of each code, and of each number times its value, to the logit: the wide part of Wide &
         Deep, the first order of a factorization machine. Statistics have none.
     n_members : int, default=2
-        Number of networks trained side by side from different initial weights. They predict by the mean of their
-        logits, weighted to minimise the validation loss; time grows in proportion. 1 is the network of the paper.
+        Number of networks trained side by side from different initial weights. The prediction is the mean of their
+        logits, weighted to minimise the validation loss; time grows in proportion. 1 is the paper's network.
 
     embedding_regularizer : float, pair of float or "auto", default="auto"
         Weight lambda of the penalty lambda/2 * (sum of squares) on the embedding tables, added to the mean loss of
         each batch. "auto" takes 10,000 / (number of training rows), within 0.1 and 4, and 0.02 for more than 400,000
         rows; for "plateau" 14,000 / (number of rows), within 0.2 and 4. The tables of the gates' contexts have 0.001:
-        they start near zero, and would stay there under the penalty of the others. The second of a pair sets theirs,
-        "auto" to the same as the others, as in the published configurations.
+        they start near zero, and the penalty of the other tables would keep them there. The second value of a pair
+        sets it; "auto" is the same as for the other tables, as in the published configurations.
     net_regularizer : float, default=0.0
         The same for all other weights.
 
@@ -116,7 +116,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         rows 2048, for more than 400,000 rows 4096; for "plateau" twice the square root of the number of rows, within
         16 and 4096.
     max_epochs : int or "auto", default="auto"
-        Passes over the data at most, in each `fit`. "auto" takes 8 up to 50,000 rows, but 10,000 / (number of rows)
+        Most passes over the data in each `fit`. "auto" takes 8 up to 50,000 rows, but 10,000 / (number of rows)
         where that is more, at most 100; for more rows 10, for more than 150,000 rows 6; for "plateau" 100.
     precision : {"float32", "bfloat16", "auto"}, default="auto"
         Type of the products' factors and results in training. "bfloat16" is faster with wide layers and large
@@ -141,7 +141,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         of (estimator, X, y), higher for better. Its `estimator` predicts for the validation rows, and `X` is a
         DataFrame of them, columns of codes (-1 for one that `fit` didn't see) before columns of floats; a function
         that takes `sample_weight` gets it where weights differ. "neg_log_loss" and "roc_auc" (the mean of
-        one class against the rest for more than two) cost nothing; "roc_auc" lets probabilities become too certain on
+        one class against the rest for more than two) cost nothing; "roc_auc" gives overconfident probabilities on
         small data.
     validation_fraction : float or "auto", default="auto"
         Share of the rows to hold out if `fit` gets no `X_val`; at least one row of each class. "auto" takes the share
@@ -151,9 +151,9 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Which rows are held out: pseudo-random ones, by a hash of the row number, or the last ones of the table.
         "auto": as the `CTREncoder` that wrote the pandas DataFrame, else random.
     final_epoch : bool, default=True
-        Whether the held-out rows join the others for one more epoch at a tenth of the highest learning rate, once
-        early stopping is done. It isn't in `history_`. Rows given as `X_val` stay out, and with `warm_start` so do all
-        held-out rows.
+        Whether to train one more epoch after early stopping, on all rows including the held-out ones, at a tenth of
+        the highest learning rate. It isn't in `history_`. Rows given as `X_val` stay out, and with `warm_start` so do
+        all held-out rows.
     n_iter_no_change : int or "auto", default="auto"
         End the training after this number of epochs without improvement. "auto" takes 4; for "plateau" 2.
 
@@ -162,7 +162,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         multi-valued field, with code 0 as padding. A list of names, positions or a boolean mask: those columns, each a
         field of its own; the name `tags` stands for all columns of the multi-valued field. None: no column.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last `fit`, for more epochs on the same rows, with the whole
+        Whether `fit` continues from the weights of the last `fit`, for more epochs on the same rows, with the whole
         `schedule` again. Fields, network and held-out rows stay as in the first `fit`; codes that it didn't see stay
         unknown. Fit the encoder once and go on with the classifier alone, not with a pipeline, which would refit the
         encoder. For new rows, see `partial_fit`.
@@ -170,11 +170,11 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         Seed of the initial weights, the order of rows and dropout. With the same seed, machine and number of torch
         threads, the predictions are the same to the last bit.
     device : str or torch.device, default="auto"
-        Where to train: "auto" takes the first there is of "cuda", "mps" and "cpu".
+        Where to train: "auto" takes the first available of "cuda", "mps" and "cpu".
     checkpoint : str or path, default=None
-        Folder for a file with the state of the training after each epoch, removed when `fit` is done. After a kill,
-        the same `fit` to the same rows goes on after its last epoch, to the same bits; `random_state` must be an
-        integer.
+        Folder for a file with the state of the training after each epoch, removed when `fit` is done. If the process
+        is killed, the same `fit` to the same rows continues after the last epoch, with bit-for-bit the same result;
+        `random_state` must be an integer.
     verbose : int, default=0
         0 is silent; 1 or more writes a line per epoch to the standard output. The log "sk_finalmlp.training" has the
         lines in any case, and scikit-learn's callbacks draw bars (:ref:`progress`).
@@ -197,8 +197,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
-        The epoch, from 1, of the best score, without validation rows the last one. The network has its weights; with
-        `final_epoch`, the final epoch began from them.
+        The epoch (from 1) with the best score; without validation rows, the last epoch. The network has its weights;
+        with `final_epoch`, the final epoch started from them.
     best_score_ : float or None
         Score of that epoch by `scoring`, the log-loss with a minus sign; None without validation rows.
     n_features_in_ : int

@@ -33,8 +33,8 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
     ----------
     classifier : FinalMLPClassifier, default=None
         Network and training; None for its defaults. A search sets its parameters as `classifier__num_heads`.
-        `class_weight`, `negatives_kept` and `negative_sampling` are for a single label: weigh rows by `sample_weight`,
-        and tasks by `task_weight`. `scoring` is "neg_log_loss" or "roc_auc", a mean over the tasks.
+        `class_weight`, `negatives_kept` and `negative_sampling` work for a single label only: weight rows by
+        `sample_weight`, and tasks by `task_weight`. `scoring` is "neg_log_loss" or "roc_auc", a mean over the tasks.
     tasks : list of str, default=None
         Names of the labels, for a funnel in its order: the columns of `y`, if that is a DataFrame, else names of them.
         None for the columns as they are.
@@ -66,12 +66,11 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
 
     Notes
     -----
-    **Missing labels** are None or NaN, and count neither in the loss nor in a score. In a funnel, a conversion may be
-    missing where there was no click: it is taken for 0 there; and a click where there was a conversion: it is taken for
-    1. Where the conversion of a click isn't known (yet), or the click of a row without a conversion, the loss takes the
-    network's own estimate for it, so that the row speaks neither for it nor against it, and in scores the rows with
-    known labels stand for all. Mean predictions are right where labels are missing at random among rows with the same
-    known labels.
+    **Missing labels** are None or NaN, and count neither in the loss nor in a score. In a funnel, a missing
+    conversion counts as 0 if there was no click, and a missing click as 1 if there was a conversion. If the conversion
+    of a click isn't known (yet), or the click of a row without a conversion, the loss takes the network's own estimate
+    as the label, so that the row is evidence neither for it nor against it. In scores, rows with known labels stand for
+    all. Mean predictions are right if labels are missing at random among rows with the same known labels.
 
     References
     ----------

@@ -139,7 +139,7 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
 
     So 0.3 for `user` and `item` says: change what the first stream reads of the user and what the second reads of the
     item, and the logit moves by about 0.3 beyond the sum of what each change does alone. It is 0 where the one effect
-    is the same whatever the other field holds. The diagonal is a field that meets itself in the other stream.
+    is the same for any value of the other field. The diagonal is a field that meets itself in the other stream.
 
     Not in it is what a stream makes of its fields by itself: fields may interact inside one MLP and be 0 here.
     Redundant fields, such as `item` and `item@rate`, share their interactions.
@@ -245,8 +245,8 @@ def pair_interactions(
     and its strength the root mean square over the rows, in units of the logit. Of more than two classes, the logits are
     taken less their mean over the classes, and the mean square is also over these.
 
-    It is 0 where the effect of one column is the same whatever the other holds, and so it is for a model that adds up
-    what its columns say. It includes whatever the model makes of a pair: the fusion, products in a stream, an MLP,
+    It is 0 where the effect of one column is the same for any value of the other, as in a model that adds up its
+    columns' effects. It includes all that the model makes of a pair: the fusion, products in a stream, an MLP,
     gates, and the click rates of crosses that `CTREncoder` adds.
 
     References

@@ -193,7 +193,7 @@ def delong_test(
     Parameters
     ----------
     y_true, confidence_level, sample_weight, pos_label
-        As for :func:`roc_auc_interval`; the interval is that of the difference.
+        As for :func:`roc_auc_interval`; the interval is for the difference.
     y_score_1, y_score_2 : array-like of shape (n_samples,)
         Scores of the two models, which rise with the probability of a click; only their order matters.
 

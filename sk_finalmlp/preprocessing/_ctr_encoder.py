@@ -110,7 +110,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     - *categorical*: strings, categories, bools, and integers that repeat, since in click data these are ids. A column
       of codes: 0 for a value that is missing, unseen in `fit` or too rare, and 1, 2, ... for known values by
       descending frequency, ties broken by value.
-    - *numeric*: floats with a fractional part, durations (in seconds), and integers that hardly repeat or that the
+    - *numeric*: floats with a fractional part, durations (in seconds), and integers that rarely repeat or that the
       labels show to be quantities (see the Notes). A column of floats, or of codes of bins.
     - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday) and whether it is the weekend, as
       columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, and in large tables the time since
@@ -118,7 +118,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres@0`,
       `genres@1`, ... for a column `genres`, padded with 0; unknown elements are left out.
     - *vector*: arrays of numbers with a fractional part, all of one length, such as embeddings of texts. Columns of
-      floats `text@0`, `text@1`, ... for a column `text`, centred and divided by one number for all of them. A missing
+      floats `text@0`, `text@1`, ... for a column `text`, centred and divided by one common scale. A missing
       vector is zeros; the network learns a vector for it.
     - *history*, which must be named in `histories`: lists of values of another column in the order of time. Columns of
       codes `history@item@0`, `history@item@1`, ..., the most recent first, padded with 0, which the network looks up
@@ -144,13 +144,12 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         column gets a second column of codes, `item@vector` for `item`, and a pandas DataFrame carries the table to the
         classifier. See :ref:`vectors`.
     vectors_mode : {"sum", "replace", "sum-trained", "replace-trained"}, default="sum"
-        "sum" adds the projected vector of an id to its own embedding, "replace" takes the vector alone. "-trained"
-        also trains a copy of the vectors: each step takes time in proportion to the table, and it pays if there are
-        many rows for each id.
+        "sum" adds the projected vector of an id to its own embedding, "replace" uses the vector only. "-trained" also
+        trains a copy of the vectors: the time of each step grows with the table. It helps if each id has many rows.
     histories : dict of {str or int: str or int}, default=None
         Columns that hold histories, and the categorical column that each is a history of, by name or position:
         `{"liked": "item", "disliked": "item", "liked_genre": "genre"}`. A row has a list of values, the most recent
-        last, as :func:`~sk_finalmlp.preprocessing.add_history` makes it of a log. A value that is unknown or missing
+        last, as :func:`~sk_finalmlp.preprocessing.add_history` builds from a log. A value that is unknown or missing
         keeps its position, as code 0, so that several histories stay aligned. See :ref:`histories`.
     max_length : int or dict of {str or int: int}, default=None
         Largest number of output columns of a multi-valued column or a history, for all of them or by name or position
@@ -166,7 +165,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         Number of codes to hash the values of categorical and multi-valued columns into; `min_frequency` and
         `max_categories` don't apply then, and only missing values have code 0. The hash is the same in each process.
     numeric_encoding : {"normal", "standard", "bins", "log"}, default="normal"
-        How numeric columns are encoded. Missing and infinite values take no part in `fit` and become 0.
+        How numeric columns are encoded. `fit` ignores missing and infinite values; they become 0.
 
         - "normal": the quantile of the normal distribution at the value's rank among the values of `fit`,
           standardised, as float32, so that neither outliers nor dense regions are hard to learn from.
@@ -182,52 +181,52 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         column is inferred as multi-valued if a tenth of its distinct strings contain the separator and their elements
         occur 1.5 times each on average.
     datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "elapsed", "day", "month"}, default="auto"
-        Parts of datetimes to encode. "auto": the hour if the rows are of 24 hours at least, weekday, weekend and, from
-        50,000 rows on, the elapsed time if they are of 7 days: without a full period, values of the next day would be
+        Parts of datetimes to encode. "auto": the hour if the rows span at least 24 hours; weekday, weekend and, from
+        50,000 rows on, the elapsed time if they span 7 days. Without a full period, values of the next day would be
         unknown. The last tenth of the rows of `fit` and all later ones have the same elapsed time. Parts in a list are
         encoded for any rows.
     crosses : None, "auto" or list of tuple of (str or int), default=None
         Combinations of fields that get codes of their own, under `min_frequency`, `max_categories` and
-        `n_hash_buckets` like the values of a column. A combination has code 0 if any of its fields has. A field goes
-        by the name or position of its column, or by its own name where a datetime makes several (`time_hour`).
+        `n_hash_buckets` like the values of a column. A combination has code 0 if any of its fields has code 0. Refer
+        to a field by the name or position of its column, or by its own name if a datetime makes several (`time_hour`).
         "auto" takes the pairs that get a rate by `statistics="auto"`, with codes for at most 100,000 combinations of
         5 rows or more.
     statistics : None, "auto" or list of (str, int or tuple of these), default="auto"
-        Fields and combinations of fields that get a rate and a count. With 1,000 rows and class labels, "auto" chooses
-        single fields and pairs by their gain for the prediction of `y` (see the Notes), else none; `statistics_` has
-        its choice. `None`: plain codes.
+        Fields and combinations of fields that get a rate and a count. With 1,000 rows or more and class labels, "auto"
+        chooses single fields and pairs by their gain in predicting `y` (see the Notes), else none; `statistics_` lists
+        the choice. `None`: plain codes.
     validation_fraction : float or "auto", default="auto"
         Share of the rows held out of the statistics of all other rows in `fit_transform`, because the classifier
         holds them out for early stopping: at least its `validation_fraction`. "auto" takes a tenth, at random about
         10,000 rows at most.
     hold_out : {"random", "last"} or the name of a column, default="random"
-        Which rows these are. "random": pseudo-random, by a hash of the row number. "last": the last ones of the table.
-        The name of a column of dates, times or numbers: rows with the largest values, where a missing one is
+        Which rows to hold out. "random": pseudo-random, by a hash of the row number. "last": the table's last ones. The
+        name of a column of dates, times or numbers: rows with the largest values, where a missing one is
         smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
         and holds out the same rows, if the output is a pandas DataFrame. Hold out the last rows if the model will be
         used on later ones: all statistics of training rows are walk-forward then (see the Notes). See :ref:`tomorrow`.
     half_life : dict of {str: str or float}, default=None
         A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
-        `{"day": 7}` for a column of numbers. The last row counts 1, a row without a time as the oldest. None: all rows
-        count alike. It pays where clicks change with time; rows in files can't have it.
+        `{"day": 7}` for a column of numbers. The last row counts 1; a row without a time counts as the oldest. None:
+        all rows count alike. It helps if clicks change over time. Rows in files don't support it.
     decay : float, default=0.9
         Factor, between 0 and 1, for the weight of a value's earlier rows in its rate and count when :meth:`partial_fit`
         brings new ones, and for the counts that decide which values `max_categories` evicts.
     unknown_dropout : float, default=0.0
         For each field, the share of training rows, in [0, 1), that get the statistics of an unseen value, for the field
-        and combinations with it. Its code stays. So the network learns to do without them, which pays where many
-        combinations or ids are new in later rows, and costs a little elsewhere.
+        and combinations with it. Its code stays. So the network learns to predict without them, which helps if
+        many combinations or ids are new in later rows, and costs a little otherwise.
     random_state : int, RandomState instance or None, default=0
         Draws the folds of the statistics and the sample for "auto". With an integer, two fits to the same rows agree.
     temp_folder : str or path, default=None
         Folder for temporary files of an out-of-core fit; None for the system's folder. Workers on other machines must
         share it.
     n_jobs : int or None, default=None
-        Number of joblib workers that read and encode the files of such a fit; None for 1, or as in
+        Number of joblib workers that read and encode the files of an out-of-core fit; None for 1, or as in
         `joblib.parallel_config`. Results don't depend on it.
     verbose : int, default=0
-        For such a fit: 0 is silent; 1 writes a line after each pass over the rows; 2 or more draws a bar of each, with
-        the time left, which needs rich.
+        For an out-of-core fit: 0 is silent; 1 writes a line after each pass over the rows; 2 or more draws a progress
+        bar for each pass, with the time left (needs rich).
 
     Attributes
     ----------
