@@ -58,6 +58,13 @@ class Column:
         """The elements of lists, one after the other."""
         return Column(self.name, self.values.flatten())
 
+    @cached_property
+    def microseconds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times since 1970 as floats, and which of them are present."""
+        times = self.values.cast(pa.timestamp("us", getattr(self.values.type, "tz", None))).cast(pa.int64())
+        is_present = self.values.is_valid().to_numpy(zero_copy_only=False)
+        return times.fill_null(0).to_numpy().astype(np.float64), is_present
+
     def codes(self, encode: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
         """Return the codes of values, of the distinct ones alone where these are known already."""
         if "dictionary" not in vars(self):
@@ -68,7 +75,7 @@ class Column:
 
     def with_values(self, values: pa.Array) -> Column:
         """Return other values of the same rows."""
-        return Column(self.name, values, self.tally)
+        return self if values is self.values else Column(self.name, values, self.tally)
 
     def filter(self, rows: np.ndarray) -> Self:
         """Return the column of some of the rows, given by a mask."""

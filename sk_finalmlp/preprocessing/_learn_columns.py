@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from .._warnings import shown, warn
 from ..schema import Field
 from ._column import Column, RawColumn, errors_naming, is_string, list_lengths, rows_with_weight, show_first
-from ._datetime import DatetimeEncoder, has_time_of_day, rare_dates, why_behind, why_left_out
+from ._datetime import DatetimeEncoder, has_time_of_day
 from ._fitted_columns import FittedColumn, n_codes_of
+from ._later_rows import rare_dates, why_behind, why_left_out
 from ._lists import HistoryEncoder, MultiValuedEncoder, how_to_read_lists, read_history, split
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._quantities import fill_their_range, is_quantity
