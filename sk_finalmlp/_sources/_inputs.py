@@ -219,8 +219,7 @@ class _Files:
 
 def _empty_frame(schema: pa.Schema, columns: Sequence[str]) -> pd.DataFrame:
     # What pandas notes of its types in a file it can't read back for lists.
-    frame: pd.DataFrame = schema.empty_table().select(list(columns)).to_pandas(ignore_metadata=True)
-    return frame
+    return schema.empty_table().select(list(columns)).to_pandas(ignore_metadata=True)
 
 
 def _options(columns: Sequence[str]) -> dict[str, Any]:
@@ -284,8 +283,7 @@ def _parts_of(fragment: Any) -> list[Any]:
 
 def _n_rows_of(part: Any) -> int:
     # `count_rows` counts the whole file.
-    n_rows: int = sum(group.num_rows for group in part.row_groups) if hasattr(part, "row_groups") else part.count_rows()
-    return n_rows
+    return sum(group.num_rows for group in part.row_groups) if hasattr(part, "row_groups") else part.count_rows()
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

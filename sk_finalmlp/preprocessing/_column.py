@@ -109,8 +109,7 @@ def is_list(dtype: pa.DataType) -> bool:
 
 def is_all_missing(values: pa.Array) -> bool:
     """Return whether no value is present."""
-    missing: bool = values.null_count == len(values)
-    return missing
+    return values.null_count == len(values)
 
 
 def lists_of(elements: pa.Array, lengths: np.ndarray, missing: pa.Array | None = None) -> pa.LargeListArray:
@@ -121,8 +120,7 @@ def lists_of(elements: pa.Array, lengths: np.ndarray, missing: pa.Array | None =
 
 def list_lengths(lists: pa.Array) -> np.ndarray:
     """Return the number of elements of each list, 0 for a missing one."""
-    lengths: np.ndarray = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
-    return lengths
+    return pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
 
 
 def show_first(values: pa.Array) -> str:

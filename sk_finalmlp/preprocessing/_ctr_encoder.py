@@ -598,8 +598,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _library(self) -> str:
         """Return the container that `set_output` or `set_config` asks for."""
-        library: str = get_output_config("transform", self)["dense"]
-        return library
+        return get_output_config("transform", self)["dense"]
 
     def _learn_columns(self, rows: TrainingRows, kinds: Collection[str]) -> dict[str, Any]:
         """Learn to encode each column alone, and return the output columns of fields of these kinds."""

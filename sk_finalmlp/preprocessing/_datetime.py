@@ -66,8 +66,7 @@ class ElapsedTime(FloatColumn):
         return [np.where(is_present, deviations, 0.0).astype(np.float32)]
 
     def _elapsed(self, times: np.ndarray) -> np.ndarray:
-        elapsed: np.ndarray = (np.clip(times, self.first, self.last) - self.first).astype(np.float64)
-        return elapsed
+        return (np.clip(times, self.first, self.last) - self.first).astype(np.float64)
 
 
 def _present_times(column: Column) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -87,20 +86,17 @@ def _first_of_blocks(column: Column) -> np.ndarray:
     if not len(times):
         return np.empty(0, np.int64)
     firsts = _quantiles(times, repeats, np.arange(1, N_BLOCKS) / N_BLOCKS)
-    distinct: np.ndarray = np.unique(firsts[firsts > times.min()])
-    return distinct
+    return np.unique(firsts[firsts > times.min()])
 
 
 def _quantiles(times: np.ndarray, repeats: np.ndarray | None, shares: np.ndarray) -> np.ndarray:
     """Return the times with these shares of the rows up to them, where each time stands for so many rows."""
     if repeats is None:
-        quantiles: np.ndarray = np.quantile(times, shares, method="lower")
-        return quantiles
+        return np.quantile(times, shares, method="lower")
     order = np.argsort(times)
     ends = np.cumsum(repeats[order])
     numbers = (shares * (ends[-1] - 1)).astype(np.int64)
-    in_order: np.ndarray = times[order][np.searchsorted(ends, numbers, side="right")]
-    return in_order
+    return times[order][np.searchsorted(ends, numbers, side="right")]
 
 
 class DatetimeEncoder(ColumnEncoder):

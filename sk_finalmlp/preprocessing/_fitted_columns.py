@@ -286,8 +286,7 @@ def changes_of(fields: Sequence[Field], fresh: Mapping[str, np.ndarray], decay: 
 def encoder_after(before: str, outputs: Mapping[str, np.ndarray], labels: LabelledRows | None) -> str:
     """Return the hash of an encoder after an update: two of the same rows after the same fit have the same."""
     learned_from = None if labels is None else (labels.weights, labels.digits)
-    encoder: str = joblib.hash((before, list(outputs.values()), learned_from))
-    return encoder
+    return joblib.hash((before, list(outputs.values()), learned_from))
 
 
 def no_field_left(kinds: pd.DataFrame) -> ValueError:

@@ -168,8 +168,7 @@ def _all_match(texts: pa.Array, pattern: str, fewest: int) -> bool:
 
 
 def _longest(texts: pa.Array) -> str:
-    longest: str = max(texts.drop_null()[:100].to_pylist(), key=len)
-    return longest
+    return max(texts.drop_null()[:100].to_pylist(), key=len)
 
 
 def _are_rounded(column: Column) -> bool:

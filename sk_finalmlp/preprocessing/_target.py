@@ -68,10 +68,7 @@ class LabelledRows:
 
     def has(self, label: int) -> np.ndarray:
         """Which rows have a label."""
-        has_label: np.ndarray = (
-            self.digits[label] == 1 if self.digits.ndim == 2 else self.digits == (label if self.n_labels > 1 else 1)
-        )
-        return has_label
+        return self.digits[label] == 1 if self.digits.ndim == 2 else self.digits == (label if self.n_labels > 1 else 1)
 
     @cached_property
     def known_weights(self) -> list[np.ndarray] | None:
@@ -158,8 +155,7 @@ class Target:
         for rows in self.chunks():
             for label in range(len(self.labels)):
                 sums[:, label] += [weights.sum() for weights in rows.weights_of(label)]
-        priors: list[float] = (sums[1] / sums[0]).tolist()
-        return priors
+        return (sums[1] / sums[0]).tolist()
 
     @property
     def groupings(self) -> list[Grouping]:

@@ -118,8 +118,7 @@ class TrainingRows(ABC):
 
 def _blocks(place: Place, start: int, stop: int) -> np.ndarray:
     """Blocks of about as many rows, in the order that later rows are held out by."""
-    blocks: np.ndarray = np.minimum(N_BLOCKS * (1 - place(np.arange(start, stop))), N_BLOCKS - 1).astype(np.int64)
-    return blocks
+    return np.minimum(N_BLOCKS * (1 - place(np.arange(start, stop))), N_BLOCKS - 1).astype(np.int64)
 
 
 def _codes_of(outputs: Mapping[str, Any]) -> dict[str, Any]:
