@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import logit
 
 from .._hold_out import places
-from ..schema import Field, FieldKind, Measure, statistic_name
+from ..schema import Field, Measure, kind_of_statistic, statistic_name
 from ._groupings import Grouping
 from ._keys import Changes, Key, KeyIndex
 from ._sums import MAX_KEY, Cells, KeySums, factorize, make_room
@@ -285,9 +285,10 @@ class KeyStatistics:
 
     def output_fields(self, key: Key) -> list[Field]:
         """One field per statistic, for a key that may have been renamed."""
-        # Embedded, recent ones predict later rows better.
-        kind: FieldKind = "numeric" if self.recent else "statistic"
-        return [Field(statistic_name(measure, key.name, label), kind) for measure, label, *_ in self._columns]
+        return [
+            Field(statistic_name(measure, key.name, label), kind_of_statistic(measure))
+            for measure, label, *_ in self._columns
+        ]
 
 
 class _OutOfGroup(NamedTuple):
