@@ -21,7 +21,7 @@ from ._derived import CrossEncoder
 from ._groupings import Folds
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, cross_fitted_log_odds, recent_log_odds
-from ._sums import Cells, cells_of
+from ._sums import Cells, KeySums, cells_of
 from ._target import Array, NoLabels, Target, warn_about_marks
 from ._vocabulary import VocabularyRule
 
@@ -43,8 +43,8 @@ _MOST_LISTS_PER_VALUE = 1.1
 _LEAST_BLOCKS = 4
 #: Weights with a smaller share are rounding.
 _ROUNDING = 1e-9
-#: Smallest mean improvement of their mean log-loss for recent statistics.
-_MIN_DRIFT = 1e-3
+#: Smallest mean improvement of the last blocks' mean log-loss for recent statistics, and for pairs of ids.
+_MIN_GAIN_IN_TIME = 1e-3
 #: Fields with so many values have recent statistics where any field has.
 _MANY_VALUES = 100
 #: Smallest improvement of the mean log-loss that counts.
@@ -74,6 +74,8 @@ _SMALL_MEAN_WEIGHT = 0.1
 Combinations = Literal["auto"] | Sequence[str | int | Sequence[str | int]] | None
 FieldsOf = Mapping[str, Sequence[Field]]
 Codes = Mapping[str, np.ndarray]
+#: Numbers of cells, for each label.
+Columns = list[list[np.ndarray]]
 
 
 @dataclass
@@ -241,7 +243,7 @@ def choose(
     entering = combinations(_entering_pairs(singles, trial), 2)
     pairs = [trial.try_pair(a.key.and_(b.key)) for a, b in entering if a.key.can_combine_with(b.key)]
     _keep_best(pairs)
-    _count_pairs_of_ids(singles, pairs, trial)
+    _take_pairs_of_ids(singles, pairs, trial, uncounted)
     for choice in singles + pairs:
         if choice.count and not set(choice.key.parts).isdisjoint(uncounted):
             choice.count = False
@@ -284,20 +286,34 @@ def _keep_best(pairs: Sequence[Choice]) -> None:
         choice.why = f"not among the {_MAX_PAIRS} pairs with the largest gain"
 
 
-def _count_pairs_of_ids(singles: Sequence[Choice], pairs: Sequence[Choice], trial: _Trial) -> None:
-    """How often an id occurs with the values of other fields is informative even where the click rates aren't."""
-    worth = [choice.key for choice in singles if choice.count]
-    ids = {key.name for key in sorted(worth, key=lambda key: -trial.n_values(key))[:_N_IDS]}
+def _take_pairs_of_ids(
+    singles: Sequence[Choice], pairs: Sequence[Choice], trial: _Trial, uncounted: Collection[str]
+) -> None:
+    """Other pairs with an id: how often it occurs with values that repeat, or where that predicts later rows.
+
+    Whoever was shown an item once may click on it tomorrow, or never again.
+    """
+    worth = {choice.key.fields[0]: choice.key for choice in singles if choice.count}
+    ids = sorted(worth, key=lambda name: -trial.n_values(worth[name]))[:_N_IDS]
     for choice in pairs:
-        if not choice.count and ids.intersection(choice.key.fields) and trial.is_countable(choice.key):
+        own = sorted(set(ids).intersection(choice.key.fields))
+        if choice.count or not own or not trial.is_new(choice.key):
+            continue
+        if trial.is_countable(choice.key):
             choice.count = True
-            choice.why += f"; counted as a pair of {' and '.join(sorted(ids.intersection(choice.key.fields)))}"
+            choice.why += f"; counted as a pair of {' and '.join(own)}"
+        elif (
+            set(choice.key.parts).isdisjoint(uncounted)
+            and trial.gain_of_pair(choice.key, [worth[name] for name in choice.key.fields]) > _MIN_GAIN_IN_TIME
+        ):
+            choice.rate = choice.count = True
+            choice.why += "; rate and count predict later rows"
 
 
 def _recent(keys: Sequence[Key], trial: _Trial) -> list[Choice]:
     """Where recent rows tell more of later ones for any field, those of all fields with many values."""
     gains = {key: trial.gain_of_recent(key) for key in keys}
-    drifting = [key for key, gain in gains.items() if gain > _MIN_DRIFT]
+    drifting = [key for key, gain in gains.items() if gain > _MIN_GAIN_IN_TIME]
     chosen = [key for key in keys if key in drifting or (drifting and trial.n_values(key) >= _MANY_VALUES)]
     whys = {key: "recent rows predict later ones" if key in drifting else "recent rows of others do" for key in chosen}
     return [Choice(key, True, True, recent=True, gain=gains[key], why=why) for key, why in whys.items()]
@@ -368,30 +384,60 @@ class _Trial:
         return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.fields] <= self._target.n_rows
 
     def gain_of_recent(self, key: Key) -> float:
-        """By how much rates and counts of recent rows beside those of all rows lower the mean log-loss of the last
-        blocks, each predicted by the ones before; 0 if the very last isn't predicted better, or a block has one label.
+        """The gain in time of rates and counts of recent rows beside those of all rows."""
+        if not self._knows_blocks or key.holds_lists:
+            return 0.0
+        cells, _ = self._cells_in_time(key)
+        weights, recent = cells.collect(), self._target.recent
+        sums_of_recent = cells.sums(weights, recent)
+        all_time, known = self._numbers_in_time(cells.sums(weights))
+        of_recent = _with_counts(recent_log_odds(sums_of_recent, self._target), sums_of_recent)
+        return self._gain_in_time(all_time, known, of_recent)
+
+    def gain_of_pair(self, key: Key, fields: Sequence[Key]) -> float:
+        """The gain in time of rate and count of a pair beside those of its fields."""
+        if not self._knows_blocks or key.holds_lists:
+            return 0.0
+        cells, slots = self._cells_in_time(key)
+        sums, of_pair = self._numbers_in_time(cells.sums(cells.collect()))
+        beside: Columns = [[] for _ in of_pair]
+        for field in fields:
+            of_cells, slots_of_field = self._cells_in_time(field)
+            _, of_field = self._numbers_in_time(of_cells.sums(of_cells.collect()))
+            for own, columns in zip(beside, of_field, strict=True):
+                own += [cells.from_rows(of_cells.to_rows(column, slots_of_field), slots) for column in columns]
+        return self._gain_in_time(sums, beside, of_pair)
+
+    @property
+    def _knows_blocks(self) -> bool:
+        return self._target.blocks is not None and self._target.blocks.n_blocks >= _LEAST_BLOCKS
+
+    def _cells_in_time(self, key: Key) -> tuple[Cells, np.ndarray]:
+        cells, slots = cells_of(
+            key.combine(self._codes), key.n_possible, self._target, self._target.walk_forward(halvings=0)
+        )
+        cells.add(slots, self._rows)
+        return cells, slots
+
+    def _numbers_in_time(self, sums: KeySums) -> tuple[KeySums, Columns]:
+        return sums, _with_counts(cross_fitted_log_odds(sums, self._target.priors), sums)
+
+    def _gain_in_time(self, sums: KeySums, beside: Columns, added: Columns) -> float:
+        """By how much columns beside others lower the mean log-loss of the last blocks, each predicted by the ones
+        before; 0 if the very last isn't predicted better, or a block has one label.
         """
         blocks = self._target.blocks
-        if blocks is None or blocks.n_blocks < _LEAST_BLOCKS or key.holds_lists:
-            return 0.0
-        target = self._target
-        cells, slots = cells_of(key.combine(self._codes), key.n_possible, target, target.recent)
-        cells.add(slots, self._rows)
-        weights = cells.collect()
-        all_time, recent = (cells.sums(weights, grouping) for grouping in (target.walk_forward(0), target.recent))
-        numbers, gains = blocks.blocks_of(all_time.groups), np.zeros(blocks.n_blocks - 3)
-        counts = [np.log1p(sums.rows.of_others) for sums in (all_time, recent)]
-        rates = zip(cross_fitted_log_odds(all_time, target.priors), recent_log_odds(recent, target), strict=True)
-        for label, (of_all, of_recent) in enumerate(rates):
-            rows, clicks = all_time.known[label].of_cells, all_time.clicks[label].of_cells
+        assert blocks is not None
+        numbers, gains = blocks.blocks_of(sums.groups), np.zeros(blocks.n_blocks - 3)
+        for known, clicked, without, more in zip(sums.known, sums.clicks, beside, added, strict=True):
+            rows, clicks = known.of_cells, clicked.of_cells
             n_rows, n_clicks = (np.bincount(numbers, of, blocks.n_blocks)[1:] for of in (rows, clicks))
             if (np.minimum(n_clicks, n_rows - n_clicks)[: blocks.n_blocks - 1] <= _ROUNDING * n_rows.sum()).any():
                 return 0.0
-            columns = [of_all, counts[0], of_recent, counts[1]]
             # For the second block, all rows are recent.
             for block in range(3, blocks.n_blocks):
                 earlier, later = (numbers >= 1) & (numbers < block), numbers == block
-                losses = [_later_loss(own, rows, clicks, earlier, later) for own in (columns[:2], columns)]
+                losses = [_later_loss(own, rows, clicks, earlier, later) for own in (without, [*without, *more])]
                 gains[block - 3] += losses[0] - losses[1]
         return float(gains.mean()) if gains[-1] > 0 else 0.0
 
@@ -429,6 +475,11 @@ class _Trial:
         if gain <= self._min_gain:
             return False, f"rate gains less than {self._min_gain:.1e}"
         return True, "rate predicts"
+
+
+def _with_counts(log_odds: Sequence[np.ndarray], sums: KeySums) -> Columns:
+    counts = np.log1p(sums.rows.of_others)
+    return [[of_label, counts] for of_label in log_odds]
 
 
 def _later_loss(
