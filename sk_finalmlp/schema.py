@@ -270,6 +270,8 @@ class Schema:
         Which rows these are: "random", "last", or the name of a column of times; None for `transform`.
     held_out : str, default=None
         The rows, packed, where a column of times decided that the classifier doesn't see.
+    hindsight : bool, default=False
+        Whether statistics of the held-out rows know later rows, although the order of the rows in time is known.
     checksum : mapping of {str: int}
         Checksum of one statistic of the training rows, by its name: it reveals rows that were moved.
     previous : str, default=None
@@ -302,6 +304,7 @@ class Schema:
     validation_fraction: float | None = None
     hold_out: str | None = None
     held_out: str | None = None
+    hindsight: bool = False
     checksum: Mapping[str, int] = field(default_factory=dict)
     previous: str | None = None
     fresh: Mapping[str, str] = field(default_factory=dict)

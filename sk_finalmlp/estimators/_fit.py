@@ -206,7 +206,9 @@ def fit_classifier(
             name, fields = name_of_scorer(classifier.scoring), start.arguments["fields"]
             scorer = RowScorer(scorer, name, rows.labels, fields)  # type: ignore[arg-type]  # tasks are refused
         file = checkpoint_file(classifier, start, training, validation)
-        settings = replace(settings, scoring=scorer, checkpoint=file)
+        # Held-out rows that know later ones would trust statistics more than later rows can.
+        weighs_members = X_val is not None or rows.schema is None or not rows.schema.hindsight
+        settings = replace(settings, scoring=scorer, checkpoint=file, weighs_members=weighs_members)
         # With validation rows, the training itself moves the mean prediction to the click rate.
         unmoved = training if validation is None else None
         fitted = partial(start.copied_after, unmoved)

@@ -107,10 +107,13 @@ def _divergence(what: str, net: Any) -> FloatingPointError:
 class EpochRecord(Callback):
     """Writes the first process's record of an epoch, and stops at NaN losses, on accelerators after the epoch."""
 
-    def __init__(self, validation: Impressions | None, scoring: Scoring, processes: Alone = ALONE) -> None:
+    def __init__(
+        self, validation: Impressions | None, scoring: Scoring, processes: Alone = ALONE, *, weighs_members: bool = True
+    ) -> None:
         self.validation = validation
         self.scoring = scoring
         self.processes = processes
+        self.weighs_members = weighs_members
         self.shift: Tensor | None = None
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
@@ -140,7 +143,9 @@ class EpochRecord(Callback):
         record = {"train_loss": float(np.average(losses, weights=sizes))}
         if self.validation is not None:
             training = dataset_train.impressions
-            scores, logits, self.shift = evaluate(net.module_, self.validation, training, self.processes)
+            scores, logits, self.shift = evaluate(
+                net.module_, self.validation, training, self.processes, weighs_members=self.weighs_members
+            )
             if not math.isfinite(scores.loss):
                 raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
             record |= scores.as_records() | self._monitored(scores, logits, self.validation)

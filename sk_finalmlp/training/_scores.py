@@ -88,10 +88,12 @@ def evaluate(
     impressions: Impressions,
     training: AnyImpressions,
     processes: Alone = ALONE,
+    *,
+    weighs_members: bool = True,
 ) -> tuple[Scores, Tensor, Tensor | None]:
     """Weigh the members, move the mean prediction to the click rate, and score; return scores, logits, constant."""
     network.eval()
-    if len(members_of(network)) > 1:
+    if weighs_members and len(members_of(network)) > 1:
         logits = weigh_members(network, impressions, processes)
     else:
         logits = processes.map_rows(partial(predict_logits, network), impressions.codes, impressions.values)

@@ -61,7 +61,8 @@ Schedule = Literal["one_cycle", "plateau"]
 class TrainingSettings:
     """How to train; most names are parameters of `FinalMLPClassifier`.
 
-    `freeze_norms` freezes the running statistics of batch norm; with None, `gate_regularizer` is
+    `freeze_norms` freezes the running statistics of batch norm. Without `weighs_members`, the members of an ensemble
+    keep their weights; with them, the weights minimise the loss of the validation rows. With None, `gate_regularizer` is
     `embedding_regularizer`. With `joins_processes`, the training is shared by the processes that were started together,
     as by `torchrun`.
 
@@ -88,6 +89,7 @@ class TrainingSettings:
     freeze_norms: bool = False
     checkpoint: Path | None = None
     joins_processes: bool = False
+    weighs_members: bool = True
     gate_regularizer: float | None = None
 
 
@@ -372,7 +374,7 @@ def _callbacks(
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), is_scored=validation is not None)
     patience = Patience(best, settings.n_iter_no_change)
-    record = EpochRecord(scored, settings.scoring, batches.processes)
+    record = EpochRecord(scored, settings.scoring, batches.processes, weighs_members=settings.weighs_members)
     before = [*waiting, ("record", record), *schedule, ("best", best), *watchers]
     if settings.checkpoint is None:
         return [*before, ("patience", patience)], None

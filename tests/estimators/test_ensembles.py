@@ -6,12 +6,13 @@ import pickle
 import numpy as np
 import polars as pl
 import pytest
+from drifting import log
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sk_finalmlp import FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.inspection import embeddings
 from sk_finalmlp.nn import Ensemble
 from sk_finalmlp.streams import MLP
@@ -244,3 +245,35 @@ class TestFinalEpoch:
             for final_epoch in (False, True)
         )
         assert np.array_equal(plain.predict_proba(X), final.predict_proba(X))
+
+
+class TestWeights:
+    """Members weigh alike where held-out rows know later rows, so that they would trust statistics too much."""
+
+    @pytest.fixture(scope="class")
+    def stable(self):
+        return log(n=4_000, drift=0.0)
+
+    @staticmethod
+    def weights(X, y, *, without_time=False, **parameters):
+        X = X.drop(columns="time") if without_time else X
+        encoded = CTREncoder(**parameters).fit_transform(X, y)
+        return FinalMLPClassifier(**QUICK | {"hold_out": "auto"}).fit(encoded, y).network_.weights.tolist()
+
+    def test_held_out_at_random_from_rows_in_time(self, stable):
+        assert self.weights(*stable) == [0.5, 0.5]
+
+    @pytest.mark.parametrize("parameters", [{"without_time": True}, {"hold_out": "time"}, {"statistics": None}])
+    def test_weights_are_learned_otherwise(self, stable, parameters):
+        assert self.weights(*stable, **parameters) != [0.5, 0.5]
+
+    def test_weights_are_learned_from_statistics_of_recent_rows(self):
+        assert self.weights(*log(n=8_000)) != [0.5, 0.5]
+
+    def test_weights_are_learned_from_given_rows(self, stable):
+        X, y = stable
+        encoder = CTREncoder()
+        encoded = encoder.fit_transform(X, y)
+        classifier = FinalMLPClassifier(**QUICK | {"hold_out": "auto"})
+        classifier.fit(encoded, y, X_val=encoder.transform(X[3_000:]), y_val=y[3_000:])
+        assert classifier.network_.weights.tolist() != [0.5, 0.5]

@@ -172,3 +172,30 @@ def test_rates_of_noise_are_left_out_whatever_the_labels_and_weights(n_classes, 
     encoder = CTREncoder(categorical=slice(None)).fit(X, rng.integers(n_classes, size=4000), sample_weight=weights)
     # Chance keeps one in a hundred tables.
     assert encoder.statistics_["rate"].sum() <= 1
+
+
+def _impressions_of_shown_items(n=12_000):
+    """Half of a user's impressions are of items shown before; an item that was clicked is hardly clicked again."""
+    rng = np.random.default_rng(0)
+    users, items, clicks = rng.integers(300, size=n), np.empty(n, int), np.empty(n, int)
+    shown, clicked = {}, set()
+    for row, user in enumerate(users):
+        before = shown.setdefault(user, [])
+        items[row] = rng.choice(before) if before and rng.random() < 0.5 else rng.integers(5_000)
+        before.append(items[row])
+        clicks[row] = rng.random() < (0.05 if (user, items[row]) in clicked else 0.5)
+        if clicks[row]:
+            clicked.add((user, items[row]))
+    return pd.DataFrame({"user": users.astype(str), "item": items.astype(str)}), clicks
+
+
+def test_a_pair_of_ids_that_predicts_later_rows_is_taken():
+    X, y = _impressions_of_shown_items()
+    assert not CTREncoder().fit(X, y).statistics_.loc["user & item", "rate"]
+    X["time"] = pd.date_range("2024-01-01", periods=len(X), freq="min")
+    of_pair = CTREncoder().fit(X, y).statistics_.loc["user & item"]
+    assert of_pair["rate"]
+    assert of_pair["count"]
+    assert "predict later rows" in of_pair["why"]
+    y = np.random.default_rng(1).permutation(y)
+    assert not CTREncoder().fit(X, y).statistics_.loc["user & item", "rate"]
