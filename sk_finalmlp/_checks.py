@@ -131,8 +131,7 @@ def has_columns_of_fit(estimator: Any, X: Any) -> bool:
     # scikit-learn's check of names takes as long as a network takes for a row.
     if not isinstance(X, pd.DataFrame) or not hasattr(estimator, "feature_names_in_"):
         return False
-    same: bool = X.columns.tolist() == estimator.feature_names_in_.tolist()
-    return same
+    return X.columns.tolist() == estimator.feature_names_in_.tolist()
 
 
 def check_not_empty(shape: tuple[int, ...]) -> None:
@@ -174,8 +173,7 @@ def check_clicks(y_true: ArrayLike, pos_label: Label | None) -> NDArray[np.bool_
             f"Only binary y_true is supported: clicked or not. The type of the target is {target_type}, and "
             + _REMEDIES[target_type].format(shown(np.unique(labels).tolist()[:_N_SHOWN]))
         )
-    clicks: NDArray[np.bool_] = labels == _click_label(np.unique(labels), pos_label)
-    return clicks
+    return labels == _click_label(np.unique(labels), pos_label)
 
 
 def _click_label(labels: NDArray[Any], pos_label: Label | None) -> Any:
@@ -203,8 +201,7 @@ def check_scores(scores: ArrayLike, name: str, clicks: NDArray[np.bool_]) -> NDA
             "click, predict_proba(X)[:, 1]."
         )
     check_consistent_length(clicks, floats)
-    column: NDArray[np.floating] = column_or_1d(floats)
-    return column
+    return column_or_1d(floats)
 
 
 def check_probabilities(y_proba: ArrayLike, clicks: NDArray[np.bool_]) -> NDArray[np.floating]:
@@ -242,5 +239,4 @@ def bin_edges(
     levels = np.arange(1, n_bins) / n_bins
     if strategy == "uniform":
         return levels
-    edges: NDArray[np.float64] = np.quantile(probabilities, levels, weights=weights, method="inverted_cdf")
-    return edges
+    return np.quantile(probabilities, levels, weights=weights, method="inverted_cdf")

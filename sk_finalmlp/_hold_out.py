@@ -57,8 +57,7 @@ def places_from_last(ranks: NDArray[np.integer]) -> NDArray[np.float64]:
 
 def place_from_last(ranks: NDArray[np.integer], n_rows: int) -> NDArray[np.float64]:
     """Return places in [0, 1) for some of `n_rows` rows, the lowest for the last in time."""
-    last_places: NDArray[np.float64] = (n_rows - 1 - ranks) / n_rows
-    return last_places
+    return (n_rows - 1 - ranks) / n_rows
 
 
 def places_of_choice(is_held_out: NDArray[np.bool_], fraction: float) -> NDArray[np.float64]:

@@ -113,8 +113,7 @@ def label_digits(name: str, classes: NDArray[Any], labels: NDArray[Any]) -> NDAr
 
 def patterns_of(digits: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Return one number per row from the digits of all tasks, the first task's the lowest."""
-    patterns: NDArray[np.int64] = np.stack(digits, axis=1) @ BASE ** np.arange(len(digits))
-    return patterns
+    return np.stack(digits, axis=1) @ BASE ** np.arange(len(digits))
 
 
 def implied(digits: Any) -> Any:

@@ -76,14 +76,12 @@ _MAX_ROWS = 100
 
 def validate_params(constraints: dict[str, Any]) -> Callable[[_Function], _Function]:
     """Check the arguments of a function by constraints as in `_parameter_constraints`; its type stays known."""
-    decorator: Callable[[_Function], _Function] = _validate_params(constraints, prefer_skip_nested_validation=True)
-    return decorator
+    return _validate_params(constraints, prefer_skip_nested_validation=True)
 
 
 def fit_context(fit: _Function) -> _Function:
     """Check the parameters of an estimator before the decorated method runs; its type stays known."""
-    checked: _Function = _fit_context(prefer_skip_nested_validation=True)(fit)
-    return checked
+    return _fit_context(prefer_skip_nested_validation=True)(fit)
 
 
 def has_callbacks(estimator: Any) -> bool:

@@ -54,8 +54,7 @@ _SIGN_OF_CROSS = " & "
 #: What `ColumnTransformer` and `FeatureUnion` put between the names of a step and a column.
 _SIGN_OF_STEP = "__"
 _POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
-_RECENT = f"{_SIGN}recent_"
-_END_OF_KEY = re.compile(f"(?:{_RECENT}|{_SIGN})(?:rate|count)(?==|\\Z)")
+_END_OF_KEY = re.compile(f"{_SIGN}((?:recent_)?(?:rate|count))(?==|\\Z)")
 
 
 @dataclass(frozen=True)
@@ -228,6 +227,11 @@ def pretrained_name(field: str) -> str:
 def statistic_name(measure: Measure, key: str, label: str | None = None) -> str:
     """Return the name of a statistic of a field or cross, with several labels of one of them."""
     return f"{key}{_SIGN}{measure}" + ("" if label is None else f"={label}")
+
+
+def kind_of_statistic(measure: str) -> FieldKind:
+    """Return the kind of a statistic: one of recent rows is a number, since it predicts later rows better embedded."""
+    return "numeric" if measure.startswith("recent_") else "statistic"
 
 
 @dataclass(frozen=True)
@@ -470,17 +474,23 @@ def _field_of_elements(base: str, n_columns: int, dtype: np.dtype[Any], single: 
 def _field_of_column(name: str, dtype: np.dtype[Any], coded: Container[str]) -> Field:
     if _is_code(dtype):
         return Field(name, "categorical", 1)
-    # Statistics of recent rows have embeddings.
-    is_plain = dtype == np.float32 and _RECENT not in name and is_statistic(name, coded)
-    return Field(name, "statistic" if is_plain else "numeric")
+    measures = _measures_in(name, coded) if dtype == np.float32 else []
+    return Field(name, kind_of_statistic(measures[0]) if measures else "numeric")
 
 
-def is_statistic(name: str, fields: Container[str] | None = None) -> bool:
-    """Return whether a column is named like a statistic, of any key or of these fields."""
-    keys = [name[: end.start()] for end in _END_OF_KEY.finditer(name)]
-    if fields is None:
-        return bool(keys)
-    return any(_is_made_of(key[len(prefix) :], prefix, fields) for key in keys for prefix in ("", *_prefixes_of(key)))
+def is_statistic(name: str) -> bool:
+    """Return whether a column is named like a statistic."""
+    return _END_OF_KEY.search(name) is not None
+
+
+def _measures_in(name: str, fields: Container[str]) -> list[str]:
+    """Return the measures that a column is named like, of a key that is made of fields."""
+    ends = {name[: end.start()]: end[1] for end in _END_OF_KEY.finditer(name)}
+    return [
+        measure
+        for key, measure in ends.items()
+        if any(_is_made_of(key[len(prefix) :], prefix, fields) for prefix in ("", *_prefixes_of(key)))
+    ]
 
 
 def is_vector_of(name: str, names: Container[str]) -> bool:

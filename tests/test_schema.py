@@ -99,7 +99,14 @@ def test_statistics_are_known_by_their_names_whatever_their_columns_are_called(m
 )
 def test_statistics_may_have_to_be_about_given_fields(prefix, key, label, fields, expected):
     name = prefix + statistic_name("rate", key, label)
-    assert is_statistic(name, [prefix + field for field in fields]) == expected
+    *_, (field, _) = read_names([*(prefix + field for field in fields), name], [*[CODES] * len(fields), FLOATS])
+    assert field.kind == ("statistic" if expected else "numeric")
+
+
+def test_the_kind_of_a_statistic_follows_from_its_measure_alone():
+    key, label = "a@recent_b", "c@recent_rate"
+    names = [key, statistic_name("rate", key, label), statistic_name("recent_rate", key, "c@rate")]
+    assert [kind for _, kind, _ in fields_of(names, [CODES, FLOATS, FLOATS])] == ["categorical", "statistic", "numeric"]
 
 
 class TestSchema:

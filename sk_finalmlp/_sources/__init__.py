@@ -4,6 +4,7 @@ from ._encoded import EncodedBatches, EncodedRows, EncodedStream
 from ._inputs import (
     Batch,
     Parts,
+    Passes,
     Source,
     column_in_memory,
     column_of,
@@ -14,7 +15,6 @@ from ._inputs import (
     read_rows,
     refuse_source,
 )
-from ._progress import Passes
 from ._storage import Piles, StoredArray, TemporaryFolder, check_space, naming_full_disk, sizes, split_by
 
 __all__ = [

@@ -7,8 +7,10 @@ error can name the file.
 from __future__ import annotations
 
 import glob
+import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -31,6 +33,8 @@ from ._storage import TemporaryFolder, sizes
 # Loading these takes a tenth of what the whole library does, and only rows in batches need them.
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
+
+logger = logging.getLogger("sk_finalmlp.sources")
 
 _INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 _GLOB_CHARACTERS = frozenset("*?[")
@@ -195,6 +199,57 @@ class Parts:
         yield from Parallel(n_jobs=self._n_jobs, return_as=return_as)(tasks)
 
 
+class Passes:
+    """Tells of the passes over the rows."""
+
+    def __init__(self, verbose: int) -> None:
+        self._verbose = verbose
+
+    @contextmanager
+    def over(self, what: str, n_rows: int | None) -> Iterator[Callable[[int], None]]:
+        """Time a pass: call what this gives with the number of rows of each step."""
+        start, done = time.perf_counter(), 0
+        with self._bar(what, n_rows) as advance_bar:
+
+            def advance(n: int) -> None:
+                nonlocal done
+                done += n
+                advance_bar(n)
+
+            yield advance
+        seconds = time.perf_counter() - start
+        line = f"{what}: {done:,} rows in {seconds:.1f}s, {done / max(seconds, 1e-9):,.0f} a second"
+        logger.info(line)
+        if self._verbose >= 1:
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+    @contextmanager
+    def _bar(self, what: str, n_rows: int | None) -> Iterator[Callable[[int], None]]:
+        progress = self._start()
+        if progress is None:
+            yield lambda n: None
+            return
+        with progress:
+            task = progress.add_task(what, total=n_rows)
+            yield lambda n: progress.update(task, advance=n)
+
+    def _start(self) -> Any:
+        if self._verbose < 2:
+            return None
+        try:
+            from rich.console import Console
+            from rich.progress import Progress
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"verbose={self._verbose} shows progress bars, which need rich: pip install 'sk-finalmlp[progress]'. "
+                "verbose=1 writes a line for each pass and needs nothing."
+            ) from error
+        console = Console()
+        # Control characters in a file would only be in the way.
+        return Progress(console=console, transient=True) if console.is_terminal else None
+
+
 class _Files:
     """Files or row groups of files, one after the other: no reader runs ahead and fills the memory."""
 
@@ -219,8 +274,7 @@ class _Files:
 
 def _empty_frame(schema: pa.Schema, columns: Sequence[str]) -> pd.DataFrame:
     # What pandas notes of its types in a file it can't read back for lists.
-    frame: pd.DataFrame = schema.empty_table().select(list(columns)).to_pandas(ignore_metadata=True)
-    return frame
+    return schema.empty_table().select(list(columns)).to_pandas(ignore_metadata=True)
 
 
 def _options(columns: Sequence[str]) -> dict[str, Any]:
@@ -284,8 +338,7 @@ def _parts_of(fragment: Any) -> list[Any]:
 
 def _n_rows_of(part: Any) -> int:
     # `count_rows` counts the whole file.
-    n_rows: int = sum(group.num_rows for group in part.row_groups) if hasattr(part, "row_groups") else part.count_rows()
-    return n_rows
+    return sum(group.num_rows for group in part.row_groups) if hasattr(part, "row_groups") else part.count_rows()
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -21,7 +21,7 @@ from ._derived import CrossEncoder
 from ._groupings import Folds
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, cross_fitted_log_odds, recent_log_odds
-from ._sums import Cells, cells_of, sums_of
+from ._sums import Cells, cells_of
 from ._target import Array, NoLabels, Target, warn_about_marks
 from ._vocabulary import VocabularyRule
 
@@ -374,8 +374,11 @@ class _Trial:
         blocks = self._target.blocks
         if blocks is None or blocks.n_blocks < _LEAST_BLOCKS or key.holds_lists:
             return 0.0
-        keys, target = key.combine(self._codes), self._target
-        all_time, recent = (sums_of(keys, key.n_possible, target, by) for by in (target.walk_forward(0), target.recent))
+        target = self._target
+        cells, slots = cells_of(key.combine(self._codes), key.n_possible, target, target.recent)
+        cells.add(slots, self._rows)
+        weights = cells.collect()
+        all_time, recent = (cells.sums(weights, grouping) for grouping in (target.walk_forward(0), target.recent))
         numbers, gains = blocks.blocks_of(all_time.groups), np.zeros(blocks.n_blocks - 3)
         counts = [np.log1p(sums.rows.of_others) for sums in (all_time, recent)]
         rates = zip(cross_fitted_log_odds(all_time, target.priors), recent_log_odds(recent, target), strict=True)
@@ -401,7 +404,7 @@ class _Trial:
     def _try(self, key: Key, cells: Cells, slots: np.ndarray) -> tuple[Choice, list[np.ndarray], list[Fit]]:
         """Whether a rate predicts better than its fields' rates; with its log-odds and regression for each label."""
         cells.add(slots, self._rows)
-        sums = cells.sums()
+        sums = cells.sums(cells.collect())
         log_odds = cross_fitted_log_odds(sums, self._target.priors)
         beside = tuple(field for field in key.fields if field in self._kept)
         gain, fits = 0.0, []

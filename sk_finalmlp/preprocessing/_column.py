@@ -58,6 +58,13 @@ class Column:
         """The elements of lists, one after the other."""
         return Column(self.name, self.values.flatten())
 
+    @cached_property
+    def microseconds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times since 1970 as floats, and which of them are present."""
+        times = self.values.cast(pa.timestamp("us", getattr(self.values.type, "tz", None))).cast(pa.int64())
+        is_present = self.values.is_valid().to_numpy(zero_copy_only=False)
+        return times.fill_null(0).to_numpy().astype(np.float64), is_present
+
     def codes(self, encode: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
         """Return the codes of values, of the distinct ones alone where these are known already."""
         if "dictionary" not in vars(self):
@@ -68,7 +75,7 @@ class Column:
 
     def with_values(self, values: pa.Array) -> Column:
         """Return other values of the same rows."""
-        return Column(self.name, values, self.tally)
+        return self if values is self.values else Column(self.name, values, self.tally)
 
     def filter(self, rows: np.ndarray) -> Self:
         """Return the column of some of the rows, given by a mask."""
@@ -102,8 +109,7 @@ def is_list(dtype: pa.DataType) -> bool:
 
 def is_all_missing(values: pa.Array) -> bool:
     """Return whether no value is present."""
-    missing: bool = values.null_count == len(values)
-    return missing
+    return values.null_count == len(values)
 
 
 def lists_of(elements: pa.Array, lengths: np.ndarray, missing: pa.Array | None = None) -> pa.LargeListArray:
@@ -114,8 +120,7 @@ def lists_of(elements: pa.Array, lengths: np.ndarray, missing: pa.Array | None =
 
 def list_lengths(lists: pa.Array) -> np.ndarray:
     """Return the number of elements of each list, 0 for a missing one."""
-    lengths: np.ndarray = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
-    return lengths
+    return pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
 
 
 def show_first(values: pa.Array) -> str:

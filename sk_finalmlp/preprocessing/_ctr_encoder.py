@@ -53,12 +53,11 @@ from .._sources import (
 from .._warnings import shown
 from ..schema import Field, Schema, carries_schema, column_names, pack_codes, write_schema
 from ._choice import Combinations, Planner, report
-from ._datetime import DATETIME_PARTS, date_parts
+from ._datetime import DATETIME_PARTS
 from ._derived import DerivedFields
 from ._description import PARTS, summarize
 from ._fitted_columns import (
     FittedColumn,
-    Watches,
     bind_histories,
     changes_of,
     check_names,
@@ -72,9 +71,9 @@ from ._fitted_columns import (
     no_field_left,
     read_vectors_to_come,
     vector_tables,
-    watches_of,
     write_outputs,
 )
+from ._later_rows import Watch, date_parts
 from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
 from ._statistics import UnknownRows
 from ._table import (
@@ -599,8 +598,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _library(self) -> str:
         """Return the container that `set_output` or `set_config` asks for."""
-        library: str = get_output_config("transform", self)["dense"]
-        return library
+        return get_output_config("transform", self)["dense"]
 
     def _learn_columns(self, rows: TrainingRows, kinds: Collection[str]) -> dict[str, Any]:
         """Learn to encode each column alone, and return the output columns of fields of these kinds."""
@@ -730,22 +728,20 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         if is_source(X):
             return self._encode_source(X)
         X = validate_table(self, without_columns(X, self._names_of_labels), reset=False)
-        watches = self._watches()
-        encoded = write_outputs(self._encode(raw_columns(X), watches), self._fields, X, self._library())
-        for watch in watches:
-            watch.warn()
+        watch = self._watch()
+        encoded = write_outputs(self._encode(raw_columns(X), watch), self._fields, X, self._library())
+        watch.warn()
         # The schema takes a hash of all that is learned.
         return write_schema(encoded, self._schema_of_new_rows()) if carries_schema(encoded) else encoded
 
-    def _watches(self) -> Watches:
-        watches = watches_of(self._columns)
-        # Who holds out later rows knows that they differ.
-        return watches if self.hold_out == "random" else watches[:1]
+    def _watch(self) -> Watch:
+        rare = {part: values for column in self._columns for part, values in column.rare_dates.items()}
+        return Watch(rare, expects_later_rows=self.hold_out != "random")
 
-    def _encode(self, raws: Iterable[Any], watches: Watches) -> Iterator[tuple[str, np.ndarray]]:
+    def _encode(self, raws: Iterable[Any], watch: Watch) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the output columns of a table, from one column at a time."""
         codes: dict[str, np.ndarray] = {}
-        for name, output in encode_columns(self._columns, raws, watches):
+        for name, output in encode_columns(self._columns, raws, watch):
             codes[name] = output
             yield name, output
         yield from self._derived.transform(codes)
@@ -761,14 +757,13 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _encode_batches(self, source: Source) -> Iterator[pd.DataFrame]:
         used = [column.name for column in self._columns if column.encoder is not None]
-        watches = self._watches()
+        watch = self._watch()
         for batch in source.batches(used):
             raws = (column_of(batch.table, column.name) if column.encoder else None for column in self._columns)
             with in_file(batch):
-                outputs = dict(self._encode(raws, watches))
+                outputs = dict(self._encode(raws, watch))
             yield write_schema(pd.DataFrame(outputs, copy=False), self._schema_of_new_rows())
-        for watch in watches:
-            watch.warn()
+        watch.warn()
 
     def _schema_of_new_rows(self) -> Schema:
         if not self._schema:

@@ -15,17 +15,15 @@ from numpy.typing import DTypeLike
 
 from ..schema import Field, VectorTable, column_names, pretrained_name, read_names
 from ._column import Column, errors_naming, read_column, rows_with_weight
-from ._datetime import DatetimeEncoder, UnknownDates
+from ._datetime import DatetimeEncoder
 from ._keys import Changes
-from ._later_rows import LaterRows
+from ._later_rows import Watch
 from ._lists import HistoryEncoder
 from ._reading import Reading
 from ._table import write_table
 from ._target import LabelledRows
 from ._vectors import GivenVectors, PretrainedEncoder, vectors_to_come
 from ._vocabulary import ColumnEncoder, Vocabulary
-
-Watches = Sequence[UnknownDates | LaterRows]
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,12 @@ class FittedColumn:
         with errors_naming(self.name):
             return self._named(self.encoder.transform(values))
 
-    def encode_raw(self, raw: Any, watches: Watches) -> dict[str, np.ndarray]:
+    def encode_raw(self, raw: Any, watch: Watch) -> dict[str, np.ndarray]:
         """Return the output columns of a Series or array of any library."""
         assert self.encoder is not None
         values = self.read(raw)
         outputs = self.encode(values)
-        for watch in watches:
-            watch.look(self.encoder, values, list(outputs.values()))
+        watch.look(self.encoder, values, list(outputs.values()))
         return outputs
 
     def encode_in_fit(self, values: Column) -> dict[str, np.ndarray]:
@@ -110,17 +107,11 @@ def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> BlocksInTime | None
     return found
 
 
-def encode_columns(columns: Columns, raws: Iterable[Any], watches: Watches) -> Iterator[tuple[str, np.ndarray]]:
+def encode_columns(columns: Columns, raws: Iterable[Any], watch: Watch) -> Iterator[tuple[str, np.ndarray]]:
     """Yield names and output columns of a table, from one column at a time."""
     for column, raw in zip(columns, raws, strict=True):
         if column.encoder is not None:
-            yield from column.encode_raw(raw, watches).items()
-
-
-def watches_of(columns: Columns) -> Watches:
-    """Return what watches a table for values that fit hardly saw."""
-    rare = {part: values for column in columns for part, values in column.rare_dates.items()}
-    return [UnknownDates(rare), LaterRows()]
+            yield from column.encode_raw(raw, watch).items()
 
 
 def fields_by_column(columns: Columns, names: Sequence[str]) -> list[list[Field]]:
@@ -295,8 +286,7 @@ def changes_of(fields: Sequence[Field], fresh: Mapping[str, np.ndarray], decay: 
 def encoder_after(before: str, outputs: Mapping[str, np.ndarray], labels: LabelledRows | None) -> str:
     """Return the hash of an encoder after an update: two of the same rows after the same fit have the same."""
     learned_from = None if labels is None else (labels.weights, labels.digits)
-    encoder: str = joblib.hash((before, list(outputs.values()), learned_from))
-    return encoder
+    return joblib.hash((before, list(outputs.values()), learned_from))
 
 
 def no_field_left(kinds: pd.DataFrame) -> ValueError:

@@ -88,8 +88,7 @@ class Blocks(Grouping):
         is_held_out = folds == self.n_folds
         of_blocks = np.where(blocks == 0, 1 + folds, self.n_folds + 2 * blocks) - is_held_out
         of_blocks[is_held_out & (blocks == 0)] = 0
-        groups: np.ndarray = np.where(folds > self.n_folds, self.n_groups - 1, of_blocks)
-        return groups
+        return np.where(folds > self.n_folds, self.n_groups - 1, of_blocks)
 
     def of(self, labels: LabelledRows) -> np.ndarray:
         """The group of each row."""
@@ -98,14 +97,12 @@ class Blocks(Grouping):
 
     def blocks_of(self, groups: np.ndarray) -> np.ndarray:
         """The block of each group; rows without weight are behind the last."""
-        blocks: np.ndarray = np.maximum(groups - self.n_folds + 1, 0) // 2
-        return blocks
+        return np.maximum(groups - self.n_folds + 1, 0) // 2
 
     def are_learned(self, groups: np.ndarray) -> np.ndarray:
         """Which groups are neither held out nor without weight."""
         in_first = (groups > 0) & (groups <= self.n_folds)
-        are_learned: np.ndarray = in_first | ((groups > self.n_folds) & ((groups - self.n_folds) % 2 == 0))
-        return are_learned
+        return in_first | ((groups > self.n_folds) & ((groups - self.n_folds) % 2 == 0))
 
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
         """Sums over the rows of the same key that each cell knows."""
@@ -151,10 +148,8 @@ class WalkForward(Blocks):
         blocks = self.blocks_of(groups)
         learned = np.ldexp(np.where(self.are_learned(groups), of_cells, 0.0), self.halvings * blocks)
         before = self._before(learned, groups, key_of_cell)
-        others: np.ndarray = np.ldexp(before, self.halvings * (1 - np.maximum(blocks, 1)))
-        return others
+        return np.ldexp(before, self.halvings * (1 - np.maximum(blocks, 1)))
 
     def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
         """What cells add to the statistics of new rows."""
-        now: np.ndarray = np.ldexp(of_cells, self.halvings * (self.blocks_of(groups) - self.n_blocks + 1))
-        return now
+        return np.ldexp(of_cells, self.halvings * (self.blocks_of(groups) - self.n_blocks + 1))

@@ -115,8 +115,7 @@ class Key:
         if not any(len(codes_of.get(part, ())) for part in self.parts):
             return np.zeros(len(keys), bool)
         split = self.split(keys)
-        holds: np.ndarray = np.logical_or.reduce([np.isin(split[part], codes_of.get(part, ())) for part in self.parts])
-        return holds
+        return np.logical_or.reduce([np.isin(split[part], codes_of.get(part, ())) for part in self.parts])
 
     def combine(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:
         """One int64 per row, from the codes of each field."""
@@ -160,8 +159,7 @@ class KeyIndex:
             return self.bisect(keys)
         if self._positions is None:
             return self._table.find(keys)
-        positions: np.ndarray = self._positions.take(keys - self.known[0] + 1, mode="clip")
-        return positions
+        return self._positions.take(keys - self.known[0] + 1, mode="clip")
 
     def bisect(self, keys: np.ndarray) -> np.ndarray:
         """What `find` gives, without a table, which costs what all known keys cost."""

@@ -126,8 +126,7 @@ def _normal_scores(shares: np.ndarray) -> np.ndarray:
     below, above = (np.cumsum(part) - part / 2 for part in (shares, shares[::-1]))
     # A rank of 0 has an infinite score.
     of_low, of_high = (ndtri(np.clip(ranks, _LEAST_RANK, 0.5)) for ranks in (below, above))
-    scores: np.ndarray = of_low - of_high[::-1]
-    return scores
+    return of_low - of_high[::-1]
 
 
 def _evenly_spread(ranks: np.ndarray) -> np.ndarray:
@@ -144,8 +143,7 @@ def _quantiles(floats: np.ndarray, weights: np.ndarray | None, n_bins: int) -> n
     ends = np.cumsum(sums)
     # Sums of weights are rounded, and must not miss the end of a bin for it; sums of rows are exact.
     n_ended = np.floor(ends * n_bins / ends[-1:] * (1 + 1e-12))
-    quantiles: np.ndarray = values[np.diff(n_ended, prepend=0) > 0]
-    return quantiles
+    return values[np.diff(n_ended, prepend=0) > 0]
 
 
 class QuantileBinner(ColumnEncoder):

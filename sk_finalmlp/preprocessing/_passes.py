@@ -201,8 +201,7 @@ class _Labels:
     def _positions(self, values: pa.Array) -> np.ndarray:
         """Return numbers of distinct labels; some may be new."""
         self._known = values if self._known is None else self._with(self._known, values)
-        positions: np.ndarray = pc.index_in(values, self._known).to_numpy()
-        return positions
+        return pc.index_in(values, self._known).to_numpy()
 
     def _with(self, known: pa.Array, values: pa.Array) -> pa.Array:
         if values.type != known.type:

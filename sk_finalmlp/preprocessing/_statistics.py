@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import logit
 
 from .._hold_out import places
-from ..schema import Field, FieldKind, Measure, statistic_name
+from ..schema import Field, Measure, kind_of_statistic, statistic_name
 from ._groupings import Grouping
 from ._keys import Changes, Key, KeyIndex
 from ._sums import MAX_KEY, Cells, KeySums, factorize, make_room
@@ -46,8 +46,7 @@ def log_odds(clicks: np.ndarray, rows: np.ndarray, prior: float | np.ndarray) ->
     clicks += SMOOTHING * prior
     misses += SMOOTHING * (1 - prior)
     clicks /= misses
-    logarithms: np.ndarray = np.log(clicks, out=clicks)
-    return logarithms
+    return np.log(clicks, out=clicks)
 
 
 def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
@@ -81,8 +80,7 @@ def recent_log_odds(sums: KeySums, target: Target) -> list[np.ndarray]:
 
 def _excess(log_odds: np.ndarray, prior: float | np.ndarray) -> np.ndarray:
     """Log-odds above those of the overall rate, which changes with time."""
-    excess: np.ndarray = log_odds - logit(np.clip(prior, _MIN_PRIOR, 1 - _MIN_PRIOR))
-    return excess
+    return log_odds - logit(np.clip(prior, _MIN_PRIOR, 1 - _MIN_PRIOR))
 
 
 class UnknownRows:
@@ -99,8 +97,7 @@ class UnknownRows:
             return None
         rows = np.arange(first, first + len(is_training))
         drawn = [places(rows, self._seed + zlib.crc32(name.encode())) < self._share for name in key.fields]
-        is_unknown: np.ndarray = np.logical_or.reduce(drawn) & is_training
-        return is_unknown
+        return np.logical_or.reduce(drawn) & is_training
 
 
 class KeyStatistics:
@@ -288,9 +285,10 @@ class KeyStatistics:
 
     def output_fields(self, key: Key) -> list[Field]:
         """One field per statistic, for a key that may have been renamed."""
-        # Embedded, recent ones predict later rows better.
-        kind: FieldKind = "numeric" if self.recent else "statistic"
-        return [Field(statistic_name(measure, key.name, label), kind) for measure, label, *_ in self._columns]
+        return [
+            Field(statistic_name(measure, key.name, label), kind_of_statistic(measure))
+            for measure, label, *_ in self._columns
+        ]
 
 
 class _OutOfGroup(NamedTuple):
@@ -386,8 +384,7 @@ class Standardization:
         deviations *= self.scale
         if self.least > -np.inf:
             deviations[values < self.least] = 0.0
-        cut: np.ndarray = np.clip(deviations, -_MOST_DEVIATIONS, _MOST_DEVIATIONS, out=deviations).astype(np.float32)
-        return cut
+        return np.clip(deviations, -_MOST_DEVIATIONS, _MOST_DEVIATIONS, out=deviations).astype(np.float32)
 
 
 def _standardization(parts: Sequence[tuple[np.ndarray, np.ndarray]], least: float) -> Standardization:

@@ -96,33 +96,25 @@ class Cells:
         return collected
 
     def blocks(self, by_cell: Sequence[np.ndarray]) -> Iterator[tuple[slice, KeySums]]:
-        """Sums of collected weights, some hundred thousand cells at a time, in ascending order of the keys."""
+        """The sums of collected weights, some hundred thousand cells at a time, in ascending order of the keys."""
         first_of_keys = self._cells[BLOCK::BLOCK] // self._n_groups * self._n_groups
         bounds = np.searchsorted(self._cells, first_of_keys).tolist()
         # A key with many cells leaves blocks empty.
         for start, stop in pairwise(dict.fromkeys([0, *bounds, len(self._cells)])):
-            yield slice(start, stop), self._sums_of(slice(start, stop), by_cell)
+            yield slice(start, stop), self.sums(by_cell, of=slice(start, stop))
 
-    def sums(self) -> KeySums:
-        """Sums of collected weights of all cells."""
-        return self._sums_of(slice(None), self.collect())
-
-    def _sums_of(self, of: slice, by_cell: Sequence[np.ndarray]) -> KeySums:
+    def sums(self, by_cell: Sequence[np.ndarray], grouping: Grouping | None = None, of: slice = slice(None)) -> KeySums:
+        """The sums of collected weights that cells know, also by another grouping in the same groups."""
+        grouping = self.grouping if grouping is None else grouping
         cells = self._cells[of]
         key_of_cell = cells // self._n_groups
         groups = cells - key_of_cell * self._n_groups
         is_first = starts_of_runs(key_of_cell)
         ranks = ranks_of_runs(is_first)
-        rows, *of_labels = (self._sums_by_key(weights[of], groups, ranks) for weights in by_cell)
+        rows, *of_labels = (_sums_by_key(weights[of], grouping, groups, ranks) for weights in by_cell)
         n_labels = len(of_labels) // 2 if self._has_known else len(of_labels)
         known = of_labels[n_labels:] if self._has_known else [rows] * n_labels
         return KeySums(key_of_cell[is_first], groups, rows, known, of_labels[:n_labels])
-
-    def _sums_by_key(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> Sums:
-        of_others = self.grouping.others(of_cells, groups, key_of_cell)
-        # Differences of fractional weights may be a little below 0.
-        of_keys = np.bincount(key_of_cell, self.grouping.now(of_cells, groups))
-        return Sums(of_keys, of_cells, np.maximum(of_others, 0.0, out=of_others))
 
     def _of_cells(self, by_slot: np.ndarray) -> np.ndarray:
         return by_slot.take(self._cells) if self._is_dense else by_slot
@@ -151,6 +143,13 @@ class Cells:
         return self._of_cells(values)
 
 
+def _sums_by_key(of_cells: np.ndarray, grouping: Grouping, groups: np.ndarray, key_of_cell: np.ndarray) -> Sums:
+    of_others = grouping.others(of_cells, groups, key_of_cell)
+    # Differences of fractional weights may be a little below 0.
+    of_keys = np.bincount(key_of_cell, grouping.now(of_cells, groups))
+    return Sums(of_keys, of_cells, np.maximum(of_others, 0.0, out=of_others))
+
+
 def cells_of(keys: np.ndarray, n_possible: int, target: Target, grouping: Grouping) -> tuple[Cells, np.ndarray]:
     """The cells of rows in memory, and the slot of each row's."""
     if n_possible > MAX_KEY // grouping.n_groups:
@@ -160,13 +159,6 @@ def cells_of(keys: np.ndarray, n_possible: int, target: Target, grouping: Groupi
     slots = cells.locate(keys, target.rows)
     cells.finish()
     return cells, slots
-
-
-def sums_of(keys: np.ndarray, n_possible: int, target: Target, grouping: Grouping) -> KeySums:
-    """Sums of rows in memory by key and group."""
-    cells, slots = cells_of(keys, n_possible, target, grouping)
-    cells.add(slots, target.rows)
-    return cells.sums()
 
 
 def make_room(

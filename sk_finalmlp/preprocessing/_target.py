@@ -68,10 +68,7 @@ class LabelledRows:
 
     def has(self, label: int) -> np.ndarray:
         """Which rows have a label."""
-        has_label: np.ndarray = (
-            self.digits[label] == 1 if self.digits.ndim == 2 else self.digits == (label if self.n_labels > 1 else 1)
-        )
-        return has_label
+        return self.digits[label] == 1 if self.digits.ndim == 2 else self.digits == (label if self.n_labels > 1 else 1)
 
     @cached_property
     def known_weights(self) -> list[np.ndarray] | None:
@@ -85,10 +82,6 @@ class LabelledRows:
         known = self.weights if self.known_weights is None else self.known_weights[label]
         return known, np.where(self.has(label), self.weights, 0.0)
 
-    def slice(self, start: int, stop: int) -> Self:
-        """The rows of a slice."""
-        return self.take(slice(start, stop))
-
     def take(self, rows: Any) -> Self:
         """Some of the rows, given by their numbers or a slice."""
         groups = None if self.groups_in_time is None else self.groups_in_time[rows]
@@ -96,21 +89,16 @@ class LabelledRows:
         return replace(self, weights=weights, digits=digits, folds=folds, groups_in_time=groups)
 
 
+@dataclass(eq=False)
 class Target:
     """The labels of all rows; `labels` names the ones that have a rate, None for the rate of two classes."""
 
-    def __init__(
-        self,
-        labels: Sequence[str | None],
-        classes: np.ndarray,
-        n_folds: int,
-        n_rows: int,
-        read: Callable[[int, int], LabelledRows],
-        has_tasks: bool = False,
-    ) -> None:
-        self.labels, self.classes, self.n_folds, self.n_rows, self.read = labels, classes, n_folds, n_rows, read
-        self.has_tasks = has_tasks
-
+    labels: Sequence[str | None]
+    classes: np.ndarray
+    n_folds: int
+    n_rows: int
+    read: Callable[[int, int], LabelledRows]
+    has_tasks: bool = False
     #: Blocks in time, where the order is known.
     blocks: Blocks | None = None
 
@@ -122,22 +110,12 @@ class Target:
             rows = self.read(start, stop)
             return replace(rows, groups_in_time=grouping.groups(rows.folds, blocks(start, min(stop, self.n_rows))))
 
-        target = Target(self.labels, self.classes, self.n_folds, self.n_rows, read, self.has_tasks)
-        target.blocks = grouping
-        return target
+        return replace(self, read=read, blocks=grouping)
 
     def of(self, rows: LabelledRows) -> Target:
         """The target of other rows, which are in memory."""
-        target = Target(
-            self.labels,
-            self.classes,
-            self.n_folds,
-            len(rows.weights),
-            rows.slice,
-            self.has_tasks,
-        )
+        target = replace(self, n_rows=len(rows.weights), read=lambda start, stop: rows.take(slice(start, stop)))
         vars(target)["rows"] = rows
-        target.blocks = self.blocks
         return target
 
     @cached_property
@@ -158,8 +136,7 @@ class Target:
         for rows in self.chunks():
             for label in range(len(self.labels)):
                 sums[:, label] += [weights.sum() for weights in rows.weights_of(label)]
-        priors: list[float] = (sums[1] / sums[0]).tolist()
-        return priors
+        return (sums[1] / sums[0]).tolist()
 
     @property
     def groupings(self) -> list[Grouping]:
@@ -277,16 +254,12 @@ class CodedRows:
                 advance(min(size, self.n_rows - start))
 
     def _read(self, names: Sequence[str], start: int, stop: int) -> Chunk:
-        codes = {name: read_rows(self._codes[name], start, stop).astype(np.int64, copy=False) for name in names}
-        weights = None if self._weights is None else read_rows(self._weights, start, stop)
+        codes = {name: self._codes[name][start:stop].astype(np.int64, copy=False) for name in names}
+        weights = None if self._weights is None else self._weights[start:stop]
         if isinstance(self.target, NoLabels):
             return Chunk(start, codes, weights, None)
         labels = self.target.rows if self._passes is None else self.target.read(start, stop)
         return Chunk(start, codes, weights, labels)
-
-
-def read_rows(array: Array, start: int, stop: int) -> np.ndarray:
-    return array[start:stop] if isinstance(array, np.ndarray) else array.read(start, stop)
 
 
 def read_target(
@@ -317,7 +290,7 @@ def read_target(
             raise NoLabels(f"{name!r} has only one class in the rows with a positive sample_weight")
     rows = LabelledRows(weights, digits, split.folds(0, len(patterns)), len(columns))
     names = np.array(list(columns), dtype=object)
-    return Target(list(columns), names, split.n_folds, len(patterns), rows.slice, has_tasks=True).of(rows)
+    return Target(list(columns), names, split.n_folds, len(patterns), lambda *_: rows, has_tasks=True).of(rows)
 
 
 def read_stored_target(
@@ -358,8 +331,8 @@ def _make_target(
     class_of_label = np.maximum(np.cumsum(is_class) - 1, 0) * is_class
 
     def read(start: int, stop: int) -> LabelledRows:
-        digits = class_of_label[read_rows(y, start, stop)]
-        weights = np.ones(len(digits)) if weight is None else read_rows(weight, start, stop)
+        digits = class_of_label[y[start:stop]]
+        weights = np.ones(len(digits)) if weight is None else weight[start:stop]
         return LabelledRows(weights, digits, split.folds(start, stop), len(names))
 
     return Target(names, classes, split.n_folds, len(y), read)
@@ -406,8 +379,8 @@ class _Split:
             yield start, *self._labels(start, start + sizes.CHUNK)
 
     def _labels(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        labels = read_rows(self._y, start, stop)
-        return labels, np.ones(len(labels), bool) if self._weight is None else read_rows(self._weight, start, stop) > 0
+        labels = self._y[start:stop]
+        return labels, np.ones(len(labels), bool) if self._weight is None else self._weight[start:stop] > 0
 
 
 def held_out_with(place: np.ndarray, validation_fraction: Fraction, target: Target | NoLabels) -> np.ndarray:

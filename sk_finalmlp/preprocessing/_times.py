@@ -73,8 +73,7 @@ def as_numbers(times: pa.Array) -> np.ndarray:
     if not is_number(times.type):
         times = _microseconds(times)
     dtype = pa.float64() if pa.types.is_floating(times.type) else pa.int64()
-    numbers: np.ndarray = times.cast(dtype).to_numpy(zero_copy_only=False)
-    return numbers
+    return times.cast(dtype).to_numpy(zero_copy_only=False)
 
 
 def _microseconds(times: pa.Array) -> pa.Array:

@@ -26,7 +26,7 @@ from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
 from ._table import raw_columns
-from ._target import Array, CodedRows, NoLabels, Target, read_rows, read_stored_target, read_target
+from ._target import Array, CodedRows, NoLabels, Target, read_stored_target, read_target
 
 #: Share of the training rows with walk-forward statistics: where later rows are held out, the model is used on such.
 _FORWARD, _FORWARD_IF_USED_LATER = 0.3, 1.0
@@ -99,7 +99,8 @@ class TrainingRows(ABC):
             return self.target.in_blocks(partial(_blocks, self.order), N_BLOCKS, _FORWARD_IF_USED_LATER)
         if self.blocks is None:
             return self.target
-        return self.target.in_blocks(partial(read_rows, self.blocks.blocks), self.blocks.n_blocks, _FORWARD)
+        _, blocks, n_blocks = self.blocks
+        return self.target.in_blocks(lambda start, stop: blocks[start:stop], n_blocks, _FORWARD)
 
     @abstractmethod
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
@@ -118,8 +119,7 @@ class TrainingRows(ABC):
 
 def _blocks(place: Place, start: int, stop: int) -> np.ndarray:
     """Blocks of about as many rows, in the order that later rows are held out by."""
-    blocks: np.ndarray = np.minimum(N_BLOCKS * (1 - place(np.arange(start, stop))), N_BLOCKS - 1).astype(np.int64)
-    return blocks
+    return np.minimum(N_BLOCKS * (1 - place(np.arange(start, stop))), N_BLOCKS - 1).astype(np.int64)
 
 
 def _codes_of(outputs: Mapping[str, Any]) -> dict[str, Any]:

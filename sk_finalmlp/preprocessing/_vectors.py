@@ -56,8 +56,7 @@ class VectorScale:
 
     def inverse_transform(self, vectors: np.ndarray) -> np.ndarray:
         """Return vectors on the original scale."""
-        original: np.ndarray = (vectors.astype(np.float64) * self.deviation + self.mean) * self.unit
-        return original
+        return (vectors.astype(np.float64) * self.deviation + self.mean) * self.unit
 
 
 def _average(
@@ -68,8 +67,7 @@ def _average(
     total = np.zeros(vectors.shape[1])
     for part in _parts(len(vectors)):
         total += weights[part] @ function(_as_doubles(vectors[part]))
-    average: np.ndarray = total / weights.sum()
-    return average
+    return total / weights.sum()
 
 
 def _as_doubles(vectors: np.ndarray) -> np.ndarray:

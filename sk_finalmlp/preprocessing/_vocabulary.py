@@ -120,8 +120,7 @@ class Vocabulary:
         if len(values) < self.n_codes // _KNOWN_VALUES_PER_ROW:
             return self._index.find(values) + 1
         positions = pc.fill_null(pc.index_in(values, value_set=self.values), UNKNOWN_CODE - 1)
-        codes: np.ndarray = np.add(positions.to_numpy(), 1, dtype=np.int64)
-        return codes
+        return np.add(positions.to_numpy(), 1, dtype=np.int64)
 
     def decode(self, codes: np.ndarray) -> pa.Array:
         """Return values of codes; null for code 0."""
@@ -226,16 +225,14 @@ def count_values(dictionary: pa.DictionaryArray, repeats: np.ndarray | None = No
 def is_frequent(counts: np.ndarray, threshold: float) -> np.ndarray:
     """Return which counts are at least the threshold."""
     # Less a little, because a share of the rows is rounded: 0.07 * 100 > 7.
-    frequent: np.ndarray = counts >= threshold * (1 - 1e-9)
-    return frequent
+    return counts >= threshold * (1 - 1e-9)
 
 
 def by_frequency(values: pa.Array, counts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Return the positions of the chosen values, by descending count and then by value."""
     positions = np.flatnonzero(chosen)
     by_value = positions[pc.array_sort_indices(values.take(pa.array(positions))).to_numpy()]
-    order: np.ndarray = by_value[np.argsort(-counts[by_value], kind="stable")]
-    return order
+    return by_value[np.argsort(-counts[by_value], kind="stable")]
 
 
 _NO_CODES = np.empty(0, np.int64)
@@ -395,8 +392,7 @@ class _Waiting:
 def _marks(values: pa.Array) -> np.ndarray:
     """Return 64 bits for each value: an integer itself, the hash of another value's text."""
     if pa.types.is_int64(values.type) or pa.types.is_uint64(values.type):
-        bits: np.ndarray = values.to_numpy(zero_copy_only=False).view(np.uint64)
-        return bits
+        return values.to_numpy(zero_copy_only=False).view(np.uint64)
     if pa.types.is_duration(values.type):
         return _marks(values.cast(pa.int64()))
     texts = pc.cast(values, pa.large_string()).to_numpy(zero_copy_only=False)
@@ -443,8 +439,7 @@ class HashBuckets:
         buckets = pd.util.hash_array(texts, categorize=False) % np.uint64(self.n_codes - 1)
         # One entry more, for missing values.
         code_of = np.append(buckets.astype(np.int64) + 1, UNKNOWN_CODE)
-        codes: np.ndarray = code_of[dictionary.indices.fill_null(len(buckets)).to_numpy()]
-        return codes
+        return code_of[dictionary.indices.fill_null(len(buckets)).to_numpy()]
 
     def decode(self, codes: np.ndarray) -> pa.Array:
         """Return all null: a hash can't be inverted."""
