@@ -103,8 +103,7 @@ class UnknownRows:
 class KeyStatistics:
     """Rate and count of each value of a key."""
 
-    #: Files of earlier versions have none.
-    _memory: Memory | None = None
+    _memory: Memory
 
     def __init__(self, key: Key, rate: bool, count: bool, recent: bool = False) -> None:
         self.key = key
@@ -227,18 +226,12 @@ class KeyStatistics:
         self, codes: Mapping[str, np.ndarray], labels: LabelledRows, changes: Changes
     ) -> tuple[KeyStatistics, dict[str, np.ndarray]]:
         """The statistics after more rows, and these rows' statistics from before, which don't know their labels."""
-        if self._memory is None:
-            raise ValueError(
-                f"The statistics of {self.key.name!r} were learned by an earlier version of sk_finalmlp, which kept no "
-                "sums to go on with. Fit the encoder again."
-            )
         before = self._translated(changes)
         keys = before.key.combine(codes)
         return before._after(keys, labels, changes.decay), before._take(before._index.bisect(keys))
 
     def _translated(self, changes: Changes) -> KeyStatistics:
         """The same statistics by wider keys, without reused codes."""
-        assert self._memory is not None
         known = self._index.known
         kept = ~self.key.holds_any(known, changes.fresh)
         translated, translated.key = copy(self), self.key.widened(changes.n_codes)
@@ -252,7 +245,6 @@ class KeyStatistics:
 
     def _after(self, keys: np.ndarray, labels: LabelledRows, decay: float) -> KeyStatistics:
         """The statistics after rows of these keys."""
-        assert self._memory is not None
         present = np.flatnonzero(labels.weights > 0)
         labels = labels.take(present)
         ranks, distinct = factorize(keys.take(present), self.key.n_possible)
