@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -82,11 +82,7 @@ class Column:
         return type(self)(self.name, self.values.filter(pa.array(rows)))
 
 
-class _Rows(Protocol):
-    def filter(self, rows: np.ndarray) -> Self: ...
-
-
-_AnyColumn = TypeVar("_AnyColumn", bound=_Rows)
+_AnyColumn = TypeVar("_AnyColumn", "Column", "RawColumn")
 
 
 def rows_with_weight(column: _AnyColumn, weights: np.ndarray | None) -> tuple[_AnyColumn, np.ndarray | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -75,7 +75,7 @@ from ._fitted_columns import (
 )
 from ._later_rows import Watch, date_parts
 from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
-from ._statistics import UnknownRows
+from ._passes import ColumnsToRead
 from ._table import (
     Selection,
     check_weights,
@@ -88,16 +88,12 @@ from ._table import (
     write_values,
 )
 from ._target import NoLabels, Target, held_out_with, read_more_labels
-from ._times import places_in_time, weights_by_age
 from ._training_rows import StoredRows, TableRows, TrainingRows, check_names_of_columns, names_to_encode
 from ._vectors import check_vectors
 from ._vocabulary import VocabularyRule
 
 #: Codes on disk are int32, and row 0 of an embedding table comes on top.
 _MOST_BUCKETS = 2**31 - 2
-#: Kinds of the fields that single columns become.
-_KINDS_WITH_CODES = ("categorical", "multi-valued")
-_KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "history", "numeric", "vector")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -498,11 +494,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self : CTREncoder
             The fitted encoder.
         """
-        with self._training_rows(X, y, sample_weight) as rows:
-            wanted = _KINDS_WITH_CODES if rows.planner.needs_codes(rows.target) else ()
-            outputs = self._learn_columns(rows, wanted)
-            self._learn_derived(rows, outputs, transforms=False)
-            rows.remove()
+        with self._training_rows(X, y, sample_weight, transforms=False) as rows:
+            self._learn_derived(rows, self._learn_columns(rows))
         return self
 
     @fit_context
@@ -526,15 +519,15 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         X_out : {dataframe, ndarray} of shape (n_samples, n_features_out), or encoded rows on disk
             What :meth:`transform` returns, but for the statistics.
         """
-        with self._training_rows(X, y, sample_weight) as rows:
-            outputs = self._learn_columns(rows, _KINDS_OF_COLUMNS)
-            outputs |= self._learn_derived(rows, outputs, transforms=True)
+        with self._training_rows(X, y, sample_weight, transforms=True) as rows:
+            outputs = self._learn_columns(rows)
+            outputs |= self._learn_derived(rows, outputs)
             make_schema = partial(self._schema_of_training_rows, rows)
             return rows.write(self._fields, outputs, make_schema, self._library())
 
     @contextmanager
-    def _training_rows(self, X: Any, y: Any, sample_weight: Any) -> Iterator[TrainingRows]:
-        """Open the rows to be fitted to; after an error the encoder is as it was before, and no file is left."""
+    def _training_rows(self, X: Any, y: Any, sample_weight: Any, transforms: bool) -> Iterator[TrainingRows]:
+        """Open the rows to fit to, and perhaps to encode; after an error the encoder is as before, and no file left."""
         planner = Planner(
             self.crosses,
             self.statistics,
@@ -550,30 +543,37 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             self._check_fits_files()
             folder = TemporaryFolder(self.temp_folder)
             with naming_full_disk(folder), fit_task(self, X=X, y=y):
-                yield self._stored_rows(open_source(X, folder), y, sample_weight, folder, planner)
+                yield self._stored_rows(open_source(X, folder), y, sample_weight, folder, planner, transforms)
+                if not transforms:
+                    folder.remove()
         else:
             with fit_task(self, X=X, y=y):
-                yield self._table_rows(X, y, sample_weight, planner)
+                yield self._table_rows(X, y, sample_weight, planner, transforms)
 
-    def _table_rows(self, X: Any, y: Any, sample_weight: Any, planner: Planner) -> TableRows:
+    def _table_rows(self, X: Any, y: Any, sample_weight: Any, planner: Planner, transforms: bool) -> TableRows:
         self._names_of_labels = ()
         X = validate_table(self, X, reset=True)
         names = check_feature_names_in(self)
         weights = check_weights(sample_weight, X)
-        order = None if self.hold_out == "random" else places_in_time(self.hold_out, X, names).__getitem__
-        shares = None if self.half_life is None else weights_by_age(self.half_life, X, names, weights)
-        return TableRows(X, names, self._chosen_kinds(X, names), y, weights, self.hold_out, order, shares, planner)
+        chosen = self._chosen_kinds(X, names)
+        return TableRows(X, names, chosen, y, weights, self.hold_out, self.half_life, planner, transforms)
 
     def _stored_rows(
-        self, source: Source, label: str | None, weight: str | None, folder: TemporaryFolder, planner: Planner
+        self,
+        source: Source,
+        label: str | None,
+        weight: str | None,
+        folder: TemporaryFolder,
+        planner: Planner,
+        transforms: bool,
     ) -> StoredRows:
         names = names_to_encode(source, label, weight)
         self._names_of_labels = tuple(name for name in (label, weight) if name is not None)
         self.feature_names_in_, self.n_features_in_ = np.asarray(names, dtype=object), len(names)
         chosen = self._chosen_kinds(source.empty(names), names)
+        columns = ColumnsToRead(names, chosen, label, weight, is_hashed=self.n_hash_buckets is not None)
         parts, passes = Parts(source, self.n_jobs), Passes(int(self.verbose))
-        is_hashed = self.n_hash_buckets is not None
-        return StoredRows(parts, names, chosen, label, weight, is_hashed, self.hold_out, folder, passes, planner)
+        return StoredRows(parts, columns, self.hold_out, folder, passes, planner, transforms)
 
     def _check_fits_files(self) -> None:
         """Refuse parameters that rows in files can't have."""
@@ -600,8 +600,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         """Return the container that `set_output` or `set_config` asks for."""
         return get_output_config("transform", self)["dense"]
 
-    def _learn_columns(self, rows: TrainingRows, kinds: Collection[str]) -> dict[str, Any]:
-        """Learn to encode each column alone, and return the output columns of fields of these kinds."""
+    def _learn_columns(self, rows: TrainingRows) -> dict[str, Any]:
+        """Learn to encode each column alone, and return the output columns that are needed."""
         self._schema, self._learned = [], None
         self._columns, self.feature_kinds_ = learn_columns(
             rows.evidence(),
@@ -609,19 +609,18 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             rows.chosen,
             find_histories(self.histories, rows.names),
             self._column_rules(),
-            partial(rows.keep, kinds=kinds),
+            rows.keep,
         )
         return rows.encode(self._columns)
 
-    def _learn_derived(self, rows: TrainingRows, outputs: Mapping[str, Any], transforms: bool) -> dict[str, Any]:
+    def _learn_derived(self, rows: TrainingRows, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Choose and learn crosses and statistics, and return their columns of these rows if asked for."""
         fields_of = dict(zip(rows.names, fields_by_column(self._columns, rows.names), strict=True))
         codes, target, n_rows = rows.sample(outputs)
         dates = {part for column in self._columns for part in date_parts(column.name, column.encoder)}
         plan = rows.planner.plan(fields_of, codes, target, dates, n_rows)
         self._derived = DerivedFields(plan.crosses, plan.statistics)
-        unknown = UnknownRows(self.unknown_dropout, rows.planner.random_state) if transforms else None
-        columns = rows.derive(self._derived, outputs, unknown)
+        columns = rows.derive(self._derived, outputs, self.unknown_dropout)
         if rows.blocks is not None and plan.statistics:
             kinds, time = self.feature_kinds_, rows.blocks.column
             kinds.loc[time, "why"] = f"{kinds['why'][time]}, which tell the order of the rows"
