@@ -97,6 +97,11 @@ def is_string(dtype: pa.DataType) -> bool:
     return any(check(dtype) for check in (pa.types.is_large_string, pa.types.is_string, pa.types.is_string_view))
 
 
+def is_number(dtype: pa.DataType) -> bool:
+    """Return whether values of this type are integers or floats."""
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
+
+
 def is_list(dtype: pa.DataType) -> bool:
     """Return whether values of this type are lists."""
     checks = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view)

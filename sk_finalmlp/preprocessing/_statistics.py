@@ -135,12 +135,8 @@ class KeyStatistics:
         least = least_learned(*(sum(sums) for sums in zip(*(of.small_counts for of in out_of_group), strict=True)))
         self._columns = []
         for place, ((measure, label), table) in enumerate(zip(self._measures(target.labels), of_keys, strict=True)):
-            is_count = measure in ("count", "recent_count")
-            standardize = _standardization(
-                [(of.columns[place], of.weights) for of in out_of_group], _MIN_DEVIATION_OF_COUNTS if is_count else 0.0
-            )
-            if is_count:
-                standardize = replace(standardize, least=least)
+            bounds = (_MIN_DEVIATION_OF_COUNTS, least) if measure.endswith("count") else (0.0, -np.inf)
+            standardize = _standardization([(of.columns[place], of.weights) for of in out_of_group], *bounds)
             self._columns.append(StatisticColumn(measure, label, standardize(table), standardize))
             for of in out_of_group:
                 values = of.columns[place]
@@ -212,7 +208,7 @@ class KeyStatistics:
             yield dict(zip(self._names(), columns, strict=True))
 
     def _names(self) -> list[str]:
-        return [statistic_name(column.measure, self.key.name, column.label) for column in self._columns]
+        return [field.name for field in self.output_fields(self.key)]
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Statistics of rows by name, learned from all training rows."""
@@ -379,7 +375,9 @@ class Standardization:
         return np.clip(deviations, -_MOST_DEVIATIONS, _MOST_DEVIATIONS, out=deviations).astype(np.float32)
 
 
-def _standardization(parts: Sequence[tuple[np.ndarray, np.ndarray]], least: float) -> Standardization:
+def _standardization(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], least_deviation: float, least: float
+) -> Standardization:
     """Standardisation by mean and deviation of values with weights, where a smaller deviation counts as the least."""
     total = sum(_sum(weights) for _, weights in parts)
     slices = [(values[of], weights[of]) for values, weights in parts for of in _slices(len(values))]
@@ -387,7 +385,8 @@ def _standardization(parts: Sequence[tuple[np.ndarray, np.ndarray]], least: floa
     squares = sum(float((np.square(values - mean) * weights).sum()) for values, weights in slices)
     deviation = (squares / total) ** 0.5
     # A smaller deviation is rounding.
-    return Standardization(mean, 1 / max(deviation, least) if deviation > 1e-9 * max(abs(mean), 1) else 0.0)
+    scale = 1 / max(deviation, least_deviation) if deviation > 1e-9 * max(abs(mean), 1) else 0.0
+    return Standardization(mean, scale, least)
 
 
 def _sum(values: np.ndarray) -> float:
