@@ -106,7 +106,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
       of codes: 0 for a value that is missing, unseen in `fit` or too rare, and 1, 2, ... for known values by
       descending frequency, ties broken by value.
     - *numeric*: floats with a fractional part, durations (in seconds), and integers that rarely repeat or that the
-      labels show to be quantities (see the Notes). A column of floats, or of codes of bins.
+      labels show to be quantities (see :ref:`statistics_in_full`). A column of floats, or of codes of bins.
     - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday) and whether it is the weekend, as
       columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, and in large tables the time since
       the first row, `time_elapsed`, as floats. Dates written as strings are categorical unless named in `datetime`.
@@ -188,8 +188,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         5 rows or more.
     statistics : None, "auto" or list of (str, int or tuple of these), default="auto"
         Fields and combinations of fields that get a rate and a count. With 1,000 rows or more and class labels, "auto"
-        chooses single fields and pairs by their gain in predicting `y` (see the Notes), else none; `statistics_` lists
-        the choice. `None`: plain codes.
+        chooses single fields and pairs by their gain in predicting `y` (see :ref:`statistics_in_full`), else none;
+        `statistics_` lists the choice. `None`: plain codes.
     validation_fraction : float or "auto", default="auto"
         Share of the rows held out of the statistics of all other rows in `fit_transform`, because the classifier
         holds them out for early stopping: at least its `validation_fraction`. "auto" takes a tenth, at random about
@@ -199,7 +199,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         name of a column of dates, times or numbers: rows with the largest values, where a missing one is
         smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
         and holds out the same rows, if the output is a pandas DataFrame. Hold out the last rows if the model will be
-        used on later ones: all statistics of training rows are walk-forward then (see the Notes). See :ref:`tomorrow`.
+        used on later ones: all statistics of training rows are walk-forward then. See :ref:`tomorrow`.
     half_life : dict of {str: str or float}, default=None
         A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
         `{"day": 7}` for a column of numbers. The last row counts 1; a row without a time counts as the oldest. None:
@@ -253,58 +253,15 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     Notes
     -----
     Encode training rows with `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline` does, never with
-    `fit(X, y).transform(X)`: there, a rate knows the row's own label, and a model that trusts it fails on new rows
-    [2]_. See :ref:`fit_transform`, also for other leaks.
-
-    **Statistics.** The rate of a value with n rows, p of them clicks, is the log-odds of (p + 3 q) / (n + 3), where q
-    is the overall share of clicks [1]_. A click is the greater of two labels; with more labels, each has a rate of its
-    own, `item@rate=label`. The count is log(1 + n). Both are standardised, cut at 5 standard deviations, and float32.
-    Code 0 is a value like others. A value or combination without a row has the overall rate and the count of zero
-    rows. Counts below 7 become the mean if fewer than one in a thousand training rows have them. In `fit_transform`
-    the statistics of a row are out-of-fold, from the nine of ten random folds without the row; large counts are scaled
-    up to all rows.
-
-    **Walk-forward statistics.** A later row knows only the rows before it: many of its ids are new, or have a short
-    past. To prepare the network, three of ten training rows have statistics of earlier rows alone: the rows are cut, in
-    the order of time, into five blocks of about equal size, and a row knows the blocks before its own; in the first
-    block, it knows the other folds of that block. A column of datetimes gives the order, of several
-    the one with the latest times; `feature_kinds_` says which. Where `hold_out` says that later rows are held out, it
-    gives the order, and all training rows are walk-forward. See :ref:`tomorrow`.
-
-    **Recent rows.** Where the order is known, fields can have statistics of recent rows, too: in `item@recent_count`
-    and `item@recent_rate`, log-odds above those of all recent rows, each of the five blocks counts half as much as the
-    next, and in :meth:`partial_fit` all rows count half after as many new ones as a block has. All training rows, those
-    held out too, know the blocks before theirs alone. "auto" chooses them if, for any field, rate and count of recent
-    rows beside those of all rows lower the log-loss of the fifth block, and by 0.001 on average that of the fourth and
-    fifth, each predicted from those before; then for this field and for all with 100 values or more. `statistics_` has
-    a row `item (recent)` for each. They are numbers to the classifier, with an embedding.
-
-    **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
-    coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
-    does; a pair's if it does so next to the rates of its two fields, and is among the best 12. Fields get a count
-    unless they have a single value, or another one in each row; pairs get one if they get a rate, or if one of their
-    fields is among the two with the most codes and they repeat. Parts of dates get no counts. Pairs are tried of the 16
-    fields with the most codes, on a random sample of rows if there are very many.
-
-    **Which integers are quantities.** Columns with more than 98% distinct values; with labels and 1,000 rows, columns
-    of more than 32 values if out-of-fold click rates of 32 quantile bins predict better than rates of the values,
-    than the overall rate by the gain that `statistics="auto"` asks for, and if these bins, or 8 bins, predict better
-    than those of 50 random orders of the values by four standard deviations: popular ids have a bin of their own in any
-    order. With fewer than 20 rows per value, values that fill more than half of their range, as ids do, stay
-    categorical.
+    `fit(X, y).transform(X)`: there, a rate knows the row's own label, and a model that trusts it fails on new rows.
+    See :ref:`fit_transform`, also for other leaks, and :ref:`statistics_in_full` for how statistics are computed and
+    chosen, and which integers are quantities.
 
     **More rows than memory holds.** `X` can be a `pyarrow` data set, the name of a Parquet file or folder or of several
     files (`clicks/*.parquet`), a `pyarrow.RecordBatchReader`, a polars LazyFrame, a function that gives frames and
     begins anew in each call, or, if `y` is a name, a `pyarrow.Table`; `y` and `sample_weight` are names of its columns
     then. The result is the same as in memory, but for quantiles of numbers of more than a million values, and the
     choices of "auto", which come from a sample of up to a million rows. See :ref:`larger_than_memory`.
-
-    References
-    ----------
-    .. [1] D. Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes in classification and
-       prediction problems", SIGKDD Explorations 3 (2001).
-    .. [2] L. Prokhorenkova, G. Gusev, A. Vorobev, A. V. Dorogush, A. Gulin, "CatBoost: unbiased boosting with
-       categorical features", NeurIPS 2018: on target leakage, and statistics of combinations.
 
     Examples
     --------
