@@ -13,8 +13,8 @@ from ..schema import UNKNOWN_CODE, Field
 from ._column import Column, Tally, rows_with_weight
 from ._keys import Changes, Key
 from ._statistics import KeyStatistics, UnknownRows
-from ._sums import make_room
-from ._target import CodedRows, LabelledRows, Target
+from ._sums import CodedRows, make_room
+from ._target import LabelledRows, Target
 from ._vocabulary import CategoricalEncoder, Vocabulary, VocabularyRule, Waiting, count_values
 
 #: Of more combinations than this, those that hardly repeat are refused.

@@ -44,7 +44,7 @@ class FittedColumn:
         if self.encoder is None:
             return {}
         with errors_naming(self.name):
-            return self._named(self.encoder.transform(values))
+            return dict(zip(column_names(self.fields()), self.encoder.transform(values), strict=True))
 
     def encode_raw(self, raw: Any, watch: Watch) -> dict[str, np.ndarray]:
         """Return the output columns of a Series or array of any library."""
@@ -75,9 +75,6 @@ class FittedColumn:
         column = read_column(self.name, raw)
         with errors_naming(self.name):
             return self.reading.read(column)
-
-    def _named(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        return dict(zip(column_names(self.fields()), outputs, strict=True))
 
 
 Columns = Sequence[FittedColumn]

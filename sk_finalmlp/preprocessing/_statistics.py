@@ -13,10 +13,9 @@ from scipy.special import logit
 
 from .._hold_out import places
 from ..schema import Field, Measure, kind_of_statistic, statistic_name
-from ._groupings import Grouping
 from ._keys import Changes, Key, KeyIndex
-from ._sums import MAX_KEY, Cells, KeySums, factorize, make_room
-from ._target import Chunk, CodedRows, LabelledRows, Target
+from ._sums import MAX_KEY, Cells, Chunk, CodedRows, KeySums, factorize, make_room
+from ._target import Grouping, LabelledRows, Target
 
 #: Weight of the overall rate, in rows, in the rate of a key.
 SMOOTHING = 3.0

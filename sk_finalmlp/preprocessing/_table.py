@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any
@@ -245,7 +245,7 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
         return None
     refuse_other_weights(sample_weight)
     weights: np.ndarray = check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    check_range(*range_of_positive(weights))
+    check_range([range_of_positive(weights)])
     return weights
 
 
@@ -255,8 +255,10 @@ def range_of_positive(weights: np.ndarray) -> tuple[float, float]:
     return float(present.min(initial=np.inf)), float(present.max(initial=0.0))
 
 
-def check_range(least: float, largest: float) -> None:
-    """Refuse weights that are too small or too large, or all 0."""
+def check_range(ranges: Iterable[tuple[float, float]]) -> None:
+    """Refuse weights that are too small or too large, or all 0, by the ranges of parts of them."""
+    every_least, every_largest = zip(*ranges, strict=True)
+    least, largest = min(every_least), max(every_largest)
     if not largest:
         raise ValueError("Sample weights must contain at least one non-zero number.")
     for weight in (least, largest):

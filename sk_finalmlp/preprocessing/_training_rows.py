@@ -24,10 +24,11 @@ from ._derived import DerivedFields
 from ._fitted_columns import BlocksInTime, FittedColumn, check_names_are_read, pop_blocks, write_outputs
 from ._keys import has_key
 from ._learn_columns import Evidence, Kind, Learned
-from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
+from ._passes import ColumnsToRead, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
+from ._sums import CodedRows
 from ._table import raw_columns
-from ._target import Array, CodedRows, NoLabels, Target, read_stored_target, read_target
+from ._target import Array, NoLabels, Target, read_stored_target, read_target
 from ._times import places_in_time, weights_by_age
 
 #: Share of the training rows with walk-forward statistics: where later rows are held out, the model is used on such.
@@ -307,7 +308,8 @@ class StoredRows(TrainingRows):
         target = self.target_in_time
         if isinstance(target, NoLabels):
             return {}, target, sample.n_seen
-        return codes_of_rows(_codes_of(outputs), sample.numbers), target.take(sample.numbers), sample.n_seen
+        codes = {name: column.rows(sample.numbers).astype(np.int64) for name, column in _codes_of(outputs).items()}
+        return codes, target.take(sample.numbers), sample.n_seen
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
         """Write the values behind earlier chunks."""
