@@ -24,6 +24,9 @@ _MODULE_OF = {
     "update": "sk_finalmlp.updates",
 }
 
+# Modules load on first use, too: `import sk_finalmlp` and then `sk_finalmlp.serving.to_onnx`.
+_MODULES = {"datasets", "inspection", "metrics", "nn", "preprocessing", "schema", "serving", "streams", "training"}
+
 __all__ = [
     "CTREncoder",
     "FinalMLPClassifier",
@@ -46,10 +49,12 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_MODULES])

@@ -79,6 +79,7 @@ def model_card(
     _check(data or {}, scores or {})
     steps = _steps(model)
     lines = [*_front_matter(title, scores or {}), f"# {title}", *(["", notes.strip()] if notes else [])]
+    lines += _how_to_use(model, takes_raw_rows=hasattr(steps[0], "feature_kinds_"))
     if data:
         lines += _data(data, [name for step in steps for name in _datetimes(step)])
     for step in steps:
@@ -122,6 +123,24 @@ def _front_matter(title: str, scores: Mapping[str, float]) -> list[str]:
         }
         about["model-index"] = [{"name": title, "results": [result]}]
     return ["---", *(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in about.items()), "---", ""]
+
+
+def _how_to_use(model: Any, *, takes_raw_rows: bool) -> list[str]:
+    names = ("probabilities", "predict_proba") if hasattr(model, "predict_proba") else ("encoded", "transform")
+    table = "a raw table with the columns below" if takes_raw_rows else "a table of codes and numbers"
+    return [
+        "",
+        "## How to use",
+        "",
+        f"`sk_finalmlp.save` writes the file, here `clicks.model`; `X` is {table}.",
+        "",
+        "```python",
+        "import sk_finalmlp",
+        "",
+        'model = sk_finalmlp.load("clicks.model")',
+        f"{names[0]} = model.{names[1]}(X)",
+        "```",
+    ]
 
 
 def _data(data: Mapping[str, tuple[Any, Any]], datetimes: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ public estimators of this library, and no other.
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import os
 import secrets
@@ -18,12 +19,20 @@ import numpy as np
 import skops.io
 from sklearn.base import BaseEstimator
 
+from ._warnings import shown
+
 __all__ = ["ModelFileError", "load", "save"]
 
 _PACKAGES: Final = ("sk_finalmlp.preprocessing", "sk_finalmlp.estimators", "sk_finalmlp.streams")
 #: Most times that contents may be larger than the file, which `save` doesn't compress, and a size always allowed.
 _LARGEST_RATIO: Final = 20
 _FREE_BYTES: Final = 2**26
+#: Other kinds of files by how they begin, and what reads them. An ONNX model begins with the number of its version.
+_OTHER_KINDS: Final = {
+    (b"\x80", b"x\x01", b"x^", b"x\x9c", b"x\xda"): "a pickle: joblib.load reads it, and runs any code that it holds",
+    (b"\x08",): "an ONNX model: sk_finalmlp.serving.make_predictor reads it",
+    (b"PAR1",): "a Parquet file, which holds a table",
+}
 #: Length of the state of the Mersenne Twister; NumPy reads beyond it from a position that is larger.
 _TWISTER: Final = 624
 
@@ -58,9 +67,12 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     TypeError
-        If the model holds objects of other types, such as a function as a parameter; the message names them.
+        If `model` is no estimator, or holds objects of other types, such as a function as a parameter; the message
+        names them.
     ValueError
         If a pipeline has a cache, which is a folder of pickles.
+    FileNotFoundError
+        If there is no such folder.
 
     See Also
     --------
@@ -81,6 +93,8 @@ def save(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     >>> loaded.transform(X).equals(encoder.transform(X))
     True
     """
+    if not isinstance(model, BaseEstimator):
+        raise TypeError(f"The model comes first, sk_finalmlp.save(model, path), and it is a {type(model).__name__}.")
     _check_parameters(model)
     contents = skops.io.dumps(model)
     others = [name for name in skops.io.get_untrusted_types(data=contents) if not _is_ours(name)]
@@ -112,8 +126,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises
     ------
     ModelFileError
-        If the file is damaged, was written by a version of this library or of skops that these can't read, or holds
-        objects of types that aren't trusted.
+        If the file is damaged or of another kind, which the message names, was written by a version of this library or
+        of skops that these can't read, or holds objects of types that aren't trusted.
 
     See Also
     --------
@@ -133,7 +147,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     Path(path).open("rb").close()  # a file that isn't there is no damaged one
     try:
-        _check_size(Path(path))
+        _check_contents(Path(path))
         ours = [name for name in skops.io.get_untrusted_types(file=Path(path)) if _is_ours(name)]
         model = skops.io.load(Path(path), trusted=ours)
         _check_parameters(model)
@@ -155,12 +169,32 @@ def _is_ours(name: str) -> bool:
     return isinstance(cls, type) and issubclass(cls, BaseEstimator) and cls.__module__ == module
 
 
-def _check_size(path: Path) -> None:
-    """Refuse a file that unpacks to far more than its size."""
+def _check_contents(path: Path) -> None:
+    """Refuse other kinds of files, and one that unpacks to far more than its size."""
+    with path.open("rb") as file:
+        if not (head := file.read(1024)).startswith(b"PK"):
+            raise ValueError(f"sk_finalmlp.save didn't write it. It is {_kind(head)}.")
     with zipfile.ZipFile(path) as archive:
-        n_bytes = sum(entry.file_size for entry in archive.infolist())
+        names, n_bytes = archive.namelist(), sum(entry.file_size for entry in archive.infolist())
+    if "schema.json" not in names:
+        is_of_torch = any(name.endswith("/data.pkl") for name in names)
+        kind = "a file of torch.save" if is_of_torch else f"a zip archive of other files: {shown(names)}"
+        raise ValueError(f"sk_finalmlp.save didn't write it. It is {kind}.")
     if n_bytes > max(_LARGEST_RATIO * path.stat().st_size, _FREE_BYTES):
         raise ValueError(f"Its contents take {n_bytes:,} bytes, {_LARGEST_RATIO} times as much as the file or more.")
+
+
+def _kind(head: bytes) -> str:
+    """Name the kind of a file by how it begins."""
+    if not head:
+        return "empty"
+    if known := next((kind for start, kind in _OTHER_KINDS.items() if head.startswith(start)), None):
+        return known
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return "of an unknown kind"
+    return "text, such as a CSV file"
 
 
 def _check_parameters(model: Any) -> None:
@@ -191,6 +225,8 @@ def _check_attributes(estimator: BaseEstimator) -> None:
 def replace_file(path: str | os.PathLike[str], contents: bytes) -> None:
     """Write a file whole or not at all: an interruption leaves the one that was there before."""
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(path.parent)!r}. Make it first.")
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:

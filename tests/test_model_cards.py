@@ -26,6 +26,21 @@ def test_card_of_a_pipeline():
     assert f"| sk_finalmlp | {sk_finalmlp.__version__} |" in card
 
 
+def test_how_to_use_is_code_that_runs(clicks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    encoder = CTREncoder(statistics=None)
+    classifier = FinalMLPClassifier(max_epochs=1, n_members=1)
+    X, y = clicks[["user", "day"]], clicks["click"]
+    pipeline = make_pipeline(encoder, classifier).fit(X, y)
+    for model, rows in ((pipeline, X), (encoder, X), (classifier, encoder.transform(X))):
+        sk_finalmlp.save(model, "clicks.model")
+        card = model_card(model)
+        code = card.split("```python\n")[1].split("```")[0]
+        names = {"X": rows}
+        exec(code, names)
+        assert len(names["encoded" if model is encoder else "probabilities"]) == len(X)
+
+
 @pytest.fixture(scope="module")
 def clicks():
     return pd.DataFrame(

@@ -1,10 +1,13 @@
 """Model files without pickle: what they hold, and what happens to damaged and strange ones."""
 
 import json
+import pickle
 import random
 import zipfile
 
+import joblib
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import sklearn
@@ -295,11 +298,65 @@ def test_random_state_that_is_none(tmp_path):
         sk_finalmlp.load(tmp_path / "x.model")
 
 
+def _pickle(path):
+    path.write_bytes(pickle.dumps({"a": 1}))
+
+
+def _compressed_pickle(path):
+    joblib.dump({"a": 1}, path, compress=3)
+
+
+def _onnx(path):
+    graph = onnx.helper.make_graph([], "empty", [], [])
+    path.write_bytes(onnx.helper.make_model(graph, producer_name="sk_finalmlp").SerializeToString())
+
+
+def _csv(path):
+    path.write_text("user,item\nann,3\nZoë,4\n")
+
+
+def _table(path):
+    pd.DataFrame({"user": ["ann"]}).to_parquet(path)
+
+
+def _of_torch(path):
+    torch.save({"a": torch.ones(1)}, path)
+
+
+def _zip(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("clicks.csv", "user,item\n")
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: path.write_bytes(b""), "empty"),
+        (lambda path: path.write_bytes(b"\0\xff no model"), "of an unknown kind"),
+        (_pickle, r"a pickle.*joblib\.load"),
+        (_compressed_pickle, r"a pickle.*joblib\.load"),
+        (_onnx, "an ONNX model.*make_predictor"),
+        (_csv, "text, such as a CSV file"),
+        (_table, "a Parquet file"),
+        (_of_torch, r"a file of torch\.save"),
+        (_zip, r"a zip archive of other files: \['clicks\.csv'\]"),
+    ],
+)
+def test_another_kind_of_file_is_named(tmp_path, write, message):
+    write(tmp_path / "x.model")
+    with pytest.raises(ModelFileError, match=f"x.model' can't be read as a model: .* It is {message}"):
+        sk_finalmlp.load(tmp_path / "x.model")
+
+
+def test_arguments_of_save_that_are_swapped_and_a_folder_that_is_missing(model, tmp_path):
+    with pytest.raises(TypeError, match=r"The model comes first, sk_finalmlp\.save\(model, path\), and it is a str"):
+        sk_finalmlp.save(str(tmp_path / "x.model"), model)
+    with pytest.raises(FileNotFoundError, match=r"There is no folder '.*models'. Make it first"):
+        sk_finalmlp.save(model, tmp_path / "models" / "x.model")
+    assert not list(tmp_path.iterdir())
+
+
 def test_files_of_something_else(tmp_path):
-    for contents in (b"", b"no model"):
-        (tmp_path / "x.model").write_bytes(contents)
-        with pytest.raises(ModelFileError, match="can't be read as a model"):
-            sk_finalmlp.load(tmp_path / "x.model")
     skops.io.dump([1, 2], tmp_path / "x.model")
     with pytest.raises(ModelFileError, match="It holds a list"):
         sk_finalmlp.load(tmp_path / "x.model")

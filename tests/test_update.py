@@ -98,6 +98,7 @@ class TestUpdate:
         update(model, X, y)
         assert model[1].history_[-1]["valid_loss"] == pytest.approx(expected, rel=1e-3)
         assert model[1].n_iter_ == model[1].best_epoch_ == len(model[1].history_) == 2
+        assert [record["method"] for record in model[1].history_] == ["fit", "partial_fit"]
 
     @pytest.mark.parametrize("way", ["pickle", "save"])
     def test_gives_the_same_bits_after_a_file(self, model, days, way, tmp_path):

@@ -193,7 +193,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     history_ : list of dict
         One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc` (both with validation rows
         only), the score of another `scoring`, such as `valid_average_precision`, `learning_rate` (in its last step),
-        `seconds`.
+        `seconds`, and `method`, which is "fit" or "partial_fit".
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int

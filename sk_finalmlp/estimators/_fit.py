@@ -70,15 +70,16 @@ class Fitted:
     def after(self, result: TrainingResult) -> Fitted:
         """Return it with the epochs of a training."""
         n_before = len(self.history)
-        history = [*self.history, *({**epoch, "epoch": n_before + epoch["epoch"]} for epoch in result.history)]
-        return replace(self, history=history, best_epoch=n_before + result.best_epoch, best_score=result.best_score)
+        epochs = ({**epoch, "epoch": n_before + epoch["epoch"], "method": "fit"} for epoch in result.history)
+        best_epoch = n_before + result.best_epoch
+        return replace(self, history=[*self.history, *epochs], best_epoch=best_epoch, best_score=result.best_score)
 
     def after_update(self, result: TrainingResult, scores: Mapping[str, float]) -> Fitted:
         """Return it with one more epoch, which was scored before it began."""
         (epoch,), n_epochs = result.history, len(self.history) + 1
         losses = {"epoch": n_epochs, "train_loss": epoch["train_loss"]}
-        record = {**losses, **scores, "learning_rate": epoch["learning_rate"], "seconds": epoch["seconds"]}
-        return replace(self, history=[*self.history, record], best_epoch=n_epochs)
+        rest = {"learning_rate": epoch["learning_rate"], "seconds": epoch["seconds"], "method": "partial_fit"}
+        return replace(self, history=[*self.history, {**losses, **scores, **rest}], best_epoch=n_epochs)
 
     def copied_after(
         self, rows: Impressions | StoredImpressions | None, network: nn.Module, result: TrainingResult

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from .._sklearn import Summary
+from .._warnings import warn
 from ..nn import Ensemble, TwoStreamNetwork, embedding_parameters, give_vectors, members_of, votes_of
 from ..schema import by_kind
 from ..training import Impressions, StoredImpressions
@@ -37,6 +38,11 @@ def arguments_of_network(
         # DIN's attention is the one without a softmax.
         pooling = parameters["history_pooling"]
         arguments |= {"history_pooling": pooling.replace("din", "attention"), "history_softmax": pooling != "din"}
+    elif parameters["history_pooling"] != "mean":
+        warn(
+            f"history_pooling={parameters['history_pooling']!r} has no effect: no column is a history. Name those that "
+            "are in CTREncoder, such as histories={'clicked_items': 'item'}, or leave it at 'mean'."
+        )
     chosen = _chosen_for_streams(parameters["stream_fields"], readers)
     members = []
     for member in range(parameters["n_members"]):

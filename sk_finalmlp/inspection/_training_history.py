@@ -57,7 +57,7 @@ class TrainingHistoryDisplay(Display):
     ... )
     >>> display = TrainingHistoryDisplay.from_estimator(clf)
     >>> list(display.history)
-    ['train_loss', 'valid_loss', 'valid_auc', 'learning_rate', 'seconds']
+    ['train_loss', 'valid_loss', 'valid_auc', 'learning_rate', 'seconds', 'method']
     """
 
     def __init__(self, history: Iterable[Mapping[str, Any]], *, best_epoch: int | None = None) -> None:

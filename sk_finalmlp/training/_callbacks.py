@@ -38,7 +38,7 @@ _A_FEW_ROWS = 256
 _SECONDS_PER_WORKED_SECOND = 3
 _SECONDS_WORTH_A_WARNING = 1
 
-EpochHistory = list[dict[str, float]]
+EpochHistory = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -140,12 +140,14 @@ def test_codes_by_hand():
             FinalMLPClassifier(max_epochs=1).fit(wrong, y)
 
 
-def test_pooling_says_nothing_without_histories(clicks):
+def test_pooling_without_histories_is_a_warning(clicks):
     X, y = clicks[0].drop(columns="history"), clicks[1]
-    models = [
-        make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1, random_state=0, **parameters)).fit(X, y)
-        for parameters in ({}, _VALUE_AT_HAND)
-    ]
+    models = [make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0))]
+    models.append(clone(models[0]).set_params(finalmlpclassifier__history_pooling="din"))
+    models[0].fit(X, y)
+    with pytest.warns(UserWarning, match="history_pooling='din' has no effect: no column is a history") as caught:
+        models[1].fit(X, y)
+    assert [warning.filename for warning in caught] == [__file__]
     np.testing.assert_array_equal(*(model.predict_proba(X) for model in models))
     assert "history_pooling" not in models[1][-1]._network_arguments
 

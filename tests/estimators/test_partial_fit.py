@@ -39,7 +39,10 @@ def test_begins_without_fit_and_takes_new_codes_in(classifier):
     classifier.partial_fit(X[:50], np.zeros(50, int), classes=[0, 1, 2])
     classifier.partial_fit(*rows(n_codes=60))
     assert classifier.predict_proba(X).shape == (400, 3)
-    assert [epoch["epoch"] for epoch in classifier.history_] == [1, 2]
+    assert [(epoch["epoch"], epoch["method"]) for epoch in classifier.history_] == [
+        (1, "partial_fit"),
+        (2, "partial_fit"),
+    ]
     with pytest.raises(ValueError, match="is not the same as on last call"):
         classifier.partial_fit(X, y, classes=[0, 1])
 

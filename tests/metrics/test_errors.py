@@ -136,5 +136,7 @@ def test_metrics_load_no_torch_and_the_encoder_no_metrics():
         assert "sk_finalmlp.metrics" not in sys.modules
         import sk_finalmlp.metrics
         assert "torch" not in sys.modules
+        sk_finalmlp.serving
+        assert "onnx" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", "if True:" + program], check=True)
