@@ -330,7 +330,7 @@ class _Trial:
         choice, log_odds, fits = self._try(key, cells, slots)
         choice.count = True
         if choice.rate:
-            self._kept[key.name] = [cells.to_rows(column, slots) for column in log_odds]
+            self._kept[key.name] = [cells.by_slot(column).take(slots) for column in log_odds]
             self._fits[key.fields] = fits
         return choice
 

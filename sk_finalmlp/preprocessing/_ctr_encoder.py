@@ -61,17 +61,14 @@ from ._fitted_columns import (
     bind_histories,
     changes_of,
     check_names,
-    decode_column,
     encode_columns,
     encoder_after,
     fields_by_column,
     grow_columns,
     known_values,
-    n_codes_of,
     no_field_left,
     read_vectors_to_come,
     vector_tables,
-    write_outputs,
 )
 from ._later_rows import Watch, date_parts
 from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
@@ -85,6 +82,7 @@ from ._table import (
     select_for,
     validate_table,
     without_columns,
+    write_table,
     write_values,
 )
 from ._target import NoLabels, Target, held_out_with, read_more_labels
@@ -685,7 +683,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             return self._encode_source(X)
         X = validate_table(self, without_columns(X, self._names_of_labels), reset=False)
         watch = self._watch()
-        encoded = write_outputs(self._encode(raw_columns(X), watch), self._fields, X, self._library())
+        encoded = write_table(self._encode(raw_columns(X), watch), self._fields, X, self._library())
         watch.warn()
         # The schema takes a hash of all that is learned.
         return write_schema(encoded, self._schema_of_new_rows()) if carries_schema(encoded) else encoded
@@ -850,12 +848,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             outputs |= more
             self._columns, self._derived = columns, derived
             self._fields = self._output_fields(check_feature_names_in(self))
-            n_codes = [n_codes_of(column.fields()) for column in columns]
-            self.feature_kinds_ = self.feature_kinds_.assign(n_codes=n_codes)
+            self.feature_kinds_ = self.feature_kinds_.assign(n_codes=[column.n_codes for column in columns])
             self._schema, self._learned = [], encoder_after(before, outputs, labels)
             codes = {name: pack_codes(own) for name, own in {**fresh, **of_crosses}.items() if len(own)}
             schema = replace(self._schema_of_new_rows(), previous=before, fresh=codes)
-            encoded = write_outputs(iter(outputs.items()), self._fields, X, self._library())
+            encoded = write_table(iter(outputs.items()), self._fields, X, self._library())
             return write_schema(encoded, schema), schema
 
     def inverse_transform(self, X: Any) -> Any:
@@ -880,9 +877,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         # Crosses and statistics come last and aren't read.
         outputs = iter(read_outputs(X, list(self.get_feature_names_out())))
         values = {
-            column.name: decode_column(column.name, column.encoder, outputs)
-            if column.encoder and column.fields()
-            else pa.nulls(len(X))
+            column.name: column.decode(outputs) if column.encoder and column.fields() else pa.nulls(len(X))
             for column in self._columns
         }
         return write_values(values, X)

@@ -58,11 +58,6 @@ def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
     return logarithms
 
 
-def least_learned(small: float, total: float) -> float:
-    """The smallest log-count that isn't replaced by the mean, by the weight of rows with small counts, and of all."""
-    return float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
-
-
 def cross_fitted_log_odds(sums: KeySums, priors: Sequence[float | np.ndarray]) -> list[np.ndarray]:
     """For each label, the log-odds of each cell's key, from the rows of other folds."""
     of_labels = zip(sums.clicks, sums.known, priors, strict=True)
@@ -131,7 +126,9 @@ class KeyStatistics:
         # The prior is of all folds: a number that all rows share tells none of them its label.
         priors = [float(of_groups[-1]) for of_groups in target.recent_priors] if self.recent else target.priors
         of_keys = self._of_keys(n_rows, n_known, clicks, priors)
-        least = least_learned(*(sum(sums) for sums in zip(*(of.small_counts for of in out_of_group), strict=True)))
+        small, total = (sum(sums) for sums in zip(*(of.small_counts for of in out_of_group), strict=True))
+        # Rare small counts are replaced by the mean.
+        least = float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
         self._columns = []
         for place, ((measure, label), table) in enumerate(zip(self._measures(target.labels), of_keys, strict=True)):
             bounds = (_MIN_DEVIATION_OF_COUNTS, least) if measure.endswith("count") else (0.0, -np.inf)

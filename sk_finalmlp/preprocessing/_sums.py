@@ -169,10 +169,6 @@ class Cells:
         """Number of keys that occur."""
         return int(starts_of_runs(self._cells // self._n_groups).sum())
 
-    def to_rows(self, of_cells: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        """The value of each row's cell."""
-        return self.by_slot(of_cells).take(slots)
-
     def by_slot(self, of_cells: np.ndarray) -> np.ndarray:
         """Values of the cells that occur, by slot."""
         if not self._is_dense:

@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from .._checks import check_not_empty, check_unique_names, has_columns_of_fit, native_table, refuse_other_weights
 from .._sklearn import check_sample_weight
+from ..schema import Field
 from ._column import RawColumn, read_column
 
 Selection = str | int | slice | Sequence[str] | Sequence[int] | Sequence[bool] | Callable[[Any], Any] | None
@@ -166,17 +167,22 @@ def read_outputs(X: Any, names: Sequence[str]) -> list[np.ndarray]:
     return [series.to_numpy() for series in frame.iter_columns()]
 
 
-def write_table(
-    outputs: Iterator[tuple[str, np.ndarray]], numeric: Sequence[bool], named: bool, X: Any, library: str
-) -> Any:
-    """Put output columns into the container."""
+def are_numeric(fields: Sequence[Field]) -> list[bool]:
+    """Return whether each column of the fields holds floats rather than codes."""
+    return [not field.has_codes for field in fields for _ in range(field.n_columns)]
+
+
+def write_table(outputs: Iterator[tuple[str, np.ndarray]], fields: Sequence[Field], X: Any, library: str) -> Any:
+    """Put output columns of these fields into the container `library`, "default" for the same as X."""
     if library == "polars":
         return nw.from_dict(dict(outputs), backend="polars").to_native()
     if library == "pandas" or isinstance(X, pd.DataFrame):
         return _pandas_frame(outputs, X)
     if is_frame(X):
         return nw.from_dict(dict(outputs), backend=nw.from_native(X, eager_only=True).implementation).to_native()
-    if named or (any(numeric) and not all(numeric)):
+    numeric = are_numeric(fields)
+    is_named = any(field.has_several_columns or field.kind == "pretrained" for field in fields)
+    if is_named or (any(numeric) and not all(numeric)):
         return _pandas_frame(outputs, X)
     return _array(outputs, (len(X), len(numeric)), np.float32 if all(numeric) else np.int64)
 

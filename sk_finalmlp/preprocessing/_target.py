@@ -379,8 +379,7 @@ def read_target(
         raise NoLabels(f"y does not contain class labels (multilabel-indicator or multioutput: {error})") from error
     digits = np.stack([label_digits(*of_task) for of_task in zip(columns, classes, columns.values(), strict=True)])
     patterns = patterns_of(list(digits))
-    split = _Split(patterns, int(patterns.max()) + 1, weights, fraction, place)
-    split.draw_folds(random_state)
+    split = _Split(patterns, int(patterns.max()) + 1, weights, fraction, place, random_state)
     weights = np.ones(len(patterns)) if weights is None else weights
     for name, of_task in zip(columns, digits, strict=True):
         if not all((weights[of_task == digit] > 0).any() for digit in (0, 1)):
@@ -415,13 +414,12 @@ def _make_target(
     random_state: np.random.RandomState,
 ) -> Target:
     """The target of rows given by the positions of their labels among all labels, sorted."""
-    split = _Split(y, len(labels), weight, fraction, place)
+    split = _Split(y, len(labels), weight, fraction, place, random_state)
     is_class = split.n_present > 0
     classes = labels[is_class]
     if len(classes) == 1:
         where = "" if weight is None or split.n_present.sum() == len(y) else _WITH_WEIGHT
         raise NoLabels(f"y has only one class{where}")
-    split.draw_folds(random_state)
     # One rate tells of both classes, so that two classes need one.
     names: list[str | None] = [str(label) for label in classes] if len(classes) > 2 else [None]
     # Labels of rows without weight alone count as the first class.
@@ -447,7 +445,15 @@ def warn_about_marks(classes: np.ndarray) -> None:
 class _Split:
     """Which rows are held out, and the folds of the others, drawn by their numbers."""
 
-    def __init__(self, y: Array, n_labels: int, weight: Array | None, fraction: Fraction, place: Place) -> None:
+    def __init__(
+        self,
+        y: Array,
+        n_labels: int,
+        weight: Array | None,
+        fraction: Fraction,
+        place: Place,
+        random_state: np.random.RandomState,
+    ) -> None:
         self._y, self._weight = y, weight
         share = share_held_out(fraction, len(y), at_random=place is places)
         self._hold_out = HoldOut.among((labels for _, labels, _ in self._chunks()), n_labels, place, share)
@@ -458,9 +464,6 @@ class _Split:
             n_kept += np.bincount(labels[is_present & ~is_held_out], minlength=n_labels)
         # At most the rows outside the largest class: with more folds, a fold with a click would stand out.
         self.n_folds = min(max(int(n_kept.sum() - n_kept.max(initial=0)), 2), _N_FOLDS)
-
-    def draw_folds(self, random_state: np.random.RandomState) -> None:
-        """Draw the seed of the folds."""
         self._seed = int(random_state.randint(1, np.iinfo(np.int32).max))
 
     def folds(self, start: int, stop: int) -> np.ndarray:

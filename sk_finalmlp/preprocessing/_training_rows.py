@@ -16,18 +16,18 @@ import pyarrow as pa
 from .._hold_out import Fraction, Place, place_from_last, places, share_held_out
 from .._sources import EncodedRows, Parts, Passes, Source, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
-from ..schema import Field, Schema, carries_schema, write_schema
+from ..schema import Field, Schema, carries_schema, column_names, read_names, write_schema
 from ._choice import Codes, Planner
 from ._column import Part, RawColumn, mark_missing, read_column
 from ._datetime import N_BLOCKS, DatetimeEncoder
 from ._derived import DerivedFields
-from ._fitted_columns import BlocksInTime, FittedColumn, check_names_are_read, pop_blocks, write_outputs
+from ._fitted_columns import BlocksInTime, FittedColumn, pop_blocks
 from ._keys import has_key
 from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
 from ._sums import CodedRows
-from ._table import raw_columns
+from ._table import are_numeric, raw_columns, write_table
 from ._target import Array, NoLabels, Target, read_stored_target, read_target
 from ._times import places_in_time, weights_by_age
 
@@ -192,14 +192,14 @@ class TableRows(TrainingRows):
 
     def write(self, fields: Sequence[Field], outputs: Codes, make_schema: Callable[[], Schema], library: str) -> Any:
         """Return the encoded table."""
-        encoded = write_outputs(iter(outputs.items()), fields, self._X, library)
+        encoded = write_table(iter(outputs.items()), fields, self._X, library)
         if carries_schema(encoded):
             return write_schema(encoded, make_schema().of_rows(outputs))
         _check_hold_out_is_told(self._hold_out)
         if any(field.kind == "statistic" for field in fields):
             _check_share_is_told(self.planner.validation_fraction, self.n_rows)
         _check_vectors_are_told(fields)
-        check_names_are_read(fields)
+        _check_names_are_told(fields)
         return encoded
 
 
@@ -237,6 +237,19 @@ def _check_vectors_are_told(fields: Sequence[Field]) -> None:
         raise ValueError(
             f"The values of {pretrained} have `vectors`, which only a pandas DataFrame can carry to the "
             "classifier. Call set_output(transform='pandas'), or give X a column of arrays in their place."
+        )
+
+
+def _check_names_are_told(fields: Sequence[Field]) -> None:
+    """Refuse names of the user that a container without a schema would give a meaning."""
+    dtypes = [np.dtype(np.float32 if numeric else np.int64) for numeric in are_numeric(fields)]
+    read = {(field.name, field.kind) for field, _ in read_names(column_names(fields), dtypes)}
+    misread = next((field for field in fields if (field.name, field.kind) not in read), None)
+    if misread is not None:
+        raise ValueError(
+            f"{misread.name!r} is {misread.kind}, but the names of the output columns say otherwise, and only a pandas "
+            "DataFrame tells the classifier more than names. Rename input columns with '@', or call "
+            "set_output(transform='pandas')."
         )
 
 
