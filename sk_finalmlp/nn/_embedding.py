@@ -267,7 +267,7 @@ class FieldEmbedding(nn.Module):
     def _vectors(self, rows: Tensor) -> Tensor:
         if self.sparse_gradient or self.table.device.type != "cpu":
             return F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
-        return _look_up(rows, self.table)
+        return _look_up(rows, self.table) if torch.is_grad_enabled() else F.embedding(rows, self.table)
 
     def _look_up_with_histories(self, codes: Tensor, of_histories: Sequence[Tensor]) -> list[Tensor]:
         """The same, all codes looked up at once, so that the table gets one gradient."""

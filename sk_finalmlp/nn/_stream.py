@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple, TypeGuard
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,10 @@ from torch.nn import functional as F
 from ._embedding import FieldEmbedding
 from ._gate import FeatureGate, FieldSelection
 from ._layers import Activation, Linear, linear_of_parts
+from ._torch import tensors_of
+
+#: By the first of two streams: what weight and bias of their first layers in evaluation were computed of, and these.
+_EVALUATED: WeakKeyDictionary[Stream, tuple[list[object], list[Tensor], tuple[Tensor, Tensor]]] = WeakKeyDictionary()
 
 
 class Stream(nn.Sequential):
@@ -65,6 +70,11 @@ class Stream(nn.Sequential):
             n_features = width
         super().__init__(*layers)
         self.out_features = n_features
+
+    def train(self, mode: bool = True) -> Stream:
+        """Set the mode; fused optimizers and batch norm change tensors without a new version."""
+        _EVALUATED.pop(self, None)
+        return super().train(mode)
 
     @property
     def first_linear(self) -> Linear:
@@ -144,16 +154,41 @@ def joint_outputs(paths: Sequence[StreamPath], features: Sequence[Tensor]) -> li
     # A gate scales the first layer's weights, which are fewer than the features.
     streams = [path.stream for path in paths if _is_mlp(path.stream)]
     n_features = sum(part.shape[1] for part in features)
-    weights = [_weight(path, stream, n_features) for path, stream in zip(paths, streams, strict=True)]
     linears = [stream.first_linear for stream in streams]
-    activations = [stream.first_activation for stream in streams]
     if streams[0].training:
+        weights = [_weight(path, stream, n_features) for path, stream in zip(paths, streams, strict=True)]
+        activations = [stream.first_activation for stream in streams]
         x = Activation.joint(activations, Linear.joint(linears, weights, features))
     else:
-        maps = [a.folded(weight, layer.bias) for a, weight, layer in zip(activations, weights, linears, strict=True)]
-        x = F.relu(linear_of_parts(features, *map(torch.cat, zip(*maps, strict=True))))
+        x = F.relu(linear_of_parts(features, *_evaluated(paths, streams, n_features)))
     hidden = torch.split(x, [layer.out_features for layer in linears], dim=1)
     return [stream.after_first_layer(own) for stream, own in zip(streams, hidden, strict=True)]
+
+
+def _evaluated(paths: Sequence[StreamPath], streams: Sequence[Stream], n_features: int) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the first layers in evaluation; prediction computes them once for the same tensors."""
+    parts = [part for path, stream in zip(paths, streams, strict=True) for part in (path.gate, stream[0], stream[1])]
+    tensors = [tensor for part in parts if part is not None for tensor in tensors_of(part)]
+    if not torch.is_inference_mode_enabled() or any(tensor.is_inference() for tensor in tensors):
+        _EVALUATED.pop(streams[0], None)
+        return _folded(paths, streams, n_features)
+    # The address changes where a tensor is replaced, moved or converted.
+    state = [n_features, *(path.fields for path in paths), *((t.data_ptr(), t._version) for t in tensors)]
+    known, _, evaluated = _EVALUATED.get(streams[0], (None, None, None))
+    if evaluated is None or known != state:
+        evaluated = _folded(paths, streams, n_features)
+        _EVALUATED[streams[0]] = state, tensors, evaluated
+    return evaluated
+
+
+def _folded(paths: Sequence[StreamPath], streams: Sequence[Stream], n_features: int) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the first layers side by side, with gates and batch norm in evaluation folded in."""
+    maps = [
+        stream.first_activation.folded(_weight(path, stream, n_features), stream.first_linear.bias)
+        for path, stream in zip(paths, streams, strict=True)
+    ]
+    weight, bias = map(torch.cat, zip(*maps, strict=True))
+    return weight, bias
 
 
 def _weight(path: StreamPath, stream: Stream, n_features: int) -> Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def multiply_all(tensors: Sequence[Tensor], factor: Tensor) -> None:
@@ -35,3 +35,12 @@ def cpu_has_bfloat16() -> bool:
         return False
     checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(check is not None and check() for check in checks)
+
+
+def tensors_of(module: nn.Module) -> Iterator[Tensor]:
+    """Yield parameters and buffers of a module, several times as fast as its own methods."""
+    for named in (module._parameters, module._buffers):
+        yield from (tensor for tensor in named.values() if tensor is not None)
+    for part in module._modules.values():
+        if part is not None:
+            yield from tensors_of(part)

@@ -162,7 +162,7 @@ class KeyIndex:
         """What `find` gives, without a table, which costs what all known keys cost."""
         if not len(self.known):
             return np.full(len(keys), -1)
-        positions = np.searchsorted(self.known, keys)
+        positions = self.known.searchsorted(keys)
         positions[self.known.take(positions, mode="clip") != keys] = -1
         return positions
 

@@ -1,6 +1,8 @@
 """Two MLP streams in one product give what each gives by itself."""
 
 import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -72,3 +74,103 @@ def test_an_mlp_with_a_forward_of_its_own_is_asked_for_it():
 
     network = TwoStreamNetwork(FIELDS, Builder(Stream), Builder(Doubled), fusion="sum").double().eval()
     torch.testing.assert_close(network(*batch()), each_by_itself(network))
+
+
+def predict(network):
+    with torch.inference_mode():
+        return network(*batch())
+
+
+def load_other_weights(network):
+    network.load_state_dict(make().state_dict() | {"stream1.0.weight": network.stream1[0].weight / 2})
+
+
+def assign_other_weights(network):
+    state = {
+        name: tensor.clone() / 2 if tensor.is_floating_point() else tensor
+        for name, tensor in network.state_dict().items()
+    }
+    network.load_state_dict(state, assign=True)
+
+
+def train_by_a_fused_optimizer(network):
+    optimizer = torch.optim.Adam(network.train().parameters(), lr=0.1, fused=True)
+    network(*batch()).square().sum().backward()
+    # As another thread may do.
+    network.eval()
+    predict(network)
+    network.train()
+    optimizer.step()
+    network.eval()
+
+
+def train_in_evaluation_mode(network):
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.1, fused=True)
+    network(*batch()).square().sum().backward()
+    optimizer.step()
+
+
+@torch.no_grad()
+def change_in_place(network):
+    network.stream2[1].norm.running_mean += 1
+
+
+def replace_data(network):
+    network.gate1.context_vector.data = network.gate1.context_vector.data + 1
+
+
+def change_data_before_eval(network):
+    network.stream1[0].weight.data.mul_(2)
+    network.eval()
+
+
+CHANGES = [
+    load_other_weights,
+    assign_other_weights,
+    train_by_a_fused_optimizer,
+    train_in_evaluation_mode,
+    change_in_place,
+    replace_data,
+    change_data_before_eval,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_weights_that_change_after_a_prediction_count_in_the_next(change):
+    network = make().eval()
+    before = predict(network)
+    change(network)
+    assert not torch.equal(predict(network), before)
+    torch.testing.assert_close(predict(network), each_by_itself(network))
+
+
+def test_predictions_keep_the_precision_that_a_network_was_converted_to():
+    network = make().eval()
+    predict(network)
+    codes, values = batch()
+    with torch.inference_mode():
+        assert network.float()(codes, values.float()).dtype == torch.float32
+
+
+def test_networks_made_in_inference_mode_predict():
+    with torch.inference_mode():
+        network = make().eval()
+        before = network(*batch())
+        network.stream1[0].weight.mul_(2)
+        assert not torch.equal(network(*batch()), before)
+
+
+def test_a_prediction_changes_neither_the_pickle_of_a_network_nor_its_gradients():
+    network = make().eval()
+    before = pickle.dumps(network)
+    predicted = predict(network)
+    assert pickle.dumps(network) == before
+    assert torch.equal(predict(pickle.loads(before)), predicted)
+    torch.testing.assert_close(*(logits_and_gradients(n, lambda n: n(*batch())) for n in (network, make().eval())))
+
+
+def test_threads_predict_the_same():
+    network = make().eval()
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(predict, [network] * 16)
+    assert all(torch.equal(first, other) for other in others)
