@@ -89,8 +89,7 @@ def click_probabilities(estimator: Any, X: Any, pos_label: Label | None) -> NDAr
         )
     if pos_label is not None and pos_label not in classes:
         raise ValueError(f"pos_label={pos_label!r} is not a valid label: it should be one of {classes}.")
-    column: NDArray[np.float64] = probabilities[:, 1 if pos_label is None else classes.index(pos_label)]
-    return column
+    return probabilities[:, 1 if pos_label is None else classes.index(pos_label)]
 
 
 def gated_classifier_of(estimator: Any) -> FinalMLPClassifier:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -85,11 +85,7 @@ class Column:
         return type(self)(self.name, self.values.filter(pa.array(rows)))
 
 
-class _Rows(Protocol):
-    def filter(self, rows: np.ndarray) -> Self: ...
-
-
-_AnyColumn = TypeVar("_AnyColumn", bound=_Rows)
+_AnyColumn = TypeVar("_AnyColumn", "Column", "RawColumn")
 
 
 def rows_with_weight(column: _AnyColumn, weights: np.ndarray | None) -> tuple[_AnyColumn, np.ndarray | None]:
@@ -102,6 +98,11 @@ def rows_with_weight(column: _AnyColumn, weights: np.ndarray | None) -> tuple[_A
 def is_string(dtype: pa.DataType) -> bool:
     """Return whether values of this type are strings."""
     return dtype.id in _STRINGS
+
+
+def is_number(dtype: pa.DataType) -> bool:
+    """Return whether values of this type are integers or floats."""
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
 
 
 def is_list(dtype: pa.DataType) -> bool:

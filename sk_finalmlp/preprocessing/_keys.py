@@ -134,9 +134,6 @@ class KeyIndex:
     def __init__(self, known: np.ndarray) -> None:
         self.known = known
 
-    def __len__(self) -> int:
-        return len(self.known)
-
     def __getstate__(self) -> dict[str, Any]:
         return {"known": self.known}
 

@@ -105,8 +105,7 @@ def _text(values: pa.Array) -> np.ndarray:
         raise Unsupported("it holds empty strings, which stand for missing ones in ONNX. Make them missing before fit.")
     if pc.any(pc.match_substring(values, "\0")).as_py():
         raise Unsupported("it holds text with NUL characters. Remove them before fit.")
-    texts: np.ndarray = values.to_numpy(zero_copy_only=False)
-    return texts
+    return values.to_numpy(zero_copy_only=False)
 
 
 def _codes_of(known: np.ndarray) -> np.ndarray:

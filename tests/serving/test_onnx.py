@@ -326,7 +326,9 @@ class Stream(torch.nn.Module):
         n_rows, _ = x.shape
         gated = x * torch.sigmoid(1 - x)
         first, _, rest = self.linear(gated).relu().view(n_rows, 97, 1).split([8, 8, 81], dim=1)
-        return first.flatten(start_dim=1) / 2 + rest.sum(dim=1)
+        field = torch.nn.functional.linear(x.unsqueeze(1), self.linear.weight[:8], self.linear.bias[:8])
+        both = torch.cat([first, field.transpose(1, 2)], dim=2)
+        return both.sum(dim=2) / 2 + rest.sum(dim=1)
 
 
 class Largest(Stream):
@@ -338,6 +340,11 @@ class LargestWithNodes(Largest):
     def add_nodes(self, graph, x):
         weights = graph.constant(self.linear.weight[:8].T), graph.constant(self.linear.bias[:8])
         return graph.node("Mul", graph.node("Gemm", x, *weights), graph.node("ReduceMax", x, graph.constant([1], "i8")))
+
+
+class Shuffled(Stream):
+    def forward(self, x):
+        return self.linear(x[torch.arange(len(x))])[:, :8]
 
 
 class Mixing(Stream):
@@ -368,6 +375,7 @@ def test_stream_of_the_user(encoded, stream):
     [
         (Chained(torch.nn.GELU()), r"The operation 'gelu' of torch can't be .*'linear'.* Serve .* add_nodes"),
         (Built(Largest), "The operation 'amax' of torch can't be exported"),
+        (Built(Shuffled), "The operation 'getitem' of torch can't be exported, or not in this form"),
         (Built(Mixing), "the rows of its output aren't those of its input"),
     ],
 )
