@@ -193,9 +193,10 @@ def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataF
     by_name = dict(outputs)
     if len(X) > _FEW_ROWS or len(by_name) < _MANY_COLUMNS:
         return pd.DataFrame(by_name, index=index, copy=False)
-    runs = [np.stack(list(run)).T for _, run in groupby(by_name.values(), lambda column: column.dtype)]
+    runs = [np.array(list(run)).T for _, run in groupby(by_name.values(), lambda column: column.dtype)]
     frame = pd.concat([pd.DataFrame(run, index=index, copy=False) for run in runs], axis=1, ignore_index=True)
-    return frame.set_axis(_labels(tuple(by_name)).view(), axis=1)
+    frame.columns = _labels(tuple(by_name)).view()
+    return frame
 
 
 @lru_cache(maxsize=64)

@@ -21,8 +21,7 @@ _OF_SHAPES: Final = ("get", "len", "size", "dim", "numel")
 def add_module(graph: Graph, module: nn.Module, *inputs: tuple[str, int]) -> str:
     """Return the output of a module in evaluation mode, from values and their widths, (n, D) -> (n, D')."""
     if hasattr(module, "add_nodes"):
-        output: str = module.add_nodes(graph, *(value for value, _ in inputs))  # type: ignore[operator]
-        return output
+        return module.add_nodes(graph, *(value for value, _ in inputs))  # type: ignore[operator]
     device = next((weight.device for weight in module.parameters()), None)
     for n_rows in _PRIMES:
         rows = [_rows(torch.zeros(n_rows, width, device=device), graph, value, n_rows) for value, width in inputs]

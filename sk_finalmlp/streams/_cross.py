@@ -135,8 +135,7 @@ class _RankOneLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(reads.n_features))
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
-        crossed: Tensor = x0 * self.linear(x) + self.bias + x
-        return crossed
+        return x0 * self.linear(x) + self.bias + x
 
 
 class _CrossLayer(nn.Module):
@@ -151,8 +150,7 @@ class _CrossLayer(nn.Module):
             self.linear = nn.Sequential(to_rank, Linear(rank, width, generator=generator))
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
-        crossed: Tensor = torch.addcmul(x, x0, self.linear(x))
-        return crossed
+        return torch.addcmul(x, x0, self.linear(x))
 
 
 class CrossNetMixStream(nn.Module):

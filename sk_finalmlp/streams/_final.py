@@ -89,8 +89,7 @@ class FinalStream(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, F * d + S) -> (B, u)."""
-        interactions: Tensor = self.layers(x if self.gate is None else self.gate(x))
-        return interactions
+        return self.layers(x if self.gate is None else self.gate(x))
 
 
 class _FinalLayer(nn.Module):

@@ -90,8 +90,7 @@ class MaskNetStream(nn.Module):
         """(B, F * d + S) -> (B, u)."""
         hidden = x if self.norm is None else self.norm(x)
         if self.mlp is not None:
-            parallel: Tensor = self.mlp(torch.cat([block(x, hidden) for block in self.blocks], dim=1))
-            return parallel
+            return self.mlp(torch.cat([block(x, hidden) for block in self.blocks], dim=1))
         for block in self.blocks:
             hidden = block(x, hidden)
         return hidden
@@ -109,8 +108,7 @@ class _MaskBlock(nn.Module):
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         masked = self.hidden(self.mask(x) * hidden)
-        dropped: Tensor = self.dropout(F.relu(masked if self.norm is None else self.norm(masked)))
-        return dropped
+        return self.dropout(F.relu(masked if self.norm is None else self.norm(masked)))
 
 
 class _FieldNorm(nn.Module):

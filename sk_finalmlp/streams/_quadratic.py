@@ -66,8 +66,7 @@ class QNNStream(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D) -> (B, D)."""
-        product: Tensor = self.layers(x)
-        return product
+        return self.layers(x)
 
 
 class _QuadraticLayer(nn.Module):
@@ -81,5 +80,4 @@ class _QuadraticLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         factors = self.activation(self.linear(x)).view(len(x), self.n_terms, -1)
-        product: Tensor = self.dropout(torch.addcmul(x, x, factors.sum(dim=1)))
-        return product
+        return self.dropout(torch.addcmul(x, x, factors.sum(dim=1)))
