@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -25,7 +26,7 @@ _MODULE_OF = {
 }
 
 # Modules load on first use, too: `import sk_finalmlp` and then `sk_finalmlp.serving.to_onnx`.
-_MODULES = {"datasets", "inspection", "metrics", "nn", "preprocessing", "schema", "serving", "streams", "training"}
+_MODULES = {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
 
 __all__ = [
     "CTREncoder",

@@ -143,8 +143,7 @@ def _arrow_bytes(values: pa.Array) -> np.ndarray:
     batch = pa.record_batch([values], [_COLUMN])
     with pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    bytes_of_file: np.ndarray = np.frombuffer(sink.getvalue(), np.uint8)
-    return bytes_of_file
+    return np.frombuffer(sink.getvalue(), np.uint8)
 
 
 def _arrow_array(bytes_of_file: np.ndarray) -> pa.Array:

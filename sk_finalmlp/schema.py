@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import joblib
 import numpy as np
@@ -35,15 +35,7 @@ Measure = Literal["rate", "count", "recent_rate", "recent_count"]
 #: multi-valued columns and histories.
 UNKNOWN_CODE = 0
 
-_KINDS: tuple[FieldKind, ...] = (
-    "categorical",
-    "multi-valued",
-    "history",
-    "pretrained",
-    "numeric",
-    "vector",
-    "statistic",
-)
+_KINDS: tuple[FieldKind, ...] = get_args(FieldKind)
 _WITH_COLUMNS: tuple[FieldKind, ...] = ("multi-valued", "history", "vector")
 _WITHOUT_CODES: tuple[FieldKind, ...] = ("numeric", "vector", "statistic")
 

@@ -11,12 +11,13 @@ import logging
 import re
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -47,19 +48,24 @@ class Batch(NamedTuple):
     where: str
 
 
-class Source(Protocol):
+class Source(ABC):
     """Rows in batches."""
 
     names: list[str]
-    n_rows: int | None
+    #: None where it isn't known before the rows are read.
+    n_rows: int | None = None
 
+    @abstractmethod
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         """Yield the rows from the first to the last, with these columns alone."""
-        ...
+
+    def parts(self) -> list[Source]:
+        """Return parts of the rows that can be read at the same time, in order; they depend on the files alone."""
+        return [self]
 
     def empty(self, columns: Sequence[str]) -> Any:
-        """Return a frame of these columns without rows, to select columns by type."""
-        ...
+        """Return a frame of these columns without rows, to select columns by type; rows to fit to have one."""
+        raise NotImplementedError
 
 
 def is_source(X: Any, y: Any = None) -> bool:
@@ -158,11 +164,6 @@ def _dataset_of_path(path: str) -> ds.Dataset:
         raise ValueError(f"{path!r} can't be read as Parquet. {remedy}{error}") from error
 
 
-def _parts_of_source(source: Source) -> list[Source]:
-    """Return parts of the rows that can be read at the same time, in order; they depend on the files alone."""
-    return source.parts() if isinstance(source, _Dataset) else [source]
-
-
 @contextmanager
 def in_file(batch: Batch) -> Iterator[None]:
     """Say in an error which file it is about."""
@@ -181,7 +182,7 @@ class Parts:
     def __init__(self, source: Source, n_jobs: int | None) -> None:
         self.source = source
         self._n_jobs = n_jobs
-        self._parts = _parts_of_source(source) if effective_n_jobs(n_jobs) > 1 else [source]
+        self._parts = source.parts() if effective_n_jobs(n_jobs) > 1 else [source]
         self.are_parallel = len(self._parts) > 1
 
     @property
@@ -250,13 +251,12 @@ class Passes:
         return Progress(console=console, transient=True) if console.is_terminal else None
 
 
-class _Files:
+class _Files(Source):
     """Files or row groups of files, one after the other: no reader runs ahead and fills the memory."""
 
     def __init__(self, files: Sequence[tuple[Any, pa.Schema]], n_rows: int) -> None:
         self._files = files
-        self.names = list(files[0][1].names)
-        self.n_rows: int | None = n_rows
+        self.names, self.n_rows = list(files[0][1].names), n_rows
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         """Yield batches of a row group at a time."""
@@ -267,21 +267,12 @@ class _Files:
                     for table in _joined(part.to_batches(schema=schema, **_options(columns))):
                         yield Batch(table, where)
 
-    def empty(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Return a frame without rows."""
-        return _empty_frame(self._files[0][1], columns)
-
-
-def _empty_frame(schema: pa.Schema, columns: Sequence[str]) -> pd.DataFrame:
-    # What pandas notes of its types in a file it can't read back for lists.
-    return schema.empty_table().select(list(columns)).to_pandas(ignore_metadata=True)
-
 
 def _options(columns: Sequence[str]) -> dict[str, Any]:
     return {"columns": list(columns), "batch_size": sizes.CHUNK, "batch_readahead": 0, "fragment_readahead": 0}
 
 
-class _Dataset:
+class _Dataset(Source):
     """A data set of Arrow, file by file and row group by row group."""
 
     def __init__(self, dataset: ds.Dataset) -> None:
@@ -295,7 +286,6 @@ class _Dataset:
         except ValueError:
             # A data set that is filtered has no fragments of its own.
             self._fragments = []
-            self.n_rows: int | None = None
             return
         if not self._fragments:
             raise ValueError("Found array with 0 sample(s): the data set has no file.")
@@ -329,7 +319,8 @@ class _Dataset:
 
     def empty(self, columns: Sequence[str]) -> pd.DataFrame:
         """Return a frame without rows."""
-        return _empty_frame(self._dataset.schema, columns)
+        # What pandas notes of its types in a file it can't read back for lists.
+        return self._dataset.schema.empty_table().select(list(columns)).to_pandas(ignore_metadata=True)
 
 
 def _parts_of(fragment: Any) -> list[Any]:
@@ -443,22 +434,17 @@ def _kind_of(dtype: pa.DataType) -> str:
     return found or str(dtype)
 
 
-class _Reader:
+class _Reader(Source):
     """Batches that can be read once."""
 
     def __init__(self, reader: pa.RecordBatchReader) -> None:
         self._reader = reader
         self.names = list(reader.schema.names)
-        self.n_rows: int | None = None
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         """Yield the batches as they come."""
         for table in _joined(iter(self._reader)):
             yield Batch(table.select(list(columns)), "")
-
-    def empty(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Return a frame without rows."""
-        return _empty_frame(self._reader.schema, columns)
 
 
 def _spooled_reader(reader: pa.RecordBatchReader, folder: TemporaryFolder) -> Source:
@@ -480,12 +466,11 @@ def _spooled_lazy_frame(frame: Any, folder: TemporaryFolder) -> Source:
     return source
 
 
-class _Frames:
+class _Frames(Source):
     """Frames of any library, from a function that begins anew in each call."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
-        self.n_rows: int | None = None
         first = next(iter(self._frames()), None)
         if first is None:
             raise ValueError("X is a function that gives no frame: there are no rows.")

@@ -155,6 +155,10 @@ class StoredArray:
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         return self.read(rows.start or 0, rows.stop)
 
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[Any]:
+        """Return some rows, given by their numbers in ascending order."""
+        return np.asarray(np.memmap(self.path, self.dtype, mode="r")[numbers])
+
     def chunks(self) -> Iterator[NDArray[Any]]:
         """Yield all rows, a part at a time."""
         for start in range(0, self._n_rows, sizes.CHUNK):

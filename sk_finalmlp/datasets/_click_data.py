@@ -333,8 +333,7 @@ def _inner_products(left: _Floats, right: _Floats, left_codes: _Codes, right_cod
 def _pooled(effects: _Floats, tags_of_item: _Codes) -> _Floats:
     """Effects (segments, tags) summed over the tags of each item and brought back to variance 1: (segments, items)."""
     is_tag = tags_of_item != _NO_TAG
-    pooled: _Floats = (effects[:, tags_of_item] * is_tag).sum(axis=2) / np.sqrt(is_tag.sum(axis=1))
-    return pooled
+    return (effects[:, tags_of_item] * is_tag).sum(axis=2) / np.sqrt(is_tag.sum(axis=1))
 
 
 def _probability(log_odds: _Floats, rate: float, weight: _Floats | None = None) -> _Floats:
@@ -345,8 +344,7 @@ def _probability(log_odds: _Floats, rate: float, weight: _Floats | None = None) 
     def excess(intercept: float) -> float:
         return float(np.average(expit(log_odds + intercept), weights=weight)) - rate
 
-    probability: _Floats = expit(log_odds + brentq(excess, lowest, highest))
-    return probability
+    return expit(log_odds + brentq(excess, lowest, highest))
 
 
 def _table(impressions: _Impressions) -> pd.DataFrame:
@@ -395,8 +393,7 @@ class _Population:
 
     def members(self, places: _Codes, day: _Codes) -> _Codes:
         """Return which member is at a place on a day."""
-        members: _Codes = self._member[day, places]
-        return members
+        return self._member[day, places]
 
     def states(self, places: _Codes, day: _Codes) -> _Codes:
         """Return the position of the place's effect on that day among all effects."""

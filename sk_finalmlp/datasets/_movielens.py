@@ -215,8 +215,7 @@ def _read_package_index(archive: ZipFile) -> _Tables:
 
 def _read_table(file: IO[bytes], **options: Any) -> pd.DataFrame:
     # A title may hold quotation marks; they quote nothing.
-    table: pd.DataFrame = pd.read_csv(file, quoting=csv.QUOTE_NONE, **options)
-    return table
+    return pd.read_csv(file, quoting=csv.QUOTE_NONE, **options)
 
 
 _READERS: dict[Archive, Callable[[ZipFile], _Tables]] = {

@@ -101,8 +101,7 @@ class FieldReader:
 
     def rows_of(self, codes: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return rows of the embedding table for codes."""
-        rows: NDArray[np.int32] = self.row_of_code[np.minimum(codes, len(self.row_of_code) - 1)]
-        return rows
+        return self.row_of_code[np.minimum(codes, len(self.row_of_code) - 1)]
 
 
 class TableReader:

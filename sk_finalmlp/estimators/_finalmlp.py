@@ -502,10 +502,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         if isinstance(X, EncodedBatches):
             return np.concatenate([self._logits(batch) for batch in X.batches()])
         codes, values = self.table_reader_.read(X)
-        logits: NDArray[np.float64] = (
-            predict_logits(self.network_, torch.from_numpy(codes), torch.from_numpy(values)).double().numpy()
-        )
-        return logits
+        return predict_logits(self.network_, torch.from_numpy(codes), torch.from_numpy(values)).double().numpy()
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probability of each class.

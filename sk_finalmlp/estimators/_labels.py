@@ -146,8 +146,7 @@ class OneLabel:
             label, weight = self.classes[is_wrong].tolist()[0], weights[is_wrong][0]
             raise ValueError(f"class_weight must be positive and finite, but class {shown(label)} has {weight}.")
         # A power of two changes no digit.
-        scaled: NDArray[np.float64] = np.ldexp(weights, -np.frexp(weights.max())[1])
-        return scaled
+        return np.ldexp(weights, -np.frexp(weights.max())[1])
 
     def _check_weights(self, class_weight: dict[Any, Any]) -> None:
         if self.classes.dtype.kind in "mM":
@@ -185,14 +184,12 @@ class OneLabel:
         """Return the probability of each class."""
         if logits.shape[1] == 1:
             return np.stack([expit(-logits.ravel()), expit(logits.ravel())], axis=1)
-        probabilities: NDArray[np.float64] = softmax(logits, axis=1)
-        return probabilities
+        return softmax(logits, axis=1)
 
     def most_probable(self, logits: NDArray[np.float64]) -> NDArray[Any]:
         """Return the most probable class."""
         positions = (logits.ravel() > 0).astype(int) if logits.shape[1] == 1 else logits.argmax(axis=1)
-        labels: NDArray[Any] = self.classes[positions]
-        return labels
+        return self.classes[positions]
 
 
 def _checked(y: Any, X: Any) -> NDArray[Any]:
@@ -258,8 +255,7 @@ class ValidationRows(ClassifierMixin, BaseEstimator):
                 f"scoring: the function asks for predictions of {type(X).__name__}, and only the rows of the frame X "
                 "that it was given have some. Pass X, or some of its rows."
             )
-        logits: NDArray[np.float64] = self.logits[X.index]
-        return logits
+        return self.logits[X.index]
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return log-odds of rows."""

@@ -145,8 +145,7 @@ class Rows:
         )
 
     def _target(self, chunk: Chunk) -> NDArray[Any]:
-        target: NDArray[Any] = chunk.label if self.position is None else self.position[chunk.label]
-        return target
+        return chunk.label if self.position is None else self.position[chunk.label]
 
     def split(
         self,
@@ -332,8 +331,7 @@ def _check_weight(sample_weight: Any, columns: list[InputColumn]) -> NDArray[np.
     )
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    normalised: NDArray[np.float64] = weight / weight.max()
-    return normalised
+    return weight / weight.max()
 
 
 def read_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any, labels: Labels) -> Rows:

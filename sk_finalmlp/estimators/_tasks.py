@@ -119,8 +119,7 @@ class Tasks:
 
     def log_odds(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log-odds of each task's second label."""
-        log_odds: NDArray[np.float64] = self.objective.marginal_logits(torch.from_numpy(logits)).numpy()
-        return log_odds
+        return self.objective.marginal_logits(torch.from_numpy(logits)).numpy()
 
     def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each task's second label."""

@@ -132,8 +132,7 @@ def _rows_of_vectors(estimator: Any, field: str, values: NDArray[Any]) -> NDArra
             f"Vectors, {field!r}, are part of these embeddings, and only CTREncoder knows which value has which: give "
             "the pipeline of both."
         )
-    rows: NDArray[np.intp] = pd.Index(encoder.categories_[field]).get_indexer(pd.Index(values)) + 1
-    return rows
+    return pd.Index(encoder.categories_[field]).get_indexer(pd.Index(values)) + 1
 
 
 @torch.inference_mode()

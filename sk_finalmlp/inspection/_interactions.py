@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from math import ceil
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -286,17 +286,12 @@ def pair_interactions(
         taken_over = [column for name in names for column in groups[name]]
         return _less_mean(model.decision_function(table.with_values_of(taken_over, partners)))
 
-    return _second_differences(chosen, logits(), {name: logits(name) for name in chosen}, logits)
-
-
-def _second_differences(
-    names: Sequence[str], plain: NDArray[np.float64], single: Mapping[str, NDArray[np.float64]], logits: Any
-) -> pd.DataFrame:
-    strengths = np.full((len(names), len(names)), np.nan)
-    for i, j in combinations(range(len(names)), 2):
-        effect = plain - single[names[i]] - single[names[j]] + logits(names[i], names[j])
-        strengths[i, j] = strengths[j, i] = np.sqrt(np.square(effect).mean(axis=0).sum())
-    return pd.DataFrame(strengths, index=list(names), columns=list(names))
+    plain, single = logits(), {name: logits(name) for name in chosen}
+    strengths = pd.DataFrame(np.nan, index=chosen, columns=chosen)
+    for one, other in combinations(chosen, 2):
+        effect = plain - single[one] - single[other] + logits(one, other)
+        strengths.loc[one, other] = strengths.loc[other, one] = np.sqrt(np.square(effect).mean(axis=0).sum())
+    return strengths
 
 
 class InteractionDisplay(Display):

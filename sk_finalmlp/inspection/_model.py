@@ -89,8 +89,7 @@ def click_probabilities(estimator: Any, X: Any, pos_label: Label | None) -> NDAr
         )
     if pos_label is not None and pos_label not in classes:
         raise ValueError(f"pos_label={pos_label!r} is not a valid label: it should be one of {classes}.")
-    column: NDArray[np.float64] = probabilities[:, 1 if pos_label is None else classes.index(pos_label)]
-    return column
+    return probabilities[:, 1 if pos_label is None else classes.index(pos_label)]
 
 
 def gated_classifier_of(estimator: Any) -> FinalMLPClassifier:
@@ -148,9 +147,11 @@ def head_terms(network: TwoStreamNetwork, rows: Batch) -> tuple[Tensor, Tensor]:
     """Return the terms of the logit: linear ones, shape (n, 2, C), and bilinear ones, shape (n, H, C)."""
     x = network.gated(network.features(*rows), *rows)
     o1, o2 = (path.stream(own) for path, own in zip(network.paths, x, strict=True))
-    fusion = _bilinear(network)
+    fusion: Any = network.fusion
     linear = torch.stack([o1 @ fusion.linear_x.weight.T, o2 @ fusion.linear_y.weight.T], dim=1)
-    bilinear = torch.einsum("nhx,hxcy,nhy->nhc", _heads(o1, fusion), fusion.bilinear, _heads(o2, fusion))
+    bilinear = torch.einsum(
+        "nhx,hxcy,nhy->nhc", _heads(o1, fusion.num_heads), fusion.bilinear, _heads(o2, fusion.num_heads)
+    )
     return linear, bilinear
 
 
@@ -163,15 +164,10 @@ def interactions(network: TwoStreamNetwork, rows: Batch, donors: Batch) -> tuple
     for path, mine, theirs in zip(network.paths, own, others, strict=True):
         swapped = torch.stack(list(_swap_each_field(mine, theirs, path.fields)))
         differences.append(path.stream(mine) - path.stream(swapped.flatten(end_dim=1)).view(*swapped.shape[:2], -1))
-    fusion = _bilinear(network)
-    x, y = (_heads(difference, fusion) for difference in differences)
+    fusion: Any = network.fusion
+    x, y = (_heads(difference, fusion.num_heads) for difference in differences)
     projected = torch.einsum("fnhx,hxcy->fnhcy", x, fusion.bilinear)
     return list(network.fields1.sizes), list(network.fields2.sizes), torch.einsum("fnhcy,gnhy->fgnc", projected, y)
-
-
-def _bilinear(network: TwoStreamNetwork) -> MultiHeadBilinearFusion:
-    assert isinstance(network.fusion, MultiHeadBilinearFusion)
-    return network.fusion
 
 
 def _split(features: Tensor, fields: FieldSelection) -> tuple[Tensor, ...]:
@@ -186,6 +182,6 @@ def _swap_each_field(own: Tensor, others: Tensor, fields: FieldSelection) -> Ite
         yield torch.cat([*parts[:position], part, *parts[position + 1 :]], dim=1)
 
 
-def _heads(output: Tensor, fusion: MultiHeadBilinearFusion) -> Tensor:
+def _heads(output: Tensor, n_heads: int) -> Tensor:
     """A stream's output in equal slices: (..., x) -> (..., H, x/H)."""
-    return output.view(*output.shape[:-1], fusion.num_heads, -1)
+    return output.view(*output.shape[:-1], n_heads, -1)

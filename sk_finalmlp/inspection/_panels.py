@@ -39,7 +39,22 @@ class Display:
         raise NotImplementedError
 
     def _make_panels(self, ax: Any, shape: tuple[int, int], size: tuple[float, float], **grid: Any) -> None:
-        self.axes_ = _make_panels(self, ax, shape, size, **grid)
+        """Set the panels: a figure of their own, a grid in the place of `ax`, or `ax` themselves."""
+        check_matplotlib(f"{type(self).__name__}.plot")
+        from matplotlib import pyplot as plt
+
+        n_panels = shape[0] * shape[1]
+        if ax is not None and np.size(ax) not in (1, n_panels):
+            raise ValueError(f"{type(self).__name__} has {n_panels} panels, but ax has {np.size(ax)} axes.")
+        if ax is not None and np.size(ax) == n_panels:
+            self.axes_ = list(np.ravel(ax))
+        else:
+            shared = {name: grid.pop(name) for name in ("sharex", "sharey") if name in grid}
+            if ax is None:
+                parts = plt.figure(figsize=size, layout="constrained").add_gridspec(*shape, **grid)
+            else:
+                parts = _place_of(np.ravel(ax)[0], n_panels).subgridspec(*shape, **grid)
+            self.axes_ = list(parts.subplots(squeeze=False, **shared).ravel())
         self.figure_ = self.axes_[0].figure
 
 
@@ -51,26 +66,6 @@ def check_matplotlib(caller: str) -> None:
         raise ImportError(
             f'{caller} draws with matplotlib, which isn\'t installed: pip install "sk-finalmlp[plot]".'
         ) from error
-
-
-def _make_panels(
-    display: object, ax: Any, shape: tuple[int, int], size: tuple[float, float], **grid: Any
-) -> list[Axes]:
-    """Return the panels of a display: a figure of their own, a grid in the place of `ax`, or `ax` themselves."""
-    check_matplotlib(f"{type(display).__name__}.plot")
-    from matplotlib import pyplot as plt
-
-    n_panels = shape[0] * shape[1]
-    if ax is not None and np.size(ax) == n_panels:
-        return list(np.ravel(ax))
-    if ax is not None and np.size(ax) > 1:
-        raise ValueError(f"{type(display).__name__} has {n_panels} panels, but ax has {np.size(ax)} axes.")
-    shared = {name: grid.pop(name) for name in ("sharex", "sharey") if name in grid}
-    if ax is None:
-        parts = plt.figure(figsize=size, layout="constrained").add_gridspec(*shape, **grid)
-    else:
-        parts = _place_of(np.ravel(ax)[0], n_panels).subgridspec(*shape, **grid)
-    return list(parts.subplots(squeeze=False, **shared).ravel())
 
 
 def _place_of(ax: Axes, n_panels: int) -> Any:

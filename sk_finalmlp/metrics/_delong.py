@@ -261,8 +261,7 @@ def _placements(
     one_group = np.zeros(len(clicks), dtype=np.intp)
     below = share_below(scores, weights * ~clicks, one_group)
     above = share_below(-scores, weights * clicks, one_group)
-    placements: NDArray[np.float64] = np.where(clicks, below, above)
-    return placements
+    return np.where(clicks, below, above)
 
 
 def _without_rounding(differences: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -387,8 +387,7 @@ def _check_histories(fields: Sequence[Field]) -> None:
 
 def _look_up(rows: Tensor, table: Tensor) -> Tensor:
     """`torch.nn.functional.embedding` with `padding_idx=0`, on the CPU: the same bits, and a gradient in less time."""
-    vectors: Tensor = _LookUp.apply(rows, table)
-    return vectors
+    return _LookUp.apply(rows, table)
 
 
 class _LookUp(Function):

@@ -93,16 +93,14 @@ def members_of(network: nn.Module) -> Sequence[nn.Module]:
     >>> len(members_of(network)), len(members_of(Ensemble([network, network])))
     (1, 2)
     """
-    members: Sequence[nn.Module] = getattr(network, "members", (network,))
-    return members
+    return getattr(network, "members", (network,))
 
 
 def votes_of(network: nn.Module) -> list[float]:
     """Return the weights of the `members_of` a network in its mean logit; they sum to 1."""
     if not hasattr(network, "members"):
         return [1.0]
-    votes: list[float] = network.weights.tolist()  # type: ignore[operator]
-    return votes
+    return network.weights.tolist()  # type: ignore[operator]
 
 
 def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
@@ -203,8 +201,7 @@ class Ensemble(nn.Module):
     @property
     def loss_weights(self) -> tuple[float, ...] | None:
         """Weights of the losses of a member's outputs; None where it has one."""
-        weights: tuple[float, ...] | None = getattr(self.members[0], "loss_weights", None)
-        return weights
+        return getattr(self.members[0], "loss_weights", None)
 
     def forward(self, codes: Tensor, values: Tensor) -> Tensor:
         """Logits of a batch.

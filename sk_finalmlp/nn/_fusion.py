@@ -39,8 +39,7 @@ class SumFusion(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Fuse two streams: (B, x_dim), (B, y_dim) -> (B, C)."""
         self._check_widths(x, y)
-        logits: Tensor = self.linear_x(x) + self.linear_y(y)
-        return logits
+        return self.linear_x(x) + self.linear_y(y)
 
     def _check_widths(self, x: Tensor, y: Tensor) -> None:
         expected = (self.linear_x.in_features, self.linear_y.in_features)
@@ -121,8 +120,7 @@ class MultiHeadBilinearFusion(SumFusion):
         projected = torch.bmm(x_heads, self.bilinear.flatten(start_dim=2))
         by_output = projected.view(self.num_heads, len(x), self.n_outputs, -1).permute(1, 2, 0, 3)
         factors = by_output.reshape(len(x), self.n_outputs, -1) + self.linear_y.weight
-        logits: Tensor = self.linear_x(x) + (factors * y.unsqueeze(1)).sum(dim=2) + self.linear_y.bias
-        return logits
+        return self.linear_x(x) + (factors * y.unsqueeze(1)).sum(dim=2) + self.linear_y.bias
 
     def extra_repr(self) -> str:
         return f"num_heads={self.num_heads}"
@@ -152,8 +150,7 @@ class ConcatFusion(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Fuse two streams: (B, x_dim), (B, y_dim) -> (B, C)."""
-        logits: Tensor = self.linear(torch.cat([x, y], dim=1))
-        return logits
+        return self.linear(torch.cat([x, y], dim=1))
 
     @property
     def bias(self) -> Tensor:
@@ -195,8 +192,7 @@ class ProductFusion(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Fuse two streams: (B, x_dim), (B, x_dim) -> (B, C)."""
-        logits: Tensor = self.linear(x * y)
-        return logits
+        return self.linear(x * y)
 
     @property
     def bias(self) -> Tensor:

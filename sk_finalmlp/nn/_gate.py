@@ -236,8 +236,7 @@ class FeatureGate(nn.Module):
         # Accelerators would have to wait until it is known how many contexts there are.
         of_each_row = self.context_embedding.reads_values or self.context_embedding.histories
         if of_each_row or codes.device.type != "cpu":
-            gates: Tensor = self.gate(self.context_embedding(codes, values).flatten(start_dim=1))
-            return gates
+            return self.gate(self.context_embedding(codes, values).flatten(start_dim=1))
         # Rows of one context share their gate, and a batch has far fewer users than rows.
         contexts, context_of_row = self.context_embedding.distinct(codes)
         return F.embedding(context_of_row, self.gate(contexts.flatten(start_dim=1)))
@@ -261,8 +260,7 @@ class FeatureGate(nn.Module):
 
     def of_all_rows(self) -> Tensor:
         """The one gate, shape (1, D), of a gate without context fields."""
-        gate: Tensor = self.gate(self.context_vector)
-        return gate
+        return self.gate(self.context_vector)
 
 
 def _check_context(context: Sequence[str], fields: Sequence[Field]) -> None:

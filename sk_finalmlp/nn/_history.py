@@ -52,13 +52,11 @@ class Histories(NamedTuple):
 
     def sum(self, values: Tensor) -> Tensor:
         """Sums over each history: (n, d) -> (B, d), zero for an empty one."""
-        total: Tensor = _SumOfRows.apply(values, self.rows, self.lengths)  # type: ignore[no-untyped-call]
-        return total
+        return _SumOfRows.apply(values, self.rows, self.lengths)  # type: ignore[no-untyped-call]
 
     def spread(self, of_rows: Tensor) -> Tensor:
         """What each value's row has: (B, d) -> (n, d)."""
-        spread: Tensor = _Spread.apply(of_rows, self.rows, self.lengths)  # type: ignore[no-untyped-call]
-        return spread
+        return _Spread.apply(of_rows, self.rows, self.lengths)  # type: ignore[no-untyped-call]
 
     def largest(self, values: Tensor) -> Tensor:
         """Largest over each history, without gradient: (n, d) -> (B, d), minus infinity for an empty one."""

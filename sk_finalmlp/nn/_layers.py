@@ -306,15 +306,13 @@ class Activation(nn.Module):
         normalised = _normalised(norms, x) if norms else x
         # In place, prediction saves a matrix; a gradient needs both.
         in_place = bool(norms) and not torch.is_grad_enabled()
-        dropped: Tensor = layers[0].dropout(F.relu(normalised, inplace=in_place))
-        return dropped
+        return layers[0].dropout(F.relu(normalised, inplace=in_place))
 
 
 def _normalised(norms: Sequence[BatchNorm], x: Tensor) -> Tensor:
     """Apply the batch norms of layers side by side in one call."""
     if len(norms) == 1:
-        normalised: Tensor = norms[0](x)
-        return normalised
+        return norms[0](x)
     joined = zip(*((norm.running_mean, norm.running_var, norm.weight, norm.bias) for norm in norms), strict=True)
     mean, variance, weight, bias = map(torch.cat, joined)
     first = norms[0]

@@ -101,8 +101,7 @@ class PretrainedVectors(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """Embeddings of codes, (B,) -> (B, d)."""
         rows = torch.where(codes < self.field.n_codes, codes, 0)
-        embeddings: Tensor = self.project(F.embedding(rows, self.table, padding_idx=0))
-        return embeddings
+        return self.project(F.embedding(rows, self.table, padding_idx=0))
 
     def extra_repr(self) -> str:
         return f"{self.field.n_codes} vectors of length {self.field.length}"

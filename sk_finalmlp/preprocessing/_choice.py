@@ -18,11 +18,10 @@ from .._hold_out import Fraction, Place
 from .._warnings import warn
 from ..schema import Field
 from ._derived import CrossEncoder
-from ._groupings import Folds
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, cross_fitted_log_odds, recent_log_odds
 from ._sums import Cells, KeySums, cells_of
-from ._target import Array, NoLabels, Target, warn_about_marks
+from ._target import Array, Folds, NoLabels, Target, warn_about_marks
 from ._vocabulary import VocabularyRule
 
 #: With fewer rows than this, nothing is chosen.
@@ -347,7 +346,7 @@ class _Trial:
         choice, log_odds, fits = self._try(key, cells, slots)
         choice.count = True
         if choice.rate:
-            self._kept[key.name] = [cells.to_rows(column, slots) for column in log_odds]
+            self._kept[key.name] = [cells.by_slot(column).take(slots) for column in log_odds]
             self._fits[key.fields] = fits
         return choice
 

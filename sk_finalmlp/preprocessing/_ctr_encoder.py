@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -61,21 +61,18 @@ from ._fitted_columns import (
     bind_histories,
     changes_of,
     check_names,
-    decode_column,
     encode_columns,
     encoder_after,
     fields_by_column,
     grow_columns,
     known_values,
-    n_codes_of,
     no_field_left,
     read_vectors_to_come,
     vector_tables,
-    write_outputs,
 )
 from ._later_rows import Watch, date_parts
 from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
-from ._statistics import UnknownRows
+from ._passes import ColumnsToRead
 from ._table import (
     Selection,
     check_weights,
@@ -85,19 +82,16 @@ from ._table import (
     select_for,
     validate_table,
     without_columns,
+    write_table,
     write_values,
 )
 from ._target import NoLabels, Target, held_out_with, read_more_labels
-from ._times import places_in_time, weights_by_age
 from ._training_rows import StoredRows, TableRows, TrainingRows, check_names_of_columns, names_to_encode
 from ._vectors import check_vectors
 from ._vocabulary import VocabularyRule
 
 #: Codes on disk are int32, and row 0 of an embedding table comes on top.
 _MOST_BUCKETS = 2**31 - 2
-#: Kinds of the fields that single columns become.
-_KINDS_WITH_CODES = ("categorical", "multi-valued")
-_KINDS_OF_COLUMNS = (*_KINDS_WITH_CODES, "history", "numeric", "vector")
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -110,7 +104,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
       of codes: 0 for a value that is missing, unseen in `fit` or too rare, and 1, 2, ... for known values by
       descending frequency, ties broken by value.
     - *numeric*: floats with a fractional part, durations (in seconds), and integers that rarely repeat or that the
-      labels show to be quantities (see the Notes). A column of floats, or of codes of bins.
+      labels show to be quantities (see :ref:`statistics_in_full`). A column of floats, or of codes of bins.
     - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday) and whether it is the weekend, as
       columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, and in large tables the time since
       the first row, `time_elapsed`, as floats. Dates written as strings are categorical unless named in `datetime`.
@@ -192,8 +186,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         5 rows or more.
     statistics : None, "auto" or list of (str, int or tuple of these), default="auto"
         Fields and combinations of fields that get a rate and a count. With 1,000 rows or more and class labels, "auto"
-        chooses single fields and pairs by their gain in predicting `y` (see the Notes), else none; `statistics_` lists
-        the choice. `None`: plain codes.
+        chooses single fields and pairs by their gain in predicting `y` (see :ref:`statistics_in_full`), else none;
+        `statistics_` lists the choice. `None`: plain codes.
     validation_fraction : float or "auto", default="auto"
         Share of the rows held out of the statistics of all other rows in `fit_transform`, because the classifier
         holds them out for early stopping: at least its `validation_fraction`. "auto" takes a tenth, at random about
@@ -203,7 +197,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         name of a column of dates, times or numbers: rows with the largest values, where a missing one is
         smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
         and holds out the same rows, if the output is a pandas DataFrame. Hold out the last rows if the model will be
-        used on later ones: all statistics of training rows are walk-forward then (see the Notes). See :ref:`tomorrow`.
+        used on later ones: all statistics of training rows are walk-forward then. See :ref:`tomorrow`.
     half_life : dict of {str: str or float}, default=None
         A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
         `{"day": 7}` for a column of numbers. The last row counts 1; a row without a time counts as the oldest. None:
@@ -257,58 +251,15 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     Notes
     -----
     Encode training rows with `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline` does, never with
-    `fit(X, y).transform(X)`: there, a rate knows the row's own label, and a model that trusts it fails on new rows
-    [2]_. See :ref:`fit_transform`, also for other leaks.
-
-    **Statistics.** The rate of a value with n rows, p of them clicks, is the log-odds of (p + 3 q) / (n + 3), where q
-    is the overall share of clicks [1]_. A click is the greater of two labels; with more labels, each has a rate of its
-    own, `item@rate=label`. The count is log(1 + n). Both are standardised, cut at 5 standard deviations, and float32.
-    Code 0 is a value like others. A value or combination without a row has the overall rate and the count of zero
-    rows. Counts below 7 become the mean if fewer than one in a thousand training rows have them. In `fit_transform`
-    the statistics of a row are out-of-fold, from the nine of ten random folds without the row; large counts are scaled
-    up to all rows.
-
-    **Walk-forward statistics.** A later row knows only the rows before it: many of its ids are new, or have a short
-    past. To prepare the network, three of ten training rows have statistics of earlier rows alone: the rows are cut, in
-    the order of time, into five blocks of about equal size, and a row knows the blocks before its own; in the first
-    block, it knows the other folds of that block. A column of datetimes gives the order, of several
-    the one with the latest times; `feature_kinds_` says which. Where `hold_out` says that later rows are held out, it
-    gives the order, and all training rows are walk-forward. See :ref:`tomorrow`.
-
-    **Recent rows.** Where the order is known, fields can have statistics of recent rows, too: in `item@recent_count`
-    and `item@recent_rate`, log-odds above those of all recent rows, each of the five blocks counts half as much as the
-    next, and in :meth:`partial_fit` all rows count half after as many new ones as a block has. All training rows, those
-    held out too, know the blocks before theirs alone. "auto" chooses them if, for any field, rate and count of recent
-    rows beside those of all rows lower the log-loss of the fifth block, and by 0.001 on average that of the fourth and
-    fifth, each predicted from those before; then for this field and for all with 100 values or more. `statistics_` has
-    a row `item (recent)` for each. They are numbers to the classifier, with an embedding.
-
-    **How "auto" chooses.** By logistic regressions on cross-fitted rates. The rate of a field is kept if its
-    coefficient is positive and it lowers the mean log-loss by more than 0.0001, or on few rows by more than chance
-    does; a pair's if it does so next to the rates of its two fields, and is among the best 12. Fields get a count
-    unless they have a single value, or another one in each row; pairs get one if they get a rate, or if one of their
-    fields is among the two with the most codes and they repeat. Parts of dates get no counts. Pairs are tried of the 16
-    fields with the most codes, on a random sample of rows if there are very many.
-
-    **Which integers are quantities.** Columns with more than 98% distinct values; with labels and 1,000 rows, columns
-    of more than 32 values if out-of-fold click rates of 32 quantile bins predict better than rates of the values,
-    than the overall rate by the gain that `statistics="auto"` asks for, and if these bins, or 8 bins, predict better
-    than those of 50 random orders of the values by four standard deviations: popular ids have a bin of their own in any
-    order. With fewer than 20 rows per value, values that fill more than half of their range, as ids do, stay
-    categorical.
+    `fit(X, y).transform(X)`: there, a rate knows the row's own label, and a model that trusts it fails on new rows.
+    See :ref:`fit_transform`, also for other leaks, and :ref:`statistics_in_full` for how statistics are computed and
+    chosen, and which integers are quantities.
 
     **More rows than memory holds.** `X` can be a `pyarrow` data set, the name of a Parquet file or folder or of several
     files (`clicks/*.parquet`), a `pyarrow.RecordBatchReader`, a polars LazyFrame, a function that gives frames and
     begins anew in each call, or, if `y` is a name, a `pyarrow.Table`; `y` and `sample_weight` are names of its columns
     then. The result is the same as in memory, but for quantiles of numbers of more than a million values, and the
     choices of "auto", which come from a sample of up to a million rows. See :ref:`larger_than_memory`.
-
-    References
-    ----------
-    .. [1] D. Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes in classification and
-       prediction problems", SIGKDD Explorations 3 (2001).
-    .. [2] L. Prokhorenkova, G. Gusev, A. Vorobev, A. V. Dorogush, A. Gulin, "CatBoost: unbiased boosting with
-       categorical features", NeurIPS 2018: on target leakage, and statistics of combinations.
 
     Examples
     --------
@@ -498,11 +449,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self : CTREncoder
             The fitted encoder.
         """
-        with self._training_rows(X, y, sample_weight) as rows:
-            wanted = _KINDS_WITH_CODES if rows.planner.needs_codes(rows.target) else ()
-            outputs = self._learn_columns(rows, wanted)
-            self._learn_derived(rows, outputs, transforms=False)
-            rows.remove()
+        with self._training_rows(X, y, sample_weight, transforms=False) as rows:
+            self._learn_derived(rows, self._learn_columns(rows))
         return self
 
     @fit_context
@@ -526,15 +474,15 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         X_out : {dataframe, ndarray} of shape (n_samples, n_features_out), or encoded rows on disk
             What :meth:`transform` returns, but for the statistics.
         """
-        with self._training_rows(X, y, sample_weight) as rows:
-            outputs = self._learn_columns(rows, _KINDS_OF_COLUMNS)
-            outputs |= self._learn_derived(rows, outputs, transforms=True)
+        with self._training_rows(X, y, sample_weight, transforms=True) as rows:
+            outputs = self._learn_columns(rows)
+            outputs |= self._learn_derived(rows, outputs)
             make_schema = partial(self._schema_of_training_rows, rows)
             return rows.write(self._fields, outputs, make_schema, self._library())
 
     @contextmanager
-    def _training_rows(self, X: Any, y: Any, sample_weight: Any) -> Iterator[TrainingRows]:
-        """Open the rows to be fitted to; after an error the encoder is as it was before, and no file is left."""
+    def _training_rows(self, X: Any, y: Any, sample_weight: Any, transforms: bool) -> Iterator[TrainingRows]:
+        """Open the rows to fit to, and perhaps to encode; after an error the encoder is as before, and no file left."""
         planner = Planner(
             self.crosses,
             self.statistics,
@@ -550,30 +498,37 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             self._check_fits_files()
             folder = TemporaryFolder(self.temp_folder)
             with naming_full_disk(folder), fit_task(self, X=X, y=y):
-                yield self._stored_rows(open_source(X, folder), y, sample_weight, folder, planner)
+                yield self._stored_rows(open_source(X, folder), y, sample_weight, folder, planner, transforms)
+                if not transforms:
+                    folder.remove()
         else:
             with fit_task(self, X=X, y=y):
-                yield self._table_rows(X, y, sample_weight, planner)
+                yield self._table_rows(X, y, sample_weight, planner, transforms)
 
-    def _table_rows(self, X: Any, y: Any, sample_weight: Any, planner: Planner) -> TableRows:
+    def _table_rows(self, X: Any, y: Any, sample_weight: Any, planner: Planner, transforms: bool) -> TableRows:
         self._names_of_labels = ()
         X = validate_table(self, X, reset=True)
         names = check_feature_names_in(self)
         weights = check_weights(sample_weight, X)
-        order = None if self.hold_out == "random" else places_in_time(self.hold_out, X, names).__getitem__
-        shares = None if self.half_life is None else weights_by_age(self.half_life, X, names, weights)
-        return TableRows(X, names, self._chosen_kinds(X, names), y, weights, self.hold_out, order, shares, planner)
+        chosen = self._chosen_kinds(X, names)
+        return TableRows(X, names, chosen, y, weights, self.hold_out, self.half_life, planner, transforms)
 
     def _stored_rows(
-        self, source: Source, label: str | None, weight: str | None, folder: TemporaryFolder, planner: Planner
+        self,
+        source: Source,
+        label: str | None,
+        weight: str | None,
+        folder: TemporaryFolder,
+        planner: Planner,
+        transforms: bool,
     ) -> StoredRows:
         names = names_to_encode(source, label, weight)
         self._names_of_labels = tuple(name for name in (label, weight) if name is not None)
         self.feature_names_in_, self.n_features_in_ = np.asarray(names, dtype=object), len(names)
         chosen = self._chosen_kinds(source.empty(names), names)
+        columns = ColumnsToRead(names, chosen, label, weight, is_hashed=self.n_hash_buckets is not None)
         parts, passes = Parts(source, self.n_jobs), Passes(int(self.verbose))
-        is_hashed = self.n_hash_buckets is not None
-        return StoredRows(parts, names, chosen, label, weight, is_hashed, self.hold_out, folder, passes, planner)
+        return StoredRows(parts, columns, self.hold_out, folder, passes, planner, transforms)
 
     def _check_fits_files(self) -> None:
         """Refuse parameters that rows in files can't have."""
@@ -600,8 +555,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         """Return the container that `set_output` or `set_config` asks for."""
         return get_output_config("transform", self)["dense"]
 
-    def _learn_columns(self, rows: TrainingRows, kinds: Collection[str]) -> dict[str, Any]:
-        """Learn to encode each column alone, and return the output columns of fields of these kinds."""
+    def _learn_columns(self, rows: TrainingRows) -> dict[str, Any]:
+        """Learn to encode each column alone, and return the output columns that are needed."""
         self._schema, self._learned = [], None
         self._columns, self.feature_kinds_ = learn_columns(
             rows.evidence(),
@@ -609,19 +564,18 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             rows.chosen,
             find_histories(self.histories, rows.names),
             self._column_rules(),
-            partial(rows.keep, kinds=kinds),
+            rows.keep,
         )
         return rows.encode(self._columns)
 
-    def _learn_derived(self, rows: TrainingRows, outputs: Mapping[str, Any], transforms: bool) -> dict[str, Any]:
+    def _learn_derived(self, rows: TrainingRows, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Choose and learn crosses and statistics, and return their columns of these rows if asked for."""
         fields_of = dict(zip(rows.names, fields_by_column(self._columns, rows.names), strict=True))
         codes, target, n_rows = rows.sample(outputs)
         dates = {part for column in self._columns for part in date_parts(column.name, column.encoder)}
         plan = rows.planner.plan(fields_of, codes, target, dates, n_rows)
         self._derived = DerivedFields(plan.crosses, plan.statistics)
-        unknown = UnknownRows(self.unknown_dropout, rows.planner.random_state) if transforms else None
-        columns = rows.derive(self._derived, outputs, unknown)
+        columns = rows.derive(self._derived, outputs, self.unknown_dropout)
         if rows.blocks is not None and plan.statistics:
             kinds, time = self.feature_kinds_, rows.blocks.column
             kinds.loc[time, "why"] = f"{kinds['why'][time]}, which tell the order of the rows"
@@ -729,7 +683,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             return self._encode_source(X)
         X = validate_table(self, without_columns(X, self._names_of_labels), reset=False)
         watch = self._watch()
-        encoded = write_outputs(self._encode(raw_columns(X), watch), self._fields, X, self._library())
+        encoded = write_table(self._encode(raw_columns(X), watch), self._fields, X, self._library())
         watch.warn()
         # The schema takes a hash of all that is learned.
         return write_schema(encoded, self._schema_of_new_rows()) if carries_schema(encoded) else encoded
@@ -895,12 +849,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             outputs |= more
             self._columns, self._derived = columns, derived
             self._fields = self._output_fields(check_feature_names_in(self))
-            n_codes = [n_codes_of(column.fields()) for column in columns]
-            self.feature_kinds_ = self.feature_kinds_.assign(n_codes=n_codes)
+            self.feature_kinds_ = self.feature_kinds_.assign(n_codes=[column.n_codes for column in columns])
             self._schema, self._learned = [], encoder_after(before, outputs, labels)
             codes = {name: pack_codes(own) for name, own in {**fresh, **of_crosses}.items() if len(own)}
             schema = replace(self._schema_of_new_rows(), previous=before, fresh=codes)
-            encoded = write_outputs(iter(outputs.items()), self._fields, X, self._library())
+            encoded = write_table(iter(outputs.items()), self._fields, X, self._library())
             return write_schema(encoded, schema), schema
 
     def inverse_transform(self, X: Any) -> Any:
@@ -925,9 +878,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         # Crosses and statistics come last and aren't read.
         outputs = iter(read_outputs(X, list(self.get_feature_names_out())))
         values = {
-            column.name: decode_column(column.name, column.encoder, outputs)
-            if column.encoder and column.fields()
-            else pa.nulls(len(X))
+            column.name: column.decode(outputs) if column.encoder and column.fields() else pa.nulls(len(X))
             for column in self._columns
         }
         return write_values(values, X)

@@ -13,9 +13,9 @@ from ..schema import UNKNOWN_CODE, Field
 from ._column import Column, Tally, rows_with_weight
 from ._keys import Changes, Key
 from ._statistics import KeyStatistics, UnknownRows
-from ._sums import make_room
-from ._target import CodedRows, LabelledRows, Target
-from ._vocabulary import CategoricalEncoder, Vocabulary, VocabularyRule, count_values
+from ._sums import CodedRows, make_room
+from ._target import LabelledRows, Target
+from ._vocabulary import CategoricalEncoder, Vocabulary, VocabularyRule, Waiting, count_values
 
 #: Of more combinations than this, those that hardly repeat are refused.
 _MAX_COMBINATIONS = 2**24
@@ -79,16 +79,15 @@ class CrossEncoder:
         # Its code goes to the next one: a negative number is no key.
         known = np.where(known < 0, known, self.key.translate(known, key))
         known[is_gone] = -1 - np.flatnonzero(is_gone)
-        waiting = admission.waiting.view(np.int64)
-        stays = ~self.key.holds_any(waiting, changes.fresh)
+        keys = admission.waiting.hashes.view(np.int64)
+        stays = ~self.key.holds_any(keys, changes.fresh)
         counts = admission.known_counts.copy()
         counts[is_gone[: len(counts)]] = -1.0
         translated = copy(self._encoder)
         translated.vocabulary = Vocabulary(pa.array(known))
         translated.admission = replace(
             admission,
-            waiting=self.key.translate(waiting[stays], key).view(np.uint64),
-            waiting_counts=admission.waiting_counts[stays],
+            waiting=Waiting(self.key.translate(keys[stays], key).view(np.uint64), admission.waiting.counts[stays]),
             known_counts=counts,
         )
         return translated

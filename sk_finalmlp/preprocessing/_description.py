@@ -25,10 +25,12 @@ from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._reading import Reading
 from ._statistics import KeyStatistics, Memory, Standardization, StatisticColumn
 from ._vectors import PretrainedEncoder, VectorEncoder, VectorScale
-from ._vocabulary import Admission, CategoricalEncoder, HashBuckets, Vocabulary, VocabularyRule
+from ._vocabulary import Admission, CategoricalEncoder, HashBuckets, Vocabulary, VocabularyRule, Waiting
 
 PARTS: Final[Parts] = {
-    **declared(Field, FittedColumn, Reading, VocabularyRule, Admission, Key, StatisticColumn, Standardization, Memory),
+    **declared(
+        Field, FittedColumn, Reading, VocabularyRule, Admission, Waiting, Key, StatisticColumn, Standardization, Memory
+    ),
     Vocabulary: ("values",),
     HashBuckets: ("n_codes",),
     CategoricalEncoder: ("rule", "vocabulary", "admission"),

@@ -13,17 +13,20 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import DTypeLike
 
-from ..schema import Field, VectorTable, column_names, pretrained_name, read_names
+from ..schema import Field, VectorTable, column_names, pretrained_name
 from ._column import Column, errors_naming, read_column, rows_with_weight
 from ._datetime import DatetimeEncoder
 from ._keys import Changes
 from ._later_rows import Watch
 from ._lists import HistoryEncoder
 from ._reading import Reading
-from ._table import write_table
+from ._table import are_numeric
 from ._target import LabelledRows
 from ._vectors import GivenVectors, PretrainedEncoder, vectors_to_come
 from ._vocabulary import ColumnEncoder, Vocabulary
+
+#: Codes, by the name of their field or column.
+CodesOf = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class FittedColumn:
         if self.encoder is None:
             return {}
         with errors_naming(self.name):
-            return self._named(self.encoder.transform(values))
+            return dict(zip(column_names(self.fields()), self.encoder.transform(values), strict=True))
 
     def encode_raw(self, raw: Any, watch: Watch) -> dict[str, np.ndarray]:
         """Return the output columns of a Series or array of any library."""
@@ -76,8 +79,45 @@ class FittedColumn:
         with errors_naming(self.name):
             return self.reading.read(column)
 
-    def _named(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        return dict(zip(column_names(self.fields()), outputs, strict=True))
+    def decode(self, outputs: Iterator[np.ndarray]) -> pa.Array:
+        """Return the values of the next output columns."""
+        assert self.encoder is not None
+        numeric = are_numeric(self.fields())
+        with errors_naming(self.name):
+            return self.encoder.inverse_transform(
+                [_as_floats_or_codes(next(outputs), is_float) for is_float in numeric]
+            )
+
+    def grow(
+        self, raw: Any, weights: np.ndarray | None, vectors: GivenVectors | None, decay: float
+    ) -> tuple[FittedColumn, Column, CodesOf]:
+        """Return the column after more rows, their values, and the codes that stand for other values now."""
+        encoder, values = self.encoder, self.read(raw)
+        assert encoder is not None
+        with errors_naming(self.name):
+            if vectors is not None:
+                assert isinstance(encoder, PretrainedEncoder)
+                encoder = encoder.learn_more_vectors(vectors, self.reading)
+            counted, _ = rows_with_weight(values, weights)
+            encoder, codes = encoder.grow(counted, decay)
+        after = replace(self, encoder=encoder)
+        coded = [field.name for field in after.fields() if field.has_codes]
+        return after, values, {name: of_field for name, of_field in zip(coded, codes, strict=False) if len(of_field)}
+
+    @property
+    def n_codes(self) -> int:
+        """Number of codes that stand for its values, code 0 of each of its fields included."""
+        return sum(field.n_codes for field in self.fields() if field.kind != "pretrained")
+
+
+def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
+    if is_float:
+        return output.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        codes = output.astype(np.int64)
+    if not np.array_equal(codes, output):
+        raise ValueError(f"{output[codes != output][0]!r} is not a code")
+    return codes
 
 
 Columns = Sequence[FittedColumn]
@@ -154,61 +194,11 @@ def bind_histories(columns: Iterable[FittedColumn]) -> list[FittedColumn]:
     ]
 
 
-def write_outputs(outputs: Iterator[tuple[str, np.ndarray]], fields: Sequence[Field], X: Any, library: str) -> Any:
-    """Put output columns of these fields into the container `library`, "default" for the same as X."""
-    is_named = any(field.has_several_columns or field.kind == "pretrained" for field in fields)
-    return write_table(outputs, are_numeric(fields), is_named, X, library)
-
-
-def are_numeric(fields: Sequence[Field]) -> list[bool]:
-    """Return whether each column of the fields holds floats rather than codes."""
-    return [not field.has_codes for field in fields for _ in range(field.n_columns)]
-
-
-def n_codes_of(fields: Sequence[Field]) -> int:
-    """Return the number of codes that stand for values of a column, code 0 of each of its fields included."""
-    return sum(field.n_codes for field in fields if field.kind != "pretrained")
-
-
 def check_names(fields: Sequence[Field]) -> None:
     """Refuse output columns of one name."""
     name, n_columns = Counter(column_names(fields)).most_common(1)[0]
     if n_columns > 1:
         raise ValueError(f"Several output columns would be called {name!r}: rename the input columns.")
-
-
-def check_names_are_read(fields: Sequence[Field]) -> None:
-    """Refuse names of the user that a container without a schema would give a meaning."""
-    dtypes = [np.dtype(np.float32 if numeric else np.int64) for numeric in are_numeric(fields)]
-    read = {(field.name, field.kind) for field, _ in read_names(column_names(fields), dtypes)}
-    misread = next((field for field in fields if (field.name, field.kind) not in read), None)
-    if misread is not None:
-        raise ValueError(
-            f"{misread.name!r} is {misread.kind}, but the names of the output columns say otherwise, and only a pandas "
-            "DataFrame tells the classifier more than names. Rename input columns with '@', or call "
-            "set_output(transform='pandas')."
-        )
-
-
-def decode_column(name: str, encoder: ColumnEncoder, outputs: Iterator[np.ndarray]) -> pa.Array:
-    """Return values of the next output columns."""
-    numeric = are_numeric(encoder.output_fields(name))
-    with errors_naming(name):
-        return encoder.inverse_transform([_as_floats_or_codes(next(outputs), is_float) for is_float in numeric])
-
-
-def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
-    if is_float:
-        return output.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        codes = output.astype(np.int64)
-    if not np.array_equal(codes, output):
-        raise ValueError(f"{output[codes != output][0]!r} is not a code")
-    return codes
-
-
-#: Codes, by the name of their field or column.
-CodesOf = dict[str, np.ndarray]
 
 
 def grow_columns(
@@ -227,7 +217,7 @@ def grow_columns(
         if column.encoder is None:
             grown.append(column)
             continue
-        after, values, codes = _grow_column(column, raw, weights, vectors.get(position), decay)
+        after, values, codes = column.grow(raw, weights, vectors.get(position), decay)
         grown.append(after)
         fresh |= codes
         if isinstance(after.encoder, HistoryEncoder):
@@ -239,25 +229,6 @@ def grow_columns(
     for position, values in histories.items():
         outputs[position] = grown[position].encode(values)
     return grown, {name: output for of_column in outputs for name, output in of_column.items()}, fresh
-
-
-def _grow_column(
-    column: FittedColumn, raw: Any, weights: np.ndarray | None, vectors: GivenVectors | None, decay: float
-) -> tuple[FittedColumn, Column, CodesOf]:
-    """Return the column after the rows, their values, and the codes that stand for other values now."""
-    encoder = column.encoder
-    assert encoder is not None
-    read = read_column(column.name, raw)
-    with errors_naming(column.name):
-        values = column.reading.read(read)
-        if vectors is not None:
-            assert isinstance(encoder, PretrainedEncoder)
-            encoder = encoder.learn_more_vectors(vectors, column.reading)
-        counted, _ = rows_with_weight(values, weights)
-        encoder, codes = encoder.grow(counted, decay)
-    after = replace(column, encoder=encoder)
-    coded = [field.name for field in after.fields() if field.has_codes]
-    return after, values, {name: of_field for name, of_field in zip(coded, codes, strict=False) if len(of_field)}
 
 
 def read_vectors_to_come(columns: Sequence[FittedColumn], given: Mapping[int, Any]) -> dict[int, GivenVectors]:

@@ -134,9 +134,6 @@ class KeyIndex:
     def __init__(self, known: np.ndarray) -> None:
         self.known = known
 
-    def __len__(self) -> int:
-        return len(self.known)
-
     def __getstate__(self) -> dict[str, Any]:
         return {"known": self.known}
 
@@ -165,7 +162,7 @@ class KeyIndex:
         """What `find` gives, without a table, which costs what all known keys cost."""
         if not len(self.known):
             return np.full(len(keys), -1)
-        positions = np.searchsorted(self.known, keys)
+        positions = self.known.searchsorted(keys)
         positions[self.known.take(positions, mode="clip") != keys] = -1
         return positions
 

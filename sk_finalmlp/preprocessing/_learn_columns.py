@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._warnings import shown, warn
-from ..schema import Field
 from ._choice import least_gain, why_no_choice
 from ._column import Column, RawColumn, errors_naming, is_string, list_lengths, rows_with_weight, show_first
 from ._datetime import DatetimeEncoder, has_time_of_day
-from ._fitted_columns import FittedColumn, n_codes_of
+from ._fitted_columns import FittedColumn
 from ._later_rows import rare_dates, why_behind, why_left_out
 from ._lists import HistoryEncoder, MultiValuedEncoder, how_to_read_lists, read_history, split
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
@@ -491,7 +490,7 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
             finding = finding._replace(why=f"{finding.why}, {encoder.left_out}")
         read = column if weighted is raw else reading.read(raw)
         learned = FittedColumn(raw.name, reading, encoder, rare_dates(encoder, read))
-        return Learned(learned, _report(finding, n_missing, learned.fields()), read)
+        return Learned(learned, _report(finding, n_missing, learned), read)
 
 
 def learn_history(evidence: Evidence, of: FittedColumn, rules: ColumnRules) -> Learned:
@@ -508,9 +507,9 @@ def learn_history(evidence: Evidence, of: FittedColumn, rules: ColumnRules) -> L
         finding = Finding("history", f"chosen by the user, of values of {of.name!r}")
         learned = FittedColumn(raw.name, reading, encoder, {})
         read = column if weighted is raw else reading.read(raw)
-        return Learned(learned, _report(finding, column.n_missing, learned.fields()), read)
+        return Learned(learned, _report(finding, column.n_missing, learned), read)
 
 
-def _report(finding: Finding, n_missing: int, fields: Sequence[Field]) -> dict[str, Any]:
-    n_columns = sum(field.n_columns for field in fields)
-    return {**finding._asdict(), "n_missing": n_missing, "n_codes": n_codes_of(fields), "n_columns": n_columns}
+def _report(finding: Finding, n_missing: int, column: FittedColumn) -> dict[str, Any]:
+    n_columns = sum(field.n_columns for field in column.fields())
+    return {**finding._asdict(), "n_missing": n_missing, "n_codes": column.n_codes, "n_columns": n_columns}

@@ -49,13 +49,12 @@ class MultiValuedEncoder(VocabularyEncoder):
             self.separator = find_separator(column.dictionary.dictionary)
         lists, n_rows = self._counted_lists(column)
         self.vocabulary, self.admission = self.rule.fit(_count_elements(lists, n_rows, len(column)))
-        self.n_columns = self._longest(lists.elements, list_lengths(lists.values))
+        self.n_columns = self._longest(lists)
         return self
 
     def widen(self, column: Column) -> None:
         """Make room for rows that `fit` saw only as a tally of their elements."""
-        lists = self._lists(column)
-        self.n_columns = max(self.n_columns, self._longest(lists.elements, list_lengths(lists.values)))
+        self.n_columns = max(self.n_columns, self._longest(self._lists(column)))
 
     def _count(self, column: Column) -> Counted:
         return _count_elements(*self._counted_lists(column), len(column))
@@ -78,9 +77,9 @@ class MultiValuedEncoder(VocabularyEncoder):
         elements = self.reading.read_elements(lists.flatten())
         return Column(column.name, lists_of(elements, list_lengths(lists)))
 
-    def _longest(self, elements: Column, lengths: np.ndarray) -> int:
-        known = elements.codes(self.vocabulary.encode) != UNKNOWN_CODE
-        rows = np.repeat(np.arange(len(lengths)), lengths)[known]
+    def _longest(self, lists: Column) -> int:
+        known = lists.elements.codes(self.vocabulary.encode) != UNKNOWN_CODE
+        rows = np.repeat(np.arange(len(lists.values)), list_lengths(lists.values))[known]
         longest = int(np.bincount(rows).max(initial=1))
         return longest if self.max_length is None else min(longest, self.max_length)
 

@@ -6,14 +6,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .._sources import Batch, Parts, Passes, Source, StoredArray, TemporaryFolder, column_of, in_file, sizes
+from .._sources import Batch, Parts, Passes, Source, StoredArray, TemporaryFolder, column_of, in_file
 from ._column import errors_naming, read_column, rows_with_weight
 from ._fitted_columns import FittedColumn, bind_histories
 from ._learn_columns import Kind
@@ -81,7 +80,6 @@ class FirstPass:
         self.sample = RowSample()
         self._labels = None if columns.label is None else _Labels(columns.label, folder, f"labels{name}")
         self.weight = None if columns.weight is None else folder.array(f"weight{name}", np.float64)
-        self._range_of_weights = np.inf, 0.0
         self.n_rows = 0
 
     def finish(self) -> None:
@@ -89,7 +87,7 @@ class FirstPass:
         if not self.n_rows:
             raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
         if self.weight is not None:
-            check_range(*self._range_of_weights)
+            check_range(map(range_of_positive, self.weight.chunks()))
         for tally in self.tallies:
             if tally is not None:
                 tally.finish()
@@ -132,18 +130,14 @@ class FirstPass:
         assert self.weight is not None
         assert self._columns.weight is not None
         name = self._columns.weight
-        values = pa.array(_as_array(column_of(batch.table, name)), from_pandas=True)
+        column = column_of(batch.table, name)
+        values = pa.array(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, from_pandas=True)
         weights: np.ndarray = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
         if not (np.isfinite(weights) & (weights >= 0)).all():
             wrong = weights[~(np.isfinite(weights) & (weights >= 0))][0]
             raise ValueError(f"sample_weight: column {name!r} holds {wrong}; weights must be 0 or more.")
         self.weight.append(weights)
-        self._widen_range(range_of_positive(weights))
         return weights
-
-    def _widen_range(self, of_others: tuple[float, float]) -> None:
-        (least, largest), (own_least, own_largest) = self._range_of_weights, of_others
-        self._range_of_weights = min(least, own_least), max(largest, own_largest)
 
     def merge(self, others: FirstPass) -> None:
         """Add the results of the next rows."""
@@ -155,12 +149,7 @@ class FirstPass:
             self._labels.merge(others._labels)
         if self.weight is not None and others.weight is not None:
             self.weight.take(others.weight)
-        self._widen_range(others._range_of_weights)
         self.n_rows += others.n_rows
-
-
-def _as_array(column: Any) -> Any:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 class _Labels:
@@ -316,15 +305,3 @@ def widen_lists(
                     encoder.widen(column.reading.read(raw))
             n_read += len(batch.table)
             advance(len(batch.table))
-
-
-def codes_of_rows(columns: Mapping[str, StoredArray], numbers: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the codes of some rows, given by their numbers in ascending order."""
-    found = {}
-    for name, column in columns.items():
-        pieces = []
-        for start in range(0, len(column), sizes.CHUNK):
-            own = numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, start + sizes.CHUNK)] - start
-            pieces.append(column.read(start, start + sizes.CHUNK)[own].astype(np.int64))
-        found[name] = np.concatenate(pieces)
-    return found

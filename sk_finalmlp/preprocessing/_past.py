@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 
 from .._checks import check_unique_names, native_table
 from .._sklearn import Interval, validate_params
-from ._column import errors_naming, is_all_missing, is_list, is_string
+from ._column import errors_naming, is_all_missing, is_list, is_number, is_string
 from ._table import is_frame
-from ._times import as_numbers, has_no_unit, is_number, read_age, read_times
+from ._times import as_numbers, has_no_unit, read_age, read_times
 
 Key = str | tuple[str, ...]
 #: Units of times, from the longest.

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._warnings import shown
-from ._column import Column, RawColumn, finite, is_list, is_string, list_lengths, lists_of, show_first
+from ._column import Column, RawColumn, finite, is_list, is_number, is_string, list_lengths, lists_of, show_first
 
 _INTEGER_TEXT = r"^[+-]?\d+(\.0*)?$"
 _NUMBER_TEXT = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
@@ -111,10 +111,8 @@ def as_floats(values: pa.Array) -> pa.Array:
     """Return values as doubles, times in seconds; null where a value is no number."""
     dtype = values.type
     if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
-        return pc.divide(
-            values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64(), safe=False), float(_SECOND)
-        )
-    if pa.types.is_duration(dtype):
+        values = values.cast(pa.timestamp("us"))
+    if pa.types.is_temporal(dtype):
         return pc.divide(values.cast(pa.int64()).cast(pa.float64(), safe=False), float(_SECOND))
     if is_string(dtype):
         return finite(pc.utf8_ltrim(_parse(values, _NUMBER_TEXT), "+").cast(pa.float64()))
@@ -347,7 +345,7 @@ def _with_values(parts: list[pa.Array]) -> list[pa.Array]:
 
 
 def _suitable_type(parts: list[pa.Array]) -> pa.DataType:
-    if all(_is_number(values.type) for values in parts):
+    if all(is_number(values.type) or pa.types.is_decimal(values.type) for values in parts):
         return _suitable_number(parts)
     types = {values.type for values in parts}
     if len(types) == 1:
@@ -379,10 +377,6 @@ def _suitable_time(parts: list[pa.Array]) -> pa.DataType:
     for values in parts:
         in_zone(values, parts[0].type.tz)
     return pa.timestamp("us", "UTC")
-
-
-def _is_number(dtype: pa.DataType) -> bool:
-    return any(check(dtype) for check in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
 
 
 def _is_time(dtype: pa.DataType) -> bool:

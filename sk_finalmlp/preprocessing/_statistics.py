@@ -13,10 +13,9 @@ from scipy.special import logit
 
 from .._hold_out import places
 from ..schema import Field, Measure, kind_of_statistic, statistic_name
-from ._groupings import Grouping
 from ._keys import Changes, Key, KeyIndex
-from ._sums import MAX_KEY, Cells, KeySums, factorize, make_room
-from ._target import Chunk, CodedRows, LabelledRows, Target
+from ._sums import MAX_KEY, Cells, Chunk, CodedRows, KeySums, factorize, make_room
+from ._target import Grouping, LabelledRows, Target
 
 #: Weight of the overall rate, in rows, in the rate of a key.
 SMOOTHING = 3.0
@@ -59,11 +58,6 @@ def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
     return logarithms
 
 
-def least_learned(small: float, total: float) -> float:
-    """The smallest log-count that isn't replaced by the mean, by the weight of rows with small counts, and of all."""
-    return float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
-
-
 def cross_fitted_log_odds(sums: KeySums, priors: Sequence[float | np.ndarray]) -> list[np.ndarray]:
     """For each label, the log-odds of each cell's key, from the rows of other folds."""
     of_labels = zip(sums.clicks, sums.known, priors, strict=True)
@@ -103,8 +97,7 @@ class UnknownRows:
 class KeyStatistics:
     """Rate and count of each value of a key."""
 
-    #: Files of earlier versions have none.
-    _memory: Memory | None = None
+    _memory: Memory
 
     def __init__(self, key: Key, rate: bool, count: bool, recent: bool = False) -> None:
         self.key = key
@@ -133,15 +126,13 @@ class KeyStatistics:
         # The prior is of all folds: a number that all rows share tells none of them its label.
         priors = [float(of_groups[-1]) for of_groups in target.recent_priors] if self.recent else target.priors
         of_keys = self._of_keys(n_rows, n_known, clicks, priors)
-        least = least_learned(*(sum(sums) for sums in zip(*(of.small_counts for of in out_of_group), strict=True)))
+        small, total = (sum(sums) for sums in zip(*(of.small_counts for of in out_of_group), strict=True))
+        # Rare small counts are replaced by the mean.
+        least = float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
         self._columns = []
         for place, ((measure, label), table) in enumerate(zip(self._measures(target.labels), of_keys, strict=True)):
-            is_count = measure in ("count", "recent_count")
-            standardize = _standardization(
-                [(of.columns[place], of.weights) for of in out_of_group], _MIN_DEVIATION_OF_COUNTS if is_count else 0.0
-            )
-            if is_count:
-                standardize = replace(standardize, least=least)
+            bounds = (_MIN_DEVIATION_OF_COUNTS, least) if measure.endswith("count") else (0.0, -np.inf)
+            standardize = _standardization([(of.columns[place], of.weights) for of in out_of_group], *bounds)
             self._columns.append(StatisticColumn(measure, label, standardize(table), standardize))
             for of in out_of_group:
                 values = of.columns[place]
@@ -213,7 +204,7 @@ class KeyStatistics:
             yield dict(zip(self._names(), columns, strict=True))
 
     def _names(self) -> list[str]:
-        return [statistic_name(column.measure, self.key.name, column.label) for column in self._columns]
+        return [field.name for field in self.output_fields(self.key)]
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Statistics of rows by name, learned from all training rows."""
@@ -227,18 +218,12 @@ class KeyStatistics:
         self, codes: Mapping[str, np.ndarray], labels: LabelledRows, changes: Changes
     ) -> tuple[KeyStatistics, dict[str, np.ndarray]]:
         """The statistics after more rows, and these rows' statistics from before, which don't know their labels."""
-        if self._memory is None:
-            raise ValueError(
-                f"The statistics of {self.key.name!r} were learned by an earlier version of sk_finalmlp, which kept no "
-                "sums to go on with. Fit the encoder again."
-            )
         before = self._translated(changes)
         keys = before.key.combine(codes)
         return before._after(keys, labels, changes.decay), before._take(before._index.bisect(keys))
 
     def _translated(self, changes: Changes) -> KeyStatistics:
         """The same statistics by wider keys, without reused codes."""
-        assert self._memory is not None
         known = self._index.known
         kept = ~self.key.holds_any(known, changes.fresh)
         translated, translated.key = copy(self), self.key.widened(changes.n_codes)
@@ -252,7 +237,6 @@ class KeyStatistics:
 
     def _after(self, keys: np.ndarray, labels: LabelledRows, decay: float) -> KeyStatistics:
         """The statistics after rows of these keys."""
-        assert self._memory is not None
         present = np.flatnonzero(labels.weights > 0)
         labels = labels.take(present)
         ranks, distinct = factorize(keys.take(present), self.key.n_possible)
@@ -387,7 +371,9 @@ class Standardization:
         return np.clip(deviations, -_MOST_DEVIATIONS, _MOST_DEVIATIONS, out=deviations).astype(np.float32)
 
 
-def _standardization(parts: Sequence[tuple[np.ndarray, np.ndarray]], least: float) -> Standardization:
+def _standardization(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], least_deviation: float, least: float
+) -> Standardization:
     """Standardisation by mean and deviation of values with weights, where a smaller deviation counts as the least."""
     total = sum(_sum(weights) for _, weights in parts)
     slices = [(values[of], weights[of]) for values, weights in parts for of in _slices(len(values))]
@@ -395,7 +381,8 @@ def _standardization(parts: Sequence[tuple[np.ndarray, np.ndarray]], least: floa
     squares = sum(float((np.square(values - mean) * weights).sum()) for values, weights in slices)
     deviation = (squares / total) ** 0.5
     # A smaller deviation is rounding.
-    return Standardization(mean, 1 / max(deviation, least) if deviation > 1e-9 * max(abs(mean), 1) else 0.0)
+    scale = 1 / max(deviation, least_deviation) if deviation > 1e-9 * max(abs(mean), 1) else 0.0
+    return Standardization(mean, scale, least)
 
 
 def _sum(values: np.ndarray) -> float:

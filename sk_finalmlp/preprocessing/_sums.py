@@ -1,17 +1,17 @@
-"""Sums of weights by key and fold, for out-of-fold statistics."""
+"""Codes of training rows, and sums of their weights by key and group, for out-of-fold statistics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from .._sources import sizes
-from ._groupings import Grouping
-from ._target import LabelledRows, Target
+from .._sources import Passes, sizes
+from ._target import Array, Grouping, LabelledRows, NoLabels, Target
 
 MAX_KEY = np.iinfo(np.int64).max
 #: Up to so many, keys are found in an array with an element for each; beyond, by sorting.
@@ -20,6 +20,51 @@ _POSSIBLE_KEYS_PER_ROW = 8
 _BITS = 63
 #: About so many cells are summed by key at a time.
 BLOCK = 2**18
+
+
+class Chunk(NamedTuple):
+    """Some training rows: the number of the first one, codes by column, sample weights, and labels if there are any."""
+
+    first: int
+    codes: Mapping[str, np.ndarray]
+    weights: np.ndarray | None
+    labels: LabelledRows | None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self.codes.values())))
+
+
+class CodedRows:
+    """Codes, sample weights and labels of all training rows, read in chunks; a table in memory is one chunk."""
+
+    def __init__(
+        self,
+        codes: Mapping[str, Array],
+        weights: Array | None,
+        target: Target | NoLabels,
+        passes: Passes | None = None,
+    ) -> None:
+        self._codes, self._weights, self.target, self._passes = codes, weights, target, passes
+        self.n_rows = len(next(iter(codes.values()), ()))
+
+    def chunks(self, names: Sequence[str], title: str) -> Iterator[Chunk]:
+        """The codes of some columns, chunk by chunk; the pass over them has a title."""
+        size = max(self.n_rows, 1) if self._passes is None else sizes.CHUNK
+        over = nullcontext(lambda n: None) if self._passes is None else self._passes.over(title, self.n_rows)
+        with over as advance:
+            for start in range(0, self.n_rows, size):
+                yield self._read(names, start, start + size)
+                advance(min(size, self.n_rows - start))
+
+    def _read(self, names: Sequence[str], start: int, stop: int) -> Chunk:
+        codes = {name: self._codes[name][start:stop].astype(np.int64, copy=False) for name in names}
+        weights = None if self._weights is None else self._weights[start:stop]
+        if isinstance(self.target, NoLabels):
+            return Chunk(start, codes, weights, None)
+        labels = self.target.rows if self._passes is None else self.target.read(start, stop)
+        return Chunk(start, codes, weights, labels)
 
 
 class Sums(NamedTuple):
@@ -123,10 +168,6 @@ class Cells:
     def n_keys(self) -> int:
         """Number of keys that occur."""
         return int(starts_of_runs(self._cells // self._n_groups).sum())
-
-    def to_rows(self, of_cells: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        """The value of each row's cell."""
-        return self.by_slot(of_cells).take(slots)
 
     def by_slot(self, of_cells: np.ndarray) -> np.ndarray:
         """Values of the cells that occur, by slot."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any
@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from .._checks import check_not_empty, check_unique_names, has_columns_of_fit, native_table, refuse_other_weights
 from .._sklearn import check_sample_weight
+from ..schema import Field
 from ._column import RawColumn, read_column
 
 Selection = str | int | slice | Sequence[str] | Sequence[int] | Sequence[bool] | Callable[[Any], Any] | None
@@ -135,9 +136,10 @@ def read_one_column(X: Any, names: Sequence[str], name: str) -> RawColumn:
 
 
 def raw_columns(X: Any) -> Iterator[Any]:
-    """Yield the columns of a valid table, as Series or arrays."""
+    """Yield the columns of a valid table, as arrays or Series."""
     if isinstance(X, pd.DataFrame):
-        return (series for _, series in X.items())
+        # A Series of each column would take a third of the time of one row; not public, so it may go.
+        return map(getattr(X, "_get_column_array", lambda position: X.iloc[:, position]), range(X.shape[1]))
     if is_frame(X):
         return map(_as_arrow, nw.from_native(X, eager_only=True).iter_columns())
     return iter(X.T)
@@ -166,17 +168,22 @@ def read_outputs(X: Any, names: Sequence[str]) -> list[np.ndarray]:
     return [series.to_numpy() for series in frame.iter_columns()]
 
 
-def write_table(
-    outputs: Iterator[tuple[str, np.ndarray]], numeric: Sequence[bool], named: bool, X: Any, library: str
-) -> Any:
-    """Put output columns into the container."""
+def are_numeric(fields: Sequence[Field]) -> list[bool]:
+    """Return whether each column of the fields holds floats rather than codes."""
+    return [not field.has_codes for field in fields for _ in range(field.n_columns)]
+
+
+def write_table(outputs: Iterator[tuple[str, np.ndarray]], fields: Sequence[Field], X: Any, library: str) -> Any:
+    """Put output columns of these fields into the container `library`, "default" for the same as X."""
     if library == "polars":
         return nw.from_dict(dict(outputs), backend="polars").to_native()
     if library == "pandas" or isinstance(X, pd.DataFrame):
         return _pandas_frame(outputs, X)
     if is_frame(X):
         return nw.from_dict(dict(outputs), backend=nw.from_native(X, eager_only=True).implementation).to_native()
-    if named or (any(numeric) and not all(numeric)):
+    numeric = are_numeric(fields)
+    is_named = any(field.has_several_columns or field.kind == "pretrained" for field in fields)
+    if is_named or (any(numeric) and not all(numeric)):
         return _pandas_frame(outputs, X)
     return _array(outputs, (len(X), len(numeric)), np.float32 if all(numeric) else np.int64)
 
@@ -186,9 +193,10 @@ def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataF
     by_name = dict(outputs)
     if len(X) > _FEW_ROWS or len(by_name) < _MANY_COLUMNS:
         return pd.DataFrame(by_name, index=index, copy=False)
-    runs = [np.stack(list(run)).T for _, run in groupby(by_name.values(), lambda column: column.dtype)]
+    runs = [np.array(list(run)).T for _, run in groupby(by_name.values(), lambda column: column.dtype)]
     frame = pd.concat([pd.DataFrame(run, index=index, copy=False) for run in runs], axis=1, ignore_index=True)
-    return frame.set_axis(_labels(tuple(by_name)).view(), axis=1)
+    frame.columns = _labels(tuple(by_name)).view()
+    return frame
 
 
 @lru_cache(maxsize=64)
@@ -245,7 +253,7 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
         return None
     refuse_other_weights(sample_weight)
     weights: np.ndarray = check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    check_range(*range_of_positive(weights))
+    check_range([range_of_positive(weights)])
     return weights
 
 
@@ -255,8 +263,10 @@ def range_of_positive(weights: np.ndarray) -> tuple[float, float]:
     return float(present.min(initial=np.inf)), float(present.max(initial=0.0))
 
 
-def check_range(least: float, largest: float) -> None:
-    """Refuse weights that are too small or too large, or all 0."""
+def check_range(ranges: Iterable[tuple[float, float]]) -> None:
+    """Refuse weights that are too small or too large, or all 0, by the ranges of parts of them."""
+    every_least, every_largest = zip(*ranges, strict=True)
+    least, largest = min(every_least), max(every_largest)
     if not largest:
         raise ValueError("Sample weights must contain at least one non-zero number.")
     for weight in (least, largest):

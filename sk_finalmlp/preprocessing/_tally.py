@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from .._hold_out import places
 from .._sources import sizes
-from ._column import Part, RawColumn, Tally, is_all_missing, is_list, list_lengths, lists_of
+from ._column import Part, RawColumn, Tally, is_all_missing, is_list, is_number, list_lengths, lists_of
 
 #: Of more values than this, integers and strings are no longer counted if they hardly repeat.
 _MAX_VALUES = 2**24
@@ -70,7 +70,8 @@ class ColumnTally:
         return all(is_all_missing(values) or self._can_sample(values.type) for values, _ in raw.parts)
 
     def _can_sample(self, dtype: pa.DataType) -> bool:
-        return self._chosen == "numeric" or is_number(dtype) or _is_duration_or_decimal(dtype)
+        is_other_number = pa.types.is_duration(dtype) or pa.types.is_decimal(dtype)
+        return self._chosen == "numeric" or is_number(dtype) or is_other_number
 
     def _check_joins_sample(self, types: Iterable[pa.DataType]) -> None:
         other = next((dtype for dtype in types if not self._can_sample(dtype)), None)
@@ -190,9 +191,9 @@ class ColumnTally:
     def short_column(self) -> tuple[RawColumn, np.ndarray | None]:
         """Return the column of distinct values, and the sum of the weights of each; of vectors, some of them."""
         if self._vectors.are_meant:
-            vectors, own_weights = self._vectors.result()
+            vectors = self._vectors.lists
             tally = Tally(np.ones(len(vectors), np.int64), self.n_rows, self.n_missing)
-            return RawColumn(self.name, [Part(vectors)], len(vectors), tally), own_weights
+            return RawColumn(self.name, [Part(vectors)], len(vectors), tally), self._vectors.weights
         parts: list[Part] = []
         repeats: list[np.ndarray] = []
         weights: list[np.ndarray] = []
@@ -235,9 +236,9 @@ class _Vectors:
     def __init__(self, are_meant: bool) -> None:
         self.are_meant = are_meant
         self._share = 1.0
-        self._lists = pa.nulls(0, _VECTORS)
+        self.lists = pa.nulls(0, _VECTORS)
         self._numbers: np.ndarray = np.zeros(0, np.int64)
-        self._weights: np.ndarray | None = None
+        self.weights: np.ndarray | None = None
 
     def take(self, lists: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> bool:
         """Look at lists; whether lists of this column are known to be vectors by now."""
@@ -256,25 +257,21 @@ class _Vectors:
         share = min(self._share, others._share)
         self._keep(share)
         others._keep(share)
-        self._append(others._lists, others._numbers, others._weights)
+        self._append(others.lists, others._numbers, others.weights)
 
     def _append(self, lists: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> None:
-        self._lists = pa.concat_arrays([self._lists, lists])
+        self.lists = pa.concat_arrays([self.lists, lists])
         self._numbers = np.concatenate([self._numbers, numbers])
         if weights is not None:
-            self._weights = weights if self._weights is None else np.concatenate([self._weights, weights])
-        while len(self._lists.flatten()) > _MAX_NUMBERS_OF_VECTORS and len(self._lists) > 1:
+            self.weights = weights if self.weights is None else np.concatenate([self.weights, weights])
+        while len(self.lists.flatten()) > _MAX_NUMBERS_OF_VECTORS and len(self.lists) > 1:
             self._keep(self._share / 2)
 
     def _keep(self, share: float) -> None:
         self._share = share
         kept = places(self._numbers, _SEED) < share
-        self._lists, self._numbers = self._lists.filter(pa.array(kept)), self._numbers[kept]
-        self._weights = None if self._weights is None else self._weights[kept]
-
-    def result(self) -> tuple[pa.Array, np.ndarray | None]:
-        """Return the vectors, and the weights of their rows."""
-        return self._lists, self._weights
+        self.lists, self._numbers = self.lists.filter(pa.array(kept)), self._numbers[kept]
+        self.weights = None if self.weights is None else self.weights[kept]
 
 
 class _Counts:
@@ -386,15 +383,6 @@ def _slots(times: pa.Array) -> pa.Array:
     slots = microseconds - microseconds % _SLOT
     slots += slots < microseconds
     return pa.array(slots, mask=times.is_null().to_numpy(zero_copy_only=False)).cast(times.type)
-
-
-def is_number(dtype: pa.DataType) -> bool:
-    """Return whether values of this type are integers or doubles."""
-    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
-
-
-def _is_duration_or_decimal(dtype: pa.DataType) -> bool:
-    return bool(pa.types.is_duration(dtype) or pa.types.is_decimal(dtype))
 
 
 class RowSample:

@@ -1,12 +1,12 @@
-"""Weights, labels and folds of the training rows for statistics, in memory or on disk."""
+"""Weights, labels and groups of the training rows for out-of-fold statistics, in memory or on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,8 @@ from sklearn.utils import check_consistent_length
 from .._checks import refuse_name_as_labels
 from .._hold_out import Fraction, HoldOut, Place, places, share_held_out
 from .._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
-from .._sources import Passes, StoredArray, sizes
+from .._sources import StoredArray, sizes
 from .._warnings import shown, warn
-from ._groupings import Blocks, Folds, Grouping, WalkForward
 
 _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
@@ -87,6 +86,149 @@ class LabelledRows:
         groups = None if self.groups_in_time is None else self.groups_in_time[rows]
         weights, digits, folds = self.weights[rows], self.digits[..., rows], self.folds[rows]
         return replace(self, weights=weights, digits=digits, folds=folds, groups_in_time=groups)
+
+
+class Grouping(ABC):
+    """Groups of rows. A key and a group make a cell; cells come in the order of the keys, then of the groups."""
+
+    #: The share of the training rows with the statistics of this grouping.
+    share: float
+
+    @property
+    @abstractmethod
+    def n_groups(self) -> int:
+        """Number of groups."""
+
+    @abstractmethod
+    def of(self, labels: LabelledRows) -> np.ndarray:
+        """The group of each row."""
+
+    @abstractmethod
+    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+        """Sums over the rows of the same key that each cell knows."""
+
+    def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """What cells add to the statistics of new rows."""
+        return of_cells
+
+
+@dataclass(frozen=True)
+class Folds(Grouping):
+    """Random folds: a row knows the rows of all other folds, but for those held out."""
+
+    n_folds: int
+    share: float = 1.0
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups of rows: the folds, the rows held out, and those without weight."""
+        return self.n_folds + 2
+
+    def of(self, labels: LabelledRows) -> np.ndarray:
+        """The group of each row."""
+        return labels.folds
+
+    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+        """Sums over the rows of the same key that each cell knows."""
+        held_out = np.flatnonzero(groups == self.n_folds)
+        of_keys = np.bincount(key_of_cell, of_cells)
+        # Few cells are held out.
+        keys_held_out = key_of_cell.take(held_out)
+        others = of_keys - np.bincount(keys_held_out, of_cells.take(held_out), minlength=len(of_keys))
+        of_others: np.ndarray = others.take(key_of_cell)
+        of_others[held_out] = of_keys.take(keys_held_out)
+        of_others -= of_cells
+        return of_others
+
+
+@dataclass(frozen=True)
+class Blocks(Grouping):
+    """Blocks of rows in the order of time: a row knows the blocks before its own, in the first block other folds; rows
+    held out know all blocks.
+    """
+
+    n_folds: int
+    n_blocks: int
+    share: float
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups: of each block the rows held out and the others, of the first by fold; rows without weight.
+
+        They come in the order of time.
+        """
+        return self.n_folds + 2 * self.n_blocks
+
+    def groups(self, folds: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+        """The group of each row, by its fold and its block."""
+        is_held_out = folds == self.n_folds
+        of_blocks = np.where(blocks == 0, 1 + folds, self.n_folds + 2 * blocks) - is_held_out
+        of_blocks[is_held_out & (blocks == 0)] = 0
+        return np.where(folds > self.n_folds, self.n_groups - 1, of_blocks)
+
+    def of(self, labels: LabelledRows) -> np.ndarray:
+        """The group of each row."""
+        assert labels.groups_in_time is not None
+        return labels.groups_in_time
+
+    def blocks_of(self, groups: np.ndarray) -> np.ndarray:
+        """The block of each group; rows without weight are behind the last."""
+        return np.maximum(groups - self.n_folds + 1, 0) // 2
+
+    def are_learned(self, groups: np.ndarray) -> np.ndarray:
+        """Which groups are neither held out nor without weight."""
+        in_first = (groups > 0) & (groups <= self.n_folds)
+        return in_first | ((groups > self.n_folds) & ((groups - self.n_folds) % 2 == 0))
+
+    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+        """Sums over the rows of the same key that each cell knows."""
+        are_learned = self.are_learned(groups)
+        learned = np.where(are_learned, of_cells, 0.0)
+        others = self._before(learned, groups, key_of_cell)
+        rest = np.flatnonzero(~are_learned)
+        others[rest] = np.bincount(key_of_cell, learned).take(key_of_cell.take(rest))
+        return others
+
+    def _before(self, learned: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+        """Sums over the blocks before each cell's, in the first block over the others of that block."""
+        before: np.ndarray = np.cumsum(learned)
+        before -= learned
+        before -= before[np.r_[True, key_of_cell[1:] != key_of_cell[:-1]]].take(key_of_cell)
+        first = np.flatnonzero(groups <= self.n_folds)
+        keys, of_first = key_of_cell.take(first), learned.take(first)
+        before[first] = np.bincount(keys, of_first, 1).take(keys) - of_first
+        return before
+
+
+@dataclass(frozen=True)
+class WalkForward(Blocks):
+    """Blocks in the order of time, where rows held out know the blocks before theirs alone, too."""
+
+    #: How often a block's weight is halved until the next one.
+    halvings: int = 0
+
+    @property
+    def n_blocks_now(self) -> float:
+        """The number of last blocks with the weight of all blocks in the statistics of new rows."""
+        return float(np.ldexp(1.0, -self.halvings * np.arange(self.n_blocks)).sum())
+
+    def known_sums(self, of_groups: np.ndarray) -> np.ndarray:
+        """Sums over all rows that the rows of each group know, and, last, that new rows know."""
+        groups = np.arange(self.n_groups)
+        others = self.others(of_groups, groups, np.zeros(self.n_groups, np.int64))
+        return np.append(others, self.now(of_groups, groups).sum())
+
+    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
+        """Sums over the rows of the same key that each cell knows."""
+        # By powers of two, nothing is rounded.
+        blocks = self.blocks_of(groups)
+        learned = np.ldexp(np.where(self.are_learned(groups), of_cells, 0.0), self.halvings * blocks)
+        before = self._before(learned, groups, key_of_cell)
+        return np.ldexp(before, self.halvings * (1 - np.maximum(blocks, 1)))
+
+    def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """What cells add to the statistics of new rows."""
+        return np.ldexp(of_cells, self.halvings * (self.blocks_of(groups) - self.n_blocks + 1))
 
 
 @dataclass(eq=False)
@@ -217,51 +359,6 @@ class Target:
         return self.of(replace(self.rows, weights=self.rows.weights * shares))
 
 
-class Chunk(NamedTuple):
-    """Some training rows: the number of the first one, codes by column, sample weights, and labels if there are any."""
-
-    first: int
-    codes: Mapping[str, np.ndarray]
-    weights: np.ndarray | None
-    labels: LabelledRows | None
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return len(next(iter(self.codes.values())))
-
-
-class CodedRows:
-    """Codes, sample weights and labels of all training rows, read in chunks; a table in memory is one chunk."""
-
-    def __init__(
-        self,
-        codes: Mapping[str, Array],
-        weights: Array | None,
-        target: Target | NoLabels,
-        passes: Passes | None = None,
-    ) -> None:
-        self._codes, self._weights, self.target, self._passes = codes, weights, target, passes
-        self.n_rows = len(next(iter(codes.values()), ()))
-
-    def chunks(self, names: Sequence[str], title: str) -> Iterator[Chunk]:
-        """The codes of some columns, chunk by chunk; the pass over them has a title."""
-        size = max(self.n_rows, 1) if self._passes is None else sizes.CHUNK
-        over = nullcontext(lambda n: None) if self._passes is None else self._passes.over(title, self.n_rows)
-        with over as advance:
-            for start in range(0, self.n_rows, size):
-                yield self._read(names, start, start + size)
-                advance(min(size, self.n_rows - start))
-
-    def _read(self, names: Sequence[str], start: int, stop: int) -> Chunk:
-        codes = {name: self._codes[name][start:stop].astype(np.int64, copy=False) for name in names}
-        weights = None if self._weights is None else self._weights[start:stop]
-        if isinstance(self.target, NoLabels):
-            return Chunk(start, codes, weights, None)
-        labels = self.target.rows if self._passes is None else self.target.read(start, stop)
-        return Chunk(start, codes, weights, labels)
-
-
 def read_target(
     y: Any,
     X: Any,
@@ -282,8 +379,7 @@ def read_target(
         raise NoLabels(f"y does not contain class labels (multilabel-indicator or multioutput: {error})") from error
     digits = np.stack([label_digits(*of_task) for of_task in zip(columns, classes, columns.values(), strict=True)])
     patterns = patterns_of(list(digits))
-    split = _Split(patterns, int(patterns.max()) + 1, weights, fraction, place)
-    split.draw_folds(random_state)
+    split = _Split(patterns, int(patterns.max()) + 1, weights, fraction, place, random_state)
     weights = np.ones(len(patterns)) if weights is None else weights
     for name, of_task in zip(columns, digits, strict=True):
         if not all((weights[of_task == digit] > 0).any() for digit in (0, 1)):
@@ -318,13 +414,12 @@ def _make_target(
     random_state: np.random.RandomState,
 ) -> Target:
     """The target of rows given by the positions of their labels among all labels, sorted."""
-    split = _Split(y, len(labels), weight, fraction, place)
+    split = _Split(y, len(labels), weight, fraction, place, random_state)
     is_class = split.n_present > 0
     classes = labels[is_class]
     if len(classes) == 1:
         where = "" if weight is None or split.n_present.sum() == len(y) else _WITH_WEIGHT
         raise NoLabels(f"y has only one class{where}")
-    split.draw_folds(random_state)
     # One rate tells of both classes, so that two classes need one.
     names: list[str | None] = [str(label) for label in classes] if len(classes) > 2 else [None]
     # Labels of rows without weight alone count as the first class.
@@ -350,7 +445,15 @@ def warn_about_marks(classes: np.ndarray) -> None:
 class _Split:
     """Which rows are held out, and the folds of the others, drawn by their numbers."""
 
-    def __init__(self, y: Array, n_labels: int, weight: Array | None, fraction: Fraction, place: Place) -> None:
+    def __init__(
+        self,
+        y: Array,
+        n_labels: int,
+        weight: Array | None,
+        fraction: Fraction,
+        place: Place,
+        random_state: np.random.RandomState,
+    ) -> None:
         self._y, self._weight = y, weight
         share = share_held_out(fraction, len(y), at_random=place is places)
         self._hold_out = HoldOut.among((labels for _, labels, _ in self._chunks()), n_labels, place, share)
@@ -361,9 +464,6 @@ class _Split:
             n_kept += np.bincount(labels[is_present & ~is_held_out], minlength=n_labels)
         # At most the rows outside the largest class: with more folds, a fold with a click would stand out.
         self.n_folds = min(max(int(n_kept.sum() - n_kept.max(initial=0)), 2), _N_FOLDS)
-
-    def draw_folds(self, random_state: np.random.RandomState) -> None:
-        """Draw the seed of the folds."""
         self._seed = int(random_state.randint(1, np.iinfo(np.int32).max))
 
     def folds(self, start: int, stop: int) -> np.ndarray:

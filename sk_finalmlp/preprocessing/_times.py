@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from .._hold_out import places_from_last
 from .._warnings import shown, warn
-from ._column import errors_naming, is_string
+from ._column import errors_naming, is_number, is_string
 from ._reading import as_floats, as_times, learn_reading
 from ._table import read_one_column, select_for
 
@@ -56,11 +56,6 @@ def _read_text(texts: pa.Array) -> pa.Array:
             "and its `format`, without which it may take 05.12. for May 12."
         )
     return times
-
-
-def is_number(dtype: pa.DataType) -> bool:
-    """Whether times of this type are numbers, of an unknown unit."""
-    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
 
 
 def _is_time(dtype: pa.DataType) -> bool:

@@ -6,7 +6,7 @@ The same code learns from both: from a column itself, or from a tally of it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,17 +16,20 @@ import pyarrow as pa
 from .._hold_out import Fraction, Place, place_from_last, places, share_held_out
 from .._sources import EncodedRows, Parts, Passes, Source, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
-from ..schema import Field, Schema, carries_schema, write_schema
+from ..schema import Field, Schema, carries_schema, column_names, read_names, write_schema
 from ._choice import Codes, Planner
 from ._column import Part, RawColumn, mark_missing, read_column
 from ._datetime import N_BLOCKS, DatetimeEncoder
 from ._derived import DerivedFields
-from ._fitted_columns import BlocksInTime, FittedColumn, check_names_are_read, pop_blocks, write_outputs
+from ._fitted_columns import BlocksInTime, FittedColumn, pop_blocks
+from ._keys import has_key
 from ._learn_columns import Evidence, Kind, Learned
-from ._passes import ColumnsToRead, codes_of_rows, first_pass, widen_lists, write_codes
+from ._passes import ColumnsToRead, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
-from ._table import raw_columns
-from ._target import Array, CodedRows, NoLabels, Target, read_stored_target, read_target
+from ._sums import CodedRows
+from ._table import are_numeric, raw_columns, write_table
+from ._target import Array, NoLabels, Target, read_stored_target, read_target
+from ._times import places_in_time, weights_by_age
 
 #: Share of the training rows with walk-forward statistics: where later rows are held out, the model is used on such.
 _FORWARD, _FORWARD_IF_USED_LATER = 0.3, 1.0
@@ -45,8 +48,8 @@ class TrainingRows(ABC):
     #: The labels, or why there are none.
     labels: Target | NoLabels
 
-    def __init__(self, names: Sequence[str], chosen: Mapping[int, Kind], planner: Planner) -> None:
-        self.names, self.chosen, self.planner = names, chosen, planner
+    def __init__(self, names: Sequence[str], chosen: Mapping[int, Kind], planner: Planner, transforms: bool) -> None:
+        self.names, self.chosen, self.planner, self._transforms = names, chosen, planner, transforms
 
     @property
     @abstractmethod
@@ -63,8 +66,8 @@ class TrainingRows(ABC):
         """Yield the evidence of each column."""
 
     @abstractmethod
-    def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
-        """Take note of a learned column, to be encoded if it makes fields of these kinds."""
+    def keep(self, position: int, learned: Learned) -> None:
+        """Take note of a learned column."""
 
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
         """Return the output columns of the columns, and learn the order of the rows in time."""
@@ -80,12 +83,13 @@ class TrainingRows(ABC):
     def sample(self, outputs: Mapping[str, Any]) -> tuple[Codes, Target | NoLabels, int | None]:
         """Return codes and labels to choose statistics by, and of how many rows they are a sample, if of any."""
 
-    def derive(self, derived: DerivedFields, outputs: Mapping[str, Any], unknown: UnknownRows | None) -> dict[str, Any]:
-        """Learn crosses and statistics, and return their columns of these rows if `unknown` is given."""
+    def derive(self, derived: DerivedFields, outputs: Mapping[str, Any], unknown_dropout: float) -> dict[str, Any]:
+        """Learn crosses and statistics, and return their columns of rows that are transformed."""
         columns: dict[str, Any] = {}
         rows = CodedRows(_codes_of(outputs), self._weights, self.target_in_time, self._passes)
+        unknown = UnknownRows(unknown_dropout, self.planner.random_state) if self._transforms else None
         for chunks in derived.fit(rows, unknown):
-            for chunk in chunks if unknown is not None else ():
+            for chunk in chunks if self._transforms else ():
                 for name, values in chunk.items():
                     self._append(columns, name, values)
         return columns
@@ -112,10 +116,6 @@ class TrainingRows(ABC):
     ) -> Any:
         """Return the encoded rows, with their schema where they can carry one."""
 
-    @abstractmethod
-    def remove(self) -> None:
-        """Remove the files."""
-
 
 def _blocks(place: Place, start: int, stop: int) -> np.ndarray:
     """Blocks of about as many rows, in the order that later rows are held out by."""
@@ -139,17 +139,18 @@ class TableRows(TrainingRows):
         y: Any,
         weights: np.ndarray | None,
         hold_out: str,
-        order: Place | None,
-        shares: np.ndarray | None,
+        half_life: Mapping[Any, Any] | None,
         planner: Planner,
+        transforms: bool,
     ) -> None:
-        super().__init__(names, chosen, planner)
-        self.order, self._hold_out = order, hold_out
-        self._X, self._weights = X, weights
+        super().__init__(names, chosen, planner, transforms)
+        self._X, self._weights, self._hold_out = X, weights, hold_out
         self._outputs: dict[int, dict[str, np.ndarray]] = {}
-        labels = planner.read_target(read_target, y, X, weights, self.order or places)
-        # Older rows count less.
-        self.labels = labels if shares is None or isinstance(labels, NoLabels) else labels.weighted_by(shares)
+        self.order = None if hold_out == "random" else places_in_time(hold_out, X, names).__getitem__
+        shares = None if half_life is None else weights_by_age(half_life, X, names, weights)
+        self.labels = planner.read_target(read_target, y, X, weights, self.order or places)
+        if shares is not None and isinstance(self.labels, Target):
+            self.labels = self.labels.weighted_by(shares)
 
     @property
     def n_rows(self) -> int:
@@ -166,11 +167,15 @@ class TableRows(TrainingRows):
             read = mark_missing if self.chosen.get(position) == "dropped" else read_column
             yield Evidence(read(name, raw), self._weights, None, labelled, places)
 
-    def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
-        """Encode the column."""
-        is_wanted = any(field.kind in kinds for field in learned.column.fields())
+    def keep(self, position: int, learned: Learned) -> None:
+        """Encode the column, if it is to be transformed, or crosses and statistics may need it."""
         is_time = isinstance(learned.column.encoder, DatetimeEncoder)
-        self._outputs[position] = learned.column.encode_in_fit(learned.values) if is_wanted or is_time else {}
+        is_needed = is_time or (self._needs_codes and any(map(has_key, learned.column.fields())))
+        self._outputs[position] = learned.column.encode_in_fit(learned.values) if self._transforms or is_needed else {}
+
+    @cached_property
+    def _needs_codes(self) -> bool:
+        return self.planner.needs_codes(self.target)
 
     def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, np.ndarray]:
         """Return the output columns in the order of the columns."""
@@ -187,18 +192,15 @@ class TableRows(TrainingRows):
 
     def write(self, fields: Sequence[Field], outputs: Codes, make_schema: Callable[[], Schema], library: str) -> Any:
         """Return the encoded table."""
-        encoded = write_outputs(iter(outputs.items()), fields, self._X, library)
+        encoded = write_table(iter(outputs.items()), fields, self._X, library)
         if carries_schema(encoded):
             return write_schema(encoded, make_schema().of_rows(outputs))
         _check_hold_out_is_told(self._hold_out)
         if any(field.kind == "statistic" for field in fields):
             _check_share_is_told(self.planner.validation_fraction, self.n_rows)
         _check_vectors_are_told(fields)
-        check_names_are_read(fields)
+        _check_names_are_told(fields)
         return encoded
-
-    def remove(self) -> None:
-        """Remove nothing: all is in memory."""
 
 
 def _check_hold_out_is_told(hold_out: str) -> None:
@@ -238,6 +240,19 @@ def _check_vectors_are_told(fields: Sequence[Field]) -> None:
         )
 
 
+def _check_names_are_told(fields: Sequence[Field]) -> None:
+    """Refuse names of the user that a container without a schema would give a meaning."""
+    dtypes = [np.dtype(np.float32 if numeric else np.int64) for numeric in are_numeric(fields)]
+    read = {(field.name, field.kind) for field, _ in read_names(column_names(fields), dtypes)}
+    misread = next((field for field in fields if (field.name, field.kind) not in read), None)
+    if misread is not None:
+        raise ValueError(
+            f"{misread.name!r} is {misread.kind}, but the names of the output columns say otherwise, and only a pandas "
+            "DataFrame tells the classifier more than names. Rename input columns with '@', or call "
+            "set_output(transform='pandas')."
+        )
+
+
 class StoredRows(TrainingRows):
     """Rows that are read in batches: once to learn of the columns, and once more to encode them."""
 
@@ -247,22 +262,18 @@ class StoredRows(TrainingRows):
     def __init__(
         self,
         parts: Parts,
-        names: Sequence[str],
-        chosen: Mapping[int, Kind],
-        label: str | None,
-        weight: str | None,
-        is_hashed: bool,
+        columns: ColumnsToRead,
         hold_out: str,
         folder: TemporaryFolder,
         passes: Passes,
         planner: Planner,
+        transforms: bool,
     ) -> None:
-        super().__init__(names, chosen, planner)
-        self._label, self._weight_name = label, weight
-        self._parts, self._folder, self._passes = parts, folder, passes
+        super().__init__(columns.names, columns.chosen, planner, transforms)
+        self._columns, self._parts, self._folder, self._passes = columns, parts, folder, passes
         if parts.n_rows is not None:
-            self._check_space(parts.n_rows, 2 * len(names))
-        self._first = first_pass(parts, ColumnsToRead(names, chosen, label, weight, is_hashed), folder, passes)
+            self._check_space(parts.n_rows, 2 * len(columns.names))
+        self._first = first_pass(parts, columns, folder, passes)
         self._weights = self._first.weight
         self.order = None if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
         self.labels = planner.read_target(
@@ -294,7 +305,7 @@ class StoredRows(TrainingRows):
                 # Only columns of numbers have a sample.
                 yield Evidence(*tally.short_column(), values, target, None if values is None else in_time)
 
-    def keep(self, position: int, learned: Learned, kinds: Collection[str]) -> None:
+    def keep(self, position: int, learned: Learned) -> None:
         """Leave it to `encode`, for all columns together."""
 
     def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
@@ -310,7 +321,8 @@ class StoredRows(TrainingRows):
         target = self.target_in_time
         if isinstance(target, NoLabels):
             return {}, target, sample.n_seen
-        return codes_of_rows(_codes_of(outputs), sample.numbers), target.take(sample.numbers), sample.n_seen
+        codes = {name: column.rows(sample.numbers).astype(np.int64) for name, column in _codes_of(outputs).items()}
+        return codes, target.take(sample.numbers), sample.n_seen
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
         """Write the values behind earlier chunks."""
@@ -333,17 +345,13 @@ class StoredRows(TrainingRows):
             self._folder,
             make_schema(),
             outputs,
-            self._label,
+            self._columns.label,
             first.classes,
             first.y,
-            self._weight_name,
+            self._columns.weight,
             self._weights,
             self.order or places,
         )
-
-    def remove(self) -> None:
-        """Remove the files now."""
-        self._folder.remove()
 
 
 _SEVERAL_LABELS = (

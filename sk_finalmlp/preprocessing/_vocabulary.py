@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from ..schema import UNKNOWN_CODE, Field
 from ._column import Column, is_string
@@ -42,18 +41,14 @@ class HashTable:
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Return positions (int64) of keys; -1 for a key that isn't known."""
         hashes = _scattered(keys)
-        at = self._bisected(hashes) if len(keys) < _FEW_KEYS else self._from_buckets(hashes)
+        at = np.searchsorted(self._hashes, hashes) if len(keys) < _FEW_KEYS else self._from_buckets(hashes)
         positions: np.ndarray = self._order.take(at).astype(np.int64)
         positions[self._hashes.take(at) != hashes] = -1
         return positions
 
-    def _bisected(self, hashes: np.ndarray) -> NDArray[np.int64]:
-        """Return how many known hashes are less."""
-        return np.searchsorted(self._hashes, hashes)
-
-    def _from_buckets(self, hashes: np.ndarray) -> NDArray[np.int64]:
-        """Return the same, from the first of the hashes with the same first bits on."""
-        at: NDArray[np.int64] = self._first.take((hashes >> self._shift).view(np.int64)).astype(np.int64)
+    def _from_buckets(self, hashes: np.ndarray) -> np.ndarray:
+        """Return how many known hashes are less, from the first of those with the same first bits on."""
+        at: np.ndarray = self._first.take((hashes >> self._shift).view(np.int64)).astype(np.int64)
         before = np.flatnonzero(self._hashes.take(at) < hashes)
         while len(before):
             at[before] += 1
@@ -75,10 +70,6 @@ _FEW_ROWS = 256
 _KNOWN_VALUES_PER_ROW = 3
 #: A dict of no more values than this is small.
 _FEW_VALUES = 10_000
-#: Strings that are hashed at a time, which takes some 30 times their memory.
-_CHUNK = 50_000
-#: Odd, so that no power of it is 0 modulo 2**64 (the golden ratio's digits).
-_BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Vocabulary:
@@ -185,31 +176,12 @@ class _Extended:
 
 
 def _hashes(values: pa.Array) -> np.ndarray:
-    """Return hashes (uint64) of values of a canonical type: equal ones for equal values, any for missing ones."""
-    if not is_string(values.type):
-        numbers = values.cast(pa.int32()) if pa.types.is_date(values.type) else values
-        if pa.types.is_boolean(values.type) or pa.types.is_date(values.type):
-            numbers = numbers.cast(pa.int64())
-        return np.frombuffer(numbers.buffers()[1], np.uint64)[numbers.offset :][: len(numbers)]
-    chunks = [values.slice(start, _CHUNK) for start in range(0, max(len(values), 1), _CHUNK)]
-    return np.concatenate([_hashes_of_texts(chunk) for chunk in chunks])
-
-
-def _hashes_of_texts(texts: pa.Array) -> np.ndarray:
-    """Sum of byte times power of a base, modulo 2**64, over the bytes of each string."""
-    _, offsets, data = texts.buffers()
-    ends = np.frombuffer(offsets, np.int64)[texts.offset :][: len(texts) + 1]
-    lengths = np.diff(ends)
-    hashes = np.zeros(len(texts), np.uint64)
-    if not lengths.any():
-        return hashes
-    letters = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
-    powers = np.multiply.accumulate(np.full(lengths.max(), _BASE))
-    first = ends[:-1] - ends[0]
-    terms = (letters + np.uint64(1)) * powers[np.arange(len(letters)) - np.repeat(first, lengths)]
-    # An empty string would begin where the next one does.
-    hashes[lengths > 0] = np.add.reduceat(terms, first[lengths > 0])
-    return hashes
+    """Return 64 bits for each value of a canonical type, any for a missing one: a number itself, a hash of text."""
+    if is_string(values.type):
+        return pd.util.hash_array(values.to_numpy(zero_copy_only=False), categorize=False)
+    if pa.types.is_boolean(values.type) or pa.types.is_date(values.type):
+        values = values.cast(pa.int32()).cast(pa.int64())
+    return values.view(pa.int64()).fill_null(0).to_numpy().view(np.uint64)
 
 
 def count_values(dictionary: pa.DictionaryArray, repeats: np.ndarray | None = None) -> np.ndarray:
@@ -247,14 +219,53 @@ class Counted(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Values that wait for a code, by their hashes in ascending order, and their counts."""
+
+    hashes: np.ndarray
+    counts: np.ndarray
+
+    def counts_of(self, hashes: np.ndarray) -> np.ndarray:
+        """Return the counts of some values, 0 for one that doesn't wait."""
+        positions = np.searchsorted(self.hashes, hashes)
+        if not len(self.hashes):
+            return np.zeros(len(hashes))
+        found = self.hashes.take(positions, mode="clip") == hashes
+        return np.where(found, self.counts.take(positions, mode="clip"), 0.0)
+
+    def without(self, hashes: np.ndarray) -> Waiting:
+        """Return the others."""
+        # NumPy 2.0 fails for hashes beyond int64 where it considers a table of all between the least and the largest.
+        kept = ~np.isin(self.hashes, hashes, kind="sort")
+        return Waiting(self.hashes[kept], self.counts[kept])
+
+    def and_(self, values: pa.Array, counts: np.ndarray) -> Waiting:
+        """Return these values and more."""
+        if not len(values):
+            return self
+        hashes = np.concatenate([self.hashes, _hashes(values)])
+        order = np.argsort(hashes)
+        return Waiting(hashes[order], np.concatenate([self.counts, counts])[order])
+
+    def most_frequent(self, most: int | None) -> Waiting:
+        """Return the first ones up to a limit, all if None."""
+        if most is None or len(self.hashes) <= most:
+            return self
+        kept = np.sort(np.argsort(-self.counts, kind="stable")[:most])
+        return Waiting(self.hashes[kept], self.counts[kept])
+
+
+_NOTHING_WAITS = Waiting(np.empty(0, np.uint64), np.empty(0))
+
+
+@dataclass(frozen=True)
 class Admission:
     """Counts of values so far: plain sums, whatever the number of calls; where `max_categories` limits the codes, they
-    decay. Waiting values are marks in ascending order, and known counts are empty without a limit.
+    decay. Known counts are empty without a limit.
     """
 
     n_rows: float
-    waiting: np.ndarray
-    waiting_counts: np.ndarray
+    waiting: Waiting
     known_counts: np.ndarray
     #: About the share of rows of the same time that have a value without a code (Good 1953).
     share_new: float
@@ -264,75 +275,50 @@ class Admission:
         """Count the values of the rows of `fit`."""
         is_new = counted.counts == 1
         if not rule.keeps_waiting:
-            share_new = float(is_new.sum() / max(counted.n_rows, 1))
-            return cls(counted.n_rows, np.empty(0, np.uint64), np.empty(0), np.empty(0), share_new)
+            return cls(counted.n_rows, _NOTHING_WAITS, np.empty(0), float(is_new.sum() / max(counted.n_rows, 1)))
         codes = vocabulary.encode(counted.values)
         is_waiting = codes == UNKNOWN_CODE
         share_new = float(counted.counts[is_new | is_waiting].sum() / max(counted.n_rows, 1))
-        marks = _marks(counted.values.filter(pa.array(is_waiting)))
-        waiting = _Waiting(marks, counted.counts[is_waiting]).sorted().most_frequent(rule.max_categories)
+        waiting = _NOTHING_WAITS.and_(counted.values.filter(pa.array(is_waiting)), counted.counts[is_waiting])
         known = np.zeros(0 if rule.max_categories is None else len(vocabulary.values))
         if rule.max_categories is not None:
             known[codes[~is_waiting] - 1] = counted.counts[~is_waiting]
-        return cls(counted.n_rows, waiting.marks, waiting.counts, known, share_new)
-
-    def after(self, n_rows: float, waiting: _Waiting, known_counts: np.ndarray) -> Admission:
-        """The counts after more rows."""
-        return Admission(n_rows, waiting.marks, waiting.counts, known_counts, self.share_new)
+        return cls(counted.n_rows, waiting.most_frequent(rule.max_categories), known, share_new)
 
 
-class Grown(NamedTuple):
-    """A vocabulary and its counts after more rows, and the codes that stand for other values than before."""
-
-    vocabulary: Vocabulary | HashBuckets
-    admission: Admission | None
-    fresh: np.ndarray
-
-
-def grow(
-    rule: VocabularyRule,
-    vocabulary: Vocabulary | HashBuckets,
-    admission: Admission | None,
-    more: Counted,
-    decay: float,
-) -> Grown:
+def _grow(
+    rule: VocabularyRule, vocabulary: Vocabulary, admission: Admission, more: Counted, decay: float
+) -> tuple[Vocabulary, Admission, np.ndarray]:
     """Admit values of more rows: new ones get the next codes by descending count, ties broken by value. Beyond
-    `max_categories` they take the codes of the rarest known ones, which are evicted.
+    `max_categories` they take the codes of the rarest known ones, which are evicted: return these codes, too.
     """
-    if not isinstance(vocabulary, Vocabulary):
-        return Grown(vocabulary, admission, _NO_CODES)
-    if admission is None:
-        raise ValueError(
-            "it was fitted by an earlier version of sk_finalmlp, which kept no counts to go on with. Fit the encoder "
-            "again."
-        )
     faded = 1.0 if rule.max_categories is None else decay
     codes = vocabulary.encode(more.values)
     is_new = codes == UNKNOWN_CODE
     values, counts = more.values.filter(pa.array(is_new)), more.counts[is_new].astype(np.float64)
     n_rows = faded * admission.n_rows + more.n_rows
-    waiting = _Waiting(admission.waiting, faded * admission.waiting_counts)
+    waiting = replace(admission.waiting, counts=faded * admission.waiting.counts)
     if rule.keeps_waiting:
-        marks = _marks(values)
-        counts += waiting.counts_of(marks)
+        hashes = _hashes(values)
+        counts += waiting.counts_of(hashes)
     admitted = is_frequent(counts, rule.min_rows(n_rows))
     if rule.keeps_waiting:
-        waiting = waiting.without(marks).and_(_Waiting(marks[~admitted], counts[~admitted]))
+        waiting = waiting.without(hashes).and_(values.filter(pa.array(~admitted)), counts[~admitted])
     order = by_frequency(values, counts, admitted)
     values, counts = values.take(pa.array(order)), counts[order]
     if rule.max_categories is None:
         grown = vocabulary.extended(values) if len(values) else vocabulary
-        return Grown(grown, admission.after(n_rows, waiting, admission.known_counts), _NO_CODES)
+        return grown, replace(admission, n_rows=n_rows, waiting=waiting), _NO_CODES
     known = faded * admission.known_counts
     known[codes[~is_new] - 1] += more.counts[~is_new]
-    grown, known, evicted, fresh = _make_room(vocabulary, known, values, counts, rule.max_categories)
-    waiting = waiting.and_(evicted).most_frequent(rule.max_categories)
-    return Grown(grown, admission.after(n_rows, waiting, known), fresh)
+    grown, known, waiting, fresh = _make_room(vocabulary, known, values, counts, waiting, rule.max_categories)
+    waiting = waiting.most_frequent(rule.max_categories)
+    return grown, replace(admission, n_rows=n_rows, waiting=waiting, known_counts=known), fresh
 
 
 def _make_room(
-    vocabulary: Vocabulary, known: np.ndarray, values: pa.Array, counts: np.ndarray, most: int
-) -> tuple[Vocabulary, np.ndarray, _Waiting, np.ndarray]:
+    vocabulary: Vocabulary, known: np.ndarray, values: pa.Array, counts: np.ndarray, waiting: Waiting, most: int
+) -> tuple[Vocabulary, np.ndarray, Waiting, np.ndarray]:
     """Append new values, or evict rarer known ones; return vocabulary, counts, values without a code, reused codes."""
     n_free = max(most - len(known), 0)
     vocabulary, known = vocabulary.extended(values[:n_free]), np.concatenate([known, counts[:n_free]])
@@ -341,62 +327,14 @@ def _make_room(
     # The most frequent new value against the rarest known one, and so on.
     n_taken = int(np.count_nonzero(counts[: len(rarest)] > known[rarest]))
     places = np.sort(rarest[:n_taken])
-    left = _Waiting(_marks(vocabulary.values.take(pa.array(places))), known[places])
-    left = left.and_(_Waiting(_marks(values[n_taken:]), counts[n_taken:]))
+    waiting = waiting.and_(vocabulary.values.take(pa.array(places)), known[places])
+    waiting = waiting.and_(values[n_taken:], counts[n_taken:])
     if n_taken:
         taken = np.arange(len(known))
         taken[places] = len(known) + np.arange(n_taken)
         vocabulary = Vocabulary(pa.concat_arrays([vocabulary.values, values[:n_taken]]).take(pa.array(taken)))
         known[places] = counts[:n_taken]
-    return vocabulary, known, left, places + 1
-
-
-class _Waiting:
-    """Values that wait for a code, and their counts."""
-
-    def __init__(self, marks: np.ndarray, counts: np.ndarray) -> None:
-        self.marks = marks
-        self.counts = counts.astype(np.float64)
-
-    def counts_of(self, marks: np.ndarray) -> np.ndarray:
-        """Return the counts of some values, 0 for one that doesn't wait."""
-        positions = np.searchsorted(self.marks, marks)
-        if not len(self.marks):
-            return np.zeros(len(marks))
-        found = self.marks.take(positions, mode="clip") == marks
-        return np.where(found, self.counts.take(positions, mode="clip"), 0.0)
-
-    def without(self, marks: np.ndarray) -> _Waiting:
-        # NumPy 2.0 fails for marks beyond int64 where it considers a table of all between the least and the largest.
-        kept = ~np.isin(self.marks, marks, kind="sort")
-        return self if kept.all() else _Waiting(self.marks[kept], self.counts[kept])
-
-    def and_(self, others: _Waiting) -> _Waiting:
-        if not len(others.marks):
-            return self
-        together = np.concatenate([self.marks, others.marks]), np.concatenate([self.counts, others.counts])
-        return _Waiting(*together).sorted()
-
-    def sorted(self) -> _Waiting:
-        order = np.argsort(self.marks)
-        return _Waiting(self.marks[order], self.counts[order])
-
-    def most_frequent(self, most: int | None) -> _Waiting:
-        """Return the first ones up to a limit, all if None."""
-        if most is None or len(self.marks) <= most:
-            return self
-        kept = np.sort(np.argsort(-self.counts, kind="stable")[:most])
-        return _Waiting(self.marks[kept], self.counts[kept])
-
-
-def _marks(values: pa.Array) -> np.ndarray:
-    """Return 64 bits for each value: an integer itself, the hash of another value's text."""
-    if pa.types.is_int64(values.type) or pa.types.is_uint64(values.type):
-        return values.to_numpy(zero_copy_only=False).view(np.uint64)
-    if pa.types.is_duration(values.type):
-        return _marks(values.cast(pa.int64()))
-    texts = pc.cast(values, pa.large_string()).to_numpy(zero_copy_only=False)
-    return pd.util.hash_array(texts, categorize=False)
+    return vocabulary, known, waiting, places + 1
 
 
 @dataclass(frozen=True)
@@ -492,10 +430,15 @@ class VocabularyEncoder(ColumnEncoder):
         return self
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
-        grown = grow(self.rule, self.vocabulary, self.admission, self._count(column), decay)
+        if self.admission is None:
+            # The buckets of a hash stay.
+            return self, [_NO_CODES]
+        assert isinstance(self.vocabulary, Vocabulary)
         encoder = copy(self)
-        encoder.vocabulary, encoder.admission = grown.vocabulary, grown.admission
-        return encoder, [grown.fresh]
+        encoder.vocabulary, encoder.admission, fresh = _grow(
+            self.rule, self.vocabulary, self.admission, self._count(column), decay
+        )
+        return encoder, [fresh]
 
     def vocabularies(self, name: str) -> Mapping[str, Vocabulary | HashBuckets]:
         return {name: self.vocabulary}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -104,8 +105,7 @@ def _text(values: pa.Array) -> np.ndarray:
         raise Unsupported("it holds empty strings, which stand for missing ones in ONNX. Make them missing before fit.")
     if pc.any(pc.match_substring(values, "\0")).as_py():
         raise Unsupported("it holds text with NUL characters. Remove them before fit.")
-    texts: np.ndarray = values.to_numpy(zero_copy_only=False)
-    return texts
+    return values.to_numpy(zero_copy_only=False)
 
 
 def _codes_of(known: np.ndarray) -> np.ndarray:
@@ -416,23 +416,10 @@ def _add_cross(graph: Graph, cross: Any, codes: Mapping[str, str]) -> str:
     key = cross["key"]
     if vocabulary["$part"] == "HashBuckets":
         raise Unsupported(f"The cross {cross_name(key['fields'])!r} can't be exported: {_NO_HASH}")
-    found = _look_up(graph, _combine(graph, key, codes), vocabulary)
+    found = _look_up(graph, _combine(graph, [key], codes), vocabulary)
     parts = graph.concat([codes[part] for part in key["parts"]])
     least = graph.node("ReduceMin", parts, graph.constant([1], np.int64), keepdims=1)
     return _known_or_zero(graph, graph.node("Greater", least, graph.constant(_whole(0))), found)
-
-
-def _combine(graph: Graph, key: Any, codes: Mapping[str, str]) -> str:
-    first, *others = zip(key["parts"], _limits(key), key["cardinalities"], strict=True)
-    combined = _within(graph, codes, *first[:2])
-    for part, limit, cardinality in others:
-        combined = graph.node("Add", _times(graph, combined, cardinality), _within(graph, codes, part, limit))
-    return combined
-
-
-def _limits(key: Any) -> list[int | None]:
-    """Return the first code of each column that a key doesn't know; None if it knows all."""
-    return [cardinality if key["is_full"] else None for cardinality in key["cardinalities"]]
 
 
 def _within(graph: Graph, codes: Mapping[str, str], part: str, limit: int | None) -> str:
@@ -441,9 +428,16 @@ def _within(graph: Graph, codes: Mapping[str, str], part: str, limit: int | None
     return _known_or_zero(graph, graph.node("Less", codes[part], graph.constant(_whole(limit))), codes[part])
 
 
-def _combine_all(graph: Graph, keys: list[Any], codes: Mapping[str, str]) -> str:
+def _combine(graph: Graph, keys: list[Any], codes: Mapping[str, str]) -> str:
     """Return a column for each key, (n, number of keys), by one product; sums would take a row's time."""
-    parts_of = [list(zip(key["parts"], _limits(key), strict=True)) for key in keys]
+    # A part, and the first of its codes that the key doesn't know; None if it knows all.
+    parts_of = [
+        [
+            (part, size if key["is_full"] else None)
+            for part, size in zip(key["parts"], key["cardinalities"], strict=True)
+        ]
+        for key in keys
+    ]
     places = {name: place for place, name in enumerate(codes)}
     parts = sorted({part for own in parts_of for part in own}, key=lambda part: (places[part[0]], part[1] or 0))
     factors = np.zeros((len(parts), len(keys)), np.int64)
@@ -465,10 +459,7 @@ def add_statistics(graph: Graph, statistics: list[Any], codes: Mapping[str, str]
 
 
 def _n_possible(of_key: Any) -> int:
-    n_possible = 1
-    for cardinality in of_key["key"]["cardinalities"]:
-        n_possible *= cardinality
-    return n_possible
+    return prod(map(int, of_key["key"]["cardinalities"]))
 
 
 def _groups(statistics: list[Any]) -> list[list[Any]]:
@@ -499,7 +490,7 @@ def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) ->
     rows = np.delete(np.arange(first_row), unknown_rows)
     keys = graph.node(
         "Add",
-        _combine_all(graph, [of_key["key"] for of_key in statistics], codes),
+        _combine(graph, [of_key["key"] for of_key in statistics], codes),
         graph.constant([first_keys], np.int64),
     )
     found = find(graph, keys, np.concatenate(known), rows, -1)
@@ -508,11 +499,10 @@ def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) ->
     # (n, number of keys, width), and then a row of all in order
     gathered = graph.gather(np.concatenate(tables), found)
     flat = graph.node("Flatten", gathered, axis=1)
-    outputs = {}
-    for position, of_key in enumerate(statistics):
-        name = cross_name(of_key["key"]["fields"])
-        for place, column in enumerate(of_key["_columns"]):
-            outputs[statistic_name(column["measure"], name, column["label"])] = graph.columns_of(
-                flat, position * width + place
-            )
-    return outputs
+    return {
+        statistic_name(column["measure"], cross_name(of_key["key"]["fields"]), column["label"]): graph.columns_of(
+            flat, position * width + place
+        )
+        for position, of_key in enumerate(statistics)
+        for place, column in enumerate(of_key["_columns"])
+    }

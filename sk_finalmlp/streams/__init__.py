@@ -76,5 +76,4 @@ def as_stream(stream: Any, fusion: str) -> StreamBuilder:
     copy: Any = clone(stream, safe=False)
     if isinstance(copy, StreamParameters) and copy.units == "auto":
         copy.units = copy._automatic_units(_AUTOMATIC_UNITS) if fusion in _NEED_MATCHING_WIDTHS else None
-    built: StreamBuilder = copy
-    return built
+    return copy

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch.nn import functional as F
 
 from .._checks import check_widths
 from ..nn import Dropout, Linear, Stream
-from ._base import Graph, Reads, StreamParameters
+from ._base import Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -91,19 +90,9 @@ class MaskNetStream(nn.Module):
         """(B, F * d + S) -> (B, u)."""
         hidden = x if self.norm is None else self.norm(x)
         if self.mlp is not None:
-            parallel: Tensor = self.mlp(torch.cat([block(x, hidden) for block in self.blocks], dim=1))
-            return parallel
+            return self.mlp(torch.cat([block(x, hidden) for block in self.blocks], dim=1))
         for block in self.blocks:
             hidden = block(x, hidden)
-        return hidden
-
-    def add_nodes(self, graph: Graph, x: str) -> str:
-        hidden = x if self.norm is None else self.norm.add_nodes(graph, x)
-        blocks: Any = self.blocks
-        if self.mlp is not None:
-            return graph.layer(graph.concat([block.add_nodes(graph, x, hidden) for block in blocks]), self.mlp)
-        for block in blocks:
-            hidden = block.add_nodes(graph, x, hidden)
         return hidden
 
 
@@ -119,12 +108,7 @@ class _MaskBlock(nn.Module):
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         masked = self.hidden(self.mask(x) * hidden)
-        dropped: Tensor = self.dropout(F.relu(masked if self.norm is None else self.norm(masked)))
-        return dropped
-
-    def add_nodes(self, graph: Graph, x: str, hidden: str) -> str:
-        masked = graph.layer(graph.node("Mul", graph.layer(x, self.mask), hidden), self.hidden)
-        return graph.node("Relu", masked if self.norm is None else graph.layer(masked, self.norm))
+        return self.dropout(F.relu(masked if self.norm is None else self.norm(masked)))
 
 
 class _FieldNorm(nn.Module):
@@ -140,13 +124,3 @@ class _FieldNorm(nn.Module):
         vectors, statistics = self.reads.split(x)
         normalised = F.layer_norm(vectors, vectors.shape[2:]) * self.weight + self.bias
         return torch.cat([normalised.flatten(start_dim=1), statistics], dim=1)
-
-    def add_nodes(self, graph: Graph, x: str) -> str:
-        if not self.reads.n_fields:
-            return x
-        vectors, statistics = self.reads.split_nodes(graph, x)
-        ones = graph.constant(torch.ones(self.reads.embedding_dim))
-        normalised = graph.node("LayerNormalization", vectors, ones, axis=-1, epsilon=1e-5)
-        scaled = graph.node("Mul", normalised, graph.constant(self.weight[None]))
-        shifted = graph.node("Flatten", graph.node("Add", scaled, graph.constant(self.bias[None])), axis=1)
-        return graph.concat([shifted, *statistics])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn import Activation, Dropout, Linear
-from ._base import Graph, Reads, StreamParameters
+from ._base import Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -66,11 +66,7 @@ class QNNStream(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D) -> (B, D)."""
-        product: Tensor = self.layers(x)
-        return product
-
-    def add_nodes(self, graph: Graph, x: str) -> str:
-        return graph.layer(x, self.layers)
+        return self.layers(x)
 
 
 class _QuadraticLayer(nn.Module):
@@ -84,10 +80,4 @@ class _QuadraticLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         factors = self.activation(self.linear(x)).view(len(x), self.n_terms, -1)
-        product: Tensor = self.dropout(torch.addcmul(x, x, factors.sum(dim=1)))
-        return product
-
-    def add_nodes(self, graph: Graph, x: str) -> str:
-        factors = graph.layer(graph.layer(x, self.linear), self.activation)
-        factors = graph.reshape(factors, -1, self.n_terms, self.linear.in_features)
-        return graph.node("Add", x, graph.node("Mul", x, graph.sum(factors, 1)))
+        return self.dropout(torch.addcmul(x, x, factors.sum(dim=1)))

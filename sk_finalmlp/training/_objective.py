@@ -96,10 +96,7 @@ class ClassObjective:
             return unit * value, unit * (weight @ softmax(moved, axis=1) - shares)
 
         start = np.zeros(logits.shape[1])
-        shift: NDArray[np.float64] = minimize(
-            loss, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-5, "ftol": 0.0}
-        ).x
-        return shift
+        return minimize(loss, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-5, "ftol": 0.0}).x
 
 
 ONE_LABEL: Final = ClassObjective()
@@ -290,8 +287,7 @@ def _constant(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: fl
     weight = weight / weight.sum()
     # These two constants bracket the rate.
     lowest, highest = logit(rate) - logits.max() - 1, logit(rate) - logits.min() + 1
-    root: float = brentq(lambda constant: weight @ expit(logits + constant) - rate, lowest, highest, xtol=1e-6)
-    return root
+    return brentq(lambda constant: weight @ expit(logits + constant) - rate, lowest, highest, xtol=1e-6)
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

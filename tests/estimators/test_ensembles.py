@@ -251,7 +251,8 @@ class TestWeights:
     """Members weigh alike where held-out rows know later rows, so that they would trust statistics too much."""
 
     @pytest.fixture(scope="class")
-    def stable(self):
+    @classmethod
+    def stable(cls):
         return log(n=4_000, drift=0.0)
 
     @staticmethod
