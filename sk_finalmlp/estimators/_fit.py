@@ -17,7 +17,15 @@ from .._sklearn import InvalidParameterError, fit_context, fit_task, has_callbac
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..streams import as_stream
-from ..training import Impressions, Moments, StoredImpressions, correct_mean, n_rows_of_pass, resolve_device
+from ..training import (
+    SHARE_WITH_HINDSIGHT,
+    Impressions,
+    Moments,
+    StoredImpressions,
+    correct_mean,
+    n_rows_of_pass,
+    resolve_device,
+)
 from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
 from ._labels import RowScorer
@@ -206,9 +214,9 @@ def fit_classifier(
             name, fields = name_of_scorer(classifier.scoring), start.arguments["fields"]
             scorer = RowScorer(scorer, name, rows.labels, fields)  # type: ignore[arg-type]  # tasks are refused
         file = checkpoint_file(classifier, start, training, validation)
-        # Held-out rows that know later ones would trust statistics more than later rows can.
-        weighs_members = X_val is not None or rows.schema is None or not rows.schema.hindsight
-        settings = replace(settings, scoring=scorer, checkpoint=file, weighs_members=weighs_members)
+        settings = replace(settings, scoring=scorer, checkpoint=file)
+        if X_val is None and rows.schema is not None and rows.schema.hindsight:
+            settings = replace(settings, share_for_equal_weights=SHARE_WITH_HINDSIGHT)
         # With validation rows, the training itself moves the mean prediction to the click rate.
         unmoved = training if validation is None else None
         fitted = partial(start.copied_after, unmoved)

@@ -736,7 +736,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             validation_fraction=share_held_out(self.validation_fraction, rows.n_rows, self.hold_out == "random"),
             hold_out=self.hold_out,
             held_out=held_out,
-            hindsight=rows.blocks is not None and self._derived.has_hindsight,
+            hindsight=rows.blocks is not None and self._derived.needs_labels,
         )
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:

@@ -153,11 +153,6 @@ class DerivedFields:
         """Whether there are statistics."""
         return bool(self._statistics)
 
-    @property
-    def has_hindsight(self) -> bool:
-        """Whether rows held out at random know later rows: those of recent rows know earlier ones alone."""
-        return self.needs_labels and not any(of_key.recent for of_key in self._statistics)
-
     def output_fields(self, names: Mapping[str, str]) -> list[Field]:
         """Fields in the order of the columns, where the fields they are made of have these names."""
         parts: list[CrossEncoder | KeyStatistics] = [*self._crosses, *self._statistics]

@@ -25,9 +25,11 @@ Scoring = Literal["neg_log_loss", "roc_auc"] | Callable[[Tensor, Impressions], t
 
 _BATCH_SIZE = 8192
 #: So many rows speak for equal weights, and so large a share of all rows on top: later rows differ from those that are
-#: held out, and what is best for many rows of today isn't as surely best tomorrow.
+#: held out, and what is best for many rows of today isn't as surely best tomorrow. Least of all where statistics of
+#: held-out rows know later rows: these rows trust them too much.
 _ROWS_FOR_EQUAL_WEIGHTS = 10.0
-_SHARE_FOR_EQUAL_WEIGHTS = 0.002
+SHARE_FOR_EQUAL_WEIGHTS = 0.002
+SHARE_WITH_HINDSIGHT = 0.05
 #: Rows for the mean prediction to a few hundredths, and to less than a hundredth.
 ROUGHLY: Final = 2**12
 CLOSELY: Final = 2**17
@@ -89,12 +91,12 @@ def evaluate(
     training: AnyImpressions,
     processes: Alone = ALONE,
     *,
-    weighs_members: bool = True,
+    share_for_equal_weights: float,
 ) -> tuple[Scores, Tensor, Tensor | None]:
     """Weigh the members, move the mean prediction to the click rate, and score; return scores, logits, constant."""
     network.eval()
-    if weighs_members and len(members_of(network)) > 1:
-        logits = weigh_members(network, impressions, processes)
+    if len(members_of(network)) > 1:
+        logits = weigh_members(network, impressions, processes, share_for_equal_weights)
     else:
         logits = processes.map_rows(partial(predict_logits, network), impressions.codes, impressions.values)
     shift = correct_mean(network, training, ROUGHLY)
@@ -140,24 +142,30 @@ def _scores(logits: Tensor, impressions: Impressions) -> Scores:
     return impressions.objective.scores(sampled, impressions.target, impressions.weight)
 
 
-def weigh_members(ensemble: nn.Module, impressions: Impressions, processes: Alone = ALONE) -> Tensor:
+def weigh_members(
+    ensemble: nn.Module,
+    impressions: Impressions,
+    processes: Alone = ALONE,
+    share_for_equal_weights: float = SHARE_FOR_EQUAL_WEIGHTS,
+) -> Tensor:
     """Weigh the members for the lowest log-loss of their mean on held-out rows; return its logits, (n, C)."""
-    # A Dirichlet prior of k = 10 + n / 500 rows, n by Kish, keeps weights nearly equal where rows are few.
     members, weights = members_of(ensemble), ensemble.weights
     assert isinstance(weights, Tensor)
     columns = impressions.codes, impressions.values
     logits = torch.stack([processes.map_rows(partial(predict_logits, member), *columns) for member in members])
     sampled = sampled_logits(logits.double(), impressions.negatives_kept)
-    weights.copy_(_best_weights(sampled, impressions.target, impressions.weight.double(), impressions.objective))
+    # A Dirichlet prior, n by Kish, keeps weights nearly equal where rows are few.
+    of_rows = impressions.weight.double()
+    n_rows = float(of_rows.sum() ** 2 / (of_rows @ of_rows))
+    prior = _ROWS_FOR_EQUAL_WEIGHTS / n_rows + share_for_equal_weights
+    weights.copy_(_best_weights(sampled, impressions.target, of_rows, impressions.objective, prior))
     weighted: Tensor = torch.tensordot(weights.cpu(), logits, dims=1)
     return weighted
 
 
-def _best_weights(logits: Tensor, target: Tensor, weight: Tensor, objective: Objective) -> Tensor:
+def _best_weights(logits: Tensor, target: Tensor, weight: Tensor, objective: Objective, prior: float) -> Tensor:
     """Weights of logits, shape (M, n, C), whatever constant is added to all: that is set by the training rows."""
     n_members, n_outputs = len(logits), logits.shape[2]
-    n_rows = float(weight.sum() ** 2 / (weight @ weight))
-    prior = _ROWS_FOR_EQUAL_WEIGHTS / n_rows + _SHARE_FOR_EQUAL_WEIGHTS
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         variables = torch.tensor(parameters, requires_grad=True)

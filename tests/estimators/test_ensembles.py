@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.inspection import embeddings
 from sk_finalmlp.nn import Ensemble
+from sk_finalmlp.schema import read_schema, write_schema
 from sk_finalmlp.streams import MLP
 
 SMALL = {"stream1": MLP((16,)), "stream2": MLP((8,)), "num_heads": 1, "random_state": 0, "device": "cpu"}
@@ -248,33 +250,30 @@ class TestFinalEpoch:
 
 
 class TestWeights:
-    """Members weigh alike where held-out rows know later rows, so that they would trust statistics too much."""
+    """Members weigh more alike where statistics of held-out rows know later rows: they would be trusted too much."""
 
     @pytest.fixture(scope="class")
     @classmethod
-    def stable(cls):
-        return log(n=4_000, drift=0.0)
+    def impressions(cls):
+        return log(n=4_000)
 
-    @staticmethod
-    def weights(X, y, *, without_time=False, **parameters):
-        X = X.drop(columns="time") if without_time else X
-        encoded = CTREncoder(**parameters).fit_transform(X, y)
-        return FinalMLPClassifier(**QUICK | {"hold_out": "auto"}).fit(encoded, y).network_.weights.tolist()
+    @pytest.mark.parametrize(
+        ("parameters", "hindsight"),
+        [({}, True), ({"hold_out": "time"}, False), ({"drop": "time"}, False), ({"statistics": None}, False)],
+    )
+    def test_what_an_encoder_says_of_hindsight(self, impressions, parameters, hindsight):
+        assert read_schema(CTREncoder(**parameters).fit_transform(*impressions)).hindsight is hindsight
 
-    def test_held_out_at_random_from_rows_in_time(self, stable):
-        assert self.weights(*stable) == [0.5, 0.5]
-
-    @pytest.mark.parametrize("parameters", [{"without_time": True}, {"hold_out": "time"}, {"statistics": None}])
-    def test_weights_are_learned_otherwise(self, stable, parameters):
-        assert self.weights(*stable, **parameters) != [0.5, 0.5]
-
-    def test_weights_are_learned_from_statistics_of_recent_rows(self):
-        assert self.weights(*log(n=8_000)) != [0.5, 0.5]
-
-    def test_weights_are_learned_from_given_rows(self, stable):
-        X, y = stable
+    def test_hindsight_brings_weights_together(self, impressions):
+        X, y = impressions
         encoder = CTREncoder()
         encoded = encoder.fit_transform(X, y)
-        classifier = FinalMLPClassifier(**QUICK | {"hold_out": "auto"})
-        classifier.fit(encoded, y, X_val=encoder.transform(X[3_000:]), y_val=y[3_000:])
-        assert classifier.network_.weights.tolist() != [0.5, 0.5]
+        plain = write_schema(encoded.copy(), replace(read_schema(encoded), hindsight=False))
+        validation = {"X_val": encoder.transform(X[3_000:]), "y_val": y[3_000:]}
+
+        def inequality(table, **rows):
+            first, second = FinalMLPClassifier(**SMALL, max_epochs=2).fit(table, y, **rows).network_.weights
+            return abs(float(first - second))
+
+        assert inequality(encoded) < inequality(plain) / 2
+        assert inequality(encoded, **validation) == inequality(plain, **validation)
