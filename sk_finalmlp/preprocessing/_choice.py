@@ -404,7 +404,7 @@ class _Trial:
             of_cells, slots_of_field = self._cells_in_time(field)
             _, of_field = self._numbers_in_time(of_cells.sums(of_cells.collect()))
             for own, columns in zip(beside, of_field, strict=True):
-                own += [cells.from_rows(of_cells.to_rows(column, slots_of_field), slots) for column in columns]
+                own += [cells.from_rows(of_cells.by_slot(column).take(slots_of_field), slots) for column in columns]
         return self._gain_in_time(sums, beside, of_pair)
 
     @property
