@@ -172,8 +172,9 @@ def _evaluated(paths: Sequence[StreamPath], streams: Sequence[Stream], n_feature
     if not torch.is_inference_mode_enabled() or any(tensor.is_inference() for tensor in tensors):
         _EVALUATED.pop(streams[0], None)
         return _folded(paths, streams, n_features)
-    # The address changes where a tensor is replaced, moved or converted.
-    state = [n_features, *(path.fields for path in paths), *((t.data_ptr(), t._version) for t in tensors)]
+    # The address changes where a tensor is replaced, moved or converted, and the version in place, but not by NumPy.
+    states = ((tensor.data_ptr(), tensor._version, float(tensor.sum())) for tensor in tensors)
+    state = [n_features, *(path.fields for path in paths), *states]
     known, _, evaluated = _EVALUATED.get(streams[0], (None, None, None))
     if evaluated is None or known != state:
         evaluated = _folded(paths, streams, n_features)

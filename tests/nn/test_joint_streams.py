@@ -119,9 +119,12 @@ def replace_data(network):
     network.gate1.context_vector.data = network.gate1.context_vector.data + 1
 
 
-def change_data_before_eval(network):
+def change_data_in_place(network):
     network.stream1[0].weight.data.mul_(2)
-    network.eval()
+
+
+def change_an_array(network):
+    network.state_dict()["gate1.context_vector"].numpy()[:] += 1
 
 
 CHANGES = [
@@ -131,7 +134,8 @@ CHANGES = [
     train_in_evaluation_mode,
     change_in_place,
     replace_data,
-    change_data_before_eval,
+    change_data_in_place,
+    change_an_array,
 ]
 
 
