@@ -18,6 +18,7 @@ from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..streams import as_stream
 from ..training import (
+    SHARE_FOR_EQUAL_WEIGHTS,
     SHARE_WITH_HINDSIGHT,
     Impressions,
     Moments,
@@ -209,14 +210,12 @@ def fit_classifier(
             check_same_arguments(start.arguments, classifier._network_arguments, "With warm_start=True")
             start = replace(start, network=copy_network(start.network))
         n_rows = n_rows_of_pass(training.counts, classifier.negative_sampling)
-        settings = training_settings(classifier, n_rows, max_epochs, final_epoch)
+        settings = training_settings(classifier, n_rows, max_epochs, final_epoch, rows.have_hindsight)
         if scorer not in BUILT_IN:
             name, fields = name_of_scorer(classifier.scoring), start.arguments["fields"]
             scorer = RowScorer(scorer, name, rows.labels, fields)  # type: ignore[arg-type]  # tasks are refused
         file = checkpoint_file(classifier, start, training, validation)
         settings = replace(settings, scoring=scorer, checkpoint=file)
-        if X_val is None and rows.schema is not None and rows.schema.hindsight:
-            settings = replace(settings, share_for_equal_weights=SHARE_WITH_HINDSIGHT)
         # With validation rows, the training itself moves the mean prediction to the click rate.
         unmoved = training if validation is None else None
         fitted = partial(start.copied_after, unmoved)
@@ -259,7 +258,7 @@ def network_parameters(classifier: FinalMLPClassifier, n_rows: int, continues: b
 
 
 def training_settings(
-    classifier: FinalMLPClassifier, n_rows: int, max_epochs: int, final_epoch: bool
+    classifier: FinalMLPClassifier, n_rows: int, max_epochs: int, final_epoch: bool, have_hindsight: bool = False
 ) -> TrainingSettings:
     """Return the settings of a training, by the number of rows of an epoch where they are "auto"."""
     from ..training import TrainingSettings
@@ -280,6 +279,7 @@ def training_settings(
         verbose=int(classifier.verbose),
         negative_sampling=classifier.negative_sampling,
         joins_processes=True,
+        share_for_equal_weights=SHARE_WITH_HINDSIGHT if have_hindsight else SHARE_FOR_EQUAL_WEIGHTS,
         **chosen,
     )
 

@@ -85,6 +85,11 @@ class Rows:
     position: NDArray[np.int64] | None = None
     lost_statistics: Sequence[str] = ()
 
+    @property
+    def have_hindsight(self) -> bool:
+        """Whether statistics of rows that are held out know later rows."""
+        return self.hold_out is not None and self.schema is not None and self.schema.hindsight
+
     def chunks(self) -> Iterable[Chunk]:
         """Read the rows chunk by chunk; where there is one, it is read once."""
         return self._only if self.n_given <= self.step else self._read_chunks()
