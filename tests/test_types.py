@@ -27,7 +27,7 @@ def test_a_typed_script_runs() -> None:
     classifier = assert_type(classifier.fit(encoder.transform(X), y), FinalMLPClassifier)
     click = assert_type(classifier.predict_proba(encoder.transform(X)), NDArray[np.float64])[:, 1]
     assert_type(classifier.classes_, NDArray[Any])
-    assert_type(classifier.history_, list[dict[str, float]])
+    assert_type(classifier.history_, list[dict[str, Any]])
     assert_type(classifier.best_score_, float | None)
     assert_type(classifier.n_iter_ + classifier.best_epoch_ + classifier.n_features_in_, int)
     assert_type(classifier.network_, nn.Module)
