@@ -15,8 +15,17 @@ from ._gate import FeatureGate, FieldSelection
 from ._layers import Activation, Linear, linear_of_parts
 from ._torch import tensors_of
 
-#: By the first of two streams: what weight and bias of their first layers in evaluation were computed of, and these.
-_EVALUATED: WeakKeyDictionary[Stream, tuple[list[object], list[Tensor], tuple[Tensor, Tensor]]] = WeakKeyDictionary()
+
+class _Evaluated(NamedTuple):
+    """Weight and bias of two first layers in evaluation, and what they were computed from."""
+
+    reads: list[object]
+    tensors: list[Tensor]
+    weight_and_bias: tuple[Tensor, Tensor]
+
+
+#: By the first of two streams.
+_EVALUATED: WeakKeyDictionary[Stream, _Evaluated] = WeakKeyDictionary()
 
 
 class Stream(nn.Sequential):
@@ -70,11 +79,6 @@ class Stream(nn.Sequential):
             n_features = width
         super().__init__(*layers)
         self.out_features = n_features
-
-    def train(self, mode: bool = True) -> Stream:
-        """Set the mode; fused optimizers and batch norm change tensors without a new version."""
-        _EVALUATED.pop(self, None)
-        return super().train(mode)
 
     @property
     def first_linear(self) -> Linear:
@@ -166,20 +170,25 @@ def joint_outputs(paths: Sequence[StreamPath], features: Sequence[Tensor]) -> li
 
 
 def _evaluated(paths: Sequence[StreamPath], streams: Sequence[Stream], n_features: int) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the first layers in evaluation; prediction computes them once for the same tensors."""
+    """Return weight and bias of the first layers in evaluation; prediction computes them once for the same values."""
     parts = [part for path, stream in zip(paths, streams, strict=True) for part in (path.gate, stream[0], stream[1])]
     tensors = [tensor for part in parts if part is not None for tensor in tensors_of(part)]
-    if not torch.is_inference_mode_enabled() or any(tensor.is_inference() for tensor in tensors):
-        _EVALUATED.pop(streams[0], None)
+    if not torch.is_inference_mode_enabled() or any(tensor.device.type != "cpu" for tensor in tensors):
         return _folded(paths, streams, n_features)
-    # The address changes where a tensor is replaced, moved or converted, and the version in place, but not by NumPy.
-    states = ((tensor.data_ptr(), tensor._version, float(tensor.sum())) for tensor in tensors)
-    state = [n_features, *(path.fields for path in paths), *states]
-    known, _, evaluated = _EVALUATED.get(streams[0], (None, None, None))
-    if evaluated is None or known != state:
-        evaluated = _folded(paths, streams, n_features)
-        _EVALUATED[streams[0]] = state, tensors, evaluated
-    return evaluated
+    reads = [n_features, *(path.fields for path in paths)]
+    known = _EVALUATED.get(streams[0])
+    # Versions and addresses don't tell of all changes, such as those by NumPy or a fused optimizer.
+    if known is None or known.reads != reads or not _are_equal(known.tensors, tensors):
+        copies = [tensor.clone() for tensor in tensors]
+        known = _EVALUATED[streams[0]] = _Evaluated(reads, copies, _folded(paths, streams, n_features))
+    return known.weight_and_bias
+
+
+def _are_equal(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    return len(tensors) == len(others) and all(
+        tensor.dtype == other.dtype and torch.equal(tensor, other)
+        for tensor, other in zip(tensors, others, strict=True)
+    )
 
 
 def _folded(paths: Sequence[StreamPath], streams: Sequence[Stream], n_features: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,9 @@ from typing import Any, Final
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor
+from torch import Tensor, nn
+
+from ..nn import Activation, Dropout
 
 OPSET: Final = 20
 ML_OPSET: Final = 4
@@ -23,6 +25,7 @@ _ELEMENT_TYPES: Final = {
     "double": TensorProto.DOUBLE,
     "bool": TensorProto.BOOL,
 }
+_LAYERS: Final = ["BatchNorm1d", "Dropout", "LayerNorm", "Linear", "ReLU", "Sequential", "sk_finalmlp.streams"]
 
 
 class Unsupported(ValueError):
@@ -152,6 +155,45 @@ class Graph:
     def columns_of(self, value: str, position: int) -> str:
         """Slice one column, shape (n, 1)."""
         return self.columns(value, position, position + 1)
+
+    def linear(self, values: str, layer: nn.Linear) -> str:
+        """Add a linear layer of rows."""
+        bias = np.zeros(layer.out_features) if layer.bias is None else as_array(layer.bias).astype(np.float64)
+        return self.affine(values, as_array(layer.weight).T.astype(np.float64), bias)
+
+    def layer(self, values: str, layer: nn.Module) -> str:
+        """Add a module in evaluation mode, (n, D) -> (n, D'); streams add their own nodes."""
+        if hasattr(layer, "add_nodes"):
+            output: str = layer.add_nodes(self, values)  # type: ignore[operator]
+            return output
+        if isinstance(layer, nn.Linear):
+            return self.linear(values, layer)
+        if isinstance(layer, Activation):
+            return self.node("Relu", values if layer.norm is None else self._batch_norm(values, layer.norm))
+        if isinstance(layer, nn.BatchNorm1d):
+            return self._batch_norm(values, layer)
+        if isinstance(layer, nn.LayerNorm):
+            weights = self.constant(layer.weight), self.constant(layer.bias)
+            return self.node("LayerNormalization", values, *weights, axis=-1, epsilon=layer.eps)
+        if isinstance(layer, nn.ReLU):
+            return self.node("Relu", values)
+        if isinstance(layer, (Dropout, nn.Dropout)):
+            return values
+        if isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward:
+            for each in layer:
+                values = self.layer(values, each)
+            return values
+        raise Unsupported(
+            f"A layer {type(layer).__name__} can't be exported; these can: {_LAYERS}. Serve the pipeline in Python, "
+            "build the stream of these, or give it a method add_nodes, as the streams of sk_finalmlp.streams have."
+        )
+
+    def _batch_norm(self, values: str, norm: nn.BatchNorm1d) -> str:
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        scale = as_array(norm.weight) / np.sqrt(as_array(norm.running_var).astype(np.float64) + norm.eps)
+        shift = as_array(norm.bias) - as_array(norm.running_mean) * scale
+        return self.shifted(self.scaled(values, scale), shift)
 
     def model(self, metadata: dict[str, str]) -> onnx.ModelProto:
         """Return the finished model, without unused nodes."""

@@ -14,10 +14,15 @@ from torch import nn
 from ..estimators import TableReader
 from ..nn import (
     AttentionPooling,
+    ConcatFusion,
     FeatureGate,
     FieldEmbedding,
+    Linear,
     MeanPooling,
+    MultiHeadBilinearFusion,
     PretrainedVectors,
+    ProductFusion,
+    SumFusion,
     TransformerPooling,
     TwoStreamNetwork,
     VectorProjection,
@@ -26,7 +31,6 @@ from ..nn import (
 )
 from ..schema import Field
 from ._graph import Graph, Unsupported, as_array
-from ._modules import add_module
 
 _NEVER: Final = -1e30
 
@@ -87,9 +91,8 @@ def _member_logits(rows: _FieldRows, network: nn.Module) -> str:
         )
         if path.gate is not None:
             features = _gated(rows, features, path.gate)
-        output = add_module(rows.graph, path.stream, (features, path.fields.n_features))
-        outputs.append((output, int(path.stream.out_features)))  # type: ignore[arg-type]
-    logits = add_module(rows.graph, network.fusion, *outputs)
+        outputs.append(rows.graph.layer(features, path.stream))
+    logits = _one_of(_FUSIONS, network.fusion)(rows.graph, network.fusion, *outputs)
     if network.linear_term is None:
         return logits
     weights = _embedded(rows, network.linear_term)
@@ -169,7 +172,7 @@ def _pooled(graph: Graph, vectors: str, at: str, embedding: FieldEmbedding) -> l
         last = first + field.n_columns
         mask = graph.unsqueeze(graph.columns(is_known, first, last), 2)
         query = graph.columns_of(vectors, place[field.of]) if field.of else ""
-        parts.append(_POOLINGS[type(pooling)](graph, pooling, query, graph.columns(vectors, first, last), mask))
+        parts.append(_one_of(_POOLINGS, pooling)(graph, pooling, query, graph.columns(vectors, first, last), mask))
         first = last
     return parts
 
@@ -185,8 +188,37 @@ def _gated(rows: _FieldRows, features: str, gate: FeatureGate) -> str:
     if gate.context_embedding is None:
         return graph.scaled(features, as_array(gate.of_all_rows())[0].astype(np.float64))
     context = graph.node("Flatten", _embedded(rows, gate.context_embedding), axis=1)
-    first: Any = gate.gate.mlp[0]
-    return graph.node("Mul", features, add_module(graph, gate.gate, (context, first.in_features)))
+    gates = graph.node("Sigmoid", graph.layer(context, gate.gate.mlp))
+    return graph.node("Mul", features, graph.node("Mul", gates, graph.constant(2, np.float32)))
+
+
+def _one_of(table: Mapping[type[nn.Module], Callable[..., str]], module: nn.Module) -> Callable[..., str]:
+    """Return the exporter of a module's exact class: a derived one may have a forward of its own."""
+    if type(module) not in table:
+        raise Unsupported(f"A {type(module).__name__} can't be exported; these can: {[c.__name__ for c in table]}.")
+    return table[type(module)]
+
+
+def _sum(graph: Graph, fusion: Any, x: str, y: str) -> str:
+    return graph.node("Add", graph.linear(x, fusion.linear_x), graph.linear(y, fusion.linear_y))
+
+
+def _bilinear(graph: Graph, fusion: Any, x: str, y: str) -> str:
+    n_heads, x_head, n_outputs, y_head = fusion.bilinear.shape
+    x_heads = graph.node("Transpose", graph.reshape(x, -1, n_heads, x_head), perm=[1, 0, 2])
+    projected = graph.node("MatMul", x_heads, graph.constant(fusion.bilinear.flatten(start_dim=2)))
+    projected = graph.reshape(projected, n_heads, -1, n_outputs, y_head)
+    y_heads = graph.node("Transpose", graph.reshape(y, -1, n_heads, 1, y_head), perm=[1, 0, 2, 3])
+    return graph.node("Add", _sum(graph, fusion, x, y), graph.sum(graph.node("Mul", projected, y_heads), 0, 3))
+
+
+_FUSIONS: Final[dict[type[nn.Module], Callable[..., str]]] = {
+    MultiHeadBilinearFusion: _bilinear,
+    SumFusion: _sum,
+    ConcatFusion: lambda graph, fusion, x, y: graph.linear(graph.concat([x, y]), fusion.linear),
+    ProductFusion: lambda graph, fusion, x, y: graph.linear(graph.node("Mul", x, y), fusion.linear),
+    Linear: lambda graph, fusion, x: graph.linear(x, fusion),
+}
 
 
 # Poolings of padded elements: from the vectors of the value at hand, (n, 1, d), and the elements, (n, L, d), and a mask
@@ -225,11 +257,6 @@ def _layer(graph: Graph, values: str, layer: nn.Linear) -> str:
     return _linear(graph, values, layer.weight, layer.bias)
 
 
-def _norm(graph: Graph, values: str, norm: nn.LayerNorm) -> str:
-    weights = graph.constant(norm.weight), graph.constant(norm.bias)
-    return graph.node("LayerNormalization", values, *weights, axis=-1, epsilon=norm.eps)
-
-
 def _transformer(graph: Graph, pooling: Any, query: str, keys: str, mask: str) -> str:
     """The value at hand precedes the history, and is never masked."""
     n_heads, d = pooling.n_heads, pooling.position.shape[1]
@@ -246,10 +273,10 @@ def _transformer(graph: Graph, pooling: Any, query: str, keys: str, mask: str) -
     scores = graph.node("Mul", products, graph.constant(1 / sqrt(d // n_heads), np.float32))
     weights = graph.unsqueeze(_softmax(graph, scores, is_there), 3)
     attended = graph.reshape(graph.sum(graph.node("Mul", weights, v), 1), -1, 1, d)
-    x = _norm(graph, graph.node("Add", own, _layer(graph, attended, pooling.heads)), pooling.norm1)
+    x = graph.layer(graph.node("Add", own, _layer(graph, attended, pooling.heads)), pooling.norm1)
     first, _, second = pooling.feed_forward
     further = _layer(graph, graph.node("Relu", _layer(graph, x, first)), second)
-    x = _norm(graph, graph.node("Add", x, further), pooling.norm2)
+    x = graph.layer(graph.node("Add", x, further), pooling.norm2)
     return graph.node("Mul", x, graph.node("ReduceMax", mask, graph.constant([1], np.int64), keepdims=1))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 import torch
 from sklearn.base import BaseEstimator
@@ -42,6 +42,19 @@ _CONSTRAINTS: Final[dict[str, list[Any]]] = {
 _START_STD = 1e-4
 
 
+class Graph(Protocol):
+    """The graph that a module's `add_nodes` adds ONNX nodes to, (n, D) -> (n, out_features)."""
+
+    def node(self, operation: str, *inputs: str, **attributes: Any) -> str: ...
+    def constant(self, array: Any, dtype: Any = None) -> str: ...
+    def concat(self, values: list[str]) -> str: ...
+    def columns(self, value: str, first: int, last: int) -> str: ...
+    def reshape(self, value: str, *shape: int) -> str: ...
+    def unsqueeze(self, value: str, axis: int) -> str: ...
+    def sum(self, value: str, *axes: int) -> str: ...
+    def layer(self, values: str, layer: nn.Module) -> str: ...
+
+
 class Reads(NamedTuple):
     """Input of a stream, F fields of length d and S statistics, and the generator of its initial weights."""
 
@@ -59,6 +72,13 @@ class Reads(NamedTuple):
         """Split the input into vectors of the fields, (B, F, d), and statistics, (B, S)."""
         n_embedded = self.n_fields * self.embedding_dim
         return x[:, :n_embedded].reshape(len(x), self.n_fields, self.embedding_dim), x[:, n_embedded:]
+
+    def split_nodes(self, graph: Graph, x: str) -> tuple[str, list[str]]:
+        """Add the nodes of `split`: the vectors, and the statistics if there are any."""
+        n_embedded = self.n_fields * self.embedding_dim
+        vectors = graph.columns(x, 0, n_embedded) if self.n_statistics else x
+        statistics = [graph.columns(x, n_embedded, self.n_features)] if self.n_statistics else []
+        return graph.reshape(vectors, -1, self.n_fields, self.embedding_dim), statistics
 
 
 class StreamParameters(BaseEstimator, metaclass=ABCMeta):
@@ -121,3 +141,13 @@ class FieldVectors(nn.Module):
         if not len(self.statistics):
             return vectors
         return torch.cat([vectors, statistics.unsqueeze(2) * self.statistics], dim=1)
+
+    def add_nodes(self, graph: Graph, x: str) -> str:
+        """(n, F * d + S) -> (n, F + S, d)."""
+        if not self.reads.n_fields:
+            return self._nodes_of_statistics(graph, x)
+        vectors, statistics = self.reads.split_nodes(graph, x)
+        return graph.concat([vectors, *(self._nodes_of_statistics(graph, own) for own in statistics)])
+
+    def _nodes_of_statistics(self, graph: Graph, statistics: str) -> str:
+        return graph.node("Mul", graph.unsqueeze(statistics, 2), graph.constant(self.statistics[None]))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from .._checks import check_widths
 from ..nn import Linear
-from ._base import FieldVectors, Reads, StreamParameters
+from ._base import FieldVectors, Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -81,3 +81,14 @@ class CINStream(nn.Module):
             rows = layer(torch.bmm(rows.unsqueeze(2), x0.unsqueeze(1)).flatten(start_dim=1))
             pooled.append(rows.view(len(x), -1, rows.shape[1]).sum(dim=1))
         return torch.cat(pooled, dim=1)
+
+    def add_nodes(self, graph: Graph, x: str) -> str:
+        vectors = graph.node("Transpose", self.vectors.add_nodes(graph, x), perm=[0, 2, 1])
+        x0 = graph.reshape(vectors, -1, self.vectors.n_vectors)
+        rows, pooled = x0, []
+        for layer in self.layers:
+            pairs = graph.node("Mul", graph.unsqueeze(rows, 2), graph.unsqueeze(x0, 1))
+            rows = graph.layer(graph.node("Flatten", pairs, axis=1), layer)
+            by_row = graph.reshape(rows, -1, self.vectors.reads.embedding_dim, cast(Linear, layer).out_features)
+            pooled.append(graph.sum(by_row, 1))
+        return graph.concat(pooled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from .._checks import check_widths
 from ..nn import Dropout, Linear, Stream
-from ._base import Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -95,6 +96,15 @@ class MaskNetStream(nn.Module):
             hidden = block(x, hidden)
         return hidden
 
+    def add_nodes(self, graph: Graph, x: str) -> str:
+        hidden = x if self.norm is None else self.norm.add_nodes(graph, x)
+        blocks: Any = self.blocks
+        if self.mlp is not None:
+            return graph.layer(graph.concat([block.add_nodes(graph, x, hidden) for block in blocks]), self.mlp)
+        for block in blocks:
+            hidden = block.add_nodes(graph, x, hidden)
+        return hidden
+
 
 class _MaskBlock(nn.Module):
     def __init__(self, width: int, out_features: int, parameters: MaskNet, reads: Reads) -> None:
@@ -110,6 +120,10 @@ class _MaskBlock(nn.Module):
         masked = self.hidden(self.mask(x) * hidden)
         return self.dropout(F.relu(masked if self.norm is None else self.norm(masked)))
 
+    def add_nodes(self, graph: Graph, x: str, hidden: str) -> str:
+        masked = graph.layer(graph.node("Mul", graph.layer(x, self.mask), hidden), self.hidden)
+        return graph.node("Relu", masked if self.norm is None else graph.layer(masked, self.norm))
+
 
 class _FieldNorm(nn.Module):
     """Layer norm of each field's vector, with scales and shifts of its own; statistics pass as they are."""
@@ -124,3 +138,13 @@ class _FieldNorm(nn.Module):
         vectors, statistics = self.reads.split(x)
         normalised = F.layer_norm(vectors, vectors.shape[2:]) * self.weight + self.bias
         return torch.cat([normalised.flatten(start_dim=1), statistics], dim=1)
+
+    def add_nodes(self, graph: Graph, x: str) -> str:
+        if not self.reads.n_fields:
+            return x
+        vectors, statistics = self.reads.split_nodes(graph, x)
+        ones = graph.constant(torch.ones(self.reads.embedding_dim))
+        normalised = graph.node("LayerNormalization", vectors, ones, axis=-1, epsilon=1e-5)
+        scaled = graph.node("Mul", normalised, graph.constant(self.weight[None]))
+        shifted = graph.node("Flatten", graph.node("Add", scaled, graph.constant(self.bias[None])), axis=1)
+        return graph.concat([shifted, *statistics])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn import Activation, Dropout, Linear
-from ._base import Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters
 
 
 @dataclass(eq=False, repr=False)
@@ -68,6 +68,9 @@ class QNNStream(nn.Module):
         """(B, D) -> (B, D)."""
         return self.layers(x)
 
+    def add_nodes(self, graph: Graph, x: str) -> str:
+        return graph.layer(x, self.layers)
+
 
 class _QuadraticLayer(nn.Module):
     def __init__(self, parameters: QNN, reads: Reads) -> None:
@@ -81,3 +84,8 @@ class _QuadraticLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         factors = self.activation(self.linear(x)).view(len(x), self.n_terms, -1)
         return self.dropout(torch.addcmul(x, x, factors.sum(dim=1)))
+
+    def add_nodes(self, graph: Graph, x: str) -> str:
+        factors = graph.layer(graph.layer(x, self.linear), self.activation)
+        factors = graph.reshape(factors, -1, self.n_terms, self.linear.in_features)
+        return graph.node("Add", x, graph.node("Mul", x, graph.sum(factors, 1)))

@@ -127,6 +127,11 @@ def change_an_array(network):
     network.state_dict()["gate1.context_vector"].numpy()[:] += 1
 
 
+def permute_an_array(network):
+    array = network.state_dict()["stream1.0.weight"].numpy()
+    array[:] = array[:, ::-1].copy()
+
+
 CHANGES = [
     load_other_weights,
     assign_other_weights,
@@ -136,6 +141,7 @@ CHANGES = [
     replace_data,
     change_data_in_place,
     change_an_array,
+    permute_an_array,
 ]
 
 
