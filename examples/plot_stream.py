@@ -7,6 +7,7 @@ Is it enough to :func:`~sk_finalmlp.update` it with the rows of each day, or mus
 compares a frozen model, an updated one, and models refitted to the last seven days, on synthetic clicks.
 """
 
+import warnings
 from copy import deepcopy
 from importlib.util import find_spec
 from time import process_time
@@ -80,6 +81,9 @@ def fit_catboost(first, last):
         allow_writing_files=False,
     ).fit(flatten(table), clicks)
 
+
+# The frozen model warns every day that it doesn't know more and more of the users.
+warnings.filterwarnings("ignore", message=".* come after the training rows")
 
 losses = pd.DataFrame(index=pd.RangeIndex(WEEK, N_DAYS, name="day"))
 seconds = {"updated": [], "fitted again": []}
