@@ -7,6 +7,8 @@ with a model: an id taken for a quantity, a title that never comes again, or use
 seen here. The table is MovieLens-100K: ratings as impressions, 4 and 5 stars as clicks.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -96,6 +98,8 @@ fields = pd.DataFrame(
     {"values": encoder.cardinalities_, "kind": kind_of_field}
 ).sort_values("values")
 fields["values"] -= 1
+# The warning says what the picture shows.
+warnings.filterwarnings("ignore", message=".* come after the training rows")
 late_codes = encoder.transform(X.iloc[late]).rename(columns={"genres@0": "genres"})
 fields["unknown"] = (late_codes[fields.index] == 0).mean()
 
