@@ -388,21 +388,21 @@ class _Trial:
             return 0.0
         cells, _ = self._cells_in_time(key)
         weights, recent = cells.collect(), self._target.recent
-        sums_of_recent = cells.sums(weights, recent)
-        all_time, known = self._numbers_in_time(cells.sums(weights))
+        all_time, sums_of_recent = cells.sums(weights), cells.sums(weights, recent)
         of_recent = _with_counts(recent_log_odds(sums_of_recent, self._target), sums_of_recent)
-        return self._gain_in_time(all_time, known, of_recent)
+        return self._gain_in_time(all_time, self._numbers_in_time(all_time), of_recent)
 
     def gain_of_pair(self, key: Key, fields: Sequence[Key]) -> float:
         """The gain in time of rate and count of a pair beside those of its fields."""
         if not self._knows_blocks or key.holds_lists:
             return 0.0
         cells, slots = self._cells_in_time(key)
-        sums, of_pair = self._numbers_in_time(cells.sums(cells.collect()))
+        sums = cells.sums(cells.collect())
+        of_pair = self._numbers_in_time(sums)
         beside: Columns = [[] for _ in of_pair]
         for field in fields:
             of_cells, slots_of_field = self._cells_in_time(field)
-            _, of_field = self._numbers_in_time(of_cells.sums(of_cells.collect()))
+            of_field = self._numbers_in_time(of_cells.sums(of_cells.collect()))
             for own, columns in zip(beside, of_field, strict=True):
                 own += [cells.from_rows(of_cells.by_slot(column).take(slots_of_field), slots) for column in columns]
         return self._gain_in_time(sums, beside, of_pair)
@@ -418,8 +418,8 @@ class _Trial:
         cells.add(slots, self._rows)
         return cells, slots
 
-    def _numbers_in_time(self, sums: KeySums) -> tuple[KeySums, Columns]:
-        return sums, _with_counts(cross_fitted_log_odds(sums, self._target.priors), sums)
+    def _numbers_in_time(self, sums: KeySums) -> Columns:
+        return _with_counts(cross_fitted_log_odds(sums, self._target.priors), sums)
 
     def _gain_in_time(self, sums: KeySums, beside: Columns, added: Columns) -> float:
         """By how much columns beside others lower the mean log-loss of the last blocks, each predicted by the ones
