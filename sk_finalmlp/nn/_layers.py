@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn import functional as F
 
 #: BLAS picks its kernel by the number of rows, and kernels differ in the last bits. With a multiple of this number of
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 ROW_MULTIPLE = 32
 
 # Few enough to stay in the cache, and to need no pages of their own.
-_BITS_AT_ONCE = 32_768
+_BITS_AT_ONCE = 65_536
 
 # On the meta device, where nothing is to be filled, torch would import its compiler, which takes more than a second.
 
@@ -77,7 +78,8 @@ def linear_of_parts(x: Sequence[Tensor], weight: Tensor, bias: Tensor | None) ->
     first, *others = torch.split(weight, [part.shape[1] for part in x], dim=1)
     output = F.linear(x[0], first, bias)
     for part, own in zip(x[1:], others, strict=True):
-        output.addmm_(part, own.t())
+        # Autocast leaves operations in place alone.
+        output.addmm_(part.to(output.dtype), own.t().to(output.dtype))
     return output
 
 
@@ -148,14 +150,14 @@ class RandomBits:
     def state(self, state: Tensor) -> None:
         self._words.state = {**self._words.state, "state": {"state": state.numpy().view(np.uint64)}}
 
-    def mask(self, shape: Sequence[int], p: float) -> Tensor:
-        """Draw 0 with the probability `p`, to 1 / 65536, else 1 / (1 - p), for each element of a tensor."""
-        mask = torch.empty(shape)
-        for part in torch.split(mask.view(-1), _BITS_AT_ONCE):
+    def drop_(self, x: Tensor, p: float) -> Tensor:
+        """Multiply each element in place by 0 with the probability `p`, to 1 / 65536, else by 1 / (1 - p)."""
+        for part in torch.split(x.view(-1), _BITS_AT_ONCE):
             words = np.asarray(self._words.random_raw(-(-len(part) // 4)))
             is_kept = words.view(np.uint16)[: len(part)] >= round(p * 2**16)
-            np.multiply(is_kept, np.float32(1 / (1 - p)), out=part.numpy())
-        return mask
+            np.multiply(part.numpy(), is_kept, out=part.numpy())
+            part.mul_(1 / (1 - p))
+        return x
 
 
 class Dropout(nn.Module):
@@ -189,18 +191,42 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements of `x`, any shape, in training mode."""
-        if not self.training or self.p == 0:
+        if not self.is_active:
             return x
-        return x * self._mask(x)
+        return x * self.drop_(torch.ones(x.shape, dtype=x.dtype, device=x.device))
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it drops anything."""
+        return self.training and self.p > 0
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
 
-    def _mask(self, x: Tensor) -> Tensor:
+    def drop_(self, x: Tensor) -> Tensor:
+        """Drop elements in place; `x` is contiguous."""
         if x.device.type != "cpu":
-            return torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator).mul_(1 / (1 - self.p))
+            return x.mul_(torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)).mul_(1 / (1 - self.p))
         # On the CPU bernoulli_ draws one element at a time, which is a third of a training step.
-        return (self.bits or RandomBits(None)).mask(x.shape, self.p).to(x.dtype)
+        bits = self.bits or RandomBits(None)
+        # NumPy has no bfloat16.
+        return bits.drop_(x, self.p) if x.dtype == torch.float32 else x.mul_(bits.drop_(torch.ones(x.shape), self.p))
+
+
+class _ReluDropout(Function):
+    """ReLU and dropout in one matrix, which tells the gradient which elements were dropped."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dropout: Dropout) -> Tensor:
+        output = dropout.drop_(F.relu(x.contiguous()))
+        ctx.save_for_backward(output)
+        ctx.scale = 1 / (1 - dropout.p)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (output,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward(gradient, output, 0).mul_(ctx.scale), None
 
 
 @contextmanager
@@ -306,7 +332,10 @@ class Activation(nn.Module):
         normalised = _normalised(norms, x) if norms else x
         # In place, prediction saves a matrix; a gradient needs both.
         in_place = bool(norms) and not torch.is_grad_enabled()
-        return layers[0].dropout(F.relu(normalised, inplace=in_place))
+        dropout = layers[0].dropout
+        if dropout.is_active and torch.is_grad_enabled():
+            return _ReluDropout.apply(normalised, dropout)
+        return dropout(F.relu(normalised, inplace=in_place))
 
 
 def _normalised(norms: Sequence[BatchNorm], x: Tensor) -> Tensor:

@@ -3,10 +3,11 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from sk_finalmlp import FinalMLPClassifier
+from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.training import _device
 
 BFLOAT16 = {"precision": "bfloat16", "embedding_dim": 8, "num_heads": 4, "max_epochs": 2, "random_state": 0}
@@ -32,6 +33,13 @@ def test_a_model_learns_as_with_float32(able_cpu, rows):
     assert rounded.best_score_ == pytest.approx(plain.best_score_, abs=0.02)
     assert not np.array_equal(rounded.predict_proba(rows[0]), plain.predict_proba(rows[0]))
     assert {weight.dtype for weight in rounded.network_.parameters()} == {torch.float32}
+
+
+def test_numbers_without_an_embedding_are_rounded_too(able_cpu, rows):
+    X, y = rows
+    Z = CTREncoder(statistics=["a", "b"]).fit_transform(pd.DataFrame(X, columns=["a", "b", "c"]), y)
+    rounded = FinalMLPClassifier(**{**BFLOAT16, "max_epochs": 8}).fit(Z, y)
+    assert rounded.best_score_ > -0.5
 
 
 def test_the_same_seed_gives_the_same_bits(able_cpu, rows):
