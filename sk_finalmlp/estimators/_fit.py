@@ -18,8 +18,6 @@ from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..streams import as_stream
 from ..training import (
-    SHARE_FOR_EQUAL_WEIGHTS,
-    SHARE_WITH_HINDSIGHT,
     Impressions,
     Moments,
     StoredImpressions,
@@ -210,7 +208,7 @@ def fit_classifier(
             check_same_arguments(start.arguments, classifier._network_arguments, "With warm_start=True")
             start = replace(start, network=copy_network(start.network))
         n_rows = n_rows_of_pass(training.counts, classifier.negative_sampling)
-        settings = training_settings(classifier, n_rows, max_epochs, final_epoch, rows.have_hindsight)
+        settings = training_settings(classifier, n_rows, max_epochs, final_epoch)
         if scorer not in BUILT_IN:
             name, fields = name_of_scorer(classifier.scoring), start.arguments["fields"]
             scorer = RowScorer(scorer, name, rows.labels, fields)  # type: ignore[arg-type]  # tasks are refused
@@ -258,7 +256,7 @@ def network_parameters(classifier: FinalMLPClassifier, n_rows: int, continues: b
 
 
 def training_settings(
-    classifier: FinalMLPClassifier, n_rows: int, max_epochs: int, final_epoch: bool, have_hindsight: bool = False
+    classifier: FinalMLPClassifier, n_rows: int, max_epochs: int, final_epoch: bool
 ) -> TrainingSettings:
     """Return the settings of a training, by the number of rows of an epoch where they are "auto"."""
     from ..training import TrainingSettings
@@ -279,7 +277,6 @@ def training_settings(
         verbose=int(classifier.verbose),
         negative_sampling=classifier.negative_sampling,
         joins_processes=True,
-        share_for_equal_weights=SHARE_WITH_HINDSIGHT if have_hindsight else SHARE_FOR_EQUAL_WEIGHTS,
         **chosen,
     )
 

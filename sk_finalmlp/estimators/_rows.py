@@ -86,7 +86,7 @@ class Rows:
     lost_statistics: Sequence[str] = ()
 
     @property
-    def have_hindsight(self) -> bool:
+    def _have_hindsight(self) -> bool:
         """Whether statistics of rows that are held out know later rows."""
         return self.hold_out is not None and self.schema is not None and self.schema.hindsight
 
@@ -165,7 +165,7 @@ class Rows:
             return self._shuffle(self.folder, readers, weight_of_label, negatives_kept, seed, verbose)
         (chunk,) = self.chunks()
         impressions = self._impressions(chunk, readers, weight_of_label).with_mean_weight_one()
-        impressions = replace(impressions, negatives_kept=negatives_kept)
+        impressions = replace(impressions, negatives_kept=negatives_kept, have_hindsight=self._have_hindsight)
         if not chunk.is_held_out.any():
             return impressions, None
         n_floats = sum(reader.field.n_columns for reader in readers if reader.field.kind in ("numeric", "vector"))
@@ -202,7 +202,13 @@ class Rows:
                 advance(chunk.stop - chunk.start)
         training, validation = (
             StoredImpressions(
-                [side.piles.shuffled()], n_codes, n_columns - n_codes, side.sums, side.n_rows, negatives_kept
+                [side.piles.shuffled()],
+                n_codes,
+                n_columns - n_codes,
+                side.sums,
+                side.n_rows,
+                negatives_kept,
+                self._have_hindsight,
             )
             for side in sides
         )

@@ -17,8 +17,6 @@ from ._rows import Batches as Batches
 from ._rows import Impressions
 from ._rows import StoredImpressions as StoredImpressions
 from ._rows import n_rows_of_pass as n_rows_of_pass
-from ._scores import SHARE_FOR_EQUAL_WEIGHTS as SHARE_FOR_EQUAL_WEIGHTS
-from ._scores import SHARE_WITH_HINDSIGHT as SHARE_WITH_HINDSIGHT
 from ._scores import correct_mean as correct_mean
 from ._scores import predict_logits, score
 

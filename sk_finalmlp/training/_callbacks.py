@@ -25,7 +25,7 @@ from ._adam import Moments, no_learning_rates
 from ._objective import Scores
 from ._processes import ALONE, Alone
 from ._rows import Batches, Impressions
-from ._scores import SHARE_FOR_EQUAL_WEIGHTS, Scoring, evaluate, predict_logits
+from ._scores import Scoring, evaluate, predict_logits
 
 logger = logging.getLogger("sk_finalmlp.training")
 
@@ -107,17 +107,10 @@ def _divergence(what: str, net: Any) -> FloatingPointError:
 class EpochRecord(Callback):
     """Writes the first process's record of an epoch, and stops at NaN losses, on accelerators after the epoch."""
 
-    def __init__(
-        self,
-        validation: Impressions | None,
-        scoring: Scoring,
-        processes: Alone = ALONE,
-        share_for_equal_weights: float = SHARE_FOR_EQUAL_WEIGHTS,
-    ) -> None:
+    def __init__(self, validation: Impressions | None, scoring: Scoring, processes: Alone = ALONE) -> None:
         self.validation = validation
         self.scoring = scoring
         self.processes = processes
-        self.share_for_equal_weights = share_for_equal_weights
         self.shift: Tensor | None = None
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
@@ -147,13 +140,7 @@ class EpochRecord(Callback):
         record = {"train_loss": float(np.average(losses, weights=sizes))}
         if self.validation is not None:
             training = dataset_train.impressions
-            scores, logits, self.shift = evaluate(
-                net.module_,
-                self.validation,
-                training,
-                self.processes,
-                share_for_equal_weights=self.share_for_equal_weights,
-            )
+            scores, logits, self.shift = evaluate(net.module_, self.validation, training, self.processes)
             if not math.isfinite(scores.loss):
                 raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
             record |= scores.as_records() | self._monitored(scores, logits, self.validation)

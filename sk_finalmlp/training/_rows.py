@@ -56,6 +56,8 @@ class Impressions:
     negatives_kept : float, default=1.0
         Share of the rows of the first class that a sample kept, in (0, 1]. The loss is computed on the sample, while
         the network's logits are corrected to the full table.
+    have_hindsight : bool, default=False
+        Whether their statistics know later rows.
     objective : object, default=ClassObjective()
         What logits say of the labels: one label of each row by default.
 
@@ -78,6 +80,7 @@ class Impressions:
     target: Tensor
     weight: Tensor
     negatives_kept: float = 1.0
+    have_hindsight: bool = False
     objective: Objective = ONE_LABEL
 
     def __len__(self) -> int:
@@ -168,6 +171,7 @@ class StoredImpressions:
     sums: Tensor
     counts: Tensor
     negatives_kept: float = 1.0
+    have_hindsight: bool = False
     objective: Objective = ONE_LABEL
 
     def __len__(self) -> int:
@@ -224,6 +228,7 @@ class StoredImpressions:
             target[:, 0].long(),
             weight.contiguous().view(torch.float32)[:, 0],
             self.negatives_kept,
+            self.have_hindsight,
             self.objective,
         )
 

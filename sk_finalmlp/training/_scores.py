@@ -28,8 +28,8 @@ _BATCH_SIZE = 8192
 #: held out, and what is best for many rows of today isn't as surely best tomorrow. Least of all where statistics of
 #: held-out rows know later rows: these rows trust them too much.
 _ROWS_FOR_EQUAL_WEIGHTS = 10.0
-SHARE_FOR_EQUAL_WEIGHTS = 0.002
-SHARE_WITH_HINDSIGHT = 0.05
+_SHARE_FOR_EQUAL_WEIGHTS = 0.002
+_SHARE_WITH_HINDSIGHT = 0.05
 #: Rows for the mean prediction to a few hundredths, and to less than a hundredth.
 ROUGHLY: Final = 2**12
 CLOSELY: Final = 2**17
@@ -90,13 +90,11 @@ def evaluate(
     impressions: Impressions,
     training: AnyImpressions,
     processes: Alone = ALONE,
-    *,
-    share_for_equal_weights: float,
 ) -> tuple[Scores, Tensor, Tensor | None]:
     """Weigh the members, move the mean prediction to the click rate, and score; return scores, logits, constant."""
     network.eval()
     if len(members_of(network)) > 1:
-        logits = weigh_members(network, impressions, processes, share_for_equal_weights)
+        logits = weigh_members(network, impressions, processes)
     else:
         logits = processes.map_rows(partial(predict_logits, network), impressions.codes, impressions.values)
     shift = correct_mean(network, training, ROUGHLY)
@@ -142,12 +140,7 @@ def _scores(logits: Tensor, impressions: Impressions) -> Scores:
     return impressions.objective.scores(sampled, impressions.target, impressions.weight)
 
 
-def weigh_members(
-    ensemble: nn.Module,
-    impressions: Impressions,
-    processes: Alone = ALONE,
-    share_for_equal_weights: float = SHARE_FOR_EQUAL_WEIGHTS,
-) -> Tensor:
+def weigh_members(ensemble: nn.Module, impressions: Impressions, processes: Alone = ALONE) -> Tensor:
     """Weigh the members for the lowest log-loss of their mean on held-out rows; return its logits, (n, C)."""
     members, weights = members_of(ensemble), ensemble.weights
     assert isinstance(weights, Tensor)
@@ -157,7 +150,8 @@ def weigh_members(
     # A Dirichlet prior, n by Kish, keeps weights nearly equal where rows are few.
     of_rows = impressions.weight.double()
     n_rows = float(of_rows.sum() ** 2 / (of_rows @ of_rows))
-    prior = _ROWS_FOR_EQUAL_WEIGHTS / n_rows + share_for_equal_weights
+    share = _SHARE_WITH_HINDSIGHT if impressions.have_hindsight else _SHARE_FOR_EQUAL_WEIGHTS
+    prior = _ROWS_FOR_EQUAL_WEIGHTS / n_rows + share
     weights.copy_(_best_weights(sampled, impressions.target, of_rows, impressions.objective, prior))
     weighted: Tensor = torch.tensordot(weights.cpu(), logits, dims=1)
     return weighted

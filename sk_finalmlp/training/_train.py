@@ -34,7 +34,7 @@ from ._device import Precision, kept_memory, product_dtype, threads_of_steps
 from ._net import ClickNet
 from ._processes import ALONE, Alone, is_started_with_others, joined_group
 from ._rows import AnyImpressions, Batches
-from ._scores import SHARE_FOR_EQUAL_WEIGHTS, Scoring, correct_mean
+from ._scores import Scoring, correct_mean
 
 # Published values without parameters.
 _GRADIENT_NORM = 10.0
@@ -63,8 +63,7 @@ class TrainingSettings:
 
     `freeze_norms` freezes the running statistics of batch norm; with None, `gate_regularizer` is
     `embedding_regularizer`. With `joins_processes`, the training is shared by the processes that were started together,
-    as by `torchrun`. `share_for_equal_weights` is the share of the validation rows that speaks for equal weights of the
-    members of an ensemble.
+    as by `torchrun`.
 
     Examples
     --------
@@ -89,7 +88,6 @@ class TrainingSettings:
     freeze_norms: bool = False
     checkpoint: Path | None = None
     joins_processes: bool = False
-    share_for_equal_weights: float = SHARE_FOR_EQUAL_WEIGHTS
     gate_regularizer: float | None = None
 
 
@@ -374,7 +372,7 @@ def _callbacks(
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), is_scored=validation is not None)
     patience = Patience(best, settings.n_iter_no_change)
-    record = EpochRecord(scored, settings.scoring, batches.processes, settings.share_for_equal_weights)
+    record = EpochRecord(scored, settings.scoring, batches.processes)
     before = [*waiting, ("record", record), *schedule, ("best", best), *watchers]
     if settings.checkpoint is None:
         return [*before, ("patience", patience)], None
