@@ -16,7 +16,7 @@ from .._checks import check_widths
 from .._sklearn import InvalidParameterError, fit_context, fit_task, has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
-from ..streams import as_stream
+from ..streams import MLP, as_stream
 from ..training import (
     Impressions,
     Moments,
@@ -38,6 +38,7 @@ from ._network import (
 )
 from ._parameters import (
     BUILT_IN,
+    automatic_dropout,
     automatic_embedding_dim,
     automatic_max_epochs,
     automatic_settings,
@@ -245,11 +246,13 @@ def start_training(
 def network_parameters(classifier: FinalMLPClassifier, n_rows: int, continues: bool) -> dict[str, Any]:
     """Return the parameters, the network's own as it takes them."""
     parameters: dict[str, Any] = classifier.get_params(deep=False)
+    # A network that goes on is as its first rows made it.
+    before = classifier._network_arguments if continues else {}
     if classifier.embedding_dim == "auto":
-        # A network that goes on is as large as its first rows made it.
-        before = classifier._network_arguments["embedding_dim"] if continues else None
-        parameters["embedding_dim"] = before or automatic_embedding_dim(n_rows)
+        parameters["embedding_dim"] = before.get("embedding_dim") or automatic_embedding_dim(n_rows)
     for name in ("stream1", "stream2"):
+        if parameters[name] == "mlp":
+            parameters[name] = MLP(dropout=automatic_dropout(n_rows, before.get(name)))
         if parameters[name] is not None:
             parameters[name] = as_stream(parameters[name], classifier.fusion)
     return parameters

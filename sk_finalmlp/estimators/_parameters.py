@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _SMALL_TABLE = 50_000
 _LARGE_TABLE = 150_000
 _HUGE_TABLE = 400_000
+_DROPOUT, _DROPOUT_OF_HUGE_TABLES = 0.2, 0.05
 
 #: Scores that a training has in any case.
 BUILT_IN = ("neg_log_loss", "roc_auc")
@@ -137,6 +138,14 @@ def checkpoint_file(
 def automatic_embedding_dim(n_rows: int) -> int:
     """Many rows tell more of each id."""
     return 10 if n_rows <= _HUGE_TABLE else 16
+
+
+def automatic_dropout(n_rows: int, before: Any) -> float:
+    """Return the dropout rate of "mlp": many rows need less of it, and a stream that goes on keeps its own."""
+    dropout: float | None = getattr(before, "dropout", None)
+    if dropout in (_DROPOUT, _DROPOUT_OF_HUGE_TABLES):
+        return dropout
+    return _DROPOUT if n_rows <= _HUGE_TABLE else _DROPOUT_OF_HUGE_TABLES
 
 
 def automatic_max_epochs(n_rows: int, schedule: str) -> int:

@@ -6,6 +6,8 @@ import pytest
 import sk_finalmlp.training
 from sk_finalmlp import FinalMLPClassifier, published_configs
 from sk_finalmlp.estimators import _parameters
+from sk_finalmlp.nn import Dropout
+from sk_finalmlp.streams import MLP
 
 SMALL = {"embedding_dim": 4, "n_members": 1, "random_state": 0}
 
@@ -81,9 +83,18 @@ def test_vectors_are_longer_where_many_rows_tell_of_each_id(n_rows, embedding_di
     assert _parameters.automatic_embedding_dim(n_rows) == embedding_dim
 
 
+@pytest.mark.parametrize(("n_rows", "dropout"), [(1, 0.2), (400_000, 0.2), (400_001, 0.05)])
+def test_less_is_dropped_where_many_rows_tell_of_each_id(n_rows, dropout):
+    assert _parameters.automatic_dropout(n_rows, None) == dropout
+
+
 @pytest.fixture
 def long_vectors_from_500_rows(monkeypatch):
     monkeypatch.setattr(_parameters, "_HUGE_TABLE", 500)
+
+
+def dropout_rates(classifier):
+    return {module.p for module in classifier.network_.modules() if isinstance(module, Dropout) and module.p}
 
 
 def length_of_vectors(classifier):
@@ -106,6 +117,23 @@ def test_a_network_that_goes_on_keeps_the_length_of_its_vectors(long_vectors_fro
     assert length_of_vectors(classifier.fit(*first)) == length_of_vectors(classifier.partial_fit(*few)) == 16
     online = FinalMLPClassifier(n_members=1, random_state=0).partial_fit(*few, classes=[0, 1])
     assert length_of_vectors(online.partial_fit(*first)) == 10
+
+
+def test_dropout_of_a_fit_follows_its_rows_and_stays_where_it_goes_on(long_vectors_from_500_rows):
+    classifier = FinalMLPClassifier(n_members=1, max_epochs=1, random_state=0, warm_start=True).fit(*rows(1000))
+    assert dropout_rates(classifier) == {0.05}
+    assert dropout_rates(classifier.fit(*rows(400))) == dropout_rates(classifier.partial_fit(*rows(100))) == {0.05}
+    online = FinalMLPClassifier(n_members=1, random_state=0).partial_fit(*rows(100), classes=[0, 1])
+    assert dropout_rates(online.partial_fit(*rows(1000))) == {0.2}
+    assert dropout_rates(FinalMLPClassifier(stream1=MLP(), stream2=None, max_epochs=1).fit(*rows(1000))) == {0.2}
+
+
+def test_another_dropout_is_noticed_where_a_network_goes_on():
+    classifier = FinalMLPClassifier(stream1=MLP(dropout=0.5), stream2=None, max_epochs=1, warm_start=True).fit(
+        *rows(200)
+    )
+    with pytest.raises(ValueError, match="parameters have changed since the first fit"):
+        classifier.set_params(stream1="mlp").fit(*rows(200))
 
 
 def test_what_is_given_counts(monkeypatch):
