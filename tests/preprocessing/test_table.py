@@ -390,3 +390,12 @@ def test_chunked_columns():
     for out in (from_pandas, from_arrow):
         assert out["item"].tolist() == [0, 1, 1, 2]
         assert out["genres@0"].tolist() == [0, 0, 1, 1]
+
+
+def test_columns_are_the_same_where_pandas_has_no_shortcut_to_them(monkeypatch):
+    X = pd.DataFrame({"city": ["a", "b", None], "age": [1.5, 2.0, np.nan], "tags": [["x"], [], None]})
+    encoder = CTREncoder().fit(X)
+    expected = encoder.transform(X)
+    monkeypatch.delattr(pd.DataFrame, "_get_column_array")
+    pd.testing.assert_frame_equal(encoder.transform(X), expected)
+    pd.testing.assert_frame_equal(CTREncoder().fit(X).transform(X), expected)
