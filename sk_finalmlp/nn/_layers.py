@@ -155,7 +155,9 @@ class RandomBits:
         for part in torch.split(x.view(-1), _BITS_AT_ONCE):
             words = np.asarray(self._words.random_raw(-(-len(part) // 4)))
             is_kept = words.view(np.uint16)[: len(part)] >= round(p * 2**16)
-            np.multiply(part.numpy(), is_kept, out=part.numpy())
+            # Infinity times zero is no number: that a training diverges is found at its loss.
+            with np.errstate(invalid="ignore"):
+                np.multiply(part.numpy(), is_kept, out=part.numpy())
             part.mul_(1 / (1 - p))
         return x
 

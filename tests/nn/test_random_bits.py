@@ -67,3 +67,9 @@ def test_dropout_of_a_tensor_leaves_it_as_it_was():
     dropped.sum().backward()
     assert torch.equal(x, torch.ones(50, 3))
     assert torch.equal(x.grad, dropped)
+
+
+def test_what_is_not_finite_stays_so_without_a_warning():
+    dropped = Activation(500, dropout=0.5)(torch.full((1, 500), torch.inf))
+    assert dropped.isnan().any()
+    assert dropped.isinf().any()
