@@ -332,12 +332,11 @@ class Activation(nn.Module):
         """Activate several layers that are alike, side by side."""
         norms = [layer.norm for layer in layers if layer.norm is not None]
         normalised = _normalised(norms, x) if norms else x
-        # In place, prediction saves a matrix; a gradient needs both.
-        in_place = bool(norms) and not torch.is_grad_enabled()
         dropout = layers[0].dropout
-        if dropout.is_active and torch.is_grad_enabled():
+        if dropout.is_active:
             return _ReluDropout.apply(normalised, dropout)
-        return dropout(F.relu(normalised, inplace=in_place))
+        # In place, prediction saves a matrix; a gradient needs both.
+        return F.relu(normalised, inplace=bool(norms) and not torch.is_grad_enabled())
 
 
 def _normalised(norms: Sequence[BatchNorm], x: Tensor) -> Tensor:

@@ -342,9 +342,11 @@ class Sums:
         return self.module()
 
 
-def test_stream_of_the_user_may_add_its_nodes(encoded, tmp_path):
-    classifier = FinalMLPClassifier(stream2=Sums(SumWithNodes), fusion="sum", n_members=1, max_epochs=1).fit(*encoded)
-    to_onnx(classifier, tmp_path / "model.onnx")
+def test_stream_of_the_user_may_add_its_nodes(encoded):
+    X, y = encoded
+    classifier = FinalMLPClassifier(stream2=Sums(SumWithNodes), fusion="sum", n_members=1, max_epochs=1).fit(X, y)
+    outputs = run(export(classifier), {name: column.to_numpy().reshape(-1, 1) for name, column in X.items()})
+    np.testing.assert_allclose(outputs["probabilities"], classifier.predict_proba(X), atol=2e-6)
 
 
 def test_stream_of_the_user_is_refused(encoded, tmp_path):
