@@ -56,8 +56,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         The streams that read the embeddings: objects of `sk_finalmlp.streams`, such as `MLP((400, 400), dropout=0.1)`
         or `CrossNet(3)`, short names for their defaults ("cin", "crossnet", "final", "fm", "gatedcrossnet", "masknet",
         "mlp", "product", "qnn" or "selfattention"), or objects with the method `build` of
-        `sk_finalmlp.nn.StreamBuilder`. "mlp" has a dropout rate of 0.2, and 0.05 for more than 400,000 training rows.
-        `stream2=None` is a network of the first stream alone, without fusion.
+        `sk_finalmlp.nn.StreamBuilder`. `stream2=None` is a network of the first stream alone, without fusion.
     fusion : {"bilinear", "sum", "concat", "product"}, default="bilinear"
         Logit of the streams' outputs. "bilinear": linear in each, and bilinear in both by heads. "sum": linear in each.
         "concat": the same with the initial weights of one layer on both. "product": linear in the elementwise product.
@@ -282,6 +281,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     _encoders: tuple[str, ...]
     _readers: list[FieldReader]
     _seed: int
+    _n_rows: int
     _network_arguments: dict[str, Any]
     _moments: Moments | None = None
     _tasks: Tasks | None = None

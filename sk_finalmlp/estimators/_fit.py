@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial, wraps
-from numbers import Real
+from numbers import Integral, Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import joblib
 import pandas as pd
 import torch
 from torch import nn
@@ -16,7 +18,6 @@ from .._checks import check_widths
 from .._sklearn import InvalidParameterError, fit_context, fit_task, has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
-from ..streams import MLP, as_stream
 from ..training import (
     Impressions,
     Moments,
@@ -38,11 +39,8 @@ from ._network import (
 )
 from ._parameters import (
     BUILT_IN,
-    automatic_dropout,
-    automatic_embedding_dim,
     automatic_max_epochs,
     automatic_settings,
-    checkpoint_file,
     draw_seed,
     find_scorer,
     name_of_scorer,
@@ -71,6 +69,8 @@ class Fitted:
     labels: Labels
     seed: int
     history: EpochHistory
+    #: Rows of the first training, which "auto" goes by.
+    n_rows: int
     moments: Moments | None = None
     best_epoch: int = 0
     best_score: float | None = None
@@ -111,6 +111,7 @@ class Fitted:
             "_network_arguments": self.arguments,
             "_readers": self.readers,
             "_seed": self.seed,
+            "_n_rows": self.n_rows,
             "_moments": self.moments,
         }
 
@@ -213,7 +214,7 @@ def fit_classifier(
         if scorer not in BUILT_IN:
             name, fields = name_of_scorer(classifier.scoring), start.arguments["fields"]
             scorer = RowScorer(scorer, name, rows.labels, fields)  # type: ignore[arg-type]  # tasks are refused
-        file = checkpoint_file(classifier, start, training, validation)
+        file = _checkpoint_file(classifier, start, training, validation)
         settings = replace(settings, scoring=scorer, checkpoint=file)
         # With validation rows, the training itself moves the mean prediction to the click rate.
         unmoved = training if validation is None else None
@@ -237,25 +238,11 @@ def start_training(
     before = classifier.history_ if goes_on else []
     generator = torch.Generator().manual_seed(seed + len(before))
     network_class = classifier._network_class
-    parameters = network_parameters(classifier, len(training), goes_on)
-    arguments = arguments_of_network(network_class, parameters, readers, labels.n_outputs)
-    network = classifier.network_ if goes_on else start_network(network_class, arguments, training, generator)
-    return Fitted(network_class, network, arguments, readers, labels, seed, before), generator
-
-
-def network_parameters(classifier: FinalMLPClassifier, n_rows: int, continues: bool) -> dict[str, Any]:
-    """Return the parameters, the network's own as it takes them."""
-    parameters: dict[str, Any] = classifier.get_params(deep=False)
     # A network that goes on is as its first rows made it.
-    before = classifier._network_arguments if continues else {}
-    if classifier.embedding_dim == "auto":
-        parameters["embedding_dim"] = before.get("embedding_dim") or automatic_embedding_dim(n_rows)
-    for name in ("stream1", "stream2"):
-        if parameters[name] == "mlp":
-            parameters[name] = MLP(dropout=automatic_dropout(n_rows, before.get(name)))
-        if parameters[name] is not None:
-            parameters[name] = as_stream(parameters[name], classifier.fusion)
-    return parameters
+    n_rows = classifier._n_rows if goes_on else len(training)
+    arguments = arguments_of_network(classifier, readers, labels.n_outputs, n_rows)
+    network = classifier.network_ if goes_on else start_network(network_class, arguments, training, generator)
+    return Fitted(network_class, network, arguments, readers, labels, seed, before, n_rows), generator
 
 
 def training_settings(
@@ -300,6 +287,31 @@ def penalties_of_tables(classifier: FinalMLPClassifier) -> tuple[Any, float | No
 
 def _is_penalty(value: Any) -> bool:
     return value == "auto" or (isinstance(value, Real) and float(value) >= 0)
+
+
+def _checkpoint_file(
+    classifier: FinalMLPClassifier,
+    start: Fitted,
+    training: Impressions | StoredImpressions,
+    validation: Impressions | StoredImpressions | None,
+) -> Path | None:
+    """Return the file of `checkpoint` for this fit alone: other rows, parameters or initial weights have another."""
+    if classifier.checkpoint is None:
+        return None
+    if not isinstance(classifier.random_state, Integral):
+        raise ValueError(
+            f"checkpoint={str(classifier.checkpoint)!r} needs an integer as random_state, so that a resumed fit "
+            f"draws the same random numbers; it is {classifier.random_state!r}."
+        )
+    folder = Path(classifier.checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters = classifier.get_params() | {"scoring": name_of_scorer(classifier.scoring)}
+    for name in ("checkpoint", "verbose", "device"):
+        del parameters[name]
+    weights = weights_as_arrays(start.network) if start.history else None
+    identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, classifier._encoders
+    rows = training.digest(), None if validation is None else validation.digest()
+    return folder / f"training-{joblib.hash((identity, rows))}.pt"
 
 
 def _data_of_callbacks(classifier: FinalMLPClassifier, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:

@@ -16,24 +16,31 @@ from torch import nn
 from .._sklearn import Summary
 from .._warnings import warn
 from ..nn import Ensemble, TwoStreamNetwork, embedding_parameters, give_vectors, members_of, votes_of
-from ..schema import by_kind
+from ..schema import Field, by_kind
+from ..streams import as_stream, with_dropout
 from ..training import Impressions, StoredImpressions
 from ._field_readers import FieldReader, chosen_fields, fields_of_streams
+from ._parameters import automatic_dropout, automatic_embedding_dim
 
 if TYPE_CHECKING:
     from ._finalmlp import FinalMLPClassifier
+
+_STREAMS = ("stream1", "stream2")
 
 NetworkClass = type[TwoStreamNetwork]
 Network = TwoStreamNetwork | Ensemble
 
 
 def arguments_of_network(
-    network_class: NetworkClass, parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_outputs: int
+    classifier: FinalMLPClassifier, readers: Sequence[FieldReader], n_outputs: int, n_rows: int
 ) -> dict[str, Any]:
     """Return copies of the network's arguments, "members" with each one's own, "vectors" for `give_vectors`."""
     fields = [reader.field for reader in readers]
-    names = inspect.signature(network_class).parameters.keys() & parameters.keys() - {"history_pooling"}
-    arguments = {name: _plain(name, parameters[name], readers) for name in sorted(names)}
+    parameters = classifier.get_params(deep=False)
+    if classifier.embedding_dim == "auto":
+        parameters["embedding_dim"] = automatic_embedding_dim(n_rows)
+    names = inspect.signature(classifier._network_class).parameters.keys() & parameters.keys() - {"history_pooling"}
+    arguments = {name: _plain(name, parameters, readers) for name in sorted(names)}
     if any(field.kind == "history" for field in fields):
         # DIN's attention is the one without a softmax.
         pooling = parameters["history_pooling"]
@@ -43,23 +50,42 @@ def arguments_of_network(
             f"history_pooling={parameters['history_pooling']!r} has no effect: no column is a history. Name those that "
             "are in CTREncoder, such as histories={'clicked_items': 'item'}, or leave it at 'mean'."
         )
-    chosen = _chosen_for_streams(parameters["stream_fields"], readers)
-    members = []
-    for member in range(parameters["n_members"]):
-        first, second = fields_of_streams(fields, member)
-        automatic = (first, second) if parameters["stream2"] is not None else (second, None)
-        pair = (auto if own == "auto" else own for own, auto in zip(chosen, automatic, strict=True))
-        members.append(dict(zip(("stream1_fields", "stream2_fields"), pair, strict=True)))
     vectors = {reader.field.name: reader.vectors for reader in readers if reader.vectors is not None}
     given = {"vectors": vectors} if vectors else {}
+    members = _arguments_of_members(parameters, readers, n_rows)
     return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments, **given}
 
 
-def _plain(name: str, value: Any, readers: Sequence[FieldReader]) -> Any:
+def _arguments_of_members(
+    parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_rows: int
+) -> list[dict[str, Any]]:
+    """Return what each member has for itself: the fields of its streams, and their dropout rate where it is "auto"."""
+    fields = [reader.field for reader in readers]
+    chosen = _chosen_for_streams(parameters["stream_fields"], readers)
+    n_streams = 1 if parameters["stream2"] is None else 2
+    members = []
+    for member in range(parameters["n_members"]):
+        first, second = fields_of_streams(fields, member)
+        automatic = (first, second) if n_streams == 2 else (second, None)
+        pair = [auto if own == "auto" else own for own, auto in zip(chosen, automatic, strict=True)]
+        dropout = automatic_dropout(n_rows, _fields_read(pair[:n_streams], fields))
+        members.append({"stream1_fields": pair[0], "stream2_fields": pair[1], "dropout": dropout})
+    return members
+
+
+def _plain(name: str, parameters: Mapping[str, Any], readers: Sequence[FieldReader]) -> Any:
     """Return a parameter as the network takes it."""
+    value = parameters[name]
+    if name in _STREAMS:
+        return None if value is None else as_stream(value, parameters["fusion"])
     if name == "fs_hidden_units":
         return tuple(int(width) for width in value)
     return chosen_fields(value, readers, name) if name.endswith("_context") else value
+
+
+def _fields_read(chosen: Sequence[Sequence[str] | None], fields: Sequence[Field]) -> list[Field]:
+    """Return the fields that at least one stream reads."""
+    return [field for field in fields if any(names is None or field.name in names for names in chosen)]
 
 
 def _chosen_for_streams(stream_fields: Any, readers: Sequence[FieldReader]) -> list[Any]:
@@ -133,10 +159,15 @@ def make_network(
 ) -> Network:
     """The network with initial weights: the single one, or an ensemble."""
     shared = {name: value for name, value in arguments.items() if name not in ("members", "vectors")}
-    members = [network_class(**shared, **own, generator=generator) for own in arguments["members"]]
+    members = [network_class(**_of_member(shared, **own), generator=generator) for own in arguments["members"]]
     network = members[0] if len(members) == 1 else Ensemble(members)
     _give_vectors(network, arguments)
     return network
+
+
+def _of_member(shared: Mapping[str, Any], dropout: float, **fields: Any) -> dict[str, Any]:
+    """Return the arguments of one member; its streams have this dropout rate where it is "auto"."""
+    return {**shared, **{name: with_dropout(shared[name], dropout) for name in _STREAMS}, **fields}
 
 
 def _give_vectors(network: nn.Module, arguments: Mapping[str, Any], *, tuned: bool = True) -> None:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import joblib
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
 from .._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
+from ..schema import Field, is_statistic
 from ..streams import stream_names
-from ._network import weights_as_arrays
-
-if TYPE_CHECKING:
-    from ..training import Impressions, StoredImpressions
-    from ._fit import Fitted
 
 # Up to the first of these numbers of rows, one cycle takes a higher rate; from the others on, larger batches.
 _SMALL_TABLE = 50_000
 _LARGE_TABLE = 150_000
 _HUGE_TABLE = 400_000
-_DROPOUT, _DROPOUT_OF_HUGE_TABLES = 0.2, 0.05
 
 #: Scores that a training has in any case.
 BUILT_IN = ("neg_log_loss", "roc_auc")
@@ -110,42 +104,18 @@ def draw_seed(random_state: Any) -> int:
     return int(draw(np.iinfo(np.int32).max))
 
 
-def checkpoint_file(
-    estimator: Any,
-    start: Fitted,
-    training: Impressions | StoredImpressions,
-    validation: Impressions | StoredImpressions | None,
-) -> Path | None:
-    """Return the file of `checkpoint` for this fit alone: other rows, parameters or initial weights have another."""
-    if estimator.checkpoint is None:
-        return None
-    if not isinstance(estimator.random_state, Integral):
-        raise ValueError(
-            f"checkpoint={str(estimator.checkpoint)!r} needs an integer as random_state, so that a resumed fit "
-            f"draws the same random numbers; it is {estimator.random_state!r}."
-        )
-    folder = Path(estimator.checkpoint)
-    folder.mkdir(parents=True, exist_ok=True)
-    parameters = estimator.get_params() | {"scoring": name_of_scorer(estimator.scoring)}
-    for name in ("checkpoint", "verbose", "device"):
-        del parameters[name]
-    weights = weights_as_arrays(start.network) if start.history else None
-    identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, estimator._encoders
-    rows = training.digest(), None if validation is None else validation.digest()
-    return folder / f"training-{joblib.hash((identity, rows))}.pt"
-
-
 def automatic_embedding_dim(n_rows: int) -> int:
     """Many rows tell more of each id."""
     return 10 if n_rows <= _HUGE_TABLE else 16
 
 
-def automatic_dropout(n_rows: int, before: Any) -> float:
-    """Return the dropout rate of "mlp": many rows need less of it, and a stream that goes on keeps its own."""
-    dropout: float | None = getattr(before, "dropout", None)
-    if dropout in (_DROPOUT, _DROPOUT_OF_HUGE_TABLES):
-        return dropout
-    return _DROPOUT if n_rows <= _HUGE_TABLE else _DROPOUT_OF_HUGE_TABLES
+def automatic_dropout(n_rows: int, fields: Sequence[Field]) -> float:
+    """Many rows need less dropout; a member that reads statistics, and more codes than numbers, needs more."""
+    if n_rows > _HUGE_TABLE:
+        return 0.05
+    n_numeric = sum(field.kind == "numeric" and not is_statistic(field.name) for field in fields)
+    reads_statistics = any(field.kind == "statistic" for field in fields)
+    return 0.3 if reads_statistics and n_numeric <= sum(field.has_codes for field in fields) else 0.2
 
 
 def automatic_max_epochs(n_rows: int, schedule: str) -> int:

@@ -5,6 +5,7 @@ Each has a short name, its class name in lower case, which stands for its defaul
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sklearn.base import clone
@@ -77,3 +78,8 @@ def as_stream(stream: Any, fusion: str) -> StreamBuilder:
     if isinstance(copy, StreamParameters) and copy.units == "auto":
         copy.units = copy._automatic_units(_AUTOMATIC_UNITS) if fusion in _NEED_MATCHING_WIDTHS else None
     return copy
+
+
+def with_dropout(stream: Any, dropout: float) -> Any:
+    """Return a stream with this dropout rate where it is "auto"."""
+    return replace(stream, dropout=dropout) if isinstance(stream, MLP) and stream.dropout == "auto" else stream

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar, Literal
 
 from .._checks import check_widths
+from .._sklearn import Interval, StrOptions
 from ..nn import Stream
 from ._base import Reads, StreamParameters
 
@@ -18,8 +21,9 @@ class MLP(StreamParameters):
     ----------
     hidden_units : array-like of int, default=(128,)
         Width of each layer.
-    dropout : float, default=0.2
-        Dropout rate of each layer, in [0, 1). With the short name, it is 0.05 for more than 400,000 training rows.
+    dropout : float or "auto", default="auto"
+        Dropout rate of each layer, in [0, 1). "auto": 0.2. In a classifier, 0.3 for a member that reads statistics and
+        at least as many fields of codes as of numbers, and 0.05 for more than 400,000 training rows.
     batch_norm : bool, default=True
         Whether layers have batch norm.
 
@@ -37,9 +41,14 @@ class MLP(StreamParameters):
     """
 
     hidden_units: Sequence[int] = (128,)
-    dropout: float = 0.2
+    dropout: float | Literal["auto"] = "auto"
     batch_norm: bool = True
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "dropout": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})]
+    }
 
     def _make(self, reads: Reads) -> Stream:
         check_widths(self, "hidden_units")
-        return Stream(reads.n_features, self.hidden_units, self.dropout, self.batch_norm, reads.generator)
+        dropout = 0.2 if self.dropout == "auto" else self.dropout
+        return Stream(reads.n_features, self.hidden_units, dropout, self.batch_norm, reads.generator)

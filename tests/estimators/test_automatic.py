@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import sk_finalmlp.training
-from sk_finalmlp import FinalMLPClassifier, published_configs
+from sk_finalmlp import CTREncoder, FinalMLPClassifier, published_configs
+from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.estimators import _parameters
 from sk_finalmlp.nn import Dropout
+from sk_finalmlp.schema import Field
 from sk_finalmlp.streams import MLP
 
 SMALL = {"embedding_dim": 4, "n_members": 1, "random_state": 0}
@@ -85,7 +87,18 @@ def test_vectors_are_longer_where_many_rows_tell_of_each_id(n_rows, embedding_di
 
 @pytest.mark.parametrize(("n_rows", "dropout"), [(1, 0.2), (400_000, 0.2), (400_001, 0.05)])
 def test_less_is_dropped_where_many_rows_tell_of_each_id(n_rows, dropout):
-    assert _parameters.automatic_dropout(n_rows, None) == dropout
+    assert _parameters.automatic_dropout(n_rows, [Field("user", "categorical", n_codes=3)]) == dropout
+
+
+@pytest.mark.parametrize(
+    ("statistics", "n_numeric", "dropout"),
+    [([], 0, 0.2), (["user@rate"], 1, 0.3), (["user@rate"], 2, 0.2), (["user@rate", "user@recent_rate"], 1, 0.3)],
+)
+def test_more_is_dropped_beside_statistics_unless_most_fields_are_numbers(statistics, n_numeric, dropout):
+    kinds = {"user@rate": "statistic", "user@recent_rate": "numeric"}
+    numbers = [Field(f"price_{position}", "numeric") for position in range(n_numeric)]
+    fields = [Field("user", "categorical", n_codes=3), *numbers, *(Field(name, kinds[name]) for name in statistics)]
+    assert _parameters.automatic_dropout(1000, fields) == dropout
 
 
 @pytest.fixture
@@ -93,8 +106,8 @@ def long_vectors_from_500_rows(monkeypatch):
     monkeypatch.setattr(_parameters, "_HUGE_TABLE", 500)
 
 
-def dropout_rates(classifier):
-    return {module.p for module in classifier.network_.modules() if isinstance(module, Dropout) and module.p}
+def dropout_rates(network):
+    return {module.p for module in network.modules() if isinstance(module, Dropout) and module.p}
 
 
 def length_of_vectors(classifier):
@@ -121,11 +134,22 @@ def test_a_network_that_goes_on_keeps_the_length_of_its_vectors(long_vectors_fro
 
 def test_dropout_of_a_fit_follows_its_rows_and_stays_where_it_goes_on(long_vectors_from_500_rows):
     classifier = FinalMLPClassifier(n_members=1, max_epochs=1, random_state=0, warm_start=True).fit(*rows(1000))
-    assert dropout_rates(classifier) == {0.05}
-    assert dropout_rates(classifier.fit(*rows(400))) == dropout_rates(classifier.partial_fit(*rows(100))) == {0.05}
+    assert dropout_rates(classifier.network_) == {0.05}
+    assert dropout_rates(classifier.fit(*rows(400)).network_) == {0.05}
+    assert dropout_rates(classifier.partial_fit(*rows(100)).network_) == {0.05}
     online = FinalMLPClassifier(n_members=1, random_state=0).partial_fit(*rows(100), classes=[0, 1])
-    assert dropout_rates(online.partial_fit(*rows(1000))) == {0.2}
-    assert dropout_rates(FinalMLPClassifier(stream1=MLP(), stream2=None, max_epochs=1).fit(*rows(1000))) == {0.2}
+    assert dropout_rates(online.partial_fit(*rows(1000)).network_) == {0.2}
+    single = FinalMLPClassifier(stream1=MLP(), stream2=None, max_epochs=1).fit(*rows(1000))
+    assert dropout_rates(single.network_) == {0.05}
+
+
+def test_only_members_that_read_statistics_drop_more():
+    X, y, _ = make_click_data(2_000, n_users=20, n_items=10, click_rate=0.4, random_state=0)
+    X = CTREncoder().fit_transform(X[["user", "item"]], y)
+    own = {"stream_fields": (["user"], ["user", "item"])}
+    for parameters, rates in [({}, [0.3, 0.2]), (own, [0.2, 0.2]), ({"stream2": None}, [0.3, 0.2])]:
+        classifier = FinalMLPClassifier(max_epochs=1, random_state=0, **parameters).fit(X, y)
+        assert [dropout_rates(member) for member in classifier.network_.members] == [{rate} for rate in rates]
 
 
 def test_another_dropout_is_noticed_where_a_network_goes_on():
