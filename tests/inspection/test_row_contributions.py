@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.inspection import RowContributionsDisplay, row_contributions
+from sk_finalmlp.streams import MLP
 
 QUICK = {"n_members": 1, "max_epochs": 3, "learning_rate": 0.01, "random_state": 0, "device": "cpu"}
 COLUMNS = ["user", "item", "numeric_0", "tags", "time"]
@@ -74,7 +75,8 @@ def test_of_many_columns_they_are_near_the_mean_over_all_orders(clicks, fitted, 
 def test_a_column_that_decides_has_the_largest_share(clicks):
     X = clicks[0][["user", "item", "segment"]]
     y = X["segment"].isin(["segment_1", "segment_3", "segment_5"]).astype(int)
-    model = make_pipeline(CTREncoder(), FinalMLPClassifier(**QUICK)).fit(X[["item", "segment"]], y)
+    streams = {"stream1": MLP(dropout=0.2), "stream2": MLP(dropout=0.2)}
+    model = make_pipeline(CTREncoder(), FinalMLPClassifier(**streams, **QUICK)).fit(X[["item", "segment"]], y)
     found = row_contributions(model, X[["item", "segment"]][:200])
     assert found["segment"].abs().mean() > 5 * found["item"].abs().mean()
     clicked, others = found["segment"][y[:200] == 1], found["segment"][y[:200] == 0]
