@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks import errors_about
 from .._description import Parts as PartsOfState
 from .._description import VersionedState
 from .._hold_out import Fraction, packed, share_held_out
@@ -44,7 +45,6 @@ from .._sources import (
     TemporaryFolder,
     column_in_memory,
     column_of,
-    in_file,
     is_source,
     naming_full_disk,
     open_source,
@@ -714,7 +714,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         watch = self._watch()
         for batch in source.batches(used):
             raws = (column_of(batch.table, column.name) if column.encoder else None for column in self._columns)
-            with in_file(batch):
+            with errors_about(batch.where):
                 outputs = dict(self._encode(raws, watch))
             yield write_schema(pd.DataFrame(outputs, copy=False), self._schema_of_new_rows())
         watch.warn()
