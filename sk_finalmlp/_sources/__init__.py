@@ -1,6 +1,6 @@
 """Tables that don't fit in memory: where their rows come from, and where they are kept on disk once encoded."""
 
-from ._encoded import EncodedBatches, EncodedRows, EncodedStream
+from ._encoded import EncodedBatches, EncodedRows
 from ._inputs import (
     Batch,
     Parts,
@@ -21,7 +21,6 @@ __all__ = [
     "Batch",
     "EncodedBatches",
     "EncodedRows",
-    "EncodedStream",
     "Parts",
     "Passes",
     "Piles",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,25 +21,7 @@ _NO_SEARCH = (
 
 
 class EncodedBatches:
-    """Encoded rows that come in batches, each a pandas DataFrame."""
-
-    def batches(self) -> Iterator[pd.DataFrame]:
-        """Yield the batches, from the first row to the last."""
-        raise NotImplementedError
-
-    def in_memory(self, name: Any) -> Any:
-        """Return labels or weights of all rows, given by the name of their column; anything else stays as it is."""
-        raise NotImplementedError
-
-    def __iter__(self) -> Iterator[pd.DataFrame]:
-        return self.batches()
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(_NO_SEARCH)
-
-
-class EncodedStream(EncodedBatches):
-    """Rows that are encoded while they are read, batch by batch: nothing is kept of them."""
+    """Rows that are encoded while they are read, each batch a pandas DataFrame: nothing is kept of them."""
 
     def __init__(
         self, make_batches: Callable[[], Iterator[pd.DataFrame]], read_column: Callable[[str], NDArray[Any]]
@@ -54,31 +37,29 @@ class EncodedStream(EncodedBatches):
         """Return labels or weights of all rows, given by the name of their column; anything else stays as it is."""
         return self._read_column(name) if isinstance(name, str) else name
 
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        return self.batches()
 
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError(_NO_SEARCH)
+
+
+@dataclass(eq=False, repr=False)
 class EncodedRows(EncodedBatches):
     """Encoded training rows in files of a temporary folder, which goes when this object does."""
 
-    def __init__(
-        self,
-        folder: TemporaryFolder,
-        schema: Schema,
-        columns: Mapping[str, StoredArray],
-        label: str | None,
-        classes: NDArray[Any] | None,
-        y: StoredArray | None,
-        weight_name: str | None,
-        weight: StoredArray | None,
-        place: Callable[[NDArray[np.int64]], NDArray[np.float64]],
-    ) -> None:
-        self.folder = folder
-        self.schema = schema
-        self.columns = {name: columns[name] for name in column_names(schema.fields)}
-        self.label = label
-        self.classes = classes
-        self.y = y
-        self.weight_name = weight_name
-        self.weight = weight
-        self.place = place
+    folder: TemporaryFolder
+    schema: Schema
+    columns: Mapping[str, StoredArray]
+    label: str | None
+    classes: NDArray[Any] | None
+    y: StoredArray | None
+    weight_name: str | None
+    weight: StoredArray | None
+    place: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
+    def __post_init__(self) -> None:
+        self.columns = {name: self.columns[name] for name in column_names(self.schema.fields)}
 
     def __len__(self) -> int:
         """Number of rows."""

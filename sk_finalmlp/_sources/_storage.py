@@ -32,8 +32,6 @@ class sizes:
     TASK = 2**21
     #: Rows of the sample for the choice of statistics, and the most distinct numbers with exact quantiles.
     SAMPLE = 2**20
-    #: Sums by key and fold that have an element for each possible one; of more, only those that occur are kept.
-    CELLS = 2**24
     #: Bytes of rows that are shuffled in memory.
     PILE = 2**26
 

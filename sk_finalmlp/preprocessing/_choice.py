@@ -20,7 +20,7 @@ from ..schema import Field
 from ._derived import CrossEncoder
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, cross_fitted_log_odds, recent_log_odds
-from ._sums import Cells, KeySums, cells_of
+from ._sums import Cells, CodedRows, KeyedRows, KeySums
 from ._target import Array, Folds, NoLabels, Target, warn_about_marks
 from ._vocabulary import VocabularyRule
 
@@ -322,12 +322,12 @@ class _Trial:
     """Logistic regressions on cross-fitted log-odds of sampled rows; coefficients of useful rates are positive."""
 
     def __init__(self, codes: Mapping[str, np.ndarray], target: Target, n_candidates: int) -> None:
-        self._codes = codes
-        self._target, self._rows = target, target.rows
+        self._codes, self._target = codes, target
+        self._rows = CodedRows(codes, None, target)
         # For each label, regressions on the rates of kept fields, none or one of them.
         self._fits: dict[tuple[str, ...], list[Fit]] = {}
         self._fits[()] = [
-            fit_logistic([], *(weights.sum(keepdims=True) for weights in self._rows.weights_of(label)))
+            fit_logistic([], *(weights.sum(keepdims=True) for weights in target.rows.weights_of(label)))
             for label in range(len(target.labels))
         ]
         self._min_gain = least_gain(target, n_candidates)
@@ -337,24 +337,24 @@ class _Trial:
 
     def try_field(self, key: Key) -> Choice:
         """Whether the rate of a field predicts better than the overall rate."""
-        cells, slots = self._cells(key)
+        cells, positions = self._cells(key)
         n_distinct = self._n_distinct[key.fields]
         if n_distinct == 1:
             return Choice(key, why="a single value")
         if n_distinct == self._target.n_rows:
             return Choice(key, why="each row has another value")
-        choice, log_odds, fits = self._try(key, cells, slots)
+        choice, log_odds, fits = self._try(key, cells, positions)
         choice.count = True
         if choice.rate:
-            self._kept[key.name] = [cells.by_slot(column).take(slots) for column in log_odds]
+            self._kept[key.name] = [column.take(positions) for column in log_odds]
             self._fits[key.fields] = fits
         return choice
 
     def try_pair(self, key: Key) -> Choice:
         """Whether the rate of a pair predicts better than the rates of its fields."""
-        cells, slots = self._cells(key)
+        cells, positions = self._cells(key)
         if self.is_new(key):
-            return self._try(key, cells, slots)[0]
+            return self._try(key, cells, positions)[0]
         if self._n_distinct[key.fields] == self._target.n_rows:
             return Choice(key, why="each row has another combination")
         return Choice(key, why="one field says all about the other")
@@ -396,15 +396,15 @@ class _Trial:
         """The gain in time of rate and count of a pair beside those of its fields."""
         if not self._knows_blocks or key.holds_lists:
             return 0.0
-        cells, slots = self._cells_in_time(key)
+        cells, positions = self._cells_in_time(key)
         sums = cells.sums(cells.collect())
         of_pair = self._numbers_in_time(sums)
         beside: Columns = [[] for _ in of_pair]
         for field in fields:
-            of_cells, slots_of_field = self._cells_in_time(field)
+            of_cells, positions_of_field = self._cells_in_time(field)
             of_field = self._numbers_in_time(of_cells.sums(of_cells.collect()))
             for own, columns in zip(beside, of_field, strict=True):
-                own += [cells.from_rows(of_cells.by_slot(column).take(slots_of_field), slots) for column in columns]
+                own += [cells.from_rows(column.take(positions_of_field), positions) for column in columns]
         return self._gain_in_time(sums, beside, of_pair)
 
     @property
@@ -412,11 +412,8 @@ class _Trial:
         return self._target.blocks is not None and self._target.blocks.n_blocks >= _LEAST_BLOCKS
 
     def _cells_in_time(self, key: Key) -> tuple[Cells, np.ndarray]:
-        cells, slots = cells_of(
-            key.combine(self._codes), key.n_possible, self._target, self._target.walk_forward(halvings=0)
-        )
-        cells.add(slots, self._rows)
-        return cells, slots
+        keyed = KeyedRows(key, self._rows, [self._target.walk_forward(halvings=0)])
+        return keyed.cells[0], keyed.positions[0]
 
     def _numbers_in_time(self, sums: KeySums) -> Columns:
         return _with_counts(cross_fitted_log_odds(sums, self._target.priors), sums)
@@ -441,20 +438,18 @@ class _Trial:
         return float(gains.mean()) if gains[-1] > 0 else 0.0
 
     def _cells(self, key: Key) -> tuple[Cells, np.ndarray]:
-        folds = Folds(self._target.n_folds)
-        cells, slots = cells_of(key.combine(self._codes), key.n_possible, self._target, folds)
-        self._n_distinct[key.fields] = cells.n_keys
-        return cells, slots
+        keyed = KeyedRows(key, self._rows, [Folds(self._target.n_folds)])
+        self._n_distinct[key.fields] = keyed.cells[0].n_keys
+        return keyed.cells[0], keyed.positions[0]
 
-    def _try(self, key: Key, cells: Cells, slots: np.ndarray) -> tuple[Choice, list[np.ndarray], list[Fit]]:
+    def _try(self, key: Key, cells: Cells, positions: np.ndarray) -> tuple[Choice, list[np.ndarray], list[Fit]]:
         """Whether a rate predicts better than its fields' rates; with its log-odds and regression for each label."""
-        cells.add(slots, self._rows)
         sums = cells.sums(cells.collect())
         log_odds = cross_fitted_log_odds(sums, self._target.priors)
         beside = tuple(field for field in key.fields if field in self._kept)
         gain, fits = 0.0, []
         for label, (of_label, rows, column) in enumerate(zip(sums.clicks, sums.known, log_odds, strict=True)):
-            others = [cells.from_rows(self._kept[field][label], slots) for field in beside]
+            others = [cells.from_rows(self._kept[field][label], positions) for field in beside]
             if beside in self._fits:
                 without = self._fits[beside][label]
             else:

@@ -37,7 +37,7 @@ from .._sklearn import (
     is_fitted,
 )
 from .._sources import (
-    EncodedStream,
+    EncodedBatches,
     Parts,
     Passes,
     Source,
@@ -700,14 +700,14 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             yield name, output
         yield from self._derived.transform(codes)
 
-    def _encode_source(self, X: Any) -> EncodedStream:
+    def _encode_source(self, X: Any) -> EncodedBatches:
         """Return rows that are encoded as they are read."""
         self._check_default_container()
         source = open_source(X)
         missing = [column.name for column in self._columns if column.name not in source.names]
         if missing:
             raise ValueError(f"X has no column {missing[0]!r}, which fit saw. It has {source.names}.")
-        return EncodedStream(partial(self._encode_batches, source), partial(column_in_memory, source))
+        return EncodedBatches(partial(self._encode_batches, source), partial(column_in_memory, source))
 
     def _encode_batches(self, source: Source) -> Iterator[pd.DataFrame]:
         used = [column.name for column in self._columns if column.encoder is not None]

@@ -14,7 +14,7 @@ from scipy.special import logit
 from .._hold_out import places
 from ..schema import Field, Measure, kind_of_statistic, statistic_name
 from ._keys import Changes, Key, KeyIndex
-from ._sums import MAX_KEY, Cells, Chunk, CodedRows, KeySums, factorize, make_room
+from ._sums import Cells, CodedRows, KeyedRows, KeySums, factorize, make_room
 from ._target import Grouping, LabelledRows, Target
 
 #: Weight of the overall rate, in rows, in the rate of a key.
@@ -108,47 +108,43 @@ class KeyStatistics:
     def fit(self, rows: CodedRows, unknown: UnknownRows | None) -> Iterator[dict[str, np.ndarray]]:
         """Learn from training rows, and give their own statistics, learned from other rows, chunk by chunk."""
         assert isinstance(rows.target, Target)
-        groupings = [rows.target.recent] if self.recent else rows.target.groupings
-        keyed = _KeyedRows(self.key, rows, groupings, len(rows.target.labels))
-        tables = self._learn(keyed, rows.target)
-        return self._of_rows(keyed, tables, unknown, rows.target)
+        keyed = KeyedRows(self.key, rows, [rows.target.recent] if self.recent else rows.target.groupings)
+        return self._of_rows(keyed, self._learn(keyed, rows.target), unknown, rows.target)
 
-    def _learn(self, keyed: _KeyedRows, target: Target) -> list[list[np.ndarray]]:
+    def _learn(self, keyed: KeyedRows, target: Target) -> list[list[np.ndarray]]:
         """Keep the statistics of all keys, and return the cells' statistics of each grouping."""
-        keys = _SumsOfKeys(target)
-        first, *others = keyed.cells
-        out_of_group = [self._evaluate(first, target, keys), *(self._evaluate(cells, target) for cells in others)]
-        self._index = KeyIndex(keyed.keys(np.concatenate(keys.known)))
-        n_rows, clicks, n_known = keys.finish()
+        weights = [cells.collect() for cells in keyed.cells]
+        known, (n_rows, *of_labels) = keyed.of_keys(weights[0])
+        self._index = KeyIndex(known)
+        clicks, n_known = of_labels[: len(target.labels)], of_labels[len(target.labels) :]
         totals = [float(sums.sum()) for sums in (n_rows, *clicks)]
         half_life = totals[0] / target.recent.n_blocks_now if self.recent else np.inf
         self._memory = Memory(n_rows, clicks, totals[0], totals[1:], half_life)
         # The prior is of all folds: a number that all rows share tells none of them its label.
         priors = [float(of_groups[-1]) for of_groups in target.recent_priors] if self.recent else target.priors
-        of_keys = self._of_keys(n_rows, n_known, clicks, priors)
-        small, total = (sum(sums) for sums in zip(*(of.small_counts for of in out_of_group), strict=True))
+        of_keys = self._of_keys(n_rows, n_known or [n_rows] * len(clicks), clicks, priors)
+        tables = [self._evaluate(*of, target) for of in zip(keyed.cells, weights, strict=True)]
+        small, total = (sum(sums) for sums in zip(*(of.small_counts for of in tables), strict=True))
         # Rare small counts are replaced by the mean.
         least = float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
         self._columns = []
         for place, ((measure, label), table) in enumerate(zip(self._measures(target.labels), of_keys, strict=True)):
             bounds = (_MIN_DEVIATION_OF_COUNTS, least) if measure.endswith("count") else (0.0, -np.inf)
-            standardize = _standardization([(of.columns[place], of.weights) for of in out_of_group], *bounds)
+            standardize = _standardization([(of.columns[place], of.weights) for of in tables], *bounds)
             self._columns.append(StatisticColumn(measure, label, standardize(table), standardize))
-            for of in out_of_group:
+            for of in tables:
                 values = of.columns[place]
                 of.columns[place] = np.concatenate([standardize(values[own]) for own in _slices(len(values))])
-        return [of.columns for of in out_of_group]
+        return [of.columns for of in tables]
 
-    def _evaluate(self, cells: Cells, target: Target, keys: _SumsOfKeys | None = None) -> _OutOfGroup:
+    def _evaluate(self, cells: Cells, by_cell: list[np.ndarray], target: Target) -> _OutOfGroup:
         """Each statistic of the cells, learned from rows of other groups, not yet standardised."""
-        weights, *of_labels = cells.collect()
+        weights, *of_labels = by_cell
         # Rates take the memory of the clicks that they are made of.
         columns = of_labels[: len(target.labels)] if self.rate else []
         columns += [np.empty(len(weights))] if self.count else []
         small = 0.0
-        for of, sums in cells.blocks([weights, *of_labels]):
-            if keys is not None:
-                keys.add(sums)
+        for of, sums in cells.blocks(by_cell):
             small += float(sums.rows.of_cells[sums.rows.of_others < _SMALL_COUNT].sum())
             for values, own in zip(columns, self._of_cells(sums, cells.grouping, target), strict=True):
                 values[of] = own
@@ -185,17 +181,14 @@ class KeyStatistics:
             yield log_counts(np.append(n_rows, 0.0), 0.0)
 
     def _of_rows(
-        self, keyed: _KeyedRows, of_cells: Sequence[Sequence[np.ndarray]], unknown: UnknownRows | None, target: Target
+        self, keyed: KeyedRows, tables: Sequence[Sequence[np.ndarray]], unknown: UnknownRows | None, target: Target
     ) -> Iterator[dict[str, np.ndarray]]:
-        tables = [
-            [cells.by_slot(values) for values in columns] for cells, columns in zip(keyed.cells, of_cells, strict=True)
-        ]
-        for first, labels, slots in keyed.chunks():
+        for first, labels, positions in keyed.chunks():
             is_unknown = None if unknown is None else unknown.among(self.key, labels.folds < target.n_folds, first)
-            columns = [table.take(slots[0]) for table in tables[0]]
+            columns = [table.take(positions[0]) for table in tables[0]]
             if len(tables) > 1:
                 forward = np.flatnonzero(labels.folds < target.n_forward)
-                own = slots[1].take(forward)
+                own = positions[1].take(forward)
                 for values, table in zip(columns, tables[1], strict=True):
                     values[forward] = table.take(own)
             if is_unknown is not None:
@@ -281,78 +274,6 @@ class _OutOfGroup(NamedTuple):
     columns: list[np.ndarray]
     weights: np.ndarray
     small_counts: tuple[float, float]
-
-
-class _SumsOfKeys:
-    """Sums of weights by key, over all groups, some keys after the other."""
-
-    def __init__(self, target: Target) -> None:
-        self._n_labels, self._has_tasks = len(target.labels), target.has_tasks
-        self.known: list[np.ndarray] = []
-        self._sums: list[list[np.ndarray]] = []
-
-    def add(self, sums: KeySums) -> None:
-        """Take note of the keys of rows with weight."""
-        is_known = sums.rows.of_keys > 0
-        self.known.append(sums.keys[is_known])
-        own_known = sums.known if self._has_tasks else []
-        self._sums.append([own.of_keys[is_known] for own in (sums.rows, *sums.clicks, *own_known)])
-
-    def finish(self) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
-        """Weights of the rows of each key: all, with each label, and where it is known."""
-        n_rows, *by_label = map(np.concatenate, zip(*self._sums, strict=True))
-        return n_rows, by_label[: self._n_labels], by_label[self._n_labels :] or [n_rows] * self._n_labels
-
-
-class _KeyedRows:
-    """The cells of training rows by a key, of each grouping, and which of them each row belongs to."""
-
-    def __init__(self, key: Key, rows: CodedRows, groupings: Sequence[Grouping], n_labels: int) -> None:
-        self._key, self._rows = key, rows
-        self._numbered: np.ndarray | None = None
-        n_possible = key.n_possible
-        if n_possible > MAX_KEY // max(grouping.n_groups for grouping in groupings):
-            # With a group, 63 bits are too few: the distinct keys are numbered.
-            self._numbered = self._distinct()
-            n_possible = len(self._numbered)
-        self.cells = [Cells(n_possible, grouping, n_labels, rows.n_rows) for grouping in groupings]
-        for chunk in rows.chunks(key.parts, f"statistics of {key.name}"):
-            assert chunk.labels is not None
-            slots = self._slots_of(chunk)
-            for cells, own in zip(self.cells, slots, strict=True):
-                cells.add(own, chunk.labels)
-            # A single chunk is not looked up again.
-            self._slots = slots if chunk.n_rows == rows.n_rows else None
-        for cells in self.cells:
-            cells.finish()
-
-    def _distinct(self) -> np.ndarray:
-        known: np.ndarray = np.empty(0, np.int64)
-        for chunk in self._rows.chunks(self._key.parts, f"combinations of {self._key.name}"):
-            known, _, _ = make_room(known, factorize(self._key.combine(chunk.codes), self._key.n_possible)[1], [])
-        return known
-
-    def _slots_of(self, chunk: Chunk) -> list[np.ndarray]:
-        assert chunk.labels is not None
-        keys = self._keys_of(chunk)
-        return [cells.locate(keys, chunk.labels) for cells in self.cells]
-
-    def _keys_of(self, chunk: Chunk) -> np.ndarray:
-        keys = self._key.combine(chunk.codes)
-        if self._numbered is None:
-            return keys
-        distinct, ranks = np.unique(keys, return_inverse=True)
-        return np.searchsorted(self._numbered, distinct).take(ranks)
-
-    def keys(self, numbers: np.ndarray) -> np.ndarray:
-        """The keys that the cells have as these."""
-        return numbers if self._numbered is None else self._numbered.take(numbers)
-
-    def chunks(self) -> Iterator[tuple[int, LabelledRows, list[np.ndarray]]]:
-        """The number of the first row, and the labels and slots of the rows, chunk by chunk."""
-        for chunk in self._rows.chunks(self._key.parts, f"out-of-fold statistics of {self._key.name}"):
-            assert chunk.labels is not None
-            yield chunk.first, chunk.labels, self._slots_of(chunk) if self._slots is None else self._slots
 
 
 @dataclass(frozen=True)

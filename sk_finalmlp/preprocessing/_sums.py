@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .._sources import Passes, sizes
+from ._keys import Key
 from ._target import Array, Grouping, LabelledRows, NoLabels, Target
 
-MAX_KEY = np.iinfo(np.int64).max
+_MAX_KEY = np.iinfo(np.int64).max
 #: Up to so many, keys are found in an array with an element for each; beyond, by sorting.
 _POSSIBLE_KEYS_PER_ROW = 8
 #: Of a non-negative int64.
@@ -68,9 +69,8 @@ class CodedRows:
 
 
 class Sums(NamedTuple):
-    """Sums of weights: by key, by cell, and by cell over its key's rows in other folds but the held-out one."""
+    """Sums of weights: by cell, and by cell over its key's rows in other folds but the held-out one."""
 
-    of_keys: np.ndarray
     of_cells: np.ndarray
     of_others: np.ndarray
 
@@ -79,7 +79,6 @@ class Sums(NamedTuple):
 class KeySums:
     """Sums of all cells of some keys: over all rows, over rows where each label is known, and over its own."""
 
-    keys: np.ndarray
     groups: np.ndarray
     rows: Sums
     known: Sequence[Sums]
@@ -89,56 +88,48 @@ class KeySums:
 class Cells:
     """Training rows by key and group, which share statistics. A cell is key times number of groups plus group."""
 
-    # Its slot in the sums is the cell itself where few are possible, else its rank among the cells that occur.
-
-    def __init__(self, n_possible: int, grouping: Grouping, n_labels: int, n_rows: int) -> None:
+    def __init__(self, n_keys: int, grouping: Grouping) -> None:
         self.grouping = grouping
         self._n_groups = grouping.n_groups
-        self._n_possible = n_possible * self._n_groups
-        self._is_dense = self._n_possible <= min(n_rows, sizes.CELLS // n_labels)
-        self._occurs = np.zeros(self._n_possible if self._is_dense else 0, bool)
+        self._n_possible = n_keys * self._n_groups
         self._cells: np.ndarray = np.empty(0, np.int64)
         self._sums: list[np.ndarray] = []
         self._has_known = False
 
     def locate(self, keys: np.ndarray, labels: LabelledRows) -> np.ndarray:
-        """The slot of each row's cell; cells that are new get one."""
-        cells: np.ndarray = keys * self._n_groups + self.grouping.of(labels)
-        if self._is_dense:
-            self._occurs[cells] = True
-            return cells
-        ranks, distinct = factorize(cells, self._n_possible)
+        """The position of each row's cell among those that occur; new ones get one."""
+        ranks, distinct = factorize(keys * self._n_groups + self.grouping.of(labels), self._n_possible)
         if not len(self._cells):
             self._cells = distinct
             return ranks
-        self._cells, self._sums, slots = make_room(self._cells, distinct, self._sums)
-        return slots.take(ranks)
+        self._cells, self._sums, positions = make_room(self._cells, distinct, self._sums)
+        return positions.take(ranks)
 
-    def add(self, slots: np.ndarray, labels: LabelledRows) -> None:
-        """Add the weights of rows of these slots."""
-        terms = [(slots, None if labels.is_unweighted else labels.weights)]
-        terms += [(slots.take(own), weights) for own, weights in labels.rows_of_labels]
+    def add(self, positions: np.ndarray, labels: LabelledRows) -> None:
+        """Add the weights of rows of cells at these positions."""
+        terms = [(positions, None if labels.is_unweighted else labels.weights)]
+        terms += [(positions.take(own), weights) for own, weights in labels.rows_of_labels]
         self._has_known = labels.known_weights is not None
-        terms += [(slots, weights) for weights in labels.known_weights or ()]
-        n_slots = self._n_possible if self._is_dense else len(self._cells)
+        terms += [(positions, weights) for weights in labels.known_weights or ()]
         if not self._sums:
-            self._sums = [np.bincount(at, weights, n_slots).astype(np.float64, copy=False) for at, weights in terms]
+            n_cells = len(self._cells)
+            self._sums = [np.bincount(at, weights, n_cells).astype(np.float64, copy=False) for at, weights in terms]
             return
         for sums, (at, weights) in zip(self._sums, terms, strict=True):
             # One row after the other, as in a single chunk, so that sums of fractions are rounded alike.
             np.add.at(sums, at, 1.0 if weights is None else weights)
 
-    def finish(self) -> None:
-        """All cells are known from now on."""
-        if self._is_dense:
-            self._cells = np.flatnonzero(self._occurs)
-
     def collect(self) -> list[np.ndarray]:
         """Weights by cell, of all rows and of each label's, no longer kept here."""
-        collected = []
-        while self._sums:
-            collected.append(self._of_cells(self._sums.pop(0)))
+        collected, self._sums = self._sums, []
         return collected
+
+    def of_keys(self, by_cell: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The keys of rows with weight, and the sums of collected weights that new rows know of each."""
+        keys, groups, is_first, ranks = self._runs(self._cells)
+        sums = [np.bincount(ranks, self.grouping.now(of_cells, groups)) for of_cells in by_cell]
+        is_known = sums[0] > 0
+        return keys[is_first][is_known], [of_keys[is_known] for of_keys in sums]
 
     def blocks(self, by_cell: Sequence[np.ndarray]) -> Iterator[tuple[slice, KeySums]]:
         """The sums of collected weights, some hundred thousand cells at a time, in ascending order of the keys."""
@@ -151,55 +142,82 @@ class Cells:
     def sums(self, by_cell: Sequence[np.ndarray], grouping: Grouping | None = None, of: slice = slice(None)) -> KeySums:
         """The sums of collected weights that cells know, also by another grouping in the same groups."""
         grouping = self.grouping if grouping is None else grouping
-        cells = self._cells[of]
-        key_of_cell = cells // self._n_groups
-        groups = cells - key_of_cell * self._n_groups
-        is_first = starts_of_runs(key_of_cell)
-        ranks = ranks_of_runs(is_first)
-        rows, *of_labels = (_sums_by_key(weights[of], grouping, groups, ranks) for weights in by_cell)
+        _, groups, _, ranks = self._runs(self._cells[of])
+        rows, *of_labels = (_sums_of(weights[of], grouping, groups, ranks) for weights in by_cell)
         n_labels = len(of_labels) // 2 if self._has_known else len(of_labels)
         known = of_labels[n_labels:] if self._has_known else [rows] * n_labels
-        return KeySums(key_of_cell[is_first], groups, rows, known, of_labels[:n_labels])
+        return KeySums(groups, rows, known, of_labels[:n_labels])
 
-    def _of_cells(self, by_slot: np.ndarray) -> np.ndarray:
-        return by_slot.take(self._cells) if self._is_dense else by_slot
+    def _runs(self, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Key and group of each cell, which is the first of its key, and the number of the key among those here."""
+        keys = cells // self._n_groups
+        is_first = starts_of_runs(keys)
+        return keys, cells - keys * self._n_groups, is_first, ranks_of_runs(is_first)
 
     @property
     def n_keys(self) -> int:
         """Number of keys that occur."""
         return int(starts_of_runs(self._cells // self._n_groups).sum())
 
-    def by_slot(self, of_cells: np.ndarray) -> np.ndarray:
-        """Values of the cells that occur, by slot."""
-        if not self._is_dense:
-            return of_cells
-        values = np.empty(self._n_possible, of_cells.dtype)
-        values[self._cells] = of_cells
+    def from_rows(self, of_rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """The value of each cell; all its rows have the same."""
+        values = np.empty(len(self._cells), of_rows.dtype)
+        values[positions] = of_rows
         return values
 
-    def from_rows(self, of_rows: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        """The value of each cell; all its rows have the same."""
-        values = np.empty(self._n_possible if self._is_dense else len(self._cells), of_rows.dtype)
-        values[slots] = of_rows
-        return self._of_cells(values)
 
-
-def _sums_by_key(of_cells: np.ndarray, grouping: Grouping, groups: np.ndarray, key_of_cell: np.ndarray) -> Sums:
+def _sums_of(of_cells: np.ndarray, grouping: Grouping, groups: np.ndarray, key_of_cell: np.ndarray) -> Sums:
     of_others = grouping.others(of_cells, groups, key_of_cell)
     # Differences of fractional weights may be a little below 0.
-    of_keys = np.bincount(key_of_cell, grouping.now(of_cells, groups))
-    return Sums(of_keys, of_cells, np.maximum(of_others, 0.0, out=of_others))
+    return Sums(of_cells, np.maximum(of_others, 0.0, out=of_others))
 
 
-def cells_of(keys: np.ndarray, n_possible: int, target: Target, grouping: Grouping) -> tuple[Cells, np.ndarray]:
-    """The cells of rows in memory, and the slot of each row's."""
-    if n_possible > MAX_KEY // grouping.n_groups:
-        keys, distinct = factorize(keys, n_possible)
-        n_possible = len(distinct)
-    cells = Cells(n_possible, grouping, len(target.labels), len(keys))
-    slots = cells.locate(keys, target.rows)
-    cells.finish()
-    return cells, slots
+class KeyedRows:
+    """The cells of training rows by a key, of each grouping, and where each row stands among them."""
+
+    def __init__(self, key: Key, rows: CodedRows, groupings: Sequence[Grouping]) -> None:
+        self._key, self._rows = key, rows
+        self._numbered: np.ndarray | None = None
+        n_keys = key.n_possible
+        if n_keys > _MAX_KEY // max(grouping.n_groups for grouping in groupings):
+            # With a group, 63 bits are too few: the distinct keys are numbered.
+            self._numbered = self._distinct()
+            n_keys = len(self._numbered)
+        self.cells = [Cells(n_keys, grouping) for grouping in groupings]
+        for chunk in rows.chunks(key.parts, f"statistics of {key.name}"):
+            assert chunk.labels is not None
+            #: Of all rows, where these are a single chunk.
+            self.positions = self._locate(chunk)
+            for cells, own in zip(self.cells, self.positions, strict=True):
+                cells.add(own, chunk.labels)
+
+    def _distinct(self) -> np.ndarray:
+        known: np.ndarray = np.empty(0, np.int64)
+        for chunk in self._rows.chunks(self._key.parts, f"combinations of {self._key.name}"):
+            known, _, _ = make_room(known, factorize(self._key.combine(chunk.codes), self._key.n_possible)[1], [])
+        return known
+
+    def _locate(self, chunk: Chunk) -> list[np.ndarray]:
+        """The positions of a chunk's rows among the cells of each grouping."""
+        assert chunk.labels is not None
+        keys = self._key.combine(chunk.codes)
+        if self._numbered is not None:
+            distinct, ranks = np.unique(keys, return_inverse=True)
+            keys = np.searchsorted(self._numbered, distinct).take(ranks)
+        return [cells.locate(keys, chunk.labels) for cells in self.cells]
+
+    def of_keys(self, by_cell: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The keys of rows with weight, and sums of collected weights of the first grouping that new rows know."""
+        keys, sums = self.cells[0].of_keys(by_cell)
+        return keys if self._numbered is None else self._numbered.take(keys), sums
+
+    def chunks(self) -> Iterator[tuple[int, LabelledRows, list[np.ndarray]]]:
+        """The number of the first row, and the labels and positions of the rows, chunk by chunk."""
+        for chunk in self._rows.chunks(self._key.parts, f"out-of-fold statistics of {self._key.name}"):
+            assert chunk.labels is not None
+            # A single chunk is not looked up again.
+            is_single = chunk.n_rows == self._rows.n_rows
+            yield chunk.first, chunk.labels, self.positions if is_single else self._locate(chunk)
 
 
 def make_room(

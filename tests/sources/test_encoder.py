@@ -64,14 +64,11 @@ def test_rows_on_disk_are_encoded_as_in_memory(clicks, folder, parameters, weigh
     check_same(*fit_both(clicks, folder, weighted, **parameters))
 
 
-@pytest.mark.parametrize("n_cells", [100, 2**24])
-def test_statistics_of_few_and_of_many_possible_keys(n_cells, clicks, folder, monkeypatch):
-    monkeypatch.setattr(sizes, "CELLS", n_cells)
+def test_statistics_of_few_and_of_many_possible_keys(clicks, folder):
     check_same(*fit_both(clicks, folder, True, statistics=["user", ("user", "item"), ("user", "tags")]))
 
 
 def test_statistics_of_weights_that_are_fractions(clicks, tmp_path, write_folder, monkeypatch):
-    monkeypatch.setattr(sizes, "CELLS", 100)
     monkeypatch.setattr(_sums, "BLOCK", 50)
     thirds = clicks.assign(weight=clicks["weight"] / 3 + 0.1)
     folder = write_folder(thirds, tmp_path / "thirds")

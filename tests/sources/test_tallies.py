@@ -144,7 +144,6 @@ def test_hashed_columns_of_more_values_than_are_counted(n_jobs, write, monkeypat
 
 
 def test_statistics_of_few_lists_by_many_keys(write, monkeypatch):
-    monkeypatch.setattr(sizes, "CELLS", 10)
     monkeypatch.setattr(_sums, "BLOCK", 5)
     columns = {"tags": COLUMNS["lists"].to_pylist()}
     folder = write(columns)
