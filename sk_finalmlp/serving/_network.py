@@ -209,8 +209,8 @@ def _bilinear(graph: Graph, fusion: Any, x: Value, y: Value) -> Value:
 _FUSIONS: Final[dict[type[nn.Module], Callable[..., Value]]] = {
     MultiHeadBilinearFusion: _bilinear,
     SumFusion: _sum,
-    ConcatFusion: lambda graph, fusion, x, y: graph.linear(graph.concat([x, y]), fusion.linear),
-    ProductFusion: lambda graph, fusion, x, y: graph.linear(x * y, fusion.linear),
+    ConcatFusion: lambda graph, fusion, x, y: graph.linear(graph.concat([x, y]), fusion),
+    ProductFusion: lambda graph, fusion, x, y: graph.linear(x * y, fusion),
     Linear: lambda graph, fusion, x: graph.linear(x, fusion),
 }
 
