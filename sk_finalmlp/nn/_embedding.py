@@ -116,7 +116,10 @@ class FieldEmbedding(nn.Module):
         self.table = nn.Parameter(torch.empty(n_rows, embedding_dim))
         n_numeric = sum(field.kind == "numeric" for field in looked_up)
         self.numeric = nn.Parameter(torch.empty(n_numeric, embedding_dim))
-        self._start(generator)
+        for parameter in (self.table, self.numeric):
+            draw_normal(parameter, _START_STD, generator)
+        with torch.no_grad():
+            self.table[list(self.first_row.values())] = 0
         self.history_poolings: nn.ModuleList | None = None
         if self.histories:
             self.history_poolings = nn.ModuleList(
@@ -128,12 +131,6 @@ class FieldEmbedding(nn.Module):
         self._widths_of_values = [n_numeric, *lengths]
         self.pretrained = nn.ModuleList(PretrainedVectors(field, embedding_dim, generator) for field in pretrained)
         self._added_to = [places.get(field.of) for field in pretrained]
-
-    def _start(self, generator: torch.Generator | None) -> None:
-        for parameter in (self.table, self.numeric):
-            draw_normal(parameter, _START_STD, generator)
-        with torch.no_grad():
-            self.table[list(self.first_row.values())] = 0
 
     @torch.no_grad()
     def draw_rows(self, rows: Tensor, generator: torch.Generator | None = None) -> None:
@@ -169,28 +166,26 @@ class FieldEmbedding(nn.Module):
         projected = [project(of_field).unsqueeze(1) for project, of_field in zip(self.vectors, vectors, strict=True)]
         return _join([*self._look_up(_taken(codes, self._code_columns)), scaled, *projected])
 
-    def features(self, codes: Tensor, values: Tensor, statistics: bool = True) -> Tensor:
+    def features(self, codes: Tensor, values: Tensor) -> Tensor:
         """The input of the streams: the concatenated embeddings, followed by all statistics unchanged.
 
         Parameters
         ----------
         codes, values : Tensor
             As for `forward`.
-        statistics : bool, default=True
-            Whether to include the statistics.
 
         Returns
         -------
-        Tensor of float32, shape (B, F * d + n_statistics) or (B, F * d)
+        Tensor of float32, shape (B, F * d + n_statistics)
         """
-        parts = self.feature_parts(codes, values, statistics)
+        parts = self.feature_parts(codes, values)
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
-    def feature_parts(self, codes: Tensor, values: Tensor, statistics: bool = True) -> list[Tensor]:
+    def feature_parts(self, codes: Tensor, values: Tensor) -> list[Tensor]:
         """The same, embeddings and statistics apart; only the first part needs a gradient."""
         vectors: Tensor = self(codes, values).flatten(start_dim=1)
         others = values[:, self._first_statistic :]
-        return [vectors, others] if statistics and others.shape[1] else [vectors]
+        return [vectors, others] if others.shape[1] else [vectors]
 
     def distinct(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Embed each distinct row of codes in a batch once; only for fields with codes, and without histories.
@@ -236,8 +231,6 @@ class FieldEmbedding(nn.Module):
 
     def _look_up(self, codes: Tensor) -> list[Tensor]:
         """Vectors of the categorical fields, (B, n, d), and one, (B, 1, d), of each other field with codes."""
-        if not self.pretrained:
-            return self._look_up_tables(codes)
         n_columns = codes.shape[1] - len(self.pretrained)
         own = self._look_up_tables(codes[:, :n_columns])
         for vectors, place, column in zip(self.pretrained, self._added_to, codes[:, n_columns:].unbind(1), strict=True):
@@ -267,7 +260,7 @@ class FieldEmbedding(nn.Module):
     def _vectors(self, rows: Tensor) -> Tensor:
         if self.sparse_gradient or self.table.device.type != "cpu":
             return F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
-        return _look_up(rows, self.table) if torch.is_grad_enabled() else F.embedding(rows, self.table)
+        return _LookUp.apply(rows, self.table) if torch.is_grad_enabled() else F.embedding(rows, self.table)
 
     def _look_up_with_histories(self, codes: Tensor, of_histories: Sequence[Tensor]) -> list[Tensor]:
         """The same, all codes looked up at once, so that the table gets one gradient."""
@@ -385,12 +378,9 @@ def _check_histories(fields: Sequence[Field]) -> None:
             )
 
 
-def _look_up(rows: Tensor, table: Tensor) -> Tensor:
-    """`torch.nn.functional.embedding` with `padding_idx=0`, on the CPU: the same bits, and a gradient in less time."""
-    return _LookUp.apply(rows, table)
-
-
 class _LookUp(Function):
+    """`torch.nn.functional.embedding` with `padding_idx=0`, on the CPU: the same bits, and a gradient in less time."""
+
     @staticmethod
     def forward(ctx: Any, rows: Tensor, table: Tensor) -> Tensor:
         ctx.save_for_backward(rows)

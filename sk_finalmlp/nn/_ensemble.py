@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ._embedding import FieldEmbedding
 from ._gate import FeatureGate
-
-_TABLES = (FieldEmbedding, nn.Embedding, nn.EmbeddingBag)
 
 
 class ClickNetwork(Protocol):
@@ -114,8 +112,9 @@ def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
     Returns
     -------
     list of torch.nn.Parameter
-        The result of `network.embedding_parameters()` if there is such a method, else the parameters of all layers
-        that look up codes: `FieldEmbedding`, :class:`~torch.nn.Embedding` and :class:`~torch.nn.EmbeddingBag`.
+        The result of `network.embedding_parameters()` if there is such a method, else those of its parts, the last of
+        which are layers that look up codes: `FieldEmbedding`, :class:`~torch.nn.Embedding` and
+        :class:`~torch.nn.EmbeddingBag`.
 
     Examples
     --------
@@ -128,10 +127,10 @@ def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
     18880
     """
     own = getattr(network, "embedding_parameters", None)
-    if own is not None:
-        return list(own())
-    tables = [module for module in network.modules() if isinstance(module, _TABLES)]
-    return [parameter for table in tables for parameter in getattr(table, "embedding_parameters", table.parameters)()]
+    if own is None and isinstance(network, nn.Embedding | nn.EmbeddingBag):
+        own = network.parameters
+    of_parts = (embedding_parameters(part) for part in network.children()) if own is None else [own()]
+    return list(dict.fromkeys(chain.from_iterable(of_parts)))
 
 
 def context_parameters(network: nn.Module) -> list[nn.Parameter]:
@@ -193,10 +192,6 @@ class Ensemble(nn.Module):
         """Add a constant, shape (C,), to the logits of each member, and so to their mean."""
         for member in self.members:
             member.shift_logits(by)  # type: ignore[operator]
-
-    def embedding_parameters(self) -> list[nn.Parameter]:
-        """The embedding parameters of all members."""
-        return [parameter for member in self.members for parameter in embedding_parameters(member)]
 
     @property
     def loss_weights(self) -> tuple[float, ...] | None:

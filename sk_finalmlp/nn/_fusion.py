@@ -126,7 +126,7 @@ class MultiHeadBilinearFusion(SumFusion):
         return f"num_heads={self.num_heads}"
 
 
-class ConcatFusion(nn.Module):
+class ConcatFusion(Linear):
     """Logits from two concatenated streams: logit = w.[o1; o2] + b.
 
     This is `SumFusion` with one bias instead of two, and initial weights for the joint width.
@@ -145,20 +145,14 @@ class ConcatFusion(nn.Module):
     """
 
     def __init__(self, x_dim: int, y_dim: int, n_outputs: int = 1, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        self.linear = Linear(x_dim + y_dim, n_outputs, generator=generator)
+        super().__init__(x_dim + y_dim, n_outputs, generator=generator)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
         """Fuse two streams: (B, x_dim), (B, y_dim) -> (B, C)."""
-        return self.linear(torch.cat([x, y], dim=1))
-
-    @property
-    def bias(self) -> Tensor:
-        """What is added to the logits of all rows, shape (C,)."""
-        return self.linear.bias
+        return super().forward(torch.cat([x, y], dim=1))
 
 
-class ProductFusion(nn.Module):
+class ProductFusion(Linear):
     """Logits from the elementwise product of two streams of equal width: logit = w.(o1 * o2) + b.
 
     Parameters
@@ -182,22 +176,16 @@ class ProductFusion(nn.Module):
     """
 
     def __init__(self, x_dim: int, y_dim: int, n_outputs: int = 1, generator: torch.Generator | None = None) -> None:
-        super().__init__()
         if x_dim != y_dim:
             raise ValueError(
                 f"fusion='product' multiplies the streams element by element, but their widths are {x_dim} and "
                 f"{y_dim}. Give both the same width: the last of hidden_units, or units of a stream that has it."
             )
-        self.linear = Linear(x_dim, n_outputs, generator=generator)
+        super().__init__(x_dim, n_outputs, generator=generator)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
         """Fuse two streams: (B, x_dim), (B, x_dim) -> (B, C)."""
-        return self.linear(x * y)
-
-    @property
-    def bias(self) -> Tensor:
-        """What is added to the logits of all rows, shape (C,)."""
-        return self.linear.bias
+        return super().forward(x * y)
 
 
 FusionName = Literal["bilinear", "sum", "concat", "product"]

@@ -241,23 +241,6 @@ class FeatureGate(nn.Module):
         contexts, context_of_row = self.context_embedding.distinct(codes)
         return F.embedding(context_of_row, self.gate(contexts.flatten(start_dim=1)))
 
-    def select(self, e: Tensor, codes: Tensor, values: Tensor) -> Tensor:
-        """Multiply the embeddings of a batch by their gates.
-
-        Parameters
-        ----------
-        e : Tensor of float32, shape (B, D)
-            Flattened embeddings.
-        codes, values : Tensor
-            The batch, as for `FieldEmbedding`.
-
-        Returns
-        -------
-        Tensor of float32, shape (B, D)
-        """
-        gates: Tensor = self(codes, values)
-        return e * gates
-
     def of_all_rows(self) -> Tensor:
         """The one gate, shape (1, D), of a gate without context fields."""
         return self.gate(self.context_vector)

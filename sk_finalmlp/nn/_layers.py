@@ -63,12 +63,6 @@ class Linear(nn.Linear):
         if bias:
             nn.init.zeros_(self.bias)
 
-    @staticmethod
-    def joint(layers: Sequence[Linear], weights: Sequence[Tensor], x: Sequence[Tensor]) -> Tensor:
-        """Apply several maps to one input in parts, side by side, with these weights in place of their own."""
-        biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
-        return linear_of_parts(x, torch.cat([*weights]), torch.cat(biases) if biases else None)
-
     def reset_parameters(self) -> None:
         """Draw nothing: `torch.nn.Linear` calls this before the generator is known."""
 

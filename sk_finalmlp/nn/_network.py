@@ -269,8 +269,9 @@ class TwoStreamNetwork(nn.Module):
         """Output of each stream."""
         paths = self.paths
         if can_join(paths):
+            vectors, *statistics = self.embedding.feature_parts(codes, values)
             reads_statistics = any(path.fields.n_statistics for path in paths)
-            return joint_outputs(paths, self.embedding.feature_parts(codes, values, statistics=reads_statistics))
+            return joint_outputs(paths, [vectors, *(statistics if reads_statistics else [])])
         x = self.gated(self.features(codes, values), codes, values)
         return [_output(path, own) for path, own in zip(paths, x, strict=True)]
 
@@ -305,7 +306,7 @@ class TwoStreamNetwork(nn.Module):
         list of Tensor of float32, shapes (B, D1) and (B, D2)
         """
         return [
-            own if path.gate is None else path.gate.select(own, codes, values)
+            own if path.gate is None else own * path.gate(codes, values)
             for path, own in zip(self.paths, features, strict=True)
         ]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeGuard
+from functools import reduce
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -25,7 +26,7 @@ class _Evaluated(NamedTuple):
 
 
 #: By the first of two streams.
-_EVALUATED: WeakKeyDictionary[Stream, _Evaluated] = WeakKeyDictionary()
+_EVALUATED: WeakKeyDictionary[nn.Module, _Evaluated] = WeakKeyDictionary()
 
 
 class Stream(nn.Sequential):
@@ -80,26 +81,6 @@ class Stream(nn.Sequential):
         super().__init__(*layers)
         self.out_features = n_features
 
-    @property
-    def first_linear(self) -> Linear:
-        """The linear map of the first layer."""
-        linear = self[0]
-        assert isinstance(linear, Linear)
-        return linear
-
-    @property
-    def first_activation(self) -> Activation:
-        """The activation of the first layer."""
-        activation = self[1]
-        assert isinstance(activation, Activation)
-        return activation
-
-    def after_first_layer(self, x: Tensor) -> Tensor:
-        """Apply the layers after the first."""
-        for layer in list(self)[2:]:
-            x = layer(x)
-        return x
-
 
 class StreamChain(nn.Sequential):
     """A stream followed by other modules, such as an MLP or a linear map to another width, as one stream.
@@ -139,48 +120,57 @@ class StreamPath(NamedTuple):
 
 def can_join(paths: Sequence[StreamPath]) -> bool:
     """Whether the streams are MLPs on one embedding with first layers alike but in width, and no gate has a context."""
-    streams = [path.stream for path in paths if _is_mlp(path.stream)]
+    # A class derived from the MLP may have a forward of its own.
+    if len(paths) == 1 or any(type(path.stream) is not Stream for path in paths):
+        return False
+    first, *others = (activation for _, activation, *_ in _layers(paths))
     return (
-        len(streams) == len(paths) > 1
-        and all(path.embedding is paths[0].embedding for path in paths)
+        all(path.embedding is paths[0].embedding for path in paths)
         and all(path.gate is None or path.gate.context_embedding is None for path in paths)
-        and all(stream.first_activation.is_like(streams[0].first_activation) for stream in streams)
+        and all(activation.is_like(first) for activation in others)
     )
 
 
-def _is_mlp(stream: nn.Module) -> TypeGuard[Stream]:
-    # A class derived from it may have a forward of its own.
-    return type(stream) is Stream
+def _layers(paths: Sequence[StreamPath]) -> list[Any]:
+    """The layers of each stream, an MLP: a linear map, an activation, and so on."""
+    streams: list[Any] = [path.stream for path in paths]
+    return [[*stream] for stream in streams]
 
 
 def joint_outputs(paths: Sequence[StreamPath], features: Sequence[Tensor]) -> list[Tensor]:
     """Return the output of each stream, from parts of the features of the embedding, (B, D) -> (B, n1), (B, n2)."""
     # A gate scales the first layer's weights, which are fewer than the features.
-    streams = [path.stream for path in paths if _is_mlp(path.stream)]
+    layers = _layers(paths)
     n_features = sum(part.shape[1] for part in features)
-    linears = [stream.first_linear for stream in streams]
-    if streams[0].training:
-        weights = [_weight(path, stream, n_features) for path, stream in zip(paths, streams, strict=True)]
-        activations = [stream.first_activation for stream in streams]
-        x = Activation.joint(activations, Linear.joint(linears, weights, features))
+    if paths[0].stream.training:
+        biases = [linear.bias for linear, *_ in layers if linear.bias is not None]
+        weight = torch.cat([_weight(path, n_features) for path in paths])
+        x = linear_of_parts(features, weight, torch.cat(biases) if biases else None)
+        x = Activation.joint([activation for _, activation, *_ in layers], x)
     else:
-        x = F.relu(linear_of_parts(features, *_evaluated(paths, streams, n_features)))
-    hidden = torch.split(x, [layer.out_features for layer in linears], dim=1)
-    return [stream.after_first_layer(own) for stream, own in zip(streams, hidden, strict=True)]
+        x = F.relu(linear_of_parts(features, *_evaluated(paths, n_features)))
+    hidden = torch.split(x, [linear.out_features for linear, *_ in layers], dim=1)
+    return [
+        reduce(lambda x, layer: layer(x), of_stream[2:], own) for own, of_stream in zip(hidden, layers, strict=True)
+    ]
 
 
-def _evaluated(paths: Sequence[StreamPath], streams: Sequence[Stream], n_features: int) -> tuple[Tensor, Tensor]:
+def _evaluated(paths: Sequence[StreamPath], n_features: int) -> tuple[Tensor, Tensor]:
     """Return weight and bias of the first layers in evaluation; prediction computes them once for the same values."""
-    parts = [part for path, stream in zip(paths, streams, strict=True) for part in (path.gate, stream[0], stream[1])]
+    parts = [
+        part
+        for path, (linear, activation, *_) in zip(paths, _layers(paths), strict=True)
+        for part in (path.gate, linear, activation)
+    ]
     tensors = [tensor for part in parts if part is not None for tensor in tensors_of(part)]
     if not torch.is_inference_mode_enabled() or any(tensor.device.type != "cpu" for tensor in tensors):
-        return _folded(paths, streams, n_features)
+        return _folded(paths, n_features)
     reads = [n_features, *(path.fields for path in paths)]
-    known = _EVALUATED.get(streams[0])
+    known = _EVALUATED.get(paths[0].stream)
     # Versions and addresses don't tell of all changes, such as those by NumPy or a fused optimizer.
     if known is None or known.reads != reads or not _are_equal(known.tensors, tensors):
         copies = [tensor.clone() for tensor in tensors]
-        known = _EVALUATED[streams[0]] = _Evaluated(reads, copies, _folded(paths, streams, n_features))
+        known = _EVALUATED[paths[0].stream] = _Evaluated(reads, copies, _folded(paths, n_features))
     return known.weight_and_bias
 
 
@@ -191,19 +181,19 @@ def _are_equal(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
     )
 
 
-def _folded(paths: Sequence[StreamPath], streams: Sequence[Stream], n_features: int) -> tuple[Tensor, Tensor]:
+def _folded(paths: Sequence[StreamPath], n_features: int) -> tuple[Tensor, Tensor]:
     """Return weight and bias of the first layers side by side, with gates and batch norm in evaluation folded in."""
     maps = [
-        stream.first_activation.folded(_weight(path, stream, n_features), stream.first_linear.bias)
-        for path, stream in zip(paths, streams, strict=True)
+        activation.folded(_weight(path, n_features), linear.bias)
+        for path, (linear, activation, *_) in zip(paths, _layers(paths), strict=True)
     ]
     weight, bias = map(torch.cat, zip(*maps, strict=True))
     return weight, bias
 
 
-def _weight(path: StreamPath, stream: Stream, n_features: int) -> Tensor:
+def _weight(path: StreamPath, n_features: int) -> Tensor:
     """Return the weight of a stream's first layer for all features of its embedding, times its gate."""
-    weight = stream.first_linear.weight
+    weight: Tensor = path.stream[0].weight  # type: ignore[index]
     if path.gate is not None:
         weight = weight * path.gate.of_all_rows()
     return path.fields.spread(weight, n_features)

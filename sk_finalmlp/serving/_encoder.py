@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..schema import UNKNOWN_CODE, cross_name, statistic_name
-from ._graph import Graph, Unsupported, count_below, find
+from ._graph import Graph, Unsupported, Value, count_below, find
 from ._inputs import MISSING, Input
 
 _MAX_DEVIATIONS: Final = 10.0
@@ -73,12 +73,12 @@ def _separator(encoder: Any) -> str:
     return encoder["separator"] if encoder["splits_strings"] else _LIST_SEPARATOR
 
 
-def add_column(graph: Graph, column: Input, reading: Any, encoder: Any) -> list[str]:
+def add_column(graph: Graph, column: Input, reading: Any, encoder: Any) -> list[Value]:
     """Return the output columns, each of shape (n, 1), int64 or float32, of one input column."""
     # Each has a number of rows of its own: one row may stand for all.
     values = graph.input(column.name, column.element_type, f"n of {column.name}", column.length)
     try:
-        return _PARTS[encoder["$part"]](graph, values, reading, encoder)
+        return _PARTS[encoder["$part"]](values, reading, encoder)
     except Unsupported as error:
         raise Unsupported(f"Column {column.name!r} can't be exported: {error}") from error
 
@@ -112,216 +112,138 @@ def _codes_of(known: np.ndarray) -> np.ndarray:
     return np.arange(1, len(known) + 1)
 
 
-def _look_up(graph: Graph, values: str, vocabulary: Any) -> str:
+def _look_up(values: Value, vocabulary: Any) -> Value:
     known = known_values(vocabulary)
-    return find(graph, values, known, _codes_of(known), UNKNOWN_CODE)
+    return find(values, known, _codes_of(known), UNKNOWN_CODE)
 
 
-def _categorical(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
-    if reading["like"].startswith("date"):
-        values = _floor(graph, values, _DAY)
-    return [_look_up(graph, values, encoder["vocabulary"])]
+def _categorical(values: Value, reading: Any, encoder: Any) -> list[Value]:
+    return [_look_up(_floor(values, _DAY) if reading["like"].startswith("date") else values, encoder["vocabulary"])]
 
 
-def _pretrained(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
+def _pretrained(values: Value, reading: Any, encoder: Any) -> list[Value]:
     """Return codes of ids, and rows of the table of their vectors."""
-    return [
-        *_categorical(graph, values, reading, encoder["ids"]),
-        *_categorical(graph, values, reading, {"vocabulary": encoder["vocabulary"]}),
-    ]
+    return [*_categorical(values, reading, encoder["ids"]), *_categorical(values, reading, encoder)]
 
 
-def _vector(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
+def _vector(values: Value, reading: Any, encoder: Any) -> list[Value]:
     scale = encoder["scale"]
-    length = len(scale["mean"])
     # Without a deviation, all are at the mean.
-    deviation = scale["deviation"] or np.inf
-    centred = graph.node("Sub", _scaled(graph, values, scale["unit"]), graph.constant(scale["mean"][np.newaxis]))
-    deviations = _clip(graph, graph.node("Div", centred, graph.constant([[deviation]])), _MAX_DEVIATIONS_OF_VECTORS)
-    outputs = graph.cast(graph.node("Where", _is_present(graph, values), deviations, graph.constant([[0.0]])), "float")
-    return [graph.columns_of(outputs, position) for position in range(length)]
+    deviations = (values / scale["unit"] - scale["mean"][np.newaxis]) / (scale["deviation"] or np.inf)
+    clipped = deviations.clip(-_MAX_DEVIATIONS_OF_VECTORS, _MAX_DEVIATIONS_OF_VECTORS)
+    outputs = _missing_as_zero(values, clipped)
+    return [values.graph.columns_of(outputs, position) for position in range(len(scale["mean"]))]
 
 
-def _is_present(graph: Graph, values: str) -> str:
+def _is_present(values: Value) -> Value:
     """Whether doubles are finite."""
-    return graph.node("Less", graph.node("Abs", values), graph.constant([[np.inf]]))
+    return values.graph.node("Abs", values) < np.inf
 
 
-def _present_or(graph: Graph, values: str, otherwise: float) -> str:
-    return graph.node("Where", _is_present(graph, values), values, graph.constant([[otherwise]]))
+def _present_or(values: Value, otherwise: float) -> Value:
+    return values.where(_is_present(values), otherwise)
 
 
-def _scaled(graph: Graph, values: str, unit: float) -> str:
-    return graph.node("Div", values, graph.constant([[unit]]))
+def _missing_as_zero(values: Value, outputs: Any) -> Value:
+    return values.graph.node("Where", _is_present(values), outputs, 0.0).cast("float")
 
 
-def _clip(graph: Graph, values: str, limit: float) -> str:
-    return graph.node("Min", graph.node("Max", values, graph.constant([[-limit]])), graph.constant([[limit]]))
-
-
-def _standardized(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
+def _standardized(values: Value, reading: Any, encoder: Any) -> list[Value]:
     if encoder["deviation"] == 0:
-        return [_constant(graph, values, 0.0)]
-    present = _present_or(graph, values, encoder["mean"] * encoder["unit"])
-    centred = graph.node("Sub", _scaled(graph, present, encoder["unit"]), graph.constant([[encoder["mean"]]]))
-    deviations = _clip(graph, _scaled(graph, centred, encoder["deviation"]), _MAX_DEVIATIONS)
-    return [graph.cast(_missing_as_zero(graph, values, deviations), "float")]
+        return [_missing_as_zero(values, 0.0)]
+    present = _present_or(values, encoder["mean"] * encoder["unit"])
+    deviations = (present / encoder["unit"] - encoder["mean"]) / encoder["deviation"]
+    return [_missing_as_zero(values, deviations.clip(-_MAX_DEVIATIONS, _MAX_DEVIATIONS))]
 
 
-def _constant(graph: Graph, values: str, output: float) -> str:
-    """Return one number for all values but missing ones."""
-    return graph.cast(_missing_as_zero(graph, values, graph.constant([[output]])), "float")
-
-
-def _missing_as_zero(graph: Graph, values: str, outputs: str) -> str:
-    return graph.node("Where", _is_present(graph, values), outputs, graph.constant([[0.0]]))
-
-
-def _normal_scores(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
-    knots, scores = encoder["values"], encoder["scores"]
+def _normal_scores(values: Value, reading: Any, encoder: Any) -> list[Value]:
+    knots, scores, unit = encoder["values"], encoder["scores"], encoder["unit"]
     if not len(knots) or (scores == scores[0]).all():
-        return [_constant(graph, values, scores[0] if len(scores) else 0.0)]
-    scaled = _scaled(graph, _clip(graph, _present_or(graph, values, 0.0), encoder["unit"]), encoder["unit"])
-    scaled = graph.node("Min", graph.node("Max", scaled, graph.constant([[knots[0]]])), graph.constant([[knots[-1]]]))
-    n_reached = count_below(graph, scaled, knots, or_equal=True)
+        return [_missing_as_zero(values, scores[0] if len(scores) else 0.0)]
+    scaled = (_present_or(values, 0.0).clip(-unit, unit) / unit).clip(knots[0], knots[-1])
     # The last knot ends the last interval and begins none.
-    interval = graph.node("Min", n_reached, graph.constant([[len(knots) - 1]], np.int64))
-    interval = graph.node("Sub", interval, graph.constant([[1]], np.int64))
+    n_reached, gather = count_below(scaled, knots, or_equal=True), values.graph.gather
+    interval = values.graph.node("Min", n_reached, len(knots) - 1) - 1
+    beyond = scaled - gather(knots[:-1], interval)
     slopes = np.diff(scores) / np.diff(knots)
-    beyond = graph.node("Sub", scaled, graph.gather(knots[:-1], interval))
-    outputs = graph.node(
-        "Add", graph.node("Mul", beyond, graph.gather(slopes, interval)), graph.gather(scores[:-1], interval)
-    )
-    return [graph.cast(_missing_as_zero(graph, values, outputs), "float")]
+    return [_missing_as_zero(values, beyond * gather(slopes, interval) + gather(scores[:-1], interval))]
 
 
-def _bins(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
-    n_below = count_below(graph, _present_or(graph, values, 0.0), encoder["edges"], or_equal=False)
-    codes = graph.node("Add", n_below, graph.constant([[1]], np.int64))
-    return [_known_or_zero(graph, _is_present(graph, values), codes)]
+def _bins(values: Value, reading: Any, encoder: Any) -> list[Value]:
+    codes = count_below(_present_or(values, 0.0), encoder["edges"], or_equal=False) + 1
+    return [codes.where(_is_present(values), UNKNOWN_CODE)]
 
 
-def _known_or_zero(graph: Graph, is_known: str, codes: str) -> str:
-    return graph.node("Where", is_known, codes, graph.constant([[UNKNOWN_CODE]], np.int64))
-
-
-def _log_buckets(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
-    present = _present_or(graph, values, 0.0)
-    two = graph.constant([[2.0]])
-    logarithms = graph.node("Log", graph.node("Max", present, two))
-    large = graph.node("Floor", graph.node("Mul", logarithms, logarithms))
-    small = graph.node("Max", graph.node("Min", present, two), graph.constant([[-_LARGEST_WHOLE]]))
-    buckets = graph.node("Where", graph.node("Greater", present, two), large, small)
+def _log_buckets(values: Value, reading: Any, encoder: Any) -> list[Value]:
+    present, node = _present_or(values, 0.0), values.graph.node
+    logarithms = node("Log", node("Max", present, 2.0))
+    small = node("Max", node("Min", present, 2.0), -_LARGEST_WHOLE)
+    buckets = node("Floor", logarithms * logarithms).where(present > 2.0, small)
     # Casts cut the fraction, as the encoder does.
-    codes = _look_up(graph, graph.cast(buckets, "int64"), encoder["vocabulary"])
-    return [_known_or_zero(graph, _is_present(graph, values), codes)]
+    codes = _look_up(buckets.cast("int64"), encoder["vocabulary"])
+    return [codes.where(_is_present(values), UNKNOWN_CODE)]
 
 
-def _whole(number: int) -> Any:
-    return np.array([[number]], np.int64)
-
-
-def _floor(graph: Graph, values: str, unit: int) -> str:
+def _floor(values: Value, unit: int) -> Value:
     """Round down to multiples of a unit; a plain division rounds towards 0."""
-    return graph.node("Sub", values, graph.node("Mod", values, graph.constant(_whole(unit))))
+    return values - values % unit
 
 
-def _div(graph: Graph, values: str, divisor: int) -> str:
-    """Divide values that aren't negative."""
-    return graph.node("Div", values, graph.constant(_whole(divisor)))
+def _days(times: Value) -> Value:
+    return _floor(times, _DAY) / _DAY
 
 
-def _add(graph: Graph, values: str, number: int) -> str:
-    return graph.node("Add", values, graph.constant(_whole(number)))
-
-
-def _hour(graph: Graph, times: str) -> str:
-    return _div(graph, graph.node("Mod", times, graph.constant(_whole(_DAY))), _HOUR)
-
-
-def _days(graph: Graph, times: str) -> str:
-    return _div(graph, _floor(graph, times, _DAY), _DAY)
-
-
-def _weekday(graph: Graph, times: str) -> str:
+def _weekday(times: Value) -> Value:
     # 1970 began on a Thursday.
-    return graph.node("Mod", _add(graph, _days(graph, times), 3), graph.constant(_whole(7)))
+    return (_days(times) + 3) % 7
 
 
-def _weekend(graph: Graph, times: str) -> str:
-    return graph.cast(graph.node("GreaterOrEqual", _weekday(graph, times), graph.constant(_whole(5))), "int64")
+def _day(times: Value) -> Value:
+    day_of_year, month = _date_from_march(times)
+    return day_of_year - (month * 153 + 2) / 5 + 1
 
 
-def _day(graph: Graph, times: str) -> str:
-    day_of_year, month = _date_from_march(graph, times)
-    first = _div(graph, _add(graph, _times(graph, month, 153), 2), 5)
-    return _add(graph, graph.node("Sub", day_of_year, first), 1)
-
-
-def _month(graph: Graph, times: str) -> str:
-    _, month = _date_from_march(graph, times)
-    return _add(graph, graph.node("Mod", _add(graph, month, 2), graph.constant(_whole(12))), 1)
-
-
-def _date_from_march(graph: Graph, times: str) -> tuple[str, str]:
+def _date_from_march(times: Value) -> tuple[Value, Value]:
     """Day and month from 0 in years from March (Hinnant, "chrono-compatible low-level date algorithms")."""
-    day_of_era = graph.node("Mod", _add(graph, _days(graph, times), 719_468), graph.constant(_whole(146_097)))
-    leap = graph.node(
-        "Sub",
-        graph.node("Add", _div(graph, day_of_era, 1_460), _div(graph, day_of_era, 146_096)),
-        _div(graph, day_of_era, 36_524),
-    )
-    year = _div(graph, graph.node("Sub", day_of_era, leap), 365)
-    days_before = graph.node(
-        "Sub",
-        graph.node("Add", _times(graph, year, 365), _div(graph, year, 4)),
-        _div(graph, year, 100),
-    )
-    day_of_year = graph.node("Sub", day_of_era, days_before)
-    return day_of_year, _div(graph, _add(graph, _times(graph, day_of_year, 5), 2), 153)
+    day_of_era = (_days(times) + 719_468) % 146_097
+    leap = day_of_era / 1_460 + day_of_era / 146_096 - day_of_era / 36_524
+    year = (day_of_era - leap) / 365
+    day_of_year = day_of_era - (year * 365 + year / 4 - year / 100)
+    return day_of_year, (day_of_year * 5 + 2) / 153
 
 
-def _times(graph: Graph, values: str, factor: int) -> str:
-    return graph.node("Mul", values, graph.constant(_whole(factor)))
-
-
-_TIME_PARTS: Final[dict[str, Callable[[Graph, str], str]]] = {
-    "hour": _hour,
+_TIME_PARTS: Final[dict[str, Callable[[Value], Value]]] = {
+    "hour": lambda times: times % _DAY / _HOUR,
     "weekday": _weekday,
-    "weekend": _weekend,
+    "weekend": lambda times: (_weekday(times) >= 5).cast("int64"),
     "day": _day,
-    "month": _month,
+    "month": lambda times: (_date_from_march(times)[1] + 2) % 12 + 1,
 }
 
 
-def _datetime(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
-    is_present = graph.node("Greater", values, graph.constant(_whole(MISSING)))
-    present = graph.node("Where", is_present, values, graph.constant(_whole(0)))
-    local = _add(graph, present, _offset(reading["type"]))
+def _datetime(values: Value, reading: Any, encoder: Any) -> list[Value]:
+    is_present = values > MISSING
+    local = values.where(is_present, 0) + _offset(reading["type"])
     if reading["type"].startswith("date"):
-        local = _floor(graph, local, _DAY)
+        local = _floor(local, _DAY)
     outputs = []
     for part, of_part in encoder["encoders"].items():
         if part == "elapsed":
-            outputs.append(_elapsed(graph, local, is_present, of_part))
+            outputs.append(_elapsed(local, is_present, of_part))
             continue
         if part not in _TIME_PARTS:
             raise Unsupported(f"its part {part!r} has no operations in ONNX yet.")
-        codes = _look_up(graph, _TIME_PARTS[part](graph, local), of_part["vocabulary"])
-        outputs.append(_known_or_zero(graph, is_present, codes))
+        outputs.append(_look_up(_TIME_PARTS[part](local), of_part["vocabulary"]).where(is_present, UNKNOWN_CODE))
     return outputs
 
 
-def _elapsed(graph: Graph, times: str, is_present: str, encoder: Any) -> str:
+def _elapsed(times: Value, is_present: Value, encoder: Any) -> Value:
     """Return the standardised time since the first row of fit."""
     if encoder["deviation"] == 0:
-        return graph.cast(_times(graph, times, 0), "float")
-    first, last = (graph.constant(_whole(encoder[name])) for name in ("first", "last"))
-    clipped = graph.node("Min", graph.node("Max", times, first), last)
-    elapsed = graph.cast(graph.node("Sub", clipped, first), "double")
-    centred = graph.node("Sub", elapsed, graph.constant([[encoder["mean"]]]))
-    scaled = graph.node("Div", centred, graph.constant([[encoder["deviation"]]]))
-    return graph.cast(graph.node("Where", is_present, scaled, graph.constant([[0.0]])), "float")
+        return (times * 0).cast("float")
+    first, last = int(encoder["first"]), int(encoder["last"])
+    elapsed = (times.clip(first, last) - first).cast("double")
+    return ((elapsed - encoder["mean"]) / encoder["deviation"]).where(is_present, 0.0).cast("float")
 
 
 def _offset(dtype: str) -> int:
@@ -340,37 +262,37 @@ def _offset(dtype: str) -> int:
     return (-1 if zone["sign"] == "-" else 1) * minutes * 60_000_000
 
 
-def _multi_valued(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
-    separator = _separator(encoder)
+def _multi_valued(values: Value, reading: Any, encoder: Any) -> list[Value]:
+    separator, graph = _separator(encoder), values.graph
     known, codes = _elements(encoder, separator)
-    # With a separator behind the last one there is always an element, if an empty one.
-    ended = graph.node("StringConcat", values, graph.constant(np.array([[separator]], object)))
-    elements, _ = graph.nodes("StringSplit", ended, n_outputs=2, delimiter=separator)
+    elements, _ = _split(values, separator)
     # (n, 1, number of elements)
-    codes_of_elements = find(graph, elements, known, codes, UNKNOWN_CODE)
-    is_known = graph.cast(graph.node("Greater", codes_of_elements, graph.constant([[[0]]], np.int64)), "int64")
-    places = graph.node("Mul", graph.node("CumSum", is_known, graph.constant(2, np.int64)), is_known)
+    codes_of_elements = find(elements, known, codes, UNKNOWN_CODE)
+    is_known = (codes_of_elements > 0).cast("int64")
+    places = graph.node("CumSum", is_known, np.array(2)) * is_known
     # (n, n_columns, 1), a place each, against (n, 1, number of elements)
     columns = np.arange(1, encoder["n_columns"] + 1).reshape(1, -1, 1)
-    is_at = graph.cast(graph.node("Equal", places, graph.constant(columns)), "int64")
-    chosen = graph.node("Mul", is_at, codes_of_elements)
-    outputs = graph.sum(chosen, 2)
+    is_at = graph.node("Equal", places, columns).cast("int64")
+    outputs = graph.sum(is_at * codes_of_elements, 2)
     return [graph.columns_of(outputs, position) for position in range(encoder["n_columns"])]
 
 
-def _history(graph: Graph, values: str, reading: Any, encoder: Any) -> list[str]:
+def _split(values: Value, separator: str) -> list[Value]:
+    """Return the elements and their number; with a separator behind the last one there is always one, if an empty."""
+    ended = values.graph.node("StringConcat", values, np.array([[separator]], object))
+    return values.graph.nodes("StringSplit", ended, n_outputs=2, delimiter=separator)
+
+
+def _history(values: Value, reading: Any, encoder: Any) -> list[Value]:
     """Return codes of the last elements, the last one first."""
     known, codes = _elements({**encoder, "splits_strings": False}, _LIST_SEPARATOR)
-    # As above; the number of elements counts an empty one behind the last separator.
-    ended = graph.node("StringConcat", values, graph.constant(np.array([[_LIST_SEPARATOR]], object)))
-    elements, n_elements = graph.nodes("StringSplit", ended, n_outputs=2, delimiter=_LIST_SEPARATOR)
-    found = find(graph, elements, known, codes, UNKNOWN_CODE)
-    codes_of_elements = graph.node("Squeeze", found, graph.constant([1], np.int64))
-    from_last = np.arange(encoder["n_columns"])[np.newaxis] + 2
-    places = graph.node("Sub", n_elements, graph.constant(from_last, np.int64))
-    is_there = graph.cast(graph.node("GreaterOrEqual", places, graph.constant([[0]], np.int64)), "int64")
-    places = graph.node("Max", places, graph.constant([[0]], np.int64))
-    outputs = graph.node("Mul", graph.node("GatherElements", codes_of_elements, places, axis=1), is_there)
+    # The number of elements counts an empty one behind the last separator.
+    elements, n_elements = _split(values, _LIST_SEPARATOR)
+    graph = values.graph
+    codes_of_elements = graph.node("Squeeze", find(elements, known, codes, UNKNOWN_CODE), np.array([1]))
+    places = n_elements - (np.arange(encoder["n_columns"])[np.newaxis] + 2)
+    found = graph.node("GatherElements", codes_of_elements, graph.node("Max", places, 0), axis=1)
+    outputs = found * (places >= 0).cast("int64")
     return [graph.columns_of(outputs, position) for position in range(encoder["n_columns"])]
 
 
@@ -392,7 +314,7 @@ def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(variants), np.tile(codes, len(variants))
 
 
-_PARTS: Final[dict[str, Callable[[Graph, str, Any, Any], list[str]]]] = {
+_PARTS: Final[dict[str, Callable[[Value, Any, Any], list[Value]]]] = {
     "CategoricalEncoder": _categorical,
     "PretrainedEncoder": _pretrained,
     "VectorEncoder": _vector,
@@ -406,29 +328,22 @@ _PARTS: Final[dict[str, Callable[[Graph, str, Any, Any], list[str]]]] = {
 }
 
 
-def add_crosses(graph: Graph, crosses: list[Any], codes: Mapping[str, str]) -> dict[str, str]:
+def add_crosses(graph: Graph, crosses: list[Any], codes: Mapping[str, Value]) -> dict[str, Value]:
     """Return codes of combinations, by name."""
     return {cross_name(cross["key"]["fields"]): _add_cross(graph, cross, codes) for cross in crosses}
 
 
-def _add_cross(graph: Graph, cross: Any, codes: Mapping[str, str]) -> str:
+def _add_cross(graph: Graph, cross: Any, codes: Mapping[str, Value]) -> Value:
     vocabulary = cross["_encoder"]["vocabulary"]
     key = cross["key"]
     if vocabulary["$part"] == "HashBuckets":
         raise Unsupported(f"The cross {cross_name(key['fields'])!r} can't be exported: {_NO_HASH}")
-    found = _look_up(graph, _combine(graph, [key], codes), vocabulary)
-    parts = graph.concat([codes[part] for part in key["parts"]])
-    least = graph.node("ReduceMin", parts, graph.constant([1], np.int64), keepdims=1)
-    return _known_or_zero(graph, graph.node("Greater", least, graph.constant(_whole(0))), found)
+    found = _look_up(_combine(graph, [key], codes), vocabulary)
+    least = graph.node("ReduceMin", graph.concat([codes[part] for part in key["parts"]]), np.array([1]), keepdims=1)
+    return found.where(least > 0, UNKNOWN_CODE)
 
 
-def _within(graph: Graph, codes: Mapping[str, str], part: str, limit: int | None) -> str:
-    if limit is None:
-        return codes[part]
-    return _known_or_zero(graph, graph.node("Less", codes[part], graph.constant(_whole(limit))), codes[part])
-
-
-def _combine(graph: Graph, keys: list[Any], codes: Mapping[str, str]) -> str:
+def _combine(graph: Graph, keys: list[Any], codes: Mapping[str, Value]) -> Value:
     """Return a column for each key, (n, number of keys), by one product; sums would take a row's time."""
     # A part, and the first of its codes that the key doesn't know; None if it knows all.
     parts_of = [
@@ -446,13 +361,15 @@ def _combine(graph: Graph, keys: list[Any], codes: Mapping[str, str]) -> str:
         for part, cardinality in zip(reversed(own), reversed(key["cardinalities"]), strict=True):
             factors[parts.index(part), column] = factor
             factor *= cardinality
-    columns = graph.concat([_within(graph, codes, *part) for part in parts])
-    return graph.node("MatMul", columns, graph.constant(factors))
+    columns = [
+        codes[part] if limit is None else codes[part].where(codes[part] < limit, UNKNOWN_CODE) for part, limit in parts
+    ]
+    return graph.node("MatMul", graph.concat(columns), factors)
 
 
-def add_statistics(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) -> dict[str, str]:
+def add_statistics(graph: Graph, statistics: list[Any], codes: Mapping[str, Value]) -> dict[str, Value]:
     """Return rates and counts, by name, from one search and one table for all keys that fit into 63 bits."""
-    outputs: dict[str, str] = {}
+    outputs: dict[str, Value] = {}
     for group in _groups(statistics):
         outputs.update(_add_group(graph, group, codes))
     return outputs
@@ -474,7 +391,7 @@ def _groups(statistics: list[Any]) -> list[list[Any]]:
     return groups
 
 
-def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) -> dict[str, str]:
+def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, Value]) -> dict[str, Value]:
     known, first_keys, tables, unknown_rows = [], [], [], []
     first_key = first_row = 0
     width = max(len(of_key["_columns"]) for of_key in statistics)
@@ -488,17 +405,11 @@ def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, str]) ->
         first_key += _n_possible(of_key)
         first_row += len(table)
     rows = np.delete(np.arange(first_row), unknown_rows)
-    keys = graph.node(
-        "Add",
-        _combine(graph, [of_key["key"] for of_key in statistics], codes),
-        graph.constant([first_keys], np.int64),
-    )
-    found = find(graph, keys, np.concatenate(known), rows, -1)
-    is_known = graph.node("GreaterOrEqual", found, graph.constant(_whole(0)))
-    found = graph.node("Where", is_known, found, graph.constant([unknown_rows], np.int64))
+    keys = _combine(graph, [of_key["key"] for of_key in statistics], codes) + np.array([first_keys])
+    found = find(keys, np.concatenate(known), rows, -1)
+    found = found.where(found >= 0, np.array([unknown_rows]))
     # (n, number of keys, width), and then a row of all in order
-    gathered = graph.gather(np.concatenate(tables), found)
-    flat = graph.node("Flatten", gathered, axis=1)
+    flat = graph.node("Flatten", graph.gather(np.concatenate(tables), found), axis=1)
     return {
         statistic_name(column["measure"], cross_name(of_key["key"]["fields"]), column["label"]): graph.columns_of(
             flat, position * width + place

@@ -24,7 +24,7 @@ from ..model_files import replace_file
 from ..preprocessing import CTREncoder
 from ..schema import Field, column_names
 from ._encoder import add_column, add_crosses, add_statistics, input_of
-from ._graph import Graph, Unsupported, sigmoid
+from ._graph import Graph, Unsupported, Value, sigmoid
 from ._inputs import Input
 from ._network import add_logits
 
@@ -116,7 +116,7 @@ def _add_encoder(
     described: Mapping[str, tuple[Any, Any]],
     derived: Any,
     fields: Sequence[Field],
-) -> dict[str, str]:
+) -> dict[str, Value]:
     """Output columns by name."""
     plain = [add_column(graph, column, *described[column.name]) for column in inputs]
     has_codes = [field.has_codes for field in fields for _ in range(field.n_columns)]
@@ -126,13 +126,16 @@ def _add_encoder(
 
 
 def _in_all_rows(
-    graph: Graph, inputs: Sequence[Input], outputs: Sequence[Sequence[str]], has_codes: Iterable[bool]
-) -> list[str]:
+    graph: Graph, inputs: Sequence[Input], outputs: Sequence[Sequence[Value]], has_codes: Iterable[bool]
+) -> list[Value]:
     """Output columns of each input, where a single row of it stands for all rows, so that it is looked up once."""
-    first = [column.name if column.length == 1 else graph.columns_of(column.name, 0) for column in inputs]
+    values = [Value(graph, column.name) for column in inputs]
+    first = [
+        own if column.length == 1 else graph.columns_of(own, 0) for own, column in zip(values, inputs, strict=True)
+    ]
     shape = graph.node("Max", *(graph.node("Shape", column) for column in first))
     is_code = iter(has_codes)
-    columns: list[str] = []
+    columns: list[Value] = []
     for of_input in outputs:
         # Neighbours in one matrix, which has one type.
         for _, neighbours in groupby(of_input, key=lambda _: next(is_code)):
@@ -140,7 +143,7 @@ def _in_all_rows(
     return columns
 
 
-def _expanded(graph: Graph, columns: list[str], shape: str) -> list[str]:
+def _expanded(graph: Graph, columns: list[Value], shape: Value) -> list[Value]:
     matrix = graph.node("Expand", graph.concat(columns), shape)
     return [matrix] if len(columns) == 1 else [graph.columns_of(matrix, position) for position in range(len(columns))]
 
@@ -153,21 +156,20 @@ def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
     return metadata
 
 
-def _columns_of_classifier(graph: Graph, classifier: Any) -> dict[str, str]:
+def _columns_of_classifier(graph: Graph, classifier: Any) -> dict[str, Value]:
     names = [str(name) for name in check_feature_names_in(classifier)]
     readers = classifier.table_reader_
     has_codes = {position: reader.field.has_codes for reader in readers for position in reader.positions}
     columns = {name: graph.input(name, _element_type(not has_codes[i])) for i, name in enumerate(names)}
-    return {name: _codes(graph, column) if has_codes[i] else column for i, (name, column) in enumerate(columns.items())}
+    # A graph can't refuse negative codes as the classifier does: they are unknown.
+    codes = graph.constant([[_BEYOND_ANY_TABLE]])
+    return {
+        name: codes.where(column < 0, column) if has_codes[i] else column
+        for i, (name, column) in enumerate(columns.items())
+    }
 
 
-def _codes(graph: Graph, column: str) -> str:
-    """Codes, unknown if negative: a graph can't refuse them as the classifier does."""
-    is_negative = graph.node("Less", column, graph.constant([[0]], np.int64))
-    return graph.node("Where", is_negative, graph.constant([[_BEYOND_ANY_TABLE]], np.int64), column)
-
-
-def _give_columns(graph: Graph, encoder: CTREncoder, columns: Mapping[str, str]) -> None:
+def _give_columns(graph: Graph, encoder: CTREncoder, columns: Mapping[str, Value]) -> None:
     for field in encoder.fields_:
         for name in column_names([field]):
             graph.output(columns[name], f"{name}:encoded", _element_type(not field.has_codes), 1)
@@ -177,13 +179,12 @@ def _element_type(is_float: bool) -> str:
     return "float" if is_float else "int64"
 
 
-def _give_probabilities(graph: Graph, classifier: Any, columns: Sequence[str]) -> None:
+def _give_probabilities(graph: Graph, classifier: Any, columns: Sequence[Value]) -> None:
     logits = add_logits(graph, classifier.network_, classifier.table_reader_, columns)
     classes = exportable(classifier.classes_)
     if len(classes) == 2:
-        probabilities = sigmoid(graph, graph.concat([graph.node("Neg", logits), logits]))
-        position = graph.cast(graph.node("Greater", logits, graph.constant([[0]], np.float32)), "int64")
-        position = graph.node("Squeeze", position, graph.constant([1], np.int64))
+        probabilities = sigmoid(graph.concat([graph.node("Neg", logits), logits]))
+        position = graph.node("Squeeze", (logits > np.float32(0)).cast("int64"), np.array([1]))
     else:
         probabilities = graph.node("Softmax", logits, axis=1)
         position = graph.node("ArgMax", logits, axis=1, keepdims=0)

@@ -1,8 +1,10 @@
-"""An ONNX graph in the making: nodes and constants, layers of networks, searches in tables."""
+"""An ONNX graph in the making: values with operators, layers of networks, searches in tables."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isqrt
 from typing import Any, Final
 
@@ -25,11 +27,59 @@ _ELEMENT_TYPES: Final = {
     "double": TensorProto.DOUBLE,
     "bool": TensorProto.BOOL,
 }
+#: Single precision, as the weights of networks have it.
+ONE: Final = np.ones((1, 1), np.float32)
+
 _LAYERS: Final = ["BatchNorm1d", "Dropout", "LayerNorm", "Linear", "ReLU", "Sequential", "sk_finalmlp.streams"]
 
 
 class Unsupported(ValueError):
     """A column or a part that can't be exported; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of a graph, with the operators of NumPy; a number is a constant of shape (1, 1), int64 or double."""
+
+    graph: Graph
+    name: str
+
+    def __add__(self, other: Any) -> Value:
+        return self.graph.node("Add", self, other)
+
+    def __sub__(self, other: Any) -> Value:
+        return self.graph.node("Sub", self, other)
+
+    def __mul__(self, other: Any) -> Value:
+        return self.graph.node("Mul", self, other)
+
+    def __truediv__(self, other: Any) -> Value:
+        """Divide; the quotient of integers is rounded towards 0."""
+        return self.graph.node("Div", self, other)
+
+    def __mod__(self, other: Any) -> Value:
+        return self.graph.node("Mod", self, other)
+
+    def __lt__(self, other: Any) -> Value:
+        return self.graph.node("Less", self, other)
+
+    def __gt__(self, other: Any) -> Value:
+        return self.graph.node("Greater", self, other)
+
+    def __ge__(self, other: Any) -> Value:
+        return self.graph.node("GreaterOrEqual", self, other)
+
+    def clip(self, low: Any, high: Any) -> Value:
+        """Replace what is out of bounds by the bound."""
+        return self.graph.node("Min", self.graph.node("Max", self, low), high)
+
+    def where(self, condition: Value, otherwise: Any) -> Value:
+        """Keep values where a condition holds."""
+        return self.graph.node("Where", condition, self, otherwise)
+
+    def cast(self, element_type: str) -> Value:
+        """Convert to another type."""
+        return self.graph.node("Cast", self, to=_ELEMENT_TYPES[element_type])
 
 
 class Graph:
@@ -38,133 +88,131 @@ class Graph:
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
-        self._made: dict[Any, str] = {}
-        self._parts: dict[str, tuple[str, int, int]] = {}
-        self._scaled: dict[str, tuple[str, np.ndarray]] = {}
-        self._affine: dict[str, tuple[str, np.ndarray, np.ndarray]] = {}
+        self._made: dict[Any, Value] = {}
+        self._parts: dict[Value, tuple[Value, int, int]] = {}
+        self._scaled: dict[Value, tuple[Value, np.ndarray]] = {}
+        self._affine: dict[Value, tuple[Value, np.ndarray, np.ndarray]] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
-    def input(self, name: str, element_type: str, n_rows: str = "n", width: int = 1) -> str:
+    def input(self, name: str, element_type: str, n_rows: str = "n", width: int = 1) -> Value:
         """Add a column of the table, shape (n_rows, width); runtimes take equal names of `n_rows` for equal numbers."""
         self._inputs.append(helper.make_tensor_value_info(name, _ELEMENT_TYPES[element_type], [n_rows, width]))
-        return name
+        return Value(self, name)
 
-    def output(self, value: str, name: str, element_type: str, *width: int) -> None:
+    def output(self, value: Value, name: str, element_type: str, *width: int) -> None:
         """Make a tensor of shape (n, *width) an output."""
-        self._nodes.append(helper.make_node("Identity", [value], [name]))
+        self._nodes.append(helper.make_node("Identity", [value.name], [name]))
         self._outputs.append(helper.make_tensor_value_info(name, _ELEMENT_TYPES[element_type], ["n", *width]))
 
-    def constant(self, array: Any, dtype: Any = None) -> str:
+    def constant(self, array: Any, dtype: Any = None) -> Value:
         """Add an array, or a parameter of a network."""
         array = np.ascontiguousarray(as_array(array) if isinstance(array, Tensor) else array, dtype)
         content = array.tolist() if array.dtype == object else hashlib.sha256(array.tobytes()).hexdigest()
         key = ("constant", str(array.dtype), array.shape, str(content))
         if key not in self._made:
-            name = self._made[key] = f"/constant_{len(self._constants)}"
+            name = f"/constant_{len(self._constants)}"
             self._constants[name] = numpy_helper.from_array(array, name)
+            self._made[key] = Value(self, name)
         return self._made[key]
 
-    def node(self, operation: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Return the name of an operation's output."""
-        key = (operation, inputs, tuple(sorted((name, str(value)) for name, value in attributes.items())))
+    def node(self, operation: str, *inputs: Any, domain: str = "", **attributes: Any) -> Value:
+        """Return the output of an operation on values, numbers and arrays."""
+        values = tuple(self._value(value) for value in inputs)
+        key = (operation, values, tuple(sorted((name, str(value)) for name, value in attributes.items())))
         if domain == ML_DOMAIN or key not in self._made:
-            return self._add(key, operation, inputs, domain, attributes, 1)[0]
+            (self._made[key],) = self._add(operation, values, 1, domain=domain, **attributes)
         return self._made[key]
 
-    def nodes(self, operation: str, *inputs: str, n_outputs: int, **attributes: Any) -> list[str]:
-        """Return the names of an operation's outputs."""
-        return self._add(None, operation, inputs, "", attributes, n_outputs)
+    def nodes(self, operation: str, *inputs: Any, n_outputs: int, **attributes: Any) -> list[Value]:
+        """Return the outputs of an operation."""
+        return self._add(operation, [self._value(value) for value in inputs], n_outputs, **attributes)
 
-    def _add(
-        self, key: Any, operation: str, inputs: tuple[str, ...], domain: str, attributes: dict[str, Any], n_outputs: int
-    ) -> list[str]:
-        outputs = [f"/{operation}_{len(self._nodes)}_{position}" for position in range(n_outputs)]
-        self._nodes.append(helper.make_node(operation, list(inputs), outputs, domain=domain, **attributes))
-        if key is not None:
-            self._made[key] = outputs[0]
-        return outputs
+    def _value(self, given: Any) -> Value:
+        if isinstance(given, Value):
+            return given
+        return self.constant(np.reshape(given, (1, 1)) if np.isscalar(given) else given)
 
-    def cast(self, value: str, element_type: str) -> str:
-        """Convert to another type."""
-        return self.node("Cast", value, to=_ELEMENT_TYPES[element_type])
+    def _add(self, operation: str, inputs: Sequence[Value], n_outputs: int, **attributes: Any) -> list[Value]:
+        names = [f"/{operation}_{len(self._nodes)}_{position}" for position in range(n_outputs)]
+        self._nodes.append(helper.make_node(operation, [value.name for value in inputs], names, **attributes))
+        return [Value(self, name) for name in names]
 
-    def reshape(self, value: str, *shape: int) -> str:
+    def reshape(self, value: Value, *shape: int) -> Value:
         """Reshape; 0 keeps a size and -1 follows from the others."""
-        return self.node("Reshape", value, self.constant(shape, np.int64))
+        return self.node("Reshape", value, np.array(shape))
 
-    def unsqueeze(self, value: str, axis: int) -> str:
+    def unsqueeze(self, value: Value, axis: int) -> Value:
         """Insert an axis of size 1."""
-        return self.node("Unsqueeze", value, self.constant([axis], np.int64))
+        return self.node("Unsqueeze", value, np.array([axis]))
 
-    def sum(self, value: str, *axes: int, keepdims: int = 0) -> str:
+    def sum(self, value: Value, *axes: int, keepdims: int = 0) -> Value:
         """Sum over axes."""
-        return self.node("ReduceSum", value, self.constant(axes, np.int64), keepdims=keepdims)
+        return self.node("ReduceSum", value, np.array(axes), keepdims=keepdims)
 
-    def concat(self, values: list[str]) -> str:
+    def concat(self, values: list[Value]) -> Value:
         """Concatenate columns; neighbours in one matrix are sliced in one piece."""
-        pieces: list[str] = []
+        pieces: list[Value] = []
         for value in values:
             joined = self._joined(pieces[-1], value) if pieces else None
             pieces[-1:] = [joined] if joined else [*pieces[-1:], value]
         return pieces[0] if len(pieces) == 1 else self.node("Concat", *pieces, axis=1)
 
-    def _joined(self, left: str, right: str) -> str | None:
+    def _joined(self, left: Value, right: Value) -> Value | None:
         """Join columns of a matrix with the next ones in it; None if they aren't the next ones."""
         if left not in self._parts or right not in self._parts:
             return None
         (matrix, first, middle), (other, begin, last) = self._parts[left], self._parts[right]
         return self.columns(matrix, first, last) if (matrix, middle) == (other, begin) else None
 
-    def affine(self, values: str, weight: np.ndarray, bias: np.ndarray) -> str:
+    def affine(self, values: Value, weight: np.ndarray, bias: np.ndarray) -> Value:
         """Multiply rows by a matrix and add a row; factors of the columns become part of the matrix."""
         if values in self._scaled:
             unscaled, factors = self._scaled[values]
             return self.affine(unscaled, factors[:, np.newaxis] * weight, bias)
-        output = self.node("Gemm", values, self.constant(weight, np.float32), self.constant(bias, np.float32))
+        output = self.node("Gemm", values, weight.astype(np.float32), bias.astype(np.float32))
         self._affine[output] = values, weight, bias
         return output
 
-    def scaled(self, values: str, factors: np.ndarray) -> str:
+    def scaled(self, values: Value, factors: np.ndarray) -> Value:
         """Multiply columns by a factor each; in an affine map, the factors become part of it."""
         if values in self._affine:
             inputs, weight, bias = self._affine[values]
             return self.affine(inputs, weight * factors, bias * factors)
-        output = self.node("Mul", values, self.constant(factors[np.newaxis], np.float32))
+        output = self.node("Mul", values, factors[np.newaxis].astype(np.float32))
         self._scaled[output] = values, factors
         return output
 
-    def shifted(self, values: str, row: np.ndarray) -> str:
+    def shifted(self, values: Value, row: np.ndarray) -> Value:
         """Add a row to all rows; in an affine map, it becomes part of it."""
         if values in self._affine:
             inputs, weight, bias = self._affine[values]
             return self.affine(inputs, weight, bias + row)
-        return self.node("Add", values, self.constant(row[np.newaxis], np.float32))
+        return self.node("Add", values, row[np.newaxis].astype(np.float32))
 
-    def gather(self, table: Any, rows: str) -> str:
+    def gather(self, table: Any, rows: Value) -> Value:
         """Look up entries, or rows, of a constant table."""
-        return self.node("Gather", self.constant(table), rows, axis=0)
+        return self.node("Gather", table, rows, axis=0)
 
-    def columns(self, value: str, first: int, last: int) -> str:
+    def columns(self, value: Value, first: int, last: int) -> Value:
         """Slice a matrix from column `first` to the one before `last`."""
-        bounds = [self.constant([number], np.int64) for number in (first, last, 1)]
-        part = self.node("Slice", value, *bounds)
+        part = self.node("Slice", value, *(np.array([number]) for number in (first, last, 1)))
         self._parts[part] = (value, first, last)
         return part
 
-    def columns_of(self, value: str, position: int) -> str:
+    def columns_of(self, value: Value, position: int) -> Value:
         """Slice one column, shape (n, 1)."""
         return self.columns(value, position, position + 1)
 
-    def linear(self, values: str, layer: nn.Linear) -> str:
+    def linear(self, values: Value, layer: nn.Linear) -> Value:
         """Add a linear layer of rows."""
         bias = np.zeros(layer.out_features) if layer.bias is None else as_array(layer.bias).astype(np.float64)
         return self.affine(values, as_array(layer.weight).T.astype(np.float64), bias)
 
-    def layer(self, values: str, layer: nn.Module) -> str:
+    def layer(self, values: Value, layer: nn.Module) -> Value:
         """Add a module in evaluation mode, (n, D) -> (n, D'); streams add their own nodes."""
         if hasattr(layer, "add_nodes"):
-            output: str = layer.add_nodes(self, values)  # type: ignore[operator]
+            output: Value = layer.add_nodes(self, values)  # type: ignore[operator]
             return output
         if isinstance(layer, nn.Linear):
             return self.linear(values, layer)
@@ -173,8 +221,7 @@ class Graph:
         if isinstance(layer, nn.BatchNorm1d):
             return self._batch_norm(values, layer)
         if isinstance(layer, nn.LayerNorm):
-            weights = self.constant(layer.weight), self.constant(layer.bias)
-            return self.node("LayerNormalization", values, *weights, axis=-1, epsilon=layer.eps)
+            return self.node("LayerNormalization", values, layer.weight, layer.bias, axis=-1, epsilon=layer.eps)
         if isinstance(layer, nn.ReLU):
             return self.node("Relu", values)
         if isinstance(layer, (Dropout, nn.Dropout)):
@@ -188,7 +235,7 @@ class Graph:
             "build the stream of these, or give it a method add_nodes, as the streams of sk_finalmlp.streams have."
         )
 
-    def _batch_norm(self, values: str, norm: nn.BatchNorm1d) -> str:
+    def _batch_norm(self, values: Value, norm: nn.BatchNorm1d) -> Value:
         assert norm.running_var is not None
         assert norm.running_mean is not None
         scale = as_array(norm.weight) / np.sqrt(as_array(norm.running_var).astype(np.float64) + norm.eps)
@@ -221,21 +268,20 @@ def as_array(parameter: Tensor) -> Any:
     return parameter.detach().cpu().numpy()
 
 
-def sigmoid(graph: Graph, x: str) -> str:
+def sigmoid(x: Value) -> Value:
     """Return 1 / (1 + exp(-x)): onnxruntime's own operator has a large relative error where it is small."""
-    return graph.node(
-        "Reciprocal", graph.node("Add", graph.node("Exp", graph.node("Neg", x)), graph.constant([[1]], np.float32))
-    )
+    graph = x.graph
+    return graph.node("Reciprocal", graph.node("Exp", graph.node("Neg", x)) + ONE)
 
 
-def find(graph: Graph, values: str, known: np.ndarray, codes: Any, unknown: int) -> str:
+def find(values: Value, known: np.ndarray, codes: Any, unknown: int) -> Value:
     """Return codes (int64) of known values, which are strings, int64 or doubles."""
-    codes = np.asarray(codes, np.int64)
+    codes, graph = np.asarray(codes, np.int64), values.graph
     if not len(known):
         shape = graph.node("Shape", values)
         return graph.node("ConstantOfShape", shape, value=numpy_helper.from_array(np.array([unknown])))
     if known.dtype == np.float64:
-        return _find_doubles(graph, values, known, codes, unknown)
+        return _find_doubles(values, known, codes, unknown)
     attributes = {"keys_int64s" if known.dtype == np.int64 else "keys_strings": known.tolist()}
     return graph.node(
         "LabelEncoder",
@@ -247,32 +293,27 @@ def find(graph: Graph, values: str, known: np.ndarray, codes: Any, unknown: int)
     )
 
 
-def _find_doubles(graph: Graph, values: str, known: np.ndarray, codes: np.ndarray, unknown: int) -> str:
+def _find_doubles(values: Value, known: np.ndarray, codes: np.ndarray, unknown: int) -> Value:
     tensors = {
         "keys_tensor": known,
         "values_tensor": codes.astype(np.float64),
         "default_tensor": np.array([unknown], np.float64),
     }
     attributes = {name: numpy_helper.from_array(array, name) for name, array in tensors.items()}
-    return graph.cast(graph.node("LabelEncoder", values, domain=ML_DOMAIN, **attributes), "int64")
+    return values.graph.node("LabelEncoder", values, domain=ML_DOMAIN, **attributes).cast("int64")
 
 
-def count_below(graph: Graph, values: str, ascending: np.ndarray, *, or_equal: bool) -> str:
+def count_below(values: Value, ascending: np.ndarray, *, or_equal: bool) -> Value:
     """Count the numbers of an ascending table below (or not above) each value, (n, 1), by block and in the block."""
-    operation = "GreaterOrEqual" if or_equal else "Greater"
+    graph = values.graph
     size = isqrt(max(len(ascending) - 1, 0)) + 1
     n_blocks = max(-(-len(ascending) // size), 1)
     padding = np.full(n_blocks * size - len(ascending), np.inf)
     blocks = np.concatenate([ascending, padding]).reshape(n_blocks, size)
 
-    def count(limits: str) -> str:
-        above = graph.cast(graph.node(operation, values, limits), "int64")
-        return graph.sum(above, 1, keepdims=1)
+    def count(limits: Any) -> Value:
+        return graph.sum((values >= limits if or_equal else values > limits).cast("int64"), 1, keepdims=1)
 
-    n_begun = count(graph.constant(blocks[:, 0][np.newaxis]))
-    block = graph.node(
-        "Max", graph.node("Sub", n_begun, graph.constant([[1]], np.int64)), graph.constant([[0]], np.int64)
-    )
-    flat = graph.node("Squeeze", block, graph.constant([1], np.int64))
-    within = count(graph.gather(blocks, flat))
-    return graph.node("Add", graph.node("Mul", block, graph.constant([[size]], np.int64)), within)
+    block = graph.node("Max", count(blocks[:, 0][np.newaxis]) - 1, 0)
+    within = count(graph.gather(blocks, graph.node("Squeeze", block, np.array([1]))))
+    return block * size + within

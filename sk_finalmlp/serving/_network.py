@@ -30,7 +30,7 @@ from ..nn import (
     votes_of,
 )
 from ..schema import Field
-from ._graph import Graph, Unsupported, as_array
+from ._graph import ONE, Graph, Unsupported, Value, as_array
 
 _NEVER: Final = -1e30
 
@@ -38,17 +38,17 @@ _NEVER: Final = -1e30
 class _FieldRows:
     """The columns of the encoded table, each of shape (n, 1), as the network reads them."""
 
-    def __init__(self, graph: Graph, readers: TableReader, columns: Sequence[str]) -> None:
+    def __init__(self, graph: Graph, readers: TableReader, columns: Sequence[Value]) -> None:
         self.graph = graph
         self.statistics = [reader.field for reader in readers if reader.field.kind == "statistic"]
         self._row_of_code = {reader.field.name: reader.row_of_code for reader in readers}
         self._columns = {reader.field.name: [columns[position] for position in reader.positions] for reader in readers}
 
-    def values(self, fields: Sequence[Field]) -> str:
+    def values(self, fields: Sequence[Field]) -> Value:
         """Return columns of floats, (n, number of columns)."""
         return self.graph.concat([column for field in fields for column in self._columns[field.name]])
 
-    def rows(self, fields: Sequence[Field], first_row: Mapping[str, int]) -> str:
+    def rows(self, fields: Sequence[Field], first_row: Mapping[str, int]) -> Value:
         """Return rows of a table of embeddings, one for each column of codes; 0 for an unknown code."""
         tables, firsts, largest = [], [], []
         for field in fields:
@@ -62,22 +62,21 @@ class _FieldRows:
         graph = self.graph
         codes = graph.concat([column for field in fields for column in self._columns[field.name]])
         # In this order, no code overflows.
-        places = graph.node("Min", codes, graph.constant([largest], np.int64))
-        places = graph.node("Add", places, graph.constant([firsts], np.int64))
+        places = graph.node("Min", codes, np.array([largest])) + np.array([firsts])
         return graph.gather(np.concatenate(tables).astype(np.int64), places)
 
 
-def add_logits(graph: Graph, network: nn.Module, readers: TableReader, columns: Sequence[str]) -> str:
+def add_logits(graph: Graph, network: nn.Module, readers: TableReader, columns: Sequence[Value]) -> Value:
     """Return the logits of a network in evaluation mode, (n, C), from columns of the encoded table, (n, 1)."""
     rows = _FieldRows(graph, readers, columns)
     logits = [
-        graph.node("Mul", _member_logits(rows, member), graph.constant(vote, np.float32))
+        _member_logits(rows, member) * np.float32(vote)
         for member, vote in zip(members_of(network), votes_of(network), strict=True)
     ]
     return logits[0] if len(logits) == 1 else graph.node("Sum", *logits)
 
 
-def _member_logits(rows: _FieldRows, network: nn.Module) -> str:
+def _member_logits(rows: _FieldRows, network: nn.Module) -> Value:
     if not isinstance(network, TwoStreamNetwork):
         raise Unsupported(
             f"A network {type(network).__name__} can't be exported, only networks of two streams. Export its encoder "
@@ -95,11 +94,10 @@ def _member_logits(rows: _FieldRows, network: nn.Module) -> str:
     logits = _one_of(_FUSIONS, network.fusion)(rows.graph, network.fusion, *outputs)
     if network.linear_term is None:
         return logits
-    weights = _embedded(rows, network.linear_term)
-    return rows.graph.node("Add", logits, rows.graph.sum(weights, 1))
+    return logits + rows.graph.sum(_embedded(rows, network.linear_term), 1)
 
 
-def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
+def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> Value:
     """Return vectors of fields, (n, F, d)."""
     graph = rows.graph
     coded = [*embedding.tables, *embedding.histories]
@@ -117,43 +115,40 @@ def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> str:
         found = _pretrained(rows, pretrained)
         if pretrained.field.of:
             categorical = [field.name for field in embedding.fields if field.kind == "categorical"]
-            parts[0] = _added(graph, parts[0], found, categorical.index(pretrained.field.of), len(categorical))
+            parts[0] = _added(parts[0], found, categorical.index(pretrained.field.of), len(categorical))
         else:
             parts.append(found)
     if numeric:
-        values = graph.unsqueeze(rows.values(numeric), 2)
-        parts.append(graph.node("Mul", values, graph.constant(embedding.numeric[np.newaxis])))
+        parts.append(graph.unsqueeze(rows.values(numeric), 2) * embedding.numeric[np.newaxis])
     of_vectors = [field for field in embedding.fields if field.kind == "vector"]
     projections: Any = embedding.vectors
     parts += [_projected(rows, field, vectors) for field, vectors in zip(of_vectors, projections, strict=True)]
     return graph.concat(parts)
 
 
-def _pretrained(rows: _FieldRows, vectors: PretrainedVectors) -> str:
+def _pretrained(rows: _FieldRows, vectors: PretrainedVectors) -> Value:
     """Return embeddings of codes, (n, 1, d): the table holds embeddings, which are shorter than the vectors."""
     embeddings = as_array(vectors(torch.arange(vectors.field.n_codes)))
     return rows.graph.gather(embeddings, rows.rows([vectors.field], {vectors.field.name: 0}))
 
 
-def _added(graph: Graph, vectors: str, more: str, place: int, n_fields: int) -> str:
+def _added(vectors: Value, more: Value, place: int, n_fields: int) -> Value:
     """Add vectors, (n, 1, d), to the field's at a position, (n, F, d)."""
     is_place = np.zeros((1, n_fields, 1), np.float32)
     is_place[0, place] = 1
-    return graph.node("Add", vectors, graph.node("Mul", more, graph.constant(is_place)))
+    return vectors + more * is_place
 
 
-def _projected(rows: _FieldRows, field: Field, vectors: VectorProjection) -> str:
+def _projected(rows: _FieldRows, field: Field, vectors: VectorProjection) -> Value:
     """Project vectors, (n, 1, d); a vector of zeros has a learned embedding."""
     graph = rows.graph
     x = rows.values([field])
-    projected = graph.node("MatMul", x, graph.constant(vectors.projection.T))
-    largest = graph.node("ReduceMax", graph.node("Abs", x), graph.constant([1], np.int64), keepdims=1)
-    is_missing = graph.cast(graph.node("Equal", largest, graph.constant([[0]], np.float32)), "float")
-    missing = graph.node("Mul", is_missing, graph.constant(vectors.missing[np.newaxis]))
-    return graph.unsqueeze(graph.node("Add", projected, missing), 1)
+    largest = graph.node("ReduceMax", graph.node("Abs", x), np.array([1]), keepdims=1)
+    missing = graph.node("Equal", largest, np.float32(0)).cast("float") * vectors.missing[np.newaxis]
+    return graph.unsqueeze(graph.node("MatMul", x, vectors.projection.T) + missing, 1)
 
 
-def _pooled(graph: Graph, vectors: str, at: str, embedding: FieldEmbedding) -> list[str]:
+def _pooled(graph: Graph, vectors: Value, at: Value, embedding: FieldEmbedding) -> list[Value]:
     """Return vectors of categorical fields, and the pooled ones of multi-valued fields and histories."""
     categorical = [field for field in embedding.tables if field.kind == "categorical"]
     multi_valued = embedding.tables[len(categorical) :]
@@ -165,58 +160,57 @@ def _pooled(graph: Graph, vectors: str, at: str, embedding: FieldEmbedding) -> l
         parts = [graph.columns(vectors, 0, len(categorical))] if categorical else []
     else:
         parts = [graph.columns_of(vectors, position) for position in embedded]
-    is_known = graph.cast(graph.node("Greater", at, graph.constant([[0]], np.int64)), "float")
+    is_known = (at > 0).cast("float")
     first = len(categorical)
     poolings: list[Any] = [MeanPooling()] * len(multi_valued) + list(embedding.history_poolings or ())
     for field, pooling in zip([*multi_valued, *embedding.histories], poolings, strict=True):
         last = first + field.n_columns
         mask = graph.unsqueeze(graph.columns(is_known, first, last), 2)
-        query = graph.columns_of(vectors, place[field.of]) if field.of else ""
+        query = graph.columns_of(vectors, place[field.of]) if field.of else None
         parts.append(_one_of(_POOLINGS, pooling)(graph, pooling, query, graph.columns(vectors, first, last), mask))
         first = last
     return parts
 
 
-def _features(rows: _FieldRows, embedding: FieldEmbedding) -> str:
+def _features(rows: _FieldRows, embedding: FieldEmbedding) -> Value:
     """Concatenate the vectors and all statistics."""
     vectors = rows.graph.node("Flatten", _embedded(rows, embedding), axis=1)
     return rows.graph.concat([vectors, rows.values(rows.statistics)] if rows.statistics else [vectors])
 
 
-def _gated(rows: _FieldRows, features: str, gate: FeatureGate) -> str:
+def _gated(rows: _FieldRows, features: Value, gate: FeatureGate) -> Value:
     graph = rows.graph
     if gate.context_embedding is None:
         return graph.scaled(features, as_array(gate.of_all_rows())[0].astype(np.float64))
     context = graph.node("Flatten", _embedded(rows, gate.context_embedding), axis=1)
-    gates = graph.node("Sigmoid", graph.layer(context, gate.gate.mlp))
-    return graph.node("Mul", features, graph.node("Mul", gates, graph.constant(2, np.float32)))
+    return features * (graph.node("Sigmoid", graph.layer(context, gate.gate.mlp)) * np.float32(2))
 
 
-def _one_of(table: Mapping[type[nn.Module], Callable[..., str]], module: nn.Module) -> Callable[..., str]:
+def _one_of(table: Mapping[type[nn.Module], Callable[..., Value]], module: nn.Module) -> Callable[..., Value]:
     """Return the exporter of a module's exact class: a derived one may have a forward of its own."""
     if type(module) not in table:
         raise Unsupported(f"A {type(module).__name__} can't be exported; these can: {[c.__name__ for c in table]}.")
     return table[type(module)]
 
 
-def _sum(graph: Graph, fusion: Any, x: str, y: str) -> str:
-    return graph.node("Add", graph.linear(x, fusion.linear_x), graph.linear(y, fusion.linear_y))
+def _sum(graph: Graph, fusion: Any, x: Value, y: Value) -> Value:
+    return graph.linear(x, fusion.linear_x) + graph.linear(y, fusion.linear_y)
 
 
-def _bilinear(graph: Graph, fusion: Any, x: str, y: str) -> str:
+def _bilinear(graph: Graph, fusion: Any, x: Value, y: Value) -> Value:
     n_heads, x_head, n_outputs, y_head = fusion.bilinear.shape
     x_heads = graph.node("Transpose", graph.reshape(x, -1, n_heads, x_head), perm=[1, 0, 2])
-    projected = graph.node("MatMul", x_heads, graph.constant(fusion.bilinear.flatten(start_dim=2)))
+    projected = graph.node("MatMul", x_heads, fusion.bilinear.flatten(start_dim=2))
     projected = graph.reshape(projected, n_heads, -1, n_outputs, y_head)
     y_heads = graph.node("Transpose", graph.reshape(y, -1, n_heads, 1, y_head), perm=[1, 0, 2, 3])
-    return graph.node("Add", _sum(graph, fusion, x, y), graph.sum(graph.node("Mul", projected, y_heads), 0, 3))
+    return _sum(graph, fusion, x, y) + graph.sum(projected * y_heads, 0, 3)
 
 
-_FUSIONS: Final[dict[type[nn.Module], Callable[..., str]]] = {
+_FUSIONS: Final[dict[type[nn.Module], Callable[..., Value]]] = {
     MultiHeadBilinearFusion: _bilinear,
     SumFusion: _sum,
-    ConcatFusion: lambda graph, fusion, x, y: graph.linear(graph.concat([x, y]), fusion.linear),
-    ProductFusion: lambda graph, fusion, x, y: graph.linear(graph.node("Mul", x, y), fusion.linear),
+    ConcatFusion: lambda graph, fusion, x, y: graph.linear(graph.concat([x, y]), fusion),
+    ProductFusion: lambda graph, fusion, x, y: graph.linear(x * y, fusion),
     Linear: lambda graph, fusion, x: graph.linear(x, fusion),
 }
 
@@ -225,62 +219,55 @@ _FUSIONS: Final[dict[type[nn.Module], Callable[..., str]]] = {
 # of floats, 1 where there is an element, (n, L, 1), to one vector, (n, 1, d).
 
 
-def _mean(graph: Graph, pooling: Any, query: str, keys: str, mask: str) -> str:
-    n_known = graph.node("Max", graph.sum(mask, 1, keepdims=1), graph.constant([[[1]]], np.float32))
+def _mean(graph: Graph, pooling: Any, query: Value, keys: Value, mask: Value) -> Value:
     # The vector of unknown codes is zero.
-    return graph.node("Div", graph.sum(keys, 1, keepdims=1), n_known)
+    return graph.sum(keys, 1, keepdims=1) / graph.node("Max", graph.sum(mask, 1, keepdims=1), ONE[..., np.newaxis])
 
 
-def _attention(graph: Graph, pooling: Any, query: str, keys: str, mask: str) -> str:
+def _attention(graph: Graph, pooling: Any, query: Value, keys: Value, mask: Value) -> Value:
     of_q, of_k, of_difference, of_product = pooling.hidden.weight.chunk(4, dim=1)
-    features = graph.node("Concat", keys, graph.node("Mul", query, keys), axis=2)
-    hidden = _linear(graph, features, torch.cat([of_k - of_difference, of_product], dim=1), None)
-    own = _linear(graph, query, of_q + of_difference, pooling.hidden.bias)
-    hidden = graph.node("Relu", graph.node("Add", hidden, own))
-    scores = _linear(graph, hidden, pooling.output.weight, pooling.output.bias)
-    weights = _softmax(graph, scores, mask) if pooling.softmax else scores
-    return graph.sum(graph.node("Mul", graph.node("Mul", weights, mask), keys), 1, keepdims=1)
+    features = graph.node("Concat", keys, query * keys, axis=2)
+    hidden = graph.node("MatMul", features, torch.cat([of_k - of_difference, of_product], dim=1).T)
+    own = _linear(query, of_q + of_difference, pooling.hidden.bias)
+    scores = _linear(graph.node("Relu", hidden + own), pooling.output.weight, pooling.output.bias)
+    weights = _softmax(scores, mask) if pooling.softmax else scores
+    return graph.sum(weights * mask * keys, 1, keepdims=1)
 
 
-def _softmax(graph: Graph, scores: str, mask: str) -> str:
-    is_there = graph.node("Greater", mask, graph.constant([[[0]]], np.float32))
-    return graph.node("Softmax", graph.node("Where", is_there, scores, graph.constant(_NEVER, np.float32)), axis=1)
+def _softmax(scores: Value, mask: Value) -> Value:
+    return scores.graph.node("Softmax", scores.where(mask > np.float32(0), np.float32(_NEVER)), axis=1)
 
 
-def _linear(graph: Graph, values: str, weight: Any, bias: Any) -> str:
+def _linear(values: Value, weight: Any, bias: Any) -> Value:
     """(n, L, d) -> (n, L, d')."""
-    product = graph.node("MatMul", values, graph.constant(weight.T))
-    return product if bias is None else graph.node("Add", product, graph.constant(bias))
+    product = values.graph.node("MatMul", values, weight.T)
+    return product if bias is None else product + bias
 
 
-def _layer(graph: Graph, values: str, layer: nn.Linear) -> str:
-    return _linear(graph, values, layer.weight, layer.bias)
+def _layer(values: Value, layer: nn.Linear) -> Value:
+    return _linear(values, layer.weight, layer.bias)
 
 
-def _transformer(graph: Graph, pooling: Any, query: str, keys: str, mask: str) -> str:
+def _transformer(graph: Graph, pooling: Any, query: Value, keys: Value, mask: Value) -> Value:
     """The value at hand precedes the history, and is never masked."""
     n_heads, d = pooling.n_heads, pooling.position.shape[1]
-    own = graph.node("Add", query, graph.constant(pooling.position[np.newaxis, :1]))
-    others = graph.node("Add", keys, graph.constant(pooling.position[np.newaxis, 1:]))
-    zero = graph.node("Mul", graph.sum(mask, 1, keepdims=1), graph.constant(0, np.float32))
-    one = graph.node("Add", zero, graph.constant([[[1]]], np.float32))
+    own, others = query + pooling.position[np.newaxis, :1], keys + pooling.position[np.newaxis, 1:]
+    one = graph.sum(mask, 1, keepdims=1) * np.float32(0) + ONE[..., np.newaxis]
     every, is_there = graph.node("Concat", own, others, axis=1), graph.node("Concat", one, mask, axis=1)
     by_head = 0, 0, n_heads, d // n_heads
-    q = graph.reshape(_layer(graph, own, pooling.query), *by_head)
+    q = graph.reshape(_layer(own, pooling.query), *by_head)
     both = pooling.key_and_value.weight.chunk(2), pooling.key_and_value.bias.chunk(2)
-    k, v = (graph.reshape(_linear(graph, every, weight, bias), *by_head) for weight, bias in zip(*both, strict=True))
-    products = graph.sum(graph.node("Mul", q, k), 3)
-    scores = graph.node("Mul", products, graph.constant(1 / sqrt(d // n_heads), np.float32))
-    weights = graph.unsqueeze(_softmax(graph, scores, is_there), 3)
-    attended = graph.reshape(graph.sum(graph.node("Mul", weights, v), 1), -1, 1, d)
-    x = graph.layer(graph.node("Add", own, _layer(graph, attended, pooling.heads)), pooling.norm1)
+    k, v = (graph.reshape(_linear(every, weight, bias), *by_head) for weight, bias in zip(*both, strict=True))
+    scores = graph.sum(q * k, 3) * np.float32(1 / sqrt(d // n_heads))
+    weights = graph.unsqueeze(_softmax(scores, is_there), 3)
+    attended = graph.reshape(graph.sum(weights * v, 1), -1, 1, d)
+    x = graph.layer(own + _layer(attended, pooling.heads), pooling.norm1)
     first, _, second = pooling.feed_forward
-    further = _layer(graph, graph.node("Relu", _layer(graph, x, first)), second)
-    x = graph.layer(graph.node("Add", x, further), pooling.norm2)
-    return graph.node("Mul", x, graph.node("ReduceMax", mask, graph.constant([1], np.int64), keepdims=1))
+    x = graph.layer(x + _layer(graph.node("Relu", _layer(x, first)), second), pooling.norm2)
+    return x * graph.node("ReduceMax", mask, np.array([1]), keepdims=1)
 
 
-_POOLINGS: Final[dict[type[nn.Module], Callable[..., str]]] = {
+_POOLINGS: Final[dict[type[nn.Module], Callable[..., Value]]] = {
     MeanPooling: _mean,
     AttentionPooling: _attention,
     TransformerPooling: _transformer,

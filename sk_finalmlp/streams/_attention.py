@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..nn import Dropout, Linear
-from ._base import FieldVectors, Graph, Reads, StreamParameters
+from ._base import FieldVectors, Graph, Reads, StreamParameters, Value
 
 
 @dataclass(eq=False, repr=False)
@@ -84,7 +84,7 @@ class SelfAttentionStream(nn.Module):
         attended: Tensor = self.layers(self.vectors(x))
         return attended.flatten(start_dim=1)
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         v = self.vectors.add_nodes(graph, x)
         for layer in self.layers:
             v = layer.add_nodes(graph, v, self.vectors.n_vectors)  # type: ignore[operator]
@@ -119,19 +119,19 @@ class _AttentionLayer(nn.Module):
             attended = self.norm(attended)
         return F.relu(attended).view(n_rows, n_fields, -1)
 
-    def add_nodes(self, graph: Graph, v: str, n_vectors: int) -> str:
+    def add_nodes(self, graph: Graph, v: Value, n_vectors: int) -> Value:
         n_features, width = self.query.in_features, self.query.out_features
         flat = graph.reshape(v, -1, n_features)
 
-        def heads(linear: Linear, *order: int) -> str:
+        def heads(linear: Linear, *order: int) -> Value:
             cut = graph.reshape(graph.layer(flat, linear), -1, n_vectors, self.n_heads, width // self.n_heads)
             return graph.node("Transpose", cut, perm=list(order))
 
         scores = graph.node("MatMul", heads(self.query, 0, 2, 1, 3), heads(self.key, 0, 2, 3, 1))
-        scores = graph.node("Mul", scores, graph.constant(self.scale, "float32"))
-        means = graph.node("MatMul", graph.node("Softmax", scores, axis=3), heads(self.value, 0, 2, 1, 3))
+        weights = graph.node("Softmax", scores * graph.constant(self.scale, "float32"), axis=3)
+        means = graph.node("MatMul", weights, heads(self.value, 0, 2, 1, 3))
         attended = graph.reshape(graph.node("Transpose", means, perm=[0, 2, 1, 3]), -1, width)
-        attended = graph.node("Add", attended, flat if self.residual is None else graph.layer(flat, self.residual))
+        attended += flat if self.residual is None else graph.layer(flat, self.residual)
         if self.norm is not None:
             attended = graph.layer(attended, self.norm)
         return graph.reshape(graph.node("Relu", attended), -1, n_vectors, width)

@@ -42,17 +42,21 @@ _CONSTRAINTS: Final[dict[str, list[Any]]] = {
 _START_STD = 1e-4
 
 
+#: A tensor of a graph, with the operators +, -, *, /, <, > for others, arrays and weights.
+Value = Any
+
+
 class Graph(Protocol):
     """The graph that a module's `add_nodes` adds ONNX nodes to, (n, D) -> (n, out_features)."""
 
-    def node(self, operation: str, *inputs: str, **attributes: Any) -> str: ...
-    def constant(self, array: Any, dtype: Any = None) -> str: ...
-    def concat(self, values: list[str]) -> str: ...
-    def columns(self, value: str, first: int, last: int) -> str: ...
-    def reshape(self, value: str, *shape: int) -> str: ...
-    def unsqueeze(self, value: str, axis: int) -> str: ...
-    def sum(self, value: str, *axes: int) -> str: ...
-    def layer(self, values: str, layer: nn.Module) -> str: ...
+    def node(self, operation: str, *inputs: Any, **attributes: Any) -> Value: ...
+    def constant(self, array: Any, dtype: Any = None) -> Value: ...
+    def concat(self, values: list[Value]) -> Value: ...
+    def columns(self, value: Value, first: int, last: int) -> Value: ...
+    def reshape(self, value: Value, *shape: int) -> Value: ...
+    def unsqueeze(self, value: Value, axis: int) -> Value: ...
+    def sum(self, value: Value, *axes: int) -> Value: ...
+    def layer(self, values: Value, layer: nn.Module) -> Value: ...
 
 
 class Reads(NamedTuple):
@@ -73,7 +77,7 @@ class Reads(NamedTuple):
         n_embedded = self.n_fields * self.embedding_dim
         return x[:, :n_embedded].reshape(len(x), self.n_fields, self.embedding_dim), x[:, n_embedded:]
 
-    def split_nodes(self, graph: Graph, x: str) -> tuple[str, list[str]]:
+    def split_nodes(self, graph: Graph, x: Value) -> tuple[Value, list[Value]]:
         """Add the nodes of `split`: the vectors, and the statistics if there are any."""
         n_embedded = self.n_fields * self.embedding_dim
         vectors = graph.columns(x, 0, n_embedded) if self.n_statistics else x
@@ -142,12 +146,9 @@ class FieldVectors(nn.Module):
             return vectors
         return torch.cat([vectors, statistics.unsqueeze(2) * self.statistics], dim=1)
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         """(n, F * d + S) -> (n, F + S, d)."""
         if not self.reads.n_fields:
-            return self._nodes_of_statistics(graph, x)
+            return graph.unsqueeze(x, 2) * self.statistics[None]
         vectors, statistics = self.reads.split_nodes(graph, x)
-        return graph.concat([vectors, *(self._nodes_of_statistics(graph, own) for own in statistics)])
-
-    def _nodes_of_statistics(self, graph: Graph, statistics: str) -> str:
-        return graph.node("Mul", graph.unsqueeze(statistics, 2), graph.constant(self.statistics[None]))
+        return graph.concat([vectors, *(graph.unsqueeze(own, 2) * self.statistics[None] for own in statistics)])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .._checks import check_widths
 from ..nn import Linear
-from ._base import FieldVectors, Graph, Reads, StreamParameters
+from ._base import FieldVectors, Graph, Reads, StreamParameters, Value
 
 
 @dataclass(eq=False, repr=False)
@@ -82,12 +82,12 @@ class CINStream(nn.Module):
             pooled.append(rows.view(len(x), -1, rows.shape[1]).sum(dim=1))
         return torch.cat(pooled, dim=1)
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         vectors = graph.node("Transpose", self.vectors.add_nodes(graph, x), perm=[0, 2, 1])
         x0 = graph.reshape(vectors, -1, self.vectors.n_vectors)
         rows, pooled = x0, []
         for layer in self.layers:
-            pairs = graph.node("Mul", graph.unsqueeze(rows, 2), graph.unsqueeze(x0, 1))
+            pairs = graph.unsqueeze(rows, 2) * graph.unsqueeze(x0, 1)
             rows = graph.layer(graph.node("Flatten", pairs, axis=1), layer)
             by_row = graph.reshape(rows, -1, self.vectors.reads.embedding_dim, cast(Linear, layer).out_features)
             pooled.append(graph.sum(by_row, 1))

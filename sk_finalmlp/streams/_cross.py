@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn import Linear, draw_xavier
-from ._base import Graph, Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters, Value
 
 
 @dataclass(eq=False, repr=False)
@@ -127,7 +127,7 @@ class CrossNetStream(nn.Module):
             x = layer(x0, x)
         return x
 
-    def add_nodes(self, graph: Graph, x0: str) -> str:
+    def add_nodes(self, graph: Graph, x0: Value) -> Value:
         x = x0
         for layer in self.layers:
             x = layer.add_nodes(graph, x0, x)  # type: ignore[operator]
@@ -143,9 +143,8 @@ class _RankOneLayer(nn.Module):
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
         return x0 * self.linear(x) + self.bias + x
 
-    def add_nodes(self, graph: Graph, x0: str, x: str) -> str:
-        crossed = _crossed_nodes(graph, x0, x, graph.layer(x, self.linear))
-        return graph.node("Add", crossed, graph.constant(self.bias[None]))
+    def add_nodes(self, graph: Graph, x0: Value, x: Value) -> Value:
+        return x + x0 * graph.layer(x, self.linear) + self.bias[None]
 
 
 class _CrossLayer(nn.Module):
@@ -162,12 +161,8 @@ class _CrossLayer(nn.Module):
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
         return torch.addcmul(x, x0, self.linear(x))
 
-    def add_nodes(self, graph: Graph, x0: str, x: str) -> str:
-        return _crossed_nodes(graph, x0, x, graph.layer(x, self.linear))
-
-
-def _crossed_nodes(graph: Graph, x0: str, x: str, factor: str) -> str:
-    return graph.node("Add", x, graph.node("Mul", x0, factor))
+    def add_nodes(self, graph: Graph, x0: Value, x: Value) -> Value:
+        return x + x0 * graph.layer(x, self.linear)
 
 
 class CrossNetMixStream(nn.Module):
@@ -186,7 +181,7 @@ class CrossNetMixStream(nn.Module):
             x = layer(x0, x, self.gate(x).softmax(dim=1))
         return x
 
-    def add_nodes(self, graph: Graph, x0: str) -> str:
+    def add_nodes(self, graph: Graph, x0: Value) -> Value:
         x = x0
         for layer in self.layers:
             gate = graph.node("Softmax", graph.layer(x, self.gate), axis=1)
@@ -209,12 +204,11 @@ class _ExpertLayer(nn.Module):
         mixed = torch.einsum("bks,kds->bd", gate.unsqueeze(2) * c, self.u)
         return torch.addcmul(x, x0, mixed + self.bias)
 
-    def add_nodes(self, graph: Graph, x0: str, x: str, gate: str) -> str:
-        v, c, u = (graph.constant(matrices) for matrices in (self.v, self.c, self.u))
-        hidden = graph.node("Tanh", graph.node("Einsum", x, v, equation="bd,kdr->bkr"))
-        hidden = graph.node("Tanh", graph.node("Einsum", hidden, c, equation="bkr,ksr->bks"))
-        mixed = graph.node("Einsum", graph.node("Mul", graph.unsqueeze(gate, 2), hidden), u, equation="bks,kds->bd")
-        return _crossed_nodes(graph, x0, x, graph.node("Add", mixed, graph.constant(self.bias[None])))
+    def add_nodes(self, graph: Graph, x0: Value, x: Value, gate: Value) -> Value:
+        v = graph.node("Tanh", graph.node("Einsum", x, self.v, equation="bd,kdr->bkr"))
+        c = graph.node("Tanh", graph.node("Einsum", v, self.c, equation="bkr,ksr->bks"))
+        mixed = graph.node("Einsum", graph.unsqueeze(gate, 2) * c, self.u, equation="bks,kds->bd")
+        return x + x0 * (mixed + self.bias[None])
 
 
 def _start_experts(n_experts: int, n_out: int, n_in: int, generator: torch.Generator | None) -> nn.Parameter:
@@ -243,9 +237,9 @@ class GatedCrossNetStream(nn.Module):
             c = torch.addcmul(c, c0 * cross(c), torch.sigmoid(gate(c)))
         return c
 
-    def add_nodes(self, graph: Graph, c0: str) -> str:
+    def add_nodes(self, graph: Graph, c0: Value) -> Value:
         c = c0
         for cross, gate in zip(self.crosses, self.gates, strict=True):
             gates = graph.node("Sigmoid", graph.layer(c, gate))
-            c = _crossed_nodes(graph, c0, c, graph.node("Mul", graph.layer(c, cross), gates))
+            c += c0 * (graph.layer(c, cross) * gates)
         return c

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .._checks import check_widths
 from .._sklearn import StrOptions
 from ..nn import Activation, BatchNorm, Dropout, Linear
-from ._base import Graph, Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters, Value
 
 
 @dataclass(eq=False, repr=False)
@@ -91,7 +91,7 @@ class FinalStream(nn.Module):
         """(B, F * d + S) -> (B, u)."""
         return self.layers(x if self.gate is None else self.gate(x))
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         return graph.layer(x if self.gate is None else self.gate.add_nodes(graph, x), self.layers)
 
 
@@ -107,11 +107,10 @@ class _FinalLayer(nn.Module):
         h2, h1 = self.linear(x).chunk(2, dim=1)
         return torch.cat([h2, h1 * h2], dim=1) if self.form == "concat" else torch.addcmul(h2, h1, h2)
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         hidden, width = graph.layer(x, self.linear), self.linear.out_features
         h2, h1 = graph.columns(hidden, 0, width // 2), graph.columns(hidden, width // 2, width)
-        product = graph.node("Mul", h1, h2)
-        return graph.concat([h2, product]) if self.form == "concat" else graph.node("Add", h2, product)
+        return graph.concat([h2, h1 * h2]) if self.form == "concat" else h2 + h1 * h2
 
 
 def _after_layer(width: int, parameters: Final) -> nn.Module:
@@ -138,10 +137,10 @@ class _FieldGate(nn.Module):
         gates = self.linear(elements).view(n_rows, embedding_dim, n_fields).transpose(1, 2)
         return torch.cat([vectors.flatten(start_dim=1), (vectors * gates).flatten(start_dim=1), statistics], dim=1)
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         vectors, statistics = self.reads.split_nodes(graph, x)
         n_fields, embedding_dim = self.reads.n_fields, self.reads.embedding_dim
         elements = graph.reshape(graph.node("Transpose", vectors, perm=[0, 2, 1]), -1, n_fields)
         gates = graph.reshape(graph.layer(elements, self.linear), -1, embedding_dim, n_fields)
-        gated = graph.node("Mul", vectors, graph.node("Transpose", gates, perm=[0, 2, 1]))
+        gated = vectors * graph.node("Transpose", gates, perm=[0, 2, 1])
         return graph.concat([*(graph.node("Flatten", part, axis=1) for part in (vectors, gated)), *statistics])

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from .._checks import check_widths
 from ..nn import Dropout, Linear, Stream
-from ._base import Graph, Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters, Value
 
 
 @dataclass(eq=False, repr=False)
@@ -96,7 +96,7 @@ class MaskNetStream(nn.Module):
             hidden = block(x, hidden)
         return hidden
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         hidden = x if self.norm is None else self.norm.add_nodes(graph, x)
         blocks: Any = self.blocks
         if self.mlp is not None:
@@ -120,8 +120,8 @@ class _MaskBlock(nn.Module):
         masked = self.hidden(self.mask(x) * hidden)
         return self.dropout(F.relu(masked if self.norm is None else self.norm(masked)))
 
-    def add_nodes(self, graph: Graph, x: str, hidden: str) -> str:
-        masked = graph.layer(graph.node("Mul", graph.layer(x, self.mask), hidden), self.hidden)
+    def add_nodes(self, graph: Graph, x: Value, hidden: Value) -> Value:
+        masked = graph.layer(graph.layer(x, self.mask) * hidden, self.hidden)
         return graph.node("Relu", masked if self.norm is None else graph.layer(masked, self.norm))
 
 
@@ -139,12 +139,11 @@ class _FieldNorm(nn.Module):
         normalised = F.layer_norm(vectors, vectors.shape[2:]) * self.weight + self.bias
         return torch.cat([normalised.flatten(start_dim=1), statistics], dim=1)
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         if not self.reads.n_fields:
             return x
         vectors, statistics = self.reads.split_nodes(graph, x)
-        ones = graph.constant(torch.ones(self.reads.embedding_dim))
+        ones = torch.ones(self.reads.embedding_dim)
         normalised = graph.node("LayerNormalization", vectors, ones, axis=-1, epsilon=1e-5)
-        scaled = graph.node("Mul", normalised, graph.constant(self.weight[None]))
-        shifted = graph.node("Flatten", graph.node("Add", scaled, graph.constant(self.bias[None])), axis=1)
-        return graph.concat([shifted, *statistics])
+        scaled = normalised * self.weight[None] + self.bias[None]
+        return graph.concat([graph.node("Flatten", scaled, axis=1), *statistics])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .._checks import check_widths
 from .._sklearn import StrOptions
 from ..nn import Stream, StreamChain
-from ._base import FieldVectors, Graph, Reads, StreamParameters
+from ._base import FieldVectors, Graph, Reads, StreamParameters, Value
 
 
 class _WithMLP(StreamParameters):
@@ -143,11 +143,10 @@ class FMStream(nn.Module):
         v: Tensor = self.vectors(x)
         return 0.5 * (v.sum(dim=1).square() - v.square().sum(dim=1))
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         v = self.vectors.add_nodes(graph, x)
-        total, squares = graph.sum(v, 1), graph.sum(graph.node("Mul", v, v), 1)
-        difference = graph.node("Sub", graph.node("Mul", total, total), squares)
-        return graph.node("Mul", difference, graph.constant(0.5, "float32"))
+        total = graph.sum(v, 1)
+        return (total * total - graph.sum(v * v, 1)) * graph.constant(0.5, "float32")
 
 
 class ProductStream(nn.Module):
@@ -173,10 +172,9 @@ class ProductStream(nn.Module):
             return (v[:, self.first] * v[:, self.second]).flatten(start_dim=1)
         return torch.cat([x, torch.bmm(v, v.transpose(1, 2))[:, self.first, self.second]], dim=1)
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         v = self.vectors.add_nodes(graph, x)
-        pairs = (graph.node("Gather", v, graph.constant(which), axis=1) for which in (self.first, self.second))
-        products = graph.node("Mul", *pairs)
+        products = graph.node("Gather", v, self.first, axis=1) * graph.node("Gather", v, self.second, axis=1)
         if self.form == "elementwise":
             return graph.node("Flatten", products, axis=1)
         return graph.concat([x, graph.sum(products, 2)])

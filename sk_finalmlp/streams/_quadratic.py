@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn import Activation, Dropout, Linear
-from ._base import Graph, Reads, StreamParameters
+from ._base import Graph, Reads, StreamParameters, Value
 
 
 @dataclass(eq=False, repr=False)
@@ -68,7 +68,7 @@ class QNNStream(nn.Module):
         """(B, D) -> (B, D)."""
         return self.layers(x)
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         return graph.layer(x, self.layers)
 
 
@@ -85,7 +85,7 @@ class _QuadraticLayer(nn.Module):
         factors = self.activation(self.linear(x)).view(len(x), self.n_terms, -1)
         return self.dropout(torch.addcmul(x, x, factors.sum(dim=1)))
 
-    def add_nodes(self, graph: Graph, x: str) -> str:
+    def add_nodes(self, graph: Graph, x: Value) -> Value:
         factors = graph.layer(graph.layer(x, self.linear), self.activation)
         factors = graph.reshape(factors, -1, self.n_terms, self.linear.in_features)
-        return graph.node("Add", x, graph.node("Mul", x, graph.sum(factors, 1)))
+        return x + x * graph.sum(factors, 1)

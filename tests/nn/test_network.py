@@ -123,8 +123,8 @@ def test_streams_are_those_of_mlp_by_default():
 
 LOGITS = {
     "sum": lambda f, x, y: f.linear_x(x) + f.linear_y(y),
-    "concat": lambda f, x, y: torch.cat([x, y], dim=1) @ f.linear.weight.T + f.linear.bias,
-    "product": lambda f, x, y: (x * y) @ f.linear.weight.T + f.linear.bias,
+    "concat": lambda f, x, y: torch.cat([x, y], dim=1) @ f.weight.T + f.bias,
+    "product": lambda f, x, y: (x * y) @ f.weight.T + f.bias,
 }
 
 

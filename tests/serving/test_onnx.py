@@ -162,7 +162,7 @@ def test_probabilities_of_rare_clicks(encoded, rare):
 
 def test_check_sees_a_relative_error_of_rare_clicks(rare, tmp_path, monkeypatch):
     # By its own operator, onnxruntime is off by some percent.
-    monkeypatch.setattr("sk_finalmlp.serving._export.sigmoid", lambda graph, x: graph.node("Sigmoid", x))
+    monkeypatch.setattr("sk_finalmlp.serving._export.sigmoid", lambda x: x.graph.node("Sigmoid", x))
     with pytest.raises(RuntimeError, match=r"differ in a probability by .* times its value"):
         to_onnx(rare, tmp_path / "model.onnx")
 
@@ -211,7 +211,7 @@ def test_difference_is_an_error_and_writes_nothing(table, tmp_path, monkeypatch)
     X, y = table
     encoder = CTREncoder().fit(X[["numeric_0"]], y)
     monkeypatch.setattr(
-        "sk_finalmlp.serving._encoder.count_below", lambda graph, values, knots, or_equal: graph.constant([[1]])
+        "sk_finalmlp.serving._encoder.count_below", lambda values, knots, or_equal: values.graph.constant([[1]])
     )
     with pytest.raises(RuntimeError, match=r"differ in column 'numeric_0' by .* on the row \{'numeric_0'"):
         to_onnx(encoder, tmp_path / "encoder.onnx")

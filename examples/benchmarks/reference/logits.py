@@ -177,8 +177,8 @@ def _copy_mlp(ours: Any, theirs: Any) -> None:
 def _copy_concat_output(ours: TwoStreamNetwork, theirs: Any) -> None:
     """An output of the cross network and then the MLP; ours has the MLP first."""
     weight = theirs.weight
-    ours.fusion.linear.weight.copy_(torch.cat([weight[:, _WIDTH:], weight[:, :_WIDTH]], dim=1))
-    ours.fusion.linear.bias.copy_(theirs.bias)
+    ours.fusion.weight.copy_(torch.cat([weight[:, _WIDTH:], weight[:, :_WIDTH]], dim=1))
+    ours.fusion.bias.copy_(theirs.bias)
 
 
 def _dcnv2(ours: TwoStreamNetwork, theirs: Any) -> None:
