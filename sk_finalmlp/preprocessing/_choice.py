@@ -186,9 +186,9 @@ class Planner:
                 self.rule.n_hash_buckets,
             )
             keys = [choice.key for choice in choices if choice.rate and not choice.recent]
-            return [CrossEncoder(key, rule) for key in keys if key.is_combination and not key.holds_lists]
+            return [CrossEncoder(key, rule) for key in keys if len(key.fields) > 1 and not key.holds_lists]
         keys = find_keys(self.crosses or [], fields_of, "crosses")
-        single = next((key.name for key in keys if not key.is_combination), None)
+        single = next((key.name for key in keys if len(key.fields) == 1), None)
         if single is not None:
             raise ValueError(f"crosses: {single!r} is a single field: a cross takes a tuple of two or more.")
         return [CrossEncoder(key, self.rule) for key in keys]

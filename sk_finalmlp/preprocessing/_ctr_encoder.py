@@ -61,7 +61,6 @@ from ._fitted_columns import (
     bind_histories,
     changes_of,
     check_names,
-    encode_columns,
     encoder_after,
     fields_by_column,
     grow_columns,
@@ -668,9 +667,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     def _encode(self, raws: Iterable[Any], watch: Watch) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the output columns of a table, from one column at a time."""
         codes: dict[str, np.ndarray] = {}
-        for name, output in encode_columns(self._columns, raws, watch):
-            codes[name] = output
-            yield name, output
+        for column, raw in zip(self._columns, raws, strict=True):
+            if column.encoder is not None:
+                outputs = column.encode_raw(raw, watch)
+                codes |= outputs
+                yield from outputs.items()
         yield from self._derived.transform(codes)
 
     def _encode_source(self, X: Any) -> EncodedBatches:
