@@ -23,6 +23,7 @@ from ..training import (
     Moments,
     StoredImpressions,
     correct_mean,
+    digest_of,
     n_rows_of_pass,
     resolve_device,
 )
@@ -310,7 +311,7 @@ def _checkpoint_file(
         del parameters[name]
     weights = weights_as_arrays(start.network) if start.history else None
     identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, classifier._encoders
-    rows = training.digest(), None if validation is None else validation.digest()
+    rows = digest_of(training), digest_of(validation)
     return folder / f"training-{joblib.hash((identity, rows))}.pt"
 
 
