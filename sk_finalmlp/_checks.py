@@ -39,6 +39,20 @@ _REMEDIES = {
 }
 
 
+class errors_about:
+    """Say what an error is about, such as a column; a generator's context takes several times as long."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._what and isinstance(error, TypeError | ValueError):
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{self._what}: {error}") from error
+
+
 def native_table(X: Any) -> Any:
     """Return a table of its own library; refuse objects that a newcomer may take for a table."""
     X = to_native(X, pass_through=True)

@@ -164,18 +164,6 @@ def _dataset_of_path(path: str) -> ds.Dataset:
         raise ValueError(f"{path!r} can't be read as Parquet. {remedy}{error}") from error
 
 
-@contextmanager
-def in_file(batch: Batch) -> Iterator[None]:
-    """Say in an error which file it is about."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        if not batch.where:
-            raise
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{batch.where}: {error}") from error
-
-
 class Parts:
     """Rows of a source, part by part; several workers read the parts at the same time, as tasks of joblib."""
 
@@ -185,19 +173,24 @@ class Parts:
         self._parts = source.parts() if effective_n_jobs(n_jobs) > 1 else [source]
         self.are_parallel = len(self._parts) > 1
 
-    @property
-    def n_rows(self) -> int | None:
-        """Number of rows, if it is known."""
-        return self.source.n_rows
+    def map(self, advance: Callable[[int], None], function: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
+        """Yield a function's result for each part, given the part, the number of its first row, and arguments.
 
-    def map(self, function: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
-        """Yield a function's result for each part, given the part, the number of its first row, and arguments."""
-        firsts = accumulate((part.n_rows or 0 for part in self._parts[:-1]), initial=0)
+        It also gets what to call with the number of rows of each step, where these are steps of this process.
+        """
+        if not self.are_parallel:
+            yield function(self.source, 0, *arguments, advance)
+            return
+        sizes_of_parts = [part.n_rows or 0 for part in self._parts]
+        firsts = accumulate(sizes_of_parts[:-1], initial=0)
         backend, _ = get_active_backend()
         # Where results come one by one, they are not all in memory.
         return_as = "generator" if backend.supports_return_generator else "list"
         tasks = (delayed(function)(part, first, *arguments) for part, first in zip(self._parts, firsts, strict=True))
-        yield from Parallel(n_jobs=self._n_jobs, return_as=return_as)(tasks)
+        results = Parallel(n_jobs=self._n_jobs, return_as=return_as)(tasks)
+        for n_rows, result in zip(sizes_of_parts, results, strict=True):
+            advance(n_rows)
+            yield result
 
 
 class Passes:

@@ -512,19 +512,3 @@ def _canonical_lists(values: pa.Array) -> pa.Array:
     if is_list(elements.type):
         raise TypeError(_unsupported(f"it holds lists of lists, of type {values.type}"[:200]))
     return lists_of(_canonical(elements), list_lengths(values), missing=values.is_null())
-
-
-class errors_naming:
-    """Name the column in errors about it; a generator's context takes several times as long."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, TypeError | ValueError):
-            raise (TypeError if isinstance(error, TypeError) else ValueError)(
-                f"Column {self._name!r}: {error}"
-            ) from error

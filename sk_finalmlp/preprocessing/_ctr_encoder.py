@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks import errors_about
 from .._description import Parts as PartsOfState
 from .._description import VersionedState
 from .._hold_out import Fraction, packed, share_held_out
@@ -44,7 +45,6 @@ from .._sources import (
     TemporaryFolder,
     column_in_memory,
     column_of,
-    in_file,
     is_source,
     naming_full_disk,
     open_source,
@@ -100,27 +100,24 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     Each column is of one kind, inferred from its values in `fit` unless you choose it:
 
-    - *categorical*: strings, categories, bools, and integers that repeat, since in click data these are ids. A column
-      of codes: 0 for a value that is missing, unseen in `fit` or too rare, and 1, 2, ... for known values by
-      descending frequency, ties broken by value.
+    - *categorical*: strings, categories, bools, and integers that repeat. A column of codes: 0 for a value that is
+      missing, unseen in `fit` or too rare, 1, 2, ... for known ones by descending frequency, ties broken by value.
     - *numeric*: floats with a fractional part, durations (in seconds), and integers that rarely repeat or that the
       labels show to be quantities (see :ref:`statistics_in_full`). A column of floats, or of codes of bins.
     - *datetime*: dates and times. Codes of the hour, the weekday (0 is Monday) and whether it is the weekend, as
-      columns `time_hour`, `time_weekday` and `time_weekend` for a column `time`, and in large tables the time since
-      the first row, `time_elapsed`, as floats. Dates written as strings are categorical unless named in `datetime`.
-    - *multi-valued*: lists, and strings of recurring elements like "Action|Comedy". Columns of codes `genres@0`,
-      `genres@1`, ... for a column `genres`, padded with 0; unknown elements are left out.
-    - *vector*: arrays of numbers with a fractional part, all of one length, such as embeddings of texts. Columns of
-      floats `text@0`, `text@1`, ... for a column `text`, centred and divided by one common scale. A missing
-      vector is zeros; the network learns a vector for it.
-    - *history*, which must be named in `histories`: lists of values of another column in the order of time. Columns of
-      codes `history@item@0`, `history@item@1`, ..., the most recent first, padded with 0, which the network looks up
-      in the embedding table of `item`.
+      columns `time_hour`, ..., and in large tables `time_elapsed`, the time since the first row, as floats. Dates
+      written as strings are categorical unless named in `datetime`.
+    - *multi-valued*: lists, and strings like "Action|Comedy". Columns of codes `genres@0`, `genres@1`, ..., padded
+      with 0; unknown elements are left out.
+    - *vector*: arrays of numbers with a fractional part, all of one length. Columns of floats `text@0`, `text@1`, ...,
+      centred and divided by one common scale; zeros for a missing vector.
+    - *history*, which must be named in `histories`. Columns of codes `history@item@0`, `history@item@1`, ..., the most
+      recent first, padded with 0, which the network looks up in the embedding table of `item`.
 
     After these come columns derived from the codes: *feature crosses* such as `user & item`, on request, and, if `y`
-    holds class labels, *target statistics*: `item@rate`, the smoothed click rate of each item (target encoding),
-    `item@count`, how often it occurs (count encoding), and the same of combinations, such as `user & item@rate`. A
-    list counts as a whole. In `fit_transform` statistics are cross-fitted. See :ref:`encoding`.
+    holds class labels, *target statistics*: `item@rate`, the smoothed click rate of each item, `item@count`, how often
+    it occurs, and the same of combinations, such as `user & item@rate`. In `fit_transform` they are cross-fitted. See
+    :ref:`encoding`.
 
     Parameters
     ----------
@@ -131,32 +128,29 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     drop : column selection, default=None
         Columns to leave out.
     vectors : dict, default=None
-        Vectors of the ids in columns, such as embeddings of the texts or pictures of items, by the name or position of
-        the column: a DataFrame of floats indexed by id, a Series of arrays indexed by id, or a tuple of ids and a
-        matrix. Ids without a row in `fit` keep their vectors, too; ids without a vector share a learned one. The
-        column gets a second column of codes, `item@vector` for `item`, and a pandas DataFrame carries the table to the
-        classifier. See :ref:`vectors`.
+        Vectors of the ids in columns, such as embeddings of their texts, by the name or position of the column: a
+        DataFrame of floats or a Series of arrays, indexed by id, or a tuple of ids and a matrix. The column gets a
+        second column of codes, `item@vector` for `item`, and a pandas DataFrame carries the table to the classifier.
+        See :ref:`vectors`.
     vectors_mode : {"sum", "replace", "sum-trained", "replace-trained"}, default="sum"
         "sum" adds the projected vector of an id to its own embedding, "replace" uses the vector only. "-trained" also
-        trains a copy of the vectors: the time of each step grows with the table. It helps if each id has many rows.
+        trains a copy of the vectors, which takes longer and helps if each id has many rows.
     histories : dict of {str or int: str or int}, default=None
         Columns that hold histories, and the categorical column that each is a history of, by name or position:
-        `{"liked": "item", "disliked": "item", "liked_genre": "genre"}`. A row has a list of values, the most recent
-        last, as :func:`~sk_finalmlp.preprocessing.add_history` builds from a log. A value that is unknown or missing
-        keeps its position, as code 0, so that several histories stay aligned. See :ref:`histories`.
+        `{"liked": "item", "liked_genre": "genre"}`. A row has a list of values, the most recent last, as
+        :func:`~sk_finalmlp.preprocessing.add_history` builds from a log. See :ref:`histories`.
     max_length : int or dict of {str or int: int}, default=None
         Largest number of output columns of a multi-valued column or a history, for all of them or by name or position
         of the column. Histories keep the last values, 50 by default, other lists the first known elements, all by
         default; never more columns than the longest list in `fit` needs.
     min_frequency : int or float, default=1
-        Least number (int) or share (float) of rows for a value to get a code of its own; for the elements of
-        multi-valued columns, the number of occurrences. All rows count the same, regardless of their sample weights:
-        weights often follow from the label, which code 0 would then leak.
+        Least number (int) or share (float) of rows for a value, or of occurrences for an element of lists, to get a
+        code of its own. All rows count the same, regardless of their sample weights.
     max_categories : int, default=None
         Largest number of values per column that get codes of their own, the most frequent ones. `None` sets no limit.
     n_hash_buckets : int, default=None
-        Number of codes to hash the values of categorical and multi-valued columns into; `min_frequency` and
-        `max_categories` don't apply then, and only missing values have code 0. The hash is the same in each process.
+        Number of codes to hash the values of categorical and multi-valued columns into, in place of `min_frequency`
+        and `max_categories`; only missing values have code 0 then.
     numeric_encoding : {"normal", "standard", "bins", "log"}, default="normal"
         How numeric columns are encoded. `fit` ignores missing and infinite values; they become 0.
 
@@ -169,21 +163,19 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     n_bins : int, default=32
         Largest number of bins of `numeric_encoding="bins"`.
     separator : str, default="auto"
-        Separator of the elements of multi-valued strings; white space around an element isn't part of it. "auto"
+        Separator of the elements of multi-valued strings, which are read without the white space around them. "auto"
         looks for "|", and in columns named in `multi_valued` for the first of "|", ";", "," and space that occurs. A
         column is inferred as multi-valued if a tenth of its distinct strings contain the separator and their elements
         occur 1.5 times each on average.
     datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "elapsed", "day", "month"}, default="auto"
         Parts of datetimes to encode. "auto": the hour if the rows span at least 24 hours; weekday, weekend and, from
-        50,000 rows on, the elapsed time if they span 7 days. Without a full period, values of the next day would be
-        unknown. The last tenth of the rows of `fit` and all later ones have the same elapsed time. Parts in a list are
-        encoded for any rows.
+        50,000 rows on, the elapsed time if they span 7 days. The last tenth of the rows of `fit` and all later ones
+        have the same elapsed time.
     crosses : None, "auto" or list of tuple of (str or int), default=None
-        Combinations of fields that get codes of their own, under `min_frequency`, `max_categories` and
-        `n_hash_buckets` like the values of a column. A combination has code 0 if any of its fields has code 0. Refer
-        to a field by the name or position of its column, or by its own name if a datetime makes several (`time_hour`).
-        "auto" takes the pairs that get a rate by `statistics="auto"`, with codes for at most 100,000 combinations of
-        5 rows or more.
+        Combinations of fields that get codes of their own, like the values of a column; code 0 if any of the fields
+        has code 0. Refer to a field by the name or position of its column, or by its own name if a datetime makes
+        several (`time_hour`). "auto" takes the pairs that get a rate by `statistics="auto"`, with codes for at most
+        100,000 combinations of 5 rows or more.
     statistics : None, "auto" or list of (str, int or tuple of these), default="auto"
         Fields and combinations of fields that get a rate and a count. With 1,000 rows or more and class labels, "auto"
         chooses single fields and pairs by their gain in predicting `y` (see :ref:`statistics_in_full`), else none;
@@ -193,22 +185,20 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         holds them out for early stopping: at least its `validation_fraction`. "auto" takes a tenth, at random about
         10,000 rows at most.
     hold_out : {"random", "last"} or the name of a column, default="random"
-        Which rows to hold out. "random": pseudo-random, by a hash of the row number. "last": the table's last ones. The
-        name of a column of dates, times or numbers: rows with the largest values, where a missing one is
-        smallest and equal ones are as late as their rows; the column may be in `drop`. The classifier is told,
-        and holds out the same rows, if the output is a pandas DataFrame. Hold out the last rows if the model will be
-        used on later ones: all statistics of training rows are walk-forward then. See :ref:`tomorrow`.
+        Which rows to hold out: pseudo-random ones, the table's last ones, or the ones with the largest dates, times or
+        numbers in a column, which may be in `drop` (a missing one is the smallest). A pandas DataFrame tells the
+        classifier, which holds out the same rows. Hold out the last rows if the model will be used on later ones: all
+        statistics of training rows are walk-forward then. See :ref:`tomorrow`.
     half_life : dict of {str: str or float}, default=None
         A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
-        `{"day": 7}` for a column of numbers. The last row counts 1; a row without a time counts as the oldest. None:
-        all rows count alike. It helps if clicks change over time. Rows in files don't support it.
+        `{"day": 7}` for a column of numbers. A row without a time counts as the oldest. None: all rows count alike.
+        Rows in files don't support it.
     decay : float, default=0.9
         Factor, between 0 and 1, for the weight of a value's earlier rows in its rate and count when :meth:`partial_fit`
         brings new ones, and for the counts that decide which values `max_categories` evicts.
     unknown_dropout : float, default=0.0
         For each field, the share of training rows, in [0, 1), that get the statistics of an unseen value, for the field
-        and combinations with it. Its code stays. So the network learns to predict without them, which helps if
-        many combinations or ids are new in later rows, and costs a little otherwise.
+        and combinations with it. It helps if many ids or combinations are new in later rows.
     random_state : int, RandomState instance or None, default=0
         Draws the folds of the statistics and the sample for "auto". With an integer, two fits to the same rows agree.
     temp_folder : str or path, default=None
@@ -252,14 +242,12 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     -----
     Encode training rows with `fit_transform`, as a :class:`~sklearn.pipeline.Pipeline` does, never with
     `fit(X, y).transform(X)`: there, a rate knows the row's own label, and a model that trusts it fails on new rows.
-    See :ref:`fit_transform`, also for other leaks, and :ref:`statistics_in_full` for how statistics are computed and
-    chosen, and which integers are quantities.
+    See :ref:`fit_transform`.
 
-    **More rows than memory holds.** `X` can be a `pyarrow` data set, the name of a Parquet file or folder or of several
-    files (`clicks/*.parquet`), a `pyarrow.RecordBatchReader`, a polars LazyFrame, a function that gives frames and
-    begins anew in each call, or, if `y` is a name, a `pyarrow.Table`; `y` and `sample_weight` are names of its columns
-    then. The result is the same as in memory, but for quantiles of numbers of more than a million values, and the
-    choices of "auto", which come from a sample of up to a million rows. See :ref:`larger_than_memory`.
+    `X` can be rows of files that memory doesn't hold, and `y` and `sample_weight` names of their columns: a `pyarrow`
+    data set or `RecordBatchReader`, the name of a Parquet file or folder or of several files (`clicks/*.parquet`), a
+    polars LazyFrame, a function that gives frames and begins anew in each call, or, if `y` is a name, a
+    `pyarrow.Table`. See :ref:`larger_than_memory`.
 
     Examples
     --------
@@ -293,19 +281,6 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     >>> out = encoder.fit_transform(X, y=[1, 0, 0, 1] * 5)
     >>> list(out.columns)[2:]
     ['user & item', 'item@rate', 'item@count', 'user & item@rate', 'user & item@count']
-
-    Vectors in a column, and vectors of ids:
-
-    >>> X = pd.DataFrame({"item": ["a", "b", "a"], "text": [[0.5, 1.5], [2.5, 0.5], None]})
-    >>> known = pd.DataFrame([[0.1, 0.9], [0.8, 0.3], [0.7, 0.2]], index=["a", "b", "new"])
-    >>> encoder = CTREncoder(vectors={"item": known}).fit(X)
-    >>> encoder.feature_kinds_["kind"].to_dict()
-    {'item': 'categorical', 'text': 'vector'}
-    >>> encoder.transform(X.assign(item=["a", "new", "unheard of"]))
-       item  item@vector    text@0    text@1
-    0     1            1 -1.264911  0.632456
-    1     0            3  1.264911 -0.632456
-    2     0            0  0.000000  0.000000
     """
 
     feature_kinds_: pd.DataFrame
@@ -714,7 +689,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         watch = self._watch()
         for batch in source.batches(used):
             raws = (column_of(batch.table, column.name) if column.encoder else None for column in self._columns)
-            with in_file(batch):
+            with errors_about(batch.where):
                 outputs = dict(self._encode(raws, watch))
             yield write_schema(pd.DataFrame(outputs, copy=False), self._schema_of_new_rows())
         watch.warn()

@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import DTypeLike
 
+from .._checks import errors_about
 from ..schema import Field, VectorTable, column_names, pretrained_name
-from ._column import Column, errors_naming, read_column, rows_with_weight
+from ._column import Column, read_column, rows_with_weight
 from ._datetime import DatetimeEncoder
 from ._keys import Changes
 from ._later_rows import Watch
@@ -46,7 +47,7 @@ class FittedColumn:
         """Return the output columns of rows as they are read, by name."""
         if self.encoder is None:
             return {}
-        with errors_naming(self.name):
+        with errors_about(f"Column {self.name!r}"):
             return dict(zip(column_names(self.fields()), self.encoder.transform(values), strict=True))
 
     def encode_raw(self, raw: Any, watch: Watch) -> dict[str, np.ndarray]:
@@ -76,14 +77,14 @@ class FittedColumn:
     def read(self, raw: Any) -> Column:
         """Return the values of a Series or array of any library."""
         column = read_column(self.name, raw)
-        with errors_naming(self.name):
+        with errors_about(f"Column {self.name!r}"):
             return self.reading.read(column)
 
     def decode(self, outputs: Iterator[np.ndarray]) -> pa.Array:
         """Return the values of the next output columns."""
         assert self.encoder is not None
         numeric = are_numeric(self.fields())
-        with errors_naming(self.name):
+        with errors_about(f"Column {self.name!r}"):
             return self.encoder.inverse_transform(
                 [_as_floats_or_codes(next(outputs), is_float) for is_float in numeric]
             )
@@ -94,7 +95,7 @@ class FittedColumn:
         """Return the column after more rows, their values, and the codes that stand for other values now."""
         encoder, values = self.encoder, self.read(raw)
         assert encoder is not None
-        with errors_naming(self.name):
+        with errors_about(f"Column {self.name!r}"):
             if vectors is not None:
                 assert isinstance(encoder, PretrainedEncoder)
                 encoder = encoder.learn_more_vectors(vectors, self.reading)

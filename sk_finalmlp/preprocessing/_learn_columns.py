@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .._checks import errors_about
 from .._warnings import shown, warn
 from ._choice import least_gain, why_no_choice
-from ._column import Column, RawColumn, errors_naming, is_string, list_lengths, rows_with_weight, show_first
+from ._column import Column, RawColumn, is_string, list_lengths, rows_with_weight, show_first
 from ._datetime import DatetimeEncoder, has_time_of_day
 from ._fitted_columns import FittedColumn
 from ._later_rows import rare_dates, why_behind, why_left_out
@@ -464,7 +465,7 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
     """Find the kind, reading and encoder of a column; values of histories are categories."""
     raw = evidence.raw
     weighted, weights = rows_with_weight(raw, evidence.weights)
-    with errors_naming(raw.name):
+    with errors_about(f"Column {raw.name!r}"):
         reading = learn_reading(weighted)
         column = reading.read(weighted)
         if chosen is None and is_in_histories and not reading.lists:
@@ -497,7 +498,7 @@ def learn_history(evidence: Evidence, of: FittedColumn, rules: ColumnRules) -> L
     """Learn a column of histories of the values of another one, which has been learned."""
     raw = evidence.raw
     weighted, weights = rows_with_weight(raw, evidence.weights)
-    with errors_naming(raw.name):
+    with errors_about(f"Column {raw.name!r}"):
         encoder = HistoryEncoder(of.name, rules.most_columns(raw.name) or _LENGTH_OF_HISTORIES).bound_to(of.encoder)
         reading = read_history(weighted, of.reading)
         column = reading.read(weighted)

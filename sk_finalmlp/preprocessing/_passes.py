@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,13 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .._sources import Batch, Parts, Passes, Source, StoredArray, TemporaryFolder, column_of, in_file
-from ._column import errors_naming, read_column, rows_with_weight
+from .._checks import errors_about
+from .._sources import Batch, Parts, Passes, Source, StoredArray, TemporaryFolder, column_of
+from ._column import read_column, rows_with_weight
 from ._fitted_columns import FittedColumn, bind_histories
 from ._learn_columns import Kind
 from ._lists import MultiValuedEncoder
 from ._table import check_range, range_of_positive
 from ._tally import ColumnTally, RowSample, have_fractions
+
+
+def _ignore(n_rows: int) -> None:
+    """Tell nobody of the progress."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +51,23 @@ class ColumnsToRead:
 
 def first_pass(parts: Parts, columns: ColumnsToRead, folder: TemporaryFolder, passes: Passes) -> FirstPass:
     """Look at all rows once; several workers look at parts of them."""
-    found = FirstPass(columns, folder)
-    with passes.over("values", parts.n_rows) as advance:
-        if parts.are_parallel:
-            for more in parts.map(_look_at_part, columns, folder):
-                found.merge(more)
-                advance(more.n_rows)
-        else:
-            for batch in parts.source.batches(columns.to_read()):
-                advance(found.add(batch))
+    with passes.over("values", parts.source.n_rows) as advance:
+        looks = parts.map(advance, _look_at_part, columns, folder)
+        found = next(looks)
+        for more in looks:
+            found.merge(more)
     found.finish()
     return found
 
 
-def _look_at_part(part: Source, first: int, columns: ColumnsToRead, folder: TemporaryFolder) -> FirstPass:
+def _look_at_part(
+    part: Source, first: int, columns: ColumnsToRead, folder: TemporaryFolder, advance: Callable[[int], None] = _ignore
+) -> FirstPass:
     """Look at the rows of a part; the first has this number."""
-    found = FirstPass(columns, folder, first, name=f"-{first}")
+    found = FirstPass(columns, folder, first)
     for batch in part.batches(columns.to_read()):
-        found.add(batch)
+        with errors_about(batch.where):
+            advance(found.add(batch))
     return found
 
 
@@ -73,13 +77,13 @@ class FirstPass:
     classes: np.ndarray | None = None
     y: StoredArray | None = None
 
-    def __init__(self, columns: ColumnsToRead, folder: TemporaryFolder, first: int = 0, name: str = "") -> None:
+    def __init__(self, columns: ColumnsToRead, folder: TemporaryFolder, first: int) -> None:
         self._columns = columns
         self._first = first
         self.tallies = columns.tallies()
         self.sample = RowSample()
-        self._labels = None if columns.label is None else _Labels(columns.label, folder, f"labels{name}")
-        self.weight = None if columns.weight is None else folder.array(f"weight{name}", np.float64)
+        self._labels = None if columns.label is None else _Labels(columns.label, folder, f"labels-{first}")
+        self.weight = None if columns.weight is None else folder.array(f"weight-{first}", np.float64)
         self.n_rows = 0
 
     def finish(self) -> None:
@@ -101,10 +105,6 @@ class FirstPass:
 
     def add(self, batch: Batch) -> int:
         """Look at more rows, and return their number."""
-        with in_file(batch):
-            return self._add(batch)
-
-    def _add(self, batch: Batch) -> int:
         n_rows = len(batch.table)
         weights = None if self._columns.weight is None else self._read_weights(batch)
         present = None if weights is None or weights.all() else weights > 0
@@ -189,15 +189,13 @@ class _Labels:
 
     def _positions(self, values: pa.Array) -> np.ndarray:
         """Return numbers of distinct labels; some may be new."""
-        self._known = values if self._known is None else self._with(self._known, values)
-        return pc.index_in(values, self._known).to_numpy()
-
-    def _with(self, known: pa.Array, values: pa.Array) -> pa.Array:
+        known = values if self._known is None else self._known
         if values.type != known.type:
             raise ValueError(
                 f"y: column {self._name!r} holds {values.type} here and {known.type} before. Give all labels one type."
             )
-        return pa.concat_arrays([known, values]).unique()
+        self._known = pa.concat_arrays([known, values]).unique()
+        return pc.index_in(values, self._known).to_numpy()
 
     def sorted(self) -> tuple[np.ndarray, StoredArray | None]:
         """Return the labels in sorted order, and the position of each row's among them; one of no classes."""
@@ -221,22 +219,15 @@ def write_codes(
     """Write codes and numbers of the columns that aren't dropped, by the names of the output columns."""
     used = [column for column in columns if column.encoder is not None]
     stored = _arrays_of(used, n_rows, folder)
-    n_second = 0
+    path = folder.path / "encoders"
+    if parts.are_parallel:
+        # Once for all tasks: a vocabulary may have millions of values.
+        joblib.dump(used, path)
     with passes.over("codes", n_rows) as advance:
-        if parts.are_parallel:
-            # Once for all tasks: a vocabulary may have millions of values.
-            path = folder.path / "encoders"
-            joblib.dump(used, path)
-            for n in parts.map(_write_part, path, stored):
-                n_second += n
-                advance(n)
-            path.unlink()
-            # Threads have loaded it into this process.
-            _load.cache_clear()
-        else:
-            for n in _write_batches(parts.source, 0, used, stored):
-                n_second += n
-                advance(n)
+        n_second = sum(parts.map(advance, _write_part, path if parts.are_parallel else used, stored))
+    # Threads have loaded it into this process.
+    _load.cache_clear()
+    path.unlink(missing_ok=True)
     if used and n_second != n_rows:
         raise ValueError(
             f"X gave {n_rows} rows in the first pass and {n_second} in the second: it must give the same rows each "
@@ -254,28 +245,29 @@ def _arrays_of(used: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolde
     return stored
 
 
-def _write_part(part: Source, first: int, path: Path, stored: Mapping[str, StoredArray]) -> int:
-    """Encode the rows of a part, the first with this number, and return how many there are."""
-    return sum(_write_batches(part, first, _load(path), stored))
+def _write_part(
+    part: Source,
+    first: int,
+    encoders: Path | Sequence[FittedColumn],
+    stored: Mapping[str, StoredArray],
+    advance: Callable[[int], None] = _ignore,
+) -> int:
+    """Encode the rows of a part, the first with this number, batch by batch, and return how many there are."""
+    used, n_rows = _load(encoders) if isinstance(encoders, Path) else encoders, 0
+    for batch in part.batches([column.name for column in used]):
+        with errors_about(batch.where):
+            for column in used:
+                values = column.read(column_of(batch.table, column.name))
+                for name, output in column.encode_in_fit(values).items():
+                    stored[name].write(first + n_rows, output)
+        n_rows += len(batch.table)
+        advance(len(batch.table))
+    return n_rows
 
 
 @lru_cache(maxsize=1)
 def _load(path: Path) -> list[FittedColumn]:
     return bind_histories(joblib.load(path))
-
-
-def _write_batches(
-    source: Source, first: int, used: Sequence[FittedColumn], stored: Mapping[str, StoredArray]
-) -> Iterator[int]:
-    """Encode rows batch by batch, and yield the number of rows of each."""
-    for batch in source.batches([column.name for column in used]):
-        with in_file(batch):
-            for column in used:
-                values = column.read(column_of(batch.table, column.name))
-                for name, output in column.encode_in_fit(values).items():
-                    stored[name].write(first, output)
-        first += len(batch.table)
-        yield len(batch.table)
 
 
 def widen_lists(
@@ -301,7 +293,7 @@ def widen_lists(
             own = None if weight is None else weight.read(n_read, n_read + len(batch.table))
             for column, encoder in used:
                 raw, _ = rows_with_weight(read_column(column.name, column_of(batch.table, column.name)), own)
-                with errors_naming(column.name):
+                with errors_about(f"Column {column.name!r}"):
                     encoder.widen(column.reading.read(raw))
             n_read += len(batch.table)
             advance(len(batch.table))

@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from .._checks import check_unique_names, native_table
+from .._checks import check_unique_names, errors_about, native_table
 from .._sklearn import Interval, validate_params
-from ._column import errors_naming, is_all_missing, is_list, is_number, is_string
+from ._column import is_all_missing, is_list, is_number, is_string
 from ._table import is_frame
 from ._times import as_numbers, has_no_unit, read_age, read_times
 
@@ -305,7 +305,7 @@ def _read_both_times(rows: nw.DataFrame[Any], log: nw.DataFrame[Any], time: str)
 
 def _read_times(values: nw.Series[Any]) -> pa.Array:
     array = _as_arrow(values)
-    with errors_naming(values.name):
+    with errors_about(f"Column {values.name!r}"):
         return read_times(array, "time") if len(array) or not is_string(array.type) else pa.nulls(0)
 
 
@@ -405,7 +405,7 @@ def _what_it_holds(dtype: pa.DataType) -> str:
 
 def _as_arrow(values: nw.Series[Any]) -> pa.Array:
     """Values of a column in one array; NaN is missing."""
-    with errors_naming(values.name):
+    with errors_about(f"Column {values.name!r}"):
         try:
             array = values.to_arrow()
         except OverflowError as error:

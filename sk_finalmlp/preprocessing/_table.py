@@ -15,7 +15,14 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.utils.validation import validate_data
 
-from .._checks import check_not_empty, check_unique_names, has_columns_of_fit, native_table, refuse_other_weights
+from .._checks import (
+    check_not_empty,
+    check_unique_names,
+    errors_about,
+    has_columns_of_fit,
+    native_table,
+    refuse_other_weights,
+)
 from .._sklearn import check_sample_weight
 from ..schema import Field
 from ._column import RawColumn, read_column
@@ -39,11 +46,8 @@ def select_columns(selection: Selection, X: Any, names: Sequence[str]) -> list[i
 
 def select_for(parameter: str, selection: Selection, X: Any, names: Sequence[str]) -> list[int]:
     """Return the positions of the selected columns; an error begins with the parameter that selects."""
-    try:
+    with errors_about(parameter):
         return select_columns(selection, X, names)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{parameter}: {error}") from error
 
 
 def _masked(mask: list[bool], names: Sequence[str]) -> list[int]:

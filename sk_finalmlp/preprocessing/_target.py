@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -88,35 +87,13 @@ class LabelledRows:
         return replace(self, weights=weights, digits=digits, folds=folds, groups_in_time=groups)
 
 
-class Grouping(ABC):
-    """Groups of rows. A key and a group make a cell; cells come in the order of the keys, then of the groups."""
-
-    #: The share of the training rows with the statistics of this grouping.
-    share: float
-
-    @property
-    @abstractmethod
-    def n_groups(self) -> int:
-        """Number of groups."""
-
-    @abstractmethod
-    def of(self, labels: LabelledRows) -> np.ndarray:
-        """The group of each row."""
-
-    @abstractmethod
-    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
-        """Sums over the rows of the same key that each cell knows."""
-
-    def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
-        """What cells add to the statistics of new rows."""
-        return of_cells
-
-
 @dataclass(frozen=True)
-class Folds(Grouping):
+class Folds:
     """Random folds: a row knows the rows of all other folds, but for those held out."""
 
+    # A key and a group make a cell; cells come in the order of the keys, then of the groups.
     n_folds: int
+    #: The share of the training rows with the statistics of this grouping.
     share: float = 1.0
 
     @property
@@ -140,16 +117,22 @@ class Folds(Grouping):
         of_others -= of_cells
         return of_others
 
+    def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """What cells add to the statistics of new rows."""
+        return of_cells
+
 
 @dataclass(frozen=True)
-class Blocks(Grouping):
+class Blocks:
     """Blocks of rows in the order of time: a row knows the blocks before its own, in the first block other folds; rows
-    held out know all blocks.
+    held out know all blocks. With halvings they know the blocks before theirs alone, too, and recent ones count more.
     """
 
     n_folds: int
     n_blocks: int
-    share: float
+    share: float = 1.0
+    #: How often a block's weight is halved until the next one.
+    halvings: int | None = None
 
     @property
     def n_groups(self) -> int:
@@ -184,6 +167,11 @@ class Blocks(Grouping):
         """Sums over the rows of the same key that each cell knows."""
         are_learned = self.are_learned(groups)
         learned = np.where(are_learned, of_cells, 0.0)
+        if self.halvings is not None:
+            # By powers of two, nothing is rounded.
+            blocks = self.blocks_of(groups)
+            before = self._before(np.ldexp(learned, self.halvings * blocks), groups, key_of_cell)
+            return np.ldexp(before, self.halvings * (1 - np.maximum(blocks, 1)))
         others = self._before(learned, groups, key_of_cell)
         rest = np.flatnonzero(~are_learned)
         others[rest] = np.bincount(key_of_cell, learned).take(key_of_cell.take(rest))
@@ -199,18 +187,14 @@ class Blocks(Grouping):
         before[first] = np.bincount(keys, of_first, 1).take(keys) - of_first
         return before
 
-
-@dataclass(frozen=True)
-class WalkForward(Blocks):
-    """Blocks in the order of time, where rows held out know the blocks before theirs alone, too."""
-
-    #: How often a block's weight is halved until the next one.
-    halvings: int = 0
+    def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """What cells add to the statistics of new rows."""
+        return np.ldexp(of_cells, (self.halvings or 0) * (self.blocks_of(groups) - self.n_blocks + 1))
 
     @property
     def n_blocks_now(self) -> float:
         """The number of last blocks with the weight of all blocks in the statistics of new rows."""
-        return float(np.ldexp(1.0, -self.halvings * np.arange(self.n_blocks)).sum())
+        return float(np.ldexp(1.0, -(self.halvings or 0) * np.arange(self.n_blocks)).sum())
 
     def known_sums(self, of_groups: np.ndarray) -> np.ndarray:
         """Sums over all rows that the rows of each group know, and, last, that new rows know."""
@@ -218,17 +202,8 @@ class WalkForward(Blocks):
         others = self.others(of_groups, groups, np.zeros(self.n_groups, np.int64))
         return np.append(others, self.now(of_groups, groups).sum())
 
-    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
-        """Sums over the rows of the same key that each cell knows."""
-        # By powers of two, nothing is rounded.
-        blocks = self.blocks_of(groups)
-        learned = np.ldexp(np.where(self.are_learned(groups), of_cells, 0.0), self.halvings * blocks)
-        before = self._before(learned, groups, key_of_cell)
-        return np.ldexp(before, self.halvings * (1 - np.maximum(blocks, 1)))
 
-    def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
-        """What cells add to the statistics of new rows."""
-        return np.ldexp(of_cells, self.halvings * (self.blocks_of(groups) - self.n_blocks + 1))
+Grouping = Folds | Blocks
 
 
 @dataclass(eq=False)
@@ -287,13 +262,13 @@ class Target:
             return [Folds(self.n_folds)]
         return [Folds(self.n_folds, 1 - self.blocks.share), self.blocks]
 
-    def walk_forward(self, halvings: int) -> WalkForward:
+    def walk_forward(self, halvings: int) -> Blocks:
         """The grouping for statistics of rows that all know earlier blocks alone."""
         assert self.blocks is not None
-        return WalkForward(self.n_folds, self.blocks.n_blocks, 1.0, halvings)
+        return replace(self.blocks, share=1.0, halvings=halvings)
 
     @property
-    def recent(self) -> WalkForward:
+    def recent(self) -> Blocks:
         """The grouping for statistics of recent rows."""
         return self.walk_forward(halvings=1)
 
@@ -369,7 +344,8 @@ def read_target(
 ) -> Target:
     """Read the labels of a table in memory; raise NoLabels if y holds no labels of two or more classes."""
     if not has_tasks(y):
-        target = _make_target(*_numbered(_read_labels(y, X)), weights, fraction, place, random_state)
+        numbers, labels = pd.factorize(_read_labels(y, X), sort=True)
+        target = _make_target(numbers, labels, weights, fraction, place, random_state)
         return target.of(target.rows)
     check_consistent_length(X, y)
     columns = label_columns(y)
@@ -490,16 +466,6 @@ def held_out_with(place: np.ndarray, validation_fraction: Fraction, target: Targ
         return is_early
     folds = target.rows.folds
     return np.where(folds > target.n_folds, is_early, folds == target.n_folds)
-
-
-def _numbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The position of each label among the distinct ones, and these in ascending order."""
-    numbers, found = pd.factorize(labels)
-    distinct = np.asarray(found, labels.dtype)
-    order = np.argsort(distinct)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    return rank.take(numbers), distinct[order]
 
 
 def _read_labels(y: Any, X: Any) -> np.ndarray:

@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .._checks import errors_about
 from .._hold_out import places_from_last
 from .._warnings import shown, warn
-from ._column import errors_naming, is_number, is_string
+from ._column import is_number, is_string
 from ._reading import as_floats, as_times, learn_reading
 from ._table import read_one_column, select_for
 
@@ -37,7 +38,7 @@ def read_times(values: pa.Array, parameter: str) -> pa.Array:
 
 def _read_column(X: Any, names: Sequence[str], name: str, parameter: str) -> pa.Array:
     raw = read_one_column(X, names, name)
-    with errors_naming(name):
+    with errors_about(f"Column {name!r}"):
         return read_times(learn_reading(raw).read(raw).values, parameter)
 
 

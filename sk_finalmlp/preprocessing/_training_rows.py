@@ -271,8 +271,8 @@ class StoredRows(TrainingRows):
     ) -> None:
         super().__init__(columns.names, columns.chosen, planner, transforms)
         self._columns, self._parts, self._folder, self._passes = columns, parts, folder, passes
-        if parts.n_rows is not None:
-            self._check_space(parts.n_rows, 2 * len(columns.names))
+        if parts.source.n_rows is not None:
+            self._check_space(parts.source.n_rows, 2 * len(columns.names))
         self._first = first_pass(parts, columns, folder, passes)
         self._weights = self._first.weight
         self.order = None if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
