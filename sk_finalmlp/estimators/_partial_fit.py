@@ -75,7 +75,7 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
         else:
             _follow_encoder(estimator, schema)
         rows = read_rows(estimator, X, y, sample_weight, partial(_read_labels, labels), reset=is_first)
-        weights = labels.weights_without_counts(estimator.class_weight)
+        weights = labels.weights(estimator.class_weight, None)
         readers = learn_fields(rows, estimator.categorical_features) if is_first else estimator._readers
         (chunk,) = rows.chunks()
         if schema is not None:

@@ -113,10 +113,6 @@ class EpochRecord(Callback):
         self.processes = processes
         self.shift: Tensor | None = None
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        if self.validation is not None:
-            self.validation = self.validation.with_inputs_kept_on(net.device)
-
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter()
         if self.shift is not None:

@@ -365,7 +365,7 @@ def _callbacks(
     watchers: Callbacks,
 ) -> tuple[Callbacks, Checkpoint | None]:
     """All callbacks of the epochs before the final one, in calling order."""
-    scored = None if validation is None else validation.for_scores()
+    scored = None if validation is None else validation.for_scores().with_inputs_kept_on(settings.device)
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), is_scored=validation is not None)
     patience = Patience(best, settings.n_iter_no_change)
