@@ -6,7 +6,7 @@ import csv
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 from zipfile import ZipFile
 
 import pandas as pd
@@ -187,35 +187,31 @@ def _release_year(titles: pd.Series) -> pd.Series:
 
 
 def _read_publisher(archive: ZipFile) -> _Tables:
-    with archive.open("ml-100k/u.data") as file:
-        ratings = _read_table(file, sep="\t", names=_RATING_COLUMNS)
-    with archive.open("ml-100k/u.user") as file:
-        users = _read_table(file, sep="|", names=_USER_COLUMNS, dtype={"zip_code": str})
-    with archive.open("ml-100k/u.item") as file:
-        item_columns = ["item", "title", "release_date", "video_release_date", "url", *_GENRES]
-        items = _read_table(file, sep="|", names=item_columns, encoding="latin-1")
+    ratings = _read_table(archive, "ml-100k/u.data", sep="\t", names=_RATING_COLUMNS)
+    users = _read_table(archive, "ml-100k/u.user", sep="|", names=_USER_COLUMNS, dtype={"zip_code": str})
+    item_columns = ["item", "title", "release_date", "video_release_date", "url", *_GENRES]
+    items = _read_table(archive, "ml-100k/u.item", sep="|", names=item_columns, encoding="latin-1")
     flags = items[list(_GENRES)].to_numpy(dtype=bool)
     items["genres"] = [[genre for genre, flag in zip(_GENRES, row, strict=True) if flag] for row in flags]
     return _Tables(ratings, users, items[["item", "title", "genres"]])
 
 
 def _read_package_index(archive: ZipFile) -> _Tables:
-    folder = "recbole/dataset_example/ml-100k/ml-100k"
-    with archive.open(f"{folder}.inter") as file:
-        ratings = _read_table(file, sep="\t", header=0, names=_RATING_COLUMNS)
-    with archive.open(f"{folder}.user") as file:
-        users = _read_table(file, sep="\t", header=0, names=_USER_COLUMNS, dtype={"zip_code": str})
-    with archive.open(f"{folder}.item") as file:
-        items = _read_table(file, sep="\t", header=0, names=["item", "title", "year", "genres"], dtype={"year": str})
+    path, options = "recbole/dataset_example/ml-100k/ml-100k", {"sep": "\t", "header": 0}
+    ratings = _read_table(archive, f"{path}.inter", names=_RATING_COLUMNS, **options)
+    users = _read_table(archive, f"{path}.user", names=_USER_COLUMNS, dtype={"zip_code": str}, **options)
+    item_columns = ["item", "title", "year", "genres"]
+    items = _read_table(archive, f"{path}.item", names=item_columns, dtype={"year": str}, **options)
     # recbole cuts the last pair of brackets off the title, whether it holds the year or not, and misspells "unknown".
     items["title"] = (items["title"] + " (" + items["year"] + ")").replace("unkonwn (unkonwn)", "unknown")
     items["genres"] = items["genres"].str.split(" ")
     return _Tables(ratings, users, items[["item", "title", "genres"]])
 
 
-def _read_table(file: IO[bytes], **options: Any) -> pd.DataFrame:
-    # A title may hold quotation marks; they quote nothing.
-    return pd.read_csv(file, quoting=csv.QUOTE_NONE, **options)
+def _read_table(archive: ZipFile, name: str, **options: Any) -> pd.DataFrame:
+    with archive.open(name) as file:
+        # A title may hold quotation marks; they quote nothing.
+        return pd.read_csv(file, quoting=csv.QUOTE_NONE, **options)
 
 
 _READERS: dict[Archive, Callable[[ZipFile], _Tables]] = {

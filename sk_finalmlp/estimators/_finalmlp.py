@@ -494,12 +494,10 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Log-odds of `classes_[1]` for two classes; for more, a logit per class, defined up to a constant.
         """
-        logits = self._logits(X)
-        return self._labels.log_odds(logits)
+        return self._labels.log_odds(self._logits(X))
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         """Logits of the network, shape (n, C)."""
-        check_is_fitted(self)
         if isinstance(X, EncodedBatches):
             return np.concatenate([self._logits(batch) for batch in X.batches()])
         codes, values = self.table_reader_.read(X)
@@ -518,8 +516,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        logits = self._logits(X)  # first, since it refuses an unfitted classifier
-        return self._labels.probabilities(logits)
+        return self._labels.probabilities(self._logits(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class.
@@ -534,8 +531,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         ndarray of shape (n_samples,)
             Labels.
         """
-        logits = self._logits(X)  # first, since it refuses an unfitted classifier
-        return self._labels.most_probable(logits)
+        return self._labels.most_probable(self._logits(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of rows with a correct prediction.
@@ -569,6 +565,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
 
     @property
     def _labels(self) -> Labels:
+        check_is_fitted(self)
         return self._tasks or OneLabel(self.classes_)
 
     def _continues(self) -> bool:

@@ -23,6 +23,7 @@ from ..training import (
     Moments,
     StoredImpressions,
     correct_mean,
+    digest_of,
     n_rows_of_pass,
     resolve_device,
 )
@@ -276,17 +277,13 @@ def penalties_of_tables(classifier: FinalMLPClassifier) -> tuple[Any, float | No
     given = classifier.embedding_regularizer
     if not isinstance(given, tuple):
         return given, _OF_CONTEXTS
-    if len(given) != 2 or not all(map(_is_penalty, given)):
+    if len(given) != 2 or not all(p == "auto" or (isinstance(p, Real) and float(p) >= 0) for p in given):
         raise InvalidParameterError(
             "The 'embedding_regularizer' parameter of FinalMLPClassifier must be a number from 0 on, 'auto', or a pair "
             f"of such penalties, for the tables and the gates' contexts, such as ('auto', 0.001). Got {given!r}."
         )
     of_tables, of_contexts = given
     return of_tables, None if of_contexts == "auto" else of_contexts
-
-
-def _is_penalty(value: Any) -> bool:
-    return value == "auto" or (isinstance(value, Real) and float(value) >= 0)
 
 
 def _checkpoint_file(
@@ -310,7 +307,7 @@ def _checkpoint_file(
         del parameters[name]
     weights = weights_as_arrays(start.network) if start.history else None
     identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, classifier._encoders
-    rows = training.digest(), None if validation is None else validation.digest()
+    rows = digest_of(training), digest_of(validation)
     return folder / f"training-{joblib.hash((identity, rows))}.pt"
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -48,6 +48,7 @@ class OneLabel:
     """One label of two or more classes."""
 
     classes: NDArray[Any]
+    objective: ClassVar[ClassObjective] = ClassObjective()
 
     @classmethod
     def read(cls, y: Any, X: Any) -> tuple[OneLabel, NDArray[np.int64]]:
@@ -70,11 +71,6 @@ class OneLabel:
     def n_outputs(self) -> int:
         """Number of logits."""
         return 1 if len(self.classes) == 2 else len(self.classes)
-
-    @property
-    def objective(self) -> ClassObjective:
-        """The loss of classes."""
-        return ClassObjective()
 
     def number(self, y: Any, X: Any) -> NDArray[np.int64]:
         """Return the position of each row's label among the classes."""
@@ -112,33 +108,26 @@ class OneLabel:
                 f"{shown(estimator.classes_.tolist())}; it has {shown(self.classes.tolist())}."
             )
 
-    def weights(self, class_weight: Any, counts: LabelCounts) -> NDArray[np.float64]:
+    def weights(self, class_weight: Any, counts: LabelCounts | None) -> NDArray[np.float64]:
         """Return the weight of each class; only ratios count, and the largest is between a half and 1."""
-        if isinstance(class_weight, str):
+        if not isinstance(class_weight, str):
+            if isinstance(class_weight, dict):
+                self._check_weights(class_weight)
+            weights = self._scaled(compute_class_weight(class_weight, classes=self.classes, y=self.classes))
+        elif counts is not None:
             weights = self._scaled(counts.n_rows.sum() / (len(self.classes) * counts.n_rows))
         else:
-            weights = self._given_weights(class_weight)
-        shares = counts.weights * weights / (counts.weights * weights).sum()
+            raise ValueError(
+                "class_weight='balanced' weighs by the frequencies in all rows, which partial_fit doesn't see. Compute "
+                "the weights by sklearn.utils.class_weight.compute_class_weight, and give them as a dict."
+            )
+        shares = np.ones(1) if counts is None else counts.weights * weights / (counts.weights * weights).sum()
         if shares.min() < MIN_WEIGHT:
             raise ValueError(
                 f"class_weight and sample_weight leave class {shown(self.classes.tolist()[shares.argmin()])} a share "
                 f"of {shares.min():.1e} of all weight, too little to learn from. Give weights closer to each other."
             )
         return weights
-
-    def weights_without_counts(self, class_weight: Any) -> NDArray[np.float64]:
-        """Return the weight of each class where the rows don't tell how frequent the classes are."""
-        if class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' weighs by the frequencies in all rows, which partial_fit doesn't see. Compute "
-                "the weights by sklearn.utils.class_weight.compute_class_weight, and give them as a dict."
-            )
-        return self._given_weights(class_weight)
-
-    def _given_weights(self, class_weight: Any) -> NDArray[np.float64]:
-        if isinstance(class_weight, dict):
-            self._check_weights(class_weight)
-        return self._scaled(compute_class_weight(class_weight, classes=self.classes, y=self.classes))
 
     def _scaled(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         is_wrong = ~((weights > 0) & np.isfinite(weights))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from ._field_readers import (
 from ._fit import EpochTasks, Fitted, penalties_of_tables, start_training, training_settings
 from ._input_columns import InputColumn, read_codes
 from ._labels import OneLabel
-from ._network import Network, NetworkClass, check_same_arguments, make_network
+from ._network import check_same_arguments, make_network
 from ._parameters import draw_seed
 from ._rows import naming, read_rows
 
@@ -75,7 +75,7 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
         else:
             _follow_encoder(estimator, schema)
         rows = read_rows(estimator, X, y, sample_weight, partial(_read_labels, labels), reset=is_first)
-        weights = labels.weights_without_counts(estimator.class_weight)
+        weights = labels.weights(estimator.class_weight, None)
         readers = learn_fields(rows, estimator.categorical_features) if is_first else estimator._readers
         (chunk,) = rows.chunks()
         if schema is not None:
@@ -118,8 +118,10 @@ def _network_with_room(
     if arguments["fields"] == before["fields"]:
         # Another thread may predict by the network so far, and an interrupt may come while weights are written.
         return copy_network(estimator.network_), moments.copy()
-    network = _grown_network(estimator._network_class, arguments, estimator.network_, generator)
-    return network, _grown_moments(moments, estimator.network_, network)
+    network = make_network(estimator._network_class, arguments, generator)
+    grown, rows = Moments.zeros(network), _all_rows(estimator.network_)
+    _copy_rows(estimator.network_, moments, rows, network, grown, rows)
+    return network.to(next(estimator.network_.parameters()).device).eval(), grown
 
 
 def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
@@ -151,8 +153,7 @@ class NetworkUpdate:
         self._excerpt = excerpt = _take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)
         self._own = make_network(start.network_class, {**start.arguments, "fields": excerpt.fields}, generator)
         self._own_moments = Moments.zeros(self._own)
-        _copy_rows(_Weights.of(start.network), excerpt.rows, _Weights.of(self._own), excerpt.own_rows)
-        _copy_moments(start.moments, start.network, excerpt.rows, self._own_moments, self._own, excerpt.own_rows)
+        _copy_rows(start.network, start.moments, excerpt.rows, self._own, self._own_moments, excerpt.own_rows)
         _draw_again(self._own, self._own_moments, excerpt.places_of(fresh), generator)
         self._new = replace(new, codes=torch.from_numpy(excerpt.codes))
         self.scores = score(self._own.eval(), self._new)
@@ -167,19 +168,15 @@ class NetworkUpdate:
 
     def fitted(self, result: TrainingResult) -> Fitted:
         """Write what was learned into network and moments, and return them."""
-        self._write_to(self._start.network)
-        excerpt, network = self._excerpt, self._start.network
-        _copy_moments(self._own_moments, self._own, excerpt.own_rows, self._moments, network, excerpt.rows)
-        return self._start.after_update(result, self.scores)
+        return self._written_to(self._start.network, self._moments, result)
 
     def fitted_so_far(self, _: nn.Module, result: TrainingResult) -> Fitted:
         """Return a copy of the model so far."""
-        network = copy_network(self._start.network)
-        self._write_to(network)
-        return replace(self._start, network=network).after_update(result, self.scores)
+        return self._written_to(copy_network(self._start.network), self._moments.copy(), result)
 
-    def _write_to(self, network: nn.Module) -> None:
-        _copy_rows(_Weights.of(self._own), self._excerpt.own_rows, _Weights.of(network), self._excerpt.rows)
+    def _written_to(self, network: nn.Module, moments: Moments, result: TrainingResult) -> Fitted:
+        _copy_rows(self._own, self._own_moments, self._excerpt.own_rows, network, moments, self._excerpt.rows)
+        return replace(self._start, network=network, moments=moments).after_update(result, self.scores)
 
 
 def _have_settled(network: nn.Module) -> bool:
@@ -234,22 +231,6 @@ def _grown_reader(reader: FieldReader, columns: Sequence[InputColumn]) -> FieldR
     return replace(reader, field=replace(reader.field, n_codes=size + first), row_of_code=row_of_code)
 
 
-def _grown_network(
-    network_class: NetworkClass, arguments: Mapping[str, Any], network: nn.Module, generator: torch.Generator
-) -> Network:
-    """Return a network with larger tables; it keeps old rows and all other weights."""
-    grown = make_network(network_class, arguments, generator)
-    _copy_rows(_Weights.of(network), _all_rows(network), _Weights.of(grown), _all_rows(network))
-    return grown.to(next(network.parameters()).device).eval()
-
-
-def _grown_moments(moments: Moments, network: nn.Module, larger: nn.Module) -> Moments:
-    """Return Adam's moments for a network with larger tables, 0 for new rows."""
-    grown = Moments.zeros(larger)
-    _copy_moments(moments, network, _all_rows(network), grown, larger, _all_rows(network))
-    return grown
-
-
 def _all_rows(network: nn.Module) -> RowsOf:
     """The rows of each field's table."""
     fields = [field for _, embedding in _embeddings(network) for field in embedding.tables]
@@ -278,68 +259,56 @@ def _take_excerpt(
     fields: Sequence[Field], codes: NDArray[np.int32], others: Mapping[str, NDArray[np.int64]]
 ) -> _Excerpt:
     """Return the excerpt for codes as the network takes them; `others` are rows that are in it in any case."""
-    # A history has the table of its field.
-    own, start = {}, 0
-    found: dict[str, list[NDArray[Any]]] = {}
-    for field in by_kind(fields):
-        if field.has_codes:
-            own[field.name] = codes[:, start : (start := start + field.n_columns)]
-            if field.kind == "pretrained":
-                # Its vectors aren't weights, or their number stays.
-                continue
-            found.setdefault(field.table, [others.get(field.table, np.empty(0, np.int64))]).append(
-                own[field.name].ravel()
-            )
-    rows = {
-        table: np.unique(np.concatenate([*parts, [UNKNOWN_CODE]])).astype(np.int64) for table, parts in found.items()
+    coded = [field for field in by_kind(fields) if field.has_codes]
+    own = np.split(codes, np.cumsum([field.n_columns for field in coded]), axis=1)
+    # Vectors of codes aren't weights, or their number stays. A history has the table of its field.
+    found: dict[str, list[Any]] = {
+        field.table: [others.get(field.table, [UNKNOWN_CODE])] for field in coded if field.kind != "pretrained"
     }
+    for field, columns in zip(coded, own, strict=False):
+        if field.kind != "pretrained":
+            found[field.table] += [[UNKNOWN_CODE], columns.ravel()]
+    rows = {table: np.unique(np.concatenate(parts)).astype(np.int64) for table, parts in found.items()}
     renumbered = [
-        own[f.name] if f.kind == "pretrained" else np.searchsorted(rows[f.table], own[f.name])
-        for f in by_kind(fields)
-        if f.has_codes
+        np.searchsorted(rows[field.table], columns) if field.kind != "pretrained" else columns
+        for field, columns in zip(coded, own, strict=False)
     ]
     taken = [replace(f, n_codes=len(rows[f.table])) if f.has_codes and f.kind != "pretrained" else f for f in fields]
     return _Excerpt(taken, rows, np.hstack([np.empty((len(codes), 0)), *renumbered]).astype(np.int32))
 
 
-class _Weights(NamedTuple):
-    """Weights of a network, or moments of them, by name, and the first row of each field in each embedding layer."""
-
-    tensors: Mapping[str, Tensor]
-    first_rows: dict[str, dict[str, int]]
-
-    @classmethod
-    def of(cls, network: nn.Module, moments: Mapping[str, NDArray[np.float32]] | None = None) -> _Weights:
-        """The weights of a network, or their moments, as views to write to."""
-        first_rows = {name: embedding.first_row for name, embedding in _embeddings(network)}
-        if moments is None:
-            return cls(network.state_dict(), first_rows)
-        return cls({name: torch.from_numpy(array) for name, array in moments.items()}, first_rows)
+def _tensors(network: nn.Module, moments: Moments) -> list[Mapping[str, Tensor]]:
+    """Weights of a network and both moments of them, by name, as views to write to."""
+    of_moments = (moments.exp_avg, moments.exp_avg_sq)
+    views = [{name: torch.from_numpy(array) for name, array in moment.items()} for moment in of_moments]
+    return [network.state_dict(), *views]
 
 
-def _copy_rows(source: _Weights, from_rows: RowsOf, target: _Weights, to_rows: RowsOf) -> None:
-    """Copy rows of each field's table, and all other tensors, between networks with tables of different sizes."""
-    sized = set()
-    for name, first_rows in source.first_rows.items():
-        sized |= {f"{name}.{of_table}" for of_table in ("table", "_row_offsets", "_n_codes")}
-        table, other = source.tensors[f"{name}.table"], target.tensors[f"{name}.table"]
-        for field, first in first_rows.items():
-            rows = table[torch.from_numpy(first + from_rows[field]).to(table.device)]
-            places = torch.from_numpy(target.first_rows[name][field] + to_rows[field]).to(other.device)
-            other.index_copy_(0, places, rows.to(other.device))
-    for name in source.tensors.keys() - sized:
-        tensor, other = source.tensors[name], target.tensors[name]
-        # Of vectors that are trained there may be more, with rows of their own.
-        (other[: len(tensor)] if tensor.ndim else other).copy_(tensor)
+def _positions(network: nn.Module, rows: RowsOf) -> dict[str, Tensor]:
+    """Positions of rows of fields in the tables of a network, by the names of these weights."""
+    return {
+        f"{name}.table": torch.from_numpy(np.concatenate([first + rows[f] for f, first in layer.first_row.items()]))
+        for name, layer in _embeddings(network)
+        if layer.first_row
+    }
 
 
-def _copy_moments(
-    source: Moments, network: nn.Module, from_rows: RowsOf, target: Moments, other: nn.Module, to_rows: RowsOf
+def _copy_rows(
+    network: nn.Module, moments: Moments, rows: RowsOf, other: nn.Module, other_moments: Moments, other_rows: RowsOf
 ) -> None:
-    """Copy Adam's moments between networks, as `_copy_rows` copies weights."""
-    for one, another in ((source.exp_avg, target.exp_avg), (source.exp_avg_sq, target.exp_avg_sq)):
-        _copy_rows(_Weights.of(network, one), from_rows, _Weights.of(other, another), to_rows)
-    target.n_steps = source.n_steps
+    """Copy rows of each field's table, and all else, to a network with tables of another size, and so their moments."""
+    positions, places = _positions(network, rows), _positions(other, other_rows)
+    sized = {f"{name}.{of_table}" for name, _ in _embeddings(network) for of_table in ("_row_offsets", "_n_codes")}
+    for source, target in zip(_tensors(network, moments), _tensors(other, other_moments), strict=True):
+        for name, tensor in source.items():
+            copy = target[name]
+            if name in positions:
+                copied = tensor[positions[name].to(tensor.device)]
+                copy.index_copy_(0, places[name].to(copy.device), copied.to(copy.device))
+            elif name not in sized:
+                # Of vectors that are trained there may be more, with rows of their own.
+                (copy[: len(tensor)] if tensor.ndim else copy).copy_(tensor)
+    other_moments.n_steps = moments.n_steps
 
 
 def _draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: torch.Generator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -76,9 +77,9 @@ class Rows:
     number: Readable
     weight: Readable | None
     labels: Labels
-    n_given: int
     schema: Schema | None
-    step: int
+    #: Rows that are read at once; all of a table in memory.
+    step: int = sys.maxsize
     folder: TemporaryFolder | None = None
     largest_weight: float = 1.0
     hold_out: HoldOut | None = None
@@ -86,9 +87,9 @@ class Rows:
     lost_statistics: Sequence[str] = ()
 
     @property
-    def _have_hindsight(self) -> bool:
-        """Whether statistics of rows that are held out know later rows."""
-        return self.hold_out is not None and self.schema is not None and self.schema.hindsight
+    def n_given(self) -> int:
+        """Number of rows, those of weight 0 included."""
+        return len(self.number)
 
     def chunks(self) -> Iterable[Chunk]:
         """Read the rows chunk by chunk; where there is one, it is read once."""
@@ -161,11 +162,13 @@ class Rows:
         verbose: int,
     ) -> tuple[Impressions, Impressions | None] | tuple[StoredImpressions, StoredImpressions | None]:
         """Return training rows and held-out rows as the network takes them, with weights of mean 1."""
+        hindsight = self.hold_out is not None and self.schema is not None and self.schema.hindsight
+        sample: dict[str, Any] = {"negatives_kept": negatives_kept, "have_hindsight": hindsight}
         if self.folder is not None:
-            return self._shuffle(self.folder, readers, weight_of_label, negatives_kept, seed, verbose)
+            training, validation = self._shuffle(self.folder, readers, weight_of_label, seed, verbose)
+            return replace(training, **sample), replace(validation, **sample) if len(validation) else None
         (chunk,) = self.chunks()
-        impressions = self._impressions(chunk, readers, weight_of_label).with_mean_weight_one()
-        impressions = replace(impressions, negatives_kept=negatives_kept, have_hindsight=self._have_hindsight)
+        impressions = replace(self._impressions(chunk, readers, weight_of_label).with_mean_weight_one(), **sample)
         if not chunk.is_held_out.any():
             return impressions, None
         n_floats = sum(reader.field.n_columns for reader in readers if reader.field.kind in ("numeric", "vector"))
@@ -178,61 +181,39 @@ class Rows:
         folder: TemporaryFolder,
         readers: Sequence[FieldReader],
         weight_of_label: NDArray[np.float64],
-        negatives_kept: float,
         seed: int,
         verbose: int,
-    ) -> tuple[StoredImpressions, StoredImpressions | None]:
-        """Write the rows of both sides to files, each in a random order."""
+    ) -> list[StoredImpressions]:
+        """Write the rows to train on and those that are held out to files, each in a random order."""
         counts = self.count()
-        n_held_out, n_rows = int(counts.n_held_out.sum()), int(counts.n_rows.sum())
+        n_rows = counts.n_rows.sum()
         n_columns = sum(reader.field.n_columns for reader in readers)
         n_codes = sum(reader.field.n_columns for reader in readers if reader.field.has_codes)
         width = n_columns + 2
         check_space(folder, 4.0 * width * n_rows)
-        sides = [
-            _Side(Piles(folder, name, width, n, seed=seed + number), self.labels.n_labels)
-            for number, (name, n) in enumerate((("training", n_rows - n_held_out), ("validation", n_held_out)))
+        of_sides = {"training": counts.n_rows - counts.n_held_out, "validation": counts.n_held_out}
+        piles = [
+            Piles(folder, name, width, int(n.sum()), seed + number) for number, (name, n) in enumerate(of_sides.items())
         ]
+        sums = torch.zeros(2, self.labels.n_labels, dtype=torch.float64)
         mean_weight = float(counts.weights @ weight_of_label) / n_rows
         with Passes(verbose).over("shuffle", self.n_given) as advance:
             for chunk in self.chunks():
                 rows = self._impressions(chunk, readers, weight_of_label, mean_weight)
-                for side, own in zip(sides, _sides(chunk), strict=True):
-                    side.add(rows.take(own))
+                for own, of_side, weights in zip(_sides(chunk), piles, sums, strict=True):
+                    taken = rows.take(own)
+                    of_side.add(StoredImpressions.rows_of(taken))
+                    weights += taken.class_weights(len(weights))
                 advance(chunk.stop - chunk.start)
-        training, validation = (
-            StoredImpressions(
-                [side.piles.shuffled()],
-                n_codes,
-                n_columns - n_codes,
-                side.sums,
-                side.n_rows,
-                negatives_kept,
-                self._have_hindsight,
-            )
-            for side in sides
-        )
-        return training, validation if n_held_out else None
+        return [
+            StoredImpressions([of_side.shuffled()], n_codes, n_columns - n_codes, weights, torch.from_numpy(n))
+            for of_side, weights, n in zip(piles, sums, of_sides.values(), strict=True)
+        ]
 
 
 def _sides(chunk: Chunk) -> list[torch.Tensor]:
     """Return positions of the rows to train on, and of those that are held out."""
     return [torch.from_numpy(np.flatnonzero(mask)) for mask in (~chunk.is_held_out, chunk.is_held_out)]
-
-
-class _Side:
-    """Training rows, or those that are held out, on piles."""
-
-    def __init__(self, piles: Piles, n_labels: int) -> None:
-        self.piles = piles
-        self.sums = torch.zeros(n_labels, dtype=torch.float64)
-        self.n_rows = torch.zeros(n_labels, dtype=torch.int64)
-
-    def add(self, rows: Impressions) -> None:
-        """Throw rows on the piles."""
-        self.piles.add(StoredImpressions.rows_of(rows))
-        self.sums += rows.class_weights(len(self.sums))
-        self.n_rows += torch.bincount(rows.target, minlength=len(self.sums))
 
 
 @contextmanager
@@ -271,10 +252,9 @@ def read_rows(
     labels, number = read_labels(y, columns[0].values)
     weight = _check_weight(sample_weight, columns)
     held = [(column.name, column.values) for column in columns]
-    schema, n_rows = read_schema(X), len(number)
+    schema = read_schema(X)
     lost = _lost_statistics(columns, schema) if carries_schema(X) else ()
-    step = max(1, n_rows)
-    return Rows(held, number, weight, labels, n_rows, schema, step, lost_statistics=lost)
+    return Rows(held, number, weight, labels, schema, lost_statistics=lost)
 
 
 def _lost_statistics(columns: Sequence[InputColumn], schema: Schema | None) -> list[str]:
@@ -303,7 +283,7 @@ def _rows_on_disk(estimator: Any, X: EncodedRows, y: Any, sample_weight: Any, fo
     # A row is in memory several times while it is shuffled.
     step = max(1, sizes.CHUNK // 8)
     columns, labels = list(X.columns.items()), OneLabel(X.classes)
-    return Rows(columns, X.y, weight, labels, len(X), X.schema, step, folder, largest_weight)
+    return Rows(columns, X.y, weight, labels, X.schema, step, folder, largest_weight)
 
 
 def _learn_columns(estimator: Any, X: EncodedRows) -> None:
@@ -357,7 +337,7 @@ def read_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_v
     with naming("sample_weight_val"):
         weight = _check_weight(sample_weight_val, columns)
     held = [(column.name, column.values) for column in columns]
-    rows = Rows(held, number, weight, labels, len(number), read_schema(X_val), step=max(1, len(number)))
+    rows = Rows(held, number, weight, labels, read_schema(X_val))
     labels.check_validation(rows.count().n_rows, estimator.scoring)
     return rows
 

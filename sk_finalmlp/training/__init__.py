@@ -16,6 +16,7 @@ from ._objective import TaskObjective as TaskObjective
 from ._rows import Batches as Batches
 from ._rows import Impressions
 from ._rows import StoredImpressions as StoredImpressions
+from ._rows import digest_of as digest_of
 from ._rows import n_rows_of_pass as n_rows_of_pass
 from ._scores import correct_mean as correct_mean
 from ._scores import predict_logits, score

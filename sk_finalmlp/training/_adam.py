@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -76,7 +76,7 @@ class LazyAdam(Adam):
     @torch.no_grad()
     def settle(self) -> None:
         """Catch up on missed steps of all rows, before the tables are read."""
-        for parameter, options in self._parameters():
+        for parameter, options in ((p, group) for group in self.param_groups for p in group["params"]):
             state = self.state[parameter]
             if "last_step" in state:
                 tables = (parameter, state["exp_avg"], state["exp_avg_sq"], state["last_step"], state["last_lr_sum"])
@@ -87,11 +87,6 @@ class LazyAdam(Adam):
                         table.copy_(values)
                 state["last_step"].fill_(state["n_steps"])
                 state["last_lr_sum"].fill_(state["lr_sum"])
-
-    def _parameters(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                yield parameter, group
 
     def _update(self, gradients: dict[Tensor, Tensor], options: dict[str, Any]) -> None:
         """Take a step of plain Adam; torch's own would count the steps of each parameter in a tensor of its own."""

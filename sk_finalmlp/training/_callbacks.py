@@ -113,10 +113,6 @@ class EpochRecord(Callback):
         self.processes = processes
         self.shift: Tensor | None = None
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        if self.validation is not None:
-            self.validation = self.validation.with_inputs_kept_on(net.device)
-
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter()
         if self.shift is not None:
@@ -198,6 +194,8 @@ class BestEpoch(Callback):
     def __init__(self, tol: float) -> None:
         self.tol = tol
         self.so_far = Best(0, None, {}, 0)
+        #: Whether it is the best of all; then the final epoch begins.
+        self.is_chosen = False
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         best, epoch, score = self.so_far, len(net.history), net.history[-1].get("monitored")
@@ -246,15 +244,12 @@ class Observed(Callback):
         self.best = best
         self.processes = processes
 
-    def on_train_begin(self, net: Any, final: bool, **kwargs: Any) -> None:
-        self.final_ = final
-
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         if self.observer:
-            self.observer.begin_epoch(self.final_)
+            self.observer.begin_epoch(self.best.is_chosen)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if not self.final_:
+        if not self.best.is_chosen:
             self.result_ = self.best.result(net)
         ends = self.observer is not None and self.observer.end_epoch(net.module_, self.result_)
         if self.processes.told(ends):
@@ -315,15 +310,13 @@ def _settled(table: Tensor, n_steps: int) -> dict[str, Any]:
 class EpochLines(Callback):
     """Logs a line per epoch, and writes it to the standard output if `written`."""
 
-    def __init__(self, written: bool) -> None:
+    def __init__(self, best: BestEpoch, written: bool) -> None:
+        self.best = best
         self.written = written
-
-    def on_train_begin(self, net: Any, final: bool, **kwargs: Any) -> None:
-        self.final_ = final
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         record = net.history[-1]
-        title = "final epoch" if self.final_ else f"epoch {record['epoch']:2d}"
+        title = "final epoch" if self.best.is_chosen else f"epoch {record['epoch']:2d}"
         # At most 80 characters, a terminal's width.
         losses = [f"{name} {record[name]:.4f}" for name in _IN_THE_LINE if name in record]
         line = "  ".join([title, *losses, f"lr {record['learning_rate']:.0e}", f"{record['seconds']:.1f}s"])
@@ -368,11 +361,10 @@ class Checkpoint(Callback):
             "schedule": [callback.lr_scheduler_.state_dict() for _, callback in self.schedule],
             "generator": self.batches.generator.get_state(),
             "dropout": dropout,
-            "batches": self.batches.state(),
+            "n_passes": self.batches.n_passes,
             "best": tuple(self.best.so_far),
             "shift": self.record.shift,
-            "history": finished_epochs(net.history),
-            "monitored": [epoch.get("monitored") for epoch in net.history],
+            "history": [{name: value for name, value in epoch.items() if name != "batches"} for epoch in net.history],
         }
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
@@ -407,15 +399,13 @@ class Checkpoint(Callback):
             callback.lr_scheduler_.load_state_dict(saved)
         self.batches.generator.set_state(state["generator"])
         restore_dropout(net.module_, state["dropout"][processes.rank])
-        self.batches.restore(state["batches"])
+        self.batches.n_passes = state["n_passes"]
         self.best.so_far = Best(*state["best"])
         self.record.shift = state["shift"]
-        for epoch, monitored in zip(state["history"], state["monitored"], strict=True):
+        for epoch in state["history"]:
             net.history.new_epoch()
             for name, value in epoch.items():
                 net.history.record(name, value)
-            if monitored is not None:
-                net.history.record("monitored", monitored)
         self.patience.on_epoch_end(net)
         return len(state["history"])
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -130,10 +130,6 @@ class Impressions:
         """The blocks: a single one."""
         return [Block(0, lambda: self)]
 
-    def digest(self) -> str:
-        """Return a hash of all rows."""
-        return digest_of([self])
-
     def to(self, device: torch.device) -> Impressions:
         """Return the rows on another device."""
         return self._each(lambda column: sent(column, device))
@@ -186,9 +182,7 @@ class StoredImpressions:
         """Return the first rows, in memory: a random sample, as their order is random."""
         return self._read(self.files[0], 0, n_rows)
 
-    def some(self, n_rows: int) -> Impressions:
-        """Return at most `n_rows` rows."""
-        return self.head(n_rows)
+    some = head
 
     def for_scores(self) -> Impressions:
         """Return rows to score a network on."""
@@ -207,10 +201,6 @@ class StoredImpressions:
             for first, file in zip(before, self.files, strict=False)
             for start in range(0, len(file), _BLOCK)
         ]
-
-    def digest(self) -> str:
-        """Return a hash of all rows."""
-        return digest_of(block.read() for block in self.blocks)
 
     @staticmethod
     def rows_of(rows: Impressions) -> NDArray[np.int32]:
@@ -236,11 +226,13 @@ class StoredImpressions:
 AnyImpressions = Impressions | StoredImpressions
 
 
-def digest_of(parts: Any) -> str:
-    """Return a hash of rows."""
+def digest_of(impressions: AnyImpressions | None) -> str:
+    """Return a hash of all rows; of none, nothing."""
+    if impressions is None:
+        return ""
     digest = hashlib.blake2b(digest_size=16)
-    for rows in parts:
-        for column in (rows.codes, rows.values, rows.target, rows.weight):
+    for block in impressions.blocks:
+        for column in block.read()._columns:
             digest.update(column.contiguous().numpy().data)
     return digest.hexdigest()
 
@@ -296,14 +288,6 @@ class Batches:
     def __len__(self) -> int:
         # A batch of one row has no variance to normalise by, nor has the slice of a process.
         return max(1, min(-(-self.n_rows // self.batch_size), self.n_rows // (2 * self.processes.size)))
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the state of the next passes, without the generator."""
-        return {"n_passes": torch.tensor(self.n_passes)}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on where other batches were."""
-        self.n_passes = int(state["n_passes"])
 
     def __iter__(self) -> Iterator[tuple[Inputs, Labels]]:
         n_left, left = len(self), None

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,7 @@ from ._callbacks import (
 from ._device import Precision, kept_memory, product_dtype, threads_of_steps
 from ._net import ClickNet
 from ._processes import ALONE, Alone, is_started_with_others, joined_group
-from ._rows import AnyImpressions, Batches
+from ._rows import AnyImpressions, Batches, digest_of
 from ._scores import Scoring, correct_mean
 
 # Published values without parameters.
@@ -206,7 +207,7 @@ def _prepare(
 
 
 def _check_same_rows(processes: Alone, impressions: AnyImpressions, validation: AnyImpressions | None) -> None:
-    described = impressions.digest(), None if validation is None else validation.digest()
+    described = digest_of(impressions), digest_of(validation)
     of_processes = processes.gathered((described, len(impressions)))
     for rank, (own, n_rows) in enumerate(of_processes):
         if own != of_processes[0][0]:
@@ -229,21 +230,33 @@ def _train(
     moments: Moments | None,
 ) -> TrainingResult:
     """Take all epochs, go back to the best one, take the final epoch, and correct the mean prediction."""
-    best, is_over = BestEpoch(_TOLERANCE), False
-    watchers: Callbacks = [("lines", EpochLines(written=settings.verbose >= 1))]
+    best = BestEpoch(_TOLERANCE)
+    watchers: Callbacks = [("lines", EpochLines(best, written=settings.verbose >= 1))]
     watchers += [("observed", Observed(observer, best, processes))] if observer or processes.size > 1 else []
-    batches = _batches(impressions, settings, generator, processes)
+    batches_of = partial(
+        Batches,
+        batch_size=settings.batch_size,
+        generator=generator,
+        device=settings.device,
+        negative_sampling=settings.negative_sampling,
+        processes=processes,
+    )
+    batches = batches_of(impressions)
     callbacks, checkpoint = _callbacks(batches, validation, settings, best, watchers)
     kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]
     net = _make_net(network, settings, [*kept, *callbacks])
     try:
-        _take_epochs(net, batches, settings, checkpoint)
-        is_over = True
+        _fit(net, batches, settings, checkpoint)
+        best.is_chosen = True
         network.load_state_dict(best.so_far.weights)
         if validation is not None:
             if settings.final_epoch:
+                # On all rows, at a low learning rate, since no held-out rows can stop it.
                 impressions = impressions.and_(validation)  # type: ignore[arg-type]
-                _take_final_epoch(network, _batches(impressions, settings, generator, processes), settings, watchers)
+                rate = settings.learning_rate * _LEARNING_RATE_FACTOR
+                settings = replace(settings, learning_rate=rate, max_epochs=1)
+                callbacks = [("record", EpochRecord(None, settings.scoring, processes)), *watchers]
+                _fit(_make_net(network, settings, callbacks), batches_of(impressions), settings)
             correct_mean(network.eval(), impressions)
     except KeyboardInterrupt:
         if not best.so_far.epoch:
@@ -251,7 +264,7 @@ def _train(
         processes.leave("the training was interrupted there")
         _take_back(network)
         network.load_state_dict(best.so_far.weights)
-        where = "the final epoch, or in what follows it" if is_over else f"epoch {best.so_far.n_epochs + 1}"
+        where = "the final epoch, or in what follows it" if best.is_chosen else f"epoch {best.so_far.n_epochs + 1}"
         warn(
             f"The training was interrupted in {where}; the model has the weights of epoch {best.so_far.epoch}, the "
             "best so far."
@@ -263,28 +276,12 @@ def _train(
     return best.result(net)
 
 
-def _batches(
-    impressions: AnyImpressions, settings: TrainingSettings, generator: torch.Generator, processes: Alone
-) -> Batches:
-    return Batches(impressions, settings.batch_size, generator, settings.device, settings.negative_sampling, processes)
-
-
-def _take_epochs(net: ClickNet, batches: Batches, settings: TrainingSettings, checkpoint: Checkpoint | None) -> None:
-    """Take the epochs, or those that are left."""
+def _fit(net: ClickNet, batches: Batches, settings: TrainingSettings, checkpoint: Checkpoint | None = None) -> None:
+    """Take the epochs, or those that are left after a checkpoint."""
     with _lent(net, batches, settings), suppress(StopTraining):
-        net.notify("on_train_begin", X=batches, y=None, final=False)
+        net.notify("on_train_begin", X=batches, y=None)
         n_done = checkpoint.resume(net) if checkpoint else 0
         net.fit_loop(batches, epochs=settings.max_epochs - n_done)
-
-
-def _take_final_epoch(network: nn.Module, batches: Batches, settings: TrainingSettings, watchers: Callbacks) -> None:
-    """One more epoch on all rows, at a low learning rate, since no held-out rows can stop it."""
-    settings = replace(settings, learning_rate=settings.learning_rate * _LEARNING_RATE_FACTOR, max_epochs=1)
-    record = EpochRecord(None, settings.scoring, batches.processes)
-    net = _make_net(network, settings, [("record", record), *watchers])
-    with _lent(net, batches, settings), suppress(StopTraining):
-        net.notify("on_train_begin", X=batches, y=None, final=True)
-        net.fit_loop(batches, epochs=1)
 
 
 @contextmanager
@@ -368,7 +365,7 @@ def _callbacks(
     watchers: Callbacks,
 ) -> tuple[Callbacks, Checkpoint | None]:
     """All callbacks of the epochs before the final one, in calling order."""
-    scored = None if validation is None else validation.for_scores()
+    scored = None if validation is None else validation.for_scores().with_inputs_kept_on(settings.device)
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), is_scored=validation is not None)
     patience = Patience(best, settings.n_iter_no_change)
@@ -383,32 +380,28 @@ def _callbacks(
 def _schedule(settings: TrainingSettings, n_batches: int, *, is_scored: bool) -> Callbacks:
     """Callbacks that change the learning rate; none for "plateau" without a score."""
     if settings.schedule == "one_cycle":
-        return [("schedule", _one_cycle(settings.learning_rate, settings.max_epochs * n_batches))]
-    return [("schedule", _plateau(settings))] if is_scored else []
-
-
-def _one_cycle(peak: float, n_steps: int) -> Callback:
-    return LRScheduler(
-        torch.optim.lr_scheduler.OneCycleLR,
-        step_every="batch",
-        event_name=None,
-        max_lr=peak,
-        # A cycle of one step would end at a rate of 0.
-        total_steps=max(2, n_steps),
-        pct_start=_WARM_UP,
-        cycle_momentum=False,
-    )
-
-
-def _plateau(settings: TrainingSettings) -> Callback:
-    return LRScheduler(
-        torch.optim.lr_scheduler.ReduceLROnPlateau,
-        monitor="monitored",
-        mode="max",
-        factor=_LEARNING_RATE_FACTOR,
-        # Torch counts the epochs before the one that lowers the rate.
-        patience=(settings.n_iter_no_change + 1) // 2 - 1,
-        threshold=_TOLERANCE,
-        threshold_mode="abs",
-        min_lr=_MIN_LEARNING_RATE,
-    )
+        schedule = LRScheduler(
+            torch.optim.lr_scheduler.OneCycleLR,
+            step_every="batch",
+            event_name=None,
+            max_lr=settings.learning_rate,
+            # A cycle of one step would end at a rate of 0.
+            total_steps=max(2, settings.max_epochs * n_batches),
+            pct_start=_WARM_UP,
+            cycle_momentum=False,
+        )
+    elif is_scored:
+        schedule = LRScheduler(
+            torch.optim.lr_scheduler.ReduceLROnPlateau,
+            monitor="monitored",
+            mode="max",
+            factor=_LEARNING_RATE_FACTOR,
+            # Torch counts the epochs before the one that lowers the rate.
+            patience=(settings.n_iter_no_change + 1) // 2 - 1,
+            threshold=_TOLERANCE,
+            threshold_mode="abs",
+            min_lr=_MIN_LEARNING_RATE,
+        )
+    else:
+        return []
+    return [("schedule", schedule)]

@@ -129,7 +129,7 @@ def take_an_epoch(network, rows):
     batches = Batches(rows, SETTINGS.batch_size, seeded(), META)
     callbacks, _ = _train._callbacks(batches, None, SETTINGS, _train.BestEpoch(0.0), [])
     net = _train._make_net(network.to(META), SETTINGS, callbacks)
-    net.notify("on_train_begin", X=batches, y=None, final=False)
+    net.notify("on_train_begin", X=batches, y=None)
     with Crossings() as crossings, NoLists(), pytest.raises(NotImplementedError, match="Cannot copy out of meta"):
         net.fit_loop(batches, epochs=1)
     assert len(net.history[-1, "batches"]) == len(batches) == 10
@@ -217,7 +217,7 @@ def test_validation_rows_are_copied_once_and_their_labels_stay(on_meta):
     callbacks, _ = _train._callbacks(batches, rows, SETTINGS, _train.BestEpoch(0.0), [])
     record = dict(callbacks)["record"]
     net = _train._make_net(small().to(META), SETTINGS, callbacks)
-    net.notify("on_train_begin", X=batches, y=None, final=False)
+    net.notify("on_train_begin", X=batches, y=None)
     with Crossings() as crossings, pytest.raises(NotImplementedError, match="Cannot copy out of meta"):
         predict_logits(net.module_.eval(), record.validation.codes, record.validation.values)
     assert crossings.operators == []
