@@ -50,19 +50,15 @@ def _mixed(states: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return states ^ (states >> np.uint64(31))
 
 
-def places_from_last(ranks: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return places that hold out the last of all rows; rank 0 is the first in time."""
-    return place_from_last(ranks, len(ranks))
-
-
-def place_from_last(ranks: NDArray[np.integer], n_rows: int) -> NDArray[np.float64]:
-    """Return places in [0, 1) for some of `n_rows` rows, the lowest for the last in time."""
+def place_from_last(ranks: NDArray[np.integer], n_rows: int | None = None) -> NDArray[np.float64]:
+    """Return places in [0, 1), the lowest for the last in time, for some of `n_rows` rows, or all."""
+    n_rows = len(ranks) if n_rows is None else n_rows
     return (n_rows - 1 - ranks) / n_rows
 
 
 def places_of_choice(is_held_out: NDArray[np.bool_], fraction: float) -> NDArray[np.float64]:
     """Return places that hold out these rows, a share of `fraction`, before the last of the others."""
-    place = places_from_last(np.arange(len(is_held_out)))
+    place = place_from_last(np.arange(len(is_held_out)))
     return np.where(is_held_out, place * fraction, fraction + place * (1 - fraction))
 
 

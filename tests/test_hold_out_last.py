@@ -12,7 +12,7 @@ from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
-from sk_finalmlp._hold_out import packed, places_from_last, places_of_choice, unpacked
+from sk_finalmlp._hold_out import packed, place_from_last, places_of_choice, unpacked
 from sk_finalmlp.schema import read_schema, write_schema
 from sk_finalmlp.streams import MLP
 
@@ -49,7 +49,7 @@ def swapped(y, is_held_out):
 
 @pytest.mark.parametrize(("n_rows", "fraction"), [(1_000, 0.1), (10, 0.1), (37, 0.3), (1, 0.5)])
 def test_the_last_rows_have_the_lowest_places(n_rows, fraction):
-    place = places_from_last(np.arange(n_rows))
+    place = place_from_last(np.arange(n_rows))
     is_held_out = held_out_rows(np.zeros(n_rows), fraction, place.__getitem__)
     n_held_out = np.ceil(fraction * n_rows - 1e-9) if n_rows > 1 else 0
     assert is_held_out.tolist() == [False] * int(n_rows - n_held_out) + [True] * int(n_held_out)
@@ -59,7 +59,7 @@ def test_of_each_class_the_last_row_is_held_out_and_the_first_is_not():
     y = np.zeros(100)
     y[[3, 5]] = 1
     y[[97, 98]] = 2
-    is_held_out = held_out_rows(y, 0.1, places_from_last(np.arange(100)).__getitem__)
+    is_held_out = held_out_rows(y, 0.1, place_from_last(np.arange(100)).__getitem__)
     assert [is_held_out[row] for row in (3, 5, 97, 98)] == [False, True, False, True]
 
 

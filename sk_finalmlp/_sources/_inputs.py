@@ -252,7 +252,6 @@ class _Files(Source):
         self.names, self.n_rows = list(files[0][1].names), n_rows
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """Yield batches of a row group at a time."""
         for fragment, schema in self._files:
             where = _name_of(fragment)
             with reading(where):
@@ -286,7 +285,6 @@ class _Dataset(Source):
         self.n_rows = dataset.count_rows()
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """Yield batches of a file at a time."""
         if not self._fragments:
             batches = self._dataset.to_batches(**_options(columns))
             yield from (Batch(pa.Table.from_batches([batch]), "") for batch in batches)
@@ -294,7 +292,6 @@ class _Dataset(Source):
         yield from _Files(list(zip(self._fragments, self._schemas, strict=True)), 0).batches(columns)
 
     def parts(self) -> list[Source]:
-        """Return row groups, enough at a time for a task."""
         if not self._fragments:
             return [self]
         parts: list[Source] = []
@@ -311,7 +308,6 @@ class _Dataset(Source):
         return [*parts, _Files(files, n_rows)] if files else parts
 
     def empty(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Return a frame without rows."""
         # What pandas notes of its types in a file it can't read back for lists.
         return self._dataset.schema.empty_table().select(list(columns)).to_pandas(ignore_metadata=True)
 
@@ -435,7 +431,6 @@ class _Reader(Source):
         self.names = list(reader.schema.names)
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """Yield the batches as they come."""
         for table in _joined(iter(self._reader)):
             yield Batch(table.select(list(columns)), "")
 
@@ -482,7 +477,6 @@ class _Frames(Source):
             )
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """Yield frames in pieces."""
         for number, frame in enumerate(self._frames()):
             where = f"frame {number}"
             if set(_names_of(frame)) != set(self.names):
@@ -491,7 +485,6 @@ class _Frames(Source):
                 yield Batch(frame[start : start + sizes.CHUNK], where)
 
     def empty(self, columns: Sequence[str]) -> Any:
-        """Return the first frame without its rows."""
         return self._first[list(columns)] if isinstance(self._first, pd.DataFrame) else self._first.select(columns)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, NamedTuple
@@ -17,7 +17,7 @@ from scipy.stats import chi2
 from .._hold_out import Fraction, Place
 from .._warnings import warn
 from ..schema import Field
-from ._derived import CrossEncoder
+from ._derived import CrossEncoder, DerivedFields
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, cross_fitted_log_odds, recent_log_odds
 from ._sums import Cells, CodedRows, KeyedRows, KeySums
@@ -93,22 +93,12 @@ class Choice:
     why: str = ""
 
 
-def report(choices: Iterable[Choice]) -> pd.DataFrame:
+def _report(choices: Sequence[Choice]) -> pd.DataFrame:
     """Choices as a table, one row per key."""
-    choices = list(choices)
     names = [f"{choice.key.name} (recent)" if choice.recent else choice.key.name for choice in choices]
     index = pd.Index(names, name="key", dtype=object)
     columns = ["rate", "count", "gain", "coefficient", "why"]
     return pd.DataFrame({name: [getattr(choice, name) for choice in choices] for name in columns}, index=index)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Crosses and statistics to learn, and what each candidate was kept or left out for."""
-
-    crosses: list[CrossEncoder]
-    statistics: list[KeyStatistics]
-    choices: list[Choice]
 
 
 @dataclass
@@ -121,11 +111,6 @@ class Planner:
     validation_fraction: Fraction
     random_state: np.random.RandomState
     _mean_weight = 1.0
-
-    @property
-    def is_auto(self) -> bool:
-        """Whether anything is chosen by itself."""
-        return "auto" in (self.crosses, self.statistics)
 
     def read_target(
         self, read: Callable[..., Target], y: object, of: object, weights: Array | None, place: Place
@@ -144,7 +129,7 @@ class Planner:
 
     def for_statistics(self, target: Target | NoLabels) -> Target | NoLabels:
         """The labels that statistics are learned from; kinds of columns are found with labels in any case."""
-        if self.statistics is None and not self.is_auto:
+        if self.statistics is None and self.crosses != "auto":
             return NoLabels("no statistics are wanted")
         if isinstance(target, Target) and not target.has_tasks:
             warn_about_marks(target.classes)
@@ -161,9 +146,13 @@ class Planner:
         target: Target | NoLabels,
         date_parts: Collection[str],
         n_rows: int | None = None,
-    ) -> Plan:
-        """Choose statistics; parts of dates get no counts alone. With `n_rows`, codes and target are a sample."""
-        choices = self._choose(fields_of, codes, target, date_parts) if self.is_auto else []
+    ) -> tuple[DerivedFields, pd.DataFrame]:
+        """Return crosses and statistics to learn, and why; parts of dates get no counts alone.
+
+        With `n_rows`, codes and target are a sample.
+        """
+        is_auto = "auto" in (self.crosses, self.statistics)
+        choices = self._choose(fields_of, codes, target, date_parts) if is_auto else []
         if n_rows is None:
             n_rows = 0 if isinstance(target, NoLabels) else int(np.count_nonzero(target.rows.weights))
         crosses = self._crosses(fields_of, choices, n_rows)
@@ -178,7 +167,7 @@ class Planner:
                 "weights by their mean."
             )
         statistics = [KeyStatistics(choice.key, choice.rate, choice.count, choice.recent) for choice in kept]
-        return Plan(crosses, statistics, choices)
+        return DerivedFields(crosses, statistics), _report(choices)
 
     def _choose(
         self, fields_of: FieldsOf, codes: Codes, target: Target | NoLabels, date_parts: Collection[str]
@@ -191,21 +180,18 @@ class Planner:
 
     def _crosses(self, fields_of: FieldsOf, choices: Sequence[Choice], n_rows: int) -> list[CrossEncoder]:
         if self.crosses == "auto":
-            rule = self._bounded_rule(n_rows)
+            rule = VocabularyRule(
+                max(self.rule.min_rows(n_rows), _MIN_AUTO_FREQUENCY),
+                min(self.rule.max_categories or _MAX_AUTO_CATEGORIES, _MAX_AUTO_CATEGORIES),
+                self.rule.n_hash_buckets,
+            )
             keys = [choice.key for choice in choices if choice.rate and not choice.recent]
-            return [CrossEncoder(key, rule) for key in keys if key.is_combination and not key.holds_lists]
+            return [CrossEncoder(key, rule) for key in keys if len(key.fields) > 1 and not key.holds_lists]
         keys = find_keys(self.crosses or [], fields_of, "crosses")
-        single = next((key.name for key in keys if not key.is_combination), None)
+        single = next((key.name for key in keys if len(key.fields) == 1), None)
         if single is not None:
             raise ValueError(f"crosses: {single!r} is a single field: a cross takes a tuple of two or more.")
         return [CrossEncoder(key, self.rule) for key in keys]
-
-    def _bounded_rule(self, n_rows: int) -> VocabularyRule:
-        return VocabularyRule(
-            max(self.rule.min_rows(n_rows), _MIN_AUTO_FREQUENCY),
-            min(self.rule.max_categories or _MAX_AUTO_CATEGORIES, _MAX_AUTO_CATEGORIES),
-            self.rule.n_hash_buckets,
-        )
 
 
 def why_no_choice(target: Target) -> str:

@@ -223,16 +223,11 @@ def read_column(name: str, raw: Any) -> RawColumn:
 
 def mark_missing(name: str, raw: Any) -> RawColumn:
     """Return a column of anything as one that only says which values are missing."""
-    missing = _missing(raw)
-    return RawColumn(name, [Part(pa.array(np.zeros(len(missing), bool), mask=missing))], len(missing))
-
-
-def _missing(raw: Any) -> np.ndarray:
     if isinstance(raw, pa.Array | pa.ChunkedArray):
-        return np.asarray(raw.is_null(nan_is_null=True))
-    if raw.dtype == object:
-        return np.array(list(map(_is_missing, raw)))
-    return np.asarray(pd.isna(raw))
+        missing = np.asarray(raw.is_null(nan_is_null=True))
+    else:
+        missing = np.array(list(map(_is_missing, raw))) if raw.dtype == object else np.asarray(pd.isna(raw))
+    return RawColumn(name, [Part(pa.array(np.zeros(len(missing), bool), mask=missing))], len(missing))
 
 
 def _parts(raw: Any) -> list[Part]:

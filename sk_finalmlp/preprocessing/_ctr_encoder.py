@@ -52,7 +52,7 @@ from .._sources import (
 )
 from .._warnings import shown
 from ..schema import Field, Schema, carries_schema, column_names, pack_codes, write_schema
-from ._choice import Combinations, Planner, report
+from ._choice import Combinations, Planner
 from ._datetime import DATETIME_PARTS
 from ._derived import DerivedFields
 from ._description import PARTS, summarize
@@ -61,7 +61,6 @@ from ._fitted_columns import (
     bind_histories,
     changes_of,
     check_names,
-    encode_columns,
     encoder_after,
     fields_by_column,
     grow_columns,
@@ -548,13 +547,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         fields_of = dict(zip(rows.names, fields_by_column(self._columns, rows.names), strict=True))
         codes, target, n_rows = rows.sample(outputs)
         dates = {part for column in self._columns for part in date_parts(column.name, column.encoder)}
-        plan = rows.planner.plan(fields_of, codes, target, dates, n_rows)
-        self._derived = DerivedFields(plan.crosses, plan.statistics)
+        self._derived, self.statistics_ = rows.planner.plan(fields_of, codes, target, dates, n_rows)
         columns = rows.derive(self._derived, outputs, self.unknown_dropout)
-        if rows.blocks is not None and plan.statistics:
+        if rows.blocks is not None and self._derived.needs_labels:
             kinds, time = self.feature_kinds_, rows.blocks.column
             kinds.loc[time, "why"] = f"{kinds['why'][time]}, which tell the order of the rows"
-        self.statistics_ = report(plan.choices)
         self._classes = None if isinstance(rows.target, NoLabels) else rows.target.classes
         self._has_tasks = isinstance(rows.target, Target) and rows.target.has_tasks
         self._fields = self._output_fields(rows.names)
@@ -670,9 +667,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     def _encode(self, raws: Iterable[Any], watch: Watch) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the output columns of a table, from one column at a time."""
         codes: dict[str, np.ndarray] = {}
-        for name, output in encode_columns(self._columns, raws, watch):
-            codes[name] = output
-            yield name, output
+        for column, raw in zip(self._columns, raws, strict=True):
+            if column.encoder is not None:
+                outputs = column.encode_raw(raw, watch)
+                codes |= outputs
+                yield from outputs.items()
         yield from self._derived.transform(codes)
 
     def _encode_source(self, X: Any) -> EncodedBatches:
@@ -785,20 +784,17 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         """Learn more rows, where the table alone can tell the classifier which codes have changed."""
         before, vectors = dict(vars(self)), vector_tables(self._columns)
         encoded, schema = self._grow(X, y, sample_weight)
-        if schema.fresh and not carries_schema(encoded):
-            self.__dict__ = before
-            raise ValueError(
-                f"max_categories={self.max_categories} makes codes of {sorted(schema.fresh)} stand for other values "
-                "than before, and only a pandas DataFrame can tell the classifier so. Call "
-                "set_output(transform='pandas') before fit, or update the pipeline by sk_finalmlp.update."
-            )
-        if schema.vectors != vectors and not carries_schema(encoded):
-            self.__dict__ = before
-            raise ValueError(
-                "`vectors` has more ids than before, and only a pandas DataFrame can carry their vectors to the "
-                "classifier. Call set_output(transform='pandas'), or update the pipeline by sk_finalmlp.update."
-            )
-        return encoded
+        if carries_schema(encoded) or not (schema.fresh or schema.vectors != vectors):
+            return encoded
+        self.__dict__ = before
+        change = "`vectors` has more ids than before"
+        if schema.fresh:
+            names = sorted(schema.fresh)
+            change = f"max_categories={self.max_categories} makes codes of {names} stand for other values than before"
+        raise ValueError(
+            f"{change}, and only a pandas DataFrame can tell the classifier so. Call set_output(transform='pandas') "
+            "before fit, or update the pipeline by sk_finalmlp.update."
+        )
 
     @fit_context
     def _grow(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Schema]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ..schema import Field
 from ._column import Column
-from ._numeric import FloatColumn
+from ._numeric import FloatColumn, mean_and_deviation
 from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary, VocabularyRule
 
 _SATURDAY = 5
@@ -50,12 +50,9 @@ class ElapsedTime(FloatColumn):
         present, is_present, repeats = _present_times(column)
         weights = repeats if weights is None else weights[is_present]
         self.first = self.last = 0
-        self.mean = self.deviation = 0.0
         if len(present):
             self.first, self.last = int(present.min()), int(_quantiles(present, repeats, np.array([_NOW]))[0])
-            elapsed = self._elapsed(present)
-            self.mean = float(np.average(elapsed, weights=weights))
-            self.deviation = float(np.average((elapsed - self.mean) ** 2, weights=weights) ** 0.5)
+        self.mean, self.deviation = mean_and_deviation(self._elapsed(present), weights)
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
@@ -138,16 +135,6 @@ class DatetimeEncoder(ColumnEncoder):
         blocks: np.ndarray = np.searchsorted(self.first_of_blocks, times, side="right").astype(np.int32)
         blocks[~is_present] = 0
         return blocks
-
-    @property
-    def n_blocks(self) -> int:
-        """Number of blocks in time."""
-        return len(self.first_of_blocks) + 1
-
-    @property
-    def middle_time(self) -> int:
-        """A time in the middle of the rows, in microseconds."""
-        return int(self.first_of_blocks[len(self.first_of_blocks) // 2])
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
         parts = zip(self.encoders.values(), self.part_columns(column), strict=True)

@@ -121,9 +121,6 @@ def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
     return codes
 
 
-Columns = Sequence[FittedColumn]
-
-
 def blocks_name(column: str) -> str:
     """Return what the blocks in time are called among the output columns of training rows."""
     return f"{column}@block"
@@ -137,25 +134,18 @@ class BlocksInTime(NamedTuple):
     n_blocks: int
 
 
-def pop_blocks(columns: Columns, outputs: dict[str, Any]) -> BlocksInTime | None:
+def pop_blocks(columns: Sequence[FittedColumn], outputs: dict[str, Any]) -> BlocksInTime | None:
     """Pop the blocks in time, and return those by the column with the latest times."""
     latest, found = -np.inf, None
     for column in columns:
-        if isinstance(encoder := column.encoder, DatetimeEncoder):
-            blocks = outputs.pop(blocks_name(column.name))
-            if encoder.n_blocks > 1 and encoder.middle_time > latest:
-                latest, found = encoder.middle_time, BlocksInTime(column.name, blocks, encoder.n_blocks)
+        if isinstance(column.encoder, DatetimeEncoder):
+            blocks, firsts = outputs.pop(blocks_name(column.name)), column.encoder.first_of_blocks
+            if len(firsts) and firsts[len(firsts) // 2] > latest:
+                latest, found = firsts[len(firsts) // 2], BlocksInTime(column.name, blocks, len(firsts) + 1)
     return found
 
 
-def encode_columns(columns: Columns, raws: Iterable[Any], watch: Watch) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield names and output columns of a table, from one column at a time."""
-    for column, raw in zip(columns, raws, strict=True):
-        if column.encoder is not None:
-            yield from column.encode_raw(raw, watch).items()
-
-
-def fields_by_column(columns: Columns, names: Sequence[str]) -> list[list[Field]]:
+def fields_by_column(columns: Sequence[FittedColumn], names: Sequence[str]) -> list[list[Field]]:
     """Return the fields of each column, for columns of these names."""
     name_of = {column.name: name for column, name in zip(columns, names, strict=True)}
     fields_of = [column.fields(name) for column, name in zip(columns, names, strict=True)]
@@ -163,7 +153,7 @@ def fields_by_column(columns: Columns, names: Sequence[str]) -> list[list[Field]
     return [[replace(f, of=name_of[f.of]) if f.kind == "history" else f for f in fields] for fields in fields_of]
 
 
-def vector_tables(columns: Columns) -> dict[str, VectorTable]:
+def vector_tables(columns: Sequence[FittedColumn]) -> dict[str, VectorTable]:
     """Return the vectors that codes stand for, by the name of their field."""
     return {
         pretrained_name(column.name): column.encoder.vector_table
@@ -172,7 +162,7 @@ def vector_tables(columns: Columns) -> dict[str, VectorTable]:
     }
 
 
-def known_values(columns: Columns) -> dict[str, np.ndarray]:
+def known_values(columns: Sequence[FittedColumn]) -> dict[str, np.ndarray]:
     """Return the known values of each field with codes for values."""
     return {
         field: vocabulary.values.to_numpy(zero_copy_only=False)

@@ -67,11 +67,6 @@ class Key:
         return prod(self.cardinalities)
 
     @property
-    def is_combination(self) -> bool:
-        """Whether there are several fields."""
-        return len(self.fields) > 1
-
-    @property
     def holds_lists(self) -> bool:
         """Whether a field is multi-valued."""
         return self.parts != self.fields

@@ -335,9 +335,9 @@ class ColumnRules:
         if kind == "vector":
             if not reading.lists and any(part.values.null_count < len(part.values) for part in raw.parts):
                 raise TypeError(_why_no_vectors(raw))
-            return reading.as_vectors()
+            return replace(reading.as_numbers(), lists=True)
         reading = replace(reading, lists=kind == "multi-valued")
-        return reading if self.vocabulary.n_hash_buckets is None else reading.as_text()
+        return reading if self.vocabulary.n_hash_buckets is None else replace(reading, type=pa.large_string())
 
     def make_encoder(self, name: str, kind: Kind, reading: Reading) -> ColumnEncoder | None:
         """Return a part for a column of this kind, not yet fitted; None where the column is dropped."""

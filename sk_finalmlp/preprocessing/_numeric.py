@@ -35,6 +35,14 @@ def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarr
     return floats[present], None if weights is None else weights[present]
 
 
+def mean_and_deviation(values: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
+    """Return mean and standard deviation of values, 0 without any."""
+    if not len(values):
+        return 0.0, 0.0
+    mean = float(np.average(values, weights=weights))
+    return mean, float(np.average((values - mean) ** 2, weights=weights)) ** 0.5
+
+
 class FloatColumn(ColumnEncoder):
     """Encoder of a column of floats."""
 
@@ -50,10 +58,8 @@ class Standardizer(FloatColumn):
         floats, weights = present_values(column, weights)
         # In units of the largest value, since squares of large doubles overflow.
         self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
-        scaled = floats / self.unit
-        self.mean = float(np.average(scaled, weights=weights)) if len(scaled) else 0.0
-        variance = float(np.average((scaled - self.mean) ** 2, weights=weights)) if len(scaled) else 0.0
-        self.deviation = variance**0.5 if variance**0.5 > _MIN_RELATIVE_SPREAD else 0.0
+        self.mean, deviation = mean_and_deviation(floats / self.unit, weights)
+        self.deviation = deviation if deviation > _MIN_RELATIVE_SPREAD else 0.0
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
@@ -84,8 +90,7 @@ class NormalScorer(FloatColumn):
         scaled[np.abs(scaled) < _LEAST_SCALED] = 0
         values, ranks, shares = _distribution(scaled, weights)
         scores = _normal_scores(shares)
-        mean = np.average(scores, weights=shares) if len(scores) else 0.0
-        deviation = np.average((scores - mean) ** 2, weights=shares) ** 0.5 if len(scores) else 0.0
+        mean, deviation = mean_and_deviation(scores, shares)
         scale = 1 / deviation if deviation > _MIN_DEVIATION_OF_SCORES else 0.0
         knots = _evenly_spread(ranks)
         self.values, self.scores = values[knots], (scores[knots] - mean) * scale

@@ -310,20 +310,12 @@ class Reading:
         """Read every value as a double."""
         return replace(self, type=pa.float64(), lists=False, required="number", exact=False)
 
-    def as_vectors(self) -> Reading:
-        """Read every element of a list as a double."""
-        return replace(self.as_numbers(), lists=True)
-
     def as_times(self, raw: RawColumn) -> Reading:
         """Read every value as a time, in the zone of fit."""
         parts = _with_values([as_times(part.values) for part in raw.parts])
         dtype = _suitable_type(parts)
         like = pa.null() if parts[0].null_count == len(parts[0]) else dtype
         return Reading(like, dtype, required="ISO 8601 date or time")
-
-    def as_text(self) -> Reading:
-        """Read every value as text."""
-        return replace(self, type=pa.large_string())
 
 
 def learn_reading(raw: RawColumn) -> Reading:

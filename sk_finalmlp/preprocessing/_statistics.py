@@ -151,7 +151,7 @@ class KeyStatistics:
         share = cells.grouping.share
         if share < 1:
             weights, small = weights * share, small * share
-        return _OutOfGroup(columns, weights, (small, _sum(weights)))
+        return _OutOfGroup(columns, weights, (small, float(weights.sum())))
 
     def _measures(self, labels: Sequence[str | None]) -> list[tuple[Measure, str | None]]:
         """Measure and label of each statistic."""
@@ -296,7 +296,7 @@ def _standardization(
     parts: Sequence[tuple[np.ndarray, np.ndarray]], least_deviation: float, least: float
 ) -> Standardization:
     """Standardisation by mean and deviation of values with weights, where a smaller deviation counts as the least."""
-    total = sum(_sum(weights) for _, weights in parts)
+    total = sum(float(weights.sum()) for _, weights in parts)
     slices = [(values[of], weights[of]) for values, weights in parts for of in _slices(len(values))]
     mean = sum(float((values * weights).sum()) for values, weights in slices) / total
     squares = sum(float((np.square(values - mean) * weights).sum()) for values, weights in slices)
@@ -304,10 +304,6 @@ def _standardization(
     # A smaller deviation is rounding.
     scale = 1 / max(deviation, least_deviation) if deviation > 1e-9 * max(abs(mean), 1) else 0.0
     return Standardization(mean, scale, least)
-
-
-def _sum(values: np.ndarray) -> float:
-    return sum(float(values[of].sum()) for of in _slices(len(values)))
 
 
 def _slices(n: int) -> list[slice]:

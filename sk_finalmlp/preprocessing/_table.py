@@ -189,7 +189,10 @@ def write_table(outputs: Iterator[tuple[str, np.ndarray]], fields: Sequence[Fiel
     is_named = any(field.has_several_columns or field.kind == "pretrained" for field in fields)
     if is_named or (any(numeric) and not all(numeric)):
         return _pandas_frame(outputs, X)
-    return _array(outputs, (len(X), len(numeric)), np.float32 if all(numeric) else np.int64)
+    array = np.empty((len(X), len(numeric)), np.float32 if all(numeric) else np.int64)
+    for position, (_, column) in enumerate(outputs):
+        array[:, position] = column
+    return array
 
 
 def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataFrame:
@@ -207,13 +210,6 @@ def _pandas_frame(outputs: Iterator[tuple[str, np.ndarray]], X: Any) -> pd.DataF
 def _labels(names: tuple[str, ...]) -> pd.Index[Any]:
     """Return column labels as a cached Index; building one dominates a one-row transform."""
     return pd.Index(list(names))
-
-
-def _array(outputs: Iterator[tuple[str, np.ndarray]], shape: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:
-    array = np.empty(shape, dtype)
-    for position, (_, column) in enumerate(outputs):
-        array[:, position] = column
-    return array
 
 
 def write_values(values: dict[str, pa.Array], X: Any) -> Any:

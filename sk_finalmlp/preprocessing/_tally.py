@@ -281,10 +281,8 @@ class _Counts:
         self._share = share
         self._values = pa.nulls(0, dtype)
         self._n_rows: np.ndarray = np.zeros(0, np.int64)
-        self._sums: np.ndarray = np.zeros(0)
-        self._waiting: list[tuple[pa.Array, np.ndarray | None, np.ndarray | None]] = []
-        self._n_waiting = 0
-        self._repeats = True
+        self._sums: np.ndarray | None = None
+        self._waiting: list[tuple[pa.Array, np.ndarray, np.ndarray | None]] = []
 
     @property
     def n_distinct(self) -> int:
@@ -292,16 +290,9 @@ class _Counts:
         return len(self._n_rows)
 
     def add(self, values: pa.Array, weights: np.ndarray | None) -> None:
-        """Buffer values, and count a type's buffer once it is large."""
-        n_rows = None
-        if self._repeats:
-            n_values = len(values)
-            values, n_rows, weights = _counted(values, weights)
-            # Where values hardly repeat, it is faster to count several calls at once.
-            self._repeats = 2 * len(values) < n_values
-        self._waiting.append((values, n_rows, weights))
-        self._n_waiting += len(values)
-        if self._n_waiting > max(2 * self.n_distinct, _MIN_WAITING):
+        """Buffer values, and count a type's buffer once it is large: where values hardly repeat, this is faster."""
+        self._waiting.append((values, np.ones(len(values)), weights))
+        if sum(len(values) for values, _, _ in self._waiting) > max(2 * self.n_distinct, _MIN_WAITING):
             self.count()
 
     def keep(self, share: float) -> None:
@@ -310,7 +301,7 @@ class _Counts:
         self._share = share
         kept = self._values.is_null().to_numpy(zero_copy_only=False) | (_places_of(self._values) < share)
         self._values, self._n_rows = self._values.filter(pa.array(kept)), self._n_rows[kept]
-        self._sums = self._sums[kept] if len(self._sums) else self._sums
+        self._sums = None if self._sums is None else self._sums[kept]
 
     def merge(self, others: _Counts) -> None:
         """Add another tally's counts."""
@@ -319,30 +310,28 @@ class _Counts:
 
     def count(self) -> None:
         """Count the buffer."""
-        parts = [(self._values, self._n_rows, self._sums), *self._waiting]
-        has_weights = bool(self._waiting) and self._waiting[0][2] is not None
-        is_done = not self._waiting
-        parts, self._waiting, self._n_waiting = [part for part in parts if len(part[0])], [], 0
         # Empty lists have no element.
-        if is_done or not parts:
+        parts = [part for part in self._waiting if len(part[0])]
+        self._waiting = []
+        if not parts:
             return
-        together = pa.chunked_array([values for values, _, _ in parts]).dictionary_encode(null_encoding="encode")
+        parts = [(self._values, self._n_rows, self._sums), *parts] if self.n_distinct else parts
+        values, n_rows, weights = zip(*parts, strict=True)
+        together = pa.chunked_array(values).dictionary_encode(null_encoding="encode")
         positions = np.concatenate([chunk.indices.to_numpy() for chunk in together.chunks])
         self._values = together.chunks[-1].dictionary
-        n_distinct = len(self._values)
-        n_rows = [np.ones(len(values)) if counts is None else counts for values, counts, _ in parts]
         # Sums of integers are exact in doubles up to 2**53.
-        self._n_rows = np.bincount(positions, np.concatenate(n_rows), n_distinct).astype(np.int64)
-        if has_weights:
-            self._sums = np.bincount(positions, np.concatenate([sums for _, _, sums in parts]), n_distinct)
+        self._n_rows = np.bincount(positions, np.concatenate(n_rows), len(self._values)).astype(np.int64)
+        if weights[0] is not None:
+            self._sums = np.bincount(positions, np.concatenate(weights), len(self._values))
         if self._share < 1:
             self.keep(self._share)
 
     def map(self, function: Callable[[pa.Array], pa.Array]) -> None:
         """Count a function of the values instead."""
-        self.count()
-        self._waiting = [(function(self._values), self._n_rows, self._sums if len(self._sums) else None)]
-        self._values, self._n_rows, self._sums = self._values[:0], np.zeros(0, np.int64), np.zeros(0)
+        values, n_rows, sums = self.result()
+        self._waiting = [(function(values), n_rows, sums)]
+        self._values, self._n_rows, self._sums = values[:0], n_rows[:0], None
         self.count()
 
     def has_fractions(self) -> bool:
@@ -355,7 +344,7 @@ class _Counts:
     def result(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
         """Return values, rows and weights of all that was added."""
         self.count()
-        return self._values, self._n_rows, self._sums if len(self._sums) else None
+        return self._values, self._n_rows, self._sums
 
 
 def have_fractions(values: pa.Array) -> bool:
@@ -367,14 +356,6 @@ def _places_of(values: pa.Array) -> np.ndarray:
     """Return a number between 0 and 1 for each value, the same in each process."""
     hashes: np.ndarray = pd.util.hash_array(values.to_numpy(zero_copy_only=False), categorize=False)
     return hashes / 2.0**64
-
-
-def _counted(values: pa.Array, weights: np.ndarray | None) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
-    """Return distinct values, the number of their rows, and the sums of their weights."""
-    encoded = values.dictionary_encode(null_encoding="encode")
-    positions, n_distinct = encoded.indices.to_numpy(), len(encoded.dictionary)
-    sums = None if weights is None else np.bincount(positions, weights, n_distinct)
-    return encoded.dictionary, np.bincount(positions, minlength=n_distinct), sums
 
 
 def _slots(times: pa.Array) -> pa.Array:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._checks import errors_about
-from .._hold_out import places_from_last
+from .._hold_out import place_from_last
 from .._warnings import shown, warn
 from ._column import is_number, is_string
 from ._reading import as_floats, as_times, learn_reading
@@ -113,7 +113,7 @@ def has_no_unit(age: Any) -> bool:
 def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray:
     """Places to hold out the last rows by `hold_out`, "last" or a column."""
     if hold_out == "last":
-        return places_from_last(np.arange(len(X)))
+        return place_from_last(np.arange(len(X)))
     if hold_out not in names:
         raise ValueError(
             f"hold_out={hold_out!r} is neither 'random' nor 'last' nor a column of times. The columns are "
@@ -123,7 +123,7 @@ def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray:
     order = pc.array_sort_indices(times, null_placement="at_start").to_numpy()
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
-    return places_from_last(ranks)
+    return place_from_last(ranks)
 
 
 def weights_by_age(

@@ -47,14 +47,10 @@ class TrainingRows(ABC):
     _weights: Array | None
     #: The labels, or why there are none.
     labels: Target | NoLabels
+    n_rows: int
 
     def __init__(self, names: Sequence[str], chosen: Mapping[int, Kind], planner: Planner, transforms: bool) -> None:
         self.names, self.chosen, self.planner, self._transforms = names, chosen, planner, transforms
-
-    @property
-    @abstractmethod
-    def n_rows(self) -> int:
-        """Number of rows."""
 
     @cached_property
     def target(self) -> Target | NoLabels:
@@ -77,7 +73,8 @@ class TrainingRows(ABC):
         return outputs
 
     @abstractmethod
-    def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]: ...
+    def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
+        """Return the output columns, in the order of the columns."""
 
     @abstractmethod
     def sample(self, outputs: Mapping[str, Any]) -> tuple[Codes, Target | NoLabels, int | None]:
@@ -144,18 +141,13 @@ class TableRows(TrainingRows):
         transforms: bool,
     ) -> None:
         super().__init__(names, chosen, planner, transforms)
-        self._X, self._weights, self._hold_out = X, weights, hold_out
+        self._X, self._weights, self._hold_out, self.n_rows = X, weights, hold_out, len(X)
         self._outputs: dict[int, dict[str, np.ndarray]] = {}
         self.order = None if hold_out == "random" else places_in_time(hold_out, X, names).__getitem__
         shares = None if half_life is None else weights_by_age(half_life, X, names, weights)
         self.labels = planner.read_target(read_target, y, X, weights, self.order or places)
         if shares is not None and isinstance(self.labels, Target):
             self.labels = self.labels.weighted_by(shares)
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return len(self._X)
 
     def evidence(self) -> Iterator[Evidence]:
         """Yield the columns themselves, each read when it is asked for."""
@@ -170,28 +162,20 @@ class TableRows(TrainingRows):
     def keep(self, position: int, learned: Learned) -> None:
         """Encode the column, if it is to be transformed, or crosses and statistics may need it."""
         is_time = isinstance(learned.column.encoder, DatetimeEncoder)
-        is_needed = is_time or (self._needs_codes and any(map(has_key, learned.column.fields())))
+        needs_codes = self.planner.needs_codes(self.target)
+        is_needed = is_time or (needs_codes and any(map(has_key, learned.column.fields())))
         self._outputs[position] = learned.column.encode_in_fit(learned.values) if self._transforms or is_needed else {}
 
-    @cached_property
-    def _needs_codes(self) -> bool:
-        return self.planner.needs_codes(self.target)
-
     def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, np.ndarray]:
-        """Return the output columns in the order of the columns."""
-        in_order = [self._outputs[position] for position in range(len(columns))]
-        return {name: output for outputs in in_order for name, output in outputs.items()}
+        return {name: output for position in range(len(columns)) for name, output in self._outputs[position].items()}
 
     def sample(self, outputs: Mapping[str, np.ndarray]) -> tuple[Codes, Target | NoLabels, None]:
-        """Return all codes and labels."""
         return outputs, self.target_in_time, None
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
-        """Keep the column, all in one chunk."""
         columns[name] = values
 
     def write(self, fields: Sequence[Field], outputs: Codes, make_schema: Callable[[], Schema], library: str) -> Any:
-        """Return the encoded table."""
         encoded = write_table(iter(outputs.items()), fields, self._X, library)
         if carries_schema(encoded):
             return write_schema(encoded, make_schema().of_rows(outputs))
@@ -274,8 +258,8 @@ class StoredRows(TrainingRows):
         if parts.source.n_rows is not None:
             self._check_space(parts.source.n_rows, 2 * len(columns.names))
         self._first = first_pass(parts, columns, folder, passes)
-        self._weights = self._first.weight
-        self.order = None if hold_out == "random" else partial(place_from_last, n_rows=self._first.n_rows)
+        self._weights, self.n_rows = self._first.weight, self._first.n_rows
+        self.order = None if hold_out == "random" else partial(place_from_last, n_rows=self.n_rows)
         self.labels = planner.read_target(
             read_stored_target, self._first.y, self._first.classes, self._weights, self.order or places
         )
@@ -283,11 +267,6 @@ class StoredRows(TrainingRows):
     def _check_space(self, n_rows: int, n_columns: int) -> None:
         # Once in the order of the table and once shuffled, four bytes each, and the labels.
         check_space(self._folder, n_rows * (8.0 * n_columns + 12))
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return self._first.n_rows
 
     def evidence(self) -> Iterator[Evidence]:
         """Yield tallies of the columns, and samples where there are labels or too many numbers to tally."""
@@ -309,14 +288,12 @@ class StoredRows(TrainingRows):
         """Leave it to `encode`, for all columns together."""
 
     def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
-        """Write the output columns to disk."""
         sampled = {tally.name for tally in self._first.tallies if tally is not None and tally.share < 1}
         self._first.forget()
         widen_lists(self._parts.source, columns, sampled, self._weights, self.n_rows, self._passes)
         return write_codes(self._parts, columns, self.n_rows, self._folder, self._passes)
 
     def sample(self, outputs: Mapping[str, StoredArray]) -> tuple[Codes, Target | NoLabels, int]:
-        """Return the codes and labels of the sample."""
         sample = self._first.sample
         target = self.target_in_time
         if isinstance(target, NoLabels):
@@ -325,7 +302,6 @@ class StoredRows(TrainingRows):
         return codes, target.take(sample.numbers), sample.n_seen
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
-        """Write the values behind earlier chunks."""
         if name not in columns:
             self._check_space(self.n_rows, 1)
             dtype = np.int32 if values.dtype.kind == "i" else np.float32
@@ -339,7 +315,6 @@ class StoredRows(TrainingRows):
         make_schema: Callable[[], Schema],
         library: str,
     ) -> EncodedRows:
-        """Return the encoded rows on disk."""
         first = self._first
         return EncodedRows(
             self._folder,

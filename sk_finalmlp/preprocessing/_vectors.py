@@ -50,7 +50,7 @@ class VectorScale:
             return scaled
         for part in _parts(len(vectors)):
             with np.errstate(over="ignore"):
-                deviations = (_as_doubles(vectors[part]) / self.unit - self.mean) / self.deviation
+                deviations = (vectors[part].astype(np.float64, copy=False) / self.unit - self.mean) / self.deviation
             scaled[part] = np.clip(deviations, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
         return scaled
 
@@ -66,12 +66,8 @@ def _average(
     weights = np.ones(len(vectors)) if weights is None else weights
     total = np.zeros(vectors.shape[1])
     for part in _parts(len(vectors)):
-        total += weights[part] @ function(_as_doubles(vectors[part]))
+        total += weights[part] @ function(vectors[part].astype(np.float64, copy=False))
     return total / weights.sum()
-
-
-def _as_doubles(vectors: np.ndarray) -> np.ndarray:
-    return vectors.astype(np.float64, copy=False)
 
 
 def _parts(n_rows: int) -> Iterator[slice]:
@@ -130,8 +126,8 @@ def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarra
     if len(incomplete):
         row = int(incomplete[0])
         raise ValueError(
-            f"the vector of row {row}, {_shown(values[row])}, holds NaN or an infinite number. Correct it, or make the "
-            "whole vector missing."
+            f"the vector of row {row}, {shown(values[row].as_py())}, holds NaN or an infinite number. Correct it, or "
+            "make the whole vector missing."
         )
     if not is_present.any():
         return np.empty((0, length or 0)), is_present
@@ -141,7 +137,7 @@ def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarra
         row = int(others[0])
         source = f"row {int(is_present.argmax())} has" if length is None else "vectors in fit have"
         raise ValueError(
-            f"the vector of row {row}, {_shown(values[row])}, has length {lengths[row]}, but {source} length "
+            f"the vector of row {row}, {shown(values[row].as_py())}, has length {lengths[row]}, but {source} length "
             f"{expected}. All vectors of a column come from one model and have one length."
         )
     return numbers[np.repeat(is_present, lengths)].reshape(-1, expected), is_present
@@ -150,10 +146,6 @@ def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarra
 def _known_numbers(numbers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     rows = np.repeat(np.arange(len(lengths)), lengths)
     return np.bincount(rows[~np.isnan(numbers)], minlength=len(lengths))
-
-
-def _shown(vector: pa.Scalar) -> str:
-    return shown(vector.as_py())
 
 
 _HOW_TO_GIVE = (
@@ -173,8 +165,8 @@ class GivenVectors(NamedTuple):
         if ids.null_count:
             row = int(np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))[0])
             raise TypeError(
-                f"the id {shown(self._id(row))} of its `vectors` can't be one of its values, which are of type "
-                f"{reading.like}. Index the vectors by the column's own values."
+                f"the id {shown(_ids_of(self.ids)[row])} of its `vectors` can't be one of its values, which are of "
+                f"type {reading.like}. Index the vectors by the column's own values."
             )
         counts = pc.value_counts(ids)
         if len(counts) < len(ids):
@@ -184,9 +176,6 @@ class GivenVectors(NamedTuple):
                 "`frame[~frame.index.duplicated()]`; 5, 5.0 and '5' are the same id."
             )
         return ids, self.vectors
-
-    def _id(self, row: int) -> Any:
-        return _ids_of(self.ids)[row]
 
 
 def _ids_of(ids: RawColumn) -> list[Any]:
