@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -95,7 +95,10 @@ class FieldEmbedding(nn.Module):
         looked_up = [
             field for field in everything if (field.of in places if field.is_added else field.name in names_in_use)
         ]
-        self._code_columns, self._value_columns = _columns_of(looked_up, everything)
+        self._code_columns, self._value_columns = (
+            slices_of((field.n_columns, field in looked_up) for field in everything if field.has_codes is has_codes)
+            for has_codes in (True, False)
+        )
         self._first_statistic = sum(field.n_columns for field in everything if not field.has_codes)
         self.tables = coded = [field for field in looked_up if field.has_table]
         *first_rows, n_rows = accumulate((field.n_codes for field in coded), initial=0)
@@ -161,10 +164,10 @@ class FieldEmbedding(nn.Module):
         -------
         Tensor of float32, shape (B, F, d)
         """
-        numbers, *vectors = torch.split(_taken(values, self._value_columns), self._widths_of_values, dim=1)
+        numbers, *vectors = torch.split(take_columns(values, self._value_columns), self._widths_of_values, dim=1)
         scaled = numbers.unsqueeze(2) * self.numeric
         projected = [project(of_field).unsqueeze(1) for project, of_field in zip(self.vectors, vectors, strict=True)]
-        return _join([*self._look_up(_taken(codes, self._code_columns)), scaled, *projected])
+        return _join([*self._look_up(take_columns(codes, self._code_columns)), scaled, *projected])
 
     def features(self, codes: Tensor, values: Tensor) -> Tensor:
         """The input of the streams: the concatenated embeddings, followed by all statistics unchanged.
@@ -202,7 +205,7 @@ class FieldEmbedding(nn.Module):
         positions : Tensor of int64, shape (B,)
             Which of them each row of the batch has.
         """
-        codes = _taken(codes, self._code_columns)
+        codes = take_columns(codes, self._code_columns)
         # Keys of 32 bits would overflow, and so would keys of codes far beyond the tables.
         known = torch.where(self._is_known(codes), codes.long(), 0)
         positions = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
@@ -310,36 +313,23 @@ def _join(vectors: list[Tensor]) -> Tensor:
     return filled[0] if len(filled) == 1 else torch.cat(filled or vectors, dim=1)
 
 
-_Columns = list[slice] | slice
+def slices_of(parts: Iterable[tuple[int, bool]]) -> list[slice]:
+    """Positions of the chosen ones of parts side by side, given by width and choice; neighbours are one slice."""
+    slices: list[slice] = []
+    end = 0
+    for width, is_chosen in parts:
+        start, end = end, end + width
+        if is_chosen:
+            if slices and slices[-1].stop == start:
+                start = slices.pop().start
+            slices.append(slice(start, end))
+    return slices
 
 
-def _columns_of(fields: list[Field], everything: list[Field]) -> tuple[_Columns, _Columns]:
-    """Positions of the fields' columns among the code columns and among the value columns of all fields."""
-    codes: list[int] = []
-    values: list[int] = []
-    n_codes = n_values = 0
-    for field in everything:
-        if not field.has_codes:
-            values += range(n_values, n_values + field.n_columns) if field in fields else []
-            n_values += field.n_columns
-        else:
-            codes += range(n_codes, n_codes + field.n_columns) if field in fields else []
-            n_codes += field.n_columns
-    return _compact(codes), _compact(values)
-
-
-def _compact(positions: list[int]) -> _Columns:
-    """The same positions as a slice, which copies nothing, where they are the first ones, else as a slice per run."""
-    if positions == list(range(len(positions))):
-        return slice(len(positions))
-    starts = [position for position in positions if position - 1 not in positions]
-    ends = [position + 1 for position in positions if position + 1 not in positions]
-    return [slice(*run) for run in zip(starts, ends, strict=True)]
-
-
-def _taken(rows: Tensor, columns: _Columns) -> Tensor:
+def take_columns(rows: Tensor, columns: Sequence[slice]) -> Tensor:
     """Some columns; the CPU would wait for a device to copy a list of their positions."""
-    return rows[:, columns] if isinstance(columns, slice) else torch.cat([rows[:, run] for run in columns], dim=1)
+    parts = [rows[:, part] for part in columns] or [rows[:, :0]]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def _check_fields(fields: Sequence[Field]) -> None:

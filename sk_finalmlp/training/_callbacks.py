@@ -20,7 +20,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from .._warnings import warn
-from ..nn import FieldEmbedding, dropout_state, restore_dropout
+from ..nn import FieldEmbedding, dropout_sources
 from ._adam import Moments, no_learning_rates
 from ._objective import Scores
 from ._processes import ALONE, Alone
@@ -347,7 +347,7 @@ class Checkpoint(Callback):
     patience: Patience
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        dropout = self.batches.processes.gathered(dropout_state(net.module_))
+        dropout = self.batches.processes.gathered([source.get_state() for source in dropout_sources(net.module_)])
         if self.batches.processes.rank == 0:
             self._write(net, dropout)
 
@@ -398,7 +398,8 @@ class Checkpoint(Callback):
         for (_, callback), saved in zip(self.schedule, state["schedule"], strict=True):
             callback.lr_scheduler_.load_state_dict(saved)
         self.batches.generator.set_state(state["generator"])
-        restore_dropout(net.module_, state["dropout"][processes.rank])
+        for source, saved in zip(dropout_sources(net.module_), state["dropout"][processes.rank], strict=True):
+            source.set_state(saved)
         self.batches.n_passes = state["n_passes"]
         self.best.so_far = Best(*state["best"])
         self.record.shift = state["shift"]
