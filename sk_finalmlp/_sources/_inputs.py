@@ -301,7 +301,9 @@ class _Dataset(Source):
             with reading(_name_of(fragment)):
                 for part in _parts_of(fragment):
                     files.append((part, schema))
-                    n_rows += _n_rows_of(part)
+                    # `count_rows` counts the whole file.
+                    groups = getattr(part, "row_groups", None)
+                    n_rows += part.count_rows() if groups is None else sum(group.num_rows for group in groups)
                     if n_rows >= sizes.TASK:
                         parts.append(_Files(files, n_rows))
                         files, n_rows = [], 0
@@ -314,11 +316,6 @@ class _Dataset(Source):
 
 def _parts_of(fragment: Any) -> list[Any]:
     return fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
-
-
-def _n_rows_of(part: Any) -> int:
-    # `count_rows` counts the whole file.
-    return sum(group.num_rows for group in part.row_groups) if hasattr(part, "row_groups") else part.count_rows()
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -384,7 +381,12 @@ def _schema_of(fragment: Any, own: pa.Schema, common: pa.Schema) -> pa.Schema:
     for field in common:
         if field.name in own.names:
             dtype = own.field(field.name).type
-            _check_type(fragment, field, dtype)
+            kinds = {_kind_of(field.type), _kind_of(dtype)} - {"null"}
+            if len(kinds) > 1:
+                raise ValueError(
+                    f"{_name_of(fragment)} has the column {field.name!r} as {dtype}, other files as {field.type}. "
+                    "Write it with the same type in all files."
+                )
             fields.append(pa.field(field.name, dtype))
         elif field.name in of_folders:
             fields.append(field)
@@ -394,15 +396,6 @@ def _schema_of(fragment: Any, own: pa.Schema, common: pa.Schema) -> pa.Schema:
                 "same columns."
             )
     return pa.schema(fields)
-
-
-def _check_type(fragment: Any, field: pa.Field, dtype: pa.DataType) -> None:
-    kinds = {_kind_of(field.type), _kind_of(dtype)} - {"null"}
-    if len(kinds) > 1:
-        raise ValueError(
-            f"{_name_of(fragment)} has the column {field.name!r} as {dtype}, other files as {field.type}. "
-            "Write it with the same type in all files."
-        )
 
 
 def _kind_of(dtype: pa.DataType) -> str:

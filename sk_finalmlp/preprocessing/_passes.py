@@ -204,8 +204,7 @@ class _Labels:
         if not self._are_classes:
             return labels, None
         order = np.argsort(labels)
-        place = np.empty(len(order), np.int32)
-        place[order] = np.arange(len(order))
+        place = np.argsort(order)
         y = self._folder.array("y", np.int32)
         for appeared in self._appeared.chunks():
             y.append(place[appeared])
@@ -218,7 +217,10 @@ def write_codes(
 ) -> dict[str, StoredArray]:
     """Write codes and numbers of the columns that aren't dropped, by the names of the output columns."""
     used = [column for column in columns if column.encoder is not None]
-    stored = _arrays_of(used, n_rows, folder)
+    stored: dict[str, StoredArray] = {}
+    for name, dtype in (output for column in used for output in column.output_types_in_fit().items()):
+        stored[name] = folder.array(f"column-{len(stored)}", dtype)
+        stored[name].reserve(n_rows)
     path = folder.path / "encoders"
     if parts.are_parallel:
         # Once for all tasks: a vocabulary may have millions of values.
@@ -233,15 +235,6 @@ def write_codes(
             f"X gave {n_rows} rows in the first pass and {n_second} in the second: it must give the same rows each "
             "time. Give a function that starts again, not one that goes on."
         )
-    return stored
-
-
-def _arrays_of(used: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolder) -> dict[str, StoredArray]:
-    """Reserve room for the output columns, by name."""
-    stored: dict[str, StoredArray] = {}
-    for name, dtype in (output for column in used for output in column.output_types_in_fit().items()):
-        stored[name] = folder.array(f"column-{len(stored)}", dtype)
-        stored[name].reserve(n_rows)
     return stored
 
 

@@ -283,11 +283,6 @@ class Target:
         known = [[self.recent.known_sums(of_groups) for of_groups in of_label] for of_label in sums]
         return [(own + prior) / (n_rows + 1) for (n_rows, own), prior in zip(known, self.priors, strict=True)]
 
-    @property
-    def n_forward(self) -> int:
-        """Number of folds with walk-forward statistics."""
-        return 0 if self.blocks is None else round(self.blocks.share * self.n_folds)
-
     def seen_shares(self, grouping: Grouping) -> np.ndarray:
         """For each group, the share of all weight, about, that the statistics of its rows are learned from."""
         if isinstance(grouping, Blocks):
@@ -328,10 +323,6 @@ class Target:
         names = ["weights", "digits", "folds", *(["groups_in_time"] if self.blocks else [])]
         columns = {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names}
         return self.of(LabelledRows(n_labels=len(self.labels), **columns))
-
-    def weighted_by(self, shares: np.ndarray) -> Target:
-        """The target with weights of rows scaled."""
-        return self.of(replace(self.rows, weights=self.rows.weights * shares))
 
 
 def read_target(

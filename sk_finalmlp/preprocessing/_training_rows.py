@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -147,7 +148,8 @@ class TableRows(TrainingRows):
         shares = None if half_life is None else weights_by_age(half_life, X, names, weights)
         self.labels = planner.read_target(read_target, y, X, weights, self.order or places)
         if shares is not None and isinstance(self.labels, Target):
-            self.labels = self.labels.weighted_by(shares)
+            rows = self.labels.rows
+            self.labels = self.labels.of(replace(rows, weights=rows.weights * shares))
 
     def evidence(self) -> Iterator[Evidence]:
         """Yield the columns themselves, each read when it is asked for."""
