@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate
@@ -88,13 +88,11 @@ class Impressions:
 
     def take(self, rows: Tensor) -> Impressions:
         """Return some of the rows, by position."""
-        return self._each(lambda column: column.index_select(0, rows))
+        return self._with(column.index_select(0, rows) for column in self._columns)
 
     def and_(self, *others: Impressions) -> Impressions:
         """Return these rows and then others, of the same sample."""
-        columns = zip(self._columns, *(rows._columns for rows in others), strict=True)
-        codes, values, target, weight = map(torch.cat, columns)
-        return replace(self, codes=codes, values=values, target=target, weight=weight)
+        return self._with(map(torch.cat, zip(self._columns, *(rows._columns for rows in others), strict=True)))
 
     def with_mean_weight_one(self) -> Impressions:
         """Return the rows with weights of mean 1, so that the scale of the weights doesn't change the loss."""
@@ -102,7 +100,7 @@ class Impressions:
 
     def head(self, n_rows: int) -> Impressions:
         """Return the first rows."""
-        return self._each(lambda column: column[:n_rows])
+        return self._with(column[:n_rows] for column in self._columns)
 
     def some(self, n_rows: int) -> Impressions:
         """Return `n_rows` rows at random, or all if there are no more."""
@@ -132,24 +130,22 @@ class Impressions:
 
     def to(self, device: torch.device) -> Impressions:
         """Return the rows on another device."""
-        return self._each(lambda column: sent(column, device))
+        return self._with(sent(column, device) for column in self._columns)
 
     def kept_on(self, device: torch.device) -> Impressions:
         """Return the rows, on a device where they fit."""
-        codes, values, target, weight = kept_on(device, self._columns)
-        return replace(self, codes=codes, values=values, target=target, weight=weight)
+        return self._with(kept_on(device, self._columns))
 
     def with_inputs_kept_on(self, device: torch.device) -> Impressions:
         """Return the rows, codes and values on a device where they fit; scores take the others on the CPU."""
-        codes, values = kept_on(device, (self.codes, self.values))
-        return replace(self, codes=codes, values=values)
+        return self._with([*kept_on(device, self._columns[:2]), *self._columns[2:]])
 
     @property
     def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.codes, self.values, self.target, self.weight
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Impressions:
-        codes, values, target, weight = map(change, self._columns)
+    def _with(self, columns: Iterable[Tensor]) -> Impressions:
+        codes, values, target, weight = columns
         return replace(self, codes=codes, values=values, target=target, weight=weight)
 
 
