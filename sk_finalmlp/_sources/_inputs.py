@@ -13,7 +13,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import accumulate
 from os import PathLike, fspath
 from pathlib import Path
@@ -203,12 +203,14 @@ class Passes:
     def over(self, what: str, n_rows: int | None) -> Iterator[Callable[[int], None]]:
         """Time a pass: call what this gives with the number of rows of each step."""
         start, done = time.perf_counter(), 0
-        with self._bar(what, n_rows) as advance_bar:
+        with self._bars() as bars:
+            task = None if bars is None else bars.add_task(what, total=n_rows)
 
             def advance(n: int) -> None:
                 nonlocal done
                 done += n
-                advance_bar(n)
+                if bars is not None:
+                    bars.update(task, advance=n)
 
             yield advance
         seconds = time.perf_counter() - start
@@ -218,19 +220,10 @@ class Passes:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 
-    @contextmanager
-    def _bar(self, what: str, n_rows: int | None) -> Iterator[Callable[[int], None]]:
-        progress = self._start()
-        if progress is None:
-            yield lambda n: None
-            return
-        with progress:
-            task = progress.add_task(what, total=n_rows)
-            yield lambda n: progress.update(task, advance=n)
-
-    def _start(self) -> Any:
+    def _bars(self) -> AbstractContextManager[Any]:
+        """Return progress bars of rich, or a context of None."""
         if self._verbose < 2:
-            return None
+            return nullcontext()
         try:
             from rich.console import Console
             from rich.progress import Progress
@@ -241,7 +234,7 @@ class Passes:
             ) from error
         console = Console()
         # Control characters in a file would only be in the way.
-        return Progress(console=console, transient=True) if console.is_terminal else None
+        return Progress(console=console, transient=True) if console.is_terminal else nullcontext()
 
 
 class _Files(Source):

@@ -275,8 +275,8 @@ class StoredRows(TrainingRows):
         sample = self._first.sample
         target = self.labels.take(sample.numbers) if isinstance(self.labels, Target) else None
         in_time = None if self.order is None else self.order(sample.numbers)
-        for name, tally in zip(self.names, self._first.tallies, strict=True):
-            values = sample.column(name)
+        for name in self.names:
+            tally, values = self._first.tallies.get(name), sample.column(name)
             if tally is None:
                 yield Evidence(RawColumn(name, [Part(pa.nulls(0, pa.bool_()))], 0), None)
             elif tally.is_sampled:
@@ -290,7 +290,7 @@ class StoredRows(TrainingRows):
         """Leave it to `encode`, for all columns together."""
 
     def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
-        sampled = {tally.name for tally in self._first.tallies if tally is not None and tally.share < 1}
+        sampled = {name for name, tally in self._first.tallies.items() if tally.share < 1}
         self._first.forget()
         widen_lists(self._parts.source, columns, sampled, self._weights, self.n_rows, self._passes)
         return write_codes(self._parts, columns, self.n_rows, self._folder, self._passes)
