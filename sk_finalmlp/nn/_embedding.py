@@ -58,8 +58,8 @@ class FieldEmbedding(nn.Module):
         Where the table of each of these begins.
     histories : list of Field
         The histories among the embedded fields.
-    history_poolings : torch.nn.ModuleList or None
-        What pools each of them; None if there is none.
+    history_poolings : torch.nn.ModuleList
+        What pools each of them.
 
     Examples
     --------
@@ -111,24 +111,20 @@ class FieldEmbedding(nn.Module):
         self.sparse_gradient = False
         self._n_elements = [field.n_columns for field in coded if field.kind == "multi-valued"]
         pretrained = [field for field in looked_up if field.kind == "pretrained"]
-        for name, per_column in {
-            "_row_offsets": [self.first_row[field.name] for field in coded for _ in range(field.n_columns)],
-            "_n_codes": [field.n_codes for field in [*coded, *pretrained] for _ in range(field.n_columns)],
-        }.items():
-            self.register_buffer(name, torch.tensor(per_column, dtype=torch.int64))
-        self.table = nn.Parameter(torch.empty(n_rows, embedding_dim))
+        row_offsets = [self.first_row[field.name] for field in coded for _ in range(field.n_columns)]
+        self.register_buffer("_row_offsets", torch.tensor(row_offsets, dtype=torch.int64))
+        n_codes = [field.n_codes for field in [*coded, *pretrained] for _ in range(field.n_columns)]
+        self.register_buffer("_n_codes", torch.tensor(n_codes, dtype=torch.int64))
         n_numeric = sum(field.kind == "numeric" for field in looked_up)
-        self.numeric = nn.Parameter(torch.empty(n_numeric, embedding_dim))
-        for parameter in (self.table, self.numeric):
-            draw_normal(parameter, _START_STD, generator)
-        with torch.no_grad():
-            self.table[list(self.first_row.values())] = 0
-        self.history_poolings: nn.ModuleList | None = None
-        if self.histories:
-            self.history_poolings = nn.ModuleList(
-                make_pooling(history_pooling, history_softmax, embedding_dim, field.n_columns, generator)
-                for field in self.histories
-            )
+        table, numeric = (
+            draw_normal(torch.empty(n, embedding_dim), _START_STD, generator) for n in (n_rows, n_numeric)
+        )
+        table[list(self.first_row.values())] = 0
+        self.table, self.numeric = nn.Parameter(table), nn.Parameter(numeric)
+        self.history_poolings = nn.ModuleList(
+            make_pooling(history_pooling, history_softmax, embedding_dim, field.n_columns, generator)
+            for field in self.histories
+        )
         lengths = [field.n_columns for field in looked_up if field.kind == "vector"]
         self.vectors = nn.ModuleList(VectorProjection(length, embedding_dim, generator) for length in lengths)
         self._widths_of_values = [n_numeric, *lengths]
@@ -249,28 +245,15 @@ class FieldEmbedding(nn.Module):
         """Vectors of the categorical fields, (B, n, d), and of each multi-valued one and each history, (B, 1, d)."""
         if not self._row_offsets.numel():
             return []
-        if self.histories:
-            widths = [len(self._row_offsets), *(field.n_columns for field in self.histories)]
-            codes, *of_histories = torch.split(codes, widths, dim=1)
-            return self._look_up_with_histories(codes, of_histories)
+        widths = [len(self._row_offsets), *(field.n_columns for field in self.histories)]
+        codes, *of_histories = torch.split(codes, widths, dim=1)
         is_known = self._is_known(codes)
-        return self._pool_elements(self._vectors(self._rows(codes, is_known)), codes, is_known)
-
-    def _rows(self, codes: Tensor, is_known: Tensor) -> Tensor:
         # All unknown codes go to the very first row, which gets no gradient.
-        return torch.where(is_known, codes + self._row_offsets, 0)
-
-    def _vectors(self, rows: Tensor) -> Tensor:
-        if self.sparse_gradient or self.table.device.type != "cpu":
-            return F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
-        return _LookUp.apply(rows, self.table) if torch.is_grad_enabled() else F.embedding(rows, self.table)
-
-    def _look_up_with_histories(self, codes: Tensor, of_histories: Sequence[Tensor]) -> list[Tensor]:
-        """The same, all codes looked up at once, so that the table gets one gradient."""
-        assert self.history_poolings is not None
-        is_known = self._is_known(codes)
-        rows = self._rows(codes, is_known)
+        rows = torch.where(is_known, codes + self._row_offsets, 0)
+        if not self.histories:
+            return self._pool_elements(self._vectors(rows), codes, is_known)
         found = [self._elements_of(own, field) for own, field in zip(of_histories, self.histories, strict=True)]
+        # All are looked up at once, so that the table gets one gradient.
         in_table = [rows.flatten(), *(keys for keys, _ in found)]
         vectors, *keys = torch.split(self._vectors(torch.cat(in_table)), [*map(len, in_table)])
         categorical, *multi_valued = self._pool_elements(vectors.view(*rows.shape, -1), codes, is_known)
@@ -281,6 +264,11 @@ class FieldEmbedding(nn.Module):
         if len(self._embedded) < categorical.shape[1]:
             categorical = categorical[:, self._embedded]
         return [categorical, *multi_valued, *pooled]
+
+    def _vectors(self, rows: Tensor) -> Tensor:
+        if self.sparse_gradient or self.table.device.type != "cpu":
+            return F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
+        return _LookUp.apply(rows, self.table) if torch.is_grad_enabled() else F.embedding(rows, self.table)
 
     def _elements_of(self, codes: Tensor, field: Field) -> tuple[Tensor, Histories]:
         """Rows of the table for the known values of the histories of a batch, and where these values are."""

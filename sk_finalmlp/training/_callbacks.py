@@ -8,7 +8,7 @@ import multiprocessing
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -67,16 +67,6 @@ class TrainingResult:
     history: EpochHistory
     best_epoch: int
     best_score: float | None
-
-
-def finished_epochs(history: Iterable[Mapping[str, Any]]) -> EpochHistory:
-    """The complete records of a net's history, without records of batches."""
-    finished = []
-    for epoch in history:
-        if "seconds" in epoch:
-            others = [name for name in epoch if name.startswith("valid_") and name not in _BEFORE]
-            finished.append({name: epoch[name] for name in (*_BEFORE, *others, *_AFTER) if name in epoch})
-    return finished
 
 
 class StopTraining(Exception):
@@ -205,7 +195,10 @@ class BestEpoch(Callback):
 
     def result(self, net: Any) -> TrainingResult:
         """History and best epoch of the epochs that are over."""
-        history = finished_epochs(net.history)[: self.so_far.n_epochs]
+        history = []
+        for epoch in net.history[: self.so_far.n_epochs]:
+            others = [name for name in epoch if name.startswith("valid_") and name not in _BEFORE]
+            history.append({name: epoch[name] for name in (*_BEFORE, *others, *_AFTER) if name in epoch})
         return TrainingResult(history, self.so_far.epoch, self.so_far.score)
 
 

@@ -267,19 +267,15 @@ class Batches:
         self.objective = impressions.objective
         self.n_passes = 0
         self._blocks = impressions.blocks
-        self._share = 1.0
-        self._count(negative_sampling)
-
-    def _count(self, share: float) -> None:
-        """Count the rows of a pass, and scale their weights so that class weights don't change the size of its loss."""
-        self.n_rows, self._scale = len(self.impressions), 1.0
-        if share < 1:
-            counts = self.impressions.counts
-            sums = self.impressions.class_weights(len(counts))
-            self._share = share = max(share, 1 / max(1, int(counts[0])))
+        self.n_rows, self._share, self._scale = len(impressions), 1.0, 1.0
+        if negative_sampling < 1:
+            counts = impressions.counts
+            sums = impressions.class_weights(len(counts))
+            self._share = share = max(negative_sampling, 1 / max(1, int(counts[0])))
             self.n_rows = n_rows_of_pass(counts, share)
+            # Class weights don't change the size of a pass's loss.
             self._scale = self.n_rows / float(sums[1:].sum() + share * sums[0])
-        self.negatives_kept = self.impressions.negatives_kept * self._share
+        self.negatives_kept = impressions.negatives_kept * self._share
 
     def __len__(self) -> int:
         # A batch of one row has no variance to normalise by, nor has the slice of a process.
