@@ -189,19 +189,19 @@ def check_clicks(y_true: ArrayLike, pos_label: Label | None) -> NDArray[np.bool_
 
 
 def _click_label(labels: NDArray[Any], pos_label: Label | None) -> Any:
+    if pos_label is None and len(labels) == 2:
+        return labels[1]
     if pos_label is None:
-        return labels[1] if len(labels) == 2 else _click_label_beside(labels[0])
+        if labels[0] not in (-1, 0, 1):
+            raise ValueError(
+                f"y_true holds the label {shown(str(labels[0]))} only: pass pos_label, the label of a click."
+            )
+        return 1
     if len(labels) == 2 and pos_label not in labels:
         raise ValueError(
             f"pos_label={shown(pos_label)} is not a valid label: it should be one of {shown(labels.tolist())}."
         )
     return pos_label
-
-
-def _click_label_beside(label: Any) -> int:
-    if label not in (-1, 0, 1):
-        raise ValueError(f"y_true holds the label {shown(str(label))} only: pass pos_label, the label of a click.")
-    return 1
 
 
 def check_scores(scores: ArrayLike, name: str, clicks: NDArray[np.bool_]) -> NDArray[np.floating]:

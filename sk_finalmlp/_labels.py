@@ -39,7 +39,11 @@ def label_columns(y: Any, names: Sequence[str] | None = None) -> dict[str, NDArr
     frame = nw.from_native(y, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame):
         columns = {str(name): frame[name].to_numpy() for name in frame.columns}
-        _check_names(columns, names)
+        if names is not None and set(names) != set(columns):
+            raise ValueError(
+                f"tasks={list(names)}, but y has the columns {list(columns)}. Give y with the columns of the tasks "
+                "alone, such as y[tasks]."
+            )
         return {name: columns[name] for name in (columns if names is None else names)}
     # NumPy would make a string of a missing label among strings.
     matrix = y if isinstance(y, np.ndarray) else np.asarray(y, dtype=object)
@@ -53,14 +57,6 @@ def label_columns(y: Any, names: Sequence[str] | None = None) -> dict[str, NDArr
     if len(names) != matrix.shape[1]:
         raise ValueError(f"tasks={list(names)} names {len(names)} tasks, but y has {matrix.shape[1]} columns.")
     return dict(zip(names, matrix.T, strict=True))
-
-
-def _check_names(columns: Mapping[str, Any], names: Sequence[str] | None) -> None:
-    if names is not None and set(names) != set(columns):
-        raise ValueError(
-            f"tasks={list(names)}, but y has the columns {list(columns)}. Give y with the columns of the tasks alone, "
-            "such as y[tasks]."
-        )
 
 
 def label_classes(columns: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:

@@ -240,7 +240,7 @@ class Passes:
 class _Files(Source):
     """Files or row groups of files, one after the other: no reader runs ahead and fills the memory."""
 
-    def __init__(self, files: Sequence[tuple[Any, pa.Schema]], n_rows: int) -> None:
+    def __init__(self, files: list[tuple[Any, pa.Schema]], n_rows: int) -> None:
         self._files = files
         self.names, self.n_rows = list(files[0][1].names), n_rows
 
@@ -257,40 +257,38 @@ def _options(columns: Sequence[str]) -> dict[str, Any]:
     return {"columns": list(columns), "batch_size": sizes.CHUNK, "batch_readahead": 0, "fragment_readahead": 0}
 
 
-class _Dataset(Source):
-    """A data set of Arrow, file by file and row group by row group."""
+class _Dataset(_Files):
+    """A data set of Arrow, file by file and row group by row group; without files where it is filtered."""
 
     def __init__(self, dataset: ds.Dataset) -> None:
-        self._dataset = dataset
+        self._dataset, self._files = dataset, []
         common = _without_index(dataset.schema)
         self.names = list(common.names)
         if not self.names:
             raise ValueError("The data set has no columns: it has no file, or they are empty.")
         try:
-            self._fragments = list(dataset.get_fragments())
+            fragments = list(dataset.get_fragments())
         except ValueError:
-            # A data set that is filtered has no fragments of its own.
-            self._fragments = []
             return
-        if not self._fragments:
+        if not fragments:
             raise ValueError("Found array with 0 sample(s): the data set has no file.")
-        self._schemas = _schemas_of(self._fragments, common)
+        self._files = list(zip(fragments, _schemas_of(fragments, common), strict=True))
         self.n_rows = dataset.count_rows()
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        if not self._fragments:
-            batches = self._dataset.to_batches(**_options(columns))
-            yield from (Batch(pa.Table.from_batches([batch]), "") for batch in batches)
+        if self._files:
+            yield from super().batches(columns)
             return
-        yield from _Files(list(zip(self._fragments, self._schemas, strict=True)), 0).batches(columns)
+        batches = self._dataset.to_batches(**_options(columns))
+        yield from (Batch(pa.Table.from_batches([batch]), "") for batch in batches)
 
     def parts(self) -> list[Source]:
-        if not self._fragments:
+        if not self._files:
             return [self]
         parts: list[Source] = []
         files: list[tuple[Any, pa.Schema]] = []
         n_rows = 0
-        for fragment, schema in zip(self._fragments, self._schemas, strict=True):
+        for fragment, schema in self._files:
             with reading(_name_of(fragment)):
                 for part in _parts_of(fragment):
                     files.append((part, schema))

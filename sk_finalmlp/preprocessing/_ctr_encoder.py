@@ -669,7 +669,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         codes: dict[str, np.ndarray] = {}
         for column, raw in zip(self._columns, raws, strict=True):
             if column.encoder is not None:
-                outputs = column.encode_raw(raw, watch)
+                values = column.read(raw)
+                outputs = column.encode(values)
+                watch.look(column.encoder, values, list(outputs.values()))
                 codes |= outputs
                 yield from outputs.items()
         yield from self._derived.transform(codes)

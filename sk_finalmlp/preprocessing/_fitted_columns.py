@@ -18,7 +18,6 @@ from ..schema import Field, VectorTable, column_names, pretrained_name
 from ._column import Column, read_column, rows_with_weight
 from ._datetime import DatetimeEncoder
 from ._keys import Changes
-from ._later_rows import Watch
 from ._lists import HistoryEncoder
 from ._reading import Reading
 from ._table import are_numeric
@@ -49,14 +48,6 @@ class FittedColumn:
             return {}
         with errors_about(f"Column {self.name!r}"):
             return dict(zip(column_names(self.fields()), self.encoder.transform(values), strict=True))
-
-    def encode_raw(self, raw: Any, watch: Watch) -> dict[str, np.ndarray]:
-        """Return the output columns of a Series or array of any library."""
-        assert self.encoder is not None
-        values = self.read(raw)
-        outputs = self.encode(values)
-        watch.look(self.encoder, values, list(outputs.values()))
-        return outputs
 
     def encode_in_fit(self, values: Column) -> dict[str, np.ndarray]:
         """Return the output columns of training rows, and of a datetime the block in time of each row."""
