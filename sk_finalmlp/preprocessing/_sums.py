@@ -98,7 +98,9 @@ class Cells:
 
     def locate(self, keys: np.ndarray, labels: LabelledRows) -> np.ndarray:
         """The position of each row's cell among those that occur; new ones get one."""
-        ranks, distinct = factorize(keys * self._n_groups + self.grouping.of(labels), self._n_possible)
+        cells = keys * self._n_groups
+        cells += self.grouping.of(labels)
+        ranks, distinct = factorize(cells, self._n_possible)
         if not len(self._cells):
             self._cells = distinct
             return ranks
@@ -107,16 +109,17 @@ class Cells:
 
     def add(self, positions: np.ndarray, labels: LabelledRows) -> None:
         """Add the weights of rows of cells at these positions."""
-        terms = [(positions, labels.weights)]
+        terms = [(positions, None if labels.is_unweighted else labels.weights)]
         terms += [(positions.take(own), weights) for own, weights in labels.rows_of_labels]
         self._has_known = labels.known_weights is not None
         terms += [(positions, weights) for weights in labels.known_weights or ()]
         if not self._sums:
-            self._sums = [np.bincount(at, weights, len(self._cells)) for at, weights in terms]
+            n_cells = len(self._cells)
+            self._sums = [np.bincount(at, weights, n_cells).astype(np.float64, copy=False) for at, weights in terms]
             return
         for sums, (at, weights) in zip(self._sums, terms, strict=True):
             # One row after the other, as in a single chunk, so that sums of fractions are rounded alike.
-            np.add.at(sums, at, weights)
+            np.add.at(sums, at, 1.0 if weights is None else weights)
 
     def collect(self) -> list[np.ndarray]:
         """Weights by cell, of all rows and of each label's, no longer kept here."""
@@ -240,9 +243,10 @@ def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray
         is_present[keys] = True
         distinct = np.flatnonzero(is_present)
         # Random access should fit into the cache.
-        rank_of = np.empty(n_possible, np.int32 if n_possible < 2**31 else np.int64)
+        rank_of = np.empty(n_possible, np.int32 if 2**18 < n_possible < 2**31 else np.int64)
         rank_of[distinct] = np.arange(len(distinct))
-        return rank_of.take(keys), distinct
+        # Once here, and not in each sum and look-up.
+        return rank_of.take(keys).astype(np.int64, copy=False), distinct
     n_bits = len(keys).bit_length()
     if n_possible.bit_length() + n_bits > _BITS:
         distinct, ranks = np.unique(keys, return_inverse=True)

@@ -44,6 +44,11 @@ class LabelledRows:
     groups_in_time: np.ndarray | None = None
 
     @cached_property
+    def is_unweighted(self) -> bool:
+        """Whether each row has weight 1, so that sums are counts, which are faster."""
+        return bool((self.weights == 1).all())
+
+    @cached_property
     def rows_of_labels(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each label, the numbers and the weights of its rows, which may be few."""
         if self.digits.ndim == 2 or self.n_labels == 1:
