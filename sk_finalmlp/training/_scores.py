@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..nn import ROW_MULTIPLE, members_of
 from ._device import sent, threads_of_batches
@@ -76,13 +77,9 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
 def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor, device: torch.device) -> Tensor:
     # In the computing thread: inference mode is per thread.
     with torch.inference_mode():
-        logits: Tensor = network(_pad_rows(sent(codes, device)), _pad_rows(sent(values, device)))
+        missing = -len(codes) % ROW_MULTIPLE
+        logits: Tensor = network(*(F.pad(sent(matrix, device), (0, 0, 0, missing)) for matrix in (codes, values)))
     return logits[: len(codes)]
-
-
-def _pad_rows(columns: Tensor) -> Tensor:
-    missing = -len(columns) % ROW_MULTIPLE
-    return torch.cat([columns, columns.new_zeros(missing, columns.shape[1])]) if missing else columns
 
 
 def evaluate(
