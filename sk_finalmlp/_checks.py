@@ -164,15 +164,13 @@ def check_detached(values: Any, name: str) -> None:
 def check_widths(owner: Any, name: str, fewest: int = 1) -> None:
     """Refuse widths of layers that aren't integers of at least 1, or fewer layers than there must be."""
     units = getattr(owner, name)
-    if len(units) < fewest or not all(_is_width(width) for width in units):
+    if len(units) < fewest or not all(
+        isinstance(width, int | np.integer) and not isinstance(width, bool) and width >= 1 for width in units
+    ):
         raise InvalidParameterError(
             f"The {name!r} parameter of {type(owner).__name__} must be the width of each layer, integers of "
             f"at least 1, such as (400, 200). Got {units!r} instead."
         )
-
-
-def _is_width(width: Any) -> bool:
-    return isinstance(width, int | np.integer) and not isinstance(width, bool) and bool(width >= 1)
 
 
 def check_clicks(y_true: ArrayLike, pos_label: Label | None) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import accumulate
 from os import PathLike, fspath
 from pathlib import Path
@@ -203,12 +203,14 @@ class Passes:
     def over(self, what: str, n_rows: int | None) -> Iterator[Callable[[int], None]]:
         """Time a pass: call what this gives with the number of rows of each step."""
         start, done = time.perf_counter(), 0
-        with self._bar(what, n_rows) as advance_bar:
+        with self._bars() as bars:
+            task = None if bars is None else bars.add_task(what, total=n_rows)
 
             def advance(n: int) -> None:
                 nonlocal done
                 done += n
-                advance_bar(n)
+                if bars is not None:
+                    bars.update(task, advance=n)
 
             yield advance
         seconds = time.perf_counter() - start
@@ -218,19 +220,10 @@ class Passes:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 
-    @contextmanager
-    def _bar(self, what: str, n_rows: int | None) -> Iterator[Callable[[int], None]]:
-        progress = self._start()
-        if progress is None:
-            yield lambda n: None
-            return
-        with progress:
-            task = progress.add_task(what, total=n_rows)
-            yield lambda n: progress.update(task, advance=n)
-
-    def _start(self) -> Any:
+    def _bars(self) -> AbstractContextManager[Any]:
+        """Return progress bars of rich, or a context of None."""
         if self._verbose < 2:
-            return None
+            return nullcontext()
         try:
             from rich.console import Console
             from rich.progress import Progress
@@ -241,7 +234,7 @@ class Passes:
             ) from error
         console = Console()
         # Control characters in a file would only be in the way.
-        return Progress(console=console, transient=True) if console.is_terminal else None
+        return Progress(console=console, transient=True) if console.is_terminal else nullcontext()
 
 
 class _Files(Source):
@@ -301,7 +294,9 @@ class _Dataset(Source):
             with reading(_name_of(fragment)):
                 for part in _parts_of(fragment):
                     files.append((part, schema))
-                    n_rows += _n_rows_of(part)
+                    # `count_rows` counts the whole file.
+                    groups = getattr(part, "row_groups", None)
+                    n_rows += part.count_rows() if groups is None else sum(group.num_rows for group in groups)
                     if n_rows >= sizes.TASK:
                         parts.append(_Files(files, n_rows))
                         files, n_rows = [], 0
@@ -314,11 +309,6 @@ class _Dataset(Source):
 
 def _parts_of(fragment: Any) -> list[Any]:
     return fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
-
-
-def _n_rows_of(part: Any) -> int:
-    # `count_rows` counts the whole file.
-    return sum(group.num_rows for group in part.row_groups) if hasattr(part, "row_groups") else part.count_rows()
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -384,7 +374,12 @@ def _schema_of(fragment: Any, own: pa.Schema, common: pa.Schema) -> pa.Schema:
     for field in common:
         if field.name in own.names:
             dtype = own.field(field.name).type
-            _check_type(fragment, field, dtype)
+            kinds = {_kind_of(field.type), _kind_of(dtype)} - {"null"}
+            if len(kinds) > 1:
+                raise ValueError(
+                    f"{_name_of(fragment)} has the column {field.name!r} as {dtype}, other files as {field.type}. "
+                    "Write it with the same type in all files."
+                )
             fields.append(pa.field(field.name, dtype))
         elif field.name in of_folders:
             fields.append(field)
@@ -394,15 +389,6 @@ def _schema_of(fragment: Any, own: pa.Schema, common: pa.Schema) -> pa.Schema:
                 "same columns."
             )
     return pa.schema(fields)
-
-
-def _check_type(fragment: Any, field: pa.Field, dtype: pa.DataType) -> None:
-    kinds = {_kind_of(field.type), _kind_of(dtype)} - {"null"}
-    if len(kinds) > 1:
-        raise ValueError(
-            f"{_name_of(fragment)} has the column {field.name!r} as {dtype}, other files as {field.type}. "
-            "Write it with the same type in all files."
-        )
 
 
 def _kind_of(dtype: pa.DataType) -> str:

@@ -136,9 +136,6 @@ class TableReader:
     def __iter__(self) -> Iterator[FieldReader]:
         return iter(self._fields)
 
-    def __len__(self) -> int:
-        return len(self._fields)
-
     def read(self, X: Any) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Check a table and read it.
 

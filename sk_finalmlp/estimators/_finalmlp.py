@@ -17,10 +17,10 @@ from torch import nn
 from .._checks import refuse_name_as_labels
 from .._description import Parts, VersionedState, declared
 from .._hold_out import Fraction
-from .._sklearn import CallbackSupportMixin, FittedSummary, Summary, fit_context
+from .._sklearn import CallbackSupportMixin, FittedSummary, Summary
 from .._sources import EncodedBatches
 from ..nn import StreamBuilder, TwoStreamNetwork
-from ..schema import Field, Schema, read_schema
+from ..schema import Field, read_schema
 from ..streams import stream_of_name
 from ..training import Moments, predict_logits
 from ._field_readers import FieldReader, TableReader
@@ -476,10 +476,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         self._take_in(X, y, classes, sample_weight, read_schema(X))
         return self
 
-    @fit_context
-    def _take_in(self, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
-        """Learn from more rows with their encoder's schema."""
-        learn_more(self, X, y, classes, sample_weight, schema)
+    _take_in = learn_more
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Logits.

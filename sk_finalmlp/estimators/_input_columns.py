@@ -48,9 +48,10 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
     else:
         check_same_encoder(estimator, read_schema(X))
     if isinstance(X, pd.DataFrame):
-        return _read_pandas(estimator, X, reset)
-    refuse_raw_rows(X)
-    X = native_table(X)
+        check_unique_names(X)
+    else:
+        refuse_raw_rows(X)
+        X = native_table(X)
     frame = nw.from_native(X, pass_through=True)
     if not isinstance(frame, nw.DataFrame):
         array = _check_array(estimator, X, reset)
@@ -97,22 +98,6 @@ def _check_array(estimator: Any, X: Any, reset: bool) -> NDArray[Any]:
             raise ValueError(f"X holds strings ({error}). {_HOW_TO_ENCODE}") from error
         raise
     return array
-
-
-def _read_pandas(estimator: Any, X: pd.DataFrame, reset: bool) -> list[InputColumn]:
-    """Columns of plain numbers without a detour, which for a single row would take longer than the network."""
-    if reset:
-        check_unique_names(X)
-    validate_data(estimator, X, skip_check_array=True, reset=reset)
-    check_not_empty(X.shape)
-    columns = []
-    for name, series in X.items():
-        dtype = series.dtype
-        if isinstance(dtype, np.dtype) and dtype.kind in "biuf" and np.isfinite(series.to_numpy()).all():
-            columns.append(InputColumn(str(name), series.to_numpy()))
-        else:
-            columns.append(_read_series(str(name), nw.from_native(series, series_only=True)))
-    return columns
 
 
 def _read_series(name: str, series: Any) -> InputColumn:

@@ -16,7 +16,7 @@ from torch import nn
 from .._sklearn import Summary
 from .._warnings import warn
 from ..nn import Ensemble, TwoStreamNetwork, embedding_parameters, give_vectors, members_of, votes_of
-from ..schema import Field, by_kind
+from ..schema import by_kind
 from ..streams import as_stream, with_dropout
 from ..training import Impressions, StoredImpressions
 from ._field_readers import FieldReader, chosen_fields, fields_of_streams
@@ -68,7 +68,8 @@ def _arguments_of_members(
         first, second = fields_of_streams(fields, member)
         automatic = (first, second) if n_streams == 2 else (second, None)
         pair = [auto if own == "auto" else own for own, auto in zip(chosen, automatic, strict=True)]
-        dropout = automatic_dropout(n_rows, _fields_read(pair[:n_streams], fields))
+        read = [f for f in fields if any(names is None or f.name in names for names in pair[:n_streams])]
+        dropout = automatic_dropout(n_rows, read)
         members.append({"stream1_fields": pair[0], "stream2_fields": pair[1], "dropout": dropout})
     return members
 
@@ -81,11 +82,6 @@ def _plain(name: str, parameters: Mapping[str, Any], readers: Sequence[FieldRead
     if name == "fs_hidden_units":
         return tuple(int(width) for width in value)
     return chosen_fields(value, readers, name) if name.endswith("_context") else value
-
-
-def _fields_read(chosen: Sequence[Sequence[str] | None], fields: Sequence[Field]) -> list[Field]:
-    """Return the fields that at least one stream reads."""
-    return [field for field in fields if any(names is None or field.name in names for names in chosen)]
 
 
 def _chosen_for_streams(stream_fields: Any, readers: Sequence[FieldReader]) -> list[Any]:
@@ -159,15 +155,15 @@ def make_network(
 ) -> Network:
     """The network with initial weights: the single one, or an ensemble."""
     shared = {name: value for name, value in arguments.items() if name not in ("members", "vectors")}
-    members = [network_class(**_of_member(shared, **own), generator=generator) for own in arguments["members"]]
+    members = []
+    for own in arguments["members"]:
+        given = {**shared, **own}
+        dropout = given.pop("dropout")
+        given |= {name: with_dropout(given[name], dropout) for name in _STREAMS}
+        members.append(network_class(**given, generator=generator))
     network = members[0] if len(members) == 1 else Ensemble(members)
     _give_vectors(network, arguments)
     return network
-
-
-def _of_member(shared: Mapping[str, Any], dropout: float, **fields: Any) -> dict[str, Any]:
-    """Return the arguments of one member; its streams have this dropout rate where it is "auto"."""
-    return {**shared, **{name: with_dropout(shared[name], dropout) for name in _STREAMS}, **fields}
 
 
 def _give_vectors(network: nn.Module, arguments: Mapping[str, Any], *, tuned: bool = True) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .._checks import check_widths
-from .._sklearn import check_first_call, fit_task, has_callbacks
+from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
 from .._sources import EncodedBatches
 from ..nn import FieldEmbedding, copy_network, norms_of
 from ..schema import UNKNOWN_CODE, Field, Schema, by_kind, unpack_codes
@@ -55,6 +55,7 @@ _GROWTH = 1.5
 RowsOf = Mapping[str, NDArray[np.int64]]
 
 
+@fit_context
 def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
     """Let a classifier learn from more rows, in one pass; after an error it is as before."""
     if isinstance(X, EncodedBatches):

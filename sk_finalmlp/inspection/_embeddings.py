@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..estimators import FieldReader, FinalMLPClassifier, TableReader
 from ..preprocessing import CTREncoder
 from ..schema import UNKNOWN_CODE, Field, pretrained_name
-from ._model import any_classifier_of, encoder_of, weighted_members_of
+from ._model import classifier_of, encoder_of, weighted_members_of
 
 
 def embeddings(estimator: Any, field: str) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     >>> X.join(vectors, on="item").columns[-1]
     'item_19'
     """
-    classifier = any_classifier_of(estimator)
+    classifier = classifier_of(estimator, of_several_labels=True)
     reader = _reader_of(classifier.table_reader_, field)
     values, codes = _values_and_codes(encoder_of(estimator), reader)
     rows = reader.row_of_code[codes]

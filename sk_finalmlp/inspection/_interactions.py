@@ -28,7 +28,7 @@ from ._model import (
     weighted_members_of,
 )
 from ._panels import Display, among_largest, check_matplotlib, draw_cells
-from ._tables import RawTable
+from ._tables import RawTable, check_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -277,9 +277,7 @@ def pair_interactions(
     if not isinstance(model, Pipeline):
         groups = {field.name: column_names([field]) for field in classifier.fields_}
     chosen = list(groups) if columns is None else list(columns)
-    unknown = [name for name in chosen if name not in groups]
-    if unknown:
-        raise ValueError(f"X has no column {unknown[0]!r}; it has {list(groups)}.")
+    check_columns(chosen, list(groups))
     partners = check_random_state(random_state).permutation(len(table))
 
     def logits(*names: str) -> NDArray[np.float64]:

@@ -22,26 +22,25 @@ Batch = tuple[Tensor, Tensor]
 _BATCH_SIZE = 256
 
 
-def classifier_of(estimator: Any) -> FinalMLPClassifier:
-    """Return the fitted classifier of a single label: of a pipeline, or of the best model of a search."""
-    if isinstance(_last_step(best_of(estimator)), FunnelClassifier):
-        raise TypeError(
-            "FunnelClassifier has a logit for each label, and this looks at the logit of one. Fit a FinalMLPClassifier "
-            "to the label that you want to look into."
-        )
-    return any_classifier_of(estimator)
-
-
-def any_classifier_of(estimator: Any) -> FinalMLPClassifier:
-    """Return the fitted classifier, also the one in a `FunnelClassifier`."""
-    classifier = _last_step(best_of(estimator))
+def classifier_of(estimator: Any, *, of_several_labels: bool = False) -> FinalMLPClassifier:
+    """Return the fitted classifier: of a pipeline, of the best model of a search, or in a `FunnelClassifier`."""
+    model = best_of(estimator)
+    classifier = model[-1] if isinstance(model, Pipeline) else model
     if not isinstance(classifier, FinalMLPClassifier | FunnelClassifier):
         raise TypeError(
             f"{type(classifier).__name__} isn't a FinalMLPClassifier: pass one, a pipeline that ends in one, "
             "or a search for one."
         )
+    if isinstance(classifier, FinalMLPClassifier):
+        check_is_fitted(classifier)
+        return classifier
+    if not of_several_labels:
+        raise TypeError(
+            "FunnelClassifier has a logit for each label, and this looks at the logit of one. Fit a FinalMLPClassifier "
+            "to the label that you want to look into."
+        )
     check_is_fitted(classifier)
-    return classifier.classifier_ if isinstance(classifier, FunnelClassifier) else classifier
+    return classifier.classifier_
 
 
 def weighted_members_of(classifier: FinalMLPClassifier) -> list[tuple[float, Any]]:
@@ -57,20 +56,9 @@ def encoder_of(estimator: Any) -> CTREncoder | None:
     return next((step for step in reversed(steps) if isinstance(step, CTREncoder)), None)
 
 
-def encoded_table(estimator: Any, X: Any) -> Any:
-    """Return a table as the steps before the classifier transform it."""
-    model = best_of(estimator)
-    is_encoded = not isinstance(model, Pipeline) or len(model) == 1
-    return X if is_encoded else model[:-1].transform(X)
-
-
 def best_of(estimator: Any) -> Any:
     """The best estimator of a search; anything else as it is."""
     return getattr(estimator, "best_estimator_", estimator)
-
-
-def _last_step(estimator: Any) -> Any:
-    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
 
 
 def click_probabilities(estimator: Any, X: Any, pos_label: Label | None) -> NDArray[np.float64]:
@@ -115,7 +103,9 @@ def fused_classifier_of(estimator: Any) -> FinalMLPClassifier:
 
 def read_rows(estimator: Any, classifier: FinalMLPClassifier, X: Any) -> Batch:
     """Return codes and values of a table, as the network takes them."""
-    codes, values = classifier.table_reader_.read(encoded_table(estimator, X))
+    model = best_of(estimator)
+    is_encoded = not isinstance(model, Pipeline) or len(model) == 1
+    codes, values = classifier.table_reader_.read(X if is_encoded else model[:-1].transform(X))
     device = next(classifier.network_.parameters()).device
     return torch.from_numpy(codes).to(device), torch.from_numpy(values).to(device)
 

@@ -87,32 +87,14 @@ def reliability_bins(
     probabilities = check_probabilities(y_proba, clicks).astype(np.float64)
     weights = check_weights(sample_weight, clicks)
     counts = weights > 0
-    return _bins(clicks[counts], probabilities[counts], weights[counts], n_bins, strategy, confidence_level)
-
-
-def _bins(
-    clicks: NDArray[np.bool_],
-    probabilities: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    n_bins: int,
-    strategy: str,
-    confidence_level: float,
-) -> pd.DataFrame:
+    clicks, probabilities, weights = clicks[counts], probabilities[counts], weights[counts]
     edges = bin_edges(probabilities, weights, n_bins, strategy)
-    codes = np.searchsorted(edges, probabilities)
     ends = (0.0, 1.0) if strategy == "uniform" else (probabilities.min(), probabilities.max())
-    sums = {
-        name: np.bincount(codes, values, minlength=n_bins)
-        for name, values in {
-            "weight": weights,
-            "probability": weights * probabilities,
-            "clicks": weights * clicks,
-            "squares": weights**2,
-        }.items()
-    }
+    codes = np.searchsorted(edges, probabilities)
     rows = np.bincount(codes, minlength=n_bins)
     filled = rows > 0
-    weight, probability, clicked, squares = (of_bin[filled] for of_bin in sums.values())
+    summed = (weights, weights * probabilities, weights * clicks, weights**2)
+    weight, probability, clicked, squares = (np.bincount(codes, own, minlength=n_bins)[filled] for own in summed)
     rate = clicked / weight
     low, high = _wilson_interval(rate, weight**2 / squares, confidence_level)
     columns = {

@@ -17,7 +17,7 @@ from .._sklearn import Interval, validate_params
 from .._warnings import shown
 from ._model import best_of, classifier_of, encoder_of
 from ._panels import Display, check_matplotlib
-from ._tables import Coalitions, RawTable
+from ._tables import Coalitions, RawTable, check_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,7 +123,7 @@ def _explain(
     _check_model(estimator)
     table = RawTable(X)
     chosen = table.names if columns is None else list(columns)
-    table.check_names(chosen)
+    check_columns(chosen, table.names)
 
     def logits_of(coalitions: Coalitions) -> NDArray[np.float64]:
         parts = table.with_unknown(chosen, coalitions)

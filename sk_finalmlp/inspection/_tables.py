@@ -76,6 +76,13 @@ def _choose(codes: NDArray[np.intp], values: pd.Index[Any], max_values: int) -> 
     return frequent
 
 
+def check_columns(names: Sequence[str], known: Sequence[str]) -> None:
+    """Raise a ValueError where there is no column of a name."""
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"X has no column {unknown[0]!r}; it has {list(known)}.")
+
+
 class RawTable:
     """A dataframe or array with columns that can become unknown, or take over values from other rows."""
 
@@ -97,12 +104,6 @@ class RawTable:
 
     def __len__(self) -> int:
         return len(self._frame)
-
-    def check_names(self, names: Sequence[str]) -> None:
-        """Raise a ValueError where there is no column of a name."""
-        unknown = [name for name in names if name not in self.names]
-        if unknown:
-            raise ValueError(f"X has no column {unknown[0]!r}; it has {self.names}.")
 
     def texts(self, names: Sequence[str]) -> pd.DataFrame:
         """What the columns hold, as short texts."""

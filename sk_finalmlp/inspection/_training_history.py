@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from ._model import any_classifier_of
+from ._model import classifier_of
 from ._panels import Display, check_matplotlib
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class TrainingHistoryDisplay(Display):
             If it isn't fitted.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
-        classifier = any_classifier_of(estimator)
+        classifier = classifier_of(estimator, of_several_labels=True)
         return cls(classifier.history_, best_epoch=classifier.best_epoch_).plot(ax=ax)
 
     @property

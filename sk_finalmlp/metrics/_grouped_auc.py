@@ -166,9 +166,8 @@ def _aucs(
 
 def _relative_to_heaviest(weights: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[np.float64]:
     # An AUC knows no scale of either class. Sums run over all groups: huge weights of one would round others away.
-    heaviest = np.zeros(codes.max() + 1)
-    np.maximum.at(heaviest, codes, weights)
-    return weights / np.where(heaviest > 0, heaviest, 1)[codes]
+    heaviest = pd.Series(weights).groupby(codes).transform("max").to_numpy()
+    return weights / np.where(heaviest > 0, heaviest, 1)
 
 
 def share_below(

@@ -22,10 +22,9 @@ from ._layers import ROW_MULTIPLE as ROW_MULTIPLE
 from ._layers import Activation, BatchNorm, Dropout, Linear, dropout_generator
 from ._layers import draw_normal as draw_normal
 from ._layers import draw_xavier as draw_xavier
-from ._layers import dropout_state as dropout_state
+from ._layers import dropout_sources as dropout_sources
 from ._layers import frozen_norms as frozen_norms
 from ._layers import norms_of as norms_of
-from ._layers import restore_dropout as restore_dropout
 from ._network import StreamBuilder, TwoStreamNetwork
 from ._stream import Stream, StreamChain
 from ._torch import cpu_has_bfloat16 as cpu_has_bfloat16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -58,8 +58,8 @@ class FieldEmbedding(nn.Module):
         Where the table of each of these begins.
     histories : list of Field
         The histories among the embedded fields.
-    history_poolings : torch.nn.ModuleList or None
-        What pools each of them; None if there is none.
+    history_poolings : torch.nn.ModuleList
+        What pools each of them.
 
     Examples
     --------
@@ -95,7 +95,10 @@ class FieldEmbedding(nn.Module):
         looked_up = [
             field for field in everything if (field.of in places if field.is_added else field.name in names_in_use)
         ]
-        self._code_columns, self._value_columns = _columns_of(looked_up, everything)
+        self._code_columns, self._value_columns = (
+            slices_of((field.n_columns, field in looked_up) for field in everything if field.has_codes is has_codes)
+            for has_codes in (True, False)
+        )
         self._first_statistic = sum(field.n_columns for field in everything if not field.has_codes)
         self.tables = coded = [field for field in looked_up if field.has_table]
         *first_rows, n_rows = accumulate((field.n_codes for field in coded), initial=0)
@@ -108,24 +111,20 @@ class FieldEmbedding(nn.Module):
         self.sparse_gradient = False
         self._n_elements = [field.n_columns for field in coded if field.kind == "multi-valued"]
         pretrained = [field for field in looked_up if field.kind == "pretrained"]
-        for name, per_column in {
-            "_row_offsets": [self.first_row[field.name] for field in coded for _ in range(field.n_columns)],
-            "_n_codes": [field.n_codes for field in [*coded, *pretrained] for _ in range(field.n_columns)],
-        }.items():
-            self.register_buffer(name, torch.tensor(per_column, dtype=torch.int64))
-        self.table = nn.Parameter(torch.empty(n_rows, embedding_dim))
+        row_offsets = [self.first_row[field.name] for field in coded for _ in range(field.n_columns)]
+        self.register_buffer("_row_offsets", torch.tensor(row_offsets, dtype=torch.int64))
+        n_codes = [field.n_codes for field in [*coded, *pretrained] for _ in range(field.n_columns)]
+        self.register_buffer("_n_codes", torch.tensor(n_codes, dtype=torch.int64))
         n_numeric = sum(field.kind == "numeric" for field in looked_up)
-        self.numeric = nn.Parameter(torch.empty(n_numeric, embedding_dim))
-        for parameter in (self.table, self.numeric):
-            draw_normal(parameter, _START_STD, generator)
-        with torch.no_grad():
-            self.table[list(self.first_row.values())] = 0
-        self.history_poolings: nn.ModuleList | None = None
-        if self.histories:
-            self.history_poolings = nn.ModuleList(
-                make_pooling(history_pooling, history_softmax, embedding_dim, field.n_columns, generator)
-                for field in self.histories
-            )
+        table, numeric = (
+            draw_normal(torch.empty(n, embedding_dim), _START_STD, generator) for n in (n_rows, n_numeric)
+        )
+        table[list(self.first_row.values())] = 0
+        self.table, self.numeric = nn.Parameter(table), nn.Parameter(numeric)
+        self.history_poolings = nn.ModuleList(
+            make_pooling(history_pooling, history_softmax, embedding_dim, field.n_columns, generator)
+            for field in self.histories
+        )
         lengths = [field.n_columns for field in looked_up if field.kind == "vector"]
         self.vectors = nn.ModuleList(VectorProjection(length, embedding_dim, generator) for length in lengths)
         self._widths_of_values = [n_numeric, *lengths]
@@ -161,10 +160,10 @@ class FieldEmbedding(nn.Module):
         -------
         Tensor of float32, shape (B, F, d)
         """
-        numbers, *vectors = torch.split(_taken(values, self._value_columns), self._widths_of_values, dim=1)
+        numbers, *vectors = torch.split(take_columns(values, self._value_columns), self._widths_of_values, dim=1)
         scaled = numbers.unsqueeze(2) * self.numeric
         projected = [project(of_field).unsqueeze(1) for project, of_field in zip(self.vectors, vectors, strict=True)]
-        return _join([*self._look_up(_taken(codes, self._code_columns)), scaled, *projected])
+        return _join([*self._look_up(take_columns(codes, self._code_columns)), scaled, *projected])
 
     def features(self, codes: Tensor, values: Tensor) -> Tensor:
         """The input of the streams: the concatenated embeddings, followed by all statistics unchanged.
@@ -202,7 +201,7 @@ class FieldEmbedding(nn.Module):
         positions : Tensor of int64, shape (B,)
             Which of them each row of the batch has.
         """
-        codes = _taken(codes, self._code_columns)
+        codes = take_columns(codes, self._code_columns)
         # Keys of 32 bits would overflow, and so would keys of codes far beyond the tables.
         known = torch.where(self._is_known(codes), codes.long(), 0)
         positions = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
@@ -246,28 +245,15 @@ class FieldEmbedding(nn.Module):
         """Vectors of the categorical fields, (B, n, d), and of each multi-valued one and each history, (B, 1, d)."""
         if not self._row_offsets.numel():
             return []
-        if self.histories:
-            widths = [len(self._row_offsets), *(field.n_columns for field in self.histories)]
-            codes, *of_histories = torch.split(codes, widths, dim=1)
-            return self._look_up_with_histories(codes, of_histories)
+        widths = [len(self._row_offsets), *(field.n_columns for field in self.histories)]
+        codes, *of_histories = torch.split(codes, widths, dim=1)
         is_known = self._is_known(codes)
-        return self._pool_elements(self._vectors(self._rows(codes, is_known)), codes, is_known)
-
-    def _rows(self, codes: Tensor, is_known: Tensor) -> Tensor:
         # All unknown codes go to the very first row, which gets no gradient.
-        return torch.where(is_known, codes + self._row_offsets, 0)
-
-    def _vectors(self, rows: Tensor) -> Tensor:
-        if self.sparse_gradient or self.table.device.type != "cpu":
-            return F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
-        return _LookUp.apply(rows, self.table) if torch.is_grad_enabled() else F.embedding(rows, self.table)
-
-    def _look_up_with_histories(self, codes: Tensor, of_histories: Sequence[Tensor]) -> list[Tensor]:
-        """The same, all codes looked up at once, so that the table gets one gradient."""
-        assert self.history_poolings is not None
-        is_known = self._is_known(codes)
-        rows = self._rows(codes, is_known)
+        rows = torch.where(is_known, codes + self._row_offsets, 0)
+        if not self.histories:
+            return self._pool_elements(self._vectors(rows), codes, is_known)
         found = [self._elements_of(own, field) for own, field in zip(of_histories, self.histories, strict=True)]
+        # All are looked up at once, so that the table gets one gradient.
         in_table = [rows.flatten(), *(keys for keys, _ in found)]
         vectors, *keys = torch.split(self._vectors(torch.cat(in_table)), [*map(len, in_table)])
         categorical, *multi_valued = self._pool_elements(vectors.view(*rows.shape, -1), codes, is_known)
@@ -278,6 +264,11 @@ class FieldEmbedding(nn.Module):
         if len(self._embedded) < categorical.shape[1]:
             categorical = categorical[:, self._embedded]
         return [categorical, *multi_valued, *pooled]
+
+    def _vectors(self, rows: Tensor) -> Tensor:
+        if self.sparse_gradient or self.table.device.type != "cpu":
+            return F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
+        return _LookUp.apply(rows, self.table) if torch.is_grad_enabled() else F.embedding(rows, self.table)
 
     def _elements_of(self, codes: Tensor, field: Field) -> tuple[Tensor, Histories]:
         """Rows of the table for the known values of the histories of a batch, and where these values are."""
@@ -310,36 +301,23 @@ def _join(vectors: list[Tensor]) -> Tensor:
     return filled[0] if len(filled) == 1 else torch.cat(filled or vectors, dim=1)
 
 
-_Columns = list[slice] | slice
+def slices_of(parts: Iterable[tuple[int, bool]]) -> list[slice]:
+    """Positions of the chosen ones of parts side by side, given by width and choice; neighbours are one slice."""
+    slices: list[slice] = []
+    end = 0
+    for width, is_chosen in parts:
+        start, end = end, end + width
+        if is_chosen:
+            if slices and slices[-1].stop == start:
+                start = slices.pop().start
+            slices.append(slice(start, end))
+    return slices
 
 
-def _columns_of(fields: list[Field], everything: list[Field]) -> tuple[_Columns, _Columns]:
-    """Positions of the fields' columns among the code columns and among the value columns of all fields."""
-    codes: list[int] = []
-    values: list[int] = []
-    n_codes = n_values = 0
-    for field in everything:
-        if not field.has_codes:
-            values += range(n_values, n_values + field.n_columns) if field in fields else []
-            n_values += field.n_columns
-        else:
-            codes += range(n_codes, n_codes + field.n_columns) if field in fields else []
-            n_codes += field.n_columns
-    return _compact(codes), _compact(values)
-
-
-def _compact(positions: list[int]) -> _Columns:
-    """The same positions as a slice, which copies nothing, where they are the first ones, else as a slice per run."""
-    if positions == list(range(len(positions))):
-        return slice(len(positions))
-    starts = [position for position in positions if position - 1 not in positions]
-    ends = [position + 1 for position in positions if position + 1 not in positions]
-    return [slice(*run) for run in zip(starts, ends, strict=True)]
-
-
-def _taken(rows: Tensor, columns: _Columns) -> Tensor:
+def take_columns(rows: Tensor, columns: Sequence[slice]) -> Tensor:
     """Some columns; the CPU would wait for a device to copy a list of their positions."""
-    return rows[:, columns] if isinstance(columns, slice) else torch.cat([rows[:, run] for run in columns], dim=1)
+    parts = [rows[:, part] for part in columns] or [rows[:, :0]]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def _check_fields(fields: Sequence[Field]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..schema import Field, by_kind
-from ._embedding import FieldEmbedding
+from ._embedding import FieldEmbedding, slices_of, take_columns
 from ._layers import Activation, Linear, draw_normal
 
 _CONTEXT_START_STD = 0.01
@@ -59,30 +59,16 @@ class FieldSelection(nn.Module):
     def __init__(self, fields: Sequence[Field], embedding_dim: int, names: Sequence[str] | None = None) -> None:
         super().__init__()
         check_chosen(names, fields)
-        self.parts: list[slice] = []
-        self.sizes: dict[str, int] = {}
-        self.n_statistics = 0
-        end = 0
-        for field in by_kind(fields):
-            if field.is_added:
-                continue
-            start, end = end, end + (1 if field.kind == "statistic" else embedding_dim)
-            if names is None or field.name in names:
-                self.sizes[field.name] = end - start
-                self.n_statistics += field.kind == "statistic"
-                self._extend(start, end)
+        with_features = [field for field in by_kind(fields) if not field.is_added]
+        widths = {field.name: 1 if field.kind == "statistic" else embedding_dim for field in with_features}
+        self.sizes = {name: width for name, width in widths.items() if names is None or name in names}
+        self.parts = slices_of((width, name in self.sizes) for name, width in widths.items())
+        self.n_statistics = sum(field.kind == "statistic" and field.name in self.sizes for field in with_features)
         self.n_features = sum(self.sizes.values())
-
-    def _extend(self, start: int, end: int) -> None:
-        """Add a range of features; adjacent ranges become one."""
-        if self.parts and self.parts[-1].stop == start:
-            start = self.parts.pop().start
-        self.parts.append(slice(start, end))
 
     def forward(self, e: Tensor) -> Tensor:
         """Features of the chosen fields: (B, all features) -> (B, D)."""
-        parts = [e[:, part] for part in self.parts]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return take_columns(e, self.parts)
 
     def spread(self, weight: Tensor, n_features: int) -> Tensor:
         """Spread weights of the chosen features over all features, (n, D) -> (n, all features); the others have 0."""

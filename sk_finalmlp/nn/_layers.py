@@ -134,14 +134,13 @@ class RandomBits:
     def __init__(self, generator: torch.Generator | None) -> None:
         self._words = np.random.SFC64(int(torch.randint(2**63 - 1, (), generator=generator)))
 
-    @property
-    def state(self) -> Tensor:
-        """State of the generator."""
+    def get_state(self) -> Tensor:
+        """Return the state of the generator."""
         words: Any = self._words.state["state"]
         return torch.from_numpy(words["state"].view(np.int64))
 
-    @state.setter
-    def state(self, state: Tensor) -> None:
+    def set_state(self, state: Tensor) -> None:
+        """Restore a state of the generator."""
         self._words.state = {**self._words.state, "state": {"state": state.numpy().view(np.uint64)}}
 
     def drop_(self, x: Tensor, p: float) -> Tensor:
@@ -259,24 +258,10 @@ def dropout_generator(network: nn.Module, generator: torch.Generator) -> Iterato
             layer.generator = layer.bits = None
 
 
-def dropout_state(network: nn.Module) -> list[Tensor]:
-    """Return a state for each dropout layer that has a generator."""
-    return [layer.bits.state if layer.bits else layer.generator.get_state() for layer in _drawing(network)]
-
-
-def restore_dropout(network: nn.Module, state: list[Tensor]) -> None:
-    """Restore the states of `dropout_state`."""
-    for layer, saved in zip(_drawing(network), state, strict=True):
-        if layer.bits:
-            layer.bits.state = saved
-        else:
-            layer.generator.set_state(saved)
-
-
-def _drawing(network: nn.Module) -> list[Any]:
-    """Return the dropout layers that have a generator."""
-    layers = [module for module in network.modules() if isinstance(module, Dropout)]
-    return [layer for layer in layers if layer.generator is not None]
+def dropout_sources(network: nn.Module) -> list[RandomBits | torch.Generator]:
+    """Return what the dropout layers of a network draw from, each source once."""
+    sources = [module.bits or module.generator for module in network.modules() if isinstance(module, Dropout)]
+    return list(dict.fromkeys(source for source in sources if source is not None))
 
 
 class Activation(nn.Module):

@@ -414,9 +414,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             labels but numbers, `statistics="auto"` makes none.
         sample_weight : array-like of shape (n_samples,), or str, default=None
             Non-negative weights, or the name of their column, each 0 or between 1e-100 and 1e100: a row of weight 2
-            counts like two rows in means, quantiles and statistics, a row of weight 0 not at all. What a column is and
-            which of its values get which codes depends on its rows with weight, not on their weights, except where the
-            labels decide which integers are quantities.
+            counts like two rows in means, quantiles and statistics, a row of weight 0 not at all. Kinds and codes
+            depend on which rows have weight, not on the weights, except where labels show integers to be quantities.
 
         Returns
         -------
@@ -716,13 +715,10 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn more rows, such as a new day; the first call is a `fit`.
 
-        Known values keep their codes, and new ones get the next codes, within a call by descending count, ties broken
-        by value. A value gets one on a day on which it occurs, once it has occurred `min_frequency` times in all rows
-        so far. Beyond `max_categories`, values with the lowest counts are evicted, and new ones take their codes.
-        Rates and counts learn the labels; earlier rows lose weight by `decay`. Kinds of columns, choice of statistics,
-        knots of numbers, bins and the number of columns of a multi-valued column stay as `fit` found them.
-        Where lists have become too many to count, new elements count as unknown in the statistics of whole lists.
-        Ids that have come to `vectors` since, by `set_params(vectors=...)`, have their vectors from now on.
+        Known values keep their codes, and new ones get the next codes once they have occurred `min_frequency` times in
+        all rows so far. Beyond `max_categories`, values with the lowest counts are evicted, and new ones take their
+        codes. Rates and counts learn the labels; earlier rows lose weight by `decay`. Ids that have come to `vectors`
+        since, by `set_params(vectors=...)`, have their vectors from now on. All else stays as `fit` found it.
 
         The classifier must learn from the same rows: use :func:`sk_finalmlp.update`, or :meth:`partial_fit_transform`
         and the classifier's `partial_fit`.

@@ -89,17 +89,14 @@ def why_behind(column: Column, places: np.ndarray) -> str:
     if 2 * n_new <= len(last):
         return ""
     in_time = values[np.argsort(-places, kind="stable")]
-    if not any(_never_falls(ordered) for ordered in (in_time, -in_time)):
+    # But for a few that are out of turn, the values never fall, or never rise.
+    out_of_turn = (np.mean(ordered < np.maximum.accumulate(ordered)) for ordered in (in_time, -in_time))
+    if min(out_of_turn) > _OUT_OF_TURN:
         return ""
     return (
         f"goes with time: {n_new / len(last):.0%} of the last rows have new values, and later rows would, too; name "
         "the column in `categorical` or `numeric` to keep it"
     )
-
-
-def _never_falls(values: np.ndarray) -> bool:
-    """Return whether values never fall, but for a few that are out of turn."""
-    return bool(np.mean(values < np.maximum.accumulate(values)) <= _OUT_OF_TURN)
 
 
 def date_parts(name: str, encoder: ColumnEncoder | None) -> list[str]:
@@ -120,7 +117,7 @@ def rare_dates(encoder: ColumnEncoder | None, column: Column) -> dict[str, pa.Ar
         return {}
     parts = zip(_values_of_parts(encoder, column), encoder.vocabularies(column.name).items(), strict=True)
     rare = {
-        part: _without(values.dictionary.dictionary, vocabulary.values)
+        part: (distinct := values.dictionary.dictionary).filter(pc.invert(pc.is_in(distinct, vocabulary.values)))
         for values, (part, vocabulary) in parts
         if isinstance(vocabulary, Vocabulary)
     }
@@ -132,10 +129,6 @@ def _values_of_parts(encoder: ColumnEncoder, column: Column) -> list[Column]:
     if not isinstance(encoder, DatetimeEncoder):
         return [column]
     return encoder.part_columns(column)[: len(encoder.vocabularies(column.name))]
-
-
-def _without(values: pa.Array, others: pa.Array) -> pa.Array:
-    return values.filter(pc.invert(pc.is_in(values, value_set=others)))
 
 
 def _find_unit(name: str) -> _Unit | None:

@@ -72,7 +72,9 @@ def find_kind(column: Column, separator: str) -> Finding:
     if pa.types.is_uint64(dtype):
         return Finding("categorical", "integers beyond 63 bits, as hashes are")
     if pa.types.is_integer(dtype):
-        return _find_integer_kind(column)
+        if _repeats(column):
+            return Finding("categorical", f"integers that repeat: {facts(column)}")
+        return Finding("numeric", f"integers that hardly repeat: {facts(column)}")
     if pa.types.is_floating(dtype):
         why = "whole numbers too large for floats" if _are_rounded(column) else "numbers with a fractional part"
         return Finding("numeric", why)
@@ -106,12 +108,6 @@ def _is_separated(distinct: pa.Array, separator: str) -> bool:
     elements = split(distinct, separator).flatten().drop_null()
     n_distinct: int = pc.count_distinct(elements).as_py()
     return len(elements) >= _MIN_ELEMENT_REUSE * n_distinct
-
-
-def _find_integer_kind(column: Column) -> Finding:
-    if _repeats(column):
-        return Finding("categorical", f"integers that repeat: {facts(column)}")
-    return Finding("numeric", f"integers that hardly repeat: {facts(column)}")
 
 
 def _repeats(column: Column) -> bool:
@@ -201,7 +197,9 @@ _MIN_DEVIATIONS = 4.0
 def _is_quantity(column: Column, target: Target) -> bool:
     """Whether rates of bins beat rates of values, the overall rate, and bins in a random order."""
     distinct = column.dictionary.dictionary
-    if len(distinct) <= _N_BINS_OF_QUANTITIES or _may_be_ids(distinct, len(column)) or why_no_choice(target):
+    # Rows are too few to tell, and the values are numbered as ids are.
+    may_be_ids = len(column) < _MIN_ROWS_PER_VALUE * len(distinct) and _fill_their_range(distinct)
+    if len(distinct) <= _N_BINS_OF_QUANTITIES or may_be_ids or why_no_choice(target):
         return False
     codes = column.dictionary.indices.fill_null(pa.scalar(len(distinct), pa.int32())).to_numpy().astype(np.int64)
     weights = np.bincount(codes, target.rows.weights, len(distinct) + 1)
@@ -229,11 +227,6 @@ def _beats_random_orders(values: _SumsByFold, in_order: np.ndarray, weights: np.
         values.loss(order, _starts_of_bins(weights.take(order), n_bins)) for order in (in_order, *orders)
     )
     return bool(own < np.mean(by_chance) - _MIN_DEVIATIONS * np.std(by_chance, ddof=1))
-
-
-def _may_be_ids(distinct: pa.Array, n_rows: int) -> bool:
-    """Whether rows are too few to tell, and the values are numbered as ids are."""
-    return n_rows < _MIN_ROWS_PER_VALUE * len(distinct) and _fill_their_range(distinct)
 
 
 def _fill_their_range(distinct: pa.Array) -> bool:
@@ -356,18 +349,15 @@ class ColumnRules:
             return VectorEncoder()
         if kind == "multi-valued":
             return MultiValuedEncoder(self.vocabulary, self.separator, self.most_columns(name), reading)
-        return self._make_numeric_encoder(unhashed)
+        if self.numeric_encoding == "bins":
+            return QuantileBinner(self.n_bins)
+        if self.numeric_encoding == "log":
+            return LogBucketer(unhashed)
+        return NormalScorer() if self.numeric_encoding == "normal" else Standardizer()
 
     def most_columns(self, name: str) -> int | None:
         """Return the largest number of output columns of a column of lists; None without a limit."""
         return self.max_length.get(name) if isinstance(self.max_length, Mapping) else self.max_length
-
-    def _make_numeric_encoder(self, rule: VocabularyRule) -> ColumnEncoder:
-        if self.numeric_encoding == "bins":
-            return QuantileBinner(self.n_bins)
-        if self.numeric_encoding == "log":
-            return LogBucketer(rule)
-        return NormalScorer() if self.numeric_encoding == "normal" else Standardizer()
 
 
 def _why_no_vectors(raw: RawColumn) -> str:

@@ -46,7 +46,9 @@ class MultiValuedEncoder(VocabularyEncoder):
         """Learn the vocabulary of the elements and the number of output columns; rows count alike."""
         self.splits_strings = is_string(column.values.type)
         if self.splits_strings and self.separator is None:
-            self.separator = find_separator(column.dictionary.dictionary)
+            strings = column.dictionary.dictionary
+            found = (sep for sep in _CANDIDATE_SEPARATORS if pc.any(pc.match_substring(strings, sep)).as_py())
+            self.separator = next(found, _CANDIDATE_SEPARATORS[0])
         lists, n_rows = self._counted_lists(column)
         self.vocabulary, self.admission = self.rule.fit(_count_elements(lists, n_rows, len(column)))
         self.n_columns = self._longest(lists)
@@ -124,12 +126,6 @@ def _count_elements(lists: Column, n_rows: np.ndarray | None, n_all_rows: int) -
     dictionary = lists.elements.dictionary
     counts = count_values(dictionary, None if n_rows is None else np.repeat(n_rows, list_lengths(lists.values)))
     return Counted(dictionary.dictionary, counts, n_all_rows)
-
-
-def find_separator(values: pa.Array) -> str:
-    """Return the first of the usual separators that occurs in any of the strings."""
-    found = (sep for sep in _CANDIDATE_SEPARATORS if pc.any(pc.match_substring(values, sep)).as_py())
-    return next(found, _CANDIDATE_SEPARATORS[0])
 
 
 def split(values: pa.Array, separator: str | None) -> pa.Array:

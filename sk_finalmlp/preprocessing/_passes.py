@@ -36,17 +36,14 @@ class ColumnsToRead:
     weight: str | None
     is_hashed: bool
 
-    def tallies(self) -> list[ColumnTally | None]:
-        """Return a tally for each column to encode; None for one that is dropped."""
-        return [
-            None if (kind := self.chosen.get(position)) == "dropped" else ColumnTally(name, kind, self.is_hashed)
-            for position, name in enumerate(self.names)
-        ]
+    def tallies(self) -> dict[str, ColumnTally]:
+        """Return a tally for each column that isn't dropped."""
+        kinds = {name: self.chosen.get(position) for position, name in enumerate(self.names)}
+        return {name: ColumnTally(name, kind, self.is_hashed) for name, kind in kinds.items() if kind != "dropped"}
 
     def to_read(self) -> list[str]:
         """Return the names of all columns that aren't dropped."""
-        used = [name for position, name in enumerate(self.names) if self.chosen.get(position) != "dropped"]
-        return [*used, *(name for name in (self.label, self.weight) if name is not None)]
+        return [*self.tallies(), *(name for name in (self.label, self.weight) if name is not None)]
 
 
 def first_pass(parts: Parts, columns: ColumnsToRead, folder: TemporaryFolder, passes: Passes) -> FirstPass:
@@ -92,31 +89,26 @@ class FirstPass:
             raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
         if self.weight is not None:
             check_range(map(range_of_positive, self.weight.chunks()))
-        for tally in self.tallies:
-            if tally is not None:
-                tally.finish()
+        for tally in self.tallies.values():
+            tally.finish()
         if self._labels is not None:
             self.classes, self.y = self._labels.sorted()
 
     def forget(self) -> None:
         """Release the data that the columns were learned from."""
-        self.tallies = []
+        self.tallies = {}
         self.sample.forget()
 
     def add(self, batch: Batch) -> int:
         """Look at more rows, and return their number."""
         n_rows = len(batch.table)
         weights = None if self._columns.weight is None else self._read_weights(batch)
-        present = None if weights is None or weights.all() else weights > 0
-        own = weights if weights is None or present is None else weights[present]
         numbers = self._first + self.n_rows + np.arange(n_rows)
-        numbers = numbers if present is None else numbers[present]
+        numbers = numbers if weights is None else numbers[weights > 0]
+        own = None if weights is None else weights[weights > 0]
         raw_columns = []
-        for name, tally in zip(self._columns.names, self.tallies, strict=True):
-            if tally is None:
-                continue
-            raw = read_column(name, column_of(batch.table, name))
-            raw = raw if present is None else raw.filter(present)
+        for name, tally in self.tallies.items():
+            raw, _ = rows_with_weight(read_column(name, column_of(batch.table, name)), weights)
             tally.add(raw, numbers, own)
             if tally.can_sample(raw):
                 raw_columns.append(raw)
@@ -141,9 +133,8 @@ class FirstPass:
 
     def merge(self, others: FirstPass) -> None:
         """Add the results of the next rows."""
-        for tally, more in zip(self.tallies, others.tallies, strict=True):
-            if tally is not None and more is not None:
-                tally.merge(more)
+        for name, tally in self.tallies.items():
+            tally.merge(others.tallies[name])
         self.sample.merge(others.sample)
         if self._labels is not None and others._labels is not None:
             self._labels.merge(others._labels)
@@ -204,8 +195,7 @@ class _Labels:
         if not self._are_classes:
             return labels, None
         order = np.argsort(labels)
-        place = np.empty(len(order), np.int32)
-        place[order] = np.arange(len(order))
+        place = np.argsort(order)
         y = self._folder.array("y", np.int32)
         for appeared in self._appeared.chunks():
             y.append(place[appeared])
@@ -218,7 +208,10 @@ def write_codes(
 ) -> dict[str, StoredArray]:
     """Write codes and numbers of the columns that aren't dropped, by the names of the output columns."""
     used = [column for column in columns if column.encoder is not None]
-    stored = _arrays_of(used, n_rows, folder)
+    stored: dict[str, StoredArray] = {}
+    for name, dtype in (output for column in used for output in column.output_types_in_fit().items()):
+        stored[name] = folder.array(f"column-{len(stored)}", dtype)
+        stored[name].reserve(n_rows)
     path = folder.path / "encoders"
     if parts.are_parallel:
         # Once for all tasks: a vocabulary may have millions of values.
@@ -233,15 +226,6 @@ def write_codes(
             f"X gave {n_rows} rows in the first pass and {n_second} in the second: it must give the same rows each "
             "time. Give a function that starts again, not one that goes on."
         )
-    return stored
-
-
-def _arrays_of(used: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolder) -> dict[str, StoredArray]:
-    """Reserve room for the output columns, by name."""
-    stored: dict[str, StoredArray] = {}
-    for name, dtype in (output for column in used for output in column.output_types_in_fit().items()):
-        stored[name] = folder.array(f"column-{len(stored)}", dtype)
-        stored[name].reserve(n_rows)
     return stored
 
 

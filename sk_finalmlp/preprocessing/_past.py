@@ -87,12 +87,7 @@ def add_history(
     -----
     With `where`, labels of earlier rows are in the histories of later ones. In use they are known by then, so that
     training and test rows must be split by time: a random split would put labels of test rows in front of the model.
-
-    A DataFrame of pandas with lists of Arrow, written by `to_parquet`, is read back by
-    `pandas.read_parquet(path, dtype_backend="pyarrow")`. As CSV, write the lists as text,
-    `X["history"].map("|".join)`, and split it after reading.
-
-    Time and memory grow with the number of rows and the lengths of the histories; there is no loop over rows.
+    See :ref:`histories`, also for how to write and read histories.
 
     Examples
     --------
@@ -196,41 +191,24 @@ def add_recency(
 
     Where `time` is a number, the encoder may take whole ages for ids: name the column in its parameter `numeric`.
 
-    Time and memory grow with the number of rows; there is no loop over rows.
-
     Examples
     --------
     >>> import pandas as pd
     >>> from sk_finalmlp.preprocessing import add_recency
     >>> X = pd.DataFrame(
-    ...     {
-    ...         "user": ["ann", "bob", "ann", "ann"],
-    ...         "item": ["a", "a", "b", "a"],
-    ...         "time": pd.to_datetime(
-    ...             [
-    ...                 "2026-01-01 09:00",
-    ...                 "2026-01-01 10:00",
-    ...                 "2026-01-01 10:30",
-    ...                 "2026-03-01 09:00",
-    ...             ]
-    ...         ),
-    ...     }
+    ...     {"user": ["ann", "bob", "ann"], "item": ["a", "a", "a"], "day": [1, 2, 4]}
     ... )
-    >>> X = add_recency(X, key=["item", ("user", "item")], time="time", longest="30D")
-    >>> print(X[["recency(item)", "recency(user & item)"]].to_string())
-         recency(item) recency(user & item)
-    0 30 days 00:00:00              30 days
-    1  0 days 01:00:00              30 days
-    2 30 days 00:00:00              30 days
-    3 30 days 00:00:00              30 days
+    >>> add_recency(X, key=["item", ("user", "item")], time="day", longest=30)
+      user item  day  recency(item)  recency(user & item)
+    0  ann    a    1           30.0                  30.0
+    1  bob    a    2            1.0                  30.0
+    2  ann    a    4            2.0                   3.0
 
     What a server knows of a user with a past in a log:
 
-    >>> now = pd.DataFrame({"user": ["ann", "eve"], "time": pd.Timestamp("2026-03-02 12:00")})
-    >>> add_recency(now, key="user", time="time", longest="30D", log=X)[
-    ...     "recency(user)"
-    ... ].tolist()
-    [Timedelta('1 days 03:00:00'), Timedelta('30 days 00:00:00')]
+    >>> now = pd.DataFrame({"user": ["ann", "eve"], "day": [9, 9]})
+    >>> add_recency(now, key="user", time="day", longest=30, log=X)["recency(user)"].tolist()
+    [5.0, 30.0]
     """
     rows = _read_frame(X, "X")
     of_log = rows if log is None else _read_frame(log, "log")
@@ -252,7 +230,8 @@ def add_recency(
         before = spans.order[spans.last[has_past] - 1]
         ages = np.full(len(rows), bound)
         ages[has_past] = moments[has_past] - moments_of_log[before]
-        new[name] = _as_ages(np.minimum(ages, bound), of_number)
+        ages = np.minimum(ages, bound)
+        new[name] = pa.array(ages if of_number else np.rint(ages).astype("m8[us]"))
     return _with_columns(rows, new)
 
 
@@ -431,7 +410,8 @@ def _single_values(values: nw.Series[Any]) -> pa.Array:
 def _read_keys(key: Key | Sequence[Key]) -> dict[str, tuple[str, ...]]:
     """The new columns, and the columns of the key of each."""
     keys: list[Any] = [(one,) if isinstance(one, str) else one for one in (key if isinstance(key, list) else [key])]
-    if not keys or not all(map(_are_columns, keys)):
+    are_names = (isinstance(names, tuple | list) and all(isinstance(name, str) for name in names) for names in keys)
+    if not keys or not all(are_names) or () in map(tuple, keys):
         raise ValueError(
             f"key={key!r} must name a column, a tuple of columns (values seen together), or be a list of these, such "
             "as ['user', ('user', 'item')]."
@@ -439,28 +419,21 @@ def _read_keys(key: Key | Sequence[Key]) -> dict[str, tuple[str, ...]]:
     return {f"recency({' & '.join(columns)})": tuple(columns) for columns in keys}
 
 
-def _are_columns(columns: Any) -> bool:
-    return isinstance(columns, tuple | list) and 0 < len(columns) == sum(isinstance(name, str) for name in columns)
-
-
-def _as_ages(ages: np.ndarray, is_number: bool) -> pa.Array:
-    return pa.array(ages) if is_number else pa.array(np.rint(ages).astype(np.int64)).cast(pa.duration("us"))
-
-
 def _with_columns(rows: nw.DataFrame[Any], new: Mapping[str, pa.Array]) -> Any:
     """The table with new columns at its end; in a pandas DataFrame, lists of Arrow or arrays of NumPy."""
     X = rows.to_native()
     if isinstance(X, pd.DataFrame):
-        return X.assign(**{name: _as_pandas(values) for name, values in new.items()})
+        return X.assign(
+            **{
+                name: pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
+                if is_list(values.type)
+                else values.to_numpy()
+                for name, values in new.items()
+            }
+        )
     return rows.with_columns(
         *nw.from_arrow(pa.table(dict(new)), backend=rows.implementation).iter_columns()
     ).to_native()
-
-
-def _as_pandas(values: pa.Array) -> Any:
-    if is_list(values.type):
-        return pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
-    return values.to_numpy()
 
 
 def _read_frame(X: Any, name: str) -> nw.DataFrame[Any]:

@@ -191,7 +191,11 @@ def _parse_times(texts: pa.Array) -> pa.Array:
     times = pd.to_datetime(texts.to_pandas().where(is_aware), errors="coerce", format="ISO8601", utc=True)
     naive = pd.to_datetime(texts.to_pandas().mask(is_aware), errors="coerce", format="ISO8601")
     if naive.notna().any():
-        raise _two_kinds(texts[int(is_aware.argmax())].as_py(), texts[int(naive.notna().to_numpy().argmax())].as_py())
+        first, other = (texts[int(mask.argmax())].as_py() for mask in (is_aware, naive.notna().to_numpy()))
+        raise ValueError(
+            f"it holds times with a time zone and without, such as {shown(first)} and {shown(other)}. Give all of them "
+            "a zone, or none."
+        )
     zones = pc.unique(pc.replace_substring_regex(offsets.drop_null(), r"^Z$", "+00:00")).to_pylist()
     zone = _with_colon(zones[0]) if len(zones) == 1 else "UTC"
     return pa.array(times, from_pandas=True).cast(pa.timestamp("us", zone), safe=False)
@@ -200,13 +204,6 @@ def _parse_times(texts: pa.Array) -> pa.Array:
 def _with_colon(offset: str) -> str:
     hours, minutes = offset[:3], offset[3:].lstrip(":") or "00"
     return "UTC" if (hours[1:], minutes) == ("00", "00") else f"{hours}:{minutes}"
-
-
-def _two_kinds(aware: str, naive: str) -> ValueError:
-    return ValueError(
-        f"it holds times with a time zone and without, such as {shown(aware)} and {shown(naive)}. Give all of them a "
-        "zone, or none."
-    )
 
 
 def in_zone(times: pa.Array, zone: str | None) -> pa.Array:

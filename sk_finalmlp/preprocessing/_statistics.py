@@ -119,7 +119,7 @@ class KeyStatistics:
         clicks, n_known = of_labels[: len(target.labels)], of_labels[len(target.labels) :]
         totals = [float(sums.sum()) for sums in (n_rows, *clicks)]
         half_life = totals[0] / target.recent.n_blocks_now if self.recent else np.inf
-        self._memory = Memory(n_rows, clicks, totals[0], totals[1:], half_life)
+        self._memory = Memory([n_rows, *clicks], totals, half_life)
         # The prior is of all folds: a number that all rows share tells none of them its label.
         priors = [float(of_groups[-1]) for of_groups in target.recent_priors] if self.recent else target.priors
         of_keys = self._of_keys(n_rows, n_known or [n_rows] * len(clicks), clicks, priors)
@@ -187,7 +187,7 @@ class KeyStatistics:
             is_unknown = None if unknown is None else unknown.among(self.key, labels.folds < target.n_folds, first)
             columns = [table.take(positions[0]) for table in tables[0]]
             if len(tables) > 1:
-                forward = np.flatnonzero(labels.folds < target.n_forward)
+                forward = np.flatnonzero(labels.folds < round(keyed.cells[1].grouping.share * target.n_folds))
                 own = positions[1].take(forward)
                 for values, table in zip(columns, tables[1], strict=True):
                     values[forward] = table.take(own)
@@ -223,8 +223,7 @@ class KeyStatistics:
         if kept.all() and translated.key == self.key:
             return translated
         translated._index = KeyIndex(self.key.translate(known[kept], translated.key))
-        n_rows, clicks = self._memory.n_rows[kept], [sums[kept] for sums in self._memory.clicks]
-        translated._memory = replace(self._memory, n_rows=n_rows, clicks=clicks)
+        translated._memory = replace(self._memory, sums=[of_keys[kept] for of_keys in self._memory.sums])
         translated._columns = [column._replace(table=column.table[np.append(kept, True)]) for column in self._columns]
         return translated
 
@@ -235,10 +234,9 @@ class KeyStatistics:
         ranks, distinct = factorize(keys.take(present), self.key.n_possible)
         new = [np.bincount(ranks, labels.weights, len(distinct))]
         new += [np.bincount(ranks.take(own), weights, len(distinct)) for own, weights in labels.rows_of_labels]
-        n_sums = len(new)
-        columns = [self._memory.n_rows, *self._memory.clicks, *(column.table for column in self._columns)]
+        columns = [*self._memory.sums, *(column.table for column in self._columns)]
         known, columns, positions = make_room(self._index.known, distinct, [column.copy() for column in columns])
-        sums, tables = columns[:n_sums], columns[n_sums:]
+        sums, tables = columns[: len(new)], columns[len(new) :]
         touched = positions
         if self.recent:
             # Keys without rows become less recent, too.
@@ -246,11 +244,10 @@ class KeyStatistics:
         for of_keys, more in zip(sums, new, strict=True):
             of_keys[touched] *= decay
             of_keys[positions] += more
-        totals = [self._memory.n_all_rows, *self._memory.all_clicks]
-        totals = [decay * total + float(more.sum()) for total, more in zip(totals, new, strict=True)]
+        totals = [decay * total + float(more.sum()) for total, more in zip(self._memory.totals, new, strict=True)]
         after = copy(self)
         after._index = KeyIndex(known)
-        after._memory = Memory(sums[0], sums[1:], totals[0], totals[1:], self._memory.half_life)
+        after._memory = Memory(sums, totals, self._memory.half_life)
         n_rows, *clicks = (of_keys[touched] for of_keys in sums)
         priors = [total / totals[0] for total in totals[1:]]
         of_touched = self._of_keys(n_rows, [n_rows] * len(clicks), clicks, priors)
@@ -322,12 +319,11 @@ class StatisticColumn(NamedTuple):
 
 @dataclass(frozen=True)
 class Memory:
-    """Decayed sums that updates go on from: weights of the rows of each key and of all, overall and by label; after
-    rows of the weight `half_life` they count half.
+    """Decayed sums of weights that updates go on from: by key and in all, of all rows and then of each label's.
+
+    After rows of the weight `half_life` they count half.
     """
 
-    n_rows: np.ndarray
-    clicks: list[np.ndarray]
-    n_all_rows: float
-    all_clicks: list[float]
+    sums: list[np.ndarray]
+    totals: list[float]
     half_life: float

@@ -107,17 +107,16 @@ class Cells:
 
     def add(self, positions: np.ndarray, labels: LabelledRows) -> None:
         """Add the weights of rows of cells at these positions."""
-        terms = [(positions, None if labels.is_unweighted else labels.weights)]
+        terms = [(positions, labels.weights)]
         terms += [(positions.take(own), weights) for own, weights in labels.rows_of_labels]
         self._has_known = labels.known_weights is not None
         terms += [(positions, weights) for weights in labels.known_weights or ()]
         if not self._sums:
-            n_cells = len(self._cells)
-            self._sums = [np.bincount(at, weights, n_cells).astype(np.float64, copy=False) for at, weights in terms]
+            self._sums = [np.bincount(at, weights, len(self._cells)) for at, weights in terms]
             return
         for sums, (at, weights) in zip(self._sums, terms, strict=True):
             # One row after the other, as in a single chunk, so that sums of fractions are rounded alike.
-            np.add.at(sums, at, 1.0 if weights is None else weights)
+            np.add.at(sums, at, weights)
 
     def collect(self) -> list[np.ndarray]:
         """Weights by cell, of all rows and of each label's, no longer kept here."""

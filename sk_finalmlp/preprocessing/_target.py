@@ -50,11 +50,6 @@ class LabelledRows:
     groups_in_time: np.ndarray | None = None
 
     @cached_property
-    def is_unweighted(self) -> bool:
-        """Whether each row has weight 1."""
-        return bool((self.weights == 1).all())
-
-    @cached_property
     def rows_of_labels(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each label, the numbers and the weights of its rows, which may be few."""
         if self.digits.ndim == 2 or self.n_labels == 1:
@@ -283,11 +278,6 @@ class Target:
         known = [[self.recent.known_sums(of_groups) for of_groups in of_label] for of_label in sums]
         return [(own + prior) / (n_rows + 1) for (n_rows, own), prior in zip(known, self.priors, strict=True)]
 
-    @property
-    def n_forward(self) -> int:
-        """Number of folds with walk-forward statistics."""
-        return 0 if self.blocks is None else round(self.blocks.share * self.n_folds)
-
     def seen_shares(self, grouping: Grouping) -> np.ndarray:
         """For each group, the share of all weight, about, that the statistics of its rows are learned from."""
         if isinstance(grouping, Blocks):
@@ -328,10 +318,6 @@ class Target:
         names = ["weights", "digits", "folds", *(["groups_in_time"] if self.blocks else [])]
         columns = {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names}
         return self.of(LabelledRows(n_labels=len(self.labels), **columns))
-
-    def weighted_by(self, shares: np.ndarray) -> Target:
-        """The target with weights of rows scaled."""
-        return self.of(replace(self.rows, weights=self.rows.weights * shares))
 
 
 def read_target(

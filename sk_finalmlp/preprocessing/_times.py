@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -83,22 +84,15 @@ def _microseconds(times: pa.Array) -> pa.Array:
 
 def read_age(where: str, age: Any, is_number: bool) -> float:
     """An age as a user writes it, as a number in the units of the column, or in microseconds."""
-    read = _read_age(age, is_number)
+    read = np.nan
+    # pandas would read 7 and "7" as nanoseconds.
+    if has_no_unit(age) == is_number:
+        with suppress(TypeError, ValueError):
+            read = float(age if is_number else pd.Timedelta(age) // pd.Timedelta(microseconds=1))
     if not 0 < read < np.inf:
         of_number, of_time = "a number, such as 7, in the units of the column", "with a unit, such as '7D' or '12h'"
         raise ValueError(f"{where}: the age must be positive, and {of_number if is_number else of_time}.")
     return read
-
-
-def _read_age(age: Any, is_number: bool) -> float:
-    """NaN for anything else."""
-    if has_no_unit(age) != is_number:
-        # pandas would read 7 and "7" as nanoseconds.
-        return np.nan
-    try:
-        return float(age if is_number else pd.Timedelta(age) // pd.Timedelta(microseconds=1))
-    except (TypeError, ValueError):
-        return np.nan
 
 
 def has_no_unit(age: Any) -> bool:

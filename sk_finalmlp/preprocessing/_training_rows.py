@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -147,7 +148,8 @@ class TableRows(TrainingRows):
         shares = None if half_life is None else weights_by_age(half_life, X, names, weights)
         self.labels = planner.read_target(read_target, y, X, weights, self.order or places)
         if shares is not None and isinstance(self.labels, Target):
-            self.labels = self.labels.weighted_by(shares)
+            rows = self.labels.rows
+            self.labels = self.labels.of(replace(rows, weights=rows.weights * shares))
 
     def evidence(self) -> Iterator[Evidence]:
         """Yield the columns themselves, each read when it is asked for."""
@@ -273,8 +275,8 @@ class StoredRows(TrainingRows):
         sample = self._first.sample
         target = self.labels.take(sample.numbers) if isinstance(self.labels, Target) else None
         in_time = None if self.order is None else self.order(sample.numbers)
-        for name, tally in zip(self.names, self._first.tallies, strict=True):
-            values = sample.column(name)
+        for name in self.names:
+            tally, values = self._first.tallies.get(name), sample.column(name)
             if tally is None:
                 yield Evidence(RawColumn(name, [Part(pa.nulls(0, pa.bool_()))], 0), None)
             elif tally.is_sampled:
@@ -288,7 +290,7 @@ class StoredRows(TrainingRows):
         """Leave it to `encode`, for all columns together."""
 
     def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
-        sampled = {tally.name for tally in self._first.tallies if tally is not None and tally.share < 1}
+        sampled = {name for name, tally in self._first.tallies.items() if tally.share < 1}
         self._first.forget()
         widen_lists(self._parts.source, columns, sampled, self._weights, self.n_rows, self._passes)
         return write_codes(self._parts, columns, self.n_rows, self._folder, self._passes)

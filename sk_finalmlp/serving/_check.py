@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -79,93 +78,64 @@ def _tensors(inputs: list[Input], table: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def _raw_rows(exported: Exported, rng: np.random.Generator) -> pd.DataFrame:
-    inputs = {column.name: column for column in exported.inputs}
+    kinds = {column.name: column.kind for column in exported.inputs}
     columns = {}
     for name, (reading, part) in exported.columns.items():
         # A dropped column may hold anything.
-        values = [None] * _N_ROWS if part is None else _ROWS[inputs[name].kind](reading, part, rng)
-        columns[name] = pd.Series(values, dtype=None if _is_time(reading, part) else object)
+        values = [None] * _N_ROWS if part is None else _values(kinds[name], reading["like"], part, rng)
+        is_time = part is not None and reading["like"].startswith(("timestamp", "date"))
+        columns[name] = pd.Series(values, dtype=None if is_time else object)
     return pd.DataFrame(columns)
 
 
-def _is_time(reading: Any, part: Any) -> bool:
-    return part is not None and reading["like"].startswith(("timestamp", "date"))
+def _values(kind: str, like: str, part: Any, rng: np.random.Generator) -> list[Any]:
+    """Draw values of a column by the kind of its tensor: known ones, unseen ones and missing ones."""
+    known = _chosen(known_values(part["vocabulary"]), rng) if "vocabulary" in part else []
+    unseen = _UNSEEN if like == "large_string" else -1
+    if kind == "text":
+        return _drawn([*known, None, _UNSEEN], rng)
+    if kind == "boolean" or like == "bool":
+        return _drawn([None, False, True], rng)
+    if kind == "integer":
+        return _drawn([*known, None, max(known, default=0) // 2 + 1, -1], rng)
+    if kind == "time":
+        return _times(like, rng)
+    if kind == "vector":
+        mean = part["scale"]["mean"]
+        return [*(part["scale"]["unit"] * (mean + rng.normal(size=(_N_ROWS - 1, len(mean))))).tolist(), None]
+    if kind == "number":
+        return _numbers(known, part, rng)
+    elements = [*known, unseen, *([None] if kind == "history" else [])]
+    lengths = rng.integers(0, part["n_columns"] + 2, _N_ROWS - 1)
+    lists = [[elements[position] for position in rng.integers(0, len(elements), length)] for length in lengths]
+    if kind == "elements" and part["splits_strings"]:
+        return [*(part["separator"].join(map(str, values)) for values in lists), None]
+    return [*lists, None]
+
+
+def _chosen(values: np.ndarray, rng: np.random.Generator) -> list[Any]:
+    return values[rng.permutation(len(values))[:_N_ROWS]].tolist()
 
 
 def _drawn(values: list[Any], rng: np.random.Generator) -> list[Any]:
     return [values[position] for position in rng.integers(0, len(values), _N_ROWS)]
 
 
-def _vocabulary(part: Any, rng: np.random.Generator) -> list[Any]:
-    known = known_values(part["vocabulary"]).tolist()
-    return [known[position] for position in rng.permutation(len(known))[:_N_ROWS]]
-
-
-def _texts(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
-    return _drawn([*_vocabulary(part, rng), None, _UNSEEN], rng)
-
-
-def _booleans(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
-    return _drawn([None, False, True], rng)
-
-
-def _integers(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
-    known = _vocabulary(part, rng)
-    return _drawn([*known, None, max(known, default=0) // 2 + 1, -1], rng)
-
-
-def _numbers(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
-    if reading["like"] == "bool":
-        return _booleans(reading, part, rng)
+def _numbers(known: list[Any], part: Any, rng: np.random.Generator) -> list[Any]:
     scale = float(part.get("unit", 1.0))
     inner = np.asarray(part.get("values", part.get("edges", [])), float) * (scale if "values" in part else 1.0)
-    if "vocabulary" in part and part["$part"] in ("CategoricalEncoder", "PretrainedEncoder"):
-        inner = np.asarray(_vocabulary(part, rng), float)
+    if part["$part"] in ("CategoricalEncoder", "PretrainedEncoder"):
+        inner = np.asarray(known, float)
     between = rng.normal(size=_N_ROWS) * (scale + np.abs(inner).max(initial=1.0))
-    return _drawn([*inner[rng.permutation(len(inner))[:_N_ROWS]].tolist(), *between.tolist(), *_EXTREMES], rng)
+    return _drawn([*_chosen(inner, rng), *between.tolist(), *_EXTREMES], rng)
 
 
-def _times(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
-    zone = reading["like"].partition("tz=")[2].rstrip("]") or None
+def _times(like: str, rng: np.random.Generator) -> list[Any]:
+    zone = like.partition("tz=")[2].rstrip("]") or None
     times = pd.to_datetime(rng.integers(_FIRST_TIME, _LAST_TIME, _N_ROWS), unit="us").as_unit("us")
     if zone is not None:
         times = times.tz_localize("UTC").tz_convert(zone)
     return [*times[:-1], pd.NaT]
-
-
-def _lists(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
-    elements = [*_vocabulary(part, rng), *([_UNSEEN] if reading["like"] == "large_string" else [-1])]
-    lists = [
-        [elements[position] for position in rng.integers(0, len(elements), length)]
-        for length in rng.integers(0, part["n_columns"] + 2, _N_ROWS - 1)
-    ]
-    if part["splits_strings"]:
-        return [*(part["separator"].join(map(str, values)) for values in lists), None]
-    return [*lists, None]
-
-
-def _vectors(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
-    scale = part["scale"]
-    vectors = scale["unit"] * (scale["mean"] + rng.normal(size=(_N_ROWS - 1, len(scale["mean"]))))
-    return [*vectors.tolist(), None]
-
-
-def _histories(reading: Any, part: Any, rng: np.random.Generator) -> list[Any]:
-    elements = [*_vocabulary(part, rng), None, _UNSEEN if reading["like"] == "large_string" else -1]
-    lengths = rng.integers(0, part["n_columns"] + 2, _N_ROWS - 1)
-    return [*([elements[place] for place in rng.integers(0, len(elements), length)] for length in lengths), None]
-
-
-_ROWS: Final[dict[str, Callable[[Any, Any, np.random.Generator], list[Any]]]] = {
-    "text": _texts,
-    "integer": _integers,
-    "boolean": _booleans,
-    "number": _numbers,
-    "time": _times,
-    "elements": _lists,
-    "vector": _vectors,
-    "history": _histories,
-}
 
 
 def _encoded_rows(classifier: Any, rng: np.random.Generator) -> pd.DataFrame:

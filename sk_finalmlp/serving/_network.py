@@ -162,7 +162,7 @@ def _pooled(graph: Graph, vectors: Value, at: Value, embedding: FieldEmbedding) 
         parts = [graph.columns_of(vectors, position) for position in embedded]
     is_known = (at > 0).cast("float")
     first = len(categorical)
-    poolings: list[Any] = [MeanPooling()] * len(multi_valued) + list(embedding.history_poolings or ())
+    poolings: list[Any] = [MeanPooling()] * len(multi_valued) + list(embedding.history_poolings)
     for field, pooling in zip([*multi_valued, *embedding.histories], poolings, strict=True):
         last = first + field.n_columns
         mask = graph.unsqueeze(graph.columns(is_known, first, last), 2)

@@ -129,17 +129,13 @@ class LazyAdam(Adam):
     def _state_of_rows(self, parameter: Tensor) -> dict[str, Any]:
         state = self._state_of(parameter)
         if "last_step" not in state:
+            # A few steps' rate is a small difference of large sums: float64, which mps doesn't have.
+            dtype = torch.float32 if parameter.device.type == "mps" else torch.float64
+            n_rows, device = (len(parameter),), parameter.device
             state["lr_sum"] = 0.0
-            state["last_step"] = torch.zeros(len(parameter), dtype=torch.int32, device=parameter.device)
-            state["last_lr_sum"] = no_learning_rates(parameter)
+            state["last_step"] = torch.full(n_rows, state["n_steps"], dtype=torch.int32, device=device)
+            state["last_lr_sum"] = torch.zeros(n_rows, dtype=dtype, device=device)
         return state
-
-
-def no_learning_rates(table: Tensor) -> Tensor:
-    """The sum of the learning rates of no step, for each row of a table."""
-    # A few steps' rate is a small difference of large sums: float64, which mps doesn't have.
-    dtype = torch.float32 if table.device.type == "mps" else torch.float64
-    return torch.zeros(len(table), dtype=dtype, device=table.device)
 
 
 class _Rows(NamedTuple):

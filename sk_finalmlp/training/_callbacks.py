@@ -8,20 +8,19 @@ import multiprocessing
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from .._warnings import warn
-from ..nn import FieldEmbedding, dropout_state, restore_dropout
-from ._adam import Moments, no_learning_rates
+from ..nn import dropout_sources
+from ._adam import Moments
 from ._objective import Scores
 from ._processes import ALONE, Alone
 from ._rows import Batches, Impressions
@@ -68,16 +67,6 @@ class TrainingResult:
     history: EpochHistory
     best_epoch: int
     best_score: float | None
-
-
-def finished_epochs(history: Iterable[Mapping[str, Any]]) -> EpochHistory:
-    """The complete records of a net's history, without records of batches."""
-    finished = []
-    for epoch in history:
-        if "seconds" in epoch:
-            others = [name for name in epoch if name.startswith("valid_") and name not in _BEFORE]
-            finished.append({name: epoch[name] for name in (*_BEFORE, *others, *_AFTER) if name in epoch})
-    return finished
 
 
 class StopTraining(Exception):
@@ -137,9 +126,9 @@ class EpochRecord(Callback):
         if self.validation is not None:
             training = dataset_train.impressions
             scores, logits, self.shift = evaluate(net.module_, self.validation, training, self.processes)
-            if not math.isfinite(scores.loss):
-                raise _divergence(f"The loss on the validation rows became {scores.loss}", net)
-            record |= scores.as_records() | self._monitored(scores, logits, self.validation)
+            if not math.isfinite(scores["valid_loss"]):
+                raise _divergence(f"The loss on the validation rows became {scores['valid_loss']}", net)
+            record |= scores | self._monitored(scores, logits, self.validation)
         record |= {"learning_rate": self.learning_rate_, "seconds": time.perf_counter() - self.start_}
         for name, value in self.processes.told(record).items():
             net.history.record(name, value)
@@ -147,16 +136,16 @@ class EpochRecord(Callback):
     def _monitored(self, scores: Scores, logits: Tensor, rows: Impressions) -> dict[str, float]:
         """The score that decides, higher for better, and its record where it is neither loss nor AUC."""
         if self.scoring == "neg_log_loss":
-            return {"monitored": -scores.loss}
+            return {"monitored": -scores["valid_loss"]}
         if self.scoring != "roc_auc":
             name, score = self.scoring(logits, rows)
             return {f"valid_{name}": score, "monitored": score}
-        if math.isnan(scores.auc):
+        if math.isnan(scores["valid_auc"]):
             raise ValueError(
                 "scoring='roc_auc' needs validation rows of every class, but one is missing. Add such rows, or set "
                 "scoring='neg_log_loss'."
             )
-        return {"monitored": scores.auc}
+        return {"monitored": scores["valid_auc"]}
 
 
 class WaitingThreads(Callback):
@@ -206,7 +195,10 @@ class BestEpoch(Callback):
 
     def result(self, net: Any) -> TrainingResult:
         """History and best epoch of the epochs that are over."""
-        history = finished_epochs(net.history)[: self.so_far.n_epochs]
+        history = []
+        for epoch in net.history[: self.so_far.n_epochs]:
+            others = [name for name in epoch if name.startswith("valid_") and name not in _BEFORE]
+            history.append({name: epoch[name] for name in (*_BEFORE, *others, *_AFTER) if name in epoch})
         return TrainingResult(history, self.so_far.epoch, self.so_far.score)
 
 
@@ -275,15 +267,12 @@ class KeptMoments(Callback):
         self.moments = moments
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        kept, network = self.moments, net.module_
-        lazy = {id(m.table) for m in network.modules() if isinstance(m, FieldEmbedding) and m.sparse_gradient}
-        for name, parameter in network.named_parameters():
+        kept = self.moments
+        for name, parameter in net.module_.named_parameters():
             state = net.optimizer_.state[parameter]
-            state["exp_avg"] = _tensor_like(parameter, kept.exp_avg[name])
-            state["exp_avg_sq"] = _tensor_like(parameter, kept.exp_avg_sq[name])
+            state["exp_avg"] = torch.from_numpy(np.array(kept.exp_avg[name])).to(parameter.device)
+            state["exp_avg_sq"] = torch.from_numpy(np.array(kept.exp_avg_sq[name])).to(parameter.device)
             state["n_steps"] = kept.n_steps
-            if id(parameter) in lazy:
-                state |= _settled(parameter, kept.n_steps)
 
     def on_epoch_end(self, net: Any, dataset_train: Any, **kwargs: Any) -> None:
         net.optimizer_.settle()
@@ -292,19 +281,6 @@ class KeptMoments(Callback):
             self.moments.exp_avg[name] = state["exp_avg"].numpy(force=True)
             self.moments.exp_avg_sq[name] = state["exp_avg_sq"].numpy(force=True)
         self.moments.n_steps += len(dataset_train)
-
-
-def _tensor_like(parameter: Tensor, array: NDArray[np.float32]) -> Tensor:
-    return torch.from_numpy(np.array(array)).to(parameter.device)
-
-
-def _settled(table: Tensor, n_steps: int) -> dict[str, Any]:
-    """The state of a lazy table without missed steps."""
-    return {
-        "lr_sum": 0.0,
-        "last_step": torch.full((len(table),), n_steps, dtype=torch.int32, device=table.device),
-        "last_lr_sum": no_learning_rates(table),
-    }
 
 
 class EpochLines(Callback):
@@ -347,7 +323,7 @@ class Checkpoint(Callback):
     patience: Patience
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        dropout = self.batches.processes.gathered(dropout_state(net.module_))
+        dropout = self.batches.processes.gathered([source.get_state() for source in dropout_sources(net.module_)])
         if self.batches.processes.rank == 0:
             self._write(net, dropout)
 
@@ -398,7 +374,8 @@ class Checkpoint(Callback):
         for (_, callback), saved in zip(self.schedule, state["schedule"], strict=True):
             callback.lr_scheduler_.load_state_dict(saved)
         self.batches.generator.set_state(state["generator"])
-        restore_dropout(net.module_, state["dropout"][processes.rank])
+        for source, saved in zip(dropout_sources(net.module_), state["dropout"][processes.rank], strict=True):
+            source.set_state(saved)
         self.batches.n_passes = state["n_passes"]
         self.best.so_far = Best(*state["best"])
         self.record.shift = state["shift"]

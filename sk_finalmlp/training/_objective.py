@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -25,16 +25,9 @@ _MAX_PASSES: Final = 200
 _TOLERANCE: Final = 1e-9
 
 
-class Scores(NamedTuple):
-    """Weighted mean cross-entropy in nats and area under the ROC curve, NaN where a class is missing; of tasks, too."""
-
-    loss: float
-    auc: float
-    of_tasks: dict[str, float]
-
-    def as_records(self) -> dict[str, float]:
-        """The scores as an epoch's record names them."""
-        return {"valid_loss": self.loss, "valid_auc": self.auc, **self.of_tasks}
+#: Weighted mean cross-entropy in nats, `valid_loss`, and area under the ROC curve, `valid_auc`, NaN where a class is
+#: missing; also of each task, as an epoch's record names them.
+Scores = dict[str, float]
 
 
 class ClassObjective:
@@ -51,17 +44,13 @@ class ClassObjective:
     def scores(self, logits: Tensor, target: Tensor, weight: Tensor) -> Scores:
         """Scores of rows with weights; of more than two classes, the AUC is the mean of one against the rest."""
         loss = float((self.losses(logits, target) * weight).sum() / weight.sum())
-        n_classes = max(2, logits.shape[1])
         from sklearn.metrics import roc_auc_score  # loads dozens of modules that prediction doesn't need
 
-        labels = target.numpy()
-        if len(np.unique(labels)) < n_classes or not torch.isfinite(logits).all():
-            return Scores(loss, math.nan, {})
-        if n_classes == 2:
-            return Scores(loss, float(roc_auc_score(labels, logits[:, 0].numpy(), sample_weight=weight.numpy())), {})
-        probabilities = logits.double().softmax(dim=1).numpy()
-        auc = roc_auc_score(labels, probabilities, sample_weight=weight.numpy(), multi_class="ovr")
-        return Scores(loss, float(auc), {})
+        auc, labels, n_classes = math.nan, target.numpy(), max(2, logits.shape[1])
+        if len(np.unique(labels)) == n_classes and torch.isfinite(logits).all():
+            of_rows = (logits[:, 0] if n_classes == 2 else logits.double().softmax(dim=1)).numpy()
+            auc = float(roc_auc_score(labels, of_rows, sample_weight=weight.numpy(), multi_class="ovr"))
+        return {"valid_loss": loss, "valid_auc": auc}
 
     def start(self, weight_of_class: Tensor, n_rows: int, n_outputs: int, negatives_kept: float) -> Tensor:
         """The logits, (C,), that predict the share of each class by weight: rare clicks need not be learned first."""
@@ -136,17 +125,18 @@ class TaskObjective:
     def scores(self, logits: Tensor, target: Tensor, weight: Tensor) -> Scores:
         """Scores of each task on the rows with a known label, and their means by the weights of the tasks."""
         marginal = self.marginal_logits(logits)
-        of_tasks: dict[str, float] = {}
-        losses, aucs, weights = [], [], []
+        of_tasks: Scores = {}
+        known, weights = [], []
         for task, (label, own) in enumerate(self._known(target, weight)):
             is_known = own > 0
             scores = ClassObjective().scores(marginal[is_known, task : task + 1], label[is_known], own[is_known])
-            of_tasks |= {f"valid_loss_{self.names[task]}": scores.loss, f"valid_auc_{self.names[task]}": scores.auc}
+            of_tasks |= {f"{name}_{self.names[task]}": score for name, score in scores.items()}
             if is_known.any():
-                losses.append(scores.loss)
-                aucs.append(scores.auc)
+                known.append(scores)
                 weights.append(self.weights[task])
-        return Scores(float(np.average(losses, weights=weights)), float(np.average(aucs, weights=weights)), of_tasks)
+        names = ("valid_loss", "valid_auc")
+        means = {name: float(np.average([scores[name] for scores in known], weights=weights)) for name in names}
+        return means | of_tasks
 
     def start(self, weight_of_class: Tensor, n_rows: int, n_outputs: int, negatives_kept: float) -> Tensor:
         """The logits, (T,), that predict the share of each label."""

@@ -230,12 +230,14 @@ class Group(Alone):
         """Which process has failed, and why."""
         silent = set(range(self.size)) - {self.rank}
         try:
-            for _ in _attempts(_SECONDS_TO_SAY_WHY):
+            end = time.monotonic() + _SECONDS_TO_SAY_WHY
+            while time.monotonic() < end:
                 if failed := self._heard("failed"):
                     return "; ".join(f"process {rank} of {self.size} failed: {said}" for rank, said in failed.items())
                 silent = set(range(self.size)) - {self.rank, *self._heard("lost")}
                 if not silent:
                     break
+                time.sleep(0.1)
         except RuntimeError:
             return "the process that keeps the store of the group has gone, the first one as a rule"
         if not silent:
@@ -269,14 +271,6 @@ def _unpacked(packed: Sequence[Tensor], table: Tensor) -> Tensor:
     values_of_rows = torch.cat(values).view(torch.float32).view(-1, width)
     numbers = torch.cat(rows).long().unsqueeze(0)
     return torch.sparse_coo_tensor(numbers, values_of_rows, table.shape, check_invariants=False).coalesce()
-
-
-def _attempts(seconds: float) -> Iterator[None]:
-    """Attempts within a time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        yield
-        time.sleep(0.1)
 
 
 def is_started_with_others() -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate
@@ -88,13 +88,11 @@ class Impressions:
 
     def take(self, rows: Tensor) -> Impressions:
         """Return some of the rows, by position."""
-        return self._each(lambda column: column.index_select(0, rows))
+        return self._with(column.index_select(0, rows) for column in self._columns)
 
     def and_(self, *others: Impressions) -> Impressions:
         """Return these rows and then others, of the same sample."""
-        columns = zip(self._columns, *(rows._columns for rows in others), strict=True)
-        codes, values, target, weight = map(torch.cat, columns)
-        return replace(self, codes=codes, values=values, target=target, weight=weight)
+        return self._with(map(torch.cat, zip(self._columns, *(rows._columns for rows in others), strict=True)))
 
     def with_mean_weight_one(self) -> Impressions:
         """Return the rows with weights of mean 1, so that the scale of the weights doesn't change the loss."""
@@ -102,7 +100,7 @@ class Impressions:
 
     def head(self, n_rows: int) -> Impressions:
         """Return the first rows."""
-        return self._each(lambda column: column[:n_rows])
+        return self._with(column[:n_rows] for column in self._columns)
 
     def some(self, n_rows: int) -> Impressions:
         """Return `n_rows` rows at random, or all if there are no more."""
@@ -132,24 +130,22 @@ class Impressions:
 
     def to(self, device: torch.device) -> Impressions:
         """Return the rows on another device."""
-        return self._each(lambda column: sent(column, device))
+        return self._with(sent(column, device) for column in self._columns)
 
     def kept_on(self, device: torch.device) -> Impressions:
         """Return the rows, on a device where they fit."""
-        codes, values, target, weight = kept_on(device, self._columns)
-        return replace(self, codes=codes, values=values, target=target, weight=weight)
+        return self._with(kept_on(device, self._columns))
 
     def with_inputs_kept_on(self, device: torch.device) -> Impressions:
         """Return the rows, codes and values on a device where they fit; scores take the others on the CPU."""
-        codes, values = kept_on(device, (self.codes, self.values))
-        return replace(self, codes=codes, values=values)
+        return self._with([*kept_on(device, self._columns[:2]), *self._columns[2:]])
 
     @property
     def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.codes, self.values, self.target, self.weight
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Impressions:
-        codes, values, target, weight = map(change, self._columns)
+    def _with(self, columns: Iterable[Tensor]) -> Impressions:
+        codes, values, target, weight = columns
         return replace(self, codes=codes, values=values, target=target, weight=weight)
 
 
@@ -271,19 +267,15 @@ class Batches:
         self.objective = impressions.objective
         self.n_passes = 0
         self._blocks = impressions.blocks
-        self._share = 1.0
-        self._count(negative_sampling)
-
-    def _count(self, share: float) -> None:
-        """Count the rows of a pass, and scale their weights so that class weights don't change the size of its loss."""
-        self.n_rows, self._scale = len(self.impressions), 1.0
-        if share < 1:
-            counts = self.impressions.counts
-            sums = self.impressions.class_weights(len(counts))
-            self._share = share = max(share, 1 / max(1, int(counts[0])))
+        self.n_rows, self._share, self._scale = len(impressions), 1.0, 1.0
+        if negative_sampling < 1:
+            counts = impressions.counts
+            sums = impressions.class_weights(len(counts))
+            self._share = share = max(negative_sampling, 1 / max(1, int(counts[0])))
             self.n_rows = n_rows_of_pass(counts, share)
+            # Class weights don't change the size of a pass's loss.
             self._scale = self.n_rows / float(sums[1:].sum() + share * sums[0])
-        self.negatives_kept = self.impressions.negatives_kept * self._share
+        self.negatives_kept = impressions.negatives_kept * self._share
 
     def __len__(self) -> int:
         # A batch of one row has no variance to normalise by, nor has the slice of a process.

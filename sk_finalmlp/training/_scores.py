@@ -132,7 +132,7 @@ def score(network: nn.Module, impressions: Impressions) -> dict[str, float]:
     >>> sorted(score(TwoStreamNetwork([Field("user", "categorical", n_codes=3)]).eval(), rows))
     ['valid_auc', 'valid_loss']
     """
-    return _scores(predict_logits(network, impressions.codes, impressions.values), impressions).as_records()
+    return _scores(predict_logits(network, impressions.codes, impressions.values), impressions)
 
 
 def _scores(logits: Tensor, impressions: Impressions) -> Scores:

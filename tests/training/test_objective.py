@@ -115,16 +115,16 @@ class TestScores:
         logits, click, conversion = rows
         scores = self.scores(*rows)
         for name, label, p in (("a", click, expit(logits[:, 0])), ("b", conversion, expit(logits).prod(axis=1))):
-            assert scores.of_tasks[f"valid_loss_{name}"] == pytest.approx(log_loss(label, p), rel=1e-4)
-            assert scores.of_tasks[f"valid_auc_{name}"] == pytest.approx(roc_auc_score(label, p), rel=1e-4)
+            assert scores[f"valid_loss_{name}"] == pytest.approx(log_loss(label, p), rel=1e-4)
+            assert scores[f"valid_auc_{name}"] == pytest.approx(roc_auc_score(label, p), rel=1e-4)
 
     def test_clicks_with_a_known_conversion_stand_for_all(self, rows):
         logits, click, conversion = rows
         unknown = (click == 1) & (np.random.default_rng(1).random(len(click)) < 0.8)
         scores = self.scores(logits, click, np.where(unknown, MISSING, conversion))
         of_all = self.scores(*rows)
-        assert scores.loss == pytest.approx(of_all.loss, rel=0.02)
-        assert scores.auc == pytest.approx(of_all.auc, abs=0.01)
+        assert scores["valid_loss"] == pytest.approx(of_all["valid_loss"], rel=0.02)
+        assert scores["valid_auc"] == pytest.approx(of_all["valid_auc"], abs=0.01)
 
     def test_the_mean_prediction_is_moved_to_the_rates(self, rows):
         logits, click, conversion = rows
@@ -143,8 +143,8 @@ class TestScores:
         logits, click, conversion = rows
         given = lose(click, conversion, how)
         lost, of_all = self.scores(logits, *given), self.scores(*rows)
-        for name in of_all.of_tasks:
-            assert lost.of_tasks[name] == pytest.approx(of_all.of_tasks[name], rel=0.02), name
+        for name in of_all:
+            assert lost[name] == pytest.approx(of_all[name], rel=0.02), name
         target = torch.from_numpy(given[0] + 3 * given[1])
         weights = torch.bincount(target, minlength=9).double()
         rates = [click.mean(), conversion[click == 1].mean()]
@@ -166,8 +166,8 @@ class TestScores:
             objective.scores(torch.from_numpy(logits).float(), torch.from_numpy(digits @ [1, 3, 9]), ones)
             for digits in (given, reached)
         )
-        for name in of_all.of_tasks:
-            assert lost.of_tasks[name] == pytest.approx(of_all.of_tasks[name], rel=0.02), name
+        for name in of_all:
+            assert lost[name] == pytest.approx(of_all[name], rel=0.02), name
         target = torch.from_numpy(given @ [1, 3, 9])
         weights = torch.bincount(target, minlength=27).double()
         moved = logits - 1 + objective.shift(logits - 1, target, np.ones(len(given)), weights)
