@@ -1,11 +1,7 @@
 """Which rows are held out from a training to stop it in time: the same rules for the encoder and the classifier.
 
-Labels of held-out rows must not leak into the training rows' target statistics: early stopping would reward memorising.
-So the encoder leaves the rows that the classifier will hold out out of the statistics.
-
-A row's part follows from its place. By default that is a hash of the row's number in the table, which both know, unlike
-weights and labels. For a model of later rows, places follow the order of rows, or the times in a column that only the
-encoder knows: it says then which rows it held out.
+The encoder leaves these rows out of its statistics, or early stopping would reward memorising. A row's part follows
+from its place: a hash of its number, or its position in time, which the encoder tells where it goes by a column.
 """
 
 from __future__ import annotations

@@ -95,10 +95,8 @@ class FieldEmbedding(nn.Module):
         looked_up = [
             field for field in everything if (field.of in places if field.is_added else field.name in names_in_use)
         ]
-        self._code_columns, self._value_columns = (
-            slices_of((field.n_columns, field in looked_up) for field in everything if field.has_codes is has_codes)
-            for has_codes in (True, False)
-        )
+        self._code_columns = slices_of((f.n_columns, f in looked_up) for f in everything if f.has_codes)
+        self._value_columns = slices_of((f.n_columns, f in looked_up) for f in everything if not f.has_codes)
         self._first_statistic = sum(field.n_columns for field in everything if not field.has_codes)
         self.tables = coded = [field for field in looked_up if field.has_table]
         *first_rows, n_rows = accumulate((field.n_codes for field in coded), initial=0)

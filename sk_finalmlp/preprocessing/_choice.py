@@ -21,7 +21,7 @@ from ._derived import CrossEncoder, DerivedFields
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, cross_fitted_log_odds, recent_log_odds
 from ._sums import Cells, CodedRows, KeyedRows, KeySums
-from ._target import Array, Folds, NoLabels, Target, warn_about_marks
+from ._target import Array, Folds, NoLabels, Target
 from ._vocabulary import VocabularyRule
 
 #: With fewer rows than this, nothing is chosen.
@@ -69,6 +69,13 @@ _MAX_AUTO_CATEGORIES = 100_000
 #: Weights with a smaller mean are taken for shares of all rows.
 _SMALL_MEAN_WEIGHT = 0.1
 
+_UNLABELLED = (
+    "y holds -1 next to 0 and 1. scikit-learn marks rows without a label so; here -1 is a class like the others, with "
+    "a rate of its own. If it marks such rows, give them no weight: sample_weight=(y != -1), in a pipeline "
+    "enc__sample_weight, where 'enc' is the name of the step. If -1 is a class, give the classes names, for example by "
+    "y.astype(str)."
+)
+
 #: A value of the two parameters.
 Combinations = Literal["auto"] | Sequence[str | int | Sequence[str | int]] | None
 FieldsOf = Mapping[str, Sequence[Field]]
@@ -110,6 +117,9 @@ class Planner:
     rule: VocabularyRule
     validation_fraction: Fraction
     random_state: np.random.RandomState
+    hold_out: str
+    #: Whether the training rows are encoded.
+    transforms: bool
     _mean_weight = 1.0
 
     def read_target(
@@ -132,7 +142,9 @@ class Planner:
         if self.statistics is None and self.crosses != "auto":
             return NoLabels("no statistics are wanted")
         if isinstance(target, Target) and not target.has_tasks:
-            warn_about_marks(target.classes)
+            classes, n_classes = target.classes, len(target.classes)
+            if n_classes > 2 and classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, n_classes - 1)):
+                warn(_UNLABELLED)
         return target
 
     def needs_codes(self, target: Target | NoLabels) -> bool:

@@ -422,7 +422,11 @@ def _unsupported(what: str) -> str:
 
 def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
-        return _canonical(_one_chunk(values))
+        if values.num_chunks == 1:
+            return _canonical(values.chunk(0))
+        # All chunks together can be too long for the 32-bit offsets of a plain string array.
+        values = values.cast(pa.large_string()) if is_string(values.type) else values
+        return _canonical(values.combine_chunks())
     dtype = values.type
     if pa.types.is_dictionary(dtype):
         return _canonical(values.dictionary_decode())
@@ -431,20 +435,18 @@ def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     if is_list(dtype):
         return _canonical_lists(values)
     if pa.types.is_time(dtype):
-        return _text_of_times(values)
+        # As Python writes them, whatever their unit.
+        texts = values.cast(pa.time64("ns")).cast(pa.large_string())
+        return pc.replace_substring_regex(texts, r"(\.000000)?000$", "")
     target = _canonical_type(values)
     # Unsafe casts round, which times need; they would let through invalid text too.
     values = values if target == dtype else values.cast(target, safe=is_string(target))
     if is_string(dtype) and not _is_ascii(values):
-        _check_text(values)
+        try:
+            values.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise TypeError(_unsupported(f"it holds text that is not valid UTF-8 ({error})")) from error
     return finite(values) if pa.types.is_floating(target) else values
-
-
-def _check_text(values: pa.Array) -> None:
-    try:
-        values.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise TypeError(_unsupported(f"it holds text that is not valid UTF-8 ({error})")) from error
 
 
 def _is_ascii(texts: pa.Array) -> bool:
@@ -456,29 +458,17 @@ def _is_ascii(texts: pa.Array) -> bool:
     return int(np.frombuffer(data, np.uint8)[first:last].max(initial=0)) < _FIRST_BEYOND_ASCII
 
 
-def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
-    if values.num_chunks == 1:
-        return values.chunk(0)
-    # All chunks together can be too long for the 32-bit offsets of a plain string array.
-    return (values.cast(pa.large_string()) if is_string(values.type) else values).combine_chunks()
-
-
 def finite(values: pa.Array) -> pa.Array:
     """Return doubles without infinite ones and NaN, which are missing instead, and with one zero instead of two."""
     is_finite, values = pc.is_finite(values), pc.add(values, 0.0)
     return values if pc.all(is_finite).as_py() else pc.if_else(is_finite, values, pa.scalar(None, values.type))
 
 
-def _text_of_times(values: pa.Array) -> pa.Array:
-    """Return times of day as Python writes them, whatever their unit."""
-    texts = values.cast(pa.time64("ns")).cast(pa.large_string())
-    return pc.replace_substring_regex(texts, r"(\.000000)?000$", "")
-
-
 def _canonical_type(values: pa.Array) -> pa.DataType:
     dtype = values.type
     if pa.types.is_integer(dtype):
-        return pa.uint64() if _exceeds_int64(values) else pa.int64()
+        largest = pc.max(values).as_py() if pa.types.is_uint64(dtype) else None
+        return pa.uint64() if largest is not None and largest > _LARGEST_INT64 else pa.int64()
     if pa.types.is_floating(dtype):
         return pa.float64()
     if pa.types.is_date(dtype):
@@ -493,13 +483,6 @@ def _canonical_type(values: pa.Array) -> pa.DataType:
         return dtype
     example = next((value for value in values.to_pylist() if value is not None), None)
     raise TypeError(_unsupported(f"it holds values like {shown(example)} of type {dtype}"))
-
-
-def _exceeds_int64(values: pa.Array) -> bool:
-    if not pa.types.is_uint64(values.type):
-        return False
-    largest: int | None = pc.max(values).as_py()
-    return largest is not None and largest > _LARGEST_INT64
 
 
 def _canonical_lists(values: pa.Array) -> pa.Array:

@@ -462,6 +462,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             self._vocabulary_rule(),
             self.validation_fraction,
             check_random_state(self.random_state),
+            self.hold_out,
+            transforms,
         )
         if isinstance(y, str) and is_frame(X) and not is_source(X, y):
             # A frame with named labels is read like a file.
@@ -471,20 +473,20 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             self._check_fits_files()
             folder = TemporaryFolder(self.temp_folder)
             with naming_full_disk(folder), fit_task(self, X=X, y=y):
-                yield self._stored_rows(open_source(X, folder), y, sample_weight, folder, planner, transforms)
+                yield self._stored_rows(open_source(X, folder), y, sample_weight, folder, planner)
                 if not transforms:
                     folder.remove()
         else:
             with fit_task(self, X=X, y=y):
-                yield self._table_rows(X, y, sample_weight, planner, transforms)
+                yield self._table_rows(X, y, sample_weight, planner)
 
-    def _table_rows(self, X: Any, y: Any, sample_weight: Any, planner: Planner, transforms: bool) -> TableRows:
+    def _table_rows(self, X: Any, y: Any, sample_weight: Any, planner: Planner) -> TableRows:
         self._names_of_labels = ()
         X = validate_table(self, X, reset=True)
         names = check_feature_names_in(self)
         weights = check_weights(sample_weight, X)
         chosen = self._chosen_kinds(X, names)
-        return TableRows(X, names, chosen, y, weights, self.hold_out, self.half_life, planner, transforms)
+        return TableRows(X, names, chosen, y, weights, self.half_life, planner)
 
     def _stored_rows(
         self,
@@ -493,7 +495,6 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         weight: str | None,
         folder: TemporaryFolder,
         planner: Planner,
-        transforms: bool,
     ) -> StoredRows:
         names = names_to_encode(source, label, weight)
         self._names_of_labels = tuple(name for name in (label, weight) if name is not None)
@@ -501,7 +502,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         chosen = self._chosen_kinds(source.empty(names), names)
         columns = ColumnsToRead(names, chosen, label, weight, is_hashed=self.n_hash_buckets is not None)
         parts, passes = Parts(source, self.n_jobs), Passes(int(self.verbose))
-        return StoredRows(parts, columns, self.hold_out, folder, passes, planner, transforms)
+        return StoredRows(parts, columns, folder, passes, planner)
 
     def _check_fits_files(self) -> None:
         """Refuse parameters that rows in files can't have."""

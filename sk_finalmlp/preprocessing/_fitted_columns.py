@@ -201,25 +201,19 @@ def grow_columns(
 ) -> tuple[list[FittedColumn], CodesOf, CodesOf]:
     """Let each column learn the rows of a table and new vectors; return columns, outputs and reused codes."""
     grown: list[FittedColumn] = []
-    outputs: list[CodesOf] = [{} for _ in columns]
-    histories: dict[int, Column] = {}
+    read: dict[int, Column] = {}
     fresh: CodesOf = {}
     for position, (column, raw) in enumerate(zip(columns, raws, strict=True)):
         if column.encoder is None:
             grown.append(column)
             continue
-        after, values, codes = column.grow(raw, weights, vectors.get(position), decay)
+        after, read[position], codes = column.grow(raw, weights, vectors.get(position), decay)
         grown.append(after)
         fresh |= codes
-        if isinstance(after.encoder, HistoryEncoder):
-            # Until its column has grown.
-            histories[position] = values
-        else:
-            outputs[position] = after.encode(values)
+    # Only now have the columns of histories grown.
     grown = bind_histories(grown)
-    for position, values in histories.items():
-        outputs[position] = grown[position].encode(values)
-    return grown, {name: output for of_column in outputs for name, output in of_column.items()}, fresh
+    encoded = (grown[position].encode(values) for position, values in read.items())
+    return grown, {name: output for of_column in encoded for name, output in of_column.items()}, fresh
 
 
 def read_vectors_to_come(columns: Sequence[FittedColumn], given: Mapping[int, Any]) -> dict[int, GivenVectors]:

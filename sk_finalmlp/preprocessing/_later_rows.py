@@ -175,7 +175,7 @@ class Watch:
         """Look at the values of a column, and at their codes."""
         n_present = len(column) - column.n_missing
         if n_present and len(column) >= _MANY_ROWS:
-            self._look_at_dates(encoder, column, outputs, n_present)
+            self._look_at_dates(encoder, column, outputs)
         if n_present < _MANY_ROWS:
             return
         if isinstance(encoder, DatetimeEncoder) and 2 * encoder.count_later(column) > n_present:
@@ -186,16 +186,14 @@ class Watch:
             share = (np.count_nonzero(outputs[0] == UNKNOWN_CODE) - column.n_missing) / n_present
             self._unknown.append((share, encoder.admission.share_new, column.name))
 
-    def _look_at_dates(
-        self, encoder: ColumnEncoder, column: Column, outputs: Sequence[np.ndarray], n_present: int
-    ) -> None:
+    def _look_at_dates(self, encoder: ColumnEncoder, column: Column, outputs: Sequence[np.ndarray]) -> None:
         """Remember the parts of dates that are unknown in most rows that have a value."""
         for place, part in enumerate(date_parts(column.name, encoder)):
             n_unknown = np.count_nonzero(outputs[place] == UNKNOWN_CODE) - column.n_missing
             if part in self._rare:
                 values = _values_of_parts(encoder, column)[place].values
                 n_unknown -= pc.sum(pc.is_in(values, value_set=self._rare[part])).as_py()
-            if 2 * n_unknown > n_present:
+            if 2 * n_unknown > len(column) - column.n_missing:
                 self._dates.append(part)
 
     def warn(self) -> None:

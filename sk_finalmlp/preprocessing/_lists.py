@@ -258,7 +258,14 @@ def read_history(raw: RawColumn, of: Reading) -> Reading:
     for part in raw.parts:
         if is_list(part.values.type):
             elements = part.values.flatten()
-            _check_read(elements, reading.read_elements(elements))
+            read = reading.read_elements(elements)
+            if read.null_count > elements.null_count:
+                # Values of another type than the other column's aren't merely unseen.
+                value = elements.filter(pc.and_(read.is_null(), elements.is_valid()))[0].as_py()
+                raise TypeError(
+                    f"it holds {shown(value)}, but the column that it is a history of holds {read.type}. Give both the "
+                    "same type."
+                )
     return reading
 
 
@@ -273,16 +280,6 @@ def _no_list(values: pa.Array) -> str:
         f"{shown(value)} is not a list. Give each row a list of values, the oldest first: strings by "
         f"`column.str.split({separator!r})`, rows of a log by `sk_finalmlp.preprocessing.add_history`."
     )
-
-
-def _check_read(elements: pa.Array, read: pa.Array) -> None:
-    """Refuse in fit values of another type than the other column's: they aren't merely unseen."""
-    if read.null_count > elements.null_count:
-        value = elements.filter(pc.and_(read.is_null(), elements.is_valid()))[0].as_py()
-        raise TypeError(
-            f"it holds {shown(value)}, but the column that it is a history of holds {read.type}. Give both the same "
-            "type."
-        )
 
 
 def _lists(column: Column) -> pa.Array:

@@ -115,19 +115,15 @@ def add_history(
     [['d', 'e'], []]
     """
     items = {"history": item} if isinstance(item, str) else dict(item)
-    rows = _read_frame(X, "X")
-    of_log = rows if log is None else _read_frame(log, "log")
-    _check_columns(rows, of_log, [user, time], [user, time, *items.values()])
-    taken = next((column for column in items if column in rows.columns), None)
+    past = _Past(X, log, time, where, [user], [user, *items.values()])
+    taken = next((column for column in items if column in past.rows.columns), None)
     if taken is not None:
         raise ValueError(
             f"X has a column {taken!r} already: drop it, or name the new one, for example item={{'past': "
             f"{items[taken]!r}}}."
         )
-    times = _read_both_times(rows, of_log, time)
-    spans = _find_spans(rows, of_log, [user], times, _read_mask(where, of_log), max_length)
-    new = {name: spans.lists(_single_values(of_log[column])) for name, column in items.items()}
-    return _with_columns(rows, new)
+    spans = past.spans([user], max_length)
+    return _with_columns(past.rows, {name: spans.lists(_single_values(past.log[of])) for name, of in items.items()})
 
 
 @validate_params({"key": [str, tuple, list], "time": [str], "where": [str, "array-like", None]})
@@ -210,29 +206,25 @@ def add_recency(
     >>> add_recency(now, key="user", time="day", longest=30, log=X)["recency(user)"].tolist()
     [5.0, 30.0]
     """
-    rows = _read_frame(X, "X")
-    of_log = rows if log is None else _read_frame(log, "log")
     keys = _read_keys(key)
-    needed = [time, *(column for columns in keys.values() for column in columns)]
-    _check_columns(rows, of_log, needed, needed)
-    taken = next((name for name in keys if name in rows.columns), None)
+    needed = [column for columns in keys.values() for column in columns]
+    past = _Past(X, log, time, where, needed, needed)
+    taken = next((name for name in keys if name in past.rows.columns), None)
     if taken is not None:
         raise ValueError(f"X has a column {taken!r} already: drop or rename it.")
-    times = _read_both_times(rows, of_log, time)
-    of_number = is_number(times.of_rows.type) or (pa.types.is_null(times.of_rows.type) and has_no_unit(longest))
+    dtype = past.times.type
+    of_number = is_number(dtype) or (pa.types.is_null(dtype) and has_no_unit(longest))
     bound = read_age(f"longest={longest!r}", longest, of_number)
-    enters = _read_mask(where, of_log)
-    moments, moments_of_log = as_numbers(times.of_rows), as_numbers(times.of_log)
+    moments, moments_of_log = as_numbers(past.times), as_numbers(past.times_of_log)
     new: dict[str, pa.Array] = {}
     for name, columns in keys.items():
-        spans = _find_spans(rows, of_log, columns, times, enters, max_length=1)
+        spans = past.spans(columns, max_length=1)
         has_past = spans.last > spans.first
         before = spans.order[spans.last[has_past] - 1]
-        ages = np.full(len(rows), bound)
-        ages[has_past] = moments[has_past] - moments_of_log[before]
-        ages = np.minimum(ages, bound)
+        ages = np.full(len(moments), bound)
+        ages[has_past] = np.minimum(moments[has_past] - moments_of_log[before], bound)
         new[name] = pa.array(ages if of_number else np.rint(ages).astype("m8[us]"))
-    return _with_columns(rows, new)
+    return _with_columns(past.rows, new)
 
 
 class _Spans(NamedTuple):
@@ -255,31 +247,83 @@ class _Spans(NamedTuple):
         )
 
 
-class _Times(NamedTuple):
-    """The times of the rows and of the log; ranks of the rows' times, then of another frame's."""
+class _Past:
+    """Rows, and the log that tells what came before them, which may be the same frame."""
 
-    of_rows: pa.Array
-    of_log: pa.Array
-    ranks: np.ndarray
-    n_ranks: int
+    def __init__(
+        self, X: Any, log: Any, time: str, where: Any, needed: Sequence[str], needed_of_log: Sequence[str]
+    ) -> None:
+        self.rows = _read_frame(X, "X")
+        self.log = self.rows if log is None else _read_frame(log, "log")
+        self._is_own = log is None
+        for name, frame, columns in (
+            ("X", self.rows, [time, *needed]),
+            ("X" if self._is_own else "log", self.log, [time, *needed_of_log]),
+        ):
+            missing = next((column for column in columns if column not in frame.columns), None)
+            if missing is not None:
+                raise ValueError(f"{name} has no column {missing!r}. The columns are {list(frame.columns)}.")
+        self._rank_times(time)
+        self._enters = _read_mask(where, self.log)
 
+    def _rank_times(self, time: str) -> None:
+        """Read the times of the rows and of the log, and rank them together."""
+        times = _read_times(self.rows[time])
+        of_log = times if self._is_own else _read_times(self.log[time])
+        # No row says nothing of the type.
+        self.times, self.times_of_log = times if len(times) else of_log[:0], of_log if len(of_log) else times[:0]
+        for name, read in (("X", self.times), ("log", self.times_of_log)):
+            if read.null_count:
+                raise ValueError(
+                    f"{name}: column {time!r} is missing in {read.null_count} rows, so their past is undefined. Leave "
+                    "these rows out."
+                )
+        together = self.times if self._is_own else _together(self.times, self.times_of_log, time)
+        distinct, self._ranks = np.unique(together.to_numpy(zero_copy_only=False), return_inverse=True)
+        self._n_ranks = max(1, len(distinct))
 
-def _read_both_times(rows: nw.DataFrame[Any], log: nw.DataFrame[Any], time: str) -> _Times:
-    """Read the times of the rows and of the log, which may be the same frame, and rank them together."""
-    of_rows = _read_times(rows[time])
-    of_log = of_rows if log is rows else _read_times(log[time])
-    # No row says nothing of the type.
-    of_rows, of_log = (of_rows if len(of_rows) else of_log[:0]), (of_log if len(of_log) else of_rows[:0])
-    for name, times in (("X", of_rows), ("log", of_log)):
-        if times.null_count:
+    def spans(self, key: Sequence[str], max_length: int) -> _Spans:
+        """The last entries of the log that have the key of each row and an earlier time."""
+        keys = self._number_keys(key)
+        n_rows = len(self.rows)
+        of_log = slice(0, n_rows) if self._is_own else slice(n_rows, None)
+        # One number by key, then time. Keys that are missing are before all others, and have no past.
+        ranks = keys * self._n_ranks + self._ranks
+        entries = np.flatnonzero(self._enters & (keys[of_log] >= 0))
+        order = entries[np.argsort(ranks[of_log][entries], kind="stable")]
+        in_order = ranks[of_log][order]
+        # The first of each key, and 0 for a missing one, numbered below all others.
+        first_of_key = np.append(np.searchsorted(in_order, np.arange(keys.max(initial=0) + 1) * self._n_ranks), 0)
+        # In ascending order: random positions of many rows miss the cache.
+        by_rank = order if self._is_own and len(order) == n_rows else np.argsort(ranks[:n_rows])
+        last = np.empty(n_rows, np.int64)
+        last[by_rank] = np.searchsorted(in_order, ranks[by_rank])
+        return _Spans(order, np.maximum(first_of_key[keys[:n_rows]], last - max_length), last)
+
+    def _number_keys(self, key: Sequence[str]) -> np.ndarray:
+        """A number of each combination of values, -1 where any is missing: of the rows, and then of another log."""
+        found: np.ndarray = np.zeros(len(self._ranks), np.int64)
+        for column in key:
+            codes = self._number_values(column)
+            is_known = (found >= 0) & (codes >= 0)
+            # Combinations that occur, since the product of three columns of ids may be too large a number.
+            combined, _ = pd.factorize(found[is_known] * (codes.max(initial=0) + 1) + codes[is_known])
+            found = np.full(len(found), -1)
+            found[is_known] = combined
+        return found
+
+    def _number_values(self, column: str) -> np.ndarray:
+        """A number of each distinct value, -1 for a missing one."""
+        values = _as_arrow(self.rows[column])
+        values = values if self._is_own else _together(values, _as_arrow(self.log[column]), column)
+        try:
+            numbers: np.ndarray = values.dictionary_encode().indices.fill_null(-1).to_numpy()
+        except pa.ArrowNotImplementedError as error:
             raise ValueError(
-                f"{name}: column {time!r} is missing in {times.null_count} rows, so their past is undefined. Leave "
-                "these rows out."
-            )
-    together = _together(of_rows, None if log is rows else of_log, time)
-    numbers = together.to_numpy(zero_copy_only=False)
-    distinct, ranks = np.unique(numbers, return_inverse=True)
-    return _Times(of_rows, of_log, ranks, max(1, len(distinct)))
+                f"Column {column!r} is {values.type}, and such values can't be compared: give single values, such as "
+                "ids, text or times."
+            ) from error
+        return numbers.astype(np.int64)
 
 
 def _read_times(values: nw.Series[Any]) -> pa.Array:
@@ -288,62 +332,8 @@ def _read_times(values: nw.Series[Any]) -> pa.Array:
         return read_times(array, "time") if len(array) or not is_string(array.type) else pa.nulls(0)
 
 
-def _find_spans(
-    rows: nw.DataFrame[Any],
-    log: nw.DataFrame[Any],
-    key: Sequence[str],
-    times: _Times,
-    enters: np.ndarray,
-    max_length: int,
-) -> _Spans:
-    """The last entries of a log, of those in a mask, that have the key of each row and an earlier time."""
-    keys = _number_keys(rows, log, key)
-    n_rows = len(rows)
-    of_log = slice(0, n_rows) if log is rows else slice(n_rows, None)
-    # One number by key, then time. Keys that are missing are before all others, and have no past.
-    ranks = keys * times.n_ranks + times.ranks
-    entries = np.flatnonzero(enters & (keys[of_log] >= 0))
-    order = entries[np.argsort(ranks[of_log][entries], kind="stable")]
-    in_order = ranks[of_log][order]
-    # The first of each key, and 0 for a missing one, numbered below all others.
-    first_of_key = np.append(np.searchsorted(in_order, np.arange(keys.max(initial=0) + 1) * times.n_ranks), 0)
-    # In ascending order: random positions of many rows miss the cache.
-    by_rank = order if log is rows and len(order) == n_rows else np.argsort(ranks[:n_rows])
-    last = np.empty(n_rows, np.int64)
-    last[by_rank] = np.searchsorted(in_order, ranks[by_rank])
-    return _Spans(order, np.maximum(first_of_key[keys[:n_rows]], last - max_length), last)
-
-
-def _number_keys(rows: nw.DataFrame[Any], log: nw.DataFrame[Any], key: Sequence[str]) -> np.ndarray:
-    """A number of each combination of values, -1 where any is missing: of the rows, and then of another frame."""
-    found: np.ndarray = np.zeros(len(rows) + (0 if log is rows else len(log)), np.int64)
-    for column in key:
-        values = _together(_as_arrow(rows[column]), None if log is rows else _as_arrow(log[column]), column)
-        codes = _number_values(values, column)
-        is_known = (found >= 0) & (codes >= 0)
-        # Combinations that occur, since the product of three columns of ids may be too large a number.
-        combined, _ = pd.factorize(found[is_known] * (codes.max(initial=0) + 1) + codes[is_known])
-        found = np.full(len(found), -1)
-        found[is_known] = combined
-    return found
-
-
-def _number_values(values: pa.Array, name: str) -> np.ndarray:
-    """A number of each distinct value, -1 for a missing one."""
-    try:
-        numbers: np.ndarray = values.dictionary_encode().indices.fill_null(-1).to_numpy()
-    except pa.ArrowNotImplementedError as error:
-        raise ValueError(
-            f"Column {name!r} is {values.type}, and such values can't be compared: give single values, such as ids, "
-            "text or times."
-        ) from error
-    return numbers.astype(np.int64)
-
-
-def _together(values: pa.Array, of_log: pa.Array | None, name: str) -> pa.Array:
+def _together(values: pa.Array, of_log: pa.Array, name: str) -> pa.Array:
     """The values of the rows and of another log in one array, of a type that changes none of them."""
-    if of_log is None:
-        return values
     try:
         dtype = _common_type(values, of_log)
         arrays = (values, of_log)
@@ -445,16 +435,6 @@ def _read_frame(X: Any, name: str) -> nw.DataFrame[Any]:
         )
     check_unique_names(X, name)
     return nw.from_native(X, eager_only=True)
-
-
-def _check_columns(
-    rows: nw.DataFrame[Any], log: nw.DataFrame[Any], of_rows: Sequence[str], of_log: Sequence[str]
-) -> None:
-    """Raise a ValueError that names the first of these columns that the rows or the log lack."""
-    for name, frame, needed in (("X", rows, of_rows), ("X" if log is rows else "log", log, of_log)):
-        missing = next((column for column in needed if column not in frame.columns), None)
-        if missing is not None:
-            raise ValueError(f"{name} has no column {missing!r}. The columns are {list(frame.columns)}.")
 
 
 def _read_mask(where: Any, log: nw.DataFrame[Any]) -> np.ndarray:

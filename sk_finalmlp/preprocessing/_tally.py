@@ -33,7 +33,7 @@ class ColumnTally:
         self.name = name
         self._chosen = chosen
         self._is_hashed = is_hashed and chosen in (None, "categorical", "multi-valued", "history")
-        self._vectors = _Vectors(chosen == "vector")
+        self._vectors = _Vectors(name, chosen == "vector")
         self.n_rows = 0
         self.n_missing = 0
         self.is_sampled = False
@@ -87,6 +87,7 @@ class ColumnTally:
         self._type_of_missing = self._type_of_missing or others._type_of_missing
         self._longest_row = max(self._longest_row, others._longest_row)
         self._vectors.merge(others._vectors)
+        self._vectors.are_meant = self._vectors.are_meant or others._vectors.are_meant
         if self._vectors.are_meant:
             self._counts = {}
             return
@@ -191,9 +192,9 @@ class ColumnTally:
     def short_column(self) -> tuple[RawColumn, np.ndarray | None]:
         """Return the column of distinct values, and the sum of the weights of each; of vectors, some of them."""
         if self._vectors.are_meant:
-            vectors = self._vectors.lists
+            vectors = self._vectors.column(self.name) or RawColumn(self.name, [Part(pa.nulls(0, _VECTORS))], 0)
             tally = Tally(np.ones(len(vectors), np.int64), self.n_rows, self.n_missing)
-            return RawColumn(self.name, [Part(vectors)], len(vectors), tally), self._vectors.weights
+            return RawColumn(self.name, vectors.parts, len(vectors), tally), self._vectors.weights
         parts: list[Part] = []
         repeats: list[np.ndarray] = []
         weights: list[np.ndarray] = []
@@ -228,50 +229,6 @@ class ColumnTally:
         if self._longest_list is None or self._longest_list.type != lists.type:
             return lists, counts
         return pa.concat_arrays([lists, self._longest_list]), np.append(counts, 0)
-
-
-class _Vectors:
-    """A sample of the vectors of a column, pseudo-random by row numbers; all of them where there are few."""
-
-    def __init__(self, are_meant: bool) -> None:
-        self.are_meant = are_meant
-        self._share = 1.0
-        self.lists = pa.nulls(0, _VECTORS)
-        self._numbers: np.ndarray = np.zeros(0, np.int64)
-        self.weights: np.ndarray | None = None
-
-    def take(self, lists: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> bool:
-        """Look at lists; whether lists of this column are known to be vectors by now."""
-        dtype = lists.type.value_type
-        if not is_number(dtype) or not (self.are_meant or pa.types.is_floating(dtype)):
-            return False
-        self.are_meant = self.are_meant or have_fractions(lists.flatten())
-        kept = lists.is_valid().to_numpy(zero_copy_only=False) & (places(numbers, _SEED) < self._share)
-        lists = lists.filter(pa.array(kept)).cast(_VECTORS, safe=False)
-        self._append(lists, numbers[kept], None if weights is None else weights[kept])
-        return self.are_meant
-
-    def merge(self, others: _Vectors) -> None:
-        """Add the sample of rows behind these."""
-        self.are_meant = self.are_meant or others.are_meant
-        share = min(self._share, others._share)
-        self._keep(share)
-        others._keep(share)
-        self._append(others.lists, others._numbers, others.weights)
-
-    def _append(self, lists: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> None:
-        self.lists = pa.concat_arrays([self.lists, lists])
-        self._numbers = np.concatenate([self._numbers, numbers])
-        if weights is not None:
-            self.weights = weights if self.weights is None else np.concatenate([self.weights, weights])
-        while len(self.lists.flatten()) > _MAX_NUMBERS_OF_VECTORS and len(self.lists) > 1:
-            self._keep(self._share / 2)
-
-    def _keep(self, share: float) -> None:
-        self._share = share
-        kept = places(self._numbers, _SEED) < share
-        self.lists, self._numbers = self.lists.filter(pa.array(kept)), self._numbers[kept]
-        self.weights = None if self.weights is None else self.weights[kept]
 
 
 class _Counts:
@@ -385,7 +342,7 @@ class RowSample:
             self._columns.setdefault(raw.name, []).append(raw if kept.all() else raw.filter(kept))
         if weights is not None:
             self._weights.append(weights[kept])
-        while sum(map(len, self._numbers)) > sizes.SAMPLE:
+        while self._is_large():
             self._halve()
 
     def merge(self, others: RowSample) -> None:
@@ -399,8 +356,11 @@ class RowSample:
             self._columns[name] = [*self._columns.get(name, []), *others._columns.get(name, [])]
         self._numbers += others._numbers
         self._weights += others._weights
-        while sum(map(len, self._numbers)) > sizes.SAMPLE:
+        while self._is_large():
             self._halve()
+
+    def _is_large(self) -> bool:
+        return sum(map(len, self._numbers)) > sizes.SAMPLE
 
     def _halve(self) -> None:
         self._share /= 2
@@ -447,3 +407,29 @@ class RowSample:
         if len(parts) == 1 and len(parts[0].values) == n_rows:
             parts = [Part(parts[0].values)]
         return RawColumn(name, parts or [Part(pa.nulls(n_rows, pa.float64()))], n_rows)
+
+
+class _Vectors(RowSample):
+    """A sample of the vectors of a column, smaller the longer they are."""
+
+    def __init__(self, name: str, are_meant: bool) -> None:
+        super().__init__()
+        self._name = name
+        self.are_meant = are_meant
+
+    def take(self, lists: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> bool:
+        """Look at lists; whether lists of this column are known to be vectors by now."""
+        dtype = lists.type.value_type
+        if not is_number(dtype) or not (self.are_meant or pa.types.is_floating(dtype)):
+            return False
+        self.are_meant = self.are_meant or have_fractions(lists.flatten())
+        present = lists.is_valid().to_numpy(zero_copy_only=False)
+        vectors = lists.drop_null().cast(_VECTORS, safe=False)
+        own = None if weights is None else weights[present]
+        self.add(numbers[present], [RawColumn(self._name, [Part(vectors)], len(vectors))], own)
+        return self.are_meant
+
+    def _is_large(self) -> bool:
+        pieces = self._columns.get(self._name, [])
+        n_numbers = sum(len(part.values.flatten()) for piece in pieces for part in piece.parts)
+        return n_numbers > _MAX_NUMBERS_OF_VECTORS and sum(map(len, self._numbers)) > 1

@@ -15,17 +15,11 @@ from .._checks import refuse_name_as_labels
 from .._hold_out import Fraction, HoldOut, Place, places, share_held_out
 from .._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 from .._sources import StoredArray, sizes
-from .._warnings import shown, warn
+from .._warnings import shown
 
 _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
 _MIN_SHARE = 1e-12
-_UNLABELLED = (
-    "y holds -1 next to 0 and 1. scikit-learn marks rows without a label so; here -1 is a class like the others, with "
-    "a rate of its own. If it marks such rows, give them no weight: sample_weight=(y != -1), in a pipeline "
-    "enc__sample_weight, where 'enc' is the name of the step. If -1 is a class, give the classes names, for example by "
-    "y.astype(str)."
-)
 
 #: A column of all rows, in memory or on disk.
 Array = np.ndarray | StoredArray
@@ -398,12 +392,6 @@ def _make_target(
 _WITH_WEIGHT = " in the rows with a positive sample_weight"
 
 
-def warn_about_marks(classes: np.ndarray) -> None:
-    """Warn where a class seems to mark rows without a label."""
-    if classes.dtype.kind in "if" and np.array_equal(classes, np.arange(-1, len(classes) - 1)) and len(classes) > 2:
-        warn(_UNLABELLED)
-
-
 class _Split:
     """Which rows are held out, and the folds of the others, drawn by their numbers."""
 
@@ -471,18 +459,15 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
 def check_labels(y: np.ndarray) -> None:
     """Raise NoLabels, in scikit-learn's words, if y doesn't hold a class per row."""
     # scikit-learn's own function isn't thread-safe: it sets warning filters for the whole process.
-    if (kind := _what_but_labels(y)) is not None:
-        raise NoLabels(f"y does not contain class labels (Unknown label type: {kind})")
-
-
-def _what_but_labels(y: np.ndarray) -> str | None:
+    kind = None
     if y.ndim != 1 and y.shape[1:] != (1,):
-        return "multilabel-indicator or multioutput"
-    if y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.floor(y))).all():
-        return "continuous"
-    if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y.ravel()):
-        return "unknown"
-    return "unknown" if y.dtype.kind in "cSV" else None
+        kind = "multilabel-indicator or multioutput"
+    elif y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.floor(y))).all():
+        kind = "continuous"
+    elif y.dtype.kind in "cSV" or (y.dtype.kind == "O" and not all(isinstance(label, str) for label in y.ravel())):
+        kind = "unknown"
+    if kind is not None:
+        raise NoLabels(f"y does not contain class labels (Unknown label type: {kind})")
 
 
 def read_more_labels(y: Any, X: Any, weights: np.ndarray | None, classes: np.ndarray) -> LabelledRows:

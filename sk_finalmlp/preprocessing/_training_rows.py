@@ -50,8 +50,8 @@ class TrainingRows(ABC):
     labels: Target | NoLabels
     n_rows: int
 
-    def __init__(self, names: Sequence[str], chosen: Mapping[int, Kind], planner: Planner, transforms: bool) -> None:
-        self.names, self.chosen, self.planner, self._transforms = names, chosen, planner, transforms
+    def __init__(self, names: Sequence[str], chosen: Mapping[int, Kind], planner: Planner) -> None:
+        self.names, self.chosen, self.planner = names, chosen, planner
 
     @cached_property
     def target(self) -> Target | NoLabels:
@@ -85,9 +85,10 @@ class TrainingRows(ABC):
         """Learn crosses and statistics, and return their columns of rows that are transformed."""
         columns: dict[str, Any] = {}
         rows = CodedRows(_codes_of(outputs), self._weights, self.target_in_time, self._passes)
-        unknown = UnknownRows(unknown_dropout, self.planner.random_state) if self._transforms else None
+        transforms = self.planner.transforms
+        unknown = UnknownRows(unknown_dropout, self.planner.random_state) if transforms else None
         for chunks in derived.fit(rows, unknown):
-            for chunk in chunks if self._transforms else ():
+            for chunk in chunks if transforms else ():
                 for name, values in chunk.items():
                     self._append(columns, name, values)
         return columns
@@ -136,15 +137,14 @@ class TableRows(TrainingRows):
         chosen: Mapping[int, Kind],
         y: Any,
         weights: np.ndarray | None,
-        hold_out: str,
         half_life: Mapping[Any, Any] | None,
         planner: Planner,
-        transforms: bool,
     ) -> None:
-        super().__init__(names, chosen, planner, transforms)
-        self._X, self._weights, self._hold_out, self.n_rows = X, weights, hold_out, len(X)
+        super().__init__(names, chosen, planner)
+        self._X, self._weights, self.n_rows = X, weights, len(X)
         self._outputs: dict[int, dict[str, np.ndarray]] = {}
-        self.order = None if hold_out == "random" else places_in_time(hold_out, X, names).__getitem__
+        if planner.hold_out != "random":
+            self.order = places_in_time(planner.hold_out, X, names).__getitem__
         shares = None if half_life is None else weights_by_age(half_life, X, names, weights)
         self.labels = planner.read_target(read_target, y, X, weights, self.order or places)
         if shares is not None and isinstance(self.labels, Target):
@@ -166,10 +166,11 @@ class TableRows(TrainingRows):
         is_time = isinstance(learned.column.encoder, DatetimeEncoder)
         needs_codes = self.planner.needs_codes(self.target)
         is_needed = is_time or (needs_codes and any(map(has_key, learned.column.fields())))
-        self._outputs[position] = learned.column.encode_in_fit(learned.values) if self._transforms or is_needed else {}
+        if self.planner.transforms or is_needed:
+            self._outputs[position] = learned.column.encode_in_fit(learned.values)
 
     def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, np.ndarray]:
-        return {name: output for position in range(len(columns)) for name, output in self._outputs[position].items()}
+        return {name: output for position in sorted(self._outputs) for name, output in self._outputs[position].items()}
 
     def sample(self, outputs: Mapping[str, np.ndarray]) -> tuple[Codes, Target | NoLabels, None]:
         return outputs, self.target_in_time, None
@@ -181,7 +182,7 @@ class TableRows(TrainingRows):
         encoded = write_table(iter(outputs.items()), fields, self._X, library)
         if carries_schema(encoded):
             return write_schema(encoded, make_schema().of_rows(outputs))
-        _check_hold_out_is_told(self._hold_out)
+        _check_hold_out_is_told(self.planner.hold_out)
         if any(field.kind == "statistic" for field in fields):
             _check_share_is_told(self.planner.validation_fraction, self.n_rows)
         _check_vectors_are_told(fields)
@@ -249,19 +250,18 @@ class StoredRows(TrainingRows):
         self,
         parts: Parts,
         columns: ColumnsToRead,
-        hold_out: str,
         folder: TemporaryFolder,
         passes: Passes,
         planner: Planner,
-        transforms: bool,
     ) -> None:
-        super().__init__(columns.names, columns.chosen, planner, transforms)
+        super().__init__(columns.names, columns.chosen, planner)
         self._columns, self._parts, self._folder, self._passes = columns, parts, folder, passes
         if parts.source.n_rows is not None:
             self._check_space(parts.source.n_rows, 2 * len(columns.names))
         self._first = first_pass(parts, columns, folder, passes)
         self._weights, self.n_rows = self._first.weight, self._first.n_rows
-        self.order = None if hold_out == "random" else partial(place_from_last, n_rows=self.n_rows)
+        if planner.hold_out != "random":
+            self.order = partial(place_from_last, n_rows=self.n_rows)
         self.labels = planner.read_target(
             read_stored_target, self._first.y, self._first.classes, self._weights, self.order or places
         )
@@ -339,18 +339,14 @@ _SEVERAL_LABELS = (
 
 def check_names_of_columns(y: Any, sample_weight: Any) -> None:
     """Refuse labels and weights of rows in files that aren't names of columns."""
+    is_list_of_names = isinstance(y, list | tuple) and all(isinstance(name, str) for name in y)
+    are_several = is_list_of_names or len(getattr(y, "shape", ())) > 1
     for argument, value in {"y": y, "sample_weight": sample_weight}.items():
         if value is not None and not isinstance(value, str):
             raise TypeError(
                 f"X is read in batches, so {argument} must be the name of one of its columns, not "
-                f"{type(value).__name__}.{_SEVERAL_LABELS if argument == 'y' and _are_several(value) else ''}"
+                f"{type(value).__name__}.{_SEVERAL_LABELS if argument == 'y' and are_several else ''}"
             )
-
-
-def _are_several(labels: Any) -> bool:
-    """Return whether labels are names of columns, or have several columns themselves."""
-    is_list_of_names = isinstance(labels, list | tuple) and all(isinstance(name, str) for name in labels)
-    return is_list_of_names or len(getattr(labels, "shape", ())) > 1
 
 
 def names_to_encode(source: Source, label: str | None, weight: str | None) -> list[str]:

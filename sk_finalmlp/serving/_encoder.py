@@ -108,13 +108,9 @@ def _text(values: pa.Array) -> np.ndarray:
     return values.to_numpy(zero_copy_only=False)
 
 
-def _codes_of(known: np.ndarray) -> np.ndarray:
-    return np.arange(1, len(known) + 1)
-
-
 def _look_up(values: Value, vocabulary: Any) -> Value:
     known = known_values(vocabulary)
-    return find(values, known, _codes_of(known), UNKNOWN_CODE)
+    return find(values, known, np.arange(1, len(known) + 1), UNKNOWN_CODE)
 
 
 def _categorical(values: Value, reading: Any, encoder: Any) -> list[Value]:
@@ -307,7 +303,7 @@ def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
         raise Unsupported(
             f"its element {torn[0]!r} contains {separator!r}, which joins the elements in ONNX. Replace it before fit."
         )
-    codes = _codes_of(texts)
+    codes = np.arange(1, len(texts) + 1)
     if not encoder["splits_strings"] or separator == " ":
         return texts, codes
     variants = [texts, " " + texts, texts + " ", " " + texts + " "]

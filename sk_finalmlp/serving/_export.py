@@ -70,7 +70,8 @@ def export(model: BaseEstimator) -> Exported:
 def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     steps = [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps]
-    kinds = [_kind_of(step) for step in steps]
+    # A derived class may do more than its fitted parts say.
+    kinds = [{CTREncoder: "encoder", FinalMLPClassifier: "classifier"}.get(type(step), "other") for step in steps]
     if any(isinstance(step, FunnelClassifier) for step in steps):
         raise Unsupported(
             "A FunnelClassifier can't be exported, since the graph has the probabilities of one label. Save the model "
@@ -84,12 +85,6 @@ def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
     for step in steps:
         check_is_fitted(step)
     return steps[0] if kinds[0] == "encoder" else None, steps[-1] if kinds[-1] == "classifier" else None
-
-
-def _kind_of(step: Any) -> str:
-    if type(step) is CTREncoder:
-        return "encoder"
-    return "classifier" if type(step) is FinalMLPClassifier else "other"
 
 
 def _with_vocabularies(names: Sequence[str], encoders: Sequence[Any]) -> list[Any]:

@@ -82,8 +82,8 @@ class LazyAdam(Adam):
                 tables = (parameter, state["exp_avg"], state["exp_avg_sq"], state["last_step"], state["last_lr_sum"])
                 parts = zip(*(torch.split(table, _ROWS_AT_ONCE) for table in tables), strict=True)
                 for *part, last_step, last_lr_sum in parts:
-                    gap = _Gap(last_step, state["n_steps"], state["lr_sum"] - last_lr_sum)
-                    for table, values in zip(part, _catch_up(_Rows(*part), gap, options), strict=True):
+                    missed = last_step, state["n_steps"], state["lr_sum"] - last_lr_sum
+                    for table, values in zip(part, _catch_up(_Rows(*part), *missed, options), strict=True):
                         table.copy_(values)
                 state["last_step"].fill_(state["n_steps"])
                 state["last_lr_sum"].fill_(state["lr_sum"])
@@ -108,8 +108,8 @@ class LazyAdam(Adam):
         touched = gradient.indices()[0]
         tables = _Rows(parameter, state["exp_avg"], state["exp_avg_sq"])
         rows = _Rows(*(table.index_select(0, touched) for table in tables))
-        gap = _Gap(state["last_step"][touched], state["n_steps"], state["lr_sum"] - state["last_lr_sum"][touched])
-        rows = _catch_up(rows, gap, options)
+        learning_rates = state["lr_sum"] - state["last_lr_sum"][touched]
+        rows = _catch_up(rows, state["last_step"][touched], state["n_steps"], learning_rates, options)
         state["n_steps"] += 1
         state["lr_sum"] += options["lr"]
         rows = _adam_step(rows, gradient.values(), state["n_steps"], options)
@@ -146,14 +146,6 @@ class _Rows(NamedTuple):
     exp_avg_sq: Tensor
 
 
-class _Gap(NamedTuple):
-    """The steps that rows have missed: the last that touched each, the number so far, the sum of learning rates."""
-
-    last_step: Tensor
-    n_steps: int
-    learning_rates: Tensor
-
-
 def _adam_step(rows: _Rows, gradient: Tensor, n_steps: int, options: dict[str, Any]) -> _Rows:
     """A step of plain Adam, the `n_steps`-th."""
     beta1, beta2 = options["betas"]
@@ -165,16 +157,14 @@ def _adam_step(rows: _Rows, gradient: Tensor, n_steps: int, options: dict[str, A
     return _Rows(weight, exp_avg, exp_avg_sq)
 
 
-def _catch_up(rows: _Rows, gap: _Gap, options: dict[str, Any]) -> _Rows:
-    """What the missed steps would have done to rows: weight decay alone, lambda * w, and what is left of the momentum.
-
-    A long gap is taken in parts, with exponential decay so that no weight crosses zero, at the mean learning rate.
-    """
+def _catch_up(rows: _Rows, last_step: Tensor, n_steps: int, learning_rates: Tensor, options: dict[str, Any]) -> _Rows:
+    """Take the missed steps of rows: weight decay alone, lambda * w, and what is left of the momentum."""
+    # A long gap is taken in parts, with exponential decay so that no weight crosses zero, at the mean learning rate.
     beta1, beta2 = options["betas"]
     decay = options["weight_decay"]
-    first = gap.last_step.unsqueeze(1).to(rows.weight.dtype)
-    missed = gap.n_steps - first
-    learning_rate = gap.learning_rates.unsqueeze(1).to(rows.weight.dtype) / missed.clamp(min=1)
+    first = last_step.unsqueeze(1).to(rows.weight.dtype)
+    missed = n_steps - first
+    learning_rate = learning_rates.unsqueeze(1).to(rows.weight.dtype) / missed.clamp(min=1)
 
     def deviation(weight: Tensor, steps: Tensor) -> Tensor:
         """Square root of the second moment at these steps into the gap."""

@@ -178,13 +178,19 @@ class Best(NamedTuple):
 
 
 class BestEpoch(Callback):
-    """Remembers the weights of the best epoch, by a tolerance: without validation rows the last one."""
+    """Remembers the weights of the best epoch, without validation rows the last one, and waits for a better one."""
 
-    def __init__(self, tol: float) -> None:
+    def __init__(self, tol: float, n_iter_no_change: int) -> None:
         self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
         self.so_far = Best(0, None, {}, 0)
         #: Whether it is the best of all; then the final epoch begins.
         self.is_chosen = False
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        # At the beginning of the next epoch, when all callbacks are done with the last one.
+        if not self.is_chosen and self.so_far.n_epochs - self.so_far.epoch >= self.n_iter_no_change:
+            raise StopTraining
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         best, epoch, score = self.so_far, len(net.history), net.history[-1].get("monitored")
@@ -248,18 +254,6 @@ class Observed(Callback):
             raise StopTraining
 
 
-class Patience(Callback):
-    """Ends the training after `n_epochs` epochs in a row without a better one."""
-
-    def __init__(self, best: BestEpoch, n_epochs: int) -> None:
-        self.best = best
-        self.n_epochs = n_epochs
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if len(net.history) - self.best.so_far.epoch >= self.n_epochs:
-            raise StopTraining
-
-
 class KeptMoments(Callback):
     """Begins a training with the moments of the last one, and overwrites them at the end of each epoch."""
 
@@ -320,7 +314,6 @@ class Checkpoint(Callback):
     schedule: list[tuple[str, Callback]]
     best: BestEpoch
     record: EpochRecord
-    patience: Patience
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         dropout = self.batches.processes.gathered([source.get_state() for source in dropout_sources(net.module_)])
@@ -383,7 +376,6 @@ class Checkpoint(Callback):
             net.history.new_epoch()
             for name, value in epoch.items():
                 net.history.record(name, value)
-        self.patience.on_epoch_end(net)
         return len(state["history"])
 
     def remove(self) -> None:

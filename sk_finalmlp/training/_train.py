@@ -25,7 +25,6 @@ from ._callbacks import (
     EpochRecord,
     KeptMoments,
     Observed,
-    Patience,
     StopTraining,
     TrainingResult,
     WaitingThreads,
@@ -230,7 +229,7 @@ def _train(
     moments: Moments | None,
 ) -> TrainingResult:
     """Take all epochs, go back to the best one, take the final epoch, and correct the mean prediction."""
-    best = BestEpoch(_TOLERANCE)
+    best = BestEpoch(_TOLERANCE, settings.n_iter_no_change)
     watchers: Callbacks = [("lines", EpochLines(best, written=settings.verbose >= 1))]
     watchers += [("observed", Observed(observer, best, processes))] if observer or processes.size > 1 else []
     batches_of = partial(
@@ -368,13 +367,12 @@ def _callbacks(
     scored = None if validation is None else validation.for_scores().with_inputs_kept_on(settings.device)
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), is_scored=validation is not None)
-    patience = Patience(best, settings.n_iter_no_change)
     record = EpochRecord(scored, settings.scoring, batches.processes)
-    before = [*waiting, ("record", record), *schedule, ("best", best), *watchers]
+    callbacks = [*waiting, ("record", record), *schedule, ("best", best), *watchers]
     if settings.checkpoint is None:
-        return [*before, ("patience", patience)], None
-    checkpoint = Checkpoint(settings.checkpoint, batches, schedule, best, record, patience)
-    return [*before, ("checkpoint", checkpoint), ("patience", patience)], checkpoint
+        return callbacks, None
+    checkpoint = Checkpoint(settings.checkpoint, batches, schedule, best, record)
+    return [*callbacks, ("checkpoint", checkpoint)], checkpoint
 
 
 def _schedule(settings: TrainingSettings, n_batches: int, *, is_scored: bool) -> Callbacks:

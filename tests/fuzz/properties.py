@@ -337,7 +337,7 @@ class _Examination:
         table = self.table.rebuilt("pyarrow", self.table.forms)
         in_memory = self._fit(table)
         try:
-            with _sizes(CHUNK=_BATCH, SAMPLE=_FEW_VALUES, CELLS=_BATCH):
+            with _sizes(CHUNK=_BATCH, SAMPLE=_FEW_VALUES):
                 encoder = self._fit(table, **source)
         except ValueError as error:
             if not any(words in str(error) for words in _TOO_MANY):

@@ -127,7 +127,7 @@ def take_an_epoch(network, rows):
     """Train for an epoch, up to the only place that reads a number, at the end; the batches, and what has crossed."""
     give_vectors(network, {"text of item": torch.ones(N_CODES, 6)})
     batches = Batches(rows, SETTINGS.batch_size, seeded(), META)
-    callbacks, _ = _train._callbacks(batches, None, SETTINGS, _train.BestEpoch(0.0), [])
+    callbacks, _ = _train._callbacks(batches, None, SETTINGS, _train.BestEpoch(0.0, 4), [])
     net = _train._make_net(network.to(META), SETTINGS, callbacks)
     net.notify("on_train_begin", X=batches, y=None)
     with Crossings() as crossings, NoLists(), pytest.raises(NotImplementedError, match="Cannot copy out of meta"):
@@ -214,7 +214,7 @@ def test_free_memory_is_what_torch_says(monkeypatch, device, free):
 def test_validation_rows_are_copied_once_and_their_labels_stay(on_meta):
     rows = impressions()
     batches = Batches(rows, SETTINGS.batch_size, seeded(), META)
-    callbacks, _ = _train._callbacks(batches, rows, SETTINGS, _train.BestEpoch(0.0), [])
+    callbacks, _ = _train._callbacks(batches, rows, SETTINGS, _train.BestEpoch(0.0, 4), [])
     record = dict(callbacks)["record"]
     net = _train._make_net(small().to(META), SETTINGS, callbacks)
     net.notify("on_train_begin", X=batches, y=None)
