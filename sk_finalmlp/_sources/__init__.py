@@ -14,7 +14,7 @@ from ._inputs import (
     read_rows,
     refuse_source,
 )
-from ._storage import Piles, StoredArray, TemporaryFolder, check_space, naming_full_disk, sizes, split_by
+from ._storage import Piles, StoredArray, TemporaryFolder, check_space, naming_full_disk, sizes
 
 __all__ = [
     "Batch",
@@ -36,5 +36,4 @@ __all__ = [
     "read_rows",
     "refuse_source",
     "sizes",
-    "split_by",
 ]

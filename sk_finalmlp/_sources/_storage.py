@@ -217,7 +217,9 @@ class Piles:
             self._piles[0].append(rows)
             return
         of_row = self._random.integers(len(self._piles), size=len(rows), dtype=np.uint16)
-        for pile, own in zip(self._piles, split_by(of_row, len(self._piles), rows), strict=True):
+        ends = np.cumsum(np.bincount(of_row, minlength=len(self._piles)))
+        in_order = rows[np.argsort(of_row, kind="stable")]
+        for pile, own in zip(self._piles, np.split(in_order, ends[:-1]), strict=True):
             pile.append(own)
 
     def shuffled(self) -> StoredArray:
@@ -228,10 +230,3 @@ class Piles:
             pile.remove()
             shuffled.append(rows[self._random.permutation(len(rows))])
         return shuffled
-
-
-def split_by(part: NDArray[np.unsignedinteger[Any]], n_parts: int, rows: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return rows by the number of their part, in order within it."""
-    order = np.argsort(part, kind="stable")
-    ends = np.cumsum(np.bincount(part, minlength=n_parts))
-    return np.split(rows[order], ends[:-1])

@@ -233,7 +233,11 @@ def choose(
     """Choose among single fields and pairs of them; those with `uncounted` columns, parts of dates, get no counts."""
     n_fields = min(len(fields), _MAX_FIELDS)
     n_candidates = len(fields) + n_fields * (n_fields - 1) // 2
-    rows = _sample(target, random_state)
+    rows = np.flatnonzero(target.rows.weights)
+    # As many as time allows.
+    most = max(_MAX_SAMPLED_VALUES // len(target.labels), _MIN_SAMPLED_ROWS)
+    if len(rows) > most:
+        rows = np.sort(random_state.choice(rows, most, replace=False))
     trial = _Trial({name: values[rows] for name, values in codes.items()}, target.take(rows), n_candidates)
     singles = [trial.try_field(key) for key in fields]
     _leave_out_told_lists(singles, trial)
@@ -246,13 +250,6 @@ def choose(
             choice.count = False
             choice.why += "; no count of a part of dates"
     return singles + pairs + _recent([choice.key for choice in singles if choice.count], trial)
-
-
-def _sample(target: Target, random_state: np.random.RandomState) -> np.ndarray:
-    """Rows with weight: all of them, or as many as time allows."""
-    rows = np.flatnonzero(target.rows.weights)
-    n_rows = max(_MAX_SAMPLED_VALUES // len(target.labels), _MIN_SAMPLED_ROWS)
-    return rows if len(rows) <= n_rows else np.sort(random_state.choice(rows, n_rows, replace=False))
 
 
 def _leave_out_told_lists(singles: Sequence[Choice], trial: _Trial) -> None:

@@ -6,7 +6,7 @@ import difflib
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -25,7 +25,6 @@ from .._checks import (
 )
 from .._sklearn import check_sample_weight
 from ..schema import Field
-from ._column import RawColumn, read_column
 
 Selection = str | int | slice | Sequence[str] | Sequence[int] | Sequence[bool] | Callable[[Any], Any] | None
 
@@ -40,7 +39,11 @@ def select_columns(selection: Selection, X: Any, names: Sequence[str]) -> list[i
         return list(range(len(names)))[selection]
     keys: list[Any] = [selection] if isinstance(selection, str | int | numbers.Integral) else list(selection)
     if keys and all(isinstance(key, bool | np.bool_) for key in keys):
-        return _masked(keys, names)
+        if len(keys) != len(names):
+            raise ValueError(
+                f"A mask of {len(keys)} entries can't select among {len(names)} columns: give one per column."
+            )
+        return [position for position, selected in enumerate(keys) if selected]
     return list(dict.fromkeys(_position(key, names) for key in keys))
 
 
@@ -48,12 +51,6 @@ def select_for(parameter: str, selection: Selection, X: Any, names: Sequence[str
     """Return the positions of the selected columns; an error begins with the parameter that selects."""
     with errors_about(parameter):
         return select_columns(selection, X, names)
-
-
-def _masked(mask: list[bool], names: Sequence[str]) -> list[int]:
-    if len(mask) != len(names):
-        raise ValueError(f"A mask of {len(mask)} entries can't select among {len(names)} columns: give one per column.")
-    return [position for position, selected in enumerate(mask) if selected]
 
 
 def _position(key: Any, names: Sequence[str]) -> int:
@@ -132,11 +129,6 @@ def _without_mask(X: Any) -> np.ndarray:
     unmasked: np.ndarray = X.data.copy() if X.dtype.kind in "mM" else X.data.astype(object)
     unmasked[np.ma.getmaskarray(X)] = "NaT" if X.dtype.kind in "mM" else None
     return unmasked
-
-
-def read_one_column(X: Any, names: Sequence[str], name: str) -> RawColumn:
-    """Return the column of this name of a valid table."""
-    return read_column(name, next(islice(raw_columns(X), list(names).index(name), None)))
 
 
 def raw_columns(X: Any) -> Iterator[Any]:

@@ -256,7 +256,8 @@ class _Counts:
         """Forget all values but a share, by a hash of them, now and later; a missing one stays."""
         self.count()
         self._share = share
-        kept = self._values.is_null().to_numpy(zero_copy_only=False) | (_places_of(self._values) < share)
+        hashes = pd.util.hash_array(self._values.to_numpy(zero_copy_only=False), categorize=False)
+        kept = self._values.is_null().to_numpy(zero_copy_only=False) | (hashes < share * 2.0**64)
         self._values, self._n_rows = self._values.filter(pa.array(kept)), self._n_rows[kept]
         self._sums = None if self._sums is None else self._sums[kept]
 
@@ -307,12 +308,6 @@ class _Counts:
 def have_fractions(values: pa.Array) -> bool:
     """Return whether any number isn't whole."""
     return bool(pc.any(pc.not_equal(pc.floor(values), values)).as_py())
-
-
-def _places_of(values: pa.Array) -> np.ndarray:
-    """Return a number between 0 and 1 for each value, the same in each process."""
-    hashes: np.ndarray = pd.util.hash_array(values.to_numpy(zero_copy_only=False), categorize=False)
-    return hashes / 2.0**64
 
 
 def _slots(times: pa.Array) -> pa.Array:

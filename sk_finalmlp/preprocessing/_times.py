@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ import pyarrow.compute as pc
 from .._checks import errors_about
 from .._hold_out import place_from_last
 from .._warnings import shown, warn
-from ._column import is_number, is_string
+from ._column import is_number, is_string, read_column
 from ._reading import as_floats, as_times, learn_reading
-from ._table import read_one_column, select_for
+from ._table import raw_columns, select_for
 
 #: A date of ISO 8601 in its basic form, which reads as a number, too.
 _BASIC_DATE = r"^\s*\d{8}\s*$"
@@ -32,13 +33,14 @@ def read_times(values: pa.Array, parameter: str) -> pa.Array:
         return _read_text(values)
     if pa.types.is_decimal(values.type):
         return values.cast(pa.float64(), safe=False)
-    if not (is_number(values.type) or _is_time(values.type)):
+    times = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_duration, pa.types.is_null)
+    if not (is_number(values.type) or any(is_time(values.type) for is_time in times)):
         raise TypeError(f"it has no order in time, so `{parameter}` can't go by it. Give dates, times or numbers.")
     return values
 
 
 def _read_column(X: Any, names: Sequence[str], name: str, parameter: str) -> pa.Array:
-    raw = read_one_column(X, names, name)
+    raw = read_column(name, next(islice(raw_columns(X), list(names).index(name), None)))
     with errors_about(f"Column {name!r}"):
         return read_times(learn_reading(raw).read(raw).values, parameter)
 
@@ -58,11 +60,6 @@ def _read_text(texts: pa.Array) -> pa.Array:
             "and its `format`, without which it may take 05.12. for May 12."
         )
     return times
-
-
-def _is_time(dtype: pa.DataType) -> bool:
-    checks = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_duration, pa.types.is_null)
-    return any(check(dtype) for check in checks)
 
 
 def as_numbers(times: pa.Array) -> np.ndarray:

@@ -120,7 +120,10 @@ def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarra
         return np.empty((0, length or 0)), np.zeros(len(values), bool)
     lengths = list_lengths(values)
     numbers = values.flatten().to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
-    n_known = lengths if not np.isnan(numbers).any() else _known_numbers(numbers, lengths)
+    is_known = ~np.isnan(numbers)
+    n_known = lengths
+    if not is_known.all():
+        n_known = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[is_known], minlength=len(lengths))
     is_present = n_known > 0
     incomplete = np.flatnonzero(is_present & (n_known < lengths))
     if len(incomplete):
@@ -141,11 +144,6 @@ def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarra
             f"{expected}. All vectors of a column come from one model and have one length."
         )
     return numbers[np.repeat(is_present, lengths)].reshape(-1, expected), is_present
-
-
-def _known_numbers(numbers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    return np.bincount(rows[~np.isnan(numbers)], minlength=len(lengths))
 
 
 _HOW_TO_GIVE = (
@@ -316,7 +314,7 @@ class PretrainedEncoder(ColumnEncoder):
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the codes of the ids."""
         self.ids.fit(column, weights)
-        if not self._codes_of_vectors(column).any() and column.n_missing < len(column):
+        if not column.codes(self.vocabulary.encode).any() and column.n_missing < len(column):
             raise ValueError(
                 f"none of its values has a vector: it holds {show_first(column.values)}, and `vectors` has ids "
                 f"such as {show_first(self.vocabulary.values)}. Index the vectors by the ids, for example by "
@@ -329,10 +327,7 @@ class PretrainedEncoder(ColumnEncoder):
         return self._with(ids=ids), fresh
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        return [*self.ids.transform(column), self._codes_of_vectors(column)]
-
-    def _codes_of_vectors(self, column: Column) -> np.ndarray:
-        return column.codes(self.vocabulary.encode)
+        return [*self.ids.transform(column), column.codes(self.vocabulary.encode)]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         codes, rows = outputs

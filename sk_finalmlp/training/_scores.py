@@ -180,13 +180,10 @@ def correct_mean(
 ) -> Tensor | None:
     """Move a network's logits by a constant, so that its mean prediction is the share of each class; return it.
 
-    Minimising the loss does that by the output bias, but only in training mode, with dropout, with batch statistics in
-    batch norm, and with each member of an ensemble by itself. None of these holds in prediction. Above all, the mean of
-    logits is the geometric mean of odds, which for rare clicks is less than the mean of probabilities.
-
-    `n_rows` are predicted at most, while shares are of all rows. With as many rows outside the largest class as `doubt`
-    says, half of the constant is added. None is returned where the network, or a member, has no `shift_logits`.
+    `n_rows` are predicted at most. With as many rows outside the largest class as `doubt` says, half of it is added.
     """
+    # Minimising the loss does that by the output bias, but only in training mode and with each member by itself. Above
+    # all, the mean of logits is the geometric mean of odds, which for rare clicks is less than that of probabilities.
     if not all(hasattr(module, "shift_logits") for module in (network, *members_of(network))):
         return None
     some = impressions.some(n_rows)
