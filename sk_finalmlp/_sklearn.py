@@ -91,11 +91,8 @@ def has_callbacks(estimator: Any) -> bool:
 
 @contextmanager
 def fit_task(estimator: Any, max_subtasks: int = 0, **data: Any) -> Iterator[Any]:
-    """Tell the estimator's callbacks when a fit begins and when it ends; an error leaves the estimator as it was.
-
-    The fit is decorated with `fit_context`, which tears the callbacks down. `data` are what they may ask for. Make
-    contexts of subtasks from what is yielded only where the estimator has callbacks.
-    """
+    """Tell the estimator's callbacks when a fit begins and when it ends; an error leaves the estimator as it was."""
+    # `data` are what callbacks may ask for. `fit_context`, around the fit, tears them down.
     task = estimator._init_callback_context(max_subtasks=max_subtasks)
     task.call_on_fit_task_begin(estimator=estimator, **data)
     # Not earlier: scikit-learn keeps in the attributes which callbacks to tear down.

@@ -125,10 +125,9 @@ def _sha256(path: Path) -> str:
 
 
 def _remedy(archives: Sequence[Archive], folder: Path) -> str:
-    files = [f"- {archive.file_name}{_fault(archive, folder)}: {archive.how_to_get}" for archive in archives]
-    return "\n".join([f"To go on without a download, put one of these files into the folder {folder}:", *files])
-
-
-def _fault(archive: Archive, folder: Path) -> str:
-    is_there = (folder / archive.file_name).exists()
-    return f" (the file there is damaged: its SHA-256 isn't {archive.sha256})" if is_there else ""
+    lines = [f"To go on without a download, put one of these files into the folder {folder}:"]
+    for archive in archives:
+        is_there = (folder / archive.file_name).exists()
+        fault = f" (the file there is damaged: its SHA-256 isn't {archive.sha256})" if is_there else ""
+        lines.append(f"- {archive.file_name}{fault}: {archive.how_to_get}")
+    return "\n".join(lines)

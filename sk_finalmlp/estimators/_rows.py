@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from pandas.util import hash_pandas_object
 from sklearn.utils.multiclass import check_classification_targets
 
 from .._checks import check_detached, refuse_name_as_labels, refuse_other_weights
@@ -105,6 +106,7 @@ class Rows:
             label = self.number[start:stop]
             weight = np.ones(stop - start) if self.weight is None else self.weight[start:stop] / self.largest_weight
             is_held_out = np.zeros(len(label), bool) if self.hold_out is None else self.hold_out.chooses(start, label)
+            label = label if self.position is None else self.position[label]
             counts = weight > MIN_WEIGHT
             if counts.all():
                 yield Chunk(self.columns, start, stop, None, label, weight, is_held_out)
@@ -121,9 +123,8 @@ class Rows:
         """Count the rows of each label."""
         sums = np.zeros((3, self.labels.n_labels))
         for chunk in self.chunks():
-            label = self._target(chunk)
             for total, values in zip(sums, (None, chunk.is_held_out, chunk.weight), strict=True):
-                total += np.bincount(label, values, minlength=len(total))
+                total += np.bincount(chunk.label, values, minlength=len(total))
         n_rows, n_held_out, weights = sums
         return LabelCounts(n_rows.astype(np.int64), n_held_out.astype(np.int64), weights)
 
@@ -140,18 +141,14 @@ class Rows:
         unit: float = 1.0,
     ) -> Impressions:
         codes, values = read_matrices(readers, chunk.columns)
-        target = self._target(chunk)
-        weight = (chunk.weight * weight_of_label[target] / unit).astype(np.float32)
+        weight = (chunk.weight * weight_of_label[chunk.label] / unit).astype(np.float32)
         return Impressions(
             codes=torch.from_numpy(codes),
             values=torch.from_numpy(values),
-            target=torch.from_numpy(target.astype(np.int64, copy=False)),
+            target=torch.from_numpy(chunk.label.astype(np.int64, copy=False)),
             weight=torch.from_numpy(weight),
             objective=self.labels.objective,
         )
-
-    def _target(self, chunk: Chunk) -> NDArray[Any]:
-        return chunk.label if self.position is None else self.position[chunk.label]
 
     def split(
         self,
@@ -469,7 +466,8 @@ def _warn_about_copies(rows: Impressions, n_floats: int, is_held_out: NDArray[np
     is_rare = target != np.bincount(target).argmax()
     if np.count_nonzero(is_rare & is_held_out) < _MIN_ROWS:
         return
-    hashes = _hashes(rows, n_floats)
+    floats = rows.values[:, :n_floats].contiguous().numpy().view(np.int32)
+    hashes = hash_pandas_object(pd.DataFrame(np.hstack([rows.codes.numpy(), floats])), index=False).to_numpy()
     labelled = hashes * np.uint64(target.max() + 1) + target.astype(np.uint64)
     held_out, training = is_rare & is_held_out, ~is_held_out
     share = pd.Series(labelled[held_out]).isin(labelled[training]).mean()
@@ -484,13 +482,3 @@ def _warn_about_copies(rows: Impressions, n_floats: int, is_held_out: NDArray[np
             "labels. If rows were repeated, as by RandomOverSampler or bootstrap samples, give sample_weight instead, "
             "or sample without replacement, for example by BaggingClassifier(bootstrap=False, max_samples=0.8).",
         )
-
-
-def _hashes(rows: Impressions, n_floats: int) -> NDArray[np.uint64]:
-    hashes = np.zeros(len(rows), np.uint64)
-    values = rows.values[:, :n_floats].contiguous().numpy().view(np.int32)
-    for matrix in (rows.codes.numpy(), values):
-        for column in matrix.T:
-            hashes = (hashes ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-            hashes ^= hashes >> np.uint64(29)
-    return hashes

@@ -95,14 +95,11 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     classifier = gated_classifier_of(estimator)
     column = pd.Series(0, index=range(len(X))) if by is None else read_column(X, by)
     check_consistent_length(X, column)
-    groups = group_rows(column, max_values)
+    groups, values = group_rows(column, max_values)
     gates = _gates_of_rows(classifier, read_rows(estimator, classifier, X))
     names = _fields_of_gates(classifier)
-    means = [
-        pd.DataFrame(of_stream, columns=names).groupby(groups.codes).mean().set_axis(groups.names).T
-        for of_stream in gates
-    ]
-    table = pd.concat(means, axis=1, keys=_STREAMS, names=["stream", groups.names.name]).rename_axis("field")
+    means = [pd.DataFrame(of_stream, columns=names).groupby(groups).mean().set_axis(values).T for of_stream in gates]
+    table = pd.concat(means, axis=1, keys=_STREAMS, names=["stream", values.name]).rename_axis("field")
     return table.droplevel(1, axis=1) if by is None else table
 
 

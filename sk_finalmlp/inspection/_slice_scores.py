@@ -103,12 +103,12 @@ def slice_scores(
     probabilities = check_probabilities(y_proba, clicks).astype(np.float64)
     weights = check_weights(sample_weight, clicks)
     check_consistent_length(clicks, by)
-    slices = group_rows(by, max_values)
+    codes, names = group_rows(by, max_values)
     counts = weights > 0
-    every = [(name, counts & (slices.codes == code)) for code, name in enumerate(slices.names)]
+    every = [(name, counts & (codes == code)) for code, name in enumerate(names)]
     kept = [(name, rows) for name, rows in [*every, (_OVERALL, counts)] if rows.any()]
     records = [_scores(clicks[rows], probabilities[rows], weights[rows], confidence_level) for _, rows in kept]
-    return pd.DataFrame(records, index=pd.Index([name for name, _ in kept], name=slices.names.name))
+    return pd.DataFrame(records, index=pd.Index([name for name, _ in kept], name=names.name))
 
 
 def _scores(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -21,14 +20,6 @@ _NULLABLE = {"i": "Int64", "u": "UInt64", "b": "boolean"}
 Coalitions = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Segments:
-    """Groups of rows."""
-
-    names: pd.Index[Any]
-    codes: NDArray[np.intp]
-
-
 def read_column(X: Any, by: Any) -> pd.Series[Any]:
     """A value for each row."""
     if not isinstance(by, str):
@@ -41,8 +32,8 @@ def read_column(X: Any, by: Any) -> pd.Series[Any]:
     return frame[by].to_pandas().reset_index(drop=True)
 
 
-def group_rows(by: ArrayLike, max_values: int) -> Segments:
-    """Group rows by value: numbers, times and categories in order, others by frequency; the rest and missing last."""
+def group_rows(by: ArrayLike, max_values: int) -> tuple[NDArray[np.intp], pd.Index[Any]]:
+    """Number rows by value, and name the values: in order or by frequency; the rest and missing ones last."""
     column = read_column(None, by)
     if pd.api.types.is_float_dtype(column) and column.nunique() > max_values:
         column = pd.qcut(column, max_values, duplicates="drop")
@@ -54,7 +45,7 @@ def group_rows(by: ArrayLike, max_values: int) -> Segments:
     has_others = len(values) > len(own)
     group_of_code[-1] += has_others
     rest = [_OTHERS] * has_others + [_MISSING] * bool((codes < 0).any())
-    return Segments(pd.Index([*values[own], *rest], name=column.name), group_of_code[codes])
+    return group_of_code[codes], pd.Index([*values[own], *rest], name=column.name)
 
 
 def _factorize(column: pd.Series[Any]) -> tuple[NDArray[np.intp], pd.Index[Any]]:

@@ -228,6 +228,8 @@ class FieldEmbedding(nn.Module):
 
     def _look_up(self, codes: Tensor) -> list[Tensor]:
         """Vectors of the categorical fields, (B, n, d), and one, (B, 1, d), of each other field with codes."""
+        if not self.pretrained:
+            return self._look_up_tables(codes)
         n_columns = codes.shape[1] - len(self.pretrained)
         own = self._look_up_tables(codes[:, :n_columns])
         for vectors, place, column in zip(self.pretrained, self._added_to, codes[:, n_columns:].unbind(1), strict=True):
@@ -243,8 +245,10 @@ class FieldEmbedding(nn.Module):
         """Vectors of the categorical fields, (B, n, d), and of each multi-valued one and each history, (B, 1, d)."""
         if not self._row_offsets.numel():
             return []
-        widths = [len(self._row_offsets), *(field.n_columns for field in self.histories)]
-        codes, *of_histories = torch.split(codes, widths, dim=1)
+        of_histories: Sequence[Tensor] = ()
+        if self.histories:
+            widths = [len(self._row_offsets), *(field.n_columns for field in self.histories)]
+            codes, *of_histories = torch.split(codes, widths, dim=1)
         is_known = self._is_known(codes)
         # All unknown codes go to the very first row, which gets no gradient.
         rows = torch.where(is_known, codes + self._row_offsets, 0)

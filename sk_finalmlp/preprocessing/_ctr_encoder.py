@@ -168,7 +168,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         occur 1.5 times each on average.
     datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "elapsed", "day", "month"}, default="auto"
         Parts of datetimes to encode. "auto": the hour if the rows span at least 24 hours; weekday, weekend and, from
-        50,000 rows on, the elapsed time if they span 7 days. The last tenth of the rows of `fit` and all later ones
+        50,000 rows on, the elapsed time if they span 7 days. The last fifth of the rows of `fit` and all later ones
         have the same elapsed time.
     crosses : None, "auto" or list of tuple of (str or int), default=None
         Combinations of fields that get codes of their own, like the values of a column; code 0 if any of the fields

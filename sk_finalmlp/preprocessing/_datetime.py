@@ -28,8 +28,8 @@ _PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
 _ELAPSED = "elapsed"
 DATETIME_PARTS = (*_PARTS, _ELAPSED)
 #: Rows after so large a share of all are as late as any later one.
-_NOW = 0.9
-#: In fewer rows, what the last tenth of them clicks is too much a matter of chance to be what is so "now".
+_NOW = 0.8
+#: In fewer rows, what the last fifth of them clicks is too much a matter of chance to be what is so "now".
 _MIN_ROWS_TO_ELAPSE = 50_000
 #: Blocks of about equal size, in time.
 N_BLOCKS = 5
@@ -43,7 +43,7 @@ _MICROSECONDS_OF_A_MINUTE = 60_000_000
 
 
 class ElapsedTime(FloatColumn):
-    """Standardised time since the first row, constant from the last tenth on; a missing time counts as the mean."""
+    """Standardised time since the first row, constant from the last fifth on; a missing time counts as the mean."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn first, last, mean and deviation."""

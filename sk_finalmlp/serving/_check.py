@@ -11,7 +11,7 @@ from ..schema import column_names
 from ._encoder import known_values
 from ._export import Exported, exportable
 from ._inputs import Input
-from ._session import make_session
+from ._to_onnx import make_session
 
 #: Largest difference of a probability, or of a number that an encoder writes, and of a probability as part of it.
 _TOLERANCE: Final = 1e-5

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._inputs import Input
-from ._session import make_session, require_extra
+from ._to_onnx import make_session, require_extra
 
 
 class Predictor:

@@ -99,7 +99,11 @@ class Group(Alone):
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if error is None and self._messages is not None:
-            error = self._wait_for_the_last()
+            # A process that closes its connections while others still read from them would look like one that fails.
+            try:
+                self.gathered(None)
+            except LostProcess as lost:
+                error = lost
         self._close()
         if isinstance(error, LostProcess):
             self._say("lost", "")
@@ -107,19 +111,12 @@ class Group(Alone):
         if error is not None:
             self.leave(f"{type(error).__name__}: {error}")
 
-    def _wait_for_the_last(self) -> LostProcess | None:
-        """A process that closes its connections while others still read from them would look like one that fails."""
-        try:
-            self.gathered(None)
-        except LostProcess as error:
-            return error
-        return None
-
     def own(self, rows: Tensor) -> Tensor:
         return rows.tensor_split(self.size)[self.rank]
 
     def add_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        dense, sparse = _by_kind(parameters)
+        learned = [parameter for parameter in parameters if parameter.grad is not None]
+        dense, sparse = ([p for p in learned if _gradient(p).is_sparse is kind] for kind in (False, True))
         flat = torch.cat([loss.view(1), *(_gradient(parameter).reshape(-1) for parameter in dense)])
         self._add(flat)
         loss, *parts = torch.split(flat, [1, *(parameter.numel() for parameter in dense)])
@@ -244,13 +241,6 @@ class Group(Alone):
             return "the processes lost the connection to each other"
         ranks = " and ".join(f"process {rank} of {self.size}" for rank in sorted(silent))
         return f"{ranks} died without a word: killed, perhaps, for the lack of memory"
-
-
-def _by_kind(parameters: Sequence[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Parameters with dense gradients, and those with sparse ones."""
-    learned = [parameter for parameter in parameters if parameter.grad is not None]
-    dense = [parameter for parameter in learned if not _gradient(parameter).is_sparse]
-    return dense, [parameter for parameter in learned if _gradient(parameter).is_sparse]
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

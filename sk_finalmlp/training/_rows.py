@@ -240,15 +240,11 @@ def n_rows_of_pass(counts: Tensor, share: float) -> int:
 
 
 class Batches:
-    """Batches of impressions, slices of a permutation that is drawn anew for each pass.
+    """Batches of impressions, slices of a permutation that is drawn anew for each pass, the same on all devices."""
 
-    All batches have the same number of rows but for one, so that none is too small for batch norm; each of several
-    processes takes a slice of each batch. Rows on disk are read in blocks; the rows of some blocks at a time are
-    permuted. On an accelerator, rows are copied to the device once, if they take at most half of its free memory, else
-    batch by batch; the batches are the same as on the CPU. With `negative_sampling`, each pass takes a share of the
-    first class, one row at least, others each time until all have had their turn. `negatives_kept` is the share in a
-    pass, relative to the full table.
-    """
+    # All have the same number of rows but for one, so that none is too small for batch norm; each of several processes
+    # takes a slice of each. Rows on disk are read in blocks, and some blocks permuted at a time. With
+    # `negative_sampling`, a pass takes a share of the first class, others each time until all have had their turn.
 
     def __init__(
         self,

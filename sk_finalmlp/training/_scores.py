@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..nn import ROW_MULTIPLE, members_of
 from ._device import sent, threads_of_batches
@@ -76,13 +77,9 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
 def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor, device: torch.device) -> Tensor:
     # In the computing thread: inference mode is per thread.
     with torch.inference_mode():
-        logits: Tensor = network(_pad_rows(sent(codes, device)), _pad_rows(sent(values, device)))
+        missing = -len(codes) % ROW_MULTIPLE
+        logits: Tensor = network(*(F.pad(sent(matrix, device), (0, 0, 0, missing)) for matrix in (codes, values)))
     return logits[: len(codes)]
-
-
-def _pad_rows(columns: Tensor) -> Tensor:
-    missing = -len(columns) % ROW_MULTIPLE
-    return torch.cat([columns, columns.new_zeros(missing, columns.shape[1])]) if missing else columns
 
 
 def evaluate(
@@ -180,13 +177,10 @@ def correct_mean(
 ) -> Tensor | None:
     """Move a network's logits by a constant, so that its mean prediction is the share of each class; return it.
 
-    Minimising the loss does that by the output bias, but only in training mode, with dropout, with batch statistics in
-    batch norm, and with each member of an ensemble by itself. None of these holds in prediction. Above all, the mean of
-    logits is the geometric mean of odds, which for rare clicks is less than the mean of probabilities.
-
-    `n_rows` are predicted at most, while shares are of all rows. With as many rows outside the largest class as `doubt`
-    says, half of the constant is added. None is returned where the network, or a member, has no `shift_logits`.
+    `n_rows` are predicted at most. With as many rows outside the largest class as `doubt` says, half of it is added.
     """
+    # Minimising the loss does that by the output bias, but only in training mode and with each member by itself. Above
+    # all, the mean of logits is the geometric mean of odds, which for rare clicks is less than that of probabilities.
     if not all(hasattr(module, "shift_logits") for module in (network, *members_of(network))):
         return None
     some = impressions.some(n_rows)

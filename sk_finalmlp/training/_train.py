@@ -191,7 +191,16 @@ def _prepare(
     generator: torch.Generator,
 ) -> TrainingSettings:
     """Let all processes begin alike, and refuse rows that aren't the same; the settings of this process."""
-    _check_same_rows(processes, impressions, validation)
+    described = digest_of(impressions), digest_of(validation)
+    of_processes = processes.gathered((described, len(impressions)))
+    for rank, (own, n_rows) in enumerate(of_processes):
+        if own != of_processes[0][0]:
+            raise ValueError(
+                f"Processes that train together need the same rows, but process {rank} of {processes.size} has others "
+                f"({n_rows} for training) than process 0 ({of_processes[0][1]}). Give all of them the same X and y, "
+                "and an integer as random_state of encoder and classifier; or remove the variable WORLD_SIZE, and each "
+                "trains by itself."
+            )
     if len(impressions) < 2 * processes.size:
         raise ValueError(
             f"{len(impressions)} training rows are too few for {processes.size} processes: each takes at least two "
@@ -203,19 +212,6 @@ def _prepare(
         number = int(os.environ.get("LOCAL_RANK", processes.rank))
         device = torch.device("cuda", number % torch.cuda.device_count())
     return replace(settings, device=device, verbose=0 if processes.rank else settings.verbose)
-
-
-def _check_same_rows(processes: Alone, impressions: AnyImpressions, validation: AnyImpressions | None) -> None:
-    described = digest_of(impressions), digest_of(validation)
-    of_processes = processes.gathered((described, len(impressions)))
-    for rank, (own, n_rows) in enumerate(of_processes):
-        if own != of_processes[0][0]:
-            raise ValueError(
-                f"Processes that train together need the same rows, but process {rank} of {processes.size} has others "
-                f"({n_rows} for training) than process 0 ({of_processes[0][1]}). Give all of them the same X and y, "
-                "and an integer as random_state of encoder and classifier; or remove the variable WORLD_SIZE, and each "
-                "trains by itself."
-            )
 
 
 def _train(

@@ -11,7 +11,7 @@ from sk_finalmlp import CTREncoder
 from sk_finalmlp.schema import column_names
 from sk_finalmlp.serving._check import check
 from sk_finalmlp.serving._export import export
-from sk_finalmlp.serving._session import make_session
+from sk_finalmlp.serving._to_onnx import make_session
 
 
 def times(rng, n_rows, first=0):
