@@ -28,8 +28,9 @@ def make_model(**parameters: Any) -> Pipeline:
         stream2=MLP((32,)),
         num_heads=2,
         n_members=1,
-        # So that a fit interrupted after some epochs is a fit of as many.
-        final_epoch=False,
+        # So that a fit interrupted after some epochs is a fit of as many, and each epoch makes another model.
+        schedule="plateau",
+        early_stopping=False,
         random_state=0,
         **{"max_epochs": MAX_EPOCHS} | parameters,
     )
