@@ -5,7 +5,7 @@ Each has a short name, its class name in lower case, which stands for its defaul
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import copy
 from typing import Any
 
 from sklearn.base import clone
@@ -74,12 +74,17 @@ def as_stream(stream: Any, fusion: str) -> StreamBuilder:
         stream = stream_of_name(stream)
     if isinstance(stream, type):
         raise ValueError(f"The stream {stream.__name__} is a class. Give an instance, {stream.__name__}().")
-    copy: Any = clone(stream, safe=False)
-    if isinstance(copy, StreamParameters) and copy.units == "auto":
-        copy.units = copy._automatic_units(_AUTOMATIC_UNITS) if fusion in _NEED_MATCHING_WIDTHS else None
-    return copy
+    cloned: Any = clone(stream, safe=False)
+    if isinstance(cloned, StreamParameters) and cloned.units == "auto":
+        cloned.units = cloned._automatic_units(_AUTOMATIC_UNITS) if fusion in _NEED_MATCHING_WIDTHS else None
+    return cloned
 
 
 def with_dropout(stream: Any, dropout: float) -> Any:
     """Return a stream with this dropout rate where it is "auto"."""
-    return replace(stream, dropout=dropout) if isinstance(stream, MLP) and stream.dropout == "auto" else stream
+    if not isinstance(stream, MLP) or stream.dropout != "auto":
+        return stream
+    # A subclass may have other parameters, and set this one itself.
+    chosen = copy(stream)
+    chosen.dropout = dropout
+    return chosen

@@ -152,6 +152,17 @@ def test_only_members_that_read_statistics_drop_more():
         assert [dropout_rates(member) for member in classifier.network_.members] == [{rate} for rate in rates]
 
 
+class OneLayer(MLP):
+    def __init__(self, width=8):
+        super().__init__((width,))
+        self.width = width
+
+
+def test_the_dropout_of_a_subclass_with_other_parameters_is_automatic(long_vectors_from_500_rows):
+    classifier = FinalMLPClassifier(stream1=OneLayer(), stream2=None, max_epochs=1).fit(*rows(1000))
+    assert dropout_rates(classifier.network_) == {0.05}
+
+
 def test_another_dropout_is_noticed_where_a_network_goes_on():
     classifier = FinalMLPClassifier(stream1=MLP(dropout=0.5), stream2=None, max_epochs=1, warm_start=True).fit(
         *rows(200)
