@@ -131,16 +131,10 @@ class StoredArray:
         self._n_rows += len(rows)
 
     def reserve(self, n_rows: int) -> None:
-        """Make room for this number of rows, which `write` fills, in other processes too."""
+        """Make room for this number of rows, to be written in slices, in other processes too."""
         with self.path.open("r+b") as file:
             file.truncate(n_rows * self._row_size)
         self._n_rows = n_rows
-
-    def write(self, start: int, rows: NDArray[Any]) -> None:
-        """Write other rows in the place of those from a number on."""
-        with self.path.open("r+b") as file:
-            file.seek(start * self._row_size)
-            file.write(np.ascontiguousarray(rows, self.dtype).data)
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Return rows of a slice."""
@@ -152,6 +146,11 @@ class StoredArray:
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         return self.read(rows.start or 0, rows.stop)
+
+    def __setitem__(self, rows: slice, values: NDArray[Any]) -> None:
+        with self.path.open("r+b") as file:
+            file.seek(rows.start * self._row_size)
+            file.write(np.ascontiguousarray(values, self.dtype).data)
 
     def rows(self, numbers: NDArray[np.int64]) -> NDArray[Any]:
         """Return some rows, given by their numbers in ascending order."""

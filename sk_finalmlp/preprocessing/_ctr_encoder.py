@@ -169,7 +169,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     datetime_parts : "auto" or list of {"hour", "weekday", "weekend", "elapsed", "day", "month"}, default="auto"
         Parts of datetimes to encode. "auto": the hour if the rows span at least 24 hours; weekday, weekend and, from
         50,000 rows on, the elapsed time if they span 7 days. The last fifth of the rows of `fit` and all later ones
-        have the same elapsed time.
+        have the same elapsed time, and so have some earlier training rows (see :ref:`encoding`).
     crosses : None, "auto" or list of tuple of (str or int), default=None
         Combinations of fields that get codes of their own, like the values of a column; code 0 if any of the fields
         has code 0. Refer to a field by the name or position of its column, or by its own name if a datetime makes

@@ -153,6 +153,11 @@ class DerivedFields:
         """Whether there are statistics."""
         return bool(self._statistics)
 
+    @property
+    def has_recent(self) -> bool:
+        """Whether there are statistics of recent rows."""
+        return any(statistics.recent for statistics in self._statistics)
+
     def output_fields(self, names: Mapping[str, str]) -> list[Field]:
         """Fields in the order of the columns, where the fields they are made of have these names."""
         parts: list[CrossEncoder | KeyStatistics] = [*self._crosses, *self._statistics]

@@ -243,7 +243,7 @@ def _write_part(
             for column in used:
                 values = column.read(column_of(batch.table, column.name))
                 for name, output in column.encode_in_fit(values).items():
-                    stored[name].write(first + n_rows, output)
+                    stored[name][first + n_rows : first + n_rows + len(batch.table)] = output
         n_rows += len(batch.table)
         advance(len(batch.table))
     return n_rows

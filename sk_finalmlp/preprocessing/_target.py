@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length
 
 from .._checks import refuse_name_as_labels
 from .._hold_out import Fraction, HoldOut, Place, places, share_held_out
-from .._labels import MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
+from .._labels import BASE, MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 from .._sources import StoredArray, sizes
 from .._warnings import shown
 
@@ -61,6 +61,11 @@ class LabelledRows:
     def has(self, label: int) -> np.ndarray:
         """Which rows have a label."""
         return self.digits[label] == 1 if self.digits.ndim == 2 else self.digits == (label if self.n_labels > 1 else 1)
+
+    @property
+    def patterns(self) -> np.ndarray:
+        """The number of each row's class, of several columns of labels of its combination of them."""
+        return self.digits if self.digits.ndim == 1 else patterns_of(list(self.digits))
 
     @cached_property
     def known_weights(self) -> list[np.ndarray] | None:
@@ -234,10 +239,19 @@ class Target:
         """All rows at once."""
         return self.read(0, self.n_rows)
 
+    def numbered_chunks(self) -> Iterator[tuple[int, LabelledRows]]:
+        """All rows, some at a time, with the number of the first."""
+        for start in range(0, self.n_rows, sizes.CHUNK):
+            yield start, self.read(start, start + sizes.CHUNK)
+
     def chunks(self) -> Iterator[LabelledRows]:
         """All rows, some at a time."""
-        for start in range(0, self.n_rows, sizes.CHUNK):
-            yield self.read(start, start + sizes.CHUNK)
+        return (rows for _, rows in self.numbered_chunks())
+
+    @property
+    def n_patterns(self) -> int:
+        """Number of classes, or of combinations of several columns of labels."""
+        return int(BASE ** len(self.labels)) if self.has_tasks else len(self.classes)
 
     @cached_property
     def priors(self) -> list[float]:

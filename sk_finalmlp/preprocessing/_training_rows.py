@@ -22,7 +22,7 @@ from ._choice import Codes, Planner
 from ._column import Part, RawColumn, mark_missing, read_column
 from ._datetime import N_BLOCKS, DatetimeEncoder
 from ._derived import DerivedFields
-from ._fitted_columns import BlocksInTime, FittedColumn, pop_blocks
+from ._fitted_columns import BlocksInTime, FittedColumn, elapsed_now, pop_blocks
 from ._keys import has_key
 from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, first_pass, widen_lists, write_codes
@@ -34,6 +34,8 @@ from ._times import places_in_time, weights_by_age
 
 #: Share of the training rows with walk-forward statistics: where later rows are held out, the model is used on such.
 _FORWARD, _FORWARD_IF_USED_LATER = 0.3, 1.0
+#: Share of the earlier rows with the elapsed time of the last ones, about.
+_AS_NOW = 0.15
 
 
 class TrainingRows(ABC):
@@ -43,6 +45,8 @@ class TrainingRows(ABC):
     order: Place | None = None
     #: Blocks by a column of times, which tell the order where rows are held out at random.
     blocks: BlocksInTime | None = None
+    #: The elapsed time of the last rows, by the name of its column.
+    elapsed_now: Mapping[str, np.float32]
     #: Told of the progress on rows on disk.
     _passes: Passes | None = None
     _weights: Array | None
@@ -71,6 +75,7 @@ class TrainingRows(ABC):
         outputs = self._encode(columns)
         blocks = pop_blocks(columns, outputs)
         self.blocks = blocks if self.order is None else None
+        self.elapsed_now = elapsed_now(columns)
         return outputs
 
     @abstractmethod
@@ -91,7 +96,29 @@ class TrainingRows(ABC):
             for chunk in chunks if transforms else ():
                 for name, values in chunk.items():
                     self._append(columns, name, values)
+        if transforms and derived.needs_labels and not derived.has_recent:
+            for name, now in self.elapsed_now.items():
+                self._draw_as_now(outputs[name], now)
         return columns
+
+    def _draw_as_now(self, elapsed: Array, now: np.float32) -> None:
+        """Give some earlier rows the elapsed time of the last ones, drawn by label so that they click as often.
+
+        New rows have it, too: what the network knows of them comes from more rows, at the level of the last ones.
+        """
+        assert isinstance(self.target, Target)
+        earlier, last = np.zeros((2, self.target.n_patterns))
+        for start, rows in self.target.numbered_chunks():
+            are_last = elapsed[start : start + len(rows.weights)] == now
+            for sums, weights in ((earlier, rows.weights * ~are_last), (last, rows.weights * are_last)):
+                sums += np.bincount(rows.patterns, weights, len(sums))
+        # A label that only the last rows have is in no other.
+        shares = _AS_NOW * earlier.sum() / last.sum() * last / np.where(earlier, earlier, np.inf)
+        seed = int(self.planner.random_state.randint(1, np.iinfo(np.int32).max))
+        for start, rows in self.target.numbered_chunks():
+            numbers = np.arange(start, start + len(rows.weights))
+            are_drawn = places(numbers, seed) < shares[rows.patterns]
+            elapsed[start : start + len(numbers)] = np.where(are_drawn, now, elapsed[start : start + len(numbers)])
 
     @cached_property
     def target_in_time(self) -> Target | NoLabels:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from drifting import log
 
 from sk_finalmlp.preprocessing import CTREncoder
 
@@ -273,3 +274,72 @@ def test_time_elapses_in_many_rows_of_a_week_at_least(n_rows, n_days, elapses):
     times = pd.date_range("2024-05-01", f"2024-05-0{n_days} 23:00", periods=n_rows)
     encoder = CTREncoder().fit(pd.DataFrame({"time": times}))
     assert ("time_elapsed" in encoder.get_feature_names_out()) == elapses
+
+
+class TestRowsDrawnAsNow:
+    """Some earlier rows have the elapsed time of the last ones."""
+
+    @staticmethod
+    def log(n=20_000, drift=0.0):
+        """Items with a click rate that falls for all of them alike."""
+        X, y = log(n, drift=drift)
+        return X, np.where(np.random.default_rng(1).random(n) < 0.8 * np.arange(n) / n, 0, y)
+
+    @staticmethod
+    def encoded(X, y, **parameters):
+        """The elapsed time of training rows, of the same rows when they are new, and the last one."""
+        encoder = CTREncoder(datetime_parts=["elapsed"], **parameters)
+        out, new = encoder.fit_transform(X, y)["time_elapsed"], encoder.transform(X)["time_elapsed"]
+        return out, new, new.max()
+
+    def test_click_as_often_as_the_last(self):
+        X, y = self.log()
+        out, new, now = self.encoded(X, y)
+        is_drawn = out != new
+        assert (out[is_drawn] == now).all()
+        earlier, last = y[new < now], y[new == now]
+        assert earlier.mean() > 1.5 * last.mean()
+        assert is_drawn.sum() / len(earlier) == pytest.approx(0.15, rel=0.1)
+        assert y[is_drawn].mean() == pytest.approx(last.mean(), rel=0.15)
+
+    def test_are_none_where_recent_rows_predict_later_ones(self):
+        out, new, _ = self.encoded(*self.log(drift=3.0))
+        pd.testing.assert_series_equal(out, new)
+
+    def test_are_none_without_statistics(self):
+        X, y = self.log()
+        for labels, statistics in ((y, None), (None, "auto")):
+            out, new, _ = self.encoded(X, labels, statistics=statistics)
+            pd.testing.assert_series_equal(out, new)
+
+    def test_count_by_weight(self):
+        X, y = self.log()
+        weights = np.where(y == 1, 1.0, 3.0)
+        encoder = CTREncoder(datetime_parts=["elapsed"])
+        out = encoder.fit_transform(X, y, sample_weight=weights)["time_elapsed"]
+        new = encoder.transform(X)["time_elapsed"]
+        is_drawn, is_last = out != new, new == new.max()
+        rate = np.average(y[is_last], weights=weights[is_last])
+        assert np.average(y[is_drawn], weights=weights[is_drawn]) == pytest.approx(rate, rel=0.2)
+
+    def test_have_each_combination_of_several_labels_as_often_as_the_last(self):
+        X, y = self.log()
+        labels = pd.DataFrame({"click": y, "buy": np.where(np.arange(len(y)) % 3 == 0, np.nan, y)})
+        out, new, now = self.encoded(X, labels)
+        drawn, last = labels[out != new].mean(), labels[new == now].mean()
+        np.testing.assert_allclose(drawn, last, rtol=0.2)
+
+    def test_may_have_no_row_of_a_label_that_only_the_last_have(self):
+        X, y = self.log()
+        classes = np.where(np.arange(len(y)) > len(y) - 500, 2, y)
+        out, new, _ = self.encoded(X, classes)
+        assert 0 < (out != new).mean() < 0.2
+
+    def test_are_the_same_from_files(self, tmp_path):
+        X, y = self.log()
+        X.assign(click=y)[:11_000].to_parquet(tmp_path / "0.parquet")
+        X.assign(click=y)[11_000:].to_parquet(tmp_path / "1.parquet")
+        out, new, _ = self.encoded(X, y)
+        stored = CTREncoder(datetime_parts=["elapsed"]).fit_transform(tmp_path, "click")
+        assert not out.equals(new)
+        np.testing.assert_array_equal(stored.columns["time_elapsed"].read(), out)
