@@ -17,22 +17,7 @@ from ._grouped_auc import share_below
 
 
 class AUCInterval(NamedTuple):
-    """An AUC with its confidence interval, as `roc_auc_interval` returns it.
-
-    Attributes
-    ----------
-    auc : float
-        Area under the ROC curve, between 0 and 1.
-    low, high : float
-        Ends of the confidence interval, between 0 and 1.
-    standard_error : float
-        Standard error of the AUC.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.metrics import AUCInterval
-    >>> auc, low, high, _ = AUCInterval(auc=0.8, low=0.7, high=0.9, standard_error=0.05)
-    """
+    """An AUC with its confidence interval."""
 
     auc: float
     low: float
@@ -41,28 +26,7 @@ class AUCInterval(NamedTuple):
 
 
 class DeLongResult(NamedTuple):
-    """A difference of two AUCs and its test, as `delong_test` returns it.
-
-    Attributes
-    ----------
-    difference : float
-        AUC of the first scores minus AUC of the second.
-    low, high : float
-        Ends of the confidence interval of the difference, between -1 and 1.
-    standard_error : float
-        Standard error of the difference.
-    statistic : float
-        Difference divided by its standard error.
-    pvalue : float
-        Two-sided p-value: how probable a statistic at least as far from 0 is where both AUCs are the same.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.metrics import delong_test
-    >>> result = delong_test([0, 1, 0, 1, 0, 1], [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6])
-    >>> result.difference, result.pvalue
-    (0.0, 1.0)
-    """
+    """A difference of two AUCs and its test."""
 
     difference: float
     low: float
@@ -101,8 +65,8 @@ def roc_auc_interval(
 
     Returns
     -------
-    AUCInterval
-        The named tuple `auc, low, high, standard_error`.
+    named tuple of float
+        `auc`; `low` and `high`, the ends of its confidence interval, between 0 and 1; and its `standard_error`.
 
     Raises
     ------
@@ -199,8 +163,9 @@ def delong_test(
 
     Returns
     -------
-    DeLongResult
-        The named tuple `difference, low, high, standard_error, statistic, pvalue`.
+    named tuple of float
+        `difference`, the first AUC minus the second; `low` and `high`, the ends of its confidence interval; its
+        `standard_error`; `statistic`, the difference divided by its standard error; and `pvalue`, two-sided.
 
     Raises
     ------

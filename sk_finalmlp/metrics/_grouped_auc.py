@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -125,12 +125,12 @@ def auc_per_group(
     scores = check_scores(y_score, "y_score", clicks)
     weights = check_weights(sample_weight, clicks)
     codes, names = _group_codes(groups, clicks)
-    columns = {
-        "auc": _aucs(clicks, scores, weights, codes),
-        "rows": np.bincount(codes, weights),
-        "clicks": np.bincount(codes, weights * clicks),
-    }
-    return pd.DataFrame(columns, index=names)
+    of_clicks = weights * clicks
+    share = share_below(scores, weights * ~clicks, codes)
+    sums = {"auc": of_clicks * share, "rows": weights, "clicks": of_clicks}
+    table = pd.DataFrame({name: np.bincount(codes, values) for name, values in sums.items()}, index=names)
+    table["auc"] /= table["clicks"]
+    return table
 
 
 def _group_codes(groups: ArrayLike | None, clicks: NDArray[np.bool_]) -> tuple[NDArray[np.intp], pd.Index]:
@@ -152,51 +152,13 @@ def _group_codes(groups: ArrayLike | None, clicks: NDArray[np.bool_]) -> tuple[N
     return codes, pd.Index(names)
 
 
-def _aucs(
-    clicks: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.float64], codes: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    relative = _relative_to_heaviest(weights, 2 * codes + clicks)
-    of_clicks, of_others = relative * clicks, relative * ~clicks
-    in_order = np.bincount(codes, of_clicks * share_below(scores, of_others, codes))
-    aucs: NDArray[np.float64] = np.full(len(in_order), np.nan)
-    total = np.bincount(codes, of_clicks)
-    np.divide(in_order, total, out=aucs, where=total > 0)
-    return aucs
-
-
-def _relative_to_heaviest(weights: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[np.float64]:
-    # An AUC knows no scale of either class. Sums run over all groups: huge weights of one would round others away.
-    heaviest = pd.Series(weights).groupby(codes).transform("max").to_numpy()
-    return weights / np.where(heaviest > 0, heaviest, 1)
-
-
 def share_below(
     scores: NDArray[np.floating], weights: NDArray[np.float64], groups: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Return the share of the group's weight with a lower score, plus half of the weight with the same score."""
     # With weights of 1: midrank (Sun and Xu 2014) less 1/2, over the number of rows. It is exactly 1 above all others.
-    order = np.lexsort((scores, groups))
-    starts_group = _changes(groups[order])
-    starts_tie = starts_group | _changes(scores[order])
-    tie_of_row = np.cumsum(starts_tie) - 1
-    tie_weight = np.bincount(tie_of_row, weights[order]).astype(np.float64, copy=False)
-    shares = np.empty(len(weights))
-    shares[order] = _share_below_ties(tie_weight, starts_group[starts_tie])[tie_of_row]
-    return shares
-
-
-def _share_below_ties(tie_weight: NDArray[np.float64], starts_group: NDArray[np.bool_]) -> NDArray[np.float64]:
-    up_to = np.cumsum(tie_weight)
-    before = up_to - tie_weight
-    first = np.flatnonzero(starts_group)
-    last = np.append(first[1:], len(tie_weight)) - 1
-    group = np.cumsum(starts_group) - 1
-    below = before - before[first][group] + tie_weight / 2
-    total = (up_to[last] - before[first])[group]
-    shares: NDArray[np.float64] = np.full(len(below), np.nan)
-    np.divide(below, total, out=shares, where=total > 0)
-    return shares
-
-
-def _changes(values: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.concatenate([[True], values[1:] != values[:-1]])
+    ties = pd.DataFrame({"group": groups, "score": scores, "weight": weights}).groupby(["group", "score"])
+    weight = ties["weight"].sum()
+    up_to = weight.groupby("group").cumsum()
+    below = (up_to - weight / 2) / up_to.groupby("group").transform("last")
+    return below.to_numpy()[ties.ngroup()]

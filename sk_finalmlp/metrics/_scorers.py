@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -146,24 +146,19 @@ def make_grouped_auc_scorer(
     >>> bool(0.5 < search.fit(X, y).best_score_ < 1)
     True
     """
-    return _GroupedAUCScorer(column, group_weight, pos_label)
+    return partial(_score_groups, column, {"group_weight": group_weight, "pos_label": pos_label})
 
 
-@dataclass(frozen=True)
-class _GroupedAUCScorer:
-    column: str | int
-    group_weight: Literal["rows", "clicks", "uniform"]
-    pos_label: Label | None
-
-    def __call__(self, estimator: BaseEstimator, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        scorer = make_scorer(
-            grouped_auc,
-            response_method=_RANKING,
-            groups=_column(X, self.column),
-            group_weight=self.group_weight,
-            pos_label=self.pos_label,
-        )
-        return float(scorer(estimator, X, y, sample_weight=sample_weight))
+def _score_groups(
+    column: str | int,
+    options: Mapping[str, Any],
+    estimator: BaseEstimator,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    scorer = make_scorer(grouped_auc, response_method=_RANKING, groups=_column(X, column), **options)
+    return float(scorer(estimator, X, y, sample_weight=sample_weight))
 
 
 def _column(X: Any, column: str | int) -> Any:
