@@ -110,12 +110,12 @@ def automatic_embedding_dim(n_rows: int) -> int:
 
 
 def automatic_dropout(n_rows: int, fields: Sequence[Field]) -> float:
-    """Many rows need less dropout; a member that reads statistics, and more codes than numbers, needs more."""
+    """Few rows need more dropout, and so does a member that reads statistics; one of numbers doesn't."""
     if n_rows > _HUGE_TABLE:
         return 0.05
     n_numeric = sum(field.kind == "numeric" and not is_statistic(field.name) for field in fields)
-    reads_statistics = any(field.kind == "statistic" for field in fields)
-    return 0.3 if reads_statistics and n_numeric <= sum(field.has_codes for field in fields) else 0.2
+    needs_more = n_rows <= _SMALL_TABLE or any(field.kind == "statistic" for field in fields)
+    return 0.3 if needs_more and n_numeric <= sum(field.has_codes for field in fields) else 0.2
 
 
 def automatic_max_epochs(n_rows: int, schedule: str) -> int:

@@ -22,8 +22,8 @@ class MLP(StreamParameters):
     hidden_units : array-like of int, default=(128,)
         Width of each layer.
     dropout : float or "auto", default="auto"
-        Dropout rate of each layer, in [0, 1). "auto": 0.2. In a classifier, 0.3 for a member that reads statistics and
-        at least as many fields of codes as of numbers, and 0.05 for more than 400,000 training rows.
+        Dropout rate of each layer, in [0, 1). "auto": 0.2. In a classifier, 0.05 for more than 400,000 rows in the
+        first fit; 0.3 for at most 50,000, or a member that reads statistics, unless more fields are numbers than codes.
     batch_norm : bool, default=True
         Whether layers have batch norm.
 

@@ -85,16 +85,27 @@ def test_vectors_are_longer_where_many_rows_tell_of_each_id(n_rows, embedding_di
     assert _parameters.automatic_embedding_dim(n_rows) == embedding_dim
 
 
-@pytest.mark.parametrize(("n_rows", "dropout"), [(1, 0.2), (400_000, 0.2), (400_001, 0.05)])
-def test_less_is_dropped_where_many_rows_tell_of_each_id(n_rows, dropout):
-    assert _parameters.automatic_dropout(n_rows, [Field("user", "categorical", n_codes=3)]) == dropout
+@pytest.mark.parametrize(
+    ("n_rows", "dropout", "beside_statistics"),
+    [(1, 0.3, 0.3), (50_000, 0.3, 0.3), (50_001, 0.2, 0.3), (400_000, 0.2, 0.3), (400_001, 0.05, 0.05)],
+)
+def test_less_is_dropped_where_many_rows_tell_of_each_id(n_rows, dropout, beside_statistics):
+    fields = [Field("user", "categorical", n_codes=3)]
+    assert _parameters.automatic_dropout(n_rows, fields) == dropout
+    assert _parameters.automatic_dropout(n_rows, [*fields, Field("user@rate", "statistic")]) == beside_statistics
 
 
 @pytest.mark.parametrize(
     ("statistics", "n_numeric", "dropout"),
-    [([], 0, 0.2), (["user@rate"], 1, 0.3), (["user@rate"], 2, 0.2), (["user@rate", "user@recent_rate"], 1, 0.3)],
+    [
+        ([], 1, 0.3),
+        ([], 2, 0.2),
+        (["user@rate"], 1, 0.3),
+        (["user@rate"], 2, 0.2),
+        (["user@rate", "user@recent_rate"], 1, 0.3),
+    ],
 )
-def test_more_is_dropped_beside_statistics_unless_most_fields_are_numbers(statistics, n_numeric, dropout):
+def test_no_more_is_dropped_where_most_fields_are_numbers(statistics, n_numeric, dropout):
     kinds = {"user@rate": "statistic", "user@recent_rate": "numeric"}
     numbers = [Field(f"price_{position}", "numeric") for position in range(n_numeric)]
     fields = [Field("user", "categorical", n_codes=3), *numbers, *(Field(name, kinds[name]) for name in statistics)]
@@ -138,12 +149,13 @@ def test_dropout_of_a_fit_follows_its_rows_and_stays_where_it_goes_on(long_vecto
     assert dropout_rates(classifier.fit(*rows(400)).network_) == {0.05}
     assert dropout_rates(classifier.partial_fit(*rows(100)).network_) == {0.05}
     online = FinalMLPClassifier(n_members=1, random_state=0).partial_fit(*rows(100), classes=[0, 1])
-    assert dropout_rates(online.partial_fit(*rows(1000)).network_) == {0.2}
+    assert dropout_rates(online.partial_fit(*rows(1000)).network_) == {0.3}
     single = FinalMLPClassifier(stream1=MLP(), stream2=None, max_epochs=1).fit(*rows(1000))
     assert dropout_rates(single.network_) == {0.05}
 
 
-def test_only_members_that_read_statistics_drop_more():
+def test_only_members_that_read_statistics_drop_more_of_many_rows(monkeypatch):
+    monkeypatch.setattr(_parameters, "_SMALL_TABLE", 1_000)
     X, y, _ = make_click_data(2_000, n_users=20, n_items=10, click_rate=0.4, random_state=0)
     X = CTREncoder().fit_transform(X[["user", "item"]], y)
     own = {"stream_fields": (["user"], ["user", "item"])}

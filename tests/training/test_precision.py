@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp.streams import MLP
 from sk_finalmlp.training import _device
 
 BFLOAT16 = {"precision": "bfloat16", "embedding_dim": 8, "num_heads": 4, "max_epochs": 2, "random_state": 0}
@@ -26,8 +27,9 @@ def rows():
 
 
 def test_a_model_learns_as_with_float32(able_cpu, rows):
+    own = {"max_epochs": 8, "stream1": MLP(dropout=0.2), "stream2": MLP(dropout=0.2)}
     rounded, plain = (
-        FinalMLPClassifier(**{**BFLOAT16, "max_epochs": 8, "precision": precision}).fit(*rows)
+        FinalMLPClassifier(**{**BFLOAT16, **own, "precision": precision}).fit(*rows)
         for precision in ("bfloat16", "float32")
     )
     assert rounded.best_score_ == pytest.approx(plain.best_score_, abs=0.02)
