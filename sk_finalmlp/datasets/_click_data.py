@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -146,7 +145,7 @@ def make_click_data(
     """
     rng = _generator(random_state)
     shape = n_samples, n_users, n_items, n_contexts, n_numeric, n_tags
-    impressions = _draw_impressions(rng, *shape, zipf_exponent, n_days, turnover, drift)
+    impressions = _Impressions(rng, *shape, zipf_exponent, n_days, turnover, drift)
     log_odds = logit_scale * _unit_log_odds(rng, impressions)
     probability = _probability(log_odds, click_rate)
     clicks = (rng.random(n_samples) < probability).astype(np.int64)
@@ -207,7 +206,7 @@ def make_funnel_data(
     {'click': 0.2, 'conversion': 0.02}
     """
     rng = _generator(random_state)
-    impressions = _draw_impressions(rng, n_samples, n_users, n_items)
+    impressions = _Impressions(rng, n_samples, n_users, n_items)
     of_click, own = (_unit_log_odds(rng, impressions) for _ in range(2))
     of_conversion = similarity * of_click + math.sqrt(1 - similarity**2) * own
     click = _probability(logit_scale * of_click, click_rate)
@@ -219,60 +218,39 @@ def make_funnel_data(
     return _table(impressions), pd.DataFrame(labels).astype(np.int64), pd.DataFrame(probabilities)
 
 
-def _draw_impressions(
-    rng: np.random.Generator,
-    n_samples: int,
-    n_users: int,
-    n_items: int,
-    n_contexts: int = 2,
-    n_numeric: int = 2,
-    n_tags: int = 20,
-    zipf_exponent: float = 1.0,
-    n_days: int | None = None,
-    turnover: float = 0.0,
-    drift: float = 0.0,
-) -> _Impressions:
-    user_places, item_places = (_zipf_codes(rng, n_codes, n_samples, zipf_exponent) for n_codes in (n_users, n_items))
-    users, items = (_Population(rng, n_places, n_days, turnover, drift) for n_places in (n_users, n_items))
-    segment_of_user = rng.integers(_N_SEGMENTS, size=users.n_members)
-    category_of_item = rng.integers(_N_CATEGORIES, size=items.n_members)
-    tags_of_item = _tag_codes(rng, items.n_members, n_tags)
-    contexts = [rng.integers(_N_CONTEXT_VALUES, size=n_samples) for _ in range(n_contexts)]
-    numeric = [rng.standard_normal(n_samples) for _ in range(n_numeric)]
-    seconds = np.sort(rng.integers((n_days or _N_DAYS) * _SECONDS_A_DAY, size=n_samples))
-    day = seconds // _SECONDS_A_DAY if n_days else np.zeros_like(seconds)
-    return _Impressions(
-        user=users.members(user_places, day),
-        item=items.members(item_places, day),
-        item_state=items.states(item_places, day),
-        items=items,
-        segment_of_user=segment_of_user,
-        category_of_item=category_of_item,
-        tags_of_item=tags_of_item,
-        n_tags=n_tags,
-        contexts=contexts,
-        numeric=numeric,
-        seconds=seconds,
-        day=day if n_days else None,
-    )
-
-
-@dataclass(frozen=True)
 class _Impressions:
     """Codes and values of each impression, and the properties of users and items."""
 
-    user: _Codes
-    item: _Codes
-    item_state: _Codes
-    items: _Population
-    segment_of_user: _Codes
-    category_of_item: _Codes
-    tags_of_item: _Codes
-    n_tags: int
-    contexts: list[_Codes]
-    numeric: list[_Floats]
-    seconds: _Codes
-    day: _Codes | None
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        n_samples: int,
+        n_users: int,
+        n_items: int,
+        n_contexts: int = 2,
+        n_numeric: int = 2,
+        n_tags: int = 20,
+        zipf_exponent: float = 1.0,
+        n_days: int | None = None,
+        turnover: float = 0.0,
+        drift: float = 0.0,
+    ) -> None:
+        user_places, item_places = (
+            _zipf_codes(rng, n_codes, n_samples, zipf_exponent) for n_codes in (n_users, n_items)
+        )
+        users, self.items = (_Population(rng, n_places, n_days, turnover, drift) for n_places in (n_users, n_items))
+        self.n_tags = n_tags
+        self.segment_of_user = rng.integers(_N_SEGMENTS, size=users.n_members)
+        self.category_of_item = rng.integers(_N_CATEGORIES, size=self.items.n_members)
+        self.tags_of_item = _tag_codes(rng, self.items.n_members, n_tags)
+        self.contexts = [rng.integers(_N_CONTEXT_VALUES, size=n_samples) for _ in range(n_contexts)]
+        self.numeric = [rng.standard_normal(n_samples) for _ in range(n_numeric)]
+        self.seconds = np.sort(rng.integers((n_days or _N_DAYS) * _SECONDS_A_DAY, size=n_samples))
+        self.day = self.seconds // _SECONDS_A_DAY if n_days else None
+        day = np.zeros_like(self.seconds) if self.day is None else self.day
+        self.user = users.members(user_places, day)
+        self.item = self.items.members(item_places, day)
+        self.item_state = self.items.states(item_places, day)
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from zipfile import ZipFile
 
@@ -72,13 +71,8 @@ ACM Transactions on Interactive Intelligent Systems 5, 4: 19:1-19:19. https://do
 """
 
 
-@dataclass(frozen=True)
-class _Tables:
-    """The three tables of the data set: ratings; users; items with `title` and `genres`."""
-
-    ratings: pd.DataFrame
-    users: pd.DataFrame
-    items: pd.DataFrame
+#: Ratings; users; items with `title` and `genres`.
+_Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 
 @validate_params({"data_home": [str, os.PathLike, None], "download_if_missing": ["boolean"], "return_X_y": ["boolean"]})
@@ -156,8 +150,8 @@ def fetch_movielens_100k(
     folder = cache_folder(data_home)
     archive = find_or_download(list(_READERS), folder, download_if_missing=download_if_missing)
     with ZipFile(folder / archive.file_name) as opened:
-        tables = _READERS[archive](opened)
-    frame = _impressions(tables)
+        ratings, users, items = _READERS[archive](opened)
+    frame = _impressions(ratings, users, items)
     data, target = frame[_FEATURES], frame["click"]
     if return_X_y:
         return data, target
@@ -167,14 +161,14 @@ def fetch_movielens_100k(
         frame=frame,
         feature_names=_FEATURES.copy(),
         target_names=["click"],
-        titles=tables.items.set_index("item")["title"],
+        titles=items.set_index("item")["title"],
         DESCR=_DESCR,
     )
 
 
-def _impressions(tables: _Tables) -> pd.DataFrame:
-    frame = tables.ratings.merge(tables.users, on="user", how="left", validate="many_to_one")
-    frame = frame.merge(tables.items, on="item", how="left", validate="many_to_one")
+def _impressions(ratings: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
+    frame = ratings.merge(users, on="user", how="left", validate="many_to_one")
+    frame = frame.merge(items, on="item", how="left", validate="many_to_one")
     frame["release_year"] = _release_year(frame["title"])
     frame["time"] = pd.to_datetime(frame["timestamp"], unit="s").astype("datetime64[s]")
     frame["click"] = (frame["rating"] >= _LEAST_RATING_OF_A_CLICK).astype("int64")
@@ -193,7 +187,7 @@ def _read_publisher(archive: ZipFile) -> _Tables:
     items = _read_table(archive, "ml-100k/u.item", sep="|", names=item_columns, encoding="latin-1")
     flags = items[list(_GENRES)].to_numpy(dtype=bool)
     items["genres"] = [[genre for genre, flag in zip(_GENRES, row, strict=True) if flag] for row in flags]
-    return _Tables(ratings, users, items[["item", "title", "genres"]])
+    return ratings, users, items[["item", "title", "genres"]]
 
 
 def _read_package_index(archive: ZipFile) -> _Tables:
@@ -205,7 +199,7 @@ def _read_package_index(archive: ZipFile) -> _Tables:
     # recbole cuts the last pair of brackets off the title, whether it holds the year or not, and misspells "unknown".
     items["title"] = (items["title"] + " (" + items["year"] + ")").replace("unkonwn (unkonwn)", "unknown")
     items["genres"] = items["genres"].str.split(" ")
-    return _Tables(ratings, users, items[["item", "title", "genres"]])
+    return ratings, users, items[["item", "title", "genres"]]
 
 
 def _read_table(archive: ZipFile, name: str, **options: Any) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from .._warnings import warn
 from ..nn import dropout_sources
 from ._adam import Moments
 from ._objective import Scores
-from ._processes import ALONE, Alone
+from ._processes import Alone
 from ._rows import Batches, Impressions
 from ._scores import Scoring, evaluate, predict_logits
 
@@ -93,14 +93,14 @@ def _divergence(what: str, net: Any) -> FloatingPointError:
     )
 
 
+@dataclass
 class EpochRecord(Callback):
     """Writes the first process's record of an epoch, and stops at NaN losses, on accelerators after the epoch."""
 
-    def __init__(self, validation: Impressions | None, scoring: Scoring, processes: Alone = ALONE) -> None:
-        self.validation = validation
-        self.scoring = scoring
-        self.processes = processes
-        self.shift: Tensor | None = None
+    validation: Impressions | None
+    scoring: Scoring
+    processes: Alone
+    shift: Tensor | None = None
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = time.perf_counter()
@@ -119,7 +119,7 @@ class EpochRecord(Callback):
         self.processes.average_buffers(net.module_)
         net.optimizer_.settle()
         _check_losses(net, net.history[-1, "batches", :, "train_loss"])
-        _check_logits(net, dataset_train.impressions.head(_A_FEW_ROWS))
+        _check_logits(net, dataset_train.impressions.some(_A_FEW_ROWS))
         batches = net.history[-1, "batches", :, ("train_loss", "train_batch_size")]
         losses, sizes = zip(*batches, strict=True)
         record = {"train_loss": float(np.average(losses, weights=sizes))}
@@ -177,15 +177,18 @@ class Best(NamedTuple):
     n_epochs: int
 
 
+_NONE_YET = Best(0, None, {}, 0)
+
+
+@dataclass
 class BestEpoch(Callback):
     """Remembers the weights of the best epoch, without validation rows the last one, and waits for a better one."""
 
-    def __init__(self, tol: float, n_iter_no_change: int) -> None:
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.so_far = Best(0, None, {}, 0)
-        #: Whether it is the best of all; then the final epoch begins.
-        self.is_chosen = False
+    tol: float
+    n_iter_no_change: int
+    so_far: Best = _NONE_YET
+    #: Whether it is the best of all; then the final epoch begins.
+    is_chosen: bool = False
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         # At the beginning of the next epoch, when all callbacks are done with the last one.
@@ -234,13 +237,13 @@ class EpochObserver(Protocol):
         ...
 
 
+@dataclass
 class Observed(Callback):
     """Tells an observer of each epoch; the first process's observer may end the training."""
 
-    def __init__(self, observer: EpochObserver | None, best: BestEpoch, processes: Alone) -> None:
-        self.observer = observer
-        self.best = best
-        self.processes = processes
+    observer: EpochObserver | None
+    best: BestEpoch
+    processes: Alone
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         if self.observer:
@@ -254,11 +257,11 @@ class Observed(Callback):
             raise StopTraining
 
 
+@dataclass
 class KeptMoments(Callback):
     """Begins a training with the moments of the last one, and overwrites them at the end of each epoch."""
 
-    def __init__(self, moments: Moments) -> None:
-        self.moments = moments
+    moments: Moments
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         kept = self.moments
@@ -277,12 +280,12 @@ class KeptMoments(Callback):
         self.moments.n_steps += len(dataset_train)
 
 
+@dataclass
 class EpochLines(Callback):
     """Logs a line per epoch, and writes it to the standard output if `written`."""
 
-    def __init__(self, best: BestEpoch, written: bool) -> None:
-        self.best = best
-        self.written = written
+    best: BestEpoch
+    written: bool
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         record = net.history[-1]

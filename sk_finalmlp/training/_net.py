@@ -18,17 +18,15 @@ from ._objective import filled, sampled_logits
 from ._processes import ALONE, Alone
 from ._rows import Batches, Inputs, Labels
 
+# Of a member's gradient, as published.
+_GRADIENT_NORM = 10.0
+
 
 class ClickNet(NeuralNet):
-    """skorch net that trains on `Batches`; `gradient_norm` is per member, `autocast_dtype` None for float32."""
+    """skorch net that trains on `Batches`."""
 
-    def __init__(
-        self, *args: Any, gradient_norm: float, autocast_dtype: torch.dtype | None = None, **kwargs: Any
-    ) -> None:
-        self.gradient_norm = gradient_norm
-        self.autocast_dtype = autocast_dtype
-        super().__init__(*args, **kwargs)
-
+    #: The type that factors of products are rounded to; None for none.
+    autocast_dtype: torch.dtype | None = None
     #: Maps a function over the members, on threads that the training lends.
     map_members: Map = map
     #: The processes that take each step together.
@@ -46,15 +44,6 @@ class ClickNet(NeuralNet):
         """None: this package's callbacks replace skorch's own."""
         return []
 
-    def get_split_datasets(self, X: Batches, y: None = None, **fit_params: Any) -> tuple[Batches, None]:
-        """The training's batches; a callback evaluates, on all validation rows at once."""
-        return X, None
-
-    def get_iterator(self, dataset: Batches, training: bool = False) -> Batches:
-        """The batches, as they are; they know the loss and the share of negatives."""
-        self.objective_, self.negatives_kept_ = dataset.objective, dataset.negatives_kept
-        return dataset
-
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
         """Arguments of the optimizer, one group per role, which saves calls: each has a penalty."""
         roles = {id(parameter): "embedding" for parameter in embedding_parameters(self.module_)}
@@ -67,26 +56,27 @@ class ClickNet(NeuralNet):
         """Whether steps run on an accelerator, asynchronously unless the CPU waits for a number."""
         return torch.device(self.device).type != "cpu"
 
-    def run_single_epoch(
-        self, iterator: Batches | None, training: bool, prefix: str, step_fn: Any, **fit_params: Any
-    ) -> None:
-        """The steps of an epoch; unlike skorch's, it waits for an accelerator only in the end."""
-        if iterator is None:
-            return
-        losses: list[Tensor] = []
-        for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, **fit_params)
-            self.history.record_batch("train_batch_size", len(batch[1][0]))
-            if self.is_accelerated:
-                # A copy, as it may be a view of all gradients.
-                losses.append(step["loss"].clone())
-            else:
-                self.history.record_batch("train_loss", step["loss"].item())
-            self.notify("on_batch_end", batch=batch, training=training, **step)
-        if losses:
-            for record, loss in zip(self.history[-1]["batches"], torch.stack(losses).tolist(), strict=True):
-                record["train_loss"] = loss
+    def fit_loop(self, X: Batches, y: None = None, epochs: int = 1, **fit_params: Any) -> ClickNet:
+        """Take epochs; unlike in skorch's, the CPU waits for an accelerator only at the end of each."""
+        self.objective_, self.negatives_kept_ = X.objective, X.negatives_kept
+        for _ in range(epochs):
+            self.notify("on_epoch_begin", dataset_train=X)
+            losses: list[Tensor] = []
+            for batch in X:
+                self.notify("on_batch_begin", batch=batch, training=True)
+                loss = self.train_step(batch)["loss"]
+                self.history.record_batch("train_batch_size", len(batch[1][0]))
+                if self.is_accelerated:
+                    # A copy, as it may be a view of all gradients.
+                    losses.append(loss.clone())
+                else:
+                    self.history.record_batch("train_loss", loss.item())
+                self.notify("on_batch_end", batch=batch, training=True)
+            if losses:
+                for record, loss in zip(self.history[-1]["batches"], torch.stack(losses).tolist(), strict=True):
+                    record["train_loss"] = loss
+            self.notify("on_epoch_end", dataset_train=X)
+        return self
 
     def train_step(self, batch: tuple[Inputs, Labels], **fit_params: Any) -> dict[str, Tensor]:
         """Take a step: forward, loss and backward of each member, then clipping, and the optimizer's step."""
@@ -97,7 +87,7 @@ class ClickNet(NeuralNet):
             parameter.grad = None
         losses = [*self.map_members(partial(self._backward, *batch), self.members_)]
         loss = self.processes.add_gradients(self.all_parameters_, torch.stack(losses).sum())
-        clip_gradients(self.parameters_, self.gradient_norm)
+        clip_gradients(self.parameters_, _GRADIENT_NORM)
         self.optimizer_.step()
         return {"loss": loss}
 

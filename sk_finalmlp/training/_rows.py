@@ -39,8 +39,17 @@ class Block(NamedTuple):
     read: Callable[[], Impressions]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """What all rows of a training have in common, in memory or on disk."""
+
+    negatives_kept: float = 1.0
+    have_hindsight: bool = False
+    objective: Objective = ONE_LABEL
+
+
 @dataclass(frozen=True)
-class Impressions:
+class Impressions(_Sample):
     """Rows in the form that the network takes, with their labels.
 
     Parameters
@@ -79,9 +88,6 @@ class Impressions:
     values: Tensor
     target: Tensor
     weight: Tensor
-    negatives_kept: float = 1.0
-    have_hindsight: bool = False
-    objective: Objective = ONE_LABEL
 
     def __len__(self) -> int:
         return len(self.target)
@@ -98,10 +104,6 @@ class Impressions:
         """Return the rows with weights of mean 1, so that the scale of the weights doesn't change the loss."""
         return replace(self, weight=self.weight / self.weight.mean())
 
-    def head(self, n_rows: int) -> Impressions:
-        """Return the first rows."""
-        return self._with(column[:n_rows] for column in self._columns)
-
     def some(self, n_rows: int) -> Impressions:
         """Return `n_rows` rows at random, or all if there are no more."""
         if len(self) <= n_rows:
@@ -110,9 +112,9 @@ class Impressions:
         generator = torch.Generator().manual_seed(_SEED)
         return self.take(torch.randint(len(self), (n_rows,), generator=generator))
 
-    def for_scores(self) -> Impressions:
-        """Return the rows to score a network on: all."""
-        return self
+    def for_scores(self, device: torch.device) -> Impressions:
+        """Return the rows to score a network on, codes and values on a device where they fit; the CPU takes labels."""
+        return self._with([*kept_on(device, self._columns[:2]), *self._columns[2:]])
 
     def class_weights(self, n_classes: int) -> Tensor:
         """Return the sum of the weights of each class, of so many classes at least."""
@@ -136,10 +138,6 @@ class Impressions:
         """Return the rows, on a device where they fit."""
         return self._with(kept_on(device, self._columns))
 
-    def with_inputs_kept_on(self, device: torch.device) -> Impressions:
-        """Return the rows, codes and values on a device where they fit; scores take the others on the CPU."""
-        return self._with([*kept_on(device, self._columns[:2]), *self._columns[2:]])
-
     @property
     def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.codes, self.values, self.target, self.weight
@@ -154,7 +152,7 @@ RowFile = StoredArray | NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class StoredImpressions:
+class StoredImpressions(_Sample):
     """Rows on disk, in a random order, with sums of weights and numbers of rows by class; floats are integers there."""
 
     files: Sequence[RowFile]
@@ -162,9 +160,6 @@ class StoredImpressions:
     n_values: int
     sums: Tensor
     counts: Tensor
-    negatives_kept: float = 1.0
-    have_hindsight: bool = False
-    objective: Objective = ONE_LABEL
 
     def __len__(self) -> int:
         return sum(map(len, self.files))
@@ -174,15 +169,13 @@ class StoredImpressions:
         sums, counts = self.sums + others.sums, self.counts + others.counts
         return replace(self, files=[*self.files, *others.files], sums=sums, counts=counts)
 
-    def head(self, n_rows: int) -> Impressions:
+    def some(self, n_rows: int) -> Impressions:
         """Return the first rows, in memory: a random sample, as their order is random."""
         return self._read(self.files[0], 0, n_rows)
 
-    some = head
-
-    def for_scores(self) -> Impressions:
+    def for_scores(self, device: torch.device) -> Impressions:
         """Return rows to score a network on."""
-        return self.head(_MAX_SCORED)
+        return self.some(_MAX_SCORED).for_scores(device)
 
     def class_weights(self, n_classes: int) -> Tensor:
         """Return the sum of the weights of each class."""
@@ -213,9 +206,9 @@ class StoredImpressions:
             values.contiguous().view(torch.float32),
             target[:, 0].long(),
             weight.contiguous().view(torch.float32)[:, 0],
-            self.negatives_kept,
-            self.have_hindsight,
-            self.objective,
+            negatives_kept=self.negatives_kept,
+            have_hindsight=self.have_hindsight,
+            objective=self.objective,
         )
 
 

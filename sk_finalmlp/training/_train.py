@@ -37,7 +37,6 @@ from ._rows import AnyImpressions, Batches, digest_of
 from ._scores import Scoring, correct_mean
 
 # Published values without parameters.
-_GRADIENT_NORM = 10.0
 _LEARNING_RATE_FACTOR = 0.1
 _MIN_LEARNING_RATE = 1e-6
 
@@ -273,19 +272,11 @@ def _train(
 
 def _fit(net: ClickNet, batches: Batches, settings: TrainingSettings, checkpoint: Checkpoint | None = None) -> None:
     """Take the epochs, or those that are left after a checkpoint."""
-    with _lent(net, batches, settings), suppress(StopTraining):
-        net.notify("on_train_begin", X=batches, y=None)
-        n_done = checkpoint.resume(net) if checkpoint else 0
-        net.fit_loop(batches, epochs=settings.max_epochs - n_done)
-
-
-@contextmanager
-def _lent(net: ClickNet, batches: Batches, settings: TrainingSettings) -> Iterator[None]:
-    """Lend the network threads, random numbers and memory for training."""
-    network, is_on_cpu = net.module_, batches.device.type == "cpu"
+    network = net.module_
     net.processes = batches.processes
+    # The network is lent threads, random numbers and memory.
     with ExitStack() as loans:
-        if is_on_cpu:
+        if batches.device.type == "cpu":
             n_rows = batches.batch_size // batches.processes.size
             net.map_members = loans.enter_context(threads_of_steps(network, n_rows))
             loans.enter_context(kept_memory())
@@ -295,7 +286,10 @@ def _lent(net: ClickNet, batches: Batches, settings: TrainingSettings) -> Iterat
         loans.enter_context(_sparse_gradients(network))
         if settings.freeze_norms:
             loans.enter_context(frozen_norms(network))
-        yield
+        loans.enter_context(suppress(StopTraining))
+        net.notify("on_train_begin", X=batches, y=None)
+        n_done = checkpoint.resume(net) if checkpoint else 0
+        net.fit_loop(batches, epochs=settings.max_epochs - n_done)
 
 
 def _generator_of_dropout(batches: Batches) -> torch.Generator:
@@ -341,13 +335,11 @@ def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbac
             ("context", {"weight_decay": of_context / n_members}),
         ],
         optimizer__fused=settings.device.type != "mps",
-        max_epochs=settings.max_epochs,
         device=settings.device,
-        gradient_norm=_GRADIENT_NORM,
-        autocast_dtype=product_dtype(settings.precision, settings.device),
         callbacks=callbacks,
         verbose=0,
     )
+    net.autocast_dtype = product_dtype(settings.precision, settings.device)
     net.initialize()
     return net
 
@@ -360,7 +352,7 @@ def _callbacks(
     watchers: Callbacks,
 ) -> tuple[Callbacks, Checkpoint | None]:
     """All callbacks of the epochs before the final one, in calling order."""
-    scored = None if validation is None else validation.for_scores().with_inputs_kept_on(settings.device)
+    scored = None if validation is None else validation.for_scores(settings.device)
     waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
     schedule = _schedule(settings, len(batches), is_scored=validation is not None)
     record = EpochRecord(scored, settings.scoring, batches.processes)

@@ -20,7 +20,8 @@ def rows(n_rows=3000, n_classes=2, negatives_kept=1.0):
     generator = torch.Generator().manual_seed(0)
     codes = torch.randint(20, (n_rows, 1), generator=generator, dtype=torch.int32)
     target = torch.multinomial(torch.tensor([0.9, *[0.1] * (n_classes - 1)]), n_rows, True, generator=generator)
-    return Impressions(codes, torch.empty(n_rows, 0), target, torch.rand(n_rows, generator=generator), negatives_kept)
+    weight = torch.rand(n_rows, generator=generator)
+    return Impressions(codes, torch.empty(n_rows, 0), target, weight, negatives_kept=negatives_kept)
 
 
 def network(n_outputs=1, scale=1.0):
