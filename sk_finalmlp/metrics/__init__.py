@@ -2,7 +2,7 @@
 
 from ._delong import delong_test, roc_auc_interval
 from ._grouped_auc import auc_per_group, grouped_auc
-from ._probabilities import expected_calibration_error, normalized_entropy
+from ._probabilities import expected_calibration_error, normalized_entropy, relative_information_gain
 from ._scorers import get_scorer, make_grouped_auc_scorer
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "grouped_auc",
     "make_grouped_auc_scorer",
     "normalized_entropy",
+    "relative_information_gain",
     "roc_auc_interval",
 ]

@@ -16,7 +16,7 @@ from sklearn.metrics import make_scorer
 from .._checks import Label
 from .._sklearn import validate_params
 from ._grouped_auc import grouped_auc
-from ._probabilities import expected_calibration_error, normalized_entropy
+from ._probabilities import expected_calibration_error, normalized_entropy, relative_information_gain
 
 # Either orders the rows; as scikit-learn's own scorer of the AUC has it.
 _RANKING = ("decision_function", "predict_proba")
@@ -27,6 +27,7 @@ _SCORERS = {
         expected_calibration_error, response_method="predict_proba", greater_is_better=False
     ),
     "neg_normalized_entropy": make_scorer(normalized_entropy, response_method="predict_proba", greater_is_better=False),
+    "relative_information_gain": make_scorer(relative_information_gain, response_method="predict_proba"),
 }
 
 
@@ -40,9 +41,9 @@ def get_scorer(name: str) -> Any:
     Parameters
     ----------
     name : str
-        "grouped_auc", "neg_expected_calibration_error", "neg_normalized_entropy", or a name of
-        :func:`sklearn.metrics.get_scorer_names`. As in scikit-learn, higher is better for every scorer, and `neg_` says
-        that it is minus the metric.
+        "grouped_auc", "neg_expected_calibration_error", "neg_normalized_entropy", "relative_information_gain", or a
+        name of :func:`sklearn.metrics.get_scorer_names`. As in scikit-learn, higher is better for every scorer, and
+        `neg_` says that it is minus the metric.
 
     Returns
     -------

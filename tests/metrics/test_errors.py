@@ -15,6 +15,7 @@ from sk_finalmlp.metrics import (
     expected_calibration_error,
     grouped_auc,
     normalized_entropy,
+    relative_information_gain,
     roc_auc_interval,
 )
 
@@ -27,7 +28,7 @@ def against_the_reverse(y_true, y_score, **parameters):
     return delong_test(y_true, np.linspace(0, 1, len(y_true)), y_score, **parameters)
 
 
-PROBABILISTIC = [normalized_entropy, expected_calibration_error]
+PROBABILISTIC = [normalized_entropy, relative_information_gain, expected_calibration_error]
 METRICS = [
     *PROBABILISTIC,
     partial(grouped_auc, groups=GROUPS),

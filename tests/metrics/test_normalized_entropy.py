@@ -1,4 +1,4 @@
-"""Normalised entropy."""
+"""Normalised entropy and relative information gain."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import d2_log_loss_score, log_loss
 
-from sk_finalmlp.metrics import normalized_entropy
+from sk_finalmlp.metrics import normalized_entropy, relative_information_gain
 
 quick = settings(max_examples=60, deadline=None)
 
@@ -31,10 +31,10 @@ def test_it_is_equation_1_of_he_et_al(rows):
 
 @quick
 @given(ROWS)
-def test_it_is_one_minus_the_share_of_log_loss_explained(rows):
+def test_gain_is_what_scikit_learn_calls_the_share_of_log_loss_explained(rows):
     clicks, probabilities, weights = columns(rows)
-    expected = 1 - d2_log_loss_score(clicks, probabilities, sample_weight=weights)
-    assert normalized_entropy(clicks, probabilities, sample_weight=weights) == pytest.approx(expected)
+    expected = d2_log_loss_score(clicks, probabilities, sample_weight=weights)
+    assert relative_information_gain(clicks, probabilities, sample_weight=weights) == pytest.approx(expected)
 
 
 @quick

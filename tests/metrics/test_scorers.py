@@ -22,6 +22,7 @@ from sk_finalmlp.metrics import (
     grouped_auc,
     make_grouped_auc_scorer,
     normalized_entropy,
+    relative_information_gain,
 )
 
 N_TRAIN = 2000
@@ -54,10 +55,11 @@ def rows(impressions):
 
 def test_scorers_by_name_in_cross_validation(impressions, held_out, rows):
     _, y_test, probabilities = rows
-    names = ["neg_expected_calibration_error", "neg_normalized_entropy", "roc_auc"]
-    scorers = {name: get_scorer(name) for name in names}
+    names = ["neg_expected_calibration_error", "neg_normalized_entropy", "relative_information_gain"]
+    scorers = {name: get_scorer(name) for name in [*names, "roc_auc"]}
     scores = cross_validate(pipeline(), *impressions, cv=held_out, scoring=scorers)
     assert scores["test_neg_normalized_entropy"] == pytest.approx(-normalized_entropy(y_test, probabilities))
+    assert scores["test_relative_information_gain"] == pytest.approx(relative_information_gain(y_test, probabilities))
     assert scores["test_neg_expected_calibration_error"] == pytest.approx(
         -expected_calibration_error(y_test, probabilities)
     )
