@@ -72,7 +72,8 @@ def _report(counts: dict[str, Counter[str]], findings: list[Finding], seed: int,
     print(f"{n_tables} tables of seed {seed} in {seconds:.0f} s: {n_tables / seconds:.1f} a second")
     for what, counter in counts.items():
         print(f"  {what}: {', '.join(f'{name} {count}' for name, count in counter.most_common())}")
-    print(f"\n{len(findings)} findings in {len({finding.number for finding in findings})} tables")
+    n_with = len({finding.number for finding in findings})
+    print(f"\n{len(findings)} findings, in {n_with} of {n_tables} tables")
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.name, finding.about), []).append(finding)
