@@ -233,6 +233,13 @@ def check_weights(sample_weight: ArrayLike | None, clicks: NDArray[np.bool_]) ->
     )
     if not weights.any():  # older versions of scikit-learn let these pass
         raise ValueError("sample_weight is zero for every row.")
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            f"sample_weight is up to {weights.max():.2g}, and its sum is more than a float can hold. Only ratios of "
+            "weights matter: divide them by their maximum."
+        )
     return weights
 
 

@@ -69,6 +69,7 @@ def same(measured, expected):
         (CLICKS, SCORES, {"sample_weight": [-1] + [1] * 5}, "[Nn]egative values"),
         (CLICKS, SCORES, {"sample_weight": [np.nan] + [1] * 5}, "sample_weight contains NaN"),
         (CLICKS, SCORES, {"sample_weight": [0] * 6}, "sample_weight|Sample weights"),
+        (CLICKS, SCORES, {"sample_weight": [1e308] * 6}, "its sum is more than a float can hold"),
         (CLICKS, SCORES, {"pos_label": "yes"}, r"pos_label='yes' is not a valid label: it should be one of \[0, 1\]"),
     ],
 )
