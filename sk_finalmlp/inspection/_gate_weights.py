@@ -109,17 +109,16 @@ def _fields_of_gates(classifier: FinalMLPClassifier) -> list[str]:
 
 def _gates_of_rows(classifier: FinalMLPClassifier, rows: Batch) -> NDArray[np.float64]:
     """Gate of each row and field in each stream, the mean over the members that read it; shape (2, n, F)."""
-    position = {name: number for number, name in enumerate(_fields_of_gates(classifier))}
-    gates = np.zeros((2, len(rows[0]), len(position)))
-    votes = np.zeros((2, 1, len(position)))
+    names = _fields_of_gates(classifier)
+    gates = np.zeros((2, len(rows[0]), len(names)))
+    votes = np.zeros((2, 1, len(names)))
     for weight, member in weighted_members_of(classifier):
-        for chunk, batch in batches(rows):
-            for stream, of_field in enumerate(field_gates(member, batch)):
-                for name, gate in of_field.items():
-                    gates[stream, chunk, position[name]] += weight * gate.numpy(force=True)
         for stream, path in enumerate(member.paths):
             if path.gate is not None:
-                votes[stream, 0, [position[name] for name in path.fields.sizes]] += weight
+                read = [names.index(name) for name in path.fields.sizes]
+                votes[stream, :, read] += weight
+                for chunk, batch in batches(rows):
+                    gates[stream, chunk][:, read] += weight * field_gates(path, batch)
     with np.errstate(invalid="ignore"):
         return gates / votes
 

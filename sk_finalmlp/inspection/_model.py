@@ -119,17 +119,10 @@ def batches(rows: Batch) -> Iterator[tuple[slice, Batch]]:
 
 
 @torch.inference_mode()
-def field_gates(network: TwoStreamNetwork, rows: Batch) -> list[dict[str, Tensor]]:
-    """Return the mean gate of each field for both streams; none for a stream without a gate."""
-    return [
-        {}
-        if path.gate is None
-        else {
-            name: part.mean(dim=1)
-            for name, part in zip(path.fields.sizes, _split(path.gate(*rows), path.fields), strict=True)
-        }
-        for path in network.paths
-    ]
+def field_gates(path: Any, rows: Batch) -> NDArray[np.float32]:
+    """Return the mean gate of each field that a stream reads, shape (n, F)."""
+    parts = _split(path.gate(*rows), path.fields)
+    return torch.stack([part.mean(dim=1) for part in parts], dim=1).numpy(force=True)
 
 
 @torch.inference_mode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
@@ -96,8 +95,7 @@ class TrainingHistoryDisplay(Display):
     def learning_rate_falls(self) -> list[int]:
         """Epochs with a lower learning rate than the epoch before them."""
         rates = self.history["learning_rate"]
-        epochs = zip(rates.index[1:], pairwise(rates), strict=True)
-        return [int(epoch) for epoch, (before, after) in epochs if after < before]
+        return rates.index[rates.diff() < 0].tolist()
 
     def _draw(self, ax: Any) -> None:
         names = [["train_loss", "valid_loss"], ["valid_auc"]] if "valid_loss" in self.history else [["train_loss"]]
@@ -109,8 +107,8 @@ class TrainingHistoryDisplay(Display):
 
     def _marked_falls(self) -> list[int]:
         """The falls, unless the rate is another in each epoch, as in one cycle, where they tell nothing."""
-        is_planned = all(before != after for before, after in pairwise(self.history["learning_rate"]))
-        return [] if is_planned else self.learning_rate_falls
+        has_waited = (self.history["learning_rate"].diff() == 0).any()
+        return self.learning_rate_falls if has_waited else []
 
     def _draw_lines(self, panel: Axes, names: list[str], what: str) -> None:
         for name in names:
