@@ -215,7 +215,7 @@ def fit_classifier(
         if scorer not in BUILT_IN:
             name, fields = name_of_scorer(classifier.scoring), start.arguments["fields"]
             scorer = RowScorer(scorer, name, rows.labels, fields)  # type: ignore[arg-type]  # tasks are refused
-        file = _checkpoint_file(classifier, start, training, validation)
+        file = None if classifier.checkpoint is None else _checkpoint_file(classifier, start, training, validation)
         settings = replace(settings, scoring=scorer, checkpoint=file)
         # With validation rows, the training itself moves the mean prediction to the click rate.
         unmoved = training if validation is None else None
@@ -291,10 +291,8 @@ def _checkpoint_file(
     start: Fitted,
     training: Impressions | StoredImpressions,
     validation: Impressions | StoredImpressions | None,
-) -> Path | None:
+) -> Path:
     """Return the file of `checkpoint` for this fit alone: other rows, parameters or initial weights have another."""
-    if classifier.checkpoint is None:
-        return None
     if not isinstance(classifier.random_state, Integral):
         raise ValueError(
             f"checkpoint={str(classifier.checkpoint)!r} needs an integer as random_state, so that a resumed fit "

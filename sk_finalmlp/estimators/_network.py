@@ -17,7 +17,7 @@ from .._sklearn import Summary
 from .._warnings import warn
 from ..nn import Ensemble, TwoStreamNetwork, embedding_parameters, give_vectors, members_of, votes_of
 from ..schema import by_kind
-from ..streams import as_stream, with_dropout
+from ..streams import as_stream, without_auto
 from ..training import Impressions, StoredImpressions
 from ._field_readers import FieldReader, chosen_fields, fields_of_streams
 from ._parameters import automatic_dropout, automatic_embedding_dim
@@ -78,7 +78,7 @@ def _plain(name: str, parameters: Mapping[str, Any], readers: Sequence[FieldRead
     """Return a parameter as the network takes it."""
     value = parameters[name]
     if name in _STREAMS:
-        return None if value is None else as_stream(value, parameters["fusion"])
+        return None if value is None else as_stream(value)
     if name == "fs_hidden_units":
         return tuple(int(width) for width in value)
     return chosen_fields(value, readers, name) if name.endswith("_context") else value
@@ -146,7 +146,7 @@ def network_of_arrays(
         network = make_network(network_class, arguments)
     tensors = {name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
     network.load_state_dict(tensors, assign=True)
-    _give_vectors(network, arguments, tuned=False)
+    give_vectors(network, arguments.get("vectors", {}), tuned=False)
     return network.eval()
 
 
@@ -159,16 +159,11 @@ def make_network(
     for own in arguments["members"]:
         given = {**shared, **own}
         dropout = given.pop("dropout")
-        given |= {name: with_dropout(given[name], dropout) for name in _STREAMS}
+        given |= {name: without_auto(given[name], given["fusion"], dropout) for name in _STREAMS}
         members.append(network_class(**given, generator=generator))
     network = members[0] if len(members) == 1 else Ensemble(members)
-    _give_vectors(network, arguments)
+    give_vectors(network, arguments.get("vectors", {}))
     return network
-
-
-def _give_vectors(network: nn.Module, arguments: Mapping[str, Any], *, tuned: bool = True) -> None:
-    if vectors := arguments.get("vectors"):
-        give_vectors(network, {name: torch.from_numpy(table) for name, table in vectors.items()}, tuned=tuned)
 
 
 def network_summaries(classifier: FinalMLPClassifier) -> list[Summary]:

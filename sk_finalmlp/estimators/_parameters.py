@@ -13,6 +13,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from .._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
+from ..nn import DEFAULT_DROPOUT
 from ..schema import Field, is_statistic
 from ..streams import stream_names
 
@@ -115,7 +116,7 @@ def automatic_dropout(n_rows: int, fields: Sequence[Field]) -> float:
         return 0.05
     n_numeric = sum(field.kind == "numeric" and not is_statistic(field.name) for field in fields)
     needs_more = n_rows <= _SMALL_TABLE or any(field.kind == "statistic" for field in fields)
-    return 0.3 if needs_more and n_numeric <= sum(field.has_codes for field in fields) else 0.2
+    return 0.3 if needs_more and n_numeric <= sum(field.has_codes for field in fields) else DEFAULT_DROPOUT
 
 
 def automatic_max_epochs(n_rows: int, schedule: str) -> int:

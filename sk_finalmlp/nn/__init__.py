@@ -26,6 +26,7 @@ from ._layers import dropout_sources as dropout_sources
 from ._layers import frozen_norms as frozen_norms
 from ._layers import norms_of as norms_of
 from ._network import StreamBuilder, TwoStreamNetwork
+from ._stream import DEFAULT_DROPOUT as DEFAULT_DROPOUT
 from ._stream import Stream, StreamChain
 from ._torch import cpu_has_bfloat16 as cpu_has_bfloat16
 from ._torch import fused_adam as fused_adam

@@ -284,17 +284,13 @@ class FieldEmbedding(nn.Module):
             return [vectors]
         sizes = [codes.shape[1] - sum(self._n_elements), *self._n_elements]
         categorical, *multi_valued = torch.split(vectors, sizes, dim=1)
-        _, *elements = torch.split(is_known, sizes, dim=1)
-        return [categorical, *map(_masked_mean, multi_valued, elements)]
+        n_known = [own.sum(dim=1).clamp(min=1) for own in torch.split(is_known, sizes, dim=1)[1:]]
+        # The vectors of unknown codes are zero.
+        sums = [vectors.sum(dim=1, keepdim=True) for vectors in multi_valued]
+        return [categorical, *(total / n.view(-1, 1, 1) for total, n in zip(sums, n_known, strict=True))]
 
     def extra_repr(self) -> str:
         return f"{len(self.fields)} fields, {len(self.table)} codes, embedding_dim={self.embedding_dim}"
-
-
-def _masked_mean(vectors: Tensor, is_known: Tensor) -> Tensor:
-    """Mean over the vectors of known codes, the others being zero: (B, n, d), (B, n) -> (B, 1, d)."""
-    n_known = is_known.sum(dim=1).clamp(min=1)
-    return vectors.sum(dim=1, keepdim=True) / n_known.view(-1, 1, 1)
 
 
 def _join(vectors: list[Tensor]) -> Tensor:

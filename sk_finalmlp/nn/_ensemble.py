@@ -182,6 +182,8 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
         n_members = len(self.members)
         self.register_buffer("weights", torch.full((n_members,), 1 / n_members))
+        #: Weights of the losses of a member's outputs; None where it has one.
+        self.loss_weights = getattr(self.members[0], "loss_weights", None)
 
     def start_at(self, logits: Tensor) -> None:
         """Let the output of each member start at these logits, shape (C,)."""
@@ -192,11 +194,6 @@ class Ensemble(nn.Module):
         """Add a constant, shape (C,), to the logits of each member, and so to their mean."""
         for member in self.members:
             member.shift_logits(by)  # type: ignore[operator]
-
-    @property
-    def loss_weights(self) -> tuple[float, ...] | None:
-        """Weights of the losses of a member's outputs; None where it has one."""
-        return getattr(self.members[0], "loss_weights", None)
 
     def forward(self, codes: Tensor, values: Tensor) -> Tensor:
         """Logits of a batch.

@@ -94,7 +94,13 @@ class MultiHeadBilinearFusion(SumFusion):
     def __init__(
         self, x_dim: int, y_dim: int, n_outputs: int = 1, num_heads: int = 1, generator: torch.Generator | None = None
     ) -> None:
-        check_heads(num_heads, x_dim, y_dim)
+        if num_heads < 1 or x_dim % num_heads or y_dim % num_heads:
+            common = gcd(x_dim, y_dim)
+            divisors = [heads for heads in range(1, common + 1) if common % heads == 0]
+            raise ValueError(
+                f"num_heads={num_heads} doesn't divide both stream widths, {x_dim} and {y_dim}: "
+                f"each head needs an equal slice of both. It can be one of {divisors}."
+            )
         super().__init__(x_dim, y_dim, n_outputs, generator)
         self.num_heads = num_heads
         self.n_outputs = n_outputs
@@ -207,14 +213,3 @@ def make_fusion(
     if name not in _PLAIN_FUSIONS:
         raise ValueError(f"fusion must be one of {['bilinear', *_PLAIN_FUSIONS]}, got {name!r}.")
     return _PLAIN_FUSIONS[name](x_dim, y_dim, n_outputs, generator)
-
-
-def check_heads(num_heads: int, x_dim: int, y_dim: int) -> None:
-    """Raise a ValueError that names the divisors that work, where the heads don't divide both widths."""
-    if num_heads < 1 or x_dim % num_heads or y_dim % num_heads:
-        common = gcd(x_dim, y_dim)
-        divisors = [heads for heads in range(1, common + 1) if common % heads == 0]
-        raise ValueError(
-            f"num_heads={num_heads} doesn't divide both stream widths, {x_dim} and {y_dim}: "
-            f"each head needs an equal slice of both. It can be one of {divisors}."
-        )

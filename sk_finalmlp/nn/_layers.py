@@ -293,10 +293,6 @@ class Activation(nn.Module):
         """Activate a layer, (B, n) -> (B, n)."""
         return self.joint([self], x)
 
-    def is_like(self, other: Activation) -> bool:
-        """Whether both have the same dropout rate, and batch norm or not."""
-        return self.dropout.p == other.dropout.p and (self.norm is None) == (other.norm is None)
-
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """Fold batch norm in evaluation mode into weight and bias of the linear map before it."""
         if bias is None:

@@ -16,7 +16,7 @@ from ._fusion import Fusion, FusionName, make_fusion
 from ._gate import FeatureGate, FieldSelection, check_chosen
 from ._history import HistoryPooling
 from ._layers import Linear
-from ._stream import Stream, StreamPath, can_join, joint_outputs
+from ._stream import DEFAULT_DROPOUT, Stream, StreamPath, can_join, joint_outputs
 
 
 class StreamBuilder(Protocol):
@@ -71,7 +71,7 @@ class _DefaultStream:
     def build(
         self, n_fields: int, embedding_dim: int, n_statistics: int, generator: torch.Generator | None = None
     ) -> Stream:
-        return Stream(n_fields * embedding_dim + n_statistics, (128,), 0.2, True, generator)
+        return Stream(n_fields * embedding_dim + n_statistics, (128,), DEFAULT_DROPOUT, True, generator)
 
     def __repr__(self) -> str:
         return "streams.MLP()"
@@ -199,7 +199,7 @@ class TwoStreamNetwork(nn.Module):
             self.gate2 = make_gate(fs2_context, self.fields2.n_features)
         self.stream1 = _build(stream1, self.fields1, embedding_dim, generator)
         self.stream2 = None if stream2 is None else _build(stream2, self.fields2, embedding_dim, generator)
-        widths = [_width(path.stream) for path in self.paths]
+        widths = [int(path.stream.out_features) for path in self.paths]  # type: ignore[arg-type]
         self.fusion: Fusion | Linear
         if len(widths) == 1:
             self.fusion = Linear(widths[0], n_outputs, generator=generator)
@@ -208,9 +208,10 @@ class TwoStreamNetwork(nn.Module):
         # A value in a history says something else than the same value at hand, and would share its weight.
         with_weight = [field.name for field in fields if field.kind != "history"]
         self.linear_term = FieldEmbedding(fields, n_outputs, with_weight, generator) if linear_term else None
-        self.stream_loss = stream_loss if len(widths) == 2 else 0.0
-        with_loss = widths if self.stream_loss else []
+        with_loss = widths if stream_loss and len(widths) == 2 else []
         self.stream_outputs = nn.ModuleList(Linear(width, n_outputs, generator=generator) for width in with_loss)
+        #: Weights of the losses of the network and of each stream; None where the network's is the only one.
+        self.loss_weights = (1.0, stream_loss, stream_loss) if with_loss else None
 
     @property
     def paths(self) -> list[StreamPath]:
@@ -224,11 +225,6 @@ class TwoStreamNetwork(nn.Module):
     def embeddings(self) -> list[FieldEmbedding]:
         """The embedding layers that the streams read: one that they share, or one of each."""
         return [self.embedding] if self.embedding2 is None else [self.embedding, self.embedding2]
-
-    @property
-    def loss_weights(self) -> tuple[float, ...] | None:
-        """Weights of the losses of the network and of each stream; None where the network's is the only one."""
-        return (1.0, *[self.stream_loss] * len(self.stream_outputs)) if self.stream_outputs else None
 
     def start_at(self, logits: Tensor) -> None:
         """Set the initial output to these logits, shape (C,), for example the log-odds of the click rate."""
@@ -325,23 +321,18 @@ def _build(
         raise TypeError(
             f"build of {type(builder).__name__} must return the stream, a torch.nn.Module; it returned {stream!r}."
         )
-    return stream
-
-
-def _width(stream: nn.Module) -> int:
-    width = getattr(stream, "out_features", None)
-    if not isinstance(width, Integral):
+    if not isinstance(getattr(stream, "out_features", None), Integral):
         raise TypeError(
             f"The stream {type(stream).__name__} has no integer attribute out_features: set it to the number of "
             "columns of its output."
         )
-    return int(width)
+    return stream
 
 
 def _output(path: StreamPath, x: Tensor) -> Tensor:
     """Output of a stream, which may be anybody's: of another shape, it would be broadcast."""
     output: Tensor = path.stream(x)
-    expected = (len(x), _width(path.stream))
+    expected = (len(x), int(path.stream.out_features))  # type: ignore[arg-type]
     if not isinstance(output, Tensor) or output.shape != expected:
         got = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
         raise ValueError(

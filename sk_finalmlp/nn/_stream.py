@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,6 +15,9 @@ from ._embedding import FieldEmbedding
 from ._gate import FeatureGate, FieldSelection
 from ._layers import Activation, Linear, linear_of_parts
 from ._torch import tensors_of
+
+#: Dropout rate of an MLP of which nothing else is known.
+DEFAULT_DROPOUT: Final = 0.2
 
 
 class _Evaluated(NamedTuple):
@@ -123,11 +126,11 @@ def can_join(paths: Sequence[StreamPath]) -> bool:
     # A class derived from the MLP may have a forward of its own.
     if len(paths) == 1 or any(type(path.stream) is not Stream for path in paths):
         return False
-    first, *others = (activation for _, activation, *_ in _layers(paths))
+    activations = [activation for _, activation, *_ in _layers(paths)]
     return (
         all(path.embedding is paths[0].embedding for path in paths)
         and all(path.gate is None or path.gate.context_embedding is None for path in paths)
-        and all(activation.is_like(first) for activation in others)
+        and len({(activation.dropout.p, activation.norm is None) for activation in activations}) == 1
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,13 +91,13 @@ class PretrainedVectors(nn.Module):
             self.register_buffer("table", torch.zeros(1, 1).expand(shape), persistent=False)
 
     @torch.no_grad()
-    def give(self, table: Tensor, tuned: bool = True) -> None:
+    def give(self, table: Any, tuned: bool = True) -> None:
         """Take over a table: a copy to train, unless that is to stay as it is, or the very table."""
-        if self.field.is_tuned:
-            if tuned:
-                self.table.copy_(table)
-        else:
+        table = torch.as_tensor(table)
+        if not self.field.is_tuned:
             self.table = table.to(self.project.missing.device)
+        elif tuned:
+            self.table.copy_(table)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Embeddings of codes, (B,) -> (B, d)."""
@@ -113,14 +114,14 @@ def copy_network(network: nn.Module) -> nn.Module:
     return deepcopy(network, {id(shared.table): shared.table for shared in vectors if not shared.field.is_tuned})
 
 
-def give_vectors(network: nn.Module, tables: Mapping[str, Tensor], *, tuned: bool = True) -> None:
+def give_vectors(network: nn.Module, tables: Mapping[str, Any], *, tuned: bool = True) -> None:
     """Give tables of vectors to all layers of a network that read them.
 
     Parameters
     ----------
     network : torch.nn.Module
         A network, or a part of one.
-    tables : mapping of {str: Tensor of float32, shape (n_codes, length)}
+    tables : mapping of {str: Tensor or ndarray of float32, shape (n_codes, length)}
         A table for each pretrained field, by its name. Its first row is zeros.
     tuned : bool, default=True
         Whether to overwrite what the network has made of the vectors that it trains.

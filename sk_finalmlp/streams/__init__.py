@@ -68,23 +68,24 @@ def stream_of_name(name: str) -> StreamParameters:
     return _STREAMS[name]()
 
 
-def as_stream(stream: Any, fusion: str) -> StreamBuilder:
-    """Return a copy of a stream, given by itself or its short name, with `units` as the fusion needs them."""
+def as_stream(stream: Any) -> StreamBuilder:
+    """Return a copy of a stream, given by itself or its short name."""
     if isinstance(stream, str):
         stream = stream_of_name(stream)
     if isinstance(stream, type):
         raise ValueError(f"The stream {stream.__name__} is a class. Give an instance, {stream.__name__}().")
-    cloned: Any = clone(stream, safe=False)
-    if isinstance(cloned, StreamParameters) and cloned.units == "auto":
-        cloned.units = cloned._automatic_units(_AUTOMATIC_UNITS) if fusion in _NEED_MATCHING_WIDTHS else None
+    cloned: StreamBuilder = clone(stream, safe=False)
     return cloned
 
 
-def with_dropout(stream: Any, dropout: float) -> Any:
-    """Return a stream with this dropout rate where it is "auto"."""
-    if not isinstance(stream, MLP) or stream.dropout != "auto":
+def without_auto(stream: Any, fusion: str, dropout: float) -> Any:
+    """Return a stream with `units` as the fusion needs them and this dropout rate, where these are "auto"."""
+    if not isinstance(stream, StreamParameters):
         return stream
-    # A subclass may have other parameters, and set this one itself.
+    # A subclass may have other parameters, and set these itself.
     chosen = copy(stream)
-    chosen.dropout = dropout
+    if chosen.units == "auto":
+        chosen.units = chosen._automatic_units(_AUTOMATIC_UNITS) if fusion in _NEED_MATCHING_WIDTHS else None
+    if isinstance(chosen, MLP) and chosen.dropout == "auto":
+        chosen.dropout = dropout
     return chosen

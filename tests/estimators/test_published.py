@@ -9,7 +9,7 @@ import torch
 from sk_finalmlp import FinalMLPClassifier, published_configs
 from sk_finalmlp.nn import Stream, TwoStreamNetwork
 from sk_finalmlp.schema import Field
-from sk_finalmlp.streams import FM, MLP, Product, as_stream
+from sk_finalmlp.streams import FM, MLP, Product, without_auto
 
 
 def split_vocabulary(n_codes, n_fields, **fixed):
@@ -71,7 +71,7 @@ def network(name, **parameters):
     parameters = {key: value for key, value in parameters.items() if key in of_network}
     for stream in ("stream1", "stream2"):
         if parameters[stream] is not None:
-            parameters[stream] = as_stream(parameters[stream], parameters["fusion"])
+            parameters[stream] = without_auto(parameters[stream], parameters["fusion"], 0.2)
     with torch.device("meta"):
         return TwoStreamNetwork(fields_of(name), **parameters)
 

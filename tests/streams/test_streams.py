@@ -8,7 +8,19 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sk_finalmlp import streams
-from sk_finalmlp.streams import CIN, FM, MLP, CrossNet, Final, MaskNet, Product, SelfAttention, as_stream, stream_names
+from sk_finalmlp.streams import (
+    CIN,
+    FM,
+    MLP,
+    CrossNet,
+    Final,
+    MaskNet,
+    Product,
+    SelfAttention,
+    as_stream,
+    stream_names,
+    without_auto,
+)
 
 CLASSES = [getattr(streams, name) for name in streams.__all__ if name[0].isupper()]
 
@@ -16,7 +28,7 @@ CLASSES = [getattr(streams, name) for name in streams.__all__ if name[0].isupper
 @pytest.mark.parametrize("name", stream_names())
 @pytest.mark.parametrize(("fusion", "units"), [("bilinear", 128), ("product", 128), ("sum", None), ("concat", None)])
 def test_a_short_name_stands_for_the_defaults_of_a_class(name, fusion, units):
-    stream = as_stream(name, fusion)
+    stream = without_auto(as_stream(name), fusion, dropout="auto")
     assert type(stream).__name__.lower() == name
     expected = type(stream)()
     # The others have a width of their own.
@@ -54,7 +66,7 @@ def test_copies_have_the_same_parameters(stream_class):
 
 def test_a_stream_stays_as_it_is():
     stream = CrossNet()
-    as_stream(stream, "bilinear")
+    assert without_auto(stream, "bilinear", 0.1).units == 128
     assert stream.units == "auto"
 
 
@@ -98,4 +110,4 @@ def test_parameters_that_do_not_fit_each_other(stream, message):
 
 def test_an_unknown_name_is_an_error():
     with pytest.raises(ValueError, match=r"no stream named 'deepfm'; there are \['cin', 'crossnet'"):
-        as_stream("deepfm", "sum")
+        as_stream("deepfm")

@@ -63,7 +63,7 @@ def small(**parameters):
 
 
 def two_streams(stream, **parameters):
-    streams_of_16 = [streams.as_stream(name, "sum") for name in (stream, "mlp")]
+    streams_of_16 = [streams.as_stream(name) for name in (stream, "mlp")]
     return TwoStreamNetwork(FIELDS, *streams_of_16, fusion="sum", generator=seeded(), **parameters)
 
 
