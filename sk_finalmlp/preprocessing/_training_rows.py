@@ -109,16 +109,17 @@ class TrainingRows(ABC):
         assert isinstance(self.target, Target)
         earlier, last = np.zeros((2, self.target.n_patterns))
         for start, rows in self.target.numbered_chunks():
-            are_last = elapsed[start : start + len(rows.weights)] == now
-            for sums, weights in ((earlier, rows.weights * ~are_last), (last, rows.weights * are_last)):
-                sums += np.bincount(rows.patterns, weights, len(sums))
+            times = elapsed[start : start + len(rows.weights)]
+            for sums, which in ((earlier, _are_earlier(times, now)), (last, times == now)):
+                sums += np.bincount(rows.patterns, rows.weights * which, len(sums))
         # A label that only the last rows have is in no other.
         shares = _AS_NOW * earlier.sum() / last.sum() * last / np.where(earlier, earlier, np.inf)
         seed = int(self.planner.random_state.randint(1, np.iinfo(np.int32).max))
         for start, rows in self.target.numbered_chunks():
             numbers = np.arange(start, start + len(rows.weights))
-            are_drawn = places(numbers, seed) < shares[rows.patterns]
-            elapsed[start : start + len(numbers)] = np.where(are_drawn, now, elapsed[start : start + len(numbers)])
+            times = elapsed[start : start + len(numbers)]
+            are_drawn = _are_earlier(times, now) & (places(numbers, seed) < shares[rows.patterns])
+            elapsed[start : start + len(numbers)] = np.where(are_drawn, now, times)
 
     @cached_property
     def target_in_time(self) -> Target | NoLabels:
@@ -146,6 +147,11 @@ class TrainingRows(ABC):
 def _blocks(place: Place, start: int, stop: int) -> np.ndarray:
     """Blocks of about as many rows, in the order that later rows are held out by."""
     return np.minimum(N_BLOCKS * (1 - place(np.arange(start, stop))), N_BLOCKS - 1).astype(np.int64)
+
+
+def _are_earlier(elapsed: np.ndarray, now: np.float32) -> np.ndarray:
+    """Which rows have a time before "now"; a missing one is 0."""
+    return (elapsed < now) & (elapsed != 0)
 
 
 def _codes_of(outputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -322,6 +322,13 @@ class TestRowsDrawnAsNow:
         rate = np.average(y[is_last], weights=weights[is_last])
         assert np.average(y[is_drawn], weights=weights[is_drawn]) == pytest.approx(rate, rel=0.2)
 
+    def test_have_a_time(self):
+        X, y = self.log()
+        X.loc[::2, "time"] = pd.NaT
+        out, new, _ = self.encoded(X, y)
+        assert (out != new).any()
+        assert (out[::2] == 0).all()
+
     def test_have_each_combination_of_several_labels_as_often_as_the_last(self):
         X, y = self.log()
         labels = pd.DataFrame({"click": y, "buy": np.where(np.arange(len(y)) % 3 == 0, np.nan, y)})
