@@ -146,7 +146,8 @@ def network_of_arrays(
         network = make_network(network_class, arguments)
     tensors = {name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
     network.load_state_dict(tensors, assign=True)
-    give_vectors(network, arguments.get("vectors", {}), tuned=False)
+    if "vectors" in arguments:
+        give_vectors(network, arguments["vectors"], tuned=False)
     return network.eval()
 
 
@@ -162,7 +163,8 @@ def make_network(
         given |= {name: without_auto(given[name], given["fusion"], dropout) for name in _STREAMS}
         members.append(network_class(**given, generator=generator))
     network = members[0] if len(members) == 1 else Ensemble(members)
-    give_vectors(network, arguments.get("vectors", {}))
+    if "vectors" in arguments:
+        give_vectors(network, arguments["vectors"])
     return network
 
 

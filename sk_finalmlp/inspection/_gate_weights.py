@@ -118,7 +118,7 @@ def _gates_of_rows(classifier: FinalMLPClassifier, rows: Batch) -> NDArray[np.fl
                 read = [names.index(name) for name in path.fields.sizes]
                 votes[stream, :, read] += weight
                 for chunk, batch in batches(rows):
-                    gates[stream, chunk][:, read] += weight * field_gates(path, batch)
+                    gates[stream, chunk][:, read] += weight * field_gates(path.gate, path.fields, batch)
     with np.errstate(invalid="ignore"):
         return gates / votes
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .._checks import Label
 from ..estimators import FinalMLPClassifier, FunnelClassifier
-from ..nn import FieldSelection, MultiHeadBilinearFusion, TwoStreamNetwork, members_of, votes_of
+from ..nn import FeatureGate, FieldSelection, MultiHeadBilinearFusion, TwoStreamNetwork, members_of, votes_of
 from ..preprocessing import CTREncoder
 
 Batch = tuple[Tensor, Tensor]
@@ -119,9 +119,9 @@ def batches(rows: Batch) -> Iterator[tuple[slice, Batch]]:
 
 
 @torch.inference_mode()
-def field_gates(path: Any, rows: Batch) -> NDArray[np.float32]:
+def field_gates(gate: FeatureGate, fields: FieldSelection, rows: Batch) -> NDArray[np.float32]:
     """Return the mean gate of each field that a stream reads, shape (n, F)."""
-    parts = _split(path.gate(*rows), path.fields)
+    parts = _split(gate(*rows), fields)
     return torch.stack([part.mean(dim=1) for part in parts], dim=1).numpy(force=True)
 
 

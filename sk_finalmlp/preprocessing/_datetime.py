@@ -25,15 +25,15 @@ _PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
     "day": pc.day,
     "month": pc.month,
 }
-ELAPSED = "elapsed"
-DATETIME_PARTS = (*_PARTS, ELAPSED)
+_ELAPSED = "elapsed"
+DATETIME_PARTS = (*_PARTS, _ELAPSED)
 #: Rows after so large a share of all are as late as any later one.
 _NOW = 0.8
 #: In fewer rows, what the last fifth of them clicks is too much a matter of chance to be what is so "now".
 _MIN_ROWS_TO_ELAPSE = 50_000
 #: Blocks of about equal size, in time.
 N_BLOCKS = 5
-_AUTOMATIC_PARTS = ("hour", "weekday", "weekend", ELAPSED)
+_AUTOMATIC_PARTS = ("hour", "weekday", "weekend", _ELAPSED)
 
 #: Parts that come again within a week: how many hours or days a full period has.
 _HOURS_OF_A_DAY, _DAYS_OF_A_WEEK = 24, 7
@@ -59,13 +59,15 @@ class ElapsedTime(FloatColumn):
         times, is_present = column.microseconds
         if self.deviation == 0:
             return [np.zeros(len(times), np.float32)]
-        deviations = (self._elapsed(times) - self.mean) / self.deviation
-        return [np.where(is_present, deviations, 0.0).astype(np.float32)]
+        return [np.where(is_present, self._standardised(times), 0.0).astype(np.float32)]
 
     @property
     def now(self) -> np.float32:
         """The number of the last fifth of the rows, and of all later ones."""
-        return np.float32((self.last - self.first - self.mean) / self.deviation)
+        return np.float32(self._standardised(np.array(self.last)))
+
+    def _standardised(self, times: np.ndarray) -> np.ndarray:
+        return (self._elapsed(times) - self.mean) / self.deviation
 
     def _elapsed(self, times: np.ndarray) -> np.ndarray:
         return (np.clip(times, self.first, self.last) - self.first).astype(np.float64)
@@ -118,11 +120,11 @@ class DatetimeEncoder(ColumnEncoder):
         if not has_time_of_day(times):
             parts = [part for part in parts if part != "hour"]
         if self.parts is None and len(column) < _MIN_ROWS_TO_ELAPSE:
-            parts = [part for part in parts if part != ELAPSED]
+            parts = [part for part in parts if part != _ELAPSED]
         # Parts with codes come first, in any order of the user's.
-        parts.sort(key=lambda part: part == ELAPSED)
+        parts.sort(key=lambda part: part == _ELAPSED)
         self.encoders: dict[str, CategoricalEncoder | ElapsedTime] = {
-            part: ElapsedTime() if part == ELAPSED else CategoricalEncoder(self.rule) for part in parts
+            part: ElapsedTime() if part == _ELAPSED else CategoricalEncoder(self.rule) for part in parts
         }
         for encoder, part_column in zip(self.encoders.values(), self.part_columns(column), strict=True):
             encoder.fit(part_column, weights)
@@ -130,11 +132,10 @@ class DatetimeEncoder(ColumnEncoder):
         self.latest = _latest(column)
         return self
 
-    @property
-    def elapsed(self) -> ElapsedTime | None:
-        """The elapsed time, where there is one and it differs."""
-        elapsed = self.encoders.get(ELAPSED)
-        return elapsed if isinstance(elapsed, ElapsedTime) and elapsed.deviation else None
+    def elapsed_now(self, name: str) -> dict[str, np.float32]:
+        """Return the elapsed time of the last rows, by the name of its field, where time elapses."""
+        encoders = ((part, encoder) for part, encoder in self.encoders.items() if isinstance(encoder, ElapsedTime))
+        return {f"{name}_{part}": encoder.now for part, encoder in encoders if encoder.deviation}
 
     def count_later(self, column: Column) -> int:
         """Return the number of rows after the training rows."""
@@ -162,7 +163,7 @@ class DatetimeEncoder(ColumnEncoder):
     def part_columns(self, column: Column) -> list[Column]:
         """Return the values of each part."""
         local = column.with_values(_local_times(column.values))
-        return [local if part == ELAPSED else local.with_values(_part(part, local.values)) for part in self.encoders]
+        return [local if part == _ELAPSED else local.with_values(_part(part, local.values)) for part in self.encoders]
 
     def output_fields(self, name: str) -> list[Field]:
         return [field for part, encoder in self.encoders.items() for field in encoder.output_fields(f"{name}_{part}")]
@@ -201,7 +202,7 @@ def _too_short_for(times: pa.Array) -> tuple[tuple[str, ...], str]:
     if _n_touched(pc.days_between(first, last)) < _DAYS_OF_A_WEEK:
         # Weekday and trend can't be told apart.
         why = "without weekday and weekend, since the rows are of less than 7 days"
-        return ("weekday", "weekend", ELAPSED), why
+        return ("weekday", "weekend", _ELAPSED), why
     return (), ""
 
 

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from .._checks import errors_about
 from ..schema import Field, VectorTable, column_names, pretrained_name
 from ._column import Column, read_column, rows_with_weight
-from ._datetime import ELAPSED, DatetimeEncoder
+from ._datetime import DatetimeEncoder
 from ._keys import Changes
 from ._lists import HistoryEncoder
 from ._reading import Reading
@@ -134,15 +134,6 @@ def pop_blocks(columns: Sequence[FittedColumn], outputs: dict[str, Any]) -> Bloc
             if len(firsts) and firsts[len(firsts) // 2] > latest:
                 latest, found = firsts[len(firsts) // 2], BlocksInTime(column.name, blocks, len(firsts) + 1)
     return found
-
-
-def elapsed_now(columns: Sequence[FittedColumn]) -> dict[str, np.float32]:
-    """Return the elapsed time of the last rows, by the name of its output column, where time elapses."""
-    return {
-        f"{column.name}_{ELAPSED}": column.encoder.elapsed.now
-        for column in columns
-        if isinstance(column.encoder, DatetimeEncoder) and column.encoder.elapsed is not None
-    }
 
 
 def fields_by_column(columns: Sequence[FittedColumn], names: Sequence[str]) -> list[list[Field]]:

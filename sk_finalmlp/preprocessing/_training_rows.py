@@ -22,7 +22,7 @@ from ._choice import Codes, Planner
 from ._column import Part, RawColumn, mark_missing, read_column
 from ._datetime import N_BLOCKS, DatetimeEncoder
 from ._derived import DerivedFields
-from ._fitted_columns import BlocksInTime, FittedColumn, elapsed_now, pop_blocks
+from ._fitted_columns import BlocksInTime, FittedColumn, pop_blocks
 from ._keys import has_key
 from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, first_pass, widen_lists, write_codes
@@ -75,7 +75,8 @@ class TrainingRows(ABC):
         outputs = self._encode(columns)
         blocks = pop_blocks(columns, outputs)
         self.blocks = blocks if self.order is None else None
-        self.elapsed_now = elapsed_now(columns)
+        times = ((c.name, c.encoder) for c in columns if isinstance(c.encoder, DatetimeEncoder))
+        self.elapsed_now = {field: now for name, time in times for field, now in time.elapsed_now(name).items()}
         return outputs
 
     @abstractmethod
