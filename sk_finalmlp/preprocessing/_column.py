@@ -6,11 +6,11 @@ import datetime
 import decimal
 import numbers
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -115,6 +115,11 @@ def is_all_missing(values: pa.Array) -> bool:
     return values.null_count == len(values)
 
 
+def with_values(arrays: Sequence[pa.Array]) -> Sequence[pa.Array]:
+    """Return the arrays that hold any value, the first if none does."""
+    return [values for values in arrays if not is_all_missing(values)] or arrays[:1]
+
+
 def lists_of(elements: pa.Array, lengths: np.ndarray, missing: pa.Array | None = None) -> pa.LargeListArray:
     """Return lists of the given lengths, filled with the elements in order."""
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
@@ -160,53 +165,52 @@ _FIRST_BEYOND_ASCII = 128
 _FEW_TEXTS = 64
 
 
-class Part(NamedTuple):
-    """Values of one type."""
-
-    values: pa.Array
-    rows: np.ndarray | None = None
+def one_after_another(arrays: Sequence[pa.Array]) -> list[pa.Array]:
+    """Return arrays of different types as long as all of them together, each with its values where they come."""
+    ends = np.cumsum(list(map(len, arrays)))
+    return [
+        pa.concat_arrays([pa.nulls(end - len(own), own.type), own, pa.nulls(ends[-1] - end, own.type)])
+        for own, end in zip(arrays, ends.tolist(), strict=True)
+    ]
 
 
 class RawColumn:
-    """A named column, not yet read as any type."""
+    """A named column, not yet read as any type: an array for each type, missing where a value is of another one."""
 
-    def __init__(self, name: str, parts: Sequence[Part], n_rows: int, tally: Tally | None = None) -> None:
+    def __init__(self, name: str, arrays: Sequence[pa.Array], tally: Tally | None = None) -> None:
         self.name = name
-        self.parts = parts
+        self.arrays = arrays
         self.tally = tally
-        self._n_rows = n_rows
 
     def __len__(self) -> int:
-        return self._n_rows
+        return len(self.arrays[0])
+
+    @property
+    def n_present(self) -> int:
+        """Number of values that aren't missing."""
+        return sum(len(values) - values.null_count for values in self.arrays)
 
     def filter(self, rows: np.ndarray) -> Self:
-        """Return the column of some of the rows, given by a mask."""
-        new_rows = np.cumsum(rows) - 1
-        parts = []
-        for values, old_rows in self.parts:
-            kept = rows if old_rows is None else rows[old_rows]
-            parts.append(Part(values.filter(pa.array(kept)), None if old_rows is None else new_rows[old_rows[kept]]))
-        # A type without any of these rows doesn't count.
-        parts = [part for part in parts if len(part.values)] or parts[:1]
-        return type(self)(self.name, parts, int(rows.sum()))
+        """Return the column of some of the rows, given by a mask; a type without any of them doesn't count."""
+        return type(self)(self.name, with_values([values.filter(pa.array(rows)) for values in self.arrays]))
+
+    def of_type(self, dtype: pa.DataType) -> pa.Array:
+        """Return the values of one type."""
+        return pc.coalesce(*(values for values in self.arrays if values.type == dtype), pa.nulls(len(self), dtype))
 
     def read(self, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
-        """Return all rows in one array, each part read by a function that goes row by row and returns one type."""
-        if len(self.parts) == 1 and self.parts[0].rows is None:
-            return read(self.parts[0].values)
-        read_parts = [read(values) for values, _ in self.parts]
-        if len({part.type for part in read_parts}) > 1:
-            first, second = map(show_first, read_parts[:2])
+        """Return all rows in one array, each type read by a function that goes row by row and returns one type."""
+        arrays = [read(values) for values in self.arrays]
+        if len({values.type for values in arrays}) > 1:
+            first, second = map(show_first, arrays[:2])
             raise TypeError(f"it holds {first} beside {second}, which can't be read alike. Give it a single type.")
-        positions = np.full(len(self), -1)
-        positions[np.concatenate([rows for _, rows in self.parts])] = np.arange(sum(map(len, read_parts)))
-        return pa.concat_arrays(read_parts).take(pa.array(positions, mask=positions < 0))
+        return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
 def read_column(name: str, raw: Any) -> RawColumn:
     """Bring a Series or array of any library to Arrow arrays."""
     try:
-        parts = _parts(raw)
+        return RawColumn(name, list(map(_canonical, _arrays_of(raw))))
     except UnicodeEncodeError as error:
         raise ValueError(
             f"Column {name!r} holds {shown(error.object)}, which is not valid text: {error.reason}. Replace "
@@ -218,7 +222,6 @@ def read_column(name: str, raw: Any) -> RawColumn:
         ) from error
     except TypeError as error:
         raise TypeError(f"Column {name!r} can't be encoded: {error}") from error
-    return RawColumn(name, parts, len(raw))
 
 
 def mark_missing(name: str, raw: Any) -> RawColumn:
@@ -227,17 +230,15 @@ def mark_missing(name: str, raw: Any) -> RawColumn:
         missing = np.asarray(raw.is_null(nan_is_null=True))
     else:
         missing = np.array(list(map(_is_missing, raw))) if raw.dtype == object else np.asarray(pd.isna(raw))
-    return RawColumn(name, [Part(pa.array(np.zeros(len(missing), bool), mask=missing))], len(missing))
+    return RawColumn(name, [pa.array(np.zeros(len(missing), bool), mask=missing)])
 
 
-def _parts(raw: Any) -> list[Part]:
+def _arrays_of(raw: Any) -> list[pa.Array | pa.ChunkedArray]:
     if isinstance(raw, pa.Array | pa.ChunkedArray):
-        return [Part(_canonical(raw))]
+        return [raw]
     if isinstance(raw.dtype, pd.CategoricalDtype) and raw.dtype.categories.dtype == object:
         raw = raw.astype(object)
-    if raw.dtype == object:
-        return _parts_of_objects(np.asarray(raw))
-    return [Part(_canonical(_to_arrow(raw)))]
+    return _arrays_of_objects(np.asarray(raw)) if raw.dtype == object else [_to_arrow(raw)]
 
 
 def _to_arrow(raw: Any) -> pa.Array:
@@ -259,38 +260,15 @@ def _to_arrow(raw: Any) -> pa.Array:
     return pa.array(raw, from_pandas=True)
 
 
-def _parts_of_objects(objects: np.ndarray) -> list[Part]:
+def _arrays_of_objects(objects: np.ndarray) -> list[pa.Array]:
     group_of = {kind: _group(kind) for kind in set(map(type, objects))}
     groups = set(group_of.values()) - {"missing"}
     if len(groups) <= 1:
-        return _parts_of_group(next(iter(groups), "missing"), objects, None)
+        return _arrays_of_group(next(iter(groups), "missing"), objects)
+    # Decimals and other objects of any group can be missing, too.
     group_of_row = np.array(["missing" if _is_missing(value) else group_of[type(value)] for value in objects])
-    present = sorted(set(group_of_row) - {"missing"})
-    if len(present) <= 1:
-        objects = objects.copy()
-        objects[group_of_row == "missing"] = None
-        return _parts_of_group(present[0] if present else "float", objects, None)
-    rows_of = {group: np.flatnonzero(group_of_row == group) for group in present}
-    return [part for group, rows in rows_of.items() for part in _parts_of_group(group, objects[rows], rows)]
-
-
-def _parts_of_group(group: str, objects: np.ndarray, rows: np.ndarray | None) -> list[Part]:
-    """Return objects of one group, in a part for each type of Arrow that they need."""
-    if group not in _SPLIT:
-        return [Part(_group_to_arrow(group, objects), rows)]
-    parts = _SPLIT[group](objects)
-    if rows is None:
-        return parts
-    return [Part(values, rows if positions is None else rows[positions]) for values, positions in parts]
-
-
-def _split(
-    objects: np.ndarray, type_of: Callable[[Any], str], to_arrow: Callable[[str, np.ndarray], pa.Array]
-) -> list[Part]:
-    """Return a part for each type, for rows without weight, left out later, must not decide what the others are."""
-    types = np.array([None if _is_missing(value) else type_of(value) for value in objects], dtype=object)
-    rows_of = {kind: np.flatnonzero(types == kind) for kind in sorted(set(types) - {None})}
-    return [Part(_canonical(to_arrow(kind, objects[rows])), rows) for kind, rows in rows_of.items()]
+    present = sorted(set(group_of_row) - {"missing"}) or ["float"]
+    return [values for group in present for values in _arrays_of_group(group, _only(objects, group_of_row == group))]
 
 
 def _group(kind: type) -> str:
@@ -306,30 +284,48 @@ def _is_missing(value: Any) -> bool:
     )
 
 
-def _with_none(objects: Iterable[Any]) -> list[Any]:
-    return [None if _is_missing(value) else value for value in objects]
-
-
-def _group_to_arrow(group: str, objects: np.ndarray) -> pa.Array:
+def _arrays_of_group(group: str, objects: np.ndarray) -> list[pa.Array]:
+    """Return objects of one group, in an array for each type of Arrow that they need."""
     if group == "stranger":
         raise _stranger(next(value for value in objects if _group(type(value)) == group))
+    if group == "integer":
+        return _integers_to_arrow(objects)
     if group == "decimal":
-        return _canonical(_decimals_to_arrow(objects))
+        return [_decimals_to_arrow(objects)]
     if group == "number":
-        return _canonical(pa.array([None if value is None else float(value) for value in _with_none(objects)]))
+        return [_map_to_arrow(objects, float, pa.float64())]
     if group == "id":
-        return pa.array([None if value is None else str(value) for value in _with_none(objects)], pa.large_string())
+        return [_map_to_arrow(objects, str, pa.large_string())]
+    if group == "datetime":
+        return _datetimes_to_arrow(objects)
     if group == "list":
         lists = _floats_to_arrow(objects)
-        return _canonical(_lists_to_arrow(objects) if lists is None else lists)
-    return _canonical(pa.array(objects, from_pandas=True))
+        return [_lists_to_arrow(objects) if lists is None else lists]
+    return [pa.array(objects, from_pandas=True)]
 
 
-def _split_integers(objects: np.ndarray) -> list[Part]:
+def _map_to_arrow(objects: Iterable[Any], function: Callable[[Any], Any], dtype: pa.DataType) -> pa.Array:
+    return pa.array([None if _is_missing(value) else function(value) for value in objects], dtype)
+
+
+def _only(objects: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    own = np.full(len(objects), None)
+    own[rows] = objects[rows]
+    return own
+
+
+def _split(objects: np.ndarray, type_of: Callable[[Any], str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the objects of each type, and None for others: rows without weight must not decide about these."""
+    types = np.array([None if _is_missing(value) else type_of(value) for value in objects], dtype=object)
+    for kind in sorted(set(types) - {None}):
+        yield kind, _only(objects, types == kind)
+
+
+def _integers_to_arrow(objects: np.ndarray) -> list[pa.Array]:
     try:
-        return [Part(_canonical(pa.array(objects, pa.int64(), from_pandas=True)))]
+        return [pa.array(objects, pa.int64(), from_pandas=True)]
     except (OverflowError, pa.ArrowInvalid):
-        return _split(objects, _integer_type, _integers_to_arrow)
+        return [_map_to_arrow(own, *_INTEGERS[kind]) for kind, own in _split(objects, _integer_type)]
 
 
 def _integer_type(value: Any) -> str:
@@ -338,47 +334,45 @@ def _integer_type(value: Any) -> str:
     return "uint64" if 0 <= int(value) < 2**64 else "text"
 
 
-def _integers_to_arrow(kind: str, objects: np.ndarray) -> pa.Array:
-    integers = [int(value) for value in objects]
-    if kind == "text":
-        return pa.array(map(_digits, integers), pa.large_string())
-    return pa.array(integers, pa.int64() if kind == "int64" else pa.uint64())
-
-
-def _digits(value: int) -> str:
+def _digits(value: Any) -> str:
     try:
-        return str(value)
+        return str(int(value))
     except ValueError as error:
-        n_digits = int(value.bit_length() * np.log10(2)) + 1
+        n_digits = int(int(value).bit_length() * np.log10(2)) + 1
         raise TypeError(_unsupported(f"it holds an integer of about {n_digits:,} digits")) from error
 
 
+_INTEGERS: dict[str, tuple[Callable[[Any], Any], pa.DataType]] = {
+    "int64": (int, pa.int64()),
+    "uint64": (int, pa.uint64()),
+    "text": (_digits, pa.large_string()),
+}
+
+
 def _decimals_to_arrow(objects: np.ndarray) -> pa.Array:
-    decimals = [value if value is not None and value.is_finite() else None for value in _with_none(objects)]
+    decimals = [None if _is_missing(value) or not value.is_finite() else value for value in objects]
     try:
         return pa.array(decimals, None if any(decimals) else pa.decimal128(38, 0))
     except pa.ArrowInvalid:
         # Of more digits than Arrow has.
-        return pa.array([None if value is None else str(value) for value in decimals], pa.large_string())
+        return _map_to_arrow(decimals, str, pa.large_string())
 
 
-def _split_datetimes(objects: np.ndarray) -> list[Part]:
+def _datetimes_to_arrow(objects: np.ndarray) -> list[pa.Array]:
     times = np.empty(len(objects), dtype=object)
-    times[:] = [pd.Timestamp(value) if isinstance(value, np.datetime64) else value for value in _with_none(objects)]
+    present = (None if _is_missing(value) else value for value in objects)
+    times[:] = [pd.Timestamp(value) if isinstance(value, np.datetime64) else value for value in present]
     aware = next((value for value in times if value is not None and value.tzinfo is not None), None)
     naive = next((value for value in times if value is not None and value.tzinfo is None), None)
     if aware is None:
-        return [Part(pa.array(times, pa.timestamp("us")))]
+        return [pa.array(times, pa.timestamp("us"))]
     if naive is not None:
         raise TypeError(
             f"it holds times with a time zone and without, such as {str(aware)!r} and {str(naive)!r}. Give all of them "
             "a zone, or none."
         )
     # Arrow would take the zone of the first.
-    return _split(times, lambda time: str(time.tzinfo), lambda _, times: pa.array(times, from_pandas=True))
-
-
-_SPLIT: dict[str, Callable[[np.ndarray], list[Part]]] = {"integer": _split_integers, "datetime": _split_datetimes}
+    return [pa.array(own, from_pandas=True) for _, own in _split(times, lambda time: str(time.tzinfo))]
 
 
 def _floats_to_arrow(objects: np.ndarray) -> pa.Array | None:

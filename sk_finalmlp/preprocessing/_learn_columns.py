@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from .._checks import errors_about
 from .._warnings import shown, warn
 from ._choice import least_gain, why_no_choice
-from ._column import Column, RawColumn, is_string, list_lengths, rows_with_weight, show_first
+from ._column import Column, RawColumn, is_string, list_lengths, rows_with_weight, show_first, with_values
 from ._datetime import DatetimeEncoder, has_time_of_day
 from ._fitted_columns import FittedColumn
 from ._later_rows import rare_dates, why_behind, why_left_out
@@ -326,7 +326,7 @@ class ColumnRules:
         if kind == "datetime":
             return reading.as_times(raw)
         if kind == "vector":
-            if not reading.lists and any(part.values.null_count < len(part.values) for part in raw.parts):
+            if not reading.lists and raw.n_present:
                 raise TypeError(_why_no_vectors(raw))
             return replace(reading.as_numbers(), lists=True)
         reading = replace(reading, lists=kind == "multi-valued")
@@ -361,7 +361,7 @@ class ColumnRules:
 
 
 def _why_no_vectors(raw: RawColumn) -> str:
-    values = next(part.values for part in raw.parts if part.values.null_count < len(part.values))
+    values = with_values(raw.arrays)[0]
     remedy = HOW_TO_READ_ARRAYS if is_string(values.type) else "Name it in `numeric`."
     return f"it holds single values where arrays are expected, such as {show_first(values)}. {remedy}"
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from .._warnings import shown
 from ..schema import UNKNOWN_CODE, Field
-from ._column import Column, RawColumn, is_list, is_string, list_lengths, lists_of, show_first
+from ._column import Column, RawColumn, is_all_missing, is_list, is_string, list_lengths, lists_of, show_first
 from ._reading import Reading, learn_reading
 from ._vectors import PretrainedEncoder
 from ._vocabulary import (
@@ -250,14 +250,14 @@ def _why_no_target(encoder: ColumnEncoder | None) -> str:
 
 def read_history(raw: RawColumn, of: Reading) -> Reading:
     """Return how a column of histories is read: as lists, their values like the other column's."""
-    for part in raw.parts:
-        if not is_list(part.values.type) and part.values.null_count < len(part.values):
-            raise TypeError(f"`histories` names it, but {_no_list(part.values)}")
+    for values in raw.arrays:
+        if not is_list(values.type) and not is_all_missing(values):
+            raise TypeError(f"`histories` names it, but {_no_list(values)}")
     learn_reading(raw)
     reading = replace(of, lists=True)
-    for part in raw.parts:
-        if is_list(part.values.type):
-            elements = part.values.flatten()
+    for values in raw.arrays:
+        if is_list(values.type):
+            elements = values.flatten()
             read = reading.read_elements(elements)
             if read.null_count > elements.null_count:
                 # Values of another type than the other column's aren't merely unseen.

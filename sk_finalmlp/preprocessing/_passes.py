@@ -156,9 +156,9 @@ class _Labels:
     def add(self, batch: Batch) -> None:
         """Write the labels of more rows."""
         raw = read_column(self._name, column_of(batch.table, self._name))
-        if len(raw.parts) != 1:
+        if len(raw.arrays) != 1:
             raise ValueError(f"y: column {self._name!r} holds values of several types. Give all labels one type.")
-        values = raw.parts[0].values
+        values = raw.arrays[0]
         if values.null_count:
             raise ValueError(f"y: column {self._name!r} has no label in {values.null_count} rows. Leave them out.")
         if pa.types.is_floating(values.type) and have_fractions(values):

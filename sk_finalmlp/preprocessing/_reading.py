@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -12,7 +13,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._warnings import shown
-from ._column import Column, RawColumn, finite, is_list, is_number, is_string, list_lengths, lists_of, show_first
+from ._column import (
+    Column,
+    RawColumn,
+    finite,
+    is_all_missing,
+    is_list,
+    is_number,
+    is_string,
+    list_lengths,
+    lists_of,
+    show_first,
+    with_values,
+)
 
 _INTEGER_TEXT = r"^[+-]?\d+(\.0*)?$"
 _NUMBER_TEXT = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
@@ -29,7 +42,7 @@ def convert(values: pa.Array, dtype: pa.DataType) -> pa.Array:
     """Return values as a canonical type."""
     if values.type == dtype:
         return values
-    if values.null_count == len(values):
+    if is_all_missing(values):
         return pa.nulls(len(values), dtype)
     if pa.types.is_large_list(values.type):
         raise TypeError(
@@ -164,7 +177,7 @@ def as_times(values: pa.Array) -> pa.Array:
     """Return values as timestamps or dates; null where a string is no ISO 8601 time."""
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
         return values
-    if values.null_count == len(values):
+    if is_all_missing(values):
         return pa.nulls(len(values), pa.timestamp("us"))
     if is_string(values.type):
         return _parse_times(values)
@@ -208,7 +221,7 @@ def _with_colon(offset: str) -> str:
 
 def in_zone(times: pa.Array, zone: str | None) -> pa.Array:
     """Return timestamps in another time zone."""
-    if times.null_count == len(times):
+    if is_all_missing(times):
         return pa.nulls(len(times), pa.timestamp("us", zone))
     has_zone = pa.types.is_timestamp(times.type) and times.type.tz is not None
     if has_zone == (zone is not None):
@@ -258,9 +271,9 @@ class Reading:
 
     def read(self, raw: RawColumn) -> Column:
         """Return the values of any table."""
-        return Column(raw.name, raw.read(self._read_part), raw.tally)
+        return Column(raw.name, raw.read(self._read_array), raw.tally)
 
-    def _read_part(self, values: pa.Array) -> pa.Array:
+    def _read_array(self, values: pa.Array) -> pa.Array:
         if is_list(values.type) and self.lists:
             if values.type.value_type == self.type:
                 return values
@@ -270,7 +283,7 @@ class Reading:
             return self.read_elements(values)
         if is_string(values.type):
             return values
-        return lists_of(self.read_elements(values), np.ones(len(values), int))
+        return lists_of(self.read_elements(values), np.ones(len(values), int), missing=values.is_null())
 
     def read_elements(self, values: pa.Array) -> pa.Array:
         """Return values of one canonical type, row by row."""
@@ -289,7 +302,7 @@ class Reading:
             # The number means what it meant in fit.
             if _is_time(self.like):
                 values = convert(values, self.like)
-            elif not pa.types.is_duration(self.like) and values.null_count < len(values):
+            elif not pa.types.is_duration(self.like) and not is_all_missing(values):
                 require_no_times(values)
             return convert(values, self.type)
         if not is_string(self.type):
@@ -309,31 +322,25 @@ class Reading:
 
     def as_times(self, raw: RawColumn) -> Reading:
         """Read every value as a time, in the zone of fit."""
-        parts = _with_values([as_times(part.values) for part in raw.parts])
-        dtype = _suitable_type(parts)
-        like = pa.null() if parts[0].null_count == len(parts[0]) else dtype
+        arrays = with_values([as_times(values) for values in raw.arrays])
+        dtype = _suitable_type(arrays)
+        like = pa.null() if is_all_missing(arrays[0]) else dtype
         return Reading(like, dtype, required="ISO 8601 date or time")
 
 
 def learn_reading(raw: RawColumn) -> Reading:
     """Return the reading that suits the values of fit, whatever the kind of the column."""
-    parts = [part.values for part in raw.parts]
-    lists = [is_list(values.type) for values in parts]
+    lists = [is_list(values.type) for values in raw.arrays]
     if any(lists) and not all(lists):
         raise TypeError("it holds lists beside single values. Give each row a list, or none of them.")
-    elements = [values.flatten() if is_list(values.type) else values for values in parts]
-    elements = _with_values(elements)
+    elements = with_values([values.flatten() if any(lists) else values for values in raw.arrays])
     like = _suitable_type(elements)
     has_doubles = any(pa.types.is_floating(values.type) for values in elements)
     exact = not has_doubles and any(map(_exceeds_doubles, elements))
     return Reading(like, like, lists=any(lists), exact=exact, texts_of_bools=_texts_of_bools(elements))
 
 
-def _with_values(parts: list[pa.Array]) -> list[pa.Array]:
-    return [values for values in parts if values.null_count < len(values)] or parts[:1]
-
-
-def _suitable_type(parts: list[pa.Array]) -> pa.DataType:
+def _suitable_type(parts: Sequence[pa.Array]) -> pa.DataType:
     if all(is_number(values.type) or pa.types.is_decimal(values.type) for values in parts):
         return _suitable_number(parts)
     types = {values.type for values in parts}
@@ -344,8 +351,8 @@ def _suitable_type(parts: list[pa.Array]) -> pa.DataType:
     return pa.large_string()
 
 
-def _suitable_number(parts: list[pa.Array]) -> pa.DataType:
-    if any(values.null_count < len(values) for values in parts):
+def _suitable_number(parts: Sequence[pa.Array]) -> pa.DataType:
+    if not is_all_missing(parts[0]):
         for dtype in (pa.int64(), pa.uint64()):
             if all(convert(values, dtype).null_count == values.null_count for values in parts):
                 return dtype
@@ -355,7 +362,7 @@ def _suitable_number(parts: list[pa.Array]) -> pa.DataType:
     return pa.large_string() if has_doubles or all(map(_is_whole, parts)) else pa.float64()
 
 
-def _suitable_time(parts: list[pa.Array]) -> pa.DataType:
+def _suitable_time(parts: Sequence[pa.Array]) -> pa.DataType:
     """Return the type of times of one zone, UTC for instants of several zones."""
     if any(pa.types.is_date(values.type) for values in parts):
         first, second = map(show_first, parts[:2])
@@ -412,7 +419,7 @@ def _require_exact(values: pa.Array) -> None:
         )
 
 
-def _texts_of_bools(parts: list[pa.Array]) -> tuple[str, str]:
+def _texts_of_bools(parts: Sequence[pa.Array]) -> tuple[str, str]:
     """Return how strings of fit spell bools."""
     words = pa.array(chain.from_iterable(_SPELLINGS_OF_BOOLS), pa.large_string())
     texts = [values for values in parts if is_string(values.type)]

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from .._hold_out import places
 from .._sources import sizes
-from ._column import Part, RawColumn, Tally, is_all_missing, is_list, is_number, list_lengths, lists_of
+from ._column import RawColumn, Tally, is_all_missing, is_list, is_number, list_lengths, lists_of, one_after_another
 
 #: Of more values than this, integers and strings are no longer counted if they hardly repeat.
 _MAX_VALUES = 2**24
@@ -49,9 +49,8 @@ class ColumnTally:
     def add(self, raw: RawColumn, numbers: np.ndarray, weights: np.ndarray | None = None) -> None:
         """Count more rows of these numbers, all of them with a positive weight if there are any."""
         self.n_rows += len(raw)
-        n_present = 0
-        for values, rows in raw.parts:
-            n_present += len(values) - values.null_count
+        self.n_missing += len(raw) - raw.n_present
+        for values in raw.arrays:
             if self._type_of_missing is None:
                 self._type_of_missing = values.type
             # What is missing, such as all of a file, says nothing of the type.
@@ -59,15 +58,13 @@ class ColumnTally:
                 continue
             if self.is_sampled:
                 self._check_joins_sample([values.type])
-                continue
-            at = slice(None) if rows is None else rows
-            self._add_part(values, numbers[at], None if weights is None else weights[at])
-        self.n_missing += len(raw) - n_present
+            else:
+                self._add_array(values, numbers, weights)
         self._end_counting()
 
     def can_sample(self, raw: RawColumn) -> bool:
         """Return whether some of the rows would tell enough, as of numbers."""
-        return all(is_all_missing(values) or self._can_sample(values.type) for values, _ in raw.parts)
+        return all(is_all_missing(values) or self._can_sample(values.type) for values in raw.arrays)
 
     def _can_sample(self, dtype: pa.DataType) -> bool:
         is_other_number = pa.types.is_duration(dtype) or pa.types.is_decimal(dtype)
@@ -112,7 +109,7 @@ class ColumnTally:
             if pa.types.is_timestamp(dtype):
                 counts.map(_slots)
 
-    def _add_part(self, values: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> None:
+    def _add_array(self, values: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> None:
         dtype = values.type
         if is_list(dtype) and self._vectors.take(values, numbers, weights):
             self._counts = {}
@@ -192,36 +189,26 @@ class ColumnTally:
     def short_column(self) -> tuple[RawColumn, np.ndarray | None]:
         """Return the column of distinct values, and the sum of the weights of each; of vectors, some of them."""
         if self._vectors.are_meant:
-            vectors = self._vectors.column(self.name) or RawColumn(self.name, [Part(pa.nulls(0, _VECTORS))], 0)
+            vectors = self._vectors.column(self.name) or RawColumn(self.name, [pa.nulls(0, _VECTORS)])
             tally = Tally(np.ones(len(vectors), np.int64), self.n_rows, self.n_missing)
-            return RawColumn(self.name, vectors.parts, len(vectors), tally), self._vectors.weights
-        parts: list[Part] = []
+            return RawColumn(self.name, vectors.arrays, tally), self._vectors.weights
+        arrays: list[pa.Array] = []
         repeats: list[np.ndarray] = []
         weights: list[np.ndarray] = []
-        n_values = 0
         for dtype, counts in self._counts.items():
             values, n_rows, sums = counts.result()
             if is_list(dtype):
                 values, n_rows = self._as_lists(values, n_rows)
                 sums = None
-            parts.append(Part(values, np.arange(n_values, n_values + len(values))))
+            arrays.append(values)
             repeats.append(n_rows)
             weights += [] if sums is None else [sums]
-            n_values += len(values)
-        if len(parts) == 1:
-            parts = [Part(parts[0].values)]
-        if not parts:
-            parts = [Part(pa.nulls(0, self._type_of_missing or pa.float64()))]
-            repeats = [np.zeros(0, np.int64)]
-        tally = Tally(np.concatenate(repeats), self._n_rows_told(parts, repeats), self.n_missing, self._longest_row)
-        return RawColumn(self.name, parts, n_values, tally), np.concatenate(weights) if weights else None
-
-    def _n_rows_told(self, parts: Sequence[Part], repeats: Sequence[np.ndarray]) -> int:
-        """Return number of rows of the values that are counted, and of those that are missing."""
-        if self.share == 1:
-            return self.n_rows
-        present = (part.values.is_valid().to_numpy(zero_copy_only=False) for part in parts)
-        return self.n_missing + sum(int(own[mask].sum()) for own, mask in zip(repeats, present, strict=True))
+        if not arrays:
+            arrays, repeats = [pa.nulls(0, self._type_of_missing or pa.float64())], [np.zeros(0, np.int64)]
+        n_of_values = np.concatenate(repeats)
+        n_told = self.n_rows if self.share == 1 else self.n_missing + int(n_of_values.sum())
+        tally = Tally(n_of_values, n_told, self.n_missing, self._longest_row)
+        return RawColumn(self.name, one_after_another(arrays), tally), np.concatenate(weights) if weights else None
 
     def _as_lists(self, elements: pa.Array, counts: np.ndarray) -> tuple[pa.Array, np.ndarray]:
         """Return a list for each element, and the longest list, which has been counted already."""
@@ -248,16 +235,18 @@ class _Counts:
 
     def add(self, values: pa.Array, weights: np.ndarray | None) -> None:
         """Buffer values, and count a type's buffer once it is large: where values hardly repeat, this is faster."""
+        if values.null_count:
+            weights = None if weights is None else weights[values.is_valid().to_numpy(zero_copy_only=False)]
+            values = values.drop_null()
         self._waiting.append((values, np.ones(len(values)), weights))
         if sum(len(values) for values, _, _ in self._waiting) > max(2 * self.n_distinct, _MIN_WAITING):
             self.count()
 
     def keep(self, share: float) -> None:
-        """Forget all values but a share, by a hash of them, now and later; a missing one stays."""
+        """Forget all values but a share, by a hash of them, now and later."""
         self.count()
         self._share = share
-        hashes = pd.util.hash_array(self._values.to_numpy(zero_copy_only=False), categorize=False)
-        kept = self._values.is_null().to_numpy(zero_copy_only=False) | (hashes < share * 2.0**64)
+        kept = pd.util.hash_array(self._values.to_numpy(zero_copy_only=False), categorize=False) < share * 2.0**64
         self._values, self._n_rows = self._values.filter(pa.array(kept)), self._n_rows[kept]
         self._sums = None if self._sums is None else self._sums[kept]
 
@@ -275,7 +264,7 @@ class _Counts:
             return
         parts = [(self._values, self._n_rows, self._sums), *parts] if self.n_distinct else parts
         values, n_rows, weights = zip(*parts, strict=True)
-        together = pa.chunked_array(values).dictionary_encode(null_encoding="encode")
+        together = pa.chunked_array(values).dictionary_encode()
         positions = np.concatenate([chunk.indices.to_numpy() for chunk in together.chunks])
         self._values = together.chunks[-1].dictionary
         # Sums of integers are exact in doubles up to 2**53.
@@ -387,21 +376,9 @@ class RowSample:
         pieces = self._columns.get(name, [])
         if len(pieces) != len(self._numbers):
             return None
-        values: dict[pa.DataType, list[pa.Array]] = {}
-        rows: dict[pa.DataType, list[np.ndarray]] = {}
-        n_rows = 0
-        for piece in pieces:
-            for part in piece.parts:
-                if is_all_missing(part.values):
-                    continue
-                own = np.arange(len(piece)) if part.rows is None else part.rows
-                values.setdefault(part.values.type, []).append(part.values)
-                rows.setdefault(part.values.type, []).append(n_rows + own)
-            n_rows += len(piece)
-        parts = [Part(pa.concat_arrays(values[dtype]), np.concatenate(rows[dtype])) for dtype in values]
-        if len(parts) == 1 and len(parts[0].values) == n_rows:
-            parts = [Part(parts[0].values)]
-        return RawColumn(name, parts or [Part(pa.nulls(n_rows, pa.float64()))], n_rows)
+        present = (values for piece in pieces for values in piece.arrays if not is_all_missing(values))
+        types = dict.fromkeys(values.type for values in present) or [pa.float64()]
+        return RawColumn(name, [pa.concat_arrays([piece.of_type(dtype) for piece in pieces]) for dtype in types])
 
 
 class _Vectors(RowSample):
@@ -421,10 +398,10 @@ class _Vectors(RowSample):
         present = lists.is_valid().to_numpy(zero_copy_only=False)
         vectors = lists.drop_null().cast(_VECTORS, safe=False)
         own = None if weights is None else weights[present]
-        self.add(numbers[present], [RawColumn(self._name, [Part(vectors)], len(vectors))], own)
+        self.add(numbers[present], [RawColumn(self._name, [vectors])], own)
         return self.are_meant
 
     def _is_large(self) -> bool:
         pieces = self._columns.get(self._name, [])
-        n_numbers = sum(len(part.values.flatten()) for piece in pieces for part in piece.parts)
+        n_numbers = sum(len(values.flatten()) for piece in pieces for values in piece.arrays)
         return n_numbers > _MAX_NUMBERS_OF_VECTORS and sum(map(len, self._numbers)) > 1

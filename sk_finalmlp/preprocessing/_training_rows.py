@@ -19,7 +19,7 @@ from .._sources import EncodedRows, Parts, Passes, Source, StoredArray, Temporar
 from .._warnings import warn
 from ..schema import Field, Schema, carries_schema, column_names, read_names, write_schema
 from ._choice import Codes, Planner
-from ._column import Part, RawColumn, mark_missing, read_column
+from ._column import RawColumn, mark_missing, read_column
 from ._datetime import N_BLOCKS, DatetimeEncoder
 from ._derived import DerivedFields
 from ._fitted_columns import BlocksInTime, FittedColumn, pop_blocks
@@ -312,7 +312,7 @@ class StoredRows(TrainingRows):
         for name in self.names:
             tally, values = self._first.tallies.get(name), sample.column(name)
             if tally is None:
-                yield Evidence(RawColumn(name, [Part(pa.nulls(0, pa.bool_()))], 0), None)
+                yield Evidence(RawColumn(name, [pa.nulls(0, pa.bool_())]), None)
             elif tally.is_sampled:
                 assert values is not None
                 yield Evidence(values, sample.weights, None, target, in_time, tally.n_missing)

@@ -177,11 +177,8 @@ class GivenVectors(NamedTuple):
 
 
 def _ids_of(ids: RawColumn) -> list[Any]:
-    found: list[Any] = [None] * len(ids)
-    for values, rows in ids.parts:
-        for row, value in zip(range(len(ids)) if rows is None else rows, values.to_pylist(), strict=True):
-            found[row] = value
-    return found
+    of_types = zip(*(values.to_pylist() for values in ids.arrays), strict=True)
+    return [next((value for value in values if value is not None), None) for values in of_types]
 
 
 def check_vectors(name: str, given: Any) -> GivenVectors:
@@ -192,7 +189,7 @@ def check_vectors(name: str, given: Any) -> GivenVectors:
         raise ValueError(f"vectors: {name!r} has {len(ids)} ids and {len(vectors)} vectors. Give one for each id.")
     if not vectors.size:
         raise ValueError(f"vectors: the matrix of {name!r} has shape {vectors.shape}. {_HOW_TO_GIVE}")
-    n_missing = len(ids) - sum(len(values) - values.null_count for values, _ in ids.parts)
+    n_missing = len(ids) - ids.n_present
     if n_missing:
         raise ValueError(f"vectors: {n_missing} ids of {name!r} are missing. Leave their vectors out.")
     wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
