@@ -42,15 +42,16 @@ _REMEDIES = {
 class errors_about:
     """Say what an error is about, such as a column; a generator's context takes several times as long."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, what: str, remedy: str = "") -> None:
+        self._what, self._remedy = what, remedy
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self._what and isinstance(error, TypeError | ValueError):
-            raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{self._what}: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind("\n".join(filter(None, [f"{self._what}: {error}", self._remedy]))) from error
 
 
 def native_table(X: Any) -> Any:

@@ -24,9 +24,6 @@ _MAX_CODE_PER_ROW = 10
 # Numbers of this size drown the embeddings.
 _LARGEST_SCALE = 1000
 
-# Fields without codes have no rows of a table.
-_NO_ROWS = np.empty(0, np.int32)
-
 # Share of the values of lists that may be unknown, or not in their first elements, where these are recognised.
 _MAX_UNKNOWN = 0.2
 
@@ -35,7 +32,7 @@ _MAX_NAMED = 5
 
 #: The first row of an embedding table is for codes that fit didn't see; in a multi-valued field that is what code 0
 #: stands for already.
-FIRST_CODE: dict[FieldKind, int] = {"categorical": 1, "multi-valued": 0}
+_FIRST_CODE: dict[FieldKind, int] = {"categorical": 1, "multi-valued": 0}
 
 #: Fields, each with the positions of its columns.
 Layout = list[tuple[Field, list[int]]]
@@ -91,13 +88,6 @@ class FieldReader:
     def replaced(cls, name: str, positions: list[int]) -> FieldReader:
         """Return the reader of a field that has vectors in place of embeddings of its codes."""
         return cls(Field(name, "categorical", n_codes=1), positions, np.zeros(1, np.int32), is_replaced=True)
-
-    def read(self, columns: Sequence[InputColumn]) -> NDArray[Any]:
-        """Return codes (int32) or values (float32) of the field, shape (n, n_columns)."""
-        own = [columns[position] for position in self.positions]
-        if not self.field.has_codes:
-            return np.stack([as_float32(column) for column in own], axis=1)
-        return np.stack([self.rows_of(read_codes(column)) for column in own], axis=1)
 
     def rows_of(self, codes: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return rows of the embedding table for codes."""
@@ -163,12 +153,9 @@ class TableReader:
 
 def learn_fields(rows: Rows, categorical_features: Any) -> list[FieldReader]:
     """Find out which fields the columns of training rows are, and which codes they hold."""
-    schema, names = rows.schema, [name for name, _ in rows.columns]
-    layout: Layout = []
-    if schema is not None:
-        schema, of_fields = schema.of_columns(names)
-        layout = list(zip(schema.fields, of_fields, strict=True))
-    own = [position for position in range(len(names)) if all(position not in positions for _, positions in layout)]
+    schema, layout = rows.schema, rows.layout
+    known = {position for _, positions in layout for position in positions}
+    own = [position for position in range(len(rows.columns)) if position not in known]
     if own or not isinstance(categorical_features, str):
         columns = next(iter(rows.chunks())).columns
         guessed = _guess_layout([columns[position] for position in own], by_name=schema is None)
@@ -182,7 +169,7 @@ def learn_fields(rows: Rows, categorical_features: Any) -> list[FieldReader]:
             [columns[position] for field, (position, *_) in layout if field.kind == "numeric" and position in own]
         )
     layout = sorted(layout, key=lambda item: min(item[1]))
-    return _learn_readers(layout, {} if schema is None else schema.vectors, rows)
+    return learn_codes(_start_readers(layout, {} if schema is None else schema.vectors), rows)
 
 
 def _guess_layout(columns: Sequence[InputColumn], by_name: bool) -> Layout:
@@ -234,7 +221,8 @@ def _chosen_columns(layout: Layout, columns: Sequence[InputColumn], chosen: NDAr
     return {position_of[name] for name in names if name in position_of}, lists.intersection(names) - position_of.keys()
 
 
-def _learn_readers(layout: Layout, vectors: Mapping[str, VectorTable], rows: Rows) -> list[FieldReader]:
+def _start_readers(layout: Layout, vectors: Mapping[str, VectorTable]) -> list[FieldReader]:
+    """Return readers that don't know codes yet, but for those of vectors."""
     ids = {field.name for field, _ in layout if field.kind == "categorical"}
     replaced = {field.of for field, _ in layout if field.kind == "pretrained" and vectors[field.name].replaces}
     readers: list[FieldReader] = []
@@ -249,28 +237,49 @@ def _learn_readers(layout: Layout, vectors: Mapping[str, VectorTable], rows: Row
             readers.append(FieldReader.of_vectors(replace(field, of=of), positions, vectors[field.name]))
         elif field.name in replaced and field.kind == "categorical":
             readers.append(FieldReader.replaced(field.name, positions))
-        elif field.has_table:
-            readers.append(_learn_codes(field, positions, rows))
         else:
-            readers.append(FieldReader(field, positions, _NO_ROWS))
-    return with_histories_of(readers, [reader for reader in readers if reader.field.kind != "history"])
+            readers.append(FieldReader(field, positions, np.zeros(1 if field.has_codes else 0, np.int32)))
+    return readers
 
 
-def _learn_codes(field: Field, positions: list[int], rows: Rows) -> FieldReader:
-    is_known = np.zeros(1, bool)
+def learn_codes(readers: Sequence[FieldReader], rows: Rows, growth: float = 1.0) -> list[FieldReader]:
+    """Return the readers with the codes of more rows; a table that is too small grows to `growth` times its size."""
+    learned = {reader.field.name: reader for reader in readers}
+    for name, reader in learned.items():
+        if reader.field.has_table and not reader.is_replaced:
+            learned[name] = _with_codes(reader, _codes_in(reader, rows), growth)
+    for name, reader in learned.items():
+        if reader.field.kind == "history":
+            learned[name] = _history_reader(reader, learned[reader.field.of])
+    return list(learned.values())
+
+
+def _codes_in(reader: FieldReader, rows: Rows) -> NDArray[np.int64]:
+    """Return the codes of a field in rows, each once."""
+    occurs = np.zeros(1, bool)
     for chunk in rows.chunks():
-        for position in positions:
+        for position in reader.positions:
             codes = read_codes(chunk.column(position))
             largest = int(codes.max())
-            if largest >= len(is_known):
-                check_largest_code(field.name, largest, rows.n_given, n_known=field.n_codes - 1)
-                is_known = np.concatenate([is_known, np.zeros(largest + 1 - len(is_known), bool)])
-            is_known[codes] = True
-    first = FIRST_CODE[field.kind]
+            if largest >= len(occurs):
+                _check_largest_code(reader, largest, rows.n_given)
+                occurs = np.concatenate([occurs, np.zeros(largest + 1 - len(occurs), bool)])
+            occurs[codes] = True
+    return np.flatnonzero(occurs)
+
+
+def _with_codes(reader: FieldReader, codes: NDArray[np.int64], growth: float) -> FieldReader:
+    new = codes[reader.rows_of(codes) == UNKNOWN_CODE]
+    if not len(new):
+        return reader
+    size, first = len(reader.row_of_code) - 1, _FIRST_CODE[reader.field.kind]
+    if new[-1] >= size:
+        size = max(int(new[-1]) + 1, int(growth * size))
     # The last entry is for larger codes.
-    is_known = np.append(is_known, False)
-    row_of_code = np.where(is_known, np.arange(len(is_known), dtype=np.int32) + np.int32(first), np.int32(UNKNOWN_CODE))
-    return FieldReader(replace(field, n_codes=len(is_known) - 1 + first), positions, row_of_code)
+    row_of_code = np.full(size + 1, UNKNOWN_CODE, np.int32)
+    row_of_code[: len(reader.row_of_code)] = reader.row_of_code
+    row_of_code[new] = new + first
+    return replace(reader, field=replace(reader.field, n_codes=size + first), row_of_code=row_of_code)
 
 
 def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
@@ -332,33 +341,22 @@ def _warn_about_scales(columns: Sequence[InputColumn]) -> None:
             )
 
 
-def _history_reader(name: str, positions: list[int], of: FieldReader) -> FieldReader:
+def _history_reader(reader: FieldReader, of: FieldReader) -> FieldReader:
     """Return the reader of a history: as of its field, but code 0 is padding."""
-    field = Field(name, "history", of.field.n_codes, len(positions), of.field.name)
     row_of_code = of.row_of_code.copy()
     row_of_code[UNKNOWN_CODE] = UNKNOWN_CODE
-    return FieldReader(field, positions, row_of_code)
+    return replace(reader, field=replace(reader.field, n_codes=of.field.n_codes), row_of_code=row_of_code)
 
 
-def with_histories_of(readers: Sequence[FieldReader], others: Sequence[FieldReader]) -> list[FieldReader]:
-    """Return the readers in their order, with new ones for histories, made from the others."""
-    by_name = {reader.field.name: reader for reader in others}
-    return [
-        _history_reader(reader.field.name, reader.positions, by_name[reader.field.of])
-        if reader.field.kind == "history"
-        else by_name[reader.field.name]
-        for reader in readers
-    ]
-
-
-def check_largest_code(name: str, largest: int, n_rows: int, n_known: int = 0) -> None:
+def _check_largest_code(reader: FieldReader, largest: int, n_rows: int) -> None:
     """Refuse a code that needs a table far larger than the number of rows and known codes."""
+    n_known = max(reader.field.n_codes, len(reader.row_of_code)) - 1
     limit = max(_MAX_CODE, n_known + _MAX_CODE_PER_ROW * n_rows)
     if largest > limit:
         raise ValueError(
-            f"Column {name!r} has the code {largest}, and each code up to it would get an embedding. With {n_rows} "
-            f"rows the limit is {limit}. If it is a raw id, let CTREncoder number its values; if it is a quantity, "
-            "give it as floats or leave it out of categorical_features."
+            f"Column {reader.field.name!r} has the code {largest}, and each code up to it would get an embedding. With "
+            f"{n_rows} rows the limit is {limit}. If it is a raw id, let CTREncoder number its values; if it is a "
+            "quantity, give it as floats or leave it out of categorical_features."
         )
 
 
@@ -378,23 +376,32 @@ def with_more_vectors(reader: FieldReader, columns: Sequence[InputColumn], table
 
 def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the codes (int32) and values (float32) of a table as the network takes them, fields in its order."""
-    reader_of = {reader.field.name: reader for reader in readers}
-    parts = [(field.has_codes, reader_of[field.name].read(columns)) for field in by_kind(r.field for r in readers)]
+    with_codes, others = _in_order(readers)
     n_rows = len(columns[0].values)
-    codes = [np.empty((n_rows, 0), np.int32), *(part for has_codes, part in parts if has_codes)]
-    values = [np.empty((n_rows, 0), np.float32), *(part for has_codes, part in parts if not has_codes)]
-    return np.concatenate(codes, axis=1), np.concatenate(values, axis=1)
+    codes, values = np.empty((n_rows, len(with_codes)), np.int32), np.empty((n_rows, len(others)), np.float32)
+    for place, (reader, position) in enumerate(with_codes):
+        codes[:, place] = reader.rows_of(read_codes(columns[position]))
+    for place, (_, position) in enumerate(others):
+        values[:, place] = as_float32(columns[position])
+    return codes, values
+
+
+def _in_order(readers: Sequence[FieldReader]) -> tuple[list[tuple[FieldReader, int]], list[tuple[FieldReader, int]]]:
+    """Return reader and position of each column as the network takes them, those of codes and those of floats."""
+    reader_of = {reader.field.name: reader for reader in readers}
+    in_order = [reader_of[field.name] for field in by_kind(reader_of[name].field for name in reader_of)]
+    columns = [(reader, position) for reader in in_order for position in reader.positions]
+    n_codes = sum(reader.field.has_codes for reader, _ in columns)
+    return columns[:n_codes], columns[n_codes:]
 
 
 def split_matrix(
     readers: Sequence[FieldReader], matrix: NDArray[np.float64]
 ) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Return the same from one matrix of all columns; None leaves errors to the columns."""
-    reader_of = {reader.field.name: reader for reader in readers}
-    in_order = [reader_of[field.name] for field in by_kind(reader.field for reader in readers)]
-    tables = [reader.row_of_code for reader in in_order for _ in reader.positions if reader.field.has_codes]
-    positions = [position for reader in in_order for position in reader.positions]
-    codes, numbers = matrix[:, positions[: len(tables)]], matrix[:, positions[len(tables) :]]
+    with_codes, others = _in_order(readers)
+    tables = [reader.row_of_code for reader, _ in with_codes]
+    codes, numbers = (matrix[:, [position for _, position in columns]] for columns in (with_codes, others))
     # Whole numbers beyond 2**53 are rounded, and beyond any table.
     whole = np.minimum(codes, [len(table) - 1 for table in tables]).astype(np.int64)
     with np.errstate(over="ignore"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -576,9 +577,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)
-        if self._moments is not None:
-            # Arrays of a file may be views of it.
-            for moments in (self._moments.exp_avg, self._moments.exp_avg_sq):
-                moments.update({name: np.array(array) for name, array in moments.items()})
         if "network_" in state:
+            # Arrays of a file may be views of it.
+            self._moments = deepcopy(self._moments)
             self.network_ = network_of_arrays(self._network_class, self._network_arguments, state["network_"])

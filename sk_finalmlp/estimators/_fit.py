@@ -46,7 +46,7 @@ from ._parameters import (
     find_scorer,
     name_of_scorer,
 )
-from ._rows import ReadLabels, check_hold_out, open_rows, read_validation_rows
+from ._rows import ReadLabels, check_hold_out, open_rows, read_rows
 from ._tasks import Labels
 
 if TYPE_CHECKING:
@@ -204,7 +204,9 @@ def fit_classifier(
             rows = check_hold_out(classifier, rows, readers, max_epochs)
         training, validation = rows.split(readers, weights, classifier.negatives_kept, seed, int(classifier.verbose))
         if X_val is not None:
-            given = read_validation_rows(classifier, X_val, y_val, sample_weight_val, rows.labels)
+            names, labels = ("X_val", "y_val", "sample_weight_val"), rows.labels
+            given = read_rows(classifier, X_val, y_val, sample_weight_val, labels.read_more, names=names)
+            labels.check_validation(given.count().n_rows, classifier.scoring)
             validation = given.impressions(readers, weights)
         start, generator = start_training(classifier, training, readers, rows.labels, seed, continues)
         if continues:

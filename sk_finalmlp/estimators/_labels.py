@@ -72,8 +72,8 @@ class OneLabel:
         """Number of logits."""
         return 1 if len(self.classes) == 2 else len(self.classes)
 
-    def number(self, y: Any, X: Any) -> NDArray[np.int64]:
-        """Return the position of each row's label among the classes."""
+    def read_more(self, y: Any, X: Any) -> tuple[OneLabel, NDArray[np.int64]]:
+        """Return the same labels, and the number of each row's."""
         labels = _checked(y, X)
         unseen = np.setdiff1d(labels, self.classes)
         if unseen.size:
@@ -81,7 +81,7 @@ class OneLabel:
                 f"the classes {shown(unseen.tolist())} are new: fit saw {shown(self.classes.tolist())}. Leave out "
                 "such rows, or fit to rows of all classes."
             )
-        return np.searchsorted(self.classes, labels)
+        return self, np.searchsorted(self.classes, labels)
 
     def having_rows(self, n_rows: NDArray[np.int64]) -> tuple[OneLabel, NDArray[np.bool_]]:
         """Return the classes that have rows, and which of the former they are."""

@@ -7,8 +7,8 @@ excerpt of the full ones: the cost of training depends on the rows, however larg
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,22 +20,19 @@ from .._checks import check_widths
 from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
 from .._sources import EncodedBatches
 from ..nn import FieldEmbedding, copy_network, norms_of
-from ..schema import UNKNOWN_CODE, Field, Schema, by_kind, unpack_codes
+from ..schema import UNKNOWN_CODE, Field, Schema, VectorTable, by_kind, unpack_codes
 from ..training import Impressions, Moments, correct_mean, n_rows_of_pass, score
 from ._field_readers import (
-    FIRST_CODE,
     FieldReader,
-    check_largest_code,
+    learn_codes,
     learn_fields,
-    with_histories_of,
     with_more_vectors,
 )
 from ._fit import EpochTasks, Fitted, penalties_of_tables, start_training, training_settings
-from ._input_columns import InputColumn, read_codes
 from ._labels import OneLabel
 from ._network import check_same_arguments, make_network
 from ._parameters import draw_seed
-from ._rows import naming, read_rows
+from ._rows import Rows, read_rows
 
 if TYPE_CHECKING:
     from ..training import EpochObserver, TrainingResult, TrainingSettings
@@ -75,13 +72,14 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
             estimator._seed = draw_seed(estimator.random_state)
         else:
             _follow_encoder(estimator, schema)
-        rows = read_rows(estimator, X, y, sample_weight, partial(_read_labels, labels), reset=is_first)
+        rows = read_rows(estimator, X, y, sample_weight, labels.read_more, reset=is_first, names=("", "y", ""))
         weights = labels.weights(estimator.class_weight, None)
-        readers = learn_fields(rows, estimator.categorical_features) if is_first else estimator._readers
-        (chunk,) = rows.chunks()
         if schema is not None:
             schema, _ = schema.of_columns([name for name, _ in rows.columns])
-        readers = _grown_readers(readers, chunk.columns, schema)
+        if is_first:
+            readers = learn_fields(rows, estimator.categorical_features)
+        else:
+            readers = _grown_readers(estimator._readers, rows, {} if schema is None else schema.vectors)
         new = rows.impressions(readers, weights).with_mean_weight_one()
         new = replace(new, negatives_kept=estimator.negatives_kept)
         start, generator = start_training(estimator, new, readers, labels, estimator._seed, not is_first)
@@ -94,11 +92,6 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
         observer = EpochTasks(task, estimator, data, update.fitted_so_far) if has_callbacks(estimator) else None
         result = update.train(_settings(estimator, new, start.network), observer)
         estimator.__dict__.update(update.fitted(result).attributes())
-
-
-def _read_labels(labels: OneLabel, y: Any, X: Any) -> tuple[OneLabel, NDArray[np.int64]]:
-    with naming("y"):
-        return labels, labels.number(y, X)
 
 
 def _follow_encoder(estimator: Any, schema: Schema | None) -> None:
@@ -118,7 +111,7 @@ def _network_with_room(
     moments = estimator._moments or Moments.zeros(estimator.network_)
     if arguments["fields"] == before["fields"]:
         # Another thread may predict by the network so far, and an interrupt may come while weights are written.
-        return copy_network(estimator.network_), moments.copy()
+        return copy_network(estimator.network_), deepcopy(moments)
     network = make_network(estimator._network_class, arguments, generator)
     grown, rows = Moments.zeros(network), _all_rows(estimator.network_)
     _copy_rows(estimator.network_, moments, rows, network, grown, rows)
@@ -173,7 +166,7 @@ class NetworkUpdate:
 
     def fitted_so_far(self, _: nn.Module, result: TrainingResult) -> Fitted:
         """Return a copy of the model so far."""
-        return self._written_to(copy_network(self._start.network), self._moments.copy(), result)
+        return self._written_to(copy_network(self._start.network), deepcopy(self._moments), result)
 
     def _written_to(self, network: nn.Module, moments: Moments, result: TrainingResult) -> Fitted:
         _copy_rows(self._own, self._own_moments, self._excerpt.own_rows, network, moments, self._excerpt.rows)
@@ -199,37 +192,16 @@ def _rows_of_fresh_codes(schema: Schema | None, readers: list[FieldReader]) -> d
     return {name: of_field[of_field != UNKNOWN_CODE] for name, of_field in rows.items()}
 
 
-def _grown_readers(
-    readers: Sequence[FieldReader], columns: Sequence[InputColumn], schema: Schema | None
-) -> list[FieldReader]:
+def _grown_readers(readers: Sequence[FieldReader], rows: Rows, tables: Mapping[str, VectorTable]) -> list[FieldReader]:
     """Return the readers after more rows: their codes are known from now on, and outgrown tables get room for more."""
-    tables = {} if schema is None else schema.vectors
-    others = [
-        with_more_vectors(reader, columns, tables.get(reader.field.name)) if reader.vectors is not None else reader
+    (chunk,) = rows.chunks()
+    readers = [
+        with_more_vectors(reader, chunk.columns, tables.get(reader.field.name))
+        if reader.vectors is not None
+        else reader
         for reader in readers
-        if reader.field.kind != "history"
     ]
-    grow = [reader.field.has_table and not reader.is_replaced for reader in others]
-    grown = [_grown_reader(reader, columns) if grows else reader for reader, grows in zip(others, grow, strict=True)]
-    return with_histories_of(readers, grown)
-
-
-def _grown_reader(reader: FieldReader, columns: Sequence[InputColumn]) -> FieldReader:
-    read = [read_codes(columns[position]) for position in reader.positions]
-    # To count them NumPy sorts, which takes a tenth of the time of its hash table.
-    codes, _ = np.unique(np.concatenate(read), return_counts=True)
-    size, first = len(reader.row_of_code) - 1, FIRST_CODE[reader.field.kind]
-    new = codes[(codes >= size) | (reader.row_of_code[np.minimum(codes, size)] == UNKNOWN_CODE)]
-    if not len(new):
-        return reader
-    largest = int(new[-1])
-    check_largest_code(reader.field.name, largest, len(columns[0].values), n_known=size)
-    if largest >= size:
-        size = max(largest + 1, int(_GROWTH * size))
-    row_of_code = np.full(size + 1, UNKNOWN_CODE, np.int32)
-    row_of_code[: len(reader.row_of_code)] = reader.row_of_code
-    row_of_code[new] = new + first
-    return replace(reader, field=replace(reader.field, n_codes=size + first), row_of_code=row_of_code)
+    return learn_codes(readers, rows, _GROWTH)
 
 
 def _all_rows(network: nn.Module) -> RowsOf:
@@ -280,8 +252,7 @@ def _take_excerpt(
 
 def _tensors(network: nn.Module, moments: Moments) -> list[Mapping[str, Tensor]]:
     """Weights of a network and both moments of them, by name, as views to write to."""
-    of_moments = (moments.exp_avg, moments.exp_avg_sq)
-    views = [{name: torch.from_numpy(array) for name, array in moment.items()} for moment in of_moments]
+    views = [{name: torch.from_numpy(array[k]) for name, array in moments.of_weights.items()} for k in range(2)]
     return [network.state_dict(), *views]
 
 
@@ -318,8 +289,7 @@ def _draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: t
         for field, first in embedding.first_row.items():
             if field in rows:
                 embedding.draw_rows(torch.from_numpy(first + rows[field]), generator)
-                for moment in (moments.exp_avg, moments.exp_avg_sq):
-                    moment[f"{name}.table"][first + rows[field]] = 0
+                moments.of_weights[f"{name}.table"][:, first + rows[field]] = 0
 
 
 def _embeddings(network: nn.Module) -> Iterator[tuple[str, FieldEmbedding]]:

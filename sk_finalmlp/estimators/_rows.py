@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from pandas.util import hash_pandas_object
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._checks import check_detached, refuse_name_as_labels, refuse_other_weights
+from .._checks import check_detached, errors_about, refuse_name_as_labels, refuse_other_weights
 from .._hold_out import HoldOut, Place, place_from_last, places, places_of_choice, share_held_out, unpacked
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder, check_space, naming_full_disk, sizes
 from .._warnings import shown, warn
 from ..schema import Schema, carries_schema, checksum_of, is_statistic, read_schema
 from ..training import Impressions, StoredImpressions
-from ._field_readers import FieldReader, read_matrices
+from ._field_readers import FieldReader, Layout, read_matrices
 from ._input_columns import InputColumn, check_same_encoder, read_columns, remember_encoder
 from ._labels import MIN_WEIGHT, LabelCounts, OneLabel
 from ._tasks import Labels
@@ -42,6 +42,10 @@ _MAX_SHARE = 0.2
 _MIN_SAME_LABEL = 0.95
 #: Where rows just look alike, because columns have few values, fewer of all rows are distinct.
 _MIN_DISTINCT = 0.3
+
+_HOW_TO_VALIDATE = (
+    "It must be encoded like X, by the same fitted encoder; a Pipeline does so with transform_input=['X_val']."
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ class Rows:
     largest_weight: float = 1.0
     hold_out: HoldOut | None = None
     position: NDArray[np.int64] | None = None
+    #: Fields that the schema knows; all columns that look like statistics without it.
+    layout: Layout = field(default_factory=list)
     lost_statistics: Sequence[str] = ()
 
     @property
@@ -241,22 +247,39 @@ def _ready(estimator: Any, rows: Rows, holds_out: bool) -> Rows:
 
 
 def read_rows(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, read_labels: ReadLabels, *, reset: bool = False
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    read_labels: ReadLabels,
+    *,
+    reset: bool = False,
+    names: Sequence[str] = ("", "", ""),
 ) -> Rows:
-    """Check table, labels and weights; scikit-learn's usual errors where they can't be used."""
-    columns = read_columns(estimator, X, reset=reset)
-    refuse_name_as_labels(X, y)
-    labels, number = read_labels(y, columns[0].values)
-    weight = _check_weight(sample_weight, columns)
+    """Check table, labels and weights; an error that isn't scikit-learn's usual one names the argument."""
+    with errors_about(names[0], _HOW_TO_VALIDATE):
+        columns = read_columns(estimator, X, reset=reset)
+    with errors_about(names[1]):
+        refuse_name_as_labels(X, y)
+        labels, number = read_labels(y, columns[0].values)
+    with errors_about(names[2]):
+        weight = _check_weight(sample_weight, columns)
     held = [(column.name, column.values) for column in columns]
-    schema = read_schema(X)
-    lost = _lost_statistics(columns, schema) if carries_schema(X) else ()
-    return Rows(held, number, weight, labels, schema, lost_statistics=lost)
+    schema, layout = _of_columns(read_schema(X), [column.name for column in columns])
+    lost = _lost_statistics(columns, layout) if carries_schema(X) else ()
+    return Rows(held, number, weight, labels, schema, layout=layout, lost_statistics=lost)
 
 
-def _lost_statistics(columns: Sequence[InputColumn], schema: Schema | None) -> list[str]:
-    _, known = (None, []) if schema is None else schema.of_columns([column.name for column in columns])
-    is_known = {position for positions in known for position in positions}
+def _of_columns(schema: Schema | None, names: Sequence[str]) -> tuple[Schema | None, Layout]:
+    """Return the schema of a table with these columns, and the fields that it knows."""
+    if schema is None:
+        return None, []
+    schema, positions = schema.of_columns(names)
+    return schema, list(zip(schema.fields, positions, strict=True))
+
+
+def _lost_statistics(columns: Sequence[InputColumn], layout: Layout) -> list[str]:
+    is_known = {position for _, positions in layout for position in positions}
     others = (column for position, column in enumerate(columns) if position not in is_known)
     return [column.name for column in others if column.values.dtype == np.float32 and is_statistic(column.name)]
 
@@ -280,7 +303,8 @@ def _rows_on_disk(estimator: Any, X: EncodedRows, y: Any, sample_weight: Any, fo
     # A row is in memory several times while it is shuffled.
     step = max(1, sizes.CHUNK // 8)
     columns, labels = list(X.columns.items()), OneLabel(X.classes)
-    return Rows(columns, X.y, weight, labels, X.schema, step, folder, largest_weight)
+    schema, layout = _of_columns(X.schema, [*X.columns])
+    return Rows(columns, X.y, weight, labels, schema, step, folder, largest_weight, layout=layout)
 
 
 def _learn_columns(estimator: Any, X: EncodedRows) -> None:
@@ -320,33 +344,6 @@ def _check_weight(sample_weight: Any, columns: list[InputColumn]) -> NDArray[np.
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weight / weight.max()
-
-
-def read_validation_rows(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any, labels: Labels) -> Rows:
-    """Check table, labels and weights of validation rows, and say which of them can't be used."""
-    with naming(
-        "X_val",
-        "It must be encoded like X, by the same fitted encoder; a Pipeline does so with transform_input=['X_val'].",
-    ):
-        columns = read_columns(estimator, X_val, reset=False)
-    with naming("y_val"):
-        number = labels.number(y_val, columns[0].values)
-    with naming("sample_weight_val"):
-        weight = _check_weight(sample_weight_val, columns)
-    held = [(column.name, column.values) for column in columns]
-    rows = Rows(held, number, weight, labels, read_schema(X_val))
-    labels.check_validation(rows.count().n_rows, estimator.scoring)
-    return rows
-
-
-@contextmanager
-def naming(argument: str, remedy: str = "") -> Iterator[None]:
-    """Begin the message of an error with the argument that is wrong."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind("\n".join(filter(None, [f"{argument}: {error}", remedy]))) from error
 
 
 def _fraction_held_out(estimator: Any, n_rows: int, schema: Schema | None) -> float:
@@ -410,8 +407,7 @@ def _check_order(rows: Rows) -> None:
     """Notice where rows that were encoded together have been moved or changed since."""
     if rows.schema is None or rows.schema.n_rows != rows.n_given or not rows.schema.checksum:
         return
-    schema, _ = rows.schema.of_columns([name for name, _ in rows.columns])
-    ((statistic, checksum),) = schema.checksum.items()
+    ((statistic, checksum),) = rows.schema.checksum.items()
     column = next((column for name, column in rows.columns if name == statistic), None)
     if column is not None and checksum_of(column[: rows.n_given]) != checksum:
         warn(

@@ -47,11 +47,9 @@ class Tasks:
         """Number of logits."""
         return len(self.names)
 
-    def number(self, y: Any, X: Any) -> NDArray[np.int64]:
-        """Return the pattern of each row."""
-        patterns = self.patterns(list(label_columns(y, self.names).values()))
-        check_consistent_length(X, patterns)
-        return patterns
+    def read_more(self, y: Any, X: Any) -> tuple[Tasks, NDArray[np.int64]]:
+        """Return the same tasks, and the pattern of each row."""
+        return self, self.patterns(label_columns(y, self.names), X)
 
     def having_rows(self, n_rows: NDArray[np.int64]) -> tuple[Tasks, NDArray[np.bool_]]:
         """Return the same: patterns don't change."""
@@ -140,12 +138,16 @@ class Tasks:
         same = self.names == other.names and self.relation == other.relation
         return same and all(map(np.array_equal, self.classes, other.classes))
 
-    def patterns(self, columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    def patterns(self, columns: Mapping[str, NDArray[Any]], X: Any) -> NDArray[np.int64]:
         """Return a number for each row: its labels as digits, the first task's the lowest."""
-        digits = [label_digits(*of_task) for of_task in zip(self.names, self.classes, columns, strict=True)]
+        digits = [
+            label_digits(name, classes, columns[name]) for name, classes in zip(self.names, self.classes, strict=True)
+        ]
         if self.relation == "funnel":
             self._check_funnel(digits)
-        return patterns_of(digits)
+        patterns = patterns_of(digits)
+        check_consistent_length(X, patterns)
+        return patterns
 
     def digits(self, patterns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of the label of each task, or 2 where it isn't known, shape (n, T)."""
@@ -185,9 +187,7 @@ def read_tasks(
         raise ValueError("A classifier requires y to be passed, but the target y is None.")
     columns = label_columns(y, names)
     tasks = Tasks(list(columns), label_classes(columns), relation, _weights(task_weight, list(columns)))
-    patterns = tasks.patterns(list(columns.values()))
-    check_consistent_length(X, patterns)
-    return tasks, patterns
+    return tasks, tasks.patterns(columns, X)
 
 
 def check_task_names(names: Sequence[str] | None) -> None:

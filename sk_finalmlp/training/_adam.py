@@ -202,25 +202,13 @@ def _corrected_sums(beta1: float) -> Tensor:
 
 @dataclass
 class Moments:
-    """Adam's two moments of each weight of a network, by name, and the number of steps."""
+    """Adam's first and second moment of each weight of a network, by name, and the number of steps."""
 
-    exp_avg: dict[str, NDArray[np.float32]]
-    exp_avg_sq: dict[str, NDArray[np.float32]]
+    of_weights: dict[str, NDArray[np.float32]]
     n_steps: int = 0
-
-    def copy(self) -> Moments:
-        """The same numbers in other arrays."""
-        first, second = (
-            {name: array.copy() for name, array in of_network.items()} for of_network in (self.exp_avg, self.exp_avg_sq)
-        )
-        return Moments(first, second, self.n_steps)
 
     @classmethod
     def zeros(cls, network: nn.Module) -> Moments:
         """Moments of a network before its first step."""
         # By numpy: the system hands out pages of zeros when they are first written to.
-        first, second = (
-            {name: np.zeros(tuple(parameter.shape), np.float32) for name, parameter in network.named_parameters()}
-            for _ in range(2)
-        )
-        return cls(first, second)
+        return cls({name: np.zeros((2, *weight.shape), np.float32) for name, weight in network.named_parameters()})

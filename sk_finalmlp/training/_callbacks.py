@@ -264,19 +264,19 @@ class KeptMoments(Callback):
     moments: Moments
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        kept = self.moments
         for name, parameter in net.module_.named_parameters():
-            state = net.optimizer_.state[parameter]
-            state["exp_avg"] = torch.from_numpy(np.array(kept.exp_avg[name])).to(parameter.device)
-            state["exp_avg_sq"] = torch.from_numpy(np.array(kept.exp_avg_sq[name])).to(parameter.device)
-            state["n_steps"] = kept.n_steps
+            first, second = torch.tensor(self.moments.of_weights[name], device=parameter.device)
+            net.optimizer_.state[parameter] |= {
+                "exp_avg": first,
+                "exp_avg_sq": second,
+                "n_steps": self.moments.n_steps,
+            }
 
     def on_epoch_end(self, net: Any, dataset_train: Any, **kwargs: Any) -> None:
         net.optimizer_.settle()
         for name, parameter in net.module_.named_parameters():
             state = net.optimizer_.state[parameter]
-            self.moments.exp_avg[name] = state["exp_avg"].numpy(force=True)
-            self.moments.exp_avg_sq[name] = state["exp_avg_sq"].numpy(force=True)
+            self.moments.of_weights[name] = torch.stack([state["exp_avg"], state["exp_avg_sq"]]).numpy(force=True)
         self.moments.n_steps += len(dataset_train)
 
 

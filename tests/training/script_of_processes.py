@@ -90,7 +90,7 @@ def first_gradients():
     moments = Moments.zeros(network)
     with patch.object(_train, "_LAZY_FROM_ROWS", 0):
         train(network, impressions, None, settings, generator, moments=moments)
-    return moments.exp_avg
+    return {name: array[0] for name, array in moments.of_weights.items()}
 
 
 def are_vectors_left_alone():
