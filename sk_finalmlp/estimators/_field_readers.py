@@ -293,7 +293,7 @@ def _warn_about_whole_floats(columns: Sequence[InputColumn]) -> None:
             "into floats), name them in categorical_features or use OrdinalEncoder(dtype=int), or "
             "set_output(transform='pandas') of the transformers in front; where an ensemble makes an array of the "
             "table, give it a pipeline of CTREncoder and classifier. If they are quantities, say so by "
-            "categorical_features, a list of all other columns or None.",
+            "categorical_features, a list of all other columns or None."
         )
 
 
@@ -310,7 +310,7 @@ def _warn_about_lists_without_names(columns: Sequence[InputColumn]) -> None:
         f"Columns {first} to {last} look like the elements of a list or history, padded with 0, but an array has no "
         "names that say so, and each is taken as a category of its own. ColumnTransformer and FeatureUnion make such "
         "arrays: call set_output(transform='pandas') of it. If they are categories, name all columns of codes in "
-        "categorical_features.",
+        "categorical_features."
     )
 
 
@@ -337,7 +337,7 @@ def _warn_about_scales(columns: Sequence[InputColumn]) -> None:
             warn(
                 f"Numeric column {column.name!r} has mean {mean:.3g} and standard deviation {deviation:.3g}, but a "
                 "network learns from columns of mean 0 and deviation 1. Standardise it, for example by CTREncoder or "
-                "StandardScaler.",
+                "StandardScaler."
             )
 
 

@@ -18,15 +18,7 @@ from .._checks import check_widths
 from .._sklearn import InvalidParameterError, fit_context, fit_task, has_callbacks, num_samples
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
-from ..training import (
-    Impressions,
-    Moments,
-    StoredImpressions,
-    correct_mean,
-    digest_of,
-    n_rows_of_pass,
-    resolve_device,
-)
+from ..training import AnyImpressions, Moments, correct_mean, digest_of, n_rows_of_pass, resolve_device
 from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
 from ._labels import RowScorer
@@ -38,15 +30,8 @@ from ._network import (
     start_network,
     weights_as_arrays,
 )
-from ._parameters import (
-    BUILT_IN,
-    automatic_max_epochs,
-    automatic_settings,
-    draw_seed,
-    find_scorer,
-    name_of_scorer,
-)
-from ._rows import ReadLabels, check_hold_out, open_rows, read_rows
+from ._parameters import BUILT_IN, automatic_max_epochs, automatic_settings, draw_seed, find_scorer, name_of_scorer
+from ._rows import ReadLabels, Rows, check_hold_out, open_rows, read_rows
 from ._tasks import Labels
 
 if TYPE_CHECKING:
@@ -90,9 +75,7 @@ class Fitted:
         rest = {"learning_rate": epoch["learning_rate"], "seconds": epoch["seconds"], "method": "partial_fit"}
         return replace(self, history=[*self.history, {**losses, **scores, **rest}], best_epoch=n_epochs)
 
-    def copied_after(
-        self, rows: Impressions | StoredImpressions | None, network: nn.Module, result: TrainingResult
-    ) -> Fitted:
+    def copied_after(self, rows: AnyImpressions | None, network: nn.Module, result: TrainingResult) -> Fitted:
         """Return it with a copy of the network, moved to the click rate of rows, and the epochs so far."""
         copy = network_of_arrays(self.network_class, self.arguments, weights_as_arrays(network))
         if rows is not None:
@@ -196,27 +179,12 @@ def fit_classifier(
         fit_task(classifier, max_subtasks=max_epochs + final_epoch, **data) as task,
         open_rows(classifier, X, y, sample_weight, read_labels, holds_out=holds_out) as rows,
     ):
-        continues = classifier._continues()
-        weights = rows.labels.weights(classifier.class_weight, rows.count())
-        readers = classifier._readers if continues else learn_fields(rows, classifier.categorical_features)
-        seed = classifier._seed if continues else draw_seed(classifier.random_state)
-        if holds_out:
-            rows = check_hold_out(classifier, rows, readers, max_epochs)
-        training, validation = rows.split(readers, weights, classifier.negatives_kept, seed, int(classifier.verbose))
-        if X_val is not None:
-            names, labels = ("X_val", "y_val", "sample_weight_val"), rows.labels
-            given = read_rows(classifier, X_val, y_val, sample_weight_val, labels.read_more, names=names)
-            labels.check_validation(given.count().n_rows, classifier.scoring)
-            validation = given.impressions(readers, weights)
-        start, generator = start_training(classifier, training, readers, rows.labels, seed, continues)
-        if continues:
-            check_same_arguments(start.arguments, classifier._network_arguments, "With warm_start=True")
-            start = replace(start, network=copy_network(start.network))
+        start, generator, training, validation = _start(classifier, rows, (X_val, y_val, sample_weight_val), max_epochs)
         n_rows = n_rows_of_pass(training.counts, classifier.negative_sampling)
         settings = training_settings(classifier, n_rows, max_epochs, final_epoch)
         if scorer not in BUILT_IN:
             name, fields = name_of_scorer(classifier.scoring), start.arguments["fields"]
-            scorer = RowScorer(scorer, name, rows.labels, fields)  # type: ignore[arg-type]  # tasks are refused
+            scorer = RowScorer(scorer, name, start.labels, fields)  # type: ignore[arg-type]  # tasks are refused
         file = None if classifier.checkpoint is None else _checkpoint_file(classifier, start, training, validation)
         settings = replace(settings, scoring=scorer, checkpoint=file)
         # With validation rows, the training itself moves the mean prediction to the click rate.
@@ -229,13 +197,31 @@ def fit_classifier(
         classifier.__dict__.update(start.after(result).attributes())
 
 
+def _start(
+    classifier: FinalMLPClassifier, rows: Rows, given: tuple[Any, Any, Any], max_epochs: int
+) -> tuple[Fitted, torch.Generator, AnyImpressions, AnyImpressions | None]:
+    """Return what a fit begins with, its random numbers, the rows to train on, and the given or held-out rows."""
+    continues, labels = classifier._continues(), rows.labels
+    weights = labels.weights(classifier.class_weight, rows.count())
+    readers = classifier._readers if continues else learn_fields(rows, classifier.categorical_features)
+    seed = classifier._seed if continues else draw_seed(classifier.random_state)
+    if rows.hold_out is not None:
+        rows = check_hold_out(classifier, rows, readers, max_epochs)
+    training, validation = rows.split(readers, weights, classifier.negatives_kept, seed, int(classifier.verbose))
+    if given[0] is not None:
+        names = ("X_val", "y_val", "sample_weight_val")
+        read = read_rows(classifier, *given, labels.read_more, names=names)
+        labels.check_validation(read.count().n_rows, classifier.scoring)
+        validation = read.impressions(readers, weights)
+    start, generator = start_training(classifier, training, readers, labels, seed, continues)
+    if continues:
+        check_same_arguments(start.arguments, classifier._network_arguments, "With warm_start=True")
+        start = replace(start, network=copy_network(start.network))
+    return start, generator, training, validation
+
+
 def start_training(
-    classifier: Any,
-    training: Impressions | StoredImpressions,
-    readers: list[FieldReader],
-    labels: Labels,
-    seed: int,
-    goes_on: bool,
+    classifier: Any, training: AnyImpressions, readers: list[FieldReader], labels: Labels, seed: int, goes_on: bool
 ) -> tuple[Fitted, torch.Generator]:
     """Return what a training begins with, a new network or the one so far, and the generator of its random numbers."""
     before = classifier.history_ if goes_on else []
@@ -289,10 +275,7 @@ def penalties_of_tables(classifier: FinalMLPClassifier) -> tuple[Any, float | No
 
 
 def _checkpoint_file(
-    classifier: FinalMLPClassifier,
-    start: Fitted,
-    training: Impressions | StoredImpressions,
-    validation: Impressions | StoredImpressions | None,
+    classifier: FinalMLPClassifier, start: Fitted, training: AnyImpressions, validation: AnyImpressions | None
 ) -> Path:
     """Return the file of `checkpoint` for this fit alone: other rows, parameters or initial weights have another."""
     if not isinstance(classifier.random_state, Integral):

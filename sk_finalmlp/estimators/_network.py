@@ -18,7 +18,7 @@ from .._warnings import warn
 from ..nn import Ensemble, TwoStreamNetwork, embedding_parameters, give_vectors, members_of, votes_of
 from ..schema import by_kind
 from ..streams import as_stream, without_auto
-from ..training import Impressions, StoredImpressions
+from ..training import AnyImpressions
 from ._field_readers import FieldReader, chosen_fields, fields_of_streams
 from ._parameters import automatic_dropout, automatic_embedding_dim
 
@@ -120,10 +120,7 @@ def _comparable(value: Any) -> Any:
 
 
 def start_network(
-    network_class: NetworkClass,
-    arguments: Mapping[str, Any],
-    training: Impressions | StoredImpressions,
-    generator: torch.Generator,
+    network_class: NetworkClass, arguments: Mapping[str, Any], training: AnyImpressions, generator: torch.Generator
 ) -> Network:
     """A network with initial weights; before anything is learned, it predicts the share of each class."""
     network = make_network(network_class, arguments, generator)

@@ -22,12 +22,7 @@ from .._sources import EncodedBatches
 from ..nn import FieldEmbedding, copy_network, norms_of
 from ..schema import UNKNOWN_CODE, Field, Schema, VectorTable, by_kind, unpack_codes
 from ..training import Impressions, Moments, correct_mean, n_rows_of_pass, score
-from ._field_readers import (
-    FieldReader,
-    learn_codes,
-    learn_fields,
-    with_more_vectors,
-)
+from ._field_readers import FieldReader, learn_codes, learn_fields, with_more_vectors
 from ._fit import EpochTasks, Fitted, penalties_of_tables, start_training, training_settings
 from ._labels import OneLabel
 from ._network import check_same_arguments, make_network

@@ -140,11 +140,7 @@ class Rows:
         return self._impressions(chunk, readers, weight_of_label)
 
     def _impressions(
-        self,
-        chunk: Chunk,
-        readers: Sequence[FieldReader],
-        weight_of_label: NDArray[np.float64],
-        unit: float = 1.0,
+        self, chunk: Chunk, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64], unit: float = 1.0
     ) -> Impressions:
         codes, values = read_matrices(readers, chunk.columns)
         weight = (chunk.weight * weight_of_label[chunk.label] / unit).astype(np.float32)
@@ -190,9 +186,8 @@ class Rows:
         """Write the rows to train on and those that are held out to files, each in a random order."""
         counts = self.count()
         n_rows = counts.n_rows.sum()
-        n_columns = sum(reader.field.n_columns for reader in readers)
         n_codes = sum(reader.field.n_columns for reader in readers if reader.field.has_codes)
-        width = n_columns + 2
+        width = len(self.columns) + 2
         check_space(folder, 4.0 * width * n_rows)
         of_sides = {"training": counts.n_rows - counts.n_held_out, "validation": counts.n_held_out}
         piles = [
@@ -209,7 +204,7 @@ class Rows:
                     weights += taken.class_weights(len(weights))
                 advance(chunk.stop - chunk.start)
         return [
-            StoredImpressions([of_side.shuffled()], n_codes, n_columns - n_codes, weights, torch.from_numpy(n))
+            StoredImpressions([of_side.shuffled()], n_codes, weights, torch.from_numpy(n))
             for of_side, weights, n in zip(piles, sums, of_sides.values(), strict=True)
         ]
 
@@ -386,7 +381,7 @@ def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], m
         why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
         warn(
             f"The class {shown(label)} has {why}, so none is held out for early stopping and the training takes "
-            f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False.",
+            f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False."
         )
         return replace(rows, hold_out=None)
     if rows.lost_statistics and estimator.hold_out == "auto":
@@ -395,7 +390,7 @@ def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], m
             "are, nor which rows were held out: a step in between made another table, as ColumnTransformer, "
             "FeatureUnion and samplers such as SMOTE do. If the statistics know labels of held-out rows, early "
             "stopping takes that for progress. Give the classifier what CTREncoder returns, or X_val and y_val; or set "
-            "hold_out='random' here if the encoder holds out rows at random and none was added, dropped or moved.",
+            "hold_out='random' here if the encoder holds out rows at random and none was added, dropped or moved."
         )
     if any(reader.field.kind == "statistic" for reader in readers):
         _check_statistics(rows.schema, rows.n_given, rows.hold_out.share, estimator.hold_out)
@@ -413,7 +408,7 @@ def _check_order(rows: Rows) -> None:
         warn(
             f"Column {statistic!r} isn't as CTREncoder.fit_transform wrote it: rows were moved or changed since, so "
             "the classifier holds out others than the encoder left out of the statistics, which know their "
-            "labels. Sort or shuffle the rows before they are encoded, or give X_val and y_val.",
+            "labels. Sort or shuffle the rows before they are encoded, or give X_val and y_val."
         )
 
 
@@ -424,12 +419,12 @@ def _check_statistics(schema: Schema | None, n_given: int, fraction: float, hold
             warn(
                 "hold_out='last', and X holds statistics, but doesn't say which rows CTREncoder held out; by "
                 "default, these are random. Set CTREncoder(hold_out='last').set_output(transform='pandas'), which "
-                "passes it on.",
+                "passes it on."
             )
         if fraction > share_held_out("auto", n_given, at_random=hold_out != "last"):
             warn(
                 "X holds statistics that leave out a tenth of the labels, or 10,000 at random, by default: "
-                f"{_set_both(fraction)}",
+                f"{_set_both(fraction)}"
             )
     elif schema.hold_out is not None and hold_out not in ("auto", schema.hold_out):
         raise ValueError(
@@ -445,7 +440,7 @@ def _check_statistics(schema: Schema | None, n_given: int, fraction: float, hold
         warn(
             f"CTREncoder.fit_transform wrote statistics of {schema.n_rows} rows, and X has {n_given}: the "
             "statistics contain labels of held-out rows, so the scores of early stopping and of a cross-validation are "
-            "too good. Fit the encoder to these rows alone, in a pipeline that is searched or validated as a whole.",
+            "too good. Fit the encoder to these rows alone, in a pipeline that is searched or validated as a whole."
         )
 
 
@@ -476,5 +471,5 @@ def _warn_about_copies(rows: Impressions, n_floats: int, is_held_out: NDArray[np
             f"{share:.0%} of the held-out rows of the rarer classes are exact copies of training rows: early "
             "stopping relies on rows that the network memorises, and the target statistics of CTREncoder contain their "
             "labels. If rows were repeated, as by RandomOverSampler or bootstrap samples, give sample_weight instead, "
-            "or sample without replacement, for example by BaggingClassifier(bootstrap=False, max_samples=0.8).",
+            "or sample without replacement, for example by BaggingClassifier(bootstrap=False, max_samples=0.8)."
         )

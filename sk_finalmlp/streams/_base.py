@@ -10,6 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from .._checks import check_widths
 from .._sklearn import Interval, StrOptions
 from ..nn import Linear, StreamChain, draw_normal
 
@@ -90,6 +91,7 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
 
     units: Any = None
 
+    _fewest_layers: ClassVar[int] = 1
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -113,6 +115,8 @@ class StreamParameters(BaseEstimator, metaclass=ABCMeta):
             The stream, as it is described there.
         """
         self._validate_params()
+        if hasattr(self, "hidden_units"):
+            check_widths(self, "hidden_units", self._fewest_layers)
         stream = self._make(Reads(n_fields, embedding_dim, n_statistics, generator))
         if self.units is None or self.units == "auto":
             return stream

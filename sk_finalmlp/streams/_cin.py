@@ -9,7 +9,6 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from .._checks import check_widths
 from ..nn import Linear
 from ._base import FieldVectors, Graph, Reads, StreamParameters, Value
 
@@ -54,7 +53,6 @@ class CIN(StreamParameters):
     units: int | Literal["auto"] | None = "auto"
 
     def _make(self, reads: Reads) -> nn.Module:
-        check_widths(self, "hidden_units")
         return CINStream(reads, self.hidden_units)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,7 +65,8 @@ class CrossNet(StreamParameters):
         if self.version == "v1" and (self.rank is not None or self.n_experts > 1):
             raise ValueError("CrossNet of version 'v1' has no matrices: leave rank=None and n_experts=1, or set 'v2'.")
         if self.n_experts == 1:
-            return CrossNetStream(self, reads)
+            layer = _RankOneLayer if self.version == "v1" else _CrossLayer
+            return CrossNetStream(reads, [layer(reads, self.rank) for _ in range(self.n_layers)])
         if self.rank is None:
             raise ValueError(
                 f"n_experts={self.n_experts} experts of a CrossNet need a rank, for example rank=32, but it is None."
@@ -108,17 +110,16 @@ class GatedCrossNet(StreamParameters):
     units: int | Literal["auto"] | None = "auto"
 
     def _make(self, reads: Reads) -> nn.Module:
-        return GatedCrossNetStream(reads, self.n_layers)
+        return CrossNetStream(reads, [_GatedLayer(reads) for _ in range(self.n_layers)])
 
 
 class CrossNetStream(nn.Module):
-    """Module of `CrossNet` without experts."""
+    """Module of `CrossNet` without experts, and of `GatedCrossNet`."""
 
-    def __init__(self, parameters: CrossNet, reads: Reads) -> None:
+    def __init__(self, reads: Reads, layers: Sequence[nn.Module]) -> None:
         super().__init__()
         self.out_features = reads.n_features
-        layer = _RankOneLayer if parameters.version == "v1" else _CrossLayer
-        self.layers = nn.ModuleList(layer(reads, parameters.rank) for _ in range(parameters.n_layers))
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, x0: Tensor) -> Tensor:
         """(B, D) -> (B, D)."""
@@ -218,28 +219,15 @@ def _start_experts(n_experts: int, n_out: int, n_in: int, generator: torch.Gener
     return nn.Parameter(experts)
 
 
-class GatedCrossNetStream(nn.Module):
-    """Module of `GatedCrossNet`."""
-
-    def __init__(self, reads: Reads, n_layers: int) -> None:
+class _GatedLayer(nn.Module):
+    def __init__(self, reads: Reads) -> None:
         super().__init__()
         width, generator = reads.n_features, reads.generator
-        self.out_features = width
-        self.crosses, self.gates = nn.ModuleList(), nn.ModuleList()
-        for _ in range(n_layers):
-            self.crosses.append(Linear(width, width, generator=generator))
-            self.gates.append(Linear(width, width, bias=False, generator=generator))
+        self.cross = Linear(width, width, generator=generator)
+        self.gate = Linear(width, width, bias=False, generator=generator)
 
-    def forward(self, c0: Tensor) -> Tensor:
-        """(B, D) -> (B, D)."""
-        c = c0
-        for cross, gate in zip(self.crosses, self.gates, strict=True):
-            c = torch.addcmul(c, c0 * cross(c), torch.sigmoid(gate(c)))
-        return c
+    def forward(self, c0: Tensor, c: Tensor) -> Tensor:
+        return torch.addcmul(c, c0 * self.cross(c), torch.sigmoid(self.gate(c)))
 
-    def add_nodes(self, graph: Graph, c0: Value) -> Value:
-        c = c0
-        for cross, gate in zip(self.crosses, self.gates, strict=True):
-            gates = graph.node("Sigmoid", graph.layer(c, gate))
-            c += c0 * (graph.layer(c, cross) * gates)
-        return c
+    def add_nodes(self, graph: Graph, c0: Value, c: Value) -> Value:
+        return c + c0 * (graph.layer(c, self.cross) * graph.node("Sigmoid", graph.layer(c, self.gate)))

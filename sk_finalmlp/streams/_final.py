@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from .._checks import check_widths
 from .._sklearn import StrOptions
 from ..nn import Activation, BatchNorm, Dropout, Linear
 from ._base import Graph, Reads, StreamParameters, Value
@@ -68,7 +67,6 @@ class Final(StreamParameters):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"form": [StrOptions({"concat", "sum"})]}
 
     def _make(self, reads: Reads) -> nn.Module:
-        check_widths(self, "hidden_units")
         return FinalStream(self, reads)
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._checks import check_widths
 from ..nn import Dropout, Linear, Stream
 from ._base import Graph, Reads, StreamParameters, Value
 
@@ -65,7 +64,6 @@ class MaskNet(StreamParameters):
     units: int | None = None
 
     def _make(self, reads: Reads) -> nn.Module:
-        check_widths(self, "hidden_units")
         return MaskNetStream(self, reads)
 
 

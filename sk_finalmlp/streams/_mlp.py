@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal
 
-from .._checks import check_widths
 from .._sklearn import Interval, StrOptions
 from ..nn import DEFAULT_DROPOUT, Stream
 from ._base import Reads, StreamParameters
@@ -49,6 +48,5 @@ class MLP(StreamParameters):
     }
 
     def _make(self, reads: Reads) -> Stream:
-        check_widths(self, "hidden_units")
         dropout = DEFAULT_DROPOUT if self.dropout == "auto" else self.dropout
         return Stream(reads.n_features, self.hidden_units, dropout, self.batch_norm, reads.generator)

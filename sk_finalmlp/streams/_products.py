@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from .._checks import check_widths
 from .._sklearn import StrOptions
 from ..nn import Stream, StreamChain
 from ._base import FieldVectors, Graph, Reads, StreamParameters, Value
@@ -23,8 +22,9 @@ class _WithMLP(StreamParameters):
     dropout: float
     batch_norm: bool
 
+    _fewest_layers: ClassVar[int] = 0
+
     def _make(self, reads: Reads) -> nn.Module:
-        check_widths(self, "hidden_units", fewest=0)
         products = self._products(reads)
         if len(self.hidden_units) == 0:
             return products

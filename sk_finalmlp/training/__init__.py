@@ -13,6 +13,7 @@ from ._adam import Moments as Moments
 from ._device import resolve_device as resolve_device
 from ._objective import ClassObjective as ClassObjective
 from ._objective import TaskObjective as TaskObjective
+from ._rows import AnyImpressions as AnyImpressions
 from ._rows import Batches as Batches
 from ._rows import Impressions
 from ._rows import StoredImpressions as StoredImpressions

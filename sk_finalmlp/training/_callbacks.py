@@ -164,7 +164,7 @@ class WaitingThreads(Callback):
                 f"The first epoch took {passed:.1f} s, but the training had a core only for {worked:.1f} s: other "
                 f"processes or threads keep the cores busy, and the {n_threads} threads of torch wait for each other. "
                 "One thread is faster then: set the environment variable OMP_NUM_THREADS=1 before Python starts, or "
-                "call torch.set_num_threads(1) before fit.",
+                "call torch.set_num_threads(1) before fit."
             )
 
 
@@ -266,11 +266,7 @@ class KeptMoments(Callback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         for name, parameter in net.module_.named_parameters():
             first, second = torch.tensor(self.moments.of_weights[name], device=parameter.device)
-            net.optimizer_.state[parameter] |= {
-                "exp_avg": first,
-                "exp_avg_sq": second,
-                "n_steps": self.moments.n_steps,
-            }
+            net.optimizer_.state[parameter] |= {"exp_avg": first, "exp_avg_sq": second, "n_steps": self.moments.n_steps}
 
     def on_epoch_end(self, net: Any, dataset_train: Any, **kwargs: Any) -> None:
         net.optimizer_.settle()
@@ -314,7 +310,7 @@ class Checkpoint(Callback):
 
     path: Path
     batches: Batches
-    schedule: list[tuple[str, Callback]]
+    schedule: list[Any]
     best: BestEpoch
     record: EpochRecord
 
@@ -330,7 +326,7 @@ class Checkpoint(Callback):
             # Torch would cast a parameter's state to floats of its type.
             "of_parameters": [dict(optimizer.state[parameter]) for parameter in _parameters(optimizer)],
             "groups": [{name: v for name, v in group.items() if name != "params"} for group in optimizer.param_groups],
-            "schedule": [callback.lr_scheduler_.state_dict() for _, callback in self.schedule],
+            "schedule": [callback.lr_scheduler_.state_dict() for callback in self.schedule],
             "generator": self.batches.generator.get_state(),
             "dropout": dropout,
             "n_passes": self.batches.n_passes,
@@ -343,8 +339,8 @@ class Checkpoint(Callback):
         # In one step, so that a kill leaves the file of this epoch or of the one before.
         partial.replace(self.path)
 
-    def resume(self, net: Any) -> int:
-        """Bring a training that has just begun to where the file's was; the number of its epochs, 0 without a file."""
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Bring a training that has just begun to where the file's was, if there is one."""
         processes = self.batches.processes
         is_there = processes.gathered(self.path.exists())
         if not all(is_there):
@@ -353,13 +349,16 @@ class Checkpoint(Callback):
                     f"checkpoint: process {is_there.index(False)} of {processes.size} doesn't see {self.path}, "
                     "which others do. Name a folder that all machines share."
                 )
-            return 0
+            return
         state = torch.load(self.path, weights_only=True)
         if len(state["dropout"]) != processes.size:
             raise ValueError(
                 f"checkpoint: {self.path} is of a training in {len(state['dropout'])} processes, but "
                 f"{processes.size} go on. Use as many, or remove the file."
             )
+        self._restore(net, state)
+
+    def _restore(self, net: Any, state: dict[str, Any]) -> None:
         net.module_.load_state_dict(state["network"])
         optimizer = net.optimizer_
         for parameter, learned in zip(_parameters(optimizer), state["of_parameters"], strict=True):
@@ -367,10 +366,11 @@ class Checkpoint(Callback):
                 optimizer.state[parameter] = learned
         for group, saved in zip(optimizer.param_groups, state["groups"], strict=True):
             group.update(saved)
-        for (_, callback), saved in zip(self.schedule, state["schedule"], strict=True):
+        for callback, saved in zip(self.schedule, state["schedule"], strict=True):
             callback.lr_scheduler_.load_state_dict(saved)
         self.batches.generator.set_state(state["generator"])
-        for source, saved in zip(dropout_sources(net.module_), state["dropout"][processes.rank], strict=True):
+        dropout = state["dropout"][self.batches.processes.rank]
+        for source, saved in zip(dropout_sources(net.module_), dropout, strict=True):
             source.set_state(saved)
         self.batches.n_passes = state["n_passes"]
         self.best.so_far = Best(*state["best"])
@@ -379,10 +379,8 @@ class Checkpoint(Callback):
             net.history.new_epoch()
             for name, value in epoch.items():
                 net.history.record(name, value)
-        return len(state["history"])
 
-    def remove(self) -> None:
-        """The training has ended."""
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         if self.batches.processes.rank == 0:
             self.path.unlink(missing_ok=True)
 

@@ -157,7 +157,6 @@ class StoredImpressions(_Sample):
 
     files: Sequence[RowFile]
     n_codes: int
-    n_values: int
     sums: Tensor
     counts: Tensor
 
@@ -193,14 +192,13 @@ class StoredImpressions(_Sample):
 
     @staticmethod
     def rows_of(rows: Impressions) -> NDArray[np.int32]:
-        """Return rows as the files hold them, shape (n, n_codes + n_values + 2)."""
+        """Return rows as the files hold them, shape (n, n_codes + n_numeric + 2)."""
         floats = rows.values, rows.weight[:, None]
         values, weight = (column.contiguous().view(torch.int32) for column in floats)
         return torch.cat([rows.codes, values, rows.target.int()[:, None], weight], dim=1).numpy()
 
     def _read(self, file: RowFile, start: int, stop: int) -> Impressions:
-        ends = [self.n_codes, self.n_codes + self.n_values, self.n_codes + self.n_values + 1]
-        codes, values, target, weight = torch.from_numpy(file[start:stop]).tensor_split(ends, dim=1)
+        codes, values, target, weight = torch.from_numpy(file[start:stop]).tensor_split([self.n_codes, -2, -1], dim=1)
         return Impressions(
             codes.contiguous(),
             values.contiguous().view(torch.float32),

@@ -83,10 +83,7 @@ def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor, device: tor
 
 
 def evaluate(
-    network: nn.Module,
-    impressions: Impressions,
-    training: AnyImpressions,
-    processes: Alone = ALONE,
+    network: nn.Module, impressions: Impressions, training: AnyImpressions, processes: Alone = ALONE
 ) -> tuple[Scores, Tensor, Tensor | None]:
     """Weigh the members, move the mean prediction to the click rate, and score; return scores, logits, constant."""
     network.eval()

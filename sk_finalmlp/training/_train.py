@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -52,7 +51,6 @@ _LAZY_FROM_ROWS = 100_000
 
 _CPU = torch.device("cpu")
 
-Callbacks = list[tuple[str, Callback]]
 Schedule = Literal["one_cycle", "plateau"]
 
 
@@ -225,22 +223,13 @@ def _train(
 ) -> TrainingResult:
     """Take all epochs, go back to the best one, take the final epoch, and correct the mean prediction."""
     best = BestEpoch(_TOLERANCE, settings.n_iter_no_change)
-    watchers: Callbacks = [("lines", EpochLines(best, written=settings.verbose >= 1))]
-    watchers += [("observed", Observed(observer, best, processes))] if observer or processes.size > 1 else []
-    batches_of = partial(
-        Batches,
-        batch_size=settings.batch_size,
-        generator=generator,
-        device=settings.device,
-        negative_sampling=settings.negative_sampling,
-        processes=processes,
-    )
-    batches = batches_of(impressions)
-    callbacks, checkpoint = _callbacks(batches, validation, settings, best, watchers)
-    kept: Callbacks = [] if moments is None else [("moments", KeptMoments(moments))]
-    net = _make_net(network, settings, [*kept, *callbacks])
+    watchers: list[Callback] = [EpochLines(best, written=settings.verbose >= 1)]
+    watchers += [Observed(observer, best, processes)] if observer or processes.size > 1 else []
+    kept = [] if moments is None else [KeptMoments(moments)]
+    batches = _batches(impressions, settings, generator, processes)
+    net = _make_net(network, settings, [*kept, *_callbacks(batches, validation, settings, best, watchers)])
     try:
-        _fit(net, batches, settings, checkpoint)
+        _fit(net, batches, settings)
         best.is_chosen = True
         network.load_state_dict(best.so_far.weights)
         if validation is not None:
@@ -249,28 +238,40 @@ def _train(
                 impressions = impressions.and_(validation)  # type: ignore[arg-type]
                 rate = settings.learning_rate * _LEARNING_RATE_FACTOR
                 settings = replace(settings, learning_rate=rate, max_epochs=1)
-                callbacks = [("record", EpochRecord(None, settings.scoring, processes)), *watchers]
-                _fit(_make_net(network, settings, callbacks), batches_of(impressions), settings)
+                final = _make_net(network, settings, [EpochRecord(None, settings.scoring, processes), *watchers])
+                _fit(final, _batches(impressions, settings, generator, processes), settings)
             correct_mean(network.eval(), impressions)
     except KeyboardInterrupt:
         if not best.so_far.epoch:
             raise
         processes.leave("the training was interrupted there")
-        _take_back(network)
-        network.load_state_dict(best.so_far.weights)
-        where = "the final epoch, or in what follows it" if best.is_chosen else f"epoch {best.so_far.n_epochs + 1}"
-        warn(
-            f"The training was interrupted in {where}; the model has the weights of epoch {best.so_far.epoch}, the "
-            "best so far."
-        )
+        _go_back(network, best)
     else:
-        if checkpoint:
-            checkpoint.remove()
+        net.notify("on_train_end")
     network.eval().zero_grad()
     return best.result(net)
 
 
-def _fit(net: ClickNet, batches: Batches, settings: TrainingSettings, checkpoint: Checkpoint | None = None) -> None:
+def _batches(
+    impressions: AnyImpressions, settings: TrainingSettings, generator: torch.Generator, processes: Alone
+) -> Batches:
+    size, share = settings.batch_size, settings.negative_sampling
+    return Batches(impressions, size, generator, settings.device, share, processes)
+
+
+def _go_back(network: nn.Module, best: BestEpoch) -> None:
+    """Take back what a network was lent, as Ctrl-C may have come while that was done, and give it the best weights."""
+    with dropout_generator(network, torch.Generator()), _sparse_gradients(network), kept_memory():
+        pass
+    network.load_state_dict(best.so_far.weights)
+    where = "the final epoch, or in what follows it" if best.is_chosen else f"epoch {best.so_far.n_epochs + 1}"
+    warn(
+        f"The training was interrupted in {where}; the model has the weights of epoch {best.so_far.epoch}, the best so "
+        "far."
+    )
+
+
+def _fit(net: ClickNet, batches: Batches, settings: TrainingSettings) -> None:
     """Take the epochs, or those that are left after a checkpoint."""
     network = net.module_
     net.processes = batches.processes
@@ -287,9 +288,8 @@ def _fit(net: ClickNet, batches: Batches, settings: TrainingSettings, checkpoint
         if settings.freeze_norms:
             loans.enter_context(frozen_norms(network))
         loans.enter_context(suppress(StopTraining))
-        net.notify("on_train_begin", X=batches, y=None)
-        n_done = checkpoint.resume(net) if checkpoint else 0
-        net.fit_loop(batches, epochs=settings.max_epochs - n_done)
+        net.notify("on_train_begin")
+        net.fit_loop(batches, epochs=settings.max_epochs - len(net.history))
 
 
 def _generator_of_dropout(batches: Batches) -> torch.Generator:
@@ -313,13 +313,7 @@ def _sparse_gradients(network: nn.Module) -> Iterator[None]:
             embedding.sparse_gradient = False
 
 
-def _take_back(network: nn.Module) -> None:
-    """Take back what a network was lent, where Ctrl-C may have come while that was done."""
-    with dropout_generator(network, torch.Generator()), _sparse_gradients(network), kept_memory():
-        pass
-
-
-def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Callbacks) -> ClickNet:
+def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Sequence[Callback]) -> ClickNet:
     # The loss is a mean over the members, and so is the penalty.
     n_members = len(members_of(network))
     of_context = settings.embedding_regularizer if settings.gate_regularizer is None else settings.gate_regularizer
@@ -349,45 +343,42 @@ def _callbacks(
     validation: AnyImpressions | None,
     settings: TrainingSettings,
     best: BestEpoch,
-    watchers: Callbacks,
-) -> tuple[Callbacks, Checkpoint | None]:
-    """All callbacks of the epochs before the final one, in calling order."""
+    watchers: Sequence[Callback],
+) -> list[Callback]:
+    """Return all callbacks of the epochs before the final one, in calling order."""
     scored = None if validation is None else validation.for_scores(settings.device)
-    waiting: Callbacks = [("waiting", WaitingThreads())] if settings.device.type == "cpu" else []
-    schedule = _schedule(settings, len(batches), is_scored=validation is not None)
+    waiting = [WaitingThreads()] if settings.device.type == "cpu" else []
     record = EpochRecord(scored, settings.scoring, batches.processes)
-    callbacks = [*waiting, ("record", record), *schedule, ("best", best), *watchers]
-    if settings.checkpoint is None:
-        return callbacks, None
-    checkpoint = Checkpoint(settings.checkpoint, batches, schedule, best, record)
-    return [*callbacks, ("checkpoint", checkpoint)], checkpoint
-
-
-def _schedule(settings: TrainingSettings, n_batches: int, *, is_scored: bool) -> Callbacks:
-    """Callbacks that change the learning rate; none for "plateau" without a score."""
     if settings.schedule == "one_cycle":
-        schedule = LRScheduler(
-            torch.optim.lr_scheduler.OneCycleLR,
-            step_every="batch",
-            event_name=None,
-            max_lr=settings.learning_rate,
-            # A cycle of one step would end at a rate of 0.
-            total_steps=max(2, settings.max_epochs * n_batches),
-            pct_start=_WARM_UP,
-            cycle_momentum=False,
-        )
-    elif is_scored:
-        schedule = LRScheduler(
-            torch.optim.lr_scheduler.ReduceLROnPlateau,
-            monitor="monitored",
-            mode="max",
-            factor=_LEARNING_RATE_FACTOR,
-            # Torch counts the epochs before the one that lowers the rate.
-            patience=(settings.n_iter_no_change + 1) // 2 - 1,
-            threshold=_TOLERANCE,
-            threshold_mode="abs",
-            min_lr=_MIN_LEARNING_RATE,
-        )
+        schedule = [_one_cycle(settings, len(batches))]
     else:
-        return []
-    return [("schedule", schedule)]
+        schedule = [] if scored is None else [_plateau(settings)]
+    saved = [] if settings.checkpoint is None else [Checkpoint(settings.checkpoint, batches, schedule, best, record)]
+    return [*waiting, record, *schedule, best, *watchers, *saved]
+
+
+def _one_cycle(settings: TrainingSettings, n_batches: int) -> LRScheduler:
+    return LRScheduler(
+        torch.optim.lr_scheduler.OneCycleLR,
+        step_every="batch",
+        event_name=None,
+        max_lr=settings.learning_rate,
+        # A cycle of one step would end at a rate of 0.
+        total_steps=max(2, settings.max_epochs * n_batches),
+        pct_start=_WARM_UP,
+        cycle_momentum=False,
+    )
+
+
+def _plateau(settings: TrainingSettings) -> LRScheduler:
+    return LRScheduler(
+        torch.optim.lr_scheduler.ReduceLROnPlateau,
+        monitor="monitored",
+        mode="max",
+        factor=_LEARNING_RATE_FACTOR,
+        # Torch counts the epochs before the one that lowers the rate.
+        patience=(settings.n_iter_no_change + 1) // 2 - 1,
+        threshold=_TOLERANCE,
+        threshold_mode="abs",
+        min_lr=_MIN_LEARNING_RATE,
+    )

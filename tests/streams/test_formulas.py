@@ -95,8 +95,8 @@ def mixture_of_crosses(stream, x0):
 
 def gated_cross(stream, c0):
     c = c0
-    for cross, gate in zip(stream.crosses, stream.gates, strict=True):
-        c = c0 * (cross.weight @ c + cross.bias) * torch.sigmoid(gate.weight @ c) + c
+    for layer in stream.layers:
+        c = c0 * (layer.cross.weight @ c + layer.cross.bias) * torch.sigmoid(layer.gate.weight @ c) + c
     return c
 
 

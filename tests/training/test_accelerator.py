@@ -23,6 +23,7 @@ from sk_finalmlp.training import (
     Impressions,
     StoredImpressions,
     TaskObjective,
+    _callbacks,
     _device,
     _net,
     _train,
@@ -127,7 +128,7 @@ def take_an_epoch(network, rows):
     """Train for an epoch, up to the only place that reads a number, at the end; the batches, and what has crossed."""
     give_vectors(network, {"text of item": torch.ones(N_CODES, 6)})
     batches = Batches(rows, SETTINGS.batch_size, seeded(), META)
-    callbacks, _ = _train._callbacks(batches, None, SETTINGS, _train.BestEpoch(0.0, 4), [])
+    callbacks = _train._callbacks(batches, None, SETTINGS, _train.BestEpoch(0.0, 4), [])
     net = _train._make_net(network.to(META), SETTINGS, callbacks)
     net.notify("on_train_begin", X=batches, y=None)
     with Crossings() as crossings, NoLists(), pytest.raises(NotImplementedError, match="Cannot copy out of meta"):
@@ -200,7 +201,7 @@ def batches_of(rows, device):
 
 
 def stored(rows):
-    return StoredImpressions([StoredImpressions.rows_of(rows)], 6, 7, rows.class_weights(2), rows.counts)
+    return StoredImpressions([StoredImpressions.rows_of(rows)], 6, rows.class_weights(2), rows.counts)
 
 
 @pytest.mark.parametrize(("device", "free"), [("cuda:1", 30), ("mps", 50 - 8), ("cpu", 0), ("meta", 0)])
@@ -214,8 +215,8 @@ def test_free_memory_is_what_torch_says(monkeypatch, device, free):
 def test_validation_rows_are_copied_once_and_their_labels_stay(on_meta):
     rows = impressions()
     batches = Batches(rows, SETTINGS.batch_size, seeded(), META)
-    callbacks, _ = _train._callbacks(batches, rows, SETTINGS, _train.BestEpoch(0.0, 4), [])
-    record = dict(callbacks)["record"]
+    callbacks = _train._callbacks(batches, rows, SETTINGS, _train.BestEpoch(0.0, 4), [])
+    (record,) = (callback for callback in callbacks if isinstance(callback, _callbacks.EpochRecord))
     net = _train._make_net(small().to(META), SETTINGS, callbacks)
     net.notify("on_train_begin", X=batches, y=None)
     with Crossings() as crossings, pytest.raises(NotImplementedError, match="Cannot copy out of meta"):

@@ -201,10 +201,10 @@ def _dcnv2_mix(ours: TwoStreamNetwork, theirs: Any) -> None:
 
 def _gdcn(ours: TwoStreamNetwork, theirs: Any) -> None:
     net = theirs.cross_net
-    for number, (cross, gate) in enumerate(zip(ours.stream2.crosses, ours.stream2.gates, strict=True)):
-        cross.weight.copy_(net.w[number].weight)
-        cross.bias.copy_(net.b[number])
-        gate.weight.copy_(net.wg[number].weight)
+    for number, layer in enumerate(ours.stream2.layers):
+        layer.cross.weight.copy_(net.w[number].weight)
+        layer.cross.bias.copy_(net.b[number])
+        layer.gate.weight.copy_(net.wg[number].weight)
     _copy_mlp(ours.stream1, theirs.dnn.mlp)
     _copy_concat_output(ours, theirs.fc)
 
