@@ -21,7 +21,7 @@ from ._derived import CrossEncoder, DerivedFields
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, cross_fitted_log_odds, recent_log_odds
 from ._sums import Cells, CodedRows, KeyedRows, KeySums
-from ._target import Array, Folds, NoLabels, Target
+from ._target import Array, Grouping, NoLabels, Target
 from ._vocabulary import VocabularyRule
 
 #: With fewer rows than this, nothing is chosen.
@@ -433,7 +433,7 @@ class _Trial:
         return float(gains.mean()) if gains[-1] > 0 else 0.0
 
     def _cells(self, key: Key) -> tuple[Cells, np.ndarray]:
-        keyed = KeyedRows(key, self._rows, [Folds(self._target.n_folds)])
+        keyed = KeyedRows(key, self._rows, [Grouping(self._target.n_folds)])
         self._n_distinct[key.fields] = keyed.cells[0].n_keys
         return keyed.cells[0], keyed.positions[0]
 

@@ -87,25 +87,58 @@ class LabelledRows:
 
 
 @dataclass(frozen=True)
-class Folds:
-    """Random folds: a row knows the rows of all other folds, but for those held out."""
+class Grouping:
+    """Random folds: a row knows the other folds. In blocks of time, a row knows the blocks before its own, in the first
+    one the other folds. Rows held out know all rows but those held out, with halvings only the blocks before theirs.
+    """
 
     # A key and a group make a cell; cells come in the order of the keys, then of the groups.
     n_folds: int
+    n_blocks: int = 1
     #: The share of the training rows with the statistics of this grouping.
     share: float = 1.0
+    #: How often a block's weight is halved until the next one.
+    halvings: int | None = None
 
     @property
     def n_groups(self) -> int:
-        """Number of groups of rows: the folds, the rows held out, and those without weight."""
-        return self.n_folds + 2
+        """Number of groups: the folds of the first block, its rows held out, of each later block the rows held out and
+        the others, and last the rows without weight.
+        """
+        return self.n_folds + 2 * self.n_blocks
+
+    def groups(self, folds: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+        """The group of each row, by its fold and its block."""
+        of_blocks = np.where(blocks == 0, folds, self.n_folds + 2 * blocks - (folds == self.n_folds))
+        return np.where(folds > self.n_folds, self.n_groups - 1, of_blocks)
 
     def of(self, labels: LabelledRows) -> np.ndarray:
         """The group of each row."""
-        return labels.folds
+        groups = labels.folds if self.n_blocks == 1 else labels.groups_in_time
+        assert groups is not None
+        return groups
+
+    def blocks_of(self, groups: np.ndarray) -> np.ndarray:
+        """The block of each group; rows without weight are behind the last."""
+        return np.maximum(groups - self.n_folds + 1, 0) // 2
 
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
         """Sums over the rows of the same key that each cell knows."""
+        if self.n_blocks == 1:
+            return self._other_folds(of_cells, groups, key_of_cell)
+        is_learned = (groups < self.n_folds) | ((groups > self.n_folds) & ((groups - self.n_folds) % 2 == 0))
+        learned = np.where(is_learned, of_cells, 0.0)
+        if self.halvings is not None:
+            # By powers of two, nothing is rounded.
+            blocks = self.blocks_of(groups)
+            before = self._before(np.ldexp(learned, self.halvings * blocks), groups, key_of_cell)
+            return np.ldexp(before, self.halvings * (1 - np.maximum(blocks, 1)))
+        others = self._before(learned, groups, key_of_cell)
+        rest = np.flatnonzero(~is_learned)
+        others[rest] = np.bincount(key_of_cell, learned).take(key_of_cell.take(rest))
+        return others
+
+    def _other_folds(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
         held_out = np.flatnonzero(groups == self.n_folds)
         of_keys = np.bincount(key_of_cell, of_cells)
         # Few cells are held out.
@@ -115,66 +148,6 @@ class Folds:
         of_others[held_out] = of_keys.take(keys_held_out)
         of_others -= of_cells
         return of_others
-
-    def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
-        """What cells add to the statistics of new rows."""
-        return of_cells
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """Blocks of rows in the order of time: a row knows the blocks before its own, in the first block other folds; rows
-    held out know all blocks. With halvings they know the blocks before theirs alone, too, and recent ones count more.
-    """
-
-    n_folds: int
-    n_blocks: int
-    share: float = 1.0
-    #: How often a block's weight is halved until the next one.
-    halvings: int | None = None
-
-    @property
-    def n_groups(self) -> int:
-        """Number of groups: of each block the rows held out and the others, of the first by fold; rows without weight.
-
-        They come in the order of time.
-        """
-        return self.n_folds + 2 * self.n_blocks
-
-    def groups(self, folds: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-        """The group of each row, by its fold and its block."""
-        is_held_out = folds == self.n_folds
-        of_blocks = np.where(blocks == 0, 1 + folds, self.n_folds + 2 * blocks) - is_held_out
-        of_blocks[is_held_out & (blocks == 0)] = 0
-        return np.where(folds > self.n_folds, self.n_groups - 1, of_blocks)
-
-    def of(self, labels: LabelledRows) -> np.ndarray:
-        """The group of each row."""
-        assert labels.groups_in_time is not None
-        return labels.groups_in_time
-
-    def blocks_of(self, groups: np.ndarray) -> np.ndarray:
-        """The block of each group; rows without weight are behind the last."""
-        return np.maximum(groups - self.n_folds + 1, 0) // 2
-
-    def are_learned(self, groups: np.ndarray) -> np.ndarray:
-        """Which groups are neither held out nor without weight."""
-        in_first = (groups > 0) & (groups <= self.n_folds)
-        return in_first | ((groups > self.n_folds) & ((groups - self.n_folds) % 2 == 0))
-
-    def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
-        """Sums over the rows of the same key that each cell knows."""
-        are_learned = self.are_learned(groups)
-        learned = np.where(are_learned, of_cells, 0.0)
-        if self.halvings is not None:
-            # By powers of two, nothing is rounded.
-            blocks = self.blocks_of(groups)
-            before = self._before(np.ldexp(learned, self.halvings * blocks), groups, key_of_cell)
-            return np.ldexp(before, self.halvings * (1 - np.maximum(blocks, 1)))
-        others = self._before(learned, groups, key_of_cell)
-        rest = np.flatnonzero(~are_learned)
-        others[rest] = np.bincount(key_of_cell, learned).take(key_of_cell.take(rest))
-        return others
 
     def _before(self, learned: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
         """Sums over the blocks before each cell's, in the first block over the others of that block."""
@@ -188,21 +161,14 @@ class Blocks:
 
     def now(self, of_cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
         """What cells add to the statistics of new rows."""
-        return np.ldexp(of_cells, (self.halvings or 0) * (self.blocks_of(groups) - self.n_blocks + 1))
+        if not self.halvings:
+            return of_cells
+        return np.ldexp(of_cells, self.halvings * (self.blocks_of(groups) - self.n_blocks + 1))
 
     @property
     def n_blocks_now(self) -> float:
         """The number of last blocks with the weight of all blocks in the statistics of new rows."""
         return float(np.ldexp(1.0, -(self.halvings or 0) * np.arange(self.n_blocks)).sum())
-
-    def known_sums(self, of_groups: np.ndarray) -> np.ndarray:
-        """Sums over all rows that the rows of each group know, and, last, that new rows know."""
-        groups = np.arange(self.n_groups)
-        others = self.others(of_groups, groups, np.zeros(self.n_groups, np.int64))
-        return np.append(others, self.now(of_groups, groups).sum())
-
-
-Grouping = Folds | Blocks
 
 
 @dataclass(eq=False)
@@ -216,11 +182,11 @@ class Target:
     read: Callable[[int, int], LabelledRows]
     has_tasks: bool = False
     #: Blocks in time, where the order is known.
-    blocks: Blocks | None = None
+    blocks: Grouping | None = None
 
     def in_blocks(self, blocks: Callable[[int, int], np.ndarray], n_blocks: int, share: float) -> Target:
         """The target of the same rows in blocks of time, about this share with walk-forward statistics."""
-        grouping = Blocks(self.n_folds, n_blocks, round(share * self.n_folds) / self.n_folds)
+        grouping = Grouping(self.n_folds, n_blocks, round(share * self.n_folds) / self.n_folds)
 
         def read(start: int, stop: int) -> LabelledRows:
             rows = self.read(start, stop)
@@ -239,14 +205,10 @@ class Target:
         """All rows at once."""
         return self.read(0, self.n_rows)
 
-    def numbered_chunks(self) -> Iterator[tuple[int, LabelledRows]]:
+    def chunks(self) -> Iterator[tuple[int, LabelledRows]]:
         """All rows, some at a time, with the number of the first."""
         for start in range(0, self.n_rows, sizes.CHUNK):
             yield start, self.read(start, start + sizes.CHUNK)
-
-    def chunks(self) -> Iterator[LabelledRows]:
-        """All rows, some at a time."""
-        return (rows for _, rows in self.numbered_chunks())
 
     @property
     def n_patterns(self) -> int:
@@ -258,7 +220,7 @@ class Target:
         """Overall share of each label in the rows where it is known."""
         sums = np.zeros((2, len(self.labels)))
         # The same slices in memory and on disk, so that sums of fractions are rounded alike.
-        for rows in self.chunks():
+        for _, rows in self.chunks():
             for label in range(len(self.labels)):
                 sums[:, label] += [weights.sum() for weights in rows.weights_of(label)]
         return (sums[1] / sums[0]).tolist()
@@ -267,16 +229,16 @@ class Target:
     def groupings(self) -> list[Grouping]:
         """The groupings for out-of-fold statistics: random folds, and blocks if the order in time is known."""
         if self.blocks is None:
-            return [Folds(self.n_folds)]
-        return [Folds(self.n_folds, 1 - self.blocks.share), self.blocks]
+            return [Grouping(self.n_folds)]
+        return [Grouping(self.n_folds, share=1 - self.blocks.share), self.blocks]
 
-    def walk_forward(self, halvings: int) -> Blocks:
+    def walk_forward(self, halvings: int) -> Grouping:
         """The grouping for statistics of rows that all know earlier blocks alone."""
         assert self.blocks is not None
         return replace(self.blocks, share=1.0, halvings=halvings)
 
     @property
-    def recent(self) -> Blocks:
+    def recent(self) -> Grouping:
         """The grouping for statistics of recent rows."""
         return self.walk_forward(halvings=1)
 
@@ -284,16 +246,22 @@ class Target:
     def recent_priors(self) -> list[np.ndarray]:
         """For each label, its share in the recent rows that each group knows, and, last, that new rows know."""
         sums = np.zeros((len(self.labels), 2, self.recent.n_groups))
-        for rows in self.chunks():
+        for _, rows in self.chunks():
             for label, of_label in enumerate(sums):
                 for of_groups, weights in zip(of_label, rows.weights_of(label), strict=True):
                     of_groups += np.bincount(self.recent.of(rows), weights, self.recent.n_groups)
-        known = [[self.recent.known_sums(of_groups) for of_groups in of_label] for of_label in sums]
-        return [(own + prior) / (n_rows + 1) for (n_rows, own), prior in zip(known, self.priors, strict=True)]
+        groups = np.arange(self.recent.n_groups)
+        of_one_key = np.zeros_like(groups)
+        known = [
+            np.append(self.recent.others(of_groups, groups, of_one_key), self.recent.now(of_groups, groups).sum())
+            for of_groups in sums.reshape(-1, len(groups))
+        ]
+        pairs = zip(known[::2], known[1::2], self.priors, strict=True)
+        return [(own + prior) / (n_rows + 1) for n_rows, own, prior in pairs]
 
     def seen_shares(self, grouping: Grouping) -> np.ndarray:
         """For each group, the share of all weight, about, that the statistics of its rows are learned from."""
-        if isinstance(grouping, Blocks):
+        if grouping.n_blocks > 1:
             # A later row may have a short past, too.
             return np.ones(grouping.n_groups)
         shares: np.ndarray = np.full(grouping.n_groups, max(self._share_kept, _MIN_SHARE))
@@ -304,7 +272,7 @@ class Target:
     def _share_kept(self) -> float:
         """The share of the weight that isn't held out."""
         total = kept = 0.0
-        for rows in self.chunks():
+        for _, rows in self.chunks():
             total += rows.weights.sum()
             kept += rows.weights[rows.folds < self.n_folds].sum()
         return kept / total
@@ -312,7 +280,7 @@ class Target:
     @property
     def mean_weight(self) -> float:
         """Mean weight of the rows with weight."""
-        sums = np.sum([(rows.weights.sum(), np.count_nonzero(rows.weights)) for rows in self.chunks()], axis=0)
+        sums = np.sum([(rows.weights.sum(), np.count_nonzero(rows.weights)) for _, rows in self.chunks()], axis=0)
         return float(sums[0] / sums[1])
 
     @property

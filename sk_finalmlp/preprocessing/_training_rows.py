@@ -109,14 +109,14 @@ class TrainingRows(ABC):
         """
         assert isinstance(self.target, Target)
         earlier, last = np.zeros((2, self.target.n_patterns))
-        for start, rows in self.target.numbered_chunks():
+        for start, rows in self.target.chunks():
             times = elapsed[start : start + len(rows.weights)]
             for sums, which in ((earlier, _are_earlier(times, now)), (last, times == now)):
                 sums += np.bincount(rows.patterns, rows.weights * which, len(sums))
         # A label that only the last rows have is in no other.
         shares = _AS_NOW * earlier.sum() / last.sum() * last / np.where(earlier, earlier, np.inf)
         seed = int(self.planner.random_state.randint(1, np.iinfo(np.int32).max))
-        for start, rows in self.target.numbered_chunks():
+        for start, rows in self.target.chunks():
             numbers = np.arange(start, start + len(rows.weights))
             times = elapsed[start : start + len(numbers)]
             are_drawn = _are_earlier(times, now) & (places(numbers, seed) < shares[rows.patterns])
