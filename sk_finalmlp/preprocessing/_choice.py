@@ -19,7 +19,7 @@ from .._warnings import warn
 from ..schema import Field
 from ._derived import CrossEncoder, DerivedFields
 from ._keys import Key, find_keys, has_key, key_of
-from ._statistics import KeyStatistics, cross_fitted_log_odds, recent_log_odds
+from ._statistics import KeyStatistics, out_of_fold_rates
 from ._sums import Cells, CodedRows, KeyedRows, KeySums
 from ._target import Array, Grouping, NoLabels, Target
 from ._vocabulary import VocabularyRule
@@ -239,10 +239,10 @@ def choose(
     if len(rows) > most:
         rows = np.sort(random_state.choice(rows, most, replace=False))
     trial = _Trial({name: values[rows] for name, values in codes.items()}, target.take(rows), n_candidates)
-    singles = [trial.try_field(key) for key in fields]
+    singles = [trial.try_key(key) for key in fields]
     _leave_out_told_lists(singles, trial)
     entering = combinations(_entering_pairs(singles, trial), 2)
-    pairs = [trial.try_pair(a.key.and_(b.key)) for a, b in entering if a.key.can_combine_with(b.key)]
+    pairs = [trial.try_key(a.key.and_(b.key)) for a, b in entering if a.key.can_combine_with(b.key)]
     _keep_best(pairs)
     _take_pairs_of_ids(singles, pairs, trial, uncounted)
     for choice in singles + pairs:
@@ -291,9 +291,9 @@ def _take_pairs_of_ids(
     ids = sorted(worth, key=lambda name: -trial.n_values(worth[name]))[:_N_IDS]
     for choice in pairs:
         own = sorted(set(ids).intersection(choice.key.fields))
-        if choice.count or not own or not trial.is_new(choice.key):
+        if choice.count or not own or np.isnan(choice.gain):
             continue
-        if trial.is_countable(choice.key):
+        if trial.repeats(choice.key):
             choice.count = True
             choice.why += f"; counted as a pair of {' and '.join(own)}"
         elif (
@@ -330,29 +330,30 @@ class _Trial:
         # Log-odds of the rows by the fields with a kept rate, for each label.
         self._kept: dict[str, list[np.ndarray]] = {}
 
-    def try_field(self, key: Key) -> Choice:
-        """Whether the rate of a field predicts better than the overall rate."""
-        cells, positions = self._cells(key)
-        n_distinct = self._n_distinct[key.fields]
-        if n_distinct == 1:
-            return Choice(key, why="a single value")
-        if n_distinct == self._target.n_rows:
-            return Choice(key, why="each row has another value")
-        choice, log_odds, fits = self._try(key, cells, positions)
-        choice.count = True
-        if choice.rate:
-            self._kept[key.name] = [column.take(positions) for column in log_odds]
-            self._fits[key.fields] = fits
+    def try_key(self, key: Key) -> Choice:
+        """Whether the rate of a field predicts better than the overall rate, of a pair than the rates of its fields."""
+        cells, positions = self._cells(key, Grouping(self._target.n_folds))
+        self._n_distinct[key.fields] = cells.n_keys
+        if why := self._why_useless(key):
+            return Choice(key, why=why)
+        choice, rates, fits = self._regress(key, cells, positions)
+        if len(key.fields) == 1:
+            choice.count = True
+            if choice.rate:
+                self._kept[key.name] = [column.take(positions) for column in rates]
+                self._fits[key.fields] = fits
         return choice
 
-    def try_pair(self, key: Key) -> Choice:
-        """Whether the rate of a pair predicts better than the rates of its fields."""
-        cells, positions = self._cells(key)
-        if self.is_new(key):
-            return self._try(key, cells, positions)[0]
-        if self._n_distinct[key.fields] == self._target.n_rows:
-            return Choice(key, why="each row has another combination")
-        return Choice(key, why="one field says all about the other")
+    def _why_useless(self, key: Key) -> str:
+        """Why a key can't predict, if it never or always repeats; a pair must say more than each of its fields."""
+        n_distinct, is_single = self._n_distinct[key.fields], len(key.fields) == 1
+        if n_distinct == 1 and is_single:
+            return "a single value"
+        if n_distinct == self._target.n_rows:
+            return f"each row has another {'value' if is_single else 'combination'}"
+        if not is_single and n_distinct <= max(self._n_distinct[field,] for field in key.fields):
+            return "one field says all about the other"
+        return ""
 
     def n_values(self, key: Key) -> int:
         """Number of values: of a list, those that occur are few of those that are possible."""
@@ -360,58 +361,49 @@ class _Trial:
 
     def tells(self, key: Key, other: Key) -> bool:
         """Whether a field that repeats leaves hardly a choice of the values of another."""
-        n_values, n_rows = self._n_distinct[key.fields], self._target.n_rows
-        if n_values < self._n_distinct[other.fields] or n_rows < _MIN_REPEATS * n_values:
-            return False
-        if not key.can_combine_with(other):
+        n_values = self._n_distinct[key.fields]
+        if n_values < self._n_distinct[other.fields] or not self.repeats(key) or not key.can_combine_with(other):
             return False
         n_together = len(pd.unique(key.and_(other).combine(self._codes)))
         return n_together <= _MOST_LISTS_PER_VALUE * n_values
 
-    def is_new(self, key: Key) -> bool:
-        """Whether a pair repeats, but less often than each of its fields."""
-        n_distinct = self._n_distinct[key.fields]
-        return max(self._n_distinct[field,] for field in key.fields) < n_distinct < self._target.n_rows
-
-    def is_countable(self, key: Key) -> bool:
-        """Whether a new pair repeats often enough for its count to be worth the memory."""
-        return self.is_new(key) and _MIN_REPEATS * self._n_distinct[key.fields] <= self._target.n_rows
+    def repeats(self, key: Key) -> bool:
+        """Whether values repeat often enough for a count to be worth the memory."""
+        return _MIN_REPEATS * self._n_distinct[key.fields] <= self._target.n_rows
 
     def gain_of_recent(self, key: Key) -> float:
         """The gain in time of rates and counts of recent rows beside those of all rows."""
-        if not self._knows_blocks or key.holds_lists:
+        if not self._is_ordered(key):
             return 0.0
-        cells, _ = self._cells_in_time(key)
-        weights, recent = cells.collect(), self._target.recent
-        all_time, sums_of_recent = cells.sums(weights), cells.sums(weights, recent)
-        of_recent = _with_counts(recent_log_odds(sums_of_recent, self._target), sums_of_recent)
-        return self._gain_in_time(all_time, self._numbers_in_time(all_time), of_recent)
+        cells, _ = self._cells(key, self._target.walk_forward(halvings=0))
+        all_time, recent = cells.sums(), cells.sums(self._target.recent)
+        return self._gain_in_time(
+            all_time, self._rates_and_counts(all_time), self._rates_and_counts(recent, recent=True)
+        )
 
     def gain_of_pair(self, key: Key, fields: Sequence[Key]) -> float:
         """The gain in time of rate and count of a pair beside those of its fields."""
-        if not self._knows_blocks or key.holds_lists:
+        if not self._is_ordered(key):
             return 0.0
-        cells, positions = self._cells_in_time(key)
-        sums = cells.sums(cells.collect())
-        of_pair = self._numbers_in_time(sums)
+        in_time = self._target.walk_forward(halvings=0)
+        cells, positions = self._cells(key, in_time)
+        sums = cells.sums()
+        of_pair = self._rates_and_counts(sums)
         beside: Columns = [[] for _ in of_pair]
         for field in fields:
-            of_cells, positions_of_field = self._cells_in_time(field)
-            of_field = self._numbers_in_time(of_cells.sums(of_cells.collect()))
-            for own, columns in zip(beside, of_field, strict=True):
+            of_cells, positions_of_field = self._cells(field, in_time)
+            for own, columns in zip(beside, self._rates_and_counts(of_cells.sums()), strict=True):
                 own += [cells.from_rows(column.take(positions_of_field), positions) for column in columns]
         return self._gain_in_time(sums, beside, of_pair)
 
-    @property
-    def _knows_blocks(self) -> bool:
-        return self._target.blocks is not None and self._target.blocks.n_blocks >= _LEAST_BLOCKS
+    def _is_ordered(self, key: Key) -> bool:
+        """Whether later rows can tell what a key gains."""
+        blocks = self._target.blocks
+        return blocks is not None and blocks.n_blocks >= _LEAST_BLOCKS and not key.holds_lists
 
-    def _cells_in_time(self, key: Key) -> tuple[Cells, np.ndarray]:
-        keyed = KeyedRows(key, self._rows, [self._target.walk_forward(halvings=0)])
-        return keyed.cells[0], keyed.positions[0]
-
-    def _numbers_in_time(self, sums: KeySums) -> Columns:
-        return _with_counts(cross_fitted_log_odds(sums, self._target.priors), sums)
+    def _rates_and_counts(self, sums: KeySums, recent: bool = False) -> Columns:
+        counts = np.log1p(sums.rows.of_others)
+        return [[rates, counts] for rates in out_of_fold_rates(sums, self._target, recent)]
 
     def _gain_in_time(self, sums: KeySums, beside: Columns, added: Columns) -> float:
         """By how much columns beside others lower the mean log-loss of the last blocks, each predicted by the ones
@@ -432,15 +424,14 @@ class _Trial:
                 gains[block - 3] += losses[0] - losses[1]
         return float(gains.mean()) if gains[-1] > 0 else 0.0
 
-    def _cells(self, key: Key) -> tuple[Cells, np.ndarray]:
-        keyed = KeyedRows(key, self._rows, [Grouping(self._target.n_folds)])
-        self._n_distinct[key.fields] = keyed.cells[0].n_keys
+    def _cells(self, key: Key, grouping: Grouping) -> tuple[Cells, np.ndarray]:
+        keyed = KeyedRows(key, self._rows, [grouping])
         return keyed.cells[0], keyed.positions[0]
 
-    def _try(self, key: Key, cells: Cells, positions: np.ndarray) -> tuple[Choice, list[np.ndarray], list[Fit]]:
+    def _regress(self, key: Key, cells: Cells, positions: np.ndarray) -> tuple[Choice, list[np.ndarray], list[Fit]]:
         """Whether a rate predicts better than its fields' rates; with its log-odds and regression for each label."""
-        sums = cells.sums(cells.collect())
-        log_odds = cross_fitted_log_odds(sums, self._target.priors)
+        sums = cells.sums()
+        log_odds = list(out_of_fold_rates(sums, self._target))
         beside = tuple(field for field in key.fields if field in self._kept)
         gain, fits = 0.0, []
         for label, (of_label, rows, column) in enumerate(zip(sums.clicks, sums.known, log_odds, strict=True)):
@@ -464,11 +455,6 @@ class _Trial:
         if gain <= self._min_gain:
             return False, f"rate gains less than {self._min_gain:.1e}"
         return True, "rate predicts"
-
-
-def _with_counts(log_odds: Sequence[np.ndarray], sums: KeySums) -> Columns:
-    counts = np.log1p(sums.rows.of_others)
-    return [[of_label, counts] for of_label in log_odds]
 
 
 def _later_loss(

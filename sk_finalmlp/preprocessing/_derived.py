@@ -41,7 +41,7 @@ class CrossEncoder:
         n_rows = n_missing = 0
         for chunk in rows.chunks(self.key.parts, f"combinations of {self.key.name}"):
             column, _ = rows_with_weight(self._combinations(chunk.codes), chunk.weights)
-            if chunk.n_rows == rows.n_rows:
+            if rows.is_one_chunk:
                 return column
             combinations = column.dictionary.dictionary.to_numpy()
             order = np.argsort(combinations)

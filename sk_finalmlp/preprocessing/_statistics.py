@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -58,23 +58,20 @@ def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
     return logarithms
 
 
-def cross_fitted_log_odds(sums: KeySums, priors: Sequence[float | np.ndarray]) -> list[np.ndarray]:
-    """For each label, the log-odds of each cell's key, from the rows of other folds."""
-    of_labels = zip(sums.clicks, sums.known, priors, strict=True)
-    return [log_odds(clicks.of_others, rows.of_others, prior) for clicks, rows, prior in of_labels]
+def out_of_fold_rates(sums: KeySums, target: Target, recent: bool = False) -> Iterator[np.ndarray]:
+    """For each label, the log-odds of each cell's key, from the rows that the cell knows."""
+    priors = [of_groups[sums.groups] for of_groups in target.recent_priors] if recent else target.priors
+    clicks, known = ([own.of_others for own in of_labels] for of_labels in (sums.clicks, sums.known))
+    return _rates(clicks, known, priors, recent)
 
 
-def recent_log_odds(sums: KeySums, target: Target) -> list[np.ndarray]:
-    """For each label, the log-odds of each cell's key in recent rows, above those of all recent rows."""
-    priors = [of_groups[sums.groups] for of_groups in target.recent_priors]
-    return [
-        _excess(of_label, prior) for of_label, prior in zip(cross_fitted_log_odds(sums, priors), priors, strict=True)
-    ]
-
-
-def _excess(log_odds: np.ndarray, prior: float | np.ndarray) -> np.ndarray:
-    """Log-odds above those of the overall rate, which changes with time."""
-    return log_odds - logit(np.clip(prior, _MIN_PRIOR, 1 - _MIN_PRIOR))
+def _rates(
+    clicks: Iterable[np.ndarray], known: Iterable[np.ndarray], priors: Iterable[float | np.ndarray], recent: bool
+) -> Iterator[np.ndarray]:
+    """For each label, the log-odds of its rates; of recent rows above the overall rate, which changes with time."""
+    for own, rows, prior in zip(clicks, known, priors, strict=True):
+        rates = log_odds(own, rows, prior)
+        yield rates - logit(np.clip(prior, _MIN_PRIOR, 1 - _MIN_PRIOR)) if recent else rates
 
 
 class UnknownRows:
@@ -82,13 +79,10 @@ class UnknownRows:
 
     def __init__(self, share: float, random_state: np.random.RandomState) -> None:
         self._share = share
-        # No draw without a share, so that the folds stay the same.
-        self._seed = int(random_state.randint(np.iinfo(np.int32).max)) if share else 0
+        self._seed = int(random_state.randint(np.iinfo(np.int32).max))
 
-    def among(self, key: Key, is_training: np.ndarray, first: int) -> np.ndarray | None:
-        """Where a field of the key is unknown in training rows, from this number on; None for nowhere."""
-        if not self._share:
-            return None
+    def among(self, key: Key, is_training: np.ndarray, first: int) -> np.ndarray:
+        """Where a field of the key is unknown in training rows, from this number on."""
         rows = np.arange(first, first + len(is_training))
         drawn = [places(rows, self._seed + zlib.crc32(name.encode())) < self._share for name in key.fields]
         return np.logical_or.reduce(drawn) & is_training
@@ -113,8 +107,7 @@ class KeyStatistics:
 
     def _learn(self, keyed: KeyedRows, target: Target) -> list[list[np.ndarray]]:
         """Keep the statistics of all keys, and return the cells' statistics of each grouping."""
-        weights = [cells.collect() for cells in keyed.cells]
-        known, (n_rows, *of_labels) = keyed.of_keys(weights[0])
+        known, (n_rows, *of_labels) = keyed.of_keys()
         self._index = KeyIndex(known)
         clicks, n_known = of_labels[: len(target.labels)], of_labels[len(target.labels) :]
         totals = [float(sums.sum()) for sums in (n_rows, *clicks)]
@@ -123,7 +116,7 @@ class KeyStatistics:
         # The prior is of all folds: a number that all rows share tells none of them its label.
         priors = [float(of_groups[-1]) for of_groups in target.recent_priors] if self.recent else target.priors
         of_keys = self._of_keys(n_rows, n_known or [n_rows] * len(clicks), clicks, priors)
-        tables = [self._evaluate(*of, target) for of in zip(keyed.cells, weights, strict=True)]
+        tables = [self._evaluate(cells, target) for cells in keyed.cells]
         small, total = (sum(sums) for sums in zip(*(of.small_counts for of in tables), strict=True))
         # Rare small counts are replaced by the mean.
         least = float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
@@ -137,18 +130,18 @@ class KeyStatistics:
                 of.columns[place] = np.concatenate([standardize(values[own]) for own in _slices(len(values))])
         return [of.columns for of in tables]
 
-    def _evaluate(self, cells: Cells, by_cell: list[np.ndarray], target: Target) -> _OutOfGroup:
+    def _evaluate(self, cells: Cells, target: Target) -> _OutOfGroup:
         """Each statistic of the cells, learned from rows of other groups, not yet standardised."""
-        weights, *of_labels = by_cell
+        weights, *of_labels = cells.weights
         # Rates take the memory of the clicks that they are made of.
         columns = of_labels[: len(target.labels)] if self.rate else []
         columns += [np.empty(len(weights))] if self.count else []
         small = 0.0
-        for of, sums in cells.blocks(by_cell):
+        for of, sums in cells.blocks():
             small += float(sums.rows.of_cells[sums.rows.of_others < _SMALL_COUNT].sum())
             for values, own in zip(columns, self._of_cells(sums, cells.grouping, target), strict=True):
                 values[of] = own
-        share = cells.grouping.share
+        cells.weights, share = [], cells.grouping.share
         if share < 1:
             weights, small = weights * share, small * share
         return _OutOfGroup(columns, weights, (small, float(weights.sum())))
@@ -159,24 +152,19 @@ class KeyStatistics:
         rates: list[tuple[Measure, str | None]] = [(rate, label) for label in labels] if self.rate else []
         return [*rates, (count, None)] if self.count else rates
 
-    def _of_cells(self, sums: KeySums, grouping: Grouping, target: Target) -> list[np.ndarray]:
-        of_cells = []
-        if self.rate and self.recent:
-            of_cells = recent_log_odds(sums, target)
-        elif self.rate:
-            of_cells = cross_fitted_log_odds(sums, target.priors)
+    def _of_cells(self, sums: KeySums, grouping: Grouping, target: Target) -> Iterator[np.ndarray]:
+        if self.rate:
+            yield from out_of_fold_rates(sums, target, self.recent)
         if self.count:
-            of_cells.append(log_counts(sums.rows.of_others, np.log(target.seen_shares(grouping))[sums.groups]))
-        return of_cells
+            yield log_counts(sums.rows.of_others, np.log(target.seen_shares(grouping))[sums.groups])
 
     def _of_keys(
         self, n_rows: np.ndarray, known: Sequence[np.ndarray], clicks: Sequence[np.ndarray], priors: Sequence[float]
     ) -> Iterator[np.ndarray]:
         """Each statistic of some keys, and behind them of an unknown key, not yet standardised."""
         if self.rate:
-            for of_label, n_known, prior in zip(clicks, known, priors, strict=True):
-                of_keys = log_odds(np.append(of_label, 0.0), np.append(n_known, 0.0), prior)
-                yield _excess(of_keys, prior) if self.recent else of_keys
+            own, rows = ((np.append(of_label, 0.0) for of_label in of_labels) for of_labels in (clicks, known))
+            yield from _rates(own, rows, priors, self.recent)
         if self.count:
             yield log_counts(np.append(n_rows, 0.0), 0.0)
 
@@ -184,14 +172,14 @@ class KeyStatistics:
         self, keyed: KeyedRows, tables: Sequence[Sequence[np.ndarray]], unknown: UnknownRows | None, target: Target
     ) -> Iterator[dict[str, np.ndarray]]:
         for first, labels, positions in keyed.chunks():
-            is_unknown = None if unknown is None else unknown.among(self.key, labels.folds < target.n_folds, first)
             columns = [table.take(positions[0]) for table in tables[0]]
             if len(tables) > 1:
                 forward = np.flatnonzero(labels.folds < round(keyed.cells[1].grouping.share * target.n_folds))
                 own = positions[1].take(forward)
                 for values, table in zip(columns, tables[1], strict=True):
                     values[forward] = table.take(own)
-            if is_unknown is not None:
+            if unknown is not None:
+                is_unknown = unknown.among(self.key, labels.folds < target.n_folds, first)
                 for column, values in zip(self._columns, columns, strict=True):
                     values[is_unknown] = column.table[-1]
             yield dict(zip(self._names(), columns, strict=True))

@@ -31,11 +31,6 @@ class Chunk(NamedTuple):
     weights: np.ndarray | None
     labels: LabelledRows | None
 
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return len(next(iter(self.codes.values())))
-
 
 class CodedRows:
     """Codes, sample weights and labels of all training rows, read in chunks; a table in memory is one chunk."""
@@ -49,23 +44,21 @@ class CodedRows:
     ) -> None:
         self._codes, self._weights, self.target, self._passes = codes, weights, target, passes
         self.n_rows = len(next(iter(codes.values()), ()))
+        self._size = max(self.n_rows, 1) if passes is None else sizes.CHUNK
+        self.is_one_chunk = self.n_rows <= self._size
 
     def chunks(self, names: Sequence[str], title: str) -> Iterator[Chunk]:
         """The codes of some columns, chunk by chunk; the pass over them has a title."""
-        size = max(self.n_rows, 1) if self._passes is None else sizes.CHUNK
         over = nullcontext(lambda n: None) if self._passes is None else self._passes.over(title, self.n_rows)
         with over as advance:
-            for start in range(0, self.n_rows, size):
-                yield self._read(names, start, start + size)
-                advance(min(size, self.n_rows - start))
-
-    def _read(self, names: Sequence[str], start: int, stop: int) -> Chunk:
-        codes = {name: self._codes[name][start:stop].astype(np.int64, copy=False) for name in names}
-        weights = None if self._weights is None else self._weights[start:stop]
-        if isinstance(self.target, NoLabels):
-            return Chunk(start, codes, weights, None)
-        labels = self.target.rows if self._passes is None else self.target.read(start, stop)
-        return Chunk(start, codes, weights, labels)
+            for start in range(0, self.n_rows, self._size):
+                rows = slice(start, start + self._size)
+                codes = {name: self._codes[name][rows].astype(np.int64, copy=False) for name in names}
+                weights, labels = None if self._weights is None else self._weights[rows], None
+                if isinstance(self.target, Target):
+                    labels = self.target.rows if self._passes is None else self.target.read(rows.start, rows.stop)
+                yield Chunk(start, codes, weights, labels)
+                advance(min(self._size, self.n_rows - start))
 
 
 class Sums(NamedTuple):
@@ -93,7 +86,8 @@ class Cells:
         self._n_groups = grouping.n_groups
         self._n_possible = n_keys * self._n_groups
         self._cells: np.ndarray = np.empty(0, np.int64)
-        self._sums: list[np.ndarray] = []
+        #: Sums of weights by cell: of all rows, of each label's, and of the rows where it is known, if not all.
+        self.weights: list[np.ndarray] = []
         self._has_known = False
 
     def locate(self, keys: np.ndarray, labels: LabelledRows) -> np.ndarray:
@@ -104,7 +98,7 @@ class Cells:
         if not len(self._cells):
             self._cells = distinct
             return ranks
-        self._cells, self._sums, positions = make_room(self._cells, distinct, self._sums)
+        self._cells, self.weights, positions = make_room(self._cells, distinct, self.weights)
         return positions.take(ranks)
 
     def add(self, positions: np.ndarray, labels: LabelledRows) -> None:
@@ -113,39 +107,35 @@ class Cells:
         terms += [(positions.take(own), weights) for own, weights in labels.rows_of_labels]
         self._has_known = labels.known_weights is not None
         terms += [(positions, weights) for weights in labels.known_weights or ()]
-        if not self._sums:
+        if not self.weights:
             n_cells = len(self._cells)
-            self._sums = [np.bincount(at, weights, n_cells).astype(np.float64, copy=False) for at, weights in terms]
+            self.weights = [np.bincount(at, weights, n_cells).astype(np.float64, copy=False) for at, weights in terms]
             return
-        for sums, (at, weights) in zip(self._sums, terms, strict=True):
+        for sums, (at, weights) in zip(self.weights, terms, strict=True):
             # One row after the other, as in a single chunk, so that sums of fractions are rounded alike.
             np.add.at(sums, at, 1.0 if weights is None else weights)
 
-    def collect(self) -> list[np.ndarray]:
-        """Weights by cell, of all rows and of each label's, no longer kept here."""
-        collected, self._sums = self._sums, []
-        return collected
-
-    def of_keys(self, by_cell: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """The keys of rows with weight, and the sums of collected weights that new rows know of each."""
+    def of_keys(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The keys of rows with weight, and the sums of weights that new rows know of each."""
         keys, groups, is_first, ranks = self._runs(self._cells)
-        sums = [np.bincount(ranks, self.grouping.now(of_cells, groups)) for of_cells in by_cell]
+        sums = [np.bincount(ranks, self.grouping.now(of_cells, groups)) for of_cells in self.weights]
         is_known = sums[0] > 0
         return keys[is_first][is_known], [of_keys[is_known] for of_keys in sums]
 
-    def blocks(self, by_cell: Sequence[np.ndarray]) -> Iterator[tuple[slice, KeySums]]:
-        """The sums of collected weights, some hundred thousand cells at a time, in ascending order of the keys."""
+    def blocks(self) -> Iterator[tuple[slice, KeySums]]:
+        """The sums of all cells, some hundred thousand cells at a time, in ascending order of the keys."""
         first_of_keys = self._cells[BLOCK::BLOCK] // self._n_groups * self._n_groups
         bounds = np.searchsorted(self._cells, first_of_keys).tolist()
         # A key with many cells leaves blocks empty.
         for start, stop in pairwise(dict.fromkeys([0, *bounds, len(self._cells)])):
-            yield slice(start, stop), self.sums(by_cell, of=slice(start, stop))
+            yield slice(start, stop), self.sums(of=slice(start, stop))
 
-    def sums(self, by_cell: Sequence[np.ndarray], grouping: Grouping | None = None, of: slice = slice(None)) -> KeySums:
-        """The sums of collected weights that cells know, also by another grouping in the same groups."""
+    def sums(self, grouping: Grouping | None = None, of: slice = slice(None)) -> KeySums:
+        """The sums of weights that cells know, also by another grouping in the same groups."""
         grouping = self.grouping if grouping is None else grouping
         _, groups, _, ranks = self._runs(self._cells[of])
-        rows, *of_labels = (_sums_of(weights[of], grouping, groups, ranks) for weights in by_cell)
+        own = (weights[of] for weights in self.weights)
+        rows, *of_labels = (Sums(of_cells, grouping.others(of_cells, groups, ranks)) for of_cells in own)
         n_labels = len(of_labels) // 2 if self._has_known else len(of_labels)
         known = of_labels[n_labels:] if self._has_known else [rows] * n_labels
         return KeySums(groups, rows, known, of_labels[:n_labels])
@@ -166,12 +156,6 @@ class Cells:
         values = np.empty(len(self._cells), of_rows.dtype)
         values[positions] = of_rows
         return values
-
-
-def _sums_of(of_cells: np.ndarray, grouping: Grouping, groups: np.ndarray, key_of_cell: np.ndarray) -> Sums:
-    of_others = grouping.others(of_cells, groups, key_of_cell)
-    # Differences of fractional weights may be a little below 0.
-    return Sums(of_cells, np.maximum(of_others, 0.0, out=of_others))
 
 
 class KeyedRows:
@@ -208,9 +192,9 @@ class KeyedRows:
             keys = np.searchsorted(self._numbered, distinct).take(ranks)
         return [cells.locate(keys, chunk.labels) for cells in self.cells]
 
-    def of_keys(self, by_cell: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """The keys of rows with weight, and sums of collected weights of the first grouping that new rows know."""
-        keys, sums = self.cells[0].of_keys(by_cell)
+    def of_keys(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The keys of rows with weight, and sums of weights of the first grouping that new rows know."""
+        keys, sums = self.cells[0].of_keys()
         return keys if self._numbered is None else self._numbered.take(keys), sums
 
     def chunks(self) -> Iterator[tuple[int, LabelledRows, list[np.ndarray]]]:
@@ -218,8 +202,7 @@ class KeyedRows:
         for chunk in self._rows.chunks(self._key.parts, f"out-of-fold statistics of {self._key.name}"):
             assert chunk.labels is not None
             # A single chunk is not looked up again.
-            is_single = chunk.n_rows == self._rows.n_rows
-            yield chunk.first, chunk.labels, self.positions if is_single else self._locate(chunk)
+            yield chunk.first, chunk.labels, self.positions if self._rows.is_one_chunk else self._locate(chunk)
 
 
 def make_room(

@@ -124,8 +124,12 @@ class Grouping:
 
     def others(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
         """Sums over the rows of the same key that each cell knows."""
-        if self.n_blocks == 1:
-            return self._other_folds(of_cells, groups, key_of_cell)
+        others_of = self._other_folds if self.n_blocks == 1 else self._earlier_blocks
+        others = others_of(of_cells, groups, key_of_cell)
+        # Differences of fractional weights may be a little below 0.
+        return np.maximum(others, 0.0, out=others)
+
+    def _earlier_blocks(self, of_cells: np.ndarray, groups: np.ndarray, key_of_cell: np.ndarray) -> np.ndarray:
         is_learned = (groups < self.n_folds) | ((groups > self.n_folds) & ((groups - self.n_folds) % 2 == 0))
         learned = np.where(is_learned, of_cells, 0.0)
         if self.halvings is not None:

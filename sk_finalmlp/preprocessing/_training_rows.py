@@ -92,7 +92,8 @@ class TrainingRows(ABC):
         columns: dict[str, Any] = {}
         rows = CodedRows(_codes_of(outputs), self._weights, self.target_in_time, self._passes)
         transforms = self.planner.transforms
-        unknown = UnknownRows(unknown_dropout, self.planner.random_state) if transforms else None
+        # No draw without a share, so that the folds stay the same.
+        unknown = UnknownRows(unknown_dropout, self.planner.random_state) if transforms and unknown_dropout else None
         for chunks in derived.fit(rows, unknown):
             for chunk in chunks if transforms else ():
                 for name, values in chunk.items():
