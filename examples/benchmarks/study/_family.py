@@ -23,7 +23,7 @@ _SECOND = {
 }
 _HEADS = (1, 8, 32)
 _WIDTH = 128
-# Ten times the rows want longer vectors, and no wider streams (docs/accuracy.md).
+# Ten times the rows want longer vectors, and no wider streams (docs/trials.md).
 _DIM, _DIM_OF = 10, {"movielens_1m": 16}
 # Multiples of all numbers of heads.
 _OTHER_WIDTHS = (96, 192)
