@@ -157,8 +157,16 @@ def share_below(
 ) -> NDArray[np.float64]:
     """Return the share of the group's weight with a lower score, plus half of the weight with the same score."""
     # With weights of 1: midrank (Sun and Xu 2014) less 1/2, over the number of rows. It is exactly 1 above all others.
-    ties = pd.DataFrame({"group": groups, "score": scores, "weight": weights}).groupby(["group", "score"])
-    weight = ties["weight"].sum()
-    up_to = weight.groupby("group").cumsum()
-    below = (up_to - weight / 2) / up_to.groupby("group").transform("last")
-    return below.to_numpy()[ties.ngroup()]
+    order = np.lexsort((scores, groups))
+    groups, scores = groups[order], scores[order]
+    is_last = np.append(groups[1:] != groups[:-1], True)
+    ends_tie = is_last | np.append(scores[1:] != scores[:-1], True)
+    # Each group has a sum of its own, which the weights of other groups can't round.
+    up_to = pd.Series(weights[order]).groupby(groups).cumsum().to_numpy()[ends_tie]
+    ends_group = is_last[ends_tie]
+    before = np.append(0.0, np.where(ends_group, 0.0, up_to)[:-1])
+    with np.errstate(invalid="ignore"):
+        shares = (before + (up_to - before) / 2) / up_to[ends_group][groups[ends_tie]]
+    shares_of_rows = np.empty(len(order))
+    shares_of_rows[order] = shares.repeat(np.diff(np.flatnonzero(ends_tie), prepend=-1))
+    return shares_of_rows
