@@ -128,14 +128,12 @@ def roc_auc_interval(
     """
     clicks, weights = _check_classes(y_true, sample_weight, pos_label)
     placements = _placements(clicks, check_scores(y_score, "y_score", clicks), weights)
-    auc = _mean(placements[clicks], weights[clicks])
-    error = _standard_error(clicks, placements, weights)
+    auc, low, high, error = _mean_with_interval(placements, clicks, weights, confidence_level)
     if error == 0 and auc in (0, 1):
         warn(
             f"The AUC is {auc:.0f}, so DeLong's standard error is 0, even for few rows: the interval has no meaning.",
             UndefinedMetricWarning,
         )
-    low, high = _interval(auc, error, confidence_level)
     return AUCInterval(auc, max(low, 0.0), min(high, 1.0), error)
 
 
@@ -200,11 +198,12 @@ def delong_test(
     clicks, weights = _check_classes(y_true, sample_weight, pos_label)
     first = _placements(clicks, check_scores(y_score_1, "y_score_1", clicks), weights)
     second = _placements(clicks, check_scores(y_score_2, "y_score_2", clicks), weights)
-    gained = _without_rounding(first - second)
-    difference = _mean(gained[clicks], weights[clicks])
-    error = _standard_error(clicks, gained, weights)
-    statistic = _ratio(difference, error)
-    low, high = _interval(difference, error, confidence_level)
+    gained = first - second
+    # The same weights summed in another order differ in the last digits, which is no difference between models.
+    gained[np.abs(gained) <= len(gained) * np.finfo(np.float64).eps] = 0
+    difference, low, high, error = _mean_with_interval(gained, clicks, weights, confidence_level)
+    with np.errstate(divide="ignore"):
+        statistic = float(np.divide(difference, error)) if difference else 0.0
     pvalue = float(2 * norm.sf(abs(statistic)))
     return DeLongResult(difference, max(low, -1.0), min(high, 1.0), error, statistic, pvalue)
 
@@ -229,19 +228,19 @@ def _placements(
     return np.where(clicks, below, above)
 
 
-def _without_rounding(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    # The same weights summed in another order differ in the last digits, which is no difference between models.
-    rounding = len(differences) * np.finfo(np.float64).eps
-    return differences * (np.abs(differences) > rounding)
-
-
-def _standard_error(clicks: NDArray[np.bool_], placements: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    return float(np.sqrt(sum(_variance_of_mean(placements[rows], weights[rows]) for rows in (clicks, ~clicks))))
+def _mean_with_interval(
+    values: NDArray[np.float64], clicks: NDArray[np.bool_], weights: NDArray[np.float64], confidence_level: float
+) -> tuple[float, float, float, float]:
+    """Return the mean over the clicks, which is the one over the others, with its interval and standard error."""
+    mean = float(np.average(values[clicks], weights=weights[clicks]))
+    error = float(np.sqrt(sum(_variance_of_mean(values[rows], weights[rows]) for rows in (clicks, ~clicks))))
+    margin = float(norm.isf((1 - confidence_level) / 2)) * error
+    return mean, mean - margin, mean + margin, error
 
 
 def _variance_of_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     shares = weights / weights.sum()
-    deviations = shares * (values - _mean(values, weights))
+    deviations = shares * (values - np.average(values, weights=weights))
     return float(deviations @ deviations) / (1 - _effective_share(weights))
 
 
@@ -249,18 +248,3 @@ def _effective_share(weights: NDArray[np.float64]) -> float:
     """One over Kish's effective number of rows."""
     shares = weights / weights.sum()
     return float(shares @ shares)
-
-
-def _mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    return float(np.average(values, weights=weights))
-
-
-def _ratio(difference: float, error: float) -> float:
-    if difference == 0:
-        return 0.0
-    return difference / error if error > 0 else float(np.copysign(np.inf, difference))
-
-
-def _interval(center: float, error: float, confidence_level: float) -> tuple[float, float]:
-    margin = float(norm.isf((1 - confidence_level) / 2)) * error
-    return center - margin, center + margin
