@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any, Final
@@ -20,13 +20,6 @@ ML_OPSET: Final = 4
 IR_VERSION: Final = 9
 ML_DOMAIN: Final = "ai.onnx.ml"
 
-_ELEMENT_TYPES: Final = {
-    "string": TensorProto.STRING,
-    "int64": TensorProto.INT64,
-    "float": TensorProto.FLOAT,
-    "double": TensorProto.DOUBLE,
-    "bool": TensorProto.BOOL,
-}
 #: Single precision, as the weights of networks have it.
 ONE: Final = np.ones((1, 1), np.float32)
 
@@ -37,6 +30,10 @@ class Unsupported(ValueError):
     """A column or a part that can't be exported; the message says what to do."""
 
 
+def _operator(operation: str) -> Callable[[Value, Any], Value]:
+    return lambda value, other: value.graph.node(operation, value, other)
+
+
 @dataclass(frozen=True)
 class Value:
     """A tensor of a graph, with the operators of NumPy; a number is a constant of shape (1, 1), int64 or double."""
@@ -44,30 +41,15 @@ class Value:
     graph: Graph
     name: str
 
-    def __add__(self, other: Any) -> Value:
-        return self.graph.node("Add", self, other)
-
-    def __sub__(self, other: Any) -> Value:
-        return self.graph.node("Sub", self, other)
-
-    def __mul__(self, other: Any) -> Value:
-        return self.graph.node("Mul", self, other)
-
-    def __truediv__(self, other: Any) -> Value:
-        """Divide; the quotient of integers is rounded towards 0."""
-        return self.graph.node("Div", self, other)
-
-    def __mod__(self, other: Any) -> Value:
-        return self.graph.node("Mod", self, other)
-
-    def __lt__(self, other: Any) -> Value:
-        return self.graph.node("Less", self, other)
-
-    def __gt__(self, other: Any) -> Value:
-        return self.graph.node("Greater", self, other)
-
-    def __ge__(self, other: Any) -> Value:
-        return self.graph.node("GreaterOrEqual", self, other)
+    __add__ = _operator("Add")
+    __sub__ = _operator("Sub")
+    __mul__ = _operator("Mul")
+    #: The quotient of integers is rounded towards 0.
+    __truediv__ = _operator("Div")
+    __mod__ = _operator("Mod")
+    __lt__ = _operator("Less")
+    __gt__ = _operator("Greater")
+    __ge__ = _operator("GreaterOrEqual")
 
     def clip(self, low: Any, high: Any) -> Value:
         """Replace what is out of bounds by the bound."""
@@ -79,7 +61,11 @@ class Value:
 
     def cast(self, element_type: str) -> Value:
         """Convert to another type."""
-        return self.graph.node("Cast", self, to=_ELEMENT_TYPES[element_type])
+        return self.graph.node("Cast", self, to=_type_of(element_type))
+
+
+def _type_of(element_type: str) -> int:
+    return TensorProto.DataType.Value(element_type.upper())
 
 
 class Graph:
@@ -97,13 +83,13 @@ class Graph:
 
     def input(self, name: str, element_type: str, n_rows: str = "n", width: int = 1) -> Value:
         """Add a column of the table, shape (n_rows, width); runtimes take equal names of `n_rows` for equal numbers."""
-        self._inputs.append(helper.make_tensor_value_info(name, _ELEMENT_TYPES[element_type], [n_rows, width]))
+        self._inputs.append(helper.make_tensor_value_info(name, _type_of(element_type), [n_rows, width]))
         return Value(self, name)
 
     def output(self, value: Value, name: str, element_type: str, *width: int) -> None:
         """Make a tensor of shape (n, *width) an output."""
         self._nodes.append(helper.make_node("Identity", [value.name], [name]))
-        self._outputs.append(helper.make_tensor_value_info(name, _ELEMENT_TYPES[element_type], ["n", *width]))
+        self._outputs.append(helper.make_tensor_value_info(name, _type_of(element_type), ["n", *width]))
 
     def constant(self, array: Any, dtype: Any = None) -> Value:
         """Add an array, or a parameter of a network."""
@@ -282,15 +268,9 @@ def find(values: Value, known: np.ndarray, codes: Any, unknown: int) -> Value:
         return graph.node("ConstantOfShape", shape, value=numpy_helper.from_array(np.array([unknown])))
     if known.dtype == np.float64:
         return _find_doubles(values, known, codes, unknown)
-    attributes = {"keys_int64s" if known.dtype == np.int64 else "keys_strings": known.tolist()}
-    return graph.node(
-        "LabelEncoder",
-        values,
-        domain=ML_DOMAIN,
-        values_int64s=codes.tolist(),
-        default_int64=unknown,
-        **attributes,
-    )
+    attributes: dict[str, Any] = {"keys_int64s" if known.dtype == np.int64 else "keys_strings": known.tolist()}
+    attributes |= {"values_int64s": codes.tolist(), "default_int64": unknown}
+    return graph.node("LabelEncoder", values, domain=ML_DOMAIN, **attributes)
 
 
 def _find_doubles(values: Value, known: np.ndarray, codes: np.ndarray, unknown: int) -> Value:
