@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from math import prod
 from typing import Any, Final
 
@@ -127,8 +128,7 @@ def _vector(values: Value, reading: Any, encoder: Any) -> list[Value]:
     # Without a deviation, all are at the mean.
     deviations = (values / scale["unit"] - scale["mean"][np.newaxis]) / (scale["deviation"] or np.inf)
     clipped = deviations.clip(-_MAX_DEVIATIONS_OF_VECTORS, _MAX_DEVIATIONS_OF_VECTORS)
-    outputs = _missing_as_zero(values, clipped)
-    return [values.graph.columns_of(outputs, position) for position in range(len(scale["mean"]))]
+    return values.graph.split(_missing_as_zero(values, clipped), len(scale["mean"]))
 
 
 def _is_present(values: Value) -> Value:
@@ -269,8 +269,7 @@ def _multi_valued(values: Value, reading: Any, encoder: Any) -> list[Value]:
     # (n, n_columns, 1), a place each, against (n, 1, number of elements)
     columns = np.arange(1, encoder["n_columns"] + 1).reshape(1, -1, 1)
     is_at = graph.node("Equal", places, columns).cast("int64")
-    outputs = graph.sum(is_at * codes_of_elements, 2)
-    return [graph.columns_of(outputs, position) for position in range(encoder["n_columns"])]
+    return graph.split(graph.sum(is_at * codes_of_elements, 2), encoder["n_columns"])
 
 
 def _split(values: Value, separator: str) -> list[Value]:
@@ -288,8 +287,7 @@ def _history(values: Value, reading: Any, encoder: Any) -> list[Value]:
     codes_of_elements = graph.node("Squeeze", find(elements, known, codes, UNKNOWN_CODE), np.array([1]))
     places = n_elements - (np.arange(encoder["n_columns"])[np.newaxis] + 2)
     found = graph.node("GatherElements", codes_of_elements, graph.node("Max", places, 0), axis=1)
-    outputs = found * (places >= 0).cast("int64")
-    return [graph.columns_of(outputs, position) for position in range(encoder["n_columns"])]
+    return graph.split(found * (places >= 0).cast("int64"), encoder["n_columns"])
 
 
 def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
@@ -341,26 +339,20 @@ def _add_cross(graph: Graph, cross: Any, codes: Mapping[str, Value]) -> Value:
 
 def _combine(graph: Graph, keys: list[Any], codes: Mapping[str, Value]) -> Value:
     """Return a column for each key, (n, number of keys), by one product; sums would take a row's time."""
-    # A part, and the first of its codes that the key doesn't know; None if it knows all.
-    parts_of = [
-        [
-            (part, size if key["is_full"] else None)
-            for part, size in zip(key["parts"], key["cardinalities"], strict=True)
-        ]
-        for key in keys
-    ]
-    places = {name: place for place, name in enumerate(codes)}
-    parts = sorted({part for own in parts_of for part in own}, key=lambda part: (places[part[0]], part[1] or 0))
-    factors = np.zeros((len(parts), len(keys)), np.int64)
-    for column, (key, own) in enumerate(zip(keys, parts_of, strict=True)):
+    # By part, and the first of its codes that the key doesn't know; None if it knows all.
+    factors: dict[tuple[str, int | None], np.ndarray] = {}
+    for column, key in enumerate(keys):
         factor = 1
-        for part, cardinality in zip(reversed(own), reversed(key["cardinalities"]), strict=True):
-            factors[parts.index(part), column] = factor
+        for part, cardinality in zip(reversed(key["parts"]), reversed(key["cardinalities"]), strict=True):
+            limit = cardinality if key["is_full"] else None
+            factors.setdefault((part, limit), np.zeros(len(keys), np.int64))[column] = factor
             factor *= cardinality
+    places = {name: place for place, name in enumerate(codes)}
+    parts = sorted(factors, key=lambda part: (places[part[0]], part[1] or 0))
     columns = [
         codes[part] if limit is None else codes[part].where(codes[part] < limit, UNKNOWN_CODE) for part, limit in parts
     ]
-    return graph.node("MatMul", graph.concat(columns), factors)
+    return graph.node("MatMul", graph.concat(columns), np.stack([factors[part] for part in parts]))
 
 
 def add_statistics(graph: Graph, statistics: list[Any], codes: Mapping[str, Value]) -> dict[str, Value]:
@@ -388,28 +380,24 @@ def _groups(statistics: list[Any]) -> list[list[Any]]:
 
 
 def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, Value]) -> dict[str, Value]:
-    known, first_keys, tables, unknown_rows = [], [], [], []
-    first_key = first_row = 0
-    width = max(len(of_key["_columns"]) for of_key in statistics)
-    for of_key in statistics:
-        first_keys.append(first_key)
-        known.append(of_key["_index"]["known"] + first_key)
-        table = np.stack([column["table"] for column in of_key["_columns"]], axis=1)
-        tables.append(np.pad(table, ((0, 0), (0, width - table.shape[1]))))
-        # The last row is for all unknown keys.
-        unknown_rows.append(first_row + len(table) - 1)
-        first_key += _n_possible(of_key)
-        first_row += len(table)
-    rows = np.delete(np.arange(first_row), unknown_rows)
+    tables = [np.stack([column["table"] for column in of_key["_columns"]], axis=1) for of_key in statistics]
+    width = max(table.shape[1] for table in tables)
+    every = np.concatenate([np.pad(table, ((0, 0), (0, width - table.shape[1]))) for table in tables])
+    # The last row of a table is for all unknown keys.
+    unknown_rows = np.cumsum([len(table) for table in tables]) - 1
+    rows = np.delete(np.arange(len(every)), unknown_rows)
+    first_keys = list(accumulate(map(_n_possible, statistics[:-1]), initial=0))
+    known = [of_key["_index"]["known"] + first for of_key, first in zip(statistics, first_keys, strict=True)]
     keys = _combine(graph, [of_key["key"] for of_key in statistics], codes) + np.array([first_keys])
     found = find(keys, np.concatenate(known), rows, -1)
-    found = found.where(found >= 0, np.array([unknown_rows]))
+    found = found.where(found >= 0, unknown_rows[np.newaxis])
     # (n, number of keys, width), and then a row of all in order
-    flat = graph.node("Flatten", graph.gather(np.concatenate(tables), found), axis=1)
+    flat = graph.node("Flatten", graph.gather(every, found), axis=1)
+    columns = graph.split(flat, width * len(statistics))
     return {
-        statistic_name(column["measure"], cross_name(of_key["key"]["fields"]), column["label"]): graph.columns_of(
-            flat, position * width + place
-        )
+        statistic_name(column["measure"], cross_name(of_key["key"]["fields"]), column["label"]): columns[
+            position * width + place
+        ]
         for position, of_key in enumerate(statistics)
         for place, column in enumerate(of_key["_columns"])
     }

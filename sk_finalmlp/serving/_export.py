@@ -125,22 +125,16 @@ def _in_all_rows(
 ) -> list[Value]:
     """Output columns of each input, where a single row of it stands for all rows, so that it is looked up once."""
     values = [Value(graph, column.name) for column in inputs]
-    first = [
-        own if column.length == 1 else graph.columns_of(own, 0) for own, column in zip(values, inputs, strict=True)
-    ]
+    first = [graph.split(own, column.length)[0] for own, column in zip(values, inputs, strict=True)]
     shape = graph.node("Max", *(graph.node("Shape", column) for column in first))
     is_code = iter(has_codes)
     columns: list[Value] = []
     for of_input in outputs:
         # Neighbours in one matrix, which has one type.
         for _, neighbours in groupby(of_input, key=lambda _: next(is_code)):
-            columns += _expanded(graph, list(neighbours), shape)
+            own = list(neighbours)
+            columns += graph.split(graph.node("Expand", graph.concat(own), shape), len(own))
     return columns
-
-
-def _expanded(graph: Graph, columns: list[Value], shape: Value) -> list[Value]:
-    matrix = graph.node("Expand", graph.concat(columns), shape)
-    return [matrix] if len(columns) == 1 else [graph.columns_of(matrix, position) for position in range(len(columns))]
 
 
 def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
@@ -152,26 +146,25 @@ def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:
 
 
 def _columns_of_classifier(graph: Graph, classifier: Any) -> dict[str, Value]:
-    names = [str(name) for name in check_feature_names_in(classifier)]
     readers = classifier.table_reader_
     has_codes = {position: reader.field.has_codes for reader in readers for position in reader.positions}
-    columns = {name: graph.input(name, _element_type(not has_codes[i])) for i, name in enumerate(names)}
     # A graph can't refuse negative codes as the classifier does: they are unknown.
-    codes = graph.constant([[_BEYOND_ANY_TABLE]])
-    return {
-        name: codes.where(column < 0, column) if has_codes[i] else column
-        for i, (name, column) in enumerate(columns.items())
-    }
+    unknown = graph.constant([[_BEYOND_ANY_TABLE]])
+    columns = {}
+    for position, name in enumerate(map(str, check_feature_names_in(classifier))):
+        column = graph.input(name, _element_type(has_codes[position]))
+        columns[name] = unknown.where(column < 0, column) if has_codes[position] else column
+    return columns
 
 
 def _give_columns(graph: Graph, encoder: CTREncoder, columns: Mapping[str, Value]) -> None:
     for field in encoder.fields_:
         for name in column_names([field]):
-            graph.output(columns[name], f"{name}:encoded", _element_type(not field.has_codes), 1)
+            graph.output(columns[name], f"{name}:encoded", _element_type(field.has_codes), 1)
 
 
-def _element_type(is_float: bool) -> str:
-    return "float" if is_float else "int64"
+def _element_type(has_codes: bool) -> str:
+    return "int64" if has_codes else "float"
 
 
 def _give_probabilities(graph: Graph, classifier: Any, columns: Sequence[Value]) -> None:

@@ -76,6 +76,7 @@ class Graph:
         self._constants: dict[str, onnx.TensorProto] = {}
         self._made: dict[Any, Value] = {}
         self._parts: dict[Value, tuple[Value, int, int]] = {}
+        self._widths: dict[Value, int] = {}
         self._scaled: dict[Value, tuple[Value, np.ndarray]] = {}
         self._affine: dict[Value, tuple[Value, np.ndarray, np.ndarray]] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -149,7 +150,9 @@ class Graph:
         if left not in self._parts or right not in self._parts:
             return None
         (matrix, first, middle), (other, begin, last) = self._parts[left], self._parts[right]
-        return self.columns(matrix, first, last) if (matrix, middle) == (other, begin) else None
+        if (matrix, middle) != (other, begin):
+            return None
+        return matrix if (first, last) == (0, self._widths.get(matrix)) else self.columns(matrix, first, last)
 
     def affine(self, values: Value, weight: np.ndarray, bias: np.ndarray) -> Value:
         """Multiply rows by a matrix and add a row; factors of the columns become part of the matrix."""
@@ -186,9 +189,10 @@ class Graph:
         self._parts[part] = (value, first, last)
         return part
 
-    def columns_of(self, value: Value, position: int) -> Value:
-        """Slice one column, shape (n, 1)."""
-        return self.columns(value, position, position + 1)
+    def split(self, matrix: Value, n_columns: int) -> list[Value]:
+        """Slice a matrix into its columns, each of shape (n, 1)."""
+        self._widths[matrix] = n_columns
+        return [matrix] if n_columns == 1 else [self.columns(matrix, i, i + 1) for i in range(n_columns)]
 
     def linear(self, values: Value, layer: nn.Linear) -> Value:
         """Add a linear layer of rows."""

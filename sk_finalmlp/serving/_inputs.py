@@ -24,8 +24,6 @@ _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
 class Input:
     """One column of the raw table as a tensor: `separator` stands between elements, and a vector has a `length`."""
 
-    # A missing value is "" as text, `MISSING` as an integer or time, NaN as a number, and a row of NaN as a vector.
-
     name: str
     kind: InputKind
     separator: str = ""
@@ -40,9 +38,15 @@ class Input:
     def tensor(self, values: Sequence[Any]) -> np.ndarray:
         """Convert values to a tensor of shape (n, length)."""
         element_type, convert, plain = _KINDS[self.kind]
+        dtype, missing = _TENSORS[element_type]
+        if self.kind == "vector":
+            missing = [missing] * self.length
         try:
-            converted = [value if type(value) is plain else convert(value, self) for value in values]
-            return np.array(converted, _DTYPES[element_type]).reshape(-1, self.length)
+            converted = [
+                value if type(value) is plain else missing if _is_missing(value) else convert(value, self)
+                for value in values
+            ]
+            return np.array(converted, dtype).reshape(-1, self.length)
         except OverflowError as error:
             numbers: list[Any] = [value for value in values if isinstance(value, _NUMBERS)]
             largest = max(numbers, key=abs, default=values[0])  # an array has its numbers inside
@@ -55,14 +59,19 @@ class Input:
 
 
 class _Kind(NamedTuple):
-    """Type of a tensor's elements, the conversion of a value to them, and the Python type that needs none."""
+    """Type of a tensor's elements, the conversion of a present value, and the Python type that needs none."""
 
     element_type: str
     convert: Callable[[Any, Input], Any]
     plain: type | None = None
 
 
-_DTYPES: Final[dict[str, Any]] = {"string": object, "int64": np.int64, "double": np.float64}
+#: NumPy's type of a tensor, and what stands for a missing value; a missing vector is a row of it.
+_TENSORS: Final[dict[str, tuple[Any, Any]]] = {
+    "string": (object, ""),
+    "int64": (np.int64, MISSING),
+    "double": (np.float64, np.nan),
+}
 #: Made once: unions of types in the call would take as long as the test.
 _NUMBERS: Final = (int, float, np.number, np.bool_)
 _INTEGERS: Final = (int, np.integer)
@@ -83,30 +92,22 @@ def _is_missing(value: Any) -> bool:
 def _text(value: Any, column: Input) -> str:
     if isinstance(value, str):
         return value
-    if _is_missing(value):
-        return ""
     raise TypeError(f"{shown(value)} is not a string, but fit saw strings.")
 
 
 def _integer(value: Any, column: Input) -> int:
-    if _is_missing(value):
-        return MISSING
     if isinstance(value, _NUMBERS) and not isinstance(value, _BOOLS) and math.isfinite(value) and value == int(value):
         return int(value)
     raise TypeError(f"{shown(value)} is not an integer, but fit saw integers.")
 
 
 def _boolean(value: Any, column: Input) -> int:
-    if _is_missing(value):
-        return MISSING
     if isinstance(value, _NUMBERS) and value in (0, 1):
         return int(value)
     raise TypeError(f"{shown(value)} is not true or false, but fit saw bools.")
 
 
 def _number(value: Any, column: Input) -> float:
-    if _is_missing(value):
-        return np.nan
     if isinstance(value, np.timedelta64):
         value = value.astype("timedelta64[us]").item()
     if isinstance(value, datetime.timedelta):
@@ -117,8 +118,6 @@ def _number(value: Any, column: Input) -> float:
 
 
 def _time(value: Any, column: Input) -> int:
-    if _is_missing(value):
-        return MISSING
     if isinstance(value, str):
         try:
             value = datetime.datetime.fromisoformat(value)
@@ -128,7 +127,7 @@ def _time(value: Any, column: Input) -> int:
     elif isinstance(value, np.datetime64):
         value = value.astype("datetime64[us]").item()
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
-        value = datetime.datetime(value.year, value.month, value.day)
+        value = datetime.datetime.combine(value, datetime.time())
     if not isinstance(value, datetime.datetime):
         raise TypeError(f"{shown(value)} is not a time, but fit saw times. Give a datetime, or text by ISO 8601.")
     if (value.tzinfo is not None) != column.has_zone:
@@ -139,16 +138,13 @@ def _time(value: Any, column: Input) -> int:
 
 def _microseconds(time: datetime.datetime) -> int:
     """Return microseconds since 1970, of UTC if there is a zone; arithmetic with pandas' times would take long."""
-    day = datetime.date(time.year, time.month, time.day).toordinal() - _EPOCH
-    seconds = day * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
+    seconds = (time.toordinal() - _EPOCH) * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
     microseconds = seconds * 1_000_000 + time.microsecond
     offset = time.utcoffset()
     return microseconds if offset is None else microseconds - offset // _MICROSECOND
 
 
 def _history(value: Any, column: Input) -> str:
-    if _is_missing(value):
-        return ""
     if not isinstance(value, _LISTS):
         raise TypeError(
             f"{shown(value)} is not a list, but fit saw lists: give the values of the history, the most recent last."
@@ -176,8 +172,6 @@ def _elements(value: Any, column: Input) -> str:
             torn = next(element for element in present if column.separator in element)
             raise ValueError(f"{shown(torn)} contains {column.separator!r}, which separates elements.")
         return joined
-    if _is_missing(value):
-        return ""
     if isinstance(value, _INTEGERS) and not isinstance(value, bool):
         return str(value)
     raise TypeError(f"{shown(value)} is not a list of elements, but fit saw lists.")
@@ -192,8 +186,6 @@ def _text_of_element(element: Any) -> str:
 
 
 def _vector(value: Any, column: Input) -> np.ndarray:
-    if _is_missing(value):
-        return np.full(column.length, np.nan)
     if not isinstance(value, _LISTS):
         raise TypeError(f"{shown(value)} is not an array of numbers, but fit saw arrays.")
     vector = np.array([np.nan if element is None else element for element in value], np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from itertools import islice
 from math import sqrt
 from typing import Any, Final
 
@@ -45,25 +45,23 @@ class _FieldRows:
         self._columns = {reader.field.name: [columns[position] for position in reader.positions] for reader in readers}
 
     def values(self, fields: Sequence[Field]) -> Value:
-        """Return columns of floats, (n, number of columns)."""
+        """Return columns of codes or of floats, (n, number of columns)."""
         return self.graph.concat([column for field in fields for column in self._columns[field.name]])
 
     def rows(self, fields: Sequence[Field], first_row: Mapping[str, int]) -> Value:
         """Return rows of a table of embeddings, one for each column of codes; 0 for an unknown code."""
         tables, firsts, largest = [], [], []
+        first = 0
         for field in fields:
             row_of_code = self._row_of_code[field.name]
             is_known = (row_of_code > 0) & (row_of_code < field.n_codes)
             tables.append(np.where(is_known, row_of_code + first_row[field.table], 0))
-        ends = list(accumulate(map(len, tables)))
-        for field, table, end in zip(fields, tables, ends, strict=True):
-            firsts += [end - len(table)] * field.n_columns
-            largest += [len(table) - 1] * field.n_columns
-        graph = self.graph
-        codes = graph.concat([column for field in fields for column in self._columns[field.name]])
+            firsts += [first] * field.n_columns
+            largest += [len(row_of_code) - 1] * field.n_columns
+            first += len(row_of_code)
         # In this order, no code overflows.
-        places = graph.node("Min", codes, np.array([largest])) + np.array([firsts])
-        return graph.gather(np.concatenate(tables).astype(np.int64), places)
+        places = self.graph.node("Min", self.values(fields), np.array([largest])) + np.array([firsts])
+        return self.graph.gather(np.concatenate(tables).astype(np.int64), places)
 
 
 def add_logits(graph: Graph, network: nn.Module, readers: TableReader, columns: Sequence[Value]) -> Value:
@@ -100,43 +98,51 @@ def _member_logits(rows: _FieldRows, network: nn.Module) -> Value:
 def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> Value:
     """Return vectors of fields, (n, F, d)."""
     graph = rows.graph
-    coded = [*embedding.tables, *embedding.histories]
-    numeric = [field for field in embedding.fields if field.kind == "numeric"]
-    parts = []
-    if coded:
-        at = rows.rows(coded, embedding.first_row)
-        # Row 0 is for unknown codes.
-        table = as_array(embedding.table).copy()
-        table[0] = 0
-        vectors = graph.gather(table, at)
-        parts += _pooled(graph, vectors, at, embedding)
+    parts = _of_codes(rows, embedding) if embedding.tables or embedding.histories else {}
     pretrained: Any
     for pretrained in embedding.pretrained:
-        found = _pretrained(rows, pretrained)
-        if pretrained.field.of:
-            categorical = [field.name for field in embedding.fields if field.kind == "categorical"]
-            parts[0] = _added(parts[0], found, categorical.index(pretrained.field.of), len(categorical))
+        found, field = _pretrained(rows, pretrained), pretrained.field
+        if field.of:
+            parts[field.of] = parts[field.of] + found
         else:
-            parts.append(found)
-    if numeric:
-        parts.append(graph.unsqueeze(rows.values(numeric), 2) * embedding.numeric[np.newaxis])
+            parts[field.name] = found
+    of_fields = list(parts.values())
+    if numeric := [field for field in embedding.fields if field.kind == "numeric"]:
+        of_fields.append(graph.unsqueeze(rows.values(numeric), 2) * embedding.numeric[np.newaxis])
     of_vectors = [field for field in embedding.fields if field.kind == "vector"]
     projections: Any = embedding.vectors
-    parts += [_projected(rows, field, vectors) for field, vectors in zip(of_vectors, projections, strict=True)]
-    return graph.concat(parts)
+    of_fields += [_projected(rows, field, vectors) for field, vectors in zip(of_vectors, projections, strict=True)]
+    return graph.concat(of_fields)
+
+
+def _of_codes(rows: _FieldRows, embedding: FieldEmbedding) -> dict[str, Value]:
+    """Return vectors of categorical fields, and the pooled ones of multi-valued fields and histories, (n, 1, d)."""
+    graph, fields = rows.graph, [*embedding.tables, *embedding.histories]
+    at = rows.rows(fields, embedding.first_row)
+    # Row 0 is for unknown codes.
+    table = as_array(embedding.table).copy()
+    table[0] = 0
+    n_columns = sum(field.n_columns for field in fields)
+    vectors = iter(graph.split(graph.gather(table, at), n_columns))
+    is_known = iter(graph.split((at > 0).cast("float"), n_columns))
+    poolings: Any = dict(zip([field.name for field in embedding.histories], embedding.history_poolings, strict=True))
+    parts: dict[str, Value] = {}
+    for field in fields:
+        own, mask = (graph.concat(list(islice(columns, field.n_columns))) for columns in (vectors, is_known))
+        if field.kind != "categorical":
+            pooling = poolings.get(field.name, MeanPooling())
+            query = parts[field.of] if field.of else None
+            own = _one_of(_POOLINGS, pooling)(graph, pooling, query, own, graph.unsqueeze(mask, 2))
+        parts[field.name] = own
+    # A history looks up the value at hand also where that isn't a field of its own.
+    read = {field.name for field in embedding.fields}
+    return {name: part for name, part in parts.items() if name in read}
 
 
 def _pretrained(rows: _FieldRows, vectors: PretrainedVectors) -> Value:
     """Return embeddings of codes, (n, 1, d): the table holds embeddings, which are shorter than the vectors."""
     embeddings = as_array(vectors(torch.arange(vectors.field.n_codes)))
     return rows.graph.gather(embeddings, rows.rows([vectors.field], {vectors.field.name: 0}))
-
-
-def _added(vectors: Value, more: Value, place: int, n_fields: int) -> Value:
-    """Add vectors, (n, 1, d), to the field's at a position, (n, F, d)."""
-    is_place = np.zeros((1, n_fields, 1), np.float32)
-    is_place[0, place] = 1
-    return vectors + more * is_place
 
 
 def _projected(rows: _FieldRows, field: Field, vectors: VectorProjection) -> Value:
@@ -146,30 +152,6 @@ def _projected(rows: _FieldRows, field: Field, vectors: VectorProjection) -> Val
     largest = graph.node("ReduceMax", graph.node("Abs", x), np.array([1]), keepdims=1)
     missing = graph.node("Equal", largest, np.float32(0)).cast("float") * vectors.missing[np.newaxis]
     return graph.unsqueeze(graph.node("MatMul", x, vectors.projection.T) + missing, 1)
-
-
-def _pooled(graph: Graph, vectors: Value, at: Value, embedding: FieldEmbedding) -> list[Value]:
-    """Return vectors of categorical fields, and the pooled ones of multi-valued fields and histories."""
-    categorical = [field for field in embedding.tables if field.kind == "categorical"]
-    multi_valued = embedding.tables[len(categorical) :]
-    if not multi_valued and not embedding.histories:
-        return [vectors]
-    place = {field.name: position for position, field in enumerate(categorical)}
-    embedded = [position for position, field in enumerate(categorical) if field in embedding.fields]
-    if len(embedded) == len(categorical):
-        parts = [graph.columns(vectors, 0, len(categorical))] if categorical else []
-    else:
-        parts = [graph.columns_of(vectors, position) for position in embedded]
-    is_known = (at > 0).cast("float")
-    first = len(categorical)
-    poolings: list[Any] = [MeanPooling()] * len(multi_valued) + list(embedding.history_poolings)
-    for field, pooling in zip([*multi_valued, *embedding.histories], poolings, strict=True):
-        last = first + field.n_columns
-        mask = graph.unsqueeze(graph.columns(is_known, first, last), 2)
-        query = graph.columns_of(vectors, place[field.of]) if field.of else None
-        parts.append(_one_of(_POOLINGS, pooling)(graph, pooling, query, graph.columns(vectors, first, last), mask))
-        first = last
-    return parts
 
 
 def _features(rows: _FieldRows, embedding: FieldEmbedding) -> Value:
