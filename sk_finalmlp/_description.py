@@ -7,7 +7,7 @@ closed table of classes, an Arrow array or type, a dataframe or series, a path.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
@@ -28,20 +28,8 @@ _REQUESTS = "_metadata_request"
 #: Keys that mark the dicts; `ARROW` holds the bytes of an Arrow file, as an array of uint8.
 PART, ARROW, TYPE, FRAME, SERIES, PATH = "$part", "$arrow", "$type", "$frame", "$series", "$path"
 
-_TYPES = {
-    str(dtype): dtype
-    for dtype in (
-        pa.null(),
-        pa.bool_(),
-        pa.int64(),
-        pa.uint64(),
-        pa.float64(),
-        pa.large_string(),
-        pa.timestamp("us"),
-        pa.date32(),
-        pa.duration("us"),
-    )
-}
+_PLAIN_TYPES = pa.null(), pa.bool_(), pa.int64(), pa.uint64(), pa.float64(), pa.large_string(), pa.date32()
+_TYPES = {str(dtype): dtype for dtype in (*_PLAIN_TYPES, pa.timestamp("us"), pa.duration("us"))}
 _INSTANT = re.compile(r"timestamp\[us, tz=(.+)\]")
 _COLUMN = "values"
 
@@ -69,19 +57,13 @@ def describe(value: Any, parts: Parts) -> Any:
         return {SERIES: _describe_column(value), "index": _describe_column(value.index), "name": value.name}
     if isinstance(value, PurePath):
         return {PATH: str(value)}
-    if type(value) is dict:
-        return {key: describe(item, parts) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(describe(item, parts) for item in value)
-    return value
+    return _of_each(value, lambda item: describe(item, parts))
 
 
 def restore(plain: Any, parts: Parts) -> Any:
     """Return the value that `describe` described; refuse classes, attributes and types that aren't known."""
-    if type(plain) in (list, tuple):
-        return type(plain)(restore(item, parts) for item in plain)
     if type(plain) is not dict:
-        return plain
+        return _of_each(plain, lambda item: restore(item, parts))
     if PART in plain:
         return _restore_part(plain, parts)
     if ARROW in plain:
@@ -96,7 +78,23 @@ def restore(plain: Any, parts: Parts) -> Any:
         return values.set_axis(pd.Index(_restore_column(plain["index"])))
     if PATH in plain:
         return Path(plain[PATH])
-    return {key: restore(item, parts) for key, item in plain.items()}
+    return _of_each(plain, lambda item: restore(item, parts))
+
+
+def with_tables(plain: Any) -> Any:
+    """Return a description with Arrow arrays for their bytes and type names, for readers of the raw description."""
+    if type(plain) is dict and ARROW in plain:
+        return _arrow_array(plain[ARROW])
+    if type(plain) is dict and TYPE in plain:
+        return plain[TYPE]
+    return _of_each(plain, with_tables)
+
+
+def _of_each(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """Convert the items of a dict, a list or a tuple; anything else stays as it is."""
+    if type(value) is dict:
+        return {key: convert(item) for key, item in value.items()}
+    return type(value)(map(convert, value)) if type(value) in (list, tuple) else value
 
 
 def _describe_part(part: Any, parts: Parts) -> dict[str, Any]:
@@ -158,19 +156,6 @@ def _arrow_type(name: str) -> pa.DataType:
     if name not in _TYPES:
         raise ValueError(f"There is no type {name!r}; there are {sorted(_TYPES)}.")
     return _TYPES[name]
-
-
-def with_tables(plain: Any) -> Any:
-    """Return a description with Arrow arrays for their bytes and type names, for readers of the raw description."""
-    if type(plain) in (list, tuple):
-        return type(plain)(with_tables(item) for item in plain)
-    if type(plain) is not dict:
-        return plain
-    if ARROW in plain:
-        return _arrow_array(plain[ARROW])
-    if TYPE in plain:
-        return plain[TYPE]
-    return {key: with_tables(item) for key, item in plain.items()}
 
 
 class VersionedState:

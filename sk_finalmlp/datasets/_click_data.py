@@ -248,9 +248,9 @@ class _Impressions:
         self.seconds = np.sort(rng.integers((n_days or _N_DAYS) * _SECONDS_A_DAY, size=n_samples))
         self.day = self.seconds // _SECONDS_A_DAY if n_days else None
         day = np.zeros_like(self.seconds) if self.day is None else self.day
-        self.user = users.members(user_places, day)
-        self.item = self.items.members(item_places, day)
-        self.item_state = self.items.states(item_places, day)
+        self.user, self.item = users.member[day, user_places], self.items.member[day, item_places]
+        # Which of all effects of items, of each day and place, is the row's.
+        self.item_state = day * n_items + item_places
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
@@ -355,27 +355,18 @@ def _tag_lists(tags_of_item: _Codes) -> npt.NDArray[np.object_]:
 
 
 class _Population:
-    """Members at places, more or less frequent ones: after a day of a stream some leave, and effects have drifted."""
+    """The `member` at each place on each day; after a day of a stream some leave, and effects have drifted."""
 
     def __init__(
         self, rng: np.random.Generator, n_places: int, n_days: int | None, turnover: float, drift: float
     ) -> None:
-        self.n_places = n_places
         self.drift = drift
         self._is_new = rng.random((n_days, n_places)) < turnover if n_days else np.zeros((1, n_places), bool)
         self._is_new[0] = False
         numbers = n_places - 1 + np.cumsum(self._is_new).reshape(self._is_new.shape)
         # The newest number at a place is its largest.
-        self._member = np.maximum.accumulate(np.where(self._is_new, numbers, np.arange(n_places)), axis=0)
+        self.member = np.maximum.accumulate(np.where(self._is_new, numbers, np.arange(n_places)), axis=0)
         self.n_members = n_places + int(self._is_new.sum())
-
-    def members(self, places: _Codes, day: _Codes) -> _Codes:
-        """Return which member is at a place on a day."""
-        return self._member[day, places]
-
-    def states(self, places: _Codes, day: _Codes) -> _Codes:
-        """Return the position of the place's effect on that day among all effects."""
-        return day * self.n_places + places
 
     def effects(self, rng: np.random.Generator) -> _Floats:
         """Draw effects: an autoregressive process of variance 1 that begins anew with each member."""

@@ -125,10 +125,18 @@ def _pretrained(values: Value, reading: Any, encoder: Any) -> list[Value]:
 
 def _vector(values: Value, reading: Any, encoder: Any) -> list[Value]:
     scale = encoder["scale"]
-    # Without a deviation, all are at the mean.
-    deviations = (values / scale["unit"] - scale["mean"][np.newaxis]) / (scale["deviation"] or np.inf)
-    clipped = deviations.clip(-_MAX_DEVIATIONS_OF_VECTORS, _MAX_DEVIATIONS_OF_VECTORS)
-    return values.graph.split(_missing_as_zero(values, clipped), len(scale["mean"]))
+    return values.graph.split(_standardize(values, scale, _MAX_DEVIATIONS_OF_VECTORS), len(scale["mean"]))
+
+
+def _standardized(values: Value, reading: Any, encoder: Any) -> list[Value]:
+    return [_standardize(values, encoder, _MAX_DEVIATIONS)]
+
+
+def _standardize(values: Value, scale: Any, most: float) -> Value:
+    if scale["deviation"] == 0:
+        return _missing_as_zero(values, 0.0)
+    deviations = (values / scale["unit"] - scale["mean"]) / scale["deviation"]
+    return _missing_as_zero(values, deviations.clip(-most, most))
 
 
 def _is_present(values: Value) -> Value:
@@ -142,14 +150,6 @@ def _present_or(values: Value, otherwise: float) -> Value:
 
 def _missing_as_zero(values: Value, outputs: Any) -> Value:
     return values.graph.node("Where", _is_present(values), outputs, 0.0).cast("float")
-
-
-def _standardized(values: Value, reading: Any, encoder: Any) -> list[Value]:
-    if encoder["deviation"] == 0:
-        return [_missing_as_zero(values, 0.0)]
-    present = _present_or(values, encoder["mean"] * encoder["unit"])
-    deviations = (present / encoder["unit"] - encoder["mean"]) / encoder["deviation"]
-    return [_missing_as_zero(values, deviations.clip(-_MAX_DEVIATIONS, _MAX_DEVIATIONS))]
 
 
 def _normal_scores(values: Value, reading: Any, encoder: Any) -> list[Value]:
@@ -235,11 +235,9 @@ def _datetime(values: Value, reading: Any, encoder: Any) -> list[Value]:
 
 def _elapsed(times: Value, is_present: Value, encoder: Any) -> Value:
     """Return the standardised time since the first row of fit."""
-    if encoder["deviation"] == 0:
-        return (times * 0).cast("float")
     first, last = int(encoder["first"]), int(encoder["last"])
     elapsed = (times.clip(first, last) - first).cast("double")
-    return ((elapsed - encoder["mean"]) / encoder["deviation"]).where(is_present, 0.0).cast("float")
+    return ((elapsed - encoder["mean"]) / (encoder["deviation"] or np.inf)).where(is_present, 0.0).cast("float")
 
 
 def _offset(dtype: str) -> int:

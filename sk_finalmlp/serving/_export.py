@@ -53,10 +53,7 @@ def export(model: BaseEstimator) -> Exported:
         encoded = _columns_of_classifier(graph, classifier)
     else:
         state = with_tables(encoder.__getstate__())
-        columns = state["_columns"]
-        names = [column["name"] for column in columns]
-        encoders = _with_vocabularies(names, [column["encoder"] for column in columns])
-        described = dict(zip(names, zip((column["reading"] for column in columns), encoders, strict=True), strict=True))
+        described = _with_vocabularies({c["name"]: (c["reading"], c["encoder"]) for c in state["_columns"]})
         inputs = _inputs(described)
         encoded = _add_encoder(graph, inputs, described, state["_derived"], encoder.fields_)
     if classifier is None:
@@ -87,14 +84,15 @@ def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
     return steps[0] if kinds[0] == "encoder" else None, steps[-1] if kinds[-1] == "classifier" else None
 
 
-def _with_vocabularies(names: Sequence[str], encoders: Sequence[Any]) -> list[Any]:
-    """Descriptions of encoders, with a history's vocabulary from its column."""
-    # Ids that have vectors have an encoder within the encoder of both.
-    by_name = {name: encoder and encoder.get("ids", encoder) for name, encoder in zip(names, encoders, strict=True)}
-    return [
-        {**encoder, "vocabulary": by_name[encoder["of"]]["vocabulary"]} if encoder and "of" in encoder else encoder
-        for encoder in encoders
-    ]
+def _with_vocabularies(described: Mapping[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
+    """Descriptions of readings and encoders, with a history's vocabulary from its column."""
+    whole = dict(described)
+    for name, (reading, encoder) in described.items():
+        if encoder and "of" in encoder:
+            _, of = described[encoder["of"]]
+            # Ids that have vectors have an encoder within the encoder of both.
+            whole[name] = reading, {**encoder, "vocabulary": of.get("ids", of)["vocabulary"]}
+    return whole
 
 
 def _inputs(described: Mapping[str, tuple[Any, Any]]) -> list[Input]:
