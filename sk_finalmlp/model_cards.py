@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from numbers import Real
 from typing import Any
@@ -185,7 +185,7 @@ def _steps(model: Any) -> list[Any]:
     return [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps]
 
 
-def _section(heading: str, header: Sequence[str], rows: Iterator[Sequence[Any]]) -> list[str]:
+def _section(heading: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     lines = [header, ["---"] * len(header), *rows]
     return ["", f"## {heading}", "", *(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines)]
 
@@ -212,7 +212,7 @@ def _network(classifier: Any, classes: str) -> list[str]:
         "weights": f"{n_parameters:,}",
         "epochs": f"{classifier.n_iter_}, the best was {classifier.best_epoch_}",
     }
-    return _section("Network", ("what", "value"), iter(facts.items()))
+    return _section("Network", ("what", "value"), facts.items())
 
 
 def _scores(classifier: Any) -> list[tuple[str, float]]:
@@ -240,4 +240,4 @@ def _changed(estimator: Any) -> list[str]:
 def _versions() -> list[str]:
     made_with = {"sk_finalmlp": __version__, "Python": platform.python_version()}
     made_with |= {library: version(library) for library in _LIBRARIES}
-    return _section("Made with", ("library", "version"), iter(made_with.items()))
+    return _section("Made with", ("library", "version"), made_with.items())

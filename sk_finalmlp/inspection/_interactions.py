@@ -92,13 +92,12 @@ def head_strengths(estimator: Any, X: Any) -> pd.DataFrame:
     """
     classifier = fused_classifier_of(estimator)
     rows = read_rows(estimator, classifier, X)
-    strengths: dict[int, NDArray[np.float64]] = {}
+    strengths = {}
     for number, (weight, member) in enumerate(weighted_members_of(classifier), start=1):
         terms = torch.cat([torch.cat(head_terms(member, batch), dim=1) for _, batch in batches(rows)])
         deviations = _less_mean(terms).double().std(dim=0, correction=0)
         strengths[number] = weight * deviations.square().mean(dim=1).sqrt().numpy(force=True)
-    n_heads = len(strengths[1]) - 2
-    names = ["stream 1", "stream 2", *(f"head {head}" for head in range(1, n_heads + 1))]
+    names = ["stream 1", "stream 2", *(f"head {head}" for head in range(1, len(strengths[1]) - 1))]
     return pd.DataFrame(strengths, index=names).rename_axis(index="term", columns="member")
 
 
@@ -173,7 +172,12 @@ def field_interactions(estimator: Any, X: Any, *, random_state: int | RandomStat
         effects = _mean_interactions(classifier, batch, (codes[donors[part]], values[donors[part]]))
         squares += effects.square().mean(dim=3).sum(dim=2).numpy(force=True)
     table = pd.DataFrame(np.sqrt(squares / len(codes)), index=names, columns=names)
-    read1, read2 = _fields_read(classifier)
+    # Of each stream, the fields that any member reads.
+    paths = [member.paths for _, member in weighted_members_of(classifier)]
+    read1, read2 = (
+        [name for name in names if any(name in of_member[stream].fields.sizes for of_member in paths)]
+        for stream in (0, 1)
+    )
     return table.loc[read1, read2].rename_axis(index="field in stream 1", columns="field in stream 2")
 
 
@@ -192,14 +196,6 @@ def _mean_interactions(classifier: Any, rows: tuple[Tensor, Tensor], donors: tup
 def _less_mean(logits: _Logits) -> _Logits:
     """Return logits of several classes less their mean, as they are defined up to a constant; a single one as it is."""
     return logits if logits.ndim == 1 or logits.shape[-1] == 1 else logits - logits.mean(-1)[..., None]
-
-
-def _fields_read(classifier: Any) -> tuple[list[str], list[str]]:
-    """Names of the fields that the first stream of any member reads, and the second."""
-    paths = [member.paths for _, member in weighted_members_of(classifier)]
-    read1, read2 = ({name for member in paths for name in member[stream].fields.sizes} for stream in (0, 1))
-    names = [field.name for field in classifier.fields_]
-    return [name for name in names if name in read1], [name for name in names if name in read2]
 
 
 def pair_interactions(

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from ..schema import UNKNOWN_CODE, cross_name, statistic_name
 from ._graph import Graph, Unsupported, Value, count_below, find
-from ._inputs import MISSING, Input
+from ._inputs import MISSING, Input, InputKind
 
 _MAX_DEVIATIONS: Final = 10.0
 _MAX_DEVIATIONS_OF_VECTORS: Final = 100.0
@@ -25,6 +25,12 @@ _FIXED_ZONE: Final = re.compile(
     r"timestamp\[us, tz=(?:UTC|GMT|Etc/UTC|(?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d))\]"
 )
 _LIST_SEPARATOR: Final = "|"
+_KINDS_OF_TYPES: Final[dict[str, InputKind]] = {
+    "large_string": "text",
+    "int64": "integer",
+    "bool": "boolean",
+    "double": "number",
+}
 _NO_HASH: Final = (
     "its values are hashed (n_hash_buckets), and ONNX compares text, but can't read its characters to compute a hash. "
     "Fit with `max_categories` or `min_frequency` in place of n_hash_buckets."
@@ -44,12 +50,8 @@ def input_of(name: str, reading: Any, encoder: Any) -> Input:
         return _input_of_numbers(name, like)
     if like.startswith(("timestamp", "date")):
         return Input(name, "time", has_zone="tz=" in like)
-    if like == "large_string":
-        return Input(name, "text")
-    if like in ("int64", "bool"):
-        return Input(name, "integer" if like == "int64" else "boolean")
-    if like == "double":
-        return Input(name, "number")
+    if like in _KINDS_OF_TYPES:
+        return Input(name, _KINDS_OF_TYPES[like])
     raise Unsupported(
         f"Column {name!r} holds {like} as categories, which ONNX has no look-up for. Turn it into strings before fit, "
         "for example by `X[column].astype(str)`."
@@ -144,8 +146,8 @@ def _is_present(values: Value) -> Value:
     return values.graph.node("Abs", values) < np.inf
 
 
-def _present_or(values: Value, otherwise: float) -> Value:
-    return values.where(_is_present(values), otherwise)
+def _present_or_zero(values: Value) -> Value:
+    return values.where(_is_present(values), 0.0)
 
 
 def _missing_as_zero(values: Value, outputs: Any) -> Value:
@@ -156,7 +158,7 @@ def _normal_scores(values: Value, reading: Any, encoder: Any) -> list[Value]:
     knots, scores, unit = encoder["values"], encoder["scores"], encoder["unit"]
     if not len(knots) or (scores == scores[0]).all():
         return [_missing_as_zero(values, scores[0] if len(scores) else 0.0)]
-    scaled = (_present_or(values, 0.0).clip(-unit, unit) / unit).clip(knots[0], knots[-1])
+    scaled = (_present_or_zero(values).clip(-unit, unit) / unit).clip(knots[0], knots[-1])
     # The last knot ends the last interval and begins none.
     n_reached, gather = count_below(scaled, knots, or_equal=True), values.graph.gather
     interval = values.graph.node("Min", n_reached, len(knots) - 1) - 1
@@ -166,12 +168,12 @@ def _normal_scores(values: Value, reading: Any, encoder: Any) -> list[Value]:
 
 
 def _bins(values: Value, reading: Any, encoder: Any) -> list[Value]:
-    codes = count_below(_present_or(values, 0.0), encoder["edges"], or_equal=False) + 1
+    codes = count_below(_present_or_zero(values), encoder["edges"], or_equal=False) + 1
     return [codes.where(_is_present(values), UNKNOWN_CODE)]
 
 
 def _log_buckets(values: Value, reading: Any, encoder: Any) -> list[Value]:
-    present, node = _present_or(values, 0.0), values.graph.node
+    present, node = _present_or_zero(values), values.graph.node
     logarithms = node("Log", node("Max", present, 2.0))
     small = node("Max", node("Min", present, 2.0), -_LARGEST_WHOLE)
     buckets = node("Floor", logarithms * logarithms).where(present > 2.0, small)

@@ -150,9 +150,15 @@ def _history(value: Any, column: Input) -> str:
             f"{shown(value)} is not a list, but fit saw lists: give the values of the history, the most recent last."
         )
     texts = ["" if _is_missing(element) else _text_of(element) for element in value]
-    if torn := next((text for text in texts if column.separator in text), None):
-        raise ValueError(f"{shown(torn)} contains {column.separator!r}, which separates elements.")
-    return column.separator.join(texts)
+    return _joined(texts, column.separator)
+
+
+def _joined(texts: list[str], separator: str) -> str:
+    joined = separator.join(texts)
+    if joined.count(separator) >= max(len(texts), 1):
+        torn = next(text for text in texts if separator in text)
+        raise ValueError(f"{shown(torn)} contains {separator!r}, which separates elements.")
+    return joined
 
 
 def _text_of(element: Any) -> str:
@@ -167,11 +173,7 @@ def _elements(value: Any, column: Input) -> str:
         return value
     if isinstance(value, _LISTS):
         present = [_text_of_element(element) for element in value if type(element) is str or not _is_missing(element)]
-        joined = column.separator.join(present)
-        if joined.count(column.separator) >= max(len(present), 1):
-            torn = next(element for element in present if column.separator in element)
-            raise ValueError(f"{shown(torn)} contains {column.separator!r}, which separates elements.")
-        return joined
+        return _joined(present, column.separator)
     if isinstance(value, _INTEGERS) and not isinstance(value, bool):
         return str(value)
     raise TypeError(f"{shown(value)} is not a list of elements, but fit saw lists.")
