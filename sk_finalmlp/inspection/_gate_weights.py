@@ -20,7 +20,7 @@ from ._model import (
     read_rows,
     weighted_members_of,
 )
-from ._panels import Display, among_largest, check_matplotlib, draw_cells
+from ._panels import Display, among_largest, check_matplotlib, draw_cells, label_rows
 from ._tables import group_rows, read_column
 
 if TYPE_CHECKING:
@@ -213,9 +213,7 @@ def _draw_points(panel: Axes, weights: pd.DataFrame) -> None:
     panel.axvline(1, color="0.6", linestyle=":")
     for stream, marker in zip(_STREAMS, "os", strict=True):
         panel.plot(weights[stream], rows, marker, color=f"C{stream - 1}", label=f"stream {stream}")
-    panel.set_yticks(rows, [str(name) for name in weights.index])
-    panel.set_ylim(len(rows) - 0.5, -0.5)
-    panel.grid(axis="y", alpha=0.3)
+    label_rows(panel, [str(name) for name in weights.index])
     panel.set_xlabel("mean gate")
     panel.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,3 +95,15 @@ def draw_cells(panel: Axes, table: pd.DataFrame, **colours: Any) -> Any:
     if table.columns.name is not None:
         panel.set_xlabel(str(table.columns.name))
     return image
+
+
+def error_bars(table: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return how far the interval of a column reaches, below and above, as matplotlib's error bars take it."""
+    return np.abs(table[[f"{name}_low", f"{name}_high"]].sub(table[name], axis=0).to_numpy().T)
+
+
+def label_rows(panel: Axes, labels: Sequence[str]) -> None:
+    """Name the rows of a panel, from top to bottom."""
+    panel.set_yticks(range(len(labels)), labels)
+    panel.set_ylim(len(labels) - 0.5, -0.5)
+    panel.grid(axis="y", alpha=0.3)

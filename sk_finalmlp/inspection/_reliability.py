@@ -13,7 +13,7 @@ from scipy.stats import norm
 from .._checks import Label, bin_edges, check_clicks, check_probabilities, check_weights
 from .._sklearn import Interval, StrOptions, validate_params
 from ._model import click_probabilities
-from ._panels import Display, check_matplotlib
+from ._panels import Display, check_matplotlib, error_bars
 
 _DIAGONAL = "perfectly calibrated"
 
@@ -235,7 +235,7 @@ class ReliabilityDisplay(Display):
         if _DIAGONAL not in panel.get_legend_handles_labels()[1]:
             panel.axline((0, 0), slope=1, color="0.6", linestyle=":", label=_DIAGONAL)
         rate = self.bins["click_rate"]
-        margins = np.abs(self.bins[["click_rate_low", "click_rate_high"]].sub(rate, axis=0).to_numpy().T)
+        margins = error_bars(self.bins, "click_rate")
         error = f"calibration error {self.calibration_error:.4f}"
         label = error if self.name is None else f"{self.name} ({error})"
         panel.errorbar(self.bins["mean_probability"], rate, yerr=margins, fmt="o-", capsize=3, label=label)

@@ -18,7 +18,7 @@ from .._checks import Label, check_clicks, check_probabilities, check_weights
 from .._sklearn import Interval, validate_params
 from ..metrics import roc_auc_interval
 from ._model import click_probabilities
-from ._panels import Display, check_matplotlib
+from ._panels import Display, check_matplotlib, error_bars, label_rows
 from ._tables import group_rows, read_column
 
 if TYPE_CHECKING:
@@ -238,18 +238,15 @@ class SliceScoresDisplay(Display):
         self._draw_aucs(self.axes_[0], rows)
         self._draw_log_losses(self.axes_[1], rows)
         labels = [f"{name}  (n = {n:,})" for name, n in self.scores["rows"].items()]
-        self.axes_[0].set_yticks(rows, labels)
-        self.axes_[0].set_ylim(len(rows) - 0.5, -0.5)
         if self.scores.index.name is not None:
             self.axes_[0].set_ylabel(str(self.scores.index.name))
         for panel in self.axes_:
+            label_rows(panel, labels)
             panel.axhline(len(rows) - 1.5, color="0.6", linewidth=0.8)
-            panel.grid(axis="y", alpha=0.3)
 
     def _draw_aucs(self, panel: Axes, rows: NDArray[np.intp]) -> None:
         auc = self.scores["auc"]
-        margins = np.abs(self.scores[["auc_low", "auc_high"]].sub(auc, axis=0).to_numpy().T)
-        panel.errorbar(auc, rows, xerr=margins, fmt="o", color="C0", capsize=3)
+        panel.errorbar(auc, rows, xerr=error_bars(self.scores, "auc"), fmt="o", color="C0", capsize=3)
         panel.axvline(auc.iloc[-1], color="0.6", linestyle=":")
         panel.set_xlabel("AUC")
 

@@ -380,11 +380,7 @@ def _groups(statistics: list[Any]) -> list[list[Any]]:
 
 
 def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, Value]) -> dict[str, Value]:
-    tables = [np.stack([column["table"] for column in of_key["_columns"]], axis=1) for of_key in statistics]
-    width = max(table.shape[1] for table in tables)
-    every = np.concatenate([np.pad(table, ((0, 0), (0, width - table.shape[1]))) for table in tables])
-    # The last row of a table is for all unknown keys.
-    unknown_rows = np.cumsum([len(table) for table in tables]) - 1
+    every, unknown_rows = _joined_tables(statistics)
     rows = np.delete(np.arange(len(every)), unknown_rows)
     first_keys = list(accumulate(map(_n_possible, statistics[:-1]), initial=0))
     known = [of_key["_index"]["known"] + first for of_key, first in zip(statistics, first_keys, strict=True)]
@@ -393,11 +389,19 @@ def _add_group(graph: Graph, statistics: list[Any], codes: Mapping[str, Value]) 
     found = found.where(found >= 0, unknown_rows[np.newaxis])
     # (n, number of keys, width), and then a row of all in order
     flat = graph.node("Flatten", graph.gather(every, found), axis=1)
-    columns = graph.split(flat, width * len(statistics))
+    columns = graph.split(flat, every.shape[1] * len(statistics))
     return {
         statistic_name(column["measure"], cross_name(of_key["key"]["fields"]), column["label"]): columns[
-            position * width + place
+            position * every.shape[1] + place
         ]
         for position, of_key in enumerate(statistics)
         for place, column in enumerate(of_key["_columns"])
     }
+
+
+def _joined_tables(statistics: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tables of all keys, one below the other, and the last row of each, which is for unknown keys."""
+    tables = [np.stack([column["table"] for column in of_key["_columns"]], axis=1) for of_key in statistics]
+    width = max(table.shape[1] for table in tables)
+    padded = [np.pad(table, ((0, 0), (0, width - table.shape[1]))) for table in tables]
+    return np.concatenate(padded), np.cumsum([len(table) for table in tables]) - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -111,28 +111,24 @@ def _add_encoder(
     fields: Sequence[Field],
 ) -> dict[str, Value]:
     """Output columns by name."""
-    plain = [add_column(graph, column, *described[column.name]) for column in inputs]
-    has_codes = [field.has_codes for field in fields for _ in range(field.n_columns)]
-    columns = dict(zip(column_names(fields), _in_all_rows(graph, inputs, plain, has_codes), strict=False))
+    outputs = [add_column(graph, column, *described[column.name]) for column in inputs]
+    shape = _shape_of_columns(graph, inputs)
+    has_codes = iter([field.has_codes for field in fields for _ in range(field.n_columns)])
+    plain: list[Value] = []
+    for of_input in outputs:
+        # A single row of an input stands for all rows, and is looked up once. One matrix has one type.
+        for _, neighbours in groupby(of_input, key=lambda _: next(has_codes)):
+            own = list(neighbours)
+            plain += graph.split(graph.node("Expand", graph.concat(own), shape), len(own))
+    columns = dict(zip(column_names(fields), plain, strict=False))
     columns |= add_crosses(graph, derived["_crosses"], columns)
     return columns | add_statistics(graph, derived["_statistics"], columns)
 
 
-def _in_all_rows(
-    graph: Graph, inputs: Sequence[Input], outputs: Sequence[Sequence[Value]], has_codes: Iterable[bool]
-) -> list[Value]:
-    """Output columns of each input, where a single row of it stands for all rows, so that it is looked up once."""
-    values = [Value(graph, column.name) for column in inputs]
-    first = [graph.split(own, column.length)[0] for own, column in zip(values, inputs, strict=True)]
-    shape = graph.node("Max", *(graph.node("Shape", column) for column in first))
-    is_code = iter(has_codes)
-    columns: list[Value] = []
-    for of_input in outputs:
-        # Neighbours in one matrix, which has one type.
-        for _, neighbours in groupby(of_input, key=lambda _: next(is_code)):
-            own = list(neighbours)
-            columns += graph.split(graph.node("Expand", graph.concat(own), shape), len(own))
-    return columns
+def _shape_of_columns(graph: Graph, inputs: Sequence[Input]) -> Value:
+    """Shape of a column with as many rows as the longest input."""
+    first = [graph.split(Value(graph, column.name), column.length)[0] for column in inputs]
+    return graph.node("Max", *(graph.node("Shape", column) for column in first))
 
 
 def _metadata(inputs: Sequence[Input], classifier: Any) -> dict[str, str]:

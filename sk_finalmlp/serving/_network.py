@@ -44,9 +44,9 @@ class _FieldRows:
         self._row_of_code = {reader.field.name: reader.row_of_code for reader in readers}
         self._columns = {reader.field.name: [columns[position] for position in reader.positions] for reader in readers}
 
-    def values(self, fields: Sequence[Field]) -> Value:
-        """Return columns of codes or of floats, (n, number of columns)."""
-        return self.graph.concat([column for field in fields for column in self._columns[field.name]])
+    def columns(self, fields: Sequence[Field]) -> list[Value]:
+        """Return columns of codes or of floats."""
+        return [column for field in fields for column in self._columns[field.name]]
 
     def rows(self, fields: Sequence[Field], first_row: Mapping[str, int]) -> Value:
         """Return rows of a table of embeddings, one for each column of codes; 0 for an unknown code."""
@@ -60,7 +60,8 @@ class _FieldRows:
             largest += [len(row_of_code) - 1] * field.n_columns
             first += len(row_of_code)
         # In this order, no code overflows.
-        places = self.graph.node("Min", self.values(fields), np.array([largest])) + np.array([firsts])
+        codes = self.graph.concat(self.columns(fields))
+        places = self.graph.node("Min", codes, np.array([largest])) + np.array([firsts])
         return self.graph.gather(np.concatenate(tables).astype(np.int64), places)
 
 
@@ -80,19 +81,19 @@ def _member_logits(rows: _FieldRows, network: nn.Module) -> Value:
             f"A network {type(network).__name__} can't be exported, only networks of two streams. Export its encoder "
             "alone, and the network with torch.onnx."
         )
-    outputs = []
-    for path in network.paths:
-        features = _features(rows, path.embedding)
-        features = rows.graph.concat(
-            [rows.graph.columns(features, part.start, part.stop) for part in path.fields.parts]
-        )
-        if path.gate is not None:
-            features = _gated(rows, features, path.gate)
-        outputs.append(rows.graph.layer(features, path.stream))
+    outputs = [_stream_output(rows, path) for path in network.paths]
     logits = _one_of(_FUSIONS, network.fusion)(rows.graph, network.fusion, *outputs)
     if network.linear_term is None:
         return logits
     return logits + rows.graph.sum(_embedded(rows, network.linear_term), 1)
+
+
+def _stream_output(rows: _FieldRows, path: Any) -> Value:
+    graph = rows.graph
+    vectors = graph.node("Flatten", _embedded(rows, path.embedding), axis=1)
+    every = graph.concat([vectors, *rows.columns(rows.statistics)])
+    features = graph.concat([graph.columns(every, part.start, part.stop) for part in path.fields.parts])
+    return graph.layer(features if path.gate is None else _gated(rows, features, path.gate), path.stream)
 
 
 def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> Value:
@@ -108,7 +109,7 @@ def _embedded(rows: _FieldRows, embedding: FieldEmbedding) -> Value:
             parts[field.name] = found
     of_fields = list(parts.values())
     if numeric := [field for field in embedding.fields if field.kind == "numeric"]:
-        of_fields.append(graph.unsqueeze(rows.values(numeric), 2) * embedding.numeric[np.newaxis])
+        of_fields.append(graph.unsqueeze(graph.concat(rows.columns(numeric)), 2) * embedding.numeric[np.newaxis])
     of_vectors = [field for field in embedding.fields if field.kind == "vector"]
     projections: Any = embedding.vectors
     of_fields += [_projected(rows, field, vectors) for field, vectors in zip(of_vectors, projections, strict=True)]
@@ -131,8 +132,8 @@ def _of_codes(rows: _FieldRows, embedding: FieldEmbedding) -> dict[str, Value]:
         own, mask = (graph.concat(list(islice(columns, field.n_columns))) for columns in (vectors, is_known))
         if field.kind != "categorical":
             pooling = poolings.get(field.name, MeanPooling())
-            query = parts[field.of] if field.of else None
-            own = _one_of(_POOLINGS, pooling)(graph, pooling, query, own, graph.unsqueeze(mask, 2))
+            add_pooling = _one_of(_POOLINGS, pooling)
+            own = add_pooling(graph, pooling, parts.get(field.of), own, graph.unsqueeze(mask, 2))
         parts[field.name] = own
     # A history looks up the value at hand also where that isn't a field of its own.
     read = {field.name for field in embedding.fields}
@@ -148,16 +149,10 @@ def _pretrained(rows: _FieldRows, vectors: PretrainedVectors) -> Value:
 def _projected(rows: _FieldRows, field: Field, vectors: VectorProjection) -> Value:
     """Project vectors, (n, 1, d); a vector of zeros has a learned embedding."""
     graph = rows.graph
-    x = rows.values([field])
+    x = graph.concat(rows.columns([field]))
     largest = graph.node("ReduceMax", graph.node("Abs", x), np.array([1]), keepdims=1)
     missing = graph.node("Equal", largest, np.float32(0)).cast("float") * vectors.missing[np.newaxis]
     return graph.unsqueeze(graph.node("MatMul", x, vectors.projection.T) + missing, 1)
-
-
-def _features(rows: _FieldRows, embedding: FieldEmbedding) -> Value:
-    """Concatenate the vectors and all statistics."""
-    vectors = rows.graph.node("Flatten", _embedded(rows, embedding), axis=1)
-    return rows.graph.concat([vectors, rows.values(rows.statistics)] if rows.statistics else [vectors])
 
 
 def _gated(rows: _FieldRows, features: Value, gate: FeatureGate) -> Value:
