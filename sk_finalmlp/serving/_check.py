@@ -10,7 +10,6 @@ import pandas as pd
 from ..schema import column_names
 from ._encoder import known_values
 from ._export import Exported, exportable
-from ._inputs import Input
 from ._to_onnx import make_session
 
 #: Largest difference of a probability, or of a number that an encoder writes, and of a probability as part of it.
@@ -28,8 +27,7 @@ def check(exported: Exported, model: Any) -> None:
     """Raise a RuntimeError if graph and model differ on rows of known, missing, unseen and extreme values."""
     session = make_session(exported.model.SerializeToString())
     rng = np.random.default_rng(0)
-    table = _encoded_rows(exported.classifier, rng) if exported.encoder is None else _raw_rows(exported, rng)
-    tensors = _tensors_of_codes(exported, table) if exported.encoder is None else _tensors(exported.inputs, table)
+    table, tensors = _encoded_rows(exported, rng) if exported.encoder is None else _raw_rows(exported, rng)
     X: Any = table if hasattr(model, "feature_names_in_") else table.to_numpy()
     if exported.classifier is None:
         _check_columns(session, tensors, exported.encoder, X)
@@ -73,11 +71,8 @@ def _fail(what: str, by: str, table: pd.DataFrame, differences: np.ndarray) -> N
     )
 
 
-def _tensors(inputs: list[Input], table: pd.DataFrame) -> dict[str, np.ndarray]:
-    return {column.name: column.tensor(table[column.name].tolist()) for column in inputs}
-
-
-def _raw_rows(exported: Exported, rng: np.random.Generator) -> pd.DataFrame:
+def _raw_rows(exported: Exported, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Draw rows of a raw table, and their tensors."""
     kinds = {column.name: column.kind for column in exported.inputs}
     columns = {}
     for name, (reading, part) in exported.columns.items():
@@ -85,7 +80,8 @@ def _raw_rows(exported: Exported, rng: np.random.Generator) -> pd.DataFrame:
         values = [None] * _N_ROWS if part is None else _values(kinds[name], reading["like"], part, rng)
         is_time = part is not None and reading["like"].startswith(("timestamp", "date"))
         columns[name] = pd.Series(values, dtype=None if is_time else object)
-    return pd.DataFrame(columns)
+    tensors = {column.name: column.tensor(columns[column.name].tolist()) for column in exported.inputs}
+    return pd.DataFrame(columns), tensors
 
 
 def _values(kind: str, like: str, part: Any, rng: np.random.Generator) -> list[Any]:
@@ -138,17 +134,13 @@ def _times(like: str, rng: np.random.Generator) -> list[Any]:
     return [*times[:-1], pd.NaT]
 
 
-def _encoded_rows(classifier: Any, rng: np.random.Generator) -> pd.DataFrame:
-    columns: dict[int, np.ndarray] = {}
+def _encoded_rows(exported: Exported, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Draw rows of an encoded table, and their tensors."""
+    classifier, columns = exported.classifier, {}
     for reader in classifier.table_reader_:
         for position in reader.positions:
             codes = rng.integers(0, len(reader.row_of_code) + 2, _N_ROWS)
             columns[position] = codes if reader.field.has_codes else rng.normal(size=_N_ROWS).astype(np.float32)
     names = getattr(classifier, "feature_names_in_", range(len(columns)))
-    return pd.DataFrame({name: columns[position] for position, name in enumerate(names)})
-
-
-def _tensors_of_codes(exported: Exported, table: pd.DataFrame) -> dict[str, np.ndarray]:
-    names = [value.name for value in exported.model.graph.input]
-    columns = (column.to_numpy() for _, column in table.items())
-    return {name: column.reshape(-1, 1) for name, column in zip(names, columns, strict=True)}
+    tensors = {value.name: columns[i].reshape(-1, 1) for i, value in enumerate(exported.model.graph.input)}
+    return pd.DataFrame({name: columns[i] for i, name in enumerate(names)}), tensors
