@@ -12,14 +12,7 @@ from sklearn.utils import check_consistent_length
 
 from .._sklearn import Interval, validate_params
 from ..estimators import FinalMLPClassifier
-from ._model import (
-    Batch,
-    batches,
-    field_gates,
-    gated_classifier_of,
-    read_rows,
-    weighted_members_of,
-)
+from ._model import Batch, batches, field_gates, gated_classifier_of, read_rows, weighted_members_of
 from ._panels import Display, among_largest, check_matplotlib, draw_cells, label_rows
 from ._tables import group_rows, read_column
 

@@ -163,21 +163,16 @@ class Graph:
         self._affine[output] = values, weight, bias
         return output
 
-    def scaled(self, values: Value, factors: np.ndarray) -> Value:
-        """Multiply columns by a factor each; in an affine map, the factors become part of it."""
+    def scaled(self, values: Value, factors: np.ndarray, shift: np.ndarray | None = None) -> Value:
+        """Multiply columns by a factor each, and add a row; in an affine map, both become part of it."""
         if values in self._affine:
             inputs, weight, bias = self._affine[values]
-            return self.affine(inputs, weight * factors, bias * factors)
+            return self.affine(inputs, weight * factors, bias * factors + (0 if shift is None else shift))
         output = self.node("Mul", values, factors[np.newaxis].astype(np.float32))
+        if shift is not None:
+            return output + shift[np.newaxis].astype(np.float32)
         self._scaled[output] = values, factors
         return output
-
-    def shifted(self, values: Value, row: np.ndarray) -> Value:
-        """Add a row to all rows; in an affine map, it becomes part of it."""
-        if values in self._affine:
-            inputs, weight, bias = self._affine[values]
-            return self.affine(inputs, weight, bias + row)
-        return self.node("Add", values, row[np.newaxis].astype(np.float32))
 
     def gather(self, table: Any, rows: Value) -> Value:
         """Look up entries, or rows, of a constant table."""
@@ -230,7 +225,7 @@ class Graph:
         assert norm.running_mean is not None
         scale = as_array(norm.weight) / np.sqrt(as_array(norm.running_var).astype(np.float64) + norm.eps)
         shift = as_array(norm.bias) - as_array(norm.running_mean) * scale
-        return self.shifted(self.scaled(values, scale), shift)
+        return self.scaled(values, scale, shift)
 
     def model(self, metadata: dict[str, str]) -> onnx.ModelProto:
         """Return the finished model, without unused nodes."""
