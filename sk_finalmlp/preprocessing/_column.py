@@ -62,6 +62,12 @@ class Column:
         return Column(self.name, self.values.flatten())
 
     @cached_property
+    def floats(self) -> np.ndarray:
+        """Doubles as an array, NaN where a value is missing."""
+        floats: np.ndarray = self.values.to_numpy(zero_copy_only=False)
+        return floats
+
+    @cached_property
     def microseconds(self) -> tuple[np.ndarray, np.ndarray]:
         """Times since 1970 as floats, and which of them are present."""
         times = self.values.cast(pa.timestamp("us", getattr(self.values.type, "tz", None))).cast(pa.int64())
@@ -159,6 +165,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "list": (list, tuple, np.ndarray),
 }
 _READ_AS_STRINGS = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null)
+_WITH_NAN = (float, np.generic)
 _LARGEST_INT64 = np.iinfo(np.int64).max
 _FIRST_BEYOND_ASCII = 128
 #: Arrow looks at fewer one by one in less time.
@@ -276,12 +283,10 @@ def _group(kind: type) -> str:
 
 
 def _is_missing(value: Any) -> bool:
-    if isinstance(value, decimal.Decimal):
-        # A signalling NaN can't be compared.
-        return value.is_nan()
-    return (
-        value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float | np.generic) and value != value)
-    )
+    if value is None or value is pd.NA or value is pd.NaT:
+        return True
+    # A signalling NaN of a decimal can't be compared.
+    return value.is_nan() if isinstance(value, decimal.Decimal) else isinstance(value, _WITH_NAN) and value != value
 
 
 def _arrays_of_group(group: str, objects: np.ndarray) -> list[pa.Array]:

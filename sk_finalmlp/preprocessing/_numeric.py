@@ -10,7 +10,6 @@ from scipy.special import ndtri
 
 from ..schema import UNKNOWN_CODE, Field
 from ._column import Column
-from ._reading import as_floats, to_numpy
 from ._vocabulary import CategoricalEncoder, ColumnEncoder, Vocabulary
 
 #: Farther outliers would only saturate the network, and overflow its floats in the end.
@@ -29,10 +28,9 @@ _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
 
 def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the present values of a column, and their weights."""
-    floats = to_numpy(as_floats(column.values))
     weights = column.repeats if weights is None else weights
-    present = ~np.isnan(floats)
-    return floats[present], None if weights is None else weights[present]
+    present = ~np.isnan(column.floats)
+    return column.floats[present], None if weights is None else weights[present]
 
 
 def mean_and_deviation(values: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
@@ -63,7 +61,7 @@ class Standardizer(FloatColumn):
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        floats = to_numpy(as_floats(column.values))
+        floats = column.floats
         if self.deviation == 0:
             return [np.zeros(len(floats), np.float32)]
         with np.errstate(over="ignore"):
@@ -97,7 +95,7 @@ class NormalScorer(FloatColumn):
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        floats = to_numpy(as_floats(column.values))
+        floats = column.floats
         present = ~np.isnan(floats)
         outputs = np.zeros(len(floats), np.float32)
         if len(self.values):
@@ -177,7 +175,7 @@ class QuantileBinner(ColumnEncoder):
         return len(self.edges) + 1
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        floats = to_numpy(as_floats(column.values))
+        floats = column.floats
         bins = np.searchsorted(self.edges, floats)
         return [np.where(np.isnan(floats), UNKNOWN_CODE, bins + 1)]
 
@@ -202,13 +200,13 @@ class LogBucketer(CategoricalEncoder):
         return super().transform(_buckets(column))
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        buckets = to_numpy(as_floats(super().inverse_transform(outputs)))
+        buckets = super().inverse_transform(outputs).cast(pa.float64()).to_numpy(zero_copy_only=False)
         logarithms = np.minimum(np.sqrt(np.abs(buckets)), _LARGEST_LOGARITHM)
         return pa.array(np.where(buckets > 2, np.exp(logarithms), buckets), from_pandas=True)
 
 
 def _buckets(column: Column) -> Column:
-    floats = to_numpy(as_floats(column.values))
+    floats = column.floats
     present = ~np.isnan(floats)
     logarithms = np.log(np.where(present & (floats > 2), floats, 1.0))
     buckets = np.where(floats > 2, np.floor(logarithms**2), np.trunc(np.clip(floats, -(2.0**53), None)))

@@ -98,7 +98,7 @@ def as_integers(values: pa.Array, dtype: pa.DataType) -> pa.Array:
 
 
 def _whole_numbers(values: pa.Array, dtype: pa.DataType) -> pa.Array:
-    floats = to_numpy(values)
+    floats = values.to_numpy(zero_copy_only=False)
     least = -LARGEST_EXACT_INTEGER if pa.types.is_int64(dtype) else 0
     whole = (floats >= least) & (floats <= LARGEST_EXACT_INTEGER) & (np.floor(floats) == floats)
     return pa.array(np.where(whole, floats, 0).astype(np.int64), dtype, mask=~whole)
@@ -130,12 +130,6 @@ def as_floats(values: pa.Array) -> pa.Array:
     if is_string(dtype):
         return finite(pc.utf8_ltrim(_parse(values, _NUMBER_TEXT), "+").cast(pa.float64()))
     return values.cast(pa.float64(), safe=False)
-
-
-def to_numpy(values: pa.Array) -> np.ndarray:
-    """Return doubles as an array, NaN where a value is missing."""
-    floats: np.ndarray = values.to_numpy(zero_copy_only=False)
-    return floats.astype(np.float64, copy=False)
 
 
 def _parse(values: pa.Array, pattern: str) -> pa.Array:

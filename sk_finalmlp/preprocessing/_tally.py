@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -307,78 +308,74 @@ def _slots(times: pa.Array) -> pa.Array:
     return pa.array(slots, mask=times.is_null().to_numpy(zero_copy_only=False)).cast(times.type)
 
 
+class _Piece(NamedTuple):
+    """Some rows of a sample: their numbers, the columns that can be sampled, by name, and weights."""
+
+    numbers: np.ndarray
+    columns: Mapping[str, RawColumn]
+    weights: np.ndarray | None
+
+    def sampled(self, share: float) -> _Piece:
+        """Return about this share of all rows, always the same ones."""
+        kept = places(self.numbers, _SEED) < share
+        if kept.all():
+            return self
+        columns = {name: raw.filter(kept) for name, raw in self.columns.items()}
+        return _Piece(self.numbers[kept], columns, None if self.weights is None else self.weights[kept])
+
+
 class RowSample:
     """A pseudo-random sample of rows by their numbers, all if few, with the values of numeric columns."""
 
     def __init__(self) -> None:
         self.n_seen = 0
         self._share = 1.0
-        self._numbers: list[np.ndarray] = []
-        self._columns: dict[str, list[RawColumn]] = {}
-        self._weights: list[np.ndarray] = []
+        self._pieces: list[_Piece] = []
 
     def add(self, numbers: np.ndarray, columns: Sequence[RawColumn], weights: np.ndarray | None) -> None:
         """Look at more rows."""
         self.n_seen += len(numbers)
-        kept = places(numbers, _SEED) < self._share
-        self._numbers.append(numbers[kept])
-        for raw in columns:
-            self._columns.setdefault(raw.name, []).append(raw if kept.all() else raw.filter(kept))
-        if weights is not None:
-            self._weights.append(weights[kept])
-        while self._is_large():
-            self._halve()
+        self._pieces.append(_Piece(numbers, {raw.name: raw for raw in columns}, weights).sampled(self._share))
+        self._shrink()
 
     def merge(self, others: RowSample) -> None:
         """Take in the sample of other rows, which have higher numbers."""
-        while self._share > others._share:
-            self._halve()
-        while others._share > self._share:
-            others._halve()
         self.n_seen += others.n_seen
-        for name in self._columns.keys() | others._columns.keys():
-            self._columns[name] = [*self._columns.get(name, []), *others._columns.get(name, [])]
-        self._numbers += others._numbers
-        self._weights += others._weights
+        self._share = min(self._share, others._share)
+        self._pieces = [piece.sampled(self._share) for piece in (*self._pieces, *others._pieces)]
+        self._shrink()
+
+    def _shrink(self) -> None:
         while self._is_large():
-            self._halve()
+            self._share /= 2
+            self._pieces = [piece.sampled(self._share) for piece in self._pieces]
 
     def _is_large(self) -> bool:
-        return sum(map(len, self._numbers)) > sizes.SAMPLE
-
-    def _halve(self) -> None:
-        self._share /= 2
-        kept = [places(numbers, _SEED) < self._share for numbers in self._numbers]
-        for name, pieces in self._columns.items():
-            if len(pieces) == len(kept):
-                self._columns[name] = [raw.filter(rows) for raw, rows in zip(pieces, kept, strict=True)]
-            else:
-                self._columns[name] = []
-        self._weights = [values[rows] for values, rows in zip(self._weights, kept, strict=False)]
-        self._numbers = [numbers[rows] for numbers, rows in zip(self._numbers, kept, strict=True)]
+        return sum(len(piece.numbers) for piece in self._pieces) > sizes.SAMPLE
 
     def forget(self) -> None:
         """Keep nothing but the numbers of the rows."""
-        self._columns, self._weights = {}, []
+        self._pieces = [_Piece(piece.numbers, {}, None) for piece in self._pieces]
 
     @property
     def numbers(self) -> np.ndarray:
         """Numbers of the rows."""
-        return np.concatenate(self._numbers)
+        return np.concatenate([piece.numbers for piece in self._pieces])
 
     @property
     def weights(self) -> np.ndarray | None:
         """Weights of the rows."""
-        return np.concatenate(self._weights) if self._weights else None
+        weights = [piece.weights for piece in self._pieces if piece.weights is not None]
+        return np.concatenate(weights) if weights else None
 
     def column(self, name: str) -> RawColumn | None:
         """Return the values of a column that can be sampled."""
-        pieces = self._columns.get(name, [])
-        if len(pieces) != len(self._numbers):
+        if not self._pieces or not all(name in piece.columns for piece in self._pieces):
             return None
-        present = (values for piece in pieces for values in piece.arrays if not is_all_missing(values))
+        raws = [piece.columns[name] for piece in self._pieces]
+        present = (values for raw in raws for values in raw.arrays if not is_all_missing(values))
         types = dict.fromkeys(values.type for values in present) or [pa.float64()]
-        return RawColumn(name, [pa.concat_arrays([piece.of_type(dtype) for piece in pieces]) for dtype in types])
+        return RawColumn(name, [pa.concat_arrays([raw.of_type(dtype) for raw in raws]) for dtype in types])
 
 
 class _Vectors(RowSample):
@@ -402,6 +399,6 @@ class _Vectors(RowSample):
         return self.are_meant
 
     def _is_large(self) -> bool:
-        pieces = self._columns.get(self._name, [])
-        n_numbers = sum(len(values.flatten()) for piece in pieces for values in piece.arrays)
-        return n_numbers > _MAX_NUMBERS_OF_VECTORS and sum(map(len, self._numbers)) > 1
+        vectors = [values for piece in self._pieces for values in piece.columns[self._name].arrays]
+        n_numbers = sum(len(values.flatten()) for values in vectors)
+        return n_numbers > _MAX_NUMBERS_OF_VECTORS and sum(map(len, vectors)) > 1

@@ -91,16 +91,14 @@ class Vocabulary:
         return {value: code for code, value in enumerate(_without_times(self.values).to_pylist(), 1)}
 
     @cached_property
-    def _index(self) -> _HashIndex | _Extended:
+    def _index(self) -> _HashIndex:
         return _HashIndex(self.values)
 
     def extended(self, values: pa.Array) -> Vocabulary:
         """Return these values and more, with the next codes."""
         longer = Vocabulary(pa.concat_arrays([self.values, values]))
-        index = vars(self).get("_index")
-        if isinstance(index, _HashIndex | _Extended):
-            # Building it anew would take time for all known values.
-            vars(longer)["_index"] = _Extended.of(index, len(self.values), values)
+        if "_index" in vars(self):
+            vars(longer)["_index"] = self._index.extended(len(self.values), values)
         return longer
 
     def encode(self, values: pa.Array) -> np.ndarray:
@@ -137,7 +135,14 @@ class _HashIndex:
         hashes = _hashes(values)
         self._table = HashTable(hashes)
         # Seldom any: hash collisions, which find another value.
-        self._twins = np.flatnonzero(self._table.find(hashes) != np.arange(len(hashes)))
+        twins = np.flatnonzero(self._table.find(hashes) != np.arange(len(hashes)))
+        self._others = _positions(values.take(pa.array(twins)), twins)
+
+    def extended(self, n_known: int, values: pa.Array) -> _HashIndex:
+        """Return the index of more values, behind the known ones; a new table would take time for all of them."""
+        longer = copy(self)
+        longer._others = self._others | _positions(values, n_known + np.arange(len(values)))
+        return longer
 
     def find(self, values: pa.Array) -> np.ndarray:
         """Return positions (int64) of values of the same type; -1 for one that isn't known."""
@@ -145,34 +150,15 @@ class _HashIndex:
         found = self._values.take(pa.array(positions, mask=positions < 0))
         is_known = pc.fill_null(pc.equal(found, values), False)
         positions[~is_known.to_numpy(zero_copy_only=False)] = -1
-        if len(self._twins):
-            twins = pc.index_in(values, value_set=self._values.take(pa.array(self._twins)), skip_nulls=True)
-            is_twin = twins.is_valid().to_numpy(zero_copy_only=False)
-            positions[is_twin] = self._twins[twins.drop_null().to_numpy()]
+        if self._others:
+            missing = np.flatnonzero(positions < 0)
+            keys = _without_times(values.take(pa.array(missing))).to_pylist()
+            positions[missing] = [self._others.get(key, -1) for key in keys]
         return positions
 
 
-class _Extended:
-    """An index of many values and a dict of those that came later."""
-
-    def __init__(self, first: _HashIndex, later: dict[Any, int]) -> None:
-        self._first = first
-        self._later = later
-
-    @classmethod
-    def of(cls, index: _HashIndex | Self, n_known: int, values: pa.Array) -> Self:
-        """Return the index extended by values after the known ones."""
-        first, later = (index, {}) if isinstance(index, _HashIndex) else (index._first, index._later)
-        new = {value: n_known + position for position, value in enumerate(_without_times(values).to_pylist())}
-        return cls(first, {**later, **new})
-
-    def find(self, values: pa.Array) -> np.ndarray:
-        """Return positions (int64) of values of the same type; -1 for one that isn't known."""
-        positions = self._first.find(values)
-        missing = np.flatnonzero(positions < 0)
-        values = _without_times(values.take(pa.array(missing)))
-        positions[missing] = [self._later.get(value, -1) for value in values.to_pylist()]
-        return positions
+def _positions(values: pa.Array, positions: np.ndarray) -> dict[Any, int]:
+    return dict(zip(_without_times(values).to_pylist(), positions.tolist(), strict=True))
 
 
 def _hashes(values: pa.Array) -> np.ndarray:
