@@ -63,16 +63,12 @@ class Column:
 
     @cached_property
     def floats(self) -> np.ndarray:
-        """Doubles as an array, NaN where a value is missing."""
-        floats: np.ndarray = self.values.to_numpy(zero_copy_only=False)
-        return floats
-
-    @cached_property
-    def microseconds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times since 1970 as floats, and which of them are present."""
-        times = self.values.cast(pa.timestamp("us", getattr(self.values.type, "tz", None))).cast(pa.int64())
-        is_present = self.values.is_valid().to_numpy(zero_copy_only=False)
-        return times.fill_null(0).to_numpy().astype(np.float64), is_present
+        """Numbers, or microseconds since 1970, as doubles; NaN where a value is missing."""
+        values = self.values
+        if is_time(values.type):
+            values = values.cast(pa.timestamp("us", getattr(values.type, "tz", None))).cast(pa.int64())
+        floats: np.ndarray = values.to_numpy(zero_copy_only=False)
+        return floats.astype(np.float64, copy=False)
 
     def codes(self, encode: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
         """Return the codes of values, of the distinct ones alone where these are known already."""
@@ -109,6 +105,11 @@ def is_string(dtype: pa.DataType) -> bool:
 def is_number(dtype: pa.DataType) -> bool:
     """Return whether values of this type are integers or floats."""
     return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
+
+
+def is_time(dtype: pa.DataType) -> bool:
+    """Return whether values of this type are points in time: dates or timestamps."""
+    return bool(pa.types.is_timestamp(dtype) or pa.types.is_date(dtype))
 
 
 def is_list(dtype: pa.DataType) -> bool:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ..schema import Field
 from ._column import Column
-from ._numeric import FloatColumn, mean_and_deviation
+from ._numeric import FloatColumn, mean_and_deviation, present_values
 from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary, VocabularyRule
 
 _SATURDAY = 5
@@ -47,8 +47,8 @@ class ElapsedTime(FloatColumn):
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn first, last, mean and deviation."""
-        present, is_present, repeats = _present_times(column)
-        weights = repeats if weights is None else weights[is_present]
+        present, repeats = present_values(column, None)
+        _, weights = present_values(column, weights)
         self.first = self.last = 0
         if len(present):
             self.first, self.last = int(present.min()), int(_quantiles(present, repeats, np.array([_NOW]))[0])
@@ -56,10 +56,10 @@ class ElapsedTime(FloatColumn):
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
-        times, is_present = column.microseconds
+        times = column.floats
         if self.deviation == 0:
             return [np.zeros(len(times), np.float32)]
-        return [np.where(is_present, self._standardised(times), 0.0).astype(np.float32)]
+        return [np.where(np.isnan(times), 0.0, self._standardised(times)).astype(np.float32)]
 
     @property
     def now(self) -> np.float32:
@@ -73,20 +73,14 @@ class ElapsedTime(FloatColumn):
         return (np.clip(times, self.first, self.last) - self.first).astype(np.float64)
 
 
-def _present_times(column: Column) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return the present times, which rows have them, and the number of rows that each stands for."""
-    times, is_present = column.microseconds
-    return times[is_present], is_present, None if column.repeats is None else column.repeats[is_present]
-
-
 def _latest(column: Column) -> int:
     """Return the latest time; the smallest number if there is none."""
-    return int(_present_times(column)[0].max(initial=np.iinfo(np.int64).min))
+    return int(present_values(column, None)[0].max(initial=np.iinfo(np.int64).min))
 
 
 def _first_of_blocks(column: Column) -> np.ndarray:
     """Return the first time of each block but the first; rows of one time are in one block."""
-    times, _, repeats = _present_times(column)
+    times, repeats = present_values(column, None)
     if not len(times):
         return np.empty(0, np.int64)
     firsts = _quantiles(times, repeats, np.arange(1, N_BLOCKS) / N_BLOCKS)
@@ -139,13 +133,12 @@ class DatetimeEncoder(ColumnEncoder):
 
     def count_later(self, column: Column) -> int:
         """Return the number of rows after the training rows."""
-        return int(np.count_nonzero(_present_times(column)[0] > self.latest))
+        return int(np.count_nonzero(column.floats > self.latest))
 
     def blocks(self, column: Column) -> np.ndarray:
         """Return the number of each row's block in time; the first if the time is missing."""
-        times, is_present = column.microseconds
-        blocks: np.ndarray = np.searchsorted(self.first_of_blocks, times, side="right").astype(np.int32)
-        blocks[~is_present] = 0
+        blocks: np.ndarray = np.searchsorted(self.first_of_blocks, column.floats, side="right").astype(np.int32)
+        blocks[np.isnan(column.floats)] = 0
         return blocks
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:

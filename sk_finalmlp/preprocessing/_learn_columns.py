@@ -14,7 +14,17 @@ import pyarrow.compute as pc
 from .._checks import errors_about
 from .._warnings import shown, warn
 from ._choice import least_gain, why_no_choice
-from ._column import Column, RawColumn, is_string, list_lengths, rows_with_weight, show_first, with_values
+from ._column import (
+    Column,
+    RawColumn,
+    is_all_missing,
+    is_string,
+    is_time,
+    list_lengths,
+    rows_with_weight,
+    show_first,
+    with_values,
+)
 from ._datetime import DatetimeEncoder, has_time_of_day
 from ._fitted_columns import FittedColumn
 from ._later_rows import rare_dates, why_behind, why_left_out
@@ -80,7 +90,7 @@ def find_kind(column: Column, separator: str) -> Finding:
         return Finding("numeric", why)
     if pa.types.is_duration(dtype):
         return Finding("numeric", "durations, in seconds")
-    if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
+    if is_time(dtype):
         return Finding("datetime", "dates with a time of day" if has_time_of_day(column.values) else "dates")
     return Finding("categorical", "true or false")
 
@@ -88,7 +98,7 @@ def find_kind(column: Column, separator: str) -> Finding:
 def _find_list_kind(column: Column) -> Finding:
     elements = column.values.flatten()
     # Lists without any value have no type. Whole numbers have been read as integers by now.
-    if pa.types.is_floating(elements.type) and elements.null_count < len(elements):
+    if pa.types.is_floating(elements.type) and not is_all_missing(elements):
         length = max(list_lengths(column.values))
         return Finding("vector", f"arrays of {length} numbers with a fractional part, which are not elements of a set")
     return Finding("multi-valued", "lists")
@@ -136,29 +146,36 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
         )
     if finding.kind != "categorical":
         return None
-    if is_string(column.values.type) and _all_match(column.dictionary.dictionary, _TIME_TEXT, _MANY_TIMES):
-        return (
-            f"holds dates or times as text and is taken for categories ({facts(column)}). Name it in `datetime`, or in "
-            "`categorical` if the categories are meant."
-        )
-    if is_string(column.values.type) and _all_match(column.dictionary.dictionary, _OTHER_TIME_TEXT, _MANY_TIMES):
-        return (
-            f"looks like dates in another form than ISO 8601, such as {shown(_longest(column.values))}, and is taken "
-            f"for categories ({facts(column)}). Convert it, for example by pandas.to_datetime(column, "
-            "format='%d.%m.%Y %H:%M'), or name it in `categorical` if the categories are meant."
-        )
-    if is_string(column.values.type) and _all_match(column.dictionary.dictionary, _LIST_TEXT, _MANY_LISTS):
-        return (
-            f"holds lists as text, such as {shown(text := _longest(column.values))}, and is taken for categories "
-            f"({facts(column)}). {how_to_read_lists(text)}, or name it in `categorical` if the categories are meant."
-        )
-    n_present, n_distinct = len(column) - column.n_missing, len(column.dictionary.dictionary)
-    if n_present < _MANY_ROWS or n_distinct <= _UNIQUE_SHARE * n_present:
+    distinct = column.dictionary.dictionary
+    if is_string(distinct.type) and (doubt := _doubt_text(column, distinct)):
+        return doubt
+    n_present = len(column) - column.n_missing
+    if n_present < _MANY_ROWS or len(distinct) <= _UNIQUE_SHARE * n_present:
         return None
     return (
         f"has a different value in nearly every row ({facts(column)}), so there is nothing to learn. Name it in "
         "`drop`, or in `categorical` to keep it."
     )
+
+
+def _doubt_text(column: Column, distinct: pa.Array) -> str | None:
+    if _all_match(distinct, _TIME_TEXT, _MANY_TIMES):
+        return (
+            f"holds dates or times as text and is taken for categories ({facts(column)}). Name it in `datetime`, or in "
+            "`categorical` if the categories are meant."
+        )
+    if _all_match(distinct, _OTHER_TIME_TEXT, _MANY_TIMES):
+        return (
+            f"looks like dates in another form than ISO 8601, such as {shown(_longest(column.values))}, and is taken "
+            f"for categories ({facts(column)}). Convert it, for example by pandas.to_datetime(column, "
+            "format='%d.%m.%Y %H:%M'), or name it in `categorical` if the categories are meant."
+        )
+    if _all_match(distinct, _LIST_TEXT, _MANY_LISTS):
+        return (
+            f"holds lists as text, such as {shown(text := _longest(column.values))}, and is taken for categories "
+            f"({facts(column)}). {how_to_read_lists(text)}, or name it in `categorical` if the categories are meant."
+        )
+    return None
 
 
 def _all_match(texts: pa.Array, pattern: str, fewest: int) -> bool:
@@ -458,16 +475,15 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
     with errors_about(f"Column {raw.name!r}"):
         reading = learn_reading(weighted)
         column = reading.read(weighted)
-        if chosen is None and is_in_histories and not reading.lists:
+        if chosen is not None:
+            finding = Finding(chosen, "chosen by the user")
+        elif is_in_histories and not reading.lists:
             finding = Finding("categorical", "histories hold its values")
-        elif chosen is None:
+        else:
             sample = column if evidence.sample is None else reading.read(evidence.sample)
             finding = rules.find_kind(column, evidence.target, sample, evidence.places)
-        else:
-            finding = Finding(chosen, "chosen by the user")
         if chosen is None and (doubt := find_doubt(column, finding)):
             warn(f"Column {raw.name!r} {doubt}")
-        n_missing = column.n_missing if evidence.n_missing is None else evidence.n_missing
         reading, learned_as = rules.make_reading(finding.kind, weighted, reading), reading
         if reading != learned_as:
             column = reading.read(weighted)
@@ -479,9 +495,7 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
             encoder.fit(column, weights)
         if isinstance(encoder, DatetimeEncoder) and encoder.left_out:
             finding = finding._replace(why=f"{finding.why}, {encoder.left_out}")
-        read = column if weighted is raw else reading.read(raw)
-        learned = FittedColumn(raw.name, reading, encoder, rare_dates(encoder, read))
-        return Learned(learned, _report(finding, n_missing, learned), read)
+        return _learned(evidence, finding, reading, encoder, column)
 
 
 def learn_history(evidence: Evidence, of: FittedColumn, rules: ColumnRules) -> Learned:
@@ -496,11 +510,17 @@ def learn_history(evidence: Evidence, of: FittedColumn, rules: ColumnRules) -> L
         if doubt := encoder.find_doubt(column):
             warn(f"Column {raw.name!r} {doubt}")
         finding = Finding("history", f"chosen by the user, of values of {of.name!r}")
-        learned = FittedColumn(raw.name, reading, encoder, {})
-        read = column if weighted is raw else reading.read(raw)
-        return Learned(learned, _report(finding, column.n_missing, learned), read)
+        return _learned(evidence, finding, reading, encoder, column)
 
 
-def _report(finding: Finding, n_missing: int, column: FittedColumn) -> dict[str, Any]:
-    n_columns = sum(field.n_columns for field in column.fields())
-    return {**finding._asdict(), "n_missing": n_missing, "n_codes": column.n_codes, "n_columns": n_columns}
+def _learned(
+    evidence: Evidence, finding: Finding, reading: Reading, encoder: ColumnEncoder | None, column: Column
+) -> Learned:
+    """Return what was learned of a column, whose values with weight have been read."""
+    raw = evidence.raw
+    read = column if len(column.values) == len(raw) else reading.read(raw)
+    learned = FittedColumn(raw.name, reading, encoder, rare_dates(encoder, read))
+    n_missing = column.n_missing if evidence.n_missing is None else evidence.n_missing
+    n_columns = sum(field.n_columns for field in learned.fields())
+    report = {**finding._asdict(), "n_missing": n_missing, "n_codes": learned.n_codes, "n_columns": n_columns}
+    return Learned(learned, report, read)

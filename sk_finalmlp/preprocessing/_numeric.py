@@ -27,7 +27,7 @@ _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
 
 
 def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the present values of a column, and their weights."""
+    """Return the present values of a column, and their weights: by default the number of rows that each stands for."""
     weights = column.repeats if weights is None else weights
     present = ~np.isnan(column.floats)
     return column.floats[present], None if weights is None else weights[present]

@@ -41,10 +41,6 @@ class ColumnsToRead:
         kinds = {name: self.chosen.get(position) for position, name in enumerate(self.names)}
         return {name: ColumnTally(name, kind, self.is_hashed) for name, kind in kinds.items() if kind != "dropped"}
 
-    def to_read(self) -> list[str]:
-        """Return the names of all columns that aren't dropped."""
-        return [*self.tallies(), *(name for name in (self.label, self.weight) if name is not None)]
-
 
 def first_pass(parts: Parts, columns: ColumnsToRead, folder: TemporaryFolder, passes: Passes) -> FirstPass:
     """Look at all rows once; several workers look at parts of them."""
@@ -62,7 +58,8 @@ def _look_at_part(
 ) -> FirstPass:
     """Look at the rows of a part; the first has this number."""
     found = FirstPass(columns, folder, first)
-    for batch in part.batches(columns.to_read()):
+    others = [name for name in (columns.label, columns.weight) if name is not None]
+    for batch in part.batches([*found.tallies, *others]):
         with errors_about(batch.where):
             advance(found.add(batch))
     return found

@@ -21,6 +21,7 @@ from ._column import (
     is_list,
     is_number,
     is_string,
+    is_time,
     list_lengths,
     lists_of,
     show_first,
@@ -123,7 +124,7 @@ def _parse_integers(texts: pa.Array, dtype: pa.DataType) -> pa.Array:
 def as_floats(values: pa.Array) -> pa.Array:
     """Return values as doubles, times in seconds; null where a value is no number."""
     dtype = values.type
-    if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
+    if is_time(dtype):
         values = values.cast(pa.timestamp("us"))
     if pa.types.is_temporal(dtype):
         return pc.divide(values.cast(pa.int64()).cast(pa.float64(), safe=False), float(_SECOND))
@@ -169,7 +170,7 @@ def _text_of_timestamps(values: pa.Array) -> pa.Array:
 
 def as_times(values: pa.Array) -> pa.Array:
     """Return values as timestamps or dates; null where a string is no ISO 8601 time."""
-    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+    if is_time(values.type):
         return values
     if is_all_missing(values):
         return pa.nulls(len(values), pa.timestamp("us"))
@@ -217,7 +218,7 @@ def in_zone(times: pa.Array, zone: str | None) -> pa.Array:
     """Return timestamps in another time zone."""
     if is_all_missing(times):
         return pa.nulls(len(times), pa.timestamp("us", zone))
-    has_zone = pa.types.is_timestamp(times.type) and times.type.tz is not None
+    has_zone = getattr(times.type, "tz", None) is not None
     if has_zone == (zone is not None):
         return times if zone is None else times.cast(pa.timestamp("us", zone))
     example = show_first(times)
@@ -234,7 +235,7 @@ def in_zone(times: pa.Array, zone: str | None) -> pa.Array:
 
 def require_no_times(values: pa.Array) -> None:
     """Refuse times where fit saw none."""
-    if any(check(values.type) for check in (pa.types.is_timestamp, pa.types.is_date, pa.types.is_duration)):
+    if pa.types.is_temporal(values.type):
         raise TypeError(
             f"{show_first(values)} is a time, where fit saw numbers. Give the column the type that it had in fit."
         )
@@ -290,11 +291,11 @@ class Reading:
         return read
 
     def _convert(self, values: pa.Array) -> pa.Array:
-        if _is_time(self.type) and self.required:
+        if is_time(self.type) and self.required:
             return _read_times(values, self.like)
         if pa.types.is_floating(self.type):
             # The number means what it meant in fit.
-            if _is_time(self.like):
+            if is_time(self.like):
                 values = convert(values, self.like)
             elif not pa.types.is_duration(self.like) and not is_all_missing(values):
                 require_no_times(values)
@@ -340,7 +341,7 @@ def _suitable_type(parts: Sequence[pa.Array]) -> pa.DataType:
     types = {values.type for values in parts}
     if len(types) == 1:
         return types.pop()
-    if all(map(_is_time, types)):
+    if all(map(is_time, types)):
         return _suitable_time(parts)
     return pa.large_string()
 
@@ -367,10 +368,6 @@ def _suitable_time(parts: Sequence[pa.Array]) -> pa.DataType:
     for values in parts:
         in_zone(values, parts[0].type.tz)
     return pa.timestamp("us", "UTC")
-
-
-def _is_time(dtype: pa.DataType) -> bool:
-    return any(check(dtype) for check in (pa.types.is_timestamp, pa.types.is_date))
 
 
 def _is_whole(values: pa.Array) -> bool:

@@ -33,8 +33,7 @@ def read_times(values: pa.Array, parameter: str) -> pa.Array:
         return _read_text(values)
     if pa.types.is_decimal(values.type):
         return values.cast(pa.float64(), safe=False)
-    times = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_duration, pa.types.is_null)
-    if not (is_number(values.type) or any(is_time(values.type) for is_time in times)):
+    if not (is_number(values.type) or pa.types.is_temporal(values.type) or pa.types.is_null(values.type)):
         raise TypeError(f"it has no order in time, so `{parameter}` can't go by it. Give dates, times or numbers.")
     return values
 
@@ -64,19 +63,13 @@ def _read_text(texts: pa.Array) -> pa.Array:
 
 def as_numbers(times: pa.Array) -> np.ndarray:
     """Numbers as they are, other times in microseconds, NaN if missing; else integers stay, too large for floats."""
-    if not is_number(times.type):
-        times = _microseconds(times)
-    dtype = pa.float64() if pa.types.is_floating(times.type) else pa.int64()
-    return times.cast(dtype).to_numpy(zero_copy_only=False)
-
-
-def _microseconds(times: pa.Array) -> pa.Array:
     if pa.types.is_date(times.type):
         times = times.cast(pa.timestamp("us"))
-    unit = (
-        pa.duration("us") if pa.types.is_duration(times.type) else pa.timestamp("us", getattr(times.type, "tz", None))
-    )
-    return times.cast(unit, safe=False).cast(pa.int64())
+    if not is_number(times.type):
+        is_duration, zone = pa.types.is_duration(times.type), getattr(times.type, "tz", None)
+        times = times.cast(pa.duration("us") if is_duration else pa.timestamp("us", zone), safe=False).cast(pa.int64())
+    dtype = pa.float64() if pa.types.is_floating(times.type) else pa.int64()
+    return times.cast(dtype).to_numpy(zero_copy_only=False)
 
 
 def read_age(where: str, age: Any, is_number: bool) -> float:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from .._warnings import shown
 from ..schema import UNKNOWN_CODE, Field, VectorTable, pretrained_name
-from ._column import Column, RawColumn, list_lengths, lists_of, read_column, show_first
+from ._column import Column, RawColumn, is_all_missing, list_lengths, lists_of, read_column, show_first
 from ._numeric import FloatColumn
 from ._reading import Reading
 from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary
@@ -115,7 +115,7 @@ HOW_TO_READ_ARRAYS = (
 def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return vectors out of lists of doubles."""
     if not pa.types.is_large_list(values.type):
-        if values.null_count < len(values):
+        if not is_all_missing(values):
             raise TypeError(f"it holds {show_first(values)} where fit saw arrays of numbers. {HOW_TO_READ_ARRAYS}")
         return np.empty((0, length or 0)), np.zeros(len(values), bool)
     lengths = list_lengths(values)

@@ -88,7 +88,7 @@ class Vocabulary:
 
     @cached_property
     def _dict(self) -> dict[Any, int]:
-        return {value: code for code, value in enumerate(_without_times(self.values).to_pylist(), 1)}
+        return _positions(self.values, np.arange(1, self.n_codes))
 
     @cached_property
     def _index(self) -> _HashIndex:
