@@ -138,6 +138,11 @@ def list_lengths(lists: pa.Array) -> np.ndarray:
     return pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
 
 
+def list_rows(lists: pa.Array) -> np.ndarray:
+    """Return the row of each element of lists."""
+    return np.repeat(np.arange(len(lists)), list_lengths(lists))
+
+
 def show_first(values: pa.Array) -> str:
     """Return the first value that is present, for messages; Arrow has times that Python lacks."""
     first = values.drop_null()[0]

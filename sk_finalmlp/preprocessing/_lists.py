@@ -13,7 +13,17 @@ import pyarrow.compute as pc
 
 from .._warnings import shown
 from ..schema import UNKNOWN_CODE, Field
-from ._column import Column, RawColumn, is_all_missing, is_list, is_string, list_lengths, lists_of, show_first
+from ._column import (
+    Column,
+    RawColumn,
+    is_all_missing,
+    is_list,
+    is_string,
+    list_lengths,
+    list_rows,
+    lists_of,
+    show_first,
+)
 from ._reading import Reading, learn_reading
 from ._vectors import PretrainedEncoder
 from ._vocabulary import (
@@ -21,6 +31,7 @@ from ._vocabulary import (
     ColumnEncoder,
     Counted,
     HashBuckets,
+    Vocabulary,
     VocabularyEncoder,
     VocabularyRule,
     count_values,
@@ -81,8 +92,7 @@ class MultiValuedEncoder(VocabularyEncoder):
 
     def _longest(self, lists: Column) -> int:
         known = lists.elements.codes(self.vocabulary.encode) != UNKNOWN_CODE
-        rows = np.repeat(np.arange(len(lists.values)), list_lengths(lists.values))[known]
-        longest = int(np.bincount(rows).max(initial=1))
+        longest = int(np.bincount(list_rows(lists.values)[known]).max(initial=1))
         return longest if self.max_length is None else min(longest, self.max_length)
 
     def transform(self, column: Column) -> list[np.ndarray]:
@@ -98,7 +108,7 @@ class MultiValuedEncoder(VocabularyEncoder):
         """Return codes, of shape (n_columns, n_lists)."""
         flat = lists.elements.codes(self.vocabulary.encode)
         known = flat != UNKNOWN_CODE
-        rows = np.repeat(np.arange(len(lists)), list_lengths(lists.values))[known]
+        rows = list_rows(lists.values)[known]
         n_known = np.bincount(rows, minlength=len(lists))
         positions = np.arange(len(rows)) - (np.cumsum(n_known) - n_known)[rows]
         kept = positions < self.n_columns
@@ -107,18 +117,22 @@ class MultiValuedEncoder(VocabularyEncoder):
         return codes
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        if isinstance(self.vocabulary, HashBuckets):
-            return pa.nulls(len(outputs[0]))
-        codes = np.column_stack(outputs)
-        known = codes != UNKNOWN_CODE
-        elements = self.vocabulary.decode(codes[known])
-        lists = lists_of(elements, known.sum(axis=1), missing=pa.array(~known.any(axis=1)))
-        if not self.splits_strings:
+        lists = _decode(self.vocabulary, outputs)
+        if not (self.splits_strings and is_list(lists.type)):
             return lists
         return pc.binary_join(lists.cast(pa.list_(pa.string())), self.separator).cast(pa.large_string())
 
     def output_fields(self, name: str) -> list[Field]:
         return [Field(name, "multi-valued", n_codes=self.vocabulary.n_codes, n_columns=self.n_columns)]
+
+
+def _decode(vocabulary: Vocabulary | HashBuckets, outputs: list[np.ndarray]) -> pa.Array:
+    """Return lists of the values of codes, null without any; all null where a hash can't be inverted."""
+    if isinstance(vocabulary, HashBuckets):
+        return pa.nulls(len(outputs[0]))
+    codes = np.column_stack(outputs)
+    known = codes != UNKNOWN_CODE
+    return lists_of(vocabulary.decode(codes[known]), known.sum(axis=1), missing=pa.array(~known.any(axis=1)))
 
 
 def _count_elements(lists: Column, n_rows: np.ndarray | None, n_all_rows: int) -> Counted:
@@ -212,26 +226,18 @@ class HistoryEncoder(ColumnEncoder):
 
     def transform(self, column: Column) -> list[np.ndarray]:
         lists = _lists(column)
-        lengths = list_lengths(lists)
-        ends = np.repeat(np.cumsum(lengths), lengths)
+        rows, elements = list_rows(lists), lists.flatten()
         # 0 is the last one of the row.
-        positions = ends - 1 - np.arange(len(ends))
+        positions = np.cumsum(list_lengths(lists))[rows] - 1 - np.arange(len(rows))
         kept = positions < self.n_columns
-        elements = lists.flatten()
         codes = np.full((self.n_columns, len(lists)), UNKNOWN_CODE)
-        rows = np.repeat(np.arange(len(lists)), lengths)
         if not kept.all():
             elements, positions, rows = elements.filter(pa.array(kept)), positions[kept], rows[kept]
         codes[positions, rows] = self.target.vocabulary.encode(elements)
         return list(codes)
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
-        if isinstance(self.target.vocabulary, HashBuckets):
-            return pa.nulls(len(outputs[0]))
-        codes = np.column_stack(outputs[::-1])
-        known = codes != UNKNOWN_CODE
-        values = self.target.vocabulary.decode(codes[known])
-        return lists_of(values, known.sum(axis=1), missing=pa.array(~known.any(axis=1)))
+        return _decode(self.target.vocabulary, outputs[::-1])
 
     def output_fields(self, name: str) -> list[Field]:
         return [Field(name, "history", self.target.vocabulary.n_codes, self.n_columns, self.of)]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from .._warnings import shown
 from ..schema import UNKNOWN_CODE, Field, VectorTable, pretrained_name
-from ._column import Column, RawColumn, is_all_missing, list_lengths, lists_of, read_column, show_first
+from ._column import Column, RawColumn, is_all_missing, list_lengths, list_rows, lists_of, read_column, show_first
 from ._numeric import FloatColumn
 from ._reading import Reading
 from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary
@@ -123,7 +123,7 @@ def read_vectors(values: pa.Array, length: int | None = None) -> tuple[np.ndarra
     is_known = ~np.isnan(numbers)
     n_known = lengths
     if not is_known.all():
-        n_known = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[is_known], minlength=len(lengths))
+        n_known = np.bincount(list_rows(values)[is_known], minlength=len(lengths))
     is_present = n_known > 0
     incomplete = np.flatnonzero(is_present & (n_known < lengths))
     if len(incomplete):
