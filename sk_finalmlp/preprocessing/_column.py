@@ -6,7 +6,7 @@ import datetime
 import decimal
 import numbers
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -280,8 +280,10 @@ def _arrays_of_objects(objects: np.ndarray) -> list[pa.Array]:
         return _arrays_of_group(next(iter(groups), "missing"), objects)
     # Decimals and other objects of any group can be missing, too.
     group_of_row = np.array(["missing" if _is_missing(value) else group_of[type(value)] for value in objects])
-    present = sorted(set(group_of_row) - {"missing"}) or ["float"]
-    return [values for group in present for values in _arrays_of_group(group, _only(objects, group_of_row == group))]
+    rows_of = {group: group_of_row == group for group in sorted(set(group_of_row) - {"missing"}) or ["float"]}
+    return [
+        _place(values, rows) for group, rows in rows_of.items() for values in _arrays_of_group(group, objects[rows])
+    ]
 
 
 def _group(kind: type) -> str:
@@ -319,24 +321,25 @@ def _map_to_arrow(objects: Iterable[Any], function: Callable[[Any], Any], dtype:
     return pa.array([None if _is_missing(value) else function(value) for value in objects], dtype)
 
 
-def _only(objects: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    own = np.full(len(objects), None)
-    own[rows] = objects[rows]
-    return own
+def _place(values: pa.Array, rows: np.ndarray) -> pa.Array:
+    """Return values at the rows of a mask, missing at others."""
+    return values.take(pa.array(np.cumsum(rows) - 1, mask=~rows))
 
 
-def _split(objects: np.ndarray, type_of: Callable[[Any], str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the objects of each type, and None for others: rows without weight must not decide about these."""
+def _split(
+    objects: np.ndarray, type_of: Callable[[Any], str], to_arrow: Callable[[str, np.ndarray], pa.Array]
+) -> list[pa.Array]:
+    """Return an array for each type, for rows without weight, left out later, must not decide what the others are."""
     types = np.array([None if _is_missing(value) else type_of(value) for value in objects], dtype=object)
-    for kind in sorted(set(types) - {None}):
-        yield kind, _only(objects, types == kind)
+    rows_of = {kind: np.asarray(types == kind) for kind in sorted(set(types) - {None})}
+    return [_place(to_arrow(kind, objects[rows]), rows) for kind, rows in rows_of.items()]
 
 
 def _integers_to_arrow(objects: np.ndarray) -> list[pa.Array]:
     try:
         return [pa.array(objects, pa.int64(), from_pandas=True)]
     except (OverflowError, pa.ArrowInvalid):
-        return [_map_to_arrow(own, *_INTEGERS[kind]) for kind, own in _split(objects, _integer_type)]
+        return _split(objects, _integer_type, lambda kind, own: _map_to_arrow(own, *_INTEGERS[kind]))
 
 
 def _integer_type(value: Any) -> str:
@@ -383,7 +386,7 @@ def _datetimes_to_arrow(objects: np.ndarray) -> list[pa.Array]:
             "a zone, or none."
         )
     # Arrow would take the zone of the first.
-    return [pa.array(own, from_pandas=True) for _, own in _split(times, lambda time: str(time.tzinfo))]
+    return _split(times, lambda time: str(time.tzinfo), lambda _, own: pa.array(own, from_pandas=True))
 
 
 def _floats_to_arrow(objects: np.ndarray) -> pa.Array | None:
