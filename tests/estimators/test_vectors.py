@@ -365,6 +365,19 @@ def test_onnx_of_vectors_of_ids(way, tmp_path):
     to_onnx(model[-1], tmp_path / "classifier.onnx")
 
 
+def test_onnx_of_vectors_beside_a_history_of_another_stream():
+    table = X.assign(kind=X["user"] % 3, shop=X["user"].astype(str)).astype({"kind": str})
+    table["past"] = [[shop, "0"] for shop in table["shop"]]
+    encoder = CTREncoder(vectors={"item": TABLE}, histories={"past": "shop"}, statistics=None)
+    # The history of shops looks up the row's shop, which isn't a field of its stream.
+    fields = (["item", "kind", "past"], ["shop"])
+    own = {"stream_embeddings": "own", "stream_fields": fields, "feature_selection": False, "max_epochs": 1}
+    model = make_pipeline(encoder, classifier(history_pooling="attention", **own)).fit(table, Y)
+    predict = make_predictor(model)
+    rows = table[:60].to_dict("records")
+    np.testing.assert_allclose(predict(rows), model.predict_proba(table[:60]), atol=1e-5)
+
+
 def test_onnx_of_arrays(tmp_path):
     model, table = of_arrays(), WITH_ARRAYS
     predict = make_predictor(model)
