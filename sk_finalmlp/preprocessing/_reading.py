@@ -335,38 +335,38 @@ def learn_reading(raw: RawColumn) -> Reading:
     return Reading(like, like, lists=any(lists), exact=exact, texts_of_bools=_texts_of_bools(elements))
 
 
-def _suitable_type(parts: Sequence[pa.Array]) -> pa.DataType:
-    if all(is_number(values.type) or pa.types.is_decimal(values.type) for values in parts):
-        return _suitable_number(parts)
-    types = {values.type for values in parts}
+def _suitable_type(arrays: Sequence[pa.Array]) -> pa.DataType:
+    if all(is_number(values.type) or pa.types.is_decimal(values.type) for values in arrays):
+        return _suitable_number(arrays)
+    types = {values.type for values in arrays}
     if len(types) == 1:
         return types.pop()
     if all(map(is_time, types)):
-        return _suitable_time(parts)
+        return _suitable_time(arrays)
     return pa.large_string()
 
 
-def _suitable_number(parts: Sequence[pa.Array]) -> pa.DataType:
-    if not is_all_missing(parts[0]):
+def _suitable_number(arrays: Sequence[pa.Array]) -> pa.DataType:
+    if not is_all_missing(arrays[0]):
         for dtype in (pa.int64(), pa.uint64()):
-            if all(convert(values, dtype).null_count == values.null_count for values in parts):
+            if all(convert(values, dtype).null_count == values.null_count for values in arrays):
                 return dtype
-    has_doubles = any(pa.types.is_floating(values.type) for values in parts)
-    if has_doubles and not (len(parts) > 1 and any(map(_exceeds_doubles, parts))):
+    has_doubles = any(pa.types.is_floating(values.type) for values in arrays)
+    if has_doubles and not (len(arrays) > 1 and any(map(_exceeds_doubles, arrays))):
         return pa.float64()
-    return pa.large_string() if has_doubles or all(map(_is_whole, parts)) else pa.float64()
+    return pa.large_string() if has_doubles or all(map(_is_whole, arrays)) else pa.float64()
 
 
-def _suitable_time(parts: Sequence[pa.Array]) -> pa.DataType:
+def _suitable_time(arrays: Sequence[pa.Array]) -> pa.DataType:
     """Return the type of times of one zone, UTC for instants of several zones."""
-    if any(pa.types.is_date(values.type) for values in parts):
-        first, second = map(show_first, parts[:2])
+    if any(pa.types.is_date(values.type) for values in arrays):
+        first, second = map(show_first, arrays[:2])
         raise TypeError(
             f"it holds dates beside times of day, such as {first} and {second}. Make them one type with "
             "`pandas.to_datetime`."
         )
-    for values in parts:
-        in_zone(values, parts[0].type.tz)
+    for values in arrays:
+        in_zone(values, arrays[0].type.tz)
     return pa.timestamp("us", "UTC")
 
 
@@ -410,10 +410,10 @@ def _require_exact(values: pa.Array) -> None:
         )
 
 
-def _texts_of_bools(parts: Sequence[pa.Array]) -> tuple[str, str]:
+def _texts_of_bools(arrays: Sequence[pa.Array]) -> tuple[str, str]:
     """Return how strings of fit spell bools."""
     words = pa.array(chain.from_iterable(_SPELLINGS_OF_BOOLS), pa.large_string())
-    texts = [values for values in parts if is_string(values.type)]
+    texts = [values for values in arrays if is_string(values.type)]
     # Looking for words among long texts, too, would cost more.
     short = [values.filter(pc.less_equal(pc.binary_length(values), len("false"))) for values in texts]
     found = {word for values in short for word in values.filter(pc.is_in(values, words)).unique().to_pylist()}
