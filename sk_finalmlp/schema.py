@@ -196,14 +196,12 @@ def column_names(fields: Iterable[Field]) -> list[str]:
     ... )
     ['age', 'genres@0', 'genres@1']
     """
-    return [name for field in fields for name in _names_of(field)]
-
-
-def _names_of(field: Field) -> list[str]:
-    if not field.has_several_columns:
-        return [field.name]
-    name = f"{field.name}{_SIGN}{field.of}" if field.of else field.name
-    return [f"{name}{_SIGN}{position}" for position in range(field.n_columns)]
+    names = []
+    for one in fields:
+        base = f"{one.name}{_SIGN}{one.of}" if one.kind == "history" else one.name
+        elements = [f"{base}{_SIGN}{position}" for position in range(one.n_columns)]
+        names += elements if one.has_several_columns else [base]
+    return names
 
 
 def cross_name(fields: Sequence[str]) -> str:
@@ -316,7 +314,7 @@ class Schema:
         found = [
             (replace(field, name=prefix + field.name, of=field.of and prefix + field.of, n_columns=len(own)), own)
             for field in self.fields
-            if (own := [position_of[prefix + name] for name in _names_of(field) if prefix + name in position_of])
+            if (own := [position_of[prefix + name] for name in column_names([field]) if prefix + name in position_of])
         ]
         vectors = {prefix + name: table for name, table in self.vectors.items()}
         fresh = {prefix + name: codes for name, codes in self.fresh.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Literal, NamedTuple
 
@@ -21,7 +22,7 @@ from ._derived import CrossEncoder, DerivedFields
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, out_of_fold_rates
 from ._sums import Cells, CodedRows, KeyedRows, KeySums
-from ._target import Array, Grouping, NoLabels, Target
+from ._target import Array, Folds, Grouping, NoLabels, Target
 from ._vocabulary import VocabularyRule
 
 #: With fewer rows than this, nothing is chosen.
@@ -127,7 +128,8 @@ class Planner:
     ) -> Target | NoLabels:
         """The labels of rows in memory or on disk, or why there are none."""
         try:
-            target = read(y, of, weights, self.validation_fraction, place, self.random_state)
+            draw = partial(Folds, fraction=self.validation_fraction, place=place, random_state=self.random_state)
+            target = read(y, of, weights, draw)
         except NoLabels as reason:
             if self.statistics == "auto" or self.statistics is None:
                 return reason
@@ -242,7 +244,7 @@ def choose(
     singles = [trial.try_key(key) for key in fields]
     _leave_out_told_lists(singles, trial)
     entering = combinations(_entering_pairs(singles, trial), 2)
-    pairs = [trial.try_key(a.key.and_(b.key)) for a, b in entering if a.key.can_combine_with(b.key)]
+    pairs = [trial.try_key(pair) for a, b in entering if (pair := a.key.and_(b.key))]
     _keep_best(pairs)
     _take_pairs_of_ids(singles, pairs, trial, uncounted)
     for choice in singles + pairs:
@@ -361,10 +363,10 @@ class _Trial:
 
     def tells(self, key: Key, other: Key) -> bool:
         """Whether a field that repeats leaves hardly a choice of the values of another."""
-        n_values = self._n_distinct[key.fields]
-        if n_values < self._n_distinct[other.fields] or not self.repeats(key) or not key.can_combine_with(other):
+        n_values, pair = self._n_distinct[key.fields], key.and_(other)
+        if n_values < self._n_distinct[other.fields] or not self.repeats(key) or pair is None:
             return False
-        n_together = len(pd.unique(key.and_(other).combine(self._codes)))
+        n_together = len(pd.unique(pair.combine(self._codes)))
         return n_together <= _MOST_LISTS_PER_VALUE * n_values
 
     def repeats(self, key: Key) -> bool:
@@ -376,7 +378,7 @@ class _Trial:
         if not self._is_ordered(key):
             return 0.0
         cells, _ = self._cells(key, self._target.walk_forward(halvings=0))
-        all_time, recent = cells.sums(), cells.sums(self._target.recent)
+        all_time, recent = cells.sums(), cells.sums(self._target.walk_forward(halvings=1))
         return self._gain_in_time(
             all_time, self._rates_and_counts(all_time), self._rates_and_counts(recent, recent=True)
         )

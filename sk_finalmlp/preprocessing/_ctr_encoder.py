@@ -60,12 +60,11 @@ from ._fitted_columns import (
     FittedColumn,
     bind_histories,
     changes_of,
-    check_names,
+    check_fields,
     encoder_after,
     fields_by_column,
     grow_columns,
     known_values,
-    no_field_left,
     read_vectors_to_come,
     vector_tables,
 )
@@ -555,9 +554,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self._classes = None if isinstance(rows.target, NoLabels) else rows.target.classes
         self._has_tasks = isinstance(rows.target, Target) and rows.target.has_tasks
         self._fields = self._output_fields(rows.names)
-        if not self._fields:
-            raise no_field_left(self.feature_kinds_)
-        check_names(self._fields)
+        check_fields(self._fields, self.feature_kinds_)
         return columns
 
     def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:

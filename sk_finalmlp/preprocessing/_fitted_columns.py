@@ -176,8 +176,14 @@ def bind_histories(columns: Iterable[FittedColumn]) -> list[FittedColumn]:
     ]
 
 
-def check_names(fields: Sequence[Field]) -> None:
-    """Refuse output columns of one name."""
+def check_fields(fields: Sequence[Field], kinds: pd.DataFrame) -> None:
+    """Refuse output columns of one name, and none at all; `kinds` says why all are dropped."""
+    if not fields:
+        reasons = "; ".join(f"{name!r} ({why})" for name, why in kinds["why"].items())
+        raise ValueError(
+            f"No column is left to encode: all of them are dropped, {reasons}. Parts of datetimes can be named in "
+            "`datetime_parts`."
+        )
     name, n_columns = Counter(column_names(fields)).most_common(1)[0]
     if n_columns > 1:
         raise ValueError(f"Several output columns would be called {name!r}: rename the input columns.")
@@ -234,12 +240,3 @@ def encoder_after(before: str, outputs: Mapping[str, np.ndarray], labels: Labell
     """Return the hash of an encoder after an update: two of the same rows after the same fit have the same."""
     learned_from = None if labels is None else (labels.weights, labels.digits)
     return joblib.hash((before, list(outputs.values()), learned_from))
-
-
-def no_field_left(kinds: pd.DataFrame) -> ValueError:
-    """Return the error that all columns are dropped, and why."""
-    reasons = "; ".join(f"{name!r} ({why})" for name, why in kinds["why"].items())
-    return ValueError(
-        f"No column is left to encode: all of them are dropped, {reasons}. Parts of datetimes can be named in "
-        "`datetime_parts`."
-    )

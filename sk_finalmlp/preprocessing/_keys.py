@@ -71,17 +71,15 @@ class Key:
         """Whether a field is multi-valued."""
         return self.parts != self.fields
 
-    def can_combine_with(self, other: Key) -> bool:
-        """Whether 63 bits can count the combinations with another key."""
-        return self.n_possible * other.n_possible <= _MOST_KEYS
-
     def renamed(self, names: Mapping[str, str]) -> Key:
         """The same key of fields of other names."""
         parts, fields = (tuple(names[name] for name in old) for old in (self.parts, self.fields))
         return replace(self, parts=parts, fields=fields)
 
-    def and_(self, other: Key) -> Key:
-        """The combination with another key."""
+    def and_(self, other: Key) -> Key | None:
+        """The combination with another key; None if 63 bits can't count them."""
+        if self.n_possible * other.n_possible > _MOST_KEYS:
+            return None
         return Key(self.parts + other.parts, self.cardinalities + other.cardinalities, self.fields + other.fields)
 
     def widened(self, n_codes: Mapping[str, int]) -> Key:

@@ -102,7 +102,7 @@ class KeyStatistics:
     def fit(self, rows: CodedRows, unknown: UnknownRows | None) -> Iterator[dict[str, np.ndarray]]:
         """Learn from training rows, and give their own statistics, learned from other rows, chunk by chunk."""
         assert isinstance(rows.target, Target)
-        keyed = KeyedRows(self.key, rows, [rows.target.recent] if self.recent else rows.target.groupings)
+        keyed = KeyedRows(self.key, rows, [rows.target.walk_forward(1)] if self.recent else rows.target.groupings)
         return self._of_rows(keyed, self._learn(keyed, rows.target), unknown, rows.target)
 
     def _learn(self, keyed: KeyedRows, target: Target) -> list[list[np.ndarray]]:
@@ -111,7 +111,7 @@ class KeyStatistics:
         self._index = KeyIndex(known)
         clicks, n_known = of_labels[: len(target.labels)], of_labels[len(target.labels) :]
         totals = [float(sums.sum()) for sums in (n_rows, *clicks)]
-        half_life = totals[0] / target.recent.n_blocks_now if self.recent else np.inf
+        half_life = totals[0] / keyed.cells[0].grouping.n_blocks_now if self.recent else np.inf
         self._memory = Memory([n_rows, *clicks], totals, half_life)
         # The prior is of all folds: a number that all rows share tells none of them its label.
         priors = [float(of_groups[-1]) for of_groups in target.recent_priors] if self.recent else target.priors
@@ -156,7 +156,9 @@ class KeyStatistics:
         if self.rate:
             yield from out_of_fold_rates(sums, target, self.recent)
         if self.count:
-            yield log_counts(sums.rows.of_others, np.log(target.seen_shares(grouping))[sums.groups])
+            # In blocks, a later row may have a short past, too.
+            log_share = np.log(target.seen_shares)[sums.groups] if grouping.n_blocks == 1 else 0.0
+            yield log_counts(sums.rows.of_others, log_share)
 
     def _of_keys(
         self, n_rows: np.ndarray, known: Sequence[np.ndarray], clicks: Sequence[np.ndarray], priors: Sequence[float]

@@ -25,6 +25,10 @@ _MIN_SHARE = 1e-12
 Array = np.ndarray | StoredArray
 
 
+#: Draws the folds, given the number of each row's label, how many labels there are, and the weights.
+DrawFolds = Callable[[Array, int, Array | None], "Folds"]
+
+
 class NoLabels(ValueError):
     """No statistics can be learned from this y."""
 
@@ -237,49 +241,38 @@ class Target:
         return [Grouping(self.n_folds, share=1 - self.blocks.share), self.blocks]
 
     def walk_forward(self, halvings: int) -> Grouping:
-        """The grouping for statistics of rows that all know earlier blocks alone."""
+        """The grouping for statistics of rows that all know earlier blocks alone; with a halving, of recent rows."""
         assert self.blocks is not None
         return replace(self.blocks, share=1.0, halvings=halvings)
-
-    @property
-    def recent(self) -> Grouping:
-        """The grouping for statistics of recent rows."""
-        return self.walk_forward(halvings=1)
 
     @cached_property
     def recent_priors(self) -> list[np.ndarray]:
         """For each label, its share in the recent rows that each group knows, and, last, that new rows know."""
-        sums = np.zeros((len(self.labels), 2, self.recent.n_groups))
+        recent = self.walk_forward(halvings=1)
+        sums = np.zeros((len(self.labels), 2, recent.n_groups))
         for _, rows in self.chunks():
             for label, of_label in enumerate(sums):
                 for of_groups, weights in zip(of_label, rows.weights_of(label), strict=True):
-                    of_groups += np.bincount(self.recent.of(rows), weights, self.recent.n_groups)
-        groups = np.arange(self.recent.n_groups)
+                    of_groups += np.bincount(recent.of(rows), weights, recent.n_groups)
+        groups = np.arange(recent.n_groups)
         of_one_key = np.zeros_like(groups)
         known = [
-            np.append(self.recent.others(of_groups, groups, of_one_key), self.recent.now(of_groups, groups).sum())
+            np.append(recent.others(of_groups, groups, of_one_key), recent.now(of_groups, groups).sum())
             for of_groups in sums.reshape(-1, len(groups))
         ]
         pairs = zip(known[::2], known[1::2], self.priors, strict=True)
         return [(own + prior) / (n_rows + 1) for n_rows, own, prior in pairs]
 
-    def seen_shares(self, grouping: Grouping) -> np.ndarray:
-        """For each group, the share of all weight, about, that the statistics of its rows are learned from."""
-        if grouping.n_blocks > 1:
-            # A later row may have a short past, too.
-            return np.ones(grouping.n_groups)
-        shares: np.ndarray = np.full(grouping.n_groups, max(self._share_kept, _MIN_SHARE))
-        shares[: self.n_folds] *= 1 - 1 / self.n_folds
-        return shares
-
     @cached_property
-    def _share_kept(self) -> float:
-        """The share of the weight that isn't held out."""
+    def seen_shares(self) -> np.ndarray:
+        """For each random fold, the share of all weight, about, that the statistics of its rows are learned from."""
         total = kept = 0.0
         for _, rows in self.chunks():
             total += rows.weights.sum()
             kept += rows.weights[rows.folds < self.n_folds].sum()
-        return kept / total
+        shares: np.ndarray = np.full(self.n_folds + 2, max(kept / total, _MIN_SHARE))
+        shares[: self.n_folds] *= 1 - 1 / self.n_folds
+        return shares
 
     @property
     def mean_weight(self) -> float:
@@ -305,18 +298,11 @@ class Target:
         return self.of(LabelledRows(n_labels=len(self.labels), **columns))
 
 
-def read_target(
-    y: Any,
-    X: Any,
-    weights: np.ndarray | None,
-    fraction: Fraction,
-    place: Place,
-    random_state: np.random.RandomState,
-) -> Target:
+def read_target(y: Any, X: Any, weights: np.ndarray | None, draw: DrawFolds) -> Target:
     """Read the labels of a table in memory; raise NoLabels if y holds no labels of two or more classes."""
     if not has_tasks(y):
         numbers, labels = pd.factorize(_read_labels(y, X), sort=True)
-        target = _make_target(numbers, labels, weights, fraction, place, random_state)
+        target = _make_target(numbers, labels, weights, draw)
         return target.of(target.rows)
     check_consistent_length(X, y)
     columns = label_columns(y)
@@ -326,46 +312,34 @@ def read_target(
         raise NoLabels(f"y does not contain class labels (multilabel-indicator or multioutput: {error})") from error
     digits = np.stack([label_digits(*of_task) for of_task in zip(columns, classes, columns.values(), strict=True)])
     patterns = patterns_of(list(digits))
-    split = _Split(patterns, int(patterns.max()) + 1, weights, fraction, place, random_state)
+    folds = draw(patterns, int(patterns.max()) + 1, weights)
     weights = np.ones(len(patterns)) if weights is None else weights
     for name, of_task in zip(columns, digits, strict=True):
         if not all((weights[of_task == digit] > 0).any() for digit in (0, 1)):
             raise NoLabels(f"{name!r} has only one class in the rows with a positive sample_weight")
-    rows = LabelledRows(weights, digits, split.folds(0, len(patterns)), len(columns))
+    rows = LabelledRows(weights, digits, folds.of(0, patterns, weights), len(columns))
     names = np.array(list(columns), dtype=object)
-    return Target(list(columns), names, split.n_folds, len(patterns), lambda *_: rows, has_tasks=True).of(rows)
+    return Target(list(columns), names, folds.n_folds, len(patterns), lambda *_: rows, has_tasks=True).of(rows)
 
 
 def read_stored_target(
-    y: StoredArray | None,
-    labels: np.ndarray | None,
-    weight: StoredArray | None,
-    fraction: Fraction,
-    place: Place,
-    random_state: np.random.RandomState,
+    y: StoredArray | None, labels: np.ndarray | None, weight: StoredArray | None, draw: DrawFolds
 ) -> Target:
     """Read the labels of rows on disk; raise NoLabels if they aren't labels of two or more classes."""
     if labels is None:
         raise NoLabels("there is no y")
     check_labels(labels)
     assert y is not None
-    return _make_target(y, labels, weight, fraction, place, random_state)
+    return _make_target(y, labels, weight, draw)
 
 
-def _make_target(
-    y: Array,
-    labels: np.ndarray,
-    weight: Array | None,
-    fraction: Fraction,
-    place: Place,
-    random_state: np.random.RandomState,
-) -> Target:
+def _make_target(y: Array, labels: np.ndarray, weight: Array | None, draw: DrawFolds) -> Target:
     """The target of rows given by the positions of their labels among all labels, sorted."""
-    split = _Split(y, len(labels), weight, fraction, place, random_state)
-    is_class = split.n_present > 0
+    folds = draw(y, len(labels), weight)
+    is_class = folds.n_present > 0
     classes = labels[is_class]
     if len(classes) == 1:
-        where = "" if weight is None or split.n_present.sum() == len(y) else _WITH_WEIGHT
+        where = "" if weight is None or folds.n_present.sum() == len(y) else _WITH_WEIGHT
         raise NoLabels(f"y has only one class{where}")
     # One rate tells of both classes, so that two classes need one.
     names: list[str | None] = [str(label) for label in classes] if len(classes) > 2 else [None]
@@ -373,55 +347,49 @@ def _make_target(
     class_of_label = np.maximum(np.cumsum(is_class) - 1, 0) * is_class
 
     def read(start: int, stop: int) -> LabelledRows:
-        digits = class_of_label[y[start:stop]]
-        weights = np.ones(len(digits)) if weight is None else weight[start:stop]
-        return LabelledRows(weights, digits, split.folds(start, stop), len(names))
+        of_rows = y[start:stop]
+        weights = np.ones(len(of_rows)) if weight is None else weight[start:stop]
+        return LabelledRows(weights, class_of_label[of_rows], folds.of(start, of_rows, weights), len(names))
 
-    return Target(names, classes, split.n_folds, len(y), read)
+    return Target(names, classes, folds.n_folds, len(y), read)
 
 
 _WITH_WEIGHT = " in the rows with a positive sample_weight"
 
 
-class _Split:
+class Folds:
     """Which rows are held out, and the folds of the others, drawn by their numbers."""
 
     def __init__(
         self,
-        y: Array,
+        labels: Array,
         n_labels: int,
-        weight: Array | None,
+        weights: Array | None,
+        *,
         fraction: Fraction,
         place: Place,
         random_state: np.random.RandomState,
     ) -> None:
-        self._y, self._weight = y, weight
-        share = share_held_out(fraction, len(y), at_random=place is places)
-        self._hold_out = HoldOut.among((labels for _, labels, _ in self._chunks()), n_labels, place, share)
+        chunks = [slice(start, start + sizes.CHUNK) for start in range(0, len(labels), sizes.CHUNK)]
+        share = share_held_out(fraction, len(labels), at_random=place is places)
+        self._hold_out = HoldOut.among((labels[rows] for rows in chunks), n_labels, place, share)
         self.n_present, n_kept = np.zeros((2, n_labels), np.int64)
-        for start, labels, is_present in self._chunks():
-            is_held_out = self._hold_out.chooses(start, labels)
-            self.n_present += np.bincount(labels[is_present], minlength=n_labels)
-            n_kept += np.bincount(labels[is_present & ~is_held_out], minlength=n_labels)
+        for rows in chunks:
+            own = labels[rows]
+            is_present = np.ones(len(own), bool) if weights is None else weights[rows] > 0
+            is_held_out = self._hold_out.chooses(rows.start, own)
+            self.n_present += np.bincount(own[is_present], minlength=n_labels)
+            n_kept += np.bincount(own[is_present & ~is_held_out], minlength=n_labels)
         # At most the rows outside the largest class: with more folds, a fold with a click would stand out.
         self.n_folds = min(max(int(n_kept.sum() - n_kept.max(initial=0)), 2), _N_FOLDS)
         self._seed = int(random_state.randint(1, np.iinfo(np.int32).max))
 
-    def folds(self, start: int, stop: int) -> np.ndarray:
-        """The folds of the rows of a slice."""
-        labels, is_present = self._labels(start, stop)
+    def of(self, start: int, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """The folds of consecutive rows, the first with this number."""
         folds: np.ndarray = (places(np.arange(start, start + len(labels)), self._seed) * self.n_folds).astype(np.int64)
         folds[self._hold_out.chooses(start, labels)] = self.n_folds
-        folds[~is_present] = self.n_folds + 1
+        folds[weights <= 0] = self.n_folds + 1
         return folds
-
-    def _chunks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        for start in range(0, len(self._y), sizes.CHUNK):
-            yield start, *self._labels(start, start + sizes.CHUNK)
-
-    def _labels(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        labels = self._y[start:stop]
-        return labels, np.ones(len(labels), bool) if self._weight is None else self._weight[start:stop] > 0
 
 
 def held_out_with(place: np.ndarray, validation_fraction: Fraction, target: Target | NoLabels) -> np.ndarray:

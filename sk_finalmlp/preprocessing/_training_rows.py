@@ -90,7 +90,7 @@ class TrainingRows(ABC):
     def derive(self, derived: DerivedFields, outputs: Mapping[str, Any], unknown_dropout: float) -> dict[str, Any]:
         """Learn crosses and statistics, and return their columns of rows that are transformed."""
         columns: dict[str, Any] = {}
-        rows = CodedRows(_codes_of(outputs), self._weights, self.target_in_time, self._passes)
+        rows = CodedRows(outputs, self._weights, self.target_in_time, self._passes)
         transforms = self.planner.transforms
         # No draw without a share, so that the folds stay the same.
         unknown = UnknownRows(unknown_dropout, self.planner.random_state) if transforms and unknown_dropout else None
@@ -154,10 +154,6 @@ def _blocks(place: Place, start: int, stop: int) -> np.ndarray:
 def _are_earlier(elapsed: np.ndarray, now: np.float32) -> np.ndarray:
     """Which rows have a time before "now"; a missing one is 0."""
     return (elapsed < now) & (elapsed != 0)
-
-
-def _codes_of(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: column for name, column in outputs.items() if column.dtype.kind == "i"}
 
 
 class TableRows(TrainingRows):
@@ -335,7 +331,8 @@ class StoredRows(TrainingRows):
         target = self.target_in_time
         if isinstance(target, NoLabels):
             return {}, target, sample.n_seen
-        codes = {name: column.rows(sample.numbers).astype(np.int64) for name, column in _codes_of(outputs).items()}
+        coded = {name: column for name, column in outputs.items() if column.dtype.kind == "i"}
+        codes = {name: column.rows(sample.numbers).astype(np.int64) for name, column in coded.items()}
         return codes, target.take(sample.numbers), sample.n_seen
 
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
