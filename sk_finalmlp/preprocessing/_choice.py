@@ -467,11 +467,8 @@ def _later_loss(
     rows = np.vstack([np.ones(later.sum()), *(column[later] for column in columns)])
     logits = np.clip(fit.coefficients @ rows, -_MAX_LOGIT, _MAX_LOGIT)
     shares, click_shares = (sums[later] / weights[later].sum() for sums in (weights, clicks))
-
-    def excess(shift: float) -> float:
-        return float(shares @ expit(logits + shift) - click_shares.sum())
-
-    logits += brentq(excess, -2 * _MAX_LOGIT, 2 * _MAX_LOGIT)
+    total = click_shares.sum()
+    logits += brentq(lambda shift: shares @ expit(logits + shift) - total, -2 * _MAX_LOGIT, 2 * _MAX_LOGIT)
     return float(shares @ np.logaddexp(0, logits) - click_shares @ logits)
 
 

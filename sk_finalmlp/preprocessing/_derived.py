@@ -14,7 +14,7 @@ from ._column import Column, Tally, rows_with_weight
 from ._keys import Changes, Key
 from ._statistics import KeyStatistics, UnknownRows
 from ._sums import CodedRows, make_room
-from ._target import LabelledRows, Target
+from ._target import LabelledRows
 from ._vocabulary import CategoricalEncoder, Vocabulary, VocabularyRule, Waiting, count_values
 
 #: Of more combinations than this, those that hardly repeat are refused.
@@ -113,12 +113,11 @@ class DerivedFields:
 
     def fit(self, rows: CodedRows, unknown: UnknownRows | None = None) -> Iterator[Iterator[dict[str, np.ndarray]]]:
         """Learn one after the other from training rows, and give the columns of each, chunk by chunk."""
-        # Statistics are out-of-fold, and an unseen value's in rows that `unknown` draws. Without labels there are none.
+        # Statistics are out-of-fold, and an unseen value's in rows that `unknown` draws.
         for cross in self._crosses:
             yield cross.fit(rows)
-        if isinstance(rows.target, Target):
-            for statistics in self._statistics:
-                yield statistics.fit(rows, unknown)
+        for statistics in self._statistics:
+            yield statistics.fit(rows, unknown)
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Names and columns of rows."""

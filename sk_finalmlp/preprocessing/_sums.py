@@ -144,7 +144,7 @@ class Cells:
         """Key and group of each cell, which is the first of its key, and the number of the key among those here."""
         keys = cells // self._n_groups
         is_first = starts_of_runs(keys)
-        return keys, cells - keys * self._n_groups, is_first, ranks_of_runs(is_first)
+        return keys, cells - keys * self._n_groups, is_first, np.cumsum(is_first) - 1
 
     @property
     def n_keys(self) -> int:
@@ -240,7 +240,7 @@ def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray
     in_order = numbered >> n_bits
     is_first = starts_of_runs(in_order)
     ranks = np.empty(len(keys), np.int64)
-    ranks[numbered & ((1 << n_bits) - 1)] = ranks_of_runs(is_first)
+    ranks[numbered & ((1 << n_bits) - 1)] = np.cumsum(is_first) - 1
     return ranks, in_order[is_first]
 
 
@@ -249,10 +249,3 @@ def starts_of_runs(values: np.ndarray) -> np.ndarray:
     is_first = np.ones(len(values), bool)
     np.not_equal(values[1:], values[:-1], out=is_first[1:])
     return is_first
-
-
-def ranks_of_runs(is_first: np.ndarray) -> np.ndarray:
-    """The number of each value's run, from 0."""
-    ranks: np.ndarray = np.cumsum(is_first)
-    ranks -= 1
-    return ranks
