@@ -161,10 +161,7 @@ class Planner:
         date_parts: Collection[str],
         n_rows: int | None = None,
     ) -> tuple[DerivedFields, pd.DataFrame]:
-        """Return crosses and statistics to learn, and why; parts of dates get no counts alone.
-
-        With `n_rows`, codes and target are a sample.
-        """
+        """Return crosses and statistics to learn, and why; with `n_rows`, codes and target are a sample."""
         is_auto = "auto" in (self.crosses, self.statistics)
         choices = self._choose(fields_of, codes, target, date_parts) if is_auto else []
         if n_rows is None:
@@ -285,10 +282,8 @@ def _keep_best(pairs: Sequence[Choice]) -> None:
 def _take_pairs_of_ids(
     singles: Sequence[Choice], pairs: Sequence[Choice], trial: _Trial, uncounted: Collection[str]
 ) -> None:
-    """Other pairs with an id: how often it occurs with values that repeat, or where that predicts later rows.
-
-    Whoever was shown an item once may click on it tomorrow, or never again.
-    """
+    """Other pairs with an id: how often it occurs with values that repeat, or where that predicts later rows."""
+    # Whoever was shown an item once may click on it tomorrow, or never again.
     worth = {choice.key.fields[0]: choice.key for choice in singles if choice.count}
     ids = sorted(worth, key=lambda name: -trial.n_values(worth[name]))[:_N_IDS]
     for choice in pairs:
@@ -408,9 +403,8 @@ class _Trial:
         return [[rates, counts] for rates in out_of_fold_rates(sums, self._target, recent)]
 
     def _gain_in_time(self, sums: KeySums, beside: Columns, added: Columns) -> float:
-        """By how much columns beside others lower the mean log-loss of the last blocks, each predicted by the ones
-        before; 0 if the very last isn't predicted better, or a block has one label.
-        """
+        """By how much columns beside others lower the mean log-loss of the last blocks, predicted by earlier ones."""
+        # It is 0 if the very last isn't predicted better, or a block has one label.
         blocks = self._target.blocks
         assert blocks is not None
         numbers, gains = blocks.blocks_of(sums.groups), np.zeros(blocks.n_blocks - 3)

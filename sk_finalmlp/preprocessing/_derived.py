@@ -33,7 +33,7 @@ class CrossEncoder:
         """Learn the combinations of the rows with weight, and give the codes of all rows, chunk by chunk."""
         self._encoder.fit(self._counted(rows), None)
         chunks = rows.chunks(self.key.parts, f"codes of {self.key.name}")
-        return ({self.key.name: self.transform(chunk.codes)} for chunk in chunks)
+        return (self.transform(chunk.codes) for chunk in chunks)
 
     def _counted(self, rows: CodedRows) -> Column:
         """The combinations, each once for all rows that hold it if these come in several chunks."""
@@ -54,9 +54,9 @@ class CrossEncoder:
             )
         return Column(self.key.name, pa.array(known), Tally(counts, n_rows, n_missing))
 
-    def transform(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:
-        """One code (int64) per row."""
-        return self._encoder.transform(self._combinations(codes))[0]
+    def transform(self, codes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One code (int64) per row, by the name of the cross."""
+        return {self.key.name: self._encoder.transform(self._combinations(codes))[0]}
 
     def grow(
         self, codes: Mapping[str, np.ndarray], weights: np.ndarray | None, changes: Changes
@@ -121,10 +121,8 @@ class DerivedFields:
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Names and columns of rows."""
-        for cross in self._crosses:
-            yield cross.key.name, cross.transform(codes)
-        for statistics in self._statistics:
-            yield from statistics.transform(codes).items()
+        for field in self._fields:
+            yield from field.transform(codes).items()
 
     def grow(
         self,
@@ -138,7 +136,7 @@ class DerivedFields:
         for cross in self._crosses:
             grown, fresh[cross.key.name] = cross.grow(codes, weights, changes)
             crosses.append(grown)
-            outputs[cross.key.name] = grown.transform(codes)
+            outputs.update(grown.transform(codes))
         statistics = []
         for of_key in self._statistics:
             assert labels is not None
@@ -146,6 +144,10 @@ class DerivedFields:
             statistics.append(after)
             outputs.update(before)
         return DerivedFields(crosses, statistics), outputs, fresh
+
+    @property
+    def _fields(self) -> list[CrossEncoder | KeyStatistics]:
+        return [*self._crosses, *self._statistics]
 
     @property
     def needs_labels(self) -> bool:
@@ -159,5 +161,4 @@ class DerivedFields:
 
     def output_fields(self, names: Mapping[str, str]) -> list[Field]:
         """Fields in the order of the columns, where the fields they are made of have these names."""
-        parts: list[CrossEncoder | KeyStatistics] = [*self._crosses, *self._statistics]
-        return [field for part in parts for field in part.output_fields(part.key.renamed(names))]
+        return [field for part in self._fields for field in part.output_fields(part.key.renamed(names))]

@@ -309,11 +309,9 @@ class StatisticColumn(NamedTuple):
 
 @dataclass(frozen=True)
 class Memory:
-    """Decayed sums of weights that updates go on from: by key and in all, of all rows and then of each label's.
-
-    After rows of the weight `half_life` they count half.
-    """
+    """Decayed sums of weights that updates go on from: by key and in all, of all rows and then of each label's."""
 
     sums: list[np.ndarray]
     totals: list[float]
+    #: The weight of rows after which sums count half.
     half_life: float

@@ -92,11 +92,10 @@ class LabelledRows:
 
 @dataclass(frozen=True)
 class Grouping:
-    """Random folds: a row knows the other folds. In blocks of time, a row knows the blocks before its own, in the first
-    one the other folds. Rows held out know all rows but those held out, with halvings only the blocks before theirs.
-    """
+    """Groups of rows that share out-of-fold statistics: random folds, or, with several blocks, the order of time."""
 
-    # A key and a group make a cell; cells come in the order of the keys, then of the groups.
+    # A row knows the other folds, in a later block the blocks before its own; rows held out know all that aren't, but
+    # with halvings the blocks before theirs alone. A key and a group make a cell; cells are sorted by key, then group.
     n_folds: int
     n_blocks: int = 1
     #: The share of the training rows with the statistics of this grouping.
@@ -106,9 +105,9 @@ class Grouping:
 
     @property
     def n_groups(self) -> int:
-        """Number of groups: the folds of the first block, its rows held out, of each later block the rows held out and
-        the others, and last the rows without weight.
-        """
+        """Number of groups, in the order of time."""
+        # Of the first block the folds and the rows held out, of each later one those held out and the others; last come
+        # the rows without weight.
         return self.n_folds + 2 * self.n_blocks
 
     def groups(self, folds: np.ndarray, blocks: np.ndarray) -> np.ndarray:

@@ -104,10 +104,8 @@ class TrainingRows(ABC):
         return columns
 
     def _draw_as_now(self, elapsed: Array, now: np.float32) -> None:
-        """Give some earlier rows the elapsed time of the last ones, drawn by label so that they click as often.
-
-        New rows have it, too: what the network knows of them comes from more rows, at the level of the last ones.
-        """
+        """Give some earlier rows the elapsed time of the last ones, drawn by label so that they click as often."""
+        # New rows have it, too: what the network knows of them comes from more rows, at the level of the last ones.
         assert isinstance(self.target, Target)
         earlier, last = np.zeros((2, self.target.n_patterns))
         for start, rows in self.target.chunks():
