@@ -458,7 +458,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         planner = Planner(
             self.crosses,
             self.statistics,
-            self._vocabulary_rule(),
+            VocabularyRule(self.min_frequency, self.max_categories, self.n_hash_buckets),
             self.validation_fraction,
             check_random_state(self.random_state),
             self.hold_out,
@@ -536,7 +536,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             rows.names,
             rows.chosen,
             find_histories(self.histories, rows.names),
-            self._column_rules(),
+            self._column_rules(rows.names, rows.planner.rule),
             rows.keep,
         )
         return rows.encode(self._columns)
@@ -577,26 +577,25 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             )
         return {select_for("vectors", key, None, names)[0]: given for key, given in (self.vectors or {}).items()}
 
-    def _column_rules(self) -> ColumnRules:
+    def _column_rules(self, names: Sequence[str], vocabulary: VocabularyRule) -> ColumnRules:
         if self.separator == "":
             raise InvalidParameterError(
                 "The 'separator' parameter of CTREncoder must not be empty. Give what stands between the elements, "
                 "such as '|', or 'auto'."
             )
-        names = check_feature_names_in(self)
         vectors = self._given_vectors_at(names).items()
         return ColumnRules(
-            self._vocabulary_rule(),
+            vocabulary,
             self.numeric_encoding,
             self.n_bins,
             None if self.separator == "auto" else self.separator,
-            self._max_length(),
+            self._max_length(names),
             self._datetime_parts(),
             {names[position]: check_vectors(names[position], given) for position, given in vectors},
             self.vectors_mode,
         )
 
-    def _max_length(self) -> int | Mapping[str, int] | None:
+    def _max_length(self, names: Sequence[str]) -> int | Mapping[str, int] | None:
         """Return the largest number of output columns of lists, for all of them or by the name of the column."""
         if not isinstance(self.max_length, Mapping):
             return self.max_length
@@ -606,7 +605,6 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
                 "The 'max_length' parameter of CTREncoder must be integers of at least 1, for all lists or by column. "
                 f"Got {wrong!r} instead."
             )
-        names = check_feature_names_in(self)
         return {names[select_for("max_length", key, None, names)[0]]: n for key, n in self.max_length.items()}
 
     def _datetime_parts(self) -> list[str] | None:
@@ -621,9 +619,6 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
                 "column in `drop`."
             )
         return parts
-
-    def _vocabulary_rule(self) -> VocabularyRule:
-        return VocabularyRule(self.min_frequency, self.max_categories, self.n_hash_buckets)
 
     def transform(self, X: Any) -> Any:
         """Encode a table, with statistics of all training rows.

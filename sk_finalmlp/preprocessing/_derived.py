@@ -121,8 +121,10 @@ class DerivedFields:
 
     def transform(self, codes: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Names and columns of rows."""
-        for field in self._fields:
-            yield from field.transform(codes).items()
+        for cross in self._crosses:
+            yield from cross.transform(codes).items()
+        for statistics in self._statistics:
+            yield from statistics.transform(codes).items()
 
     def grow(
         self,
@@ -146,10 +148,6 @@ class DerivedFields:
         return DerivedFields(crosses, statistics), outputs, fresh
 
     @property
-    def _fields(self) -> list[CrossEncoder | KeyStatistics]:
-        return [*self._crosses, *self._statistics]
-
-    @property
     def needs_labels(self) -> bool:
         """Whether there are statistics."""
         return bool(self._statistics)
@@ -161,4 +159,5 @@ class DerivedFields:
 
     def output_fields(self, names: Mapping[str, str]) -> list[Field]:
         """Fields in the order of the columns, where the fields they are made of have these names."""
-        return [field for part in self._fields for field in part.output_fields(part.key.renamed(names))]
+        parts: list[CrossEncoder | KeyStatistics] = [*self._crosses, *self._statistics]
+        return [field for part in parts for field in part.output_fields(part.key.renamed(names))]
