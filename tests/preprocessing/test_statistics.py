@@ -5,6 +5,7 @@ import sys
 import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from sklearn.pipeline import Pipeline
 
 from sk_finalmlp._hold_out import places
 from sk_finalmlp.preprocessing import CTREncoder
-from sk_finalmlp.preprocessing._target import read_target
+from sk_finalmlp.preprocessing._target import Folds, read_target
 from sk_finalmlp.schema import Field
 
 
@@ -29,6 +30,12 @@ def impressions(n=400, seed=0, n_users=20, n_items=8):
     rng = np.random.default_rng(seed)
     X = pd.DataFrame({"user": rng.integers(n_users, size=n), "item": rng.choice(list("abcdefgh")[:n_items], n)})
     return X, rng.integers(2, size=n)
+
+
+def target_of(y, X, weights=None):
+    """The labels and folds that an encoder with its default parameters draws, with a tenth of the rows held out."""
+    draw = partial(Folds, fraction=0.1, place=places, random_state=np.random.RandomState(0))
+    return read_target(y, X, weights, draw)
 
 
 def affinely_equal(column, reference):
@@ -71,7 +78,7 @@ def test_fit_transform_takes_the_statistics_of_a_row_from_the_other_folds(key, w
     X, y = impressions(1500)
     weights = np.random.default_rng(0).integers(1, 4, len(y)) if weighted else np.ones(len(y))
     out = CTREncoder(statistics=[tuple(key)]).fit_transform(X, y, sample_weight=weights)
-    folds = read_target(y, X, weights, 0.1, places, np.random.RandomState(0)).rows.folds
+    folds = target_of(y, X, weights).rows.folds
     is_held_out = held_out_rows(y)
     rate, count = np.empty(len(y)), np.empty(len(y))
     prior = np.average(y, weights=weights)
@@ -96,14 +103,14 @@ def test_cross_fitted_counts_are_as_large_as_those_of_new_rows():
 
 def test_folds_are_drawn_for_each_row_whatever_the_others_are():
     y = np.repeat([0, 1, 2], [9_000, 950, 50])
-    folds = read_target(y, y, None, 0.1, places, np.random.RandomState(0)).rows.folds
+    folds = target_of(y, y).rows.folds
     assert np.array_equal(folds == 10, held_out_rows(y))
     for rows in (y == 0, y == 1):
         n_rows = np.bincount(folds[rows], minlength=10)[:10]
         assert np.abs(n_rows / n_rows.mean() - 1).max() < 5 * n_rows.mean() ** -0.5
     assert len(np.unique(folds[:30])) > 5
     # A table that has grown keeps the parts of its first rows.
-    more = read_target(np.r_[y, y], np.r_[y, y], None, 0.1, places, np.random.RandomState(0)).rows.folds
+    more = target_of(np.r_[y, y], np.r_[y, y]).rows.folds
     assert (more[: len(y)] == folds).mean() > 0.999
 
 
@@ -413,7 +420,7 @@ def test_fitting_in_threads_leaves_the_filters_of_warnings_alone():
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: read_target(y, X, None, 0.1, places, np.random.RandomState(0)), range(2_000)))
+            list(pool.map(lambda _: target_of(y, X), range(2_000)))
     finally:
         sys.setswitchinterval(interval)
     assert warnings.filters == before
