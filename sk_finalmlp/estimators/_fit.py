@@ -212,7 +212,7 @@ def _start(
         names = ("X_val", "y_val", "sample_weight_val")
         read = read_rows(classifier, *given, labels.read_more, names=names)
         labels.check_validation(read.count().n_rows, classifier.scoring)
-        validation = read.impressions(readers, weights)
+        validation = read.impressions(read.chunk, readers, weights)
     start, generator = start_training(classifier, training, readers, labels, seed, continues)
     if continues:
         check_same_arguments(start.arguments, classifier._network_arguments, "With warm_start=True")

@@ -75,7 +75,7 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
             readers = learn_fields(rows, estimator.categorical_features)
         else:
             readers = _grown_readers(estimator._readers, rows, {} if schema is None else schema.vectors)
-        new = rows.impressions(readers, weights).with_mean_weight_one()
+        new = rows.impressions(rows.chunk, readers, weights).with_mean_weight_one()
         new = replace(new, negatives_kept=estimator.negatives_kept)
         start, generator = start_training(estimator, new, readers, labels, estimator._seed, not is_first)
         if is_first:
@@ -189,9 +189,8 @@ def _rows_of_fresh_codes(schema: Schema | None, readers: list[FieldReader]) -> d
 
 def _grown_readers(readers: Sequence[FieldReader], rows: Rows, tables: Mapping[str, VectorTable]) -> list[FieldReader]:
     """Return the readers after more rows: their codes are known from now on, and outgrown tables get room for more."""
-    (chunk,) = rows.chunks()
     readers = [
-        with_more_vectors(reader, chunk.columns, tables.get(reader.field.name))
+        with_more_vectors(reader, rows.chunk.columns, tables.get(reader.field.name))
         if reader.vectors is not None
         else reader
         for reader in readers

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -22,7 +21,7 @@ from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder, check_space, naming_full_disk, sizes
 from .._warnings import shown, warn
 from ..schema import Schema, carries_schema, checksum_of, is_statistic, read_schema
-from ..training import Impressions, StoredImpressions
+from ..training import AnyImpressions, Impressions, StoredImpressions
 from ._field_readers import FieldReader, Layout, read_matrices
 from ._input_columns import InputColumn, check_same_encoder, read_columns, remember_encoder
 from ._labels import MIN_WEIGHT, LabelCounts, OneLabel
@@ -50,12 +49,11 @@ _HOW_TO_VALIDATE = (
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows that are read at once, without rows of weight 0; `counts` says which of a slice they are, None for all."""
+    """Rows that are read at once: of a slice those that count, without rows of weight 0."""
 
     source: Sequence[tuple[str, Readable]]
-    start: int
-    stop: int
-    counts: NDArray[np.bool_] | None
+    given: slice
+    counts: NDArray[np.bool_] | slice
     label: NDArray[Any]
     weight: NDArray[np.float64]
     is_held_out: NDArray[np.bool_]
@@ -68,8 +66,12 @@ class Chunk:
     def column(self, position: int) -> InputColumn:
         """Return the values of one column."""
         name, column = self.source[position]
-        values = column[self.start : self.stop]
-        return InputColumn(name, values if self.counts is None else values[self.counts])
+        return InputColumn(name, column[self.given][self.counts])
+
+    @property
+    def sides(self) -> list[torch.Tensor]:
+        """Positions of the rows to train on, and of those that are held out."""
+        return [torch.from_numpy(np.flatnonzero(mask)) for mask in (~self.is_held_out, self.is_held_out)]
 
 
 @dataclass(frozen=True)
@@ -83,14 +85,14 @@ class Rows:
     weight: Readable | None
     labels: Labels
     schema: Schema | None
-    #: Rows that are read at once; all of a table in memory.
-    step: int = sys.maxsize
+    #: The fields that the schema knows.
+    layout: Layout
+    #: Where rows on disk are shuffled; None in memory.
     folder: TemporaryFolder | None = None
     largest_weight: float = 1.0
     hold_out: HoldOut | None = None
     position: NDArray[np.int64] | None = None
-    #: Fields that the schema knows; all columns that look like statistics without it.
-    layout: Layout = field(default_factory=list)
+    #: Columns without a field of the schema that are named like statistics.
     lost_statistics: Sequence[str] = ()
 
     @property
@@ -98,31 +100,38 @@ class Rows:
         """Number of rows, those of weight 0 included."""
         return len(self.number)
 
-    def chunks(self) -> Iterable[Chunk]:
-        """Read the rows chunk by chunk; where there is one, it is read once."""
-        return self._only if self.n_given <= self.step else self._read_chunks()
-
     @cached_property
-    def _only(self) -> list[Chunk]:
-        return list(self._read_chunks())
+    def chunk(self) -> Chunk:
+        """All rows of a table in memory."""
+        (chunk,) = self._read_chunks()
+        return chunk
+
+    def chunks(self) -> Iterable[Chunk]:
+        """Read the rows, from disk chunk by chunk."""
+        return [self.chunk] if self.folder is None else self._read_chunks()
+
+    def _slices(self) -> list[slice]:
+        # A row is in memory several times while it is shuffled.
+        step = self.n_given if self.folder is None else max(1, sizes.CHUNK // 8)
+        return [slice(start, min(start + step, self.n_given)) for start in range(0, self.n_given, step)]
 
     def _read_chunks(self) -> Iterator[Chunk]:
-        for start in range(0, self.n_given, self.step):
-            stop = min(start + self.step, self.n_given)
-            label = self.number[start:stop]
-            weight = np.ones(stop - start) if self.weight is None else self.weight[start:stop] / self.largest_weight
-            is_held_out = np.zeros(len(label), bool) if self.hold_out is None else self.hold_out.chooses(start, label)
-            label = label if self.position is None else self.position[label]
-            counts = weight > MIN_WEIGHT
-            if counts.all():
-                yield Chunk(self.columns, start, stop, None, label, weight, is_held_out)
-            elif counts.any():
-                yield Chunk(self.columns, start, stop, counts, label[counts], weight[counts], is_held_out[counts])
+        for given in self._slices():
+            label = self.number[given]
+            weight = np.ones(len(label)) if self.weight is None else self.weight[given] / self.largest_weight
+            is_held_out = np.zeros(len(label), bool)
+            if self.hold_out is not None:
+                is_held_out = self.hold_out.chooses(given.start, label)
+            if self.position is not None:
+                label = self.position[label]
+            counts: Any = weight > MIN_WEIGHT
+            if counts.any():
+                counts = slice(None) if counts.all() else counts
+                yield Chunk(self.columns, given, counts, label[counts], weight[counts], is_held_out[counts])
 
     def holding_out(self, place: Place, fraction: float) -> Rows:
         """Return the same rows, some held out; weights don't matter, since the encoder may know others."""
-        starts = range(0, self.n_given, self.step)
-        labels = (self.number[start : min(start + self.step, self.n_given)] for start in starts)
+        labels = (self.number[given] for given in self._slices())
         return replace(self, hold_out=HoldOut.among(labels, self.labels.n_labels, place, fraction))
 
     def count(self) -> LabelCounts:
@@ -134,14 +143,10 @@ class Rows:
         n_rows, n_held_out, weights = sums
         return LabelCounts(n_rows.astype(np.int64), n_held_out.astype(np.int64), weights)
 
-    def impressions(self, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64]) -> Impressions:
-        """Return the rows of a table in memory as the network takes them."""
-        (chunk,) = self.chunks()
-        return self._impressions(chunk, readers, weight_of_label)
-
-    def _impressions(
+    def impressions(
         self, chunk: Chunk, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64], unit: float = 1.0
     ) -> Impressions:
+        """Return some rows as the network takes them, with weights in this unit."""
         codes, values = read_matrices(readers, chunk.columns)
         weight = (chunk.weight * weight_of_label[chunk.label] / unit).astype(np.float32)
         return Impressions(
@@ -159,20 +164,20 @@ class Rows:
         negatives_kept: float,
         seed: int,
         verbose: int,
-    ) -> tuple[Impressions, Impressions | None] | tuple[StoredImpressions, StoredImpressions | None]:
+    ) -> tuple[AnyImpressions, AnyImpressions | None]:
         """Return training rows and held-out rows as the network takes them, with weights of mean 1."""
         hindsight = self.hold_out is not None and self.schema is not None and self.schema.hindsight
         sample: dict[str, Any] = {"negatives_kept": negatives_kept, "have_hindsight": hindsight}
         if self.folder is not None:
             training, validation = self._shuffle(self.folder, readers, weight_of_label, seed, verbose)
             return replace(training, **sample), replace(validation, **sample) if len(validation) else None
-        (chunk,) = self.chunks()
-        impressions = replace(self._impressions(chunk, readers, weight_of_label).with_mean_weight_one(), **sample)
-        if not chunk.is_held_out.any():
+        impressions = self.impressions(self.chunk, readers, weight_of_label).with_mean_weight_one()
+        impressions = replace(impressions, **sample)
+        if not self.chunk.is_held_out.any():
             return impressions, None
         n_floats = sum(reader.field.n_columns for reader in readers if reader.field.kind in ("numeric", "vector"))
-        _warn_about_copies(impressions, n_floats, chunk.is_held_out)
-        kept, held_out = _sides(chunk)
+        _warn_about_copies(impressions, n_floats, self.chunk.is_held_out)
+        kept, held_out = self.chunk.sides
         return impressions.take(kept), impressions.take(held_out)
 
     def _shuffle(
@@ -197,21 +202,16 @@ class Rows:
         mean_weight = float(counts.weights @ weight_of_label) / n_rows
         with Passes(verbose).over("shuffle", self.n_given) as advance:
             for chunk in self.chunks():
-                rows = self._impressions(chunk, readers, weight_of_label, mean_weight)
-                for own, of_side, weights in zip(_sides(chunk), piles, sums, strict=True):
+                rows = self.impressions(chunk, readers, weight_of_label, mean_weight)
+                for own, of_side, weights in zip(chunk.sides, piles, sums, strict=True):
                     taken = rows.take(own)
                     of_side.add(StoredImpressions.rows_of(taken))
                     weights += taken.class_weights(len(weights))
-                advance(chunk.stop - chunk.start)
+                advance(chunk.given.stop - chunk.given.start)
         return [
             StoredImpressions([of_side.shuffled()], n_codes, weights, torch.from_numpy(n))
             for of_side, weights, n in zip(piles, sums, of_sides.values(), strict=True)
         ]
-
-
-def _sides(chunk: Chunk) -> list[torch.Tensor]:
-    """Return positions of the rows to train on, and of those that are held out."""
-    return [torch.from_numpy(np.flatnonzero(mask)) for mask in (~chunk.is_held_out, chunk.is_held_out)]
 
 
 @contextmanager
@@ -232,8 +232,8 @@ def open_rows(
 def _ready(estimator: Any, rows: Rows, holds_out: bool) -> Rows:
     """Return the rows, some held out, with the labels that have rows of positive weight."""
     if holds_out:
-        fraction = _fraction_held_out(estimator, rows.n_given, rows.schema)
-        rows = rows.holding_out(_place_of_rows(estimator.hold_out, fraction, rows.n_given, rows.schema), fraction)
+        fraction = _fraction_held_out(estimator, rows)
+        rows = rows.holding_out(_place_of_rows(estimator.hold_out, fraction, rows), fraction)
     labels, has_rows = rows.labels.having_rows(rows.count().n_rows)
     if not has_rows.all():
         rows = replace(rows, labels=labels, position=np.cumsum(has_rows) - 1)
@@ -259,10 +259,11 @@ def read_rows(
         labels, number = read_labels(y, columns[0].values)
     with errors_about(names[2]):
         weight = _check_weight(sample_weight, columns)
+        largest_weight = _largest([weight])
     held = [(column.name, column.values) for column in columns]
     schema, layout = _of_columns(read_schema(X), [column.name for column in columns])
     lost = _lost_statistics(columns, layout) if carries_schema(X) else ()
-    return Rows(held, number, weight, labels, schema, layout=layout, lost_statistics=lost)
+    return Rows(held, number, weight, labels, schema, layout, None, largest_weight, lost_statistics=lost)
 
 
 def _of_columns(schema: Schema | None, names: Sequence[str]) -> tuple[Schema | None, Layout]:
@@ -291,15 +292,11 @@ def _rows_on_disk(estimator: Any, X: EncodedRows, y: Any, sample_weight: Any, fo
     assert X.classes is not None
     assert X.y is not None
     weight = X.weight if sample_weight is not None else None
-    largest_weight = 1.0 if weight is None else max(float(w.max()) for w in weight.chunks())
-    if not largest_weight:
-        raise ValueError("Sample weights must contain at least one non-zero number.")
+    largest_weight = 1.0 if weight is None else _largest(weight.chunks())
     _learn_columns(estimator, X)
-    # A row is in memory several times while it is shuffled.
-    step = max(1, sizes.CHUNK // 8)
     columns, labels = list(X.columns.items()), OneLabel(X.classes)
     schema, layout = _of_columns(X.schema, [*X.columns])
-    return Rows(columns, X.y, weight, labels, schema, step, folder, largest_weight, layout=layout)
+    return Rows(columns, X.y, weight, labels, schema, layout, folder, largest_weight)
 
 
 def _learn_columns(estimator: Any, X: EncodedRows) -> None:
@@ -336,21 +333,27 @@ def _check_weight(sample_weight: Any, columns: list[InputColumn]) -> NDArray[np.
     weight: NDArray[np.float64] = check_sample_weight(
         sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
     )
-    if not weight.any():
+    return weight
+
+
+def _largest(weight: Iterable[NDArray[np.float64]]) -> float:
+    largest = max(float(part.max()) for part in weight)
+    if not largest:
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    return weight / weight.max()
+    return largest
 
 
-def _fraction_held_out(estimator: Any, n_rows: int, schema: Schema | None) -> float:
+def _fraction_held_out(estimator: Any, rows: Rows) -> float:
     """Share of the rows that is held out: "auto" asks the encoder, which may have been given other rows."""
-    fraction = estimator.validation_fraction
+    fraction, schema = estimator.validation_fraction, rows.schema
     if fraction == "auto" and schema is not None and schema.validation_fraction is not None:
         return schema.validation_fraction
-    return share_held_out(fraction, n_rows, at_random=estimator.hold_out != "last")
+    return share_held_out(fraction, rows.n_given, at_random=estimator.hold_out != "last")
 
 
-def _place_of_rows(hold_out: str, fraction: float, n_rows: int, schema: Schema | None) -> Place:
+def _place_of_rows(hold_out: str, fraction: float, rows: Rows) -> Place:
     """How rows get the places that decide whether they are held out."""
+    schema, n_rows = rows.schema, rows.n_given
     if hold_out == "auto":
         hold_out = (schema and schema.hold_out) or "random"
     if hold_out == "random":

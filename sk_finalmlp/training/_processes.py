@@ -44,7 +44,7 @@ class Alone:
 
     def own(self, rows: Tensor) -> Tensor:
         """The slice of this process."""
-        return rows
+        return rows.tensor_split(self.size)[self.rank]
 
     def add_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
         """Add the gradients of all processes up, and return the sum of their losses."""
@@ -56,9 +56,6 @@ class Alone:
 
     def average_buffers(self, network: nn.Module) -> None:
         """Let all have the same buffers, such as the running moments of batch norm: their mean over processes."""
-
-    def start_alike(self, network: nn.Module, generator: torch.Generator) -> None:
-        """Let all have the weights and the random numbers of the first."""
 
     def gathered(self, value: Value) -> list[Value]:
         """The values of all processes."""
@@ -110,9 +107,6 @@ class Group(Alone):
             raise RuntimeError(f"The training ended, because {self._reason()}.") from error
         if error is not None:
             self.leave(f"{type(error).__name__}: {error}")
-
-    def own(self, rows: Tensor) -> Tensor:
-        return rows.tensor_split(self.size)[self.rank]
 
     def add_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
         learned = [parameter for parameter in parameters if parameter.grad is not None]
@@ -167,6 +161,7 @@ class Group(Alone):
             buffer.copy_(part.view_as(buffer))
 
     def start_alike(self, network: nn.Module, generator: torch.Generator) -> None:
+        """Let all have the weights and the random numbers of the first."""
         generator.set_state(self.told(generator.get_state()))
         for tensor in network.state_dict().values():
             if tensor.numel():

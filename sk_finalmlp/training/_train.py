@@ -31,7 +31,7 @@ from ._callbacks import (
 )
 from ._device import Precision, kept_memory, product_dtype, threads_of_steps
 from ._net import ClickNet
-from ._processes import ALONE, Alone, is_started_with_others, joined_group
+from ._processes import ALONE, Alone, Group, is_started_with_others, joined_group
 from ._rows import AnyImpressions, Batches, digest_of
 from ._scores import Scoring, correct_mean
 
@@ -168,7 +168,7 @@ def train(
     """
     joins = settings.joins_processes and is_started_with_others()
     with joined_group(settings.device) if joins else nullcontext(ALONE) as processes:
-        if processes.size > 1:
+        if isinstance(processes, Group):
             settings = _prepare(processes, network, impressions, validation, settings, generator)
         n_validation = 0 if validation is None else len(validation)
         device = settings.device
@@ -180,7 +180,7 @@ def train(
 
 
 def _prepare(
-    processes: Alone,
+    processes: Group,
     network: nn.Module,
     impressions: AnyImpressions,
     validation: AnyImpressions | None,
