@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from numbers import Integral, Real
@@ -61,19 +61,13 @@ class Fitted:
     best_epoch: int = 0
     best_score: float | None = None
 
-    def after(self, result: TrainingResult) -> Fitted:
-        """Return it with the epochs of a training."""
-        n_before = len(self.history)
-        epochs = ({**epoch, "epoch": n_before + epoch["epoch"], "method": "fit"} for epoch in result.history)
-        best_epoch = n_before + result.best_epoch
-        return replace(self, history=[*self.history, *epochs], best_epoch=best_epoch, best_score=result.best_score)
-
-    def after_update(self, result: TrainingResult, scores: Mapping[str, float]) -> Fitted:
-        """Return it with one more epoch, which was scored before it began."""
-        (epoch,), n_epochs = result.history, len(self.history) + 1
-        losses = {"epoch": n_epochs, "train_loss": epoch["train_loss"]}
-        rest = {"learning_rate": epoch["learning_rate"], "seconds": epoch["seconds"], "method": "partial_fit"}
-        return replace(self, history=[*self.history, {**losses, **scores, **rest}], best_epoch=n_epochs)
+    def after(self, result: TrainingResult, method: str = "fit", **scores: float) -> Fitted:
+        """Return it with the epochs of a training by `fit` or `partial_fit`, and scores that it doesn't have."""
+        history, n_before = [*self.history], len(self.history)
+        for epoch in result.history:
+            first = {"epoch": n_before + epoch["epoch"], "train_loss": epoch["train_loss"]}
+            history.append({**first, **scores, **epoch, **first, "method": method})
+        return replace(self, history=history, best_epoch=n_before + result.best_epoch, best_score=result.best_score)
 
     def copied_after(self, rows: AnyImpressions | None, network: nn.Module, result: TrainingResult) -> Fitted:
         """Return it with a copy of the network, moved to the click rate of rows, and the epochs so far."""
@@ -100,29 +94,23 @@ class Fitted:
         }
 
 
+@dataclass
 class EpochTasks:
     """Makes each epoch a subtask of `fit` for scikit-learn's callbacks; `fitted` gives the model so far."""
 
-    def __init__(
-        self,
-        fit_context: Any,
-        estimator: Any,
-        data: dict[str, Any],
-        fitted: Callable[[nn.Module, TrainingResult], Fitted],
-    ) -> None:
-        self._fit_context = fit_context
-        self._fitted = fitted
-        self._of_fit = {"estimator": estimator, **data}
+    fit_context: Any
+    of_fit: dict[str, Any]
+    fitted: Callable[[nn.Module, TrainingResult], Fitted]
 
     def begin_epoch(self, final: bool) -> None:
         """Begin a subtask."""
-        self._task = self._fit_context.subcontext(task_name="final epoch" if final else "epoch")
-        self._task.call_on_fit_task_begin(**self._of_fit)
+        self._task = self.fit_context.subcontext(task_name="final epoch" if final else "epoch")
+        self._task.call_on_fit_task_begin(**self.of_fit)
 
     def end_epoch(self, network: nn.Module, result: TrainingResult) -> bool:
         """End the subtask; True where a callback wants the training to end."""
         stop: bool = self._task.call_on_fit_task_end(
-            **self._of_fit, reconstruction_attributes=lambda: self._fitted(network, result).attributes()
+            **self.of_fit, reconstruction_attributes=lambda: self.fitted(network, result).attributes()
         )
         return stop
 
@@ -190,7 +178,7 @@ def fit_classifier(
         # With validation rows, the training itself moves the mean prediction to the click rate.
         unmoved = training if validation is None else None
         fitted = partial(start.copied_after, unmoved)
-        observer = EpochTasks(task, classifier, data, fitted) if has_callbacks(classifier) else None
+        observer = EpochTasks(task, {"estimator": classifier, **data}, fitted) if has_callbacks(classifier) else None
         result = train(start.network, training, validation, settings, generator, observer)
         if unmoved is not None:
             correct_mean(start.network, unmoved)

@@ -68,25 +68,31 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
         else:
             _follow_encoder(estimator, schema)
         rows = read_rows(estimator, X, y, sample_weight, labels.read_more, reset=is_first, names=("", "y", ""))
-        weights = labels.weights(estimator.class_weight, None)
-        if schema is not None:
-            schema, _ = schema.of_columns([name for name, _ in rows.columns])
-        if is_first:
-            readers = learn_fields(rows, estimator.categorical_features)
-        else:
-            readers = _grown_readers(estimator._readers, rows, {} if schema is None else schema.vectors)
-        new = rows.impressions(rows.chunk, readers, weights).with_mean_weight_one()
-        new = replace(new, negatives_kept=estimator.negatives_kept)
-        start, generator = start_training(estimator, new, readers, labels, estimator._seed, not is_first)
-        if is_first:
-            start = replace(start, network=start.network.eval(), moments=Moments.zeros(start.network))
-        else:
-            network, moments = _network_with_room(estimator, start.arguments, generator)
-            start = replace(start, network=network, moments=moments)
-        update = NetworkUpdate(start, new, _rows_of_fresh_codes(schema, readers), generator)
-        observer = EpochTasks(task, estimator, data, update.fitted_so_far) if has_callbacks(estimator) else None
-        result = update.train(_settings(estimator, new, start.network), observer)
+        update = _begin(estimator, rows, schema, is_first)
+        of_fit = {"estimator": estimator, **data}
+        observer = EpochTasks(task, of_fit, update.fitted_so_far) if has_callbacks(estimator) else None
+        result = update.train(_settings(estimator, update.new, update.start.network), observer)
         estimator.__dict__.update(update.fitted(result).attributes())
+
+
+def _begin(estimator: Any, rows: Rows, schema: Schema | None, is_first: bool) -> NetworkUpdate:
+    """Give the network so far room for the new rows, or make one; `estimator` stays as it is."""
+    weights = rows.labels.weights(estimator.class_weight, None)
+    if schema is not None:
+        schema, _ = schema.of_columns([name for name, _ in rows.columns])
+    if is_first:
+        readers = learn_fields(rows, estimator.categorical_features)
+    else:
+        readers = _grown_readers(estimator._readers, rows, {} if schema is None else schema.vectors)
+    new = rows.impressions(rows.chunk, readers, weights).with_mean_weight_one()
+    new = replace(new, negatives_kept=estimator.negatives_kept)
+    start, generator = start_training(estimator, new, readers, rows.labels, estimator._seed, not is_first)
+    if is_first:
+        start = replace(start, network=start.network.eval(), moments=Moments.zeros(start.network))
+    else:
+        network, moments = _network_with_room(estimator, start.arguments, generator)
+        start = replace(start, network=network, moments=moments)
+    return NetworkUpdate(start, new, _rows_of_fresh_codes(schema, readers), generator)
 
 
 def _follow_encoder(estimator: Any, schema: Schema | None) -> None:
@@ -138,34 +144,34 @@ class NetworkUpdate:
 
     def __init__(self, start: Fitted, new: Impressions, fresh: RowsOf, generator: torch.Generator) -> None:
         assert start.moments is not None
-        self._start, self._moments, self._generator = start, start.moments, generator
+        self.start, self._moments, self._generator = start, start.moments, generator
         self._excerpt = excerpt = _take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)
         self._own = make_network(start.network_class, {**start.arguments, "fields": excerpt.fields}, generator)
         self._own_moments = Moments.zeros(self._own)
         _copy_rows(start.network, start.moments, excerpt.rows, self._own, self._own_moments, excerpt.own_rows)
         _draw_again(self._own, self._own_moments, excerpt.places_of(fresh), generator)
-        self._new = replace(new, codes=torch.from_numpy(excerpt.codes))
-        self.scores = score(self._own.eval(), self._new)
+        self.new = replace(new, codes=torch.from_numpy(excerpt.codes))
+        self.scores = score(self._own.eval(), self.new)
 
     def train(self, settings: TrainingSettings, observer: EpochObserver | None) -> TrainingResult:
         """Learn from the new rows."""
         from ..training import train
 
-        result = train(self._own, self._new, None, settings, self._generator, observer, self._own_moments)
-        correct_mean(self._own, self._new, doubt=_DOUBT)
+        result = train(self._own, self.new, None, settings, self._generator, observer, self._own_moments)
+        correct_mean(self._own, self.new, doubt=_DOUBT)
         return result
 
     def fitted(self, result: TrainingResult) -> Fitted:
         """Write what was learned into network and moments, and return them."""
-        return self._written_to(self._start.network, self._moments, result)
+        return self._written_to(self.start.network, self._moments, result)
 
     def fitted_so_far(self, _: nn.Module, result: TrainingResult) -> Fitted:
         """Return a copy of the model so far."""
-        return self._written_to(copy_network(self._start.network), deepcopy(self._moments), result)
+        return self._written_to(copy_network(self.start.network), deepcopy(self._moments), result)
 
     def _written_to(self, network: nn.Module, moments: Moments, result: TrainingResult) -> Fitted:
         _copy_rows(self._own, self._own_moments, self._excerpt.own_rows, network, moments, self._excerpt.rows)
-        return replace(self._start, network=network, moments=moments).after_update(result, self.scores)
+        return replace(self.start, network=network, moments=moments).after(result, "partial_fit", **self.scores)
 
 
 def _have_settled(network: nn.Module) -> bool:

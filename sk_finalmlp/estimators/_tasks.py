@@ -89,7 +89,7 @@ class Tasks:
                 f"relation={before.relation!r}; it has {self.names} with relation={self.relation!r}."
             )
 
-    def weights(self, class_weight: Any, counts: LabelCounts) -> NDArray[np.float64]:
+    def weights(self, class_weight: Any, counts: LabelCounts | None) -> NDArray[np.float64]:
         """Return equal weights."""
         return np.ones(self.n_labels)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from itertools import count
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from joblib.parallel import get_active_backend
@@ -78,7 +78,7 @@ class LostProcess(RuntimeError):
 
 
 class Group(Alone):
-    """Processes that train together on one machine or many; as a context, it shares errors with the others."""
+    """Processes that train together on one machine or many."""
 
     def __init__(self, store: Store, rank: int, size: int, device: torch.device) -> None:
         if device.type not in ("cpu", "cuda"):
@@ -91,22 +91,22 @@ class Group(Alone):
             nccl = distributed.PrefixStore("nccl", store)
             self._tensors = distributed.ProcessGroupNCCL(nccl, rank, size, _TIMEOUT)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if error is None and self._messages is not None:
-            # A process that closes its connections while others still read from them would look like one that fails.
-            try:
+    @contextmanager
+    def sharing_errors(self) -> Iterator[None]:
+        """Let the other processes know why this one ends, or say why another one has."""
+        try:
+            yield
+            if self._messages is not None:
+                # A process that closes its connections while others still read from them looks like one that fails.
                 self.gathered(None)
-            except LostProcess as lost:
-                error = lost
-        self._close()
-        if isinstance(error, LostProcess):
+        except LostProcess as error:
+            self._close()
             self._say("lost", "")
             raise RuntimeError(f"The training ended, because {self._reason()}.") from error
-        if error is not None:
+        except BaseException as error:
             self.leave(f"{type(error).__name__}: {error}")
+            raise
+        self._close()
 
     def add_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
         learned = [parameter for parameter in parameters if parameter.grad is not None]
@@ -278,7 +278,8 @@ def joined_group(device: torch.device) -> Iterator[Group]:
         store, rank, size = _store_of_variables()
     # Each process takes part in the same trainings, so that their numbers agree.
     own_store = distributed.PrefixStore(f"sk_finalmlp {next(_numbers)}", store)
-    with Group(own_store, rank, size, device) as group:
+    group = Group(own_store, rank, size, device)
+    with group.sharing_errors():
         yield group
 
 

@@ -130,14 +130,6 @@ class Impressions(_Sample):
         """The blocks: a single one."""
         return [Block(0, lambda: self)]
 
-    def to(self, device: torch.device) -> Impressions:
-        """Return the rows on another device."""
-        return self._with(sent(column, device) for column in self._columns)
-
-    def kept_on(self, device: torch.device) -> Impressions:
-        """Return the rows, on a device where they fit."""
-        return self._with(kept_on(device, self._columns))
-
     @property
     def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.codes, self.values, self.target, self.weight
@@ -288,11 +280,11 @@ class Batches:
 
     def _batch(self, rows: Impressions, order: Tensor) -> tuple[Inputs, Labels]:
         own = self.processes.own(order)
-        batch = rows.take(own).to(self.device)
-        weight = batch.weight if self._scale == 1 else batch.weight * self._scale
+        codes, values, target, weight = (sent(column.index_select(0, own), self.device) for column in rows._columns)
+        weight = weight if self._scale == 1 else weight * self._scale
         # The means of the slices of all processes add up to the batch's.
         weight = weight if len(own) == len(order) else weight * (len(own) / len(order))
-        return (batch.codes, batch.values), (batch.target, weight)
+        return (codes, values), (target, weight)
 
     def _windows(self) -> Iterator[tuple[Impressions, Tensor, int]]:
         """Read some blocks at a time: their rows, the order of those in the pass, and about how many follow."""
@@ -314,7 +306,8 @@ class Batches:
     @cached_property
     def _kept(self) -> Impressions:
         """The rows of the only block, where batches are taken; all others read `impressions`, on the CPU."""
-        return self._blocks[0].read().kept_on(self.device)
+        rows = self._blocks[0].read()
+        return rows._with(kept_on(self.device, rows._columns))
 
     def _are_taken(self, block: Block, rows: Impressions) -> Tensor:
         """Say which rows of a block are in the pass: their phases, spread by the golden ratio, are in its interval."""
