@@ -89,6 +89,13 @@ class FieldReader:
         """Return the reader of a field that has vectors in place of embeddings of its codes."""
         return cls(Field(name, "categorical", n_codes=1), positions, np.zeros(1, np.int32), is_replaced=True)
 
+    def read(self, columns: Sequence[InputColumn]) -> NDArray[Any]:
+        """Return codes (int32) or values (float32) of the field, shape (n, n_columns)."""
+        own = [columns[position] for position in self.positions]
+        if not self.field.has_codes:
+            return np.stack([as_float32(column) for column in own], axis=1)
+        return np.stack([self.rows_of(read_codes(column)) for column in own], axis=1)
+
     def rows_of(self, codes: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return rows of the embedding table for codes."""
         return self.row_of_code[np.minimum(codes, len(self.row_of_code) - 1)]
@@ -376,32 +383,27 @@ def with_more_vectors(reader: FieldReader, columns: Sequence[InputColumn], table
 
 def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the codes (int32) and values (float32) of a table as the network takes them, fields in its order."""
-    with_codes, others = _in_order(readers)
+    parts = [(reader.field.has_codes, reader.read(columns)) for reader in _in_order(readers)]
     n_rows = len(columns[0].values)
-    codes, values = np.empty((n_rows, len(with_codes)), np.int32), np.empty((n_rows, len(others)), np.float32)
-    for place, (reader, position) in enumerate(with_codes):
-        codes[:, place] = reader.rows_of(read_codes(columns[position]))
-    for place, (_, position) in enumerate(others):
-        values[:, place] = as_float32(columns[position])
-    return codes, values
+    codes = [np.empty((n_rows, 0), np.int32), *(part for has_codes, part in parts if has_codes)]
+    values = [np.empty((n_rows, 0), np.float32), *(part for has_codes, part in parts if not has_codes)]
+    return np.concatenate(codes, axis=1), np.concatenate(values, axis=1)
 
 
-def _in_order(readers: Sequence[FieldReader]) -> tuple[list[tuple[FieldReader, int]], list[tuple[FieldReader, int]]]:
-    """Return reader and position of each column as the network takes them, those of codes and those of floats."""
+def _in_order(readers: Sequence[FieldReader]) -> list[FieldReader]:
+    """Return the readers in the network's order, those of codes first."""
     reader_of = {reader.field.name: reader for reader in readers}
-    in_order = [reader_of[field.name] for field in by_kind(reader_of[name].field for name in reader_of)]
-    columns = [(reader, position) for reader in in_order for position in reader.positions]
-    n_codes = sum(reader.field.has_codes for reader, _ in columns)
-    return columns[:n_codes], columns[n_codes:]
+    return [reader_of[field.name] for field in by_kind(reader.field for reader in readers)]
 
 
 def split_matrix(
     readers: Sequence[FieldReader], matrix: NDArray[np.float64]
 ) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Return the same from one matrix of all columns; None leaves errors to the columns."""
-    with_codes, others = _in_order(readers)
-    tables = [reader.row_of_code for reader, _ in with_codes]
-    codes, numbers = (matrix[:, [position for _, position in columns]] for columns in (with_codes, others))
+    in_order = _in_order(readers)
+    tables = [reader.row_of_code for reader in in_order for _ in reader.positions if reader.field.has_codes]
+    positions = [position for reader in in_order for position in reader.positions]
+    codes, numbers = matrix[:, positions[: len(tables)]], matrix[:, positions[len(tables) :]]
     # Whole numbers beyond 2**53 are rounded, and beyond any table.
     whole = np.minimum(codes, [len(table) - 1 for table in tables]).astype(np.int64)
     with np.errstate(over="ignore"):

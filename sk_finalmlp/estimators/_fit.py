@@ -26,12 +26,12 @@ from ._network import (
     NetworkClass,
     arguments_of_network,
     check_same_arguments,
+    make_network,
     network_of_arrays,
-    start_network,
     weights_as_arrays,
 )
 from ._parameters import BUILT_IN, automatic_max_epochs, automatic_settings, draw_seed, find_scorer, name_of_scorer
-from ._rows import ReadLabels, Rows, check_hold_out, open_rows, read_rows
+from ._rows import ReadLabels, Rows, about_validation, check_hold_out, open_rows, read_rows
 from ._tasks import Labels
 
 if TYPE_CHECKING:
@@ -197,8 +197,7 @@ def _start(
         rows = check_hold_out(classifier, rows, readers, max_epochs)
     training, validation = rows.split(readers, weights, classifier.negatives_kept, seed, int(classifier.verbose))
     if given[0] is not None:
-        names = ("X_val", "y_val", "sample_weight_val")
-        read = read_rows(classifier, *given, labels.read_more, names=names)
+        read = read_rows(classifier, *given, labels.read_more, about=about_validation)
         labels.check_validation(read.count().n_rows, classifier.scoring)
         validation = read.impressions(read.chunk, readers, weights)
     start, generator = start_training(classifier, training, readers, labels, seed, continues)
@@ -218,7 +217,14 @@ def start_training(
     # A network that goes on is as its first rows made it.
     n_rows = classifier._n_rows if goes_on else len(training)
     arguments = arguments_of_network(classifier, readers, labels.n_outputs, n_rows)
-    network = classifier.network_ if goes_on else start_network(network_class, arguments, training, generator)
+    if goes_on:
+        network = classifier.network_
+    else:
+        network = make_network(network_class, arguments, generator)
+        # Before anything is learned, it predicts the share of each class.
+        objective, n_outputs, kept = training.objective, labels.n_outputs, training.negatives_kept
+        weight_of_class = training.class_weights(objective.n_classes(n_outputs))
+        network.start_at(objective.start(weight_of_class, len(training), n_outputs, kept))
     return Fitted(network_class, network, arguments, readers, labels, seed, before, n_rows), generator
 
 
@@ -233,17 +239,15 @@ def training_settings(
     for name in chosen:
         given = of_tables if name == "embedding_regularizer" else getattr(classifier, name)
         chosen[name] = chosen[name] if given == "auto" else given
+    as_they_are = ("schedule", "precision", "net_regularizer", "negative_sampling")
     return TrainingSettings(
-        schedule=classifier.schedule,
-        precision=classifier.precision,
         max_epochs=max_epochs,
-        net_regularizer=classifier.net_regularizer,
         gate_regularizer=of_contexts,
         device=resolve_device(classifier.device),
         final_epoch=final_epoch,
         verbose=int(classifier.verbose),
-        negative_sampling=classifier.negative_sampling,
         joins_processes=True,
+        **{name: getattr(classifier, name) for name in as_they_are},
         **chosen,
     )
 

@@ -18,7 +18,6 @@ from .._warnings import warn
 from ..nn import Ensemble, TwoStreamNetwork, embedding_parameters, give_vectors, members_of, votes_of
 from ..schema import by_kind
 from ..streams import as_stream, without_auto
-from ..training import AnyImpressions
 from ._field_readers import FieldReader, chosen_fields, fields_of_streams
 from ._parameters import automatic_dropout, automatic_embedding_dim
 
@@ -117,17 +116,6 @@ def _comparable(value: Any) -> Any:
     # The network has a copy of it, which may be equal to nothing but itself.
     is_plain_stream = hasattr(value, "build")
     return joblib.hash(value) if is_plain_stream or isinstance(value, np.ndarray) else value
-
-
-def start_network(
-    network_class: NetworkClass, arguments: Mapping[str, Any], training: AnyImpressions, generator: torch.Generator
-) -> Network:
-    """A network with initial weights; before anything is learned, it predicts the share of each class."""
-    network = make_network(network_class, arguments, generator)
-    n_outputs, objective = arguments["n_outputs"], training.objective
-    weight_of_class = training.class_weights(objective.n_classes(n_outputs))
-    network.start_at(objective.start(weight_of_class, len(training), n_outputs, training.negatives_kept))
-    return network
 
 
 def weights_as_arrays(network: nn.Module) -> dict[str, NDArray[Any]]:

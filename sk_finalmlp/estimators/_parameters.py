@@ -135,22 +135,15 @@ def automatic_settings(n_rows: int, schedule: str) -> dict[str, Any]:
     Large tables want fast steps, small ones enough of them; the fewer rows, the less they say about a single id. Where
     the rate of one cycle is high, the score stands still for some epochs before it improves again.
     """
+    patience = 4
     if schedule == "plateau":
-        return {
-            "learning_rate": 1e-3,
-            "batch_size": int(np.clip(2 * np.sqrt(n_rows), 16, 4096)),
-            "n_iter_no_change": 2,
-            "embedding_regularizer": float(np.clip(14_000 / n_rows, 0.2, 4)),
-        }
-    if n_rows > _HUGE_TABLE:
+        learning_rate, patience = 1e-3, 2
+        batch_size, penalty = np.clip(2 * np.sqrt(n_rows), 16, 4096), np.clip(14_000 / n_rows, 0.2, 4)
+    elif n_rows > _HUGE_TABLE:
         learning_rate, batch_size, penalty = 1.5e-3, 4096, 0.02
     else:
         learning_rate = 3e-3 if _SMALL_TABLE < n_rows <= _LARGE_TABLE else 5e-3
-        batch_size = 2048 if n_rows > _LARGE_TABLE else int(np.clip(n_rows / 32, 32, 1024))
-        penalty = float(np.clip(10_000 / n_rows, 0.1, 4))
-    return {
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "n_iter_no_change": 4,
-        "embedding_regularizer": penalty,
-    }
+        batch_size = 2048 if n_rows > _LARGE_TABLE else np.clip(n_rows / 32, 32, 1024)
+        penalty = np.clip(10_000 / n_rows, 0.1, 4)
+    chosen = {"learning_rate": learning_rate, "batch_size": int(batch_size), "n_iter_no_change": patience}
+    return {**chosen, "embedding_regularizer": float(penalty)}

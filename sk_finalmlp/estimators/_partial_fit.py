@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .._checks import check_widths
+from .._checks import check_widths, errors_about
 from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
 from .._sources import EncodedBatches
 from ..nn import FieldEmbedding, copy_network, norms_of
@@ -67,12 +67,16 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
             estimator._seed = draw_seed(estimator.random_state)
         else:
             _follow_encoder(estimator, schema)
-        rows = read_rows(estimator, X, y, sample_weight, labels.read_more, reset=is_first, names=("", "y", ""))
+        rows = read_rows(estimator, X, y, sample_weight, labels.read_more, reset=is_first, about=_about)
         update = _begin(estimator, rows, schema, is_first)
         of_fit = {"estimator": estimator, **data}
         observer = EpochTasks(task, of_fit, update.fitted_so_far) if has_callbacks(estimator) else None
         result = update.train(_settings(estimator, update.new, update.start.network), observer)
         estimator.__dict__.update(update.fitted(result).attributes())
+
+
+def _about(argument: str) -> errors_about:
+    return errors_about("y" if argument == "y" else "")
 
 
 def _begin(estimator: Any, rows: Rows, schema: Schema | None, is_first: bool) -> NetworkUpdate:

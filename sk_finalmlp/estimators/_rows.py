@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -110,13 +110,14 @@ class Rows:
         """Read the rows, from disk chunk by chunk."""
         return [self.chunk] if self.folder is None else self._read_chunks()
 
-    def _slices(self) -> list[slice]:
+    def slices(self) -> list[slice]:
+        """Return the slices in which they are read, with rows of weight 0."""
         # A row is in memory several times while it is shuffled.
         step = self.n_given if self.folder is None else max(1, sizes.CHUNK // 8)
         return [slice(start, min(start + step, self.n_given)) for start in range(0, self.n_given, step)]
 
     def _read_chunks(self) -> Iterator[Chunk]:
-        for given in self._slices():
+        for given in self.slices():
             label = self.number[given]
             weight = np.ones(len(label)) if self.weight is None else self.weight[given] / self.largest_weight
             is_held_out = np.zeros(len(label), bool)
@@ -128,11 +129,6 @@ class Rows:
             if counts.any():
                 counts = slice(None) if counts.all() else counts
                 yield Chunk(self.columns, given, counts, label[counts], weight[counts], is_held_out[counts])
-
-    def holding_out(self, place: Place, fraction: float) -> Rows:
-        """Return the same rows, some held out; weights don't matter, since the encoder may know others."""
-        labels = (self.number[given] for given in self._slices())
-        return replace(self, hold_out=HoldOut.among(labels, self.labels.n_labels, place, fraction))
 
     def count(self) -> LabelCounts:
         """Count the rows of each label."""
@@ -232,8 +228,7 @@ def open_rows(
 def _ready(estimator: Any, rows: Rows, holds_out: bool) -> Rows:
     """Return the rows, some held out, with the labels that have rows of positive weight."""
     if holds_out:
-        fraction = _fraction_held_out(estimator, rows)
-        rows = rows.holding_out(_place_of_rows(estimator.hold_out, fraction, rows), fraction)
+        rows = replace(rows, hold_out=_hold_out(estimator, rows))
     labels, has_rows = rows.labels.having_rows(rows.count().n_rows)
     if not has_rows.all():
         rows = replace(rows, labels=labels, position=np.cumsum(has_rows) - 1)
@@ -249,21 +244,25 @@ def read_rows(
     read_labels: ReadLabels,
     *,
     reset: bool = False,
-    names: Sequence[str] = ("", "", ""),
+    about: Callable[[str], AbstractContextManager[Any]] = nullcontext,
 ) -> Rows:
-    """Check table, labels and weights; an error that isn't scikit-learn's usual one names the argument."""
-    with errors_about(names[0], _HOW_TO_VALIDATE):
+    """Check table, labels and weights; `about` gives the context of the errors of each, scikit-learn's usual ones."""
+    with about("X"):
         columns = read_columns(estimator, X, reset=reset)
-    with errors_about(names[1]):
+    with about("y"):
         refuse_name_as_labels(X, y)
         labels, number = read_labels(y, columns[0].values)
-    with errors_about(names[2]):
-        weight = _check_weight(sample_weight, columns)
-        largest_weight = _largest([weight])
+    with about("sample_weight"):
+        weight, largest_weight = _check_weight(sample_weight, columns)
     held = [(column.name, column.values) for column in columns]
     schema, layout = _of_columns(read_schema(X), [column.name for column in columns])
     lost = _lost_statistics(columns, layout) if carries_schema(X) else ()
     return Rows(held, number, weight, labels, schema, layout, None, largest_weight, lost_statistics=lost)
+
+
+def about_validation(argument: str) -> errors_about:
+    """Name an argument of validation rows in errors."""
+    return errors_about(f"{argument}_val", _HOW_TO_VALIDATE if argument == "X" else "")
 
 
 def _of_columns(schema: Schema | None, names: Sequence[str]) -> tuple[Schema | None, Layout]:
@@ -327,13 +326,13 @@ def _check_names(X: EncodedRows, y: Any, sample_weight: Any) -> None:
         raise ValueError("A classifier requires y to be passed, but the target y is None.")
 
 
-def _check_weight(sample_weight: Any, columns: list[InputColumn]) -> NDArray[np.float64]:
+def _check_weight(sample_weight: Any, columns: list[InputColumn]) -> tuple[NDArray[np.float64], float]:
     check_detached(sample_weight, "sample_weight")
     refuse_other_weights(sample_weight)
     weight: NDArray[np.float64] = check_sample_weight(
         sample_weight, columns[0].values, dtype=np.float64, ensure_non_negative=True
     )
-    return weight
+    return weight, _largest([weight])
 
 
 def _largest(weight: Iterable[NDArray[np.float64]]) -> float:
@@ -343,12 +342,15 @@ def _largest(weight: Iterable[NDArray[np.float64]]) -> float:
     return largest
 
 
-def _fraction_held_out(estimator: Any, rows: Rows) -> float:
-    """Share of the rows that is held out: "auto" asks the encoder, which may have been given other rows."""
+def _hold_out(estimator: Any, rows: Rows) -> HoldOut:
+    """Choose rows; weights don't matter, and "auto" asks the encoder, which may have been given other rows."""
     fraction, schema = estimator.validation_fraction, rows.schema
     if fraction == "auto" and schema is not None and schema.validation_fraction is not None:
-        return schema.validation_fraction
-    return share_held_out(fraction, rows.n_given, at_random=estimator.hold_out != "last")
+        fraction = schema.validation_fraction
+    else:
+        fraction = share_held_out(fraction, rows.n_given, at_random=estimator.hold_out != "last")
+    place = _place_of_rows(estimator.hold_out, fraction, rows)
+    return HoldOut.among((rows.number[given] for given in rows.slices()), rows.labels.n_labels, place, fraction)
 
 
 def _place_of_rows(hold_out: str, fraction: float, rows: Rows) -> Place:

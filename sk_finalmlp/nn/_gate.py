@@ -195,7 +195,11 @@ class FeatureGate(nn.Module):
     ) -> None:
         super().__init__()
         names = [] if context is None else list(context)
-        _check_context(names, fields)
+        known = [field.name for field in fields if not field.is_added and field.kind != "statistic"]
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(
+                f"A gate's context (fs1_context, fs2_context) names {unknown[0]!r}, but the fields are {known}."
+            )
         self.context_embedding = None
         if names:
             self.context_embedding = FieldEmbedding(fields, embedding_dim, names, generator)
@@ -230,10 +234,3 @@ class FeatureGate(nn.Module):
     def of_all_rows(self) -> Tensor:
         """The one gate, shape (1, D), of a gate without context fields."""
         return self.gate(self.context_vector)
-
-
-def _check_context(context: Sequence[str], fields: Sequence[Field]) -> None:
-    names = [field.name for field in fields if not field.is_added and field.kind != "statistic"]
-    for name in context:
-        if name not in names:
-            raise ValueError(f"A gate's context (fs1_context, fs2_context) names {name!r}, but the fields are {names}.")

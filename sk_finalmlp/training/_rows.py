@@ -130,6 +130,10 @@ class Impressions(_Sample):
         """The blocks: a single one."""
         return [Block(0, lambda: self)]
 
+    def to(self, device: torch.device) -> Impressions:
+        """Return the rows on another device."""
+        return self._with(sent(column, device) for column in self._columns)
+
     @property
     def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.codes, self.values, self.target, self.weight
@@ -280,11 +284,11 @@ class Batches:
 
     def _batch(self, rows: Impressions, order: Tensor) -> tuple[Inputs, Labels]:
         own = self.processes.own(order)
-        codes, values, target, weight = (sent(column.index_select(0, own), self.device) for column in rows._columns)
-        weight = weight if self._scale == 1 else weight * self._scale
+        batch = rows.take(own).to(self.device)
+        weight = batch.weight if self._scale == 1 else batch.weight * self._scale
         # The means of the slices of all processes add up to the batch's.
         weight = weight if len(own) == len(order) else weight * (len(own) / len(order))
-        return (codes, values), (target, weight)
+        return (batch.codes, batch.values), (batch.target, weight)
 
     def _windows(self) -> Iterator[tuple[Impressions, Tensor, int]]:
         """Read some blocks at a time: their rows, the order of those in the pass, and about how many follow."""

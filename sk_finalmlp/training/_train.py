@@ -226,7 +226,8 @@ def _train(
     watchers: list[Callback] = [EpochLines(best, written=settings.verbose >= 1)]
     watchers += [Observed(observer, best, processes)] if observer or processes.size > 1 else []
     kept = [] if moments is None else [KeptMoments(moments)]
-    batches = _batches(impressions, settings, generator, processes)
+    device, share = settings.device, settings.negative_sampling
+    batches = Batches(impressions, settings.batch_size, generator, device, share, processes)
     net = _make_net(network, settings, [*kept, *_callbacks(batches, validation, settings, best, watchers)])
     try:
         _fit(net, batches, settings)
@@ -239,7 +240,7 @@ def _train(
                 rate = settings.learning_rate * _LEARNING_RATE_FACTOR
                 settings = replace(settings, learning_rate=rate, max_epochs=1)
                 final = _make_net(network, settings, [EpochRecord(None, settings.scoring, processes), *watchers])
-                _fit(final, _batches(impressions, settings, generator, processes), settings)
+                _fit(final, Batches(impressions, settings.batch_size, generator, device, share, processes), settings)
             correct_mean(network.eval(), impressions)
     except KeyboardInterrupt:
         if not best.so_far.epoch:
@@ -250,13 +251,6 @@ def _train(
         net.notify("on_train_end")
     network.eval().zero_grad()
     return best.result(net)
-
-
-def _batches(
-    impressions: AnyImpressions, settings: TrainingSettings, generator: torch.Generator, processes: Alone
-) -> Batches:
-    size, share = settings.batch_size, settings.negative_sampling
-    return Batches(impressions, size, generator, settings.device, share, processes)
 
 
 def _go_back(network: nn.Module, best: BestEpoch) -> None:
