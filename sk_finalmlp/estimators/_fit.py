@@ -63,11 +63,10 @@ class Fitted:
 
     def after(self, result: TrainingResult, method: str = "fit", **scores: float) -> Fitted:
         """Return it with the epochs of a training by `fit` or `partial_fit`, and scores that it doesn't have."""
-        history, n_before = [*self.history], len(self.history)
-        for epoch in result.history:
-            first = {"epoch": n_before + epoch["epoch"], "train_loss": epoch["train_loss"]}
-            history.append({**first, **scores, **epoch, **first, "method": method})
-        return replace(self, history=history, best_epoch=n_before + result.best_epoch, best_score=result.best_score)
+        n_before = len(self.history)
+        epochs = [{**e, **scores, "epoch": n_before + e["epoch"], "method": method} for e in result.history]
+        best_epoch = n_before + result.best_epoch
+        return replace(self, history=[*self.history, *epochs], best_epoch=best_epoch, best_score=result.best_score)
 
     def copied_after(self, rows: AnyImpressions | None, network: nn.Module, result: TrainingResult) -> Fitted:
         """Return it with a copy of the network, moved to the click rate of rows, and the epochs so far."""
