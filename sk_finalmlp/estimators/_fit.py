@@ -238,15 +238,17 @@ def training_settings(
     for name in chosen:
         given = of_tables if name == "embedding_regularizer" else getattr(classifier, name)
         chosen[name] = chosen[name] if given == "auto" else given
-    as_they_are = ("schedule", "precision", "net_regularizer", "negative_sampling")
     return TrainingSettings(
+        schedule=classifier.schedule,
+        precision=classifier.precision,
         max_epochs=max_epochs,
+        net_regularizer=classifier.net_regularizer,
         gate_regularizer=of_contexts,
         device=resolve_device(classifier.device),
         final_epoch=final_epoch,
         verbose=int(classifier.verbose),
+        negative_sampling=classifier.negative_sampling,
         joins_processes=True,
-        **{name: getattr(classifier, name) for name in as_they_are},
         **chosen,
     )
 

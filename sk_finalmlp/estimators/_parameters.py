@@ -145,5 +145,9 @@ def automatic_settings(n_rows: int, schedule: str) -> dict[str, Any]:
         learning_rate = 3e-3 if _SMALL_TABLE < n_rows <= _LARGE_TABLE else 5e-3
         batch_size = 2048 if n_rows > _LARGE_TABLE else np.clip(n_rows / 32, 32, 1024)
         penalty = np.clip(10_000 / n_rows, 0.1, 4)
-    chosen = {"learning_rate": learning_rate, "batch_size": int(batch_size), "n_iter_no_change": patience}
-    return {**chosen, "embedding_regularizer": float(penalty)}
+    return {
+        "learning_rate": learning_rate,
+        "batch_size": int(batch_size),
+        "n_iter_no_change": patience,
+        "embedding_regularizer": float(penalty),
+    }

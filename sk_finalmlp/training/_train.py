@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -226,8 +227,15 @@ def _train(
     watchers: list[Callback] = [EpochLines(best, written=settings.verbose >= 1)]
     watchers += [Observed(observer, best, processes)] if observer or processes.size > 1 else []
     kept = [] if moments is None else [KeptMoments(moments)]
-    device, share = settings.device, settings.negative_sampling
-    batches = Batches(impressions, settings.batch_size, generator, device, share, processes)
+    batches_of = partial(
+        Batches,
+        batch_size=settings.batch_size,
+        generator=generator,
+        device=settings.device,
+        negative_sampling=settings.negative_sampling,
+        processes=processes,
+    )
+    batches = batches_of(impressions)
     net = _make_net(network, settings, [*kept, *_callbacks(batches, validation, settings, best, watchers)])
     try:
         _fit(net, batches, settings)
@@ -240,7 +248,7 @@ def _train(
                 rate = settings.learning_rate * _LEARNING_RATE_FACTOR
                 settings = replace(settings, learning_rate=rate, max_epochs=1)
                 final = _make_net(network, settings, [EpochRecord(None, settings.scoring, processes), *watchers])
-                _fit(final, Batches(impressions, settings.batch_size, generator, device, share, processes), settings)
+                _fit(final, batches_of(impressions), settings)
             correct_mean(network.eval(), impressions)
     except KeyboardInterrupt:
         if not best.so_far.epoch:
