@@ -476,6 +476,11 @@ def is_statistic(name: str) -> bool:
     return _END_OF_KEY.search(name) is not None
 
 
+def has_recent(fields: Iterable[Field]) -> bool:
+    """Return whether there are statistics of recent rows: all training rows know those of earlier rows alone then."""
+    return any(field.kind == "numeric" and is_statistic(field.name) for field in fields)
+
+
 def _measures_in(name: str, fields: Container[str]) -> list[str]:
     """Return the measures that a column is named like, of a key that is made of fields."""
     ends = {name[: end.start()]: end[1] for end in _END_OF_KEY.finditer(name)}

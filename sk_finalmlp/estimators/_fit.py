@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from numbers import Integral, Real
@@ -35,6 +35,7 @@ from ._rows import ReadLabels, Rows, about_validation, check_hold_out, open_rows
 from ._tasks import Labels
 
 if TYPE_CHECKING:
+    from ..schema import Field
     from ..training import EpochHistory, TrainingResult, TrainingSettings
     from ._finalmlp import FinalMLPClassifier
 
@@ -168,10 +169,10 @@ def fit_classifier(
     ):
         start, generator, training, validation = _start(classifier, rows, (X_val, y_val, sample_weight_val), max_epochs)
         n_rows = n_rows_of_pass(training.counts, classifier.negative_sampling)
-        settings = training_settings(classifier, n_rows, max_epochs, final_epoch)
+        fields = start.arguments["fields"]
+        settings = training_settings(classifier, fields, n_rows, max_epochs, final_epoch)
         if scorer not in BUILT_IN:
-            name, fields = name_of_scorer(classifier.scoring), start.arguments["fields"]
-            scorer = RowScorer(scorer, name, start.labels, fields)  # type: ignore[arg-type]  # tasks are refused
+            scorer = RowScorer(scorer, name_of_scorer(classifier.scoring), start.labels, fields)  # type: ignore[arg-type]  # tasks are refused
         file = None if classifier.checkpoint is None else _checkpoint_file(classifier, start, training, validation)
         settings = replace(settings, scoring=scorer, checkpoint=file)
         # With validation rows, the training itself moves the mean prediction to the click rate.
@@ -228,13 +229,13 @@ def start_training(
 
 
 def training_settings(
-    classifier: FinalMLPClassifier, n_rows: int, max_epochs: int, final_epoch: bool
+    classifier: FinalMLPClassifier, fields: Sequence[Field], n_rows: int, max_epochs: int, final_epoch: bool
 ) -> TrainingSettings:
-    """Return the settings of a training, by the number of rows of an epoch where they are "auto"."""
+    """Return the settings of a training, by the fields and the number of rows of an epoch where they are "auto"."""
     from ..training import TrainingSettings
 
     of_tables, of_contexts = penalties_of_tables(classifier)
-    chosen = automatic_settings(n_rows, classifier.schedule)
+    chosen = automatic_settings(n_rows, classifier.schedule, fields)
     for name in chosen:
         given = of_tables if name == "embedding_regularizer" else getattr(classifier, name)
         chosen[name] = chosen[name] if given == "auto" else given

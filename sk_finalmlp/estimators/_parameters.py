@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from os import PathLike
@@ -14,13 +14,15 @@ from sklearn.utils import check_random_state
 
 from .._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from ..nn import DEFAULT_DROPOUT
-from ..schema import Field, is_statistic
+from ..schema import Field, has_recent, is_statistic
 from ..streams import stream_names
 
 # Up to the first of these numbers of rows, one cycle takes a higher rate; from the others on, larger batches.
 _SMALL_TABLE = 50_000
 _LARGE_TABLE = 150_000
 _HUGE_TABLE = 400_000
+
+_PENALTY_IN_TIME = 4
 
 #: Scores that a training has in any case.
 BUILT_IN = ("neg_log_loss", "roc_auc")
@@ -129,7 +131,7 @@ def automatic_max_epochs(n_rows: int, schedule: str) -> int:
     return 10 if n_rows > _SMALL_TABLE else int(np.clip(10_000 / max(1, n_rows), 8, 100))
 
 
-def automatic_settings(n_rows: int, schedule: str) -> dict[str, Any]:
+def automatic_settings(n_rows: int, schedule: str, fields: Iterable[Field] = ()) -> dict[str, Any]:
     """Return what "auto" stands for in a training with so many rows in an epoch, all chosen by validation rows.
 
     Large tables want fast steps, small ones enough of them; the fewer rows, the less they say about a single id. Where
@@ -145,6 +147,9 @@ def automatic_settings(n_rows: int, schedule: str) -> dict[str, Any]:
         learning_rate = 3e-3 if _SMALL_TABLE < n_rows <= _LARGE_TABLE else 5e-3
         batch_size = 2048 if n_rows > _LARGE_TABLE else np.clip(n_rows / 32, 32, 1024)
         penalty = np.clip(10_000 / n_rows, 0.1, 4)
+    if has_recent(fields):
+        # Statistics of earlier rows alone say less, so that embeddings of ids would learn what later rows don't repeat.
+        penalty *= _PENALTY_IN_TIME
     return {
         "learning_rate": learning_rate,
         "batch_size": int(batch_size),

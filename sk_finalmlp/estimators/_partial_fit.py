@@ -126,7 +126,7 @@ def _network_with_room(
 def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
     """One pass at a constant rate: without validation rows, "plateau" never lowers it."""
     n_rows = n_rows_of_pass(new.counts, estimator.negative_sampling)
-    settings: TrainingSettings = training_settings(estimator, n_rows, max_epochs=1, final_epoch=False)
+    settings: TrainingSettings = training_settings(estimator, (), n_rows, max_epochs=1, final_epoch=False)
     has_negatives = bool((new.target == 0).any())
     is_auto = penalties_of_tables(estimator)[0] == "auto"
     return replace(

@@ -20,8 +20,8 @@ from .._hold_out import HoldOut, Place, place_from_last, places, places_of_choic
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder, check_space, naming_full_disk, sizes
 from .._warnings import shown, warn
-from ..schema import Schema, carries_schema, checksum_of, is_statistic, read_schema
-from ..training import AnyImpressions, Impressions, StoredImpressions
+from ..schema import Schema, carries_schema, checksum_of, has_recent, is_statistic, read_schema
+from ..training import AnyImpressions, Hindsight, Impressions, StoredImpressions
 from ._field_readers import FieldReader, Layout, read_matrices
 from ._input_columns import InputColumn, check_same_encoder, read_columns, remember_encoder
 from ._labels import MIN_WEIGHT, LabelCounts, OneLabel
@@ -162,8 +162,10 @@ class Rows:
         verbose: int,
     ) -> tuple[AnyImpressions, AnyImpressions | None]:
         """Return training rows and held-out rows as the network takes them, with weights of mean 1."""
-        hindsight = self.hold_out is not None and self.schema is not None and self.schema.hindsight
-        sample: dict[str, Any] = {"negatives_kept": negatives_kept, "have_hindsight": hindsight}
+        hindsight: Hindsight | None = None
+        if self.hold_out is not None and self.schema is not None and self.schema.hindsight:
+            hindsight = "codes" if has_recent(self.schema.fields) else "statistics"
+        sample: dict[str, Any] = {"negatives_kept": negatives_kept, "hindsight": hindsight}
         if self.folder is not None:
             training, validation = self._shuffle(self.folder, readers, weight_of_label, seed, verbose)
             return replace(training, **sample), replace(validation, **sample) if len(validation) else None

@@ -201,6 +201,10 @@ class Target:
 
         return replace(self, read=read, blocks=grouping)
 
+    def all_in_blocks(self) -> Target:
+        """The target of the same rows, all with walk-forward statistics."""
+        return replace(self, blocks=self.walk_forward())
+
     def of(self, rows: LabelledRows) -> Target:
         """The target of other rows, which are in memory."""
         target = replace(self, n_rows=len(rows.weights), read=lambda start, stop: rows.take(slice(start, stop)))
@@ -234,12 +238,13 @@ class Target:
 
     @property
     def groupings(self) -> list[Grouping]:
-        """The groupings for out-of-fold statistics: random folds, and blocks if the order in time is known."""
+        """The groupings of the training rows: random folds, and blocks where the order in time is known."""
         if self.blocks is None:
             return [Grouping(self.n_folds)]
-        return [Grouping(self.n_folds, share=1 - self.blocks.share), self.blocks]
+        both = Grouping(self.n_folds, share=1 - self.blocks.share), self.blocks
+        return [grouping for grouping in both if grouping.share]
 
-    def walk_forward(self, halvings: int) -> Grouping:
+    def walk_forward(self, halvings: int | None = None) -> Grouping:
         """The grouping for statistics of rows that all know earlier blocks alone; with a halving, of recent rows."""
         assert self.blocks is not None
         return replace(self.blocks, share=1.0, halvings=halvings)

@@ -90,7 +90,10 @@ class TrainingRows(ABC):
     def derive(self, derived: DerivedFields, outputs: Mapping[str, Any], unknown_dropout: float) -> dict[str, Any]:
         """Learn crosses and statistics, and return their columns of rows that are transformed."""
         columns: dict[str, Any] = {}
-        rows = CodedRows(outputs, self._weights, self.target_in_time, self._passes)
+        target = self.target_in_time
+        if derived.has_recent and isinstance(target, Target):
+            target = target.all_in_blocks()
+        rows = CodedRows(outputs, self._weights, target, self._passes)
         transforms = self.planner.transforms
         # No draw without a share, so that the folds stay the same.
         unknown = UnknownRows(unknown_dropout, self.planner.random_state) if transforms and unknown_dropout else None

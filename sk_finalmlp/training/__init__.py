@@ -15,6 +15,7 @@ from ._objective import ClassObjective as ClassObjective
 from ._objective import TaskObjective as TaskObjective
 from ._rows import AnyImpressions as AnyImpressions
 from ._rows import Batches as Batches
+from ._rows import Hindsight as Hindsight
 from ._rows import Impressions
 from ._rows import StoredImpressions as StoredImpressions
 from ._rows import digest_of as digest_of

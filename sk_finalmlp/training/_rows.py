@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +32,10 @@ _BLOCKS_OF_WINDOW: Final = 16
 _GOLDEN_RATIO: Final = (5**0.5 - 1) / 2
 
 
+#: What knows later rows, where the order of the rows is known and rows are held out at random.
+Hindsight = Literal["statistics", "codes"]
+
+
 class Block(NamedTuple):
     """Rows that are read at once: the number of the first, and a function that reads them."""
 
@@ -44,7 +48,7 @@ class _Sample:
     """What all rows of a training have in common, in memory or on disk."""
 
     negatives_kept: float = 1.0
-    have_hindsight: bool = False
+    hindsight: Hindsight | None = None
     objective: Objective = ONE_LABEL
 
 
@@ -65,8 +69,10 @@ class Impressions(_Sample):
     negatives_kept : float, default=1.0
         Share of the rows of the first class that a sample kept, in (0, 1]. The loss is computed on the sample, while
         the network's logits are corrected to the full table.
-    have_hindsight : bool, default=False
-        Whether their statistics know later rows.
+    hindsight : {"statistics", "codes"} or None, default=None
+        What knows more of these held-out rows than it will of later rows: the statistics of training rows, so that
+        members that read them are trusted too much, or the embeddings of codes alone, so that those are trusted too
+        little.
     objective : object, default=ClassObjective()
         What logits say of the labels: one label of each row by default.
 
@@ -201,7 +207,7 @@ class StoredImpressions(_Sample):
             target[:, 0].long(),
             weight.contiguous().view(torch.float32)[:, 0],
             negatives_kept=self.negatives_kept,
-            have_hindsight=self.have_hindsight,
+            hindsight=self.hindsight,
             objective=self.objective,
         )
 

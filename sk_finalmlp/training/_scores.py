@@ -26,11 +26,13 @@ Scoring = Literal["neg_log_loss", "roc_auc"] | Callable[[Tensor, Impressions], t
 
 _BATCH_SIZE = 8192
 #: So many rows speak for equal weights, and so large a share of all rows on top: later rows differ from those that are
-#: held out, and what is best for many rows of today isn't as surely best tomorrow. Least of all where statistics of
-#: held-out rows know later rows: these rows trust them too much.
+#: held out, and what is best for many rows of today isn't as surely best tomorrow. Least of all with hindsight: where
+#: statistics know later rows, held-out rows trust them too much.
 _ROWS_FOR_EQUAL_WEIGHTS = 10.0
 _SHARE_FOR_EQUAL_WEIGHTS = 0.002
 _SHARE_WITH_HINDSIGHT = 0.05
+#: Where embeddings alone know later rows, held-out rows trust them too much: statistics tell still more of later rows.
+_POWER_WITH_HINDSIGHT = 3
 #: Rows for the mean prediction to a few hundredths, and to less than a hundredth.
 ROUGHLY: Final = 2**12
 CLOSELY: Final = 2**17
@@ -144,15 +146,20 @@ def weigh_members(ensemble: nn.Module, impressions: Impressions, processes: Alon
     # A Dirichlet prior, n by Kish, keeps weights nearly equal where rows are few.
     of_rows = impressions.weight.double()
     n_rows = float(of_rows.sum() ** 2 / (of_rows @ of_rows))
-    share = _SHARE_WITH_HINDSIGHT if impressions.have_hindsight else _SHARE_FOR_EQUAL_WEIGHTS
+    share = _SHARE_FOR_EQUAL_WEIGHTS if impressions.hindsight is None else _SHARE_WITH_HINDSIGHT
     prior = _ROWS_FOR_EQUAL_WEIGHTS / n_rows + share
-    weights.copy_(_best_weights(sampled, impressions.target, of_rows, impressions.objective, prior))
+    scores = _best_scores(sampled, impressions.target, of_rows, impressions.objective, prior)
+    power = _POWER_WITH_HINDSIGHT if impressions.hindsight == "codes" else 1
+    weights.copy_(torch.from_numpy(softmax(power * scores)))
     weighted: Tensor = torch.tensordot(weights.cpu(), logits, dims=1)
     return weighted
 
 
-def _best_weights(logits: Tensor, target: Tensor, weight: Tensor, objective: Objective, prior: float) -> Tensor:
-    """Weights of logits, shape (M, n, C), whatever constant is added to all: that is set by the training rows."""
+def _best_scores(
+    logits: Tensor, target: Tensor, weight: Tensor, objective: Objective, prior: float
+) -> NDArray[np.float64]:
+    """Logarithms of the best weights of logits, (M, n, C), up to a constant that is added to all."""
+    # The constant of the logits is free, too: it is set by the training rows.
     n_members, n_outputs = len(logits), logits.shape[2]
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -166,7 +173,7 @@ def _best_weights(logits: Tensor, target: Tensor, weight: Tensor, objective: Obj
 
     options = {"ftol": 1e-12, "gtol": 1e-8}
     found = minimize(loss, np.zeros(n_members + n_outputs), jac=True, method="L-BFGS-B", options=options).x
-    return torch.from_numpy(softmax(found[:n_members]))
+    return found[:n_members]
 
 
 def correct_mean(

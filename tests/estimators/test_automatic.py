@@ -80,6 +80,15 @@ def test_one_cycle_takes_larger_batches_of_larger_tables(n_rows, learning_rate, 
     assert settings["embedding_regularizer"] == penalty
 
 
+@pytest.mark.parametrize("schedule", ["one_cycle", "plateau"])
+def test_embeddings_beside_statistics_of_recent_rows_have_a_larger_penalty(schedule):
+    fields = [Field("item", "categorical", n_codes=9), Field("item@rate", "statistic")]
+    recent = [*fields, Field("item@recent_rate", "numeric")]
+    plain, larger = (_parameters.automatic_settings(80_000, schedule, given) for given in (fields, recent))
+    assert larger.pop("embedding_regularizer") > plain.pop("embedding_regularizer")
+    assert larger == plain
+
+
 @pytest.mark.parametrize(("n_rows", "embedding_dim"), [(1, 10), (400_000, 10), (400_001, 16), (10**9, 16)])
 def test_vectors_are_longer_where_many_rows_tell_of_each_id(n_rows, embedding_dim):
     assert _parameters.automatic_embedding_dim(n_rows) == embedding_dim

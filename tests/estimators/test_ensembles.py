@@ -265,8 +265,8 @@ class TestWeights:
     def test_what_an_encoder_says_of_hindsight(self, impressions, parameters, hindsight):
         assert read_schema(CTREncoder(**parameters).fit_transform(*impressions)).hindsight is hindsight
 
-    def test_hindsight_brings_weights_together(self, impressions):
-        X, y = impressions
+    def test_hindsight_of_statistics_brings_weights_together(self):
+        X, y = log(n=4_000, drift=0.0)
         encoder = CTREncoder()
         encoded = encoder.fit_transform(X, y)
         plain = write_schema(encoded.copy(), replace(read_schema(encoded), hindsight=False))
@@ -278,3 +278,12 @@ class TestWeights:
 
         assert inequality(encoded) < inequality(plain) / 2
         assert inequality(encoded, **validation) == inequality(plain, **validation)
+
+    def test_where_codes_alone_have_hindsight_members_with_statistics_weigh_more(self, impressions):
+        X, y = impressions
+        encoded = CTREncoder().fit_transform(X, y)
+        plain = write_schema(encoded.copy(), replace(read_schema(encoded), hindsight=False))
+        of_encoded, of_plain = (
+            FinalMLPClassifier(**SMALL, max_epochs=2).fit(table, y).network_.weights for table in (encoded, plain)
+        )
+        assert 0.5 < of_plain[0] < of_encoded[0]

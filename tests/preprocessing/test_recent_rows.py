@@ -79,6 +79,19 @@ def test_rows_know_the_blocks_before_theirs_and_new_rows_all():
             np.testing.assert_allclose(out[name][own], expected.clip(-5, 5), atol=1e-4)
 
 
+def test_beside_them_all_rows_know_the_blocks_before_theirs_of_all_time():
+    X, y = log()
+    encoder = CTREncoder()
+    out, new = encoder.fit_transform(X, y), encoder.transform(X)
+    blocks = blocks_of(X["time"].to_numpy().astype("datetime64[us]").astype("int64"))
+    learned = ~held_out_rows(y)
+    slope, intercept = np.polyfit(np.log1p(X.groupby("item")["item"].transform("size")), new["item@count"], 1)
+    for block in range(1, N_BLOCKS):
+        before = np.log1p(X["item"][learned & (blocks < block)].value_counts())
+        own = learned & (blocks == block)
+        np.testing.assert_allclose(out["item@count"][own], slope * X["item"][own].map(before) + intercept, atol=1e-4)
+
+
 @pytest.mark.parametrize("hold_out", ["random", "last"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_rows_in_files_know_what_rows_in_memory_know(tmp_path, hold_out, weighted):
@@ -90,7 +103,7 @@ def test_rows_in_files_know_what_rows_in_memory_know(tmp_path, hold_out, weighte
     encoder = CTREncoder(hold_out=hold_out)
     stored = encoder.fit_transform(tmp_path, "click", sample_weight=None if weights is None else "weight")
     out = encoder.fit_transform(X, y, sample_weight=weights)
-    for name in ("item@recent_rate", "item@recent_count"):
+    for name in ("item@recent_rate", "item@recent_count", "item@rate", "item@count"):
         np.testing.assert_array_equal(stored.columns[name].read(), out[name])
 
 

@@ -1,5 +1,7 @@
 """The weights by which the members of an ensemble vote."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -70,6 +72,16 @@ def test_rows_without_weight_say_nothing():
     swapped = torch.where(weight[:, None] > 0, impressions.values, impressions.values.flip(1) * 100)
     impressions = Impressions(impressions.codes, swapped, impressions.target, weight)
     assert weigh([Logits(0), Logits(1)], impressions)[0] > 0.85
+
+
+def test_what_has_hindsight_decides_how_much_a_difference_counts():
+    # The prior is the same for both.
+    impressions = replace(rows(2), hindsight="statistics")
+    of_statistics = weigh([Logits(0), Logits(1)], impressions)
+    of_codes = weigh([Logits(0), Logits(1)], replace(impressions, hindsight="codes"))
+    assert 0.5 < of_statistics[0] < weigh([Logits(0), Logits(1)], rows(2))[0]
+    odds = [first / second for first, second in (of_statistics, of_codes)]
+    assert odds[1] == pytest.approx(odds[0] ** 3, rel=1e-3)
 
 
 def first(n_rows, impressions):
