@@ -99,9 +99,10 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     embedding_regularizer : float, pair of float or "auto", default="auto"
         Weight lambda of the penalty lambda/2 * (sum of squares) on the embedding tables, added to the mean loss of
         each batch. "auto" takes 10,000 / (number of training rows), within 0.1 and 4, and 0.02 for more than 400,000
-        rows; for "plateau" 14,000 / (number of rows), within 0.2 and 4. The tables of the gates' contexts have 0.001:
-        they start near zero, and the penalty of the other tables would keep them there. The second value of a pair
-        sets it; "auto" is the same as for the other tables, as in the published configurations.
+        rows; for "plateau" 14,000 / (number of rows), within 0.2 and 4. With statistics of recent rows it takes 0.5 at
+        least, since embeddings of ids say less of later rows. The tables of the gates' contexts have 0.001: they start
+        near zero, and the penalty of the other tables would keep them there. The second value of a pair sets it; "auto"
+        is the same as for the other tables, as in the published configurations.
     net_regularizer : float, default=0.0
         The same for all other weights.
 

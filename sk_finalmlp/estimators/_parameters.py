@@ -22,7 +22,7 @@ _SMALL_TABLE = 50_000
 _LARGE_TABLE = 150_000
 _HUGE_TABLE = 400_000
 
-_PENALTY_IN_TIME = 4
+_LEAST_PENALTY_IN_TIME = 0.5
 
 #: Scores that a training has in any case.
 BUILT_IN = ("neg_log_loss", "roc_auc")
@@ -149,7 +149,7 @@ def automatic_settings(n_rows: int, schedule: str, fields: Iterable[Field] = ())
         penalty = np.clip(10_000 / n_rows, 0.1, 4)
     if has_recent(fields):
         # Statistics of earlier rows alone say less, so that embeddings of ids would learn what later rows don't repeat.
-        penalty *= _PENALTY_IN_TIME
+        penalty = max(penalty, _LEAST_PENALTY_IN_TIME)
     return {
         "learning_rate": learning_rate,
         "batch_size": int(batch_size),
