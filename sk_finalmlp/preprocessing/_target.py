@@ -241,8 +241,8 @@ class Target:
         """The groupings of the training rows: random folds, and blocks where the order in time is known."""
         if self.blocks is None:
             return [Grouping(self.n_folds)]
-        both = Grouping(self.n_folds, share=1 - self.blocks.share), self.blocks
-        return [grouping for grouping in both if grouping.share]
+        # Rows held out have the statistics of the folds, whatever the share.
+        return [Grouping(self.n_folds, share=1 - self.blocks.share), self.blocks]
 
     def walk_forward(self, halvings: int | None = None) -> Grouping:
         """The grouping for statistics of rows that all know earlier blocks alone; with a halving, of recent rows."""

@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
+import sk_finalmlp.training
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.inspection import embeddings
 from sk_finalmlp.nn import Ensemble
@@ -279,11 +280,21 @@ class TestWeights:
         assert inequality(encoded) < inequality(plain) / 2
         assert inequality(encoded, **validation) == inequality(plain, **validation)
 
-    def test_where_codes_alone_have_hindsight_members_with_statistics_weigh_more(self, impressions):
-        X, y = impressions
-        encoded = CTREncoder().fit_transform(X, y)
-        plain = write_schema(encoded.copy(), replace(read_schema(encoded), hindsight=False))
-        of_encoded, of_plain = (
-            FinalMLPClassifier(**SMALL, max_epochs=2).fit(table, y).network_.weights for table in (encoded, plain)
-        )
-        assert 0.5 < of_plain[0] < of_encoded[0]
+    @pytest.mark.parametrize(
+        ("drift", "parameters", "hindsight"),
+        [(2.0, {}, "codes"), (0.0, {}, "statistics"), (2.0, {"hold_out": "time"}, None)],
+    )
+    def test_beside_statistics_of_recent_rows_codes_alone_have_hindsight(
+        self, monkeypatch, drift, parameters, hindsight
+    ):
+        seen = []
+        train = sk_finalmlp.training.train
+
+        def spy(network, training, validation, *rest):
+            seen.append(validation.hindsight)
+            return train(network, training, validation, *rest)
+
+        monkeypatch.setattr(sk_finalmlp.training, "train", spy)
+        X, y = log(n=4_000, drift=drift)
+        FinalMLPClassifier(**SMALL, max_epochs=1).fit(CTREncoder(**parameters).fit_transform(X, y), y)
+        assert seen == [hindsight]
