@@ -478,7 +478,8 @@ def is_statistic(name: str) -> bool:
 
 def has_recent(fields: Iterable[Field]) -> bool:
     """Return whether there are statistics of recent rows: all training rows know those of earlier rows alone then."""
-    return any(field.kind == "numeric" and is_statistic(field.name) for field in fields)
+    ends = (_END_OF_KEY.search(field.name) for field in fields if field.kind == "numeric")
+    return any(end is not None and end[1].startswith("recent_") for end in ends)
 
 
 def _measures_in(name: str, fields: Container[str]) -> list[str]:

@@ -82,7 +82,8 @@ def test_one_cycle_takes_larger_batches_of_larger_tables(n_rows, learning_rate, 
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "plateau"])
 def test_embeddings_beside_statistics_of_recent_rows_have_a_larger_penalty(schedule):
-    fields = [Field("item", "categorical", n_codes=9), Field("item@rate", "statistic")]
+    # A column of the user may be named like a statistic.
+    fields = [Field("item", "categorical", n_codes=9), Field("item@rate", "statistic"), Field("tax@rate", "numeric")]
     recent = [*fields, Field("item@recent_rate", "numeric")]
     plain, larger = (_parameters.automatic_settings(80_000, schedule, given) for given in (fields, recent))
     assert plain.pop("embedding_regularizer") < larger.pop("embedding_regularizer") == 0.5
