@@ -13,7 +13,7 @@ TESTS ?= tests/nn tests/training tests/preprocessing tests/inspection tests/test
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports tests test-lowest test-highest test-engines test-browser wheel dist check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study fuzz faults format clean
+.PHONY: help venv demo test lint types imports tests coverage test-lowest test-highest test-engines test-browser wheel dist check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study fuzz faults format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,7 +71,11 @@ imports: venv ## Which package may import which
 # The tests of a file share its fixtures, and the code of a page its names: a file stays in one process.
 PARALLEL = -n auto --dist loadfile
 
-tests: venv ## Tests and doctests, with coverage
+tests: venv ## Tests and doctests
+	$(BIN)/pytest $(PARALLEL)
+
+# To trace each line takes a quarter more time.
+coverage: venv ## Tests and doctests, with the lines that none runs
 	$(BIN)/pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered
 
 test-lowest test-highest: test-%: $(VENV)-%/installed
