@@ -42,7 +42,7 @@ _GLOB_CHARACTERS = frozenset("*?[")
 
 
 class Batch(NamedTuple):
-    """Some rows of a source."""
+    """Some rows of a source, in a table of pyarrow or a DataFrame of pandas."""
 
     table: Any
     where: str
@@ -466,7 +466,10 @@ class _Frames(Source):
             if set(_names_of(frame)) != set(self.names):
                 raise ValueError(f"X: {where} has the columns {_names_of(frame)}, frame 0 has {self.names}.")
             for start in range(0, len(frame), sizes.CHUNK):
-                yield Batch(frame[start : start + sizes.CHUNK], where)
+                rows = frame[start : start + sizes.CHUNK]
+                if not isinstance(rows, pd.DataFrame):
+                    rows = nw.from_native(rows, eager_only=True).to_arrow()
+                yield Batch(rows, where)
 
     def empty(self, columns: Sequence[str]) -> Any:
         return self._first[list(columns)] if isinstance(self._first, pd.DataFrame) else self._first.select(columns)
@@ -486,15 +489,8 @@ def _names_of(frame: Any) -> list[str]:
     return list(names)
 
 
-def column_of(table: Any, name: str) -> Any:
-    """Return one column of a batch."""
-    if isinstance(table, pa.Table | pd.DataFrame):
-        return table[name]
-    return nw.from_native(table, eager_only=True)[name].to_arrow()
-
-
 def column_in_memory(source: Source, name: str) -> NDArray[Any]:
     """Return a raw column of all rows, such as their labels."""
     if name not in source.names:
         raise ValueError(f"X has no column {name!r}. It has {source.names}.")
-    return np.concatenate([np.asarray(column_of(batch.table, name)) for batch in source.batches([name])])
+    return np.concatenate([np.asarray(batch.table[name]) for batch in source.batches([name])])

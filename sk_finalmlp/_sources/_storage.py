@@ -50,10 +50,6 @@ class TemporaryFolder:
         """A copy in another process knows where the files are, and leaves it to the first to remove them."""
         return {"path": self.path}
 
-    def array(self, name: str, dtype: DTypeLike, width: int | None = None) -> StoredArray:
-        """Return a new array in a file of this folder."""
-        return StoredArray(self, name, dtype, width)
-
     def remove(self) -> None:
         """Remove the folder now."""
         self._finalizer()
@@ -105,7 +101,7 @@ def _lock(file: IO[bytes]) -> None:
 
 
 class StoredArray:
-    """An array in a file: it grows at its end, and is read in slices."""
+    """An array in a file of a folder: it grows at its end, and is read in slices."""
 
     def __init__(self, folder: TemporaryFolder, name: str, dtype: DTypeLike, width: int | None = None) -> None:
         self.folder = folder
@@ -208,7 +204,7 @@ class Piles:
         self._width = width
         self._random = np.random.default_rng(seed)
         n_piles = min(max(1, -(-n_rows * width * 4 // sizes.PILE)), 500)
-        self._piles = [folder.array(f"{name}-pile-{number}", np.int32, width) for number in range(n_piles)]
+        self._piles = [StoredArray(folder, f"{name}-pile-{number}", np.int32, width) for number in range(n_piles)]
 
     def add(self, rows: NDArray[np.int32]) -> None:
         """Throw each row on a random pile."""
@@ -223,7 +219,7 @@ class Piles:
 
     def shuffled(self) -> StoredArray:
         """Return all rows; the piles are gone then."""
-        shuffled = self._folder.array(self._name, np.int32, self._width)
+        shuffled = StoredArray(self._folder, self._name, np.int32, self._width)
         for pile in self._piles:
             rows = pile.read()
             pile.remove()

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Literal, Self
@@ -44,7 +43,6 @@ from .._sources import (
     Source,
     TemporaryFolder,
     column_in_memory,
-    column_of,
     is_source,
     naming_full_disk,
     open_source,
@@ -62,7 +60,7 @@ from ._fitted_columns import (
     changes_of,
     check_fields,
     encoder_after,
-    fields_by_column,
+    fields_named,
     grow_columns,
     known_values,
     read_vectors_to_come,
@@ -75,9 +73,9 @@ from ._table import (
     Selection,
     check_weights,
     is_frame,
+    position_for,
     raw_columns,
     read_outputs,
-    select_for,
     validate_table,
     without_columns,
     write_table,
@@ -543,7 +541,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _learn_derived(self, rows: TrainingRows, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Choose and learn crosses and statistics, and return their columns of these rows if asked for."""
-        fields_of = dict(zip(rows.names, fields_by_column(self._columns, rows.names), strict=True))
+        fields_of = {column.name: column.fields() for column in self._columns}
         codes, target, n_rows = rows.sample(outputs)
         dates = {part for column in self._columns for part in date_parts(column.name, column.encoder)}
         self._derived, self.statistics_ = rows.planner.plan(fields_of, codes, target, dates, n_rows)
@@ -575,7 +573,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
                 f"vectors is of type {type(self.vectors).__name__}. Give a dict from the names of columns to the "
                 "vectors of their values, as in vectors={'item': frame}."
             )
-        return {select_for("vectors", key, None, names)[0]: given for key, given in (self.vectors or {}).items()}
+        return {position_for("vectors", key, names): given for key, given in (self.vectors or {}).items()}
 
     def _column_rules(self, names: Sequence[str], vocabulary: VocabularyRule) -> ColumnRules:
         if self.separator == "":
@@ -605,7 +603,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
                 "The 'max_length' parameter of CTREncoder must be integers of at least 1, for all lists or by column. "
                 f"Got {wrong!r} instead."
             )
-        return {names[select_for("max_length", key, None, names)[0]]: n for key, n in self.max_length.items()}
+        return {names[position_for("max_length", key, names)]: n for key, n in self.max_length.items()}
 
     def _datetime_parts(self) -> list[str] | None:
         """Return the parts of datetimes that the user asks for, None for "auto"."""
@@ -681,7 +679,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         used = [column.name for column in self._columns if column.encoder is not None]
         watch = self._watch()
         for batch in source.batches(used):
-            raws = (column_of(batch.table, column.name) if column.encoder else None for column in self._columns)
+            raws = (batch.table[column.name] if column.encoder else None for column in self._columns)
             with errors_about(batch.where):
                 outputs = dict(self._encode(raws, watch))
             yield write_schema(pd.DataFrame(outputs, copy=False), self._schema_of_new_rows())
@@ -870,8 +868,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _output_fields(self, names: Sequence[str]) -> list[Field]:
         """Return the fields of the output, for columns of these names."""
-        learned = list(chain.from_iterable(fields_by_column(self._columns, check_feature_names_in(self))))
-        plain = list(chain.from_iterable(fields_by_column(self._columns, names)))
+        learned = [field for column in self._columns for field in column.fields()]
+        plain = fields_named(self._columns, names)
         new_names = {old.name: new.name for old, new in zip(learned, plain, strict=True)}
         new_names |= dict(zip(column_names(learned), column_names(plain), strict=True))
         return plain + self._derived.output_fields(new_names)

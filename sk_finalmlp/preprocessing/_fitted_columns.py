@@ -136,12 +136,12 @@ def pop_blocks(columns: Sequence[FittedColumn], outputs: dict[str, Any]) -> Bloc
     return found
 
 
-def fields_by_column(columns: Sequence[FittedColumn], names: Sequence[str]) -> list[list[Field]]:
-    """Return the fields of each column, for columns of these names."""
+def fields_named(columns: Sequence[FittedColumn], names: Sequence[str]) -> list[Field]:
+    """Return the fields of columns, where these have other names."""
     name_of = {column.name: name for column, name in zip(columns, names, strict=True)}
-    fields_of = [column.fields(name) for column, name in zip(columns, names, strict=True)]
+    fields = [field for column in columns for field in column.fields(name_of[column.name])]
     # Vectors are of the column itself, and have its new name already.
-    return [[replace(f, of=name_of[f.of]) if f.kind == "history" else f for f in fields] for fields in fields_of]
+    return [replace(field, of=name_of[field.of]) if field.kind == "history" else field for field in fields]
 
 
 def vector_tables(columns: Sequence[FittedColumn]) -> dict[str, VectorTable]:

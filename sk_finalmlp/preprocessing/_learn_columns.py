@@ -33,7 +33,7 @@ from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._reading import Reading, learn_reading
 from ._statistics import log_odds
 from ._sums import starts_of_runs
-from ._table import select_for
+from ._table import position_for, select_for
 from ._target import Target
 from ._vectors import HOW_TO_READ_ARRAYS, GivenVectors, PretrainedEncoder, VectorEncoder
 from ._vocabulary import CategoricalEncoder, ColumnEncoder, VocabularyRule
@@ -398,11 +398,10 @@ def find_histories(histories: Mapping[Any, Any] | None, names: Sequence[str]) ->
     """Return the position of each history column and of the column that it is a history of."""
     targets: dict[int, int] = {}
     for history, of in (histories or {}).items():
-        (position,), (target,) = (
-            select_for(f"histories={{{history!r}: {of!r}}}", [key], None, names) for key in (history, of)
-        )
+        entry = f"histories={{{history!r}: {of!r}}}"
+        position, target = (position_for(entry, key, names) for key in (history, of))
         if position == target:
-            raise ValueError(f"histories={{{history!r}: {of!r}}}: a column can't be a history of itself.")
+            raise ValueError(f"{entry}: a column can't be a history of itself.")
         targets[position] = target
     nested = next((position for position, target in targets.items() if target in targets), None)
     if nested is not None:

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._checks import errors_about
-from .._sources import Batch, Parts, Passes, Source, StoredArray, TemporaryFolder, column_of
+from .._sources import Batch, Parts, Passes, Source, StoredArray, TemporaryFolder
 from ._column import read_column, rows_with_weight
 from ._fitted_columns import FittedColumn, bind_histories
 from ._learn_columns import Kind
 from ._lists import MultiValuedEncoder
-from ._table import check_range, range_of_positive
+from ._table import check_range
 from ._tally import ColumnTally, RowSample, have_fractions
 
 
@@ -77,7 +77,7 @@ class FirstPass:
         self.tallies = columns.tallies()
         self.sample = RowSample()
         self._labels = None if columns.label is None else _Labels(columns.label, folder, f"labels-{first}")
-        self.weight = None if columns.weight is None else folder.array(f"weight-{first}", np.float64)
+        self.weight = None if columns.weight is None else StoredArray(folder, f"weight-{first}", np.float64)
         self.n_rows = 0
 
     def finish(self) -> None:
@@ -85,7 +85,7 @@ class FirstPass:
         if not self.n_rows:
             raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
         if self.weight is not None:
-            check_range(map(range_of_positive, self.weight.chunks()))
+            check_range(self.weight.chunks())
         for tally in self.tallies.values():
             tally.finish()
         if self._labels is not None:
@@ -105,7 +105,7 @@ class FirstPass:
         own = None if weights is None else weights[weights > 0]
         raw_columns = []
         for name, tally in self.tallies.items():
-            raw, _ = rows_with_weight(read_column(name, column_of(batch.table, name)), weights)
+            raw, _ = rows_with_weight(read_column(name, batch.table[name]), weights)
             tally.add(raw, numbers, own)
             if tally.can_sample(raw):
                 raw_columns.append(raw)
@@ -119,7 +119,7 @@ class FirstPass:
         assert self.weight is not None
         assert self._columns.weight is not None
         name = self._columns.weight
-        column = column_of(batch.table, name)
+        column = batch.table[name]
         values = pa.array(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, from_pandas=True)
         weights: np.ndarray = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
         if not (np.isfinite(weights) & (weights >= 0)).all():
@@ -148,11 +148,11 @@ class _Labels:
         self._folder = folder
         self._known: pa.Array | None = None
         self._are_classes = True
-        self._appeared = folder.array(file, np.int32)
+        self._appeared = StoredArray(folder, file, np.int32)
 
     def add(self, batch: Batch) -> None:
         """Write the labels of more rows."""
-        raw = read_column(self._name, column_of(batch.table, self._name))
+        raw = read_column(self._name, batch.table[self._name])
         if len(raw.arrays) != 1:
             raise ValueError(f"y: column {self._name!r} holds values of several types. Give all labels one type.")
         values = raw.arrays[0]
@@ -193,7 +193,7 @@ class _Labels:
             return labels, None
         order = np.argsort(labels)
         place = np.argsort(order)
-        y = self._folder.array("y", np.int32)
+        y = StoredArray(self._folder, "y", np.int32)
         for appeared in self._appeared.chunks():
             y.append(place[appeared])
         self._appeared.remove()
@@ -207,7 +207,7 @@ def write_codes(
     used = [column for column in columns if column.encoder is not None]
     stored: dict[str, StoredArray] = {}
     for name, dtype in (output for column in used for output in column.output_types_in_fit().items()):
-        stored[name] = folder.array(f"column-{len(stored)}", dtype)
+        stored[name] = StoredArray(folder, f"column-{len(stored)}", dtype)
         stored[name].reserve(n_rows)
     path = folder.path / "encoders"
     if parts.are_parallel:
@@ -238,7 +238,7 @@ def _write_part(
     for batch in part.batches([column.name for column in used]):
         with errors_about(batch.where):
             for column in used:
-                values = column.read(column_of(batch.table, column.name))
+                values = column.read(batch.table[column.name])
                 for name, output in column.encode_in_fit(values).items():
                     stored[name][first + n_rows : first + n_rows + len(batch.table)] = output
         n_rows += len(batch.table)
@@ -273,7 +273,7 @@ def widen_lists(
         for batch in source.batches([column.name for column, _ in used]):
             own = None if weight is None else weight.read(n_read, n_read + len(batch.table))
             for column, encoder in used:
-                raw, _ = rows_with_weight(read_column(column.name, column_of(batch.table, column.name)), own)
+                raw, _ = rows_with_weight(read_column(column.name, batch.table[column.name]), own)
                 with errors_about(f"Column {column.name!r}"):
                     encoder.widen(column.reading.read(raw))
             n_read += len(batch.table)

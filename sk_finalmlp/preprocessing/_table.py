@@ -29,10 +29,19 @@ from ..schema import Field
 Selection = str | int | slice | Sequence[str] | Sequence[int] | Sequence[bool] | Callable[[Any], Any] | None
 
 
-def select_columns(selection: Selection, X: Any, names: Sequence[str]) -> list[int]:
-    """Return the positions of the selected columns."""
-    if callable(selection):
-        return select_columns(selection(X), X, names)
+def select_for(parameter: str, selection: Selection, X: Any, names: Sequence[str]) -> list[int]:
+    """Return the positions of the selected columns; an error begins with the parameter that selects."""
+    with errors_about(parameter):
+        return _positions(selection(X) if callable(selection) else selection, names)
+
+
+def position_for(parameter: str, key: Any, names: Sequence[str]) -> int:
+    """Return the position of one column, by its name or position; an error begins with the parameter that names it."""
+    with errors_about(parameter):
+        return _position(key, names)
+
+
+def _positions(selection: Any, names: Sequence[str]) -> list[int]:
     if selection is None:
         return []
     if isinstance(selection, slice):
@@ -45,12 +54,6 @@ def select_columns(selection: Selection, X: Any, names: Sequence[str]) -> list[i
             )
         return [position for position, selected in enumerate(keys) if selected]
     return list(dict.fromkeys(_position(key, names) for key in keys))
-
-
-def select_for(parameter: str, selection: Selection, X: Any, names: Sequence[str]) -> list[int]:
-    """Return the positions of the selected columns; an error begins with the parameter that selects."""
-    with errors_about(parameter):
-        return select_columns(selection, X, names)
 
 
 def _position(key: Any, names: Sequence[str]) -> int:
@@ -245,20 +248,17 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
         return None
     refuse_other_weights(sample_weight)
     weights: np.ndarray = check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    check_range([range_of_positive(weights)])
+    check_range([weights])
     return weights
 
 
-def range_of_positive(weights: np.ndarray) -> tuple[float, float]:
-    """Return the least positive weight and the largest; infinity and 0 where none is positive."""
-    present = weights[weights > 0]
-    return float(present.min(initial=np.inf)), float(present.max(initial=0.0))
-
-
-def check_range(ranges: Iterable[tuple[float, float]]) -> None:
-    """Refuse weights that are too small or too large, or all 0, by the ranges of parts of them."""
-    every_least, every_largest = zip(*ranges, strict=True)
-    least, largest = min(every_least), max(every_largest)
+def check_range(chunks: Iterable[np.ndarray]) -> None:
+    """Refuse weights, given in parts, that are too small or too large, or all 0."""
+    least, largest = np.inf, 0.0
+    for weights in chunks:
+        present = weights[weights > 0]
+        least = min(least, float(present.min(initial=np.inf)))
+        largest = max(largest, float(present.max(initial=0.0)))
     if not largest:
         raise ValueError("Sample weights must contain at least one non-zero number.")
     for weight in (least, largest):

@@ -17,7 +17,7 @@ from .._hold_out import place_from_last
 from .._warnings import shown, warn
 from ._column import is_number, is_string, read_column
 from ._reading import as_floats, as_times, learn_reading
-from ._table import raw_columns, select_for
+from ._table import position_for, raw_columns
 
 #: A date of ISO 8601 in its basic form, which reads as a number, too.
 _BASIC_DATE = r"^\s*\d{8}\s*$"
@@ -119,7 +119,7 @@ def weights_by_age(
             f"half_life={dict(half_life)!r} must name one column of times, such as half_life={{'time': '7D'}}."
         )
     ((column, age),) = half_life.items()
-    (position,) = select_for("half_life", [column], None, names)
+    position = position_for("half_life", column, names)
     times = _read_column(X, names, names[position], "half_life")
     half = read_age(f"half_life={dict(half_life)!r}", age, is_number(times.type))
     weights = np.ones(len(times)) if weights is None else weights

@@ -340,7 +340,7 @@ class StoredRows(TrainingRows):
         if name not in columns:
             self._check_space(self.n_rows, 1)
             dtype = np.int32 if values.dtype.kind == "i" else np.float32
-            columns[name] = self._folder.array(f"derived-{len(columns)}", dtype)
+            columns[name] = StoredArray(self._folder, f"derived-{len(columns)}", dtype)
         columns[name].append(values)
 
     def write(
