@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,19 +49,15 @@ class ColumnTally:
 
     def add(self, raw: RawColumn, numbers: np.ndarray, weights: np.ndarray | None = None) -> None:
         """Count more rows of these numbers, all of them with a positive weight if there are any."""
-        self.n_rows += len(raw)
-        self.n_missing += len(raw) - raw.n_present
+        more = ColumnTally(self.name, self._chosen, self._is_hashed)
+        more.n_rows, more.n_missing = len(raw), len(raw) - raw.n_present
+        more._type_of_missing = raw.arrays[0].type
+        more._vectors.are_meant = self._vectors.are_meant
         for values in raw.arrays:
-            if self._type_of_missing is None:
-                self._type_of_missing = values.type
             # What is missing, such as all of a file, says nothing of the type.
-            if is_all_missing(values):
-                continue
-            if self.is_sampled:
-                self._check_joins_sample([values.type])
-            else:
-                self._add_array(values, numbers, weights)
-        self._end_counting()
+            if not is_all_missing(values):
+                more._add_array(values, numbers, weights)
+        self.merge(more)
 
     def can_sample(self, raw: RawColumn) -> bool:
         """Return whether some of the rows would tell enough, as of numbers."""
@@ -71,13 +67,6 @@ class ColumnTally:
         is_other_number = pa.types.is_duration(dtype) or pa.types.is_decimal(dtype)
         return self._chosen == "numeric" or is_number(dtype) or is_other_number
 
-    def _check_joins_sample(self, types: Iterable[pa.DataType]) -> None:
-        other = next((dtype for dtype in types if not self._can_sample(dtype)), None)
-        if other is not None:
-            raise ValueError(
-                f"Column {self.name!r} holds {other} here, and many numbers before. Write it with one type everywhere."
-            )
-
     def merge(self, others: ColumnTally) -> None:
         """Add another tally's counts, of later rows."""
         self.n_rows += others.n_rows
@@ -86,15 +75,14 @@ class ColumnTally:
         self._longest_row = max(self._longest_row, others._longest_row)
         self._vectors.merge(others._vectors)
         self._vectors.are_meant = self._vectors.are_meant or others._vectors.are_meant
+        if self.is_sampled or others.is_sampled:
+            self._join_sample([*self._counts, *others._counts, *([_VECTORS] if self._vectors.are_meant else [])])
+            return
         if self._vectors.are_meant:
             self._counts = {}
             return
         if others._longest > self._longest:
             self._longest, self._longest_list = others._longest, others._longest_list
-        if self.is_sampled or others.is_sampled:
-            self._check_joins_sample([*self._counts, *others._counts])
-            self.is_sampled, self._counts = True, {}
-            return
         self._keep(min(self.share, others.share))
         if others._is_coarse and not self._is_coarse:
             self._make_coarse()
@@ -104,6 +92,15 @@ class ColumnTally:
             self._counts_of(dtype).merge(counts)
         self._end_counting()
 
+    def _join_sample(self, types: Sequence[pa.DataType]) -> None:
+        """Leave the column to the sample of rows, if it can hold these types."""
+        other = next((dtype for dtype in types if not self._can_sample(dtype)), None)
+        if other is not None:
+            raise ValueError(
+                f"Column {self.name!r} holds {other} here, and many numbers before. Write it with one type everywhere."
+            )
+        self.is_sampled, self._counts = True, {}
+
     def _make_coarse(self) -> None:
         self._is_coarse = True
         for dtype, counts in self._counts.items():
@@ -112,16 +109,12 @@ class ColumnTally:
 
     def _add_array(self, values: pa.Array, numbers: np.ndarray, weights: np.ndarray | None) -> None:
         dtype = values.type
-        if is_list(dtype) and self._vectors.take(values, numbers, weights):
-            self._counts = {}
-            return
-        counts = self._counts_of(dtype)
         if is_list(dtype):
+            if self._vectors.take(values, numbers, weights):
+                return
             self._look_for_longest(values)
             values, weights = values.flatten(), None
-        elif self._is_coarse and pa.types.is_timestamp(dtype):
-            values = _slots(values)
-        counts.add(values, weights)
+        self._counts_of(dtype).add(values, weights)
 
     def _counts_of(self, dtype: pa.DataType) -> _Counts:
         return self._counts.setdefault(dtype, _Counts(dtype.value_type if is_list(dtype) else dtype, self.share))
@@ -219,6 +212,10 @@ class ColumnTally:
         return pa.concat_arrays([lists, self._longest_list]), np.append(counts, 0)
 
 
+#: Values, the number of rows of each, and the sums of their weights.
+_Part = tuple[pa.Array, np.ndarray, np.ndarray | None]
+
+
 class _Counts:
     """Distinct values of one type, the number of their rows, and the sums of their weights."""
 
@@ -227,7 +224,7 @@ class _Counts:
         self._values = pa.nulls(0, dtype)
         self._n_rows: np.ndarray = np.zeros(0, np.int64)
         self._sums: np.ndarray | None = None
-        self._waiting: list[tuple[pa.Array, np.ndarray, np.ndarray | None]] = []
+        self._waiting: list[_Part] = []
 
     @property
     def n_distinct(self) -> int:
@@ -235,13 +232,11 @@ class _Counts:
         return len(self._n_rows)
 
     def add(self, values: pa.Array, weights: np.ndarray | None) -> None:
-        """Buffer values, and count a type's buffer once it is large: where values hardly repeat, this is faster."""
+        """Buffer values."""
         if values.null_count:
             weights = None if weights is None else weights[values.is_valid().to_numpy(zero_copy_only=False)]
             values = values.drop_null()
         self._waiting.append((values, np.ones(len(values)), weights))
-        if sum(len(values) for values, _, _ in self._waiting) > max(2 * self.n_distinct, _MIN_WAITING):
-            self.count()
 
     def keep(self, share: float) -> None:
         """Forget all values but a share, by a hash of them, now and later."""
@@ -252,18 +247,21 @@ class _Counts:
         self._sums = None if self._sums is None else self._sums[kept]
 
     def merge(self, others: _Counts) -> None:
-        """Add another tally's counts."""
-        self._waiting.append(others.result())
-        self.count()
+        """Buffer another tally's counts, and count the buffer once it is large, for values that hardly repeat."""
+        self._waiting += others._parts()
+        if sum(len(values) for values, _, _ in self._waiting) > max(2 * self.n_distinct, _MIN_WAITING):
+            self.count()
+
+    def _parts(self) -> list[_Part]:
+        # Empty lists have no element.
+        return [part for part in ((self._values, self._n_rows, self._sums), *self._waiting) if len(part[0])]
 
     def count(self) -> None:
         """Count the buffer."""
-        # Empty lists have no element.
-        parts = [part for part in self._waiting if len(part[0])]
+        parts = self._parts() if self._waiting else []
         self._waiting = []
         if not parts:
             return
-        parts = [(self._values, self._n_rows, self._sums), *parts] if self.n_distinct else parts
         values, n_rows, weights = zip(*parts, strict=True)
         together = pa.chunked_array(values).dictionary_encode()
         positions = np.concatenate([chunk.indices.to_numpy() for chunk in together.chunks])
@@ -277,10 +275,8 @@ class _Counts:
 
     def map(self, function: Callable[[pa.Array], pa.Array]) -> None:
         """Count a function of the values instead."""
-        values, n_rows, sums = self.result()
-        self._waiting = [(function(values), n_rows, sums)]
-        self._values, self._n_rows, self._sums = values[:0], n_rows[:0], None
-        self.count()
+        self._waiting = [(function(values), n_rows, sums) for values, n_rows, sums in self._parts()]
+        self._values, self._n_rows, self._sums = self._values[:0], self._n_rows[:0], None
 
     def has_fractions(self) -> bool:
         """Return whether any number isn't whole, as durations in seconds."""
@@ -289,7 +285,7 @@ class _Counts:
         is_fraction = pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
         return bool(pa.types.is_duration(dtype)) or (bool(is_fraction) and have_fractions(self._values))
 
-    def result(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
+    def result(self) -> _Part:
         """Return values, rows and weights of all that was added."""
         self.count()
         return self._values, self._n_rows, self._sums
