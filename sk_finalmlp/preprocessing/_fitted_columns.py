@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import DTypeLike
 
 from .._checks import errors_about
 from ..schema import Field, VectorTable, column_names, pretrained_name
 from ._column import Column, read_column, rows_with_weight
-from ._datetime import DatetimeEncoder
 from ._keys import Changes
 from ._lists import HistoryEncoder
 from ._reading import Reading
@@ -48,22 +46,6 @@ class FittedColumn:
             return {}
         with errors_about(f"Column {self.name!r}"):
             return dict(zip(column_names(self.fields()), self.encoder.transform(values), strict=True))
-
-    def encode_in_fit(self, values: Column) -> dict[str, np.ndarray]:
-        """Return the output columns of training rows, and of a datetime the block in time of each row."""
-        outputs = self.encode(values)
-        if isinstance(self.encoder, DatetimeEncoder):
-            outputs[blocks_name(self.name)] = self.encoder.blocks(values)
-        return outputs
-
-    def output_types_in_fit(self) -> Mapping[str, DTypeLike]:
-        """Return the names and types of what `encode_in_fit` gives."""
-        types: dict[str, DTypeLike] = {
-            name: np.int32 if f.has_codes else np.float32 for f in self.fields() for name in column_names([f])
-        }
-        if isinstance(self.encoder, DatetimeEncoder):
-            types[blocks_name(self.name)] = np.int32
-        return types
 
     def read(self, raw: Any) -> Column:
         """Return the values of a Series or array of any library."""
@@ -110,30 +92,6 @@ def _as_floats_or_codes(output: np.ndarray, is_float: bool) -> np.ndarray:
     if not np.array_equal(codes, output):
         raise ValueError(f"{output[codes != output][0]!r} is not a code")
     return codes
-
-
-def blocks_name(column: str) -> str:
-    """Return what the blocks in time are called among the output columns of training rows."""
-    return f"{column}@block"
-
-
-class BlocksInTime(NamedTuple):
-    """The block of each row by a column of times, and how many there are."""
-
-    column: str
-    blocks: Any
-    n_blocks: int
-
-
-def pop_blocks(columns: Sequence[FittedColumn], outputs: dict[str, Any]) -> BlocksInTime | None:
-    """Pop the blocks in time, and return those by the column with the latest times."""
-    latest, found = -np.inf, None
-    for column in columns:
-        if isinstance(column.encoder, DatetimeEncoder):
-            blocks, firsts = outputs.pop(blocks_name(column.name)), column.encoder.first_of_blocks
-            if len(firsts) and firsts[len(firsts) // 2] > latest:
-                latest, found = firsts[len(firsts) // 2], BlocksInTime(column.name, blocks, len(firsts) + 1)
-    return found
 
 
 def fields_named(columns: Sequence[FittedColumn], names: Sequence[str]) -> list[Field]:

@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 
 from .._checks import errors_about
 from .._sources import Batch, Parts, Passes, Source, StoredArray, TemporaryFolder
+from ..schema import column_names
 from ._column import read_column, rows_with_weight
+from ._datetime import DatetimeEncoder
 from ._fitted_columns import FittedColumn, bind_histories
 from ._learn_columns import Kind
 from ._lists import MultiValuedEncoder
-from ._table import check_range
+from ._table import are_numeric, check_range
 from ._tally import ColumnTally, RowSample, have_fractions
 
 
@@ -202,19 +204,27 @@ class _Labels:
 
 def write_codes(
     parts: Parts, columns: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolder, passes: Passes
-) -> dict[str, StoredArray]:
-    """Write codes and numbers of the columns that aren't dropped, by the names of the output columns."""
+) -> tuple[dict[str, StoredArray], dict[str, StoredArray]]:
+    """Write codes and numbers of the columns that aren't dropped, by the names of the output columns, and the blocks
+    of the rows by the names of the columns of times.
+    """
     used = [column for column in columns if column.encoder is not None]
-    stored: dict[str, StoredArray] = {}
-    for name, dtype in (output for column in used for output in column.output_types_in_fit().items()):
-        stored[name] = StoredArray(folder, f"column-{len(stored)}", dtype)
-        stored[name].reserve(n_rows)
+    fields = [field for column in used for field in column.fields()]
+    dtypes = [np.float32 if is_float else np.int32 for is_float in are_numeric(fields)]
+    stored = {
+        name: StoredArray(folder, f"column-{number}", dtype)
+        for number, (name, dtype) in enumerate(zip(column_names(fields), dtypes, strict=True))
+    }
+    times = [column.name for column in used if isinstance(column.encoder, DatetimeEncoder)]
+    blocks = {name: StoredArray(folder, f"blocks-{number}", np.int32) for number, name in enumerate(times)}
+    for array in (*stored.values(), *blocks.values()):
+        array.reserve(n_rows)
     path = folder.path / "encoders"
     if parts.are_parallel:
         # Once for all tasks: a vocabulary may have millions of values.
         joblib.dump(used, path)
     with passes.over("codes", n_rows) as advance:
-        n_second = sum(parts.map(advance, _write_part, path if parts.are_parallel else used, stored))
+        n_second = sum(parts.map(advance, _write_part, path if parts.are_parallel else used, stored, blocks))
     # Threads have loaded it into this process.
     _load.cache_clear()
     path.unlink(missing_ok=True)
@@ -223,7 +233,7 @@ def write_codes(
             f"X gave {n_rows} rows in the first pass and {n_second} in the second: it must give the same rows each "
             "time. Give a function that starts again, not one that goes on."
         )
-    return stored
+    return stored, blocks
 
 
 def _write_part(
@@ -231,16 +241,20 @@ def _write_part(
     first: int,
     encoders: Path | Sequence[FittedColumn],
     stored: Mapping[str, StoredArray],
+    blocks: Mapping[str, StoredArray],
     advance: Callable[[int], None] = _ignore,
 ) -> int:
     """Encode the rows of a part, the first with this number, batch by batch, and return how many there are."""
     used, n_rows = _load(encoders) if isinstance(encoders, Path) else encoders, 0
     for batch in part.batches([column.name for column in used]):
+        rows = slice(first + n_rows, first + n_rows + len(batch.table))
         with errors_about(batch.where):
             for column in used:
                 values = column.read(batch.table[column.name])
-                for name, output in column.encode_in_fit(values).items():
-                    stored[name][first + n_rows : first + n_rows + len(batch.table)] = output
+                for name, output in column.encode(values).items():
+                    stored[name][rows] = output
+                if isinstance(column.encoder, DatetimeEncoder):
+                    blocks[column.name][rows] = column.encoder.blocks(values)
         n_rows += len(batch.table)
         advance(len(batch.table))
     return n_rows

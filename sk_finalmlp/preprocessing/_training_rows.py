@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from ._choice import Codes, Planner
 from ._column import RawColumn, mark_missing, read_column
 from ._datetime import N_BLOCKS, DatetimeEncoder
 from ._derived import DerivedFields
-from ._fitted_columns import BlocksInTime, FittedColumn, pop_blocks
+from ._fitted_columns import FittedColumn
 from ._keys import has_key
 from ._learn_columns import Evidence, Kind, Learned
 from ._passes import ColumnsToRead, first_pass, widen_lists, write_codes
@@ -36,6 +36,14 @@ from ._times import places_in_time, weights_by_age
 _FORWARD, _FORWARD_IF_USED_LATER = 0.3, 1.0
 #: Share of the earlier rows with the elapsed time of the last ones, about.
 _AS_NOW = 0.15
+
+
+class BlocksInTime(NamedTuple):
+    """The block of each row by a column of times, and how many there are."""
+
+    column: str
+    blocks: Array
+    n_blocks: int
 
 
 class TrainingRows(ABC):
@@ -72,16 +80,20 @@ class TrainingRows(ABC):
 
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
         """Return the output columns of the columns, and learn the order of the rows in time."""
-        outputs = self._encode(columns)
-        blocks = pop_blocks(columns, outputs)
-        self.blocks = blocks if self.order is None else None
-        times = ((c.name, c.encoder) for c in columns if isinstance(c.encoder, DatetimeEncoder))
+        outputs, blocks_of = self._encode(columns)
+        times = [(c.name, c.encoder) for c in columns if isinstance(c.encoder, DatetimeEncoder)]
         self.elapsed_now = {field: now for name, time in times for field, now in time.elapsed_now(name).items()}
+        latest = -np.inf
+        for name, time in times if self.order is None else ():
+            firsts = time.first_of_blocks
+            if len(firsts) and firsts[len(firsts) // 2] > latest:
+                latest = firsts[len(firsts) // 2]
+                self.blocks = BlocksInTime(name, blocks_of[name], len(firsts) + 1)
         return outputs
 
     @abstractmethod
-    def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
-        """Return the output columns, in the order of the columns."""
+    def _encode(self, columns: Sequence[FittedColumn]) -> tuple[dict[str, Any], Mapping[str, Array]]:
+        """Return the output columns, in the order of the columns, and the blocks of the rows by columns of times."""
 
     @abstractmethod
     def sample(self, outputs: Mapping[str, Any]) -> tuple[Codes, Target | NoLabels, int | None]:
@@ -175,6 +187,7 @@ class TableRows(TrainingRows):
         super().__init__(names, chosen, planner)
         self._X, self._weights, self.n_rows = X, weights, len(X)
         self._outputs: dict[int, dict[str, np.ndarray]] = {}
+        self._blocks: dict[str, np.ndarray] = {}
         if planner.hold_out != "random":
             self.order = places_in_time(planner.hold_out, X, names).__getitem__
         shares = None if half_life is None else weights_by_age(half_life, X, names, weights)
@@ -195,14 +208,16 @@ class TableRows(TrainingRows):
 
     def keep(self, position: int, learned: Learned) -> None:
         """Encode the column, if it is to be transformed, or crosses and statistics may need it."""
-        is_time = isinstance(learned.column.encoder, DatetimeEncoder)
+        column, values = learned.column, learned.values
+        if isinstance(column.encoder, DatetimeEncoder):
+            self._blocks[column.name] = column.encoder.blocks(values)
         needs_codes = self.planner.needs_codes(self.target)
-        is_needed = is_time or (needs_codes and any(map(has_key, learned.column.fields())))
-        if self.planner.transforms or is_needed:
-            self._outputs[position] = learned.column.encode_in_fit(learned.values)
+        if self.planner.transforms or (needs_codes and any(map(has_key, column.fields()))):
+            self._outputs[position] = column.encode(values)
 
-    def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, np.ndarray]:
-        return {name: output for position in sorted(self._outputs) for name, output in self._outputs[position].items()}
+    def _encode(self, columns: Sequence[FittedColumn]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        in_order = (self._outputs[position] for position in sorted(self._outputs))
+        return {name: output for of_column in in_order for name, output in of_column.items()}, self._blocks
 
     def sample(self, outputs: Mapping[str, np.ndarray]) -> tuple[Codes, Target | NoLabels, None]:
         return outputs, self.target_in_time, None
@@ -321,7 +336,7 @@ class StoredRows(TrainingRows):
     def keep(self, position: int, learned: Learned) -> None:
         """Leave it to `encode`, for all columns together."""
 
-    def _encode(self, columns: Sequence[FittedColumn]) -> dict[str, StoredArray]:
+    def _encode(self, columns: Sequence[FittedColumn]) -> tuple[dict[str, StoredArray], dict[str, StoredArray]]:
         sampled = {name for name, tally in self._first.tallies.items() if tally.share < 1}
         self._first.forget()
         widen_lists(self._parts.source, columns, sampled, self._weights, self.n_rows, self._passes)

@@ -105,3 +105,11 @@ def test_rows_in_files_know_what_rows_in_memory_know(tmp_path, hold_out):
     out = encoder.fit_transform(X, y)
     for name in ("user@rate", "user@count"):
         np.testing.assert_array_equal(stored.columns[name].read(), out[name])
+
+
+def test_a_column_named_like_the_blocks_of_another_is_a_column():
+    X, y = log()
+    out = CTREncoder(statistics=["user"]).fit_transform(X.assign(**{"time@block": X["user"]}), y)
+    expected = CTREncoder(statistics=["user"]).fit_transform(X, y)
+    pd.testing.assert_frame_equal(out.drop(columns="time@block"), expected)
+    assert out["time@block"].tolist() == expected["user"].tolist()
