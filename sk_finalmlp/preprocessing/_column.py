@@ -211,14 +211,6 @@ class RawColumn:
         """Return the values of one type."""
         return pc.coalesce(*(values for values in self.arrays if values.type == dtype), pa.nulls(len(self), dtype))
 
-    def read(self, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
-        """Return all rows in one array, each type read by a function that goes row by row and returns one type."""
-        arrays = [read(values) for values in self.arrays]
-        if len({values.type for values in arrays}) > 1:
-            first, second = map(show_first, arrays[:2])
-            raise TypeError(f"it holds {first} beside {second}, which can't be read alike. Give it a single type.")
-        return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
-
 
 def read_column(name: str, raw: Any) -> RawColumn:
     """Bring a Series or array of any library to Arrow arrays."""

@@ -593,10 +593,10 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             self.vectors_mode,
         )
 
-    def _max_length(self, names: Sequence[str]) -> int | Mapping[str, int] | None:
-        """Return the largest number of output columns of lists, for all of them or by the name of the column."""
+    def _max_length(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Return the largest number of output columns of lists, by the name of the column, where there is a limit."""
         if not isinstance(self.max_length, Mapping):
-            return self.max_length
+            return {} if self.max_length is None else dict.fromkeys(names, self.max_length)
         wrong = next((n for n in self.max_length.values() if not isinstance(n, Integral) or n < 1), None)
         if wrong is not None:
             raise InvalidParameterError(

@@ -317,7 +317,8 @@ class ColumnRules:
     numeric_encoding: str
     n_bins: int
     separator: str | None
-    max_length: int | Mapping[str, int] | None
+    #: Largest number of output columns of lists, by the name of the column.
+    max_length: Mapping[str, int]
     datetime_parts: Sequence[str] | None
     vectors: Mapping[str, GivenVectors]
     vectors_mode: str
@@ -365,16 +366,12 @@ class ColumnRules:
         if kind == "vector":
             return VectorEncoder()
         if kind == "multi-valued":
-            return MultiValuedEncoder(self.vocabulary, self.separator, self.most_columns(name), reading)
+            return MultiValuedEncoder(self.vocabulary, self.separator, self.max_length.get(name), reading)
         if self.numeric_encoding == "bins":
             return QuantileBinner(self.n_bins)
         if self.numeric_encoding == "log":
             return LogBucketer(unhashed)
         return NormalScorer() if self.numeric_encoding == "normal" else Standardizer()
-
-    def most_columns(self, name: str) -> int | None:
-        """Return the largest number of output columns of a column of lists; None without a limit."""
-        return self.max_length.get(name) if isinstance(self.max_length, Mapping) else self.max_length
 
 
 def _why_no_vectors(raw: RawColumn) -> str:
@@ -502,7 +499,8 @@ def learn_history(evidence: Evidence, of: FittedColumn, rules: ColumnRules) -> L
     raw = evidence.raw
     weighted, weights = rows_with_weight(raw, evidence.weights)
     with errors_about(f"Column {raw.name!r}"):
-        encoder = HistoryEncoder(of.name, rules.most_columns(raw.name) or _LENGTH_OF_HISTORIES).bound_to(of.encoder)
+        length = rules.max_length.get(raw.name, _LENGTH_OF_HISTORIES)
+        encoder = HistoryEncoder(of.name, length).bound_to(of.encoder)
         reading = read_history(weighted, of.reading)
         column = reading.read(weighted)
         encoder.fit(column, weights)

@@ -72,12 +72,8 @@ def _as_bools(values: pa.Array) -> pa.Array:
     if not is_string(values.type):
         return bools
     texts = pc.utf8_lower(pc.utf8_trim_whitespace(values))
-    return pc.case_when(
-        pc.make_struct(pc.fill_null(pc.equal(texts, "true"), False), pc.fill_null(pc.equal(texts, "false"), False)),
-        True,
-        False,
-        bools,
-    )
+    words = pc.if_else(pc.is_in(texts, pa.array(["true", "false"], texts.type)), pc.equal(texts, "true"), None)
+    return pc.coalesce(bools, words)
 
 
 def as_integers(values: pa.Array, dtype: pa.DataType) -> pa.Array:
@@ -265,8 +261,12 @@ class Reading:
     texts_of_bools: tuple[str, str] = _SPELLINGS_OF_BOOLS[0]
 
     def read(self, raw: RawColumn) -> Column:
-        """Return the values of any table."""
-        return Column(raw.name, raw.read(self._read_array), raw.tally)
+        """Return the values of any table, each type read row by row."""
+        arrays = [self._read_array(values) for values in raw.arrays]
+        if len({values.type for values in arrays}) > 1:
+            first, second = map(show_first, arrays[:2])
+            raise TypeError(f"it holds {first} beside {second}, which can't be read alike. Give it a single type.")
+        return Column(raw.name, pc.coalesce(*arrays) if len(arrays) > 1 else arrays[0], raw.tally)
 
     def _read_array(self, values: pa.Array) -> pa.Array:
         if is_list(values.type) and self.lists:

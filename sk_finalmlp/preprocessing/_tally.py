@@ -84,10 +84,8 @@ class ColumnTally:
         if others._longest > self._longest:
             self._longest, self._longest_list = others._longest, others._longest_list
         self._keep(min(self.share, others.share))
-        if others._is_coarse and not self._is_coarse:
-            self._make_coarse()
-        elif self._is_coarse and not others._is_coarse:
-            others._make_coarse()
+        if self._is_coarse != others._is_coarse:
+            (self if others._is_coarse else others)._make_coarse()
         for dtype, counts in others._counts.items():
             self._counts_of(dtype).merge(counts)
         self._end_counting()
@@ -186,30 +184,22 @@ class ColumnTally:
             vectors = self._vectors.column(self.name) or RawColumn(self.name, [pa.nulls(0, _VECTORS)])
             tally = Tally(np.ones(len(vectors), np.int64), self.n_rows, self.n_missing)
             return RawColumn(self.name, vectors.arrays, tally), self._vectors.weights
-        arrays: list[pa.Array] = []
-        repeats: list[np.ndarray] = []
-        weights: list[np.ndarray] = []
-        for dtype, counts in self._counts.items():
-            values, n_rows, sums = counts.result()
-            if is_list(dtype):
-                values, n_rows = self._as_lists(values, n_rows)
-                sums = None
-            arrays.append(values)
-            repeats.append(n_rows)
-            weights += [] if sums is None else [sums]
-        if not arrays:
-            arrays, repeats = [pa.nulls(0, self._type_of_missing or pa.float64())], [np.zeros(0, np.int64)]
-        n_of_values = np.concatenate(repeats)
+        if not self._counts:
+            self._counts_of(self._type_of_missing or pa.float64())
+        parts = [self._as_lists(own) if is_list(dtype) else own.result() for dtype, own in self._counts.items()]
+        arrays, n_rows, sums = zip(*parts, strict=True)
+        n_of_values, weights = np.concatenate(n_rows), [own for own in sums if own is not None]
         n_told = self.n_rows if self.share == 1 else self.n_missing + int(n_of_values.sum())
         tally = Tally(n_of_values, n_told, self.n_missing, self._longest_row)
         return RawColumn(self.name, one_after_another(arrays), tally), np.concatenate(weights) if weights else None
 
-    def _as_lists(self, elements: pa.Array, counts: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    def _as_lists(self, counts: _Counts) -> _Part:
         """Return a list for each element, and the longest list, which has been counted already."""
+        elements, n_rows, _ = counts.result()
         lists = lists_of(elements, np.ones(len(elements), int))
         if self._longest_list is None or self._longest_list.type != lists.type:
-            return lists, counts
-        return pa.concat_arrays([lists, self._longest_list]), np.append(counts, 0)
+            return lists, n_rows, None
+        return pa.concat_arrays([lists, self._longest_list]), np.append(n_rows, 0), None
 
 
 #: Values, the number of rows of each, and the sums of their weights.
