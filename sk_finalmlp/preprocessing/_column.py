@@ -21,6 +21,7 @@ from .._warnings import shown
 from ..schema import UNKNOWN_CODE
 
 _STRINGS = {dtype.id for dtype in (pa.large_string(), pa.string(), pa.string_view())}
+_READ_AS_STRINGS = _STRINGS | {dtype.id for dtype in (pa.binary(), pa.large_binary(), pa.null())}
 _LISTS = {make(pa.null()).id for make in (pa.list_, pa.large_list, pa.list_view, pa.large_list_view)}
 _LISTS.add(pa.list_(pa.null(), 1).id)
 
@@ -170,7 +171,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "duration": (datetime.timedelta, np.timedelta64),
     "list": (list, tuple, np.ndarray),
 }
-_READ_AS_STRINGS = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null)
 _WITH_NAN = (float, np.generic)
 _LARGEST_INT64 = np.iinfo(np.int64).max
 _FIRST_BEYOND_ASCII = 128
@@ -293,20 +293,7 @@ def _arrays_of_group(group: str, objects: np.ndarray) -> list[pa.Array]:
     """Return objects of one group, in an array for each type of Arrow that they need."""
     if group == "stranger":
         raise _stranger(next(value for value in objects if _group(type(value)) == group))
-    if group == "integer":
-        return _integers_to_arrow(objects)
-    if group == "decimal":
-        return [_decimals_to_arrow(objects)]
-    if group == "number":
-        return [_map_to_arrow(objects, float, pa.float64())]
-    if group == "id":
-        return [_map_to_arrow(objects, str, pa.large_string())]
-    if group == "datetime":
-        return _datetimes_to_arrow(objects)
-    if group == "list":
-        lists = _floats_to_arrow(objects)
-        return [_lists_to_arrow(objects) if lists is None else lists]
-    return [pa.array(objects, from_pandas=True)]
+    return _READERS[group](objects) if group in _READERS else [pa.array(objects, from_pandas=True)]
 
 
 def _map_to_arrow(objects: Iterable[Any], function: Callable[[Any], Any], dtype: pa.DataType) -> pa.Array:
@@ -355,13 +342,13 @@ _INTEGERS: dict[str, tuple[Callable[[Any], Any], pa.DataType]] = {
 }
 
 
-def _decimals_to_arrow(objects: np.ndarray) -> pa.Array:
+def _decimals_to_arrow(objects: np.ndarray) -> list[pa.Array]:
     decimals = [None if _is_missing(value) or not value.is_finite() else value for value in objects]
     try:
-        return pa.array(decimals, None if any(decimals) else pa.decimal128(38, 0))
+        return [pa.array(decimals, None if any(decimals) else pa.decimal128(38, 0))]
     except pa.ArrowInvalid:
         # Of more digits than Arrow has.
-        return _map_to_arrow(decimals, str, pa.large_string())
+        return [_map_to_arrow(decimals, str, pa.large_string())]
 
 
 def _datetimes_to_arrow(objects: np.ndarray) -> list[pa.Array]:
@@ -396,7 +383,9 @@ def _floats_to_arrow(objects: np.ndarray) -> pa.Array | None:
     return lists_of(pa.array(np.concatenate(arrays)), lengths, missing=pa.array(~is_array))
 
 
-def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
+def _lists_to_arrow(objects: np.ndarray) -> list[pa.Array]:
+    if (arrays := _floats_to_arrow(objects)) is not None:
+        return [arrays]
     kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _TYPES["list"])}
     lists: list[Any] = [value for value in objects if type(value) in kinds]
     groups = {_group(kind) for kind in set(map(type, chain.from_iterable(lists)))} - {"missing"}
@@ -406,7 +395,18 @@ def _lists_to_arrow(objects: np.ndarray) -> pa.Array:
         raise _stranger(next((value for value in lists if len(set(map(type, value))) > 1), lists[0]))
     # Arrow would infer the type of all elements once more.
     dtype = pa.large_list(pa.large_string()) if groups == {"text"} else None
-    return pa.array(objects, dtype, from_pandas=True)
+    return [pa.array(objects, dtype, from_pandas=True)]
+
+
+#: Of the groups that Arrow doesn't read as they are.
+_READERS: dict[str, Callable[[np.ndarray], list[pa.Array]]] = {
+    "integer": _integers_to_arrow,
+    "decimal": _decimals_to_arrow,
+    "number": lambda objects: [_map_to_arrow(objects, float, pa.float64())],
+    "id": lambda objects: [_map_to_arrow(objects, str, pa.large_string())],
+    "datetime": _datetimes_to_arrow,
+    "list": _lists_to_arrow,
+}
 
 
 def _stranger(value: Any) -> TypeError:
@@ -477,7 +477,7 @@ def _canonical_type(values: pa.Array) -> pa.DataType:
         return pa.timestamp("us", dtype.tz)
     if pa.types.is_duration(dtype):
         return pa.duration("us")
-    if is_string(dtype) or any(check(dtype) for check in _READ_AS_STRINGS):
+    if dtype.id in _READ_AS_STRINGS:
         return pa.large_string()
     if pa.types.is_boolean(dtype) or pa.types.is_decimal(dtype):
         return dtype

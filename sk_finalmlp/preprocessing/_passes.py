@@ -38,11 +38,6 @@ class ColumnsToRead:
     weight: str | None
     is_hashed: bool
 
-    def tallies(self) -> dict[str, ColumnTally]:
-        """Return a tally for each column that isn't dropped."""
-        kinds = {name: self.chosen.get(position) for position, name in enumerate(self.names)}
-        return {name: ColumnTally(name, kind, self.is_hashed) for name, kind in kinds.items() if kind != "dropped"}
-
 
 def first_pass(parts: Parts, columns: ColumnsToRead, folder: TemporaryFolder, passes: Passes) -> FirstPass:
     """Look at all rows once; several workers look at parts of them."""
@@ -76,7 +71,10 @@ class FirstPass:
     def __init__(self, columns: ColumnsToRead, folder: TemporaryFolder, first: int) -> None:
         self._columns = columns
         self._first = first
-        self.tallies = columns.tallies()
+        kinds = {name: columns.chosen.get(position) for position, name in enumerate(columns.names)}
+        self.tallies = {
+            name: ColumnTally(name, kind, columns.is_hashed) for name, kind in kinds.items() if kind != "dropped"
+        }
         self.sample = RowSample()
         self._labels = None if columns.label is None else _Labels(columns.label, folder, f"labels-{first}")
         self.weight = None if columns.weight is None else StoredArray(folder, f"weight-{first}", np.float64)
