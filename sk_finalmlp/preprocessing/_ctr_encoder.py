@@ -67,7 +67,7 @@ from ._fitted_columns import (
     vector_tables,
 )
 from ._later_rows import Watch, date_parts
-from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories, learn_columns
+from ._learn_columns import ColumnRules, Kind, chosen_kinds, find_histories
 from ._passes import ColumnsToRead
 from ._table import (
     Selection,
@@ -529,14 +529,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     def _learn_columns(self, rows: TrainingRows) -> dict[str, Any]:
         """Learn to encode each column alone, and return the output columns that are needed."""
         self._schema, self._learned = [], None
-        self._columns, self.feature_kinds_ = learn_columns(
-            rows.evidence(),
-            rows.names,
-            rows.chosen,
-            find_histories(self.histories, rows.names),
-            self._column_rules(rows.names, rows.planner.rule),
-            rows.keep,
-        )
+        targets = find_histories(self.histories, rows.names)
+        rules = self._column_rules(rows.names, rows.planner.rule)
+        self._columns, self.feature_kinds_ = rows.learn(targets, rules)
         return rows.encode(self._columns)
 
     def _learn_derived(self, rows: TrainingRows, outputs: Mapping[str, Any]) -> dict[str, Any]:

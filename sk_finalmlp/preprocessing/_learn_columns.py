@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -434,34 +433,23 @@ class Learned(NamedTuple):
 
 
 def learn_columns(
-    evidence: Iterable[Evidence],
-    names: Sequence[str],
-    chosen: Mapping[int, Kind],
-    targets: Mapping[int, int],
-    rules: ColumnRules,
-    keep: Callable[[int, Learned], None],
-) -> tuple[list[FittedColumn], pd.DataFrame]:
-    """Learn the columns one by one, each released before the next is read, and histories last; `keep` gets each."""
+    evidence: Iterable[Evidence], chosen: Mapping[int, Kind], targets: Mapping[int, int], rules: ColumnRules
+) -> Iterator[tuple[int, Learned]]:
+    """Learn the columns one by one, each released before the next is read, and histories last."""
     waiting: dict[int, Evidence] = {}
     columns: dict[int, FittedColumn] = {}
-    reports: dict[int, dict[str, Any]] = {}
-
-    def take(position: int, learned: Learned) -> None:
-        columns[position], reports[position] = learned.column, learned.report
-        keep(position, learned)
-
     for position, of_column in enumerate(evidence):
         if position in targets:
             waiting[position] = of_column
         else:
-            kind = chosen.get(position)
-            take(position, learn_column(of_column, kind, rules, is_in_histories=position in targets.values()))
+            is_in_histories = position in targets.values()
+            learned = learn_column(of_column, chosen.get(position), rules, is_in_histories)
+            columns[position] = learned.column
+            yield position, learned
+            del learned
         del of_column
     for position, of_column in waiting.items():
-        take(position, learn_history(of_column, columns[targets[position]], rules))
-    order = range(len(names))
-    kinds = pd.DataFrame([reports[position] for position in order], index=pd.Index(names, name="column"))
-    return [columns[position] for position in order], kinds
+        yield position, learn_history(of_column, columns[targets[position]], rules)
 
 
 def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is_in_histories: bool) -> Learned:

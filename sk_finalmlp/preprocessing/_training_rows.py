@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from .._hold_out import Fraction, Place, place_from_last, places, share_held_out
@@ -24,7 +25,7 @@ from ._datetime import N_BLOCKS, DatetimeEncoder
 from ._derived import DerivedFields
 from ._fitted_columns import FittedColumn
 from ._keys import has_key
-from ._learn_columns import Evidence, Kind, Learned
+from ._learn_columns import ColumnRules, Evidence, Kind, Learned, learn_columns
 from ._passes import ColumnsToRead, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
 from ._sums import CodedRows
@@ -70,12 +71,22 @@ class TrainingRows(ABC):
         """The labels that statistics are learned from, or why there are none."""
         return self.planner.for_statistics(self.labels)
 
+    def learn(self, targets: Mapping[int, int], rules: ColumnRules) -> tuple[list[FittedColumn], pd.DataFrame]:
+        """Learn the columns, and what to report of each."""
+        found: dict[int, tuple[FittedColumn, dict[str, Any]]] = {}
+        for position, learned in learn_columns(self._evidence(), self.chosen, targets, rules):
+            self._keep(position, learned)
+            found[position] = learned.column, learned.report
+            del learned
+        columns, reports = zip(*(found[position] for position in sorted(found)), strict=True)
+        return list(columns), pd.DataFrame(list(reports), index=pd.Index(self.names, name="column"))
+
     @abstractmethod
-    def evidence(self) -> Iterator[Evidence]:
+    def _evidence(self) -> Iterator[Evidence]:
         """Yield the evidence of each column."""
 
     @abstractmethod
-    def keep(self, position: int, learned: Learned) -> None:
+    def _keep(self, position: int, learned: Learned) -> None:
         """Take note of a learned column."""
 
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
@@ -196,7 +207,7 @@ class TableRows(TrainingRows):
             rows = self.labels.rows
             self.labels = self.labels.of(replace(rows, weights=rows.weights * shares))
 
-    def evidence(self) -> Iterator[Evidence]:
+    def _evidence(self) -> Iterator[Evidence]:
         """Yield the columns themselves, each read when it is asked for."""
         labels = self.labels
         labelled = labels.take(np.flatnonzero(labels.rows.weights)) if isinstance(labels, Target) else None
@@ -206,7 +217,7 @@ class TableRows(TrainingRows):
             read = mark_missing if self.chosen.get(position) == "dropped" else read_column
             yield Evidence(read(name, raw), self._weights, None, labelled, places)
 
-    def keep(self, position: int, learned: Learned) -> None:
+    def _keep(self, position: int, learned: Learned) -> None:
         """Encode the column, if it is to be transformed, or crosses and statistics may need it."""
         column, values = learned.column, learned.values
         if isinstance(column.encoder, DatetimeEncoder):
@@ -317,7 +328,7 @@ class StoredRows(TrainingRows):
         # Once in the order of the table and once shuffled, four bytes each, and the labels.
         check_space(self._folder, n_rows * (8.0 * n_columns + 12))
 
-    def evidence(self) -> Iterator[Evidence]:
+    def _evidence(self) -> Iterator[Evidence]:
         """Yield tallies of the columns, and samples where there are labels or too many numbers to tally."""
         sample = self._first.sample
         target = self.labels.take(sample.numbers) if isinstance(self.labels, Target) else None
@@ -333,7 +344,7 @@ class StoredRows(TrainingRows):
                 # Only columns of numbers have a sample.
                 yield Evidence(*tally.short_column(), values, target, None if values is None else in_time)
 
-    def keep(self, position: int, learned: Learned) -> None:
+    def _keep(self, position: int, learned: Learned) -> None:
         """Leave it to `encode`, for all columns together."""
 
     def _encode(self, columns: Sequence[FittedColumn]) -> tuple[dict[str, StoredArray], dict[str, StoredArray]]:
