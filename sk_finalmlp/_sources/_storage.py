@@ -42,7 +42,7 @@ class TemporaryFolder:
     def __init__(self, parent: str | PathLike[str] | None = None) -> None:
         if parent is not None and not Path(parent).is_dir():
             raise ValueError(f"temp_folder={str(parent)!r} is not a folder: create it, or name another one.")
-        _remove_abandoned(Path(tempfile.gettempdir() if parent is None else parent), _PREFIX)
+        _remove_abandoned(Path(tempfile.gettempdir() if parent is None else parent))
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         self._finalizer = weakref.finalize(self, _remove, self.path, _hold(self.path), os.getpid())
 
@@ -82,11 +82,11 @@ def _hold(folder: Path) -> IO[bytes] | None:
     return file
 
 
-def _remove_abandoned(parent: Path, prefix: str) -> None:
+def _remove_abandoned(parent: Path) -> None:
     """Remove the folders of processes that are gone."""
     if not _HAS_LOCKS:
         return
-    for lock in parent.glob(f"{prefix}*/{_LOCK}"):
+    for lock in parent.glob(f"{_PREFIX}*/{_LOCK}"):
         # Another process may be faster, and the folders of others aren't ours to read.
         with suppress(OSError), lock.open("rb") as file:
             _lock(file)

@@ -434,7 +434,7 @@ class Learned(NamedTuple):
 
 def learn_columns(
     evidence: Iterable[Evidence], chosen: Mapping[int, Kind], targets: Mapping[int, int], rules: ColumnRules
-) -> Iterator[tuple[int, Learned]]:
+) -> Iterator[Learned]:
     """Learn the columns one by one, each released before the next is read, and histories last."""
     waiting: dict[int, Evidence] = {}
     columns: dict[int, FittedColumn] = {}
@@ -445,11 +445,11 @@ def learn_columns(
             is_in_histories = position in targets.values()
             learned = learn_column(of_column, chosen.get(position), rules, is_in_histories)
             columns[position] = learned.column
-            yield position, learned
+            yield learned
             del learned
         del of_column
     for position, of_column in waiting.items():
-        yield position, learn_history(of_column, columns[targets[position]], rules)
+        yield learn_history(of_column, columns[targets[position]], rules)
 
 
 def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is_in_histories: bool) -> Learned:

@@ -20,12 +20,12 @@ from .._sources import EncodedRows, Parts, Passes, Source, StoredArray, Temporar
 from .._warnings import warn
 from ..schema import Field, Schema, carries_schema, column_names, read_names, write_schema
 from ._choice import Codes, Planner
-from ._column import RawColumn, mark_missing, read_column
+from ._column import Column, RawColumn, mark_missing, read_column
 from ._datetime import N_BLOCKS, DatetimeEncoder
 from ._derived import DerivedFields
 from ._fitted_columns import FittedColumn
 from ._keys import has_key
-from ._learn_columns import ColumnRules, Evidence, Kind, Learned, learn_columns
+from ._learn_columns import ColumnRules, Evidence, Kind, learn_columns
 from ._passes import ColumnsToRead, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
 from ._sums import CodedRows
@@ -73,21 +73,22 @@ class TrainingRows(ABC):
 
     def learn(self, targets: Mapping[int, int], rules: ColumnRules) -> tuple[list[FittedColumn], pd.DataFrame]:
         """Learn the columns, and what to report of each."""
-        found: dict[int, tuple[FittedColumn, dict[str, Any]]] = {}
-        for position, learned in learn_columns(self._evidence(), self.chosen, targets, rules):
-            self._keep(position, learned)
-            found[position] = learned.column, learned.report
+        columns: dict[str, FittedColumn] = {}
+        reports: dict[str, dict[str, Any]] = {}
+        for learned in learn_columns(self._evidence(), self.chosen, targets, rules):
+            self._keep(learned.column, learned.values)
+            columns[learned.column.name], reports[learned.column.name] = learned.column, learned.report
             del learned
-        columns, reports = zip(*(found[position] for position in sorted(found)), strict=True)
-        return list(columns), pd.DataFrame(list(reports), index=pd.Index(self.names, name="column"))
+        kinds = pd.DataFrame([reports[name] for name in self.names], index=pd.Index(self.names, name="column"))
+        return [columns[name] for name in self.names], kinds
 
     @abstractmethod
     def _evidence(self) -> Iterator[Evidence]:
         """Yield the evidence of each column."""
 
     @abstractmethod
-    def _keep(self, position: int, learned: Learned) -> None:
-        """Take note of a learned column."""
+    def _keep(self, column: FittedColumn, values: Column) -> None:
+        """Take note of a learned column and the values that it was learned from."""
 
     def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
         """Return the output columns of the columns, and learn the order of the rows in time."""
@@ -197,7 +198,7 @@ class TableRows(TrainingRows):
     ) -> None:
         super().__init__(names, chosen, planner)
         self._X, self._weights, self.n_rows = X, weights, len(X)
-        self._outputs: dict[int, dict[str, np.ndarray]] = {}
+        self._outputs: dict[str, dict[str, np.ndarray]] = {}
         self._blocks: dict[str, np.ndarray] = {}
         if planner.hold_out != "random":
             self.order = places_in_time(planner.hold_out, X, names).__getitem__
@@ -217,17 +218,16 @@ class TableRows(TrainingRows):
             read = mark_missing if self.chosen.get(position) == "dropped" else read_column
             yield Evidence(read(name, raw), self._weights, None, labelled, places)
 
-    def _keep(self, position: int, learned: Learned) -> None:
+    def _keep(self, column: FittedColumn, values: Column) -> None:
         """Encode the column, if it is to be transformed, or crosses and statistics may need it."""
-        column, values = learned.column, learned.values
         if isinstance(column.encoder, DatetimeEncoder):
             self._blocks[column.name] = column.encoder.blocks(values)
         needs_codes = self.planner.needs_codes(self.target)
         if self.planner.transforms or (needs_codes and any(map(has_key, column.fields()))):
-            self._outputs[position] = column.encode(values)
+            self._outputs[column.name] = column.encode(values)
 
     def _encode(self, columns: Sequence[FittedColumn]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        in_order = (self._outputs[position] for position in sorted(self._outputs))
+        in_order = (self._outputs.get(column.name, {}) for column in columns)
         return {name: output for of_column in in_order for name, output in of_column.items()}, self._blocks
 
     def sample(self, outputs: Mapping[str, np.ndarray]) -> tuple[Codes, Target | NoLabels, None]:
@@ -344,7 +344,7 @@ class StoredRows(TrainingRows):
                 # Only columns of numbers have a sample.
                 yield Evidence(*tally.short_column(), values, target, None if values is None else in_time)
 
-    def _keep(self, position: int, learned: Learned) -> None:
+    def _keep(self, column: FittedColumn, values: Column) -> None:
         """Leave it to `encode`, for all columns together."""
 
     def _encode(self, columns: Sequence[FittedColumn]) -> tuple[dict[str, StoredArray], dict[str, StoredArray]]:
