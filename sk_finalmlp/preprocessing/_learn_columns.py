@@ -322,9 +322,7 @@ class ColumnRules:
     vectors: Mapping[str, GivenVectors]
     vectors_mode: str
 
-    def find_kind(
-        self, column: Column, target: Target | None, sample: Column, places: np.ndarray | None = None
-    ) -> Finding:
+    def find_kind(self, column: Column, target: Target | None, sample: Column, places: np.ndarray | None) -> Finding:
         """Infer the kind from the values, for integers also from the name and the labels of the sample."""
         finding = find_kind(column, _AUTO_SEPARATOR if self.separator is None else self.separator)
         if finding.kind in ("categorical", "numeric") and (why := why_left_out(column)):
@@ -461,13 +459,8 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
         column = reading.read(weighted)
         if chosen is not None:
             finding = Finding(chosen, "chosen by the user")
-        elif is_in_histories and not reading.lists:
-            finding = Finding("categorical", "histories hold its values")
         else:
-            sample = column if evidence.sample is None else reading.read(evidence.sample)
-            finding = rules.find_kind(column, evidence.target, sample, evidence.places)
-        if chosen is None and (doubt := find_doubt(column, finding)):
-            warn(f"Column {raw.name!r} {doubt}")
+            finding = _find(evidence, reading, column, rules, is_in_histories)
         reading, learned_as = rules.make_reading(finding.kind, weighted, reading), reading
         if reading != learned_as:
             column = reading.read(weighted)
@@ -480,6 +473,18 @@ def learn_column(evidence: Evidence, chosen: Kind | None, rules: ColumnRules, is
         if isinstance(encoder, DatetimeEncoder) and encoder.left_out:
             finding = finding._replace(why=f"{finding.why}, {encoder.left_out}")
         return _learned(evidence, finding, reading, encoder, column)
+
+
+def _find(evidence: Evidence, reading: Reading, column: Column, rules: ColumnRules, is_in_histories: bool) -> Finding:
+    """Find the kind of a column, and warn of a doubtful one."""
+    if is_in_histories and not reading.lists:
+        finding = Finding("categorical", "histories hold its values")
+    else:
+        sample = column if evidence.sample is None else reading.read(evidence.sample)
+        finding = rules.find_kind(column, evidence.target, sample, evidence.places)
+    if doubt := find_doubt(column, finding):
+        warn(f"Column {column.name!r} {doubt}")
+    return finding
 
 
 def learn_history(evidence: Evidence, of: FittedColumn, rules: ColumnRules) -> Learned:

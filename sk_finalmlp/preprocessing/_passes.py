@@ -203,20 +203,9 @@ class _Labels:
 def write_codes(
     parts: Parts, columns: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolder, passes: Passes
 ) -> tuple[dict[str, StoredArray], dict[str, StoredArray]]:
-    """Write codes and numbers of the columns that aren't dropped, by the names of the output columns, and the blocks
-    of the rows by the names of the columns of times.
-    """
+    """Write the output columns of columns that aren't dropped, and the blocks of the rows by columns of times."""
     used = [column for column in columns if column.encoder is not None]
-    fields = [field for column in used for field in column.fields()]
-    dtypes = [np.float32 if is_float else np.int32 for is_float in are_numeric(fields)]
-    stored = {
-        name: StoredArray(folder, f"column-{number}", dtype)
-        for number, (name, dtype) in enumerate(zip(column_names(fields), dtypes, strict=True))
-    }
-    times = [column.name for column in used if isinstance(column.encoder, DatetimeEncoder)]
-    blocks = {name: StoredArray(folder, f"blocks-{number}", np.int32) for number, name in enumerate(times)}
-    for array in (*stored.values(), *blocks.values()):
-        array.reserve(n_rows)
+    stored, blocks = _reserve(used, n_rows, folder)
     path = folder.path / "encoders"
     if parts.are_parallel:
         # Once for all tasks: a vocabulary may have millions of values.
@@ -231,6 +220,23 @@ def write_codes(
             f"X gave {n_rows} rows in the first pass and {n_second} in the second: it must give the same rows each "
             "time. Give a function that starts again, not one that goes on."
         )
+    return stored, blocks
+
+
+def _reserve(
+    columns: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolder
+) -> tuple[dict[str, StoredArray], dict[str, StoredArray]]:
+    """Make room for the output columns, by their names, and for the blocks, by the names of the columns of times."""
+    fields = [field for column in columns for field in column.fields()]
+    dtypes = [np.float32 if is_float else np.int32 for is_float in are_numeric(fields)]
+    stored = {
+        name: StoredArray(folder, f"column-{number}", dtype)
+        for number, (name, dtype) in enumerate(zip(column_names(fields), dtypes, strict=True))
+    }
+    times = [column.name for column in columns if isinstance(column.encoder, DatetimeEncoder)]
+    blocks = {name: StoredArray(folder, f"blocks-{number}", np.int32) for number, name in enumerate(times)}
+    for array in (*stored.values(), *blocks.values()):
+        array.reserve(n_rows)
     return stored, blocks
 
 
