@@ -105,22 +105,18 @@ class StoredArray:
 
     def __init__(self, folder: TemporaryFolder, name: str, dtype: DTypeLike, width: int | None = None) -> None:
         self.folder = folder
-        self.dtype = np.dtype(dtype)
+        #: Of a row, which may be several numbers.
+        self.dtype = np.dtype(dtype if width is None else (dtype, (width,)))
         self.path = folder.path / name
-        self._width = width
         self._n_rows = 0
         self.path.touch()
 
     def __len__(self) -> int:
         return self._n_rows
 
-    @property
-    def _row_size(self) -> int:
-        return self.dtype.itemsize * (1 if self._width is None else self._width)
-
     def append(self, rows: NDArray[Any]) -> None:
         """Write rows behind the others."""
-        rows = np.ascontiguousarray(rows, self.dtype)
+        rows = np.ascontiguousarray(rows, self.dtype.base)
         # Files are opened each time, since a system allows only so many that are open.
         with self.path.open("ab") as file:
             file.write(rows.data)
@@ -129,24 +125,21 @@ class StoredArray:
     def reserve(self, n_rows: int) -> None:
         """Make room for this number of rows, to be written in slices, in other processes too."""
         with self.path.open("r+b") as file:
-            file.truncate(n_rows * self._row_size)
+            file.truncate(n_rows * self.dtype.itemsize)
         self._n_rows = n_rows
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Return rows of a slice."""
         stop = self._n_rows if stop is None else min(stop, self._n_rows)
-        shape = (stop - start,) if self._width is None else (stop - start, self._width)
-        n_bytes = (stop - start) * self._row_size
-        values = np.fromfile(self.path, self.dtype, n_bytes // self.dtype.itemsize, offset=start * self._row_size)
-        return values.reshape(shape)
+        return np.fromfile(self.path, self.dtype, stop - start, offset=start * self.dtype.itemsize)
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         return self.read(rows.start or 0, rows.stop)
 
     def __setitem__(self, rows: slice, values: NDArray[Any]) -> None:
         with self.path.open("r+b") as file:
-            file.seek(rows.start * self._row_size)
-            file.write(np.ascontiguousarray(values, self.dtype).data)
+            file.seek(rows.start * self.dtype.itemsize)
+            file.write(np.ascontiguousarray(values, self.dtype.base).data)
 
     def rows(self, numbers: NDArray[np.int64]) -> NDArray[Any]:
         """Return some rows, given by their numbers in ascending order."""
