@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from .._hold_out import places
 from .._sources import sizes
-from ._column import RawColumn, Tally, is_all_missing, is_list, is_number, list_lengths, lists_of, one_after_another
+from ._column import RawColumn, Tally, is_all_missing, is_list, is_number, list_rows, lists_of, one_after_another
 
 #: Of more values than this, integers and strings are no longer counted if they hardly repeat.
 _MAX_VALUES = 2**24
@@ -118,14 +118,10 @@ class ColumnTally:
         return self._counts.setdefault(dtype, _Counts(dtype.value_type if is_list(dtype) else dtype, self.share))
 
     def _look_for_longest(self, lists: pa.Array) -> None:
-        elements = lists.flatten()
-        present = np.zeros(len(elements) + 1, np.int64)
-        np.cumsum(elements.is_valid().to_numpy(zero_copy_only=False), out=present[1:])
-        lengths = list_lengths(lists)
-        self._longest_row = max(self._longest_row, int(lengths.max(initial=0)))
-        ends = np.cumsum(lengths)
-        n_present = np.diff(present[np.concatenate([[0], ends])])
-        if len(n_present) and n_present.max() > self._longest:
+        rows, is_present = list_rows(lists), lists.flatten().is_valid().to_numpy(zero_copy_only=False)
+        self._longest_row = max(self._longest_row, int(np.bincount(rows).max(initial=0)))
+        n_present = np.bincount(rows[is_present], minlength=len(lists))
+        if n_present.max(initial=0) > self._longest:
             self._longest = int(n_present.max())
             self._longest_list = lists.slice(int(n_present.argmax()), 1)
 
