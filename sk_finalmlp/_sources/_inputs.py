@@ -324,7 +324,7 @@ def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def _name_of(fragment: Any) -> str:
-    return str(getattr(fragment, "path", "")) or ""
+    return str(getattr(fragment, "path", ""))
 
 
 @contextmanager
@@ -360,8 +360,7 @@ def _schemas_of(fragments: Sequence[Any], common: pa.Schema) -> list[pa.Schema]:
 
 def _without_index(schema: pa.Schema) -> pa.Schema:
     """Return the columns without the unnamed index that pandas writes."""
-    names = [name for name in schema.names if _INDEX_OF_PANDAS.fullmatch(name)]
-    return pa.schema([field for field in schema if field.name not in names]) if names else schema
+    return pa.schema([field for field in schema if not _INDEX_OF_PANDAS.fullmatch(field.name)])
 
 
 def _schema_of(fragment: Any, own: pa.Schema, common: pa.Schema) -> pa.Schema:
@@ -463,8 +462,9 @@ class _Frames(Source):
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         for number, frame in enumerate(self._frames()):
             where = f"frame {number}"
-            if set(_names_of(frame)) != set(self.names):
-                raise ValueError(f"X: {where} has the columns {_names_of(frame)}, frame 0 has {self.names}.")
+            names = _names_of(frame)
+            if set(names) != set(self.names):
+                raise ValueError(f"X: {where} has the columns {names}, frame 0 has {self.names}.")
             for start in range(0, len(frame), sizes.CHUNK):
                 rows = frame[start : start + sizes.CHUNK]
                 if not isinstance(rows, pd.DataFrame):
