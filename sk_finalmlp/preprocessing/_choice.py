@@ -20,8 +20,8 @@ from .._warnings import warn
 from ..schema import Field
 from ._derived import CrossEncoder, DerivedFields
 from ._keys import Key, find_keys, has_key, key_of
-from ._statistics import KeyStatistics, out_of_fold_rates
-from ._sums import Cells, CodedRows, KeyedRows, KeySums
+from ._statistics import KeyStatistics, log_odds_of_labels
+from ._sums import Cells, CellSums, CodedRows, KeyedRows
 from ._target import Array, Folds, Grouping, NoLabels, Target
 from ._vocabulary import VocabularyRule
 
@@ -398,18 +398,17 @@ class _Trial:
         blocks = self._target.blocks
         return blocks is not None and blocks.n_blocks >= _LEAST_BLOCKS and not key.holds_lists
 
-    def _rates_and_counts(self, sums: KeySums, recent: bool = False) -> Columns:
-        counts = np.log1p(sums.rows.of_others)
-        return [[rates, counts] for rates in out_of_fold_rates(sums, self._target, recent)]
+    def _rates_and_counts(self, sums: CellSums, recent: bool = False) -> Columns:
+        counts, priors = np.log1p(sums.others.rows), self._target.priors_of(sums.groups, recent)
+        return [[rates, counts] for rates in log_odds_of_labels(sums.others, priors, recent)]
 
-    def _gain_in_time(self, sums: KeySums, beside: Columns, added: Columns) -> float:
+    def _gain_in_time(self, sums: CellSums, beside: Columns, added: Columns) -> float:
         """By how much columns beside others lower the mean log-loss of the last blocks, predicted by earlier ones."""
         # It is 0 if the very last isn't predicted better, or a block has one label.
         blocks = self._target.blocks
         assert blocks is not None
         numbers, gains = blocks.blocks_of(sums.groups), np.zeros(blocks.n_blocks - 3)
-        for known, clicked, without, more in zip(sums.known, sums.clicks, beside, added, strict=True):
-            rows, clicks = known.of_cells, clicked.of_cells
+        for rows, clicks, without, more in zip(sums.own.known, sums.own.clicks, beside, added, strict=True):
             n_rows, n_clicks = (np.bincount(numbers, of, blocks.n_blocks)[1:] for of in (rows, clicks))
             if (np.minimum(n_clicks, n_rows - n_clicks)[: blocks.n_blocks - 1] <= _ROUNDING * n_rows.sum()).any():
                 return 0.0
@@ -427,17 +426,17 @@ class _Trial:
     def _regress(self, key: Key, cells: Cells, positions: np.ndarray) -> tuple[Choice, list[np.ndarray], list[Fit]]:
         """Whether a rate predicts better than its fields' rates; with its log-odds and regression for each label."""
         sums = cells.sums()
-        log_odds = list(out_of_fold_rates(sums, self._target))
+        log_odds = list(log_odds_of_labels(sums.others, self._target.priors))
         beside = tuple(field for field in key.fields if field in self._kept)
         gain, fits = 0.0, []
-        for label, (of_label, rows, column) in enumerate(zip(sums.clicks, sums.known, log_odds, strict=True)):
+        for label, (rows, clicks, column) in enumerate(zip(sums.own.known, sums.own.clicks, log_odds, strict=True)):
             others = [cells.from_rows(self._kept[field][label], positions) for field in beside]
             if beside in self._fits:
                 without = self._fits[beside][label]
             else:
                 constant = self._fits[()][label].coefficients
-                without = fit_logistic(others, rows.of_cells, of_label.of_cells, constant)
-            fits.append(fit_logistic([*others, column], rows.of_cells, of_label.of_cells, without.coefficients))
+                without = fit_logistic(others, rows, clicks, constant)
+            fits.append(fit_logistic([*others, column], rows, clicks, without.coefficients))
             # Cross-fitted rates of noise speak against themselves a little, which adds up over many labels.
             if fits[-1].coefficients[-1] > 0:
                 gain += without.loss - fits[-1].loss

@@ -33,14 +33,14 @@ class CrossEncoder:
         """Learn the combinations of the rows with weight, and give the codes of all rows, chunk by chunk."""
         self._encoder.fit(self._counted(rows), None)
         chunks = rows.chunks(self.key.parts, f"codes of {self.key.name}")
-        return (self.transform(chunk.codes) for chunk in chunks)
+        return (self.transform(codes) for _, codes in chunks)
 
     def _counted(self, rows: CodedRows) -> Column:
         """The combinations, each once for all rows that hold it if these come in several chunks."""
         known, counts = np.empty(0, np.int64), np.empty(0, np.int64)
         n_rows = n_missing = 0
-        for chunk in rows.chunks(self.key.parts, f"combinations of {self.key.name}"):
-            column, _ = rows_with_weight(self._combinations(chunk.codes), chunk.weights)
+        for own, codes in rows.chunks(self.key.parts, f"combinations of {self.key.name}"):
+            column, _ = rows_with_weight(self._combinations(codes), rows.weights(own))
             if rows.is_one_chunk:
                 return column
             combinations = column.dictionary.dictionary.to_numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -14,8 +14,8 @@ from scipy.special import logit
 from .._hold_out import places
 from ..schema import Field, Measure, kind_of_statistic, statistic_name
 from ._keys import Changes, Key, KeyIndex
-from ._sums import Cells, CodedRows, KeyedRows, KeySums, factorize, make_room
-from ._target import Grouping, LabelledRows, Target
+from ._sums import Cells, CodedRows, KeyedRows, Sums, factorize, make_room
+from ._target import NEW_ROWS, LabelledRows, Target
 
 #: Weight of the overall rate, in rows, in the rate of a key.
 SMOOTHING = 3.0
@@ -58,19 +58,10 @@ def log_counts(rows: np.ndarray, log_share: np.ndarray | float) -> np.ndarray:
     return logarithms
 
 
-def out_of_fold_rates(sums: KeySums, target: Target, recent: bool = False) -> Iterator[np.ndarray]:
-    """For each label, the log-odds of each cell's key, from the rows that the cell knows."""
-    priors = [of_groups[sums.groups] for of_groups in target.recent_priors] if recent else target.priors
-    clicks, known = ([own.of_others for own in of_labels] for of_labels in (sums.clicks, sums.known))
-    return _rates(clicks, known, priors, recent)
-
-
-def _rates(
-    clicks: Iterable[np.ndarray], known: Iterable[np.ndarray], priors: Iterable[float | np.ndarray], recent: bool
-) -> Iterator[np.ndarray]:
+def log_odds_of_labels(sums: Sums, priors: Sequence[float | np.ndarray], recent: bool = False) -> Iterator[np.ndarray]:
     """For each label, the log-odds of its rates; of recent rows above the overall rate, which changes with time."""
-    for own, rows, prior in zip(clicks, known, priors, strict=True):
-        rates = log_odds(own, rows, prior)
+    for clicks, rows, prior in zip(sums.clicks, sums.known, priors, strict=True):
+        rates = log_odds(clicks, rows, prior)
         yield rates - logit(np.clip(prior, _MIN_PRIOR, 1 - _MIN_PRIOR)) if recent else rates
 
 
@@ -107,17 +98,14 @@ class KeyStatistics:
 
     def _learn(self, keyed: KeyedRows, target: Target) -> list[list[np.ndarray]]:
         """Keep the statistics of all keys, and return the cells' statistics of each grouping."""
-        known, (n_rows, *of_labels) = keyed.of_keys()
+        known, sums = keyed.of_keys()
         self._index = KeyIndex(known)
-        clicks, n_known = of_labels[: len(target.labels)], of_labels[len(target.labels) :]
-        totals = [float(sums.sum()) for sums in (n_rows, *clicks)]
+        totals = [float(of_keys.sum()) for of_keys in (sums.rows, *sums.clicks)]
         half_life = totals[0] / keyed.cells[0].grouping.n_blocks_now if self.recent else np.inf
-        self._memory = Memory([n_rows, *clicks], totals, half_life)
-        # The prior is of all folds: a number that all rows share tells none of them its label.
-        priors = [float(of_groups[-1]) for of_groups in target.recent_priors] if self.recent else target.priors
-        of_keys = self._of_keys(n_rows, n_known or [n_rows] * len(clicks), clicks, priors)
+        self._memory = Memory([sums.rows, *sums.clicks], totals, half_life)
+        of_keys = self._of_keys(sums, target.priors_of(NEW_ROWS, self.recent))
         tables = [self._evaluate(cells, target) for cells in keyed.cells]
-        small, total = (sum(sums) for sums in zip(*(of.small_counts for of in tables), strict=True))
+        small, total = (sum(counts) for counts in zip(*(of.small_counts for of in tables), strict=True))
         # Rare small counts are replaced by the mean.
         least = float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
         self._columns = []
@@ -138,8 +126,11 @@ class KeyStatistics:
         columns += [np.empty(len(weights))] if self.count else []
         small = 0.0
         for of, sums in cells.blocks():
-            small += float(sums.rows.of_cells[sums.rows.of_others < _SMALL_COUNT].sum())
-            for values, own in zip(columns, self._of_cells(sums, cells.grouping, target), strict=True):
+            small += float(sums.own.rows[sums.others.rows < _SMALL_COUNT].sum())
+            # In blocks, a later row may have a short past, too.
+            log_shares = np.log(target.seen_shares)[sums.groups] if cells.grouping.n_blocks == 1 else 0.0
+            priors = target.priors_of(sums.groups, self.recent)
+            for values, own in zip(columns, self._evaluate_sums(sums.others, priors, log_shares), strict=True):
                 values[of] = own
         cells.weights, share = [], cells.grouping.share
         if share < 1:
@@ -152,23 +143,21 @@ class KeyStatistics:
         rates: list[tuple[Measure, str | None]] = [(rate, label) for label in labels] if self.rate else []
         return [*rates, (count, None)] if self.count else rates
 
-    def _of_cells(self, sums: KeySums, grouping: Grouping, target: Target) -> Iterator[np.ndarray]:
-        if self.rate:
-            yield from out_of_fold_rates(sums, target, self.recent)
-        if self.count:
-            # In blocks, a later row may have a short past, too.
-            log_share = np.log(target.seen_shares)[sums.groups] if grouping.n_blocks == 1 else 0.0
-            yield log_counts(sums.rows.of_others, log_share)
-
-    def _of_keys(
-        self, n_rows: np.ndarray, known: Sequence[np.ndarray], clicks: Sequence[np.ndarray], priors: Sequence[float]
+    def _evaluate_sums(
+        self, sums: Sums, priors: Sequence[float | np.ndarray], log_shares: np.ndarray | float = 0.0
     ) -> Iterator[np.ndarray]:
-        """Each statistic of some keys, and behind them of an unknown key, not yet standardised."""
+        """Each statistic, not yet standardised, of what cells or keys know."""
         if self.rate:
-            own, rows = ((np.append(of_label, 0.0) for of_label in of_labels) for of_labels in (clicks, known))
-            yield from _rates(own, rows, priors, self.recent)
+            yield from log_odds_of_labels(sums, priors, self.recent)
         if self.count:
-            yield log_counts(np.append(n_rows, 0.0), 0.0)
+            yield log_counts(sums.rows, log_shares)
+
+    def _of_keys(self, sums: Sums, priors: Sequence[float | np.ndarray]) -> Iterator[np.ndarray]:
+        """Each statistic of some keys, and behind them of an unknown key, not yet standardised."""
+        nothing = [np.zeros(1)] * len(priors)
+        of_unknown = self._evaluate_sums(Sums(nothing[0], nothing, nothing), priors)
+        for known, unknown in zip(self._evaluate_sums(sums, priors), of_unknown, strict=True):
+            yield np.append(known, unknown)
 
     def _of_rows(
         self, keyed: KeyedRows, tables: Sequence[Sequence[np.ndarray]], unknown: UnknownRows | None, target: Target
@@ -240,7 +229,7 @@ class KeyStatistics:
         after._memory = Memory(sums, totals, self._memory.half_life)
         n_rows, *clicks = (of_keys[touched] for of_keys in sums)
         priors = [total / totals[0] for total in totals[1:]]
-        of_touched = self._of_keys(n_rows, [n_rows] * len(clicks), clicks, priors)
+        of_touched = self._of_keys(Sums(n_rows, [n_rows] * len(clicks), clicks), priors)
         after._columns = []
         for column, table, values in zip(self._columns, tables, of_touched, strict=True):
             table[np.append(touched, len(known))] = column.standardize(values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -23,15 +22,6 @@ _BITS = 63
 BLOCK = 2**18
 
 
-class Chunk(NamedTuple):
-    """Some training rows: the number of the first one, codes by column, sample weights, and labels if there are any."""
-
-    first: int
-    codes: Mapping[str, np.ndarray]
-    weights: np.ndarray | None
-    labels: LabelledRows | None
-
-
 class CodedRows:
     """Codes, sample weights and labels of all training rows, read in chunks; a table in memory is one chunk."""
 
@@ -47,48 +37,52 @@ class CodedRows:
         self._size = max(self.n_rows, 1) if passes is None else sizes.CHUNK
         self.is_one_chunk = self.n_rows <= self._size
 
-    def chunks(self, names: Sequence[str], title: str) -> Iterator[Chunk]:
-        """The codes of some columns, chunk by chunk; the pass over them has a title."""
+    def chunks(self, names: Sequence[str], title: str) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+        """Some rows at a time, and their codes by column; the pass over them has a title."""
         over = nullcontext(lambda n: None) if self._passes is None else self._passes.over(title, self.n_rows)
         with over as advance:
             for start in range(0, self.n_rows, self._size):
                 rows = slice(start, start + self._size)
-                codes = {name: self._codes[name][rows].astype(np.int64, copy=False) for name in names}
-                weights, labels = None if self._weights is None else self._weights[rows], None
-                if isinstance(self.target, Target):
-                    labels = self.target.rows if self._passes is None else self.target.read(rows.start, rows.stop)
-                yield Chunk(start, codes, weights, labels)
+                yield rows, {name: self._codes[name][rows].astype(np.int64, copy=False) for name in names}
                 advance(min(self._size, self.n_rows - start))
+
+    def weights(self, rows: slice) -> np.ndarray | None:
+        """The sample weights of a chunk."""
+        return None if self._weights is None else self._weights[rows]
+
+    def labels(self, rows: slice) -> LabelledRows:
+        """The labels of a chunk, where there are any."""
+        assert isinstance(self.target, Target)
+        return self.target.rows if self._passes is None else self.target.read(rows.start, rows.stop)
 
 
 class Sums(NamedTuple):
-    """Sums of weights: by cell, and by cell over its key's rows in other folds but the held-out one."""
+    """Sums of weights of cells or keys: of all rows, of those where each label is known, and of those that have it."""
 
-    of_cells: np.ndarray
-    of_others: np.ndarray
+    rows: np.ndarray
+    known: Sequence[np.ndarray]
+    clicks: Sequence[np.ndarray]
 
 
-@dataclass(frozen=True)
-class KeySums:
-    """Sums of all cells of some keys: over all rows, over rows where each label is known, and over its own."""
+class CellSums(NamedTuple):
+    """The group of each cell, the sums of its own rows, and those of the rows of its key that it knows."""
 
     groups: np.ndarray
-    rows: Sums
-    known: Sequence[Sums]
-    clicks: Sequence[Sums]
+    own: Sums
+    others: Sums
 
 
 class Cells:
     """Training rows by key and group, which share statistics. A cell is key times number of groups plus group."""
 
-    def __init__(self, n_keys: int, grouping: Grouping) -> None:
+    def __init__(self, n_keys: int, grouping: Grouping, n_labels: int) -> None:
         self.grouping = grouping
+        self._n_labels = n_labels
         self._n_groups = grouping.n_groups
         self._n_possible = n_keys * self._n_groups
         self._cells: np.ndarray = np.empty(0, np.int64)
         #: Sums of weights by cell: of all rows, of each label's, and of the rows where it is known, if not all.
         self.weights: list[np.ndarray] = []
-        self._has_known = False
 
     def locate(self, keys: np.ndarray, labels: LabelledRows) -> np.ndarray:
         """The position of each row's cell among those that occur; new ones get one."""
@@ -105,7 +99,6 @@ class Cells:
         """Add the weights of rows of cells at these positions."""
         terms = [(positions, None if labels.is_unweighted else labels.weights)]
         terms += [(positions.take(own), weights) for own, weights in labels.rows_of_labels]
-        self._has_known = labels.known_weights is not None
         terms += [(positions, weights) for weights in labels.known_weights or ()]
         if not self.weights:
             n_cells = len(self._cells)
@@ -115,14 +108,14 @@ class Cells:
             # One row after the other, as in a single chunk, so that sums of fractions are rounded alike.
             np.add.at(sums, at, 1.0 if weights is None else weights)
 
-    def of_keys(self) -> tuple[np.ndarray, list[np.ndarray]]:
+    def of_keys(self) -> tuple[np.ndarray, Sums]:
         """The keys of rows with weight, and the sums of weights that new rows know of each."""
         keys, groups, is_first, ranks = self._runs(self._cells)
         sums = [np.bincount(ranks, self.grouping.now(of_cells, groups)) for of_cells in self.weights]
         is_known = sums[0] > 0
-        return keys[is_first][is_known], [of_keys[is_known] for of_keys in sums]
+        return keys[is_first][is_known], self._by_label([of_keys[is_known] for of_keys in sums])
 
-    def blocks(self) -> Iterator[tuple[slice, KeySums]]:
+    def blocks(self) -> Iterator[tuple[slice, CellSums]]:
         """The sums of all cells, some hundred thousand cells at a time, in ascending order of the keys."""
         first_of_keys = self._cells[BLOCK::BLOCK] // self._n_groups * self._n_groups
         bounds = np.searchsorted(self._cells, first_of_keys).tolist()
@@ -130,15 +123,18 @@ class Cells:
         for start, stop in pairwise(dict.fromkeys([0, *bounds, len(self._cells)])):
             yield slice(start, stop), self.sums(of=slice(start, stop))
 
-    def sums(self, grouping: Grouping | None = None, of: slice = slice(None)) -> KeySums:
-        """The sums of weights that cells know, also by another grouping in the same groups."""
+    def sums(self, grouping: Grouping | None = None, of: slice = slice(None)) -> CellSums:
+        """The sums of weights that cells have and know, also by another grouping in the same groups."""
         grouping = self.grouping if grouping is None else grouping
         _, groups, _, ranks = self._runs(self._cells[of])
-        own = (weights[of] for weights in self.weights)
-        rows, *of_labels = (Sums(of_cells, grouping.others(of_cells, groups, ranks)) for of_cells in own)
-        n_labels = len(of_labels) // 2 if self._has_known else len(of_labels)
-        known = of_labels[n_labels:] if self._has_known else [rows] * n_labels
-        return KeySums(groups, rows, known, of_labels[:n_labels])
+        own = [weights[of] for weights in self.weights]
+        others = [grouping.others(of_cells, groups, ranks) for of_cells in own]
+        return CellSums(groups, self._by_label(own), self._by_label(others))
+
+    def _by_label(self, sums: Sequence[np.ndarray]) -> Sums:
+        """Sums in the order of `weights`; where no label is missing, each is known in all rows."""
+        rows, *of_labels = sums
+        return Sums(rows, of_labels[self._n_labels :] or [rows] * self._n_labels, of_labels[: self._n_labels])
 
     def _runs(self, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Key and group of each cell, which is the first of its key, and the number of the key among those here."""
@@ -169,40 +165,40 @@ class KeyedRows:
             # With a group, 63 bits are too few: the distinct keys are numbered.
             self._numbered = self._distinct()
             n_keys = len(self._numbered)
-        self.cells = [Cells(n_keys, grouping) for grouping in groupings]
-        for chunk in rows.chunks(key.parts, f"statistics of {key.name}"):
-            assert chunk.labels is not None
+        assert isinstance(rows.target, Target)
+        self.cells = [Cells(n_keys, grouping, len(rows.target.labels)) for grouping in groupings]
+        for own, codes in rows.chunks(key.parts, f"statistics of {key.name}"):
+            labels = rows.labels(own)
             #: Of all rows, where these are a single chunk.
-            self.positions = self._locate(chunk)
-            for cells, own in zip(self.cells, self.positions, strict=True):
-                cells.add(own, chunk.labels)
+            self.positions = self._locate(codes, labels)
+            for cells, positions in zip(self.cells, self.positions, strict=True):
+                cells.add(positions, labels)
 
     def _distinct(self) -> np.ndarray:
         known: np.ndarray = np.empty(0, np.int64)
-        for chunk in self._rows.chunks(self._key.parts, f"combinations of {self._key.name}"):
-            known, _, _ = make_room(known, factorize(self._key.combine(chunk.codes), self._key.n_possible)[1], [])
+        for _, codes in self._rows.chunks(self._key.parts, f"combinations of {self._key.name}"):
+            known, _, _ = make_room(known, factorize(self._key.combine(codes), self._key.n_possible)[1], [])
         return known
 
-    def _locate(self, chunk: Chunk) -> list[np.ndarray]:
-        """The positions of a chunk's rows among the cells of each grouping."""
-        assert chunk.labels is not None
-        keys = self._key.combine(chunk.codes)
+    def _locate(self, codes: Mapping[str, np.ndarray], labels: LabelledRows) -> list[np.ndarray]:
+        """The positions of rows among the cells of each grouping."""
+        keys = self._key.combine(codes)
         if self._numbered is not None:
             distinct, ranks = np.unique(keys, return_inverse=True)
             keys = np.searchsorted(self._numbered, distinct).take(ranks)
-        return [cells.locate(keys, chunk.labels) for cells in self.cells]
+        return [cells.locate(keys, labels) for cells in self.cells]
 
-    def of_keys(self) -> tuple[np.ndarray, list[np.ndarray]]:
+    def of_keys(self) -> tuple[np.ndarray, Sums]:
         """The keys of rows with weight, and sums of weights of the first grouping that new rows know."""
         keys, sums = self.cells[0].of_keys()
         return keys if self._numbered is None else self._numbered.take(keys), sums
 
     def chunks(self) -> Iterator[tuple[int, LabelledRows, list[np.ndarray]]]:
         """The number of the first row, and the labels and positions of the rows, chunk by chunk."""
-        for chunk in self._rows.chunks(self._key.parts, f"out-of-fold statistics of {self._key.name}"):
-            assert chunk.labels is not None
+        for own, codes in self._rows.chunks(self._key.parts, f"out-of-fold statistics of {self._key.name}"):
+            labels = self._rows.labels(own)
             # A single chunk is not looked up again.
-            yield chunk.first, chunk.labels, self.positions if self._rows.is_one_chunk else self._locate(chunk)
+            yield own.start, labels, self.positions if self._rows.is_one_chunk else self._locate(codes, labels)
 
 
 def make_room(

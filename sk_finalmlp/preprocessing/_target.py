@@ -21,6 +21,9 @@ _N_FOLDS = 10
 #: Keeps logarithms finite where all rows with weight are held out.
 _MIN_SHARE = 1e-12
 
+#: The group of rows behind all others.
+NEW_ROWS = -1
+
 #: A column of all rows, in memory or on disk.
 Array = np.ndarray | StoredArray
 
@@ -251,7 +254,7 @@ class Target:
 
     @cached_property
     def recent_priors(self) -> list[np.ndarray]:
-        """For each label, its share in the recent rows that each group knows, and, last, that new rows know."""
+        """For each label, its share in the recent rows that each group knows, and last the `NEW_ROWS`."""
         recent = self.walk_forward(halvings=1)
         sums = np.zeros((len(self.labels), 2, recent.n_groups))
         for _, rows in self.chunks():
@@ -266,6 +269,11 @@ class Target:
         ]
         pairs = zip(known[::2], known[1::2], self.priors, strict=True)
         return [(own + prior) / (n_rows + 1) for n_rows, own, prior in pairs]
+
+    def priors_of(self, groups: np.ndarray | int, recent: bool) -> Sequence[float | np.ndarray]:
+        """For each label, its overall share; in recent rows, those that each of these groups knows."""
+        # The overall share is of all folds: a number that all rows share tells none of them its label.
+        return [of_groups[groups] for of_groups in self.recent_priors] if recent else self.priors
 
     @cached_property
     def seen_shares(self) -> np.ndarray:
