@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..schema import UNKNOWN_CODE, Field, column_names, cross_name
-from ._vocabulary import HashTable
+from ._vocabulary import HashTable, bisect
 
 #: Of a non-negative int64.
 _BITS = 63
@@ -146,18 +146,10 @@ class KeyIndex:
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Positions of keys; -1 for a key that isn't known."""
         if len(keys) < _FEW_ROWS:
-            return self.bisect(keys)
+            return bisect(self.known, keys)
         if self._positions is None:
             return self._table.find(keys)
         return self._positions.take(keys - self.known[0] + 1, mode="clip")
-
-    def bisect(self, keys: np.ndarray) -> np.ndarray:
-        """What `find` gives, without a table, which costs what all known keys cost."""
-        if not len(self.known):
-            return np.full(len(keys), -1)
-        positions = self.known.searchsorted(keys)
-        positions[self.known.take(positions, mode="clip") != keys] = -1
-        return positions
 
 
 def key_of(fields: Iterable[Field]) -> Key:

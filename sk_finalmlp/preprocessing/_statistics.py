@@ -16,6 +16,7 @@ from ..schema import Field, Measure, kind_of_statistic, statistic_name
 from ._keys import Changes, Key, KeyIndex
 from ._sums import Cells, CodedRows, KeyedRows, Sums, factorize, make_room
 from ._target import NEW_ROWS, LabelledRows, Target
+from ._vocabulary import bisect
 
 #: Weight of the overall rate, in rows, in the rate of a key.
 SMOOTHING = 3.0
@@ -192,7 +193,8 @@ class KeyStatistics:
         """The statistics after more rows, and these rows' statistics from before, which don't know their labels."""
         before = self._translated(changes)
         keys = before.key.combine(codes)
-        return before._after(keys, labels, changes.decay), before._take(before._index.bisect(keys))
+        # A table to find them in would cost what all known keys cost.
+        return before._after(keys, labels, changes.decay), before._take(bisect(before._index.known, keys))
 
     def _translated(self, changes: Changes) -> KeyStatistics:
         """The same statistics by wider keys, without reused codes."""

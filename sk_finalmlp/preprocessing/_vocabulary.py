@@ -56,6 +56,15 @@ class HashTable:
         return at
 
 
+def bisect(known: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Return positions of keys among known ones, distinct and in ascending order; -1 for a key that isn't known."""
+    if not len(known):
+        return np.full(len(keys), -1)
+    positions = known.searchsorted(keys)
+    positions[known.take(positions, mode="clip") != keys] = -1
+    return positions
+
+
 def _scattered(keys: np.ndarray) -> np.ndarray:
     """Permute all keys of 64 bits, so that the first bits depend on all bits of a key."""
     hashes: np.ndarray = np.ascontiguousarray(keys).view(np.uint64) * _FACTOR
@@ -211,19 +220,15 @@ class Waiting:
     hashes: np.ndarray
     counts: np.ndarray
 
-    def counts_of(self, hashes: np.ndarray) -> np.ndarray:
-        """Return the counts of some values, 0 for one that doesn't wait."""
-        positions = np.searchsorted(self.hashes, hashes)
+    def take_out(self, values: pa.Array) -> tuple[np.ndarray, Waiting]:
+        """Return the counts of some values, 0 for one that doesn't wait, and the others."""
         if not len(self.hashes):
-            return np.zeros(len(hashes))
-        found = self.hashes.take(positions, mode="clip") == hashes
-        return np.where(found, self.counts.take(positions, mode="clip"), 0.0)
-
-    def without(self, hashes: np.ndarray) -> Waiting:
-        """Return the others."""
+            return np.zeros(len(values)), self
+        hashes = _hashes(values)
+        counts = np.append(self.counts, 0.0).take(bisect(self.hashes, hashes))
         # NumPy 2.0 fails for hashes beyond int64 where it considers a table of all between the least and the largest.
         kept = ~np.isin(self.hashes, hashes, kind="sort")
-        return Waiting(self.hashes[kept], self.counts[kept])
+        return counts, Waiting(self.hashes[kept], self.counts[kept])
 
     def and_(self, values: pa.Array, counts: np.ndarray) -> Waiting:
         """Return these values and more."""
@@ -241,9 +246,6 @@ class Waiting:
         return Waiting(self.hashes[kept], self.counts[kept])
 
 
-_NOTHING_WAITS = Waiting(np.empty(0, np.uint64), np.empty(0))
-
-
 @dataclass(frozen=True)
 class Admission:
     """Counts of values so far: plain sums, whatever the number of calls; where `max_categories` limits the codes, they
@@ -256,20 +258,8 @@ class Admission:
     #: About the share of rows of the same time that have a value without a code (Good 1953).
     share_new: float
 
-    @classmethod
-    def start(cls, rule: VocabularyRule, vocabulary: Vocabulary, counted: Counted) -> Admission:
-        """Count the values of the rows of `fit`."""
-        is_new = counted.counts == 1
-        if not rule.keeps_waiting:
-            return cls(counted.n_rows, _NOTHING_WAITS, np.empty(0), float(is_new.sum() / max(counted.n_rows, 1)))
-        codes = vocabulary.encode(counted.values)
-        is_waiting = codes == UNKNOWN_CODE
-        share_new = float(counted.counts[is_new | is_waiting].sum() / max(counted.n_rows, 1))
-        waiting = _NOTHING_WAITS.and_(counted.values.filter(pa.array(is_waiting)), counted.counts[is_waiting])
-        known = np.zeros(0 if rule.max_categories is None else len(vocabulary.values))
-        if rule.max_categories is not None:
-            known[codes[~is_waiting] - 1] = counted.counts[~is_waiting]
-        return cls(counted.n_rows, waiting.most_frequent(rule.max_categories), known, share_new)
+
+_NOTHING_COUNTED = Admission(0, Waiting(np.empty(0, np.uint64), np.empty(0)), np.empty(0), 0.0)
 
 
 def _grow(
@@ -283,13 +273,10 @@ def _grow(
     is_new = codes == UNKNOWN_CODE
     values, counts = more.values.filter(pa.array(is_new)), more.counts[is_new].astype(np.float64)
     n_rows = faded * admission.n_rows + more.n_rows
-    waiting = replace(admission.waiting, counts=faded * admission.waiting.counts)
-    if rule.keeps_waiting:
-        hashes = _hashes(values)
-        counts += waiting.counts_of(hashes)
+    waited, waiting = replace(admission.waiting, counts=faded * admission.waiting.counts).take_out(values)
+    counts += waited
     admitted = is_frequent(counts, rule.min_rows(n_rows))
-    if rule.keeps_waiting:
-        waiting = waiting.without(hashes).and_(values.filter(pa.array(~admitted)), counts[~admitted])
+    waiting = waiting.and_(values.filter(pa.array(~admitted)), counts[~admitted])
     order = by_frequency(values, counts, admitted)
     values, counts = values.take(pa.array(order)), counts[order]
     if rule.max_categories is None:
@@ -335,10 +322,13 @@ class VocabularyRule:
         """Learn from distinct values, their counts, and the number of all rows."""
         if self.n_hash_buckets is not None:
             return HashBuckets(self.n_hash_buckets), None
-        values, counts, n_rows = counted
-        order = by_frequency(values, counts, is_frequent(counts, self.min_rows(n_rows)))
-        vocabulary = Vocabulary(values.take(pa.array(order[: self.max_categories])))
-        return vocabulary, Admission.start(self, vocabulary, counted)
+        nothing = Vocabulary(pa.nulls(0, counted.values.type))
+        vocabulary, admission, _ = _grow(self, nothing, _NOTHING_COUNTED, counted, decay=1.0)
+        is_new = counted.counts == 1
+        if self.keeps_waiting:
+            is_new |= vocabulary.encode(counted.values) == UNKNOWN_CODE
+        share_new = float(counted.counts[is_new].sum() / max(counted.n_rows, 1))
+        return vocabulary, replace(admission, share_new=share_new)
 
     @property
     def keeps_waiting(self) -> bool:
