@@ -10,12 +10,12 @@ from scipy.special import ndtri
 
 from ..schema import UNKNOWN_CODE, Field
 from ._column import Column
-from ._vocabulary import CategoricalEncoder, ColumnEncoder, Vocabulary
+from ._vocabulary import CategoricalEncoder, ColumnEncoder, Counted, Vocabulary
 
 #: Farther outliers would only saturate the network, and overflow its floats in the end.
 MAX_DEVIATIONS = 10.0
 #: A spread below this share of the largest value is rounding, not variation.
-_MIN_RELATIVE_SPREAD = 1e-13
+MIN_RELATIVE_SPREAD = 1e-13
 _LEAST_RANK = np.finfo(np.float64).epsneg
 #: With a smaller deviation of normal scores, one value has nearly all of the weight: the column counts as constant.
 _MIN_DEVIATION_OF_SCORES = 1e-6
@@ -31,6 +31,11 @@ def present_values(column: Column, weights: np.ndarray | None) -> tuple[np.ndarr
     weights = column.repeats if weights is None else weights
     present = ~np.isnan(column.floats)
     return column.floats[present], None if weights is None else weights[present]
+
+
+def unit_of(values: np.ndarray) -> float:
+    """Return the size of the largest value, to compute in units of it: squares and differences of doubles overflow."""
+    return float(max(values.max(initial=0.0), -values.min(initial=0.0))) or 1.0
 
 
 def mean_and_deviation(values: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
@@ -54,10 +59,9 @@ class Standardizer(FloatColumn):
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn mean and standard deviation."""
         floats, weights = present_values(column, weights)
-        # In units of the largest value, since squares of large doubles overflow.
-        self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
+        self.unit = unit_of(floats)
         self.mean, deviation = mean_and_deviation(floats / self.unit, weights)
-        self.deviation = deviation if deviation > _MIN_RELATIVE_SPREAD else 0.0
+        self.deviation = deviation if deviation > MIN_RELATIVE_SPREAD else 0.0
         return self
 
     def transform(self, column: Column) -> list[np.ndarray]:
@@ -81,16 +85,16 @@ class NormalScorer(FloatColumn):
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the scores of up to 1,000 values, evenly spread over the ranks."""
         floats, weights = present_values(column, weights)
-        # Differences of large doubles overflow.
-        self.unit = float(np.abs(floats).max(initial=0.0)) or 1.0
+        self.unit = unit_of(floats)
         scaled = floats / self.unit
         # Between values that lie closer, the slope of the scores would overflow.
         scaled[np.abs(scaled) < _LEAST_SCALED] = 0
-        values, ranks, shares = _distribution(scaled, weights)
+        values, sums = _distinct(scaled, weights)
+        shares = sums / max(sums.sum(), np.finfo(np.float64).tiny)
         scores = _normal_scores(shares)
         mean, deviation = mean_and_deviation(scores, shares)
         scale = 1 / deviation if deviation > _MIN_DEVIATION_OF_SCORES else 0.0
-        knots = _evenly_spread(ranks)
+        knots = _evenly_spread(np.cumsum(shares) - shares / 2)
         self.values, self.scores = values[knots], (scores[knots] - mean) * scale
         return self
 
@@ -115,13 +119,6 @@ def _distinct(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarra
         return np.unique(floats, return_counts=True)
     values, positions = np.unique(floats, return_inverse=True)
     return values, np.bincount(positions, weights, minlength=len(values))
-
-
-def _distribution(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return distinct values in order, their ranks between 0 and 1, and their shares of the weight."""
-    values, sums = _distinct(floats, weights)
-    shares = sums / max(sums.sum(), np.finfo(np.float64).tiny)
-    return values, np.cumsum(shares) - shares / 2, shares
 
 
 def _normal_scores(shares: np.ndarray) -> np.ndarray:
@@ -189,12 +186,8 @@ class QuantileBinner(ColumnEncoder):
 class LogBucketer(CategoricalEncoder):
     """Codes of the buckets used on Criteo: floor(ln(x)^2) above 2, else the integer part; rare buckets are unknown."""
 
-    def fit(self, column: Column, weights: np.ndarray | None) -> Self:
-        """Learn the buckets that occur."""
-        return super().fit(_buckets(column), weights)
-
-    def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
-        return super().grow(_buckets(column), decay)
+    def _count(self, column: Column) -> Counted:
+        return super()._count(_buckets(column))
 
     def transform(self, column: Column) -> list[np.ndarray]:
         return super().transform(_buckets(column))

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from .._checks import check_unique_names, errors_about, native_table
 from .._sklearn import Interval, validate_params
-from ._column import is_all_missing, is_list, is_number, is_string
+from ._column import is_all_missing, is_list, is_number, is_string, lists_of
 from ._table import is_frame
 from ._times import as_numbers, has_no_unit, read_age, read_times
 
@@ -239,12 +239,8 @@ class _Spans(NamedTuple):
     def lists(self, values: pa.Array) -> pa.Array:
         """The past of each row, as these values of the log."""
         lengths = self.last - self.first
-        ends = np.cumsum(lengths)
-        positions = np.arange(lengths.sum()) + np.repeat(self.last - ends, lengths)
-        offsets = np.concatenate([[0], ends])
-        return pa.LargeListArray.from_arrays(
-            pa.array(offsets, pa.int64()), values.take(pa.array(self.order[positions]))
-        )
+        positions = np.arange(lengths.sum()) + np.repeat(self.last - np.cumsum(lengths), lengths)
+        return lists_of(values.take(pa.array(self.order[positions])), lengths)
 
 
 class _Past:

@@ -14,12 +14,10 @@ import pyarrow.compute as pc
 from .._warnings import shown
 from ..schema import UNKNOWN_CODE, Field, VectorTable, pretrained_name
 from ._column import Column, RawColumn, is_all_missing, list_lengths, list_rows, lists_of, read_column, show_first
-from ._numeric import FloatColumn
+from ._numeric import MIN_RELATIVE_SPREAD, unit_of
 from ._reading import Reading
 from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary
 
-#: A deviation below this share of the largest number is rounding, not variation.
-_MIN_RELATIVE_DEVIATION = 1e-13
 #: Farther outliers would overflow the floats of the network in the end.
 _MAX_DEVIATIONS = 100.0
 #: Number of vectors to scale at a time.
@@ -31,11 +29,10 @@ class VectorScale:
 
     def fit(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> Self:
         """Learn from vectors, shape (n, length), and their weights."""
-        # In units of the largest number, since squares of large doubles overflow.
-        self.unit = float(max(vectors.max(initial=0.0), -vectors.min(initial=0.0))) or 1.0
+        self.unit = unit_of(vectors)
         self.mean: np.ndarray = _average(vectors, lambda part: part / self.unit, weights)
-        variance = float(_average(vectors, lambda part: (part / self.unit - self.mean) ** 2, weights).mean())
-        self.deviation = variance**0.5 if variance**0.5 > _MIN_RELATIVE_DEVIATION else 0.0
+        deviation = float(_average(vectors, lambda part: (part / self.unit - self.mean) ** 2, weights).mean()) ** 0.5
+        self.deviation = deviation if deviation > MIN_RELATIVE_SPREAD else 0.0
         return self
 
     @property
@@ -74,7 +71,7 @@ def _parts(n_rows: int) -> Iterator[slice]:
     return (slice(start, start + _PART) for start in range(0, max(n_rows, 1), _PART))
 
 
-class VectorEncoder(FloatColumn):
+class VectorEncoder(ColumnEncoder):
     """A column of arrays as a column of floats for each coordinate; a missing vector is one of zeros."""
 
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
