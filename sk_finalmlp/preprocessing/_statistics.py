@@ -95,29 +95,28 @@ class KeyStatistics:
         """Learn from training rows, and give their own statistics, learned from other rows, chunk by chunk."""
         assert isinstance(rows.target, Target)
         keyed = KeyedRows(self.key, rows, [rows.target.walk_forward(1)] if self.recent else rows.target.groupings)
-        return self._of_rows(keyed, self._learn(keyed, rows.target), unknown, rows.target)
+        return self._of_rows(keyed, self._learn(keyed, rows.target), unknown)
 
-    def _learn(self, keyed: KeyedRows, target: Target) -> list[list[np.ndarray]]:
-        """Keep the statistics of all keys, and return the cells' statistics of each grouping."""
+    def _learn(self, keyed: KeyedRows, target: Target) -> list[np.ndarray]:
+        """Keep each statistic of all keys, and return it of the cells of all groupings, one after the other."""
         known, sums = keyed.of_keys()
         self._index = KeyIndex(known)
         totals = [float(of_keys.sum()) for of_keys in (sums.rows, *sums.clicks)]
         half_life = totals[0] / keyed.cells[0].grouping.n_blocks_now if self.recent else np.inf
         self._memory = Memory([sums.rows, *sums.clicks], totals, half_life)
         of_keys = self._of_keys(sums, target.priors_of(NEW_ROWS, self.recent))
-        tables = [self._evaluate(cells, target) for cells in keyed.cells]
-        small, total = (sum(counts) for counts in zip(*(of.small_counts for of in tables), strict=True))
+        parts = [self._evaluate(cells, target) for cells in keyed.cells]
+        total = sum(float(part.weights.sum()) for part in parts)
         # Rare small counts are replaced by the mean.
-        least = float(np.log1p(_SMALL_COUNT)) if small < _RARE * total else -np.inf
-        self._columns = []
-        for place, ((measure, label), table) in enumerate(zip(self._measures(target.labels), of_keys, strict=True)):
+        least = float(np.log1p(_SMALL_COUNT)) if sum(part.small for part in parts) < _RARE * total else -np.inf
+        self._columns, tables = [], []
+        for (measure, label), table in zip(self._measures(target.labels), of_keys, strict=True):
             bounds = (_MIN_DEVIATION_OF_COUNTS, least) if measure.endswith("count") else (0.0, -np.inf)
-            standardize = _standardization([(of.columns[place], of.weights) for of in tables], *bounds)
+            slices = [values for part in parts for values in part.pop_slices()]
+            standardize = _standardization(slices, total, *bounds)
             self._columns.append(StatisticColumn(measure, label, standardize(table), standardize))
-            for of in tables:
-                values = of.columns[place]
-                of.columns[place] = np.concatenate([standardize(values[own]) for own in _slices(len(values))])
-        return [of.columns for of in tables]
+            tables.append(np.concatenate([standardize(values) for values, _ in slices]))
+        return tables
 
     def _evaluate(self, cells: Cells, target: Target) -> _OutOfGroup:
         """Each statistic of the cells, learned from rows of other groups, not yet standardised."""
@@ -136,7 +135,7 @@ class KeyStatistics:
         cells.weights, share = [], cells.grouping.share
         if share < 1:
             weights, small = weights * share, small * share
-        return _OutOfGroup(columns, weights, (small, float(weights.sum())))
+        return _OutOfGroup(columns, weights, small)
 
     def _measures(self, labels: Sequence[str | None]) -> list[tuple[Measure, str | None]]:
         """Measure and label of each statistic."""
@@ -161,17 +160,12 @@ class KeyStatistics:
             yield np.append(known, unknown)
 
     def _of_rows(
-        self, keyed: KeyedRows, tables: Sequence[Sequence[np.ndarray]], unknown: UnknownRows | None, target: Target
+        self, keyed: KeyedRows, tables: Sequence[np.ndarray], unknown: UnknownRows | None
     ) -> Iterator[dict[str, np.ndarray]]:
-        for first, labels, positions in keyed.chunks():
-            columns = [table.take(positions[0]) for table in tables[0]]
-            if len(tables) > 1:
-                forward = np.flatnonzero(labels.folds < round(keyed.cells[1].grouping.share * target.n_folds))
-                own = positions[1].take(forward)
-                for values, table in zip(columns, tables[1], strict=True):
-                    values[forward] = table.take(own)
+        for first, is_training, positions in keyed.chunks():
+            columns = [table.take(positions) for table in tables]
             if unknown is not None:
-                is_unknown = unknown.among(self.key, labels.folds < target.n_folds, first)
+                is_unknown = unknown.among(self.key, is_training, first)
                 for column, values in zip(self._columns, columns, strict=True):
                     values[is_unknown] = column.table[-1]
             yield dict(zip(self._names(), columns, strict=True))
@@ -247,11 +241,17 @@ class KeyStatistics:
 
 
 class _OutOfGroup(NamedTuple):
-    """Statistics of cells, learned from other rows, weights of the cells, and the weight of small counts and of all."""
+    """Statistics of cells, learned from other rows, weights of the cells, and the weight of those with small counts."""
 
     columns: list[np.ndarray]
     weights: np.ndarray
-    small_counts: tuple[float, float]
+    small: float
+
+    def pop_slices(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Values and weights of the next statistic, some cells at a time, without large arrays between them."""
+        values = self.columns.pop(0)
+        slices = (slice(start, start + _SLICE) for start in range(0, len(values), _SLICE))
+        return [(values[own], self.weights[own]) for own in slices]
 
 
 @dataclass(frozen=True)
@@ -271,22 +271,15 @@ class Standardization:
 
 
 def _standardization(
-    parts: Sequence[tuple[np.ndarray, np.ndarray]], least_deviation: float, least: float
+    slices: Sequence[tuple[np.ndarray, np.ndarray]], total: float, least_deviation: float, least: float
 ) -> Standardization:
     """Standardisation by mean and deviation of values with weights, where a smaller deviation counts as the least."""
-    total = sum(float(weights.sum()) for _, weights in parts)
-    slices = [(values[of], weights[of]) for values, weights in parts for of in _slices(len(values))]
     mean = sum(float((values * weights).sum()) for values, weights in slices) / total
     squares = sum(float((np.square(values - mean) * weights).sum()) for values, weights in slices)
     deviation = (squares / total) ** 0.5
     # A smaller deviation is rounding.
     scale = 1 / max(deviation, least_deviation) if deviation > 1e-9 * max(abs(mean), 1) else 0.0
     return Standardization(mean, scale, least)
-
-
-def _slices(n: int) -> list[slice]:
-    """Slices of so many cells, without large arrays between them."""
-    return [slice(start, start + _SLICE) for start in range(0, n, _SLICE)]
 
 
 class StatisticColumn(NamedTuple):

@@ -142,6 +142,9 @@ class Cells:
         is_first = starts_of_runs(keys)
         return keys, cells - keys * self._n_groups, is_first, np.cumsum(is_first) - 1
 
+    def __len__(self) -> int:
+        return len(self._cells)
+
     @property
     def n_keys(self) -> int:
         """Number of keys that occur."""
@@ -193,12 +196,21 @@ class KeyedRows:
         keys, sums = self.cells[0].of_keys()
         return keys if self._numbered is None else self._numbered.take(keys), sums
 
-    def chunks(self) -> Iterator[tuple[int, LabelledRows, list[np.ndarray]]]:
-        """The number of the first row, and the labels and positions of the rows, chunk by chunk."""
+    def chunks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """The number of the first row, which rows are training rows, and their cells, chunk by chunk."""
         for own, codes in self._rows.chunks(self._key.parts, f"out-of-fold statistics of {self._key.name}"):
             labels = self._rows.labels(own)
             # A single chunk is not looked up again.
-            yield own.start, labels, self.positions if self._rows.is_one_chunk else self._locate(codes, labels)
+            positions = self.positions if self._rows.is_one_chunk else self._locate(codes, labels)
+            yield own.start, labels.folds < self.cells[0].grouping.n_folds, self._choose_cells(positions, labels)
+
+    def _choose_cells(self, positions: Sequence[np.ndarray], labels: LabelledRows) -> np.ndarray:
+        """The cell of each row in the grouping whose statistics it has; cells of the last come behind the others."""
+        if len(positions) == 1:
+            return positions[0]
+        grouping = self.cells[1].grouping
+        is_of_last = labels.folds < round(grouping.share * grouping.n_folds)
+        return np.where(is_of_last, len(self.cells[0]) + positions[1], positions[0])
 
 
 def make_room(
