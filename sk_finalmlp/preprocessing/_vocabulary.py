@@ -189,17 +189,11 @@ def count_values(dictionary: pa.DictionaryArray, repeats: np.ndarray | None = No
     return np.bincount(indices.to_numpy(), repeats, minlength=len(dictionary.dictionary))
 
 
-def is_frequent(counts: np.ndarray, threshold: float) -> np.ndarray:
-    """Return which counts are at least the threshold."""
-    # Less a little, because a share of the rows is rounded: 0.07 * 100 > 7.
-    return counts >= threshold * (1 - 1e-9)
-
-
-def by_frequency(values: pa.Array, counts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the positions of the chosen values, by descending count and then by value."""
-    positions = np.flatnonzero(chosen)
-    by_value = positions[pc.array_sort_indices(values.take(pa.array(positions))).to_numpy()]
-    return by_value[np.argsort(-counts[by_value], kind="stable")]
+def _by_frequency(values: pa.Array, counts: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    """Return values and their counts, by descending count and then by value."""
+    by_value = pc.array_sort_indices(values).to_numpy()
+    order = by_value[np.argsort(-counts[by_value], kind="stable")]
+    return values.take(pa.array(order)), counts[order]
 
 
 _NO_CODES = np.empty(0, np.int64)
@@ -275,10 +269,10 @@ def _grow(
     n_rows = faded * admission.n_rows + more.n_rows
     waited, waiting = replace(admission.waiting, counts=faded * admission.waiting.counts).take_out(values)
     counts += waited
-    admitted = is_frequent(counts, rule.min_rows(n_rows))
+    # Less a little, because a share of the rows is rounded: 0.07 * 100 > 7.
+    admitted = counts >= rule.min_rows(n_rows) * (1 - 1e-9)
     waiting = waiting.and_(values.filter(pa.array(~admitted)), counts[~admitted])
-    order = by_frequency(values, counts, admitted)
-    values, counts = values.take(pa.array(order)), counts[order]
+    values, counts = _by_frequency(values.filter(pa.array(admitted)), counts[admitted])
     if rule.max_categories is None:
         grown = vocabulary.extended(values) if len(values) else vocabulary
         return grown, replace(admission, n_rows=n_rows, waiting=waiting), _NO_CODES
