@@ -272,10 +272,10 @@ def _entering_pairs(singles: Sequence[Choice], trial: _Trial) -> list[Choice]:
 def _keep_best(pairs: Sequence[Choice]) -> None:
     """Keep the pairs with the largest gains among rates that passed, with their counts."""
     passed = sorted((choice for choice in pairs if choice.rate), key=lambda choice: -choice.gain)
-    for choice in passed:
+    for choice in passed[:_MAX_PAIRS]:
         choice.count = True
     for choice in passed[_MAX_PAIRS:]:
-        choice.rate = choice.count = False
+        choice.rate = False
         choice.why = f"not among the {_MAX_PAIRS} pairs with the largest gain"
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..schema import UNKNOWN_CODE, Field, column_names, cross_name
-from ._vocabulary import HashTable, bisect
+from ._vocabulary import HashTable, WithoutCaches, bisect
 
-#: Of a non-negative int64.
-_BITS = 63
-_MOST_KEYS: int = 2**_BITS - 1
+#: Bits of a non-negative int64.
+BITS = 63
+MOST_KEYS: int = 2**BITS - 1
 #: Kinds of fields with values that can be counted and combined.
 _KINDS_OF_PARTS = ("categorical", "multi-valued")
 #: Fewer rows than this are found by bisection, which needs no table.
@@ -49,7 +49,7 @@ class Key:
     is_full: bool = False
 
     def __post_init__(self) -> None:
-        if self.n_possible > _MOST_KEYS:
+        if self.n_possible > MOST_KEYS:
             raise ValueError(
                 f"{self.name!r} has {self.n_possible:.1e} possible combinations of codes, more than 63 bits can count: "
                 "combine fewer fields, or lower their number of codes with `max_categories` or `n_hash_buckets`, and "
@@ -78,7 +78,7 @@ class Key:
 
     def and_(self, other: Key) -> Key | None:
         """The combination with another key; None if 63 bits can't count them."""
-        if self.n_possible * other.n_possible > _MOST_KEYS:
+        if self.n_possible * other.n_possible > MOST_KEYS:
             return None
         return Key(self.parts + other.parts, self.cardinalities + other.cardinalities, self.fields + other.fields)
 
@@ -88,9 +88,9 @@ class Key:
         roomy = tuple(
             n if n == old else max(n, int(_GROWTH * old)) for n, old in zip(needed, self.cardinalities, strict=True)
         )
-        if prod(needed) > _MOST_KEYS:
+        if prod(needed) > MOST_KEYS:
             return replace(self, is_full=True)
-        return replace(self, cardinalities=roomy if prod(roomy) <= _MOST_KEYS else needed)
+        return replace(self, cardinalities=roomy if prod(roomy) <= MOST_KEYS else needed)
 
     def split(self, keys: np.ndarray) -> dict[str, np.ndarray]:
         """The codes of each field that `combine` made these keys of."""
@@ -121,14 +121,11 @@ class Key:
         return keys
 
 
-class KeyIndex:
+class KeyIndex(WithoutCaches):
     """Where each key stands among the known ones, distinct and in ascending order."""
 
     def __init__(self, known: np.ndarray) -> None:
         self.known = known
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"known": self.known}
 
     @cached_property
     def _positions(self) -> np.ndarray | None:
@@ -161,7 +158,7 @@ def key_of(fields: Iterable[Field]) -> Key:
 
 def has_key(field: Field) -> bool:
     """Whether a field has values to be counted that 63 bits can tell apart; long lists have too many."""
-    return field.kind in _KINDS_OF_PARTS and field.n_codes**field.n_columns <= _MOST_KEYS
+    return field.kind in _KINDS_OF_PARTS and field.n_codes**field.n_columns <= MOST_KEYS
 
 
 def find_keys(entries: Iterable[Any], fields_of: Mapping[str, Sequence[Field]], parameter: str) -> list[Key]:

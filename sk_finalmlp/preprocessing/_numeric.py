@@ -90,7 +90,7 @@ class NormalScorer(FloatColumn):
         # Between values that lie closer, the slope of the scores would overflow.
         scaled[np.abs(scaled) < _LEAST_SCALED] = 0
         values, sums = _distinct(scaled, weights)
-        shares = sums / max(sums.sum(), np.finfo(np.float64).tiny)
+        shares = sums / sums.sum()
         scores = _normal_scores(shares)
         mean, deviation = mean_and_deviation(scores, shares)
         scale = 1 / deviation if deviation > _MIN_DEVIATION_OF_SCORES else 0.0
@@ -164,8 +164,7 @@ class QuantileBinner(ColumnEncoder):
         bins = np.searchsorted(self.edges, floats)
         weights = np.ones(len(floats)) if weights is None else weights
         totals = np.bincount(bins, weights, minlength=self._n_bins_used)
-        shares = weights / np.maximum(totals[bins], np.finfo(np.float64).tiny)
-        return np.bincount(bins, floats * shares, minlength=self._n_bins_used)
+        return np.bincount(bins, floats * (weights / totals[bins]), minlength=self._n_bins_used)
 
     @property
     def _n_bins_used(self) -> int:

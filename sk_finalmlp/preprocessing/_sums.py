@@ -10,14 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .._sources import Passes, sizes
-from ._keys import Key
+from ._keys import BITS, MOST_KEYS, Key
 from ._target import Array, Grouping, LabelledRows, NoLabels, Target
 
-_MAX_KEY = np.iinfo(np.int64).max
 #: Up to so many, keys are found in an array with an element for each; beyond, by sorting.
 _POSSIBLE_KEYS_PER_ROW = 8
-#: Of a non-negative int64.
-_BITS = 63
 #: About so many cells are summed by key at a time.
 BLOCK = 2**18
 
@@ -164,7 +161,7 @@ class KeyedRows:
         self._key, self._rows = key, rows
         self._numbered: np.ndarray | None = None
         n_keys = key.n_possible
-        if n_keys > _MAX_KEY // max(grouping.n_groups for grouping in groupings):
+        if n_keys > MOST_KEYS // max(grouping.n_groups for grouping in groupings):
             # With a group, 63 bits are too few: the distinct keys are numbered.
             self._numbered = self._distinct()
             n_keys = len(self._numbered)
@@ -239,7 +236,7 @@ def factorize(keys: np.ndarray, n_possible: int) -> tuple[np.ndarray, np.ndarray
         # Once here, and not in each sum and look-up.
         return rank_of.take(keys).astype(np.int64, copy=False), distinct
     n_bits = len(keys).bit_length()
-    if n_possible.bit_length() + n_bits > _BITS:
+    if n_possible.bit_length() + n_bits > BITS:
         distinct, ranks = np.unique(keys, return_inverse=True)
         return ranks, distinct
     # NumPy sorts integers several times as fast as it finds out their order.

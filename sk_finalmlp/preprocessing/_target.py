@@ -210,9 +210,7 @@ class Target:
 
     def of(self, rows: LabelledRows) -> Target:
         """The target of other rows, which are in memory."""
-        target = replace(self, n_rows=len(rows.weights), read=lambda start, stop: rows.take(slice(start, stop)))
-        vars(target)["rows"] = rows
-        return target
+        return replace(self, n_rows=len(rows.weights), read=lambda start, stop: rows.take(slice(start, stop)))
 
     @cached_property
     def rows(self) -> LabelledRows:

@@ -16,7 +16,7 @@ from ..schema import UNKNOWN_CODE, Field, VectorTable, pretrained_name
 from ._column import Column, RawColumn, is_all_missing, list_lengths, list_rows, lists_of, read_column, show_first
 from ._numeric import MIN_RELATIVE_SPREAD, unit_of
 from ._reading import Reading
-from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary
+from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary, WithoutCaches
 
 #: Farther outliers would overflow the floats of the network in the end.
 _MAX_DEVIATIONS = 100.0
@@ -68,7 +68,7 @@ def _average(
 
 
 def _parts(n_rows: int) -> Iterator[slice]:
-    return (slice(start, start + _PART) for start in range(0, max(n_rows, 1), _PART))
+    return (slice(start, start + _PART) for start in range(0, n_rows, _PART))
 
 
 class VectorEncoder(ColumnEncoder):
@@ -263,7 +263,7 @@ def _as_vector(name: str, label: Any, array: Any) -> np.ndarray:
     return vector
 
 
-class PretrainedEncoder(ColumnEncoder):
+class PretrainedEncoder(WithoutCaches, ColumnEncoder):
     """A column of ids as one of codes, and one that says which vector of a table each id has, seen in `fit` or not."""
 
     def __init__(self, ids: CategoricalEncoder, replaces: bool, is_tuned: bool) -> None:
@@ -339,6 +339,3 @@ class PretrainedEncoder(ColumnEncoder):
     def vector_table(self) -> VectorTable:
         """The vectors as a table carries them to the classifier."""
         return VectorTable.of(self.table, self.replaces)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "vector_table"}

@@ -81,7 +81,17 @@ _KNOWN_VALUES_PER_ROW = 3
 _FEW_VALUES = 10_000
 
 
-class Vocabulary:
+class WithoutCaches:
+    """Mixin of what is described, hashed and copied without its cached properties."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        cached = {
+            name for cls in type(self).mro() for name, own in vars(cls).items() if isinstance(own, cached_property)
+        }
+        return {name: value for name, value in vars(self).items() if name not in cached}
+
+
+class Vocabulary(WithoutCaches):
     """Known values in the order of their codes: value k - 1 has code k, code 0 is left for all others."""
 
     def __init__(self, values: pa.Array) -> None:
@@ -91,9 +101,6 @@ class Vocabulary:
     def n_codes(self) -> int:
         """Number of codes, code 0 included."""
         return len(self.values) + 1
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_dict", "_index")}
 
     @cached_property
     def _dict(self) -> dict[Any, int]:
