@@ -205,10 +205,8 @@ class KeyStatistics:
     def _after(self, keys: np.ndarray, labels: LabelledRows, decay: float) -> KeyStatistics:
         """The statistics after rows of these keys."""
         present = np.flatnonzero(labels.weights > 0)
-        labels = labels.take(present)
         ranks, distinct = factorize(keys.take(present), self.key.n_possible)
-        new = [np.bincount(ranks, labels.weights, len(distinct))]
-        new += [np.bincount(ranks.take(own), weights, len(distinct)) for own, weights in labels.rows_of_labels]
+        new = [np.bincount(at, weights, len(distinct)) for at, weights in labels.take(present).terms(ranks)]
         columns = [*self._memory.sums, *(column.table for column in self._columns)]
         known, columns, positions = make_room(self._index.known, distinct, [column.copy() for column in columns])
         sums, tables = columns[: len(new)], columns[len(new) :]

@@ -84,7 +84,7 @@ class Cells:
     def locate(self, keys: np.ndarray, labels: LabelledRows) -> np.ndarray:
         """The position of each row's cell among those that occur; new ones get one."""
         cells = keys * self._n_groups
-        cells += self.grouping.of(labels)
+        cells += labels.folds if self.grouping.n_blocks == 1 else labels.groups_in_time
         ranks, distinct = factorize(cells, self._n_possible)
         if not len(self._cells):
             self._cells = distinct
@@ -94,9 +94,7 @@ class Cells:
 
     def add(self, positions: np.ndarray, labels: LabelledRows) -> None:
         """Add the weights of rows of cells at these positions."""
-        terms = [(positions, None if labels.is_unweighted else labels.weights)]
-        terms += [(positions.take(own), weights) for own, weights in labels.rows_of_labels]
-        terms += [(positions, weights) for weights in labels.known_weights or ()]
+        terms = labels.terms(positions)
         if not self.weights:
             n_cells = len(self._cells)
             self.weights = [np.bincount(at, weights, n_cells).astype(np.float64, copy=False) for at, weights in terms]
@@ -199,15 +197,12 @@ class KeyedRows:
             labels = self._rows.labels(own)
             # A single chunk is not looked up again.
             positions = self.positions if self._rows.is_one_chunk else self._locate(codes, labels)
-            yield own.start, labels.folds < self.cells[0].grouping.n_folds, self._choose_cells(positions, labels)
-
-    def _choose_cells(self, positions: Sequence[np.ndarray], labels: LabelledRows) -> np.ndarray:
-        """The cell of each row in the grouping whose statistics it has; cells of the last come behind the others."""
-        if len(positions) == 1:
-            return positions[0]
-        grouping = self.cells[1].grouping
-        is_of_last = labels.folds < round(grouping.share * grouping.n_folds)
-        return np.where(is_of_last, len(self.cells[0]) + positions[1], positions[0])
+            cells, grouping = positions[0], self.cells[-1].grouping
+            if len(positions) > 1:
+                # Of two groupings, a row has the statistics of one; the cells of the second come behind the others.
+                is_of_second = labels.folds < round(grouping.share * grouping.n_folds)
+                cells = np.where(is_of_second, len(self.cells[0]) + positions[1], cells)
+            yield own.start, labels.folds < grouping.n_folds, cells
 
 
 def make_room(

@@ -36,6 +36,10 @@ class NoLabels(ValueError):
     """No statistics can be learned from this y."""
 
 
+#: What `LabelledRows` hold of each row.
+_OF_ROWS = "weights", "digits", "folds", "groups_in_time"
+
+
 @dataclass(frozen=True)
 class LabelledRows:
     """Weights, labels and folds of some rows."""
@@ -45,15 +49,17 @@ class LabelledRows:
     digits: np.ndarray
     #: `n_folds` for rows that are held out, `n_folds + 1` for rows without weight.
     folds: np.ndarray
+    #: The number of each row's group in blocks of time where their order is known, else its fold.
+    groups_in_time: np.ndarray
     #: Labels that have a rate: of two classes, the greater has the only one.
     n_labels: int
-    #: Where the order of the rows in time is known, the number of each row's group among `Blocks`.
-    groups_in_time: np.ndarray | None = None
 
-    @cached_property
-    def is_unweighted(self) -> bool:
-        """Whether each row has weight 1, so that sums are counts, which are faster."""
-        return bool((self.weights == 1).all())
+    def terms(self, positions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Positions and weights of all rows, of each label's, and of those where it is known, if not all."""
+        # Counts, of weights that are None, are faster than sums.
+        terms = [(positions, None if (self.weights == 1).all() else self.weights)]
+        terms += [(positions.take(own), weights) for own, weights in self.rows_of_labels]
+        return terms + [(positions, weights) for weights in self.known_weights or ()]
 
     @cached_property
     def rows_of_labels(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -88,9 +94,7 @@ class LabelledRows:
 
     def take(self, rows: Any) -> Self:
         """Some of the rows, given by their numbers or a slice."""
-        groups = None if self.groups_in_time is None else self.groups_in_time[rows]
-        weights, digits, folds = self.weights[rows], self.digits[..., rows], self.folds[rows]
-        return replace(self, weights=weights, digits=digits, folds=folds, groups_in_time=groups)
+        return replace(self, **{name: getattr(self, name)[..., rows] for name in _OF_ROWS})
 
 
 @dataclass(frozen=True)
@@ -117,12 +121,6 @@ class Grouping:
         """The group of each row, by its fold and its block."""
         of_blocks = np.where(blocks == 0, folds, self.n_folds + 2 * blocks - (folds == self.n_folds))
         return np.where(folds > self.n_folds, self.n_groups - 1, of_blocks)
-
-    def of(self, labels: LabelledRows) -> np.ndarray:
-        """The group of each row."""
-        groups = labels.folds if self.n_blocks == 1 else labels.groups_in_time
-        assert groups is not None
-        return groups
 
     def blocks_of(self, groups: np.ndarray) -> np.ndarray:
         """The block of each group; rows without weight are behind the last."""
@@ -258,7 +256,7 @@ class Target:
         for _, rows in self.chunks():
             for label, of_label in enumerate(sums):
                 for of_groups, weights in zip(of_label, rows.weights_of(label), strict=True):
-                    of_groups += np.bincount(recent.of(rows), weights, recent.n_groups)
+                    of_groups += np.bincount(rows.groups_in_time, weights, recent.n_groups)
         groups = np.arange(recent.n_groups)
         of_one_key = np.zeros_like(groups)
         known = [
@@ -303,8 +301,7 @@ class Target:
             self.read(start, start + sizes.CHUNK).take(own - start)
             for start, own in zip(starts.tolist(), np.split(numbers, np.searchsorted(numbers, starts[1:])), strict=True)
         ]
-        names = ["weights", "digits", "folds", *(["groups_in_time"] if self.blocks else [])]
-        columns = {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names}
+        columns = {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in _OF_ROWS}
         return self.of(LabelledRows(n_labels=len(self.labels), **columns))
 
 
@@ -327,7 +324,8 @@ def read_target(y: Any, X: Any, weights: np.ndarray | None, draw: DrawFolds) -> 
     for name, of_task in zip(columns, digits, strict=True):
         if not all((weights[of_task == digit] > 0).any() for digit in (0, 1)):
             raise NoLabels(f"{name!r} has only one class in the rows with a positive sample_weight")
-    rows = LabelledRows(weights, digits, folds.of(0, patterns, weights), len(columns))
+    of_rows = folds.of(0, patterns, weights)
+    rows = LabelledRows(weights, digits, of_rows, of_rows, len(columns))
     names = np.array(list(columns), dtype=object)
     return Target(list(columns), names, folds.n_folds, len(patterns), lambda *_: rows, has_tasks=True).of(rows)
 
@@ -359,7 +357,8 @@ def _make_target(y: Array, labels: np.ndarray, weight: Array | None, draw: DrawF
     def read(start: int, stop: int) -> LabelledRows:
         of_rows = y[start:stop]
         weights = np.ones(len(of_rows)) if weight is None else weight[start:stop]
-        return LabelledRows(weights, class_of_label[of_rows], folds.of(start, of_rows, weights), len(names))
+        own = folds.of(start, of_rows, weights)
+        return LabelledRows(weights, class_of_label[of_rows], own, own, len(names))
 
     return Target(names, classes, folds.n_folds, len(y), read)
 
@@ -453,4 +452,5 @@ def read_more_labels(y: Any, X: Any, weights: np.ndarray | None, classes: np.nda
             "out such rows, or fit again."
         )
     n_labels = len(classes) if len(classes) > 2 else 1
-    return LabelledRows(weights, np.searchsorted(classes, labels), np.zeros(len(labels), np.int64), n_labels)
+    folds = np.zeros(len(labels), np.int64)
+    return LabelledRows(weights, np.searchsorted(classes, labels), folds, folds, n_labels)
