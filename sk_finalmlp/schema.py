@@ -451,9 +451,8 @@ def _field_of_elements(base: str, n_columns: int, dtype: np.dtype[Any], single: 
     if _SIGN not in base:
         return Field(base, "multi-valued", 1, n_columns)
     # Either name of a history may have the sign in it.
-    ends = [end.start() for end in re.finditer(_SIGN, base)]
-    for name, of in ((base[:end], base[end + len(_SIGN) :]) for end in ends):
-        for prefix in ("", *_prefixes_of(name)):
+    for name, of in _splits(base, _SIGN):
+        for prefix in _prefixes_of(name):
             if prefix + of in single:
                 return Field(name, "history", 1, n_columns, prefix + of)
     of = base.partition(_SIGN)[2]
@@ -488,7 +487,7 @@ def _measures_in(name: str, fields: Container[str]) -> list[str]:
     return [
         measure
         for key, measure in ends.items()
-        if any(_is_made_of(key[len(prefix) :], prefix, fields) for prefix in ("", *_prefixes_of(key)))
+        if any(_is_made_of(key[len(prefix) :], prefix, fields) for prefix in _prefixes_of(key))
     ]
 
 
@@ -502,14 +501,18 @@ def _is_made_of(key: str, prefix: str, fields: Container[str]) -> bool:
     """Return whether a field or combination is among fields; their names may hold the sign of a combination."""
     if prefix + key in fields:
         return True
-    ends = [end.start() for end in re.finditer(_SIGN_OF_CROSS, key)]
-    return any(
-        prefix + key[:end] in fields and _is_made_of(key[end + len(_SIGN_OF_CROSS) :], prefix, fields) for end in ends
-    )
+    splits = _splits(key, _SIGN_OF_CROSS)
+    return any(prefix + first in fields and _is_made_of(rest, prefix, fields) for first, rest in splits)
 
 
-def _prefixes_of(name: str) -> Iterator[str]:
-    return (name[: end.end()] for end in re.finditer(_SIGN_OF_STEP, name))
+def _prefixes_of(name: str) -> list[str]:
+    """Return what a step of scikit-learn may have put before a name, nothing first."""
+    return ["", *(step + _SIGN_OF_STEP for step, _ in _splits(name, _SIGN_OF_STEP))]
+
+
+def _splits(name: str, sign: str) -> Iterator[tuple[str, str]]:
+    """Return what is before and behind each sign in a name."""
+    return ((name[: at.start()], name[at.end() :]) for at in re.finditer(sign, name))
 
 
 def checksum_of(values: NDArray[np.floating]) -> int:

@@ -218,11 +218,7 @@ def add_recency(
     moments, moments_of_log = as_numbers(past.times), as_numbers(past.times_of_log)
     new: dict[str, pa.Array] = {}
     for name, columns in keys.items():
-        spans = past.spans(columns, max_length=1)
-        has_past = spans.last > spans.first
-        before = spans.order[spans.last[has_past] - 1]
-        ages = np.full(len(moments), bound)
-        ages[has_past] = np.minimum(moments[has_past] - moments_of_log[before], bound)
+        ages = past.spans(columns, max_length=1).ages(moments, moments_of_log, bound)
         new[name] = pa.array(ages if of_number else np.rint(ages).astype("m8[us]"))
     return _with_columns(past.rows, new)
 
@@ -241,6 +237,14 @@ class _Spans(NamedTuple):
         lengths = self.last - self.first
         positions = np.arange(lengths.sum()) + np.repeat(self.last - np.cumsum(lengths), lengths)
         return lists_of(values.take(pa.array(self.order[positions])), lengths)
+
+    def ages(self, moments: np.ndarray, moments_of_log: np.ndarray, longest: float) -> np.ndarray:
+        """The time since the end of each row's past, the longest age without one."""
+        has_past = self.last > self.first
+        before = self.order[self.last[has_past] - 1]
+        ages = np.full(len(moments), longest)
+        ages[has_past] = np.minimum(moments[has_past] - moments_of_log[before], longest)
+        return ages
 
 
 class _Past:
