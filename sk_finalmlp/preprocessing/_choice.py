@@ -191,11 +191,9 @@ class Planner:
 
     def _crosses(self, fields_of: FieldsOf, choices: Sequence[Choice], n_rows: int) -> list[CrossEncoder]:
         if self.crosses == "auto":
-            rule = VocabularyRule(
-                max(self.rule.min_rows(n_rows), _MIN_AUTO_FREQUENCY),
-                min(self.rule.max_categories or _MAX_AUTO_CATEGORIES, _MAX_AUTO_CATEGORIES),
-                self.rule.n_hash_buckets,
-            )
+            fewest = max(self.rule.min_rows(n_rows), _MIN_AUTO_FREQUENCY)
+            most = min(self.rule.max_categories or _MAX_AUTO_CATEGORIES, _MAX_AUTO_CATEGORIES)
+            rule = VocabularyRule(fewest, most, self.rule.n_hash_buckets)
             keys = [choice.key for choice in choices if choice.rate and not choice.recent]
             return [CrossEncoder(key, rule) for key in keys if len(key.fields) > 1 and not key.holds_lists]
         keys = find_keys(self.crosses or [], fields_of, "crosses")

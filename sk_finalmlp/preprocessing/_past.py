@@ -413,17 +413,13 @@ def _with_columns(rows: nw.DataFrame[Any], new: Mapping[str, pa.Array]) -> Any:
     """The table with new columns at its end; in a pandas DataFrame, lists of Arrow or arrays of NumPy."""
     X = rows.to_native()
     if isinstance(X, pd.DataFrame):
-        return X.assign(
-            **{
-                name: pd.arrays.ArrowExtensionArray(pa.chunked_array([values]))
-                if is_list(values.type)
-                else values.to_numpy()
-                for name, values in new.items()
-            }
-        )
-    return rows.with_columns(
-        *nw.from_arrow(pa.table(dict(new)), backend=rows.implementation).iter_columns()
-    ).to_native()
+        return X.assign(**{name: _as_pandas(values) for name, values in new.items()})
+    columns = nw.from_arrow(pa.table(dict(new)), backend=rows.implementation).iter_columns()
+    return rows.with_columns(*columns).to_native()
+
+
+def _as_pandas(values: pa.Array) -> Any:
+    return pd.arrays.ArrowExtensionArray(pa.chunked_array([values])) if is_list(values.type) else values.to_numpy()
 
 
 def _read_frame(X: Any, name: str) -> nw.DataFrame[Any]:
