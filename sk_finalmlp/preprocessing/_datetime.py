@@ -109,12 +109,12 @@ class DatetimeEncoder(ColumnEncoder):
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn which hours, weekdays and so on occur."""
         times = _local_times(column.values)
-        too_few, self.left_out = _too_short_for(times) if self.parts is None else ((), "")
-        parts = [part for part in self.parts or _AUTOMATIC_PARTS if part not in too_few]
+        unfit, self.left_out = _too_short_for(times) if self.parts is None else ((), "")
         if not has_time_of_day(times):
-            parts = [part for part in parts if part != "hour"]
+            unfit = (*unfit, "hour")
         if self.parts is None and len(column) < _MIN_ROWS_TO_ELAPSE:
-            parts = [part for part in parts if part != _ELAPSED]
+            unfit = (*unfit, _ELAPSED)
+        parts = [part for part in self.parts or _AUTOMATIC_PARTS if part not in unfit]
         # Parts with codes come first, in any order of the user's.
         parts.sort(key=lambda part: part == _ELAPSED)
         self.encoders: dict[str, CategoricalEncoder | ElapsedTime] = {
