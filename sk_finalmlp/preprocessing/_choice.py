@@ -22,7 +22,7 @@ from ._derived import CrossEncoder, DerivedFields
 from ._keys import Key, find_keys, has_key, key_of
 from ._statistics import KeyStatistics, log_odds_of_labels
 from ._sums import Cells, CellSums, CodedRows, KeyedRows
-from ._target import Array, Folds, Grouping, NoLabels, Target
+from ._target import Array, Folds, Grouping, NoLabels, Target, effective_n_rows
 from ._vocabulary import VocabularyRule
 
 #: With fewer rows than this, nothing is chosen.
@@ -215,9 +215,9 @@ def why_no_choice(target: Target) -> str:
 
 def least_gain(target: Target, n_candidates: int) -> float:
     """Improvement of the mean log-loss that is worth a statistic, and more than the best candidate gets by chance."""
-    # The loss is summed over the labels; rows of uneven weights count by Kish's effective sample size (1965, 11.7).
+    # The loss is summed over the labels.
     chance = float(chi2.isf(_SIGNIFICANCE / max(n_candidates, 1), df=len(target.labels)))
-    return max(_MIN_GAIN, chance / (2 * target.effective_n_rows))
+    return max(_MIN_GAIN, chance / (2 * effective_n_rows(target.rows.weights)))
 
 
 def choose(

@@ -288,12 +288,6 @@ class Target:
         sums = np.sum([(rows.weights.sum(), np.count_nonzero(rows.weights)) for _, rows in self.chunks()], axis=0)
         return float(sums[0] / sums[1])
 
-    @property
-    def effective_n_rows(self) -> float:
-        """Number of rows of equal weights that carry as much information (Kish's effective sample size)."""
-        shares = self.rows.weights / self.rows.weights.max()
-        return float(shares.sum() ** 2 / (shares @ shares))
-
     def take(self, numbers: np.ndarray) -> Target:
         """The target of some rows, given by their numbers in ascending order, as if there were no others."""
         starts = np.arange(0, self.n_rows, sizes.CHUNK)
@@ -399,6 +393,12 @@ class Folds:
         folds[self._hold_out.chooses(start, labels)] = self.n_folds
         folds[weights <= 0] = self.n_folds + 1
         return folds
+
+
+def effective_n_rows(weights: np.ndarray) -> float:
+    """Number of rows of equal weights that carry as much information: Kish's effective sample size (1965, 11.7)."""
+    shares = weights / weights.max()
+    return float(shares.sum() ** 2 / (shares @ shares))
 
 
 def held_out_with(place: np.ndarray, validation_fraction: Fraction, target: Target | NoLabels) -> np.ndarray:

@@ -18,6 +18,7 @@ from .._warnings import shown, warn
 from ._column import is_number, is_string, read_column
 from ._reading import as_floats, as_times, learn_reading
 from ._table import position_for, raw_columns
+from ._target import effective_n_rows
 
 #: A date of ISO 8601 in its basic form, which reads as a number, too.
 _BASIC_DATE = r"^\s*\d{8}\s*$"
@@ -136,8 +137,8 @@ def weights_by_age(
 
 
 def _check_many_count(weights: np.ndarray, half_life: Any, column: str, last: Any) -> None:
-    """Warn where one late row takes the weight of all others, by Kish's effective sample size."""
-    effective = weights.sum() ** 2 / (weights @ weights)
+    """Warn where one late row takes the weight of all others."""
+    effective = effective_n_rows(weights)
     if effective < min(_FEW_ROWS, _SMALL_SHARE * np.count_nonzero(weights)):
         warn(
             f"half_life={half_life!r}: the last time in column {column!r}, {last}, is so much later than others that "
