@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from .._checks import check_widths, errors_about
 from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
 from .._sources import EncodedBatches
-from ..nn import FieldEmbedding, copy_network, norms_of
+from ..nn import BatchNorm, FieldEmbedding, copy_network, modules_of
 from ..schema import UNKNOWN_CODE, Field, Schema, VectorTable, by_kind, unpack_codes
 from ..training import Impressions, Moments, correct_mean, n_rows_of_pass, score
 from ._field_readers import FieldReader, learn_codes, learn_fields, with_more_vectors
@@ -180,7 +180,7 @@ class NetworkUpdate:
 
 def _have_settled(network: nn.Module) -> bool:
     """Whether the running moments of batch norm come from many batches."""
-    n_batches = [norm.num_batches_tracked for norm in norms_of(network)]
+    n_batches = [norm.num_batches_tracked for norm in modules_of(network, BatchNorm)]
     return all(n is not None and int(n) >= _SETTLED for n in n_batches)
 
 

@@ -23,8 +23,8 @@ from ._layers import Activation, BatchNorm, Dropout, Linear, dropout_generator
 from ._layers import draw_normal as draw_normal
 from ._layers import draw_xavier as draw_xavier
 from ._layers import dropout_sources as dropout_sources
-from ._layers import frozen_norms as frozen_norms
-from ._layers import norms_of as norms_of
+from ._layers import lent as lent
+from ._layers import modules_of as modules_of
 from ._network import StreamBuilder, TwoStreamNetwork
 from ._stream import DEFAULT_DROPOUT as DEFAULT_DROPOUT
 from ._stream import Stream, StreamChain

@@ -72,6 +72,9 @@ class FieldEmbedding(nn.Module):
     torch.Size([2, 2, 10])
     """
 
+    #: Set for the time of a training that updates only the rows that a batch touches.
+    sparse_gradient = False
+
     _row_offsets: Tensor
     _n_codes: Tensor
 
@@ -105,8 +108,6 @@ class FieldEmbedding(nn.Module):
         self._place = {field.name: place for place, field in enumerate(categorical)}
         # Fields only for a history have no vector in the output.
         self._embedded = [place for place, field in enumerate(categorical) if field in self.fields]
-        # Set for the time of a training that updates only the rows that a batch touches.
-        self.sparse_gradient = False
         self._n_elements = [field.n_columns for field in coded if field.kind == "multi-valued"]
         pretrained = [field for field in looked_up if field.kind == "pretrained"]
         row_offsets = [self.first_row[field.name] for field in coded for _ in range(field.n_columns)]

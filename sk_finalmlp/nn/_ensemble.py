@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ._gate import FeatureGate
+from ._layers import modules_of
 
 
 class ClickNetwork(Protocol):
@@ -135,8 +136,8 @@ def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
 
 def context_parameters(network: nn.Module) -> list[nn.Parameter]:
     """Return the `embedding_parameters` that embed the contexts of gates."""
-    gates = [module for module in network.modules() if isinstance(module, FeatureGate)]
-    tables = [gate.context_embedding for gate in gates if gate.context_embedding is not None]
+    contexts = [gate.context_embedding for gate in modules_of(network, FeatureGate)]
+    tables = [context for context in contexts if context is not None]
     return [parameter for table in tables for parameter in table.embedding_parameters()]
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
+
+Module = TypeVar("Module", bound=nn.Module)
 
 #: BLAS picks its kernel by the number of rows, and kernels differ in the last bits. With a multiple of this number of
 #: rows it is always the same one, so that a row's output doesn't depend on the rows beside it.
@@ -110,22 +112,22 @@ class BatchNorm(nn.BatchNorm1d):
         return super().train(mode and not self.frozen)
 
 
+def modules_of(network: nn.Module, kind: type[Module]) -> list[Module]:
+    """Return the modules of a class in a network."""
+    return [module for module in network.modules() if isinstance(module, kind)]
+
+
 @contextmanager
-def frozen_norms(network: nn.Module) -> Iterator[None]:
-    """Freeze the running statistics of all batch norm layers, within the context."""
-    norms = norms_of(network)
-    for norm in norms:
-        norm.frozen = True
+def lent(modules: Sequence[nn.Module], **attributes: Any) -> Iterator[None]:
+    """Set attributes of modules, within the context; then those of their class count again."""
     try:
+        for module in modules:
+            vars(module).update(attributes)
         yield
     finally:
-        for norm in norms:
-            norm.frozen = False
-
-
-def norms_of(network: nn.Module) -> list[BatchNorm]:
-    """Return the batch norm layers of a network."""
-    return [module for module in network.modules() if isinstance(module, BatchNorm)]
+        for module in modules:
+            for name in attributes:
+                vars(module).pop(name, None)
 
 
 class RandomBits:
@@ -176,13 +178,14 @@ class Dropout(nn.Module):
     tensor([0., 2.])
     """
 
+    generator: torch.Generator | None = None
+    bits: RandomBits | None = None
+
     def __init__(self, p: float) -> None:
         super().__init__()
         if not 0 <= p < 1:
             raise ValueError(f"dropout must be in [0, 1), got {p!r}.")
         self.p = p
-        self.generator: torch.Generator | None = None
-        self.bits: RandomBits | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements of `x`, any shape, in training mode."""
@@ -224,8 +227,7 @@ class _ReluDropout(Function):
         return torch.ops.aten.threshold_backward(gradient, output, 0).mul_(ctx.scale), None
 
 
-@contextmanager
-def dropout_generator(network: nn.Module, generator: torch.Generator) -> Iterator[None]:
+def dropout_generator(network: nn.Module, generator: torch.Generator) -> AbstractContextManager[None]:
     """Let all dropout layers of a network draw from one generator, within the context.
 
     Parameters
@@ -247,20 +249,13 @@ def dropout_generator(network: nn.Module, generator: torch.Generator) -> Iterato
     >>> torch.equal(first, again)
     True
     """
-    layers = [module for module in network.modules() if isinstance(module, Dropout)]
     bits = RandomBits(generator) if generator.device.type == "cpu" else None
-    for layer in layers:
-        layer.generator, layer.bits = generator, bits
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.generator = layer.bits = None
+    return lent(modules_of(network, Dropout), generator=generator, bits=bits)
 
 
 def dropout_sources(network: nn.Module) -> list[RandomBits | torch.Generator]:
     """Return what the dropout layers of a network draw from, each source once."""
-    sources = [module.bits or module.generator for module in network.modules() if isinstance(module, Dropout)]
+    sources = [layer.bits or layer.generator for layer in modules_of(network, Dropout)]
     return list(dict.fromkeys(source for source in sources if source is not None))
 
 

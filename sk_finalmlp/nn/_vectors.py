@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..schema import Field
-from ._layers import draw_normal
+from ._layers import draw_normal, modules_of
 
 _START_STD = 1e-4
 
@@ -110,7 +110,7 @@ class PretrainedVectors(nn.Module):
 
 def copy_network(network: nn.Module) -> nn.Module:
     """Copy a network; the vectors that it doesn't train are shared."""
-    vectors = (module for module in network.modules() if isinstance(module, PretrainedVectors))
+    vectors = modules_of(network, PretrainedVectors)
     return deepcopy(network, {id(shared.table): shared.table for shared in vectors if not shared.field.is_tuned})
 
 
@@ -136,6 +136,5 @@ def give_vectors(network: nn.Module, tables: Mapping[str, Any], *, tuned: bool =
     >>> network(torch.tensor([[2], [0]]), torch.empty(2, 0)).shape
     torch.Size([2, 1])
     """
-    for module in network.modules():
-        if isinstance(module, PretrainedVectors):
-            module.give(tables[module.field.name], tuned)
+    for vectors in modules_of(network, PretrainedVectors):
+        vectors.give(tables[vectors.field.name], tuned)

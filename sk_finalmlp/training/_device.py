@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
-from ..nn import Ensemble, FieldEmbedding, cpu_has_bfloat16
+from ..nn import Ensemble, FieldEmbedding, cpu_has_bfloat16, modules_of
 
 Precision = Literal["float32", "bfloat16", "auto"]
 
@@ -153,7 +153,7 @@ def members_apart(network: nn.Module) -> Sequence[nn.Module]:
 
 
 def _is_large(network: nn.Module, batch_size: int) -> bool:
-    tables = {id(module.table) for module in network.modules() if isinstance(module, FieldEmbedding)}
+    tables = {id(embedding.table) for embedding in modules_of(network, FieldEmbedding)}
     n_weights = sum(parameter.numel() for parameter in network.parameters() if id(parameter) not in tables)
     return batch_size * n_weights > _FEW_MULTIPLICATIONS
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from .._warnings import warn
-from ..nn import FieldEmbedding, dropout_generator, frozen_norms, members_of
+from ..nn import BatchNorm, FieldEmbedding, dropout_generator, lent, members_of, modules_of
 from ._adam import LazyAdam, Moments
 from ._callbacks import (
     BestEpoch,
@@ -288,7 +288,7 @@ def _fit(net: ClickNet, batches: Batches, settings: TrainingSettings) -> None:
             loans.enter_context(dropout_generator(member, generator))
         loans.enter_context(_sparse_gradients(network))
         if settings.freeze_norms:
-            loans.enter_context(frozen_norms(network))
+            loans.enter_context(lent(modules_of(network, BatchNorm), frozen=True))
         loans.enter_context(suppress(StopTraining))
         net.notify("on_train_begin")
         net.fit_loop(batches, epochs=settings.max_epochs - len(net.history))
@@ -302,17 +302,10 @@ def _generator_of_dropout(batches: Batches) -> torch.Generator:
     return torch.Generator(batches.device).manual_seed(seed + batches.processes.rank)
 
 
-@contextmanager
-def _sparse_gradients(network: nn.Module) -> Iterator[None]:
+def _sparse_gradients(network: nn.Module) -> AbstractContextManager[None]:
     """Let large embedding tables have sparse gradients, for the time of the training: LazyAdam updates them by row."""
-    lazy = [m for m in network.modules() if isinstance(m, FieldEmbedding) and len(m.table) >= _LAZY_FROM_ROWS]
-    try:
-        for embedding in lazy:
-            embedding.sparse_gradient = True
-        yield
-    finally:
-        for embedding in lazy:
-            embedding.sparse_gradient = False
+    large = [layer for layer in modules_of(network, FieldEmbedding) if len(layer.table) >= _LAZY_FROM_ROWS]
+    return lent(large, sparse_gradient=True)
 
 
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Sequence[Callback]) -> ClickNet:
