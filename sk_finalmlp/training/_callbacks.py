@@ -29,7 +29,8 @@ from ._scores import Scoring, evaluate, predict_logits
 logger = logging.getLogger("sk_finalmlp.training")
 
 _IN_THE_LINE = ("train_loss", "valid_loss", "valid_auc")
-_BEFORE, _AFTER = ("epoch", "train_loss", "valid_loss", "valid_auc"), ("learning_rate", "seconds")
+# What the loop alone reads in a record.
+_OF_THE_LOOP = ("batches", "monitored")
 
 _A_FEW_ROWS = 256
 
@@ -73,10 +74,10 @@ class StopTraining(Exception):
     """Raised by a callback to end the training after an epoch."""
 
 
-def _check_losses(net: Any, losses: Sequence[float]) -> None:
+def _check_losses(net: Any, name: str, losses: Sequence[float]) -> None:
     for loss in losses:
         if not math.isfinite(loss):
-            raise _divergence(f"The training loss became {loss}", net)
+            raise _divergence(f"The {name} became {loss}", net)
 
 
 def _check_logits(net: Any, some: Impressions) -> None:
@@ -112,22 +113,20 @@ class EpochRecord(Callback):
         # Before a schedule sets the next one.
         self.learning_rate_ = net.optimizer_.param_groups[0]["lr"]
         if not net.is_accelerated:
-            _check_losses(net, net.history[-1, "batches", -1:, "train_loss"])
+            _check_losses(net, "training loss", net.history[-1, "batches", -1:, "train_loss"])
 
     def on_epoch_end(self, net: Any, dataset_train: Batches, **kwargs: Any) -> None:
         # Each process has normalised by its slices, and tables may be behind: before anything reads the network.
         self.processes.average_buffers(net.module_)
         net.optimizer_.settle()
-        _check_losses(net, net.history[-1, "batches", :, "train_loss"])
+        losses, sizes = (net.history[-1, "batches", :, name] for name in ("train_loss", "train_batch_size"))
+        _check_losses(net, "training loss", losses)
         _check_logits(net, dataset_train.impressions.some(_A_FEW_ROWS))
-        batches = net.history[-1, "batches", :, ("train_loss", "train_batch_size")]
-        losses, sizes = zip(*batches, strict=True)
         record = {"train_loss": float(np.average(losses, weights=sizes))}
         if self.validation is not None:
             training = dataset_train.impressions
             scores, logits, self.shift = evaluate(net.module_, self.validation, training, self.processes)
-            if not math.isfinite(scores["valid_loss"]):
-                raise _divergence(f"The loss on the validation rows became {scores['valid_loss']}", net)
+            _check_losses(net, "loss on the validation rows", [scores["valid_loss"]])
             record |= scores | self._monitored(scores, logits, self.validation)
         record |= {"learning_rate": self.learning_rate_, "seconds": time.perf_counter() - self.start_}
         for name, value in self.processes.told(record).items():
@@ -204,10 +203,10 @@ class BestEpoch(Callback):
 
     def result(self, net: Any) -> TrainingResult:
         """History and best epoch of the epochs that are over."""
-        history = []
-        for epoch in net.history[: self.so_far.n_epochs]:
-            others = [name for name in epoch if name.startswith("valid_") and name not in _BEFORE]
-            history.append({name: epoch[name] for name in (*_BEFORE, *others, *_AFTER) if name in epoch})
+        history = [
+            {name: value for name, value in epoch.items() if name not in _OF_THE_LOOP}
+            for epoch in net.history[: self.so_far.n_epochs]
+        ]
         return TrainingResult(history, self.so_far.epoch, self.so_far.score)
 
 

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any, Literal
 
@@ -116,15 +116,10 @@ def threads_of_steps(network: nn.Module, batch_size: int) -> Iterator[Map]:
         yield each
 
 
-@contextmanager
-def threads_of_batches(n_batches: int) -> Iterator[Map]:
-    """Take as many threads as torch may have for several batches on the CPU; yield a map over them."""
+def threads_of_batches(n_batches: int) -> AbstractContextManager[Map]:
+    """Take as many threads as torch may have for several batches on the CPU, for a map over them."""
     n_workers = min(torch.get_num_threads(), n_batches)
-    if n_workers == 1 or _is_set_by_the_caller():
-        yield map
-        return
-    with _workers(n_workers) as each:
-        yield each
+    return _workers(1 if n_workers > 1 and _is_set_by_the_caller() else n_workers)
 
 
 @contextmanager

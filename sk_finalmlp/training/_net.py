@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from ..nn import context_parameters, embedding_parameters, members_of, multiply_all
 from ._device import Map, members_apart
 from ._objective import filled, sampled_logits
-from ._processes import ALONE, Alone
 from ._rows import Batches, Inputs, Labels
 
 # Of a member's gradient, as published.
-_GRADIENT_NORM = 10.0
+_LARGEST_NORM = 10.0
 
 
 class ClickNet(NeuralNet):
@@ -29,8 +28,6 @@ class ClickNet(NeuralNet):
     autocast_dtype: torch.dtype | None = None
     #: Maps a function over the members, on threads that the training lends.
     map_members: Map = map
-    #: The processes that take each step together.
-    processes: Alone = ALONE
 
     def initialize_module(self) -> ClickNet:
         """Make the module, and find its members, which have separate gradients, and the parameters of all."""
@@ -58,7 +55,7 @@ class ClickNet(NeuralNet):
 
     def fit_loop(self, X: Batches, y: None = None, epochs: int = 1, **fit_params: Any) -> ClickNet:
         """Take epochs; unlike in skorch's, the CPU waits for an accelerator only at the end of each."""
-        self.objective_, self.negatives_kept_ = X.objective, X.negatives_kept
+        self.batches_ = X
         for _ in range(epochs):
             self.notify("on_epoch_begin", dataset_train=X)
             losses: list[Tensor] = []
@@ -86,8 +83,8 @@ class ClickNet(NeuralNet):
         for parameter in self.all_parameters_:
             parameter.grad = None
         losses = [*self.map_members(partial(self._backward, *batch), self.members_)]
-        loss = self.processes.add_gradients(self.all_parameters_, torch.stack(losses).sum())
-        clip_gradients(self.parameters_, _GRADIENT_NORM)
+        loss = self.batches_.processes.add_gradients(self.all_parameters_, torch.stack(losses).sum())
+        _clip_gradients(self.parameters_)
         self.optimizer_.step()
         return {"loss": loss}
 
@@ -103,19 +100,20 @@ class ClickNet(NeuralNet):
     def get_loss(self, y_pred: Tensor, y_true: Labels, X: Inputs | None = None, training: bool = False) -> Tensor:
         """Mean of the weighted loss over the rows and members, summed over outputs by the network's `loss_weights`."""
         target, weight = y_true
-        losses = self.objective_.losses(sampled_logits(y_pred, self.negatives_kept_), target) * weight
+        logits = sampled_logits(y_pred, self.batches_.negatives_kept)
+        losses = self.batches_.impressions.objective.losses(logits, target) * weight
         loss_weights = getattr(self.module_, "loss_weights", None)
         if loss_weights is None:
             return losses.mean()
         return (losses.mean(dim=-1) * filled(losses, loss_weights)).sum(dim=-1).mean()
 
 
-def clip_gradients(members: Sequence[Sequence[nn.Parameter]], max_norm: float) -> None:
-    """Scale the gradient of each member to a norm where it is longer; the loss is the members' mean."""
+def _clip_gradients(members: Sequence[Sequence[nn.Parameter]]) -> None:
+    """Scale the gradient of each member to the largest norm where it is longer; the loss is the members' mean."""
     for parameters in members:
         gradients = [_values(parameter) for parameter in parameters if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients) * len(members)
-        factor = (max_norm / (norm + 1e-6)).clamp(max=1)
+        factor = (_LARGEST_NORM / (norm + 1e-6)).clamp(max=1)
         # On a GPU it would take longer to look than to multiply by 1.
         if factor.device.type != "cpu" or factor < 1:
             multiply_all(gradients, factor)

@@ -38,15 +38,19 @@ class ClassObjective:
         return max(2, n_outputs)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy of each row, by logits: (..., B, C), (B,) -> (..., B)."""
-        return cross_entropy(logits, target)
+        """Cross-entropy of each row: (..., B, C), (B,) -> (..., B); two classes have one logit, the second's."""
+        target = target.expand(logits.shape[:-1])
+        if logits.shape[-1] == 1:
+            return F.binary_cross_entropy_with_logits(logits[..., 0], target.to(logits.dtype), reduction="none")
+        losses = F.cross_entropy(logits.flatten(end_dim=-2), target.flatten(), reduction="none")
+        return losses.view(target.shape)
 
     def scores(self, logits: Tensor, target: Tensor, weight: Tensor) -> Scores:
         """Scores of rows with weights; of more than two classes, the AUC is the mean of one against the rest."""
         loss = float((self.losses(logits, target) * weight).sum() / weight.sum())
         from sklearn.metrics import roc_auc_score  # loads dozens of modules that prediction doesn't need
 
-        auc, labels, n_classes = math.nan, target.numpy(), max(2, logits.shape[1])
+        auc, labels, n_classes = math.nan, target.numpy(), self.n_classes(logits.shape[1])
         if len(np.unique(labels)) == n_classes and torch.isfinite(logits).all():
             of_rows = (logits[:, 0] if n_classes == 2 else logits.double().softmax(dim=1)).numpy()
             auc = float(roc_auc_score(labels, of_rows, sample_weight=weight.numpy(), multi_class="ovr"))
@@ -278,15 +282,6 @@ def _constant(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: fl
     # These two constants bracket the rate.
     lowest, highest = logit(rate) - logits.max() - 1, logit(rate) - logits.min() + 1
     return brentq(lambda constant: weight @ expit(logits + constant) - rate, lowest, highest, xtol=1e-6)
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of each row, (..., B, C), (B,) -> (..., B); two classes have one logit, the second's."""
-    target = target.expand(logits.shape[:-1])
-    if logits.shape[-1] == 1:
-        return F.binary_cross_entropy_with_logits(logits[..., 0], target.to(logits.dtype), reduction="none")
-    losses = F.cross_entropy(logits.flatten(end_dim=-2), target.flatten(), reduction="none")
-    return losses.view(target.shape)
 
 
 def filled(like: Tensor, values: Sequence[float]) -> Tensor:

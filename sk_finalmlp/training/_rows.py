@@ -253,7 +253,6 @@ class Batches:
         self.generator = generator
         self.device = device
         self.processes = processes
-        self.objective = impressions.objective
         self.n_passes = 0
         self._blocks = impressions.blocks
         self.n_rows, self._share, self._scale = len(impressions), 1.0, 1.0

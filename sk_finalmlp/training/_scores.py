@@ -19,7 +19,7 @@ from ..nn import ROW_MULTIPLE, members_of
 from ._device import sent, threads_of_batches
 from ._objective import Objective, Scores, sampled_logits
 from ._processes import ALONE, Alone
-from ._rows import AnyImpressions, Impressions
+from ._rows import AnyImpressions, Impressions, Inputs
 
 #: What decides about epochs: a function gives its name and the score of validation rows by their logits, finite.
 Scoring = Literal["neg_log_loss", "roc_auc"] | Callable[[Tensor, Impressions], tuple[str, float]]
@@ -73,15 +73,15 @@ def predict_logits(network: nn.Module, codes: Tensor, values: Tensor) -> Tensor:
     device = next(network.parameters()).device
     batches = list(zip(torch.split(codes, _BATCH_SIZE), torch.split(values, _BATCH_SIZE), strict=True))
     with threads_of_batches(len(batches)) if device.type == "cpu" else nullcontext(map) as each:
-        return torch.cat([*each(lambda batch: _batch_logits(network, batch[0], batch[1], device), batches)]).cpu()
+        return torch.cat([*each(partial(_batch_logits, network, device), batches)]).cpu()
 
 
-def _batch_logits(network: nn.Module, codes: Tensor, values: Tensor, device: torch.device) -> Tensor:
+def _batch_logits(network: nn.Module, device: torch.device, batch: Inputs) -> Tensor:
+    n_rows = len(batch[0])
     # In the computing thread: inference mode is per thread.
     with torch.inference_mode():
-        missing = -len(codes) % ROW_MULTIPLE
-        logits: Tensor = network(*(F.pad(sent(matrix, device), (0, 0, 0, missing)) for matrix in (codes, values)))
-    return logits[: len(codes)]
+        logits: Tensor = network(*(F.pad(sent(matrix, device), (0, 0, 0, -n_rows % ROW_MULTIPLE)) for matrix in batch))
+    return logits[:n_rows]
 
 
 def evaluate(

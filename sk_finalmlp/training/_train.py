@@ -276,7 +276,6 @@ def _go_back(network: nn.Module, best: BestEpoch) -> None:
 def _fit(net: ClickNet, batches: Batches, settings: TrainingSettings) -> None:
     """Take the epochs, or those that are left after a checkpoint."""
     network = net.module_
-    net.processes = batches.processes
     # The network is lent threads, random numbers and memory.
     with ExitStack() as loans:
         if batches.device.type == "cpu":
@@ -368,6 +367,7 @@ def _one_cycle(settings: TrainingSettings, n_batches: int) -> LRScheduler:
 def _plateau(settings: TrainingSettings) -> LRScheduler:
     return LRScheduler(
         torch.optim.lr_scheduler.ReduceLROnPlateau,
+        event_name=None,
         monitor="monitored",
         mode="max",
         factor=_LEARNING_RATE_FACTOR,
