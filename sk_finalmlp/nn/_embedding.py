@@ -329,30 +329,26 @@ def _check_fields(fields: Sequence[Field]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"Field names must be unique, but {repeated} occur more than once.")
-    categorical = [field.name for field in fields if field.kind == "categorical"]
-    lost = next((field for field in fields if field.is_added and field.of not in categorical), None)
-    if lost is not None:
-        raise ValueError(
-            f"Field {lost.name!r} holds vectors of {lost.of!r}, but the categorical fields are {categorical}."
-        )
-    _check_histories(fields)
-
-
-def _check_histories(fields: Sequence[Field]) -> None:
-    by_name = {field.name: field for field in fields}
+    categorical = {field.name: field for field in fields if field.kind == "categorical"}
     for field in fields:
-        if field.kind != "history":
-            continue
-        of = by_name.get(field.of)
-        if of is None or of.kind != "categorical":
+        if field.is_added and field.of not in categorical:
             raise ValueError(
-                f"Field {field.name!r} is a history of {field.of!r}, which must be a categorical field among fields."
+                f"Field {field.name!r} holds vectors of {field.of!r}, but the categorical fields are {[*categorical]}."
             )
-        if of.n_codes != field.n_codes:
-            raise ValueError(
-                f"Field {field.name!r} is a history of {field.of!r}, so both have the same codes, but it has "
-                f"n_codes={field.n_codes}, and {field.of!r} {of.n_codes}."
-            )
+        if field.kind == "history":
+            _check_history(field, categorical.get(field.of))
+
+
+def _check_history(field: Field, of: Field | None) -> None:
+    if of is None:
+        raise ValueError(
+            f"Field {field.name!r} is a history of {field.of!r}, which must be a categorical field among fields."
+        )
+    if of.n_codes != field.n_codes:
+        raise ValueError(
+            f"Field {field.name!r} is a history of {field.of!r}, so both have the same codes, but it has "
+            f"n_codes={field.n_codes}, and {field.of!r} {of.n_codes}."
+        )
 
 
 class _LookUp(Function):
