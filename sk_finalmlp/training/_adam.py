@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 from ..nn import fused_adam
 
@@ -61,6 +61,9 @@ class LazyAdam(Adam):
     # Torch's wrapper of these imports its compiler: a second of the first fit.
     add_param_group = inspect.unwrap(Adam.add_param_group)
     zero_grad = inspect.unwrap(Adam.zero_grad)
+    state_dict = inspect.unwrap(Adam.state_dict)
+    # Adam's looks for steps that are counted in tensors.
+    __setstate__ = Optimizer.__setstate__
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -87,6 +90,15 @@ class LazyAdam(Adam):
                         table.copy_(values)
                 state["last_step"].fill_(state["n_steps"])
                 state["last_lr_sum"].fill_(state["lr_sum"])
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state; torch's own method would cast the sums of learning rates to the weights' type."""
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            for parameter, number in zip(group["params"], saved["params"], strict=True):
+                own = state_dict["state"].get(number, {})
+                on_device = {name: value.to(parameter.device) for name, value in own.items() if torch.is_tensor(value)}
+                self.state[parameter] = own | on_device
+            group.update({name: value for name, value in saved.items() if name != "params"})
 
     def _update(self, gradients: dict[Tensor, Tensor], options: dict[str, Any]) -> None:
         """Take a step of plain Adam; torch's own would count the steps of each parameter in a tensor of its own."""

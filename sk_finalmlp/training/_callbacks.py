@@ -319,12 +319,9 @@ class Checkpoint(Callback):
             self._write(net, dropout)
 
     def _write(self, net: Any, dropout: list[list[Tensor]]) -> None:
-        optimizer = net.optimizer_
         state = {
             "network": net.module_.state_dict(),
-            # Torch would cast a parameter's state to floats of its type.
-            "of_parameters": [dict(optimizer.state[parameter]) for parameter in _parameters(optimizer)],
-            "groups": [{name: v for name, v in group.items() if name != "params"} for group in optimizer.param_groups],
+            "optimizer": net.optimizer_.state_dict(),
             "schedule": [callback.lr_scheduler_.state_dict() for callback in self.schedule],
             "generator": self.batches.generator.get_state(),
             "dropout": dropout,
@@ -359,12 +356,7 @@ class Checkpoint(Callback):
 
     def _restore(self, net: Any, state: dict[str, Any]) -> None:
         net.module_.load_state_dict(state["network"])
-        optimizer = net.optimizer_
-        for parameter, learned in zip(_parameters(optimizer), state["of_parameters"], strict=True):
-            if learned:
-                optimizer.state[parameter] = learned
-        for group, saved in zip(optimizer.param_groups, state["groups"], strict=True):
-            group.update(saved)
+        net.optimizer_.load_state_dict(state["optimizer"])
         for callback, saved in zip(self.schedule, state["schedule"], strict=True):
             callback.lr_scheduler_.load_state_dict(saved)
         self.batches.generator.set_state(state["generator"])
@@ -382,7 +374,3 @@ class Checkpoint(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         if self.batches.processes.rank == 0:
             self.path.unlink(missing_ok=True)
-
-
-def _parameters(optimizer: Any) -> list[Any]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -1,5 +1,6 @@
 """The lazy optimizer against plain Adam."""
 
+import copy
 import subprocess
 import sys
 
@@ -52,6 +53,28 @@ def some_rows(share):
 def test_is_plain_adam_where_every_step_touches_every_row():
     dense, lazy, _ = train_both(50, all_rows)
     torch.testing.assert_close(lazy, dense)
+
+
+def take_steps(table, optimizer, steps):
+    rows_of_step = some_rows(0.3)
+    for step in steps:
+        optimizer.zero_grad()
+        nn.functional.embedding(rows_of_step(step), table, sparse=True).square().sum().backward()
+        optimizer.step()
+
+
+def test_goes_on_from_a_saved_state_to_the_same_bits():
+    table = nn.Parameter(torch.randn(N_ROWS, DIM, generator=torch.Generator().manual_seed(0)))
+    optimizer = LazyAdam([table], **OPTIONS)
+    take_steps(table, optimizer, range(10))
+    other_table, saved = nn.Parameter(table.detach().clone()), copy.deepcopy(optimizer.state_dict())
+    other = LazyAdam([other_table], lr=1.0)
+    other.load_state_dict(saved)
+    for one, its_optimizer in ((table, optimizer), (other_table, other)):
+        take_steps(one, its_optimizer, range(10, 20))
+        its_optimizer.settle()
+    assert torch.equal(table, other_table)
+    assert copy.deepcopy(optimizer).param_groups[0]["lr"] == OPTIONS["lr"]
 
 
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.02])
