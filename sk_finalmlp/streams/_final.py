@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from .._sklearn import StrOptions
-from ..nn import Activation, BatchNorm, Dropout, Linear
+from ..nn import Activation, BatchNorm, Dropout, Linear, StreamChain
 from ._base import Graph, Reads, StreamParameters, Value
 
 
@@ -67,55 +68,41 @@ class Final(StreamParameters):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"form": [StrOptions({"concat", "sum"})]}
 
     def _make(self, reads: Reads) -> nn.Module:
-        return FinalStream(self, reads)
-
-
-class FinalStream(nn.Module):
-    """Module of `Final`."""
-
-    def __init__(self, parameters: Final, reads: Reads) -> None:
-        super().__init__()
         # Where there are only statistics, there is nothing to gate.
-        self.gate = _FieldGate(reads) if parameters.field_gate and reads.n_fields else None
-        width = reads.n_features + (0 if self.gate is None else reads.n_fields * reads.embedding_dim)
-        self.layers = nn.Sequential()
-        for out_features in parameters.hidden_units:
-            self.layers.append(_FinalLayer(width, out_features, parameters.form, reads.generator))
-            self.layers.append(_after_layer(out_features, parameters))
-            width = out_features
-        self.out_features = width
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, F * d + S) -> (B, u)."""
-        return self.layers(x if self.gate is None else self.gate(x))
-
-    def add_nodes(self, graph: Graph, x: Value) -> Value:
-        return graph.layer(x if self.gate is None else self.gate.add_nodes(graph, x), self.layers)
+        gates = [_FieldGate(reads)] if self.field_gate and reads.n_fields else []
+        widths = [gates[0].out_features if gates else reads.n_features, *self.hidden_units]
+        layers = [_FinalLayer(before, after, self, reads.generator) for before, after in pairwise(widths)]
+        return StreamChain(*gates, *layers)
 
 
 class _FinalLayer(nn.Module):
-    def __init__(self, n_features: int, width: int, form: str, generator: torch.Generator | None) -> None:
+    def __init__(
+        self, n_features: int, out_features: int, parameters: Final, generator: torch.Generator | None
+    ) -> None:
         super().__init__()
-        if form == "concat" and width % 2:
-            raise ValueError(f"A layer of the form 'concat' is split in half, so its width can't be odd, as {width}.")
-        self.form = form
-        self.linear = Linear(n_features, width if form == "concat" else 2 * width, generator=generator)
+        self.form, self.out_features = parameters.form, out_features
+        if self.form == "concat" and out_features % 2:
+            raise ValueError(
+                f"A layer of the form 'concat' is split in half, so its width can't be odd, as {out_features}."
+            )
+        self.linear = Linear(n_features, out_features * (1 if self.form == "concat" else 2), generator=generator)
+        self.activation: nn.Module
+        if parameters.activation == "relu":
+            self.activation = Activation(out_features, parameters.dropout, parameters.batch_norm)
+        else:
+            norm = [BatchNorm(out_features)] if parameters.batch_norm else []
+            self.activation = nn.Sequential(*norm, Dropout(parameters.dropout))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, D) -> (B, u)."""
         h2, h1 = self.linear(x).chunk(2, dim=1)
-        return torch.cat([h2, h1 * h2], dim=1) if self.form == "concat" else torch.addcmul(h2, h1, h2)
+        products = torch.cat([h2, h1 * h2], dim=1) if self.form == "concat" else torch.addcmul(h2, h1, h2)
+        return self.activation(products)
 
     def add_nodes(self, graph: Graph, x: Value) -> Value:
         hidden, width = graph.layer(x, self.linear), self.linear.out_features
         h2, h1 = graph.columns(hidden, 0, width // 2), graph.columns(hidden, width // 2, width)
-        return graph.concat([h2, h1 * h2]) if self.form == "concat" else h2 + h1 * h2
-
-
-def _after_layer(width: int, parameters: Final) -> nn.Module:
-    if parameters.activation == "relu":
-        return Activation(width, parameters.dropout, parameters.batch_norm)
-    norm = [BatchNorm(width)] if parameters.batch_norm else []
-    return nn.Sequential(*norm, Dropout(parameters.dropout))
+        return graph.layer(graph.concat([h2, h1 * h2]) if self.form == "concat" else h2 + h1 * h2, self.activation)
 
 
 class _FieldGate(nn.Module):
@@ -124,6 +111,7 @@ class _FieldGate(nn.Module):
     def __init__(self, reads: Reads) -> None:
         super().__init__()
         self.reads = reads._replace(generator=None)
+        self.out_features = reads.n_features + reads.n_fields * reads.embedding_dim
         self.linear = Linear(reads.n_fields, reads.n_fields, generator=reads.generator)
         nn.init.zeros_(self.linear.weight)
         nn.init.ones_(self.linear.bias)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..nn import Activation, Dropout, Linear
+from ..nn import Activation, Dropout, Linear, StreamChain
 from ._base import Graph, Reads, StreamParameters, Value
 
 
@@ -53,35 +53,20 @@ class QNN(StreamParameters):
     units: int | Literal["auto"] | None = "auto"
 
     def _make(self, reads: Reads) -> nn.Module:
-        return QNNStream(self, reads)
-
-
-class QNNStream(nn.Module):
-    """Module of `QNN`."""
-
-    def __init__(self, parameters: QNN, reads: Reads) -> None:
-        super().__init__()
-        self.out_features = reads.n_features
-        self.layers = nn.Sequential(*(_QuadraticLayer(parameters, reads) for _ in range(parameters.n_layers)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, D) -> (B, D)."""
-        return self.layers(x)
-
-    def add_nodes(self, graph: Graph, x: Value) -> Value:
-        return graph.layer(x, self.layers)
+        return StreamChain(*(_QuadraticLayer(self, reads) for _ in range(self.n_layers)))
 
 
 class _QuadraticLayer(nn.Module):
     def __init__(self, parameters: QNN, reads: Reads) -> None:
         super().__init__()
-        self.n_terms = parameters.n_terms
+        self.n_terms, self.out_features = parameters.n_terms, reads.n_features
         width = self.n_terms * reads.n_features
         self.linear = Linear(reads.n_features, width, generator=reads.generator)
         self.activation = Activation(width, parameters.dropout, parameters.batch_norm)
         self.dropout = Dropout(parameters.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
         factors = self.activation(self.linear(x)).view(len(x), self.n_terms, -1)
         return self.dropout(torch.addcmul(x, x, factors.sum(dim=1)))
 

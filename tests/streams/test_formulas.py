@@ -154,15 +154,16 @@ def attention(stream, row):
 def final(stream, row):
     """In evaluation mode, where batch norm is a fixed map of each unit."""
     fields, statistics = row[: N_FIELDS * DIM].view(N_FIELDS, DIM), row[N_FIELDS * DIM :]
-    x = row
-    if stream.gate is not None:
-        gate = stream.gate.linear
-        gated = [fields[i] * (gate.weight[i] @ fields + gate.bias[i]) for i in range(N_FIELDS)]
+    x, (*gates, first, second) = row, stream
+    for gate in gates:
+        weight, bias = gate.linear.weight, gate.linear.bias
+        gated = [fields[i] * (weight[i] @ fields + bias[i]) for i in range(N_FIELDS)]
         x = torch.cat([*fields, *gated, statistics])
-    for layer, after in zip(stream.layers[::2], stream.layers[1::2], strict=True):
+    for layer in (first, second):
         h = layer.linear.weight @ x + layer.linear.bias
         h2, h1 = h[: len(h) // 2], h[len(h) // 2 :]
         x = torch.cat([h2, h1 * h2]) if layer.form == "concat" else h2 + h1 * h2
+        after = layer.activation
         x = torch.relu(_normalised(x, after.norm)) if isinstance(after, Activation) else _normalised(x, after[0])
     return x
 
@@ -196,7 +197,7 @@ def parallel_masks(stream, row):
 
 
 def qnn(stream, x):
-    for layer in stream.layers:
+    for layer in stream:
         h = layer.linear.weight @ x + layer.linear.bias
         factors = torch.relu(_normalised(h, layer.activation.norm)).view(layer.n_terms, -1)
         x = x + sum(x * factor for factor in factors)

@@ -190,7 +190,7 @@ def _dcnv2(ours: TwoStreamNetwork, theirs: Any) -> None:
 
 def _dcnv2_mix(ours: TwoStreamNetwork, theirs: Any) -> None:
     mix = theirs.crossnet
-    ours.stream2.gate.weight.copy_(torch.cat([gate.weight for gate in mix.gating]))
+    ours.stream2.layers[0].gate.weight.copy_(torch.cat([gate.weight for gate in mix.gating]))
     for number, own in enumerate(ours.stream2.layers):
         for letter in "uvc":
             getattr(own, letter).copy_(getattr(mix, f"{letter.upper()}_list")[number])
@@ -256,10 +256,10 @@ def _masknet_parallel(ours: TwoStreamNetwork, theirs: Any) -> None:
 
 
 def _copy_block(ours: Any, theirs: Any) -> None:
-    linears, activations = ours.layers[::2], ours.layers[1::2]
-    for linear, activation, layer, norm in zip(linears, activations, theirs.layer, theirs.norm, strict=True):
-        _copy(linear.linear, layer.linear)
-        _copy(activation.norm, norm)
+    layers = [own for own in ours if hasattr(own, "activation")]
+    for own, layer, norm in zip(layers, theirs.layer, theirs.norm, strict=True):
+        _copy(own.linear, layer.linear)
+        _copy(own.activation.norm, norm)
 
 
 def _finalnet_1b(ours: TwoStreamNetwork, theirs: Any) -> None:
@@ -268,7 +268,7 @@ def _finalnet_1b(ours: TwoStreamNetwork, theirs: Any) -> None:
 
 
 def _finalnet_2b(ours: TwoStreamNetwork, theirs: Any) -> None:
-    _copy(ours.stream1.gate.linear, theirs.feature_gating.linear)
+    _copy(ours.stream1[0].linear, theirs.feature_gating.linear)
     _copy_block(ours.stream1, theirs.block1)
     _copy_block(ours.stream2, theirs.block2)
     # The reference takes the mean of the two logits.
@@ -278,7 +278,7 @@ def _finalnet_2b(ours: TwoStreamNetwork, theirs: Any) -> None:
 
 
 def _qnn(ours: TwoStreamNetwork, theirs: Any) -> None:
-    for own, other in zip(ours.stream1.layers, theirs.qnn.layer, strict=True):
+    for own, other in zip(ours.stream1, theirs.qnn.layer, strict=True):
         _copy(own.linear, other.linear[0])
         _copy(own.activation.norm, other.linear[1])
     _copy(ours.fusion, theirs.qnn.fc)
