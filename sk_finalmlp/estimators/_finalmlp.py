@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from .._sources import EncodedBatches
 from ..nn import StreamBuilder, TwoStreamNetwork
 from ..schema import Field, read_schema
 from ..streams import stream_of_name
-from ..training import Moments, predict_logits
+from ..training import EpochHistory, Moments, predict_logits
 from ._field_readers import FieldReader, TableReader
 from ._fit import explaining_foreign_arguments, fit_classifier
 from ._labels import OneLabel
@@ -31,9 +31,6 @@ from ._network import NetworkClass, network_of_arrays, network_summaries, weight
 from ._parameters import CONSTRAINTS
 from ._partial_fit import learn_more
 from ._tasks import Labels, Tasks
-
-if TYPE_CHECKING:
-    from ..training import EpochHistory
 
 FieldChoice = Sequence[str] | Sequence[int] | None
 Penalty = float | Literal["auto"]

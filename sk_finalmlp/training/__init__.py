@@ -22,19 +22,10 @@ from ._rows import digest_of as digest_of
 from ._rows import n_rows_of_pass as n_rows_of_pass
 from ._scores import correct_mean as correct_mean
 from ._scores import predict_logits, score
-
-# Loaded on first use (PEP 562), and skorch with them: prediction needs none of it.
-_MODULE_OF = {
-    "EpochHistory": "_callbacks",
-    "EpochObserver": "_callbacks",
-    "TrainingResult": "_callbacks",
-    "TrainingSettings": "_train",
-    "train": "_train",
-}
+from ._settings import EpochHistory, EpochObserver, TrainingResult, TrainingSettings
 
 if TYPE_CHECKING:
-    from ._callbacks import EpochHistory, EpochObserver, TrainingResult
-    from ._train import TrainingSettings, train
+    from ._train import train
 
 __all__ = [
     "EpochHistory",
@@ -50,6 +41,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
+    # Loaded on first use (PEP 562), and skorch with it: prediction needs none of it.
+    if name != "train":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+    return importlib.import_module("._train", __name__).train

@@ -11,12 +11,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from skorch.callbacks import Callback
-from torch import Tensor, nn
+from torch import Tensor
 
 from .._warnings import warn
 from ..nn import dropout_sources
@@ -25,6 +25,7 @@ from ._objective import Scores
 from ._processes import Alone
 from ._rows import Batches, Impressions
 from ._scores import Scoring, evaluate, predict_logits
+from ._settings import EpochObserver, TrainingResult
 
 logger = logging.getLogger("sk_finalmlp.training")
 
@@ -37,37 +38,6 @@ _A_FEW_ROWS = 256
 # Warn only above 3 times the CPU time and 1 s.
 _SECONDS_PER_WORKED_SECOND = 3
 _SECONDS_WORTH_A_WARNING = 1
-
-EpochHistory = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training leaves beside the weights.
-
-    Parameters
-    ----------
-    history : list of dict
-        One record per finished epoch: epoch, train_loss, valid_loss, valid_auc, the same of each of several tasks, the
-        score of `scoring` if that is another one, learning_rate (in its last step), seconds.
-    best_epoch : int
-        The epoch, from 1, of the best monitored score, without validation rows the last one. The network has its
-        weights, or the final epoch began from them.
-    best_score : float or None
-        Its monitored score; None without validation rows.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.training import TrainingResult
-    >>> history = [{"epoch": 1, "valid_auc": 0.71}, {"epoch": 2, "valid_auc": 0.74}]
-    >>> result = TrainingResult(history, best_epoch=2, best_score=0.74)
-    >>> result.history[result.best_epoch - 1]["valid_auc"]
-    0.74
-    """
-
-    history: EpochHistory
-    best_epoch: int
-    best_score: float | None
 
 
 class StopTraining(Exception):
@@ -208,32 +178,6 @@ class BestEpoch(Callback):
             for epoch in net.history[: self.so_far.n_epochs]
         ]
         return TrainingResult(history, self.so_far.epoch, self.so_far.score)
-
-
-class EpochObserver(Protocol):
-    """Is notified of each epoch, and may end the training.
-
-    Examples
-    --------
-    >>> class StopAt:
-    ...     def __init__(self, valid_auc):
-    ...         self.valid_auc = valid_auc
-    ...
-    ...     def begin_epoch(self, final):
-    ...         pass
-    ...
-    ...     def end_epoch(self, network, result):
-    ...         return result.history[-1]["valid_auc"] >= self.valid_auc
-
-    An instance of it is given to `train` as `observer`.
-    """
-
-    def begin_epoch(self, final: bool) -> None:
-        """An epoch begins; the final one learns from the validation rows, too."""
-
-    def end_epoch(self, network: nn.Module, result: TrainingResult) -> bool:
-        """An epoch has ended, with these weights and this result so far; True ends the training."""
-        ...
 
 
 @dataclass

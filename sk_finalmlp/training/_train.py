@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
 import torch
 from skorch.callbacks import Callback, LRScheduler
@@ -21,20 +19,19 @@ from ._callbacks import (
     BestEpoch,
     Checkpoint,
     EpochLines,
-    EpochObserver,
     EpochRecord,
     KeptMoments,
     Observed,
     StopTraining,
-    TrainingResult,
     WaitingThreads,
     logger,
 )
-from ._device import Precision, kept_memory, product_dtype, threads_of_steps
+from ._device import kept_memory, product_dtype, threads_of_steps
 from ._net import ClickNet
 from ._processes import ALONE, Alone, Group, is_started_with_others, joined_group
 from ._rows import AnyImpressions, Batches, digest_of
-from ._scores import Scoring, correct_mean
+from ._scores import correct_mean
+from ._settings import EpochObserver, TrainingResult, TrainingSettings
 
 # Published values without parameters.
 _LEARNING_RATE_FACTOR = 0.1
@@ -48,45 +45,6 @@ _WARM_UP = 0.15
 
 # In smaller tables a dense update is faster, and it is exact.
 _LAZY_FROM_ROWS = 100_000
-
-
-_CPU = torch.device("cpu")
-
-Schedule = Literal["one_cycle", "plateau"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """How to train; most names are parameters of `FinalMLPClassifier`.
-
-    `freeze_norms` freezes the running statistics of batch norm; with None, `gate_regularizer` is
-    `embedding_regularizer`. With `joins_processes`, the training is shared by the processes that were started together,
-    as by `torchrun`.
-
-    Examples
-    --------
-    >>> from sk_finalmlp.training import TrainingSettings
-    >>> TrainingSettings(max_epochs=3).batch_size
-    512
-    """
-
-    schedule: Schedule = "one_cycle"
-    precision: Precision = "float32"
-    learning_rate: float = 3e-3
-    batch_size: int = 512
-    max_epochs: int = 10
-    n_iter_no_change: int = 4
-    embedding_regularizer: float = 0.1
-    net_regularizer: float = 0.0
-    device: torch.device = _CPU
-    scoring: Scoring = "neg_log_loss"
-    final_epoch: bool = False
-    verbose: int = 0
-    negative_sampling: float = 1.0
-    freeze_norms: bool = False
-    checkpoint: Path | None = None
-    joins_processes: bool = False
-    gate_regularizer: float | None = None
 
 
 def train(
