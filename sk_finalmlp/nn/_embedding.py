@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..schema import Field, by_kind
 from ._history import Histories, HistoryPooling, make_pooling
-from ._layers import ROW_MULTIPLE, draw_normal
+from ._layers import ROW_MULTIPLE, draw_normal, modules_of
 from ._vectors import PretrainedVectors, VectorProjection
 
 _START_STD = 1e-4
@@ -221,7 +221,7 @@ class FieldEmbedding(nn.Module):
     def embedding_parameters(self) -> Iterator[nn.Parameter]:
         """The parameters with the penalty of embeddings: not vectors that come from elsewhere, which it would undo."""
         yield from self.parameters(recurse=False)
-        for project in (*self.vectors, *(vectors.project for vectors in self.pretrained)):
+        for project in modules_of(self, VectorProjection):
             yield from project.parameters()
 
     def _is_known(self, codes: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -76,7 +75,7 @@ class SelfAttentionStream(nn.Module):
         super().__init__()
         self.vectors = FieldVectors(reads)
         widths = [reads.embedding_dim, *[parameters.attention_dim] * parameters.n_layers]
-        self.layers = nn.Sequential(*(_AttentionLayer(width, parameters, reads.generator) for width in widths[:-1]))
+        self.layers = nn.Sequential(*(_AttentionLayer(width, parameters, reads) for width in widths[:-1]))
         self.out_features = self.vectors.n_vectors * widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,16 +84,15 @@ class SelfAttentionStream(nn.Module):
         return attended.flatten(start_dim=1)
 
     def add_nodes(self, graph: Graph, x: Value) -> Value:
-        v = self.vectors.add_nodes(graph, x)
-        for layer in self.layers:
-            v = layer.add_nodes(graph, v, self.vectors.n_vectors)  # type: ignore[operator]
-        return graph.node("Flatten", v, axis=1)
+        attended = graph.layer(self.vectors.add_nodes(graph, x), self.layers)
+        return graph.node("Flatten", attended, axis=1)
 
 
 class _AttentionLayer(nn.Module):
-    def __init__(self, n_features: int, parameters: SelfAttention, generator: torch.Generator | None) -> None:
+    def __init__(self, n_features: int, parameters: SelfAttention, reads: Reads) -> None:
         super().__init__()
-        self.n_heads, width = parameters.n_heads, parameters.attention_dim
+        self.n_vectors = reads.n_fields + reads.n_statistics
+        self.n_heads, width, generator = parameters.n_heads, parameters.attention_dim, reads.generator
         self.scale = (width // self.n_heads) ** -0.5 if parameters.scaled else 1.0
         self.query, self.key, self.value = (
             Linear(n_features, width, bias=False, generator=generator) for _ in range(3)
@@ -119,12 +117,12 @@ class _AttentionLayer(nn.Module):
             attended = self.norm(attended)
         return F.relu(attended).view(n_rows, n_fields, -1)
 
-    def add_nodes(self, graph: Graph, v: Value, n_vectors: int) -> Value:
+    def add_nodes(self, graph: Graph, v: Value) -> Value:
         n_features, width = self.query.in_features, self.query.out_features
         flat = graph.reshape(v, -1, n_features)
 
         def heads(linear: Linear, *order: int) -> Value:
-            cut = graph.reshape(graph.layer(flat, linear), -1, n_vectors, self.n_heads, width // self.n_heads)
+            cut = graph.reshape(graph.layer(flat, linear), -1, self.n_vectors, self.n_heads, width // self.n_heads)
             return graph.node("Transpose", cut, perm=list(order))
 
         scores = graph.node("MatMul", heads(self.query, 0, 2, 1, 3), heads(self.key, 0, 2, 3, 1))
@@ -134,4 +132,4 @@ class _AttentionLayer(nn.Module):
         attended += flat if self.residual is None else graph.layer(flat, self.residual)
         if self.norm is not None:
             attended = graph.layer(attended, self.norm)
-        return graph.reshape(graph.node("Relu", attended), -1, n_vectors, width)
+        return graph.reshape(graph.node("Relu", attended), -1, self.n_vectors, width)

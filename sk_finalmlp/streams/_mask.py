@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -74,13 +75,11 @@ class MaskNetStream(nn.Module):
         super().__init__()
         self.norm = _FieldNorm(reads) if parameters.embedding_norm else None
         n_features, hidden_units = reads.n_features, parameters.hidden_units
-        self.mlp: Stream | None = None
-        if parameters.n_blocks:
-            shapes = [(n_features, parameters.block_units)] * parameters.n_blocks
-        else:
-            shapes = list(zip([n_features, *hidden_units], hidden_units, strict=False))
+        side_by_side = [(n_features, parameters.block_units)] * parameters.n_blocks
+        shapes = side_by_side or pairwise([n_features, *hidden_units])
         self.blocks = nn.ModuleList(_MaskBlock(*shape, parameters, reads) for shape in shapes)
-        if parameters.n_blocks:
+        self.mlp: Stream | None = None
+        if side_by_side:
             width = parameters.n_blocks * parameters.block_units
             self.mlp = Stream(width, hidden_units, parameters.dropout, generator=reads.generator)
         self.out_features = hidden_units[-1]
