@@ -122,17 +122,13 @@ class Group(Alone):
 
     def _add_rows(self, tables: Sequence[nn.Parameter]) -> None:
         """Add up the gradients of tables; each process has some rows and sends only these."""
-        gradients = [_gradient(table).coalesce() for table in tables]
-        n_rows = torch.tensor([len(gradient.values()) for gradient in gradients], device=tables[0].device)
-        sizes = [own.tolist() for own in self._gather(n_rows)]
-        widths = [1 + table.shape[1] for table in tables]
-        lengths = [sum(n * width for n, width in zip(own, widths, strict=True)) for own in sizes]
-        packed = torch.zeros(max(lengths), dtype=torch.int32, device=tables[0].device)
-        torch.cat([_packed(gradient) for gradient in gradients], out=packed[: lengths[self.rank]])
-        parts = [
-            torch.split(received[:length], [n * width for n, width in zip(own, widths, strict=True)])
-            for received, length, own in zip(self._gather(packed), lengths, sizes, strict=True)
-        ]
+        packed = [_packed(_gradient(table).coalesce()) for table in tables]
+        lengths = torch.tensor([len(numbers) for numbers in packed], device=tables[0].device)
+        sizes = [own.tolist() for own in self._gather(lengths)]
+        padded = torch.zeros(max(map(sum, sizes)), dtype=torch.int32, device=tables[0].device)
+        torch.cat(packed, out=padded[: sum(sizes[self.rank])])
+        received = self._gather(padded)
+        parts = [torch.split(numbers[: sum(own)], own) for numbers, own in zip(received, sizes, strict=True)]
         for table, of_processes in zip(tables, zip(*parts, strict=True), strict=True):
             table.grad = _unpacked(of_processes, table)
 
