@@ -111,14 +111,12 @@ class Group(Alone):
     def add_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
         learned = [parameter for parameter in parameters if parameter.grad is not None]
         dense, sparse = ([p for p in learned if _gradient(p).is_sparse is kind] for kind in (False, True))
-        flat = torch.cat([loss.view(1), *(_gradient(parameter).reshape(-1) for parameter in dense)])
-        self._add(flat)
-        loss, *parts = torch.split(flat, [1, *(parameter.numel() for parameter in dense)])
-        for parameter, part in zip(dense, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
+        total, *gradients = self._sums([loss, *map(_gradient, dense)])
+        for parameter, gradient in zip(dense, gradients, strict=True):
+            parameter.grad = gradient
         if sparse:
             self._add_rows(sparse)
-        return loss[0]
+        return total
 
     def _add_rows(self, tables: Sequence[nn.Parameter]) -> None:
         """Add up the gradients of tables; each process has some rows and sends only these."""
@@ -148,13 +146,8 @@ class Group(Alone):
         saved = network.state_dict()
         named = [(name, buffer) for name, buffer in network.named_buffers() if name in saved]
         buffers = [buffer for _, buffer in named if buffer.is_floating_point() and buffer.numel()]
-        if not buffers:
-            return
-        flat = torch.cat([buffer.reshape(-1) for buffer in buffers])
-        self._add(flat)
-        parts = torch.split(flat.div_(self.size), [buffer.numel() for buffer in buffers])
-        for buffer, part in zip(buffers, parts, strict=True):
-            buffer.copy_(part.view_as(buffer))
+        for buffer, total in zip(buffers, self._sums(buffers), strict=True):
+            buffer.copy_(total / self.size)
 
     def start_alike(self, network: nn.Module, generator: torch.Generator) -> None:
         """Let all have the weights and the random numbers of the first."""
@@ -176,8 +169,14 @@ class Group(Alone):
         self._say("failed", reason)
         self._close()
 
-    def _add(self, tensor: Tensor) -> None:
-        self._wait(self._tensors.allreduce([tensor]))
+    def _sums(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The sums of tensors over all processes, by one message."""
+        if not tensors:
+            return []
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        self._wait(self._tensors.allreduce([flat]))
+        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+        return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
     def _gather(self, tensor: Tensor, group: Any = None) -> list[Tensor]:
         """Tensors of all processes, which have the same shape."""
