@@ -232,26 +232,24 @@ class _Excerpt:
         return {name: np.searchsorted(self.rows[name], rows) for name, rows in some.items()}
 
 
-def _take_excerpt(
-    fields: Sequence[Field], codes: NDArray[np.int32], others: Mapping[str, NDArray[np.int64]]
-) -> _Excerpt:
+def _take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: RowsOf) -> _Excerpt:
     """Return the excerpt for codes as the network takes them; `others` are rows that are in it in any case."""
+    renumbered = codes.copy()
     coded = [field for field in by_kind(fields) if field.has_codes]
-    own = np.split(codes, np.cumsum([field.n_columns for field in coded]), axis=1)
-    # Vectors of codes aren't weights, or their number stays. A history has the table of its field.
-    found: dict[str, list[Any]] = {
-        field.table: [others.get(field.table, [UNKNOWN_CODE])] for field in coded if field.kind != "pretrained"
-    }
-    for field, columns in zip(coded, own, strict=False):
+    columns_of: dict[str, list[NDArray[np.int32]]] = {}
+    views = np.split(renumbered, np.cumsum([field.n_columns for field in coded]), axis=1)
+    for field, columns in zip(coded, views, strict=False):
+        # Vectors of codes aren't weights, or their number stays. A history has the table of its field.
         if field.kind != "pretrained":
-            found[field.table] += [[UNKNOWN_CODE], columns.ravel()]
-    rows = {table: np.unique(np.concatenate(parts)).astype(np.int64) for table, parts in found.items()}
-    renumbered = [
-        np.searchsorted(rows[field.table], columns) if field.kind != "pretrained" else columns
-        for field, columns in zip(coded, own, strict=False)
-    ]
-    taken = [replace(f, n_codes=len(rows[f.table])) if f.has_codes and f.kind != "pretrained" else f for f in fields]
-    return _Excerpt(taken, rows, np.hstack([np.empty((len(codes), 0)), *renumbered]).astype(np.int32))
+            columns_of.setdefault(field.table, []).append(columns)
+    rows = {}
+    for table, own in columns_of.items():
+        parts = [[UNKNOWN_CODE], others.get(table, [UNKNOWN_CODE]), *map(np.ravel, own)]
+        rows[table] = np.unique(np.concatenate(parts)).astype(np.int64)
+        for columns in own:
+            columns[:] = np.searchsorted(rows[table], columns)
+    smaller = [replace(field, n_codes=len(rows[field.table])) if field.table in rows else field for field in fields]
+    return _Excerpt(smaller, rows, renumbered)
 
 
 def _tensors(network: nn.Module, moments: Moments) -> list[Mapping[str, Tensor]]:
