@@ -99,18 +99,18 @@ class EpochTasks:
     """Makes each epoch a subtask of `fit` for scikit-learn's callbacks; `fitted` gives the model so far."""
 
     fit_context: Any
-    of_fit: dict[str, Any]
+    data: dict[str, Any]
     fitted: Callable[[nn.Module, TrainingResult], Fitted]
 
     def begin_epoch(self, final: bool) -> None:
         """Begin a subtask."""
         self._task = self.fit_context.subcontext(task_name="final epoch" if final else "epoch")
-        self._task.call_on_fit_task_begin(**self.of_fit)
+        self._task.call_on_fit_task_begin(**self.data)
 
     def end_epoch(self, network: nn.Module, result: TrainingResult) -> bool:
         """End the subtask; True where a callback wants the training to end."""
         stop: bool = self._task.call_on_fit_task_end(
-            **self.of_fit, reconstruction_attributes=lambda: self.fitted(network, result).attributes()
+            **self.data, reconstruction_attributes=lambda: self.fitted(network, result).attributes()
         )
         return stop
 
@@ -162,9 +162,9 @@ def fit_classifier(
     holds_out = classifier.early_stopping and X_val is None
     is_auto = classifier.max_epochs == "auto"
     max_epochs = automatic_max_epochs(num_samples(X), classifier.schedule) if is_auto else int(classifier.max_epochs)
-    data = _data_of_callbacks(classifier, X, y, sample_weight)
+    data = data_of_callbacks(classifier, X, y, sample_weight)
     with (
-        fit_task(classifier, max_subtasks=max_epochs + final_epoch, **data) as task,
+        fit_task(**data, max_subtasks=max_epochs + final_epoch) as task,
         open_rows(classifier, X, y, sample_weight, read_labels, holds_out=holds_out) as rows,
     ):
         start, generator, training, validation = _start(classifier, rows, (X_val, y_val, sample_weight_val), max_epochs)
@@ -178,7 +178,7 @@ def fit_classifier(
         # With validation rows, the training itself moves the mean prediction to the click rate.
         unmoved = training if validation is None else None
         fitted = partial(start.copied_after, unmoved)
-        observer = EpochTasks(task, {"estimator": classifier, **data}, fitted) if has_callbacks(classifier) else None
+        observer = EpochTasks(task, data, fitted) if has_callbacks(classifier) else None
         result = train(start.network, training, validation, settings, generator, observer)
         if unmoved is not None:
             correct_mean(start.network, unmoved)
@@ -288,11 +288,13 @@ def _checkpoint_file(
     return folder / f"training-{joblib.hash((identity, rows))}.pt"
 
 
-def _data_of_callbacks(classifier: FinalMLPClassifier, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+def data_of_callbacks(classifier: FinalMLPClassifier, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    """Return what scikit-learn's callbacks may ask for, beside the classifier that is fitted."""
     if isinstance(X, EncodedRows) and has_callbacks(classifier):
         # Callbacks make scores of labels, not of the name of their column.
         y, sample_weight = X.in_memory(y), X.in_memory(sample_weight)
-    return {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    return {"estimator": classifier, "X": X, "y": y, "metadata": metadata}
 
 
 def _check_arguments(classifier: FinalMLPClassifier, X: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> None:

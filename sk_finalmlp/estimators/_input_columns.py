@@ -33,7 +33,8 @@ class InputColumn:
     """One column of the input table; where that has no names, they are `x0`, `x1`, ..."""
 
     name: str
-    values: NDArray[Any]
+    #: An array, or what is read in slices as one.
+    values: Any
 
     @property
     def is_integer(self) -> bool:
@@ -43,10 +44,7 @@ class InputColumn:
 
 def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
     """Return the columns of a table, with the expected number and names, each checked on its own."""
-    if reset:
-        remember_encoder(estimator, read_schema(X))
-    else:
-        check_same_encoder(estimator, read_schema(X))
+    note_encoder(estimator, read_schema(X), reset=reset)
     if isinstance(X, pd.DataFrame):
         check_unique_names(X)
     else:
@@ -68,14 +66,11 @@ def refuse_raw_rows(X: Any) -> None:
         raise TypeError(f"X is a {type(X).__name__}, which only CTREncoder can read. {_HOW_TO_ENCODE}")
 
 
-def remember_encoder(estimator: Any, schema: Schema | None) -> None:
-    """Remember which encoder wrote the rows of `fit`, by its hash."""
-    estimator._encoders = () if schema is None else (schema.encoder,)
-
-
-def check_same_encoder(estimator: Any, schema: Schema | None) -> None:
-    """Refuse rows that were encoded by another fit."""
-    if schema is not None and estimator._encoders and schema.encoder not in estimator._encoders:
+def note_encoder(estimator: Any, schema: Schema | None, *, reset: bool) -> None:
+    """Remember which encoder wrote the rows of `fit`, by its hash; later refuse rows that another fit encoded."""
+    if reset:
+        estimator._encoders = () if schema is None else (schema.encoder,)
+    elif schema is not None and estimator._encoders and schema.encoder not in estimator._encoders:
         raise ValueError(_OTHER_ENCODER)
 
 
@@ -85,7 +80,7 @@ def read_few_rows(estimator: Any, X: Any) -> NDArray[np.float64] | None:
         return None
     if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in set(X.dtypes)):
         return None
-    check_same_encoder(estimator, read_schema(X))
+    note_encoder(estimator, read_schema(X), reset=False)
     matrix: NDArray[np.float64] = X.to_numpy(np.float64)
     return matrix if np.isfinite(matrix).all() else None
 

@@ -20,10 +20,10 @@ from .._checks import check_widths, errors_about
 from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
 from .._sources import EncodedBatches
 from ..nn import BatchNorm, FieldEmbedding, copy_network, modules_of
-from ..schema import UNKNOWN_CODE, Field, Schema, VectorTable, by_kind, unpack_codes
+from ..schema import UNKNOWN_CODE, Field, Schema, by_kind, unpack_codes
 from ..training import Impressions, Moments, correct_mean, n_rows_of_pass, score
 from ._field_readers import FieldReader, learn_codes, learn_fields, with_more_vectors
-from ._fit import EpochTasks, Fitted, penalties_of_tables, start_training, training_settings
+from ._fit import EpochTasks, Fitted, data_of_callbacks, penalties_of_tables, start_training, training_settings
 from ._labels import OneLabel
 from ._network import check_same_arguments, make_network
 from ._parameters import draw_seed
@@ -57,8 +57,8 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
         )
     if estimator._tasks is not None:
         raise TypeError("A classifier of several labels has no partial_fit: fit it again to all rows.")
-    data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
-    with fit_task(estimator, max_subtasks=1, **data) as task:
+    data = data_of_callbacks(estimator, X, y, sample_weight)
+    with fit_task(**data, max_subtasks=1) as task:
         is_first = check_first_call(estimator, classes)
         labels = OneLabel(estimator.classes_)
         if is_first:
@@ -67,10 +67,9 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
             estimator._seed = draw_seed(estimator.random_state)
         else:
             _follow_encoder(estimator, schema)
-        rows = read_rows(estimator, X, y, sample_weight, labels.read_more, reset=is_first, about=_about)
-        update = _begin(estimator, rows, schema, is_first)
-        of_fit = {"estimator": estimator, **data}
-        observer = EpochTasks(task, of_fit, update.fitted_so_far) if has_callbacks(estimator) else None
+        rows = read_rows(estimator, X, y, sample_weight, labels.read_more, schema, reset=is_first, about=_about)
+        update = _begin(estimator, rows, is_first)
+        observer = EpochTasks(task, data, update.fitted_so_far) if has_callbacks(estimator) else None
         result = update.train(_settings(estimator, update.new, update.start.network), observer)
         estimator.__dict__.update(update.fitted(result).attributes())
 
@@ -79,15 +78,13 @@ def _about(argument: str) -> errors_about:
     return errors_about("y" if argument == "y" else "")
 
 
-def _begin(estimator: Any, rows: Rows, schema: Schema | None, is_first: bool) -> NetworkUpdate:
+def _begin(estimator: Any, rows: Rows, is_first: bool) -> NetworkUpdate:
     """Give the network so far room for the new rows, or make one; `estimator` stays as it is."""
     weights = rows.labels.weights(estimator.class_weight, None)
-    if schema is not None:
-        schema, _ = schema.of_columns([name for name, _ in rows.columns])
     if is_first:
         readers = learn_fields(rows, estimator.categorical_features)
     else:
-        readers = _grown_readers(estimator._readers, rows, {} if schema is None else schema.vectors)
+        readers = _grown_readers(estimator._readers, rows)
     new = rows.impressions(rows.chunk, readers, weights).with_mean_weight_one()
     new = replace(new, negatives_kept=estimator.negatives_kept)
     start, generator = start_training(estimator, new, readers, rows.labels, estimator._seed, not is_first)
@@ -96,7 +93,7 @@ def _begin(estimator: Any, rows: Rows, schema: Schema | None, is_first: bool) ->
     else:
         network, moments = _network_with_room(estimator, start.arguments, generator)
         start = replace(start, network=network, moments=moments)
-    return NetworkUpdate(start, new, _rows_of_fresh_codes(schema, readers), generator)
+    return NetworkUpdate(start, new, _rows_of_fresh_codes(rows.schema, readers), generator)
 
 
 def _follow_encoder(estimator: Any, schema: Schema | None) -> None:
@@ -197,8 +194,9 @@ def _rows_of_fresh_codes(schema: Schema | None, readers: list[FieldReader]) -> d
     return {name: of_field[of_field != UNKNOWN_CODE] for name, of_field in rows.items()}
 
 
-def _grown_readers(readers: Sequence[FieldReader], rows: Rows, tables: Mapping[str, VectorTable]) -> list[FieldReader]:
+def _grown_readers(readers: Sequence[FieldReader], rows: Rows) -> list[FieldReader]:
     """Return the readers after more rows: their codes are known from now on, and outgrown tables get room for more."""
+    tables = {} if rows.schema is None else rows.schema.vectors
     readers = [
         with_more_vectors(reader, rows.chunk.columns, tables.get(reader.field.name))
         if reader.vectors is not None

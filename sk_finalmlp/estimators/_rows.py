@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from .._warnings import shown, warn
 from ..schema import Schema, carries_schema, checksum_of, has_recent, is_statistic, read_schema
 from ..training import AnyImpressions, Hindsight, Impressions, StoredImpressions
 from ._field_readers import FieldReader, Layout, read_matrices
-from ._input_columns import InputColumn, check_same_encoder, read_columns, remember_encoder
+from ._input_columns import InputColumn, note_encoder, read_columns
 from ._labels import MIN_WEIGHT, LabelCounts, OneLabel
 from ._tasks import Labels
 
@@ -51,7 +52,7 @@ _HOW_TO_VALIDATE = (
 class Chunk:
     """Rows that are read at once: of a slice those that count, without rows of weight 0."""
 
-    source: Sequence[tuple[str, Readable]]
+    source: Sequence[InputColumn]
     given: slice
     counts: NDArray[np.bool_] | slice
     label: NDArray[Any]
@@ -65,8 +66,8 @@ class Chunk:
 
     def column(self, position: int) -> InputColumn:
         """Return the values of one column."""
-        name, column = self.source[position]
-        return InputColumn(name, column[self.given][self.counts])
+        column = self.source[position]
+        return InputColumn(column.name, column.values[self.given][self.counts])
 
     @property
     def sides(self) -> list[torch.Tensor]:
@@ -80,7 +81,7 @@ class Rows:
 
     # `number` is each row's label, `position` each label's place among labels with positive weight, None for the same.
 
-    columns: Sequence[tuple[str, Readable]]
+    columns: Sequence[InputColumn]
     number: Readable
     weight: Readable | None
     labels: Labels
@@ -244,11 +245,15 @@ def read_rows(
     y: Any,
     sample_weight: Any,
     read_labels: ReadLabels,
+    schema: Schema | None = None,
     *,
     reset: bool = False,
     about: Callable[[str], AbstractContextManager[Any]] = nullcontext,
 ) -> Rows:
-    """Check table, labels and weights; `about` gives the context of the errors of each, scikit-learn's usual ones."""
+    """Check table, labels and weights of rows, by the schema of the table if no other is given.
+
+    `about` gives the context of the errors of each; scikit-learn's usual ones have none.
+    """
     with about("X"):
         columns = read_columns(estimator, X, reset=reset)
     with about("y"):
@@ -256,10 +261,9 @@ def read_rows(
         labels, number = read_labels(y, columns[0].values)
     with about("sample_weight"):
         weight, largest_weight = _check_weight(sample_weight, columns)
-    held = [(column.name, column.values) for column in columns]
-    schema, layout = _of_columns(read_schema(X), [column.name for column in columns])
+    schema, layout = _of_columns(read_schema(X) if schema is None else schema, columns)
     lost = _lost_statistics(columns, layout) if carries_schema(X) else ()
-    return Rows(held, number, weight, labels, schema, layout, None, largest_weight, lost_statistics=lost)
+    return Rows(columns, number, weight, labels, schema, layout, None, largest_weight, lost_statistics=lost)
 
 
 def about_validation(argument: str) -> errors_about:
@@ -267,11 +271,11 @@ def about_validation(argument: str) -> errors_about:
     return errors_about(f"{argument}_val", _HOW_TO_VALIDATE if argument == "X" else "")
 
 
-def _of_columns(schema: Schema | None, names: Sequence[str]) -> tuple[Schema | None, Layout]:
+def _of_columns(schema: Schema | None, columns: Sequence[InputColumn]) -> tuple[Schema | None, Layout]:
     """Return the schema of a table with these columns, and the fields that it knows."""
     if schema is None:
         return None, []
-    schema, positions = schema.of_columns(names)
+    schema, positions = schema.of_columns([column.name for column in columns])
     return schema, list(zip(schema.fields, positions, strict=True))
 
 
@@ -295,20 +299,17 @@ def _rows_on_disk(estimator: Any, X: EncodedRows, y: Any, sample_weight: Any, fo
     weight = X.weight if sample_weight is not None else None
     largest_weight = 1.0 if weight is None else _largest(weight.chunks())
     _learn_columns(estimator, X)
-    columns, labels = list(X.columns.items()), OneLabel(X.classes)
-    schema, layout = _of_columns(X.schema, [*X.columns])
-    return Rows(columns, X.y, weight, labels, schema, layout, folder, largest_weight)
+    columns = list(starmap(InputColumn, X.columns.items()))
+    schema, layout = _of_columns(X.schema, columns)
+    return Rows(columns, X.y, weight, OneLabel(X.classes), schema, layout, folder, largest_weight)
 
 
 def _learn_columns(estimator: Any, X: EncodedRows) -> None:
     names = np.asarray(list(X.columns), dtype=object)
-    if estimator._continues():
-        if list(estimator.feature_names_in_) != list(names):
-            raise ValueError(f"X has the columns {list(names)}, fit saw {list(estimator.feature_names_in_)}.")
-        check_same_encoder(estimator, X.schema)
-        return
+    if estimator._continues() and list(estimator.feature_names_in_) != list(names):
+        raise ValueError(f"X has the columns {list(names)}, fit saw {list(estimator.feature_names_in_)}.")
     estimator.feature_names_in_, estimator.n_features_in_ = names, len(names)
-    remember_encoder(estimator, X.schema)
+    note_encoder(estimator, X.schema, reset=not estimator._continues())
 
 
 def _check_names(X: EncodedRows, y: Any, sample_weight: Any) -> None:
@@ -410,7 +411,7 @@ def _check_order(rows: Rows) -> None:
     if rows.schema is None or rows.schema.n_rows != rows.n_given or not rows.schema.checksum:
         return
     ((statistic, checksum),) = rows.schema.checksum.items()
-    column = next((column for name, column in rows.columns if name == statistic), None)
+    column = next((column.values for column in rows.columns if column.name == statistic), None)
     if column is not None and checksum_of(column[: rows.n_given]) != checksum:
         warn(
             f"Column {statistic!r} isn't as CTREncoder.fit_transform wrote it: rows were moved or changed since, so "
