@@ -92,9 +92,8 @@ class FieldReader:
     def read(self, columns: Sequence[InputColumn]) -> NDArray[Any]:
         """Return codes (int32) or values (float32) of the field, shape (n, n_columns)."""
         own = [columns[position] for position in self.positions]
-        if not self.field.has_codes:
-            return np.stack([as_float32(column) for column in own], axis=1)
-        return np.stack([self.rows_of(read_codes(column)) for column in own], axis=1)
+        read = [self.rows_of(read_codes(column)) if self.field.has_codes else as_float32(column) for column in own]
+        return np.stack(read, axis=1)
 
     def rows_of(self, codes: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return rows of the embedding table for codes."""
@@ -160,13 +159,11 @@ class TableReader:
 
 def learn_fields(rows: Rows, categorical_features: Any) -> list[FieldReader]:
     """Find out which fields the columns of training rows are, and which codes they hold."""
-    schema, layout = rows.schema, rows.layout
-    known = {position for _, positions in layout for position in positions}
-    own = [position for position in range(len(rows.columns)) if position not in known]
+    layout, own = rows.layout, rows.beside_schema
     if own or not isinstance(categorical_features, str):
         columns = next(iter(rows.chunks())).columns
-        guessed = _guess_layout([columns[position] for position in own], by_name=schema is None)
-        layout += [(field, [own[position] for position in positions]) for field, positions in guessed]
+        guessed = _guess_layout([columns[position] for position in own], by_name=rows.schema is None)
+        layout = layout + [(field, [own[position] for position in positions]) for field, positions in guessed]
         if isinstance(categorical_features, str):
             _warn_about_whole_floats([columns[position] for position in own if not columns[position].is_integer])
             _warn_about_lists_without_names(columns)
@@ -176,17 +173,14 @@ def learn_fields(rows: Rows, categorical_features: Any) -> list[FieldReader]:
             [columns[position] for field, (position, *_) in layout if field.kind == "numeric" and position in own]
         )
     layout = sorted(layout, key=lambda item: min(item[1]))
-    return learn_codes(_start_readers(layout, {} if schema is None else schema.vectors), rows)
+    return learn_codes(_start_readers(layout, rows.vectors), rows)
 
 
 def _guess_layout(columns: Sequence[InputColumn], by_name: bool) -> Layout:
     """Return the fields of columns without a schema; next to columns with one, names mean nothing."""
     names = [column.name for column in columns]
     if not by_name:
-        return [
-            (Field(name, "categorical", 1) if column.is_integer else Field(name, "numeric"), [position])
-            for position, (name, column) in enumerate(zip(names, columns, strict=True))
-        ]
+        return [(_field_of_column(column, column.is_integer), [position]) for position, column in enumerate(columns)]
     lost = next((c.name for c in columns if c.is_integer and is_vector_of(c.name, names)), None)
     if lost is not None:
         raise ValueError(
@@ -196,6 +190,10 @@ def _guess_layout(columns: Sequence[InputColumn], by_name: bool) -> Layout:
             "rename the column."
         )
     return read_names(names, [column.values.dtype for column in columns])
+
+
+def _field_of_column(column: InputColumn, has_codes: bool) -> Field:
+    return Field(column.name, "categorical", 1) if has_codes else Field(column.name, "numeric")
 
 
 def _choose(layout: Layout, columns: Sequence[InputColumn], chosen: Any) -> Layout:
@@ -208,10 +206,7 @@ def _choose(layout: Layout, columns: Sequence[InputColumn], chosen: Any) -> Layo
         if field.kind == "pretrained" or field.name in whole or as_it_is:
             found.append((field, own))
         else:
-            for position in own:
-                name = columns[position].name
-                single = Field(name, "categorical", 1) if position in positions else Field(name, "numeric")
-                found.append((single, [position]))
+            found += [(_field_of_column(columns[position], position in positions), [position]) for position in own]
     return found
 
 
@@ -367,12 +362,15 @@ def _check_largest_code(reader: FieldReader, largest: int, n_rows: int) -> None:
         )
 
 
-def with_more_vectors(reader: FieldReader, columns: Sequence[InputColumn], table: VectorTable | None) -> FieldReader:
-    """Return the reader of codes that stand for vectors, after the encoder was given more of them."""
+def with_more_vectors(reader: FieldReader, rows: Rows) -> FieldReader:
+    """Return the reader after more rows, for which the encoder may have been given more vectors."""
+    if reader.vectors is None:
+        return reader
+    table = rows.vectors.get(reader.field.name)
     if table is not None and table.vectors is not None and len(table.vectors) > reader.field.n_codes:
         return FieldReader.of_vectors(reader.field, reader.positions, table)
     (position,) = reader.positions
-    if read_codes(columns[position]).max(initial=0) >= reader.field.n_codes:
+    if read_codes(rows.chunk.columns[position]).max(initial=0) >= reader.field.n_codes:
         raise ValueError(
             f"Column {reader.field.name!r} has codes of vectors that came after `fit`, and they aren't with the table. "
             "Give the classifier the pandas DataFrame that CTREncoder.partial_fit_transform returns, or update the "
@@ -383,10 +381,10 @@ def with_more_vectors(reader: FieldReader, columns: Sequence[InputColumn], table
 
 def read_matrices(readers: Sequence[FieldReader], columns: Sequence[InputColumn]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the codes (int32) and values (float32) of a table as the network takes them, fields in its order."""
-    parts = [(reader.field.has_codes, reader.read(columns)) for reader in _in_order(readers)]
     n_rows = len(columns[0].values)
-    codes = [np.empty((n_rows, 0), np.int32), *(part for has_codes, part in parts if has_codes)]
-    values = [np.empty((n_rows, 0), np.float32), *(part for has_codes, part in parts if not has_codes)]
+    codes, values = [np.empty((n_rows, 0), np.int32)], [np.empty((n_rows, 0), np.float32)]
+    for reader in _in_order(readers):
+        (codes if reader.field.has_codes else values).append(reader.read(columns))
     return np.concatenate(codes, axis=1), np.concatenate(values, axis=1)
 
 

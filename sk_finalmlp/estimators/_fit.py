@@ -222,9 +222,8 @@ def start_training(
     else:
         network = make_network(network_class, arguments, generator)
         # Before anything is learned, it predicts the share of each class.
-        objective, n_outputs, kept = training.objective, labels.n_outputs, training.negatives_kept
-        weight_of_class = training.class_weights(objective.n_classes(n_outputs))
-        network.start_at(objective.start(weight_of_class, len(training), n_outputs, kept))
+        weight_of_label, kept = training.class_weights(labels.n_labels), training.negatives_kept
+        network.start_at(labels.objective.start(weight_of_label, len(training), labels.n_outputs, kept))
     return Fitted(network_class, network, arguments, readers, labels, seed, before, n_rows), generator
 
 

@@ -84,15 +84,16 @@ def _begin(estimator: Any, rows: Rows, is_first: bool) -> NetworkUpdate:
     if is_first:
         readers = learn_fields(rows, estimator.categorical_features)
     else:
-        readers = _grown_readers(estimator._readers, rows)
+        # Their codes are known from now on, and tables that they outgrow get room for more.
+        readers = learn_codes([with_more_vectors(reader, rows) for reader in estimator._readers], rows, _GROWTH)
     new = rows.impressions(rows.chunk, readers, weights).with_mean_weight_one()
     new = replace(new, negatives_kept=estimator.negatives_kept)
     start, generator = start_training(estimator, new, readers, rows.labels, estimator._seed, not is_first)
     if is_first:
-        start = replace(start, network=start.network.eval(), moments=Moments.zeros(start.network))
+        network, moments = start.network.eval(), Moments.zeros(start.network)
     else:
         network, moments = _network_with_room(estimator, start.arguments, generator)
-        start = replace(start, network=network, moments=moments)
+    start = replace(start, network=network, moments=moments)
     return NetworkUpdate(start, new, _rows_of_fresh_codes(rows.schema, readers), generator)
 
 
@@ -186,24 +187,12 @@ def _rows_of_fresh_codes(schema: Schema | None, readers: list[FieldReader]) -> d
     if schema is None or not schema.fresh:
         return {}
     # The classifier may have been given some of the fields alone, and may not have seen each code of a list.
-    rows = {
-        reader.field.name: reader.rows_of(unpack_codes(schema.fresh[reader.field.name])).astype(np.int64)
-        for reader in readers
-        if reader.field.has_codes and reader.field.name in schema.fresh
-    }
-    return {name: of_field[of_field != UNKNOWN_CODE] for name, of_field in rows.items()}
-
-
-def _grown_readers(readers: Sequence[FieldReader], rows: Rows) -> list[FieldReader]:
-    """Return the readers after more rows: their codes are known from now on, and outgrown tables get room for more."""
-    tables = {} if rows.schema is None else rows.schema.vectors
-    readers = [
-        with_more_vectors(reader, rows.chunk.columns, tables.get(reader.field.name))
-        if reader.vectors is not None
-        else reader
-        for reader in readers
-    ]
-    return learn_codes(readers, rows, _GROWTH)
+    rows = {}
+    for reader in readers:
+        if reader.field.has_codes and reader.field.name in schema.fresh:
+            own = reader.rows_of(unpack_codes(schema.fresh[reader.field.name])).astype(np.int64)
+            rows[reader.field.name] = own[own != UNKNOWN_CODE]
+    return rows
 
 
 def _all_rows(network: nn.Module) -> RowsOf:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -21,7 +21,7 @@ from .._hold_out import HoldOut, Place, place_from_last, places, places_of_choic
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder, check_space, naming_full_disk, sizes
 from .._warnings import shown, warn
-from ..schema import Schema, carries_schema, checksum_of, has_recent, is_statistic, read_schema
+from ..schema import Schema, VectorTable, carries_schema, checksum_of, has_recent, is_statistic, read_schema
 from ..training import AnyImpressions, Hindsight, Impressions, StoredImpressions
 from ._field_readers import FieldReader, Layout, read_matrices
 from ._input_columns import InputColumn, note_encoder, read_columns
@@ -93,8 +93,25 @@ class Rows:
     largest_weight: float = 1.0
     hold_out: HoldOut | None = None
     position: NDArray[np.int64] | None = None
-    #: Columns without a field of the schema that are named like statistics.
-    lost_statistics: Sequence[str] = ()
+    #: Whether the table could carry a schema.
+    can_carry: bool = False
+
+    @cached_property
+    def beside_schema(self) -> list[int]:
+        """Positions of the columns that the schema doesn't know."""
+        known = {position for _, positions in self.layout for position in positions}
+        return [position for position in range(len(self.columns)) if position not in known]
+
+    @property
+    def lost_statistics(self) -> list[str]:
+        """Columns that are named like statistics, where the table could carry a schema that knows them."""
+        columns = [self.columns[position] for position in self.beside_schema if self.can_carry]
+        return [column.name for column in columns if column.values.dtype == np.float32 and is_statistic(column.name)]
+
+    @property
+    def vectors(self) -> Mapping[str, VectorTable]:
+        """The vectors of each pretrained field of the schema."""
+        return {} if self.schema is None else self.schema.vectors
 
     @property
     def n_given(self) -> int:
@@ -262,8 +279,7 @@ def read_rows(
     with about("sample_weight"):
         weight, largest_weight = _check_weight(sample_weight, columns)
     schema, layout = _of_columns(read_schema(X) if schema is None else schema, columns)
-    lost = _lost_statistics(columns, layout) if carries_schema(X) else ()
-    return Rows(columns, number, weight, labels, schema, layout, None, largest_weight, lost_statistics=lost)
+    return Rows(columns, number, weight, labels, schema, layout, None, largest_weight, can_carry=carries_schema(X))
 
 
 def about_validation(argument: str) -> errors_about:
@@ -277,12 +293,6 @@ def _of_columns(schema: Schema | None, columns: Sequence[InputColumn]) -> tuple[
         return None, []
     schema, positions = schema.of_columns([column.name for column in columns])
     return schema, list(zip(schema.fields, positions, strict=True))
-
-
-def _lost_statistics(columns: Sequence[InputColumn], layout: Layout) -> list[str]:
-    is_known = {position for _, positions in layout for position in positions}
-    others = (column for position, column in enumerate(columns) if position not in is_known)
-    return [column.name for column in others if column.values.dtype == np.float32 and is_statistic(column.name)]
 
 
 def _rows_on_disk(estimator: Any, X: EncodedRows, y: Any, sample_weight: Any, folder: TemporaryFolder) -> Rows:

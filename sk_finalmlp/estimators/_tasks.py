@@ -63,7 +63,8 @@ class Tasks:
 
     def _rows_of_labels(self, *counts: NDArray[np.int64]) -> Iterator[tuple[str, Any, NDArray[np.int64]]]:
         """Name of each task, label, and its numbers of rows, summed over patterns."""
-        digits = self.digits(np.arange(self.n_labels))
+        digits = np.arange(self.n_labels)[:, None] // BASE ** np.arange(len(self.names)) % BASE
+        digits = implied(digits) if self.relation == "funnel" else digits
         for name, classes, of_task in zip(self.names, self.classes, digits.T, strict=True):
             for digit, label in enumerate(classes.tolist()):
                 yield name, label, np.array([of_patterns[of_task == digit].sum() for of_patterns in counts])
@@ -148,11 +149,6 @@ class Tasks:
         patterns = patterns_of(digits)
         check_consistent_length(X, patterns)
         return patterns
-
-    def digits(self, patterns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Position of the label of each task, or 2 where it isn't known, shape (n, T)."""
-        digits: NDArray[np.int64] = patterns[:, None] // BASE ** np.arange(len(self.names)) % BASE
-        return implied(digits) if self.relation == "funnel" else digits
 
     def _check_funnel(self, digits: Sequence[NDArray[np.int64]]) -> None:
         for later in range(1, len(digits)):
