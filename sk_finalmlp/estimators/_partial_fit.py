@@ -45,6 +45,8 @@ _GROWTH = 1.5
 
 #: Rows of the table of each field that has codes.
 RowsOf = Mapping[str, NDArray[np.int64]]
+#: A network, and the moments of its weights.
+Learned = tuple[nn.Module, Moments]
 
 
 @fit_context
@@ -116,8 +118,9 @@ def _network_with_room(
         # Another thread may predict by the network so far, and an interrupt may come while weights are written.
         return copy_network(estimator.network_), deepcopy(moments)
     network = make_network(estimator._network_class, arguments, generator)
-    grown, rows = Moments.zeros(network), _all_rows(estimator.network_)
-    _copy_rows(estimator.network_, moments, rows, network, grown, rows)
+    grown = Moments.zeros(network)
+    rows = {field.name: np.arange(field.n_codes) for field in before["fields"] if field.has_table}
+    _put((network, grown), rows, (estimator.network_, moments))
     return network.to(next(estimator.network_.parameters()).device).eval(), grown
 
 
@@ -150,7 +153,7 @@ class NetworkUpdate:
         self._excerpt = excerpt = _take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)
         self._own = make_network(start.network_class, {**start.arguments, "fields": excerpt.fields}, generator)
         self._own_moments = Moments.zeros(self._own)
-        _copy_rows(start.network, start.moments, excerpt.rows, self._own, self._own_moments, excerpt.own_rows)
+        _take((start.network, start.moments), excerpt.rows, (self._own, self._own_moments))
         _draw_again(self._own, self._own_moments, excerpt.places_of(fresh), generator)
         self.new = replace(new, codes=torch.from_numpy(excerpt.codes))
         self.scores = score(self._own.eval(), self.new)
@@ -172,7 +175,7 @@ class NetworkUpdate:
         return self._written_to(copy_network(self.start.network), deepcopy(self._moments), result)
 
     def _written_to(self, network: nn.Module, moments: Moments, result: TrainingResult) -> Fitted:
-        _copy_rows(self._own, self._own_moments, self._excerpt.own_rows, network, moments, self._excerpt.rows)
+        _put((network, moments), self._excerpt.rows, (self._own, self._own_moments))
         return replace(self.start, network=network, moments=moments).after(result, "partial_fit", **self.scores)
 
 
@@ -195,12 +198,6 @@ def _rows_of_fresh_codes(schema: Schema | None, readers: list[FieldReader]) -> d
     return rows
 
 
-def _all_rows(network: nn.Module) -> RowsOf:
-    """The rows of each field's table."""
-    fields = [field for _, embedding in _embeddings(network) for field in embedding.tables]
-    return {field.name: np.arange(field.n_codes) for field in fields}
-
-
 @dataclass(frozen=True)
 class _Excerpt:
     """The table rows of some impressions' codes, in ascending order with row 0, and the codes renumbered."""
@@ -208,11 +205,6 @@ class _Excerpt:
     fields: list[Field]
     rows: RowsOf
     codes: NDArray[np.int32]
-
-    @property
-    def own_rows(self) -> RowsOf:
-        """The same rows as they are numbered in the excerpt."""
-        return {name: np.arange(len(rows)) for name, rows in self.rows.items()}
 
     def places_of(self, some: RowsOf) -> RowsOf:
         """Some of the rows as they are numbered in the excerpt."""
@@ -239,37 +231,40 @@ def _take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: Row
     return _Excerpt(smaller, rows, renumbered)
 
 
+def _take(whole: Learned, rows: RowsOf, excerpt: Learned) -> None:
+    """Copy some rows of each field's table, and all else, to a network that has tables of these rows alone."""
+    for tensor, place, own in _shared(whole, rows, excerpt):
+        own.copy_(tensor[place])
+    excerpt[1].n_steps = whole[1].n_steps
+
+
+def _put(whole: Learned, rows: RowsOf, excerpt: Learned) -> None:
+    """Copy the same back."""
+    for tensor, place, own in _shared(whole, rows, excerpt):
+        tensor[place] = own.to(tensor.device)
+    whole[1].n_steps = excerpt[1].n_steps
+
+
+def _shared(whole: Learned, rows: RowsOf, excerpt: Learned) -> Iterator[tuple[Tensor, Any, Tensor]]:
+    """Weights of a network and their moments, the place in each of what its excerpt has, and the excerpt's own."""
+    # A table has the rows of its fields one after the other.
+    places: dict[str, Any] = {
+        f"{name}.table": torch.from_numpy(np.concatenate([first + rows[f] for f, first in layer.first_row.items()]))
+        for name, layer in _embeddings(whole[0])
+        if layer.first_row
+    }
+    sized = {f"{name}.{of_table}" for name, _ in _embeddings(whole[0]) for of_table in ("_row_offsets", "_n_codes")}
+    for tensors, of_excerpt in zip(_tensors(*whole), _tensors(*excerpt), strict=True):
+        for name in of_excerpt.keys() - sized:
+            own = of_excerpt[name]
+            # Of vectors that are trained there may be more in the whole, with rows of their own.
+            yield tensors[name], places.get(name, slice(len(own)) if own.ndim else ...), own
+
+
 def _tensors(network: nn.Module, moments: Moments) -> list[Mapping[str, Tensor]]:
     """Weights of a network and both moments of them, by name, as views to write to."""
     views = [{name: torch.from_numpy(array[k]) for name, array in moments.of_weights.items()} for k in range(2)]
     return [network.state_dict(), *views]
-
-
-def _positions(network: nn.Module, rows: RowsOf) -> dict[str, Tensor]:
-    """Positions of rows of fields in the tables of a network, by the names of these weights."""
-    return {
-        f"{name}.table": torch.from_numpy(np.concatenate([first + rows[f] for f, first in layer.first_row.items()]))
-        for name, layer in _embeddings(network)
-        if layer.first_row
-    }
-
-
-def _copy_rows(
-    network: nn.Module, moments: Moments, rows: RowsOf, other: nn.Module, other_moments: Moments, other_rows: RowsOf
-) -> None:
-    """Copy rows of each field's table, and all else, to a network with tables of another size, and so their moments."""
-    positions, places = _positions(network, rows), _positions(other, other_rows)
-    sized = {f"{name}.{of_table}" for name, _ in _embeddings(network) for of_table in ("_row_offsets", "_n_codes")}
-    for source, target in zip(_tensors(network, moments), _tensors(other, other_moments), strict=True):
-        for name, tensor in source.items():
-            copy = target[name]
-            if name in positions:
-                copied = tensor[positions[name].to(tensor.device)]
-                copy.index_copy_(0, places[name].to(copy.device), copied.to(copy.device))
-            elif name not in sized:
-                # Of vectors that are trained there may be more, with rows of their own.
-                (copy[: len(tensor)] if tensor.ndim else copy).copy_(tensor)
-    other_moments.n_steps = moments.n_steps
 
 
 def _draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: torch.Generator) -> None:
