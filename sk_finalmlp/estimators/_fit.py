@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial, wraps
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import joblib
-import pandas as pd
 import torch
 from torch import nn
 
@@ -102,6 +101,11 @@ class EpochTasks:
     data: dict[str, Any]
     fitted: Callable[[nn.Module, TrainingResult], Fitted]
 
+    @classmethod
+    def of(cls, task: Any, data: dict[str, Any], fitted: Callable[[nn.Module, TrainingResult], Fitted]) -> Self | None:
+        """Return it where the classifier has callbacks."""
+        return cls(task, data, fitted) if has_callbacks(data["estimator"]) else None
+
     def begin_epoch(self, final: bool) -> None:
         """Begin a subtask."""
         self._task = self.fit_context.subcontext(task_name="final epoch" if final else "epoch")
@@ -177,8 +181,7 @@ def fit_classifier(
         settings = replace(settings, scoring=scorer, checkpoint=file)
         # With validation rows, the training itself moves the mean prediction to the click rate.
         unmoved = training if validation is None else None
-        fitted = partial(start.copied_after, unmoved)
-        observer = EpochTasks(task, data, fitted) if has_callbacks(classifier) else None
+        observer = EpochTasks.of(task, data, partial(start.copied_after, unmoved))
         result = train(start.network, training, validation, settings, generator, observer)
         if unmoved is not None:
             correct_mean(start.network, unmoved)
@@ -311,5 +314,4 @@ def _check_arguments(classifier: FinalMLPClassifier, X: Any, X_val: Any, y_val: 
         raise ValueError(
             "X_val and y_val are for early stopping, but early_stopping=False. Set it to True or leave them out."
         )
-    if not isinstance(X, EncodedRows | pd.DataFrame):
-        refuse_raw_rows(X)
+    refuse_raw_rows(X)

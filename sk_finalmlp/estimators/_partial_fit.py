@@ -6,10 +6,11 @@ excerpt of the full ones: the cost of training depends on the rows, however larg
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .._checks import check_widths, errors_about
-from .._sklearn import check_first_call, fit_context, fit_task, has_callbacks
+from .._sklearn import check_first_call, fit_context, fit_task
 from .._sources import EncodedBatches
 from ..nn import BatchNorm, FieldEmbedding, copy_network, modules_of
 from ..schema import UNKNOWN_CODE, Field, Schema, by_kind, unpack_codes
@@ -30,7 +31,7 @@ from ._parameters import draw_seed
 from ._rows import Rows, read_rows
 
 if TYPE_CHECKING:
-    from ..training import EpochObserver, TrainingResult, TrainingSettings
+    from ..training import TrainingResult, TrainingSettings
 
 #: Share of `learning_rate` in updates, and the penalty of embeddings in place of "auto", which would undo what vectors
 #: learned from earlier rows. Both were chosen on streams of synthetic clicks.
@@ -45,8 +46,22 @@ _GROWTH = 1.5
 
 #: Rows of the table of each field that has codes.
 RowsOf = Mapping[str, NDArray[np.int64]]
-#: A network, and the moments of its weights.
-Learned = tuple[nn.Module, Moments]
+
+
+class Learned(NamedTuple):
+    """A network, and the moments of its weights."""
+
+    network: nn.Module
+    moments: Moments
+
+    @classmethod
+    def by(cls, network: nn.Module) -> Learned:
+        """Return a network before its first step."""
+        return cls(network, Moments.zeros(network))
+
+    def copy(self) -> Learned:
+        """Return a copy."""
+        return Learned(copy_network(self.network), deepcopy(self.moments))
 
 
 @fit_context
@@ -70,17 +85,18 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
         else:
             _follow_encoder(estimator, schema)
         rows = read_rows(estimator, X, y, sample_weight, labels.read_more, schema, reset=is_first, about=_about)
-        update = _begin(estimator, rows, is_first)
-        observer = EpochTasks(task, data, update.fitted_so_far) if has_callbacks(estimator) else None
-        result = update.train(_settings(estimator, update.new, update.start.network), observer)
-        estimator.__dict__.update(update.fitted(result).attributes())
+        start, new, generator = _begin(estimator, rows, is_first)
+        fresh = _rows_of_fresh_codes(rows.schema, start.readers)
+        settings = _settings(estimator, new, start.network)
+        fitted = _train_excerpt(start, new, fresh, settings, generator, partial(EpochTasks.of, task, data))
+        estimator.__dict__.update(fitted.attributes())
 
 
 def _about(argument: str) -> errors_about:
     return errors_about("y" if argument == "y" else "")
 
 
-def _begin(estimator: Any, rows: Rows, is_first: bool) -> NetworkUpdate:
+def _begin(estimator: Any, rows: Rows, is_first: bool) -> tuple[Fitted, Impressions, torch.Generator]:
     """Give the network so far room for the new rows, or make one; `estimator` stays as it is."""
     weights = rows.labels.weights(estimator.class_weight, None)
     if is_first:
@@ -91,12 +107,8 @@ def _begin(estimator: Any, rows: Rows, is_first: bool) -> NetworkUpdate:
     new = rows.impressions(rows.chunk, readers, weights).with_mean_weight_one()
     new = replace(new, negatives_kept=estimator.negatives_kept)
     start, generator = start_training(estimator, new, readers, rows.labels, estimator._seed, not is_first)
-    if is_first:
-        network, moments = start.network.eval(), Moments.zeros(start.network)
-    else:
-        network, moments = _network_with_room(estimator, start.arguments, generator)
-    start = replace(start, network=network, moments=moments)
-    return NetworkUpdate(start, new, _rows_of_fresh_codes(rows.schema, readers), generator)
+    so_far = Learned.by(start.network.eval()) if is_first else _with_room(estimator, start.arguments, generator)
+    return replace(start, **so_far._asdict()), new, generator
 
 
 def _follow_encoder(estimator: Any, schema: Schema | None) -> None:
@@ -105,23 +117,21 @@ def _follow_encoder(estimator: Any, schema: Schema | None) -> None:
         estimator._encoders = (schema.encoder,) if schema.fresh else (schema.encoder, schema.previous)
 
 
-def _network_with_room(
-    estimator: Any, arguments: Mapping[str, Any], generator: torch.Generator
-) -> tuple[nn.Module, Moments]:
+def _with_room(estimator: Any, arguments: Mapping[str, Any], generator: torch.Generator) -> Learned:
+    """Return a copy of the network so far, with larger tables where there are more codes."""
     before = estimator._network_arguments
     # What the rows say of fields and their vectors isn't a parameter.
     own = {name: value for name, value in arguments.items() if name not in ("fields", "vectors")}
     check_same_arguments(own, before, "In partial_fit")
     # A fit keeps none: only updates need them, and they are twice as large as the network.
-    moments = estimator._moments or Moments.zeros(estimator.network_)
+    so_far = Learned(estimator.network_, estimator._moments or Moments.zeros(estimator.network_))
     if arguments["fields"] == before["fields"]:
         # Another thread may predict by the network so far, and an interrupt may come while weights are written.
-        return copy_network(estimator.network_), deepcopy(moments)
-    network = make_network(estimator._network_class, arguments, generator)
-    grown = Moments.zeros(network)
-    rows = {field.name: np.arange(field.n_codes) for field in before["fields"] if field.has_table}
-    _put((network, grown), rows, (estimator.network_, moments))
-    return network.to(next(estimator.network_.parameters()).device).eval(), grown
+        return so_far.copy()
+    grown = Learned.by(make_network(estimator._network_class, arguments, generator).eval())
+    _put(grown, {field.name: np.arange(field.n_codes) for field in before["fields"] if field.has_table}, so_far)
+    grown.network.to(next(estimator.network_.parameters()).device)
+    return grown
 
 
 def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingSettings:
@@ -142,41 +152,37 @@ def _settings(estimator: Any, new: Impressions, network: nn.Module) -> TrainingS
     )
 
 
-class NetworkUpdate:
-    """The training of a network that has tables of the new rows' codes only."""
+def _train_excerpt(
+    start: Fitted,
+    new: Impressions,
+    fresh: RowsOf,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+    observe: Callable[[Callable[..., Fitted]], EpochTasks | None],
+) -> Fitted:
+    """Train a network that has tables of the new rows' codes only, and return the whole with what it learned.
 
-    # `fresh` are the table rows of reused codes, and `scores` the scores of the new rows before training.
+    `fresh` are the table rows of reused codes.
+    """
+    from ..training import train
 
-    def __init__(self, start: Fitted, new: Impressions, fresh: RowsOf, generator: torch.Generator) -> None:
-        assert start.moments is not None
-        self.start, self._moments, self._generator = start, start.moments, generator
-        self._excerpt = excerpt = _take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)
-        self._own = make_network(start.network_class, {**start.arguments, "fields": excerpt.fields}, generator)
-        self._own_moments = Moments.zeros(self._own)
-        _take((start.network, start.moments), excerpt.rows, (self._own, self._own_moments))
-        _draw_again(self._own, self._own_moments, excerpt.places_of(fresh), generator)
-        self.new = replace(new, codes=torch.from_numpy(excerpt.codes))
-        self.scores = score(self._own.eval(), self.new)
+    assert start.moments is not None
+    whole = Learned(start.network, start.moments)
+    fields, rows, codes = _take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)
+    own = Learned.by(make_network(start.network_class, {**start.arguments, "fields": fields}, generator))
+    _take(whole, rows, own)
+    _draw_again(own, {name: np.searchsorted(rows[name], again) for name, again in fresh.items()}, generator)
+    new = replace(new, codes=torch.from_numpy(codes))
+    scores = score(own.network.eval(), new)
 
-    def train(self, settings: TrainingSettings, observer: EpochObserver | None) -> TrainingResult:
-        """Learn from the new rows."""
-        from ..training import train
+    def fitted(to: Learned, result: TrainingResult) -> Fitted:
+        _put(to, rows, own)
+        return replace(start, **to._asdict()).after(result, "partial_fit", **scores)
 
-        result = train(self._own, self.new, None, settings, self._generator, observer, self._own_moments)
-        correct_mean(self._own, self.new, doubt=_DOUBT)
-        return result
-
-    def fitted(self, result: TrainingResult) -> Fitted:
-        """Write what was learned into network and moments, and return them."""
-        return self._written_to(self.start.network, self._moments, result)
-
-    def fitted_so_far(self, _: nn.Module, result: TrainingResult) -> Fitted:
-        """Return a copy of the model so far."""
-        return self._written_to(copy_network(self.start.network), deepcopy(self._moments), result)
-
-    def _written_to(self, network: nn.Module, moments: Moments, result: TrainingResult) -> Fitted:
-        _put((network, moments), self._excerpt.rows, (self._own, self._own_moments))
-        return replace(self.start, network=network, moments=moments).after(result, "partial_fit", **self.scores)
+    observer = observe(lambda _, result: fitted(whole.copy(), result))
+    result = train(own.network, new, None, settings, generator, observer, own.moments)
+    correct_mean(own.network, new, doubt=_DOUBT)
+    return fitted(whole, result)
 
 
 def _have_settled(network: nn.Module) -> bool:
@@ -198,21 +204,13 @@ def _rows_of_fresh_codes(schema: Schema | None, readers: list[FieldReader]) -> d
     return rows
 
 
-@dataclass(frozen=True)
-class _Excerpt:
-    """The table rows of some impressions' codes, in ascending order with row 0, and the codes renumbered."""
+def _take_excerpt(
+    fields: Sequence[Field], codes: NDArray[np.int32], others: RowsOf
+) -> tuple[list[Field], RowsOf, NDArray[np.int32]]:
+    """Return fields with tables of the rows that occur in codes or `others`, which rows these are, and the new codes.
 
-    fields: list[Field]
-    rows: RowsOf
-    codes: NDArray[np.int32]
-
-    def places_of(self, some: RowsOf) -> RowsOf:
-        """Some of the rows as they are numbered in the excerpt."""
-        return {name: np.searchsorted(self.rows[name], rows) for name, rows in some.items()}
-
-
-def _take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: RowsOf) -> _Excerpt:
-    """Return the excerpt for codes as the network takes them; `others` are rows that are in it in any case."""
+    The codes are as the network takes them. The rows are in ascending order, with row 0.
+    """
     renumbered = codes.copy()
     coded = [field for field in by_kind(fields) if field.has_codes]
     columns_of: dict[str, list[NDArray[np.int32]]] = {}
@@ -228,21 +226,21 @@ def _take_excerpt(fields: Sequence[Field], codes: NDArray[np.int32], others: Row
         for columns in own:
             columns[:] = np.searchsorted(rows[table], columns)
     smaller = [replace(field, n_codes=len(rows[field.table])) if field.table in rows else field for field in fields]
-    return _Excerpt(smaller, rows, renumbered)
+    return smaller, rows, renumbered
 
 
 def _take(whole: Learned, rows: RowsOf, excerpt: Learned) -> None:
     """Copy some rows of each field's table, and all else, to a network that has tables of these rows alone."""
     for tensor, place, own in _shared(whole, rows, excerpt):
         own.copy_(tensor[place])
-    excerpt[1].n_steps = whole[1].n_steps
+    excerpt.moments.n_steps = whole.moments.n_steps
 
 
 def _put(whole: Learned, rows: RowsOf, excerpt: Learned) -> None:
     """Copy the same back."""
     for tensor, place, own in _shared(whole, rows, excerpt):
         tensor[place] = own.to(tensor.device)
-    whole[1].n_steps = excerpt[1].n_steps
+    whole.moments.n_steps = excerpt.moments.n_steps
 
 
 def _shared(whole: Learned, rows: RowsOf, excerpt: Learned) -> Iterator[tuple[Tensor, Any, Tensor]]:
@@ -250,30 +248,33 @@ def _shared(whole: Learned, rows: RowsOf, excerpt: Learned) -> Iterator[tuple[Te
     # A table has the rows of its fields one after the other.
     places: dict[str, Any] = {
         f"{name}.table": torch.from_numpy(np.concatenate([first + rows[f] for f, first in layer.first_row.items()]))
-        for name, layer in _embeddings(whole[0])
+        for name, layer in _embeddings(whole.network)
         if layer.first_row
     }
-    sized = {f"{name}.{of_table}" for name, _ in _embeddings(whole[0]) for of_table in ("_row_offsets", "_n_codes")}
-    for tensors, of_excerpt in zip(_tensors(*whole), _tensors(*excerpt), strict=True):
+    sized = {
+        f"{name}.{of_table}" for name, _ in _embeddings(whole.network) for of_table in ("_row_offsets", "_n_codes")
+    }
+    for tensors, of_excerpt in zip(_tensors(whole), _tensors(excerpt), strict=True):
         for name in of_excerpt.keys() - sized:
             own = of_excerpt[name]
             # Of vectors that are trained there may be more in the whole, with rows of their own.
             yield tensors[name], places.get(name, slice(len(own)) if own.ndim else ...), own
 
 
-def _tensors(network: nn.Module, moments: Moments) -> list[Mapping[str, Tensor]]:
+def _tensors(learned: Learned) -> list[Mapping[str, Tensor]]:
     """Weights of a network and both moments of them, by name, as views to write to."""
-    views = [{name: torch.from_numpy(array[k]) for name, array in moments.of_weights.items()} for k in range(2)]
-    return [network.state_dict(), *views]
+    of_weights = learned.moments.of_weights
+    moments = [{name: torch.from_numpy(array[k]) for name, array in of_weights.items()} for k in range(2)]
+    return [learned.network.state_dict(), *moments]
 
 
-def _draw_again(network: nn.Module, moments: Moments, rows: RowsOf, generator: torch.Generator) -> None:
+def _draw_again(learned: Learned, rows: RowsOf, generator: torch.Generator) -> None:
     """Give rows of the tables fresh initial weights, and no moments."""
-    for name, embedding in _embeddings(network):
+    for name, embedding in _embeddings(learned.network):
         for field, first in embedding.first_row.items():
             if field in rows:
                 embedding.draw_rows(torch.from_numpy(first + rows[field]), generator)
-                moments.of_weights[f"{name}.table"][:, first + rows[field]] = 0
+                learned.moments.of_weights[f"{name}.table"][:, first + rows[field]] = 0
 
 
 def _embeddings(network: nn.Module) -> Iterator[tuple[str, FieldEmbedding]]:
