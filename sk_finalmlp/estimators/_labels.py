@@ -183,8 +183,6 @@ class OneLabel:
 
 def _checked(y: Any, X: Any) -> NDArray[Any]:
     """Return a label for each row; scikit-learn's usual errors where there isn't."""
-    if y is None:
-        raise ValueError("A classifier requires y to be passed, but the target y is None.")
     check_detached(y, "y")
     series = nw.from_native(y, series_only=True, pass_through=True)
     if isinstance(series, nw.Series):

@@ -274,6 +274,7 @@ def read_rows(
     with about("X"):
         columns = read_columns(estimator, X, reset=reset)
     with about("y"):
+        _check_given(y)
         refuse_name_as_labels(X, y)
         labels, number = read_labels(y, columns[0].values)
     with about("sample_weight"):
@@ -335,6 +336,10 @@ def _check_names(X: EncodedRows, y: Any, sample_weight: Any) -> None:
                 f"{argument}={given!r}, but CTREncoder was given {argument}={own!r}. Give both the same column; in a "
                 f"pipeline enc__{argument} and clf__{argument}, where 'enc' and 'clf' are the names of the steps."
             )
+    _check_given(y)
+
+
+def _check_given(y: Any) -> None:
     if y is None:
         raise ValueError("A classifier requires y to be passed, but the target y is None.")
 

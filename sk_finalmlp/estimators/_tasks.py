@@ -179,8 +179,6 @@ def read_tasks(
 ) -> tuple[Tasks, NDArray[np.int64]]:
     """Return the tasks of labels and the pattern of each row; without `names`, tasks are named like columns."""
     check_task_names(names)
-    if y is None:
-        raise ValueError("A classifier requires y to be passed, but the target y is None.")
     columns = label_columns(y, names)
     tasks = Tasks(list(columns), label_classes(columns), relation, _weights(task_weight, list(columns)))
     return tasks, tasks.patterns(columns, X)
