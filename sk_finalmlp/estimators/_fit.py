@@ -198,7 +198,7 @@ def _start(
     seed = classifier._seed if continues else draw_seed(classifier.random_state)
     if rows.hold_out is not None:
         rows = check_hold_out(classifier, rows, readers, max_epochs)
-    training, validation = rows.split(readers, weights, classifier.negatives_kept, seed, int(classifier.verbose))
+    training, validation = rows.split(classifier, readers, weights, seed)
     if given[0] is not None:
         read = read_rows(classifier, *given, labels.read_more, about=about_validation)
         labels.check_validation(read.count().n_rows, classifier.scoring)

@@ -50,9 +50,8 @@ def arguments_of_network(
             "are in CTREncoder, such as histories={'clicked_items': 'item'}, or leave it at 'mean'."
         )
     vectors = {reader.field.name: reader.vectors for reader in readers if reader.vectors is not None}
-    given = {"vectors": vectors} if vectors else {}
     members = _arguments_of_members(parameters, readers, n_rows)
-    return {"fields": fields, "n_outputs": n_outputs, "members": members, **arguments, **given}
+    return {"fields": fields, "n_outputs": n_outputs, "members": members, "vectors": vectors, **arguments}
 
 
 def _arguments_of_members(
@@ -131,8 +130,7 @@ def network_of_arrays(
         network = make_network(network_class, arguments)
     tensors = {name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
     network.load_state_dict(tensors, assign=True)
-    if "vectors" in arguments:
-        give_vectors(network, arguments["vectors"], tuned=False)
+    give_vectors(network, arguments["vectors"], tuned=False)
     return network.eval()
 
 
@@ -148,8 +146,7 @@ def make_network(
         given |= {name: without_auto(given[name], given["fusion"], dropout) for name in _STREAMS}
         members.append(network_class(**given, generator=generator))
     network = members[0] if len(members) == 1 else Ensemble(members)
-    if "vectors" in arguments:
-        give_vectors(network, arguments["vectors"])
+    give_vectors(network, arguments["vectors"])
     return network
 
 

@@ -172,20 +172,15 @@ class Rows:
         )
 
     def split(
-        self,
-        readers: Sequence[FieldReader],
-        weight_of_label: NDArray[np.float64],
-        negatives_kept: float,
-        seed: int,
-        verbose: int,
+        self, estimator: Any, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64], seed: int
     ) -> tuple[AnyImpressions, AnyImpressions | None]:
         """Return training rows and held-out rows as the network takes them, with weights of mean 1."""
         hindsight: Hindsight | None = None
         if self.hold_out is not None and self.schema is not None and self.schema.hindsight:
             hindsight = "codes" if has_recent(self.schema.fields) else "statistics"
-        sample: dict[str, Any] = {"negatives_kept": negatives_kept, "hindsight": hindsight}
+        sample: dict[str, Any] = {"negatives_kept": estimator.negatives_kept, "hindsight": hindsight}
         if self.folder is not None:
-            training, validation = self._shuffle(self.folder, readers, weight_of_label, seed, verbose)
+            training, validation = self._shuffle(self.folder, readers, weight_of_label, seed, int(estimator.verbose))
             return replace(training, **sample), replace(validation, **sample) if len(validation) else None
         impressions = self.impressions(self.chunk, readers, weight_of_label).with_mean_weight_one()
         impressions = replace(impressions, **sample)
