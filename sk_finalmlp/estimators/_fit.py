@@ -30,7 +30,7 @@ from ._network import (
     weights_as_arrays,
 )
 from ._parameters import BUILT_IN, automatic_max_epochs, automatic_settings, draw_seed, find_scorer, name_of_scorer
-from ._rows import ReadLabels, Rows, about_validation, check_hold_out, open_rows, read_rows
+from ._rows import VALIDATION, ReadLabels, Rows, check_hold_out, open_rows, read_rows
 from ._tasks import Labels
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _start(
         rows = check_hold_out(classifier, rows, readers, max_epochs)
     training, validation = rows.split(classifier, readers, weights, seed)
     if given[0] is not None:
-        read = read_rows(classifier, *given, labels.read_more, about=about_validation)
+        read = read_rows(classifier, *given, labels.read_more, called=VALIDATION)
         labels.check_validation(read.count().n_rows, classifier.scoring)
         validation = read.impressions(read.chunk, readers, weights)
     start, generator = start_training(classifier, training, readers, labels, seed, continues)

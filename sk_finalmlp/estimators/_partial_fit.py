@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .._checks import check_widths, errors_about
+from .._checks import check_widths
 from .._sklearn import check_first_call, fit_context, fit_task
 from .._sources import EncodedBatches
 from ..nn import BatchNorm, FieldEmbedding, copy_network, modules_of
@@ -84,16 +84,12 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
             estimator._seed = draw_seed(estimator.random_state)
         else:
             _follow_encoder(estimator, schema)
-        rows = read_rows(estimator, X, y, sample_weight, labels.read_more, schema, reset=is_first, about=_about)
+        rows = read_rows(estimator, X, y, sample_weight, labels.read_more, schema, reset=is_first, called={"y": "y"})
         start, new, generator = _begin(estimator, rows, is_first)
         fresh = _rows_of_fresh_codes(rows.schema, start.readers)
         settings = _settings(estimator, new, start.network)
         fitted = _train_excerpt(start, new, fresh, settings, generator, partial(EpochTasks.of, task, data))
         estimator.__dict__.update(fitted.attributes())
-
-
-def _about(argument: str) -> errors_about:
-    return errors_about("y" if argument == "y" else "")
 
 
 def _begin(estimator: Any, rows: Rows, is_first: bool) -> tuple[Fitted, Impressions, torch.Generator]:

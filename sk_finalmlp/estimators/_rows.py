@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import starmap
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,8 @@ _MIN_SAME_LABEL = 0.95
 #: Where rows just look alike, because columns have few values, fewer of all rows are distinct.
 _MIN_DISTINCT = 0.3
 
+#: What errors call the arguments that are validation rows.
+VALIDATION: Final = {"X": "X_val", "y": "y_val", "sample_weight": "sample_weight_val"}
 _HOW_TO_VALIDATE = (
     "It must be encoded like X, by the same fitted encoder; a Pipeline does so with transform_input=['X_val']."
 )
@@ -260,27 +262,22 @@ def read_rows(
     schema: Schema | None = None,
     *,
     reset: bool = False,
-    about: Callable[[str], AbstractContextManager[Any]] = nullcontext,
+    called: Mapping[str, str] = {},
 ) -> Rows:
     """Check table, labels and weights of rows, by the schema of the table if no other is given.
 
-    `about` gives the context of the errors of each; scikit-learn's usual ones have none.
+    `called` says what errors call the arguments; scikit-learn's usual ones don't.
     """
-    with about("X"):
+    with errors_about(called.get("X", ""), _HOW_TO_VALIDATE):
         columns = read_columns(estimator, X, reset=reset)
-    with about("y"):
+    with errors_about(called.get("y", "")):
         _check_given(y)
         refuse_name_as_labels(X, y)
         labels, number = read_labels(y, columns[0].values)
-    with about("sample_weight"):
+    with errors_about(called.get("sample_weight", "")):
         weight, largest_weight = _check_weight(sample_weight, columns)
     schema, layout = _of_columns(read_schema(X) if schema is None else schema, columns)
     return Rows(columns, number, weight, labels, schema, layout, None, largest_weight, can_carry=carries_schema(X))
-
-
-def about_validation(argument: str) -> errors_about:
-    """Name an argument of validation rows in errors."""
-    return errors_about(f"{argument}_val", _HOW_TO_VALIDATE if argument == "X" else "")
 
 
 def _of_columns(schema: Schema | None, columns: Sequence[InputColumn]) -> tuple[Schema | None, Layout]:
