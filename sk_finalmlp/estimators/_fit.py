@@ -53,7 +53,6 @@ class Fitted:
     arguments: dict[str, Any]
     readers: list[FieldReader]
     labels: Labels
-    seed: int
     history: EpochHistory
     #: Rows of the first training, which "auto" goes by.
     n_rows: int
@@ -87,7 +86,6 @@ class Fitted:
             "best_score_": self.best_score,
             "_network_arguments": self.arguments,
             "_readers": self.readers,
-            "_seed": self.seed,
             "_n_rows": self.n_rows,
             "_moments": self.moments,
         }
@@ -195,15 +193,16 @@ def _start(
     continues, labels = classifier._continues(), rows.labels
     weights = labels.weights(classifier.class_weight, rows.count())
     readers = classifier._readers if continues else learn_fields(rows, classifier.categorical_features)
-    seed = classifier._seed if continues else draw_seed(classifier.random_state)
+    if not continues:
+        classifier._seed = draw_seed(classifier.random_state)
     if rows.hold_out is not None:
         rows = check_hold_out(classifier, rows, readers, max_epochs)
-    training, validation = rows.split(classifier, readers, weights, seed)
+    training, validation = rows.split(classifier, readers, weights)
     if given[0] is not None:
         read = read_rows(classifier, *given, labels.read_more, called=VALIDATION)
         labels.check_validation(read.count().n_rows, classifier.scoring)
         validation = read.impressions(read.chunk, readers, weights)
-    start, generator = start_training(classifier, training, readers, labels, seed, continues)
+    start, generator = start_training(classifier, training, readers, labels, continues)
     if continues:
         check_same_arguments(start.arguments, classifier._network_arguments, "With warm_start=True")
         start = replace(start, network=copy_network(start.network))
@@ -211,11 +210,11 @@ def _start(
 
 
 def start_training(
-    classifier: Any, training: AnyImpressions, readers: list[FieldReader], labels: Labels, seed: int, goes_on: bool
+    classifier: Any, training: AnyImpressions, readers: list[FieldReader], labels: Labels, goes_on: bool
 ) -> tuple[Fitted, torch.Generator]:
     """Return what a training begins with, a new network or the one so far, and the generator of its random numbers."""
     before = classifier.history_ if goes_on else []
-    generator = torch.Generator().manual_seed(seed + len(before))
+    generator = torch.Generator().manual_seed(classifier._seed + len(before))
     network_class = classifier._network_class
     # A network that goes on is as its first rows made it.
     n_rows = classifier._n_rows if goes_on else len(training)
@@ -227,7 +226,7 @@ def start_training(
         # Before anything is learned, it predicts the share of each class.
         weight_of_label, kept = training.class_weights(labels.n_labels), training.negatives_kept
         network.start_at(labels.objective.start(weight_of_label, len(training), labels.n_outputs, kept))
-    return Fitted(network_class, network, arguments, readers, labels, seed, before, n_rows), generator
+    return Fitted(network_class, network, arguments, readers, labels, before, n_rows), generator
 
 
 def training_settings(

@@ -102,7 +102,7 @@ def _begin(estimator: Any, rows: Rows, is_first: bool) -> tuple[Fitted, Impressi
         readers = learn_codes([with_more_vectors(reader, rows) for reader in estimator._readers], rows, _GROWTH)
     new = rows.impressions(rows.chunk, readers, weights).with_mean_weight_one()
     new = replace(new, negatives_kept=estimator.negatives_kept)
-    start, generator = start_training(estimator, new, readers, rows.labels, estimator._seed, not is_first)
+    start, generator = start_training(estimator, new, readers, rows.labels, not is_first)
     so_far = Learned.by(start.network.eval()) if is_first else _with_room(estimator, start.arguments, generator)
     return replace(start, **so_far._asdict()), new, generator
 

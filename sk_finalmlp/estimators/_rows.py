@@ -174,7 +174,7 @@ class Rows:
         )
 
     def split(
-        self, estimator: Any, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64], seed: int
+        self, estimator: Any, readers: Sequence[FieldReader], weight_of_label: NDArray[np.float64]
     ) -> tuple[AnyImpressions, AnyImpressions | None]:
         """Return training rows and held-out rows as the network takes them, with weights of mean 1."""
         hindsight: Hindsight | None = None
@@ -182,7 +182,7 @@ class Rows:
             hindsight = "codes" if has_recent(self.schema.fields) else "statistics"
         sample: dict[str, Any] = {"negatives_kept": estimator.negatives_kept, "hindsight": hindsight}
         if self.folder is not None:
-            training, validation = self._shuffle(self.folder, readers, weight_of_label, seed, int(estimator.verbose))
+            training, validation = self._shuffle(self.folder, estimator, readers, weight_of_label)
             return replace(training, **sample), replace(validation, **sample) if len(validation) else None
         impressions = self.impressions(self.chunk, readers, weight_of_label).with_mean_weight_one()
         impressions = replace(impressions, **sample)
@@ -196,10 +196,9 @@ class Rows:
     def _shuffle(
         self,
         folder: TemporaryFolder,
+        estimator: Any,
         readers: Sequence[FieldReader],
         weight_of_label: NDArray[np.float64],
-        seed: int,
-        verbose: int,
     ) -> list[StoredImpressions]:
         """Write the rows to train on and those that are held out to files, each in a random order."""
         counts = self.count()
@@ -209,11 +208,12 @@ class Rows:
         check_space(folder, 4.0 * width * n_rows)
         of_sides = {"training": counts.n_rows - counts.n_held_out, "validation": counts.n_held_out}
         piles = [
-            Piles(folder, name, width, int(n.sum()), seed + number) for number, (name, n) in enumerate(of_sides.items())
+            Piles(folder, name, width, int(n.sum()), estimator._seed + number)
+            for number, (name, n) in enumerate(of_sides.items())
         ]
         sums = torch.zeros(2, self.labels.n_labels, dtype=torch.float64)
         mean_weight = float(counts.weights @ weight_of_label) / n_rows
-        with Passes(verbose).over("shuffle", self.n_given) as advance:
+        with Passes(int(estimator.verbose)).over("shuffle", self.n_given) as advance:
             for chunk in self.chunks():
                 rows = self.impressions(chunk, readers, weight_of_label, mean_weight)
                 for own, of_side, weights in zip(chunk.sides, piles, sums, strict=True):
