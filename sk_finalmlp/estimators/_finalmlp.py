@@ -280,6 +280,7 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     _encoders: tuple[str, ...]
     _readers: list[FieldReader]
     _seed: int
+    #: Rows of the first training, which "auto" goes by: a network that goes on is as they made it.
     _n_rows: int
     _network_arguments: dict[str, Any]
     _moments: Moments | None = None

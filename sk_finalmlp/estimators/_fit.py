@@ -54,8 +54,6 @@ class Fitted:
     readers: list[FieldReader]
     labels: Labels
     history: EpochHistory
-    #: Rows of the first training, which "auto" goes by.
-    n_rows: int
     moments: Moments | None = None
     best_epoch: int = 0
     best_score: float | None = None
@@ -86,7 +84,6 @@ class Fitted:
             "best_score_": self.best_score,
             "_network_arguments": self.arguments,
             "_readers": self.readers,
-            "_n_rows": self.n_rows,
             "_moments": self.moments,
         }
 
@@ -216,9 +213,9 @@ def start_training(
     before = classifier.history_ if goes_on else []
     generator = torch.Generator().manual_seed(classifier._seed + len(before))
     network_class = classifier._network_class
-    # A network that goes on is as its first rows made it.
-    n_rows = classifier._n_rows if goes_on else len(training)
-    arguments = arguments_of_network(classifier, readers, labels.n_outputs, n_rows)
+    if not goes_on:
+        classifier._n_rows = len(training)
+    arguments = arguments_of_network(classifier, readers, labels.n_outputs)
     if goes_on:
         network = classifier.network_
     else:
@@ -226,7 +223,7 @@ def start_training(
         # Before anything is learned, it predicts the share of each class.
         weight_of_label, kept = training.class_weights(labels.n_labels), training.negatives_kept
         network.start_at(labels.objective.start(weight_of_label, len(training), labels.n_outputs, kept))
-    return Fitted(network_class, network, arguments, readers, labels, before, n_rows), generator
+    return Fitted(network_class, network, arguments, readers, labels, before), generator
 
 
 def training_settings(

@@ -31,13 +31,13 @@ Network = TwoStreamNetwork | Ensemble
 
 
 def arguments_of_network(
-    classifier: FinalMLPClassifier, readers: Sequence[FieldReader], n_outputs: int, n_rows: int
+    classifier: FinalMLPClassifier, readers: Sequence[FieldReader], n_outputs: int
 ) -> dict[str, Any]:
     """Return copies of the network's arguments, "members" with each one's own, "vectors" for `give_vectors`."""
     fields = [reader.field for reader in readers]
     parameters = classifier.get_params(deep=False)
     if classifier.embedding_dim == "auto":
-        parameters["embedding_dim"] = automatic_embedding_dim(n_rows)
+        parameters["embedding_dim"] = automatic_embedding_dim(classifier._n_rows)
     names = inspect.signature(classifier._network_class).parameters.keys() & parameters.keys() - {"history_pooling"}
     arguments = {name: _plain(name, parameters, readers) for name in sorted(names)}
     if any(field.kind == "history" for field in fields):
@@ -50,7 +50,7 @@ def arguments_of_network(
             "are in CTREncoder, such as histories={'clicked_items': 'item'}, or leave it at 'mean'."
         )
     vectors = {reader.field.name: reader.vectors for reader in readers if reader.vectors is not None}
-    members = _arguments_of_members(parameters, readers, n_rows)
+    members = _arguments_of_members(parameters, readers, classifier._n_rows)
     return {"fields": fields, "n_outputs": n_outputs, "members": members, "vectors": vectors, **arguments}
 
 
