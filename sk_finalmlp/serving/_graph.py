@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any, Final
@@ -103,27 +103,25 @@ class Graph:
             self._made[key] = Value(self, name)
         return self._made[key]
 
-    def node(self, operation: str, *inputs: Any, domain: str = "", **attributes: Any) -> Value:
+    def node(self, operation: str, *inputs: Any, **attributes: Any) -> Value:
         """Return the output of an operation on values, numbers and arrays."""
         values = tuple(self._value(value) for value in inputs)
         key = (operation, values, tuple(sorted((name, str(value)) for name, value in attributes.items())))
-        if domain == ML_DOMAIN or key not in self._made:
-            (self._made[key],) = self._add(operation, values, 1, domain=domain, **attributes)
+        if key not in self._made:
+            (self._made[key],) = self.nodes(operation, *values, **attributes)
         return self._made[key]
 
-    def nodes(self, operation: str, *inputs: Any, n_outputs: int, **attributes: Any) -> list[Value]:
-        """Return the outputs of an operation."""
-        return self._add(operation, [self._value(value) for value in inputs], n_outputs, **attributes)
+    def nodes(self, operation: str, *inputs: Any, n_outputs: int = 1, **attributes: Any) -> list[Value]:
+        """Return the outputs of a new operation; large tables as attributes make no keys to find it again."""
+        names = [f"/{operation}_{len(self._nodes)}_{position}" for position in range(n_outputs)]
+        values = [self._value(value).name for value in inputs]
+        self._nodes.append(helper.make_node(operation, values, names, **attributes))
+        return [Value(self, name) for name in names]
 
     def _value(self, given: Any) -> Value:
         if isinstance(given, Value):
             return given
         return self.constant(np.reshape(given, (1, 1)) if np.isscalar(given) else given)
-
-    def _add(self, operation: str, inputs: Sequence[Value], n_outputs: int, **attributes: Any) -> list[Value]:
-        names = [f"/{operation}_{len(self._nodes)}_{position}" for position in range(n_outputs)]
-        self._nodes.append(helper.make_node(operation, [value.name for value in inputs], names, **attributes))
-        return [Value(self, name) for name in names]
 
     def reshape(self, value: Value, *shape: int) -> Value:
         """Reshape; 0 keeps a size and -1 follows from the others."""
@@ -265,21 +263,21 @@ def find(values: Value, known: np.ndarray, codes: Any, unknown: int) -> Value:
     if not len(known):
         shape = graph.node("Shape", values)
         return graph.node("ConstantOfShape", shape, value=numpy_helper.from_array(np.array([unknown])))
-    if known.dtype == np.float64:
-        return _find_doubles(values, known, codes, unknown)
-    attributes: dict[str, Any] = {"keys_int64s" if known.dtype == np.int64 else "keys_strings": known.tolist()}
-    attributes |= {"values_int64s": codes.tolist(), "default_int64": unknown}
-    return graph.node("LabelEncoder", values, domain=ML_DOMAIN, **attributes)
+    (found,) = graph.nodes("LabelEncoder", values, domain=ML_DOMAIN, **_look_up_tables(known, codes, unknown))
+    return found.cast("int64") if known.dtype == np.float64 else found
 
 
-def _find_doubles(values: Value, known: np.ndarray, codes: np.ndarray, unknown: int) -> Value:
+def _look_up_tables(known: np.ndarray, codes: np.ndarray, unknown: int) -> dict[str, Any]:
+    """Return the attributes of a look-up; onnxruntime finds no integers for doubles, but doubles."""
+    if known.dtype != np.float64:
+        keys = "keys_int64s" if known.dtype == np.int64 else "keys_strings"
+        return {keys: known.tolist(), "values_int64s": codes.tolist(), "default_int64": unknown}
     tensors = {
         "keys_tensor": known,
         "values_tensor": codes.astype(np.float64),
         "default_tensor": np.array([unknown], np.float64),
     }
-    attributes = {name: numpy_helper.from_array(array, name) for name, array in tensors.items()}
-    return values.graph.node("LabelEncoder", values, domain=ML_DOMAIN, **attributes).cast("int64")
+    return {name: numpy_helper.from_array(array, name) for name, array in tensors.items()}
 
 
 def count_below(values: Value, ascending: np.ndarray, *, or_equal: bool) -> Value:
