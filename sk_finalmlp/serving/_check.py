@@ -38,15 +38,14 @@ def check(exported: Exported, model: Any) -> None:
 
 def _check_predictions(labels: np.ndarray, probabilities: np.ndarray, model: Any, X: Any, table: pd.DataFrame) -> None:
     expected = model.predict_proba(X)
-    _compare("a probability", probabilities, expected, table)
-    relative = np.abs(probabilities - expected) / np.maximum(expected, _SMALLEST)
-    if (worst := float(relative.max())) > _RELATIVE_TOLERANCE:
-        _fail("a probability", f"{worst:.2e} times its value", table, relative.max(axis=1))
+    differences = np.abs(probabilities - expected)
+    relative = differences / np.maximum(expected, _SMALLEST)
     # Where two classes are as likely, rounding decides.
     second, first = np.sort(expected, axis=1)[:, -2:].T
     is_other = (labels != exportable(model.predict(X))) & (first - second > _TOLERANCE)
-    if is_other.any():
-        _fail("a label", "another class", table, is_other)
+    _refuse_beyond(_TOLERANCE, differences, "a probability", "{:.2e}", table)
+    _refuse_beyond(_RELATIVE_TOLERANCE, relative, "a probability", "{:.2e} times its value", table)
+    _refuse_beyond(0, is_other, "a label", "another class", table)
 
 
 def _check_columns(session: Any, tensors: dict[str, np.ndarray], encoder: Any, X: Any) -> None:
@@ -54,21 +53,18 @@ def _check_columns(session: Any, tensors: dict[str, np.ndarray], encoder: Any, X
     encoded = encoder.transform(X)
     columns = [encoded[name] for name in names] if isinstance(encoded, pd.DataFrame) else encoded.T
     for name, outputs, column in zip(names, session.run(None, tensors), columns, strict=True):
-        _compare(f"column {name!r}", outputs.ravel(), np.asarray(column), pd.DataFrame(X))
+        differences = np.abs(outputs.ravel() - np.asarray(column))
+        _refuse_beyond(_TOLERANCE, differences, f"column {name!r}", "{:.2e}", pd.DataFrame(X))
 
 
-def _compare(what: str, outputs: np.ndarray, expected: np.ndarray, table: pd.DataFrame) -> None:
-    differences = np.abs(outputs - expected).reshape(len(table), -1).max(axis=1)
-    if (worst := float(differences.max())) > _TOLERANCE:
-        _fail(what, f"{worst:.2e}", table, differences)
-
-
-def _fail(what: str, by: str, table: pd.DataFrame, differences: np.ndarray) -> None:
-    row = table.iloc[int(differences.argmax())].to_dict()
-    raise RuntimeError(
-        f"The exported graph and the model differ in {what} by {by} on the row {row}. Please report it; serve the "
-        "model in Python until it is fixed."
-    )
+def _refuse_beyond(most: float, differences: np.ndarray, what: str, by: str, table: pd.DataFrame) -> None:
+    of_rows = differences.reshape(len(table), -1).max(axis=1)
+    if (worst := float(of_rows.max())) > most:
+        row = table.iloc[int(of_rows.argmax())].to_dict()
+        raise RuntimeError(
+            f"The exported graph and the model differ in {what} by {by.format(worst)} on the row {row}. Please report "
+            "it; serve the model in Python until it is fixed."
+        )
 
 
 def _raw_rows(exported: Exported, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:

@@ -45,7 +45,7 @@ def input_of(name: str, reading: Any, encoder: Any) -> Input:
     if part == "MultiValuedEncoder":
         return Input(name, "elements", separator=_separator(encoder))
     if part == "HistoryEncoder":
-        return Input(name, "history", separator=_LIST_SEPARATOR)
+        return Input(name, "history", separator=_separator(encoder))
     if part in ("Standardizer", "NormalScorer", "QuantileBinner", "LogBucketer"):
         return _input_of_numbers(name, like)
     if like.startswith(("timestamp", "date")):
@@ -73,7 +73,8 @@ def _input_of_numbers(name: str, like: str) -> Input:
 
 
 def _separator(encoder: Any) -> str:
-    return encoder["separator"] if encoder["splits_strings"] else _LIST_SEPARATOR
+    """Return what joins elements: what it was in the strings of `fit`; a history is never a string."""
+    return encoder["separator"] if encoder.get("splits_strings") else _LIST_SEPARATOR
 
 
 def add_column(graph: Graph, column: Input, reading: Any, encoder: Any) -> list[Value]:
@@ -259,11 +260,8 @@ def _offset(dtype: str) -> int:
 
 
 def _multi_valued(values: Value, reading: Any, encoder: Any) -> list[Value]:
-    separator, graph = _separator(encoder), values.graph
-    known, codes = _elements(encoder, separator)
-    elements, _ = _split(values, separator)
-    # (n, 1, number of elements)
-    codes_of_elements = find(elements, known, codes, UNKNOWN_CODE)
+    graph = values.graph
+    codes_of_elements, _ = _codes_of_elements(values, encoder)
     is_known = (codes_of_elements > 0).cast("int64")
     places = graph.node("CumSum", is_known, np.array(2)) * is_known
     # (n, n_columns, 1), a place each, against (n, 1, number of elements)
@@ -272,27 +270,30 @@ def _multi_valued(values: Value, reading: Any, encoder: Any) -> list[Value]:
     return graph.split(graph.sum(is_at * codes_of_elements, 2), encoder["n_columns"])
 
 
-def _split(values: Value, separator: str) -> list[Value]:
-    """Return the elements and their number; with a separator behind the last one there is always one, if an empty."""
-    ended = values.graph.node("StringConcat", values, np.array([[separator]], object))
-    return values.graph.nodes("StringSplit", ended, n_outputs=2, delimiter=separator)
-
-
 def _history(values: Value, reading: Any, encoder: Any) -> list[Value]:
     """Return codes of the last elements, the last one first."""
-    known, codes = _elements({**encoder, "splits_strings": False}, _LIST_SEPARATOR)
-    # The number of elements counts an empty one behind the last separator.
-    elements, n_elements = _split(values, _LIST_SEPARATOR)
     graph = values.graph
-    codes_of_elements = graph.node("Squeeze", find(elements, known, codes, UNKNOWN_CODE), np.array([1]))
+    codes_of_elements, n_elements = _codes_of_elements(values, encoder)
+    codes = graph.node("Squeeze", codes_of_elements, np.array([1]))
+    # The number of elements counts an empty one behind the last separator.
     places = n_elements - (np.arange(encoder["n_columns"])[np.newaxis] + 2)
-    found = graph.node("GatherElements", codes_of_elements, graph.node("Max", places, 0), axis=1)
+    found = graph.node("GatherElements", codes, graph.node("Max", places, 0), axis=1)
     return graph.split(found * (places >= 0).cast("int64"), encoder["n_columns"])
 
 
-def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
+def _codes_of_elements(values: Value, encoder: Any) -> tuple[Value, Value]:
+    """Return codes, (n, 1, number of elements), and the number of elements of each row."""
+    separator, graph = _separator(encoder), values.graph
+    known, codes = _elements(encoder)
+    # With a separator behind the last one there is always one, if an empty.
+    ended = graph.node("StringConcat", values, np.array([[separator]], object))
+    elements, n_elements = graph.nodes("StringSplit", ended, n_outputs=2, delimiter=separator)
+    return find(elements, known, codes, UNKNOWN_CODE), n_elements
+
+
+def _elements(encoder: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return known elements as text, and their codes; strings also with a space before or behind."""
-    known = known_values(encoder["vocabulary"])
+    known, separator = known_values(encoder["vocabulary"]), _separator(encoder)
     dtype = encoder["vocabulary"]["values"].type
     if not (pa.types.is_large_string(dtype) or pa.types.is_integer(dtype)):
         raise Unsupported(f"its elements are {dtype}. Turn them into strings before fit.")
@@ -302,7 +303,7 @@ def _elements(encoder: Any, separator: str) -> tuple[np.ndarray, np.ndarray]:
             f"its element {torn[0]!r} contains {separator!r}, which joins the elements in ONNX. Replace it before fit."
         )
     codes = np.arange(1, len(texts) + 1)
-    if not encoder["splits_strings"] or separator == " ":
+    if not encoder.get("splits_strings") or separator == " ":
         return texts, codes
     variants = [texts, " " + texts, texts + " ", " " + texts + " "]
     return np.concatenate(variants), np.tile(codes, len(variants))

@@ -68,20 +68,20 @@ def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     steps = [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps]
     # A derived class may do more than its fitted parts say.
-    kinds = [{CTREncoder: "encoder", FinalMLPClassifier: "classifier"}.get(type(step), "other") for step in steps]
+    types = [type(step) for step in steps]
     if any(isinstance(step, FunnelClassifier) for step in steps):
         raise Unsupported(
             "A FunnelClassifier can't be exported, since the graph has the probabilities of one label. Save the model "
             "by sk_finalmlp.save, or export a FinalMLPClassifier for each label."
         )
-    if kinds not in (["encoder"], ["classifier"], ["encoder", "classifier"]):
+    if types not in ([CTREncoder], [FinalMLPClassifier], [CTREncoder, FinalMLPClassifier]):
         raise Unsupported(
-            f"{[type(step).__name__ for step in steps]} can't be exported: a CTREncoder, a classifier of this library, "
+            f"{[cls.__name__ for cls in types]} can't be exported: a CTREncoder, a classifier of this library, "
             "or a pipeline of one and the other can. Export the rest by its own tools, such as skl2onnx."
         )
     for step in steps:
         check_is_fitted(step)
-    return steps[0] if kinds[0] == "encoder" else None, steps[-1] if kinds[-1] == "classifier" else None
+    return steps[0] if types[0] is CTREncoder else None, steps[-1] if types[-1] is FinalMLPClassifier else None
 
 
 def _with_vocabularies(described: Mapping[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
