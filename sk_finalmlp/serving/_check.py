@@ -73,61 +73,57 @@ def _raw_rows(exported: Exported, rng: np.random.Generator) -> tuple[pd.DataFram
     columns = {}
     for name, (reading, part) in exported.columns.items():
         # A dropped column may hold anything.
-        values = [None] * _N_ROWS if part is None else _values(kinds[name], reading["like"], part, rng)
-        is_time = part is not None and reading["like"].startswith(("timestamp", "date"))
-        columns[name] = pd.Series(values, dtype=None if is_time else object)
+        values = [None] if part is None else _values(kinds[name], reading["like"], part, rng)
+        drawn = [values[position % len(values)] for position in rng.permutation(_N_ROWS)]
+        columns[name] = pd.Series(drawn, dtype=None if kinds.get(name) == "time" else object)
     tensors = {column.name: column.tensor(columns[column.name].tolist()) for column in exported.inputs}
     return pd.DataFrame(columns), tensors
 
 
 def _values(kind: str, like: str, part: Any, rng: np.random.Generator) -> list[Any]:
-    """Draw values of a column by the kind of its tensor: known ones, unseen ones and missing ones."""
+    """Return values of a column by the kind of its tensor: first missing, unseen and extreme ones, then known ones."""
     known = _chosen(known_values(part["vocabulary"]), rng) if "vocabulary" in part else []
-    unseen = _UNSEEN if like == "large_string" else -1
-    if kind == "text":
-        return _drawn([*known, None, _UNSEEN], rng)
     if kind == "boolean" or like == "bool":
-        return _drawn([None, False, True], rng)
+        return [None, False, True]
+    if kind == "text":
+        return [None, _UNSEEN, *known]
     if kind == "integer":
-        return _drawn([*known, None, max(known, default=0) // 2 + 1, -1], rng)
+        return [None, -1, max(known, default=0) // 2 + 1, *known]
     if kind == "time":
         return _times(like, rng)
-    if kind == "vector":
-        mean = part["scale"]["mean"]
-        return [*(part["scale"]["unit"] * (mean + rng.normal(size=(_N_ROWS - 1, len(mean))))).tolist(), None]
     if kind == "number":
         return _numbers(known, part, rng)
-    elements = [*known, unseen, *([None] if kind == "history" else [])]
-    lengths = rng.integers(0, part["n_columns"] + 2, _N_ROWS - 1)
-    lists = [[elements[position] for position in rng.integers(0, len(elements), length)] for length in lengths]
-    if kind == "elements" and part["splits_strings"]:
-        return [*(part["separator"].join(map(str, values)) for values in lists), None]
-    return [*lists, None]
+    if kind == "vector":
+        mean = part["scale"]["mean"]
+        return [None, *(part["scale"]["unit"] * (mean + rng.normal(size=(_N_ROWS, len(mean))))).tolist()]
+    return _lists(kind, [_UNSEEN if like == "large_string" else -1, *known], part, rng)
 
 
 def _chosen(values: np.ndarray, rng: np.random.Generator) -> list[Any]:
     return values[rng.permutation(len(values))[:_N_ROWS]].tolist()
 
 
-def _drawn(values: list[Any], rng: np.random.Generator) -> list[Any]:
-    return [values[position] for position in rng.integers(0, len(values), _N_ROWS)]
+def _times(like: str, rng: np.random.Generator) -> list[Any]:
+    zone = like.partition("tz=")[2].rstrip("]") or None
+    times = pd.to_datetime(rng.integers(_FIRST_TIME, _LAST_TIME, _N_ROWS), unit="us").as_unit("us")
+    return [pd.NaT, *(times if zone is None else times.tz_localize("UTC").tz_convert(zone))]
 
 
 def _numbers(known: list[Any], part: Any, rng: np.random.Generator) -> list[Any]:
     scale = float(part.get("unit", 1.0))
-    inner = np.asarray(part.get("values", part.get("edges", [])), float) * (scale if "values" in part else 1.0)
-    if part["$part"] in ("CategoricalEncoder", "PretrainedEncoder"):
-        inner = np.asarray(known, float)
+    inner = np.asarray(known or part.get("edges", part.get("values", [])), float) * scale
     between = rng.normal(size=_N_ROWS) * (scale + np.abs(inner).max(initial=1.0))
-    return _drawn([*_chosen(inner, rng), *between.tolist(), *_EXTREMES], rng)
+    return [*_EXTREMES, *_chosen(np.array([*_chosen(inner, rng), *between]), rng)]
 
 
-def _times(like: str, rng: np.random.Generator) -> list[Any]:
-    zone = like.partition("tz=")[2].rstrip("]") or None
-    times = pd.to_datetime(rng.integers(_FIRST_TIME, _LAST_TIME, _N_ROWS), unit="us").as_unit("us")
-    if zone is not None:
-        times = times.tz_localize("UTC").tz_convert(zone)
-    return [*times[:-1], pd.NaT]
+def _lists(kind: str, elements: list[Any], part: Any, rng: np.random.Generator) -> list[Any]:
+    if kind == "history":
+        elements = [None, *elements]
+    lengths = rng.integers(0, part["n_columns"] + 2, _N_ROWS)
+    lists = [[elements[position] for position in rng.integers(0, len(elements), length)] for length in lengths]
+    if kind == "elements" and part["splits_strings"]:
+        return [None, *(part["separator"].join(map(str, values)) for values in lists)]
+    return [None, *lists]
 
 
 def _encoded_rows(exported: Exported, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
