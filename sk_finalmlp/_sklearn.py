@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from importlib import metadata
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from sklearn.base import _fit_context
@@ -49,6 +50,8 @@ except ModuleNotFoundError:  # pragma: no cover
 
 
 __all__ = [
+    "AT_LEAST_ONE",
+    "BETWEEN_0_AND_1",
     "CallbackSupportMixin",
     "FittedSummary",
     "HasMethods",
@@ -70,6 +73,9 @@ __all__ = [
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
+BETWEEN_0_AND_1 = Interval(Real, 0, 1, closed="neither")
 
 _MAX_ROWS = 100
 

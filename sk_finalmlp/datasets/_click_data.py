@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from .._sklearn import Interval, validate_params
+from .._sklearn import AT_LEAST_ONE, BETWEEN_0_AND_1, Interval, validate_params
 
 _N_LATENT = 4
 _N_SEGMENTS = 8
@@ -28,12 +28,11 @@ _N_DAYS = 28
 _Floats = npt.NDArray[np.float64]
 _Codes = npt.NDArray[np.int64]
 
-_COUNT = [Interval(Integral, 1, None, closed="left")]
 _PARAMETERS = {
-    "n_samples": _COUNT,
-    "n_users": _COUNT,
-    "n_items": _COUNT,
-    "click_rate": [Interval(Real, 0, 1, closed="neither")],
+    "n_samples": [AT_LEAST_ONE],
+    "n_users": [AT_LEAST_ONE],
+    "n_items": [AT_LEAST_ONE],
+    "click_rate": [BETWEEN_0_AND_1],
     "logit_scale": [Interval(Real, 0, None, closed="left")],
     "random_state": ["random_state"],
 }
@@ -42,11 +41,11 @@ _PARAMETERS = {
 @validate_params(
     _PARAMETERS
     | {
-        "n_contexts": _COUNT,
+        "n_contexts": [AT_LEAST_ONE],
         "n_numeric": [Interval(Integral, 0, None, closed="left")],
         "n_tags": [Interval(Integral, _MAX_TAGS, None, closed="left")],
         "zipf_exponent": [Interval(Real, 0, None, closed="left")],
-        "n_days": [*_COUNT, None],
+        "n_days": [AT_LEAST_ONE, None],
         "turnover": [Interval(Real, 0, 1, closed="both")],
         "drift": [Interval(Real, 0, 1, closed="both")],
     }
@@ -155,7 +154,7 @@ def make_click_data(
 @validate_params(
     _PARAMETERS
     | {
-        "conversion_rate": [Interval(Real, 0, 1, closed="neither")],
+        "conversion_rate": [BETWEEN_0_AND_1],
         "similarity": [Interval(Real, -1, 1, closed="both")],
     }
 )

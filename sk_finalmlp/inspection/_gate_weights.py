@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
-from .._sklearn import Interval, validate_params
+from .._sklearn import AT_LEAST_ONE, validate_params
 from ..estimators import FinalMLPClassifier
 from ._model import Batch, batches, field_gates, gated_classifier_of, read_rows, weighted_members_of
 from ._panels import Display, among_largest, check_matplotlib, draw_cells, label_rows
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 _STREAMS = (1, 2)
 
 
-@validate_params({"max_values": [Interval(Integral, 1, None, closed="left")]})
+@validate_params({"max_values": [AT_LEAST_ONE]})
 def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, max_values: int = 12) -> pd.DataFrame:
     """Mean gate of each field in both streams, by the values of a column if wanted.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from .._checks import Label, bin_edges, check_clicks, check_probabilities, check_weights
-from .._sklearn import Interval, StrOptions, validate_params
+from .._sklearn import AT_LEAST_ONE, BETWEEN_0_AND_1, StrOptions, validate_params
 from ._model import click_probabilities
 from ._panels import Display, check_matplotlib, error_bars
 
@@ -20,9 +19,9 @@ _DIAGONAL = "perfectly calibrated"
 
 @validate_params(
     {
-        "n_bins": [Interval(Integral, 1, None, closed="left")],
+        "n_bins": [AT_LEAST_ONE],
         "strategy": [StrOptions({"uniform", "quantile"})],
-        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
+        "confidence_level": [BETWEEN_0_AND_1],
     }
 )
 def reliability_bins(

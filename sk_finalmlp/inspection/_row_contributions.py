@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import factorial
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from .._sklearn import Interval, validate_params
+from .._sklearn import AT_LEAST_ONE, validate_params
 from .._warnings import shown
 from ._model import best_of, classifier_of, encoder_of
 from ._panels import Display, check_matplotlib
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 _MAX_EXACT = 8
 
 
-@validate_params({"n_permutations": [Interval(Integral, 1, None, closed="left")], "random_state": ["random_state"]})
+@validate_params({"n_permutations": [AT_LEAST_ONE], "random_state": ["random_state"]})
 def row_contributions(
     estimator: Any,
     X: Any,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.utils import check_consistent_length
 
 from .._checks import Label, check_clicks, check_probabilities, check_weights
-from .._sklearn import Interval, validate_params
+from .._sklearn import AT_LEAST_ONE, BETWEEN_0_AND_1, validate_params
 from ..metrics import roc_auc_interval
 from ._model import click_probabilities
 from ._panels import Display, check_matplotlib, error_bars, label_rows
@@ -27,12 +26,7 @@ if TYPE_CHECKING:
 _OVERALL = "all rows"
 
 
-@validate_params(
-    {
-        "max_values": [Interval(Integral, 1, None, closed="left")],
-        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
-    }
-)
+@validate_params({"max_values": [AT_LEAST_ONE], "confidence_level": [BETWEEN_0_AND_1]})
 def slice_scores(
     y_true: ArrayLike,
     y_proba: ArrayLike,

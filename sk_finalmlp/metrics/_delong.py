@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy.stats import norm
 from sklearn.exceptions import UndefinedMetricWarning
 
 from .._checks import Label, check_both_classes, check_clicks, check_scores, check_weights
-from .._sklearn import Interval, validate_params
+from .._sklearn import BETWEEN_0_AND_1, validate_params
 from .._warnings import warn
 from ._grouped_auc import share_below
 
@@ -36,10 +35,7 @@ class DeLongResult(NamedTuple):
     pvalue: float
 
 
-_CONFIDENCE_LEVEL = {"confidence_level": [Interval(Real, 0, 1, closed="neither")]}
-
-
-@validate_params(_CONFIDENCE_LEVEL)
+@validate_params({"confidence_level": [BETWEEN_0_AND_1]})
 def roc_auc_interval(
     y_true: ArrayLike,
     y_score: ArrayLike,
@@ -137,7 +133,7 @@ def roc_auc_interval(
     return AUCInterval(auc, max(low, 0.0), min(high, 1.0), error)
 
 
-@validate_params(_CONFIDENCE_LEVEL)
+@validate_params({"confidence_level": [BETWEEN_0_AND_1]})
 def delong_test(
     y_true: ArrayLike,
     y_score_1: ArrayLike,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -11,15 +10,10 @@ from scipy.special import entr
 from sklearn.metrics import log_loss
 
 from .._checks import Label, bin_edges, check_both_classes, check_clicks, check_probabilities, check_weights
-from .._sklearn import Interval, StrOptions, validate_params
+from .._sklearn import AT_LEAST_ONE, StrOptions, validate_params
 
 
-@validate_params(
-    {
-        "n_bins": [Interval(Integral, 1, None, closed="left")],
-        "strategy": [StrOptions({"uniform", "quantile"})],
-    }
-)
+@validate_params({"n_bins": [AT_LEAST_ONE], "strategy": [StrOptions({"uniform", "quantile"})]})
 def expected_calibration_error(
     y_true: ArrayLike,
     y_proba: ArrayLike,
