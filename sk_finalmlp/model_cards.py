@@ -82,14 +82,15 @@ def model_card(
     lines += _how_to_use(model, takes_raw_rows=hasattr(steps[0], "feature_kinds_"))
     if data:
         lines += _data(data, [name for step in steps for name in _datetimes(step)])
+    measured: list[tuple[str, float]] = []
     for step in steps:
+        # A classifier of several labels holds the one that was trained.
+        classifier = getattr(step, "classifier_", step)
         if hasattr(step, "feature_kinds_"):
             lines += _columns(step)
-        if hasattr(step, "history_"):
-            lines += _network(step, ", ".join(map(str, step.classes_)))
-        if hasattr(step, "tasks_"):
-            lines += _network(step.classifier_, _classes_of_tasks(step))
-    measured = [score for step in steps for score in _scores(getattr(step, "classifier_", step))]
+        if hasattr(classifier, "history_"):
+            lines += _network(classifier, _classes(step))
+            measured += _scores(classifier)
     if found := [*measured, *(scores or {}).items()]:
         lines += _section("Scores", ("score", "value"), ((name, f"{value:.4f}") for name, value in found))
     if measured:
@@ -216,14 +217,15 @@ def _network(classifier: Any, classes: str) -> list[str]:
 
 
 def _scores(classifier: Any) -> list[tuple[str, float]]:
-    """Return the scores of the best epoch; none for other libraries' classifiers."""
-    if not hasattr(classifier, "history_"):
-        return []
+    """Return the scores of the best epoch."""
     best = classifier.history_[classifier.best_epoch_ - 1]
     return [(name, best[name]) for name in best if name.startswith(("train_", "valid_"))]
 
 
-def _classes_of_tasks(classifier: Any) -> str:
+def _classes(classifier: Any) -> str:
+    """Tell the classes, by task where there are several labels of a row."""
+    if not hasattr(classifier, "tasks_"):
+        return ", ".join(map(str, classifier.classes_))
     of_tasks = zip(classifier.tasks_, classifier.classes_, strict=True)
     return "; ".join(f"{task}: {', '.join(map(str, classes))}" for task, classes in of_tasks)
 
