@@ -31,16 +31,13 @@ def classifier_of(estimator: Any, *, of_several_labels: bool = False) -> FinalML
             f"{type(classifier).__name__} isn't a FinalMLPClassifier: pass one, a pipeline that ends in one, "
             "or a search for one."
         )
-    if isinstance(classifier, FinalMLPClassifier):
-        check_is_fitted(classifier)
-        return classifier
-    if not of_several_labels:
+    if isinstance(classifier, FunnelClassifier) and not of_several_labels:
         raise TypeError(
             "FunnelClassifier has a logit for each label, and this looks at the logit of one. Fit a FinalMLPClassifier "
             "to the label that you want to look into."
         )
     check_is_fitted(classifier)
-    return classifier.classifier_
+    return classifier.classifier_ if isinstance(classifier, FunnelClassifier) else classifier
 
 
 def weighted_members_of(classifier: FinalMLPClassifier) -> list[tuple[float, Any]]:

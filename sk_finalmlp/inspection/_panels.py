@@ -40,7 +40,9 @@ class Display:
     def _draw(self, ax: Any) -> None:
         raise NotImplementedError
 
-    def _make_panels(self, ax: Any, shape: tuple[int, int], size: tuple[float, float], **grid: Any) -> None:
+    def _make_panels(
+        self, ax: Any, shape: tuple[int, int], size: tuple[float, float], width_ratios: Any = None, **shared: Any
+    ) -> None:
         """Set the panels: a figure of their own, a grid in the place of `ax`, or `ax` themselves."""
         check_matplotlib(f"{type(self).__name__}.plot")
         from matplotlib import pyplot as plt
@@ -51,11 +53,10 @@ class Display:
         if ax is not None and np.size(ax) == n_panels:
             self.axes_ = list(np.ravel(ax))
         else:
-            shared = {name: grid.pop(name) for name in ("sharex", "sharey") if name in grid}
             if ax is None:
-                parts = plt.figure(figsize=size, layout="constrained").add_gridspec(*shape, **grid)
+                parts = plt.figure(figsize=size, layout="constrained").add_gridspec(*shape, width_ratios=width_ratios)
             else:
-                parts = _place_of(np.ravel(ax)[0], n_panels).subgridspec(*shape, **grid)
+                parts = _place_of(np.ravel(ax)[0], n_panels).subgridspec(*shape, width_ratios=width_ratios)
             self.axes_ = list(parts.subplots(squeeze=False, **shared).ravel())
         self.figure_ = self.axes_[0].figure
 
