@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..schema import column_names
-from ._encoder import known_values
+from ._encoder import known_values, zone_of
 from ._export import Exported, exportable
 from ._to_onnx import make_session
 
@@ -104,9 +104,9 @@ def _chosen(values: np.ndarray, rng: np.random.Generator) -> list[Any]:
 
 
 def _times(like: str, rng: np.random.Generator) -> list[Any]:
-    zone = like.partition("tz=")[2].rstrip("]") or None
     times = pd.to_datetime(rng.integers(_FIRST_TIME, _LAST_TIME, _N_ROWS), unit="us").as_unit("us")
-    return [pd.NaT, *(times if zone is None else times.tz_localize("UTC").tz_convert(zone))]
+    zone = zone_of(like)
+    return [pd.NaT, *(times.tz_localize("UTC").tz_convert(zone) if zone else times)]
 
 
 def _numbers(known: list[Any], part: Any, rng: np.random.Generator) -> list[Any]:

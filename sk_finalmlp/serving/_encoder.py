@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from itertools import accumulate
 from math import prod
 from typing import Any, Final
@@ -21,9 +21,7 @@ _MAX_DEVIATIONS_OF_VECTORS: Final = 100.0
 _LARGEST_WHOLE: Final = 2.0**53
 _HOUR: Final = 3_600_000_000
 _DAY: Final = 24 * _HOUR
-_FIXED_ZONE: Final = re.compile(
-    r"timestamp\[us, tz=(?:UTC|GMT|Etc/UTC|(?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d))\]"
-)
+_UTC: Final = ("", "UTC", "GMT", "Etc/UTC")
 _LIST_SEPARATOR: Final = "|"
 _KINDS_OF_TYPES: Final[dict[str, InputKind]] = {
     "large_string": "text",
@@ -49,7 +47,7 @@ def input_of(name: str, reading: Any, encoder: Any) -> Input:
     if part in ("Standardizer", "NormalScorer", "QuantileBinner", "LogBucketer"):
         return _input_of_numbers(name, like)
     if like.startswith(("timestamp", "date")):
-        return Input(name, "time", has_zone="tz=" in like)
+        return Input(name, "time", has_zone=bool(zone_of(like)))
     if like in _KINDS_OF_TYPES:
         return Input(name, _KINDS_OF_TYPES[like])
     raise Unsupported(
@@ -245,18 +243,20 @@ def _elapsed(times: Value, is_present: Value, encoder: Any) -> Value:
 
 def _offset(dtype: str) -> int:
     """Return the offset of local time, in microseconds."""
-    if "tz=" not in dtype:
-        return 0
-    zone = _FIXED_ZONE.fullmatch(dtype)
-    if zone is None:
+    zone = zone_of(dtype)
+    try:
+        offset = None if zone in _UTC else datetime.strptime(zone, "%z").utcoffset()
+    except ValueError as error:
         raise Unsupported(
             f"it has type {dtype}, and only zones of a fixed offset go into a graph. Convert it before fit, such as by "
             "`X[column].dt.tz_convert('+05:30')`, or to local times by `X[column].dt.tz_localize(None)`."
-        )
-    if zone["sign"] is None:
-        return 0
-    minutes = int(zone["hours"]) * 60 + int(zone["minutes"])
-    return (-1 if zone["sign"] == "-" else 1) * minutes * 60_000_000
+        ) from error
+    return 0 if offset is None else offset // timedelta(microseconds=1)
+
+
+def zone_of(dtype: str) -> str:
+    """Return the time zone of a type; empty if it has none."""
+    return dtype.partition("tz=")[2].rstrip("]")
 
 
 def _multi_valued(values: Value, reading: Any, encoder: Any) -> list[Value]:
