@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -110,8 +111,7 @@ def read_rows(estimator: Any, classifier: FinalMLPClassifier, X: Any) -> Batch:
 def batches(rows: Batch) -> Iterator[tuple[slice, Batch]]:
     """Yield batches of rows, and which rows they are."""
     codes, values = rows
-    for start in range(0, len(codes), _BATCH_SIZE):
-        part = slice(start, min(start + _BATCH_SIZE, len(codes)))
+    for part in gen_batches(len(codes), _BATCH_SIZE):
         yield part, (codes[part], values[part])
 
 

@@ -89,11 +89,9 @@ def reliability_bins(
     clicks, probabilities, weights = clicks[counts], probabilities[counts], weights[counts]
     edges = bin_edges(probabilities, weights, n_bins, strategy)
     ends = (0.0, 1.0) if strategy == "uniform" else (probabilities.min(), probabilities.max())
-    codes = np.searchsorted(edges, probabilities)
-    rows = np.bincount(codes, minlength=n_bins)
-    filled = rows > 0
+    codes, filled = pd.factorize(np.searchsorted(edges, probabilities), sort=True)
     summed = (weights, weights * probabilities, weights * clicks, weights**2)
-    weight, probability, clicked, squares = (np.bincount(codes, own, minlength=n_bins)[filled] for own in summed)
+    weight, probability, clicked, squares = (np.bincount(codes, own) for own in summed)
     rate = clicked / weight
     low, high = _wilson_interval(rate, weight**2 / squares, confidence_level)
     columns = {
@@ -103,7 +101,7 @@ def reliability_bins(
         "click_rate": rate,
         "click_rate_low": low,
         "click_rate_high": high,
-        "rows": rows[filled],
+        "rows": np.bincount(codes),
         "weight": weight,
     }
     return pd.DataFrame(columns)
