@@ -79,14 +79,15 @@ def embeddings(estimator: Any, field: str) -> pd.DataFrame:
     """
     classifier = classifier_of(estimator, of_several_labels=True)
     reader = _reader_of(classifier.table_reader_, field)
-    values, codes = _values_and_codes(encoder_of(estimator), reader)
+    encoder = encoder_of(estimator)
+    values, codes = _values_and_codes(encoder, reader)
     rows = reader.row_of_code[codes]
     known = rows != UNKNOWN_CODE
     values, rows = values[known], rows[known]
     vectors = _look_up(classifier, field, rows)
     for other in classifier.table_reader_:
         if other.field.of == field and other.field.is_added:
-            vectors += _look_up(classifier, other.field.name, _rows_of_vectors(estimator, other.field.name, values))
+            vectors += _look_up(classifier, other.field.name, _rows_of_vectors(encoder, other.field.name, values))
     return pd.DataFrame(
         vectors,
         index=pd.Index(values, name=field),
@@ -124,9 +125,8 @@ def _values_and_codes(encoder: CTREncoder | None, reader: FieldReader) -> tuple[
     return values, np.minimum(np.arange(1, len(values) + 1), beyond)
 
 
-def _rows_of_vectors(estimator: Any, field: str, values: NDArray[Any]) -> NDArray[np.intp]:
+def _rows_of_vectors(encoder: CTREncoder | None, field: str, values: NDArray[Any]) -> NDArray[np.intp]:
     """Which of its vectors each value has."""
-    encoder = encoder_of(estimator)
     if encoder is None:
         raise ValueError(
             f"Vectors, {field!r}, are part of these embeddings, and only CTREncoder knows which value has which: give "

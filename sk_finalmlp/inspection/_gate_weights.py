@@ -88,20 +88,15 @@ def gate_weights(estimator: Any, X: Any, *, by: str | ArrayLike | None = None, m
     column = pd.Series(0, index=range(len(X))) if by is None else read_column(X, by)
     check_consistent_length(X, column)
     groups, values = group_rows(column, max_values)
-    gates = _gates_of_rows(classifier, read_rows(estimator, classifier, X))
-    names = _fields_of_gates(classifier)
+    names = [field.name for field in classifier.fields_ if not field.is_added]
+    gates = _gates_of_rows(classifier, names, read_rows(estimator, classifier, X))
     means = [pd.DataFrame(of_stream, columns=names).groupby(groups).mean().set_axis(values).T for of_stream in gates]
     table = pd.concat(means, axis=1, keys=_STREAMS, names=["stream", values.name]).rename_axis("field")
     return table.droplevel(1, axis=1) if by is None else table
 
 
-def _fields_of_gates(classifier: FinalMLPClassifier) -> list[str]:
-    return [field.name for field in classifier.fields_ if not field.is_added]
-
-
-def _gates_of_rows(classifier: FinalMLPClassifier, rows: Batch) -> NDArray[np.float64]:
+def _gates_of_rows(classifier: FinalMLPClassifier, names: list[str], rows: Batch) -> NDArray[np.float64]:
     """Gate of each row and field in each stream, the mean over the members that read it; shape (2, n, F)."""
-    names = _fields_of_gates(classifier)
     gates = np.zeros((2, len(rows[0]), len(names)))
     votes = np.zeros((2, 1, len(names)))
     for weight, member in weighted_members_of(classifier):

@@ -187,9 +187,8 @@ def _mean_interactions(classifier: Any, rows: tuple[Tensor, Tensor], donors: tup
     members = weighted_members_of(classifier)
     total = rows[1].new_zeros(len(position), len(position), len(rows[0]), members[0][1].fusion.n_outputs)
     for weight, member in members:
-        names1, names2, effects = interactions(member, rows, donors)
-        first, second = ([position[name] for name in names] for names in (names1, names2))
-        total[np.ix_(first, second)] += weight * effects
+        first, second = ([position[name] for name in path.fields.sizes] for path in member.paths)
+        total[np.ix_(first, second)] += weight * interactions(member, rows, donors)
     return _less_mean(total).double()
 
 

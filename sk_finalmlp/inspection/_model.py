@@ -136,8 +136,8 @@ def head_terms(network: TwoStreamNetwork, rows: Batch) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def interactions(network: TwoStreamNetwork, rows: Batch, donors: Batch) -> tuple[list[str], list[str], Tensor]:
-    """Second difference of the logit where each row takes over a field in each stream, with the row's own gates."""
+def interactions(network: TwoStreamNetwork, rows: Batch, donors: Batch) -> Tensor:
+    """Second difference of the logit, (F, G, n, C), where a row takes over a field in each stream; its gates stay."""
     own = network.gated(network.features(*rows), *rows)
     others = network.gated(network.features(*donors), *rows)
     differences = []
@@ -147,7 +147,7 @@ def interactions(network: TwoStreamNetwork, rows: Batch, donors: Batch) -> tuple
     fusion: Any = network.fusion
     x, y = (_heads(difference, fusion.num_heads) for difference in differences)
     projected = torch.einsum("fnhx,hxcy->fnhcy", x, fusion.bilinear)
-    return list(network.fields1.sizes), list(network.fields2.sizes), torch.einsum("fnhcy,gnhy->fgnc", projected, y)
+    return torch.einsum("fnhcy,gnhy->fgnc", projected, y)
 
 
 def _split(features: Tensor, fields: FieldSelection) -> tuple[Tensor, ...]:

@@ -206,7 +206,7 @@ def _attention(graph: Graph, pooling: Any, query: Value, keys: Value, mask: Valu
     features = graph.node("Concat", keys, query * keys, axis=2)
     hidden = graph.node("MatMul", features, torch.cat([of_k - of_difference, of_product], dim=1).T)
     own = _linear(query, of_q + of_difference, pooling.hidden.bias)
-    scores = _linear(graph.node("Relu", hidden + own), pooling.output.weight, pooling.output.bias)
+    scores = _layer(graph.node("Relu", hidden + own), pooling.output)
     weights = _softmax(scores, mask) if pooling.softmax else scores
     return graph.sum(weights * mask * keys, 1, keepdims=1)
 
