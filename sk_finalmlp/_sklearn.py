@@ -1,6 +1,7 @@
 """scikit-learn's private names, all in one place, since other versions may break them.
 
-Its checks of parameters, its callbacks (`sklearn.callback`, from version 1.9 on) and its HTML of an estimator.
+Its checks of parameters, its callbacks (`sklearn.callback`, from version 1.9 on) and its HTML of an estimator. Also the
+steps of its pipelines.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ __all__ = [
     "has_callbacks",
     "is_fitted",
     "num_samples",
+    "steps_of",
     "validate_params",
 ]
 
@@ -78,6 +80,16 @@ AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 BETWEEN_0_AND_1 = Interval(Real, 0, 1, closed="neither")
 
 _MAX_ROWS = 100
+
+
+def steps_of(model: Any) -> list[Any]:
+    """Return the steps of a pipeline, or the model as the only one; of a frozen step, what is frozen."""
+    # Imported here: the encoder needs neither, and they load all of scikit-learn's preprocessing.
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.pipeline import Pipeline
+
+    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
+    return [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps]
 
 
 def validate_params(constraints: dict[str, Any]) -> Callable[[_Function], _Function]:

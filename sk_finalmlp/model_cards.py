@@ -13,11 +13,10 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from . import __version__
+from ._sklearn import steps_of
 
 __all__ = ["model_card"]
 
@@ -77,20 +76,20 @@ def model_card(
     """
     check_is_fitted(model)
     _check(data or {}, scores or {})
-    steps = _steps(model)
+    steps = steps_of(model)
+    encoders = [step for step in steps if hasattr(step, "feature_kinds_")]
+    # A classifier of several labels holds the one that was trained.
+    classifier = getattr(steps[-1], "classifier_", steps[-1])
+    is_ours = hasattr(classifier, "history_")
     lines = [*_front_matter(title, scores or {}), f"# {title}", *(["", notes.strip()] if notes else [])]
     lines += _how_to_use(model, takes_raw_rows=hasattr(steps[0], "feature_kinds_"))
     if data:
-        lines += _data(data, [name for step in steps for name in _datetimes(step)])
-    measured: list[tuple[str, float]] = []
-    for step in steps:
-        # A classifier of several labels holds the one that was trained.
-        classifier = getattr(step, "classifier_", step)
-        if hasattr(step, "feature_kinds_"):
-            lines += _columns(step)
-        if hasattr(classifier, "history_"):
-            lines += _network(classifier, _classes(step))
-            measured += _scores(classifier)
+        lines += _data(data, encoders)
+    for encoder in encoders:
+        lines += _columns(encoder)
+    if is_ours:
+        lines += _network(classifier, _classes(steps[-1]))
+    measured = _scores(classifier) if is_ours else []
     if found := [*measured, *(scores or {}).items()]:
         lines += _section("Scores", ("score", "value"), ((name, f"{value:.4f}") for name, value in found))
     if measured:
@@ -144,18 +143,15 @@ def _how_to_use(model: Any, *, takes_raw_rows: bool) -> list[str]:
     ]
 
 
-def _data(data: Mapping[str, tuple[Any, Any]], datetimes: Sequence[str]) -> list[str]:
+def _data(data: Mapping[str, tuple[Any, Any]], encoders: Sequence[Any]) -> list[str]:
+    kinds = [item for encoder in encoders for item in encoder.feature_kinds_["kind"].items()]
+    datetimes = [name for name, kind in kinds if kind == "datetime"]
     days = [f"{name}: {which} day" for name in datetimes for which in ("first", "last")]
     rows = (
         (name, f"{len(X):,}", _rate(y), *(day for column in datetimes for day in _first_and_last_day(X, column)))
         for name, (X, y) in data.items()
     )
     return _section("Data", ("rows of", "number", "click rate", *days), rows)
-
-
-def _datetimes(step: Any) -> list[str]:
-    kinds = step.feature_kinds_["kind"] if hasattr(step, "feature_kinds_") else {}
-    return [name for name, kind in kinds.items() if kind == "datetime"]
 
 
 def _rate(y: Any) -> str:
@@ -179,11 +175,6 @@ def _first_and_last_day(X: Any, column: str) -> Iterable[str]:
     if not isinstance(values.dtype, pd.DatetimeTZDtype):
         values = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
     return (f"{day:%Y-%m-%d}" for day in (values.min(), values.max()))
-
-
-def _steps(model: Any) -> list[Any]:
-    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-    return [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps]
 
 
 def _section(heading: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from .._checks import Label
+from .._sklearn import steps_of
 from ..estimators import FinalMLPClassifier, FunnelClassifier
 from ..nn import FeatureGate, FieldSelection, MultiHeadBilinearFusion, TwoStreamNetwork, members_of, votes_of
 from ..preprocessing import CTREncoder
@@ -25,8 +26,7 @@ _BATCH_SIZE = 256
 
 def classifier_of(estimator: Any, *, of_several_labels: bool = False) -> FinalMLPClassifier:
     """Return the fitted classifier: of a pipeline, of the best model of a search, or in a `FunnelClassifier`."""
-    model = best_of(estimator)
-    classifier = model[-1] if isinstance(model, Pipeline) else model
+    classifier = steps_of(best_of(estimator))[-1]
     if not isinstance(classifier, FinalMLPClassifier | FunnelClassifier):
         raise TypeError(
             f"{type(classifier).__name__} isn't a FinalMLPClassifier: pass one, a pipeline that ends in one, "
@@ -49,8 +49,7 @@ def weighted_members_of(classifier: FinalMLPClassifier) -> list[tuple[float, Any
 
 def encoder_of(estimator: Any) -> CTREncoder | None:
     """Return the last `CTREncoder` of a pipeline, or None."""
-    model = best_of(estimator)
-    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else []
+    steps = steps_of(best_of(estimator))
     return next((step for step in reversed(steps) if isinstance(step, CTREncoder)), None)
 
 

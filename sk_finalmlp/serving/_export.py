@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import onnx
 from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
 from .._description import with_tables
-from .._sklearn import check_feature_names_in
+from .._sklearn import check_feature_names_in, steps_of
 from ..estimators import FinalMLPClassifier, FunnelClassifier
 from ..model_files import replace_file
 from ..preprocessing import CTREncoder
@@ -65,8 +63,7 @@ def export(model: BaseEstimator) -> Exported:
 
 
 def _steps(model: BaseEstimator) -> tuple[CTREncoder | None, Any]:
-    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-    steps = [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps]
+    steps = steps_of(model)
     # A derived class may do more than its fitted parts say.
     types = [type(step) for step in steps]
     if any(isinstance(step, FunnelClassifier) for step in steps):

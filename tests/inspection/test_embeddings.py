@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -95,3 +96,10 @@ def test_other_and_unfitted_models_are_refused(twins):
         embeddings(LogisticRegression(), "item")
     with pytest.raises(NotFittedError):
         embeddings(make_pipeline(CTREncoder(), FinalMLPClassifier()), "item")
+
+
+def test_frozen_steps(twins):
+    X, y = twins
+    model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1, random_state=0)).fit(X, y)
+    frozen = make_pipeline(*(FrozenEstimator(step) for _, step in model.steps))
+    pd.testing.assert_frame_equal(embeddings(frozen, "item"), embeddings(model, "item"))
