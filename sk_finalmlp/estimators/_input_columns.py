@@ -45,10 +45,11 @@ class InputColumn:
 def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[InputColumn]:
     """Return the columns of a table, with the expected number and names, each checked on its own."""
     note_encoder(estimator, read_schema(X), reset=reset)
-    refuse_raw_rows(X)
-    X = native_table(X)
     if isinstance(X, pd.DataFrame):
         check_unique_names(X)
+    else:
+        refuse_raw_rows(X)
+        X = native_table(X)
     frame = nw.from_native(X, pass_through=True)
     if not isinstance(frame, nw.DataFrame):
         array = _check_array(estimator, X, reset)
