@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -56,7 +55,6 @@ class EncodedRows(EncodedBatches):
     y: StoredArray | None
     weight_name: str | None
     weight: StoredArray | None
-    place: Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
     def __post_init__(self) -> None:
         self.columns = {name: self.columns[name] for name in column_names(self.schema.fields)}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from .._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
+from .._sklearn import AT_LEAST_ONE, BETWEEN_0_AND_1, HasMethods, Interval, InvalidParameterError, StrOptions
 from ..nn import DEFAULT_DROPOUT
 from ..schema import Field, has_recent, is_statistic
 from ..streams import stream_names
@@ -29,40 +29,39 @@ BUILT_IN = ("neg_log_loss", "roc_auc")
 
 _SHARE = Interval(Real, 0, 1, closed="right")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
-_AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "stream1": [StrOptions(set(stream_names())), HasMethods("build")],
     "stream2": [StrOptions(set(stream_names())), HasMethods("build"), None],
     "fusion": [StrOptions({"bilinear", "sum", "concat", "product"})],
-    "num_heads": [_AT_LEAST_ONE],
+    "num_heads": [AT_LEAST_ONE],
     "feature_selection": ["boolean", StrOptions({"stream1", "stream2"})],
     "fs_hidden_units": ["array-like"],
     "fs1_context": ["array-like", None],
     "fs2_context": ["array-like", None],
-    "embedding_dim": [_AT_LEAST_ONE, StrOptions({"auto"})],
+    "embedding_dim": [AT_LEAST_ONE, StrOptions({"auto"})],
     "stream_fields": ["array-like", StrOptions({"auto"}), None],
     "stream_embeddings": [StrOptions({"shared", "own"})],
     "stream_loss": [_NON_NEGATIVE],
     "history_pooling": [StrOptions({"mean", "attention", "din", "transformer"})],
     "linear_term": ["boolean"],
-    "n_members": [_AT_LEAST_ONE],
+    "n_members": [AT_LEAST_ONE],
     "embedding_regularizer": [_NON_NEGATIVE, tuple, StrOptions({"auto"})],
     "net_regularizer": [_NON_NEGATIVE],
     "schedule": [StrOptions({"one_cycle", "plateau"})],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
     "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
-    "max_epochs": [_AT_LEAST_ONE, StrOptions({"auto"})],
+    "max_epochs": [AT_LEAST_ONE, StrOptions({"auto"})],
     "precision": [StrOptions({"float32", "bfloat16", "auto"})],
     "class_weight": [dict, StrOptions({"balanced"}), None],
     "negatives_kept": [_SHARE],
     "negative_sampling": [_SHARE],
     "early_stopping": ["boolean"],
     "scoring": [str, callable],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
+    "validation_fraction": [BETWEEN_0_AND_1, StrOptions({"auto"})],
     "hold_out": [StrOptions({"auto", "random", "last"})],
     "final_epoch": ["boolean"],
-    "n_iter_no_change": [_AT_LEAST_ONE, StrOptions({"auto"})],
+    "n_iter_no_change": [AT_LEAST_ONE, StrOptions({"auto"})],
     "categorical_features": ["array-like", StrOptions({"auto"}), None],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],

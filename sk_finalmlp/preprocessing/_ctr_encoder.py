@@ -23,6 +23,8 @@ from .._description import Parts as PartsOfState
 from .._description import VersionedState
 from .._hold_out import Fraction, packed, share_held_out
 from .._sklearn import (
+    AT_LEAST_ONE,
+    BETWEEN_0_AND_1,
     CallbackSupportMixin,
     FittedSummary,
     Interval,
@@ -314,9 +316,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         "vectors_mode": [StrOptions({"sum", "replace", "sum-trained", "replace-trained"})],
         "drop": _SELECTION,
         "histories": [dict, None],
-        "max_length": [Interval(Integral, 1, None, closed="left"), dict, None],
-        "min_frequency": [Interval(Integral, 1, None, closed="left"), Interval(RealNotInt, 0, 1, closed="neither")],
-        "max_categories": [Interval(Integral, 1, None, closed="left"), None],
+        "max_length": [AT_LEAST_ONE, dict, None],
+        "min_frequency": [AT_LEAST_ONE, Interval(RealNotInt, 0, 1, closed="neither")],
+        "max_categories": [AT_LEAST_ONE, None],
         "n_hash_buckets": [Interval(Integral, 1, _MOST_BUCKETS, closed="both"), None],
         "numeric_encoding": [StrOptions({"normal", "standard", "bins", "log"})],
         "n_bins": [Interval(Integral, 2, None, closed="left")],
@@ -324,7 +326,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         "datetime_parts": [list, tuple, StrOptions({"auto"})],
         "crosses": [list, tuple, StrOptions({"auto"}), None],
         "statistics": [list, tuple, StrOptions({"auto"}), None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
+        "validation_fraction": [BETWEEN_0_AND_1, StrOptions({"auto"})],
         "hold_out": [str],
         "half_life": [dict, None],
         "decay": [Interval(Real, 0, 1, closed="both")],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import narwhals.stable.v2 as nw
@@ -13,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from .._checks import check_unique_names, errors_about, native_table
-from .._sklearn import Interval, validate_params
+from .._sklearn import AT_LEAST_ONE, validate_params
 from ._column import is_all_missing, is_list, is_number, is_string, lists_of
 from ._table import is_frame
 from ._times import as_numbers, has_no_unit, read_age, read_times
@@ -29,7 +28,7 @@ _UNITS = ("s", "ms", "us", "ns")
         "item": [str, Mapping],
         "time": [str],
         "where": [str, "array-like", None],
-        "max_length": [Interval(Integral, 1, None, closed="left")],
+        "max_length": [AT_LEAST_ONE],
     }
 )
 def add_history(

@@ -386,7 +386,6 @@ class StoredRows(TrainingRows):
             first.y,
             self._columns.weight,
             self._weights,
-            self.order or places,
         )
 
 

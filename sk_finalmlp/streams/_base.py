@@ -11,32 +11,31 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from .._checks import check_widths
-from .._sklearn import Interval, StrOptions
+from .._sklearn import AT_LEAST_ONE, Interval, StrOptions
 from ..nn import Linear, StreamChain, draw_normal
 
-_AT_LEAST_ONE: Final = [Interval(Integral, 1, None, closed="left")]
 _BOOLEAN: Final = ["boolean"]
 
 #: What parameters of streams may be; a name means the same in all of them.
 _CONSTRAINTS: Final[dict[str, list[Any]]] = {
     "activation": [StrOptions({"relu"}), None],
-    "attention_dim": _AT_LEAST_ONE,
+    "attention_dim": [AT_LEAST_ONE],
     "batch_norm": _BOOLEAN,
-    "block_units": _AT_LEAST_ONE,
+    "block_units": [AT_LEAST_ONE],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "embedding_norm": _BOOLEAN,
     "field_gate": _BOOLEAN,
     "hidden_units": ["array-like"],
     "layer_norm": _BOOLEAN,
     "n_blocks": [Interval(Integral, 0, None, closed="left")],
-    "n_experts": _AT_LEAST_ONE,
-    "n_heads": _AT_LEAST_ONE,
-    "n_layers": _AT_LEAST_ONE,
-    "n_terms": _AT_LEAST_ONE,
-    "rank": [*_AT_LEAST_ONE, None],
+    "n_experts": [AT_LEAST_ONE],
+    "n_heads": [AT_LEAST_ONE],
+    "n_layers": [AT_LEAST_ONE],
+    "n_terms": [AT_LEAST_ONE],
+    "rank": [AT_LEAST_ONE, None],
     "reduction_ratio": [Interval(Real, 0, None, closed="neither")],
     "scaled": _BOOLEAN,
-    "units": [*_AT_LEAST_ONE, StrOptions({"auto"}), None],
+    "units": [AT_LEAST_ONE, StrOptions({"auto"}), None],
     "version": [StrOptions({"v1", "v2"})],
 }
 
