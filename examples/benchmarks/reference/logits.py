@@ -190,7 +190,7 @@ def _dcnv2(ours: TwoStreamNetwork, theirs: Any) -> None:
 
 def _dcnv2_mix(ours: TwoStreamNetwork, theirs: Any) -> None:
     mix = theirs.crossnet
-    ours.stream2.layers[0].gate.weight.copy_(torch.cat([gate.weight for gate in mix.gating]))
+    ours.stream2.gate.weight.copy_(torch.cat([gate.weight for gate in mix.gating]))
     for number, own in enumerate(ours.stream2.layers):
         for letter in "uvc":
             getattr(own, letter).copy_(getattr(mix, f"{letter.upper()}_list")[number])
