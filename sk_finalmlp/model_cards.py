@@ -107,6 +107,14 @@ def _check(data: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
             raise TypeError(f"scores[{name!r}] must be a number, not {score!r}.")
 
 
+def _result(scores: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "task": {"type": "tabular-classification"},
+        "dataset": {"type": "tabular", "name": "test rows"},
+        "metrics": [{"type": name, "value": float(value)} for name, value in scores.items()],
+    }
+
+
 def _front_matter(title: str, scores: Mapping[str, float]) -> list[str]:
     # The Hub reads YAML, and JSON is YAML.
     about: dict[str, Any] = {
@@ -115,13 +123,7 @@ def _front_matter(title: str, scores: Mapping[str, float]) -> list[str]:
         "tags": ["sklearn", "click-through-rate"],
     }
     if scores:
-        metrics = [{"type": name, "value": float(value)} for name, value in scores.items()]
-        result = {
-            "task": {"type": "tabular-classification"},
-            "dataset": {"type": "tabular", "name": "test rows"},
-            "metrics": metrics,
-        }
-        about["model-index"] = [{"name": title, "results": [result]}]
+        about["model-index"] = [{"name": title, "results": [_result(scores)]}]
     return ["---", *(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in about.items()), "---", ""]
 
 

@@ -74,22 +74,23 @@ def check_columns(names: Sequence[str], known: Sequence[str]) -> None:
         raise ValueError(f"X has no column {unknown[0]!r}; it has {list(known)}.")
 
 
+def _frame_of_array(X: Any) -> pd.DataFrame:
+    array = np.asarray(X)
+    if array.ndim != 2:
+        raise ValueError(
+            f"X is a {type(X).__name__}, not a table of rows and columns. One row of a frame is X.iloc[[0]], "
+            "with two pairs of brackets; of a dict, pd.DataFrame([X])."
+        )
+    return pd.DataFrame(array, columns=[f"x{place}" for place in range(array.shape[1])])
+
+
 class RawTable:
     """A dataframe or array with columns that can become unknown, or take over values from other rows."""
 
     def __init__(self, X: Any) -> None:
         frame = nw.from_native(X, eager_only=True, pass_through=True)
         self._is_array = not isinstance(frame, nw.DataFrame)
-        if self._is_array:
-            array = np.asarray(X)
-            if array.ndim != 2:
-                raise ValueError(
-                    f"X is a {type(X).__name__}, not a table of rows and columns. One row of a frame is X.iloc[[0]], "
-                    "with two pairs of brackets; of a dict, pd.DataFrame([X])."
-                )
-            names = [f"x{place}" for place in range(array.shape[1])]
-            frame = nw.from_native(pd.DataFrame(array, columns=names), eager_only=True)
-        self._frame = frame
+        self._frame = frame = nw.from_native(_frame_of_array(X), eager_only=True) if self._is_array else frame
         self.names: list[str] = [str(name) for name in frame.columns]
         self.index: Any = X.index if isinstance(X, pd.DataFrame) else pd.RangeIndex(len(frame))
 

@@ -318,10 +318,15 @@ def _normalised(norms: Sequence[BatchNorm], x: Tensor) -> Tensor:
     first = norms[0]
     normalised = F.batch_norm(x, mean, variance, weight, bias, first.training, first.momentum, first.eps)
     if first.training:
-        end = 0
-        for norm in norms:
-            start, end = end, end + norm.num_features
-            norm.running_mean.copy_(mean[start:end])
-            norm.running_var.copy_(variance[start:end])
-            norm.num_batches_tracked.add_(1)
+        _note_batch(norms, mean, variance)
     return normalised
+
+
+def _note_batch(norms: Sequence[BatchNorm], mean: Tensor, variance: Tensor) -> None:
+    """Give the layers side by side their parts of the running statistics after a batch."""
+    end = 0
+    for norm in norms:
+        start, end = end, end + norm.num_features
+        norm.running_mean.copy_(mean[start:end])
+        norm.running_var.copy_(variance[start:end])
+        norm.num_batches_tracked.add_(1)

@@ -397,12 +397,12 @@ def find_histories(histories: Mapping[Any, Any] | None, names: Sequence[str]) ->
         if position == target:
             raise ValueError(f"{entry}: a column can't be a history of itself.")
         targets[position] = target
-    nested = next((position for position, target in targets.items() if target in targets), None)
-    if nested is not None:
-        raise ValueError(
-            f"histories: {names[nested]!r} can't hold values of {names[targets[nested]]!r}, which is a history, too. "
-            "Name the column of single values."
-        )
+    for position, target in targets.items():
+        if target in targets:
+            raise ValueError(
+                f"histories: {names[position]!r} can't hold values of {names[target]!r}, which is a history, too. Name "
+                "the column of single values."
+            )
     return targets
 
 

@@ -52,6 +52,10 @@ def _read_text(texts: pa.Array) -> pa.Array:
             return numbers
         dates = as_times(texts)
         return dates if dates.null_count == texts.null_count else numbers
+    return _read_dates(texts)
+
+
+def _read_dates(texts: pa.Array) -> pa.Array:
     times = as_times(texts)
     if times.null_count > texts.null_count:
         unread = texts.filter(pc.and_(times.is_null(), texts.is_valid()))[0].as_py()

@@ -134,13 +134,7 @@ class TrainingRows(ABC):
         """Give some earlier rows the elapsed time of the last ones, drawn by label so that they click as often."""
         # New rows have it, too: what the network knows of them comes from more rows, at the level of the last ones.
         assert isinstance(self.target, Target)
-        earlier, last = np.zeros((2, self.target.n_patterns))
-        for start, rows in self.target.chunks():
-            times = elapsed[start : start + len(rows.weights)]
-            for sums, which in ((earlier, _are_earlier(times, now)), (last, times == now)):
-                sums += np.bincount(rows.patterns, rows.weights * which, len(sums))
-        # A label that only the last rows have is in no other.
-        shares = _AS_NOW * earlier.sum() / last.sum() * last / np.where(earlier, earlier, np.inf)
+        shares = _shares_as_now(self.target, elapsed, now)
         seed = int(self.planner.random_state.randint(1, np.iinfo(np.int32).max))
         for start, rows in self.target.chunks():
             numbers = np.arange(start, start + len(rows.weights))
@@ -174,6 +168,18 @@ class TrainingRows(ABC):
 def _blocks(place: Place, start: int, stop: int) -> np.ndarray:
     """Blocks of about as many rows, in the order that later rows are held out by."""
     return np.minimum(N_BLOCKS * (1 - place(np.arange(start, stop))), N_BLOCKS - 1).astype(np.int64)
+
+
+def _shares_as_now(target: Target, elapsed: Array, now: np.float32) -> np.ndarray:
+    """For each label, the share of the earlier rows to draw, so that these click as often as the last ones."""
+    earlier, last = np.zeros((2, target.n_patterns))
+    for start, rows in target.chunks():
+        times = elapsed[start : start + len(rows.weights)]
+        for sums, which in ((earlier, _are_earlier(times, now)), (last, times == now)):
+            sums += np.bincount(rows.patterns, rows.weights * which, len(sums))
+    # A label that only the last rows have is in no other.
+    shares: np.ndarray = _AS_NOW * earlier.sum() / last.sum() * last / np.where(earlier, earlier, np.inf)
+    return shares
 
 
 def _are_earlier(elapsed: np.ndarray, now: np.float32) -> np.ndarray:
