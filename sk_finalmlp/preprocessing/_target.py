@@ -54,10 +54,14 @@ class LabelledRows:
     #: Labels that have a rate: of two classes, the greater has the only one.
     n_labels: int
 
+    @cached_property
+    def is_unweighted(self) -> bool:
+        """Whether each row has weight 1, so that sums are counts, which are faster."""
+        return bool((self.weights == 1).all())
+
     def terms(self, positions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """Positions and weights of all rows, of each label's, and of those where it is known, if not all."""
-        # Counts, of weights that are None, are faster than sums.
-        terms = [(positions, None if (self.weights == 1).all() else self.weights)]
+        terms = [(positions, None if self.is_unweighted else self.weights)]
         terms += [(positions.take(own), weights) for own, weights in self.rows_of_labels]
         return terms + [(positions, weights) for weights in self.known_weights or ()]
 

@@ -216,8 +216,9 @@ class TableRows(TrainingRows):
 
     def _evidence(self) -> Iterator[Evidence]:
         """Yield the columns themselves, each read when it is asked for."""
-        labels = self.labels
-        labelled = labels.take(np.flatnonzero(labels.rows.weights)) if isinstance(labels, Target) else None
+        labelled = self.labels if isinstance(self.labels, Target) else None
+        if labelled is not None and self._weights is not None:
+            labelled = labelled.take(np.flatnonzero(labelled.rows.weights))
         present = np.arange(self.n_rows) if self._weights is None else np.flatnonzero(self._weights > 0)
         places = None if self.order is None else self.order(present)
         for position, (name, raw) in enumerate(zip(self.names, raw_columns(self._X), strict=True)):
