@@ -40,8 +40,9 @@ def pages_with_code():
 
 
 @pytest.fixture
-def few_ratings(monkeypatch):
-    """To train on all ratings takes minutes; a part of them shows as well that the code runs."""
+def little_training(monkeypatch):
+    """To train on all ratings takes minutes; a part of them, and two epochs, show as well that the code runs."""
+    monkeypatch.setitem(sk_finalmlp.FinalMLPClassifier.__init__.__kwdefaults__, "max_epochs", 2)
     fetch = datasets.fetch_movielens_100k
 
     def fetch_few(**options):
@@ -53,7 +54,7 @@ def few_ratings(monkeypatch):
 
 
 @pytest.mark.parametrize("examples", list(pages_with_code()))
-def test_code_of_the_page_runs_from_top_to_bottom(examples, few_ratings, tmp_path, monkeypatch):
+def test_code_of_the_page_runs_from_top_to_bottom(examples, little_training, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for example in examples:
         example.evaluate()

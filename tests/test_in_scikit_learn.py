@@ -26,7 +26,13 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.streams import MLP
 
-SMALL = small_models.SMALL | {"stream1": MLP((16,)), "stream2": MLP((16,)), "num_heads": 2, "max_epochs": 3}
+SMALL = small_models.SMALL | {
+    "stream1": MLP((16,)),
+    "stream2": MLP((16,)),
+    "num_heads": 2,
+    "max_epochs": 3,
+    "batch_size": 200,
+}
 
 
 def pipeline(**parameters):

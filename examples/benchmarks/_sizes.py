@@ -37,7 +37,7 @@ SIZES = {
     # Shows that the benchmarks run; its numbers mean nothing.
     "tiny": Size(
         n_turns=1,
-        n_rows_training=20_000,
+        n_rows_training=13_000,
         n_rows_encoding=2_000,
         n_rows_prediction=500,
         n_rows_search=500,

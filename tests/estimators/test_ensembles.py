@@ -22,7 +22,7 @@ from sk_finalmlp.streams import MLP
 
 SMALL = {"stream1": MLP((16,)), "stream2": MLP((8,)), "num_heads": 1, "random_state": 0, "device": "cpu"}
 # What is named like statistics here comes from no encoder that could say which rows it held out.
-QUICK = {**SMALL, "max_epochs": 2, "hold_out": "random"}
+QUICK = {**SMALL, "max_epochs": 2, "batch_size": 250, "hold_out": "random"}
 DUAL = {name: value for name, value in QUICK.items() if name != "num_heads"}
 EMBEDDING = 10
 
@@ -185,7 +185,7 @@ class TestMembers:
 
     def test_warm_start_goes_on_with_all_members(self, with_statistics):
         X, y = with_statistics
-        model = clone(FinalMLPClassifier(**QUICK, warm_start=True))
+        model = clone(FinalMLPClassifier(**{**QUICK, "batch_size": 50}, warm_start=True))
         classifier = model.set_params(stream1__dropout=0.2, stream2__dropout=0.2).fit(X, y)
         before = classifier.history_[-1]["train_loss"]
         classifier.fit(X, y)
