@@ -21,6 +21,7 @@ _LEAST_RANK = np.finfo(np.float64).epsneg
 _MIN_DEVIATION_OF_SCORES = 1e-6
 #: Values that a distribution is remembered by.
 _N_KNOTS = 1_000
+_SORTED_AT_ONCE = 16_384
 #: Beside the largest value of a column, smaller ones than this share of it are 0.
 _LEAST_SCALED = 1e-280
 _LARGEST_LOGARITHM = np.log(np.finfo(np.float64).max)
@@ -104,13 +105,23 @@ class NormalScorer(FloatColumn):
         outputs = np.zeros(len(floats), np.float32)
         if len(self.values):
             values = np.clip(floats[present], -self.unit, self.unit) / self.unit
-            outputs[present] = np.interp(values, self.values, self.scores)
+            outputs[present] = _interpolated(values, self.values, self.scores)
         return [outputs]
 
     def inverse_transform(self, outputs: list[np.ndarray]) -> pa.Array:
         if not len(self.values):
             return pa.array(np.zeros(len(outputs[0])))
         return pa.array(np.interp(outputs[0].astype(np.float64), self.scores, self.values) * self.unit)
+
+
+def _interpolated(floats: np.ndarray, values: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """`np.interp` in a third of the time, to the same bits: it first looks where it found the float before."""
+    outputs = np.empty(len(floats))
+    for start in range(0, len(floats), _SORTED_AT_ONCE):
+        part = floats[start : start + _SORTED_AT_ONCE]
+        order = np.argsort(part)
+        outputs[start + order] = np.interp(part[order], values, scores)
+    return outputs
 
 
 def _distinct(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -124,9 +135,10 @@ def _distinct(floats: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarra
 def _normal_scores(shares: np.ndarray) -> np.ndarray:
     """Return normal quantiles of the ranks, each computed from the nearer end, since 1 less a small rank is rounded."""
     below, above = (np.cumsum(part) - part / 2 for part in (shares, shares[::-1]))
+    n_low = np.searchsorted(below, 0.5)
     # A rank of 0 has an infinite score.
-    of_low, of_high = (ndtri(np.clip(ranks, _LEAST_RANK, 0.5)) for ranks in (below, above))
-    return of_low - of_high[::-1]
+    ranks = np.clip(np.append(below[:n_low], above[::-1][n_low:]), _LEAST_RANK, 0.5)
+    return np.append(ndtri(ranks[:n_low]), -ndtri(ranks[n_low:]))
 
 
 def _evenly_spread(ranks: np.ndarray) -> np.ndarray:
