@@ -138,7 +138,7 @@ def _normal_scores(shares: np.ndarray) -> np.ndarray:
     n_low = np.searchsorted(below, 0.5)
     # A rank of 0 has an infinite score.
     ranks = np.clip(np.append(below[:n_low], above[::-1][n_low:]), _LEAST_RANK, 0.5)
-    return np.append(ndtri(ranks[:n_low]), -ndtri(ranks[n_low:]))
+    return np.append(ndtri(ranks[:n_low]), 0 - ndtri(ranks[n_low:]))
 
 
 def _evenly_spread(ranks: np.ndarray) -> np.ndarray:
