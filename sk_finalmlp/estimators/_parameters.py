@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from inspect import signature
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, Final
@@ -73,7 +74,9 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
 
 def find_scorer(scoring: Any) -> Any:
     """Return the scorer of a name; functions and built-in names as they are."""
-    if callable(scoring) or scoring in BUILT_IN:
+    if callable(scoring):
+        return _as_scorer(scoring)
+    if scoring in BUILT_IN:
         return scoring
     from sklearn.metrics import get_scorer, get_scorer_names  # loads dozens of modules that prediction doesn't need
 
@@ -82,10 +85,21 @@ def find_scorer(scoring: Any) -> Any:
         meant = get_close_matches(scoring, [*names, *BUILT_IN], n=1, cutoff=0.4)
         raise InvalidParameterError(
             "The 'scoring' parameter of FinalMLPClassifier must be the name of a scorer of scikit-learn, of those that "
-            "sklearn.metrics.get_scorer_names() returns, or a function of (estimator, X, y). Got "
+            "sklearn.metrics.get_scorer_names() returns, or a function of (estimator, X, y), such as "
+            "sk_finalmlp.metrics.get_scorer returns. Got "
             f"{scoring!r} instead.{f' Did you mean {meant[0]!r}?' if meant else ''}"
         )
     return get_scorer(scoring)
+
+
+def _as_scorer(scoring: Callable[..., float]) -> Callable[..., float]:
+    """Return a scorer as it is, and refuse a metric, known by the name of what it takes first."""
+    if next(iter(signature(scoring).parameters), None) == "y_true":
+        raise InvalidParameterError(
+            f"scoring={name_of_scorer(scoring)} is a metric, a function of labels and predictions, where a scorer is "
+            "needed, a function of (estimator, X, y): sklearn.metrics.make_scorer makes one of the other."
+        )
+    return scoring
 
 
 def name_of_scorer(scoring: Any) -> str:

@@ -104,7 +104,7 @@ class RawTable:
     def with_unknown(self, names: Sequence[str], known: Coalitions) -> Iterator[Any]:
         """The table once for each coalition, shape (m, k), in parts of some coalitions each."""
         n_rows = len(self)
-        n_parts = -(-len(known) * n_rows // _ROWS_AT_ONCE)
+        n_parts = max(1, -(-len(known) * n_rows // _ROWS_AT_ONCE))
         for part in np.array_split(known, min(n_parts, len(known))):
             frame = self._frame[np.tile(np.arange(n_rows), len(part))]
             masks = dict(zip(names, np.repeat(part, n_rows, axis=0).T, strict=True))

@@ -383,12 +383,21 @@ def _floats_to_arrow(objects: np.ndarray) -> pa.Array | None:
     return lists_of(pa.array(np.concatenate(arrays)), lengths, missing=pa.array(~is_array))
 
 
+def _groups_of_elements(lists: Sequence[Any]) -> set[str]:
+    return {_group(kind) for kind in set(map(type, chain.from_iterable(lists)))} - {"missing"}
+
+
 def _lists_to_arrow(objects: np.ndarray) -> list[pa.Array]:
     if (arrays := _floats_to_arrow(objects)) is not None:
         return [arrays]
     kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _TYPES["list"])}
     lists: list[Any] = [value for value in objects if type(value) in kinds]
-    groups = {_group(kind) for kind in set(map(type, chain.from_iterable(lists)))} - {"missing"}
+    groups = _groups_of_elements(lists)
+    if "float" in groups and not groups <= {"integer", "float"}:
+        # pandas marks a missing string by NaN, a float.
+        lists = [[None if _is_missing(element) else element for element in value] for value in lists]
+        groups, with_none = _groups_of_elements(lists), iter(lists)
+        objects = pd.Series([next(with_none) if type(value) in kinds else None for value in objects], dtype=object)
     if "list" in groups:
         raise TypeError(_unsupported(f"it holds lists of lists, such as {shown(lists[0])}"))
     if len(groups) > 1 and groups != {"integer", "float"}:

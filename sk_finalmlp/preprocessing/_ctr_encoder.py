@@ -509,12 +509,13 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         if self.hold_out not in ("random", "last"):
             raise ValueError(
                 f"hold_out={self.hold_out!r}: rows that are read in batches are not sorted by a column. Name the files "
-                "so that they come in the order of time, and set hold_out='last'."
+                "so that they come in the order of time, and set hold_out='last'. A DataFrame needs no batches: pass "
+                "its labels apart."
             )
         if self.half_life is not None:
             raise ValueError(
                 f"half_life={dict(self.half_life)!r}: rows that are read in batches count alike in statistics. Fit to "
-                "a table in memory, or give a column of weights by age as sample_weight."
+                "a table in memory, X and y apart, or give a column of weights by age as sample_weight."
             )
 
     def _check_default_container(self) -> None:

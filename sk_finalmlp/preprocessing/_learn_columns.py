@@ -27,7 +27,7 @@ from ._column import (
 from ._datetime import DatetimeEncoder, has_time_of_day
 from ._fitted_columns import FittedColumn
 from ._later_rows import rare_dates, why_behind, why_left_out
-from ._lists import HistoryEncoder, MultiValuedEncoder, how_to_read_lists, read_history, split
+from ._lists import WRITTEN_LIST, HistoryEncoder, MultiValuedEncoder, how_to_read_lists, read_history, split
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._reading import Reading, learn_reading
 from ._statistics import log_odds
@@ -48,15 +48,15 @@ _MIN_SEPARATED_SHARE = 0.1
 _MIN_ELEMENT_REUSE = 1.5
 
 
-#: From so many distinct values or rows on, a doubtful finding is worth a warning.
-_MANY_TIMES = 100
+#: From so many distinct values or rows on, a doubtful finding is worth a warning. One text may be anything.
+_SEVERAL_TEXTS = 2
+_MANY_TIMES = 10
 _MANY_ROWS = 1_000
 #: Categories with a larger share of distinct values tell next to nothing.
 _UNIQUE_SHARE = 0.9
-_MANY_LISTS = 10
 #: Integers of more values than this that may be ids.
 _MANY_VALUES = 200
-_LIST_TEXT = r"^\s*\[.*\]\s*$"
+_LIST_TEXT = rf"^\s*\[.*\]\s*$|{WRITTEN_LIST}"
 _TIME_TEXT = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"
 #: The same with the year last, as in 31.12.2024 or 12/31/24.
 _OTHER_TIME_TEXT = r"^\d{1,2}([./-])\d{1,2}([./-])\d{2}(\d{2})?(,? \d{1,2}:\d\d.*)?$"
@@ -125,9 +125,8 @@ def _repeats(column: Column) -> bool:
 
 def find_doubt(column: Column, finding: Finding) -> str | None:
     """Say, for a warning, what may be wrong with a kind that was found."""
-    if finding.kind == "dropped":
-        # Only a user's `hold_out` says which rows are the last.
-        return f"is left out: {finding.why}, or in `drop`." if finding.why.startswith("named") else None
+    if finding.kind == "dropped" and finding.why.startswith("named"):
+        return f"is left out: {finding.why}, or in `drop`."
     if pa.types.is_floating(column.values.type):
         if not (_are_rounded(column) and _repeats(column)):
             return None
@@ -143,11 +142,14 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
             f"holds integers that repeat ({facts(column)}), and is taken for a quantity, as bins of neighbouring "
             "values tell more of y than the values. Name it in `categorical` if they are ids, else in `numeric`."
         )
-    if finding.kind != "categorical":
+    if finding.kind not in ("categorical", "dropped"):
         return None
     distinct = column.dictionary.dictionary
     if is_string(distinct.type) and (doubt := _doubt_text(column, distinct)):
         return doubt
+    if finding.kind == "dropped":
+        # Its values go with time, in the order that the user named by `hold_out`.
+        return None
     n_present = len(column) - column.n_missing
     if n_present < _MANY_ROWS or len(distinct) <= _UNIQUE_SHARE * n_present:
         return None
@@ -158,7 +160,7 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
 
 
 def _doubt_text(column: Column, distinct: pa.Array) -> str | None:
-    if _all_match(distinct, _TIME_TEXT, _MANY_TIMES):
+    if _all_match(distinct, _TIME_TEXT, _SEVERAL_TEXTS):
         return (
             f"holds dates or times as text and is taken for categories ({facts(column)}). Name it in `datetime`, or in "
             "`categorical` if the categories are meant."
@@ -169,7 +171,7 @@ def _doubt_text(column: Column, distinct: pa.Array) -> str | None:
             f"for categories ({facts(column)}). Convert it, for example by pandas.to_datetime(column, "
             "format='%d.%m.%Y %H:%M'), or name it in `categorical` if the categories are meant."
         )
-    if _all_match(distinct, _LIST_TEXT, _MANY_LISTS):
+    if _all_match(distinct, _LIST_TEXT, _SEVERAL_TEXTS):
         return (
             f"holds lists as text, such as {shown(text := _longest(column.values))}, and is taken for categories "
             f"({facts(column)}). {how_to_read_lists(text)}, or name it in `categorical` if the categories are meant."

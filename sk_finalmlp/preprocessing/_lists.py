@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from typing import Any, Self
@@ -38,10 +41,16 @@ from ._vocabulary import (
 )
 
 _CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
-#: Two elements without a comma between them.
-_LIST_OF_NUMPY = re.compile(r"\[\s*[^\s,]+\s+[^\s,]+")
-#: A list of strings or integers as `str` writes it, and so `DataFrame.to_csv`.
-_WRITTEN_LIST = r"^\[((np\.str_\()?['\"].*['\"]\)?|\d+(, \d+)*)\]$"
+#: An element as Python, JSON or NumPy write it.
+_ELEMENT = (
+    r"""('([^'\\]|\\.)*'|"([^"\\]|\\.)*"|[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|true|false|null|True|False|None|NaN|nan"""
+    r"""|np\.\w+\([^()]*\))"""
+)
+_LIST_OF_NUMPY = re.compile(rf"\[\s*{_ELEMENT}\s+{_ELEMENT}")
+#: A list or tuple of them as text, as `DataFrame.to_csv` writes it.
+WRITTEN_LIST = (
+    rf"^\s*(\[\s*({_ELEMENT}(\s*,\s*|\s+))*{_ELEMENT}\s*,?\s*\]|\(({_ELEMENT}\s*,\s*)+({_ELEMENT}\s*)?\))\s*$"
+)
 
 
 class MultiValuedEncoder(VocabularyEncoder):
@@ -152,7 +161,7 @@ def split(values: pa.Array, separator: str | None) -> pa.Array:
 
 def _without_written_lists(strings: pa.Array) -> pa.Array:
     """Refuse strings such as "['a', 'b']": each would pass for an unknown element."""
-    written = strings.filter(pc.match_substring_regex(strings, _WRITTEN_LIST))
+    written = strings.filter(pc.match_substring_regex(strings, WRITTEN_LIST))
     if len(written):
         raise ValueError(
             f"{shown(written[0].as_py())} is a list that was written as text, as CSV files hold it. "
@@ -166,8 +175,11 @@ def how_to_read_lists(text: str) -> str:
     if "np." in text or _LIST_OF_NUMPY.match(text):
         # Python would make one string of 'a' 'b'.
         return "NumPy has written it, which can't be read back: keep the table as Parquet"
-    function = "json.loads" if "'" not in text else "ast.literal_eval"
-    return f"Read it back, for example by `column.map({function}, na_action='ignore')`"
+    for name, function in {"json.loads": json.loads, "ast.literal_eval": ast.literal_eval}.items():
+        with suppress(ValueError, SyntaxError):
+            function(text)
+            return f"Read it back, for example by `column.map({name}, na_action='ignore')`"
+    return "Neither json.loads nor ast.literal_eval reads it: keep the table as Parquet"
 
 
 #: How many values are looked at for one to show.

@@ -45,7 +45,11 @@ def _positions(selection: Any, names: Sequence[str]) -> list[int]:
     if selection is None:
         return []
     if isinstance(selection, slice):
-        return list(range(len(names)))[selection]
+        start, stop = selection.start, selection.stop
+        start = _position_of_name(start, names) if isinstance(start, str) else start
+        # As in pandas, the name at its end belongs to a slice.
+        stop = _position_of_name(stop, names) + 1 if isinstance(stop, str) else stop
+        return list(range(len(names)))[start : stop : selection.step]
     keys: list[Any] = [selection] if isinstance(selection, str | int | numbers.Integral) else list(selection)
     if keys and all(isinstance(key, bool | np.bool_) for key in keys):
         if len(keys) != len(names):

@@ -99,6 +99,8 @@ def test_weights_reach_the_scorer(table):
     ("scoring", "match"),
     [
         ("average_precison", "Did you mean 'average_precision'"),
+        ("neg_normalized_entropy", r"such as sk_finalmlp\.metrics\.get_scorer returns"),
+        (roc_auc_score, r"scoring=roc_auc_score is a metric.*sklearn\.metrics\.make_scorer"),
         (lambda estimator, X, y: np.nan, "'score' gives nan for the validation rows"),
         ("f1", "scoring='f1' can't score the validation rows: .*multiclass"),
         (lambda estimator, X, y: estimator.predict(X.to_numpy()).sum(), "predictions of ndarray"),

@@ -137,7 +137,19 @@ def test_separator_can_be_given():
         fit(["a/b"], separator="")
 
 
-@pytest.mark.parametrize("lists", [[["a", "b"], ["it's"]], [[np.str_("a")]], [[5, 7], [12]]])
+@pytest.mark.parametrize(
+    "lists",
+    [
+        [["a", "b"], ["it's"]],
+        [[np.str_("a")]],
+        [[5, 7], [12]],
+        [[np.int64(5)], [np.int64(7), np.int64(5)]],
+        [(5, 7), (12,)],
+        [[1.5, None], [2.5, 1.5]],
+        [["a", None]],
+        [np.array([5, 7])],
+    ],
+)
 def test_lists_written_as_text_are_refused(lists):
     written = [str(values) for values in lists]
     for attempt in (lambda: fit(written), lambda: encode(fit(lists), written)):
@@ -155,6 +167,15 @@ def test_strings_come_back_joined():
     encoder = CTREncoder().fit(frame(GENRES))
     decoded = encoder.inverse_transform(encoder.transform(frame(GENRES)))["genres"]
     assert [None if pd.isna(value) else value for value in decoded] == GENRES
+
+
+def test_an_element_that_pandas_marks_as_missing_is_none():
+    log = pd.DataFrame({"user": [1, 1, 2], "genre": pd.array(["a", None, "b"], "str")})
+    lists = log.groupby("user")["genre"].agg(list)
+    assert lists[1][1] is not None
+    assert encode(fit(lists), lists) == [[1], [2]]
+    with pytest.raises(TypeError, match=r"holds \['a', 1.5\] of type list"):
+        fit([["a", 1.5], ["a", np.nan]])
 
 
 @pytest.mark.parametrize("dtype", [pl.List(pl.String), pl.Array(pl.String, 2)])
