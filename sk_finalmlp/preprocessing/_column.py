@@ -397,7 +397,8 @@ def _lists_to_arrow(objects: np.ndarray) -> list[pa.Array]:
         # pandas marks a missing string by NaN, a float.
         lists = [[None if _is_missing(element) else element for element in value] for value in lists]
         groups, with_none = _groups_of_elements(lists), iter(lists)
-        objects = pd.Series([next(with_none) if type(value) in kinds else None for value in objects], dtype=object)
+        elements = [next(with_none) if type(value) in kinds else None for value in objects]
+        objects = pd.Series(elements, dtype=object).to_numpy()
     if "list" in groups:
         raise TypeError(_unsupported(f"it holds lists of lists, such as {shown(lists[0])}"))
     if len(groups) > 1 and groups != {"integer", "float"}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
@@ -51,6 +52,9 @@ _LIST_OF_NUMPY = re.compile(rf"\[\s*{_ELEMENT}\s+{_ELEMENT}")
 WRITTEN_LIST = (
     rf"^\s*(\[\s*({_ELEMENT}(\s*,\s*|\s+))*{_ELEMENT}\s*,?\s*\]|\(({_ELEMENT}\s*,\s*)+({_ELEMENT}\s*)?\))\s*$"
 )
+
+
+_READERS: dict[str, Callable[[str], Any]] = {"json.loads": json.loads, "ast.literal_eval": ast.literal_eval}
 
 
 class MultiValuedEncoder(VocabularyEncoder):
@@ -175,9 +179,9 @@ def how_to_read_lists(text: str) -> str:
     if "np." in text or _LIST_OF_NUMPY.match(text):
         # Python would make one string of 'a' 'b'.
         return "NumPy has written it, which can't be read back: keep the table as Parquet"
-    for name, function in {"json.loads": json.loads, "ast.literal_eval": ast.literal_eval}.items():
+    for name, read in _READERS.items():
         with suppress(ValueError, SyntaxError):
-            function(text)
+            read(text)
             return f"Read it back, for example by `column.map({name}, na_action='ignore')`"
     return "Neither json.loads nor ast.literal_eval reads it: keep the table as Parquet"
 
