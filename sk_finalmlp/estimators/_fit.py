@@ -277,9 +277,9 @@ def _checkpoint_file(
         )
     folder = Path(classifier.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
-    parameters = classifier.get_params() | {"scoring": name_of_scorer(classifier.scoring)}
-    for name in ("checkpoint", "verbose", "device"):
-        del parameters[name]
+    # Where it is written, shown and computed makes no other fit.
+    same = dict.fromkeys(("checkpoint", "verbose", "device")) | {"scoring": name_of_scorer(classifier.scoring)}
+    parameters = classifier.get_params() | same
     weights = weights_as_arrays(start.network) if start.history else None
     identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, classifier._encoders
     rows = digest_of(training), digest_of(validation)

@@ -383,25 +383,32 @@ def _floats_to_arrow(objects: np.ndarray) -> pa.Array | None:
     return lists_of(pa.array(np.concatenate(arrays)), lengths, missing=pa.array(~is_array))
 
 
-def _groups_of_elements(lists: Sequence[Any]) -> set[str]:
-    return {_group(kind) for kind in set(map(type, chain.from_iterable(lists)))} - {"missing"}
+def _lists_of(objects: np.ndarray) -> list[Any]:
+    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _TYPES["list"])}
+    return [value for value in objects if type(value) in kinds]
+
+
+def _groups_of_elements(objects: np.ndarray) -> set[str]:
+    return {_group(kind) for kind in set(map(type, chain.from_iterable(_lists_of(objects))))} - {"missing"}
+
+
+def _with_none(value: Any) -> Any:
+    """Return a list with None for what is missing."""
+    return None if _is_missing(value) else [None if _is_missing(element) else element for element in value]
 
 
 def _lists_to_arrow(objects: np.ndarray) -> list[pa.Array]:
     if (arrays := _floats_to_arrow(objects)) is not None:
         return [arrays]
-    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _TYPES["list"])}
-    lists: list[Any] = [value for value in objects if type(value) in kinds]
-    groups = _groups_of_elements(lists)
+    groups = _groups_of_elements(objects)
     if "float" in groups and not groups <= {"integer", "float"}:
         # pandas marks a missing string by NaN, a float.
-        lists = [[None if _is_missing(element) else element for element in value] for value in lists]
-        groups, with_none = _groups_of_elements(lists), iter(lists)
-        elements = [next(with_none) if type(value) in kinds else None for value in objects]
-        objects = pd.Series(elements, dtype=object).to_numpy()
+        objects = pd.Series(map(_with_none, objects), dtype=object).to_numpy()
+        groups = _groups_of_elements(objects)
     if "list" in groups:
-        raise TypeError(_unsupported(f"it holds lists of lists, such as {shown(lists[0])}"))
+        raise TypeError(_unsupported(f"it holds lists of lists, such as {shown(_lists_of(objects)[0])}"))
     if len(groups) > 1 and groups != {"integer", "float"}:
+        lists = _lists_of(objects)
         raise _stranger(next((value for value in lists if len(set(map(type, value))) > 1), lists[0]))
     # Arrow would infer the type of all elements once more.
     dtype = pa.large_list(pa.large_string()) if groups == {"text"} else None
