@@ -266,6 +266,10 @@ def penalties_of_tables(classifier: FinalMLPClassifier) -> tuple[Any, float | No
     return of_tables, None if of_contexts == "auto" else of_contexts
 
 
+#: Where a fit is stored, shown and computed doesn't make it another one.
+_OF_NO_FIT = dict.fromkeys(("checkpoint", "verbose", "device"))
+
+
 def _checkpoint_file(
     classifier: FinalMLPClassifier, start: Fitted, training: AnyImpressions, validation: AnyImpressions | None
 ) -> Path:
@@ -277,9 +281,7 @@ def _checkpoint_file(
         )
     folder = Path(classifier.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
-    # Where it is written, shown and computed makes no other fit.
-    same = dict.fromkeys(("checkpoint", "verbose", "device")) | {"scoring": name_of_scorer(classifier.scoring)}
-    parameters = classifier.get_params() | same
+    parameters = classifier.get_params() | _OF_NO_FIT | {"scoring": name_of_scorer(classifier.scoring)}
     weights = weights_as_arrays(start.network) if start.history else None
     identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, classifier._encoders
     rows = digest_of(training), digest_of(validation)
