@@ -48,10 +48,12 @@ _MIN_SEPARATED_SHARE = 0.1
 _MIN_ELEMENT_REUSE = 1.5
 
 
-#: From so many distinct values or rows on, a doubtful finding is worth a warning. One text may be anything.
-_SEVERAL_TEXTS = 2
-_MANY_TIMES = 10
+#: From so many rows on, a doubtful finding is worth a warning.
+_MANY_LISTS = 10
+_MANY_TIMES = 100
 _MANY_ROWS = 1_000
+#: Fewer distinct texts such as 1.12.24 may be versions.
+_MANY_DATES = 20
 #: Categories with a larger share of distinct values tell next to nothing.
 _UNIQUE_SHARE = 0.9
 #: Integers of more values than this that may be ids.
@@ -160,18 +162,19 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
 
 
 def _doubt_text(column: Column, distinct: pa.Array) -> str | None:
-    if _all_match(distinct, _TIME_TEXT, _SEVERAL_TEXTS):
+    n_present = len(column) - column.n_missing
+    if n_present >= _MANY_TIMES and _all_match(distinct, _TIME_TEXT):
         return (
             f"holds dates or times as text and is taken for categories ({facts(column)}). Name it in `datetime`, or in "
             "`categorical` if the categories are meant."
         )
-    if _all_match(distinct, _OTHER_TIME_TEXT, _MANY_TIMES):
+    if len(distinct) >= _MANY_DATES and _all_match(distinct, _OTHER_TIME_TEXT):
         return (
             f"looks like dates in another form than ISO 8601, such as {shown(_longest(column.values))}, and is taken "
             f"for categories ({facts(column)}). Convert it, for example by pandas.to_datetime(column, "
             "format='%d.%m.%Y %H:%M'), or name it in `categorical` if the categories are meant."
         )
-    if _all_match(distinct, _LIST_TEXT, _SEVERAL_TEXTS):
+    if n_present >= _MANY_LISTS and _all_match(distinct, _LIST_TEXT):
         return (
             f"holds lists as text, such as {shown(text := _longest(column.values))}, and is taken for categories "
             f"({facts(column)}). {how_to_read_lists(text)}, or name it in `categorical` if the categories are meant."
@@ -179,8 +182,8 @@ def _doubt_text(column: Column, distinct: pa.Array) -> str | None:
     return None
 
 
-def _all_match(texts: pa.Array, pattern: str, fewest: int) -> bool:
-    return len(texts) >= fewest and bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
+def _all_match(texts: pa.Array, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
 
 
 def _longest(texts: pa.Array) -> str:

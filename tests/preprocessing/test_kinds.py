@@ -274,10 +274,10 @@ def test_lists_as_text_are_doubtful_categories():
         ([f"['{n}' 'b']" for n in range(20)], "NumPy has written it, which can't be read back"),
         ([str(np.array([n, 0.5])) for n in range(20)], "NumPy has written it, which can't be read back"),
         ([str([np.int64(n), np.int64(3)]) for n in range(20)], "NumPy has written it, which can't be read back"),
-        (['["New York", "Rome"]', '["Oslo"]'], r"column\.map\(json\.loads"),
-        (['["It\'s", null]', '["Oslo"]'], r"column\.map\(json\.loads"),
+        (['["New York", "Rome"]', '["Oslo"]'] * 5, r"column\.map\(json\.loads"),
+        (['["It\'s", null]', '["Oslo"]'] * 5, r"column\.map\(json\.loads"),
         ([str((n, 0.5)) for n in range(20)], r"column\.map\(ast\.literal_eval"),
-        (["[Oslo]", "[Rome]"], "Neither json.loads nor ast.literal_eval reads it: keep the table as Parquet"),
+        (["[Oslo]", "[Rome]"] * 5, "Neither json.loads nor ast.literal_eval reads it: keep the table as Parquet"),
     ):
         with pytest.warns(UserWarning, match=rf"Column 'column' holds lists as text, such as .*{remedy}"):
             assert kind_of(texts) == "categorical"
