@@ -11,8 +11,6 @@ TESTS ?= tests/nn tests/training tests/preprocessing tests/inspection tests/test
 
 # A batch is too small to gain from a second thread, and threads that share cores with other work wait for each other.
 export OMP_NUM_THREADS ?= 1
-# Python compiles what it imports; pip would compile all of torch, which takes longer than to fetch it.
-export PIP_COMPILE ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types imports tests coverage test-lowest test-highest test-engines test-browser wheel dist check-wheel docs docs-quick bench bench-quick bench-accuracy bench-study fuzz faults format clean
