@@ -42,6 +42,8 @@ Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 #: Penalty of the tables of the gates' contexts.
 _OF_CONTEXTS: Final = 0.001
+#: Where a fit is stored, shown and computed doesn't make it another one.
+_OF_NO_FIT: Final = dict.fromkeys(("checkpoint", "verbose", "device"))
 
 
 @dataclass(frozen=True)
@@ -264,10 +266,6 @@ def penalties_of_tables(classifier: FinalMLPClassifier) -> tuple[Any, float | No
         )
     of_tables, of_contexts = given
     return of_tables, None if of_contexts == "auto" else of_contexts
-
-
-#: Where a fit is stored, shown and computed doesn't make it another one.
-_OF_NO_FIT = dict.fromkeys(("checkpoint", "verbose", "device"))
 
 
 def _checkpoint_file(

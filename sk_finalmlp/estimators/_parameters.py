@@ -75,8 +75,8 @@ CONSTRAINTS: Final[dict[str, list[Any]]] = {
 def find_scorer(scoring: Any) -> Any:
     """Return the scorer of a name; functions and built-in names as they are."""
     if callable(scoring):
-        return _as_scorer(scoring)
-    if scoring in BUILT_IN:
+        _refuse_metric(scoring)
+    if callable(scoring) or scoring in BUILT_IN:
         return scoring
     from sklearn.metrics import get_scorer, get_scorer_names  # loads dozens of modules that prediction doesn't need
 
@@ -92,14 +92,13 @@ def find_scorer(scoring: Any) -> Any:
     return get_scorer(scoring)
 
 
-def _as_scorer(scoring: Callable[..., float]) -> Callable[..., float]:
-    """Return a scorer as it is, and refuse a metric, known by the name of what it takes first."""
+def _refuse_metric(scoring: Callable[..., float]) -> None:
+    """Refuse a metric, known by the name of what it takes first."""
     if next(iter(signature(scoring).parameters), None) == "y_true":
         raise InvalidParameterError(
             f"scoring={name_of_scorer(scoring)} is a metric, a function of labels and predictions, where a scorer is "
             "needed, a function of (estimator, X, y): sklearn.metrics.make_scorer makes one of the other."
         )
-    return scoring
 
 
 def name_of_scorer(scoring: Any) -> str:

@@ -127,8 +127,10 @@ def _repeats(column: Column) -> bool:
 
 def find_doubt(column: Column, finding: Finding) -> str | None:
     """Say, for a warning, what may be wrong with a kind that was found."""
-    if finding.kind == "dropped" and finding.why.startswith("named"):
-        return f"is left out: {finding.why}, or in `drop`."
+    if finding.kind == "dropped":
+        # Only a user's `hold_out` says which rows are the last.
+        is_named = finding.why.startswith("named")
+        return f"is left out: {finding.why}, or in `drop`." if is_named else _doubt_text(column)
     if pa.types.is_floating(column.values.type):
         if not (_are_rounded(column) and _repeats(column)):
             return None
@@ -144,16 +146,12 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
             f"holds integers that repeat ({facts(column)}), and is taken for a quantity, as bins of neighbouring "
             "values tell more of y than the values. Name it in `categorical` if they are ids, else in `numeric`."
         )
-    if finding.kind not in ("categorical", "dropped"):
+    if finding.kind != "categorical":
         return None
-    distinct = column.dictionary.dictionary
-    if is_string(distinct.type) and (doubt := _doubt_text(column, distinct)):
+    if doubt := _doubt_text(column):
         return doubt
-    if finding.kind == "dropped":
-        # Its values go with time, in the order that the user named by `hold_out`.
-        return None
     n_present = len(column) - column.n_missing
-    if n_present < _MANY_ROWS or len(distinct) <= _UNIQUE_SHARE * n_present:
+    if n_present < _MANY_ROWS or len(column.dictionary.dictionary) <= _UNIQUE_SHARE * n_present:
         return None
     return (
         f"has a different value in nearly every row ({facts(column)}), so there is nothing to learn. Name it in "
@@ -161,8 +159,10 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
     )
 
 
-def _doubt_text(column: Column, distinct: pa.Array) -> str | None:
-    n_present = len(column) - column.n_missing
+def _doubt_text(column: Column) -> str | None:
+    distinct, n_present = column.dictionary.dictionary, len(column) - column.n_missing
+    if not is_string(distinct.type):
+        return None
     if n_present >= _MANY_TIMES and _all_match(distinct, _TIME_TEXT):
         return (
             f"holds dates or times as text and is taken for categories ({facts(column)}). Name it in `datetime`, or in "

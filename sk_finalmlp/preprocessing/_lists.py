@@ -48,13 +48,12 @@ _ELEMENT = (
     r"""|np\.\w+\([^()]*\))"""
 )
 _LIST_OF_NUMPY = re.compile(rf"\[\s*{_ELEMENT}\s+{_ELEMENT}")
-#: A list or tuple of them as text, as `DataFrame.to_csv` writes it.
+#: A list or tuple of them as text, as `DataFrame.to_csv` writes it; between strings there may be anything.
 WRITTEN_LIST = (
-    rf"^\s*(\[\s*({_ELEMENT}(\s*,\s*|\s+))*{_ELEMENT}\s*,?\s*\]|\(({_ELEMENT}\s*,\s*)+({_ELEMENT}\s*)?\))\s*$"
+    r"^\s*(\[(np\.str_\()?['\"].*['\"]\)?\]"
+    rf"|\[\s*({_ELEMENT}(\s*,\s*|\s+))*{_ELEMENT}\s*,?\s*\]|\(({_ELEMENT}\s*,\s*)+({_ELEMENT}\s*)?\))\s*$"
 )
-
-
-_READERS: dict[str, Callable[[str], Any]] = {"json.loads": json.loads, "ast.literal_eval": ast.literal_eval}
+_LIST_READERS: dict[str, Callable[[str], Any]] = {"json.loads": json.loads, "ast.literal_eval": ast.literal_eval}
 
 
 class MultiValuedEncoder(VocabularyEncoder):
@@ -179,8 +178,8 @@ def how_to_read_lists(text: str) -> str:
     if "np." in text or _LIST_OF_NUMPY.match(text):
         # Python would make one string of 'a' 'b'.
         return "NumPy has written it, which can't be read back: keep the table as Parquet"
-    for name, read in _READERS.items():
-        with suppress(ValueError, SyntaxError):
+    for name, read in _LIST_READERS.items():
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             read(text)
             return f"Read it back, for example by `column.map({name}, na_action='ignore')`"
     return "Neither json.loads nor ast.literal_eval reads it: keep the table as Parquet"

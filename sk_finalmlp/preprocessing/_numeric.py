@@ -21,6 +21,7 @@ _LEAST_RANK = np.finfo(np.float64).epsneg
 _MIN_DEVIATION_OF_SCORES = 1e-6
 #: Values that a distribution is remembered by.
 _N_KNOTS = 1_000
+#: Values that are sorted within the cache.
 _SORTED_AT_ONCE = 16_384
 #: Beside the largest value of a column, smaller ones than this share of it are 0.
 _LEAST_SCALED = 1e-280
@@ -115,7 +116,7 @@ class NormalScorer(FloatColumn):
 
 
 def _interpolated(floats: np.ndarray, values: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """`np.interp` in a third of the time, to the same bits: it first looks where it found the float before."""
+    """`np.interp` of sorted parts, a third of its time, the same bits: it first looks where it found the one before."""
     outputs = np.empty(len(floats))
     for start in range(0, len(floats), _SORTED_AT_ONCE):
         part = floats[start : start + _SORTED_AT_ONCE]
@@ -138,6 +139,7 @@ def _normal_scores(shares: np.ndarray) -> np.ndarray:
     n_low = np.searchsorted(below, 0.5)
     # A rank of 0 has an infinite score.
     ranks = np.clip(np.append(below[:n_low], above[::-1][n_low:]), _LEAST_RANK, 0.5)
+    # Taken from 0, the median isn't -0.
     return np.append(ndtri(ranks[:n_low]), 0 - ndtri(ranks[n_low:]))
 
 

@@ -122,6 +122,8 @@ def test_what_can_t_be_explained_is_refused(clicks, fitted):
     X = clicks[0]
     with pytest.raises(ValueError, match=r"X has no column 'usr'; it has .*'user'"):
         row_contributions(fitted, X, columns=["usr"])
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        row_contributions(fitted, X[:0])
     with pytest.raises(TypeError, match="it needs a pipeline with a CTREncoder; FinalMLPClassifier has none"):
         row_contributions(fitted[-1], fitted[0].transform(X))
     of_three = make_pipeline(CTREncoder(), FinalMLPClassifier(**QUICK)).fit(X[["user"]], np.arange(len(X)) % 3)

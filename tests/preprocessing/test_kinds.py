@@ -286,16 +286,25 @@ def test_lists_as_text_are_doubtful_categories():
 
 def test_times_as_text_are_doubtful_categories():
     times = pd.date_range("2024-05-03", periods=200, freq="h")
-    for texts in (
-        times.astype(str),
-        times.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        times.strftime("%Y-%m-%d %H:%M").tolist() * 3,
-        times.strftime("%Y-%m-%d")[:192],
+    for texts, n_distinct in (
+        (times.astype(str), 200),
+        (times.strftime("%Y-%m-%dT%H:%M:%SZ"), 200),
+        (times.strftime("%Y-%m-%d %H:%M").tolist() * 3, 200),
+        (times.strftime("%Y-%m-%d"), 9),
     ):
-        with pytest.warns(UserWarning, match=r"Column 'column' holds dates or times as text.*distinct.*`datetime`"):
+        doubt = rf"Column 'column' holds dates or times as text.*\({n_distinct} distinct.*`datetime`"
+        with pytest.warns(UserWarning, match=doubt):
             assert kind_of(texts) == "categorical"
         assert kind_of(texts, categorical="column") == "categorical"
         assert kind_of(texts, datetime="column") == "datetime"
+
+
+def test_times_as_text_that_are_left_out_are_doubtful_too():
+    times = pd.date_range("2024-05-03", periods=200, freq="h").astype(str)
+    X = pd.DataFrame({"item": ["a", "b"] * 100, "time": times})
+    with pytest.warns(UserWarning, match=r"Column 'time' holds dates or times as text.*Name it in `datetime`"):
+        encoder = CTREncoder(hold_out="time").fit(X, np.arange(200) // 2 % 2)
+    assert encoder.feature_kinds_.loc["time", "kind"] == "dropped"
 
 
 @pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%m/%d/%Y", "%d-%m-%y", "%m/%d/%Y, %H:%M:%S"])

@@ -163,6 +163,12 @@ def test_integers_that_become_floats_keep_their_codes():
     assert encode(encoder, [[5.0, np.nan], [7.0]]) == [[1, 0], [2, 0]]
 
 
+def test_anything_between_strings_is_a_written_list_too():
+    for written in ("['a', Decimal('1'), 'b']", "['a', ['b'], 'c']"):
+        with pytest.raises(ValueError, match="is a list that was written as text"):
+            fit([written])
+
+
 def test_strings_come_back_joined():
     encoder = CTREncoder().fit(frame(GENRES))
     decoded = encoder.inverse_transform(encoder.transform(frame(GENRES)))["genres"]
