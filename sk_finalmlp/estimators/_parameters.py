@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from functools import partial
 from inspect import signature
 from numbers import Integral, Real
 from os import PathLike
@@ -106,6 +107,8 @@ def name_of_scorer(scoring: Any) -> str:
     if isinstance(scoring, str):
         return scoring
     function = getattr(scoring, "_score_func", scoring)
+    if isinstance(function, partial) and not hasattr(function, "__name__"):
+        function = function.func
     name = getattr(function, "__name__", type(function).__name__)
     # The log-loss and the AUC have these names.
     return "score" if name in ("<lambda>", "loss", "auc") else name

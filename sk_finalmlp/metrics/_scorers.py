@@ -146,7 +146,9 @@ def make_grouped_auc_scorer(
     >>> bool(0.5 < search.fit(X, y).best_score_ < 1)
     True
     """
-    return partial(_score_groups, column, {"group_weight": group_weight, "pos_label": pos_label})
+    scorer = partial(_score_groups, column, {"group_weight": group_weight, "pos_label": pos_label})
+    scorer.__name__ = grouped_auc.__name__  # type: ignore[attr-defined]  # what a history and a model card call it
+    return scorer
 
 
 def _score_groups(

@@ -1,11 +1,14 @@
 """Early stopping by scorers of scikit-learn and by functions."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, get_scorer, make_scorer, roc_auc_score
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier, FunnelClassifier
+from sk_finalmlp.metrics import grouped_auc, make_grouped_auc_scorer
 
 FAST = {"max_epochs": 3, "n_members": 1, "num_heads": 1, "stream1__hidden_units": (16,), "stream2": None}
 
@@ -47,6 +50,17 @@ def test_a_function_is_like_the_name(table, scoring):
     name = {own_auc: "valid_own_auc"}.get(scoring, "valid_roc_auc_score")
     for one, other in zip(by_name.history_, by_function.history_, strict=True):
         assert other[name] == pytest.approx(one["valid_auc"])
+
+
+@pytest.mark.parametrize(
+    ("scoring", "name"), [(make_grouped_auc_scorer("user"), "valid_grouped_auc"), (partial(own_auc), "valid_own_auc")]
+)
+def test_a_function_with_arguments_keeps_its_name(table, scoring, name):
+    X, y = table
+    clf = make(scoring=scoring).fit(X[:1000], y[:1000], X_val=X[1000:], y_val=y[1000:])
+    predicted = clf.predict_proba(X[1000:])[:, 1]
+    groups = X["user"][1000:] if name == "valid_grouped_auc" else np.zeros(200)
+    assert clf.history_[clf.best_epoch_ - 1][name] == pytest.approx(grouped_auc(y[1000:], predicted, groups=groups))
 
 
 def test_a_function_sees_the_codes_and_floats_of_the_rows(table):
