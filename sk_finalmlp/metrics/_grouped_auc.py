@@ -143,7 +143,10 @@ def _group_codes(groups: ArrayLike | None, clicks: NDArray[np.bool_]) -> tuple[N
     if len(shape) != 1 and shape[1:] != (1,):
         raise ValueError(f"groups has shape {shape}, but each row needs one group: pass a column, such as X['user'].")
     check_consistent_length(clicks, groups)
-    codes, names = pd.factorize(column_or_1d(groups))
+    try:
+        codes, names = pd.factorize(column_or_1d(groups))
+    except TypeError as error:
+        raise TypeError(f"groups must be single values such as user ids, and holds others: {error}.") from error
     if (codes < 0).any():
         raise ValueError(
             f"groups is missing in {(codes < 0).sum()} rows: leave these rows out, or fill in a group of their own, "

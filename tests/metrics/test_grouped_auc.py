@@ -120,6 +120,11 @@ def test_missing_groups_are_refused(missing):
         grouped_auc([0, 1, 0, 1], [1, 2, 3, 4], groups)
 
 
+def test_groups_of_lists_are_refused():
+    with pytest.raises(TypeError, match="groups must be single values such as user ids, and holds others: .*'list'"):
+        grouped_auc([0, 1, 0, 1], [1, 2, 3, 4], pd.Series([["a"], ["a"], [], ["b"]]))
+
+
 def test_groups_are_needed():
     with pytest.raises(ValueError, match=r"'groups' parameter should not be None.*make_grouped_auc_scorer"):
         grouped_auc([0, 1], [1, 2])
