@@ -116,9 +116,10 @@ def _steps(model: Any) -> tuple[CTREncoder, FinalMLPClassifier]:
 
 
 def _with_columns_of_fit(X: Any, encoder: CTREncoder) -> Any:
+    """The columns of `fit`, in its order; a missing one is left to the encoder, which names it."""
     frame = nw.from_native(X, eager_only=True)
     known = getattr(encoder, "feature_names_in_", frame.columns)
-    return frame.select([name for name in frame.columns if name in known]).to_native()
+    return frame.select([name for name in known if name in frame.columns]).to_native()
 
 
 def _without_named_columns(X: Any, **columns: Any) -> tuple[Any, ...]:

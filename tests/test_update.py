@@ -209,7 +209,8 @@ class TestOfFiles:
     @pytest.mark.parametrize("as_source", [str, ds.dataset, pl.scan_parquet], ids=["path", "data set", "lazy frame"])
     def test_is_that_of_their_rows(self, model, days, tmp_path, as_source):
         X, y = days[1]
-        X.assign(click=y, others=0).to_parquet(tmp_path / "day.parquet", row_group_size=200)
+        in_another_order = X.assign(click=y, others=0).iloc[:, ::-1]
+        in_another_order.to_parquet(tmp_path / "day.parquet", row_group_size=200)
         other = pickle.loads(pickle.dumps(model))
         update(model, X, y)
         update(other, as_source(tmp_path / "day.parquet"), "click")

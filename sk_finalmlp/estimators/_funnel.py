@@ -7,11 +7,13 @@ from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from .._labels import label_columns
 from .._sklearn import FittedSummary, StrOptions, Summary
 from .._sources import EncodedRows
 from ._finalmlp import FinalMLPClassifier
@@ -37,7 +39,8 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
         `sample_weight`, and tasks by `task_weight`. `scoring` is "neg_log_loss" or "roc_auc", a mean over the tasks.
     tasks : list of str, default=None
         Names of the labels, for a funnel in its order: the columns of `y`, if that is a DataFrame, else names of them.
-        None for the columns as they are.
+        None for the columns as they are. `fit` and `score` find the columns of a DataFrame by name, but scikit-learn's
+        scorers by position: give `y[tasks]`.
     relation : {"funnel", "independent"}, default="funnel"
         Whether each label implies the one before, as a conversion implies a click; rows that contradict it are an
         error.
@@ -209,6 +212,26 @@ class FunnelClassifier(FittedSummary, MetaEstimatorMixin, ClassifierMixin, BaseE
         """
         check_is_fitted(self)
         return self.classifier_.predict(X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of rows with a correct prediction of all labels.
+
+        Parameters
+        ----------
+        X : dataframe or array-like of shape (n_samples, n_features)
+            Impressions, as for :meth:`decision_function`.
+        y : dataframe or array-like of shape (n_samples, n_tasks)
+            True labels: columns of a DataFrame by their names, those of an array in the order of `tasks_`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+            Accuracy, from 0 to 1.
+        """
+        check_is_fitted(self)
+        return float(super().score(X, pd.DataFrame(label_columns(y, self.tasks_)), sample_weight))
 
     @property
     def classes_(self) -> list[NDArray[Any]]:

@@ -68,8 +68,8 @@ class MultiValuedEncoder(VocabularyEncoder):
     def fit(self, column: Column, weights: np.ndarray | None) -> Self:
         """Learn the vocabulary of the elements and the number of output columns; rows count alike."""
         self.splits_strings = is_string(column.values.type)
-        if self.splits_strings and self.separator is None:
-            strings = column.dictionary.dictionary
+        if self.separator is None:
+            strings = column.dictionary.dictionary if self.splits_strings else pa.array([], pa.string())
             found = (sep for sep in _CANDIDATE_SEPARATORS if pc.any(pc.match_substring(strings, sep)).as_py())
             self.separator = next(found, _CANDIDATE_SEPARATORS[0])
         lists, n_rows = self._counted_lists(column)
@@ -98,7 +98,7 @@ class MultiValuedEncoder(VocabularyEncoder):
         values = column.values
         if pa.types.is_large_list(values.type):
             return column
-        lists = lists_of(values, np.ones(len(values), int)) if self.separator is None else split(values, self.separator)
+        lists = split(values, self.separator) if is_string(values.type) else lists_of(values, np.ones(len(values), int))
         elements = self.reading.read_elements(lists.flatten())
         return Column(column.name, lists_of(elements, list_lengths(lists)))
 

@@ -71,8 +71,8 @@ def _input_of_numbers(name: str, like: str) -> Input:
 
 
 def _separator(encoder: Any) -> str:
-    """Return what joins elements: what it was in the strings of `fit`; a history is never a string."""
-    return encoder["separator"] if encoder.get("splits_strings") else _LIST_SEPARATOR
+    """Return what joins elements; a history has no separator of its own."""
+    return encoder.get("separator", _LIST_SEPARATOR)
 
 
 def add_column(graph: Graph, column: Input, reading: Any, encoder: Any) -> list[Value]:

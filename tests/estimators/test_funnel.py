@@ -4,6 +4,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 
@@ -310,6 +311,14 @@ class TestErrors:
 
 
 class TestInScikitLearn:
+    def test_score_finds_the_labels_by_name(self, raw):
+        X, Y = raw
+        model = make_pipeline(CTREncoder(), make(tasks=list(Y.columns))).fit(X, Y[Y.columns[::-1]])
+        found = accuracy_score(Y, model.predict(X))
+        assert [model.score(X, y) for y in (Y, Y[Y.columns[::-1]], Y.to_numpy())] == [found] * 3
+        with pytest.raises(ValueError, match="but y has the columns"):
+            model.score(X, Y.iloc[:, :1])
+
     def test_pipeline_search_and_scores(self, raw):
         X, Y = raw
         model = make_pipeline(CTREncoder(statistics=["item"]), make())

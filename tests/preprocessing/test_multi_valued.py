@@ -42,6 +42,12 @@ def test_lists_and_separated_strings_are_the_same():
     assert encode(strings, GENRES) == encode(listed, lists) == encode(strings, lists)
 
 
+@pytest.mark.parametrize(("separator", "text"), [("auto", "a|b"), ("auto", "a | b"), (", ", "a, b")])
+def test_text_is_split_where_fit_saw_lists(separator, text):
+    encoder = CTREncoder(separator=separator).fit(frame([["a", "b"], ["b"], ["c"]] * 9))
+    assert encode(encoder, [text]) == encode(encoder, [["a", "b"]])
+
+
 LISTS = st.lists(st.none() | st.lists(st.sampled_from("abcde"), max_size=4), min_size=1, max_size=20)
 
 
