@@ -40,7 +40,8 @@ def grouped_auc(
     y_score : array-like of shape (n_samples,)
         Scores that rise with the probability of a click.
     groups : array-like of shape (n_samples,)
-        Group of each row: numbers, strings or anything else that pandas can count. It has no usable default.
+        Group of each row: numbers, strings or anything else that pandas can count. It has no usable default. Rows are
+        taken by position, whatever the index.
     group_weight : {"rows", "clicks", "uniform"}, default="rows"
         Weight of a group: its rows (impressions, the usual choice), its clicks, or 1. Rows and clicks are counted by
         `sample_weight`.

@@ -59,7 +59,7 @@ def add_history(
         Column of the time: dates, times or numbers, also as text (ISO 8601).
     where : str or array-like of bool, default=None
         Which rows of the log enter histories, such as those that were clicked: a mask, or the column of one. None for
-        all.
+        all. The rows of a mask are taken by position, whatever its index.
     max_length : int, default=50
         How many of the last values are kept.
     log : dataframe, default=None
@@ -155,7 +155,7 @@ def add_recency(
         one that hasn't been seen for long.
     where : str or array-like of bool, default=None
         Which rows of the log count, such as those that were clicked, for the time since the last click: a mask, or the
-        column of one. None for all.
+        column of one. None for all. The rows of a mask are taken by position, whatever its index.
     log : dataframe, default=None
         The log that tells when a key was seen, with the same columns for keys and time; None for `X` itself. With it,
         the rows of `X` know it alone, and nothing of each other: so a server sees the past until now.

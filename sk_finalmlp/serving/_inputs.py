@@ -170,7 +170,7 @@ def _elements(value: Any, column: Input) -> str:
     if isinstance(value, str):
         if value.strip().startswith("[") and value.strip().endswith("]"):
             raise ValueError(f"{shown(value)} is a list that was written as text: give the list itself.")
-        return value
+        return column.separator.join(element.strip() for element in value.split(column.separator))
     if isinstance(value, _LISTS):
         present = [_text_of_element(element) for element in value if type(element) is str or not _is_missing(element)]
         return _joined(present, column.separator)
@@ -190,6 +190,8 @@ def _text_of_element(element: Any) -> str:
 def _vector(value: Any, column: Input) -> np.ndarray:
     if not isinstance(value, _LISTS):
         raise TypeError(f"{shown(value)} is not an array of numbers, but fit saw arrays.")
+    if not len(value):
+        return np.full(column.length, np.nan)
     vector = np.array([np.nan if element is None else element for element in value], np.float64)
     if len(vector) != column.length:
         raise ValueError(f"an array has length {len(vector)}; in fit, arrays had length {column.length}.")

@@ -185,7 +185,10 @@ def make_predictor(model: Any) -> Predictor:
     Raises
     ------
     ValueError
-        If part of the model can't be expressed in ONNX; the message names the column and the remedy.
+        If part of the model can't be expressed in ONNX, and the message names the column and the remedy, or if the file
+        is damaged.
+    FileNotFoundError
+        If there is no such file.
     ImportError
         If the extra `onnx` isn't installed.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from pathlib import Path
 from typing import Any
 
 
@@ -93,7 +94,13 @@ def require_extra(*names: str) -> None:
 def make_session(model: bytes | str) -> Any:
     """Make a session of one thread, the fastest for a few rows, of a model or a path."""
     import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import InvalidProtobuf
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    if isinstance(model, str):
+        Path(model).open("rb").close()  # the error of a file that isn't there
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except InvalidProtobuf as error:
+        raise ValueError(f"{model!r} is no ONNX model, or a damaged one: write it again by to_onnx.") from error

@@ -180,6 +180,23 @@ def test_whole_floats_in_a_list_are_integers():
     np.testing.assert_allclose(predict([{"user": "ann", "ids": [1.0, 2.0]}]), model.predict_proba(X[:1]), atol=1e-6)
 
 
+def test_elements_as_text_and_an_empty_vector_are_read_as_in_the_pipeline():
+    lists = [["a", "b"], ["b"], ["c"], []] * 20
+    X = pd.DataFrame({"tags": lists, "vector": [[1.0, 2.0], [3.0, 1.0], [0.0, 1.0], []] * 20})
+    model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1, random_state=0)).fit(X, [0, 1] * 40)
+    rows = X[:4].assign(tags=["a|b", " b ", "c | a|", ""])
+    found = make_predictor(model)(rows.to_dict("records"))
+    np.testing.assert_allclose(found, model.predict_proba(rows), atol=1e-6)
+
+
+def test_a_file_that_is_no_model(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.onnx"):
+        make_predictor(tmp_path / "none.onnx")
+    (tmp_path / "damaged.onnx").write_bytes(b"\x08\x09abc")
+    with pytest.raises(ValueError, match=r"damaged\.onnx' is no ONNX model, or a damaged one"):
+        make_predictor(tmp_path / "damaged.onnx")
+
+
 def test_threads_share_a_predictor(clicks, model, predict):
     rows = clicks[0].to_dict("records")
     expected = model.predict_proba(clicks[0])
