@@ -94,12 +94,19 @@ def find_scorer(scoring: Any) -> Any:
 
 
 def _refuse_metric(scoring: Callable[..., float]) -> None:
-    """Refuse a metric, known by the name of what it takes first."""
-    if next(iter(signature(scoring).parameters), None) == "y_true":
+    """Refuse a metric, known by the name of what it takes first, and a function of other arguments."""
+    of = signature(scoring)
+    if next(iter(of.parameters), None) == "y_true":
         raise InvalidParameterError(
             f"scoring={name_of_scorer(scoring)} is a metric, a function of labels and predictions, where a scorer is "
             "needed, a function of (estimator, X, y): sklearn.metrics.make_scorer makes one of the other."
         )
+    try:
+        of.bind(None, None, None)
+    except TypeError as error:
+        raise InvalidParameterError(
+            f"scoring={name_of_scorer(scoring)} must be a function of (estimator, X, y), and it takes {of}: {error}."
+        ) from error
 
 
 def name_of_scorer(scoring: Any) -> str:

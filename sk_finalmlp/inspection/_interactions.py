@@ -368,7 +368,7 @@ class InteractionDisplay(Display):
         """
         drawn = self.fields.loc[among_largest(self.fields, max_fields), among_largest(self.fields.T, max_fields)]
         cells_width, cells_height = 2.5 + 0.26 * drawn.shape[1], 2.5 + 0.26 * drawn.shape[0]
-        size = (4.5 + cells_width, max(4.0, cells_height))
+        size = (4.5 + cells_width, max(4.5, cells_height))
         self._make_panels(ax, (1, 2), size, width_ratios=(4.0, cells_width))
         self._draw_heads(self.axes_[0])
         cells = draw_cells(self.axes_[1], drawn, cmap="viridis", vmin=0)
@@ -383,7 +383,7 @@ class InteractionDisplay(Display):
         ticks = terms[:: ceil(len(terms) / _MAX_TICKS)]
         panel.set_xticks(ticks, self.heads.index[ticks], rotation=90)
         panel.set_ylim(bottom=0, auto=True)
-        panel.set_ylabel("deviation of the term in the logit")
+        panel.set_ylabel("deviation in the logit")
         panel.grid(axis="y", alpha=0.3)
         if self.heads.shape[1] > 1:
             panel.legend()

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 
+_LONGEST_LABEL = 20
+
+
 class Display:
     """A picture of numbers in panels; each display says in `_draw` what is in them."""
 
@@ -91,11 +94,17 @@ def draw_cells(panel: Axes, table: pd.DataFrame, **colours: Any) -> Any:
     """Draw a table as coloured cells, with the names of its rows and columns."""
     image = panel.imshow(table.to_numpy(dtype=float), aspect="auto", **colours)
     panel.set_facecolor("0.85")
-    panel.set_yticks(range(len(table)), [str(name) for name in table.index])
-    panel.set_xticks(range(table.shape[1]), [str(name) for name in table.columns], rotation=90)
+    panel.set_yticks(range(len(table)), [_label(name) for name in table.index])
+    panel.set_xticks(range(table.shape[1]), [_label(name) for name in table.columns], rotation=90)
     if table.columns.name is not None:
         panel.set_xlabel(str(table.columns.name))
     return image
+
+
+def _label(name: Any) -> str:
+    """Return a name as an axis has room for it."""
+    text = str(name)
+    return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
 
 
 def error_bars(table: pd.DataFrame, name: str) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ def row_contributions(
     estimator: Any,
     X: Any,
     *,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     n_permutations: int = 50,
     random_state: int | RandomState | None = None,
 ) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def row_contributions(
         A fitted pipeline of `CTREncoder` and a classifier of this library for two classes, or a search that found one.
     X : dataframe or array-like of shape (n_samples, n_features)
         Raw rows to be explained.
-    columns : sequence of str, default=None
+    columns : str or sequence of str, default=None
         The columns, `x0`, `x1`, ... in an array; all if None. The others stay known throughout.
     n_permutations : int, default=50
         Number of random orders of the columns where there are more than 8; each takes as many predictions of all rows
@@ -116,12 +116,12 @@ def row_contributions(
 
 
 def _explain(
-    estimator: Any, X: Any, columns: Sequence[str] | None, n_permutations: int, random_state: Any
+    estimator: Any, X: Any, columns: str | Sequence[str] | None, n_permutations: int, random_state: Any
 ) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Contributions, and the logits of the rows with all columns unknown."""
     _check_model(estimator)
     table = RawTable(X)
-    chosen = table.names if columns is None else list(columns)
+    chosen = table.names if columns is None else [columns] if isinstance(columns, str) else list(columns)
     check_columns(chosen, table.names)
 
     def logits_of(coalitions: Coalitions) -> NDArray[np.float64]:
@@ -231,7 +231,7 @@ class RowContributionsDisplay(Display):
         estimator: Any,
         X: Any,
         *,
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         n_permutations: int = 50,
         random_state: int | RandomState | None = None,
         ax: Any = None,

@@ -252,6 +252,8 @@ def _to_arrow(raw: Any) -> pa.Array:
         raw = raw.to_numpy() if isinstance(raw.dtype, np.dtype) else raw.array
     if isinstance(raw, pd.arrays.SparseArray):
         raw = raw.to_dense()
+    if isinstance(raw, pd.arrays.PeriodArray):
+        raise _stranger(raw[0] if len(raw) else pd.NaT)
     if isinstance(raw.dtype, np.dtype):
         raw = np.asarray(raw)
         if raw.dtype.kind == "c":
@@ -426,14 +428,22 @@ _READERS: dict[str, Callable[[np.ndarray], list[pa.Array]]] = {
 }
 
 
+_REMEDY = "Turn it into one of these"
+_REMEDIES = {
+    "set": "Make lists of them by `column.map(sorted)`",
+    "Period": "Make times of the periods by `column.dt.to_timestamp()`",
+}
+
+
 def _stranger(value: Any) -> TypeError:
-    return TypeError(_unsupported(f"it holds {shown(value)} of type {type(value).__name__}"))
+    kind = type(value).__name__
+    return TypeError(_unsupported(f"it holds {shown(value)} of type {kind}", _REMEDIES.get(kind, _REMEDY)))
 
 
-def _unsupported(what: str) -> str:
+def _unsupported(what: str, remedy: str = _REMEDY) -> str:
     return (
         f"{what}, but each argument must be a string, a number, a bool, a date or time, or else a list of strings or "
-        "numbers in every row. Turn it into one of these, or leave the column out with `drop`."
+        f"numbers in every row. {remedy}, or leave the column out with `drop`."
     )
 
 

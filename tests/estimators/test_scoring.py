@@ -115,6 +115,7 @@ def test_weights_reach_the_scorer(table):
         ("average_precison", "Did you mean 'average_precision'"),
         ("neg_normalized_entropy", r"such as sk_finalmlp\.metrics\.get_scorer returns"),
         (roc_auc_score, r"scoring=roc_auc_score is a metric.*sklearn\.metrics\.make_scorer"),
+        (lambda y, p: 1.0, r"must be a function of \(estimator, X, y\), and it takes \(y, p\): too many"),
         (lambda estimator, X, y: np.nan, "'score' gives nan for the validation rows"),
         ("f1", "scoring='f1' can't score the validation rows: .*multiclass"),
         (lambda estimator, X, y: estimator.predict(X.to_numpy()).sum(), "predictions of ndarray"),

@@ -197,6 +197,12 @@ def test_missing_extra_and_reordered_columns(X, message):
         (pd.DataFrame({"c": [{"a": 1}]}), TypeError, r"Column 'c' can't be encoded: .*\{'a': 1\}.*`drop`"),
         (pd.DataFrame({"c": [1.5, {"a": 1}]}), TypeError, r"Column 'c' .*\{'a': 1\} of type dict.*`drop`"),
         (pd.DataFrame({"c": [["a", 1], ["b"]]}), TypeError, r"Column 'c' .*\['a', 1\] of type list.*`drop`"),
+        (pd.DataFrame({"c": [{"a"}, {"b"}]}), TypeError, r"Column 'c' .*\{'a'\} of type set.*`column\.map\(sorted\)`"),
+        (
+            pd.DataFrame({"c": pd.period_range("2024", periods=2)}),
+            TypeError,
+            r"of type Period.*`column\.dt\.to_timestamp\(\)`",
+        ),
         (pd.DataFrame({"c": [[["a"]], [["b"]]]}), TypeError, "Column 'c' .*lists of lists"),
         (pd.DataFrame({"c": [1 + 1j]}), TypeError, "Column 'c' .*complex"),
         (pd.DataFrame({"c": [b"\xff"]}), TypeError, "Column 'c' .*UTF8"),
