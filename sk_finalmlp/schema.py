@@ -252,6 +252,8 @@ class Schema:
         What the encoder had learned, as a hash: two fits that learned the same have the same.
     vectors : mapping of {str: VectorTable}
         The vectors of each pretrained field; a table that comes from a file has only hashes of them.
+    n_fitted : int, default=None
+        Number of rows that the encoder was fitted to.
     n_rows : int, default=None
         Number of training rows, where the table is the output of `fit_transform`; None for `transform`.
     validation_fraction : float, default=None
@@ -290,6 +292,7 @@ class Schema:
     fields: tuple[Field, ...]
     encoder: str
     vectors: Mapping[str, VectorTable] = field(default_factory=dict)
+    n_fitted: int | None = None
     n_rows: int | None = None
     validation_fraction: float | None = None
     hold_out: str | None = None

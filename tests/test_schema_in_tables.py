@@ -107,6 +107,15 @@ class TestStatisticsThatKnowHeldOutLabels:
             classifier().fit(encoded[::-1], y[::-1])
         classifier().fit(encoded.iloc[:, ::-1], y)
 
+    def test_training_rows_by_transform(self, table):
+        X, y = table
+        encoder = CTREncoder().fit(X, y)
+        with pytest.warns(UserWarning, match=r"transform wrote X, of as many rows as .*, 1200\. .* by fit_transform"):
+            classifier().fit(encoder.transform(X), y)
+        classifier().fit(encoder.transform(X[:-1]), y[:-1])
+        plain = CTREncoder(statistics=None).fit(X, y)
+        classifier().fit(plain.transform(X), y)
+
     def test_a_search_behind_the_encoder(self, table):
         X, y = table
         search = GridSearchCV(classifier(), {"num_heads": [1]}, cv=2, refit=False, error_score="raise")

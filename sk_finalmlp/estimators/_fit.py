@@ -30,7 +30,7 @@ from ._network import (
     weights_as_arrays,
 )
 from ._parameters import BUILT_IN, automatic_max_epochs, automatic_settings, draw_seed, find_scorer, name_of_scorer
-from ._rows import VALIDATION, ReadLabels, Rows, check_hold_out, open_rows, read_rows
+from ._rows import VALIDATION, ReadLabels, Rows, check_hold_out, check_out_of_fold, open_rows, read_rows
 from ._tasks import Labels
 
 if TYPE_CHECKING:
@@ -192,6 +192,7 @@ def _start(
     continues, labels = classifier._continues(), rows.labels
     weights = labels.weights(classifier.class_weight, rows.count())
     readers = classifier._readers if continues else learn_fields(rows, classifier.categorical_features)
+    check_out_of_fold(rows, readers)
     if not continues:
         classifier._seed = draw_seed(classifier.random_state)
     if rows.hold_out is not None:

@@ -413,6 +413,20 @@ def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], m
     return rows
 
 
+def check_out_of_fold(rows: Rows, readers: Sequence[FieldReader]) -> None:
+    """Notice training rows that `transform` wrote: their statistics know their own labels."""
+    schema = rows.schema
+    if schema is None or schema.n_fitted != rows.n_given:
+        return
+    by_transform = schema.n_rows is None and schema.previous is None
+    if by_transform and any(reader.field.kind == "statistic" for reader in readers):
+        warn(
+            f"CTREncoder.transform wrote X, of as many rows as the encoder was fitted to, {rows.n_given}. If they are "
+            "the same rows, each statistic knows the row's own label, and the network trusts it too much. Encode "
+            "training rows by fit_transform(X, y), as a pipeline does."
+        )
+
+
 def _check_order(rows: Rows) -> None:
     """Notice where rows that were encoded together have been moved or changed since."""
     if rows.schema is None or rows.schema.n_rows != rows.n_given or not rows.schema.checksum:

@@ -297,6 +297,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     _classes: Any = None
     #: Whether these are names of several columns of labels.
     _has_tasks: bool = False
+    _n_rows: int | None = None
     #: Columns of labels and weights that `fit` was given by name; new rows may have them, too.
     _names_of_labels: tuple[str, ...] = ()
     _columns: list[FittedColumn]
@@ -549,6 +550,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             kinds.loc[time, "why"] = f"{kinds['why'][time]}, which tell the order of the rows"
         self._classes = None if isinstance(rows.target, NoLabels) else rows.target.classes
         self._has_tasks = isinstance(rows.target, Target) and rows.target.has_tasks
+        self._n_rows = rows.n_rows
         self._fields = self._output_fields(rows.names)
         check_fields(self._fields, self.feature_kinds_)
         return columns
@@ -686,7 +688,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     def _schema_of_new_rows(self) -> Schema:
         if not self._schema:
             learned = self._learned or joblib.hash((self._columns, self._derived))
-            self._schema.append(Schema(tuple(self._fields), learned, vector_tables(self._columns)))
+            self._schema.append(Schema(tuple(self._fields), learned, vector_tables(self._columns), self._n_rows))
         return self._schema[0]
 
     def _schema_of_training_rows(self, rows: TrainingRows) -> Schema:

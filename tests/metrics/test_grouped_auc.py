@@ -121,7 +121,7 @@ def test_missing_groups_are_refused(missing):
 
 
 def test_groups_of_lists_are_refused():
-    with pytest.raises(TypeError, match="groups must be single values such as user ids, and holds others: .*'list'"):
+    with pytest.raises(TypeError, match=r"groups must be single values such as user ids, and holds others: .*'list'"):
         grouped_auc([0, 1, 0, 1], [1, 2, 3, 4], pd.Series([["a"], ["a"], [], ["b"]]))
 
 
