@@ -29,8 +29,9 @@ def timed(function: Callable[[], Any], repeats: int = 1) -> Callable[[], float]:
     return contestant
 
 
-def take_turns(contestants: Mapping[str, Callable[[], float]], n_turns: int, n_warm_up: int = 1) -> Seconds:
-    """Seconds of each contestant in each turn, those of the first turns left out."""
+def take_turns(contestants: Mapping[str, Callable[[], float]], n_turns: int, n_warm_up: int | None = None) -> Seconds:
+    """Seconds of each contestant in each turn, those of the first turns left out: of one, where there are several."""
+    n_warm_up = int(n_turns > 1) if n_warm_up is None else n_warm_up
     turns = [{name: run() for name, run in contestants.items()} for _ in range(n_warm_up + n_turns)]
     return {name: [turn[name] for turn in turns[n_warm_up:]] for name in contestants}
 

@@ -96,7 +96,7 @@ def _in_python(model: Pipeline, predictor: Predictor, X: pd.DataFrame, y: pd.Ser
 
 def _turns(what: str, calls: dict[str, _Call], n_turns: int) -> Seconds:
     contestants = {f"{what}: {name}": timed(call) for name, call in calls.items()}
-    return take_turns(contestants, n_turns, n_warm_up=5 if n_turns > 1 else 1)
+    return take_turns(contestants, n_turns, n_warm_up=5 if n_turns > 1 else 0)
 
 
 def _of_dicts(predictor: Predictor, table: pd.DataFrame) -> _Call:
