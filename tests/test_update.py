@@ -1,6 +1,7 @@
 """A pipeline that learns from one day after the other."""
 
 import pickle
+import re
 import threading
 
 import joblib
@@ -182,6 +183,15 @@ class TestErrors:
             update(model, *days[1])
         model[1].embedding_dim = "auto"
         assert state_of(model) == before
+
+    @pytest.mark.parametrize("changed", [{"min_frequency": 5}, {"drop": ["user"]}, {"separator": "|"}])
+    def test_of_an_encoder_with_other_parameters(self, model, days, state_of, changed):
+        before = {name: getattr(model[0], name) for name in changed}
+        model[0].set_params(**changed)
+        with pytest.raises(ValueError, match=re.escape(f"these parameters have changed since: {[*changed]}")):
+            update(model, *days[1])
+        model[0].set_params(**before, decay=0.5, n_jobs=1)
+        update(model, *days[1])
 
     def test_name_a_column_that_is_not_there(self, model, days):
         with pytest.raises(ValueError, match="y='clicked', but there is no such column"):

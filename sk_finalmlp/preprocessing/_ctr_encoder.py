@@ -90,6 +90,10 @@ from ._vocabulary import VocabularyRule
 
 #: Codes on disk are int32, and row 0 of an embedding table comes on top.
 _MOST_BUCKETS = 2**31 - 2
+_SINGLE = (str, bool, int, float, type(None))
+#: Parameters that an update reads itself, and those that make no difference to it.
+_READ_BY_UPDATES = {"vectors", "decay", "n_jobs", "verbose"}
+_NOT_IN_UPDATES = {"temp_folder", "random_state", "hold_out", "validation_fraction", "unknown_dropout"}
 _SELECTION = [str, Integral, slice, "array-like", callable, None]
 
 
@@ -298,6 +302,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     #: Whether these are names of several columns of labels.
     _has_tasks: bool = False
     _n_rows: int | None = None
+    #: The single values among the parameters of `fit`, which an update can't change.
+    _given: dict[str, Any]
     #: Columns of labels and weights that `fit` was given by name; new rows may have them, too.
     _names_of_labels: tuple[str, ...] = ()
     _columns: list[FittedColumn]
@@ -551,6 +557,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self._classes = None if isinstance(rows.target, NoLabels) else rows.target.classes
         self._has_tasks = isinstance(rows.target, Target) and rows.target.has_tasks
         self._n_rows = rows.n_rows
+        self._given = self._parameters_of_fit()
         self._fields = self._output_fields(rows.names)
         check_fields(self._fields, self.feature_kinds_)
         return columns
@@ -729,6 +736,11 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         -------
         self : CTREncoder
             The encoder of all rows so far. After an error it is as it was before.
+
+        Raises
+        ------
+        ValueError
+            If a parameter has changed since `fit`.
         """
         if not is_fitted(self):
             return self.fit(X, y, sample_weight)
@@ -795,6 +807,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
                 f"This encoder was fitted to several labels, {shown(self._classes.tolist())}, and keeps no sums of "
                 "them that could go on. Fit it again to all rows, or take an encoder and a classifier for each label."
             )
+        self._check_same_parameters()
         with fit_task(self, X=X, y=y):
             X = validate_table(self, X, reset=False)
             weights = check_weights(sample_weight, X)
@@ -815,6 +828,21 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             schema = replace(self._schema_of_new_rows(), previous=before, fresh=codes)
             encoded = write_table(iter(outputs.items()), self._fields, X, self._library())
             return write_schema(encoded, schema), schema
+
+    def _parameters_of_fit(self) -> dict[str, Any]:
+        """Return the parameters that decide what `fit` finds, as far as they are single values."""
+        free = _READ_BY_UPDATES | _NOT_IN_UPDATES
+        parameters = self.get_params(deep=False).items()
+        return {name: value for name, value in parameters if name not in free and isinstance(value, _SINGLE)}
+
+    def _check_same_parameters(self) -> None:
+        now = self._parameters_of_fit()
+        changed = {name: value for name, value in self._given.items() if name not in now or now[name] != value}
+        if changed:
+            raise ValueError(
+                f"An update keeps what fit has found, but these parameters have changed since: {list(changed)}. Set "
+                f"them to what they were, {changed}, or fit the encoder again."
+            )
 
     def inverse_transform(self, X: Any) -> Any:
         """Turn codes back into values.
