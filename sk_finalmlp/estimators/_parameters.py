@@ -77,6 +77,7 @@ def find_scorer(scoring: Any) -> Any:
     """Return the scorer of a name; functions and built-in names as they are."""
     if callable(scoring):
         _refuse_metric(scoring)
+        _refuse_other_arguments(scoring)
     if callable(scoring) or scoring in BUILT_IN:
         return scoring
     from sklearn.metrics import get_scorer, get_scorer_names  # loads dozens of modules that prediction doesn't need
@@ -94,18 +95,21 @@ def find_scorer(scoring: Any) -> Any:
 
 
 def _refuse_metric(scoring: Callable[..., float]) -> None:
-    """Refuse a metric, known by the name of what it takes first, and a function of other arguments."""
-    of = signature(scoring)
-    if next(iter(of.parameters), None) == "y_true":
+    """Refuse a metric, known by the name of what it takes first."""
+    if next(iter(signature(scoring).parameters), None) == "y_true":
         raise InvalidParameterError(
             f"scoring={name_of_scorer(scoring)} is a metric, a function of labels and predictions, where a scorer is "
             "needed, a function of (estimator, X, y): sklearn.metrics.make_scorer makes one of the other."
         )
+
+
+def _refuse_other_arguments(scoring: Callable[..., float]) -> None:
+    taken = signature(scoring)
     try:
-        of.bind(None, None, None)
+        taken.bind(None, None, None)
     except TypeError as error:
         raise InvalidParameterError(
-            f"scoring={name_of_scorer(scoring)} must be a function of (estimator, X, y), and it takes {of}: {error}."
+            f"scoring={name_of_scorer(scoring)} must be a function of (estimator, X, y), and it takes {taken}: {error}."
         ) from error
 
 

@@ -302,11 +302,10 @@ def _elements(encoder: Any) -> tuple[np.ndarray, np.ndarray]:
         raise Unsupported(
             f"its element {torn[0]!r} contains {separator!r}, which joins the elements in ONNX. Replace it before fit."
         )
-    codes = np.arange(1, len(texts) + 1)
-    if not encoder.get("splits_strings") or separator == " ":
-        return texts, codes
-    variants = [texts, " " + texts, texts + " ", " " + texts + " "]
-    return np.concatenate(variants), np.tile(codes, len(variants))
+    variants = [texts]
+    if encoder.get("splits_strings") and separator != " ":
+        variants += [" " + texts, texts + " ", " " + texts + " "]
+    return np.concatenate(variants), np.tile(np.arange(1, len(texts) + 1), len(variants))
 
 
 _PARTS: Final[dict[str, Callable[[Value, Any, Any], list[Value]]]] = {
