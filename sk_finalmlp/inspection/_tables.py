@@ -36,7 +36,9 @@ def group_rows(by: ArrayLike, max_values: int) -> tuple[NDArray[np.intp], pd.Ind
     """Number rows by value, and name the values: in order or by frequency; the rest and missing ones last."""
     column = read_column(None, by)
     if pd.api.types.is_float_dtype(column) and column.nunique() > max_values:
-        column = pd.qcut(column, max_values, duplicates="drop")
+        # Quantiles can't lie next to infinity: it counts as the largest other number.
+        finite = column[np.isfinite(column)]
+        column = pd.qcut(column.clip(finite.min(), finite.max()), max_values, duplicates="drop")
     codes, values = _factorize(column)
     own = _choose(codes, values, max_values)
     group_of_code = np.full(len(values) + 1, len(own))

@@ -154,10 +154,12 @@ def show_first(values: pa.Array) -> str:
     return shown(value if isinstance(value, list) else str(value))
 
 
-#: Types of objects, the first of those that fit; a bool is an integer to Python, and a datetime a date.
+#: Types of objects, the first of those that fit; a bool is an integer to Python, a datetime a date, and to NumPy a
+#: duration is an integer.
 _TYPES: dict[str, tuple[type, ...]] = {
     "missing": (type(None), type(pd.NA), type(pd.NaT)),
     "bool": (bool, np.bool_),
+    "duration": (datetime.timedelta, np.timedelta64),
     "integer": (numbers.Integral,),
     "float": (float, np.float32, np.float16),
     "decimal": (decimal.Decimal,),
@@ -168,7 +170,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "datetime": (datetime.datetime, np.datetime64),
     "date": (datetime.date,),
     "time": (datetime.time,),
-    "duration": (datetime.timedelta, np.timedelta64),
     "list": (list, tuple, np.ndarray),
 }
 _WITH_NAN = (float, np.generic)
@@ -329,6 +330,10 @@ def _integer_type(value: Any) -> str:
     return "uint64" if 0 <= int(value) < 2**64 else "text"
 
 
+def _duration(value: datetime.timedelta | np.timedelta64) -> Any:
+    return value.astype("timedelta64[us]").item() if isinstance(value, np.timedelta64) else value
+
+
 def _digits(value: Any) -> str:
     try:
         return str(int(value))
@@ -424,6 +429,7 @@ _READERS: dict[str, Callable[[np.ndarray], list[pa.Array]]] = {
     "number": lambda objects: [_map_to_arrow(objects, float, pa.float64())],
     "id": lambda objects: [_map_to_arrow(objects, str, pa.large_string())],
     "datetime": _datetimes_to_arrow,
+    "duration": lambda objects: [_map_to_arrow(objects, _duration, pa.duration("us"))],
     "list": _lists_to_arrow,
 }
 

@@ -174,6 +174,9 @@ def has_time_of_day(times: pa.Array) -> bool:
     if pa.types.is_date(times.type):
         return False
     times = _local_times(times)
+    if times.type.tz is not None:
+        # In some zones clocks skip midnight.
+        times = pc.local_timestamp(times)
     return bool(pc.any(pc.not_equal(times, pc.floor_temporal(times, unit="day"))).as_py())
 
 

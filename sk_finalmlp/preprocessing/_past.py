@@ -9,6 +9,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
 from .._checks import check_unique_names, errors_about, native_table
@@ -314,6 +315,9 @@ class _Past:
     def _number_values(self, column: str) -> np.ndarray:
         """A number of each distinct value, -1 for a missing one."""
         values = _as_arrow(self.rows[column])
+        if pa.types.is_floating(values.type):
+            # The two zeros are one key.
+            values = pc.add(values, pa.scalar(0, values.type))
         values = values if self._is_own else _together(values, _as_arrow(self.log[column]), column)
         try:
             numbers: np.ndarray = values.dictionary_encode().indices.fill_null(-1).to_numpy()

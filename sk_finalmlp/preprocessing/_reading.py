@@ -187,6 +187,9 @@ def _likely_unit(number: object) -> str:
 
 def _parse_times(texts: pa.Array) -> pa.Array:
     """Return ISO 8601 text as timestamps; in UTC if offsets differ."""
+    # pandas takes two words for the current time, and refuses distant years next to nanoseconds.
+    texts = pc.if_else(pc.is_in(texts, pa.array(["now", "today"], texts.type)), pa.scalar(None, texts.type), texts)
+    texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
     offsets = pc.struct_field(pc.extract_regex(texts, _OFFSET), "offset")
     is_aware = offsets.is_valid().to_numpy(zero_copy_only=False)
     if not is_aware.any():

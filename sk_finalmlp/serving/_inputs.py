@@ -149,7 +149,7 @@ def _history(value: Any, column: Input) -> str:
         raise TypeError(
             f"{shown(value)} is not a list, but fit saw lists: give the values of the history, the most recent last."
         )
-    texts = ["" if _is_missing(element) else _text_of(element) for element in value]
+    texts = ["" if _is_missing(element) else _text_of_element(element) for element in value]
     return _joined(texts, column.separator)
 
 

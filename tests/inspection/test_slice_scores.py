@@ -68,6 +68,14 @@ def test_floats_of_many_values_are_cut_at_quantiles(predictions):
     assert scores.index[1].mid == pytest.approx(0.375, abs=0.01)
 
 
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_infinite_numbers_are_in_the_outermost_slices(predictions, infinite):
+    clicked, probability, *_ = predictions
+    by = np.linspace(0, 1, 600)
+    by[599 if infinite > 0 else 0] = infinite
+    assert slice_scores(clicked, probability, by, max_values=4)["rows"].tolist() == [150, 150, 150, 150, 600]
+
+
 def test_rows_without_weight_are_left_out(predictions):
     clicked, probability, device, _ = predictions
     kept = device != "watch"

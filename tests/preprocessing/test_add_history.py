@@ -50,6 +50,11 @@ def test_rows_keep_order_and_index_and_the_table_stays_as_it_was():
     pd.testing.assert_frame_equal(added.drop(columns="history"), before)
 
 
+def test_both_zeros_are_one_key():
+    X = pd.DataFrame({"user": [0.0, -0.0, 0.0], "item": [1, 2, 3], "time": [1, 2, 3]})
+    assert add_history(X, **_BY)["history"].tolist() == [[], [1], [1, 2]]
+
+
 def test_several_columns_are_in_step():
     X = pd.DataFrame({"user": [1, 1, 1], "item": [5, 6, 7], "genre": ["x", None, "y"], "time": [1, 2, 3]})
     added = add_history(X, user="user", item={"past": "item", "past_genre": "genre"}, time="time")

@@ -91,6 +91,21 @@ def test_the_zone_of_times_of_any_iso_form_is_kept(text):
     assert encoder.categories_["time_hour"].tolist() == [7, 8]
 
 
+@pytest.mark.parametrize("zone", ["Africa/Cairo", "America/Santiago", "Asia/Beirut", "America/Havana"])
+def test_a_zone_in_which_clocks_change_at_midnight(zone):
+    X = pd.DataFrame({"time": pd.date_range("2023-01-01", periods=9_000, freq="h", tz="UTC").tz_convert(zone)})
+    encoder = CTREncoder(datetime_parts=["hour"]).fit(X)
+    hours = encoder.categories_["time_hour"][encoder.transform(X)["time_hour"] - 1]
+    assert hours.tolist() == X["time"].dt.hour.tolist()
+
+
+@pytest.mark.skipif(pd.__version__ < "3", reason="pandas 2 reads no distant years")
+def test_a_distant_year_is_read_beside_nanoseconds_as_alone():
+    encoder = CTREncoder(datetime=["time"], datetime_parts=["hour"]).fit(pd.DataFrame({"time": ["2024-05-03T05:00"]}))
+    texts = ["9999-12-31T05:00", "2024-01-01T05:00:00.123456789", "0001-01-01T05:00"]
+    assert encoder.transform(pd.DataFrame({"time": texts}))["time_hour"].tolist() == [1, 1, 1]
+
+
 def test_times_that_are_all_at_midnight_are_dates():
     X = pd.DataFrame({"time": pd.to_datetime(["2024-05-03", "2024-05-14", None])})
     encoder = CTREncoder().fit(X)
@@ -101,6 +116,8 @@ def test_times_that_are_all_at_midnight_are_dates():
 @pytest.mark.parametrize(
     ("values", "error", "message"),
     [
+        (["2024-05-03", "now"], ValueError, "Column 'time': 'now' is not an ISO 8601 date or time"),
+        (["today", "2024-05-03"], ValueError, "Column 'time': 'today' is not an ISO 8601 date or time"),
         (["2024-05-03", "what"], ValueError, "Column 'time': 'what' is not an ISO 8601 date or time.*to_datetime"),
         ([14102100, 14102101], TypeError, "Column 'time': .*14102100, are not dates or times.*to_datetime"),
     ],

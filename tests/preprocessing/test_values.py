@@ -197,6 +197,14 @@ def test_value_that_arrow_lacks_is_refused_with_a_remedy(value):
         fit([value])
 
 
+def test_objects_of_durations_are_read_alike():
+    second, day = datetime.timedelta(seconds=1), datetime.timedelta(days=1)
+    expected = fit([second, day, None])
+    for kind in (np.timedelta64, pd.Timedelta):
+        assert fit([kind(second), kind(day), None]).feature_kinds_.equals(expected.feature_kinds_)
+        assert fit([kind(second), day, np.timedelta64("NaT")]).feature_kinds_.equals(expected.feature_kinds_)
+
+
 def test_time_that_python_lacks_is_refused_with_the_name_of_its_column():
     far = pa.table({"c": pa.array([5 * 10**17], pa.timestamp("us", "UTC"))})
     encoder = CTREncoder(datetime_parts=["hour"]).fit(pa.table({"c": [NOON]}))

@@ -189,6 +189,15 @@ def test_elements_as_text_and_an_empty_vector_are_read_as_in_the_pipeline():
     np.testing.assert_allclose(found, model.predict_proba(rows), atol=1e-6)
 
 
+@pytest.mark.parametrize("element", [True, [1]])
+def test_what_is_no_element_of_a_history_is_refused(element):
+    X = pd.DataFrame({"item": [1, 2, 3, 4] * 20, "past": [[1], [2, 3], [], [4]] * 20})
+    encoder = CTREncoder(categorical=["item"], histories={"past": "item"})
+    model = make_pipeline(encoder, FinalMLPClassifier(max_epochs=1, random_state=0)).fit(X, [0, 1] * 40)
+    with pytest.raises(ValueError, match="Column 'past': the list holds .*, which is no element"):
+        make_predictor(model)([{"item": 1, "past": [element]}])
+
+
 def test_a_file_that_is_no_model(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.onnx"):
         make_predictor(tmp_path / "none.onnx")
