@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from hold_out import blocks_of, held_out_rows
 
+from sk_finalmlp._hold_out import unpacked
 from sk_finalmlp.preprocessing import CTREncoder
+from sk_finalmlp.schema import read_schema
 
 
 def log(n=600, seed=0, n_users=25):
@@ -78,10 +80,26 @@ def test_order_follows_what_later_rows_are_held_out_by():
     X, y = log()
     order = np.argsort(X["time"], kind="stable")
     X, y = X.iloc[order].reset_index(drop=True), y[order]
+    # Rows of one time would be in one block.
+    X["time"] += pd.to_timedelta(np.arange(len(X)), "us")
     last = CTREncoder(statistics=["user"], hold_out="last").fit_transform(X[["user"]], y)
     by_column = CTREncoder(statistics=["user"], hold_out="time", drop="time").fit_transform(X, y)
     assert last["user@count"].equals(by_column["user@count"])
     assert not last["user@count"].equals(CTREncoder(statistics=["user"]).fit_transform(X[["user"]], y)["user@count"])
+
+
+def test_rows_of_one_time_know_none_of_each_other():
+    day = np.random.default_rng(0).permutation(np.repeat(np.arange(12), 100))
+    y = np.arange(1_200) % 2
+    X = pd.DataFrame({"of_day": day, "time": pd.Timestamp("2024-05-01") + pd.to_timedelta(day, "D")})
+    encoder = CTREncoder(statistics=["of_day"], categorical=["of_day"], hold_out="time")
+    encoded = encoder.fit_transform(X, y)
+    new = encoder.transform(pd.DataFrame({"of_day": [99], "time": pd.Timestamp("2024-06-01")}))
+    known = encoded["of_day@count"][day >= 3].unique()
+    assert known.tolist() == [new["of_day@count"][0]]
+    held_out = unpacked(read_schema(encoded).held_out, len(X))
+    assert set(day[held_out]) == {11}
+    assert held_out.sum() == 100
 
 
 def test_rows_without_a_time_are_in_the_first_block():

@@ -194,7 +194,7 @@ def test_what_is_no_element_of_a_history_is_refused(element):
     X = pd.DataFrame({"item": [1, 2, 3, 4] * 20, "past": [[1], [2, 3], [], [4]] * 20})
     encoder = CTREncoder(categorical=["item"], histories={"past": "item"})
     model = make_pipeline(encoder, FinalMLPClassifier(max_epochs=1, random_state=0)).fit(X, [0, 1] * 40)
-    with pytest.raises(ValueError, match="Column 'past': the list holds .*, which is no element"):
+    with pytest.raises(ValueError, match=r"Column 'past': the list holds .*, which is no element"):
         make_predictor(model)([{"item": 1, "past": [element]}])
 
 
