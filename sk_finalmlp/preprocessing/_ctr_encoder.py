@@ -189,8 +189,9 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     hold_out : {"random", "last"} or the name of a column, default="random"
         Which rows to hold out: pseudo-random ones, the table's last ones, or the ones with the largest dates, times or
         numbers in a column, which may be in `drop` (a missing one is the smallest). Rows of one time stay together, so
-        that none knows the labels of another. A pandas DataFrame tells the classifier, which holds out the same rows. Hold out the last rows if the model will be used on later ones: all
-        statistics of training rows are walk-forward then. See :ref:`tomorrow`.
+        that none knows the labels of another. A pandas DataFrame tells the classifier, which holds out the same rows.
+        Hold out the last rows if the model will be used on later ones: all statistics of training rows are walk-forward
+        then. See :ref:`tomorrow`.
     half_life : dict of {str: str or float}, default=None
         A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
         `{"day": 7}` for a column of numbers. A row without a time counts as the oldest. None: all rows count alike.
