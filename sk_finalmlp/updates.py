@@ -78,9 +78,10 @@ def update(model: Pipeline, X: Any, y: Any, sample_weight: Any = None) -> Pipeli
     X, y, sample_weight = _without_named_columns(X, y=y, sample_weight=sample_weight)
     if has_others:
         X = _with_columns_of_fit(X, encoder)
+    as_served = encoder._encode_as_served(X)
     new_encoder, new_classifier = _stand_in(encoder), _stand_in(classifier)
     encoded, schema = new_encoder._grow(X, y, sample_weight)
-    new_classifier._take_in(encoded, y, None, sample_weight, schema)
+    new_classifier._take_in(encoded, y, None, sample_weight, schema, as_served)
     # The classifier first: it also takes what the encoder has written so far, if another thread is between the two.
     classifier.__dict__ = new_classifier.__dict__
     encoder.__dict__ = new_encoder.__dict__

@@ -1,5 +1,6 @@
 """A pipeline that learns from one day after the other."""
 
+import copy
 import pickle
 import re
 import threading
@@ -93,13 +94,26 @@ class TestUpdate:
         assert log_loss(y[~first & half], model.predict_proba(X[~first & half])) < before
 
     def test_scores_the_rows_before_it_learns_from_them(self, model, days):
-        # New users make no difference yet, and neither do statistics, which are those of before.
         X, y = days[1]
         expected = log_loss(y, model.predict_proba(X))
         update(model, X, y)
-        assert model[1].history_[-1]["valid_loss"] == pytest.approx(expected, rel=1e-3)
+        assert model[1].history_[-1]["valid_loss"] == pytest.approx(expected, rel=1e-6)
         assert model[1].n_iter_ == model[1].best_epoch_ == len(model[1].history_) == 2
         assert [record["method"] for record in model[1].history_] == ["fit", "partial_fit"]
+
+    @pytest.mark.filterwarnings("ignore:100% of these rows, which come after")
+    @pytest.mark.parametrize("parameters", [{"min_frequency": 5}, {"max_categories": 9}, {"statistics": None}])
+    def test_scores_new_values_as_they_were_served(self, days, parameters):
+        (X, y), (later, clicked) = days[:2]
+        model = make_pipeline(CTREncoder(**parameters), FinalMLPClassifier(**SMALL)).fit(X, y)
+        by_hand = copy.deepcopy(model)
+        later = later.assign(user=[f"new{row % 12}" for row in range(len(later))])
+        expected = log_loss(clicked, model.predict_proba(later))
+        update(model, later, clicked)
+        assert model[1].history_[-1]["valid_loss"] == pytest.approx(expected, rel=1e-6)
+        by_hand[1].partial_fit(by_hand[0].partial_fit_transform(later, clicked), clicked)
+        if parameters == {"statistics": None}:
+            assert by_hand[1].history_[-1]["valid_loss"] == pytest.approx(expected, rel=1e-6)
 
     @pytest.mark.parametrize("way", ["pickle", "save"])
     def test_gives_the_same_bits_after_a_file(self, model, days, way, tmp_path):

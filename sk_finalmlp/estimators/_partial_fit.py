@@ -65,8 +65,13 @@ class Learned(NamedTuple):
 
 
 @fit_context
-def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None) -> None:
-    """Let a classifier learn from more rows, in one pass; after an error it is as before."""
+def learn_more(
+    estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any, schema: Schema | None, as_served: Any = None
+) -> None:
+    """Let a classifier learn from more rows, in one pass; after an error it is as before.
+
+    It is scored on the rows as they were encoded before an update, or on `X`.
+    """
     if isinstance(X, EncodedBatches):
         raise TypeError(
             f"X is {type(X).__name__}, rows that come in batches, and partial_fit takes a table in memory. Begin "
@@ -78,33 +83,58 @@ def learn_more(estimator: Any, X: Any, y: Any, classes: Any, sample_weight: Any,
     with fit_task(**data, max_subtasks=1) as task:
         is_first = check_first_call(estimator, classes)
         labels = OneLabel(estimator.classes_)
+        read = partial(read_rows, estimator, read_labels=labels.read_more, reset=is_first, called={"y": "y"})
+        served = None if as_served is None else read(as_served, y, sample_weight)
         if is_first:
             check_widths(estimator, "fs_hidden_units", 0)
             labels.check(estimator)
             estimator._seed = draw_seed(estimator.random_state)
         else:
             _follow_encoder(estimator, schema)
-        rows = read_rows(estimator, X, y, sample_weight, labels.read_more, schema, reset=is_first, called={"y": "y"})
+        rows = read(X, y, sample_weight, schema=schema)
         start, new, generator = _begin(estimator, rows, is_first)
+        scores = score(start.network, new) if is_first else _score_as_served(estimator, served or rows)
         fresh = _rows_of_fresh_codes(rows.schema, start.readers)
         settings = _settings(estimator, new, start.network)
-        fitted = _train_excerpt(start, new, fresh, settings, generator, partial(EpochTasks.of, task, data))
+        fitted = _train_excerpt(start, new, fresh, scores, settings, generator, partial(EpochTasks.of, task, data))
         estimator.__dict__.update(fitted.attributes())
 
 
 def _begin(estimator: Any, rows: Rows, is_first: bool) -> tuple[Fitted, Impressions, torch.Generator]:
     """Give the network so far room for the new rows, or make one; `estimator` stays as it is."""
-    weights = rows.labels.weights(estimator.class_weight, None)
     if is_first:
         readers = learn_fields(rows, estimator.categorical_features)
     else:
         # Their codes are known from now on, and tables that they outgrow get room for more.
         readers = learn_codes([with_more_vectors(reader, rows) for reader in estimator._readers], rows, _GROWTH)
-    new = rows.impressions(rows.chunk, readers, weights).with_mean_weight_one()
-    new = replace(new, negatives_kept=estimator.negatives_kept)
+    new = _impressions(estimator, rows, readers)
     start, generator = start_training(estimator, new, readers, rows.labels, not is_first)
     so_far = Learned.by(start.network.eval()) if is_first else _with_room(estimator, start.arguments, generator)
     return replace(start, **so_far._asdict()), new, generator
+
+
+def _impressions(estimator: Any, rows: Rows, readers: list[FieldReader]) -> Impressions:
+    weights = rows.labels.weights(estimator.class_weight, None)
+    new = rows.impressions(rows.chunk, readers, weights).with_mean_weight_one()
+    return replace(new, negatives_kept=estimator.negatives_kept)
+
+
+def _score_as_served(estimator: Any, rows: Rows) -> dict[str, float]:
+    """Score the network so far, to which codes that are new or stand for other values than before are unknown."""
+    readers = estimator._readers
+    seen = _impressions(estimator, rows, readers)
+    fresh = _rows_of_fresh_codes(rows.schema, readers)
+    codes = seen.codes.numpy().copy()
+    for field, columns in _columns_of_fields([reader.field for reader in readers], codes):
+        columns[np.isin(columns, fresh.get(field.name, []))] = UNKNOWN_CODE
+    return score(estimator.network_, replace(seen, codes=torch.from_numpy(codes)))
+
+
+def _columns_of_fields(fields: Sequence[Field], codes: NDArray[np.int32]) -> Iterator[tuple[Field, NDArray[np.int32]]]:
+    """Yield fields that have codes, in the order of their columns, and these columns, to write to."""
+    coded = [field for field in by_kind(fields) if field.has_codes]
+    ends = np.cumsum([field.n_columns for field in coded])
+    yield from zip(coded, np.split(codes, ends, axis=1), strict=False)
 
 
 def _follow_encoder(estimator: Any, schema: Schema | None) -> None:
@@ -152,6 +182,7 @@ def _train_excerpt(
     start: Fitted,
     new: Impressions,
     fresh: RowsOf,
+    scores: Mapping[str, float],
     settings: TrainingSettings,
     generator: torch.Generator,
     observe: Callable[[Callable[..., Fitted]], EpochTasks | None],
@@ -165,11 +196,10 @@ def _train_excerpt(
     assert start.moments is not None
     whole = Learned(start.network, start.moments)
     fields, rows, codes = _take_excerpt(start.arguments["fields"], new.codes.numpy(), fresh)
-    own = Learned.by(make_network(start.network_class, {**start.arguments, "fields": fields}, generator))
+    own = Learned.by(make_network(start.network_class, {**start.arguments, "fields": fields}, generator).eval())
     _take(whole, rows, own)
     _draw_again(own, {name: np.searchsorted(rows[name], again) for name, again in fresh.items()}, generator)
     new = replace(new, codes=torch.from_numpy(codes))
-    scores = score(own.network.eval(), new)
 
     def fitted(to: Learned, result: TrainingResult) -> Fitted:
         _put(to, rows, own)
@@ -208,10 +238,8 @@ def _take_excerpt(
     The codes are as the network takes them. The rows are in ascending order, with row 0.
     """
     renumbered = codes.copy()
-    coded = [field for field in by_kind(fields) if field.has_codes]
     columns_of: dict[str, list[NDArray[np.int32]]] = {}
-    views = np.split(renumbered, np.cumsum([field.n_columns for field in coded]), axis=1)
-    for field, columns in zip(coded, views, strict=False):
+    for field, columns in _columns_of_fields(fields, renumbered):
         # Vectors of codes aren't weights, or their number stays. A history has the table of its field.
         if field.kind != "pretrained":
             columns_of.setdefault(field.table, []).append(columns)

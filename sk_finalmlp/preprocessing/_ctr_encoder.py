@@ -651,12 +651,20 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         check_is_fitted(self)
         if is_source(X):
             return self._encode_source(X)
-        X = validate_table(self, without_columns(X, self._names_of_labels), reset=False)
         watch = self._watch()
-        encoded = write_table(self._encode(raw_columns(X), watch), self._fields, X, self._library())
+        encoded = self._encode_table(X, watch)
         watch.warn()
+        return encoded
+
+    def _encode_table(self, X: Any, watch: Watch) -> Any:
+        X = validate_table(self, without_columns(X, self._names_of_labels), reset=False)
+        encoded = write_table(self._encode(raw_columns(X), watch), self._fields, X, self._library())
         # The schema takes a hash of all that is learned.
         return write_schema(encoded, self._schema_of_new_rows()) if carries_schema(encoded) else encoded
+
+    def _encode_as_served(self, X: Any) -> Any:
+        """Encode rows before an update, which needs no warning of unknown ones."""
+        return self._encode_table(X, self._watch())
 
     def _watch(self) -> Watch:
         rare = {part: values for column in self._columns for part, values in column.rare_dates.items()}
