@@ -230,6 +230,13 @@ class TestErrors:
 
 
 class TestOfFiles:
+    def test_large_ids_are_not_rounded_by_frames_of_other_integers(self):
+        rows = pd.DataFrame({"id": np.arange(60) % 5, "click": np.arange(60) % 2})
+        model = make_pipeline(CTREncoder(), FinalMLPClassifier(**SMALL)).fit(rows[["id"]], rows["click"])
+        signed = rows.assign(id=rows["id"] + 2**60)
+        update(model, lambda: [signed, signed.assign(id=signed["id"].astype("uint64") + 5)], "click")
+        assert sorted(model[0].categories_["id"].tolist()) == [*range(5), *range(2**60, 2**60 + 10)]
+
     @pytest.mark.parametrize("as_source", [str, ds.dataset, pl.scan_parquet], ids=["path", "data set", "lazy frame"])
     def test_is_that_of_their_rows(self, model, days, tmp_path, as_source):
         X, y = days[1]

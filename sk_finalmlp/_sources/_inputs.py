@@ -103,13 +103,18 @@ def read_rows(X: Any) -> Any:
     if not tables:
         raise ValueError("Found array with 0 sample(s): the files or frames of X have no rows.")
     if all(isinstance(table, pd.DataFrame) for table in tables):
-        return pd.concat(tables, ignore_index=True)
+        return pd.concat(map(_without_unsigned, tables), ignore_index=True)
     try:
         return pa.concat_tables(map(_without_dictionaries, tables), promote_options="permissive")
     except pa.ArrowException as error:
         raise ValueError(
             f"X can't be read into one table: {error}. Write each column with the same type in all files."
         ) from error
+
+
+def _without_unsigned(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return unsigned numbers as objects: beside signed ones, pandas would round both to floats."""
+    return frame.astype({name: object for name, dtype in frame.dtypes.items() if dtype == np.uint64})
 
 
 def _without_dictionaries(table: Any) -> pa.Table:
