@@ -126,7 +126,8 @@ def _score_as_served(estimator: Any, rows: Rows) -> dict[str, float]:
     fresh = _rows_of_fresh_codes(rows.schema, readers)
     codes = seen.codes.numpy().copy()
     for field, columns in _columns_of_fields([reader.field for reader in readers], codes):
-        columns[np.isin(columns, fresh.get(field.name, []))] = UNKNOWN_CODE
+        if field.name in fresh:
+            columns[np.isin(columns, fresh[field.name])] = UNKNOWN_CODE
     return score(estimator.network_, replace(seen, codes=torch.from_numpy(codes)))
 
 

@@ -846,7 +846,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _check_same_parameters(self) -> None:
         now = self._parameters_of_fit()
-        changed = {name: value for name, value in self._given.items() if name not in now or now[name] != value}
+        changed = dict(sorted(self._given.items() - now.items()))
         if changed:
             raise ValueError(
                 f"An update keeps what fit has found, but these parameters have changed since: {list(changed)}. Set "

@@ -69,9 +69,7 @@ class MultiValuedEncoder(VocabularyEncoder):
         """Learn the vocabulary of the elements and the number of output columns; rows count alike."""
         self.splits_strings = is_string(column.values.type)
         if self.separator is None:
-            strings = column.dictionary.dictionary if self.splits_strings else pa.array([], pa.string())
-            found = (sep for sep in _CANDIDATE_SEPARATORS if pc.any(pc.match_substring(strings, sep)).as_py())
-            self.separator = next(found, _CANDIDATE_SEPARATORS[0])
+            self.separator = _find_separator(column) if self.splits_strings else _CANDIDATE_SEPARATORS[0]
         lists, n_rows = self._counted_lists(column)
         self.vocabulary, self.admission = self.rule.fit(_count_elements(lists, n_rows, len(column)))
         self.n_columns = self._longest(lists)
@@ -136,6 +134,13 @@ class MultiValuedEncoder(VocabularyEncoder):
 
     def output_fields(self, name: str) -> list[Field]:
         return [Field(name, "multi-valued", n_codes=self.vocabulary.n_codes, n_columns=self.n_columns)]
+
+
+def _find_separator(column: Column) -> str:
+    """Return the first candidate that occurs in a column of strings."""
+    strings = column.dictionary.dictionary
+    found = (sep for sep in _CANDIDATE_SEPARATORS if pc.any(pc.match_substring(strings, sep)).as_py())
+    return next(found, _CANDIDATE_SEPARATORS[0])
 
 
 def _decode(vocabulary: Vocabulary | HashBuckets, outputs: list[np.ndarray]) -> pa.Array:

@@ -187,9 +187,10 @@ def _likely_unit(number: object) -> str:
 
 def _parse_times(texts: pa.Array) -> pa.Array:
     """Return ISO 8601 text as timestamps; in UTC if offsets differ."""
-    # pandas takes two words for the current time, and refuses distant years next to nanoseconds.
-    texts = pc.if_else(pc.is_in(texts, pa.array(["now", "today"], texts.type)), pa.scalar(None, texts.type), texts)
-    texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
+    texts = _without_now(texts)
+    if pc.any(pc.match_substring(texts, ".")).as_py():
+        # pandas refuses distant years next to nanoseconds.
+        texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
     offsets = pc.struct_field(pc.extract_regex(texts, _OFFSET), "offset")
     is_aware = offsets.is_valid().to_numpy(zero_copy_only=False)
     if not is_aware.any():
@@ -206,6 +207,11 @@ def _parse_times(texts: pa.Array) -> pa.Array:
     zones = pc.unique(pc.replace_substring_regex(offsets.drop_null(), r"^Z$", "+00:00")).to_pylist()
     zone = _with_colon(zones[0]) if len(zones) == 1 else "UTC"
     return pa.array(times, from_pandas=True).cast(pa.timestamp("us", zone), safe=False)
+
+
+def _without_now(texts: pa.Array) -> pa.Array:
+    """Return texts without the two words that pandas takes for the current time."""
+    return pc.if_else(pc.is_in(texts, pa.array(["now", "today"], texts.type)), pa.scalar(None, texts.type), texts)
 
 
 def _with_colon(offset: str) -> str:
