@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(SITE is None, reason="needs a built site, whose folder SITE names"),
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome"),
 ]
-PAGE, MODEL = "guide/browser.html", "_static/scoring/clicks.model"
+PAGE, MODEL, READY = "guide/browser.html", "_static/scoring/clicks.model", "#scoring-user:enabled"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -47,6 +47,7 @@ def chromium():
 
 
 @pytest.fixture(
+    scope="module",
     params=[
         {"viewport": {"width": 1280, "height": 900}},
         {"viewport": {"width": 360, "height": 740}, "has_touch": True},
@@ -54,7 +55,7 @@ def chromium():
     ids=["desktop", "phone"],
 )
 def page(request, chromium, address):
-    """The page, ready; nothing may be asked of another host, and nothing may go wrong on it."""
+    """The page, ready and with what the test before chose; it may ask no other host, and nothing may go wrong on it."""
     with chromium.new_context(**request.param) as context:
         page = context.new_page()
         page.wrong = []
@@ -62,7 +63,7 @@ def page(request, chromium, address):
         page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)
         page.on("request", lambda asked: None if asked.url.startswith(address) else page.wrong.append(asked.url))
         page.goto(f"{address}/{PAGE}")
-        page.wait_for_selector("#scoring-user:enabled")
+        page.wait_for_selector(READY)
         yield page
         assert page.wrong == []
 
@@ -124,6 +125,8 @@ def test_numbers_are_those_of_the_pipeline(page, model, user, device, hour):
 
 
 def test_the_keyboard_alone_is_enough(page, model):
+    page.reload()
+    page.wait_for_selector(READY)
     page.locator("h1").click()
     while page.evaluate("document.activeElement.id") != "scoring-user":
         page.keyboard.press("Tab")
@@ -145,7 +148,7 @@ def test_rows_appear_where_they_stay(chromium, address):
         page = context.new_page()
         page.add_init_script(moved)
         page.goto(f"{address}/{PAGE}")
-        page.wait_for_selector("#scoring-user:enabled")
+        page.wait_for_selector(READY)
         assert page.evaluate("window.moved") is None
 
 
