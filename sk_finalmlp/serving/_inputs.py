@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -73,10 +74,10 @@ _TENSORS: Final[dict[str, tuple[Any, Any]]] = {
     "double": (np.float64, np.nan),
 }
 #: Made once: unions of types in the call would take as long as the test.
-_NUMBERS: Final = (int, float, np.number, np.bool_)
+_NUMBERS: Final = (int, float, np.number, np.bool_, decimal.Decimal)
 _INTEGERS: Final = (int, np.integer)
 _BOOLS: Final = (bool, np.bool_)
-_NOT_ALWAYS_THEMSELVES: Final = (float, np.generic)
+_NOT_ALWAYS_THEMSELVES: Final = (float, np.generic, decimal.Decimal)
 _LISTS: Final = (list, tuple, np.ndarray)
 _NO_ELEMENTS: Final = (*_BOOLS, *_LISTS)
 _MISSING_OF_PANDAS: Final = ("NAType", "NaTType")

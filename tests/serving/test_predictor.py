@@ -1,6 +1,7 @@
 """Plain dicts in, probabilities out."""
 
 import datetime
+import decimal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,14 @@ def test_rows_as_json_has_them(clicks, model, predict):
     expected = model.predict_proba(clicks[0].iloc[[5]])
     np.testing.assert_allclose(predict([texts | {"more": 1}]), expected, atol=1e-6)
     np.testing.assert_allclose(predict([python]), expected, atol=1e-6)
+
+
+def test_rows_as_a_database_has_them(clicks, model, predict):
+    row = clicks[0].iloc[5].to_dict()
+    decimals = row | {"age": decimal.Decimal(row["age"]), "numeric_0": decimal.Decimal(row["numeric_0"])}
+    missing = {"age": decimal.Decimal("NaN"), "numeric_0": decimal.Decimal("NaN")}
+    np.testing.assert_allclose(predict([decimals]), model.predict_proba(clicks[0].iloc[[5]]), atol=1e-6)
+    np.testing.assert_array_equal(predict([row | missing]), predict([row | dict.fromkeys(missing)]))
 
 
 def test_missing_values(clicks, model, predict):
@@ -160,6 +169,7 @@ def test_kinds_of_columns(predict):
         ("age", 10**400, "0{9} is beyond 64 bits"),
         pytest.param("age", 10**5_000, "<int> is beyond 64 bits", id="5,000 digits"),
         ("age", float("inf"), "inf is not an integer"),
+        ("age", decimal.Decimal("2.5"), r"Decimal\('2.5'\) is not an integer"),
         ("time", "x" * 100_000, "Invalid isoformat string: 'x{9}.* by ISO 8601"),
         ("time", 1_705_520_820_000, "1705520820000 is not a time, but fit saw times. Give a datetime"),
         ("is_new", 2, "2 is not true or false"),
