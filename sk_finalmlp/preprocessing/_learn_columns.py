@@ -62,6 +62,17 @@ _LIST_TEXT = rf"^\s*\[.*\]\s*$|{WRITTEN_LIST}"
 _TIME_TEXT = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"
 #: The same with the year last, as in 31.12.2024 or 12/31/24.
 _OTHER_TIME_TEXT = r"^\d{1,2}([./-])\d{1,2}([./-])\d{2}(\d{2})?(,? \d{1,2}:\d\d.*)?$"
+_DAY_DIGITS = r"(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
+_HOUR_DIGITS = r"([01]\d|2[0-3])"
+#: What turns a column of integers into times, and the digits of each integer. Those since 1970 are of 2001 to 2033.
+_TIME_DIGITS = {
+    ".astype(str), format='%Y%m%d'": rf"^(19|20)\d\d{_DAY_DIGITS}$",
+    ".astype(str), format='%y%m%d%H'": rf"^\d\d{_DAY_DIGITS}{_HOUR_DIGITS}$",
+    ".astype(str), format='%Y%m%d%H'": rf"^(19|20)\d\d{_DAY_DIGITS}{_HOUR_DIGITS}$",
+    ".astype(str), format='%Y%m%d%H%M%S'": rf"^(19|20)\d\d{_DAY_DIGITS}{_HOUR_DIGITS}([0-5]\d){{2}}$",
+    ", unit='s'": r"^1\d{9}$",
+    ", unit='ms'": r"^1\d{12}$",
+}
 
 
 class Finding(NamedTuple):
@@ -138,6 +149,8 @@ def find_doubt(column: Column, finding: Finding) -> str | None:
             "holds whole numbers beyond 2**53 as floats, which round them, and is taken for a quantity. If they are "
             "ids, keep them as integers (`Int64` in pandas, where values are missing) or as strings."
         )
+    if finding.kind in ("categorical", "numeric") and (doubt := _doubt_integers(column)):
+        return doubt
     if finding.kind == "numeric" and pa.types.is_integer(column.values.type):
         distinct = column.dictionary.dictionary
         if not _repeats(column) or len(distinct) <= _MANY_VALUES or not _fill_their_range(distinct):
@@ -180,6 +193,22 @@ def _doubt_text(column: Column) -> str | None:
             f"({facts(column)}). {how_to_read_lists(text)}, or name it in `categorical` if the categories are meant."
         )
     return None
+
+
+def _doubt_integers(column: Column) -> str | None:
+    distinct = column.dictionary.dictionary
+    if not pa.types.is_integer(distinct.type) or len(distinct) < _MANY_DATES:
+        return None
+    # Most columns fail by their smallest or largest value.
+    ends = pa.array(pc.min_max(distinct).values(), distinct.type).cast(pa.large_string())
+    how = next((how for how, digits in _TIME_DIGITS.items() if _all_match(ends, digits)), None)
+    if how is None or not _all_match(distinct.cast(pa.large_string()), _TIME_DIGITS[how]):
+        return None
+    return (
+        f"holds integers that look like times, such as {distinct[0]} ({facts(column)}). As categories or quantities "
+        f"they tell nothing of later rows. Convert it by pandas.to_datetime(X[{column.name!r}]{how}), or name it in "
+        "`categorical` or `numeric` if it holds none."
+    )
 
 
 def _all_match(texts: pa.Array, pattern: str) -> bool:

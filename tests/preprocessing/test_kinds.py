@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import re
 import uuid
 
 import numpy as np
@@ -313,6 +314,41 @@ def test_dates_of_other_forms_are_doubtful_categories(form):
     with pytest.warns(UserWarning, match=r"Column 'column' looks like dates in another form than ISO 8601, such as '0"):
         assert kind_of(texts) == "categorical"
     assert kind_of(texts, categorical="column") == "categorical"
+
+
+@pytest.mark.parametrize(
+    ("to_integers", "remedy"),
+    [
+        (lambda times: times.strftime("%Y%m%d").astype(int), "column.astype(str), format='%Y%m%d'"),
+        (lambda times: times.strftime("%y%m%d%H").astype(int), "column.astype(str), format='%y%m%d%H'"),
+        (lambda times: times.strftime("%Y%m%d%H").astype(int), "column.astype(str), format='%Y%m%d%H'"),
+        (lambda times: times.strftime("%Y%m%d%H%M%S").astype(int), "column.astype(str), format='%Y%m%d%H%M%S'"),
+        (lambda times: times.astype("datetime64[s]").astype("int64"), "column, unit='s'"),
+        (lambda times: times.astype("datetime64[ms]").astype("int64"), "column, unit='ms'"),
+    ],
+)
+def test_integers_that_look_like_times_are_doubtful(to_integers, remedy):
+    times = pd.date_range("2014-10-21", periods=500, freq="7h")
+    column = pd.Series(to_integers(times))
+    doubt = r"Column 'column' holds integers that look like times, such as \d+ "
+    with pytest.warns(UserWarning, match=doubt) as caught:
+        kind = kind_of(column)
+    assert kind_of(column, **{kind: "column"}) == kind
+    # What the warning says gives the times back, as far as the integers go.
+    code = re.search(r"pandas\.to_datetime\((.*?\)?)\), or", str(caught[0].message))[1]
+    assert code.replace("X['column']", "column") == remedy
+    read = eval(f"pd.to_datetime({code})", {"pd": pd, "X": pd.DataFrame({"column": column})})
+    assert (pd.Series(to_integers(pd.DatetimeIndex(read))) == column).all()
+    assert kind_of(read) == "datetime"
+
+
+def test_integers_that_are_no_times_are_not_doubted():
+    rng = np.random.default_rng(0)
+    for largest in (10**8, 2 * 10**9, 2 * 10**12):
+        kind_of(rng.integers(0, largest, 300).repeat(4))
+    # One value out of the calendar is enough.
+    days = pd.date_range("2014-10-21", periods=100).strftime("%Y%m%d").astype(int)
+    kind_of(np.append(days, 20141301).repeat(2))
 
 
 def test_ids_that_hardly_repeat_are_doubtful_categories():
