@@ -331,7 +331,11 @@ def _build(
 
 def _output(path: StreamPath, x: Tensor) -> Tensor:
     """Output of a stream, which may be anybody's: of another shape, it would be broadcast."""
-    output: Tensor = path.stream(x)
+    try:
+        output: Tensor = path.stream(x)
+    except Exception as error:
+        error.add_note(f"The input of the stream {type(path.stream).__name__} has the shape {tuple(x.shape)}.")
+        raise
     expected = (len(x), int(path.stream.out_features))  # type: ignore[arg-type]
     if not isinstance(output, Tensor) or output.shape != expected:
         got = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"

@@ -278,6 +278,15 @@ def test_a_stream_must_give_what_it_says(function, got, fusion):
         network(codes, values)
 
 
+def test_an_error_of_a_stream_tells_the_shape_of_its_input():
+    network = TwoStreamNetwork(FIELDS, Plain(3), Returning(torch.nn.Linear(7, 3).forward), num_heads=1)
+    codes, values = torch.zeros(2, 5, dtype=torch.int64), torch.zeros(2, 2)
+    with pytest.raises(RuntimeError, match="cannot be multiplied") as caught:
+        network(codes, values)
+    (features,) = network.features(codes, values)[1:]
+    assert caught.value.__notes__ == [f"The input of the stream Module has the shape {tuple(features.shape)}."]
+
+
 @pytest.mark.parametrize("nothing", [None, lambda x: x])
 def test_build_must_return_a_module(nothing):
     class Forgetful:
