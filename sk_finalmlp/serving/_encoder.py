@@ -47,7 +47,7 @@ def input_of(name: str, reading: Any, encoder: Any) -> Input:
     if part in ("Standardizer", "NormalScorer", "QuantileBinner", "LogBucketer"):
         return _input_of_numbers(name, like)
     if like.startswith(("timestamp", "date")):
-        return Input(name, "time", has_zone=bool(zone_of(like)))
+        return Input(name, "time", has_zone=bool(zone_of(like)), has_hours="hour" in encoder.get("encoders", ()))
     if like in _KINDS_OF_TYPES:
         return Input(name, _KINDS_OF_TYPES[like])
     raise Unsupported(

@@ -29,6 +29,7 @@ class Input:
     kind: InputKind
     separator: str = ""
     has_zone: bool = False
+    has_hours: bool = False
     length: int = 1
 
     @property
@@ -128,6 +129,8 @@ def _time(value: Any, column: Input) -> int:
     elif isinstance(value, np.datetime64):
         value = value.astype("datetime64[us]").item()
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        if column.has_hours:
+            raise TypeError(f"{shown(value)} is a date, but fit saw times of day. Give a datetime.")
         value = datetime.datetime.combine(value, datetime.time())
     if not isinstance(value, datetime.datetime):
         raise TypeError(f"{shown(value)} is not a time, but fit saw times. Give a datetime, or text by ISO 8601.")

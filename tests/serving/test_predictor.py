@@ -172,6 +172,7 @@ def test_kinds_of_columns(predict):
         ("age", decimal.Decimal("2.5"), r"Decimal\('2.5'\) is not an integer"),
         ("time", "x" * 100_000, "Invalid isoformat string: 'x{9}.* by ISO 8601"),
         ("time", 1_705_520_820_000, "1705520820000 is not a time, but fit saw times. Give a datetime"),
+        ("time", datetime.date(2024, 1, 1), r"datetime\.date\(2024, 1, 1\) is a date, but fit saw times of day"),
         ("is_new", 2, "2 is not true or false"),
     ],
 )
@@ -188,6 +189,13 @@ def test_whole_floats_in_a_list_are_integers():
         predict([{"user": "ann", "ids": [1.0, 2.0]}]), predict([{"user": "ann", "ids": [1, 2]}])
     )
     np.testing.assert_allclose(predict([{"user": "ann", "ids": [1.0, 2.0]}]), model.predict_proba(X[:1]), atol=1e-6)
+
+
+def test_a_date_is_read_where_fit_saw_no_times_of_day():
+    X = pd.DataFrame({"user": ["ann", "bob"] * 20, "day": pd.date_range("2024-01-01", periods=40)})
+    model = make_pipeline(CTREncoder(), FinalMLPClassifier(max_epochs=1, random_state=0)).fit(X, [0, 1] * 20)
+    rows = [{"user": "ann", "day": datetime.date(2024, 1, day)} for day in range(1, 8)]
+    np.testing.assert_allclose(make_predictor(model)(rows), model.predict_proba(pd.DataFrame(rows)), atol=1e-6)
 
 
 def test_elements_as_text_and_an_empty_vector_are_read_as_in_the_pipeline():
