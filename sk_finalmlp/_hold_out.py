@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ Place = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 #: that the others learn more; the last rows must cover some time.
 _SHARE = 0.1
 _MOST_ROWS_AT_RANDOM = 10_000
+#: Rows whose weights are read at a time.
+_CHUNK = 2**20
 
 
 def share_held_out(fraction: Fraction, n_rows: int, at_random: bool = True) -> float:
@@ -52,10 +55,46 @@ def place_from_last(ranks: NDArray[np.integer], n_rows: int | None = None) -> ND
     return (n_rows - 1 - ranks) / n_rows
 
 
+def place_of_last(weight: Any, n_rows: int) -> Place:
+    """Return the places of rows that come in the order of time; `weight`, in memory or on disk, tells which count."""
+    if weight is None:
+        return partial(place_from_last, n_rows=n_rows)
+    among = PlaceAmongCounted(weight, n_rows)
+    return partial(place_from_last, n_rows=n_rows) if among.n_counted == n_rows else among
+
+
+class PlaceAmongCounted:
+    """Places of rows in time among those with weight, which is read in slices; others have that of the next one."""
+
+    def __init__(self, weight: Any, n_rows: int) -> None:
+        self._weight = weight
+        counts = [np.count_nonzero(weight[start : start + _CHUNK]) for start in range(0, n_rows, _CHUNK)]
+        self._before = np.cumsum([0, *counts])
+        self.n_counted = int(self._before[-1])
+
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the places of some rows by their numbers."""
+        chunks, ranks = rows // _CHUNK, np.empty(len(rows), np.int64)
+        for chunk in np.unique(chunks):
+            counts = self._weight[chunk * _CHUNK : (chunk + 1) * _CHUNK] > 0
+            own = chunks == chunk
+            ranks[own] = (self._before[chunk] + np.cumsum(counts) - counts)[rows[own] - chunk * _CHUNK]
+        return place_from_last(np.minimum(ranks, self.n_counted - 1), self.n_counted)
+
+
 def places_of_choice(is_held_out: NDArray[np.bool_], fraction: float) -> NDArray[np.float64]:
     """Return places that hold out these rows, a share of `fraction`, before the last of the others."""
     place = place_from_last(np.arange(len(is_held_out)))
     return np.where(is_held_out, place * fraction, fraction + place * (1 - fraction))
+
+
+def rows_to_choose(
+    start: int, label: NDArray[Any], weight: NDArray[Any] | None, place: Place
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return numbers and classes of the rows to choose among, of consecutive ones: in time, those with weight."""
+    # At random, the encoder and the classifier choose alike whatever weights each was given.
+    counts = np.arange(len(label)) if weight is None or place is places else np.flatnonzero(weight > 0)
+    return start + counts, label[counts]
 
 
 class HoldOut(NamedTuple):
@@ -67,15 +106,15 @@ class HoldOut(NamedTuple):
     last: NDArray[np.float64]
 
     @classmethod
-    def among(cls, labels: Iterable[NDArray[Any]], n_classes: int, place: Place, share: float) -> HoldOut:
-        """Choose among rows, given the number of each one's class, chunk by chunk."""
+    def among(
+        cls, rows: Iterable[tuple[NDArray[np.int64], NDArray[Any]]], n_classes: int, place: Place, share: float
+    ) -> HoldOut:
+        """Choose among rows, given their numbers and the number of each one's class, chunk by chunk."""
         first, last = np.full(n_classes, np.inf), np.full(n_classes, -np.inf)
-        start = 0
-        for label in labels:
-            of_rows = place(np.arange(start, start + len(label)))
+        for numbers, label in rows:
+            of_rows = place(numbers)
             np.minimum.at(first, label, of_rows)
             np.maximum.at(last, label, of_rows)
-            start += len(label)
         return cls(place, share, first, last)
 
     def chooses(self, start: int, label: NDArray[Any]) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import starmap
 from typing import Any, Final
 
@@ -17,7 +17,16 @@ from pandas.util import hash_pandas_object
 from sklearn.utils.multiclass import check_classification_targets
 
 from .._checks import check_detached, errors_about, refuse_name_as_labels, refuse_other_weights
-from .._hold_out import HoldOut, Place, place_from_last, places, places_of_choice, share_held_out, unpacked
+from .._hold_out import (
+    HoldOut,
+    Place,
+    place_of_last,
+    places,
+    places_of_choice,
+    rows_to_choose,
+    share_held_out,
+    unpacked,
+)
 from .._sklearn import check_sample_weight
 from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder, check_space, naming_full_disk, sizes
 from .._warnings import shown, warn
@@ -360,7 +369,11 @@ def _hold_out(estimator: Any, rows: Rows) -> HoldOut:
     else:
         fraction = share_held_out(fraction, rows.n_given, at_random=estimator.hold_out != "last")
     place = _place_of_rows(estimator.hold_out, fraction, rows)
-    return HoldOut.among((rows.number[given] for given in rows.slices()), rows.labels.n_labels, place, fraction)
+    among = (
+        rows_to_choose(given.start, rows.number[given], None if rows.weight is None else rows.weight[given], place)
+        for given in rows.slices()
+    )
+    return HoldOut.among(among, rows.labels.n_labels, place, fraction)
 
 
 def _place_of_rows(hold_out: str, fraction: float, rows: Rows) -> Place:
@@ -370,8 +383,8 @@ def _place_of_rows(hold_out: str, fraction: float, rows: Rows) -> Place:
         hold_out = (schema and schema.hold_out) or "random"
     if hold_out == "random":
         return places
-    if hold_out == "last":
-        return partial(place_from_last, n_rows=n_rows)
+    if hold_out == "last" and (schema is None or schema.held_out is None or schema.n_rows != n_rows):
+        return place_of_last(rows.weight, n_rows)
     assert schema is not None
     assert schema.held_out is not None
     if schema.n_rows != n_rows:

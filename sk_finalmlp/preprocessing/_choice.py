@@ -20,6 +20,7 @@ from .._warnings import warn
 from ..schema import Field
 from ._derived import CrossEncoder, DerivedFields
 from ._keys import Key, find_keys, has_key, key_of
+from ._order import ToldOrder, told_order
 from ._statistics import KeyStatistics, log_odds_of_labels
 from ._sums import Cells, CellSums, CodedRows, KeyedRows
 from ._target import Array, Folds, Grouping, NoLabels, Target, effective_n_rows
@@ -119,9 +120,15 @@ class Planner:
     validation_fraction: Fraction
     random_state: np.random.RandomState
     hold_out: str
+    order: str | None
     #: Whether the training rows are encoded.
     transforms: bool
     _mean_weight = 1.0
+
+    @property
+    def told_order(self) -> ToldOrder | None:
+        """What the user says of the order of the rows."""
+        return told_order(self.hold_out, self.order)
 
     def read_target(
         self, read: Callable[..., Target], y: object, of: object, weights: Array | None, place: Place

@@ -83,7 +83,8 @@ from ._table import (
     write_table,
     write_values,
 )
-from ._target import NoLabels, Target, held_out_with, read_more_labels
+from ._target import NoLabels, Target, held_out_in_time, read_more_labels
+from ._times import check_tells_order
 from ._training_rows import StoredRows, TableRows, TrainingRows, check_names_of_columns, names_to_encode
 from ._vectors import check_vectors
 from ._vocabulary import VocabularyRule
@@ -336,6 +337,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         "statistics": [list, tuple, StrOptions({"auto"}), None],
         "validation_fraction": [BETWEEN_0_AND_1, StrOptions({"auto"})],
         "hold_out": [str],
+        "order": [str, None],
         "half_life": [dict, None],
         "decay": [Interval(Real, 0, 1, closed="both")],
         "unknown_dropout": [Interval(Real, 0, 1, closed="left")],
@@ -369,6 +371,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         statistics: Combinations = "auto",
         validation_fraction: Fraction = "auto",
         hold_out: str = "random",
+        order: str | None = "auto",
         half_life: Mapping[str | int, str | float] | None = None,
         decay: float = 0.9,
         unknown_dropout: float = 0.0,
@@ -398,6 +401,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self.statistics = statistics
         self.validation_fraction = validation_fraction
         self.hold_out = hold_out
+        self.order = order
         self.half_life = half_life
         self.decay = decay
         self.unknown_dropout = unknown_dropout
@@ -470,6 +474,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             self.validation_fraction,
             check_random_state(self.random_state),
             self.hold_out,
+            self.order,
             transforms,
         )
         if isinstance(y, str) and is_frame(X) and not is_source(X, y):
@@ -507,19 +512,17 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self._names_of_labels = tuple(name for name in (label, weight) if name is not None)
         self.feature_names_in_, self.n_features_in_ = np.asarray(names, dtype=object), len(names)
         chosen = self._chosen_kinds(source.empty(names), names)
-        columns = ColumnsToRead(names, chosen, label, weight, is_hashed=self.n_hash_buckets is not None)
+        if planner.told_order is not None and planner.told_order.column is not None:
+            check_tells_order(planner.told_order, names)
+        columns = ColumnsToRead(
+            names, chosen, label, weight, planner.told_order, is_hashed=self.n_hash_buckets is not None
+        )
         parts, passes = Parts(source, self.n_jobs), Passes(int(self.verbose))
         return StoredRows(parts, columns, folder, passes, planner)
 
     def _check_fits_files(self) -> None:
         """Refuse parameters that rows in files can't have."""
         self._check_default_container()
-        if self.hold_out not in ("random", "last"):
-            raise ValueError(
-                f"hold_out={self.hold_out!r}: rows that are read in batches are not sorted by a column. Name the files "
-                "so that they come in the order of time, and set hold_out='last'. A DataFrame needs no batches: pass "
-                "its labels apart."
-            )
         if self.half_life is not None:
             raise ValueError(
                 f"half_life={dict(self.half_life)!r}: rows that are read in batches count alike in statistics. Fit to "
@@ -543,7 +546,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         targets = find_histories(self.histories, rows.names)
         rules = self._column_rules(rows.names, rows.planner.rule)
         self._columns, self.feature_kinds_ = rows.learn(targets, rules)
-        return rows.encode(self._columns)
+        return rows.encode(self._columns, self.feature_kinds_)
 
     def _learn_derived(self, rows: TrainingRows, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Choose and learn crosses and statistics, and return their columns of these rows if asked for."""
@@ -552,9 +555,6 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         dates = {part for column in self._columns for part in date_parts(column.name, column.encoder)}
         self._derived, self.statistics_ = rows.planner.plan(fields_of, codes, target, dates, n_rows)
         columns = rows.derive(self._derived, outputs, self.unknown_dropout)
-        if rows.blocks is not None and self._derived.needs_labels:
-            kinds, time = self.feature_kinds_, rows.blocks.column
-            kinds.loc[time, "why"] = f"{kinds['why'][time]}, which tell the order of the rows"
         self._classes = None if isinstance(rows.target, NoLabels) else rows.target.classes
         self._has_tasks = isinstance(rows.target, Target) and rows.target.has_tasks
         self._n_rows = rows.n_rows
@@ -709,16 +709,16 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
 
     def _schema_of_training_rows(self, rows: TrainingRows) -> Schema:
         held_out = None
-        if rows.order is not None and self.hold_out != "last":
-            place = rows.order(np.arange(rows.n_rows))
-            held_out = packed(held_out_with(place, self.validation_fraction, rows.target))
+        if rows.holds_out_last and not (rows.order is None or rows.order.is_of_numbers):
+            place = rows.order.place
+            held_out = packed(held_out_in_time(place, self.validation_fraction, rows.target, rows.n_rows))
         return replace(
             self._schema_of_new_rows(),
             n_rows=rows.n_rows,
             validation_fraction=share_held_out(self.validation_fraction, rows.n_rows, self.hold_out == "random"),
             hold_out=self.hold_out,
             held_out=held_out,
-            hindsight=rows.blocks is not None and self._derived.needs_labels,
+            hindsight=rows.order is not None and not rows.holds_out_last and self._derived.needs_labels,
         )
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:

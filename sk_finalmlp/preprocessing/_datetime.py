@@ -31,8 +31,9 @@ DATETIME_PARTS = (*_PARTS, _ELAPSED)
 _NOW = 0.8
 #: In fewer rows, what the last fifth of them clicks is too much a matter of chance to be what is so "now".
 _MIN_ROWS_TO_ELAPSE = 50_000
-#: Blocks of about equal size, in time.
-N_BLOCKS = 5
+#: Times farther from this share of the earliest and latest ones than this many times the distance of the two between
+#: them are outliers.
+_TAIL, _REACH = 0.1, 2.0
 _AUTOMATIC_PARTS = ("hour", "weekday", "weekend", _ELAPSED)
 
 #: Parts that come again within a week: how many hours or days a full period has.
@@ -51,7 +52,8 @@ class ElapsedTime(FloatColumn):
         _, weights = present_values(column, weights)
         self.first = self.last = 0
         if len(present):
-            self.first, self.last = int(present.min()), int(_quantiles(present, repeats, np.array([_NOW]))[0])
+            first, _ = _usual_range(present, repeats)
+            self.first, self.last = int(first), int(_quantiles(present, repeats, np.array([_NOW]))[0])
         self.mean, self.deviation = mean_and_deviation(self._elapsed(present), weights)
         return self
 
@@ -75,16 +77,16 @@ class ElapsedTime(FloatColumn):
 
 def _latest(column: Column) -> int:
     """Return the latest time; the smallest number if there is none."""
-    return int(present_values(column, None)[0].max(initial=np.iinfo(np.int64).min))
-
-
-def _first_of_blocks(column: Column) -> np.ndarray:
-    """Return the first time of each block but the first; rows of one time are in one block."""
     times, repeats = present_values(column, None)
-    if not len(times):
-        return np.empty(0, np.int64)
-    firsts = _quantiles(times, repeats, np.arange(1, N_BLOCKS) / N_BLOCKS)
-    return np.unique(firsts[firsts > times.min()])
+    return int(_usual_range(times, repeats)[1]) if len(times) else np.iinfo(np.int64).min
+
+
+def _usual_range(times: np.ndarray, repeats: np.ndarray | None) -> tuple[float, float]:
+    """Return the first and the last time but for outliers, such as 1970 in place of a missing time."""
+    low, high = _quantiles(times, repeats, np.array([_TAIL, 1 - _TAIL])).astype(np.float64)
+    reach = _REACH * (high - low) or np.inf
+    usual = times[(low - reach <= times) & (times <= high + reach)]
+    return float(usual.min()), float(usual.max())
 
 
 def _quantiles(times: np.ndarray, repeats: np.ndarray | None, shares: np.ndarray) -> np.ndarray:
@@ -122,7 +124,6 @@ class DatetimeEncoder(ColumnEncoder):
         }
         for encoder, part_column in zip(self.encoders.values(), self.part_columns(column), strict=True):
             encoder.fit(part_column, weights)
-        self.first_of_blocks = _first_of_blocks(column)
         self.latest = _latest(column)
         return self
 
@@ -134,12 +135,6 @@ class DatetimeEncoder(ColumnEncoder):
     def count_later(self, column: Column) -> int:
         """Return the number of rows after the training rows."""
         return int(np.count_nonzero(column.floats > self.latest))
-
-    def blocks(self, column: Column) -> np.ndarray:
-        """Return the number of each row's block in time; the first if the time is missing."""
-        blocks: np.ndarray = np.searchsorted(self.first_of_blocks, column.floats, side="right").astype(np.int32)
-        blocks[np.isnan(column.floats)] = 0
-        return blocks
 
     def grow(self, column: Column, decay: float) -> tuple[Self, list[np.ndarray]]:
         parts = zip(self.encoders.values(), self.part_columns(column), strict=True)

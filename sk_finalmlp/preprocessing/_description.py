@@ -36,7 +36,7 @@ PARTS: Final[Parts] = {
     CategoricalEncoder: ("rule", "vocabulary", "admission"),
     LogBucketer: ("rule", "vocabulary", "admission"),
     ElapsedTime: ("first", "last", "mean", "deviation"),
-    DatetimeEncoder: ("rule", "parts", "encoders", "left_out", "first_of_blocks", "latest"),
+    DatetimeEncoder: ("rule", "parts", "encoders", "left_out", "latest"),
     MultiValuedEncoder: (
         "rule",
         "separator",

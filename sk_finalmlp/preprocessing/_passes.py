@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -20,8 +21,10 @@ from ._datetime import DatetimeEncoder
 from ._fitted_columns import FittedColumn, bind_histories
 from ._learn_columns import Kind
 from ._lists import MultiValuedEncoder
+from ._order import Clock, ToldOrder
 from ._table import are_numeric, check_range
 from ._tally import ColumnTally, RowSample, have_fractions
+from ._times import read_order
 
 
 def _ignore(n_rows: int) -> None:
@@ -36,7 +39,14 @@ class ColumnsToRead:
     chosen: Mapping[int, Kind]
     label: str | None
     weight: str | None
+    #: What tells the order of the rows, if the user says so.
+    told_order: ToldOrder | None
     is_hashed: bool
+
+    @property
+    def time(self) -> str | None:
+        """The column of times by which the rows are ordered, if the user names one."""
+        return None if self.told_order is None else self.told_order.column
 
 
 def first_pass(parts: Parts, columns: ColumnsToRead, folder: TemporaryFolder, passes: Passes) -> FirstPass:
@@ -55,8 +65,8 @@ def _look_at_part(
 ) -> FirstPass:
     """Look at the rows of a part; the first has this number."""
     found = FirstPass(columns, folder, first)
-    others = [name for name in (columns.label, columns.weight) if name is not None]
-    for batch in part.batches([*found.tallies, *others]):
+    others = [name for name in (columns.label, columns.weight, columns.time) if name is not None]
+    for batch in part.batches(list(dict.fromkeys([*found.tallies, *others]))):
         with errors_about(batch.where):
             advance(found.add(batch))
     return found
@@ -67,6 +77,8 @@ class FirstPass:
 
     classes: np.ndarray | None = None
     y: StoredArray | None = None
+    #: The distinct times by which the user orders the rows.
+    clock: Clock | None = None
 
     def __init__(self, columns: ColumnsToRead, folder: TemporaryFolder, first: int) -> None:
         self._columns = columns
@@ -78,6 +90,7 @@ class FirstPass:
         self.sample = RowSample()
         self._labels = None if columns.label is None else _Labels(columns.label, folder, f"labels-{first}")
         self.weight = None if columns.weight is None else StoredArray(folder, f"weight-{first}", np.float64)
+        self.times = StoredArray(folder, f"told-times-{first}", np.float64)
         self.n_rows = 0
 
     def finish(self) -> None:
@@ -112,8 +125,18 @@ class FirstPass:
         self.sample.add(numbers, raw_columns, own)
         if self._labels is not None:
             self._labels.add(batch)
+        if self._columns.time is not None:
+            self._add_times(batch.table[self._columns.time], weights)
         self.n_rows += n_rows
         return n_rows
+
+    def _add_times(self, values: Any, weights: np.ndarray | None) -> None:
+        told = self._columns.told_order
+        assert told is not None
+        times = read_order(told, values)
+        self.times.append(times)
+        clock = Clock.of(times if weights is None else times[weights > 0])
+        self.clock = clock if self.clock is None else self.clock.merged(clock)
 
     def _read_weights(self, batch: Batch) -> np.ndarray:
         assert self.weight is not None
@@ -137,6 +160,9 @@ class FirstPass:
             self._labels.merge(others._labels)
         if self.weight is not None and others.weight is not None:
             self.weight.take(others.weight)
+        self.times.take(others.times)
+        if self.clock is not None and others.clock is not None:
+            self.clock = self.clock.merged(others.clock)
         self.n_rows += others.n_rows
 
 
@@ -203,15 +229,15 @@ class _Labels:
 def write_codes(
     parts: Parts, columns: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolder, passes: Passes
 ) -> tuple[dict[str, StoredArray], dict[str, StoredArray]]:
-    """Write the output columns of columns that aren't dropped, and the blocks of the rows by columns of times."""
+    """Write the output columns of columns that aren't dropped, and the times of columns of times."""
     used = [column for column in columns if column.encoder is not None]
-    stored, blocks = _reserve(used, n_rows, folder)
+    stored, times = _reserve(used, n_rows, folder)
     path = folder.path / "encoders"
     if parts.are_parallel:
         # Once for all tasks: a vocabulary may have millions of values.
         joblib.dump(used, path)
     with passes.over("codes", n_rows) as advance:
-        n_second = sum(parts.map(advance, _write_part, path if parts.are_parallel else used, stored, blocks))
+        n_second = sum(parts.map(advance, _write_part, path if parts.are_parallel else used, stored, times))
     # Threads have loaded it into this process.
     _load.cache_clear()
     path.unlink(missing_ok=True)
@@ -220,24 +246,24 @@ def write_codes(
             f"X gave {n_rows} rows in the first pass and {n_second} in the second: it must give the same rows each "
             "time. Give a function that starts again, not one that goes on."
         )
-    return stored, blocks
+    return stored, times
 
 
 def _reserve(
     columns: Sequence[FittedColumn], n_rows: int, folder: TemporaryFolder
 ) -> tuple[dict[str, StoredArray], dict[str, StoredArray]]:
-    """Make room for the output columns, by their names, and for the blocks, by the names of the columns of times."""
+    """Make room for the output columns, by their names, and for the times, by the names of their columns."""
     fields = [field for column in columns for field in column.fields()]
     dtypes = [np.float32 if is_float else np.int32 for is_float in are_numeric(fields)]
     stored = {
         name: StoredArray(folder, f"column-{number}", dtype)
         for number, (name, dtype) in enumerate(zip(column_names(fields), dtypes, strict=True))
     }
-    times = [column.name for column in columns if isinstance(column.encoder, DatetimeEncoder)]
-    blocks = {name: StoredArray(folder, f"blocks-{number}", np.int32) for number, name in enumerate(times)}
-    for array in (*stored.values(), *blocks.values()):
+    names = [column.name for column in columns if isinstance(column.encoder, DatetimeEncoder)]
+    times = {name: StoredArray(folder, f"times-{number}", np.float64) for number, name in enumerate(names)}
+    for array in (*stored.values(), *times.values()):
         array.reserve(n_rows)
-    return stored, blocks
+    return stored, times
 
 
 def _write_part(
@@ -245,7 +271,7 @@ def _write_part(
     first: int,
     encoders: Path | Sequence[FittedColumn],
     stored: Mapping[str, StoredArray],
-    blocks: Mapping[str, StoredArray],
+    times: Mapping[str, StoredArray],
     advance: Callable[[int], None] = _ignore,
 ) -> int:
     """Encode the rows of a part, the first with this number, batch by batch, and return how many there are."""
@@ -258,7 +284,7 @@ def _write_part(
                 for name, output in column.encode(values).items():
                     stored[name][rows] = output
                 if isinstance(column.encoder, DatetimeEncoder):
-                    blocks[column.name][rows] = column.encoder.blocks(values)
+                    times[column.name][rows] = values.floats
         n_rows += len(batch.table)
         advance(len(batch.table))
     return n_rows

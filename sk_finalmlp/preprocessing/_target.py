@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length
 
 from .._checks import refuse_name_as_labels
-from .._hold_out import Fraction, HoldOut, Place, places, share_held_out
+from .._hold_out import Fraction, HoldOut, Place, places, rows_to_choose, share_held_out
 from .._labels import BASE, MISSING, has_tasks, label_classes, label_columns, label_digits, patterns_of
 from .._sources import StoredArray, sizes
 from .._warnings import shown
@@ -196,13 +196,22 @@ class Target:
     #: Blocks in time, where the order is known.
     blocks: Grouping | None = None
 
-    def in_blocks(self, blocks: Callable[[int, int], np.ndarray], n_blocks: int, share: float) -> Target:
-        """The target of the same rows in blocks of time, about this share with walk-forward statistics."""
+    def in_blocks(
+        self, blocks_of: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], n_blocks: int, share: float
+    ) -> Target:
+        """The target of the same rows in blocks of time, about this share with walk-forward statistics.
+
+        `blocks_of` gives the blocks of rows by their numbers, and how late each row is in its block, in [0, 1).
+        """
         grouping = Grouping(self.n_folds, n_blocks, round(share * self.n_folds) / self.n_folds)
 
         def read(start: int, stop: int) -> LabelledRows:
             rows = self.read(start, stop)
-            return replace(rows, groups_in_time=grouping.groups(rows.folds, blocks(start, min(stop, self.n_rows))))
+            blocks, positions = blocks_of(np.arange(start, start + len(rows.folds)))
+            # In the first block, folds are parts of the time: rows of one session know none of each other.
+            parts = (positions * self.n_folds).astype(np.int64)
+            folds = np.where(rows.folds < self.n_folds, parts, rows.folds)
+            return replace(rows, groups_in_time=grouping.groups(folds, blocks))
 
         return replace(self, read=read, blocks=grouping)
 
@@ -379,7 +388,11 @@ class Folds:
     ) -> None:
         chunks = [slice(start, start + sizes.CHUNK) for start in range(0, len(labels), sizes.CHUNK)]
         share = share_held_out(fraction, len(labels), at_random=place is places)
-        self._hold_out = HoldOut.among((labels[rows] for rows in chunks), n_labels, place, share)
+        among = (
+            rows_to_choose(rows.start, labels[rows], None if weights is None else weights[rows], place)
+            for rows in chunks
+        )
+        self._hold_out = HoldOut.among(among, n_labels, place, share)
         self.n_present, n_kept = np.zeros((2, n_labels), np.int64)
         for rows in chunks:
             own = labels[rows]
@@ -405,13 +418,15 @@ def effective_n_rows(weights: np.ndarray) -> float:
     return float(shares.sum() ** 2 / (shares @ shares))
 
 
-def held_out_with(place: np.ndarray, validation_fraction: Fraction, target: Target | NoLabels) -> np.ndarray:
+def held_out_in_time(place: Place, fraction: Fraction, target: Target | NoLabels, n_rows: int) -> np.ndarray:
     """Which rows are held out by their places, as far as labels don't ask for others: those without weight, too."""
-    is_early: np.ndarray = place < share_held_out(validation_fraction, len(place), at_random=False)
+    is_held_out: np.ndarray = place(np.arange(n_rows)) < share_held_out(fraction, n_rows, at_random=False)
     if isinstance(target, NoLabels):
-        return is_early
-    folds = target.rows.folds
-    return np.where(folds > target.n_folds, is_early, folds == target.n_folds)
+        return is_held_out
+    for start, rows in target.chunks():
+        own = slice(start, start + len(rows.folds))
+        is_held_out[own] = np.where(rows.folds > target.n_folds, is_held_out[own], rows.folds == target.n_folds)
+    return is_held_out
 
 
 def _read_labels(y: Any, X: Any) -> np.ndarray:

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._checks import errors_about
-from .._hold_out import place_from_last
 from .._warnings import shown, warn
 from ._column import is_number, is_string, read_column
+from ._order import ToldOrder
 from ._reading import as_floats, as_times, learn_reading
 from ._table import position_for, raw_columns
 from ._target import effective_n_rows
@@ -40,7 +40,11 @@ def read_times(values: pa.Array, parameter: str) -> pa.Array:
 
 
 def _read_column(X: Any, names: Sequence[str], name: str, parameter: str) -> pa.Array:
-    raw = read_column(name, next(islice(raw_columns(X), list(names).index(name), None)))
+    return _read_raw(name, next(islice(raw_columns(X), list(names).index(name), None)), parameter)
+
+
+def _read_raw(name: str, values: Any, parameter: str) -> pa.Array:
+    raw = read_column(name, values)
     with errors_about(f"Column {name!r}"):
         return read_times(learn_reading(raw).read(raw).values, parameter)
 
@@ -99,19 +103,27 @@ def has_no_unit(age: Any) -> bool:
     return not isinstance(age, np.timedelta64)
 
 
-def places_in_time(hold_out: str, X: Any, names: Sequence[str]) -> np.ndarray:
-    """Places to hold out the last rows by `hold_out`, "last" or a column."""
-    if hold_out == "last":
-        return place_from_last(np.arange(len(X)))
-    if hold_out not in names:
+def times_of(told: ToldOrder, X: Any, names: Sequence[str]) -> np.ndarray:
+    """Return the times of the rows by the column that tells their order; a missing one comes first."""
+    check_tells_order(told, names)
+    position = names.index(told.column)
+    return read_order(told, next(islice(raw_columns(X), position, None)))
+
+
+def read_order(told: ToldOrder, values: Any) -> np.ndarray:
+    """Return the times of a raw column that tells the order; a missing one comes first."""
+    assert told.column is not None
+    times = as_numbers(_read_raw(told.column, values, told.parameter))
+    return np.nan_to_num(times, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+
+
+def check_tells_order(told: ToldOrder, names: Sequence[str]) -> None:
+    """Refuse what is no column."""
+    if told.column not in names:
+        words = "'random' nor 'last'" if told.parameter == "hold_out" else "'auto' nor 'rows'"
         raise ValueError(
-            f"hold_out={hold_out!r} is neither 'random' nor 'last' nor a column of times. The columns are "
-            f"{list(names)}."
+            f"{told.parameter}={told.column!r} is neither {words} nor a column of times. The columns are {list(names)}."
         )
-    times = _read_column(X, names, hold_out, "hold_out")
-    # A missing time comes first. Rows of one time have one place: none may know the labels of others.
-    numbers = np.nan_to_num(as_numbers(times), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
-    return place_from_last(np.searchsorted(np.sort(numbers), numbers))
 
 
 def weights_by_age(

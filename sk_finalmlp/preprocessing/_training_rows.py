@@ -8,52 +8,49 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .._hold_out import Fraction, Place, place_from_last, places, share_held_out
+from .._hold_out import Fraction, Place, places, share_held_out
 from .._sources import EncodedRows, Parts, Passes, Source, StoredArray, TemporaryFolder, check_space
 from .._warnings import warn
 from ..schema import Field, Schema, carries_schema, column_names, read_names, write_schema
 from ._choice import Codes, Planner
 from ._column import Column, RawColumn, mark_missing, read_column
-from ._datetime import N_BLOCKS, DatetimeEncoder
+from ._datetime import DatetimeEncoder
 from ._derived import DerivedFields
 from ._fitted_columns import FittedColumn
 from ._keys import has_key
 from ._learn_columns import ColumnRules, Evidence, Kind, learn_columns
+from ._numeric import present_values
+from ._order import Clock, Order, find_order, order_of_rows
 from ._passes import ColumnsToRead, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
 from ._sums import CodedRows
 from ._table import are_numeric, raw_columns, write_table
 from ._target import Array, NoLabels, Target, read_stored_target, read_target
-from ._times import places_in_time, weights_by_age
+from ._times import times_of, weights_by_age
 
-#: Share of the training rows with walk-forward statistics: where later rows are held out, the model is used on such.
-_FORWARD, _FORWARD_IF_USED_LATER = 0.3, 1.0
+#: Share of the training rows with walk-forward statistics, where the rows that are held out are the last ones, where a
+#: column tells the order, and where the rows do.
+_FORWARD_IF_USED_LATER, _FORWARD, _FORWARD_BY_ROWS = 1.0, 0.3, 0.5
+#: Share of the rows that get the statistics of an unknown value, for each field, where the rows tell the order.
+_UNKNOWN_BY_ROWS = 0.1
 #: Share of the earlier rows with the elapsed time of the last ones, about.
 _AS_NOW = 0.15
-
-
-class BlocksInTime(NamedTuple):
-    """The block of each row by a column of times, and how many there are."""
-
-    column: str
-    blocks: Array
-    n_blocks: int
+#: Rows that are looked at to find out what tells the order.
+_MOST_ROWS_IN_ORDER = 150_000
 
 
 class TrainingRows(ABC):
     """Rows to learn from; outputs are their columns by name, in memory or on disk."""
 
-    #: The place in time of some rows, by their numbers, where later rows are held out.
-    order: Place | None = None
-    #: Blocks by a column of times, which tell the order where rows are held out at random.
-    blocks: BlocksInTime | None = None
+    #: The order in time, told by the user or found.
+    order: Order | None = None
     #: The elapsed time of the last rows, by the name of its column.
     elapsed_now: Mapping[str, np.float32]
     #: Told of the progress on rows on disk.
@@ -90,22 +87,70 @@ class TrainingRows(ABC):
     def _keep(self, column: FittedColumn, values: Column) -> None:
         """Take note of a learned column and the values that it was learned from."""
 
-    def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
-        """Return the output columns of the columns, and learn the order of the rows in time."""
-        outputs, blocks_of = self._encode(columns)
-        times = [(c.name, c.encoder) for c in columns if isinstance(c.encoder, DatetimeEncoder)]
-        self.elapsed_now = {field: now for name, time in times for field, now in time.elapsed_now(name).items()}
-        latest = -np.inf
-        for name, time in times if self.order is None else ():
-            firsts = time.first_of_blocks
-            if len(firsts) and firsts[len(firsts) // 2] > latest:
-                latest = firsts[len(firsts) // 2]
-                self.blocks = BlocksInTime(name, blocks_of[name], len(firsts) + 1)
+    def encode(self, columns: Sequence[FittedColumn], kinds: pd.DataFrame) -> dict[str, Any]:
+        """Return the output columns of the columns, and find the order of the rows in time; `kinds` tells by what."""
+        outputs, times = self._encode(columns)
+        if self.order is None and self.planner.order == "auto" and self.planner.needs_codes(self.target):
+            self._find_order(columns, outputs, times, kinds)
+        told_by = None if self.order is None else self.order.column
+        clocks = [c for c in columns if isinstance(c.encoder, DatetimeEncoder) and told_by in (None, c.name)]
+        self.elapsed_now = {
+            field: now
+            for column in clocks
+            if isinstance(column.encoder, DatetimeEncoder)
+            for field, now in column.encoder.elapsed_now(column.name).items()
+        }
         return outputs
+
+    def _find_order(
+        self,
+        columns: Sequence[FittedColumn],
+        outputs: Mapping[str, Any],
+        times: Mapping[str, Array],
+        kinds: pd.DataFrame,
+    ) -> None:
+        numbers = self._sampled_numbers()
+        numbers = numbers[:: -(-len(numbers) // _MOST_ROWS_IN_ORDER)]
+        fields = {
+            field.name: column.name
+            for column in columns
+            if column.name not in times
+            for field in column.fields()
+            if field.kind == "categorical"
+        }
+        sampled_times = {name: np.nan_to_num(rows_of(times[name], numbers), nan=-np.inf) for name in times}
+        found = find_order(sampled_times, {field: rows_of(outputs[field], numbers) for field in fields})
+        for name, report in found.reports.items():
+            column = fields.get(name, name)
+            kinds.loc[column, "why"] = f"{kinds['why'][column]}{report}"
+        if found.doubt:
+            warn(found.doubt)
+        if found.is_found:
+            self.order = self._order_by(found.column, times)
+
+    def _order_by(self, column: str | None, times: Mapping[str, Array]) -> Order:
+        """Return the order by a column of times, or that of the rows."""
+        if column is None:
+            return order_of_rows(self._weights, self.n_rows)
+        clock = self._clock(column, times[column])
+        if not clock.is_running:
+            raise ValueError(
+                f"Column {column!r}, which tells the order of the rows, has a single time, so no row is later than "
+                "another. Name a column of times, or set hold_out='random' and order='auto'."
+            )
+        return clock.order(column, times[column])
+
+    @abstractmethod
+    def _clock(self, column: str, times: Array) -> Clock:
+        """Return the distinct times of the rows with weight by a column."""
+
+    @abstractmethod
+    def _sampled_numbers(self) -> np.ndarray:
+        """Return the numbers of the rows with weight, or of a sample of them."""
 
     @abstractmethod
     def _encode(self, columns: Sequence[FittedColumn]) -> tuple[dict[str, Any], Mapping[str, Array]]:
-        """Return the output columns, in the order of the columns, and the blocks of the rows by columns of times."""
+        """Return the output columns, in the order of the columns, and the times of columns of times."""
 
     @abstractmethod
     def sample(self, outputs: Mapping[str, Any]) -> tuple[Codes, Target | NoLabels, int | None]:
@@ -120,6 +165,8 @@ class TrainingRows(ABC):
         rows = CodedRows(outputs, self._weights, target, self._passes)
         transforms = self.planner.transforms
         # No draw without a share, so that the folds stay the same.
+        if self._is_ordered_by_rows:
+            unknown_dropout = max(unknown_dropout, _UNKNOWN_BY_ROWS)
         unknown = UnknownRows(unknown_dropout, self.planner.random_state) if transforms and unknown_dropout else None
         for chunks in derived.fit(rows, unknown):
             for chunk in chunks if transforms else ():
@@ -147,12 +194,28 @@ class TrainingRows(ABC):
         """The labels, and the blocks of the rows in time where their order is known."""
         if isinstance(self.target, NoLabels):
             return self.target
-        if self.order is not None:
-            return self.target.in_blocks(partial(_blocks, self.order), N_BLOCKS, _FORWARD_IF_USED_LATER)
-        if self.blocks is None:
+        if self.order is None:
             return self.target
-        _, blocks, n_blocks = self.blocks
-        return self.target.in_blocks(lambda start, stop: blocks[start:stop], n_blocks, _FORWARD)
+        if self.holds_out_last:
+            share = _FORWARD_IF_USED_LATER
+        else:
+            share = _FORWARD_BY_ROWS if self._is_ordered_by_rows else _FORWARD
+        return self.target.in_blocks(self.order.blocks_and_positions, len(self.order.blocks), share)
+
+    @property
+    def holds_out_last(self) -> bool:
+        """Whether the rows that are held out are the last in time."""
+        return self.planner.hold_out != "random"
+
+    @property
+    def place_to_hold_out(self) -> Place:
+        """The places of the rows, of which the lowest are held out."""
+        return self.order.place if self.order is not None and self.holds_out_last else places
+
+    @property
+    def _is_ordered_by_rows(self) -> bool:
+        """Whether the rows come in the order of time, and held-out rows are random ones."""
+        return self.order is not None and self.order.column is None and not self.holds_out_last
 
     @abstractmethod
     def _append(self, columns: dict[str, Any], name: str, values: np.ndarray) -> None:
@@ -165,9 +228,9 @@ class TrainingRows(ABC):
         """Return the encoded rows, with their schema where they can carry one."""
 
 
-def _blocks(place: Place, start: int, stop: int) -> np.ndarray:
-    """Blocks of about as many rows, in the order that later rows are held out by."""
-    return np.minimum(N_BLOCKS * (1 - place(np.arange(start, stop))), N_BLOCKS - 1).astype(np.int64)
+def rows_of(column: Array, numbers: np.ndarray) -> np.ndarray:
+    """Return some rows of a column in memory or on disk, given by their numbers in ascending order."""
+    return column[numbers] if isinstance(column, np.ndarray) else column.rows(numbers)
 
 
 def _shares_as_now(target: Target, elapsed: Array, now: np.float32) -> np.ndarray:
@@ -178,8 +241,9 @@ def _shares_as_now(target: Target, elapsed: Array, now: np.float32) -> np.ndarra
         for sums, which in ((earlier, _are_earlier(times, now)), (last, times == now)):
             sums += np.bincount(rows.patterns, rows.weights * which, len(sums))
     # A label that only the last rows have is in no other.
-    shares: np.ndarray = _AS_NOW * earlier.sum() / last.sum() * last / np.where(earlier, earlier, np.inf)
-    return shares
+    shares = _AS_NOW * earlier.sum() / last.sum() * last / np.where(earlier, earlier, np.inf)
+    # So few earlier rows have the label that all of them are drawn.
+    return np.minimum(shares, 1.0)
 
 
 def _are_earlier(elapsed: np.ndarray, now: np.float32) -> np.ndarray:
@@ -205,11 +269,13 @@ class TableRows(TrainingRows):
         super().__init__(names, chosen, planner)
         self._X, self._weights, self.n_rows = X, weights, len(X)
         self._outputs: dict[str, dict[str, np.ndarray]] = {}
-        self._blocks: dict[str, np.ndarray] = {}
-        if planner.hold_out != "random":
-            self.order = places_in_time(planner.hold_out, X, names).__getitem__
+        self._times: dict[str, np.ndarray] = {}
+        if planner.told_order is not None:
+            column = planner.told_order.column
+            times = {} if column is None else {column: times_of(planner.told_order, X, names)}
+            self.order = self._order_by(column, times)
         shares = None if half_life is None else weights_by_age(half_life, X, names, weights)
-        self.labels = planner.read_target(read_target, y, X, weights, self.order or places)
+        self.labels = planner.read_target(read_target, y, X, weights, self.place_to_hold_out)
         if shares is not None and isinstance(self.labels, Target):
             rows = self.labels.rows
             self.labels = self.labels.of(replace(rows, weights=rows.weights * shares))
@@ -220,7 +286,7 @@ class TableRows(TrainingRows):
         if labelled is not None and self._weights is not None:
             labelled = labelled.take(np.flatnonzero(labelled.rows.weights))
         present = np.arange(self.n_rows) if self._weights is None else np.flatnonzero(self._weights > 0)
-        places = None if self.order is None else self.order(present)
+        places = None if self.order is None else self.order.place(present)
         for position, (name, raw) in enumerate(zip(self.names, raw_columns(self._X), strict=True)):
             read = mark_missing if self.chosen.get(position) == "dropped" else read_column
             yield Evidence(read(name, raw), self._weights, None, labelled, places)
@@ -228,14 +294,21 @@ class TableRows(TrainingRows):
     def _keep(self, column: FittedColumn, values: Column) -> None:
         """Encode the column, if it is to be transformed, or crosses and statistics may need it."""
         if isinstance(column.encoder, DatetimeEncoder):
-            self._blocks[column.name] = column.encoder.blocks(values)
+            self._times[column.name] = values.floats
         needs_codes = self.planner.needs_codes(self.target)
         if self.planner.transforms or (needs_codes and any(map(has_key, column.fields()))):
             self._outputs[column.name] = column.encode(values)
 
     def _encode(self, columns: Sequence[FittedColumn]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         in_order = (self._outputs.get(column.name, {}) for column in columns)
-        return {name: output for of_column in in_order for name, output in of_column.items()}, self._blocks
+        return {name: output for of_column in in_order for name, output in of_column.items()}, self._times
+
+    def _sampled_numbers(self) -> np.ndarray:
+        return np.arange(self.n_rows) if self._weights is None else np.flatnonzero(self._weights)
+
+    def _clock(self, column: str, times: Array) -> Clock:
+        assert isinstance(times, np.ndarray)
+        return Clock.of(times if self._weights is None else times[self._weights > 0])
 
     def sample(self, outputs: Mapping[str, np.ndarray]) -> tuple[Codes, Target | NoLabels, None]:
         return outputs, self.target_in_time, None
@@ -247,7 +320,9 @@ class TableRows(TrainingRows):
         encoded = write_table(iter(outputs.items()), fields, self._X, library)
         if carries_schema(encoded):
             return write_schema(encoded, make_schema().of_rows(outputs))
-        _check_hold_out_is_told(self.planner.hold_out)
+        if self.holds_out_last:
+            assert self.order is not None
+            _check_hold_out_is_told(self.planner.hold_out, self.order)
         if any(field.kind == "statistic" for field in fields):
             _check_share_is_told(self.planner.validation_fraction, self.n_rows)
         _check_vectors_are_told(fields)
@@ -255,14 +330,12 @@ class TableRows(TrainingRows):
         return encoded
 
 
-def _check_hold_out_is_told(hold_out: str) -> None:
+def _check_hold_out_is_told(hold_out: str, order: Order) -> None:
     """Notice where the classifier can't be told which rows are held out."""
-    if hold_out == "random":
-        return
-    if hold_out != "last":
+    if order.column is not None:
         raise ValueError(
             f"hold_out={hold_out!r}, but only a pandas DataFrame can tell the classifier which rows are the "
-            "last of that column. Call set_output(transform='pandas'), or sort the rows by time and set "
+            f"last by {order.column!r}. Call set_output(transform='pandas'), or sort the rows by time and set "
             "hold_out='last' here and in the classifier."
         )
     warn(
@@ -324,11 +397,15 @@ class StoredRows(TrainingRows):
         if parts.source.n_rows is not None:
             self._check_space(parts.source.n_rows, 2 * len(columns.names))
         self._first = first_pass(parts, columns, folder, passes)
+        self._clocks: dict[str, Clock] = {}
+        if columns.time is not None and self._first.clock is not None:
+            self._clocks[columns.time] = self._first.clock
         self._weights, self.n_rows = self._first.weight, self._first.n_rows
-        if planner.hold_out != "random":
-            self.order = partial(place_from_last, n_rows=self.n_rows)
+        if planner.told_order is not None:
+            column = planner.told_order.column
+            self.order = self._order_by(column, {} if column is None else {column: self._first.times})
         self.labels = planner.read_target(
-            read_stored_target, self._first.y, self._first.classes, self._weights, self.order or places
+            read_stored_target, self._first.y, self._first.classes, self._weights, self.place_to_hold_out
         )
 
     def _check_space(self, n_rows: int, n_columns: int) -> None:
@@ -339,7 +416,7 @@ class StoredRows(TrainingRows):
         """Yield tallies of the columns, and samples where there are labels or too many numbers to tally."""
         sample = self._first.sample
         target = self.labels.take(sample.numbers) if isinstance(self.labels, Target) else None
-        in_time = None if self.order is None else self.order(sample.numbers)
+        in_time = None if self.order is None else self.order.place(sample.numbers)
         for name in self.names:
             tally, values = self._first.tallies.get(name), sample.column(name)
             if tally is None:
@@ -352,7 +429,15 @@ class StoredRows(TrainingRows):
                 yield Evidence(*tally.short_column(), values, target, None if values is None else in_time)
 
     def _keep(self, column: FittedColumn, values: Column) -> None:
-        """Leave it to `encode`, for all columns together."""
+        """Keep the distinct times of columns of times; all columns are encoded together, by `encode`."""
+        if isinstance(column.encoder, DatetimeEncoder):
+            self._clocks[column.name] = Clock.of(*present_values(values, None))
+
+    def _sampled_numbers(self) -> np.ndarray:
+        return self._first.sample.numbers
+
+    def _clock(self, column: str, times: Array) -> Clock:
+        return self._clocks[column]
 
     def _encode(self, columns: Sequence[FittedColumn]) -> tuple[dict[str, StoredArray], dict[str, StoredArray]]:
         sampled = {name for name, tally in self._first.tallies.items() if tally.share < 1}
