@@ -61,7 +61,8 @@ def test_places_of_a_table_in_parts_are_those_of_the_whole():
 def test_rows_read_in_chunks_are_held_out_as_all_at_once(y, fraction, n_first):
     labels = np.unique(y, return_inverse=True)[1]
     chunks = [labels[:n_first], labels[n_first:]]
-    hold_out = HoldOut.among(chunks, labels.max() + 1, places, fraction)
+    numbered = zip(np.split(np.arange(len(y)), [n_first]), chunks, strict=True)
+    hold_out = HoldOut.among(numbered, labels.max() + 1, places, fraction)
     chosen = [hold_out.chooses(0, chunks[0]), hold_out.chooses(len(chunks[0]), chunks[1])]
     assert np.array_equal(np.concatenate(chosen), held_out_rows(y, fraction))
 

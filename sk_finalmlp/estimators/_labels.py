@@ -147,10 +147,9 @@ class OneLabel:
             if not isinstance(weight, Real):
                 raise ValueError(f"class_weight must be numbers, but class {shown(label)} has {shown(weight)}.")
 
-    def on_one_side(self, counts: LabelCounts) -> tuple[Any, int] | None:
-        """Return a class with all rows held out, or none, and the number of its rows."""
-        lacking = np.flatnonzero((counts.n_held_out == 0) | (counts.n_held_out == counts.n_rows))
-        return (self.classes.tolist()[lacking[0]], int(counts.n_rows[lacking[0]])) if lacking.size else None
+    def held_out_by_label(self, counts: LabelCounts) -> list[tuple[Any, int, int]]:
+        """Return each class, its number of rows, and how many of them are held out."""
+        return list(zip(self.classes.tolist(), counts.n_rows.tolist(), counts.n_held_out.tolist(), strict=True))
 
     def check_validation(self, n_rows: NDArray[np.int64], scoring: Any) -> None:
         """Refuse validation rows without a class, which have no AUC."""

@@ -45,6 +45,8 @@ Readable = NDArray[Any] | StoredArray
 
 #: Fewer held-out rows of the rarer classes say nothing.
 _MIN_ROWS = 20
+#: So many held-out rows of a label are enough to stop by, even if random ones would be more.
+_FEW_HELD_OUT = 20
 #: Share of them that may have copies in training.
 _MAX_SHARE = 0.2
 #: Where rows just look alike, fewer have the same label as the rare rows that they are like.
@@ -404,14 +406,17 @@ def _place_of_rows(hold_out: str, fraction: float, rows: Rows) -> Place:
 def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], max_epochs: int) -> Rows:
     """Return the rows, with none held out where a label would be on one side alone."""
     assert rows.hold_out is not None
-    if lacking := rows.labels.on_one_side(rows.count()):
-        label, n_rows = lacking
+    by_label = rows.labels.held_out_by_label(rows.count())
+    if on_one_side := [(label, n_rows) for label, n_rows, n_held_out in by_label if n_held_out in (0, n_rows)]:
+        label, n_rows = on_one_side[0]
         why = "a single row" if n_rows == 1 else f"{n_rows} rows with a weight, all of them held out or none"
         warn(
             f"The class {shown(label)} has {why}, so none is held out for early stopping and the training takes "
             f"all of max_epochs={max_epochs}. Give X_val and y_val, or set early_stopping=False."
         )
         return replace(rows, hold_out=None)
+    if rows.hold_out.place is not places:
+        _check_labels_of_last_rows(by_label, rows.hold_out.share)
     if rows.lost_statistics and estimator.hold_out == "auto":
         warn(
             f"The columns {rows.lost_statistics} are named like statistics of CTREncoder, but X doesn't say that they "
@@ -424,6 +429,18 @@ def check_hold_out(estimator: Any, rows: Rows, readers: Sequence[FieldReader], m
         _check_statistics(rows.schema, rows.n_given, rows.hold_out.share, estimator.hold_out)
         _check_order(rows)
     return rows
+
+
+def _check_labels_of_last_rows(by_label: Sequence[tuple[Any, int, int]], share: float) -> None:
+    """Warn if the last rows have far fewer of a label than random ones would have, too few to stop by."""
+    for label, n_rows, n_held_out in by_label:
+        if n_held_out < _FEW_HELD_OUT and 4 * n_held_out < share * n_rows:
+            warn(
+                f"Of the {n_rows} rows with label {shown(label)}, only {n_held_out} are among the last rows, which are "
+                "held out: they say little of when to stop. If labels come late, as those of conversions do, give "
+                "the rows that wait for them sample_weight=0 in CTREncoder and here, or leave them out. If not, set "
+                "hold_out='random'."
+            )
 
 
 def check_out_of_fold(rows: Rows, readers: Sequence[FieldReader]) -> None:

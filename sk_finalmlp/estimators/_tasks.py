@@ -94,12 +94,10 @@ class Tasks:
         """Return equal weights."""
         return np.ones(self.n_labels)
 
-    def on_one_side(self, counts: LabelCounts) -> tuple[Any, int] | None:
-        """Return a label with all rows held out, or none, and the number of its rows."""
-        for name, label, (n_rows, n_held_out) in self._rows_of_labels(counts.n_rows, counts.n_held_out):
-            if n_held_out in (0, n_rows):
-                return f"{name}={label}", int(n_rows)
-        return None
+    def held_out_by_label(self, counts: LabelCounts) -> list[tuple[Any, int, int]]:
+        """Return each label of each task, its number of rows, and how many of them are held out."""
+        of_labels = self._rows_of_labels(counts.n_rows, counts.n_held_out)
+        return [(f"{name}={label}", int(n_rows), int(n_held_out)) for name, label, (n_rows, n_held_out) in of_labels]
 
     def check_validation(self, n_rows: NDArray[np.int64], scoring: Any) -> None:
         """Refuse validation rows without labels, and those without one of a task, which have no AUC."""

@@ -62,10 +62,10 @@ class Order(NamedTuple):
     is_of_numbers: bool = False
 
     def blocks_and_positions(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the block of each row, and how late in its block it is, in [0, 1)."""
-        times = N_BLOCKS * (1 - self.place(numbers))
-        blocks = np.minimum(times, N_BLOCKS - 1).astype(np.int64)
-        return np.searchsorted(self.blocks, blocks), np.clip(times - blocks, 0.0, np.nextafter(1.0, 0.0))
+        """Return the block of each row, and how far it is from the end of its block, in [0, 1)."""
+        from_end = N_BLOCKS * self.place(numbers)
+        blocks = N_BLOCKS - 1 - from_end.astype(np.int64)
+        return np.searchsorted(self.blocks, blocks), from_end % 1
 
 
 def order_of_rows(weights: Array | None, n_rows: int) -> Order:
@@ -124,7 +124,7 @@ class FoundOrder(NamedTuple):
 
 def find_order(times: Mapping[str, np.ndarray], codes: Mapping[str, np.ndarray]) -> FoundOrder:
     """Find out what tells the order of sampled rows, by their times and by their codes."""
-    codes = {name: of_rows for name, of_rows in codes.items() if of_rows.max(initial=0) >= _LEAST_VALUES}
+    codes = {name: _compact(of_rows) for name, of_rows in codes.items() if of_rows.max(initial=0) >= _LEAST_VALUES}
     running = {name: of_rows for name, of_rows in times.items() if len(np.unique(of_rows)) > 1}
     reports, signs = {}, {}
     for name, of_rows in running.items():
@@ -140,7 +140,7 @@ def find_order(times: Mapping[str, np.ndarray], codes: Mapping[str, np.ndarray])
             return FoundOrder(False, None, reports)
         new = f"; {sign.share:.1%} of the last rows have new values, {sign.expected:.1%} if their order was random, so "
         return FoundOrder(True, None, {**reports, sign.field: f"{new}the rows come in the order of time"})
-    chosen = max(signs, key=lambda name: (_are_sorted(running[name]), signs[name].deviations))
+    chosen = max(signs, key=lambda name: (_are_sorted(running[name]), signs[name].strength))
     reports[chosen] = ", which tell the order of the rows"
     return FoundOrder(True, chosen, reports, _doubt(chosen, running, signs))
 
@@ -156,6 +156,11 @@ class _Sign(NamedTuple):
     @property
     def is_clear(self) -> bool:
         return self.deviations > _MANY_DEVIATIONS and self.share > self.expected + _LEAST_SHARE
+
+    @property
+    def strength(self) -> float:
+        """Deviations where these can't be chance, else 0."""
+        return self.deviations if self.is_clear else 0.0
 
 
 _NO_SIGN = _Sign("", 0.0, 0.0, 0.0)
@@ -199,6 +204,12 @@ def _first_of_runs(ids: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return ids[np.sort(firsts)]
 
 
+def _compact(codes: np.ndarray) -> np.ndarray:
+    """Return codes that count the values of these rows alone, with 0 as it is."""
+    distinct, ids = np.unique(codes, return_inverse=True)
+    return ids if distinct[:1] == 0 else ids + 1
+
+
 def _are_grouped(ids: np.ndarray) -> bool:
     """Return whether all rows of a value come one after the other."""
     return np.count_nonzero(_starts(ids)) == len(np.unique(ids)) < len(ids)
@@ -227,8 +238,8 @@ def _doubt(chosen: str, times: Mapping[str, np.ndarray], signs: Mapping[str, _Si
     if _are_sorted(times[chosen]):
         return ""
     ranks = {name: np.argsort(np.argsort(times[name], kind="stable"), kind="stable") for name in signs}
-    others = [name for name in signs if name != chosen and signs[chosen].deviations < 2 * signs[name].deviations]
-    others += [name for name in signs if name != chosen and not signs[chosen].is_clear and name not in others]
+    least = signs[chosen].strength / 2
+    others = [name for name, sign in signs.items() if name != chosen and sign.strength >= least]
     other = next((o for o in others if np.corrcoef(ranks[o], ranks[chosen])[0, 1] < _SAME_ORDER), None)
     if other is None:
         return ""

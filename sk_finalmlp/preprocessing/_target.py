@@ -201,7 +201,7 @@ class Target:
     ) -> Target:
         """The target of the same rows in blocks of time, about this share with walk-forward statistics.
 
-        `blocks_of` gives the blocks of rows by their numbers, and how late each row is in its block, in [0, 1).
+        `blocks_of` gives the blocks of rows by their numbers, and how far each is from the end of its block, in [0, 1).
         """
         grouping = Grouping(self.n_folds, n_blocks, round(share * self.n_folds) / self.n_folds)
 

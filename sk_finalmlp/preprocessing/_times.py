@@ -106,7 +106,7 @@ def has_no_unit(age: Any) -> bool:
 def times_of(told: ToldOrder, X: Any, names: Sequence[str]) -> np.ndarray:
     """Return the times of the rows by the column that tells their order; a missing one comes first."""
     check_tells_order(told, names)
-    position = names.index(told.column)
+    position = list(names).index(told.column)  # type: ignore[arg-type]
     return read_order(told, next(islice(raw_columns(X), position, None)))
 
 

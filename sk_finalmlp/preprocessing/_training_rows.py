@@ -308,7 +308,8 @@ class TableRows(TrainingRows):
 
     def _clock(self, column: str, times: Array) -> Clock:
         assert isinstance(times, np.ndarray)
-        return Clock.of(times if self._weights is None else times[self._weights > 0])
+        counts = ~np.isnan(times) if times.dtype.kind == "f" else np.ones(len(times), bool)
+        return Clock.of(times[counts if self._weights is None else counts & (self._weights > 0)])
 
     def sample(self, outputs: Mapping[str, np.ndarray]) -> tuple[Codes, Target | NoLabels, None]:
         return outputs, self.target_in_time, None

@@ -186,8 +186,10 @@ def test_what_goes_with_time_and_is_new_in_the_last_rows_is_left_out(hold_out, w
     kinds = CTREncoder(hold_out=hold_out).fit(X, sample_weight=weights).feature_kinds_
     gone = [name for name in X if name.startswith("gone")]
     assert list(kinds.index[kinds["kind"] == "dropped"]) == gone
+    # The last rows with weight don't begin with a day.
+    share = "97%" if hold_out == "time" and weight is not None else "100%"
     assert kinds.loc["gone_day_number", "why"] == (
-        "goes with time: 100% of the last rows have new values, and later rows would, too; "
+        f"goes with time: {share} of the last rows have new values, and later rows would, too; "
         "name the column in `categorical` or `numeric` to keep it"
     )
     kept = CTREncoder(hold_out=hold_out, categorical=gone).fit(X, sample_weight=weights).feature_kinds_

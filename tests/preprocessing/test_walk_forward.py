@@ -68,8 +68,8 @@ def test_rows_without_times_know_all_others():
     assert share_forward(X, y, out, encoder.transform(X[["user"]]), blocks) < 0.1
 
 
-def test_order_follows_the_column_with_the_latest_times():
-    X, y = log()
+def test_order_follows_the_column_by_which_users_are_new():
+    X, y = log(6_000)
     born = pd.Series(pd.to_datetime("1990-01-01") + pd.to_timedelta(np.arange(len(X)) % 300, "D"))
     two = CTREncoder(statistics=["user"]).fit_transform(X.assign(born=born)[["born", "user", "time"]], y)
     one = CTREncoder(statistics=["user"]).fit_transform(X, y)
