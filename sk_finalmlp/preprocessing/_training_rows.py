@@ -38,8 +38,6 @@ from ._times import times_of, weights_by_age
 #: Share of the training rows with walk-forward statistics, where the rows that are held out are the last ones, where a
 #: column tells the order, and where the rows do.
 _FORWARD_IF_USED_LATER, _FORWARD, _FORWARD_BY_ROWS = 1.0, 0.3, 0.5
-#: Share of the rows that get the statistics of an unknown value, for each field, where the rows tell the order.
-_UNKNOWN_BY_ROWS = 0.1
 #: Share of the earlier rows with the elapsed time of the last ones, about.
 _AS_NOW = 0.15
 #: Rows that are looked at to find out what tells the order.
@@ -165,8 +163,6 @@ class TrainingRows(ABC):
         rows = CodedRows(outputs, self._weights, target, self._passes)
         transforms = self.planner.transforms
         # No draw without a share, so that the folds stay the same.
-        if self._is_ordered_by_rows:
-            unknown_dropout = max(unknown_dropout, _UNKNOWN_BY_ROWS)
         unknown = UnknownRows(unknown_dropout, self.planner.random_state) if transforms and unknown_dropout else None
         for chunks in derived.fit(rows, unknown):
             for chunk in chunks if transforms else ():
