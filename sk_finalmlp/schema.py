@@ -261,9 +261,12 @@ class Schema:
     hold_out : str, default=None
         Which rows these are: "random", "last", or the name of a column of times; None for `transform`.
     held_out : str, default=None
-        The rows, packed, where a column of times decided that the classifier doesn't see.
+        The rows, packed, where the classifier can't tell them from their order: where a column of times decided, or
+        rows without weight.
     hindsight : bool, default=False
         Whether statistics of the held-out rows know later rows, although the order of the rows in time is known.
+    new_ids : float, default=0.0
+        Share of the last tenth of the training rows with ids that no earlier row has, where their order is known.
     checksum : mapping of {str: int}
         Checksum of one statistic of the training rows, by its name: it reveals rows that were moved.
     previous : str, default=None
@@ -298,6 +301,7 @@ class Schema:
     hold_out: str | None = None
     held_out: str | None = None
     hindsight: bool = False
+    new_ids: float = 0.0
     checksum: Mapping[str, int] = field(default_factory=dict)
     previous: str | None = None
     fresh: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._warnings import warn
-from ..schema import UNKNOWN_CODE, Field, FieldKind, VectorTable, by_kind, is_vector_of, read_names
+from ..schema import UNKNOWN_CODE, Field, FieldKind, VectorTable, by_kind, has_recent, is_vector_of, read_names
 from ._input_columns import InputColumn, as_float32, read_codes, read_columns, read_few_rows
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ _LARGEST_SCALE = 1000
 
 # Share of the values of lists that may be unknown, or not in their first elements, where these are recognised.
 _MAX_UNKNOWN = 0.2
+
+# Share of the last rows with new ids beyond which statistics tell more than embeddings.
+_MANY_NEW_IDS = 1 / 3
 
 # Most columns to name in a warning.
 _MAX_NAMED = 5
@@ -414,14 +417,27 @@ def split_matrix(
     return rows, values
 
 
-def fields_of_streams(fields: Sequence[Field], member: int) -> tuple[list[str] | None, list[str] | None]:
-    """Return the default fields of streams; members use statistics in the second stream, not at all, or there alone."""
+def fields_of_streams(
+    fields: Sequence[Field], member: int, new_ids: float
+) -> tuple[list[str] | None, list[str] | None]:
+    """Return the default fields of streams: members use statistics in the second stream, not at all, or there alone.
+
+    Where statistics of recent rows were chosen and many later rows have new ids, by the share `new_ids`, codes know
+    little of later rows: the second member reads statistics and numbers alone in both streams.
+    """
     kinds = {field.kind for field in fields}
     if "statistic" not in kinds or kinds <= {"statistic", "numeric"}:
         return None, None
     plain = [field.name for field in fields if not field.is_added and field.kind != "statistic"]
     without_codes = [field.name for field in fields if not field.has_codes]
+    if trusts_statistics(fields, new_ids):
+        return ((plain, None), (without_codes, without_codes), (plain, plain))[member % 3]
     return plain, (None, plain, without_codes)[member % 3]
+
+
+def trusts_statistics(fields: Sequence[Field], new_ids: float) -> bool:
+    """Return whether statistics of recent rows tell more of later rows than embeddings of ids, many of them new."""
+    return has_recent(fields) and new_ids > _MANY_NEW_IDS
 
 
 def chosen_fields(chosen: Any, readers: Sequence[FieldReader], parameter: str) -> tuple[str, ...] | None:

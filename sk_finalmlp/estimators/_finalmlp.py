@@ -282,6 +282,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     _seed: int
     #: Rows of the first training, which "auto" goes by: a network that goes on is as they made it.
     _n_rows: int
+    #: The share of the last of these rows with new ids.
+    _new_ids: float
     _network_arguments: dict[str, Any]
     _moments: Moments | None = None
     _tasks: Tasks | None = None

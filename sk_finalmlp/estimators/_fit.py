@@ -202,7 +202,7 @@ def _start(
         read = read_rows(classifier, *given, labels.read_more, called=VALIDATION)
         labels.check_validation(read.count().n_rows, classifier.scoring)
         validation = read.impressions(read.chunk, readers, weights)
-    start, generator = start_training(classifier, training, readers, labels, continues)
+    start, generator = start_training(classifier, training, readers, rows, continues)
     if continues:
         check_same_arguments(start.arguments, classifier._network_arguments, "With warm_start=True")
         start = replace(start, network=copy_network(start.network))
@@ -210,14 +210,14 @@ def _start(
 
 
 def start_training(
-    classifier: Any, training: AnyImpressions, readers: list[FieldReader], labels: Labels, goes_on: bool
+    classifier: Any, training: AnyImpressions, readers: list[FieldReader], rows: Rows, goes_on: bool
 ) -> tuple[Fitted, torch.Generator]:
     """Return what a training begins with, a new network or the one so far, and the generator of its random numbers."""
-    before = classifier.history_ if goes_on else []
+    labels, before = rows.labels, classifier.history_ if goes_on else []
     generator = torch.Generator().manual_seed(classifier._seed + len(before))
     network_class = classifier._network_class
     if not goes_on:
-        classifier._n_rows = len(training)
+        classifier._n_rows, classifier._new_ids = len(training), rows.new_ids
     arguments = arguments_of_network(classifier, readers, labels.n_outputs)
     if goes_on:
         network = classifier.network_

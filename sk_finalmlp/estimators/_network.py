@@ -50,12 +50,12 @@ def arguments_of_network(
             "are in CTREncoder, such as histories={'clicked_items': 'item'}, or leave it at 'mean'."
         )
     vectors = {reader.field.name: reader.vectors for reader in readers if reader.vectors is not None}
-    members = _arguments_of_members(parameters, readers, classifier._n_rows)
+    members = _arguments_of_members(parameters, readers, classifier._n_rows, classifier._new_ids)
     return {"fields": fields, "n_outputs": n_outputs, "members": members, "vectors": vectors, **arguments}
 
 
 def _arguments_of_members(
-    parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_rows: int
+    parameters: Mapping[str, Any], readers: Sequence[FieldReader], n_rows: int, new_ids: float
 ) -> list[dict[str, Any]]:
     """Return what each member has for itself: the fields of its streams, and their dropout rate where it is "auto"."""
     fields = [reader.field for reader in readers]
@@ -63,7 +63,7 @@ def _arguments_of_members(
     n_streams = 1 if parameters["stream2"] is None else 2
     members = []
     for member in range(parameters["n_members"]):
-        first, second = fields_of_streams(fields, member)
+        first, second = fields_of_streams(fields, member, new_ids)
         automatic = (first, second) if n_streams == 2 else (second, None)
         pair = [auto if own == "auto" else own for own, auto in zip(chosen, automatic, strict=True)]
         read = [f for f in fields if any(names is None or f.name in names for names in pair[:n_streams])]

@@ -108,7 +108,7 @@ def _begin(estimator: Any, rows: Rows, is_first: bool) -> tuple[Fitted, Impressi
         # Their codes are known from now on, and tables that they outgrow get room for more.
         readers = learn_codes([with_more_vectors(reader, rows) for reader in estimator._readers], rows, _GROWTH)
     new = _impressions(estimator, rows, readers)
-    start, generator = start_training(estimator, new, readers, rows.labels, not is_first)
+    start, generator = start_training(estimator, new, readers, rows, not is_first)
     so_far = Learned.by(start.network.eval()) if is_first else _with_room(estimator, start.arguments, generator)
     return replace(start, **so_far._asdict()), new, generator
 

@@ -32,7 +32,7 @@ from .._sources import EncodedRows, Passes, Piles, StoredArray, TemporaryFolder,
 from .._warnings import shown, warn
 from ..schema import Schema, VectorTable, carries_schema, checksum_of, has_recent, is_statistic, read_schema
 from ..training import AnyImpressions, Hindsight, Impressions, StoredImpressions
-from ._field_readers import FieldReader, Layout, read_matrices
+from ._field_readers import FieldReader, Layout, read_matrices, trusts_statistics
 from ._input_columns import InputColumn, note_encoder, read_columns
 from ._labels import MIN_WEIGHT, LabelCounts, OneLabel
 from ._tasks import Labels
@@ -127,6 +127,11 @@ class Rows:
         return {} if self.schema is None else self.schema.vectors
 
     @property
+    def new_ids(self) -> float:
+        """The share of the last rows with new ids, if the schema knows it."""
+        return 0.0 if self.schema is None else self.schema.new_ids
+
+    @property
     def n_given(self) -> int:
         """Number of rows, those of weight 0 included."""
         return len(self.number)
@@ -190,7 +195,10 @@ class Rows:
         """Return training rows and held-out rows as the network takes them, with weights of mean 1."""
         hindsight: Hindsight | None = None
         if self.hold_out is not None and self.schema is not None and self.schema.hindsight:
-            hindsight = "codes" if has_recent(self.schema.fields) else "statistics"
+            if trusts_statistics(self.schema.fields, self.schema.new_ids):
+                hindsight = "ids"
+            else:
+                hindsight = "codes" if has_recent(self.schema.fields) else "statistics"
         sample: dict[str, Any] = {"negatives_kept": estimator.negatives_kept, "hindsight": hindsight}
         if self.folder is not None:
             training, validation = self._shuffle(self.folder, estimator, readers, weight_of_label)

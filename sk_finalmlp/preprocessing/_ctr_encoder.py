@@ -719,6 +719,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
             hold_out=self.hold_out,
             held_out=held_out,
             hindsight=rows.order is not None and not rows.holds_out_last and self._derived.needs_labels,
+            new_ids=rows.share_of_new_ids,
         )
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:

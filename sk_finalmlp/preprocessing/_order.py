@@ -18,8 +18,8 @@ _LAST = 0.1
 #: More new values among the last rows than a random order gives, by so many standard deviations and this share of
 #: the last rows, tell that the order is that of time. Random orders stay below 2 deviations.
 _MANY_DEVIATIONS, _LEAST_SHARE = 10.0, 0.01
-#: Fields with fewer values have no new ones.
-_LEAST_VALUES = 20
+#: Fields with fewer values have no new ones; those with many are ids.
+_LEAST_VALUES, _MANY_VALUES = 20, 100
 #: An id determines a date if it has at most so many dates on average, and at least so many rows.
 _MOST_DATES, _LEAST_ROWS = 1.01, 2.0
 #: Above this rank correlation, two columns of times tell the same order.
@@ -111,6 +111,16 @@ class Clock:
         occupied = np.unique(Order(column, self.places).blocks_and_positions(self.times)[0])
         rows = times.__getitem__ if isinstance(times, np.ndarray) else times.rows
         return Order(column, lambda numbers: self.places(rows(numbers)), occupied)
+
+
+def share_of_new_ids(codes: Mapping[str, np.ndarray], places: np.ndarray) -> float:
+    """Return the share of the last rows that have a value of a field with many that no earlier row has."""
+    is_last = places < _LAST
+    is_new = np.zeros(np.count_nonzero(is_last), bool)
+    for ids in codes.values():
+        if ids.max(initial=0) >= _MANY_VALUES:
+            is_new |= ~np.isin(ids[is_last], ids[~is_last])
+    return float(is_new.mean()) if len(is_new) else 0.0
 
 
 class FoundOrder(NamedTuple):

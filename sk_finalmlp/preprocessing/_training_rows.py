@@ -27,7 +27,7 @@ from ._fitted_columns import FittedColumn
 from ._keys import has_key
 from ._learn_columns import ColumnRules, Evidence, Kind, learn_columns
 from ._numeric import present_values
-from ._order import Clock, Order, find_order, order_of_rows
+from ._order import Clock, Order, find_order, order_of_rows, share_of_new_ids
 from ._passes import ColumnsToRead, first_pass, widen_lists, write_codes
 from ._statistics import UnknownRows
 from ._sums import CodedRows
@@ -49,6 +49,8 @@ class TrainingRows(ABC):
 
     #: The order in time, told by the user or found.
     order: Order | None = None
+    #: The share of the last rows that have ids which no earlier row has, where the order is known.
+    share_of_new_ids = 0.0
     #: The elapsed time of the last rows, by the name of its column.
     elapsed_now: Mapping[str, np.float32]
     #: Told of the progress on rows on disk.
@@ -88,8 +90,8 @@ class TrainingRows(ABC):
     def encode(self, columns: Sequence[FittedColumn], kinds: pd.DataFrame) -> dict[str, Any]:
         """Return the output columns of the columns, and find the order of the rows in time; `kinds` tells by what."""
         outputs, times = self._encode(columns)
-        if self.order is None and self.planner.order == "auto" and self.planner.needs_codes(self.target):
-            self._find_order(columns, outputs, times, kinds)
+        if self.planner.needs_codes(self.target):
+            self._look_at_order(columns, outputs, times, kinds)
         told_by = None if self.order is None else self.order.column
         clocks = [c for c in columns if isinstance(c.encoder, DatetimeEncoder) and told_by in (None, c.name)]
         self.elapsed_now = {
@@ -100,31 +102,37 @@ class TrainingRows(ABC):
         }
         return outputs
 
-    def _find_order(
+    def _look_at_order(
         self,
         columns: Sequence[FittedColumn],
         outputs: Mapping[str, Any],
         times: Mapping[str, Array],
         kinds: pd.DataFrame,
     ) -> None:
+        """Find the order by sampled rows, unless the user tells it, and how many of the last rows have new ids."""
         numbers = self._sampled_numbers()
-        numbers = numbers[:: -(-len(numbers) // _MOST_ROWS_IN_ORDER)]
-        fields = {
+        numbers = numbers[:: -(-len(numbers) // _MOST_ROWS_IN_ORDER) or 1]
+        # Parts of dates are no ids.
+        column_of = {
             field.name: column.name
             for column in columns
             if column.name not in times
             for field in column.fields()
             if field.kind == "categorical"
         }
-        sampled_times = {name: np.nan_to_num(rows_of(times[name], numbers), nan=-np.inf) for name in times}
-        found = find_order(sampled_times, {field: rows_of(outputs[field], numbers) for field in fields})
-        for name, report in found.reports.items():
-            column = fields.get(name, name)
-            kinds.loc[column, "why"] = f"{kinds['why'][column]}{report}"
-        if found.doubt:
-            warn(found.doubt)
-        if found.is_found:
-            self.order = self._order_by(found.column, times)
+        codes = {field: rows_of(outputs[field], numbers) for field in column_of}
+        if self.order is None and self.planner.order == "auto":
+            sampled = {name: np.nan_to_num(rows_of(times[name], numbers), nan=-np.inf) for name in times}
+            found = find_order(sampled, codes)
+            for name, report in found.reports.items():
+                column = column_of.get(name, name)
+                kinds.loc[column, "why"] = f"{kinds['why'][column]}{report}"
+            if found.doubt:
+                warn(found.doubt)
+            if found.is_found:
+                self.order = self._order_by(found.column, times)
+        if self.order is not None:
+            self.share_of_new_ids = share_of_new_ids(codes, self.order.place(numbers))
 
     def _order_by(self, column: str | None, times: Mapping[str, Array]) -> Order:
         """Return the order by a column of times, or that of the rows."""

@@ -33,7 +33,7 @@ _GOLDEN_RATIO: Final = (5**0.5 - 1) / 2
 
 
 #: What knows later rows, where the order of the rows is known and rows are held out at random.
-Hindsight = Literal["statistics", "codes"]
+Hindsight = Literal["statistics", "codes", "ids"]
 
 
 class Block(NamedTuple):
@@ -69,10 +69,10 @@ class Impressions(_Sample):
     negatives_kept : float, default=1.0
         Share of the rows of the first class that a sample kept, in (0, 1]. The loss is computed on the sample, while
         the network's logits are corrected to the full table.
-    hindsight : {"statistics", "codes"} or None, default=None
+    hindsight : {"statistics", "codes", "ids"} or None, default=None
         What knows more of these held-out rows than it will of later rows: the statistics of training rows, so that
-        members that read them are trusted too much, or the embeddings of codes alone, so that those are trusted too
-        little.
+        members that read them are trusted too much; the embeddings of codes alone, so that those are trusted too
+        little; or embeddings of ids, many of which will be new, so that members weigh the same.
     objective : object, default=ClassObjective()
         What logits say of the labels: one label of each row by default.
 

@@ -27,10 +27,9 @@ Scoring = Literal["neg_log_loss", "roc_auc"] | Callable[[Tensor, Impressions], t
 _BATCH_SIZE = 8192
 #: So many rows speak for equal weights, and so large a share of all rows on top: later rows differ from those that are
 #: held out, and what is best for many rows of today isn't as surely best tomorrow. Least of all with hindsight: where
-#: statistics know later rows, held-out rows trust them too much.
+#: statistics know later rows, held-out rows trust them too much; and none is known where most of the later ids are new.
 _ROWS_FOR_EQUAL_WEIGHTS = 10.0
-_SHARE_FOR_EQUAL_WEIGHTS = 0.002
-_SHARE_WITH_HINDSIGHT = 0.05
+_SHARES_FOR_EQUAL_WEIGHTS = {None: 0.002, "statistics": 0.05, "codes": 0.05, "ids": 100.0}
 #: Where embeddings alone know later rows, held-out rows trust them too much: statistics tell still more of later rows.
 _POWER_WITH_HINDSIGHT = 3
 #: Rows for the mean prediction to a few hundredths, and to less than a hundredth.
@@ -146,8 +145,7 @@ def weigh_members(ensemble: nn.Module, impressions: Impressions, processes: Alon
     # A Dirichlet prior, n by Kish, keeps weights nearly equal where rows are few.
     of_rows = impressions.weight.double()
     n_rows = float(of_rows.sum() ** 2 / (of_rows @ of_rows))
-    share = _SHARE_FOR_EQUAL_WEIGHTS if impressions.hindsight is None else _SHARE_WITH_HINDSIGHT
-    prior = _ROWS_FOR_EQUAL_WEIGHTS / n_rows + share
+    prior = _ROWS_FOR_EQUAL_WEIGHTS / n_rows + _SHARES_FOR_EQUAL_WEIGHTS[impressions.hindsight]
     scores = _best_scores(sampled, impressions.target, of_rows, impressions.objective, prior)
     power = _POWER_WITH_HINDSIGHT if impressions.hindsight == "codes" else 1
     weights.copy_(torch.from_numpy(softmax(power * scores)))

@@ -184,11 +184,8 @@ def test_rows_in_files_are_held_out_by_a_column_as_rows_in_memory(tmp_path):
     for weight in (None, "weight"):
         parameters = {"statistics": ["user", ("user", "item")], "hold_out": "time"}
         stored = CTREncoder(**parameters).fit_transform(tmp_path, "click", weight)
-        if weight is None:
-            stored_X = table.drop(columns=["click"])
-        else:
-            stored_X = X
-        in_memory = CTREncoder(**parameters).fit_transform(stored_X, y, None if weight is None else table[weight])
+        plain = table.drop(columns=["click"]) if weight is None else X
+        in_memory = CTREncoder(**parameters).fit_transform(plain, y, None if weight is None else table[weight])
         for name, column in stored.columns.items():
             np.testing.assert_array_equal(column.read(), in_memory[name], err_msg=name)
         assert stored.schema.held_out == read_schema(in_memory).held_out
