@@ -190,9 +190,14 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     hold_out : {"random", "last"} or the name of a column, default="random"
         Which rows to hold out: pseudo-random ones, the table's last ones, or the ones with the largest dates, times or
         numbers in a column, which may be in `drop` (a missing one is the smallest). Rows of one time stay together, so
-        that none knows the labels of another. A pandas DataFrame tells the classifier, which holds out the same rows.
-        Hold out the last rows if the model will be used on later ones: all statistics of training rows are walk-forward
-        then. See :ref:`tomorrow`.
+        that none knows the labels of another; rows without weight don't count. A pandas DataFrame or encoded rows on
+        disk tell the classifier, which holds out the same rows. Hold out the last rows if the model will be used on
+        later ones: all statistics of training rows are walk-forward then. See :ref:`tomorrow`.
+    order : {"auto", "rows"}, the name of a column or None, default="auto"
+        What tells the order of the rows in time, by which a part of them gets walk-forward statistics: the rows
+        themselves, or a column of dates, times or numbers. "auto" takes what `hold_out` names; else the column of
+        datetimes that tells when a row occurred, if there is one; else the rows, if many more of the last ones have new
+        values than in a random order. `feature_kinds_` tells what was found. None: no order. See :ref:`tomorrow`.
     half_life : dict of {str: str or float}, default=None
         A column of times, and the age at which a row counts half in the statistics of `fit`: `{"time": "7D"}`, or
         `{"day": 7}` for a column of numbers. A row without a time counts as the oldest. None: all rows count alike.
