@@ -260,21 +260,21 @@ def zone_of(dtype: str) -> str:
 
 
 def _multi_valued(values: Value, reading: Any, encoder: Any) -> list[Value]:
-    graph = values.graph
-    codes_of_elements, _ = _codes_of_elements(values, encoder)
-    is_known = (codes_of_elements > 0).cast("int64")
-    places = graph.node("CumSum", is_known, np.array(2)) * is_known
-    # (n, n_columns, 1), a place each, against (n, 1, number of elements)
-    columns = np.arange(1, encoder["n_columns"] + 1).reshape(1, -1, 1)
-    is_at = graph.node("Equal", places, columns).cast("int64")
-    return graph.split(graph.sum(is_at * codes_of_elements, 2), encoder["n_columns"])
+    graph, n_columns = values.graph, encoder["n_columns"]
+    codes, n_elements = _codes_of_elements(values, encoder)
+    is_known = codes > 0
+    places = graph.node("CumSum", is_known.cast("int64"), np.array(1)) - 1
+    # The place behind the last column takes unknown and surplus elements.
+    places = graph.node("Min", places, n_columns).where(is_known, n_columns)
+    empty = graph.node("Expand", np.zeros((1, n_columns + 1), np.int64), graph.node("Shape", n_elements))
+    filled = graph.node("ScatterElements", empty, places, codes, axis=1)
+    return graph.split(graph.columns(filled, 0, n_columns), n_columns)
 
 
 def _history(values: Value, reading: Any, encoder: Any) -> list[Value]:
     """Return codes of the last elements, the last one first."""
     graph = values.graph
-    codes_of_elements, n_elements = _codes_of_elements(values, encoder)
-    codes = graph.node("Squeeze", codes_of_elements, np.array([1]))
+    codes, n_elements = _codes_of_elements(values, encoder)
     # The number of elements counts an empty one behind the last separator.
     places = n_elements - (np.arange(encoder["n_columns"])[np.newaxis] + 2)
     found = graph.node("GatherElements", codes, graph.node("Max", places, 0), axis=1)
@@ -282,13 +282,14 @@ def _history(values: Value, reading: Any, encoder: Any) -> list[Value]:
 
 
 def _codes_of_elements(values: Value, encoder: Any) -> tuple[Value, Value]:
-    """Return codes, (n, 1, number of elements), and the number of elements of each row."""
+    """Return codes, (n, number of elements), and the number of elements of each row, (n, 1)."""
     separator, graph = _separator(encoder), values.graph
     known, codes = _elements(encoder)
     # With a separator behind the last one there is always one, if an empty.
     ended = graph.node("StringConcat", values, np.array([[separator]], object))
     elements, n_elements = graph.nodes("StringSplit", ended, n_outputs=2, delimiter=separator)
-    return find(elements, known, codes, UNKNOWN_CODE), n_elements
+    found = find(elements, known, codes, UNKNOWN_CODE)
+    return graph.node("Squeeze", found, np.array([1])), n_elements
 
 
 def _elements(encoder: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,7 @@
 """Exported graphs answer as the pipeline does, or are refused with a reason."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,6 +18,7 @@ from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.nn import StreamChain
 from sk_finalmlp.serving import make_predictor, to_onnx
 from sk_finalmlp.serving._export import export
+from sk_finalmlp.serving._to_onnx import make_session
 
 N_ROWS = 1200
 
@@ -89,6 +92,25 @@ def test_encoder(table, rules):
             output = outputs[f"{name}:encoded"]
             assert output.dtype == column.dtype
             np.testing.assert_allclose(output[:, 0], column, atol=1e-6, rtol=0, err_msg=str(name))
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="there is no /proc")
+def test_memory_grows_with_the_codes_of_a_long_list():
+    lists = [["b"], ["a", "b", "c"], []] * 300
+    lists[7] = [f"t{i}" for i in range(300)]
+    X = pd.DataFrame({"tags": lists})
+    encoder = CTREncoder().fit(X)
+    exported = export(encoder)
+    session = make_session(exported.model.SerializeToString())
+    before = resident()
+    outputs = session.run(None, tensors(exported, X))
+    # The session keeps what it has needed. Elements against columns would be 650 MB.
+    assert resident() < before + 100 * 2**20
+    np.testing.assert_array_equal(np.hstack(outputs), encoder.transform(X))
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 def test_statistics_of_recent_rows():
