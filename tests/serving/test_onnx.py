@@ -156,6 +156,28 @@ def test_pipeline(table, classifier, n_classes, tmp_path):
         np.testing.assert_allclose(few, probabilities[:n_rows], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        FinalMLPClassifier(stream_embeddings="own"),
+        FinalMLPClassifier(stream_embeddings="own", stream_fields=(["user@rate"], ["item@rate", "user@count"])),
+    ],
+)
+def test_member_of_statistics_alone(table, classifier, tmp_path):
+    X, y = table
+    encoder = CTREncoder(statistics=["user", "item"])
+    model = make_pipeline(encoder, classifier.set_params(n_members=3, max_epochs=1, random_state=0))
+    to_onnx(model.fit(X[["user", "item"]], y), tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("linear_term", [False, True])
+def test_classifier_of_statistics_alone(table, linear_term, tmp_path):
+    X, y = table
+    X = CTREncoder(statistics=["user", "item"]).fit_transform(X[["user", "item"]], y).filter(like="@rate")
+    classifier = FinalMLPClassifier(linear_term=linear_term, n_members=1, max_epochs=1, random_state=0).fit(X, y)
+    to_onnx(classifier, tmp_path / "classifier.onnx")
+
+
 def test_classifier_alone(encoded, tmp_path):
     X, y = encoded
     classifier = FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0).fit(X, y)
