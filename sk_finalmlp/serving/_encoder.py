@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import accumulate
 from math import prod
 from typing import Any, Final
@@ -37,26 +38,40 @@ _NO_HASH: Final = (
 
 def input_of(name: str, reading: Any, encoder: Any) -> Input:
     """Return the tensor of a column, from the descriptions of how it is read and encoded."""
-    like, part = reading["like"], encoder["$part"]
+    part, separator = encoder["$part"], _separator(encoder)
+    make = partial(
+        Input,
+        name,
+        like=reading["like"],
+        words=reading["texts_of_bools"],
+        required=bool(reading["required"]),
+        exact=reading["exact"],
+    )
     if part == "VectorEncoder":
-        return Input(name, "vector", length=len(encoder["scale"]["mean"]))
+        return make("vector", length=len(encoder["scale"]["mean"]))
     if part == "MultiValuedEncoder":
-        return Input(name, "elements", separator=_separator(encoder))
+        return make("elements", separator=separator, splits=encoder["splits_strings"])
     if part == "HistoryEncoder":
-        return Input(name, "history", separator=_separator(encoder))
+        return make("history", separator=separator)
+    kind = _kind_of_input(name, reading["like"], part)
+    return make(kind, has_hours=kind == "time" and "hour" in encoder.get("encoders", ()))
+
+
+def _kind_of_input(name: str, like: str, part: str) -> InputKind:
     if part in ("Standardizer", "NormalScorer", "QuantileBinner", "LogBucketer"):
-        return _input_of_numbers(name, like)
+        _require_numbers(name, like)
+        return "number"
     if like.startswith(("timestamp", "date")):
-        return Input(name, "time", has_zone=bool(zone_of(like)), has_hours="hour" in encoder.get("encoders", ()))
+        return "time"
     if like in _KINDS_OF_TYPES:
-        return Input(name, _KINDS_OF_TYPES[like])
+        return _KINDS_OF_TYPES[like]
     raise Unsupported(
         f"Column {name!r} holds {like} as categories, which ONNX has no look-up for. Turn it into strings before fit, "
         "for example by `X[column].astype(str)`."
     )
 
 
-def _input_of_numbers(name: str, like: str) -> Input:
+def _require_numbers(name: str, like: str) -> None:
     if like == "large_string":
         raise Unsupported(
             f"Column {name!r} holds numbers as text. Turn them into numbers before fit, for example by "
@@ -67,7 +82,6 @@ def _input_of_numbers(name: str, like: str) -> Input:
             f"Column {name!r} holds times that are taken as a number. Give seconds as a number in fit, for example "
             "`X[column].astype('int64')`."
         )
-    return Input(name, "number")
 
 
 def _separator(encoder: Any) -> str:
