@@ -7,6 +7,7 @@ closed table of classes, an Arrow array or type, a dataframe or series, a path.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path, PurePath
@@ -32,6 +33,9 @@ _PLAIN_TYPES = pa.null(), pa.bool_(), pa.int64(), pa.uint64(), pa.float64(), pa.
 _TYPES = {str(dtype): dtype for dtype in (*_PLAIN_TYPES, pa.timestamp("us"), pa.duration("us"))}
 _INSTANT = re.compile(r"timestamp\[us, tz=(.+)\]")
 _COLUMN = "values"
+#: How an Arrow file begins, before the messages of a stream, and fields of a message by Arrow's format.
+_ARROW_MAGIC = b"ARROW1\0\0"
+_HEADER_OF_MESSAGE, _COMPRESSION_OF_BATCH = 2, 3
 
 #: Classes of parts, by name, and the attributes of each.
 Parts = Mapping[type, tuple[str, ...]]
@@ -145,9 +149,34 @@ def _arrow_bytes(values: pa.Array) -> np.ndarray:
 
 
 def _arrow_array(bytes_of_file: np.ndarray) -> pa.Array:
-    batch = pa.ipc.open_file(pa.py_buffer(bytes_of_file)).get_batch(0)
+    messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(bytes_of_file)[len(_ARROW_MAGIC) :])
+    schema = pa.ipc.read_schema(messages.read_next_message())
+    _arrow_type(str(schema.field(0).type))
+    message = messages.read_next_message()
+    if _is_compressed(message.metadata.to_pybytes()):
+        raise ValueError("An Arrow array in it is compressed, so that it may unpack to any size. We write none.")
+    batch = pa.ipc.read_record_batch(message, schema)
     batch.validate(full=True)
+    if len(batch) > 8 * len(bytes_of_file):
+        raise ValueError(f"An Arrow array in it has {len(batch):,} values in {len(bytes_of_file):,} bytes.")
     return batch.column(0)
+
+
+def _is_compressed(message: bytes) -> bool:
+    """Whether a record batch has compressed buffers, which Arrow would unpack at once; pyarrow doesn't tell."""
+    (root,) = struct.unpack_from("<I", message)
+    header = _field_of_table(message, root, _HEADER_OF_MESSAGE)
+    (offset,) = struct.unpack_from("<I", message, header)
+    return _field_of_table(message, header + offset, _COMPRESSION_OF_BATCH) > 0
+
+
+def _field_of_table(data: bytes, table: int, field: int) -> int:
+    """Return the place of a field in a table of FlatBuffers; 0 if it isn't there."""
+    (distance,) = struct.unpack_from("<i", data, table)
+    (size,) = struct.unpack_from("<H", data, table - distance)
+    entry = 4 + 2 * field
+    (offset,) = struct.unpack_from("<H", data, table - distance + entry) if entry < size else (0,)
+    return table + offset if offset else 0
 
 
 def _arrow_type(name: str) -> pa.DataType:

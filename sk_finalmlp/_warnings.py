@@ -12,6 +12,17 @@ _PASSED: Final = frozenset(
     {"sk_finalmlp", "sklearn", "joblib", "skorch", "skops", "torch", "contextlib", "functools", "pickle"}
 )
 
+#: An element as Python, JSON or NumPy write it. No text matches in two ways, which would take Python long to rule out.
+ELEMENT = (
+    r"""('([^'\\]|\\.)*'|"([^"\\]|\\.)*"|[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|true|false|null|True|False|None|NaN|nan"""
+    r"""|np\.\w+\([^()]*\))"""
+)
+#: A list or tuple of them as text, as `DataFrame.to_csv` writes it; between strings there may be anything.
+WRITTEN_LIST = (
+    r"^\s*(\[(np\.str_\()?['\"].*['\"]\)?\]"
+    rf"|\[\s*({ELEMENT}(\s*,\s*|\s+))*{ELEMENT}\s*(,\s*)?\]|\(({ELEMENT}\s*,\s*)+({ELEMENT}\s*)?\))\s*$"
+)
+
 _SHORT: Final = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 100
 _SHORT.maxlist = 10

@@ -498,6 +498,11 @@ def _measures_in(name: str, fields: Container[str]) -> list[str]:
     ]
 
 
+def is_cross_of(name: str, fields: Iterable[str]) -> bool:
+    """Return whether a field is named like a combination of other fields."""
+    return _is_made_of(name, "", set(fields) - {name})
+
+
 def is_vector_of(name: str, names: Container[str]) -> bool:
     """Return whether a column is named like the codes of vectors of another column."""
     base, sign, mark = name.rpartition(_SIGN)

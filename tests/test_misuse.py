@@ -132,6 +132,21 @@ ENCODER = {
         ValueError,
         r"Several output columns would be called 'time_hour': rename the input columns",
     ),
+    "column named as a cross": (
+        lambda: encoder().fit(RAW.assign(**{"user & item": "a"}), CLICKS),
+        ValueError,
+        "Column 'user & item' is named as a combination of other columns would be: rename it",
+    ),
+    "column named as a cross, without any": (
+        lambda: encoder(statistics=None).fit(RAW.assign(**{"user & item": "a"}), CLICKS),
+        ValueError,
+        "Column 'user & item' is named as a combination of other columns",
+    ),
+    "single label for an encoder": (
+        lambda: encoder().fit(RAW, np.array(1)),
+        ValueError,
+        r"y should be a 1d array, got array\(1\), a single value, instead",
+    ),
     "transform before fit": (lambda: encoder().transform(RAW), NotFittedError, r"CTREncoder instance is not fitted"),
     "numbers that became strings": (
         lambda: encoder().fit(RAW).transform(RAW.assign(numeric_0="cheap")),

@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import onnx
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sklearn
 import skops.io
@@ -273,6 +274,31 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(saved, monkeypatch)
         file.writestr("zeros.npy", bytes(25 * saved.stat().st_size))
     with pytest.raises(ModelFileError, match="20 times as much as the file or more"):
         sk_finalmlp.load(saved)
+
+
+def _write_arrow(array, compression):
+    sink = pa.BufferOutputStream()
+    batch = pa.record_batch([array], ["values"])
+    with pa.ipc.new_file(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_batch(batch)
+    return np.frombuffer(sink.getvalue(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("array", "compression", "message"),
+    [
+        (pa.array(["a" * 10**6], pa.large_string()), "zstd", "An Arrow array in it is compressed"),
+        (pa.array(["a" * 10**6], pa.large_string()), "lz4", "An Arrow array in it is compressed"),
+        (pa.nulls(10**9), None, "1,000,000,000 values in"),
+        (pa.RunEndEncodedArray.from_arrays([2**31 - 1], ["a"]), None, "There is no type 'run_end_encoded"),
+    ],
+)
+def test_an_array_that_unpacks_to_a_large_one_is_refused(tmp_path, array, compression, message, monkeypatch):
+    contents = _write_arrow(array, compression)
+    monkeypatch.setattr("sk_finalmlp._description._arrow_bytes", lambda values: contents)
+    sk_finalmlp.save(CTREncoder().fit(pd.DataFrame({"user": ["ann", "bob"] * 9})), tmp_path / "x.model")
+    with pytest.raises(ModelFileError, match=message):
+        sk_finalmlp.load(tmp_path / "x.model")
 
 
 def test_part_that_is_not_known_is_an_error(saved):

@@ -137,7 +137,7 @@ def test_missing_and_unseen_values_get_a_probability(client, body, n_missing):
         ({"candidates": [{}, {"numeric_0": "cheap"}]}, "candidates.1.numeric_0: Input should be a valid number"),
         ({"candidates": [{"user": ["a"]}]}, "candidates.0.user: Input should be a valid string"),
         ({"candidates": [{"time": 5}]}, "candidates.0.time: Input should be a valid string"),
-        ({"candidates": [{"time": "noon"}]}, "Column 'time': Invalid isoformat string: 'noon'"),
+        ({"candidates": [{"time": "noon"}]}, "Column 'time': 'noon' is not a time"),
         ({"context": {"item": "a"}, "candidates": [{"item": "b"}]}, "Column 'item' is in the context and in a"),
         ({"candidates": [{"tags": '["red"]'}]}, "Column 'tags': '[\"red\"]' is a list that was written as text"),
         ({"candidates": [{"tags": [True]}]}, "candidates.0.tags: Input should be a valid string, or Input should be"),

@@ -183,9 +183,14 @@ class OneLabel:
 def _checked(y: Any, X: Any) -> NDArray[Any]:
     """Return a label for each row; scikit-learn's usual errors where there isn't."""
     check_detached(y, "y")
-    series = nw.from_native(y, series_only=True, pass_through=True)
-    if isinstance(series, nw.Series):
-        y = series.to_numpy()
+    if isinstance(y, pd.api.extensions.ExtensionArray):
+        # NumPy would make floats of nullable bools and integers.
+        y = pd.Series(y)
+    values = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
+    if isinstance(values, nw.Series):
+        y = values.to_numpy()
+    elif isinstance(values, nw.DataFrame) and len(values.columns) == 1:
+        y = values.get_column(values.columns[0]).to_numpy()[:, np.newaxis]
     elif isinstance(y, list | tuple) and len(set(map(_shape, y))) > 1:
         # NumPy would make strings of the numbers, and nothing of lists of several lengths.
         y = np.array(y, dtype=object)

@@ -61,6 +61,7 @@ from ._fitted_columns import (
     bind_histories,
     changes_of,
     check_fields,
+    check_unique,
     encoder_after,
     fields_named,
     grow_columns,
@@ -556,6 +557,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
     def _learn_derived(self, rows: TrainingRows, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Choose and learn crosses and statistics, and return their columns of these rows if asked for."""
         fields_of = {column.name: column.fields() for column in self._columns}
+        check_fields([field for fields in fields_of.values() for field in fields], self.feature_kinds_)
         codes, target, n_rows = rows.sample(outputs)
         dates = {part for column in self._columns for part in date_parts(column.name, column.encoder)}
         self._derived, self.statistics_ = rows.planner.plan(fields_of, codes, target, dates, n_rows)
@@ -565,7 +567,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         self._n_rows = rows.n_rows
         self._given = self._parameters_of_fit()
         self._fields = self._output_fields(rows.names)
-        check_fields(self._fields, self.feature_kinds_)
+        check_unique(self._fields)
         return columns
 
     def _chosen_kinds(self, X: Any, names: Sequence[str]) -> dict[int, Kind]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..schema import Field
-from ._column import Column
+from ._column import Column, show_first
 from ._numeric import FloatColumn, mean_and_deviation, present_values
 from ._vocabulary import CategoricalEncoder, ColumnEncoder, HashBuckets, Vocabulary, VocabularyRule
 
@@ -204,5 +204,8 @@ def _n_touched(n_between: pa.Scalar) -> int:
 
 def _part(part: str, times: pa.Array) -> pa.Array:
     if part == "hour" and pa.types.is_date(times.type):
-        return pa.nulls(len(times), pa.int64())
+        raise TypeError(
+            f"{show_first(times)} is a date, whose hour isn't known, but fit saw times of day. Give times, such as by "
+            "`pandas.to_datetime`."
+        )
     return _PARTS[part](times)

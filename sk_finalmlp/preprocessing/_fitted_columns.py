@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from .._checks import errors_about
-from ..schema import Field, VectorTable, column_names, pretrained_name
+from ..schema import Field, VectorTable, column_names, is_cross_of, pretrained_name
 from ._column import Column, read_column, rows_with_weight
 from ._keys import Changes
 from ._lists import HistoryEncoder
@@ -135,13 +135,21 @@ def bind_histories(columns: Iterable[FittedColumn]) -> list[FittedColumn]:
 
 
 def check_fields(fields: Sequence[Field], kinds: pd.DataFrame) -> None:
-    """Refuse output columns of one name, and none at all; `kinds` says why all are dropped."""
+    """Refuse fields that are none, as `kinds` explains, or have the name of another or of a combination."""
     if not fields:
         reasons = "; ".join(f"{name!r} ({why})" for name, why in kinds["why"].items())
         raise ValueError(
             f"No column is left to encode: all of them are dropped, {reasons}. Parts of datetimes can be named in "
             "`datetime_parts`."
         )
+    check_unique(fields)
+    names = [field.name for field in fields]
+    if cross := next((name for name in names if is_cross_of(name, names)), None):
+        raise ValueError(f"Column {cross!r} is named as a combination of other columns would be: rename it.")
+
+
+def check_unique(fields: Sequence[Field]) -> None:
+    """Refuse output columns of one name."""
     name, n_columns = Counter(column_names(fields)).most_common(1)[0]
     if n_columns > 1:
         raise ValueError(f"Several output columns would be called {name!r}: rename the input columns.")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._checks import errors_about
-from .._warnings import shown, warn
+from .._warnings import WRITTEN_LIST, shown, warn
 from ._choice import least_gain, why_no_choice
 from ._column import (
     Column,
@@ -27,7 +27,7 @@ from ._column import (
 from ._datetime import DatetimeEncoder, has_time_of_day
 from ._fitted_columns import FittedColumn
 from ._later_rows import rare_dates, why_behind, why_left_out
-from ._lists import WRITTEN_LIST, HistoryEncoder, MultiValuedEncoder, how_to_read_lists, read_history, split
+from ._lists import HistoryEncoder, MultiValuedEncoder, how_to_read_lists, read_history, split
 from ._numeric import LogBucketer, NormalScorer, QuantileBinner, Standardizer
 from ._reading import Reading, learn_reading
 from ._statistics import log_odds

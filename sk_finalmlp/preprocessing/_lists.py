@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .._warnings import shown
+from .._warnings import ELEMENT, WRITTEN_LIST, shown
 from ..schema import UNKNOWN_CODE, Field
 from ._column import (
     Column,
@@ -42,17 +42,7 @@ from ._vocabulary import (
 )
 
 _CANDIDATE_SEPARATORS = ("|", ";", ",", " ")
-#: An element as Python, JSON or NumPy write it.
-_ELEMENT = (
-    r"""('([^'\\]|\\.)*'|"([^"\\]|\\.)*"|[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|true|false|null|True|False|None|NaN|nan"""
-    r"""|np\.\w+\([^()]*\))"""
-)
-_LIST_OF_NUMPY = re.compile(rf"\[\s*{_ELEMENT}\s+{_ELEMENT}")
-#: A list or tuple of them as text, as `DataFrame.to_csv` writes it; between strings there may be anything.
-WRITTEN_LIST = (
-    r"^\s*(\[(np\.str_\()?['\"].*['\"]\)?\]"
-    rf"|\[\s*({_ELEMENT}(\s*,\s*|\s+))*{_ELEMENT}\s*,?\s*\]|\(({_ELEMENT}\s*,\s*)+({_ELEMENT}\s*)?\))\s*$"
-)
+_LIST_OF_NUMPY = re.compile(rf"\[\s*{ELEMENT}\s+{ELEMENT}")
 _LIST_READERS: dict[str, Callable[[str], Any]] = {"json.loads": json.loads, "ast.literal_eval": ast.literal_eval}
 
 

@@ -32,6 +32,8 @@ _INTEGER_TEXT = r"^[+-]?\d+(\.0*)?$"
 _NUMBER_TEXT = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 #: A time of day, in the extended or the basic form of ISO 8601, and behind it what it is away from UTC.
 _OFFSET = r"[T ]\d\d(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?\s?(?P<offset>Z|[+-]\d\d:?(?:\d\d)?)$"
+#: Words for the current time, years before Christ, and one digit of an offset, which pandas subtracts and forgets.
+_OTHER_FORMS = r"^(now|today|\s*-.*|.*[T ].*[+-]\d)$"
 #: Beyond it a double can't hold every integer, so that an integral double need not have been an integer.
 LARGEST_EXACT_INTEGER = 2**53
 _SECOND = 1_000_000
@@ -187,7 +189,7 @@ def _likely_unit(number: object) -> str:
 
 def _parse_times(texts: pa.Array) -> pa.Array:
     """Return ISO 8601 text as timestamps; in UTC if offsets differ."""
-    texts = _without_now(texts)
+    texts = _without_other_forms(texts)
     if pc.any(pc.match_substring(texts, ".")).as_py():
         # pandas refuses distant years next to nanoseconds.
         texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
@@ -209,9 +211,9 @@ def _parse_times(texts: pa.Array) -> pa.Array:
     return pa.array(times, from_pandas=True).cast(pa.timestamp("us", zone), safe=False)
 
 
-def _without_now(texts: pa.Array) -> pa.Array:
-    """Return texts without the two words that pandas takes for the current time."""
-    return pc.if_else(pc.is_in(texts, pa.array(["now", "today"], texts.type)), pa.scalar(None, texts.type), texts)
+def _without_other_forms(texts: pa.Array) -> pa.Array:
+    """Return texts without those that pandas takes for times although they aren't ISO 8601."""
+    return pc.if_else(pc.match_substring_regex(texts, _OTHER_FORMS), pa.scalar(None, texts.type), texts)
 
 
 def _with_colon(offset: str) -> str:
@@ -306,7 +308,7 @@ class Reading:
             # The number means what it meant in fit.
             if is_time(self.like):
                 values = convert(values, self.like)
-            elif not pa.types.is_duration(self.like) and not is_all_missing(values):
+            elif not is_all_missing(values) and not (values.type == self.like and pa.types.is_duration(self.like)):
                 require_no_times(values)
             return convert(values, self.type)
         if not is_string(self.type):

@@ -435,6 +435,8 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
         raise NoLabels("there is no y")
     if isinstance(y, str | list | tuple):
         refuse_name_as_labels(X, y)
+    if np.isscalar(y) or getattr(y, "shape", None) == ():
+        raise ValueError(f"y should be a 1d array, got {shown(y)}, a single value, instead.")
     check_consistent_length(X, y)
     labels = np.asarray(y)
     if pd.isna(labels).any():

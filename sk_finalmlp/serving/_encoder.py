@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import accumulate
 from math import prod
 from typing import Any, Final
@@ -37,26 +38,40 @@ _NO_HASH: Final = (
 
 def input_of(name: str, reading: Any, encoder: Any) -> Input:
     """Return the tensor of a column, from the descriptions of how it is read and encoded."""
-    like, part = reading["like"], encoder["$part"]
+    part, separator = encoder["$part"], _separator(encoder)
+    make = partial(
+        Input,
+        name,
+        like=reading["like"],
+        words=reading["texts_of_bools"],
+        required=bool(reading["required"]),
+        exact=reading["exact"],
+    )
     if part == "VectorEncoder":
-        return Input(name, "vector", length=len(encoder["scale"]["mean"]))
+        return make("vector", length=len(encoder["scale"]["mean"]))
     if part == "MultiValuedEncoder":
-        return Input(name, "elements", separator=_separator(encoder))
+        return make("elements", separator=separator, splits=encoder["splits_strings"])
     if part == "HistoryEncoder":
-        return Input(name, "history", separator=_separator(encoder))
+        return make("history", separator=separator)
+    kind = _kind_of_input(name, reading["like"], part)
+    return make(kind, has_hours=kind == "time" and "hour" in encoder.get("encoders", ()))
+
+
+def _kind_of_input(name: str, like: str, part: str) -> InputKind:
     if part in ("Standardizer", "NormalScorer", "QuantileBinner", "LogBucketer"):
-        return _input_of_numbers(name, like)
+        _require_numbers(name, like)
+        return "number"
     if like.startswith(("timestamp", "date")):
-        return Input(name, "time", has_zone=bool(zone_of(like)), has_hours="hour" in encoder.get("encoders", ()))
+        return "time"
     if like in _KINDS_OF_TYPES:
-        return Input(name, _KINDS_OF_TYPES[like])
+        return _KINDS_OF_TYPES[like]
     raise Unsupported(
         f"Column {name!r} holds {like} as categories, which ONNX has no look-up for. Turn it into strings before fit, "
         "for example by `X[column].astype(str)`."
     )
 
 
-def _input_of_numbers(name: str, like: str) -> Input:
+def _require_numbers(name: str, like: str) -> None:
     if like == "large_string":
         raise Unsupported(
             f"Column {name!r} holds numbers as text. Turn them into numbers before fit, for example by "
@@ -67,7 +82,6 @@ def _input_of_numbers(name: str, like: str) -> Input:
             f"Column {name!r} holds times that are taken as a number. Give seconds as a number in fit, for example "
             "`X[column].astype('int64')`."
         )
-    return Input(name, "number")
 
 
 def _separator(encoder: Any) -> str:
@@ -260,21 +274,21 @@ def zone_of(dtype: str) -> str:
 
 
 def _multi_valued(values: Value, reading: Any, encoder: Any) -> list[Value]:
-    graph = values.graph
-    codes_of_elements, _ = _codes_of_elements(values, encoder)
-    is_known = (codes_of_elements > 0).cast("int64")
-    places = graph.node("CumSum", is_known, np.array(2)) * is_known
-    # (n, n_columns, 1), a place each, against (n, 1, number of elements)
-    columns = np.arange(1, encoder["n_columns"] + 1).reshape(1, -1, 1)
-    is_at = graph.node("Equal", places, columns).cast("int64")
-    return graph.split(graph.sum(is_at * codes_of_elements, 2), encoder["n_columns"])
+    graph, n_columns = values.graph, encoder["n_columns"]
+    codes, n_elements = _codes_of_elements(values, encoder)
+    is_known = codes > 0
+    places = graph.node("CumSum", is_known.cast("int64"), np.array(1)) - 1
+    # The place behind the last column takes unknown and surplus elements.
+    places = graph.node("Min", places, n_columns).where(is_known, n_columns)
+    empty = graph.node("Expand", np.zeros((1, n_columns + 1), np.int64), graph.node("Shape", n_elements))
+    filled = graph.node("ScatterElements", empty, places, codes, axis=1)
+    return graph.split(graph.columns(filled, 0, n_columns), n_columns)
 
 
 def _history(values: Value, reading: Any, encoder: Any) -> list[Value]:
     """Return codes of the last elements, the last one first."""
     graph = values.graph
-    codes_of_elements, n_elements = _codes_of_elements(values, encoder)
-    codes = graph.node("Squeeze", codes_of_elements, np.array([1]))
+    codes, n_elements = _codes_of_elements(values, encoder)
     # The number of elements counts an empty one behind the last separator.
     places = n_elements - (np.arange(encoder["n_columns"])[np.newaxis] + 2)
     found = graph.node("GatherElements", codes, graph.node("Max", places, 0), axis=1)
@@ -282,13 +296,14 @@ def _history(values: Value, reading: Any, encoder: Any) -> list[Value]:
 
 
 def _codes_of_elements(values: Value, encoder: Any) -> tuple[Value, Value]:
-    """Return codes, (n, 1, number of elements), and the number of elements of each row."""
+    """Return codes, (n, number of elements), and the number of elements of each row, (n, 1)."""
     separator, graph = _separator(encoder), values.graph
     known, codes = _elements(encoder)
     # With a separator behind the last one there is always one, if an empty.
     ended = graph.node("StringConcat", values, np.array([[separator]], object))
     elements, n_elements = graph.nodes("StringSplit", ended, n_outputs=2, delimiter=separator)
-    return find(elements, known, codes, UNKNOWN_CODE), n_elements
+    found = find(elements, known, codes, UNKNOWN_CODE)
+    return graph.node("Squeeze", found, np.array([1])), n_elements
 
 
 def _elements(encoder: Any) -> tuple[np.ndarray, np.ndarray]:

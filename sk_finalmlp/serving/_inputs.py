@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import datetime
-import decimal
-import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from .._warnings import shown
+from .._warnings import WRITTEN_LIST, shown
+from ._values import (
+    as_bool,
+    as_integer,
+    as_number,
+    as_text,
+    as_time,
+    is_list,
+    is_missing,
+    microseconds_of,
+    plain,
+    present_elements,
+    zone_of_offset,
+)
 
 #: Stands for a missing value in a tensor of integers.
 MISSING: Final = np.iinfo(np.int64).min
 
 InputKind = Literal["text", "integer", "boolean", "number", "time", "elements", "history", "vector"]
-_MICROSECOND: Final = datetime.timedelta(microseconds=1)
-_EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
+_WRITTEN_LIST: Final = re.compile(WRITTEN_LIST)
 
 
 @dataclass(frozen=True)
 class Input:
-    """One column of the raw table as a tensor: `separator` stands between elements, and a vector has a `length`."""
+    """One column of the raw table as a tensor: `separator` stands between elements, and a vector has a `length`.
+
+    `like` is the type that fit saw, `words` how its text spells False and True; `required` says whether a value of
+    another type is an error, `exact` whether a rounded integer is one, and `splits` whether fit split text.
+    """
 
     name: str
     kind: InputKind
+    like: str = ""
+    words: tuple[str, str] = ("false", "true")
+    required: bool = False
+    exact: bool = False
     separator: str = ""
-    has_zone: bool = False
+    splits: bool = False
     has_hours: bool = False
     length: int = 1
 
@@ -37,27 +56,46 @@ class Input:
         """The type of the tensor's elements."""
         return _KINDS[self.kind].element_type
 
+    @property
+    def has_zone(self) -> bool:
+        """Whether its times have a time zone."""
+        return "tz=" in self.like
+
+    @property
+    def zone(self) -> datetime.tzinfo | None:
+        """The time zone of its times, of a fixed offset."""
+        zone = self.like.partition("tz=")[2].rstrip("]")
+        if zone.startswith(("+", "-")):
+            return zone_of_offset(zone)
+        return datetime.UTC if zone else None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values, or its elements, are text."""
+        return self.like == "large_string"
+
     def tensor(self, values: Sequence[Any]) -> np.ndarray:
         """Convert values to a tensor of shape (n, length)."""
-        element_type, convert, plain = _KINDS[self.kind]
-        dtype, missing = _TENSORS[element_type]
-        if self.kind == "vector":
-            missing = [missing] * self.length
+        element_type, _, fast = _KINDS[self.kind]
+        dtype, _ = _TENSORS[element_type]
         try:
-            converted = [
-                value if type(value) is plain else missing if _is_missing(value) else convert(value, self)
-                for value in values
-            ]
-            return np.array(converted, dtype).reshape(-1, self.length)
-        except OverflowError as error:
-            numbers: list[Any] = [value for value in values if isinstance(value, _NUMBERS)]
-            largest = max(numbers, key=abs, default=values[0])  # an array has its numbers inside
-            raise ValueError(
-                f"Column {self.name!r}: {shown(largest)} is beyond 64 bits. Give None for a value that fit can't have "
-                "seen."
-            ) from error
+            converted = [value if type(value) is fast else self._convert(value) for value in values]
+            try:
+                return np.array(converted, dtype).reshape(-1, self.length)
+            except OverflowError:
+                # Integers that no value of fit can be.
+                return np.array([self._convert(value) for value in values], dtype).reshape(-1, self.length)
         except (TypeError, ValueError) as error:
             raise ValueError(f"Column {self.name!r}: {error}") from error
+
+    def _convert(self, value: Any) -> Any:
+        """Return what stands for a value: for an unknown one, what stands for a missing one."""
+        element_type, convert, _ = _KINDS[self.kind]
+        converted = None if is_missing(value) else convert(value, self)
+        if converted is not None:
+            return converted
+        _, missing = _TENSORS[element_type]
+        return [missing] * self.length if self.kind == "vector" else missing
 
 
 class _Kind(NamedTuple):
@@ -65,7 +103,7 @@ class _Kind(NamedTuple):
 
     element_type: str
     convert: Callable[[Any, Input], Any]
-    plain: type | None = None
+    fast: type | None = None
 
 
 #: NumPy's type of a tensor, and what stands for a missing value; a missing vector is a row of it.
@@ -74,135 +112,98 @@ _TENSORS: Final[dict[str, tuple[Any, Any]]] = {
     "int64": (np.int64, MISSING),
     "double": (np.float64, np.nan),
 }
-#: Made once: unions of types in the call would take as long as the test.
-_NUMBERS: Final = (int, float, np.number, np.bool_, decimal.Decimal)
-_INTEGERS: Final = (int, np.integer)
-_BOOLS: Final = (bool, np.bool_)
-_NOT_ALWAYS_THEMSELVES: Final = (float, np.generic, decimal.Decimal)
-_LISTS: Final = (list, tuple, np.ndarray)
-_NO_ELEMENTS: Final = (*_BOOLS, *_LISTS)
-_MISSING_OF_PANDAS: Final = ("NAType", "NaTType")
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in _MISSING_OF_PANDAS:
-        return True
-    # NaN and NumPy's NaT.
-    return isinstance(value, _NOT_ALWAYS_THEMSELVES) and bool(value != value)
 
 
 def _text(value: Any, column: Input) -> str:
-    if isinstance(value, str):
-        return value
-    raise TypeError(f"{shown(value)} is not a string, but fit saw strings.")
+    return as_text(value, column.words)
 
 
-def _integer(value: Any, column: Input) -> int:
-    if isinstance(value, _NUMBERS) and not isinstance(value, _BOOLS) and math.isfinite(value) and value == int(value):
-        return int(value)
-    raise TypeError(f"{shown(value)} is not an integer, but fit saw integers.")
+def _integer(value: Any, column: Input) -> int | None:
+    number = as_integer(value, column.exact)
+    return None if number is None or not MISSING <= number < -MISSING else number
 
 
-def _boolean(value: Any, column: Input) -> int:
-    if isinstance(value, _NUMBERS) and value in (0, 1):
-        return int(value)
-    raise TypeError(f"{shown(value)} is not true or false, but fit saw bools.")
+def _boolean(value: Any, column: Input) -> int | None:
+    return as_bool(value)
 
 
-def _number(value: Any, column: Input) -> float:
-    if isinstance(value, np.timedelta64):
-        value = value.astype("timedelta64[us]").item()
-    if isinstance(value, datetime.timedelta):
-        return (value // _MICROSECOND) / 1e6
-    if isinstance(value, _NUMBERS):
-        return float(value)
-    raise TypeError(f"{shown(value)} is not a number, but fit saw numbers.")
+def _number(value: Any, column: Input) -> float | None:
+    number = as_number(value, of_durations=column.like.startswith("duration"))
+    if number is None and column.required:
+        raise ValueError(f"{shown(value)} is not a number, but fit saw numbers.")
+    return number
 
 
-def _time(value: Any, column: Input) -> int:
-    if isinstance(value, str):
-        try:
-            value = datetime.datetime.fromisoformat(value)
-        except ValueError as error:
-            message = f"Invalid isoformat string: {shown(value)}. Write a date or time by ISO 8601, or give None."
-            raise ValueError(message) from error
-    elif isinstance(value, np.datetime64):
-        value = value.astype("datetime64[us]").item()
-    elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+def _time(value: Any, column: Input) -> int | None:
+    time = as_time(value)
+    if time is None:
+        if column.required:
+            raise ValueError(f"{shown(value)} is not a time. Write a date or time by ISO 8601, or give None.")
+        return None
+    if not isinstance(time, datetime.datetime):
         if column.has_hours:
             raise TypeError(f"{shown(value)} is a date, but fit saw times of day. Give a datetime.")
-        value = datetime.datetime.combine(value, datetime.time())
-    if not isinstance(value, datetime.datetime):
-        raise TypeError(f"{shown(value)} is not a time, but fit saw times. Give a datetime, or text by ISO 8601.")
-    if (value.tzinfo is not None) != column.has_zone:
-        has, saw = ("a", "without one") if value.tzinfo else ("no", "with one")
+        # A date is one of local time, unless it is a value of its own.
+        time = datetime.datetime.combine(time, datetime.time(), column.zone if column.required else None)
+    if (time.tzinfo is not None) != column.has_zone:
+        has, saw = ("a", "without one") if time.tzinfo else ("no", "with one")
         raise ValueError(f"{str(value)!r} has {has} time zone, where fit saw times {saw}.")
-    return _microseconds(value)
-
-
-def _microseconds(time: datetime.datetime) -> int:
-    """Return microseconds since 1970, of UTC if there is a zone; arithmetic with pandas' times would take long."""
-    seconds = (time.toordinal() - _EPOCH) * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
-    microseconds = seconds * 1_000_000 + time.microsecond
-    offset = time.utcoffset()
-    return microseconds if offset is None else microseconds - offset // _MICROSECOND
+    return microseconds_of(time)
 
 
 def _history(value: Any, column: Input) -> str:
-    if not isinstance(value, _LISTS):
-        raise TypeError(
-            f"{shown(value)} is not a list, but fit saw lists: give the values of the history, the most recent last."
-        )
-    texts = ["" if _is_missing(element) else _text_of_element(element) for element in value]
-    return _joined(texts, column.separator)
-
-
-def _joined(texts: list[str], separator: str) -> str:
-    joined = separator.join(texts)
-    if joined.count(separator) >= max(len(texts), 1):
-        torn = next(text for text in texts if separator in text)
-        raise ValueError(f"{shown(torn)} contains {separator!r}, which separates elements.")
-    return joined
-
-
-def _text_of(element: Any) -> str:
-    # A list with a missing number may hold floats.
-    return str(int(element)) if isinstance(element, float | np.floating) and element == int(element) else str(element)
+    if not is_list(value):
+        if column.is_text or isinstance(plain(value), str):
+            raise TypeError(
+                f"{shown(value)} is not a list, but fit saw lists: give the values of the history, the most recent "
+                "last."
+            )
+        return _element(value, column)
+    return _joined(value, column)
 
 
 def _elements(value: Any, column: Input) -> str:
-    if isinstance(value, str):
-        if value.strip().startswith("[") and value.strip().endswith("]"):
-            raise ValueError(f"{shown(value)} is a list that was written as text: give the list itself.")
-        return column.separator.join(element.strip() for element in value.split(column.separator))
-    if isinstance(value, _LISTS):
-        present = [_text_of_element(element) for element in value if type(element) is str or not _is_missing(element)]
-        return _joined(present, column.separator)
-    if isinstance(value, _INTEGERS) and not isinstance(value, bool):
-        return str(value)
-    raise TypeError(f"{shown(value)} is not a list of elements, but fit saw lists.")
+    if is_list(value):
+        return _joined(value, column)
+    value = as_text(value, column.words) if column.is_text else plain(value)
+    if not isinstance(value, str):
+        return _element(value, column)
+    if _WRITTEN_LIST.search(value):
+        raise ValueError(f"{shown(value)} is a list that was written as text: give the list itself.")
+    return column.separator.join(_element(text.strip(), column) for text in value.split(column.separator))
 
 
-def _text_of_element(element: Any) -> str:
-    if type(element) is str:
-        return element
-    if isinstance(element, _NO_ELEMENTS):
-        raise TypeError(f"the list holds {shown(element)}, which is no element: give strings or integers.")
-    return _text_of(element)
+def _joined(value: Any, column: Input) -> str:
+    if column.is_text and not column.splits and set(map(type, value)) <= {str}:
+        joined = column.separator.join(value)
+        if joined.count(column.separator) < max(len(value), 1):
+            return joined
+    elements = present_elements(value)
+    return column.separator.join("" if element is None else _element(element, column) for element in elements)
 
 
-def _vector(value: Any, column: Input) -> np.ndarray:
-    if not isinstance(value, _LISTS):
+def _element(value: Any, column: Input) -> str:
+    """Return an element as text, an unknown one as an empty text."""
+    if not column.is_text:
+        number = as_integer(value, column.exact)
+        return "" if number is None else str(number)
+    text = as_text(value, column.words)
+    # The graph would split it, or read it without spaces.
+    return "" if column.separator in text or (column.splits and text != text.strip()) else text
+
+
+def _vector(value: Any, column: Input) -> list[float] | None:
+    if not is_list(value):
         raise TypeError(f"{shown(value)} is not an array of numbers, but fit saw arrays.")
-    if not len(value):
-        return np.full(column.length, np.nan)
-    vector = np.array([np.nan if element is None else element for element in value], np.float64)
-    if len(vector) != column.length:
-        raise ValueError(f"an array has length {len(vector)}; in fit, arrays had length {column.length}.")
-    is_number = np.isfinite(vector)
-    if is_number.any() and not is_number.all():
+    numbers = [None if element is None else _number(element, column) for element in present_elements(value)]
+    present = [number for number in numbers if number is not None]
+    if not present:
+        return None
+    if len(present) < len(numbers):
         raise ValueError(f"{shown(value)} holds NaN or an infinite number.")
-    return vector
+    if len(numbers) != column.length:
+        raise ValueError(f"an array has length {len(numbers)}; in fit, arrays had length {column.length}.")
+    return present
 
 
 _KINDS: Final[dict[InputKind, _Kind]] = {

@@ -83,15 +83,16 @@ def _member_logits(rows: _FieldRows, network: nn.Module) -> Value:
         )
     outputs = [_stream_output(rows, path) for path in network.paths]
     logits = _one_of(_FUSIONS, network.fusion)(rows.graph, network.fusion, *outputs)
-    if network.linear_term is None:
+    if network.linear_term is None or not network.linear_term.fields:
         return logits
     return logits + rows.graph.sum(_embedded(rows, network.linear_term), 1)
 
 
 def _stream_output(rows: _FieldRows, path: Any) -> Value:
     graph = rows.graph
-    vectors = graph.node("Flatten", _embedded(rows, path.embedding), axis=1)
-    every = graph.concat([vectors, *rows.columns(rows.statistics)])
+    # A stream may read statistics alone.
+    vectors = [graph.node("Flatten", _embedded(rows, path.embedding), axis=1)] if path.embedding.fields else []
+    every = graph.concat([*vectors, *rows.columns(rows.statistics)])
     features = graph.concat([graph.columns(every, part.start, part.stop) for part in path.fields.parts])
     return graph.layer(features if path.gate is None else _gated(rows, features, path.gate), path.stream)
 

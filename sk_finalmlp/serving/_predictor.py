@@ -82,7 +82,8 @@ class Predictor:
         ----------
         rows : sequence of dict
             One dict per row, with a value for each of `columns_`: strings, numbers, bools, :mod:`datetime` objects or
-            ISO 8601 text, lists, and None for a missing value. Other keys are ignored.
+            ISO 8601 text, lists, and None for a missing value. Each means what it means to the pipeline. Other keys
+            are ignored.
 
         Returns
         -------
@@ -92,7 +93,7 @@ class Predictor:
         Raises
         ------
         ValueError
-            If a row lacks a column, or a value is not of the type that `fit` saw; the message names the column.
+            If a row lacks a column, or a value is one that the pipeline refuses; the message names the column.
         TypeError
             If the rows aren't dicts.
         """
@@ -122,8 +123,8 @@ class Predictor:
         Raises
         ------
         ValueError
-            If a column is neither in the context nor in a candidate, or is in both, or if a value is not of the type
-            that `fit` saw; the message names the column.
+            If a column is neither in the context nor in a candidate, or is in both, or if a value is one that the
+            pipeline refuses; the message names the column.
         """
         if not len(candidates):
             return self._no_rows()

@@ -469,3 +469,12 @@ class TestPersistence:
         message = r"saved by version 9\.0 of sk_finalmlp, and version .* can't read it\. Install version 9\.0"
         with pytest.warns(InconsistentVersionWarning), pytest.raises(ValueError, match=message):
             FinalMLPClassifier().__setstate__(state)
+
+
+@pytest.mark.parametrize("make", [lambda y: y, pd.Series, lambda y: pd.DataFrame({"y": y})])
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+def test_nullable_labels_stay_what_they_are(make):
+    X = np.arange(40).reshape(-1, 1) % 5
+    for y in (pd.array(X[:, 0] > 2, "boolean"), pd.array(X[:, 0] % 2, "Int64")):
+        classifier = FinalMLPClassifier(max_epochs=1, n_members=1, random_state=0).fit(X, make(y))
+        np.testing.assert_array_equal(classifier.classes_, np.unique(y.to_numpy()), strict=True)

@@ -47,10 +47,26 @@ def test_dates_have_no_hour():
     assert encoder.transform(X).iloc[1].tolist() == [0, 0, 0]
 
 
-def test_dates_after_times_have_an_unknown_hour():
+def test_dates_after_times_of_day_are_refused_where_the_hour_counts():
+    X = pd.DataFrame({"time": [datetime.date(2024, 5, 4)]})
     encoder = CTREncoder(datetime_parts=PARTS).fit(pd.DataFrame({"time": TIMES}))
-    out = encoder.transform(pd.DataFrame({"time": [datetime.date(2024, 5, 4)]}))
-    assert out.iloc[0].tolist() == [0, 1, 1, 1]
+    with pytest.raises(TypeError, match="Column 'time': '2024-05-04' is a date, whose hour isn't known"):
+        encoder.transform(X)
+    encoder = CTREncoder(datetime_parts=PARTS[1:]).fit(pd.DataFrame({"time": TIMES}))
+    assert encoder.transform(X).iloc[0].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("text", ["-2024-01-05", "-0", "2024-01-05T05:06+5", " now"])
+def test_what_pandas_alone_takes_for_a_time_is_refused(text):
+    encoder = CTREncoder(datetime_parts=PARTS).fit(pd.DataFrame({"time": TIMES}))
+    with pytest.raises(ValueError, match="is not an ISO 8601 date or time"):
+        encoder.transform(pd.DataFrame({"time": [text]}))
+
+
+def test_a_time_where_fit_saw_durations_is_refused():
+    encoder = CTREncoder().fit(pd.DataFrame({"wait": pd.to_timedelta(np.arange(20) / 7, unit="s")}))
+    with pytest.raises(TypeError, match="Column 'wait': '2024-05-03 10:00:00' is a time, where fit saw numbers"):
+        encoder.transform(pd.DataFrame({"wait": TIMES}))
 
 
 def test_hour_is_local():

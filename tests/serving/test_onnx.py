@@ -1,5 +1,7 @@
 """Exported graphs answer as the pipeline does, or are refused with a reason."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,6 +18,7 @@ from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.nn import StreamChain
 from sk_finalmlp.serving import make_predictor, to_onnx
 from sk_finalmlp.serving._export import export
+from sk_finalmlp.serving._to_onnx import make_session
 
 N_ROWS = 1200
 
@@ -91,6 +94,25 @@ def test_encoder(table, rules):
             np.testing.assert_allclose(output[:, 0], column, atol=1e-6, rtol=0, err_msg=str(name))
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="there is no /proc")
+def test_memory_grows_with_the_codes_of_a_long_list():
+    lists = [["b"], ["a", "b", "c"], []] * 300
+    lists[7] = [f"t{i}" for i in range(300)]
+    X = pd.DataFrame({"tags": lists})
+    encoder = CTREncoder().fit(X)
+    exported = export(encoder)
+    session = make_session(exported.model.SerializeToString())
+    before = resident()
+    outputs = session.run(None, tensors(exported, X))
+    # The session keeps what it has needed. Elements against columns would be 650 MB.
+    assert resident() < before + 100 * 2**20
+    np.testing.assert_array_equal(np.hstack(outputs), encoder.transform(X))
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
 def test_statistics_of_recent_rows():
     X, y = log()
     encoder = CTREncoder().fit(X, y)
@@ -132,6 +154,28 @@ def test_pipeline(table, classifier, n_classes, tmp_path):
     for n_rows in (1, 3):
         few = session.run(["probabilities"], {name: tensor[:n_rows] for name, tensor in feed.items()})[0]
         np.testing.assert_allclose(few, probabilities[:n_rows], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        FinalMLPClassifier(stream_embeddings="own"),
+        FinalMLPClassifier(stream_embeddings="own", stream_fields=(["user@rate"], ["item@rate", "user@count"])),
+    ],
+)
+def test_member_of_statistics_alone(table, classifier, tmp_path):
+    X, y = table
+    encoder = CTREncoder(statistics=["user", "item"])
+    model = make_pipeline(encoder, classifier.set_params(n_members=3, max_epochs=1, random_state=0))
+    to_onnx(model.fit(X[["user", "item"]], y), tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("linear_term", [False, True])
+def test_classifier_of_statistics_alone(table, linear_term, tmp_path):
+    X, y = table
+    X = CTREncoder(statistics=["user", "item"]).fit_transform(X[["user", "item"]], y).filter(like="@rate")
+    classifier = FinalMLPClassifier(linear_term=linear_term, n_members=1, max_epochs=1, random_state=0).fit(X, y)
+    to_onnx(classifier, tmp_path / "classifier.onnx")
 
 
 def test_classifier_alone(encoded, tmp_path):
