@@ -23,6 +23,7 @@ from ._input_columns import refuse_raw_rows
 from ._labels import RowScorer
 from ._network import (
     NetworkClass,
+    Served,
     arguments_of_network,
     check_same_arguments,
     make_network,
@@ -78,14 +79,13 @@ class Fitted:
         """Return the attributes of the classifier."""
         return {
             **self.labels.attributes(),
-            "network_": self.network,
             "fields_": [*self.arguments["fields"]],
             "history_": self.history,
             "n_iter_": len(self.history),
             "best_epoch_": self.best_epoch,
             "best_score_": self.best_score,
             "_network_arguments": self.arguments,
-            "_readers": self.readers,
+            "_served": Served.folded(self.network, self.readers),
             "_moments": self.moments,
         }
 
@@ -191,7 +191,7 @@ def _start(
     """Return what a fit begins with, its random numbers, the rows to train on, and the given or held-out rows."""
     continues, labels = classifier._continues(), rows.labels
     weights = labels.weights(classifier.class_weight, rows.count())
-    readers = classifier._readers if continues else learn_fields(rows, classifier.categorical_features)
+    readers = [*classifier.table_reader_] if continues else learn_fields(rows, classifier.categorical_features)
     check_out_of_fold(rows, readers)
     if not continues:
         classifier._seed = draw_seed(classifier.random_state)
