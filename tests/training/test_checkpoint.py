@@ -1,5 +1,6 @@
 """A training that was killed goes on after its last finished epoch, to the same bits."""
 
+import re
 import sys
 from types import SimpleNamespace
 
@@ -190,3 +191,15 @@ def test_other_code_of_a_scorer_or_stream_begins_anew(rows, tmp_path, monkeypatc
         fit_killed(monkeypatch, make_classifier(tmp_path, n_members=1, **parameters_of(module)), *rows, 2)
         n_files = len(list(tmp_path.iterdir()))
         assert n_files == 1 + bool(text)
+
+
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_one_before(rows, tmp_path, monkeypatch, full_disk):
+    X, y = rows
+    classifier = make_classifier(tmp_path, n_members=1)
+    fit_killed(monkeypatch, classifier, X, y, 2)
+    (before,) = tmp_path.iterdir()
+    contents = before.read_bytes()
+    with full_disk(), pytest.raises(OSError, match=rf"checkpoint: {re.escape(str(before))} can't be written\. Free"):
+        classifier.fit(X, y)
+    assert list(tmp_path.iterdir()) == [before]
+    assert before.read_bytes() == contents
